@@ -1,0 +1,227 @@
+#!/usr/bin/env bash
+# Private RabbitMQ and PostgreSQL of this checkout, from Debian's packages.
+#
+#   deploy/services.sh start    install what is missing (as root), start both, wait until they answer
+#   deploy/services.sh env      print the exports of AMQP_URL and DATABASE_URL, for eval
+#   deploy/services.sh status   say what runs
+#   deploy/services.sh ctl ...  rabbitmqctl against this instance
+#   deploy/services.sh stop     stop both, leave the data
+#   deploy/services.sh wipe     stop both and remove the data
+#
+# They listen on loopback only, on ports of their own, under an unprivileged user, and share nothing with the
+# system's services of the same name. Where AMQP_URL and DATABASE_URL are both set, those are used and nothing is
+# started. FANFARE_DIR (default: .fanfare in the checkout) is where the data, logs and pid files lie.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+RABBIT_BIN=/usr/lib/rabbitmq/bin
+START_TIMEOUT_S=90
+
+say() { printf 'services: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+external() { [ -n "${AMQP_URL:-}" ] && [ -n "${DATABASE_URL:-}" ]; }
+
+# PostgreSQL refuses to run as root, so as root both run as the user that its package made.
+run_user() { if [ "$(id -u)" = 0 ]; then echo postgres; else id -un; fi; }
+
+as_user() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all "$@"
+    else
+        "$@"
+    fi
+}
+
+# A checkout below a closed folder (/root) can't be read by the user that we drop to: then /var/tmp holds the data.
+choose_dir() {
+    DIR=${FANFARE_DIR:-$ROOT/.fanfare}
+    if [ "$(id -u)" = 0 ] && id postgres >/dev/null 2>&1; then
+        mkdir -p "$DIR"
+        if ! as_user test -x "$DIR" 2>/dev/null; then
+            DIR=/var/tmp/fanfare-$(printf %s "$ROOT" | sha256sum | cut -c1-12)
+        fi
+    fi
+    S=$DIR/services
+}
+
+pg_bin() { local d; for d in /usr/lib/postgresql/*/bin /usr/local/pgsql/bin; do [ -x "$d/initdb" ] && { echo "$d"; return; }; done; return 1; }
+
+install_missing() {
+    local missing=()
+    [ -x "$RABBIT_BIN/rabbitmq-server" ] || missing+=(rabbitmq-server)
+    pg_bin >/dev/null || missing+=(postgresql)
+    [ ${#missing[@]} = 0 ] && return
+    command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them, or set AMQP_URL and DATABASE_URL"
+    [ "$(id -u)" = 0 ] || die "missing: ${missing[*]}; run 'sudo apt-get install -y --no-install-recommends ${missing[*]}', or set AMQP_URL and DATABASE_URL"
+    say "installing ${missing[*]} (Debian packages)"
+    mkdir -p "$ROOT/.fanfare"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
+        >"$ROOT/.fanfare/install.log" 2>&1 || die "the installation failed; see $ROOT/.fanfare/install.log"
+}
+
+port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# Ports below the ephemeral range, so that no outgoing connection takes one while we are stopped.
+choose_ports() {
+    [ -f "$S/ports" ] && return
+    local base p found=()
+    base=$((24000 + 0x$(printf %s "$ROOT" | sha256sum | cut -c1-4) % 6000))
+    for ((p = base; ${#found[@]} < 4; p++)); do port_taken "$p" || found+=("$p"); done
+    printf 'PG_PORT=%s\nAMQP_PORT=%s\nDIST_PORT=%s\nEPMD_PORT=%s\n' "${found[@]}" >"$S/ports"
+}
+
+alive() { local pid; pid=$(cat "$1" 2>/dev/null | head -n1) && [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; }
+
+prepare() {
+    mkdir -p "$S"
+    [ "$(id -u)" = 0 ] && chown postgres:postgres "$S"
+    choose_ports
+    # shellcheck disable=SC1091
+    . "$S/ports"
+}
+
+start_postgres() {
+    local bin; bin=$(pg_bin)
+    if alive "$S/pg/postmaster.pid"; then say "PostgreSQL runs already (port $PG_PORT)"; return; fi
+    port_taken "$PG_PORT" && die "port $PG_PORT is taken by somebody else; remove $S/ports to choose again"
+    if [ ! -f "$S/pg/PG_VERSION" ]; then
+        as_user "$bin/initdb" -D "$S/pg" -U fanfare --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-instructions \
+            >"$S/initdb.log" 2>&1 || die "initdb failed; see $S/initdb.log"
+    fi
+    rm -f "$S/pg/postmaster.pid"
+    # The settings stand on the command line, so that no file of the distribution can change them. A test run has many
+    # databases open at once, hence the connections.
+    (cd / && as_user "$bin/pg_ctl" -s -w -t "$START_TIMEOUT_S" -D "$S/pg" -l "$S/pg.log" -o "-c listen_addresses=127.0.0.1 -c port=$PG_PORT \
+        -c unix_socket_directories='' -c max_connections=400 -c shared_buffers=128MB -c max_wal_size=2GB" start </dev/null >/dev/null) \
+        || die "PostgreSQL did not start; see $S/pg.log"
+    say "PostgreSQL is up (port $PG_PORT)"
+}
+
+create_database() {
+    local bin; bin=$(pg_bin)
+    "$bin/psql" -qtA -h 127.0.0.1 -p "$PG_PORT" -U fanfare -d postgres -c "SELECT 1 FROM pg_database WHERE datname = 'fanfare'" | grep -q 1 ||
+        "$bin/createdb" -h 127.0.0.1 -p "$PG_PORT" -U fanfare fanfare
+}
+
+rabbit_env() {
+    RABBIT_ENV=(env -i "PATH=$PATH" LANG=C.UTF-8 "HOME=$S/rabbit"
+        "RABBITMQ_CONF_ENV_FILE=$S/rabbit/none.conf" RABBITMQ_NODENAME="fanfare$AMQP_PORT@localhost"
+        RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 "RABBITMQ_NODE_PORT=$AMQP_PORT" "RABBITMQ_DIST_PORT=$DIST_PORT"
+        "RABBITMQ_MNESIA_BASE=$S/rabbit/data" "RABBITMQ_LOG_BASE=$S/rabbit/log"
+        "RABBITMQ_GENERATED_CONFIG_DIR=$S/rabbit/generated" "RABBITMQ_CONFIG_FILE=$S/rabbit/rabbitmq.conf"
+        "RABBITMQ_ADVANCED_CONFIG_FILE=$S/rabbit/advanced.config"
+        "RABBITMQ_ENABLED_PLUGINS_FILE=$S/rabbit/enabled_plugins" "RABBITMQ_PID_FILE=$S/rabbit/beam.pid"
+        "ERL_EPMD_PORT=$EPMD_PORT" ERL_EPMD_ADDRESS=127.0.0.1
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}")
+}
+
+start_rabbit() {
+    if alive "$S/rabbit/wrapper.pid"; then say "RabbitMQ runs already (port $AMQP_PORT)"; return; fi
+    local p; for p in "$AMQP_PORT" "$DIST_PORT"; do
+        port_taken "$p" && die "port $p is taken by somebody else; remove $S/ports to choose again"
+    done
+    mkdir -p "$S/rabbit"
+    cat >"$S/rabbit/rabbitmq.conf" <<CONF
+listeners.tcp.1 = 127.0.0.1:$AMQP_PORT
+loopback_users = none
+disk_free_limit.absolute = 50MB
+vm_memory_high_watermark.absolute = 1GB
+max_message_size = 16777216
+log.console = false
+CONF
+    echo '[].' >"$S/rabbit/enabled_plugins"
+    [ "$(id -u)" = 0 ] && chown -R postgres:postgres "$S/rabbit"
+    rabbit_env
+    # epmd in the foreground and ours: else the virtual machine leaves a daemon behind.
+    if ! alive "$S/rabbit/epmd.pid"; then
+        detach "$S/rabbit/epmd.pid" "${RABBIT_ENV[@]}" epmd -port "$EPMD_PORT" -address 127.0.0.1
+    fi
+    # The wrapper turns a TERM into a clean stop, so its pid is the one to keep. Debian's wrappers in /usr/sbin insist
+    # on root and on /var/lib/rabbitmq, so the ones of the package itself are called.
+    detach "$S/rabbit/wrapper.pid" "${RABBIT_ENV[@]}" "$RABBIT_BIN/rabbitmq-server"
+    local i
+    for ((i = 0; i < START_TIMEOUT_S * 5; i++)); do
+        port_taken "$AMQP_PORT" && { say "RabbitMQ is up (port $AMQP_PORT)"; return; }
+        alive "$S/rabbit/wrapper.pid" || break
+        sleep 0.2
+    done
+    die "RabbitMQ did not start; see $S/rabbit/log and $S/rabbit/wrapper.out"
+}
+
+# detach PIDFILE COMMAND...: a session of its own, so that it outlives the shell, and the pid of COMMAND itself.
+detach() {
+    local pidfile=$1; shift
+    (
+        cd /
+        if [ "$(id -u)" = 0 ]; then
+            exec setsid setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all "$@"
+        else
+            exec setsid "$@"
+        fi
+    ) </dev/null >"${pidfile%.pid}.out" 2>&1 9>&- &
+    echo $! >"$pidfile"
+}
+
+stop_pid() {
+    local pidfile=$1 name=$2 i
+    alive "$pidfile" || { rm -f "$pidfile"; return 0; }
+    kill -TERM "$(head -n1 "$pidfile")"
+    for ((i = 0; i < 300; i++)); do alive "$pidfile" || break; sleep 0.1; done
+    if alive "$pidfile"; then say "$name does not stop; killing it"; kill -KILL "$(head -n1 "$pidfile")"; fi
+    rm -f "$pidfile"
+}
+
+start() {
+    if external; then say "using AMQP_URL and DATABASE_URL from the environment"; return; fi
+    install_missing
+    choose_dir
+    prepare
+    exec 9>"$S/lock"; flock 9
+    start_rabbit &
+    local rabbit=$!
+    start_postgres 9>&-
+    create_database
+    wait "$rabbit" || exit 1
+}
+
+stop() {
+    choose_dir
+    [ -f "$S/ports" ] || { say "nothing to stop"; return; }
+    # shellcheck disable=SC1091
+    . "$S/ports"
+    exec 9>"$S/lock"; flock 9
+    stop_pid "$S/rabbit/wrapper.pid" RabbitMQ &
+    if alive "$S/pg/postmaster.pid"; then (cd / && as_user "$(pg_bin)/pg_ctl" -s -w -m fast -D "$S/pg" stop); fi
+    wait
+    stop_pid "$S/rabbit/epmd.pid" epmd
+    say "stopped"
+}
+
+print_env() {
+    if external; then printf 'export AMQP_URL=%q DATABASE_URL=%q\n' "$AMQP_URL" "$DATABASE_URL"; return; fi
+    choose_dir
+    [ -f "$S/ports" ] || die "not started yet; run deploy/services.sh start"
+    # shellcheck disable=SC1091
+    . "$S/ports"
+    printf 'export AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%%2f DATABASE_URL=postgres://fanfare@127.0.0.1:%s/fanfare\n' "$AMQP_PORT" "$PG_PORT"
+}
+
+status() {
+    choose_dir
+    alive "$S/pg/postmaster.pid" && echo "postgresql: running" || echo "postgresql: stopped"
+    alive "$S/rabbit/wrapper.pid" && echo "rabbitmq: running" || echo "rabbitmq: stopped"
+    echo "data: $S"
+}
+
+case "${1:-}" in
+    start) start ;;
+    env) print_env ;;
+    status) status ;;
+    stop) external || stop ;;
+    wipe) external || { stop; choose_dir; rm -rf "$S"; } ;;
+    ctl)
+        shift; choose_dir; . "$S/ports"; rabbit_env
+        cd / && as_user "${RABBIT_ENV[@]}" "$RABBIT_BIN/rabbitmqctl" "$@" ;;
+    *) sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed -e 's/^# \{0,1\}//' -e '/^set -euo/d'; exit 2 ;;
+esac
