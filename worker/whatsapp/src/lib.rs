@@ -1,1 +1,2 @@
 //! whatsapp
+pub mod signal;

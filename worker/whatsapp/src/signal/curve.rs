@@ -1,0 +1,365 @@
+//! Curve25519 keys: agreement (X25519) and the signatures that WhatsApp makes with the same keys (XEdDSA).
+//!
+//! Owns the key types of the whole crate. Knows nothing of sessions, stanzas or storage.
+//! Facts: docs/PROTOCOL.md, "Signal"; XEdDSA in its historic variant, where the sign bit of the Edwards public key
+//! travels in the top bit of the signature.
+
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use rand::CryptoRng;
+use sha2::{Digest, Sha512};
+use std::fmt;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Bytes of a public key as stanza nodes carry it.
+pub const PUBLIC_KEY_SIZE_BYTES: usize = 32;
+/// Bytes of a public key with its type byte, as protobufs, MACs and signatures carry it.
+pub const TYPED_PUBLIC_KEY_SIZE_BYTES: usize = 33;
+/// Bytes of a signature.
+pub const SIGNATURE_SIZE_BYTES: usize = 64;
+/// The type byte of a Curve25519 public key (DJB).
+pub const KEY_TYPE: u8 = 0x05;
+
+/// A Curve25519 public key (the Montgomery u coordinate).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; PUBLIC_KEY_SIZE_BYTES]);
+
+impl PublicKey {
+    /// The key with these 32 bytes. Any 32 bytes are a key; see [`PrivateKey::agree`] for the ones to refuse.
+    pub const fn new(bytes: [u8; PUBLIC_KEY_SIZE_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Parses 32 raw bytes, or 33 bytes that begin with the type byte.
+    ///
+    /// # Errors
+    /// [`BadPublicKey`] for another length or type: the sender is at fault, drop what carried the key.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BadPublicKey> {
+        let raw = match bytes {
+            [KEY_TYPE, raw @ ..] if raw.len() == PUBLIC_KEY_SIZE_BYTES => raw,
+            raw => raw,
+        };
+        raw.try_into().map(Self).map_err(|_| BadPublicKey)
+    }
+
+    /// The raw 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; PUBLIC_KEY_SIZE_BYTES] {
+        &self.0
+    }
+
+    /// The raw 32 bytes.
+    pub const fn to_bytes(self) -> [u8; PUBLIC_KEY_SIZE_BYTES] {
+        self.0
+    }
+
+    /// The key behind its type byte, as protobufs, MACs and signatures carry it.
+    pub fn serialize33(&self) -> [u8; TYPED_PUBLIC_KEY_SIZE_BYTES] {
+        let mut out = [KEY_TYPE; TYPED_PUBLIC_KEY_SIZE_BYTES];
+        out[1..].copy_from_slice(&self.0);
+        out
+    }
+
+    /// Checks that the holder of this key's private half signed `message`.
+    ///
+    /// # Errors
+    /// [`BadSignature`]: nothing that the message says may be believed.
+    pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_SIZE_BYTES]) -> Result<(), BadSignature> {
+        self.verify_parts(&[message], signature)
+    }
+
+    /// Like [`Self::verify`] for a message in several pieces.
+    ///
+    /// # Errors
+    /// [`BadSignature`], as there.
+    pub fn verify_parts(
+        &self,
+        message: &[&[u8]],
+        signature: &[u8; SIGNATURE_SIZE_BYTES],
+    ) -> Result<(), BadSignature> {
+        let (nonce_point, tail) = signature.split_at(32);
+        let mut s = [0u8; 32];
+        s.copy_from_slice(tail);
+        let sign = s[31] >> 7;
+        s[31] &= 0x7f;
+        // A scalar that is not reduced would make a second valid signature out of each one.
+        let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).ok_or(BadSignature)?;
+        let point = MontgomeryPoint(self.0).to_edwards(sign).ok_or(BadSignature)?;
+        let mut hash = Sha512::new();
+        hash.update(nonce_point);
+        hash.update(point.compress().as_bytes());
+        for part in message {
+            hash.update(part);
+        }
+        let h = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&h, &-point, &s).compress();
+        if bool::from(expected.as_bytes().ct_eq(nonce_point)) { Ok(()) } else { Err(BadSignature) }
+    }
+}
+
+/// Prints the first two bytes: enough to tell keys apart, not enough to follow a person.
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+impl AsRef<[u8]> for PublicKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A Curve25519 private key. Wiped when dropped; never printed. The bytes are kept as given and clamped at each use.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct PrivateKey([u8; 32]);
+
+impl PrivateKey {
+    /// The key with these 32 bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for storage only.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The public half. Costs a multiplication: keep a [`KeyPair`].
+    pub fn public(&self) -> PublicKey {
+        PublicKey(EdwardsPoint::mul_base_clamped(self.0).to_montgomery().to_bytes())
+    }
+
+    /// X25519 with `theirs`. All zeros if `theirs` is of low order; see [`Self::agree_contributory`].
+    pub fn agree(&self, theirs: &PublicKey) -> [u8; 32] {
+        MontgomeryPoint(theirs.0).mul_clamped(self.0).to_bytes()
+    }
+
+    /// Like [`Self::agree`], but refuses a key of low order, with which anybody would know the secret.
+    ///
+    /// # Errors
+    /// [`BadPublicKey`]: the other side is broken or hostile.
+    pub fn agree_contributory(&self, theirs: &PublicKey) -> Result<Zeroizing<[u8; 32]>, BadPublicKey> {
+        let secret = Zeroizing::new(self.agree(theirs));
+        if bool::from(secret.ct_eq(&[0; 32])) { Err(BadPublicKey) } else { Ok(secret) }
+    }
+
+    /// Signs `message`. `random` is 64 fresh random bytes: they keep the nonce secret even if the hash leaks.
+    pub fn sign(&self, message: &[u8], random: &[u8; 64]) -> [u8; SIGNATURE_SIZE_BYTES] {
+        self.sign_parts(&[message], random)
+    }
+
+    /// Like [`Self::sign`] for a message in several pieces.
+    pub fn sign_parts(&self, message: &[&[u8]], random: &[u8; 64]) -> [u8; SIGNATURE_SIZE_BYTES] {
+        let clamped = Zeroizing::new(clamp_integer(self.0));
+        let a = Zeroizing::new(Scalar::from_bytes_mod_order(*clamped));
+        let public = EdwardsPoint::mul_base(&a).compress();
+        let mut hash = Sha512::new();
+        hash.update(NONCE_PREFIX);
+        hash.update(clamped.as_slice());
+        for part in message {
+            hash.update(part);
+        }
+        hash.update(random);
+        let r = Zeroizing::new(Scalar::from_bytes_mod_order_wide(&hash.finalize().into()));
+        let nonce_point = EdwardsPoint::mul_base(&r).compress();
+        let mut hash = Sha512::new();
+        hash.update(nonce_point.as_bytes());
+        hash.update(public.as_bytes());
+        for part in message {
+            hash.update(part);
+        }
+        let h = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        let s = *r + h * *a;
+        let mut out = [0u8; SIGNATURE_SIZE_BYTES];
+        out[..32].copy_from_slice(nonce_point.as_bytes());
+        out[32..].copy_from_slice(s.as_bytes());
+        out[63] |= public.as_bytes()[31] & 0x80;
+        out
+    }
+}
+
+/// Prints no byte of the key.
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(…)")
+    }
+}
+
+/// A private key with its public half.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    private: PrivateKey,
+    public: PublicKey,
+}
+
+impl KeyPair {
+    /// A fresh pair.
+    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        let mut bytes = [0u8; 32];
+        rng.fill_bytes(&mut bytes);
+        // Stored clamped, so that the bytes are the same to implementations that clamp at generation.
+        Self::from_private(PrivateKey(clamp_integer(bytes)))
+    }
+
+    /// The pair of this private key.
+    pub fn from_private(private: PrivateKey) -> Self {
+        Self { public: private.public(), private }
+    }
+
+    /// The pair of halves that are known to belong together (read back from storage): saves the multiplication.
+    pub const fn from_halves(private: PrivateKey, public: PublicKey) -> Self {
+        Self { private, public }
+    }
+
+    /// The private half.
+    pub const fn private(&self) -> &PrivateKey {
+        &self.private
+    }
+
+    /// The public half.
+    pub const fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// X25519 with `theirs`, as [`PrivateKey::agree`].
+    pub fn agree(&self, theirs: &PublicKey) -> [u8; 32] {
+        self.private.agree(theirs)
+    }
+
+    /// Signs with 64 bytes from `rng`, as [`PrivateKey::sign`].
+    pub fn sign<R: CryptoRng + ?Sized>(&self, message: &[u8], rng: &mut R) -> [u8; SIGNATURE_SIZE_BYTES] {
+        let mut random = [0u8; 64];
+        rng.fill_bytes(&mut random);
+        self.private.sign(message, &random)
+    }
+}
+
+/// The bytes are no Curve25519 public key that may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a usable Curve25519 public key")]
+pub struct BadPublicKey;
+
+/// The signature is not one of this key over this message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("signature does not verify")]
+pub struct BadSignature;
+
+/// Keeps nonce hashes apart from every other use of the private key (XEdDSA's `hash_1`: 0xFE and 31 times 0xFF).
+const NONCE_PREFIX: [u8; 32] = {
+    let mut prefix = [0xff; 32];
+    prefix[0] = 0xfe;
+    prefix
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::test_vectors::{bytes, vector};
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn signatures_are_those_of_the_vectors_and_altered_ones_fail() {
+        let cases = vector("xeddsa");
+        let cases = cases["cases"].as_array().unwrap();
+        assert!(!cases.is_empty());
+        for case in cases {
+            let private = PrivateKey::new(bytes(&case["private_key"]).try_into().unwrap());
+            let public = PublicKey::parse(&bytes(&case["public_key_33"])).unwrap();
+            assert_eq!(private.public(), public);
+            let message = bytes(&case["message"]);
+            let random: [u8; 64] = bytes(&case["random_Z"]).try_into().unwrap();
+            let signature: [u8; 64] = bytes(&case["signature_with_Z"]).try_into().unwrap();
+            assert_eq!(private.sign(&message, &random), signature);
+            assert_eq!(public.verify(&message, &signature), Ok(()));
+            assert_eq!(u64::from(signature[63] >> 7), case["edwards_sign_bit"].as_u64().unwrap());
+            if !case["signature_deterministic_js"].is_null() {
+                let other = bytes(&case["signature_deterministic_js"]).try_into().unwrap();
+                assert_eq!(public.verify(&message, &other), Ok(()));
+            }
+            for name in ["invalid_signature_bitflip", "invalid_signature_wrong_sign_bit"] {
+                let invalid = bytes(&case[name]).try_into().unwrap();
+                assert_eq!(public.verify(&message, &invalid), Err(BadSignature), "{name}");
+            }
+            let mut other = message.clone();
+            other.push(0);
+            assert_eq!(public.verify(&other, &signature), Err(BadSignature));
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_signature_fails() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let pair = KeyPair::generate(&mut rng);
+        let signature = pair.sign(b"message", &mut rng);
+        pair.public().verify(b"message", &signature).unwrap();
+        for bit in 0..512 {
+            let mut altered = signature;
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(pair.public().verify(b"message", &altered), Err(BadSignature), "bit {bit}");
+        }
+        let stranger = KeyPair::generate(&mut rng);
+        assert_eq!(stranger.public().verify(b"message", &signature), Err(BadSignature));
+    }
+
+    #[test]
+    fn signature_with_an_unreduced_scalar_fails() {
+        let mut rng = StdRng::seed_from_u64(2);
+        // s + L must still fit in 255 bits: about half of all signatures do.
+        for _ in 0..8 {
+            let pair = KeyPair::generate(&mut rng);
+            let mut signature = pair.sign(b"m", &mut rng);
+            let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+            let sign = signature[63] & 0x80;
+            signature[63] &= 0x7f;
+            let mut carry = 0u16;
+            for (byte, add) in signature[32..].iter_mut().zip(order) {
+                let sum = u16::from(*byte) + u16::from(add) + carry;
+                *byte = sum as u8;
+                carry = sum >> 8;
+            }
+            signature[63] |= sign;
+            assert_eq!(pair.public().verify(b"m", &signature), Err(BadSignature));
+        }
+    }
+
+    #[test]
+    fn both_sides_agree_and_low_order_keys_are_refused() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let (a, b) = (KeyPair::generate(&mut rng), KeyPair::generate(&mut rng));
+        assert_eq!(a.agree(b.public()), b.agree(a.public()));
+        assert!(a.private().agree_contributory(b.public()).is_ok());
+        for low in [[0u8; 32], { let mut one = [0u8; 32]; one[0] = 1; one }] {
+            assert!(a.private().agree_contributory(&PublicKey::new(low)).is_err());
+        }
+    }
+
+    #[test]
+    fn agreement_matches_the_x25519_crate() {
+        let ours = PrivateKey::new([3; 32]);
+        let theirs = x25519_dalek::StaticSecret::from([7u8; 32]);
+        let public = PublicKey::new(x25519_dalek::PublicKey::from(&theirs).to_bytes());
+        let mine = x25519_dalek::PublicKey::from(ours.public().to_bytes());
+        assert_eq!(ours.agree(&public), theirs.diffie_hellman(&mine).to_bytes());
+    }
+
+    #[test]
+    fn public_keys_parse_with_and_without_type_and_nothing_else() {
+        let key = PublicKey::new([9; 32]);
+        assert_eq!(PublicKey::parse(&key.serialize33()), Ok(key));
+        assert_eq!(PublicKey::parse(key.as_bytes()), Ok(key));
+        let mut wrong = key.serialize33();
+        wrong[0] = 4;
+        for bad in [&wrong[..], &[], &[5; 31], &[5; 34]] {
+            assert_eq!(PublicKey::parse(bad), Err(BadPublicKey));
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let pair = KeyPair::from_private(PrivateKey::new([0xab; 32]));
+        assert!(!format!("{pair:?}").contains("abab") && !format!("{pair:?}").contains("171"));
+    }
+}
