@@ -1,0 +1,37 @@
+# Every target sets up what it needs, says what it is doing, and is taken down by `make down`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+export CARGO_TARGET_DIR := $(TARGET)
+NEXTEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo yes)
+
+.PHONY: help demo up down test check bench fmt
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: ## the main job against the simulator: pair, broadcast to 100, pause, resume, webhooks; leaves the system up
+	@deploy/stack.sh demo
+
+up: ## the product for real use: RabbitMQ, PostgreSQL, api, session worker, webhook worker (settings in .env)
+	@deploy/stack.sh up
+
+down: ## stop all that demo, up or test started
+	@deploy/stack.sh down
+
+test: ## all tests: units, protocol, services, end to end, Baileys, foreign publishers
+	@deploy/test.sh
+
+check: ## formatting, lints, docs, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked --quiet cargo-deny; }
+	cargo deny check
+
+bench: ## speed and memory, one JSON line per row, side by side with Baileys and the floor
+	@deploy/bench.sh
+
+fmt: ## format
+	cargo fmt --all
