@@ -1,1 +1,4 @@
-//! worker.
+//! The background process of Fanfare, in two roles: `session` (drives WhatsApp sessions) and `webhook`
+//! (delivers events to HTTP endpoints).
+
+pub mod session;

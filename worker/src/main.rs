@@ -1,2 +1,2 @@
-//! Entry point.
+//! Entry point of the background process.
 fn main() {}

@@ -1,0 +1,228 @@
+//! When a session may send next.
+//!
+//! Owns the gap between two sends of one session, whatever queues they come from, and the worker's cap on
+//! sends of all its sessions. Knows nothing of queues, of WhatsApp or of the database: it is told when a send
+//! was made durable and when it was acknowledged, and answers until when to wait and why.
+//!
+//! The gap after a send is drawn once, uniform over `[MIN, MAX]` in whole milliseconds with both ends
+//! included, at the moment the send is claimed; the caller stores it in the send's own commit, so that a new
+//! owner of the session waits it out. It counts from the moment that commit was durable, which is when the
+//! frame leaves.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use rand::{Rng, RngExt};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// The bounds of the gap between two sends, in milliseconds, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    min_ms: u64,
+    max_ms: u64,
+}
+
+/// Why two numbers are no [`Pace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the smallest gap is above the largest")]
+pub struct PaceError;
+
+impl Pace {
+    /// A pace of at least `min` and at most `max` between two sends, to the millisecond.
+    ///
+    /// # Errors
+    /// [`PaceError`] when `min` is above `max`.
+    pub fn new(min: Duration, max: Duration) -> Result<Self, PaceError> {
+        let (min_ms, max_ms) = (millis(min), millis(max));
+        if min_ms > max_ms {
+            return Err(PaceError);
+        }
+        Ok(Self { min_ms, max_ms })
+    }
+
+    /// The smallest gap.
+    pub fn min(&self) -> Duration {
+        Duration::from_millis(self.min_ms)
+    }
+
+    /// The largest gap.
+    pub fn max(&self) -> Duration {
+        Duration::from_millis(self.max_ms)
+    }
+
+    /// One gap, uniform over both ends.
+    pub fn draw(&self, rng: &mut impl Rng) -> Duration {
+        Duration::from_millis(rng.random_range(self.min_ms..=self.max_ms))
+    }
+}
+
+/// The gap of one session. Lives in the session's actor.
+#[derive(Debug, Default)]
+pub struct Pacer {
+    /// No send before this.
+    due: Option<Instant>,
+    /// When the last send was made durable, for a queue whose own MIN is larger than the one drawn from.
+    last: Option<Instant>,
+    /// Claimed and not yet durable: the gap that starts when it is.
+    claimed: Option<Duration>,
+}
+
+impl Pacer {
+    /// A pacer that takes over a session whose last owner stored `wait` as what is left of its gap.
+    pub fn resume(wait: Duration, now: Instant) -> Self {
+        Self { due: Some(now + wait), last: None, claimed: None }
+    }
+
+    /// The earliest moment for the next send of a queue with this pace; `None` when it may go at once.
+    pub fn due(&self, pace: Pace) -> Option<Instant> {
+        let own = self.last.map(|last| last + pace.min());
+        self.due.max(own)
+    }
+
+    /// Claims the next send and draws the gap that follows it. Call it only when [`Pacer::due`] has passed;
+    /// the answer is to be stored as `next_send_at` in the same commit as the send.
+    pub fn claim(&mut self, pace: Pace, rng: &mut impl Rng, now: Instant) -> Duration {
+        let gap = pace.draw(rng);
+        self.due = Some(now + gap);
+        self.last = Some(now);
+        self.claimed = Some(gap);
+        gap
+    }
+
+    /// The claimed send is durable and its frame leaves now: its gap starts here.
+    pub fn committed(&mut self, now: Instant) {
+        if let Some(gap) = self.claimed.take() {
+            self.due = self.due.max(Some(now + gap));
+            self.last = Some(now);
+        }
+    }
+
+    /// The last send was answered. A frame that lay in a slow socket arrived later than it was written, and
+    /// the server counts from there: never let the next one follow closer than MIN.
+    pub fn answered(&mut self, pace: Pace, now: Instant) {
+        self.due = self.due.max(Some(now + pace.min()));
+    }
+}
+
+/// Why a session sends nothing just now. A closed set: it is a label of the waiting gauge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// No queue has anything to send.
+    Idle,
+    /// The gap after the last send, until this moment.
+    Pace {
+        /// When the gap is over.
+        until: Instant,
+    },
+    /// The worker's cap on all sends.
+    Cap,
+    /// The answer to a send in hand; given up at this moment.
+    Answer {
+        /// When the next send goes without it.
+        until: Instant,
+    },
+    /// The session is not connected.
+    Connection,
+    /// Recipients are being read from the database.
+    Recipients,
+    /// The lease of the session's shard has run out on our own clock.
+    Lease,
+}
+
+impl Waiting {
+    /// How many reasons there are.
+    pub const COUNT: usize = 7;
+    /// The label of each reason, by [`Waiting::index`].
+    pub const LABELS: [&'static str; Self::COUNT] =
+        ["idle", "pace", "cap", "answer", "connection", "recipients", "lease"];
+
+    /// The place of this reason in [`Waiting::LABELS`].
+    pub fn index(&self) -> usize {
+        match self {
+            Self::Idle => 0,
+            Self::Pace { .. } => 1,
+            Self::Cap => 2,
+            Self::Answer { .. } => 3,
+            Self::Connection => 4,
+            Self::Recipients => 5,
+            Self::Lease => 6,
+        }
+    }
+
+    /// When it ends by itself, where that is known.
+    pub fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Pace { until } | Self::Answer { until } => Some(*until),
+            Self::Idle | Self::Cap | Self::Connection | Self::Recipients | Self::Lease => None,
+        }
+    }
+}
+
+/// The worker's cap on sends of all its sessions together.
+///
+/// Callers pass a FIFO gate one at a time, so that the limiter is asked about twice per send and not by
+/// everybody at each tick, and nobody starves.
+pub struct Cap {
+    gate: Mutex<()>,
+    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
+}
+
+impl Cap {
+    /// A cap of `per_second` sends, without bursts beyond [`BURST_MS`] of them.
+    pub fn new(per_second: NonZeroU32) -> Self {
+        let burst = NonZeroU32::new(per_second.get() * BURST_MS / 1000).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        Self { gate: Mutex::new(()), limiter: RateLimiter::direct_with_clock(quota, TokioClock::start()) }
+    }
+
+    /// Takes one send if nobody waits and the cap allows it now.
+    pub fn try_acquire(&self) -> bool {
+        match self.gate.try_lock() {
+            Ok(_turn) => self.limiter.check().is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Waits for its turn and for the cap. Dropping the future gives the place up and takes nothing.
+    pub async fn acquire(&self) {
+        let _turn = self.gate.lock().await;
+        while let Err(not_until) = self.limiter.check() {
+            tokio::time::sleep(not_until.wait_time_from(self.limiter.clock().now())).await;
+        }
+    }
+}
+
+/// governor's clock on tokio's time, so that paused time is honoured.
+#[derive(Clone, Copy, Debug)]
+struct TokioClock {
+    start: Instant,
+}
+
+impl TokioClock {
+    fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Clock for TokioClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How much of a second's sends may go at once after a quiet spell.
+const BURST_MS: u32 = 20;
+
+#[cfg(test)]
+mod tests;

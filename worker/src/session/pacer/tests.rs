@@ -1,0 +1,133 @@
+//! The gap's distribution, its lower bound over several queues, and the cap's fairness.
+
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::time::sleep_until;
+
+use super::*;
+
+fn pace(min_ms: u64, max_ms: u64) -> Pace {
+    Pace::new(Duration::from_millis(min_ms), Duration::from_millis(max_ms)).unwrap()
+}
+
+/// One send as the actor makes it: wait for the turn, claim, commit after `commit`, be answered after `answer`.
+async fn send(pacer: &mut Pacer, pace: Pace, rng: &mut StdRng, commit: Duration, answer: Duration) -> Instant {
+    if let Some(due) = pacer.due(pace) {
+        sleep_until(due).await;
+    }
+    pacer.claim(pace, rng, Instant::now());
+    tokio::time::sleep(commit).await;
+    let sent = Instant::now();
+    pacer.committed(sent);
+    tokio::time::sleep(answer).await;
+    pacer.answered(pace, Instant::now());
+    sent
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_gaps_are_uniform_with_both_ends() {
+    const MIN_MS: u64 = 10_000;
+    const BINS: usize = 100;
+    const DRAWS: usize = 100_000;
+    // 99 degrees of freedom, the limit that a fair draw passes in 999 of 1,000 seeds.
+    const CHI_SQUARE_LIMIT: f64 = 148.23;
+    let pace = pace(MIN_MS, MIN_MS + BINS as u64 - 1);
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut pacer = Pacer::default();
+    let mut bins = [0_u32; BINS];
+    let mut last = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::ZERO).await;
+    for _ in 0..DRAWS {
+        let sent = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::ZERO).await;
+        let gap_ms = (sent - last).as_millis() as u64;
+        bins[usize::try_from(gap_ms - MIN_MS).unwrap()] += 1;
+        last = sent;
+    }
+    let expected = DRAWS as f64 / BINS as f64;
+    let chi_square: f64 = bins.iter().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
+    assert!(chi_square < CHI_SQUARE_LIMIT, "chi square {chi_square}");
+    assert!(bins[0] > 0 && bins[BINS - 1] > 0, "both ends are drawn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_sends_of_a_session_are_closer_than_min_whatever_queues_it_runs() {
+    let queues = [pace(50, 150), pace(400, 400), pace(0, 30), pace(1000, 2000)];
+    let mut rng = StdRng::seed_from_u64(2);
+    let mut pacer = Pacer::default();
+    let mut last: Option<Instant> = None;
+    for _ in 0..20_000 {
+        let queue = queues[rng.random_range(0..queues.len())];
+        let commit = Duration::from_millis(rng.random_range(0..40));
+        let answer = Duration::from_millis(rng.random_range(0..40));
+        let sent = send(&mut pacer, queue, &mut rng, commit, answer).await;
+        if let Some(last) = last {
+            assert!(sent - last >= queue.min(), "gap {:?} below {:?}", sent - last, queue.min());
+        }
+        last = Some(sent);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_commit_or_answer_never_shortens_the_gap() {
+    let pace = pace(100, 100);
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut pacer = Pacer::default();
+    let start = Instant::now();
+    let first = send(&mut pacer, pace, &mut rng, Duration::from_millis(30), Duration::ZERO).await;
+    assert_eq!(first - start, Duration::from_millis(30));
+    let second = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::from_millis(70)).await;
+    assert_eq!(second - first, Duration::from_millis(100), "counted from the commit");
+    let third = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::ZERO).await;
+    assert_eq!(third - second, Duration::from_millis(170), "the answer came 70 ms late: MIN from there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_owner_waits_out_the_stored_gap() {
+    let pace = pace(10, 20);
+    let now = Instant::now();
+    let pacer = Pacer::resume(Duration::from_secs(7), now);
+    assert_eq!(pacer.due(pace), Some(now + Duration::from_secs(7)));
+    assert_eq!(Pacer::default().due(pace), None);
+}
+
+#[test]
+fn a_pace_with_min_above_max_is_refused() {
+    assert_eq!(Pace::new(Duration::from_millis(2), Duration::from_millis(1)), Err(PaceError));
+    let same = pace(5, 5);
+    assert_eq!(same.draw(&mut StdRng::seed_from_u64(4)), Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cap_holds_the_rate_and_serves_in_order() {
+    let cap = Arc::new(Cap::new(NonZeroU32::new(50).unwrap()));
+    let (tell, mut told) = tokio::sync::mpsc::channel(1_000);
+    let start = Instant::now();
+    for n in 0..200_u32 {
+        let (cap, tell) = (Arc::clone(&cap), tell.clone());
+        tokio::spawn(async move {
+            cap.acquire().await;
+            tell.send((n, Instant::now())).await.unwrap();
+        });
+        tokio::task::yield_now().await;
+    }
+    drop(tell);
+    let mut order = Vec::new();
+    let mut end = start;
+    while let Some((n, at)) = told.recv().await {
+        order.push(n);
+        end = at;
+    }
+    assert!(order.is_sorted(), "first come, first served");
+    let seconds = (end - start).as_secs_f64();
+    assert!((3.9..4.1).contains(&seconds), "200 sends at 50/s took {seconds} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capped_out_try_takes_nothing() {
+    let cap = Cap::new(NonZeroU32::new(10).unwrap());
+    assert!(cap.try_acquire());
+    assert!(!cap.try_acquire());
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(cap.try_acquire());
+}
