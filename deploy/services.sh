@@ -3,6 +3,7 @@
 #
 #   deploy/services.sh start    install what is missing (as root), start both, wait until they answer
 #   deploy/services.sh env      print the exports of AMQP_URL and DATABASE_URL, for eval
+#   deploy/services.sh fresh N  make database N and virtual host N anew and print the exports for them
 #   deploy/services.sh status   say what runs
 #   deploy/services.sh ctl ...  rabbitmqctl against this instance
 #   deploy/services.sh stop     stop both, leave the data
@@ -207,6 +208,23 @@ print_env() {
     printf 'export AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%%2f DATABASE_URL=postgres://fanfare@127.0.0.1:%s/fanfare\n' "$AMQP_PORT" "$PG_PORT"
 }
 
+# Somebody else's services are used as they are: nothing there is deleted.
+fresh() {
+    local name=$1 bin
+    if external; then print_env; return; fi
+    choose_dir
+    # shellcheck disable=SC1091
+    . "$S/ports"
+    bin=$(pg_bin)
+    "$bin/dropdb" --if-exists --force -h 127.0.0.1 -p "$PG_PORT" -U fanfare "$name" 2>/dev/null
+    "$bin/createdb" -h 127.0.0.1 -p "$PG_PORT" -U fanfare "$name"
+    ctl -q delete_vhost "$name" >/dev/null 2>&1 || true
+    ctl -q add_vhost "$name" >/dev/null && ctl -q set_permissions -p "$name" guest '.*' '.*' '.*' >/dev/null
+    printf 'export AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%s DATABASE_URL=postgres://fanfare@127.0.0.1:%s/%s\n' "$AMQP_PORT" "$name" "$PG_PORT" "$name"
+}
+
+ctl() { rabbit_env; (cd / && as_user "${RABBIT_ENV[@]}" "$RABBIT_BIN/rabbitmqctl" "$@"); }
+
 status() {
     choose_dir
     alive "$S/pg/postmaster.pid" && echo "postgresql: running" || echo "postgresql: stopped"
@@ -220,8 +238,11 @@ case "${1:-}" in
     status) status ;;
     stop) external || stop ;;
     wipe) external || { stop; choose_dir; rm -rf "$S"; } ;;
+    fresh) fresh "${2:?a name}" ;;
     ctl)
-        shift; choose_dir; . "$S/ports"; rabbit_env
-        cd / && as_user "${RABBIT_ENV[@]}" "$RABBIT_BIN/rabbitmqctl" "$@" ;;
+        shift; choose_dir
+        # shellcheck disable=SC1091
+        . "$S/ports"
+        ctl "$@" ;;
     *) sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed -e 's/^# \{0,1\}//' -e '/^set -euo/d'; exit 2 ;;
 esac
