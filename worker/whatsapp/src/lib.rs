@@ -1,2 +1,4 @@
 //! whatsapp
 pub mod signal;
+pub mod jid;
+pub mod message_id;

@@ -3,7 +3,15 @@
 //! Bytes, keys and randomness in; bytes and new state out. Knows nothing of stanzas, sockets, clocks or storage:
 //! whoever changes a state here must make it durable before what it produced leaves the process.
 
+mod address;
 pub mod curve;
+mod keys;
+
+pub use address::Address;
+pub use keys::{
+    MAX_PREKEY_ID, MAX_REGISTRATION_ID, PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey,
+    SignedPreKeyId,
+};
 
 #[cfg(test)]
 pub(crate) mod test_vectors;
