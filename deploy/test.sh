@@ -17,7 +17,9 @@ eval "$(deploy/services.sh env)"
 
 prepare_peers() {
     say "installing the independent clients (npm: baileys, amqplib; pip: pika)"
-    (cd tests/interop && { [ -f node_modules/.package-lock.json ] && [ node_modules/.package-lock.json -nt package-lock.json ]; } || npm ci --no-audit --no-fund --loglevel=error)
+    for d in tests/interop tests/publishers; do
+        (cd "$d" && { [ -f node_modules/.package-lock.json ] && [ node_modules/.package-lock.json -nt package-lock.json ]; } || npm ci --no-audit --no-fund --loglevel=error)
+    done
     if [ ! -x "$ROOT/.fanfare/venv/bin/python" ] || ! "$ROOT/.fanfare/venv/bin/python" -c 'import pika' 2>/dev/null; then
         mkdir -p "$ROOT/.fanfare"
         python3 -m venv "$ROOT/.fanfare/venv" || { say "python3 -m venv does not work here; install the Debian package python3-venv"; exit 1; }

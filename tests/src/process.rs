@@ -1,0 +1,169 @@
+//! Child processes of a test: the real binaries, each with its own log file, killed when dropped.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::wait::eventually;
+
+/// How long a process may take until it says that it is ready.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The folder of the binaries that belong to this build, next to the test binary's own.
+///
+/// # Errors
+/// When a binary is missing: `cargo build --workspace --bins` makes them.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("the path of the test binary")?;
+    let folder = own
+        .ancestors()
+        .find(|folder| folder.join(name).is_file())
+        .with_context(|| format!("{name} is not built; run `cargo build --workspace --bins`"))?;
+    Ok(folder.join(name))
+}
+
+/// A running process.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    admin: SocketAddr,
+}
+
+/// A signal that a test sends to a process of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// `SIGKILL`: the process is gone at once, with all it held in memory.
+    Kill,
+    /// `SIGSTOP`: the process stands still and knows nothing of it.
+    Stop,
+    /// `SIGCONT`: it goes on where it stood.
+    Continue,
+    /// `SIGTERM`: it is asked to end.
+    Terminate,
+}
+
+impl Process {
+    /// Starts `program` with `settings` as its only Fanfare environment and returns when `/readyz` on its admin
+    /// address answers.
+    ///
+    /// # Errors
+    /// When it can't be started, ends, or is not ready in [`READY_TIMEOUT`].
+    pub async fn start(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        settings: &[(String, String)],
+        log_folder: &Path,
+        admin: SocketAddr,
+    ) -> Result<Self> {
+        let log = log_folder.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log).with_context(|| format!("{}", log.display()))?;
+        let child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(std::env::vars().filter(|(key, _)| matches!(key.as_str(), "PATH" | "HOME" | "RUST_BACKTRACE" | "SSL_CERT_FILE")))
+            .envs(settings.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let mut process = Self { name: name.to_owned(), child, log, admin };
+        process.await_ready().await?;
+        Ok(process)
+    }
+
+    async fn await_ready(&mut self) -> Result<()> {
+        let url = format!("http://{}/readyz", self.admin);
+        let deadline = tokio::time::Instant::now() + READY_TIMEOUT;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended ({status}) before it was ready:\n{}", self.name, self.log_tail());
+            }
+            if let Ok(answer) = reqwest::get(&url).await
+                && answer.status().is_success()
+            {
+                return Ok(());
+            }
+            ensure!(tokio::time::Instant::now() < deadline, "{} is not ready:\n{}", self.name, self.log_tail());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Sends a signal. `Kill` also waits until the process is gone.
+    ///
+    /// # Errors
+    /// When the process is not there any more.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        let flag = match signal {
+            Signal::Kill => {
+                self.child.kill()?;
+                self.child.wait()?;
+                return Ok(());
+            }
+            Signal::Stop => "-STOP",
+            Signal::Continue => "-CONT",
+            Signal::Terminate => "-TERM",
+        };
+        let status = Command::new("kill").arg(flag).arg(self.child.id().to_string()).status()?;
+        ensure!(status.success(), "kill {flag} {} failed", self.name);
+        Ok(())
+    }
+
+    /// Asks the process to end and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not end in [`READY_TIMEOUT`].
+    pub async fn stop(mut self) -> Result<()> {
+        self.signal(Signal::Terminate)?;
+        eventually(READY_TIMEOUT, &format!("{} ends", self.name), async || Ok(self.child.try_wait()?.is_some())).await
+    }
+
+    /// The text of `/metrics` on the admin address.
+    ///
+    /// # Errors
+    /// When the process does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        Ok(reqwest::get(format!("http://{}/metrics", self.admin)).await?.error_for_status()?.text().await?)
+    }
+
+    /// The resident memory of the process, in bytes (Linux).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = text.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("VmRSS")?.parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// The last lines of its log, for a failure's message.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A test that failed half way leaves nothing running; a process that ended already is no error.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A loopback address that nobody listens on just now.
+///
+/// # Errors
+/// When the machine has no free port.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

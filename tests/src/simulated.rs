@@ -1,0 +1,189 @@
+//! The simulator's control interface as verbs: phones, contacts, faults and the audit.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A client of a simulator's control address.
+#[derive(Clone)]
+pub struct Control {
+    base: Arc<str>,
+    http: reqwest::Client,
+}
+
+/// The totals of `GET /audit`, which judge all that we claim.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Audit {
+    /// Distinct message ids that the server took.
+    pub messages_accepted: u64,
+    /// Messages that a recipient saw once.
+    pub shown_once: u64,
+    /// Messages that a recipient saw more than once.
+    pub shown_twice: u64,
+    /// Messages that a recipient could not read, after all retries.
+    pub undecryptable: u64,
+    /// Message keys that sealed more than one ciphertext.
+    pub message_keys_reused: u64,
+    /// Everything else of the answer, for messages about a failure.
+    #[serde(flatten)]
+    pub rest: serde_json::Map<String, Value>,
+}
+
+/// One message as its recipient has it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Shown {
+    /// The message id.
+    pub id: String,
+    /// Who sent it.
+    pub from: String,
+    /// Its text.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// How often the person saw it.
+    #[serde(default)]
+    pub times_shown: u64,
+    /// How often the device got it.
+    #[serde(default)]
+    pub times_received: u64,
+}
+
+/// How contacts behave.
+#[derive(Clone, Debug)]
+pub struct Contacts<'a> {
+    /// The first digits of each number.
+    pub prefix: &'a str,
+    /// How many.
+    pub count: u32,
+    /// Milliseconds until a delivery receipt.
+    pub deliver_ms: u64,
+    /// Milliseconds until a read receipt; none where absent.
+    pub read_ms: Option<u64>,
+    /// What they answer; nothing where absent.
+    pub reply: Option<&'a str>,
+}
+
+impl Contacts<'_> {
+    /// The numbers of these contacts, in order: the prefix and the index, padded to one width.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<String> {
+        let width = self.count.saturating_sub(1).to_string().len();
+        (0..self.count).map(|index| format!("{}{index:0width$}", self.prefix)).collect()
+    }
+}
+
+impl Control {
+    /// A client of the control address `base` (`http://host:port`).
+    #[must_use]
+    pub fn new(base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').into(), http: reqwest::Client::new() }
+    }
+
+    /// Makes a phone with an account of its own.
+    ///
+    /// # Errors
+    /// What the simulator refused, in its words.
+    pub async fn phone(&self, number: &str, name: &str) -> Result<()> {
+        self.post("/phones", json!({ "number": number, "name": name })).await.map(drop)
+    }
+
+    /// The phone scans a QR code.
+    ///
+    /// # Errors
+    /// What the simulator refused.
+    pub async fn scan(&self, number: &str, qr: &str) -> Result<()> {
+        self.post(&format!("/phones/{number}/scan"), json!({ "qr": qr })).await.map(drop)
+    }
+
+    /// The phone's owner types a pairing code.
+    ///
+    /// # Errors
+    /// What the simulator refused.
+    pub async fn link_code(&self, number: &str, code: &str) -> Result<()> {
+        self.post(&format!("/phones/{number}/link-code"), json!({ "code": code })).await.map(drop)
+    }
+
+    /// Makes contacts that answer by themselves.
+    ///
+    /// # Errors
+    /// What the simulator refused.
+    pub async fn contacts(&self, contacts: &Contacts<'_>) -> Result<()> {
+        let mut body = json!({ "prefix": contacts.prefix, "count": contacts.count, "deliver_ms": contacts.deliver_ms });
+        if let Some(read_ms) = contacts.read_ms {
+            body["read_ms"] = read_ms.into();
+        }
+        if let Some(reply) = contacts.reply {
+            body["reply"] = reply.into();
+        }
+        self.post("/contacts", body).await.map(drop)
+    }
+
+    /// The contact writes to `to`.
+    ///
+    /// # Errors
+    /// What the simulator refused.
+    pub async fn contact_writes(&self, number: &str, to: &str, text: &str) -> Result<()> {
+        self.post(&format!("/contacts/{number}/messages"), json!({ "to": to, "text": text })).await.map(drop)
+    }
+
+    /// What the contact got.
+    ///
+    /// # Errors
+    /// When there is no such contact.
+    pub async fn contact_messages(&self, number: &str) -> Result<Vec<Shown>> {
+        Ok(serde_json::from_value(self.get(&format!("/contacts/{number}/messages")).await?)?)
+    }
+
+    /// What the phone holds, its own messages from other devices included.
+    ///
+    /// # Errors
+    /// When there is no such phone.
+    pub async fn phone_messages(&self, number: &str) -> Result<Vec<Shown>> {
+        Ok(serde_json::from_value(self.get(&format!("/phones/{number}/messages")).await?)?)
+    }
+
+    /// Sets a fault.
+    ///
+    /// # Errors
+    /// What the simulator refused.
+    pub async fn fault(&self, fault: Value) -> Result<()> {
+        self.post("/faults", fault).await.map(drop)
+    }
+
+    /// What the server saw.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn audit(&self) -> Result<Audit> {
+        Ok(serde_json::from_value(self.get("/audit").await?)?)
+    }
+
+    /// Any `GET` of the control interface.
+    ///
+    /// # Errors
+    /// An answer that is not a success, with its text.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        Self::answer(path, self.http.get(format!("{}{path}", self.base)).send().await?).await
+    }
+
+    /// Any `POST` of the control interface.
+    ///
+    /// # Errors
+    /// An answer that is not a success, with its text.
+    pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        Self::answer(path, self.http.post(format!("{}{path}", self.base)).json(&body).send().await?).await
+    }
+
+    async fn answer(path: &str, answer: reqwest::Response) -> Result<Value> {
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("{path}: {status}: {text}");
+        }
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))
+    }
+}
