@@ -1,4 +1,18 @@
-//! whatsapp
-pub mod signal;
+//! The WhatsApp Web multi-device protocol: a core without IO, and a driver on tokio.
+//!
+//! * [`connection`] is the core: one socket's life as a state machine that takes bytes, commands and the time, and
+//!   gives out [`connection::Step`]s: state changes to make durable, events for the owner, bytes to send.
+//! * [`client`] drives it: WebSocket, TLS, the commit pipeline, reconnection.
+//! * Below lie the wire ([`jid`], [`proto`]…) and Signal ([`signal`]); beside them [`store`], what must survive.
+//!
+//! Knows nothing of the product around it: no broker, no database, no HTTP.
+
+pub mod command;
+pub mod connection;
+pub mod device;
+pub mod event;
 pub mod jid;
 pub mod message_id;
+pub mod proto;
+pub mod signal;
+pub mod time;

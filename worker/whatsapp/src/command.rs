@@ -1,0 +1,100 @@
+//! What the owner of a session asks of it.
+
+use std::fmt;
+
+use crate::{jid::Jid, message_id::MessageId, proto};
+
+/// One request of the owner. Answers come as [`Event`](crate::event::Event)s.
+#[derive(Debug)]
+pub enum Command {
+    /// Send a message. Answered by `MessagePrepared`, then `MessageAcked` or `MessageFailed`. While the session is not
+    /// open it is answered at once by `MessageFailed` with a reason that says to try again.
+    Send(Box<Outgoing>),
+    /// Forget a send whose frame has not left. Answered by `MessageFailed { Cancelled }` if it could be stopped, else
+    /// not at all (the send's own answer follows).
+    Cancel(MessageId),
+    /// Pair by code rather than by QR. Answered by `PairingCode` or `PairingCodeRefused`.
+    RequestPairingCode {
+        /// The account's number, digits only, with country code.
+        phone: String,
+        /// Eight characters of the code's alphabet to use instead of random ones.
+        custom: Option<String>,
+    },
+    /// Ask which numbers have an account. Answered by `IsOnWhatsApp` with the same ticket.
+    IsOnWhatsApp {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Digits only, with country code.
+        numbers: Vec<String>,
+    },
+    /// Tell the sender (and our other devices) that messages were read.
+    MarkRead {
+        /// The chat that the messages are in.
+        chat: Jid,
+        /// Who sent them, where that is not the chat itself (groups).
+        sender: Option<Jid>,
+        /// The messages, oldest first.
+        ids: Vec<MessageId>,
+    },
+    /// Say whether the account is at the keyboard.
+    SetPresence(Presence),
+    /// Unlink this device from the account and close. Ends with `Closed` whose action is `LoggedOut`.
+    Logout,
+    /// Close the connection and end the driver; the credentials stay good.
+    Stop,
+}
+
+/// Own presence, as contacts see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Online. The phone stays silent and receipts are normal ones.
+    Available,
+    /// Away. The phone shows notifications.
+    Unavailable,
+}
+
+impl Presence {
+    /// The value of the stanza's `type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// A message to send.
+pub struct Outgoing {
+    /// The stanza id. Sending again under the same id is how an unknown outcome is repaired: recipients show an id once.
+    pub id: MessageId,
+    /// Who gets it.
+    pub to: Recipient,
+    /// What they get.
+    pub message: proto::Message,
+    /// 1 for the first try; higher when the owner repeats a send of unknown outcome.
+    pub attempt: u32,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("id", &self.id).field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}
+
+/// The addressee of a message.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Recipient {
+    /// A phone number (digits with country code) that may or may not have an account.
+    Phone(String),
+    /// A known address.
+    Jid(Jid),
+}
+
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Phone(_) => f.write_str("Phone(…)"),
+            Self::Jid(jid) => f.debug_tuple("Jid").field(jid).finish(),
+        }
+    }
+}

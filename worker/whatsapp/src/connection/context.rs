@@ -1,0 +1,127 @@
+//! What the parts of a connection see of the world while they handle one input.
+//!
+//! A [`Context`] lends out the clock reading, the randomness and the credentials, and gathers effects: frames, changes,
+//! events, questions to the server and to the store. Nothing written through it happens at once: frames leave when the
+//! step that carries them has been committed.
+
+use std::{ops::Deref, time::Duration};
+
+use rand::rngs::StdRng;
+
+use crate::{
+    binary::Node,
+    connection::{
+        CloseReason, Config,
+        iq::{IqTable, Op},
+        step::Gathering,
+    },
+    device::Device,
+    event::Event,
+    messaging::LoadTag,
+    store::{Changes, Load},
+    time::Timestamp,
+};
+
+/// Access to the world for the length of one input.
+pub struct Context<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// The session's randomness.
+    pub rng: &'a mut StdRng,
+    /// The credentials. Reading is free; [`Credentials::edit`] writes them with the step.
+    pub device: &'a mut Credentials,
+    /// Settings and limits.
+    pub config: &'a Config,
+    pub(super) gathering: &'a mut Gathering,
+    pub(super) iqs: &'a mut IqTable,
+    pub(super) loads: &'a mut Vec<(LoadTag, Load)>,
+}
+
+impl Context<'_> {
+    /// Sends a stanza with the frames of this step, in the order of the calls.
+    pub fn send(&mut self, node: Node) {
+        self.gathering.frames.push(node);
+    }
+
+    /// Asks the server. `node` is an `<iq>` without `id`; `op` comes back with the answer, the refusal, or after the
+    /// usual time-out. With too many questions open nothing is sent and `op` comes back with `QueryError::Busy`.
+    pub fn iq(&mut self, node: Node, op: impl Into<Op>) {
+        self.iq_within(node, op, self.config.timing.iq);
+    }
+
+    /// Like [`Self::iq`] with a time-out of its own.
+    pub fn iq_within(&mut self, node: Node, op: impl Into<Op>, timeout: Duration) {
+        let deadline = self.now + timeout;
+        if let Some(id) = self.iqs.open(op.into(), deadline) {
+            self.send(node.attr("id", id));
+        }
+    }
+
+    /// Tells the owner something, with the commit of this step.
+    pub fn emit(&mut self, event: Event) {
+        self.gathering.events.push(event);
+    }
+
+    /// The state changes of this step.
+    pub fn changes(&mut self) -> &mut Changes {
+        &mut self.gathering.changes
+    }
+
+    /// The credentials, to be written with this step.
+    pub fn device_mut(&mut self) -> &mut Device {
+        self.device.edit()
+    }
+
+    /// Asks the store. `tag` comes back with the answer, after every earlier question and every step taken before.
+    pub fn load(&mut self, load: Load, tag: LoadTag) {
+        self.loads.push((tag, load));
+    }
+
+    /// Ends the connection after the frames of this step. The first reason given holds.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.gathering.close(reason);
+    }
+}
+
+/// A device that remembers whether it was altered since it was last written.
+#[derive(Debug)]
+pub struct Credentials {
+    device: Device,
+    changed: bool,
+}
+
+impl Credentials {
+    /// Credentials as the store has them.
+    pub fn new(device: Device) -> Self {
+        Self { device, changed: false }
+    }
+
+    /// Lends them for a change that the current step makes durable.
+    pub fn edit(&mut self) -> &mut Device {
+        self.changed = true;
+        &mut self.device
+    }
+
+    /// A copy to write, if there is something to write.
+    pub(super) fn take_changed(&mut self) -> Option<Box<Device>> {
+        std::mem::take(&mut self.changed).then(|| Box::new(self.device.clone()))
+    }
+}
+
+impl Deref for Credentials {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.device
+    }
+}
+
+/// Who answers a notification or a receipt with its `<ack>` (protocol part 1, section 7.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum AckBy {
+    /// The connection, in this step: all that the stanza means is in the step already.
+    Connection,
+    /// The part that handled the stanza, through [`ack`](crate::connection::ack), when its meaning is in a step.
+    Handler,
+}

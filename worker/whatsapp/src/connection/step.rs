@@ -1,0 +1,47 @@
+//! What one or more inputs amount to: the unit of durability.
+
+use bytes::Bytes;
+
+use crate::{binary::Node, connection::CloseReason, event::Event, store::Changes};
+
+/// What to do next, in this order: commit `changes` and `events` in one transaction, then write `wire` to the socket,
+/// then close it if `close` says so.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// State to make durable.
+    pub changes: Changes,
+    /// What the owner must know, durable with the state.
+    pub events: Vec<Event>,
+    /// Bytes for the socket: whole sealed frames. Must not leave before the commit.
+    pub wire: Bytes,
+    /// The connection is over after this step.
+    pub close: Option<CloseReason>,
+}
+
+impl Step {
+    /// Whether the step has something to commit. If not, its bytes may leave as soon as every earlier step's have.
+    pub fn needs_commit(&self) -> bool {
+        !self.changes.is_empty() || !self.events.is_empty()
+    }
+}
+
+/// The step that inputs are being gathered into.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    pub(super) changes: Changes,
+    pub(super) events: Vec<Event>,
+    pub(super) frames: Vec<Node>,
+    pub(super) close: Option<CloseReason>,
+}
+
+impl Gathering {
+    /// Notes the end of the connection; the first reason holds.
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        self.close.get_or_insert(reason);
+    }
+
+    /// How much has gathered, for the bound on it.
+    pub(super) fn len(&self) -> usize {
+        self.events.len() + self.frames.len() + self.changes.sessions.len() + self.changes.prekeys.len()
+    }
+}

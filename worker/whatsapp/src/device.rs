@@ -1,0 +1,333 @@
+//! The credentials of one linked device: what must survive for it to log in again and to be read by others.
+//!
+//! Owns generation and the stored form. One-time prekeys, ratchets and mappings are not here: the
+//! [`KeyStore`](crate::store::KeyStore) holds them one by one.
+
+use std::fmt;
+
+use bytes::Bytes;
+use prost::Message as _;
+use rand::CryptoRng;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    jid::Jid,
+    signal::{
+        PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId,
+        curve::{KeyPair, PrivateKey, PublicKey},
+    },
+    time::Timestamp,
+};
+
+/// Everything a linked device knows about itself.
+#[derive(Clone)]
+pub struct Device {
+    /// The key pair of the Noise handshake; the server knows a device by it.
+    pub noise: KeyPair,
+    /// The Signal identity.
+    pub identity: KeyPair,
+    /// Tells this installation from an earlier one under the same address.
+    pub registration_id: RegistrationId,
+    /// The secret shown in the QR code; authenticates the phone's answer to a pairing.
+    pub adv_secret: AdvSecret,
+    /// The signed prekey in use. Older ones live in the store until they expire.
+    pub signed_prekey: SignedPreKey,
+    /// When `signed_prekey` was made; the epoch for one that came with the device.
+    pub signed_prekey_made: Timestamp,
+    /// The id that the next one-time prekey gets.
+    pub next_prekey_id: PreKeyId,
+    /// Who we are, once paired.
+    pub account: Option<Account>,
+    /// Where the server wants the next connection routed (protocol part 1, section 1.3).
+    pub routing_info: Option<Bytes>,
+    /// Successful logins so far.
+    pub login_counter: u32,
+}
+
+/// What pairing made of a device.
+#[derive(Clone)]
+pub struct Account {
+    /// Our address by phone number, with device.
+    pub jid: Jid,
+    /// Our address by LID, with device.
+    pub lid: Option<Jid>,
+    /// The encoded `ADVSignedDeviceIdentity`, signed by the phone and by us, with the account's key. Goes along with
+    /// every first message to a device.
+    pub identity: Bytes,
+    /// The name the account shows.
+    pub push_name: Option<String>,
+    /// What the phone runs on (`android`, `iphone`, `smba`…).
+    pub platform: String,
+}
+
+/// 32 random bytes that only the companion and the phone know.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct AdvSecret([u8; 32]);
+
+impl Device {
+    /// A device that is not paired yet.
+    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        let identity = KeyPair::generate(rng);
+        let signed_prekey = SignedPreKey::generate(SignedPreKeyId::FIRST, &identity, rng);
+        Self {
+            noise: KeyPair::generate(rng),
+            registration_id: RegistrationId::generate(rng),
+            adv_secret: AdvSecret::generate(rng),
+            identity,
+            signed_prekey,
+            signed_prekey_made: Timestamp::EPOCH,
+            next_prekey_id: PreKeyId::FIRST,
+            account: None,
+            routing_info: None,
+            login_counter: 0,
+        }
+    }
+
+    /// Whether it can log in.
+    pub fn is_paired(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// Our address by phone number, with device, once paired.
+    pub fn jid(&self) -> Option<&Jid> {
+        self.account.as_ref().map(|account| &account.jid)
+    }
+
+    /// Our address by LID, with device, once known.
+    pub fn lid(&self) -> Option<&Jid> {
+        self.account.as_ref().and_then(|account| account.lid.as_ref())
+    }
+
+    /// The account's name, once known.
+    pub fn push_name(&self) -> Option<&str> {
+        self.account.as_ref().and_then(|account| account.push_name.as_deref())
+    }
+
+    /// The stored form. Holds secrets in clear: seal it before it touches a disk.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut stored = StoredDevice {
+            version: STORED_VERSION,
+            noise: pair_bytes(&self.noise),
+            identity: pair_bytes(&self.identity),
+            registration_id: self.registration_id.get(),
+            adv_secret: self.adv_secret.as_bytes().to_vec(),
+            signed_prekey_id: self.signed_prekey.id.get(),
+            signed_prekey: self.signed_prekey.encode().to_vec(),
+            signed_prekey_made: self.signed_prekey_made.as_millis(),
+            next_prekey_id: self.next_prekey_id.get(),
+            account: self.account.as_ref().map(|account| StoredAccount {
+                jid: account.jid.to_string(),
+                lid: account.lid.as_ref().map(Jid::to_string),
+                identity: account.identity.to_vec(),
+                push_name: account.push_name.clone(),
+                platform: account.platform.clone(),
+            }),
+            routing_info: self.routing_info.as_ref().map(|info| info.to_vec()),
+            login_counter: self.login_counter,
+        };
+        let bytes = Zeroizing::new(stored.encode_to_vec());
+        stored.wipe();
+        bytes
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`BadDevice`]: the bytes are damaged or of a later version; nothing can log in with them.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadDevice> {
+        let mut stored = StoredDevice::decode(bytes).map_err(|_| BadDevice("not a device"))?;
+        let device = Self::from_stored(&stored);
+        stored.wipe();
+        device
+    }
+
+    fn from_stored(stored: &StoredDevice) -> Result<Self, BadDevice> {
+        if stored.version != STORED_VERSION {
+            return Err(BadDevice("version"));
+        }
+        let signed_prekey_id = SignedPreKeyId::new(stored.signed_prekey_id).ok_or(BadDevice("signed prekey id"))?;
+        Ok(Self {
+            noise: key_pair(&stored.noise, "noise key")?,
+            identity: key_pair(&stored.identity, "identity key")?,
+            registration_id: RegistrationId::new(stored.registration_id),
+            adv_secret: AdvSecret(stored.adv_secret[..].try_into().map_err(|_| BadDevice("adv secret"))?),
+            signed_prekey: SignedPreKey::decode(signed_prekey_id, &stored.signed_prekey)
+                .ok_or(BadDevice("signed prekey"))?,
+            signed_prekey_made: Timestamp::from_millis(stored.signed_prekey_made),
+            next_prekey_id: PreKeyId::new(stored.next_prekey_id).ok_or(BadDevice("prekey id"))?,
+            account: stored.account.as_ref().map(Account::from_stored).transpose()?,
+            routing_info: stored.routing_info.clone().map(Bytes::from),
+            login_counter: stored.login_counter,
+        })
+    }
+}
+
+impl Account {
+    fn from_stored(stored: &StoredAccount) -> Result<Self, BadDevice> {
+        Ok(Self {
+            jid: stored.jid.parse().map_err(|_| BadDevice("jid"))?,
+            lid: stored.lid.as_ref().map(|lid| lid.parse()).transpose().map_err(|_| BadDevice("lid"))?,
+            identity: Bytes::from(stored.identity.clone()),
+            push_name: stored.push_name.clone(),
+            platform: stored.platform.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device")
+            .field("jid", &self.jid())
+            .field("login_counter", &self.login_counter)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("jid", &self.jid).finish_non_exhaustive()
+    }
+}
+
+impl AdvSecret {
+    /// Fresh random bytes.
+    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    /// The secret that pairing by code derives.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for the HMAC and the QR code.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AdvSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdvSecret(…)")
+    }
+}
+
+/// Stored bytes that make no device; says which part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stored device is unreadable: {0}")]
+pub struct BadDevice(&'static str);
+
+/// The version of the stored form. Fields may be added without a new one.
+const STORED_VERSION: u32 = 1;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredDevice {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    noise: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    identity: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    registration_id: u32,
+    #[prost(bytes = "vec", tag = "5")]
+    adv_secret: Vec<u8>,
+    #[prost(uint32, tag = "6")]
+    signed_prekey_id: u32,
+    #[prost(bytes = "vec", tag = "7")]
+    signed_prekey: Vec<u8>,
+    #[prost(uint64, tag = "8")]
+    signed_prekey_made: u64,
+    #[prost(uint32, tag = "9")]
+    next_prekey_id: u32,
+    #[prost(message, optional, tag = "10")]
+    account: Option<StoredAccount>,
+    #[prost(bytes = "vec", optional, tag = "11")]
+    routing_info: Option<Vec<u8>>,
+    #[prost(uint32, tag = "12")]
+    login_counter: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredAccount {
+    #[prost(string, tag = "1")]
+    jid: String,
+    #[prost(string, optional, tag = "2")]
+    lid: Option<String>,
+    #[prost(bytes = "vec", tag = "3")]
+    identity: Vec<u8>,
+    #[prost(string, optional, tag = "4")]
+    push_name: Option<String>,
+    #[prost(string, tag = "5")]
+    platform: String,
+}
+
+impl StoredDevice {
+    fn wipe(&mut self) {
+        self.noise.zeroize();
+        self.identity.zeroize();
+        self.adv_secret.zeroize();
+        self.signed_prekey.zeroize();
+    }
+}
+
+fn key_pair(bytes: &[u8], part: &'static str) -> Result<KeyPair, BadDevice> {
+    // 64 bytes are private and public half; the public half alone would cost a multiplication per login.
+    let (private, public) = bytes.split_at_checked(32).ok_or(BadDevice(part))?;
+    let private = PrivateKey::new(private.try_into().map_err(|_| BadDevice(part))?);
+    let public = PublicKey::new(public.try_into().map_err(|_| BadDevice(part))?);
+    Ok(KeyPair::from_halves(private, public))
+}
+
+fn pair_bytes(pair: &KeyPair) -> Vec<u8> {
+    [&pair.private().as_bytes()[..], pair.public().as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    fn paired() -> Device {
+        let mut device = Device::generate(&mut StdRng::seed_from_u64(1));
+        device.account = Some(Account {
+            jid: "15551230001:11@s.whatsapp.net".parse().unwrap(),
+            lid: Some("100000000000001:11@lid".parse().unwrap()),
+            identity: Bytes::from_static(b"identity"),
+            push_name: Some("Ann".into()),
+            platform: "android".into(),
+        });
+        device.routing_info = Some(Bytes::from_static(&[8, 2]));
+        device.login_counter = 7;
+        device
+    }
+
+    #[test]
+    fn a_stored_device_reads_back_the_same() {
+        for device in [Device::generate(&mut StdRng::seed_from_u64(2)), paired()] {
+            let bytes = device.encode();
+            let back = Device::decode(&bytes).unwrap();
+            assert_eq!(*back.encode(), *bytes);
+            assert_eq!(back.noise.public(), device.noise.public());
+            assert_eq!(back.jid(), device.jid());
+        }
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused() {
+        let bytes = paired().encode();
+        assert!(Device::decode(&bytes[..bytes.len() / 2]).is_err());
+        assert!(Device::decode(b"").is_err());
+    }
+
+    #[test]
+    fn debug_output_tells_no_secret_and_no_number() {
+        let device = paired();
+        let text = format!("{device:?} {:?} {:?}", device.adv_secret, device.account);
+        assert!(!text.contains("15551230001"), "{text}");
+        assert!(!text.contains("identity"), "{text}");
+    }
+}

@@ -1,0 +1,269 @@
+//! What a session tells its owner.
+//!
+//! Events leave the core inside a [`Step`](crate::connection::Step) and reach the owner only through
+//! [`KeyStore::commit`](crate::store::KeyStore::commit), together with the state changes they belong to.
+
+use std::fmt;
+
+use crate::{connection::CloseReason, jid::Jid, message_id::MessageId, proto, time::Timestamp};
+
+/// One thing that happened in a session.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A socket is being opened.
+    Connecting,
+    /// Show this QR code until it is replaced or expires.
+    QrCode {
+        /// The text to draw.
+        text: String,
+        /// When the server stops accepting it.
+        expires_at: Timestamp,
+    },
+    /// Type this code into the phone.
+    PairingCode {
+        /// Eight characters, without hyphen.
+        code: String,
+    },
+    /// The server refused a pairing code; QR pairing goes on.
+    PairingCodeRefused {
+        /// The server's code (400, 403, 429, 452, 500), or 408 if it did not answer, 422 for a custom code outside of
+        /// the alphabet, 409 if the device is already paired.
+        code: u16,
+    },
+    /// The phone linked this device. The credentials of the same commit log in from now on.
+    Paired {
+        /// Our address by phone number, with device.
+        jid: Jid,
+        /// Our address by LID, with device.
+        lid: Option<Jid>,
+        /// What the phone runs on.
+        platform: String,
+        /// The account's name, where the phone told it.
+        name: Option<String>,
+    },
+    /// Logged in and ready to send.
+    Open {
+        /// Our address by phone number, with device.
+        jid: Jid,
+        /// Our address by LID, with device.
+        lid: Option<Jid>,
+        /// The account's name, if known.
+        push_name: Option<String>,
+    },
+    /// Everything that waited while we were offline has been handed over.
+    CaughtUp {
+        /// How many stanzas waited, as the server says.
+        count: u32,
+    },
+    /// The message is encrypted. Its frame leaves after the commit of the step that carries this event.
+    MessagePrepared {
+        /// Which send.
+        id: MessageId,
+        /// The chat as it is addressed on the wire.
+        to: Jid,
+        /// The recipient's LID, if known.
+        lid: Option<Jid>,
+    },
+    /// The server has the message.
+    MessageAcked {
+        /// Which send.
+        id: MessageId,
+        /// The chat as it is addressed on the wire.
+        to: Jid,
+        /// The server's time.
+        timestamp: Timestamp,
+    },
+    /// The message will not be sent by this attempt.
+    MessageFailed {
+        /// Which send.
+        id: MessageId,
+        /// Why, and whether another try makes sense.
+        reason: SendError,
+    },
+    /// What became of messages.
+    Receipt(Receipt),
+    /// A message came in.
+    Message(Box<Incoming>),
+    /// A message came in that could not be decrypted; a repeat was asked for where that makes sense.
+    Undecryptable {
+        /// Its id.
+        id: MessageId,
+        /// The chat it is in.
+        chat: Jid,
+        /// Who sent it.
+        sender: Jid,
+        /// How often it has failed now.
+        attempt: u32,
+        /// Nothing more will be tried.
+        given_up: bool,
+    },
+    /// The answer to [`Command::IsOnWhatsApp`](crate::command::Command::IsOnWhatsApp).
+    IsOnWhatsApp {
+        /// The request's ticket.
+        ticket: u64,
+        /// One answer per asked number, in the order asked.
+        result: Result<Vec<Registration>, QueryError>,
+    },
+    /// A phone number and a LID turned out to be one account.
+    LidMapping {
+        /// The account by phone number.
+        phone: Jid,
+        /// The account by LID.
+        lid: Jid,
+    },
+    /// The connection is gone. Sends without an answer are of unknown outcome: send them again under the same id.
+    Closed {
+        /// Why; [`CloseReason::action`] says what follows.
+        reason: CloseReason,
+    },
+}
+
+/// What became of messages that we, or our other devices, sent or got.
+#[derive(Debug)]
+pub struct Receipt {
+    /// The messages.
+    pub ids: Vec<MessageId>,
+    /// The chat they are in.
+    pub chat: Jid,
+    /// The device that says so.
+    pub from: Jid,
+    /// What it says.
+    pub kind: ReceiptKind,
+    /// The server's time.
+    pub timestamp: Timestamp,
+}
+
+/// The kinds of receipt that carry a meaning for the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptKind {
+    /// Reached a device of the recipient.
+    Delivered,
+    /// Was read.
+    Read,
+    /// Was played (voice, view once).
+    Played,
+    /// Reached another device of ours.
+    Sender,
+    /// Another device of ours read it.
+    ReadSelf,
+    /// Reached a device of the recipient whose user is away.
+    Inactive,
+}
+
+/// A decrypted message.
+pub struct Incoming {
+    /// Its id.
+    pub id: MessageId,
+    /// The chat, without device: the other side, or the group.
+    pub chat: Jid,
+    /// Who sent it, with device.
+    pub sender: Jid,
+    /// The sender by LID, without device, if known.
+    pub lid: Option<Jid>,
+    /// The sender by phone number, without device, if known.
+    pub phone: Option<Jid>,
+    /// We sent it from another device.
+    pub from_me: bool,
+    /// The name the sender gives itself.
+    pub push_name: Option<String>,
+    /// The server's time.
+    pub timestamp: Timestamp,
+    /// It waited while we were offline.
+    pub offline: bool,
+    /// What was said.
+    pub message: proto::Message,
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("id", &self.id)
+            .field("chat", &self.chat)
+            .field("sender", &self.sender)
+            .field("from_me", &self.from_me)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether one number has an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The number as asked.
+    pub number: String,
+    /// The account's canonical address; none if there is no account.
+    pub jid: Option<Jid>,
+    /// The account's LID, if the server told it.
+    pub lid: Option<Jid>,
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The number has no account: do not try again.
+    #[error("the number is not on WhatsApp")]
+    NotOnWhatsApp,
+    /// The account has no device that can be encrypted for: do not try again soon.
+    #[error("the recipient has no device to encrypt for")]
+    NoDevices,
+    /// The server refused the stanza (463 restricted, 479 bad addressing, 429 too fast…).
+    #[error("the server refused the message with {code}")]
+    Nack {
+        /// The server's code.
+        code: u16,
+    },
+    /// A question to the server that the send depends on was refused or stayed unanswered: try again.
+    #[error("a query before the send failed: {0}")]
+    Query(#[from] QueryError),
+    /// The server did not confirm in time; the outcome is unknown: send again under the same id.
+    #[error("the server did not confirm the message")]
+    Unconfirmed,
+    /// The session is not open: try again when it is.
+    #[error("the session is not connected")]
+    NotConnected,
+    /// Too many sends wait already: try again later.
+    #[error("too many sends are waiting")]
+    Busy,
+    /// The owner cancelled it before it left.
+    #[error("cancelled")]
+    Cancelled,
+    /// The message cannot be sent as it is (this kind of recipient or content): do not try again.
+    #[error("cannot be sent: {0}")]
+    Unsupported(&'static str),
+}
+
+impl SendError {
+    /// Whether another try, under the same id, may succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotOnWhatsApp | Self::NoDevices | Self::Cancelled | Self::Unsupported(_) => false,
+            Self::Nack { code } => matches!(code, 429 | 500 | 503),
+            Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
+        }
+    }
+}
+
+/// Why a question to the server has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The server refused.
+    #[error("the server answered {code}")]
+    Refused {
+        /// The server's code.
+        code: u16,
+    },
+    /// No answer in time.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The answer made no sense.
+    #[error("the answer could not be read")]
+    Malformed,
+    /// The session is not open.
+    #[error("the session is not connected")]
+    NotConnected,
+    /// Too many questions are open already.
+    #[error("too many questions are open")]
+    Busy,
+}
