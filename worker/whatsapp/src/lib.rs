@@ -7,6 +7,7 @@
 //!
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
+pub mod binary;
 pub mod command;
 pub mod connection;
 pub mod device;
