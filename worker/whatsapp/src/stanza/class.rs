@@ -1,0 +1,184 @@
+//! Which stanza attributes a message's content asks for.
+//!
+//! Facts: docs/PROTOCOL.md, "Message content": servers drop media without its media type, and revokes that are marked
+//! as hidden.
+
+use crate::proto::Message;
+use crate::proto::message::protocol_message;
+
+/// The attributes that follow from a message's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// `type` of the message stanza.
+    pub kind: &'static str,
+    /// `mediatype` of each `enc`.
+    pub media_type: Option<&'static str>,
+    /// `edit` of the message stanza.
+    pub edit: Option<&'static str>,
+    /// Whether recipients that can't decrypt it show nothing (`decrypt-fail="hide"`).
+    pub hidden: bool,
+    /// The attribute of the `meta` child, if there is one.
+    pub meta: Option<(&'static str, &'static str)>,
+}
+
+impl Class {
+    const TEXT: Self = Self::of("text");
+
+    const fn of(kind: &'static str) -> Self {
+        Self { kind, media_type: None, edit: None, hidden: false, meta: None }
+    }
+
+    const fn media(media_type: &'static str) -> Self {
+        Self { media_type: Some(media_type), ..Self::of("media") }
+    }
+
+    const fn hide(self) -> Self {
+        Self { hidden: true, ..self }
+    }
+
+    const fn edit(self, edit: &'static str) -> Self {
+        Self { edit: Some(edit), ..self }
+    }
+
+    const fn meta(self, name: &'static str, value: &'static str) -> Self {
+        Self { meta: Some((name, value)), ..self }
+    }
+
+    /// The class of this content.
+    #[must_use]
+    pub fn of_message(message: &Message) -> Self {
+        let message = unwrapped(message);
+        if let Some(protocol) = &message.protocol_message {
+            return match protocol.r#type.and_then(|kind| protocol_message::Type::try_from(kind).ok()) {
+                Some(protocol_message::Type::Revoke) => Self::TEXT.edit("7"),
+                Some(protocol_message::Type::MessageEdit) => Self::TEXT.edit("1").hide(),
+                _ => Self::TEXT,
+            };
+        }
+        Self::of_media(message).or_else(|| Self::of_action(message)).unwrap_or(Self::TEXT)
+    }
+
+    fn of_media(message: &Message) -> Option<Self> {
+        let class = if message.image_message.is_some() {
+            Self::media("image")
+        } else if let Some(video) = &message.video_message {
+            Self::media(if video.gif_playback.unwrap_or_default() { "gif" } else { "video" })
+        } else if message.ptv_message.is_some() {
+            Self::media("ptv")
+        } else if let Some(audio) = &message.audio_message {
+            Self::media(if audio.ptt.unwrap_or_default() { "ptt" } else { "audio" })
+        } else if message.document_message.is_some() {
+            Self::media("document")
+        } else if message.sticker_message.is_some() {
+            Self::media("sticker")
+        } else if message.contact_message.is_some() {
+            Self::media("vcard")
+        } else if message.contacts_array_message.is_some() {
+            Self::media("contact_array")
+        } else if message.location_message.is_some() {
+            Self::media("location")
+        } else if message.live_location_message.is_some() {
+            Self::media("livelocation")
+        } else if message.list_message.is_some() {
+            Self::media("list")
+        } else if message.list_response_message.is_some() {
+            Self::media("list_response")
+        } else if message.buttons_response_message.is_some() {
+            Self::media("buttons_response")
+        } else if message.interactive_response_message.is_some() {
+            Self::media("native_flow_response")
+        } else if message.group_invite_message.is_some() {
+            Self::media("url")
+        } else {
+            return None;
+        };
+        Some(class)
+    }
+
+    fn of_action(message: &Message) -> Option<Self> {
+        let class = if let Some(reaction) = &message.reaction_message {
+            let class = Self::of("reaction").hide();
+            let removed = reaction.text.as_deref().is_some_and(str::is_empty);
+            if removed { class.edit("7") } else { class }
+        } else if message.enc_reaction_message.is_some() {
+            Self::of("reaction").hide()
+        } else if message.poll_creation_message.is_some()
+            || message.poll_creation_message_v2.is_some()
+            || message.poll_creation_message_v3.is_some()
+            || message.poll_creation_message_v5.is_some()
+        {
+            Self::of("poll").meta("polltype", "creation")
+        } else if message.poll_update_message.is_some() {
+            Self::of("poll").hide().meta("polltype", "vote")
+        } else if message.pin_in_chat_message.is_some() {
+            Self::TEXT.edit("2").hide()
+        } else if message.keep_in_chat_message.is_some() {
+            Self::TEXT.hide()
+        } else {
+            return None;
+        };
+        Some(class)
+    }
+}
+
+/// The content inside the wrappers that only change how it is shown.
+fn unwrapped(mut message: &Message) -> &Message {
+    /// Deeper nesting is nothing that an app makes.
+    const MAX_WRAPPERS: usize = 5;
+    for _ in 0..MAX_WRAPPERS {
+        let wrapper = [
+            &message.ephemeral_message,
+            &message.view_once_message,
+            &message.view_once_message_v2,
+            &message.view_once_message_v2_extension,
+            &message.document_with_caption_message,
+        ]
+        .into_iter()
+        .find_map(|wrapper| wrapper.as_ref()?.message.as_deref());
+        match wrapper {
+            Some(inner) => message = inner,
+            None => break,
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::message::{AudioMessage, FutureProofMessage, ImageMessage, ProtocolMessage, ReactionMessage};
+
+    #[test]
+    fn text_needs_nothing() {
+        let message = Message { conversation: Some("hi".into()), ..Message::default() };
+        assert_eq!(Class::of_message(&message), Class::TEXT);
+    }
+
+    #[test]
+    fn media_is_classified_inside_its_wrappers() {
+        let image = Message { image_message: Some(Box::<ImageMessage>::default()), ..Message::default() };
+        let wrapped = Message {
+            view_once_message: Some(Box::new(FutureProofMessage { message: Some(Box::new(image)) })),
+            ..Message::default()
+        };
+        assert_eq!(Class::of_message(&wrapped), Class::media("image"));
+        let voice = AudioMessage { ptt: Some(true), ..AudioMessage::default() };
+        let voice = Message { audio_message: Some(Box::new(voice)), ..Message::default() };
+        assert_eq!(Class::of_message(&voice).media_type, Some("ptt"));
+    }
+
+    #[test]
+    fn a_revoke_is_never_hidden() {
+        let protocol = |kind: protocol_message::Type| Message {
+            protocol_message: Some(Box::new(ProtocolMessage { r#type: Some(kind.into()), ..Default::default() })),
+            ..Message::default()
+        };
+        let revoke = Class::of_message(&protocol(protocol_message::Type::Revoke));
+        assert_eq!((revoke.edit, revoke.hidden), (Some("7"), false));
+        let edit = Class::of_message(&protocol(protocol_message::Type::MessageEdit));
+        assert_eq!((edit.edit, edit.hidden), (Some("1"), true));
+        let gone = ReactionMessage { text: Some(String::new()), ..ReactionMessage::default() };
+        let gone = Message { reaction_message: Some(Box::new(gone)), ..Message::default() };
+        assert_eq!(Class::of_message(&gone).edit, Some("7"));
+    }
+}
