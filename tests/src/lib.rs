@@ -1,1 +1,10 @@
-//! tests
+//! The harness of the end-to-end tests, the demo and the benches: processes, actors and verbs.
+//!
+//! It knows the products only from outside: their binaries, their HTTP and AMQP interfaces, and the simulator's
+//! control interface.
+
+pub mod operator;
+pub mod process;
+pub mod receiver;
+pub mod simulated;
+pub mod wait;
