@@ -1,1 +1,11 @@
-//! shared
+//! What the processes of Fanfare must agree on: ids, jobs, events, the broker's topology and the database.
+//!
+//! This crate owns the only use of lapin ([`broker`]) and the only SQL ([`store`]). It knows nothing of
+//! HTTP routes and nothing of the WhatsApp protocol: those meet it in `api` and in `worker`.
+
+pub mod config;
+pub mod egress;
+pub mod event;
+pub mod id;
+pub mod job;
+pub mod recipient;

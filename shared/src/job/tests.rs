@@ -1,0 +1,127 @@
+use super::*;
+
+fn error(kind: &str, body: &str) -> String {
+    Job::parse(kind, body.as_bytes()).unwrap_err().to_string()
+}
+
+fn send(body: &str) -> SendJob {
+    SendJob::parse(body.as_bytes()).unwrap()
+}
+
+#[test]
+fn number_and_numbers_take_one_or_many() {
+    for body in [
+        r#"{"number":"5531900000001","message":{"type":"text","text":"hi"}}"#,
+        r#"{"numbers":["+55 31 90000-0001"],"message":{"type":"text","text":"hi"}}"#,
+        r#"{"numbers":"5531900000001@s.whatsapp.net","message":{"type":"text","text":"hi"}}"#,
+    ] {
+        assert_eq!(send(body).numbers, [Number::new("5531900000001").unwrap()]);
+        assert_eq!(
+            send(body).fingerprint(),
+            send(r#"{"number":"5531900000001","message":{"type":"text","text":"hi"}}"#).fingerprint()
+        );
+    }
+}
+
+#[test]
+fn every_job_has_a_stable_body() {
+    let queue = QueueCommand { queue_id: "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap() };
+    let phone = Number::new("5531900000001").unwrap();
+    let full = send(
+        r#"{"queueId":"78e37ede-32d9-4636-83f0-39469daf89f6","numbers":["5531900000001"],
+            "message":{"type":"text","text":"hi"},"delay":{"min":0.5,"max":2},"onUnknown":"hold",
+            "messageId":"3EB0C431C26A1916E07A"}"#,
+    );
+    let jobs = [
+        Job::Send(Box::new(full)),
+        Job::Send(Box::new(send(
+            r#"{"numbers":["5531900000001","1203630001@g.us"],"message":{"type":"text","text":"hi"}}"#,
+        ))),
+        Job::Pause(queue),
+        Job::Resume(queue),
+        Job::Delete(queue),
+        Job::SessionStart,
+        Job::SessionStop,
+        Job::SessionDelete,
+        Job::PairingCode(PairingCodeJob { phone: phone.clone() }),
+        Job::IsExists(IsExistsJob { number: phone }),
+    ];
+    let mut shown = Vec::new();
+    for job in &jobs {
+        let body = job.to_body();
+        assert_eq!(Job::parse(job.kind().as_str(), &body).as_ref(), Ok(job));
+        shown.push((job.kind(), serde_json::from_slice::<serde_json::Value>(&body).unwrap()));
+    }
+    insta::assert_json_snapshot!("bodies", shown);
+}
+
+#[test]
+fn schemas_are_stable() {
+    for kind in JobKind::ALL {
+        insta::assert_json_snapshot!(format!("schema-{}", kind.as_str()), Job::schema(kind));
+    }
+    insta::assert_json_snapshot!("schema-answer", schemars::schema_for!(Answer));
+}
+
+#[test]
+fn answers_are_stable() {
+    let answers = [
+        Answer::Done { queue_id: None },
+        Answer::IsExists { exists: true, jid: Some("5531900000001@s.whatsapp.net".into()), lid: None },
+        Answer::PairingCode { code: "ABCD1234".into() },
+        Answer::Failed { code: FailureCode::NotConnected, message: "the session is not connected".into() },
+    ];
+    insta::assert_json_snapshot!("answers", answers);
+}
+
+#[test]
+fn errors_name_the_field_and_not_its_value() {
+    let shown = [
+        error("nonsense", "{}"),
+        error("send", ""),
+        error("send", "[]"),
+        error("send", r#"{"number":"5531900000001"}"#),
+        error("send", r#"{"message":{"type":"text","text":"hi"}}"#),
+        error("send", r#"{"number":5531900000001,"message":{"type":"text","text":"hi"}}"#),
+        error("send", r#"{"number":["5531900000001","12"],"message":{"type":"text","text":"hi"}}"#),
+        error("send", r#"{"numbers":[],"message":{"type":"text","text":"hi"}}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":""}}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":7}}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"poem","text":"hi"}}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":3,"max":1}}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":-1,"max":1}}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":1,"max":1e9}}"#),
+        error("send", r#"{"number":["5531900000001","5531900000002"],"message":{"type":"text","text":"h"},"messageId":"AA"}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"typo":1}"#),
+        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"}} x"#),
+        error("pause", r#"{"queueId":"not-a-uuid"}"#),
+        error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
+        error("session.start", r#"{"x":1}"#),
+    ];
+    insta::assert_json_snapshot!("errors", shown);
+    for text in &shown {
+        assert!(!text.contains("5531900000001"), "{text}");
+    }
+}
+
+#[test]
+fn fingerprint_tells_bodies_apart_but_not_queue_ids() {
+    let base = r#"{"number":"5531900000001","message":{"type":"text","text":"hi"}}"#;
+    let other = r#"{"number":"5531900000001","message":{"type":"text","text":"ho"}}"#;
+    let with_queue = r#"{"queueId":"78e37ede-32d9-4636-83f0-39469daf89f6","number":"5531900000001",
+                         "message":{"type":"text","text":"hi"}}"#;
+    assert_ne!(send(base).fingerprint(), send(other).fingerprint());
+    assert_eq!(send(base).fingerprint(), send(with_queue).fingerprint());
+}
+
+#[test]
+fn oversized_jobs_are_refused() {
+    let numbers = vec!["5531900000001"; RECIPIENTS_MAX + 1];
+    let body = serde_json::json!({"numbers": numbers, "message": {"type": "text", "text": "hi"}}).to_string();
+    assert!(error("send", &body).starts_with("numbers: must name at most 100000"));
+    let text = "x".repeat(TEXT_MAX_BYTES + 1);
+    let body = serde_json::json!({"number": "5531900000001", "message": {"type": "text", "text": text}});
+    assert!(error("send", &body.to_string()).starts_with("message.text: must be at most"));
+    let huge = vec![b' '; BODY_MAX_BYTES + 1];
+    assert_eq!(Job::parse("send", &huge).unwrap_err().field, "body");
+}
