@@ -1,7 +1,7 @@
 //! Acks: ours for what the server hands us, and the server's for messages that we sent.
 
-use super::Malformed;
-use crate::binary::Node;
+use super::bad_content;
+use crate::binary::{Node, StanzaError};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::time::Timestamp;
@@ -34,14 +34,14 @@ impl Nack {
 /// A message that was decrypted is acknowledged by its receipt instead.
 #[must_use]
 pub fn ack_for(stanza: &Node) -> Option<Node> {
-    let id = stanza.attr("id")?;
-    let from = stanza.attr("from")?;
+    let id = stanza.value("id")?;
+    let from = stanza.value("from")?;
     let mut ack = Node::new("ack")
         .attr("class", stanza.tag().to_owned())
         .attr("id", id.clone())
         .attr("to", from.clone());
     for name in ["participant", "recipient", "type"] {
-        if let Some(value) = stanza.attr(name) {
+        if let Some(value) = stanza.value(name) {
             ack = ack.attr(name, value.clone());
         }
     }
@@ -81,18 +81,18 @@ impl MessageAck {
     ///
     /// # Errors
     /// If id or sender are missing.
-    pub fn parse(node: &Node) -> Result<Option<Self>, Malformed> {
-        if node.attr_str("class").as_deref() != Some("message") {
+    pub fn parse(node: &Node) -> Result<Option<Self>, StanzaError> {
+        if !node.attr_is("class", "message") {
             return Ok(None);
         }
-        let id = node.require_str("id")?.parse().map_err(|_| Malformed::Content { tag: "ack" })?;
+        let id = node.require_str("id")?.parse().map_err(|_| bad_content("ack"))?;
         let code = |name| node.attr_u64(name).map(|code| u32::try_from(code).unwrap_or(u32::MAX));
         Ok(Some(Self {
             id,
             from: node.require_jid("from")?,
             timestamp: node.attr_u64("t").map(Timestamp::from_secs),
             // An error that is no number is an error all the same.
-            error: node.attr("error").map(|_| code("error").unwrap_or_default()),
+            error: node.value("error").map(|_| code("error").unwrap_or_default()),
             phash: node.attr_str("phash").map(|phash| phash.to_string()),
         }))
     }
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(ack.attr_str("type").as_deref(), Some("w:gp2"));
         assert_eq!(ack.attr_jid("participant"), Some(participant));
         assert_eq!(ack.attr_str("to").as_deref(), Some("1-2@g.us"));
-        assert!(ack.attr("t").is_none());
+        assert!(ack.value("t").is_none());
         assert!(ack_for(&Node::new("receipt").attr("id", "1")).is_none());
     }
 

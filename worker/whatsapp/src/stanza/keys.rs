@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
-use super::{Malformed, array, child, child_bytes};
-use crate::binary::Node;
+use super::bad_content;
+use crate::binary::{Node, StanzaError};
 use crate::jid::Jid;
 use crate::signal::curve::{KEY_TYPE, PublicKey, SIGNATURE_SIZE_BYTES};
 use crate::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
@@ -24,7 +24,7 @@ fn request(kind: &'static str) -> Node {
 /// Asks how many one-time prekeys the server has left of ours.
 #[must_use]
 pub fn count_request() -> Node {
-    request("get").child(Node::new("count"))
+    request("get").with_child(Node::new("count"))
 }
 
 /// Reads the answer to [`count_request`], and the count of a low-prekey notification.
@@ -36,13 +36,13 @@ pub fn count(node: &Node) -> Option<u32> {
 /// Asks for the server's digest of our keys.
 #[must_use]
 pub fn digest_request() -> Node {
-    request("get").child(Node::new("digest"))
+    request("get").with_child(Node::new("digest"))
 }
 
 /// Replaces our signed prekey at the server.
 #[must_use]
 pub fn rotate_request(signed: &SignedPreKey) -> Node {
-    request("set").child(Node::new("rotate").child(PublicSignedPreKey::from(signed).to_node()))
+    request("set").with_child(Node::new("rotate").with_child(PublicSignedPreKey::from(signed).to_node()))
 }
 
 /// The public part of a signed prekey.
@@ -67,21 +67,21 @@ impl PublicSignedPreKey {
     #[must_use]
     pub fn to_node(&self) -> Node {
         Node::new("skey")
-            .child(leaf("id", &self.id.to_be_bytes3()))
-            .child(leaf("value", self.key.as_bytes()))
-            .child(leaf("signature", &self.signature))
+            .with_child(leaf("id", &self.id.to_be_bytes3()))
+            .with_child(leaf("value", self.key.as_bytes()))
+            .with_child(leaf("signature", &self.signature))
     }
 
     /// Reads `<skey>`.
     ///
     /// # Errors
     /// If a part is missing or has another length. The signature is not checked here.
-    pub fn parse(node: &Node) -> Result<Self, Malformed> {
-        let id = array::<3>(child(node, "skey", "id")?, "id")?;
+    pub fn parse(node: &Node) -> Result<Self, StanzaError> {
+        let id = node.require_child("id")?.require_array::<3>()?;
         Ok(Self {
-            id: SignedPreKeyId::from_be_bytes3(&id).ok_or(Malformed::Content { tag: "id" })?,
-            key: PublicKey::new(array(child(node, "skey", "value")?, "value")?),
-            signature: array(child(node, "skey", "signature")?, "signature")?,
+            id: SignedPreKeyId::from_be_bytes3(&id).ok_or_else(|| bad_content("id"))?,
+            key: PublicKey::new(node.require_child("value")?.require_array()?),
+            signature: node.require_child("signature")?.require_array()?,
         })
     }
 }
@@ -89,13 +89,13 @@ impl PublicSignedPreKey {
 /// `<key>` of a one-time prekey.
 #[must_use]
 pub fn prekey_node(id: PreKeyId, key: &PublicKey) -> Node {
-    Node::new("key").child(leaf("id", &id.to_be_bytes3())).child(leaf("value", key.as_bytes()))
+    Node::new("key").with_child(leaf("id", &id.to_be_bytes3())).with_child(leaf("value", key.as_bytes()))
 }
 
-fn prekey(node: &Node) -> Result<(PreKeyId, PublicKey), Malformed> {
-    let id = array::<3>(child(node, "key", "id")?, "id")?;
-    let id = PreKeyId::from_be_bytes3(&id).ok_or(Malformed::Content { tag: "id" })?;
-    Ok((id, PublicKey::new(array(child(node, "key", "value")?, "value")?)))
+fn prekey(node: &Node) -> Result<(PreKeyId, PublicKey), StanzaError> {
+    let id = node.require_child("id")?.require_array::<3>()?;
+    let id = PreKeyId::from_be_bytes3(&id).ok_or_else(|| bad_content("id"))?;
+    Ok((id, PublicKey::new(node.require_child("value")?.require_array()?)))
 }
 
 /// Everything a device publishes.
@@ -115,37 +115,37 @@ impl Upload {
     /// The iq, without its id.
     #[must_use]
     pub fn to_node(&self) -> Node {
-        let keys = self.prekeys.iter().map(|(id, key)| prekey_node(*id, key)).collect();
+        let keys = self.prekeys.iter().map(|(id, key)| prekey_node(*id, key));
         request("set")
-            .child(leaf("registration", &self.registration_id.to_be_bytes()))
-            .child(leaf("type", &[KEY_TYPE]))
-            .child(leaf("identity", self.identity.as_bytes()))
-            .child(Node::new("list").children(keys))
-            .child(self.signed.to_node())
+            .with_child(leaf("registration", &self.registration_id.to_be_bytes()))
+            .with_child(leaf("type", &[KEY_TYPE]))
+            .with_child(leaf("identity", self.identity.as_bytes()))
+            .with_child(Node::new("list").with_children(keys))
+            .with_child(self.signed.to_node())
     }
 
     /// Reads the iq (the server's side).
     ///
     /// # Errors
     /// If a part is missing or has another length.
-    pub fn parse(iq: &Node) -> Result<Self, Malformed> {
-        let list = child(iq, "iq", "list")?;
+    pub fn parse(iq: &Node) -> Result<Self, StanzaError> {
+        let list = iq.require_child("list")?;
         Ok(Self {
             registration_id: registration(iq)?,
             identity: identity(iq)?,
             prekeys: list.nodes_named("key").map(prekey).collect::<Result<_, _>>()?,
-            signed: PublicSignedPreKey::parse(child(iq, "iq", "skey")?)?,
+            signed: PublicSignedPreKey::parse(iq.require_child("skey")?)?,
         })
     }
 }
 
-fn registration(node: &Node) -> Result<RegistrationId, Malformed> {
-    let id = array::<4>(child(node, "user", "registration")?, "registration")?;
+fn registration(node: &Node) -> Result<RegistrationId, StanzaError> {
+    let id = node.require_child("registration")?.require_array::<4>()?;
     Ok(RegistrationId::new(u32::from_be_bytes(id)))
 }
 
-fn identity(node: &Node) -> Result<PublicKey, Malformed> {
-    Ok(PublicKey::new(array(child(node, "user", "identity")?, "identity")?))
+fn identity(node: &Node) -> Result<PublicKey, StanzaError> {
+    Ok(PublicKey::new(node.require_child("identity")?.require_array()?))
 }
 
 /// The keys of one device as the server hands them out, or as a retry receipt carries them.
@@ -162,10 +162,10 @@ impl Bundle {
     ///
     /// # Errors
     /// If a part is missing or has another length.
-    pub fn parse(user: &Node) -> Result<Self, Malformed> {
+    pub fn parse(user: &Node) -> Result<Self, StanzaError> {
         let keys = user.child("keys").unwrap_or(user);
         let registration_id = registration(user).or_else(|_| registration(keys))?;
-        let device_identity = child_bytes(user, "device-identity").or_else(|| child_bytes(keys, "device-identity"));
+        let device_identity = user.child("device-identity").and_then(Node::bytes).or_else(|| keys.child("device-identity").and_then(Node::bytes));
         Self::from_keys(keys, registration_id, device_identity)
     }
 
@@ -173,16 +173,16 @@ impl Bundle {
     ///
     /// # Errors
     /// If a part is missing or has another length.
-    pub fn parse_keys(keys: &Node, registration_id: RegistrationId) -> Result<Self, Malformed> {
-        Self::from_keys(keys, registration_id, child_bytes(keys, "device-identity"))
+    pub fn parse_keys(keys: &Node, registration_id: RegistrationId) -> Result<Self, StanzaError> {
+        Self::from_keys(keys, registration_id, keys.child("device-identity").and_then(Node::bytes))
     }
 
     fn from_keys(
         keys: &Node,
         registration_id: RegistrationId,
         device_identity: Option<Bytes>,
-    ) -> Result<Self, Malformed> {
-        let signed = PublicSignedPreKey::parse(child(keys, "user", "skey")?)?;
+    ) -> Result<Self, StanzaError> {
+        let signed = PublicSignedPreKey::parse(keys.require_child("skey")?)?;
         let bundle = PreKeyBundle {
             registration_id,
             identity: identity(keys)?,
@@ -210,7 +210,7 @@ impl Bundle {
             nodes.push(prekey_node(*id, key));
         }
         if let Some(identity) = &self.device_identity {
-            nodes.push(Node::new("device-identity").bytes(identity.clone()));
+            nodes.push(Node::new("device-identity").with_bytes(identity.clone()));
         }
         nodes
     }
@@ -219,8 +219,8 @@ impl Bundle {
 /// Asks for the bundles of these devices. The server hands out one one-time prekey of each.
 #[must_use]
 pub fn bundles_request<'a>(devices: impl Iterator<Item = &'a Jid>) -> Node {
-    let users = devices.map(|jid| Node::new("user").attr("jid", jid)).collect();
-    request("get").child(Node::new("key").children(users))
+    let users = devices.map(|jid| Node::new("user").attr("jid", jid));
+    request("get").with_child(Node::new("key").with_children(users))
 }
 
 /// Whose bundles are asked for (the server's side); `None` if it is no such request.
@@ -235,15 +235,15 @@ pub enum NoBundle {
     /// The server's code; see [`ERROR_UNREGISTERED`].
     Refused(u32),
     /// What the server sent is no bundle.
-    Malformed(Malformed),
+    StanzaError(StanzaError),
 }
 
 /// Reads the answer to [`bundles_request`]: a bundle or a reason for each device that it names.
 ///
 /// # Errors
 /// If it has no list.
-pub fn bundles(iq: &Node) -> Result<Vec<(Jid, Result<Bundle, NoBundle>)>, Malformed> {
-    let list = child(iq, "iq", "list")?;
+pub fn bundles(iq: &Node) -> Result<Vec<(Jid, Result<Bundle, NoBundle>)>, StanzaError> {
+    let list = iq.require_child("list")?;
     let bundle = |user: &Node| {
         let jid = user.attr_jid("jid")?;
         let result = match user.child("error") {
@@ -251,7 +251,7 @@ pub fn bundles(iq: &Node) -> Result<Vec<(Jid, Result<Bundle, NoBundle>)>, Malfor
                 let code = error.attr_u64("code").and_then(|code| u32::try_from(code).ok());
                 Err(NoBundle::Refused(code.unwrap_or_default()))
             }
-            None => Bundle::parse(user).map_err(NoBundle::Malformed),
+            None => Bundle::parse(user).map_err(NoBundle::StanzaError),
         };
         Some((jid, result))
     };
@@ -264,14 +264,14 @@ pub fn bundles_response(bundles: &[(Jid, Result<Bundle, u32>)]) -> Node {
     let users = bundles.iter().map(|(jid, bundle)| {
         let user = Node::new("user").attr("jid", jid);
         match bundle {
-            Ok(bundle) => user.children(bundle.to_nodes()),
-            Err(code) => user.child(Node::new("error").attr("code", *code).attr("text", "not-acceptable")),
+            Ok(bundle) => user.with_children(bundle.to_nodes()),
+            Err(code) => user.with_child(Node::new("error").attr("code", *code).attr("text", "not-acceptable")),
         }
     });
     Node::new("iq")
         .attr("type", "result")
         .attr("from", Jid::SERVER)
-        .child(Node::new("list").children(users.collect()))
+        .with_child(Node::new("list").with_children(users))
 }
 
 /// What the server holds of a device.
@@ -294,29 +294,29 @@ impl KeyDigest {
     ///
     /// # Errors
     /// If a part is missing; servers may answer with an empty `<digest/>`.
-    pub fn parse(iq: &Node) -> Result<Self, Malformed> {
-        let digest = child(iq, "iq", "digest")?;
+    pub fn parse(iq: &Node) -> Result<Self, StanzaError> {
+        let digest = iq.require_child("digest")?;
         let id = |node: &Node| PreKeyId::from_be_bytes3(&node.data()?);
         Ok(Self {
             registration_id: registration(digest)?,
             identity: identity(digest)?,
-            signed: PublicSignedPreKey::parse(child(digest, "digest", "skey")?)?,
-            prekeys: child(digest, "digest", "list")?.nodes_named("id").filter_map(id).collect(),
-            hash: array(child(digest, "digest", "hash")?, "hash")?,
+            signed: PublicSignedPreKey::parse(digest.require_child("skey")?)?,
+            prekeys: digest.require_child("list")?.nodes_named("id").filter_map(id).collect(),
+            hash: digest.require_child("hash")?.require_array()?,
         })
     }
 
     /// `<digest>` (the server's side).
     #[must_use]
     pub fn to_node(&self) -> Node {
-        let ids = self.prekeys.iter().map(|id| leaf("id", &id.to_be_bytes3())).collect();
+        let ids = self.prekeys.iter().map(|id| leaf("id", &id.to_be_bytes3()));
         Node::new("digest")
-            .child(leaf("registration", &self.registration_id.to_be_bytes()))
-            .child(leaf("type", &[KEY_TYPE]))
-            .child(leaf("identity", self.identity.as_bytes()))
-            .child(self.signed.to_node())
-            .child(Node::new("list").children(ids))
-            .child(leaf("hash", &self.hash))
+            .with_child(leaf("registration", &self.registration_id.to_be_bytes()))
+            .with_child(leaf("type", &[KEY_TYPE]))
+            .with_child(leaf("identity", self.identity.as_bytes()))
+            .with_child(self.signed.to_node())
+            .with_child(Node::new("list").with_children(ids))
+            .with_child(leaf("hash", &self.hash))
     }
 }
 
@@ -337,7 +337,7 @@ pub fn digest_hash<'a>(
 }
 
 pub(super) fn leaf(tag: &'static str, bytes: &[u8]) -> Node {
-    Node::new(tag).bytes(Bytes::copy_from_slice(bytes))
+    Node::new(tag).with_bytes(Bytes::copy_from_slice(bytes))
 }
 
 #[cfg(test)]
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn an_upload_comes_back_from_its_node() {
         assert_eq!(Upload::parse(&upload().to_node()), Ok(upload()));
-        assert_eq!(count(&request("get").child(Node::new("count").attr("value", 5u32))), Some(5));
+        assert_eq!(count(&request("get").with_child(Node::new("count").attr("value", 5u32))), Some(5));
         assert_eq!(count(&count_request()), None);
     }
 
@@ -405,13 +405,13 @@ mod tests {
     fn a_bundle_may_be_wrapped_in_keys() {
         let nodes = bundle().to_nodes();
         let (outer, inner) = nodes.split_at(1);
-        let user = Node::new("user").children(outer.to_vec()).child(Node::new("keys").children(inner.to_vec()));
+        let user = Node::new("user").with_children(outer.to_vec()).with_child(Node::new("keys").with_children(inner.to_vec()));
         assert_eq!(Bundle::parse(&user), Ok(bundle()));
     }
 
     #[test]
     fn a_short_key_is_refused() {
-        let user = Node::new("user").child(leaf("registration", &[0; 4])).child(leaf("identity", &[1; 31]));
+        let user = Node::new("user").with_child(leaf("registration", &[0; 4])).with_child(leaf("identity", &[1; 31]));
         assert!(Bundle::parse(&user).is_err());
     }
 
@@ -425,7 +425,7 @@ mod tests {
             prekeys: upload.prekeys.iter().map(|(id, _)| *id).collect(),
             signed: upload.signed,
         };
-        let iq = request("result").child(digest.to_node());
+        let iq = request("result").with_child(digest.to_node());
         assert_eq!(KeyDigest::parse(&iq), Ok(digest));
     }
 }

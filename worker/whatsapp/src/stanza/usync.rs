@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use compact_str::CompactString;
 
-use super::{Malformed, child, content_bytes};
-use crate::binary::Node;
+use crate::binary::{Node, StanzaError};
 use crate::jid::{Jid, Server};
 
 /// Name space of the request.
@@ -83,7 +82,7 @@ impl Query {
         }
         let users = self.subjects.iter().map(|subject| match subject {
             Subject::Phone(digits) => {
-                Node::new("user").child(Node::new("contact").bytes(Bytes::from(format!("+{digits}"))))
+                Node::new("user").with_child(Node::new("contact").with_bytes(Bytes::from(format!("+{digits}"))))
             }
             Subject::User(jid) => Node::new("user").attr("jid", jid),
         });
@@ -93,19 +92,19 @@ impl Query {
             .attr("context", self.purpose.as_str())
             .attr("last", "true")
             .attr("index", "0")
-            .child(Node::new("query").children(query))
-            .child(Node::new("list").children(users.collect()));
-        Node::new("iq").attr("xmlns", XMLNS).attr("type", "get").attr("to", Jid::SERVER).child(usync)
+            .with_child(Node::new("query").with_children(query))
+            .with_child(Node::new("list").with_children(users));
+        Node::new("iq").attr("xmlns", XMLNS).attr("type", "get").attr("to", Jid::SERVER).with_child(usync)
     }
 
     /// Reads the iq (the server's side). Unknown protocols are left out.
     ///
     /// # Errors
     /// If it is no user query.
-    pub fn parse(iq: &Node) -> Result<Self, Malformed> {
-        let usync = child(iq, "iq", "usync")?;
-        let query = child(usync, "usync", "query")?;
-        let list = child(usync, "usync", "list")?;
+    pub fn parse(iq: &Node) -> Result<Self, StanzaError> {
+        let usync = iq.require_child("usync")?;
+        let query = usync.require_child("query")?;
+        let list = usync.require_child("list")?;
         let asks = |name| query.child(name).is_some();
         let purpose = match usync.attr_str("context").as_deref() {
             Some("message") => Purpose::Message,
@@ -208,8 +207,8 @@ impl Answer {
     ///
     /// # Errors
     /// If it is no answer to a user query.
-    pub fn parse(iq: &Node) -> Result<Self, Malformed> {
-        let usync = child(iq, "iq", "usync")?;
+    pub fn parse(iq: &Node) -> Result<Self, StanzaError> {
+        let usync = iq.require_child("usync")?;
         let failed = |protocol: &Node| protocol.child("error").map(error_code);
         let error = usync.child("result").and_then(|result| result.nodes().iter().find_map(failed));
         let users = usync.child("list").map_or_else(Vec::new, |list| list.nodes_named("user").map(user).collect());
@@ -225,9 +224,9 @@ impl Answer {
             .attr("context", query.purpose.as_str())
             .attr("last", "true")
             .attr("index", "0")
-            .child(Node::new("result"))
-            .child(Node::new("list").children(self.users.iter().map(user_node).collect()));
-        Node::new("iq").attr("type", "result").attr("from", Jid::SERVER).child(usync)
+            .with_child(Node::new("result"))
+            .with_child(Node::new("list").with_children(self.users.iter().map(user_node)));
+        Node::new("iq").attr("type", "result").attr("from", Jid::SERVER).with_child(usync)
     }
 }
 
@@ -237,7 +236,7 @@ fn error_code(error: &Node) -> u32 {
 
 fn user(node: &Node) -> UserAnswer {
     let contact = node.child("contact").map(|contact| Contact {
-        registered: contact.attr_str("type").as_deref() == Some("in"),
+        registered: contact.attr_is("type", "in"),
         asked: contact.text().as_deref().map(digits_of).unwrap_or_default(),
     });
     let devices = node.child("devices");
@@ -247,7 +246,7 @@ fn user(node: &Node) -> UserAnswer {
         contact,
         devices: devices.and_then(device_list),
         key_index_list: devices.and_then(|devices| devices.child("key-index-list")).and_then(|list| {
-            Some((list.attr_u64("ts").unwrap_or_default(), content_bytes(list)?))
+            Some((list.attr_u64("ts").unwrap_or_default(), list.bytes()?))
         }),
         lid: node.child("lid").and_then(|lid| lid.attr_jid("val")).filter(Jid::is_lid),
     }
@@ -262,7 +261,7 @@ fn device_list(devices: &Node) -> Option<Result<Vec<ListedDevice>, u32>> {
         Some(ListedDevice {
             id: u16::try_from(node.attr_u64("id")?).ok()?,
             key_index: node.attr_u64("key-index").and_then(|index| u32::try_from(index).ok()),
-            hosted: node.attr_str("is_hosted").as_deref() == Some("true"),
+            hosted: node.attr_is("is_hosted", "true"),
         })
     };
     Some(Ok(list.nodes_named("device").filter_map(device).collect()))
@@ -278,13 +277,13 @@ fn user_node(answer: &UserAnswer) -> Node {
     }
     if let Some(contact) = &answer.contact {
         let kind = if contact.registered { "in" } else { "out" };
-        user = user.child(Node::new("contact").attr("type", kind).bytes(Bytes::from(format!("+{}", contact.asked))));
+        user = user.with_child(Node::new("contact").attr("type", kind).with_bytes(Bytes::from(format!("+{}", contact.asked))));
     }
     if let Some(devices) = &answer.devices {
-        user = user.child(devices_node(devices, answer.key_index_list.as_ref()));
+        user = user.with_child(devices_node(devices, answer.key_index_list.as_ref()));
     }
     if let Some(lid) = &answer.lid {
-        user = user.child(Node::new("lid").attr("val", lid));
+        user = user.with_child(Node::new("lid").attr("val", lid));
     }
     user
 }
@@ -293,7 +292,7 @@ fn devices_node(devices: &Result<Vec<ListedDevice>, u32>, index_list: Option<&(u
     let node = Node::new("devices");
     let devices = match devices {
         Ok(devices) => devices,
-        Err(code) => return node.child(Node::new("error").attr("code", *code)),
+        Err(code) => return node.with_child(Node::new("error").attr("code", *code)),
     };
     let list = devices.iter().map(|device| {
         let mut node = Node::new("device").attr("id", u32::from(device.id));
@@ -305,9 +304,9 @@ fn devices_node(devices: &Result<Vec<ListedDevice>, u32>, index_list: Option<&(u
         }
         node
     });
-    let node = node.child(Node::new("device-list").children(list.collect()));
+    let node = node.with_child(Node::new("device-list").with_children(list));
     match index_list {
-        Some((t, bytes)) => node.child(Node::new("key-index-list").attr("ts", *t).bytes(bytes.clone())),
+        Some((t, bytes)) => node.with_child(Node::new("key-index-list").attr("ts", *t).with_bytes(bytes.clone())),
         None => node,
     }
 }

@@ -1,0 +1,288 @@
+//! Message stanzas: what we send to many devices at once, what we send again to one, and what comes in.
+
+use bytes::Bytes;
+
+use super::bad_content;
+use super::class::Class;
+use crate::binary::{Node, StanzaError};
+use crate::jid::Jid;
+use crate::message_id::MessageId;
+use crate::time::Timestamp;
+
+/// The protocol of a ciphertext.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncKind {
+    /// `pkmsg`: starts a session.
+    PreKey,
+    /// `msg`: of a session.
+    Message,
+    /// `skmsg`: of a group's sender key.
+    SenderKey,
+}
+
+impl EncKind {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PreKey => "pkmsg",
+            Self::Message => "msg",
+            Self::SenderKey => "skmsg",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::PreKey, Self::Message, Self::SenderKey].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// One ciphertext.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enc {
+    /// Its protocol.
+    pub kind: EncKind,
+    /// Its bytes.
+    pub ciphertext: Bytes,
+}
+
+impl Enc {
+    /// `<enc>` of a message of this class; `count` is the number of the repeat.
+    #[must_use]
+    pub fn to_node(&self, class: &Class, count: Option<u32>) -> Node {
+        Node::new("enc")
+            .attr("v", "2")
+            .attr("type", self.kind.as_str())
+            .attr_opt("mediatype", class.media_type)
+            .attr_opt("decrypt-fail", class.hidden.then_some("hide"))
+            .attr_opt("count", count)
+            .with_bytes(self.ciphertext.clone())
+    }
+}
+
+/// A message to all devices of a chat between two, and to our own others.
+#[derive(Clone, Debug)]
+pub struct Fanout<'a> {
+    /// Its id.
+    pub id: &'a MessageId,
+    /// The chat, without device.
+    pub to: &'a Jid,
+    /// What its content asks for.
+    pub class: Class,
+    /// A ciphertext for each device.
+    pub targets: Vec<(Jid, Enc)>,
+    /// Proof that we belong to the account; needed beside every ciphertext that starts a session.
+    pub device_identity: Option<Bytes>,
+}
+
+impl Fanout<'_> {
+    /// The stanza.
+    #[must_use]
+    pub fn into_node(self) -> Node {
+        let class = self.class;
+        let targets = self
+            .targets
+            .into_iter()
+            .map(|(jid, enc)| Node::new("to").attr("jid", jid).with_child(enc.to_node(&class, None)));
+        let message = Node::new("message")
+            .attr("id", self.id.as_str())
+            .attr("to", self.to)
+            .attr("type", class.kind)
+            .attr_opt("edit", class.edit)
+            .with_child(Node::new("participants").with_children(targets));
+        with_identity_and_meta(message, self.device_identity, &class)
+    }
+}
+
+/// A message once more, to one device that could not decrypt it.
+#[derive(Clone, Debug)]
+pub struct Resend<'a> {
+    /// Its id, as before.
+    pub id: &'a MessageId,
+    /// The device.
+    pub to: &'a Jid,
+    /// The chat, if the device is one of our own.
+    pub recipient: Option<&'a Jid>,
+    /// What its content asks for.
+    pub class: Class,
+    /// The ciphertext.
+    pub enc: Enc,
+    /// The count of the request.
+    pub count: u32,
+    /// See [`Fanout::device_identity`].
+    pub device_identity: Option<Bytes>,
+}
+
+impl Resend<'_> {
+    /// The stanza.
+    #[must_use]
+    pub fn into_node(self) -> Node {
+        let message = Node::new("message")
+            .attr("id", self.id.as_str())
+            .attr("to", self.to)
+            .attr("type", self.class.kind)
+            .attr("device_fanout", "false")
+            .attr_opt("edit", self.class.edit)
+            .attr_opt("recipient", self.recipient)
+            .with_child(self.enc.to_node(&self.class, Some(self.count)));
+        with_identity_and_meta(message, self.device_identity, &self.class)
+    }
+}
+
+fn with_identity_and_meta(mut message: Node, identity: Option<Bytes>, class: &Class) -> Node {
+    if let Some(identity) = identity {
+        message.push_child(Node::new("device-identity").with_bytes(identity));
+    }
+    if let Some((name, value)) = class.meta {
+        message.push_child(Node::new("meta").attr(name, value));
+    }
+    message
+}
+
+/// What an incoming stanza holds in place of a ciphertext.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The sender chose not to encrypt for us: view once, hosted. Nothing will come.
+    Meant,
+    /// The server has no copy for us.
+    Lost,
+}
+
+/// An incoming message as the server delivers it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its id.
+    pub id: MessageId,
+    /// The device that sent it; in a group, the group.
+    pub from: Jid,
+    /// The device that sent it, in groups and broadcasts.
+    pub participant: Option<Jid>,
+    /// The chat, if another device of ours sent it.
+    pub recipient: Option<Jid>,
+    /// The server's time.
+    pub timestamp: Timestamp,
+    /// The name the sender gives itself.
+    pub push_name: Option<String>,
+    /// It waited while we were offline.
+    pub offline: bool,
+    /// Between our own devices.
+    pub peer: bool,
+    /// The sender by its other name: LID for a number, number for a LID.
+    pub sender_alt: Option<Jid>,
+    /// `recipient` by its other name.
+    pub recipient_alt: Option<Jid>,
+    /// The ciphertexts in order; unknown kinds are left out.
+    pub encs: Vec<Enc>,
+    /// How often the sender has repeated it.
+    pub count: u32,
+    /// Proof that the sending companion belongs to its account.
+    pub device_identity: Option<Bytes>,
+    /// There is no ciphertext, and why.
+    pub absence: Option<Absence>,
+}
+
+impl Received {
+    /// Reads the stanza.
+    ///
+    /// # Errors
+    /// If it can't be told who sent it, or what its id is.
+    pub fn parse(node: &Node) -> Result<Self, StanzaError> {
+        let from = node.require_jid("from")?;
+        let participant = node.attr_jid("participant");
+        let sender = participant.as_ref().unwrap_or(&from);
+        let by_lid = sender.is_lid();
+        let alternate = |when_lid: [&str; 2], when_phone: [&str; 2]| {
+            let names = if by_lid { when_lid } else { when_phone };
+            names.iter().find_map(|name| node.attr_jid(name))
+        };
+        let encs: Vec<Enc> = node.nodes_named("enc").filter_map(enc).collect();
+        let counts = node.nodes_named("enc").filter_map(|enc| enc.attr_u64("count"));
+        Ok(Self {
+            id: node.require_str("id")?.parse().map_err(|_| bad_content("message"))?,
+            timestamp: Timestamp::from_secs(node.require_u64("t")?),
+            recipient: node.attr_jid("recipient"),
+            push_name: node.attr_str("notify").map(|name| name.into_owned()),
+            offline: node.value("offline").is_some(),
+            peer: node.attr_is("category", "peer"),
+            sender_alt: alternate(["participant_pn", "sender_pn"], ["participant_lid", "sender_lid"]),
+            recipient_alt: alternate(
+                ["peer_recipient_pn", "recipient_pn"],
+                ["peer_recipient_lid", "recipient_lid"],
+            ),
+            count: counts.max().and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+            device_identity: node.child("device-identity").and_then(Node::bytes),
+            absence: encs.is_empty().then(|| absence(node)),
+            encs,
+            from,
+            participant,
+        })
+    }
+
+    /// The device that sent it.
+    #[must_use]
+    pub fn sender(&self) -> &Jid {
+        self.participant.as_ref().unwrap_or(&self.from)
+    }
+}
+
+fn enc(node: &Node) -> Option<Enc> {
+    Some(Enc { kind: EncKind::from_name(&node.attr_str("type")?)?, ciphertext: node.bytes()? })
+}
+
+fn absence(node: &Node) -> Absence {
+    let meant = |unavailable: &Node| unavailable.value("type").is_some() || unavailable.value("hosted").is_some();
+    let meant = node.child("unavailable").is_some_and(meant) || node.child("plaintext").is_some();
+    if meant { Absence::Meant } else { Absence::Lost }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Message;
+
+    fn class() -> Class {
+        Class::of_message(&Message { conversation: Some("hi".into()), ..Message::default() })
+    }
+
+    #[test]
+    fn a_fanout_names_each_device_and_proves_the_account() {
+        let to = Jid::phone("15550002").unwrap();
+        let enc = Enc { kind: EncKind::PreKey, ciphertext: Bytes::from_static(b"c") };
+        let id = "3EB001".parse().unwrap();
+        let node = Fanout {
+            id: &id,
+            to: &to,
+            class: class(),
+            targets: vec![(to.clone(), enc.clone()), (to.clone().with_device(5), enc)],
+            device_identity: Some(Bytes::from_static(b"adv")),
+        }
+        .into_node();
+        let targets: Vec<Jid> =
+            node.child("participants").unwrap().nodes().iter().filter_map(|node| node.attr_jid("jid")).collect();
+        assert_eq!(targets, [to.clone(), to.with_device(5)]);
+        assert!(node.attr_is("type", "text"));
+        assert_eq!(node.child("device-identity").unwrap().data().unwrap().as_ref(), b"adv");
+    }
+
+    #[test]
+    fn the_other_name_of_the_sender_depends_on_the_addressing() {
+        let base = |from: &str| {
+            Node::new("message").attr("id", "A").attr("t", 1u64).attr("from", from.parse::<Jid>().unwrap())
+        };
+        let lid: Jid = "100@lid".parse().unwrap();
+        let phone = Jid::phone("15550002").unwrap();
+        let by_phone = base("15550002:5@s.whatsapp.net").attr("sender_lid", &lid);
+        assert_eq!(Received::parse(&by_phone).unwrap().sender_alt, Some(lid));
+        let by_lid = base("100:5@lid").attr("sender_pn", &phone);
+        assert_eq!(Received::parse(&by_lid).unwrap().sender_alt, Some(phone));
+        assert!(Received::parse(&Node::new("message").attr("id", "A").attr("t", 1u64)).is_err());
+    }
+
+    #[test]
+    fn a_missing_ciphertext_is_told_apart_from_a_withheld_one() {
+        let base = Node::new("message").attr("id", "A").attr("t", 1u64).attr("from", Jid::phone("15550002").unwrap());
+        let lost = base.clone().with_child(Node::new("unavailable"));
+        assert_eq!(Received::parse(&lost).unwrap().absence, Some(Absence::Lost));
+        let meant = base.with_child(Node::new("unavailable").attr("type", "view_once"));
+        assert_eq!(Received::parse(&meant).unwrap().absence, Some(Absence::Meant));
+    }
+}
