@@ -4,8 +4,11 @@
 //! whoever changes a state here must make it durable before what it produced leaves the process.
 
 mod address;
+mod cipher;
 pub mod curve;
 mod keys;
+pub mod session;
+mod wire;
 
 pub use address::Address;
 pub use keys::{
