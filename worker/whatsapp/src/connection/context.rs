@@ -122,6 +122,6 @@ impl Deref for Credentials {
 pub enum AckBy {
     /// The connection, in this step: all that the stanza means is in the step already.
     Connection,
-    /// The part that handled the stanza, through [`ack`](crate::connection::ack), when its meaning is in a step.
+    /// The part that handled the stanza, through [`ack_for`](crate::stanza::ack::ack_for), when its meaning is in a step.
     Handler,
 }
