@@ -1,0 +1,266 @@
+//! Settings from the environment: read once at start, all mistakes reported at once, secrets never shown.
+//!
+//! Sections that more than one process reads live here; each process composes what it needs:
+//! `let mut env = Env::process(); let common = Common::read(&mut env); …; env.finish()?`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::id::{SHARDS_MAX, ShardId};
+use crate::job::Delay;
+use crate::seal::Sealer;
+
+/// Default of `MIN`, in seconds.
+pub const MIN_DEFAULT: f64 = 10.0;
+/// Default of `MAX`, in seconds.
+pub const MAX_DEFAULT: f64 = 30.0;
+/// Default of `SHARDS`.
+pub const SHARDS_DEFAULT: u16 = 16;
+/// Default of `AMQP_PREFIX`, the first part of every broker object's name.
+pub const AMQP_PREFIX_DEFAULT: &str = "fanfare";
+/// Default of `DATABASE_POOL`: connections a process keeps beside its committer's.
+pub const DATABASE_POOL_DEFAULT: usize = 8;
+
+/// All mistakes found in the environment, one per line.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the environment is not usable:\n{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// A value that is never printed.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret. Name a good reason where you call this.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The environment and the mistakes found in it so far. Readers return a usable default beside a mistake, so
+/// that all mistakes are found; [`Env::finish`] then refuses.
+#[derive(Debug, Default)]
+pub struct Env {
+    values: HashMap<String, String>,
+    problems: Vec<String>,
+}
+
+impl Env {
+    /// The environment of this process.
+    pub fn process() -> Self {
+        Self::new(std::env::vars())
+    }
+
+    /// Any environment. Empty values count as absent, as in a `.env` file.
+    pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
+        let values = values.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
+        Self { values, problems: Vec::new() }
+    }
+
+    /// A value that may be absent. A mistake is noted and counts as absent.
+    pub fn optional<T: FromStr>(&mut self, name: &str) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        let text = self.values.get(name)?.trim();
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                // The error's own words are ours or the standard library's and don't repeat the value.
+                self.problems.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A value with a default.
+    pub fn or<T: FromStr>(&mut self, name: &str, default: T) -> T
+    where
+        T::Err: fmt::Display,
+    {
+        self.optional(name).unwrap_or(default)
+    }
+
+    /// A value that must be there; its absence is noted with `hint`, and the default of the type returned.
+    pub fn required<T: FromStr>(&mut self, name: &str, hint: &str) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        if !self.values.contains_key(name) {
+            self.problems.push(format!("{name}: is not set ({hint})"));
+        }
+        self.optional(name)
+    }
+
+    /// Notes a mistake that a caller found.
+    pub fn problem(&mut self, name: &str, problem: impl fmt::Display) {
+        self.problems.push(format!("{name}: {problem}"));
+    }
+
+    /// Refuses if any mistake was noted.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all of them.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
+    }
+}
+
+/// What every process needs: where the broker and the database are, and how to be watched.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// `DATABASE_URL`.
+    pub database: Database,
+    /// `AMQP_URL` and what goes with it.
+    pub amqp: Amqp,
+    /// `METRICS_ADDR`: where `/metrics`, `/healthz` and `/readyz` are served; nowhere when absent.
+    pub metrics_addr: Option<SocketAddr>,
+    /// `LOG`: a tracing filter, `info` by default.
+    pub log: String,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// `DATABASE_URL`, a PostgreSQL URL.
+    pub url: Secret,
+    /// `DATABASE_POOL`: most pooled connections of this process.
+    pub pool_size: usize,
+}
+
+/// The broker.
+#[derive(Clone, Debug)]
+pub struct Amqp {
+    /// `AMQP_URL`.
+    pub url: Secret,
+    /// `AMQP_PREFIX`: the first part of every broker object's name.
+    pub prefix: String,
+    /// `SHARDS`: into how many parts sessions are divided. Fixed per deployment.
+    pub shards: u16,
+}
+
+impl Common {
+    /// Reads the section.
+    pub fn read(env: &mut Env) -> Self {
+        Self {
+            database: Database::read(env),
+            amqp: Amqp::read(env),
+            metrics_addr: env.optional("METRICS_ADDR"),
+            log: env.or("LOG", "info".to_owned()),
+        }
+    }
+}
+
+impl Database {
+    /// Reads the section.
+    pub fn read(env: &mut Env) -> Self {
+        let url = env.required("DATABASE_URL", "such as postgres://user:password@host:5432/fanfare");
+        let pool_size = env.or("DATABASE_POOL", DATABASE_POOL_DEFAULT);
+        if pool_size == 0 {
+            env.problem("DATABASE_POOL", "must be at least 1");
+        }
+        Self { url: url.unwrap_or_else(|| Secret::new("")), pool_size }
+    }
+}
+
+impl Amqp {
+    /// Reads the section.
+    pub fn read(env: &mut Env) -> Self {
+        let url = env.required("AMQP_URL", "such as amqp://user:password@host:5672/%2f");
+        let prefix: String = env.or("AMQP_PREFIX", AMQP_PREFIX_DEFAULT.to_owned());
+        if prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+            env.problem("AMQP_PREFIX", "must be at most 64 characters of A-Z a-z 0-9 . _ -");
+        }
+        let shards = env.or("SHARDS", SHARDS_DEFAULT);
+        if shards == 0 || shards > SHARDS_MAX {
+            env.problem("SHARDS", format!("must be 1 to {SHARDS_MAX}"));
+        }
+        Self { url: url.unwrap_or_else(|| Secret::new("")), prefix, shards }
+    }
+
+    /// All shards of the deployment.
+    pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (0..self.shards).filter_map(|number| ShardId::new(number).ok())
+    }
+}
+
+/// Reads `MIN` and `MAX` (seconds, as numbers).
+pub fn read_delay(env: &mut Env) -> Delay {
+    let (min, max) = (env.or("MIN", MIN_DEFAULT), env.or("MAX", MAX_DEFAULT));
+    match Delay::new(min, max) {
+        Ok(delay) => delay,
+        Err(error) => {
+            env.problem(if error.field == "min" { "MIN" } else { "MAX" }, error.problem);
+            Delay::default()
+        }
+    }
+}
+
+/// Reads `KEY_ENCRYPTION_KEY`: the key that seals credentials at rest, 32 bytes as hex or base64; behind it,
+/// separated by commas, older keys that are still read.
+pub fn read_sealer(env: &mut Env) -> Option<Sealer> {
+    env.required("KEY_ENCRYPTION_KEY", "32 random bytes: openssl rand -hex 32")
+}
+
+/// Reads a time in seconds.
+pub fn read_seconds(env: &mut Env, name: &str, default: Duration) -> Duration {
+    match env.optional::<f64>(name).map(Duration::try_from_secs_f64) {
+        None => default,
+        Some(Ok(duration)) => duration,
+        Some(Err(error)) => {
+            env.problem(name, error);
+            default
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Env {
+        Env::new(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let mut env = env(&[("SHARDS", "0"), ("METRICS_ADDR", "nowhere"), ("MIN", "5"), ("MAX", "1")]);
+        let _ = Common::read(&mut env);
+        let _ = read_delay(&mut env);
+        let _ = read_sealer(&mut env);
+        let ConfigError(problems) = env.finish().unwrap_err();
+        for name in ["SHARDS", "METRICS_ADDR", "MIN", "DATABASE_URL", "AMQP_URL", "KEY_ENCRYPTION_KEY"] {
+            assert!(problems.iter().any(|p| p.starts_with(name)), "{name} in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn defaults_hold_and_secrets_stay_hidden() {
+        let mut env = env(&[("DATABASE_URL", "postgres://u:hush@h/d"), ("AMQP_URL", "amqp://u:hush@h"), ("LOG", " ")]);
+        let common = Common::read(&mut env);
+        assert_eq!((common.amqp.shards, common.amqp.prefix.as_str(), common.log.as_str()), (16, "fanfare", "info"));
+        assert!(!format!("{common:?}").contains("hush"));
+        env.finish().unwrap();
+    }
+}

@@ -211,6 +211,13 @@ pub struct Delay {
     max: f64,
 }
 
+impl Default for Delay {
+    /// 10 to 30 seconds, the product's own MIN and MAX.
+    fn default() -> Self {
+        Self { min: 10.0, max: 30.0 }
+    }
+}
+
 impl Delay {
     /// Checks a pair of seconds.
     ///

@@ -9,3 +9,4 @@ pub mod event;
 pub mod id;
 pub mod job;
 pub mod recipient;
+pub mod seal;
