@@ -1,0 +1,85 @@
+//! Shapes of the contract from events of the wire.
+
+use serde_json::json;
+use whatsapp::time::Timestamp;
+
+use super::*;
+use crate::session::content::text_message;
+
+fn incoming(chat: &str) -> Incoming {
+    Incoming {
+        id: "0542F8EF37C48548301A9C957C33EB17".parse().unwrap(),
+        chat: chat.parse().unwrap(),
+        sender: "98765:3@lid".parse().unwrap(),
+        lid: Some("98765@lid".parse().unwrap()),
+        phone: Some("5531900000001@s.whatsapp.net".parse().unwrap()),
+        from_me: false,
+        push_name: Some("Ana".into()),
+        timestamp: Timestamp::from_secs(1_666_479_478),
+        offline: false,
+        message: text_message("Test"),
+    }
+}
+
+#[test]
+fn a_message_tells_both_identities() {
+    let event = Event::Message(Box::new(incoming("5531900000001@s.whatsapp.net")));
+    let Some(Happened::Message(message)) = happened(&event) else { panic!("a message") };
+    assert_eq!(
+        serde_json::to_value(message).unwrap(),
+        json!({
+            "header": {
+                "messageId": "0542F8EF37C48548301A9C957C33EB17",
+                "fromMe": false,
+                "wuid": "5531900000001@s.whatsapp.net",
+                "lid": "98765@lid",
+                "phoneNumber": "5531900000001",
+                "pushName": "Ana"
+            },
+            "body": { "messageType": "extendedTextMessage", "message": { "text": "Test" } },
+            "context": { "sourceDevice": "android", "messageTimestamp": 1_666_479_478, "fromGroup": false }
+        })
+    );
+}
+
+#[test]
+fn a_group_message_names_its_sender() {
+    let event = Event::Message(Box::new(incoming("120363000000000001@g.us")));
+    let Some(Happened::Message(message)) = happened(&event) else { panic!("a message") };
+    assert_eq!(message.header.wuid, "120363000000000001@g.us");
+    assert_eq!(message.header.participant.as_deref(), Some("98765@lid"));
+    assert!(message.context.from_group);
+}
+
+#[test]
+fn our_own_copy_is_told_under_the_other_side() {
+    let mut copy = incoming("5531900000002@s.whatsapp.net");
+    copy.from_me = true;
+    let Some(Happened::Message(message)) = happened(&Event::Message(Box::new(copy))) else { panic!() };
+    assert_eq!(message.header.phone_number.as_deref(), Some("5531900000002"));
+    assert_eq!(message.header.lid, None);
+}
+
+#[test]
+fn receipts_of_the_other_side_raise_the_status_and_our_own_do_not() {
+    let receipt = |kind| {
+        Event::Receipt(Receipt {
+            ids: vec!["3EB0AA".parse().unwrap()],
+            chat: "98765@lid".parse().unwrap(),
+            from: "98765:2@lid".parse().unwrap(),
+            kind,
+            timestamp: Timestamp::from_secs(1),
+        })
+    };
+    let Some(Happened::Receipt { chat, status, .. }) = happened(&receipt(ReceiptKind::Read)) else { panic!() };
+    assert_eq!((chat.lid.as_deref(), status), (Some("98765@lid"), MessageStatus::Read));
+    assert!(happened(&receipt(ReceiptKind::ReadSelf)).is_none());
+    assert!(rank(MessageStatus::Read) > rank(MessageStatus::DeliveryAck));
+}
+
+#[test]
+fn the_kind_of_device_is_read_from_the_id() {
+    assert_eq!(source_device("3EB0C2A9F7A1B4D5E6F708"), "web");
+    assert_eq!(source_device("3A8B7F4631EA2A840895"), "ios");
+    assert_eq!(source_device("X"), "unknown");
+}

@@ -1,0 +1,295 @@
+//! Which recipient a session sends to next.
+//!
+//! Owns the running queues of one session in memory: their pages of waiting recipients, their turns and their
+//! phases. Knows neither the database nor WhatsApp: the actor brings pages and outcomes, and asks for the next.
+//!
+//! A queue with a single recipient overtakes the broadcasts; broadcasts take turns. Paused and ended queues
+//! are not kept here.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use shared::id::{QueueId, StanzaId};
+use shared::recipient::Number;
+
+use super::pacer::Pace;
+
+/// One recipient that waits to be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its place in the queue.
+    pub position: i32,
+    /// Who it is.
+    pub number: Number,
+    /// The stanza id it was, or is to be, sent under, if there is one already.
+    pub stanza: Option<StanzaId>,
+    /// It was sent before and nobody knows the outcome: it goes again under the same stanza id.
+    pub again: bool,
+}
+
+/// What a queue's owner asked for when an outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// Send again under the same stanza id.
+    Resend,
+    /// Keep the recipient as `unknown`.
+    Hold,
+}
+
+/// Where a queue stands in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its recipients take turns.
+    Running,
+    /// Nothing of it starts any more; what is in hand is waited for, then this happens.
+    Draining(Then),
+}
+
+/// What follows when a draining queue has nothing in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is kept as paused.
+    Pause,
+    /// It is kept as deleted.
+    Delete,
+}
+
+/// One running queue.
+#[derive(Debug)]
+pub struct Queue<C> {
+    /// Its name.
+    pub id: QueueId,
+    /// What is sent.
+    pub content: Arc<C>,
+    /// How fast.
+    pub pace: Pace,
+    /// What to do about unknown outcomes.
+    pub on_unknown: OnUnknown,
+    /// How many recipients it has.
+    pub total: u32,
+    /// How many of them are settled.
+    pub settled: u32,
+    /// Its START event is out.
+    pub started: bool,
+    /// Where it stands.
+    pub phase: Phase,
+    page: VecDeque<Target>,
+    read_to: Option<i32>,
+    reading: Reading,
+    in_hand: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Wanted,
+    UnderWay,
+    Done,
+}
+
+/// What [`Queue::new`] starts from.
+#[derive(Debug)]
+pub struct Spec<C> {
+    /// Its name.
+    pub id: QueueId,
+    /// What is sent.
+    pub content: Arc<C>,
+    /// How fast.
+    pub pace: Pace,
+    /// What to do about unknown outcomes.
+    pub on_unknown: OnUnknown,
+    /// How many recipients it has.
+    pub total: u32,
+    /// How many of them are settled.
+    pub settled: u32,
+    /// Its START event is out.
+    pub started: bool,
+}
+
+impl<C> Queue<C> {
+    /// A running queue whose recipients are not read yet.
+    pub fn new(spec: Spec<C>) -> Self {
+        Self {
+            id: spec.id,
+            content: spec.content,
+            pace: spec.pace,
+            on_unknown: spec.on_unknown,
+            total: spec.total,
+            settled: spec.settled,
+            started: spec.started,
+            phase: Phase::Running,
+            page: VecDeque::new(),
+            read_to: None,
+            reading: Reading::Wanted,
+            in_hand: 0,
+        }
+    }
+
+    /// Whether it overtakes broadcasts.
+    pub fn is_single(&self) -> bool {
+        self.total == 1
+    }
+
+    /// Whether every recipient is settled.
+    pub fn is_complete(&self) -> bool {
+        self.settled >= self.total
+    }
+
+    /// What is to happen now that nothing is in hand, if it drains.
+    pub fn drained(&self) -> Option<Then> {
+        match self.phase {
+            Phase::Draining(then) if self.in_hand == 0 => Some(then),
+            _ => None,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.phase == Phase::Running && !self.page.is_empty()
+    }
+
+    fn wants_page(&self) -> bool {
+        self.phase == Phase::Running && self.reading == Reading::Wanted && self.page.len() <= PAGE / 2
+    }
+}
+
+/// The running queues of one session.
+#[derive(Debug)]
+pub struct Queues<C> {
+    all: HashMap<QueueId, Queue<C>>,
+    singles: VecDeque<QueueId>,
+    bulk: VecDeque<QueueId>,
+    more_in_store: bool,
+}
+
+impl<C> Default for Queues<C> {
+    fn default() -> Self {
+        Self { all: HashMap::new(), singles: VecDeque::new(), bulk: VecDeque::new(), more_in_store: false }
+    }
+}
+
+impl<C> Queues<C> {
+    /// Takes a queue in. Answers false, and remembers that the store holds more, when [`QUEUES_MAX`] are in
+    /// memory. A queue that is here already stays as it is.
+    pub fn insert(&mut self, queue: Queue<C>) -> bool {
+        if self.all.contains_key(&queue.id) {
+            return true;
+        }
+        if self.all.len() >= QUEUES_MAX {
+            self.more_in_store = true;
+            return false;
+        }
+        let turns = if queue.is_single() { &mut self.singles } else { &mut self.bulk };
+        turns.push_back(queue.id);
+        self.all.insert(queue.id, queue);
+        true
+    }
+
+    /// Whether queues wait in the store for which there is room now. Asking clears it.
+    pub fn take_room(&mut self) -> bool {
+        let room = self.more_in_store && self.all.len() <= QUEUES_MAX / 2;
+        if room {
+            self.more_in_store = false;
+        }
+        room
+    }
+
+    /// The store was found to hold more running queues than were read.
+    pub fn more_in_store(&mut self) {
+        self.more_in_store = true;
+    }
+
+    /// One queue.
+    pub fn get(&self, id: QueueId) -> Option<&Queue<C>> {
+        self.all.get(&id)
+    }
+
+    /// One queue, to change.
+    pub fn get_mut(&mut self, id: QueueId) -> Option<&mut Queue<C>> {
+        self.all.get_mut(&id)
+    }
+
+    /// Whether there is no queue.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Lets a queue go (it ended, or is kept as paused or deleted).
+    pub fn remove(&mut self, id: QueueId) -> Option<Queue<C>> {
+        let queue = self.all.remove(&id)?;
+        let turns = if queue.is_single() { &mut self.singles } else { &mut self.bulk };
+        turns.retain(|other| *other != id);
+        Some(queue)
+    }
+
+    /// Whose turn it is, and how fast it may go.
+    pub fn peek(&self) -> Option<(QueueId, Pace)> {
+        self.turn().map(|queue| (queue.id, queue.pace))
+    }
+
+    /// Takes the recipient whose turn it is. It is in hand until [`Queues::settle`] or [`Queues::give_back`].
+    pub fn take(&mut self) -> Option<(QueueId, Target)> {
+        let id = self.turn()?.id;
+        let queue = self.all.get_mut(&id)?;
+        let target = queue.page.pop_front()?;
+        queue.in_hand += 1;
+        if let Some(turn) = self.bulk.iter().position(|other| *other == id) {
+            self.bulk.remove(turn);
+            self.bulk.push_back(id);
+        }
+        Some((id, target))
+    }
+
+    /// The next page to read, if one is wanted: of which queue, and after which position. It is under way
+    /// from now on.
+    pub fn want_page(&mut self) -> Option<(QueueId, Option<i32>)> {
+        let id = self.singles.iter().chain(&self.bulk).find(|id| self.all[id].wants_page()).copied()?;
+        let queue = self.all.get_mut(&id)?;
+        queue.reading = Reading::UnderWay;
+        Some((id, queue.read_to))
+    }
+
+    /// A page came: at most [`PAGE`] recipients in order of position. Fewer means that there are no more.
+    pub fn page(&mut self, id: QueueId, targets: Vec<Target>) {
+        let Some(queue) = self.all.get_mut(&id) else { return };
+        queue.reading = if targets.len() < PAGE { Reading::Done } else { Reading::Wanted };
+        queue.read_to = targets.last().map(|target| target.position).or(queue.read_to);
+        queue.page.extend(targets);
+    }
+
+    /// A recipient in hand is settled; answers the queue.
+    pub fn settle(&mut self, id: QueueId) -> Option<&mut Queue<C>> {
+        let queue = self.all.get_mut(&id)?;
+        queue.in_hand = queue.in_hand.saturating_sub(1);
+        queue.settled += 1;
+        Some(queue)
+    }
+
+    /// A recipient in hand was not sent, or nobody knows: it is the next of its queue.
+    pub fn give_back(&mut self, id: QueueId, target: Target) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.in_hand = queue.in_hand.saturating_sub(1);
+            queue.page.push_front(target);
+        }
+    }
+
+    /// The queues that drain and have nothing in hand.
+    pub fn drained(&self) -> Vec<(QueueId, Then)> {
+        self.all.values().filter_map(|queue| queue.drained().map(|then| (queue.id, then))).collect()
+    }
+
+    /// Whether pages are being read, or are wanted.
+    pub fn is_reading(&self) -> bool {
+        self.all.values().any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
+    }
+
+    fn turn(&self) -> Option<&Queue<C>> {
+        self.singles.iter().chain(&self.bulk).map(|id| &self.all[id]).find(|queue| queue.is_ready())
+    }
+}
+
+/// Recipients per page: the bound of the look-ahead of one queue is one page and a half.
+pub const PAGE: usize = 64;
+/// Running queues of one session in memory; more wait in the store.
+pub const QUEUES_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests;

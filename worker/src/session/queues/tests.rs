@@ -1,0 +1,117 @@
+//! Turns, pages and phases.
+
+use std::time::Duration;
+
+use super::*;
+
+fn queue(total: u32) -> Queue<()> {
+    Queue::new(Spec {
+        id: QueueId::random(),
+        content: Arc::new(()),
+        pace: Pace::new(Duration::ZERO, Duration::ZERO).unwrap(),
+        on_unknown: OnUnknown::Resend,
+        total,
+        settled: 0,
+        started: false,
+    })
+}
+
+fn targets(range: std::ops::Range<i32>) -> Vec<Target> {
+    range.map(target).collect()
+}
+
+fn target(position: i32) -> Target {
+    Target {
+        position,
+        number: Number::new(&format!("55000000{position:04}")).unwrap(),
+        stanza: None,
+        again: false,
+    }
+}
+
+/// A session with queues of these totals, each with its first page read.
+fn loaded(totals: &[u32]) -> (Queues<()>, Vec<QueueId>) {
+    let mut queues = Queues::default();
+    let mut ids = Vec::new();
+    for total in totals {
+        let queue = queue(*total);
+        ids.push(queue.id);
+        queues.insert(queue);
+    }
+    while let Some((id, after)) = queues.want_page() {
+        assert_eq!(after, None);
+        let total = queues.get(id).unwrap().total;
+        queues.page(id, targets(0..i32::try_from(total.min(PAGE as u32)).unwrap()));
+        if total > PAGE as u32 {
+            break;
+        }
+    }
+    (queues, ids)
+}
+
+fn order(queues: &mut Queues<()>) -> Vec<(QueueId, i32)> {
+    std::iter::from_fn(|| queues.take().map(|(id, target)| (id, target.position))).collect()
+}
+
+#[test]
+fn broadcasts_take_turns_and_a_single_overtakes_them() {
+    let (mut queues, ids) = loaded(&[3, 2]);
+    let (a, b) = (ids[0], ids[1]);
+    assert_eq!(queues.take().unwrap().0, a);
+    let single = queue(1);
+    let single_id = single.id;
+    queues.insert(single);
+    assert_eq!(queues.want_page(), Some((single_id, None)));
+    queues.page(single_id, targets(0..1));
+    assert_eq!(queues.peek().unwrap().0, single_id, "the single goes before the bulk");
+    assert_eq!(order(&mut queues), [(single_id, 0), (b, 0), (a, 1), (b, 1), (a, 2)]);
+}
+
+#[test]
+fn pages_are_read_ahead_and_never_twice() {
+    let (mut queues, ids) = loaded(&[PAGE as u32 * 2]);
+    assert_eq!(queues.want_page(), None, "a full page is enough");
+    for _ in 0..PAGE / 2 {
+        queues.take().unwrap();
+    }
+    let last = PAGE as i32 - 1;
+    assert_eq!(queues.want_page(), Some((ids[0], Some(last))));
+    assert_eq!(queues.want_page(), None, "one read at a time");
+    queues.page(ids[0], targets(last + 1..last + 11));
+    assert!(!queues.is_reading(), "a short page is the last");
+    assert_eq!(order(&mut queues).len(), PAGE / 2 + 10);
+    assert_eq!(queues.want_page(), None);
+}
+
+#[test]
+fn a_draining_queue_starts_nothing_and_says_when_it_is_drained() {
+    let (mut queues, ids) = loaded(&[3]);
+    let (_, first) = queues.take().unwrap();
+    queues.get_mut(ids[0]).unwrap().phase = Phase::Draining(Then::Pause);
+    assert_eq!(queues.peek(), None);
+    assert_eq!(queues.drained(), []);
+    queues.give_back(ids[0], first.clone());
+    assert_eq!(queues.drained(), [(ids[0], Then::Pause)]);
+    queues.get_mut(ids[0]).unwrap().phase = Phase::Running;
+    assert_eq!(queues.take(), Some((ids[0], first)), "what was given back is next");
+    assert_eq!(queues.settle(ids[0]).unwrap().settled, 1);
+    assert!(!queues.get(ids[0]).unwrap().is_complete());
+}
+
+#[test]
+fn the_number_of_queues_in_memory_is_bounded() {
+    let mut queues = Queues::default();
+    let mut ids = Vec::new();
+    for _ in 0..QUEUES_MAX {
+        let queue = queue(1);
+        ids.push(queue.id);
+        assert!(queues.insert(queue));
+    }
+    assert!(!queues.insert(queue(1)), "no room");
+    assert!(!queues.take_room(), "still full");
+    for id in ids.iter().skip(QUEUES_MAX / 2) {
+        queues.remove(*id).unwrap();
+    }
+    assert!(queues.take_room());
+    assert!(!queues.take_room(), "asked once");
+}
