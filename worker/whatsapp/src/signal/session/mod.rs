@@ -1,4 +1,339 @@
-//! stub
-#![allow(missing_docs)]
-pub struct SessionRecord;
-impl SessionRecord { pub fn encode(&self) -> bytes::Bytes { bytes::Bytes::new() } }
+//! Pairwise sessions: what two devices know of each other, and the messages between them.
+//!
+//! Owns [`SessionRecord`], one per remote device: the state in use and the ones before it. Facts: docs/PROTOCOL.md,
+//! "Signal", session record and receive algorithm.
+//!
+//! **Every method that takes `&mut self` changes what must be persisted.** After [`SessionRecord::encrypt`] in
+//! particular, the record's new [`encode`](SessionRecord::encode) must be durable before the ciphertext leaves: sending
+//! from an older record uses a message key twice, which betrays both messages. A method that fails has changed nothing.
+
+mod encoding;
+mod message;
+mod state;
+
+pub use message::{PreKeyMessage, SignalMessage};
+
+use self::state::SessionState;
+use super::curve::{BadPublicKey, BadSignature, KeyPair, PublicKey};
+use super::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
+use bytes::Bytes;
+use rand::CryptoRng;
+
+/// How many states before the current one are kept: a peer may go on sending in them for a while.
+pub const MAX_ARCHIVED_STATES: usize = 40;
+/// How many receiving chains a state keeps: messages of that many ratchet steps back still decrypt.
+pub const MAX_RECEIVING_CHAINS: usize = 5;
+/// How many message key seeds a state keeps for messages that were overtaken. The oldest go first.
+pub const MAX_SKIPPED_SEEDS: usize = 2000;
+/// How far ahead of its chain a message may be.
+pub const MAX_GAP: u32 = 2000;
+
+/// Who we are in our sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalIdentity<'a> {
+    /// Our identity.
+    pub pair: &'a KeyPair,
+    /// Our installation.
+    pub registration_id: RegistrationId,
+}
+
+/// What we know of one remote device: the state in use, then those before it, most recently used first.
+///
+/// The default is a device that we have no session with.
+#[derive(Clone, Default)]
+pub struct SessionRecord {
+    states: Vec<SessionState>,
+}
+
+impl SessionRecord {
+    /// Starts a session from the other side's bundle and makes it the one in use; earlier states are archived, or
+    /// forgotten if they are of another identity. Until the other side answers, every message is a
+    /// [`CiphertextKind::PreKey`].
+    ///
+    /// # Errors
+    /// [`InitiateError`]: do not send to this device under this bundle.
+    pub fn initiate<R: CryptoRng + ?Sized>(
+        &mut self,
+        own: LocalIdentity<'_>,
+        bundle: &PreKeyBundle,
+        rng: &mut R,
+    ) -> Result<(), InitiateError> {
+        let state = SessionState::initiate(own.pair, bundle, rng)?;
+        self.adopt(state);
+        Ok(())
+    }
+
+    /// Encrypts for the other side, in the state in use. Persist the record before the ciphertext leaves.
+    ///
+    /// `plaintext` carries WhatsApp's own padding already ([`super::padding::pad`]).
+    ///
+    /// # Errors
+    /// [`EncryptError`]: fetch a bundle and [`initiate`](Self::initiate).
+    pub fn encrypt(&mut self, own: LocalIdentity<'_>, plaintext: &[u8]) -> Result<Ciphertext, EncryptError> {
+        self.states.first_mut().ok_or(EncryptError::NoSession)?.encrypt(own, plaintext)
+    }
+
+    /// Decrypts a message of a session that exists (`<enc type="msg">`).
+    ///
+    /// # Errors
+    /// [`DecryptError`]; the record is as before.
+    pub fn decrypt_message<R: CryptoRng + ?Sized>(
+        &mut self,
+        own: LocalIdentity<'_>,
+        bytes: &[u8],
+        rng: &mut R,
+    ) -> Result<Vec<u8>, DecryptError> {
+        let message = SignalMessage::parse(bytes)?;
+        // A ratchet key that a state has seen belongs to that state: its answer is the answer.
+        if let Some(at) = self.states.iter().position(|state| state.has_chain(message.ratchet_key())) {
+            return self.decrypt_in(at, own, &message, rng);
+        }
+        for at in 0..self.states.len() {
+            match self.decrypt_in(at, own, &message, rng) {
+                Err(DecryptError::BadMac) => {}
+                done => return done,
+            }
+        }
+        Err(if self.states.is_empty() { DecryptError::NoSession } else { DecryptError::BadMac })
+    }
+
+    /// Whether [`decrypt_prekey`](Self::decrypt_prekey) would start a new session with this message, and so needs the
+    /// prekeys it names.
+    pub fn is_new_session(&self, message: &PreKeyMessage<'_>) -> bool {
+        self.position_of(message).is_none()
+    }
+
+    /// Decrypts a message that may start a session (`<enc type="pkmsg">`). `prekeys` are those that the message names,
+    /// as far as they are stored.
+    ///
+    /// Persist in one commit: the record, the deletion of [`PreKeyDecrypted::used_prekey`] and, if it changed, the
+    /// identity.
+    ///
+    /// # Errors
+    /// [`DecryptError`]; the record is as before, and no prekey is used up.
+    pub fn decrypt_prekey<R: CryptoRng + ?Sized>(
+        &mut self,
+        own: LocalIdentity<'_>,
+        message: &PreKeyMessage<'_>,
+        prekeys: PreKeys<'_>,
+        rng: &mut R,
+    ) -> Result<PreKeyDecrypted, DecryptError> {
+        let inner = message.message()?;
+        if let Some(at) = self.position_of(message) {
+            let plaintext = self.decrypt_in(at, own, &inner, rng)?;
+            return Ok(PreKeyDecrypted { plaintext, used_prekey: None, identity_changed: false });
+        }
+        let signed = prekeys
+            .signed
+            .filter(|key| key.id == message.signed_prekey_id())
+            .ok_or(DecryptError::UnknownSignedPreKey(message.signed_prekey_id()))?;
+        let one_time = match message.prekey_id() {
+            None => None,
+            Some(id) => {
+                let key = prekeys.one_time.filter(|key| key.id == id);
+                Some(key.ok_or(DecryptError::UnknownPreKey(id))?)
+            }
+        };
+        let mut state = SessionState::respond(own.pair, &signed.pair, one_time.map(|key| &key.pair), message)?;
+        let plaintext = state.decrypt(own.pair.public(), &inner, rng)?;
+        let identity_changed = self.remote_identity().is_some_and(|known| known != message.identity());
+        self.adopt(state);
+        Ok(PreKeyDecrypted { plaintext, used_prekey: message.prekey_id(), identity_changed })
+    }
+
+    /// Whether there is a state to send in.
+    pub fn has_session(&self) -> bool {
+        !self.states.is_empty()
+    }
+
+    /// Whether the other side has not answered yet, so that the next message is a [`CiphertextKind::PreKey`] and must
+    /// be accompanied by our device identity.
+    pub fn is_pending(&self) -> bool {
+        self.states.first().is_some_and(SessionState::is_pending)
+    }
+
+    /// The other side's identity, in the state in use.
+    pub fn remote_identity(&self) -> Option<&PublicKey> {
+        self.states.first().map(SessionState::remote_identity)
+    }
+
+    /// The other side's installation, in the state in use.
+    pub fn remote_registration_id(&self) -> Option<RegistrationId> {
+        self.states.first().map(SessionState::remote_registration_id)
+    }
+
+    /// The key that the state in use began with. A peer that asks for a message again and again while this stays the
+    /// same does not share the session: start a new one.
+    pub fn base_key(&self) -> Option<&PublicKey> {
+        self.states.first().map(SessionState::base_key)
+    }
+
+    /// How many states there are before the one in use.
+    pub fn archived(&self) -> usize {
+        self.states.len().saturating_sub(1)
+    }
+
+    /// The stored form, versioned. Holds secrets in clear: seal it before it touches a disk.
+    pub fn encode(&self) -> Bytes {
+        encoding::encode(&self.states)
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`BadRecord`]: treat the session as lost.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
+        encoding::decode(bytes).map(|states| Self { states }).map_err(|_| BadRecord)
+    }
+
+    fn position_of(&self, message: &PreKeyMessage<'_>) -> Option<usize> {
+        self.states.iter().position(|state| {
+            state.base_key() == message.base_key() && state.remote_identity() == message.identity()
+        })
+    }
+
+    /// Decrypts in one state and, on success, makes it the one in use: what the other side sends in, it can read.
+    fn decrypt_in<R: CryptoRng + ?Sized>(
+        &mut self,
+        at: usize,
+        own: LocalIdentity<'_>,
+        message: &SignalMessage<'_>,
+        rng: &mut R,
+    ) -> Result<Vec<u8>, DecryptError> {
+        let plaintext = self.states[at].decrypt(own.pair.public(), message, rng)?;
+        self.states[..=at].rotate_right(1);
+        Ok(plaintext)
+    }
+
+    fn adopt(&mut self, state: SessionState) {
+        self.states.retain(|old| old.remote_identity() == state.remote_identity());
+        self.states.truncate(MAX_ARCHIVED_STATES);
+        self.states.insert(0, state);
+    }
+}
+
+/// Prints no key.
+impl std::fmt::Debug for SessionRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionRecord").field("states", &self.states.len()).finish_non_exhaustive()
+    }
+}
+
+/// An encrypted message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "its message key is spent"]
+pub struct Ciphertext {
+    /// Which form it has.
+    pub kind: CiphertextKind,
+    /// The content of the `<enc>` node.
+    pub bytes: Bytes,
+}
+
+/// The forms of a pairwise message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CiphertextKind {
+    /// Starts a session, should the other side not know it yet.
+    PreKey,
+    /// Of a session that the other side is known to have.
+    Message,
+}
+
+impl CiphertextKind {
+    /// The `type` of the `<enc>` node.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PreKey => "pkmsg",
+            Self::Message => "msg",
+        }
+    }
+}
+
+/// The prekeys that a message names, as far as they are stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PreKeys<'a> {
+    /// The one that [`PreKeyMessage::signed_prekey_id`] names.
+    pub signed: Option<&'a SignedPreKey>,
+    /// The one that [`PreKeyMessage::prekey_id`] names.
+    pub one_time: Option<&'a PreKey>,
+}
+
+/// What came out of a message that may have started a session.
+pub struct PreKeyDecrypted {
+    /// The padded message.
+    pub plaintext: Vec<u8>,
+    /// A new session was made with this one-time prekey: delete it in the same commit.
+    pub used_prekey: Option<PreKeyId>,
+    /// The other side has another identity than before; its earlier states are forgotten. Tell the user, do not block.
+    pub identity_changed: bool,
+}
+
+/// Prints no content.
+impl std::fmt::Debug for PreKeyDecrypted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PreKeyDecrypted")
+            .field("used_prekey", &self.used_prekey)
+            .field("identity_changed", &self.identity_changed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A bundle can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InitiateError {
+    /// The signed prekey is not signed by the identity: somebody in between may have put in their own.
+    #[error("signed prekey's signature does not verify")]
+    BadSignature(#[from] BadSignature),
+    /// One of its keys would give away the session.
+    #[error("bundle holds an unusable key")]
+    BadKey(#[from] BadPublicKey),
+}
+
+/// Nothing was encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncryptError {
+    /// Start one from a bundle first.
+    #[error("no session with this device")]
+    NoSession,
+    /// The sending chain is at its last number: start a new session.
+    #[error("sending chain is used up")]
+    Exhausted,
+}
+
+/// A message was not decrypted. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecryptError {
+    /// The message was decrypted before (or so long ago overtaken that its key is gone): acknowledge it as delivered,
+    /// do not ask for it again.
+    #[error("message was decrypted before")]
+    Duplicate,
+    /// There is no session: ask for the message again with our keys.
+    #[error("no session with this device")]
+    NoSession,
+    /// No session of this device made the message, or it was altered: ask for it again.
+    #[error("message authentication failed")]
+    BadMac,
+    /// The message names a one-time prekey that is not stored: ask again with fresh keys.
+    #[error("one-time prekey {0} is not known")]
+    UnknownPreKey(PreKeyId),
+    /// The message names a signed prekey that is not stored: ask again with fresh keys.
+    #[error("signed prekey {0} is not known")]
+    UnknownSignedPreKey(SignedPreKeyId),
+    /// The message is further ahead of its chain than [`MAX_GAP`]: ask again, with fresh keys if that fails too.
+    #[error("message is too far ahead of its chain")]
+    TooFarAhead,
+    /// Not a message of the version that is spoken here.
+    #[error("message version {0:#04x} is not supported")]
+    UnsupportedVersion(u8),
+    /// The bytes are no message.
+    #[error("malformed message")]
+    Malformed,
+}
+
+/// Stored bytes are no session record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stored session can't be read")]
+pub struct BadRecord;
+
+#[cfg(test)]
+mod tests;

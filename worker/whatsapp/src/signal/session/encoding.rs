@@ -1,0 +1,153 @@
+//! The stored form of a session record.
+//!
+//! `version, count of states, state…`; integers are variable-length, keys are 32 bytes. A state that has just begun takes
+//! about 240 bytes, each receiving chain 34 to 70 more.
+
+use super::state::{Pending, ReceivingChain, SessionState, SkippedSeed};
+use super::{MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS};
+use crate::signal::cipher::{Chain, Secret};
+use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
+use crate::signal::wire::{Malformed, Reader, put_varint};
+use crate::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
+use bytes::Bytes;
+
+const VERSION: u8 = 1;
+const KEY_SIZE_BYTES: usize = 32;
+/// Seven keys, the numbers between them, the pending prekey ids.
+const STATE_SIZE_BYTES: usize = 7 * KEY_SIZE_BYTES + 28;
+/// Two keys and three numbers.
+const CHAIN_SIZE_BYTES: usize = 2 * KEY_SIZE_BYTES + 12;
+/// One key and its number.
+const SEED_SIZE_BYTES: usize = KEY_SIZE_BYTES + 5;
+/// The least that a state, a chain and a seed can take.
+const MIN_STATE_SIZE_BYTES: usize = 7 * KEY_SIZE_BYTES;
+const MIN_CHAIN_SIZE_BYTES: usize = KEY_SIZE_BYTES + 3;
+const MIN_SEED_SIZE_BYTES: usize = KEY_SIZE_BYTES + 1;
+
+/// Not pending; pending without one-time prekey; pending with one.
+const SETTLED: u8 = 0;
+const PENDING: u8 = 1;
+const PENDING_WITH_PREKEY: u8 = 2;
+
+pub(super) fn encode(states: &[SessionState]) -> Bytes {
+    let mut out = Vec::with_capacity(2 + states.iter().map(size_bound).sum::<usize>());
+    out.push(VERSION);
+    put_varint(&mut out, states.len() as u64);
+    for state in states {
+        put_state(&mut out, state);
+    }
+    // A boxed slice keeps no room to spare: records are held in memory by the thousand.
+    Bytes::from(out.into_boxed_slice())
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<SessionState>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    if reader.byte()? != VERSION {
+        return Err(Malformed);
+    }
+    let count = bounded(reader.count(MIN_STATE_SIZE_BYTES)?, MAX_ARCHIVED_STATES + 1)?;
+    let states = (0..count).map(|_| state(&mut reader)).collect::<Result<_, _>>()?;
+    if reader.is_empty() { Ok(states) } else { Err(Malformed) }
+}
+
+fn size_bound(state: &SessionState) -> usize {
+    let chain = |chain: &ReceivingChain| CHAIN_SIZE_BYTES + chain.skipped.len() * SEED_SIZE_BYTES;
+    STATE_SIZE_BYTES + state.receiving.iter().map(chain).sum::<usize>()
+}
+
+fn put_state(out: &mut Vec<u8>, state: &SessionState) {
+    out.extend_from_slice(state.remote_identity.as_bytes());
+    put_varint(out, state.remote_registration_id.get());
+    out.extend_from_slice(state.base_key.as_bytes());
+    out.extend_from_slice(state.root.as_bytes());
+    out.extend_from_slice(state.ratchet.private().as_bytes());
+    out.extend_from_slice(state.ratchet.public().as_bytes());
+    put_varint(out, state.previous_counter);
+    out.extend_from_slice(state.sending.key.as_bytes());
+    put_varint(out, state.sending.index);
+    match state.pending {
+        None => out.push(SETTLED),
+        Some(Pending { prekey_id: None, signed_prekey_id }) => {
+            out.push(PENDING);
+            put_varint(out, signed_prekey_id.get());
+        }
+        Some(Pending { prekey_id: Some(prekey_id), signed_prekey_id }) => {
+            out.push(PENDING_WITH_PREKEY);
+            put_varint(out, signed_prekey_id.get());
+            put_varint(out, prekey_id.get());
+        }
+    }
+    put_varint(out, state.receiving.len() as u64);
+    for chain in &state.receiving {
+        put_chain(out, chain);
+    }
+}
+
+fn put_chain(out: &mut Vec<u8>, chain: &ReceivingChain) {
+    out.extend_from_slice(chain.remote.as_bytes());
+    put_varint(out, chain.index);
+    out.push(u8::from(chain.key.is_some()));
+    if let Some(key) = &chain.key {
+        out.extend_from_slice(key.as_bytes());
+    }
+    put_varint(out, chain.skipped.len() as u64);
+    for skipped in &chain.skipped {
+        put_varint(out, skipped.index);
+        out.extend_from_slice(skipped.seed.as_bytes());
+    }
+}
+
+fn state(reader: &mut Reader<'_>) -> Result<SessionState, Malformed> {
+    let remote_identity = PublicKey::new(reader.array()?);
+    let remote_registration_id = RegistrationId::new(reader.u32()?);
+    let base_key = PublicKey::new(reader.array()?);
+    let root = Secret::new(reader.array()?);
+    let private = PrivateKey::new(reader.array()?);
+    let ratchet = KeyPair::from_halves(private, PublicKey::new(reader.array()?));
+    let previous_counter = reader.u32()?;
+    let sending = Chain { key: Secret::new(reader.array()?), index: reader.u32()? };
+    let pending = match reader.byte()? {
+        SETTLED => None,
+        kind @ (PENDING | PENDING_WITH_PREKEY) => {
+            let signed_prekey_id = SignedPreKeyId::new(reader.u32()?).ok_or(Malformed)?;
+            let prekey_id = match kind {
+                PENDING => None,
+                _ => Some(PreKeyId::new(reader.u32()?).ok_or(Malformed)?),
+            };
+            Some(Pending { prekey_id, signed_prekey_id })
+        }
+        _ => return Err(Malformed),
+    };
+    let count = bounded(reader.count(MIN_CHAIN_SIZE_BYTES)?, MAX_RECEIVING_CHAINS)?;
+    let receiving = (0..count).map(|_| chain(reader)).collect::<Result<_, _>>()?;
+    Ok(SessionState {
+        remote_identity,
+        remote_registration_id,
+        base_key,
+        root,
+        ratchet,
+        previous_counter,
+        sending,
+        receiving,
+        pending,
+    })
+}
+
+fn chain(reader: &mut Reader<'_>) -> Result<ReceivingChain, Malformed> {
+    let remote = PublicKey::new(reader.array()?);
+    let index = reader.u32()?;
+    let key = match reader.byte()? {
+        0 => None,
+        1 => Some(Secret::new(reader.array()?)),
+        _ => return Err(Malformed),
+    };
+    let count = bounded(reader.count(MIN_SEED_SIZE_BYTES)?, MAX_SKIPPED_SEEDS)?;
+    let skipped = (0..count)
+        .map(|_| Ok(SkippedSeed { index: reader.u32()?, seed: Secret::new(reader.array()?) }))
+        .collect::<Result<Vec<_>, Malformed>>()?;
+    Ok(ReceivingChain { remote, index, key, skipped })
+}
+
+fn bounded(count: usize, max: usize) -> Result<usize, Malformed> {
+    if count <= max { Ok(count) } else { Err(Malformed) }
+}

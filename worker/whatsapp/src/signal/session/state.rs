@@ -1,0 +1,296 @@
+//! One session: root key, own ratchet key, a sending chain and some receiving ones.
+//!
+//! Decryption computes first and changes the state only once the message is authentic.
+
+use super::message::{Header, PreKeyMessage, Preamble, SignalMessage, seal};
+use super::{
+    Ciphertext, DecryptError, EncryptError, InitiateError, LocalIdentity, MAX_GAP, MAX_RECEIVING_CHAINS,
+    MAX_SKIPPED_SEEDS,
+};
+use crate::signal::cipher::{Chain, MessageKeys, Secret, ratchet_keys, session_keys};
+use crate::signal::curve::{KeyPair, PublicKey};
+use crate::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
+use rand::CryptoRng;
+
+/// One session with one device.
+#[derive(Clone)]
+pub(super) struct SessionState {
+    pub(super) remote_identity: PublicKey,
+    pub(super) remote_registration_id: RegistrationId,
+    /// The initiator's fresh key: names the session.
+    pub(super) base_key: PublicKey,
+    pub(super) root: Secret,
+    pub(super) ratchet: KeyPair,
+    /// The last number used in the sending chain before this one.
+    pub(super) previous_counter: u32,
+    pub(super) sending: Chain,
+    /// Oldest first.
+    pub(super) receiving: Vec<ReceivingChain>,
+    pub(super) pending: Option<Pending>,
+}
+
+/// A chain of the other side, by its ratchet key.
+#[derive(Clone)]
+pub(super) struct ReceivingChain {
+    pub(super) remote: PublicKey,
+    /// The number after the highest received.
+    pub(super) index: u32,
+    /// `None` once the other side has said that it sent nothing beyond `index`.
+    pub(super) key: Option<Secret>,
+    /// Seeds of messages that were overtaken, by rising number.
+    pub(super) skipped: Vec<SkippedSeed>,
+}
+
+#[derive(Clone)]
+pub(super) struct SkippedSeed {
+    pub(super) index: u32,
+    pub(super) seed: Secret,
+}
+
+/// The other side has not answered: every message says how the session was made.
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    pub(super) prekey_id: Option<PreKeyId>,
+    pub(super) signed_prekey_id: SignedPreKeyId,
+}
+
+/// What an authentic message does to the state.
+enum Advance {
+    /// One skipped seed is used.
+    Used { chain: usize, at: usize },
+    /// A chain moves on, leaving seeds behind.
+    Moved { chain: usize, next: Chain, skipped: Vec<SkippedSeed> },
+    /// The other side has a new ratchet key.
+    Ratcheted { root: Secret, remote: PublicKey, next: Chain, skipped: Vec<SkippedSeed> },
+}
+
+impl SessionState {
+    /// The initiator's side: X3DH, then the first ratchet step towards the signed prekey.
+    pub(super) fn initiate<R: CryptoRng + ?Sized>(
+        own: &KeyPair,
+        bundle: &PreKeyBundle,
+        rng: &mut R,
+    ) -> Result<Self, InitiateError> {
+        bundle.verify()?;
+        let base = KeyPair::generate(rng);
+        let identity_with_signed = own.private().agree_contributory(&bundle.signed_prekey)?;
+        let base_with_identity = base.private().agree_contributory(&bundle.identity)?;
+        let base_with_signed = base.private().agree_contributory(&bundle.signed_prekey)?;
+        let (root, _) = match &bundle.prekey {
+            None => session_keys(&[&identity_with_signed, &base_with_identity, &base_with_signed]),
+            Some((_, one_time)) => {
+                let base_with_one_time = base.private().agree_contributory(one_time)?;
+                session_keys(&[
+                    &identity_with_signed,
+                    &base_with_identity,
+                    &base_with_signed,
+                    &base_with_one_time,
+                ])
+            }
+        };
+        let ratchet = KeyPair::generate(rng);
+        let product = ratchet.private().agree_contributory(&bundle.signed_prekey)?;
+        let (root, chain) = ratchet_keys(&root, &product);
+        Ok(Self {
+            remote_identity: bundle.identity,
+            remote_registration_id: bundle.registration_id,
+            base_key: *base.public(),
+            root,
+            ratchet,
+            previous_counter: 0,
+            sending: Chain::new(chain),
+            receiving: Vec::new(),
+            pending: Some(Pending {
+                prekey_id: bundle.prekey.map(|(id, _)| id),
+                signed_prekey_id: bundle.signed_prekey_id,
+            }),
+        })
+    }
+
+    /// The responder's side. Its first ratchet key is the signed prekey; the message that started the session brings
+    /// the first step. Must decrypt that message before it is kept.
+    pub(super) fn respond(
+        own: &KeyPair,
+        signed: &KeyPair,
+        one_time: Option<&KeyPair>,
+        message: &PreKeyMessage<'_>,
+    ) -> Result<Self, DecryptError> {
+        let agree = |ours: &KeyPair, theirs: &PublicKey| {
+            ours.private().agree_contributory(theirs).map_err(|_| DecryptError::Malformed)
+        };
+        let signed_with_identity = agree(signed, message.identity())?;
+        let identity_with_base = agree(own, message.base_key())?;
+        let signed_with_base = agree(signed, message.base_key())?;
+        let (root, chain) = match one_time {
+            None => session_keys(&[&signed_with_identity, &identity_with_base, &signed_with_base]),
+            Some(one_time) => {
+                let one_time_with_base = agree(one_time, message.base_key())?;
+                session_keys(&[
+                    &signed_with_identity,
+                    &identity_with_base,
+                    &signed_with_base,
+                    &one_time_with_base,
+                ])
+            }
+        };
+        Ok(Self {
+            remote_identity: *message.identity(),
+            remote_registration_id: message.registration_id(),
+            base_key: *message.base_key(),
+            root,
+            ratchet: signed.clone(),
+            previous_counter: 0,
+            sending: Chain::new(chain),
+            receiving: Vec::new(),
+            pending: None,
+        })
+    }
+
+    pub(super) const fn remote_identity(&self) -> &PublicKey {
+        &self.remote_identity
+    }
+
+    pub(super) const fn remote_registration_id(&self) -> RegistrationId {
+        self.remote_registration_id
+    }
+
+    pub(super) const fn base_key(&self) -> &PublicKey {
+        &self.base_key
+    }
+
+    pub(super) const fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Whether the other side has sent with this ratchet key in this session.
+    pub(super) fn has_chain(&self, ratchet_key: &PublicKey) -> bool {
+        self.chain_of(ratchet_key).is_some()
+    }
+
+    pub(super) fn encrypt(
+        &mut self,
+        own: LocalIdentity<'_>,
+        plaintext: &[u8],
+    ) -> Result<Ciphertext, EncryptError> {
+        let counter = self.sending.index;
+        if counter == u32::MAX {
+            return Err(EncryptError::Exhausted);
+        }
+        let keys = MessageKeys::derive(&self.sending.step());
+        let preamble = self.pending.map(|pending| Preamble {
+            prekey_id: pending.prekey_id,
+            signed_prekey_id: pending.signed_prekey_id,
+            base_key: &self.base_key,
+        });
+        let header = Header {
+            ratchet_key: self.ratchet.public(),
+            counter,
+            previous_counter: self.previous_counter,
+        };
+        Ok(seal(own, &self.remote_identity, preamble, header, &keys, plaintext))
+    }
+
+    /// Decrypts and, only if the message is authentic, advances.
+    pub(super) fn decrypt<R: CryptoRng + ?Sized>(
+        &mut self,
+        own: &PublicKey,
+        message: &SignalMessage<'_>,
+        rng: &mut R,
+    ) -> Result<Vec<u8>, DecryptError> {
+        let (seed, advance) = self.seed_of(message)?;
+        let plaintext = message.open(&MessageKeys::derive(&seed), &self.remote_identity, own)?;
+        self.apply(advance, message.previous_counter(), rng);
+        self.pending = None;
+        Ok(plaintext)
+    }
+
+    fn chain_of(&self, ratchet_key: &PublicKey) -> Option<usize> {
+        self.receiving.iter().rposition(|chain| chain.remote == *ratchet_key)
+    }
+
+    fn seed_of(&self, message: &SignalMessage<'_>) -> Result<(Secret, Advance), DecryptError> {
+        let Some(chain) = self.chain_of(message.ratchet_key()) else {
+            let product = self
+                .ratchet
+                .private()
+                .agree_contributory(message.ratchet_key())
+                .map_err(|_| DecryptError::Malformed)?;
+            let (root, key) = ratchet_keys(&self.root, &product);
+            let (seed, next, skipped) = walk(Chain::new(key), message.counter())?;
+            let remote = *message.ratchet_key();
+            return Ok((seed, Advance::Ratcheted { root, remote, next, skipped }));
+        };
+        let known = &self.receiving[chain];
+        if message.counter() < known.index {
+            let at = known
+                .skipped
+                .binary_search_by_key(&message.counter(), |skipped| skipped.index)
+                .map_err(|_| DecryptError::Duplicate)?;
+            return Ok((known.skipped[at].seed.clone(), Advance::Used { chain, at }));
+        }
+        // The other side has said, under a MAC, that it sent nothing here: not its message.
+        let key = known.key.clone().ok_or(DecryptError::BadMac)?;
+        let (seed, next, skipped) = walk(Chain { key, index: known.index }, message.counter())?;
+        Ok((seed, Advance::Moved { chain, next, skipped }))
+    }
+
+    fn apply<R: CryptoRng + ?Sized>(&mut self, advance: Advance, previous_counter: u32, rng: &mut R) {
+        match advance {
+            Advance::Used { chain, at } => drop(self.receiving[chain].skipped.remove(at)),
+            Advance::Moved { chain, next, skipped } => {
+                let chain = &mut self.receiving[chain];
+                chain.index = next.index;
+                chain.key = Some(next.key);
+                chain.skipped.extend(skipped);
+                self.drop_oldest_seeds();
+            }
+            Advance::Ratcheted { root, remote, next, skipped } => {
+                if let Some(last) = self.receiving.last_mut()
+                    && last.index > previous_counter
+                {
+                    last.key = None;
+                }
+                if self.receiving.len() == MAX_RECEIVING_CHAINS {
+                    self.receiving.remove(0);
+                }
+                let own = KeyPair::generate(rng);
+                let (root, chain) = ratchet_keys(&root, &zeroize::Zeroizing::new(own.agree(&remote)));
+                self.receiving.push(ReceivingChain {
+                    remote,
+                    index: next.index,
+                    key: Some(next.key),
+                    skipped,
+                });
+                self.drop_oldest_seeds();
+                self.previous_counter = self.sending.index.saturating_sub(1);
+                self.root = root;
+                self.ratchet = own;
+                self.sending = Chain::new(chain);
+            }
+        }
+    }
+
+    fn drop_oldest_seeds(&mut self) {
+        let total: usize = self.receiving.iter().map(|chain| chain.skipped.len()).sum();
+        let mut excess = total.saturating_sub(MAX_SKIPPED_SEEDS);
+        for chain in &mut self.receiving {
+            let here = excess.min(chain.skipped.len());
+            chain.skipped.drain(..here);
+            excess -= here;
+        }
+    }
+}
+
+/// Steps `chain` up to and over `counter`: the seed there, the chain after it, and the seeds in between.
+fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Vec<SkippedSeed>), DecryptError> {
+    let gap = counter - chain.index;
+    if gap > MAX_GAP || counter == u32::MAX {
+        return Err(DecryptError::TooFarAhead);
+    }
+    let mut skipped = Vec::with_capacity(gap as usize);
+    for index in chain.index..counter {
+        skipped.push(SkippedSeed { index, seed: chain.step() });
+    }
+    let seed = chain.step();
+    Ok((seed, chain, skipped))
+}
