@@ -8,15 +8,21 @@
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
 pub mod binary;
+pub mod cert;
 pub mod command;
 pub mod connection;
 pub mod device;
 pub mod event;
+pub mod frame;
 pub mod jid;
 pub mod message_id;
 pub mod messaging;
+pub mod noise;
 pub mod proto;
 pub mod signal;
 pub mod stanza;
 pub mod store;
 pub mod time;
+
+#[cfg(test)]
+mod test_vectors;

@@ -1,0 +1,170 @@
+//! After the handshake: one AES-256-GCM per direction with a counter as nonce.
+
+use std::fmt;
+
+use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _, Tag};
+use bytes::{Bytes, BytesMut};
+use thiserror::Error;
+
+use crate::frame::MAX_PAYLOAD_BYTES;
+
+/// Bytes that sealing adds.
+pub const TAG_BYTES: usize = 16;
+
+/// A frame can't be sealed or opened; the channel is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NoiseError {
+    /// Changed, replayed, or out of order.
+    #[error("frame does not decrypt")]
+    Undecryptable,
+    /// Longer than a frame can be.
+    #[error("frame of {0} bytes is too large")]
+    TooLarge(usize),
+    /// The counter is used up: reconnect.
+    #[error("channel has sealed as many frames as its nonce allows")]
+    Exhausted,
+}
+
+/// Both directions of a channel.
+#[derive(Debug)]
+pub struct Transport {
+    /// Encrypts what we send.
+    pub sealer: Sealer,
+    /// Decrypts what we receive.
+    pub opener: Opener,
+}
+
+impl Transport {
+    pub(super) fn new(sealing: &[u8; 32], opening: &[u8; 32]) -> Self {
+        Self {
+            sealer: Sealer { cipher: cipher(sealing), counter: 0 },
+            opener: Opener { cipher: cipher(opening), counter: 0 },
+        }
+    }
+
+    /// The halves.
+    #[must_use]
+    pub fn split(self) -> (Sealer, Opener) {
+        (self.sealer, self.opener)
+    }
+
+    /// See [`Sealer::seal`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), NoiseError> {
+        self.sealer.seal(out, start)
+    }
+
+    /// See [`Opener::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(&mut self, sealed: BytesMut) -> Result<Bytes, NoiseError> {
+        self.opener.open(sealed)
+    }
+}
+
+/// The sending half. What it seals must be sent in the same order.
+pub struct Sealer {
+    cipher: Aes256Gcm,
+    counter: u32,
+}
+
+impl Sealer {
+    /// Encrypts `out[start..]` in place and appends the tag.
+    ///
+    /// # Errors
+    /// If the result is longer than a frame or the counter is used up; nothing is changed then.
+    pub fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), NoiseError> {
+        let len = out.len() - start + TAG_BYTES;
+        if len > MAX_PAYLOAD_BYTES {
+            return Err(NoiseError::TooLarge(len));
+        }
+        let next = self.counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
+        seal(&self.cipher, self.counter, &[], out, start);
+        self.counter = next;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("counter", &self.counter).finish_non_exhaustive()
+    }
+}
+
+/// The receiving half.
+pub struct Opener {
+    cipher: Aes256Gcm,
+    counter: u32,
+}
+
+impl Opener {
+    /// Decrypts a frame's payload in place.
+    ///
+    /// # Errors
+    /// If it is not the next frame of the peer, as it sent it.
+    pub fn open(&mut self, mut sealed: BytesMut) -> Result<Bytes, NoiseError> {
+        let next = self.counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
+        open(&self.cipher, self.counter, &[], &mut sealed)?;
+        self.counter = next;
+        Ok(sealed.freeze())
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener").field("counter", &self.counter).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+    Aes256Gcm::new(key.into())
+}
+
+/// Encrypts `out[start..]` and appends the tag.
+pub(super) fn seal(cipher: &Aes256Gcm, counter: u32, aad: &[u8], out: &mut Vec<u8>, start: usize) {
+    // Unwrap safety: AES-GCM refuses only messages over 64 GiB.
+    let tag = cipher.encrypt_inout_detached(&nonce(counter).into(), aad, (&mut out[start..]).into()).unwrap();
+    out.extend_from_slice(&tag);
+}
+
+/// A buffer that loses its tag when it is opened.
+pub(super) trait Sealed: AsMut<[u8]> {
+    fn truncate(&mut self, len: usize);
+}
+
+impl Sealed for Vec<u8> {
+    fn truncate(&mut self, len: usize) {
+        Self::truncate(self, len);
+    }
+}
+
+impl Sealed for BytesMut {
+    fn truncate(&mut self, len: usize) {
+        Self::truncate(self, len);
+    }
+}
+
+/// Decrypts all of `sealed`, whose last bytes are the tag, and takes the tag off.
+pub(super) fn open(
+    cipher: &Aes256Gcm,
+    counter: u32,
+    aad: &[u8],
+    sealed: &mut impl Sealed,
+) -> Result<(), NoiseError> {
+    let (text, tag) = sealed.as_mut().split_last_chunk_mut::<TAG_BYTES>().ok_or(NoiseError::Undecryptable)?;
+    let (len, tag) = (text.len(), Tag::from(*tag));
+    cipher
+        .decrypt_inout_detached(&nonce(counter).into(), aad, text.into(), &tag)
+        .map_err(|_| NoiseError::Undecryptable)?;
+    sealed.truncate(len);
+    Ok(())
+}
+
+fn nonce(counter: u32) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[8..].copy_from_slice(&counter.to_be_bytes());
+    nonce
+}

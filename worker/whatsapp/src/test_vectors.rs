@@ -1,0 +1,24 @@
+//! The vectors of the wire, by name (`tests/vectors/connection.json`).
+
+use serde_json::Value;
+
+/// The vector of this name.
+pub(crate) fn vector(name: &str) -> Value {
+    all().into_iter().find(|vector| vector["name"] == name).unwrap_or_else(|| panic!("no vector {name}"))
+}
+
+/// All vectors.
+pub(crate) fn all() -> Vec<Value> {
+    let file: Value = serde_json::from_str(include_str!("../tests/vectors/connection.json")).unwrap();
+    file["vectors"].as_array().unwrap().clone()
+}
+
+/// A hex field.
+pub(crate) fn bytes(field: &Value) -> Vec<u8> {
+    hex::decode(field.as_str().expect("hex text")).unwrap()
+}
+
+/// A hex field of 32 bytes.
+pub(crate) fn bytes32(field: &Value) -> [u8; 32] {
+    bytes(field).try_into().unwrap()
+}
