@@ -1,0 +1,257 @@
+//! The signed device identity (ADV): the phone signs the companion's identity, the companion signs the phone's.
+//!
+//! Every check is made here and none may be skipped: without them a server could link itself to an account.
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use prost::Message as _;
+use rand::CryptoRng;
+use sha2::Sha256;
+use thiserror::Error;
+
+use crate::device::AdvSecret;
+use crate::proto::{
+    AdvDeviceIdentity, AdvEncryptionType, AdvKeyIndexList, AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac,
+    AdvSignedKeyIndexList,
+};
+use crate::signal::curve::{KeyPair, PublicKey, SIGNATURE_SIZE_BYTES};
+
+/// Why a device identity is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AdvError {
+    /// Not the message it should be, or a part is missing.
+    #[error("device identity is not valid")]
+    Malformed,
+    /// Not made by somebody who knows the secret of the QR code.
+    #[error("device identity is not authenticated by the secret of this pairing")]
+    HmacMismatch,
+    /// Not signed by the account.
+    #[error("account signature does not verify")]
+    AccountSignature,
+    /// Not signed by the device.
+    #[error("device signature does not verify")]
+    DeviceSignature,
+    /// The account's key is neither given nor known.
+    #[error("account key is not known")]
+    NoAccountKey,
+}
+
+impl AdvError {
+    /// Code and text of the error stanza that answers a `pair-success`.
+    #[must_use]
+    pub const fn stanza_error(self) -> (u16, &'static str) {
+        match self {
+            Self::Malformed | Self::NoAccountKey => (500, "internal-error"),
+            Self::HmacMismatch => (401, "hmac-mismatch"),
+            Self::AccountSignature | Self::DeviceSignature => (401, "signature-mismatch"),
+        }
+    }
+}
+
+/// What a companion has after a pairing.
+#[derive(Clone, Debug)]
+pub struct Paired {
+    /// The phone's identity, which is the account's.
+    pub account_key: PublicKey,
+    /// Number of this device in the account's list.
+    pub key_index: u32,
+    /// The encoded `ADVSignedDeviceIdentity` with both signatures and the account's key, to keep.
+    pub identity: Bytes,
+    /// The same without the account's key, to answer with.
+    pub reply: Bytes,
+}
+
+/// Companion: checks the phone's container from `pair-success`, and signs.
+///
+/// # Errors
+/// If the container is not made for this device by the phone that has the secret.
+pub fn accept<R: CryptoRng + ?Sized>(
+    container: &[u8],
+    secret: &AdvSecret,
+    identity: &KeyPair,
+    rng: &mut R,
+) -> Result<Paired, AdvError> {
+    let outer = AdvSignedDeviceIdentityHmac::decode(container).map_err(|_| AdvError::Malformed)?;
+    let (signed, tag) = (outer.details.as_ref(), outer.hmac.as_ref());
+    let (signed, tag) = signed.zip(tag).ok_or(AdvError::Malformed)?;
+    authenticator(secret, is_hosted(outer.account_type), signed)
+        .verify_slice(tag)
+        .map_err(|_| AdvError::HmacMismatch)?;
+    let mut signed = AdvSignedDeviceIdentity::decode(signed.clone()).map_err(|_| AdvError::Malformed)?;
+    let account_key = key(signed.account_signature_key.as_deref())?.ok_or(AdvError::Malformed)?;
+    let details = verify_account_signature(&signed, &account_key, identity.public())?;
+    let message = device_message(&signed, identity.public(), &account_key, DEVICE_PREFIX);
+    signed.device_signature = Some(identity.sign(&message, rng).to_vec().into());
+    let kept = Bytes::from(signed.encode_to_vec());
+    signed.account_signature_key = None;
+    Ok(Paired {
+        account_key,
+        key_index: details.key_index.unwrap_or(0),
+        identity: kept,
+        reply: signed.encode_to_vec().into(),
+    })
+}
+
+/// Checks both signatures of the encoded `ADVSignedDeviceIdentity` of a device with this Signal identity. `account_key` is
+/// the identity of the account's phone if it is known; else the key in the message counts, which proves only that the device
+/// belongs to the holder of that key. Gives the account's key.
+///
+/// # Errors
+/// If a part is missing or a signature does not verify.
+pub fn verify(
+    signed: &[u8],
+    device_identity: &PublicKey,
+    account_key: Option<&PublicKey>,
+) -> Result<PublicKey, AdvError> {
+    let signed = AdvSignedDeviceIdentity::decode(signed).map_err(|_| AdvError::Malformed)?;
+    let account_key = match account_key {
+        Some(known) => *known,
+        None => key(signed.account_signature_key.as_deref())?.ok_or(AdvError::NoAccountKey)?,
+    };
+    verify_account_signature(&signed, &account_key, device_identity)?;
+    let signature = signature(signed.device_signature.as_deref())?;
+    let verifies = |prefix| {
+        let message = device_message(&signed, device_identity, &account_key, prefix);
+        device_identity.verify(&message, &signature).is_ok()
+    };
+    if verifies(DEVICE_PREFIX) || verifies(HOSTED_DEVICE_PREFIX) {
+        Ok(account_key)
+    } else {
+        Err(AdvError::DeviceSignature)
+    }
+}
+
+/// Who hosts a device or account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosting {
+    /// Itself: end-to-end encrypted.
+    Own,
+    /// Meta, for a business.
+    Hosted,
+}
+
+/// What a phone says about a companion.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceDetails {
+    /// Random number of the account's device list.
+    pub raw_id: u32,
+    /// Seconds since the epoch.
+    pub timestamp: u64,
+    /// Next unused number in the list, from 1.
+    pub key_index: u32,
+    /// Usually [`Hosting::Own`].
+    pub hosting: Hosting,
+}
+
+/// Phone: vouches for a companion; the container of `pair-success`.
+pub fn issue<R: CryptoRng + ?Sized>(
+    account: &KeyPair,
+    companion_identity: &PublicKey,
+    secret: &AdvSecret,
+    details: DeviceDetails,
+    rng: &mut R,
+) -> Bytes {
+    let hosted = details.hosting == Hosting::Hosted;
+    let kind = if hosted { AdvEncryptionType::Hosted } else { AdvEncryptionType::E2ee } as i32;
+    let prefix = if hosted { HOSTED_ACCOUNT_PREFIX } else { ACCOUNT_PREFIX };
+    let details = AdvDeviceIdentity {
+        raw_id: Some(details.raw_id),
+        timestamp: Some(details.timestamp),
+        key_index: Some(details.key_index),
+        account_type: Some(kind),
+        device_type: Some(kind),
+    }
+    .encode_to_vec();
+    let signature = account.sign(&[&prefix[..], &details, companion_identity.as_bytes()].concat(), rng);
+    let signed = AdvSignedDeviceIdentity {
+        details: Some(details.into()),
+        account_signature_key: Some(account.public().to_bytes().to_vec().into()),
+        account_signature: Some(signature.to_vec().into()),
+        device_signature: None,
+    }
+    .encode_to_vec();
+    let tag = authenticator(secret, hosted, &signed).finalize().into_bytes();
+    AdvSignedDeviceIdentityHmac {
+        details: Some(signed.into()),
+        hmac: Some(tag.to_vec().into()),
+        account_type: hosted.then_some(kind),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+/// Phone and server: checks a companion's reply, which may lack the account's key, and completes it for handing out.
+///
+/// # Errors
+/// If a part is missing or a signature does not verify.
+pub fn complete(reply: &[u8], companion_identity: &PublicKey, account_key: &PublicKey) -> Result<Bytes, AdvError> {
+    verify(reply, companion_identity, Some(account_key))?;
+    let mut signed = AdvSignedDeviceIdentity::decode(reply).map_err(|_| AdvError::Malformed)?;
+    signed.account_signature_key = Some(account_key.to_bytes().to_vec().into());
+    Ok(signed.encode_to_vec().into())
+}
+
+/// Phone: the encoded `ADVSignedKeyIndexList` that says which companions of an account are valid.
+pub fn issue_key_index_list<R: CryptoRng + ?Sized>(account: &KeyPair, list: &AdvKeyIndexList, rng: &mut R) -> Bytes {
+    let details = list.encode_to_vec();
+    let signature = account.sign(&[&KEY_INDEX_LIST_PREFIX[..], &details].concat(), rng);
+    AdvSignedKeyIndexList {
+        details: Some(details.into()),
+        account_signature: Some(signature.to_vec().into()),
+        ..Default::default()
+    }
+    .encode_to_vec()
+    .into()
+}
+
+const ACCOUNT_PREFIX: [u8; 2] = [6, 0];
+const DEVICE_PREFIX: [u8; 2] = [6, 1];
+/// No client is known to check this signature.
+const KEY_INDEX_LIST_PREFIX: [u8; 2] = [6, 2];
+const HOSTED_ACCOUNT_PREFIX: [u8; 2] = [6, 5];
+/// Some companions sign with this one when hosted, others with [`DEVICE_PREFIX`].
+const HOSTED_DEVICE_PREFIX: [u8; 2] = [6, 6];
+
+fn authenticator(secret: &AdvSecret, hosted: bool, signed: &[u8]) -> Hmac<Sha256> {
+    let prefix: &[u8] = if hosted { &HOSTED_ACCOUNT_PREFIX } else { &[] };
+    // Unwrap safety: HMAC takes keys of any length.
+    Hmac::new_from_slice(secret.as_bytes()).unwrap().chain_update(prefix).chain_update(signed)
+}
+
+/// Gives the parsed details, which are believed from here on.
+fn verify_account_signature(
+    signed: &AdvSignedDeviceIdentity,
+    account_key: &PublicKey,
+    device_identity: &PublicKey,
+) -> Result<AdvDeviceIdentity, AdvError> {
+    let details = signed.details.clone().ok_or(AdvError::Malformed)?;
+    let signature = signature(signed.account_signature.as_deref())?;
+    let parsed = AdvDeviceIdentity::decode(details.clone()).map_err(|_| AdvError::Malformed)?;
+    let prefix = if is_hosted(parsed.device_type) { HOSTED_ACCOUNT_PREFIX } else { ACCOUNT_PREFIX };
+    account_key
+        .verify_parts(&[&prefix, &details, device_identity.as_bytes()], &signature)
+        .map_err(|_| AdvError::AccountSignature)?;
+    Ok(parsed)
+}
+
+fn device_message(
+    signed: &AdvSignedDeviceIdentity,
+    device_identity: &PublicKey,
+    account_key: &PublicKey,
+    prefix: [u8; 2],
+) -> Vec<u8> {
+    let details = signed.details.as_deref().unwrap_or_default();
+    [&prefix[..], details, device_identity.as_bytes(), account_key.as_bytes()].concat()
+}
+
+fn is_hosted(kind: Option<i32>) -> bool {
+    kind == Some(AdvEncryptionType::Hosted as i32)
+}
+
+fn key(bytes: Option<&[u8]>) -> Result<Option<PublicKey>, AdvError> {
+    bytes.map(|bytes| bytes.try_into().map(PublicKey::new).map_err(|_| AdvError::Malformed)).transpose()
+}
+
+fn signature(bytes: Option<&[u8]>) -> Result<[u8; SIGNATURE_SIZE_BYTES], AdvError> {
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(AdvError::Malformed)
+}

@@ -1,0 +1,14 @@
+//! The cryptography of linking a device, for the companion (us) and for the phone (the simulator's).
+//!
+//! * [`qr`]: the text of the QR code.
+//! * [`adv`]: the signed device identity, with which phone and companion vouch for each other.
+//! * [`code`]: linking with a phone number and an 8-character code.
+//!
+//! Knows nothing of stanzas.
+
+pub mod adv;
+pub mod code;
+pub mod qr;
+
+#[cfg(test)]
+mod tests;
