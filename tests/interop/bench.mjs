@@ -1,0 +1,182 @@
+// What Baileys needs for the work that `make bench` measures, as JSON lines {name, unit, median, min, max}.
+//
+//   node bench.mjs micro                                   the primitives, in this process
+//   SIM_WS=… SIM_CONTROL=… node bench.mjs send N PREFIX    N texts from one paired session through the simulator
+//   SIM_WS=… SIM_CONTROL=… node --expose-gc bench.mjs idle N   memory of N idle sessions, as a slope
+import { makeCacheableSignalKeyStore, makeWASocket, initAuthCreds, proto, Browsers, Curve, signedKeyPair } from 'baileys';
+import { encodeBinaryNode } from 'baileys/lib/WABinary/encode.js';
+import { decodeBinaryNode } from 'baileys/lib/WABinary/decode.js';
+import { makeLibSignalRepository } from 'baileys/lib/Signal/libsignal.js';
+import { addTransactionCapability } from 'baileys/lib/Utils/auth-utils.js';
+import { aesEncryptGCM } from 'baileys/lib/Utils/crypto.js';
+import { writeRandomPadMax16 } from 'baileys/lib/Utils/generics.js';
+import { randomBytes } from 'node:crypto';
+
+const ROUNDS = 9;
+// The library of its sessions writes whole sessions to the console; that is neither wanted nor to be measured.
+for (const level of ['log', 'info', 'warn']) console[level] = () => {};
+const say = (row) => process.stdout.write(JSON.stringify(row) + '\n');
+const silent = { level: 'silent', child: () => silent, trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+
+// Runs `body` in rounds of `count` and prints the median time of one call.
+async function measure(name, count, body) {
+  for (let i = 0; i < Math.min(count, 200); i++) await body(i);
+  const times = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = process.hrtime.bigint();
+    for (let i = 0; i < count; i++) await body(i);
+    times.push(Number(process.hrtime.bigint() - start) / 1000 / count);
+  }
+  report(name, 'us', times);
+}
+
+function report(name, unit, values) {
+  values.sort((a, b) => a - b);
+  const round = (x) => Number(x.toPrecision(5));
+  say({ name, unit, median: round(values[values.length >> 1]), min: round(values[0]), max: round(values.at(-1)) });
+}
+
+function memoryKeys() {
+  const data = new Map();
+  return {
+    async get(type, ids) {
+      const found = {};
+      for (const id of ids) {
+        const value = data.get(`${type}/${id}`);
+        if (value !== undefined) found[id] = value;
+      }
+      return found;
+    },
+    async set(values) {
+      for (const [type, entries] of Object.entries(values)) {
+        for (const [id, value] of Object.entries(entries)) {
+          if (value === null) data.delete(`${type}/${id}`);
+          else data.set(`${type}/${id}`, value);
+        }
+      }
+    },
+  };
+}
+
+// The message of the benchmark: two devices, ciphertexts of 176 bytes, as our own bench has it.
+function messageNode() {
+  const enc = (jid) => ({ tag: 'to', attrs: { jid }, content: [{ tag: 'enc', attrs: { v: '2', type: 'msg' }, content: Buffer.alloc(176, 0x5a) }] });
+  return {
+    tag: 'message',
+    attrs: { id: '3EB0AABBCCDDEEFF001122', to: '15551230002@s.whatsapp.net', type: 'text' },
+    content: [{ tag: 'participants', attrs: {}, content: [enc('15551230002@s.whatsapp.net'), enc('15551230002:5@s.whatsapp.net')] }],
+  };
+}
+
+function bundle() {
+  const identity = Curve.generateKeyPair();
+  const preKey = Curve.generateKeyPair();
+  const signed = signedKeyPair(identity, 1);
+  const public33 = (key) => Buffer.concat([Buffer.from([5]), Buffer.from(key)]);
+  return {
+    registrationId: 1234,
+    identityKey: public33(identity.public),
+    preKey: { keyId: 1, publicKey: public33(preKey.public) },
+    signedPreKey: { keyId: 1, publicKey: public33(signed.keyPair.public), signature: signed.signature },
+  };
+}
+
+function repository() {
+  const creds = initAuthCreds();
+  const keys = addTransactionCapability(makeCacheableSignalKeyStore(memoryKeys(), silent), silent, { maxCommitRetries: 1, delayBetweenTriesMs: 1 });
+  return makeLibSignalRepository({ creds, keys }, silent, async () => undefined);
+}
+
+async function micro() {
+  const node = messageNode();
+  const bytes = encodeBinaryNode(node);
+  await measure('encode_message_2_devices', 5000, () => encodeBinaryNode(node));
+  await measure('decode_message_2_devices', 5000, () => decodeBinaryNode(bytes));
+
+  const one = repository();
+  await one.injectE2ESession({ jid: '15551230002@s.whatsapp.net', session: bundle() });
+  const text = randomBytes(112);
+  await measure('ratchet_encrypt_112', 300, () => one.encryptMessage({ jid: '15551230002@s.whatsapp.net', data: text }));
+
+  const many = repository();
+  const bundles = Array.from({ length: 20 }, bundle);
+  let peer = 15551240000;
+  await measure('session_start', 20, (i) => many.injectE2ESession({ jid: `${peer++}@s.whatsapp.net`, session: bundles[i % 20] }));
+
+  const whole = repository();
+  const jids = ['15551230002@s.whatsapp.net', '15551230002:5@s.whatsapp.net', '15551230001@s.whatsapp.net'];
+  for (const jid of jids) await whole.injectE2ESession({ jid, session: bundle() });
+  const key = randomBytes(32);
+  const iv = Buffer.alloc(12);
+  await measure('send_3_devices', 200, async () => {
+    const message = proto.Message.fromObject({ extendedTextMessage: { text: 'We open at nine tomorrow.' } });
+    const content = [];
+    for (const jid of jids) {
+      const { type, ciphertext } = await whole.encryptMessage({ jid, data: writeRandomPadMax16(proto.Message.encode(message).finish()) });
+      content.push({ tag: 'to', attrs: { jid }, content: [{ tag: 'enc', attrs: { v: '2', type }, content: ciphertext }] });
+    }
+    const stanza = { tag: 'message', attrs: { id: '3EB0AABBCCDDEEFF001122', to: jids[0], type: 'text' }, content: [{ tag: 'participants', attrs: {}, content }] };
+    aesEncryptGCM(encodeBinaryNode(stanza), key, iv, Buffer.alloc(0));
+  });
+}
+
+async function control(path, body) {
+  const answer = await fetch(process.env.SIM_CONTROL + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+}
+
+// Pairs with a phone of its own by QR and returns the open socket.
+async function connected(number) {
+  await control('/phones', { number, name: 'bench' });
+  const auth = { creds: initAuthCreds(), keys: makeCacheableSignalKeyStore(memoryKeys(), silent) };
+  for (;;) {
+    const socket = makeWASocket({
+      auth, logger: silent, waWebSocketUrl: process.env.SIM_WS, browser: Browsers.macOS('Chrome'),
+      syncFullHistory: false, markOnlineOnConnect: false, shouldSyncHistoryMessage: () => false,
+    });
+    socket.ev.on('creds.update', (update) => Object.assign(auth.creds, update));
+    const outcome = await new Promise((resolve) => {
+      socket.ev.on('connection.update', ({ connection, qr, lastDisconnect }) => {
+        if (qr) control(`/phones/${number}/scan`, { qr }).catch(resolve);
+        if (connection === 'open') resolve('open');
+        if (connection === 'close') resolve(lastDisconnect?.error?.output?.statusCode ?? lastDisconnect?.error);
+      });
+    });
+    if (outcome === 'open') return socket;
+    if (outcome !== 515) throw new Error(`pairing failed: ${outcome}`);
+  }
+}
+
+async function send(count, prefix) {
+  const socket = await connected('551191' + process.pid);
+  const width = String(count - 1).length;
+  const numbers = Array.from({ length: count }, (_, i) => `${prefix}${String(i).padStart(width, '0')}@s.whatsapp.net`);
+  const start = process.hrtime.bigint();
+  // As many at once as Baileys profits from.
+  let next = 0;
+  await Promise.all(Array.from({ length: 16 }, async () => {
+    while (next < numbers.length) await socket.sendMessage(numbers[next++], { text: 'We open at nine tomorrow.' });
+  }));
+  const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+  say({ name: 'send_through_simulator', unit: 'messages/s', median: count / seconds, min: count / seconds, max: count / seconds });
+  process.exit(0);
+}
+
+async function idle(count) {
+  const resident = () => { globalThis.gc?.(); return process.memoryUsage().rss; };
+  await connected('551192000000');
+  const before = resident();
+  for (let i = 1; i <= count; i++) await connected('5511920' + String(i).padStart(5, '0'));
+  const perSession = (resident() - before) / count / 1024;
+  say({ name: 'idle_session', unit: 'KiB', median: perSession, min: perSession, max: perSession });
+  process.exit(0);
+}
+
+const [mode, count, prefix] = process.argv.slice(2);
+if (mode === 'micro') await micro();
+else if (mode === 'send') await send(Number(count), prefix);
+else if (mode === 'idle') await idle(Number(count));
+else {
+  console.error('usage: node bench.mjs micro | send N PREFIX | idle N');
+  process.exit(2);
+}
