@@ -7,6 +7,7 @@ mod address;
 mod cipher;
 pub mod curve;
 mod keys;
+pub mod padding;
 pub mod session;
 mod wire;
 

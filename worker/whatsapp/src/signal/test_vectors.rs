@@ -1,6 +1,9 @@
 //! Reads `tests/vectors/messages.json` for the tests beside the code.
 
+use rand::{TryCryptoRng, TryRng};
 use serde_json::Value;
+use std::collections::VecDeque;
+use std::convert::Infallible;
 
 /// The vector with this id.
 pub(crate) fn vector(id: &str) -> Value {
@@ -14,3 +17,35 @@ pub(crate) fn vector(id: &str) -> Value {
 pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
+
+/// Gives out these bytes, whole keys at a time, and fails the test if asked for more.
+pub(crate) struct ScriptedRng(VecDeque<Vec<u8>>);
+
+impl ScriptedRng {
+    pub(crate) fn new(script: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self(script.into_iter().collect())
+    }
+
+    pub(crate) fn push(&mut self, key: Vec<u8>) {
+        self.0.push_back(key);
+    }
+}
+
+impl TryRng for ScriptedRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        unreachable!("the script holds keys only")
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        unreachable!("the script holds keys only")
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.copy_from_slice(&self.0.pop_front().expect("more randomness was asked for than the vector holds"));
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for ScriptedRng {}

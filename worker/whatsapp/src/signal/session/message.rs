@@ -236,10 +236,11 @@ fn preamble_len(preamble: Preamble<'_>, own: LocalIdentity<'_>, message_len: usi
         + number_len(preamble.signed_prekey_id.get())
 }
 
-/// Keys inside messages carry their type byte.
+/// Keys inside messages carry their type byte. X25519 ignores the top bit: with it, one session start could be made to
+/// look like another, and be replayed where no one-time prekey stops that.
 fn typed_key(value: &Value<'_>) -> Result<PublicKey, Malformed> {
     let bytes = value.bytes()?;
-    if bytes.len() != TYPED_PUBLIC_KEY_SIZE_BYTES {
+    if bytes.len() != TYPED_PUBLIC_KEY_SIZE_BYTES || bytes[TYPED_PUBLIC_KEY_SIZE_BYTES - 1] & 0x80 != 0 {
         return Err(Malformed);
     }
     PublicKey::parse(bytes).map_err(|_| Malformed)
