@@ -9,6 +9,7 @@
 
 pub mod binary;
 pub mod cert;
+pub mod client;
 pub mod command;
 pub mod connection;
 pub mod device;

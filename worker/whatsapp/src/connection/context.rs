@@ -93,13 +93,21 @@ pub struct Credentials {
 impl Credentials {
     /// Credentials as the store has them.
     pub fn new(device: Device) -> Self {
-        Self { device, changed: false }
+        Self {
+            device,
+            changed: false,
+        }
     }
 
     /// Lends them for a change that the current step makes durable.
     pub fn edit(&mut self) -> &mut Device {
         self.changed = true;
         &mut self.device
+    }
+
+    /// The device as it is now.
+    pub(super) fn into_device(self) -> Device {
+        self.device
     }
 
     /// A copy to write, if there is something to write.

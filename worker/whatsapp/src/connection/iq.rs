@@ -18,7 +18,10 @@ pub enum Op {
     /// Unlink this device.
     Logout,
     /// Ask for a pairing by code.
-    CompanionHello,
+    CompanionHello {
+        /// The how manieth code of this connection.
+        round: u32,
+    },
     /// Hand the key bundle to the phone.
     CompanionFinish,
     /// One of messaging's.
@@ -47,7 +50,13 @@ impl IqTable {
         // Digits, dots and hyphens only: such ids take half a byte per character on the wire.
         let random = rng.next_u32();
         let prefix = format!("{}.{}-", random >> 16, random & 0xffff);
-        Self { prefix, next: 1, limit, open: BTreeMap::new(), refused: Vec::new() }
+        Self {
+            prefix,
+            next: 1,
+            limit,
+            open: BTreeMap::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Enters a question and returns its id; `None` when the table is full, in which case `op` waits in
@@ -90,9 +99,12 @@ impl IqTable {
 /// says.
 pub(super) fn outcome(reply: Node) -> Result<Node, QueryError> {
     match reply.child("error") {
-        Some(error) => {
-            Err(QueryError::Refused { code: error.attr_u64("code").and_then(|c| u16::try_from(c).ok()).unwrap_or(500) })
-        }
+        Some(error) => Err(QueryError::Refused {
+            code: error
+                .attr_u64("code")
+                .and_then(|c| u16::try_from(c).ok())
+                .unwrap_or(500),
+        }),
         None if reply.attr_str("type").as_deref() == Some("error") => Err(QueryError::Refused { code: 500 }),
         None => Ok(reply),
     }

@@ -1,11 +1,30 @@
 //! One socket's life without the socket: bytes, commands and the time in; [`Step`]s out.
+//!
+//! Owns the handshake, pairing, login, keep-alive, the table of open questions and the end of a connection. States are
+//! types that are consumed by their transitions: `AwaitServerHello` → `AwaitPairing` or `AwaitSuccess` → `Online` →
+//! closed. Everything about messages is [`crate::messaging`]'s; sockets, tasks and time-outs of the operating system
+//! are [`crate::client`]'s.
+//!
+//! A [`Connection`] never fails: whatever a peer sends ends in a typed [`CloseReason`] of this one connection.
 
+mod await_pairing;
+mod await_success;
 mod config;
 mod context;
+mod core;
+mod handshake;
 mod iq;
+mod keepalive;
+mod link_code;
+mod online;
 mod reason;
 mod step;
 mod stream;
+
+use std::{mem, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use rand::rngs::StdRng;
 
 pub use self::{
     config::{ClientVersion, Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
@@ -14,3 +33,282 @@ pub use self::{
     reason::{CloseReason, Next},
     step::Step,
 };
+use self::{
+    await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core, handshake::AwaitServerHello, online::Online,
+};
+use crate::{
+    binary::Node,
+    command::Command,
+    device::Device,
+    event::{Event, QueryError, SendError},
+    store::{Load, Loaded},
+    time::Timestamp,
+};
+
+/// One connection, from the ClientHello to its end.
+#[derive(Debug)]
+pub struct Connection {
+    core: Core,
+    state: State,
+    /// `Closed` was told.
+    is_over: bool,
+}
+
+/// What may happen to a connection.
+#[derive(Debug)]
+pub enum Input {
+    /// Bytes came from the socket, cut anywhere.
+    Bytes(Bytes),
+    /// The owner asks for something.
+    Command(Command),
+    /// The answer to the oldest unanswered [`Load`].
+    Loaded(Loaded),
+    /// The step taken last is durable.
+    Committed,
+    /// Time passed; due when [`Connection::deadline`] is reached, harmless otherwise.
+    Tick,
+    /// The socket is gone.
+    SocketClosed,
+}
+
+impl Connection {
+    /// Begins the handshake: the first step holds the ClientHello. `device` decides between pairing and login.
+    pub fn new(config: Arc<Config>, device: Device, rng: StdRng, now: Timestamp) -> Self {
+        let mut core = Core::new(config, device, rng);
+        let state = State::AwaitServerHello(AwaitServerHello::start(&mut core, now));
+        Self { core, state, is_over: false }
+    }
+
+    /// Takes in one input. Never fails: what goes wrong becomes events and the end of the connection.
+    pub fn handle(&mut self, input: Input, now: Timestamp) {
+        if self.is_closed() {
+            if let Input::Command(command) = input {
+                refuse(&mut self.core.context(now), command);
+            }
+            return;
+        }
+        match input {
+            Input::Bytes(bytes) => self.read(bytes, now),
+            Input::Command(command) => self.command(command, now),
+            Input::Loaded(loaded) => self.loaded(loaded, now),
+            Input::Committed => {
+                if let State::Online(online) = &mut self.state {
+                    online.messaging.on_committed();
+                }
+            }
+            Input::Tick => {}
+            Input::SocketClosed => self.core.gathering.close(CloseReason::SocketClosed),
+        }
+        self.tick(now);
+        self.close_if_over(now);
+    }
+
+    /// What has gathered since the last call, if anything. See [`Step`] for what to do with it.
+    pub fn take_step(&mut self) -> Option<Step> {
+        let step = self.core.take_step()?;
+        if let State::Online(online) = &mut self.state
+            && !step.changes.is_empty()
+        {
+            online.messaging.on_step_taken();
+        }
+        Some(step)
+    }
+
+    /// The new questions to the store. Answer them in this order, each with the state as of the last step taken before.
+    pub fn take_loads(&mut self) -> Vec<Load> {
+        self.core.take_loads()
+    }
+
+    /// When to call with [`Input::Tick`] at the latest.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let state = match &self.state {
+            State::AwaitServerHello(state) => Some(state.deadline()),
+            State::AwaitPairing(state) => state.deadline(),
+            State::AwaitSuccess(state) => Some(state.deadline()),
+            State::Online(state) => state.deadline(),
+            State::Closed => return None,
+        };
+        let keep_alive = self.core.keep_alive.as_ref().map(|keep_alive| keep_alive.deadline());
+        [state, keep_alive, self.core.iqs.deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether so much has gathered that no more should be read from the socket until a step was taken.
+    pub fn is_backlogged(&self) -> bool {
+        self.core.gathering.len() >= self.core.config.limits.step_items
+    }
+
+    /// Whether the login is done.
+    pub fn is_online(&self) -> bool {
+        matches!(self.state, State::Online(_))
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_closed(&self) -> bool {
+        self.is_over
+    }
+
+    /// Takes the connection apart for the next one. The device is as of the last step taken.
+    pub fn into_parts(self) -> (Device, StdRng) {
+        (self.core.device.into_device(), self.core.rng)
+    }
+
+    fn read(&mut self, bytes: Bytes, now: Timestamp) {
+        if let Some(keep_alive) = &mut self.core.keep_alive {
+            keep_alive.heard();
+        }
+        self.core.reader.push(bytes);
+        while self.core.gathering.close.is_none() {
+            match self.core.reader.next() {
+                Ok(Some(frame)) => self.frame(frame, now),
+                Ok(None) => return,
+                Err(error) => return self.core.gathering.close(CloseReason::BadFrame(error.to_string())),
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: BytesMut, now: Timestamp) {
+        if let State::AwaitServerHello(_) = self.state {
+            return self.advance(now, |state, core, now| match state {
+                State::AwaitServerHello(state) => state.server_hello(core, &frame, now),
+                other => other,
+            });
+        }
+        match self.core.open(frame) {
+            Ok(node) => self.node(node, now),
+            Err(reason) => self.core.gathering.close(reason),
+        }
+    }
+
+    fn node(&mut self, node: Node, now: Timestamp) {
+        if let Some(reason) = stream::end(&node) {
+            return self.core.gathering.close(reason);
+        }
+        match node.tag() {
+            "iq" if is_reply(&node) => self.reply(node, now),
+            "iq" if node.attr_is("xmlns", "urn:xmpp:ping") => self.core.answer_iq(&node),
+            _ => self.advance(now, |state, core, now| match state {
+                State::AwaitPairing(state) => state.node(core, &node, now),
+                State::AwaitSuccess(state) => state.node(core, &node, now),
+                State::Online(mut state) => {
+                    state.node(&mut core.context(now), node);
+                    State::Online(state)
+                }
+                other => other,
+            }),
+        }
+    }
+
+    fn reply(&mut self, node: Node, now: Timestamp) {
+        // A reply nobody waits for (its time was up, or a foreign id) means nothing.
+        let Some(op) = node.attr_str("id").and_then(|id| self.core.iqs.close(&id)) else { return };
+        self.outcome(op, iq::outcome(node), now);
+    }
+
+    fn outcome(&mut self, op: Op, outcome: Result<Node, QueryError>, now: Timestamp) {
+        let mut cx = self.core.context(now);
+        match (&mut self.state, op) {
+            (State::Online(online), op) => online.outcome(&mut cx, op, outcome),
+            (State::AwaitPairing(pairing), op) => pairing.outcome(&mut cx, op, outcome),
+            // Questions are only asked in the two states above.
+            (State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed, _) => {}
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Timestamp) {
+        let mut cx = self.core.context(now);
+        match (&mut self.state, command) {
+            (_, Command::Stop) => cx.close(CloseReason::Stopped),
+            (State::Online(online), command) => online.command(&mut cx, command),
+            (State::AwaitPairing(pairing), Command::RequestPairingCode { phone, custom }) => {
+                pairing.request_code(&mut cx, phone, custom);
+            }
+            (State::AwaitServerHello(state), Command::RequestPairingCode { phone, custom })
+                if !cx.device.is_paired() =>
+            {
+                state.wanted_code = Some((phone, custom));
+            }
+            (_, Command::Logout) if !cx.device.is_paired() => cx.close(CloseReason::LogoutRequested),
+            (_, Command::Logout) => self.core.wants_logout = true,
+            (_, Command::SetPresence(presence)) => self.core.wants_presence = Some(presence),
+            (_, command) => refuse(&mut cx, command),
+        }
+    }
+
+    fn loaded(&mut self, loaded: Loaded, now: Timestamp) {
+        let Some(tag) = self.core.awaited_loads.pop_front() else { return };
+        if let State::Online(online) = &mut self.state {
+            online.messaging.on_loaded(&mut self.core.context(now), tag, loaded);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        while let Some(op) = self.core.iqs.take_refused() {
+            self.outcome(op, Err(QueryError::Busy), now);
+        }
+        while let Some(op) = self.core.iqs.take_expired(now) {
+            self.outcome(op, Err(QueryError::TimedOut), now);
+        }
+        self.core.keep_alive(now);
+        match &mut self.state {
+            State::AwaitServerHello(state) => state.tick(&mut self.core.context(now)),
+            State::AwaitPairing(state) => state.tick(&mut self.core.context(now)),
+            State::AwaitSuccess(state) => state.tick(&mut self.core.context(now)),
+            State::Online(state) => state.tick(&mut self.core.context(now)),
+            State::Closed => {}
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, transition: impl FnOnce(State, &mut Core, Timestamp) -> State) {
+        let state = mem::replace(&mut self.state, State::Closed);
+        self.state = transition(state, &mut self.core, now);
+    }
+
+    fn close_if_over(&mut self, now: Timestamp) {
+        let Some(reason) = self.core.gathering.close.clone() else { return };
+        if let State::Online(mut online) = mem::replace(&mut self.state, State::Closed) {
+            online.messaging.on_closed(&mut self.core.context(now));
+        }
+        self.is_over = true;
+        self.core.keep_alive = None;
+        self.core.gathering.events.push(Event::Closed { reason });
+    }
+}
+
+/// What the connection waits for.
+#[derive(Debug)]
+enum State {
+    /// The server's half of the handshake.
+    AwaitServerHello(AwaitServerHello),
+    /// A phone that scans or types a code.
+    AwaitPairing(Box<AwaitPairing>),
+    /// The answer to the login.
+    AwaitSuccess(AwaitSuccess),
+    /// Anything.
+    Online(Box<Online>),
+    /// Nothing.
+    Closed,
+}
+
+/// Answers a command that the session is in no state for.
+fn refuse(cx: &mut Context<'_>, command: Command) {
+    match command {
+        Command::Send(outgoing) => {
+            cx.emit(Event::MessageFailed { id: outgoing.id, reason: SendError::NotConnected });
+        }
+        Command::IsOnWhatsApp { ticket, .. } => {
+            cx.emit(Event::IsOnWhatsApp { ticket, result: Err(QueryError::NotConnected) });
+        }
+        Command::RequestPairingCode { .. } => cx.emit(Event::PairingCodeRefused { code: ALREADY_PAIRED }),
+        // These mean nothing without a session, and nobody waits for an answer.
+        Command::Cancel(_) | Command::MarkRead { .. } => {}
+        // Taken before this, or too late.
+        Command::Logout | Command::SetPresence(_) | Command::Stop => {}
+    }
+}
+
+fn is_reply(iq: &Node) -> bool {
+    iq.attr_is("type", "result") || iq.attr_is("type", "error")
+}
+
+/// What `PairingCodeRefused` says when there is nothing to pair.
+const ALREADY_PAIRED: u16 = 409;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{binary::Node, connection::CloseReason, event::Event, store::Changes};
 
-/// What to do next, in this order: commit `changes` and `events` in one transaction, then write `wire` to the socket,
+/// What to do next, in this order: commit `changes` and `events` in one transaction, then write `frames` to the socket,
 /// then close it if `close` says so.
 #[derive(Debug, Default)]
 pub struct Step {
@@ -12,8 +12,8 @@ pub struct Step {
     pub changes: Changes,
     /// What the owner must know, durable with the state.
     pub events: Vec<Event>,
-    /// Bytes for the socket: whole sealed frames. Must not leave before the commit.
-    pub wire: Bytes,
+    /// Bytes for the socket: whole sealed frames, in order. Must not leave before the commit.
+    pub frames: Vec<Bytes>,
     /// The connection is over after this step.
     pub close: Option<CloseReason>,
 }

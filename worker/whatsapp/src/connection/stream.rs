@@ -19,7 +19,9 @@ fn stream_error(node: &Node) -> CloseReason {
     if let Some(conflict) = node.child("conflict") {
         return match conflict.attr_str("type").as_deref() {
             Some("replaced") | None => CloseReason::Replaced,
-            Some(_) => CloseReason::LoggedOut { code: code.unwrap_or(401) },
+            Some(_) => CloseReason::LoggedOut {
+                code: code.unwrap_or(401),
+            },
         };
     }
     match code {
@@ -77,9 +79,21 @@ mod tests {
         check(error(401), CloseReason::LoggedOut { code: 401 }, Next::LoggedOut);
         check(error(409), CloseReason::Replaced, Next::Stop);
         check(error(429), CloseReason::Throttled, Next::ReconnectSlowly);
-        check(error(500), CloseReason::ServerError { code: 500 }, Next::Reconnect);
-        check(error(503), CloseReason::ServerError { code: 503 }, Next::Reconnect);
-        check(error(499), CloseReason::StreamError { code: Some(499) }, Next::Reconnect);
+        check(
+            error(500),
+            CloseReason::ServerError { code: 500 },
+            Next::Reconnect,
+        );
+        check(
+            error(503),
+            CloseReason::ServerError { code: 503 },
+            Next::Reconnect,
+        );
+        check(
+            error(499),
+            CloseReason::StreamError { code: Some(499) },
+            Next::Reconnect,
+        );
         let removed = error(401).with_child(Node::new("conflict").attr("type", "device_removed"));
         check(removed, CloseReason::LoggedOut { code: 401 }, Next::LoggedOut);
         let replaced = Node::new("stream:error").with_child(Node::new("conflict").attr("type", "replaced"));
@@ -87,7 +101,11 @@ mod tests {
         let ack = Node::new("stream:error").with_child(Node::new("ack").attr("class", "receipt"));
         check(ack, CloseReason::AckMissing, Next::Reconnect);
         let not_well_formed = Node::new("stream:error").with_child(Node::new("xml-not-well-formed"));
-        check(not_well_formed, CloseReason::StreamError { code: None }, Next::Reconnect);
+        check(
+            not_well_formed,
+            CloseReason::StreamError { code: None },
+            Next::Reconnect,
+        );
         check(Node::new("xmlstreamend"), CloseReason::StreamEnd, Next::Reconnect);
     }
 
@@ -104,7 +122,11 @@ mod tests {
         for code in [500, 503] {
             check(failed(code), CloseReason::ServerError { code }, Next::Reconnect);
         }
-        check(Node::new("failure"), CloseReason::ServerError { code: 500 }, Next::Reconnect);
+        check(
+            Node::new("failure"),
+            CloseReason::ServerError { code: 500 },
+            Next::Reconnect,
+        );
         let expires = Some(Duration::from_secs(3_600));
         let ban = failed(402).attr("code", "104").attr("expire", "3600");
         check(ban, CloseReason::TemporaryBan { code: 104, expires }, Next::Stop);

@@ -1,0 +1,194 @@
+//! One connection over one socket: the loop that feeds inputs and walks steps through the commit pipeline.
+
+use std::{collections::VecDeque, future::poll_fn};
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Clock, Session,
+    pipeline::Done,
+    socket::{Reading, Socket, SocketError},
+};
+use crate::{
+    command::Command,
+    connection::{CloseReason, Connection, Input},
+    store::{KeyStore, Load, StoreError},
+    time::Timestamp,
+};
+
+/// A connection with its socket and the questions that wait for the store.
+pub(super) struct Drive<'a, S, C> {
+    session: &'a mut Session<S, C>,
+    connection: &'a mut Connection,
+    /// Gone when it broke.
+    socket: Option<Socket>,
+    loads: VecDeque<Load>,
+    /// Questions and steps take turns at the store.
+    load_next: bool,
+    online_since: Option<Timestamp>,
+    /// The last step is durable.
+    end: Option<CloseReason>,
+}
+
+/// What one turn of the loop waited for.
+enum Turn {
+    Store(Done),
+    Socket(Result<Bytes, SocketError>),
+    Command(Option<Command>),
+    Tick,
+}
+
+impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
+    pub(super) fn new(
+        session: &'a mut Session<S, C>,
+        connection: &'a mut Connection,
+        socket: Socket,
+    ) -> Self {
+        Self {
+            session,
+            connection,
+            socket: Some(socket),
+            loads: VecDeque::new(),
+            load_next: false,
+            online_since: None,
+            end: None,
+        }
+    }
+
+    /// Runs until the connection has closed, its last step is durable, and the socket has taken its last frames.
+    pub(super) async fn to_the_end(mut self) -> Result<CloseReason, StoreError> {
+        loop {
+            self.start_work();
+            if let Some(reason) = self.end.take() {
+                self.say_goodbye().await;
+                return Ok(reason);
+            }
+            let turn = self.wait().await?;
+            self.take(turn);
+        }
+    }
+
+    /// Gives the store something to do if it is idle, and releases steps that need no store.
+    fn start_work(&mut self) {
+        self.loads.extend(self.connection.take_loads());
+        while self.session.pipeline.is_idle() && self.end.is_none() {
+            self.load_next = !self.load_next;
+            if self.load_next && self.start_load() {
+                return;
+            }
+            let step = if self.may_take_step() {
+                self.connection.take_step()
+            } else {
+                None
+            };
+            match step {
+                Some(step) if step.needs_commit() => self.session.pipeline.commit(step),
+                Some(step) => self.release(step.frames, step.close),
+                None => {
+                    self.start_load();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn start_load(&mut self) -> bool {
+        let Some(load) = self.loads.pop_front() else {
+            return false;
+        };
+        self.session.pipeline.load(load);
+        true
+    }
+
+    /// Waits for the next thing to happen. Dropping the wait loses nothing.
+    async fn wait(&mut self) -> Result<Turn, StoreError> {
+        let reading = self.reading();
+        let listening = reading == Reading::Yes && !self.connection.is_closed();
+        let wake = self
+            .connection
+            .deadline()
+            .map(|at| Instant::now() + at.since(self.session.clock.now()));
+        let Session {
+            pipeline, commands, ..
+        } = &mut *self.session;
+        let socket = &mut self.socket;
+        tokio::select! {
+            done = pipeline.done() => done.map(Turn::Store),
+            read = poll_fn(|cx| match socket {
+                Some(socket) => socket.poll(cx, reading),
+                None => std::task::Poll::Pending,
+            }) => Ok(Turn::Socket(read)),
+            command = commands.recv(), if listening => Ok(Turn::Command(command)),
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Ok(Turn::Tick),
+        }
+    }
+
+    fn take(&mut self, turn: Turn) {
+        let now = self.session.clock.now();
+        match turn {
+            Turn::Store(Done::Committed { frames, close }) => {
+                self.release(frames, close);
+                self.connection.handle(Input::Committed, now);
+            }
+            Turn::Store(Done::Loaded(loaded)) => self.connection.handle(Input::Loaded(loaded), now),
+            Turn::Socket(Ok(bytes)) => self.connection.handle(Input::Bytes(bytes), now),
+            Turn::Socket(Err(error)) => {
+                tracing::debug!(error = %error, "socket closed");
+                self.socket = None;
+                self.connection.handle(Input::SocketClosed, now);
+            }
+            Turn::Command(command) => {
+                let command = command.unwrap_or(Command::Stop);
+                self.session.wishes.note(&command);
+                self.connection.handle(Input::Command(command), now);
+            }
+            Turn::Tick => self.connection.handle(Input::Tick, now),
+        }
+        if self.online_since.is_none() && self.connection.is_online() {
+            self.online_since = Some(now);
+        }
+    }
+
+    /// The only door through which frames leave: their step is durable, or needed no commit.
+    fn release(&mut self, frames: Vec<Bytes>, close: Option<CloseReason>) {
+        if let Some(socket) = &mut self.socket {
+            socket.write(frames);
+        }
+        self.end = close;
+    }
+
+    async fn say_goodbye(&mut self) {
+        let now = self.session.clock.now();
+        let timing = &self.session.config.timing;
+        if self
+            .online_since
+            .is_some_and(|since| now.since(since) >= timing.stable)
+        {
+            self.session.backoff.reset();
+        }
+        if let Some(socket) = self.socket.take() {
+            socket.finish(timing.close).await;
+        }
+    }
+
+    /// A peer that does not read must not make us hold everything we have to say; its end is then all that counts.
+    fn may_take_step(&self) -> bool {
+        self.connection.is_closed() || self.unwritten() < MAX_UNWRITTEN_FRAMES
+    }
+
+    fn reading(&self) -> Reading {
+        if self.connection.is_backlogged() || self.unwritten() >= MAX_UNWRITTEN_FRAMES {
+            Reading::No
+        } else {
+            Reading::Yes
+        }
+    }
+
+    fn unwritten(&self) -> usize {
+        self.socket.as_ref().map_or(0, Socket::unwritten)
+    }
+}
+
+/// Frames that wait for the socket before no more steps are taken.
+const MAX_UNWRITTEN_FRAMES: usize = 1_024;

@@ -1,0 +1,111 @@
+//! The store at work: one request at a time, started here and awaited while other things happen.
+
+use std::{
+    future::{Future, pending},
+    mem,
+    pin::Pin,
+};
+
+use bytes::Bytes;
+
+use crate::{
+    connection::{CloseReason, Step},
+    event::Event,
+    store::{Changes, KeyStore, Load, Loaded, StoreError},
+};
+
+/// The store and what it is busy with. Loads see every earlier commit, because nothing overlaps.
+pub(super) struct Pipeline<S> {
+    state: State<S>,
+}
+
+enum State<S> {
+    Idle(S),
+    Busy(Work<S>),
+    /// A request failed or was dropped with its future; what is stored is unknown here.
+    Lost,
+}
+
+type Work<S> = Pin<Box<dyn Future<Output = (S, Result<Done, StoreError>)> + Send>>;
+
+/// What the store did.
+pub(super) enum Done {
+    /// A step is durable: its frames may leave now.
+    Committed {
+        frames: Vec<Bytes>,
+        close: Option<CloseReason>,
+    },
+    /// A question is answered.
+    Loaded(Loaded),
+}
+
+impl<S: KeyStore> Pipeline<S> {
+    pub(super) fn new(store: S) -> Self {
+        Self {
+            state: State::Idle(store),
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle(_))
+    }
+
+    /// Begins to commit a step. Only while idle.
+    pub(super) fn commit(&mut self, step: Step) {
+        self.start(|mut store| async move {
+            let Step {
+                changes,
+                events,
+                frames,
+                close,
+            } = step;
+            let result = store.commit(changes, &events).await;
+            (store, result.map(|()| Done::Committed { frames, close }))
+        });
+    }
+
+    /// Begins to answer a question. Only while idle.
+    pub(super) fn load(&mut self, load: Load) {
+        self.start(|mut store| async move {
+            let result = store.load(load).await;
+            (store, result.map(Done::Loaded))
+        });
+    }
+
+    /// Waits for what was begun; for ever while idle. Dropping the wait does not drop the work.
+    pub(super) async fn done(&mut self) -> Result<Done, StoreError> {
+        let State::Busy(work) = &mut self.state else {
+            return pending().await;
+        };
+        let (store, result) = work.as_mut().await;
+        self.state = if result.is_ok() {
+            State::Idle(store)
+        } else {
+            State::Lost
+        };
+        result
+    }
+
+    /// Makes one event durable on its own, after what was begun before.
+    pub(super) async fn tell(&mut self, event: Event) -> Result<(), StoreError> {
+        self.commit(Step {
+            events: vec![event],
+            changes: Changes::default(),
+            ..Step::default()
+        });
+        self.done().await.map(|_| ())
+    }
+
+    fn start<F>(&mut self, work: impl FnOnce(S) -> F)
+    where
+        F: Future<Output = (S, Result<Done, StoreError>)> + Send + 'static,
+    {
+        match mem::replace(&mut self.state, State::Lost) {
+            State::Idle(store) => self.state = State::Busy(Box::pin(work(store))),
+            other => {
+                debug_assert!(false, "one request at a time");
+                self.state = other;
+            }
+        }
+    }
+}

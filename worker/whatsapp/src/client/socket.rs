@@ -1,0 +1,199 @@
+//! The WebSocket: opening it, and both its directions in one poll.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{self, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{Sink, Stream};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, header::ORIGIN},
+        protocol::WebSocketConfig,
+    },
+};
+
+use crate::connection::Config;
+
+/// An open WebSocket with what still has to be written to it.
+pub(super) struct Socket {
+    stream: Box<WebSocketStream<MaybeTlsStream<TcpStream>>>,
+    unwritten: VecDeque<Bytes>,
+    unflushed: bool,
+}
+
+/// Why a socket could not be opened or is of no use any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SocketError {
+    #[error("address or origin is not valid: {0}")]
+    BadAddress(String),
+    #[error("the system's certificates can't be read: {0}")]
+    Certificates(io::Error),
+    #[error("no connection within {0:?}")]
+    TimedOut(Duration),
+    #[error(transparent)]
+    WebSocket(Box<tungstenite::Error>),
+    #[error("closed by the server")]
+    Closed,
+}
+
+impl Socket {
+    /// Opens TCP, TLS if the address says `wss`, and the WebSocket.
+    pub(super) async fn connect(config: &Config) -> Result<Self, SocketError> {
+        let bad = |error: &dyn std::fmt::Display| SocketError::BadAddress(error.to_string());
+        let mut request = config
+            .url
+            .as_str()
+            .into_client_request()
+            .map_err(|error| bad(&error))?;
+        let origin = HeaderValue::from_str(&config.origin).map_err(|error| bad(&error))?;
+        request.headers_mut().insert(ORIGIN, origin);
+        let connector = match request.uri().scheme_str() {
+            Some("wss") => Connector::Rustls(tls().map_err(SocketError::Certificates)?),
+            _ => Connector::Plain,
+        };
+        // The futures of TLS and upgrade are large and short-lived: boxed, they weigh on no idle session.
+        let connecting = Box::pin(connect_async_tls_with_config(
+            request,
+            Some(buffers()),
+            true,
+            Some(connector),
+        ));
+        let (stream, _) = timeout(config.timing.connect, connecting)
+            .await
+            .map_err(|_| SocketError::TimedOut(config.timing.connect))?
+            .map_err(|error| SocketError::WebSocket(Box::new(error)))?;
+        Ok(Self {
+            stream: Box::new(stream),
+            unwritten: VecDeque::new(),
+            unflushed: false,
+        })
+    }
+
+    /// Queues frames, each as a message of its own. They leave while [`Self::poll`] is polled.
+    pub(super) fn write(&mut self, frames: impl IntoIterator<Item = Bytes>) {
+        self.unwritten.extend(frames);
+    }
+
+    /// Frames that have not been handed to the operating system.
+    pub(super) fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
+    /// Writes what it can; then, if `reading`, waits for bytes. Dropping the wait loses nothing.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        reading: Reading,
+    ) -> Poll<Result<Bytes, SocketError>> {
+        if let Poll::Ready(Err(error)) = self.poll_write(cx) {
+            return Poll::Ready(Err(error));
+        }
+        while reading == Reading::Yes {
+            match ready!(Pin::new(&mut *self.stream).poll_next(cx)) {
+                Some(Ok(Message::Binary(bytes))) => return Poll::Ready(Ok(bytes)),
+                Some(Ok(Message::Close(_))) | None => return Poll::Ready(Err(SocketError::Closed)),
+                // Pings are answered below us; text means nothing here.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(SocketError::WebSocket(Box::new(error)))),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Writes everything and says goodbye, but waits no longer than `patience`.
+    pub(super) async fn finish(mut self, patience: Duration) {
+        let goodbye = async {
+            std::future::poll_fn(|cx| self.poll_write(cx)).await?;
+            self.stream
+                .close(None)
+                .await
+                .map_err(|error| SocketError::WebSocket(Box::new(error)))
+        };
+        // The connection is over either way.
+        let _ = timeout(patience, goodbye).await;
+    }
+
+    fn poll_write(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), SocketError>> {
+        let failed = |error| SocketError::WebSocket(Box::new(error));
+        let mut stream = Pin::new(&mut *self.stream);
+        while !self.unwritten.is_empty() {
+            ready!(stream.as_mut().poll_ready(cx)).map_err(failed)?;
+            if let Some(frame) = self.unwritten.pop_front() {
+                stream
+                    .as_mut()
+                    .start_send(Message::Binary(frame))
+                    .map_err(failed)?;
+                self.unflushed = true;
+            }
+        }
+        if self.unflushed {
+            ready!(stream.poll_flush(cx)).map_err(failed)?;
+            self.unflushed = false;
+            // A burst must not weigh on the idle session after it.
+            self.unwritten.shrink_to(KEPT_QUEUE_SLOTS);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Whether to take more bytes from the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Take them.
+    Yes,
+    /// Let them wait in the operating system: enough is under way.
+    No,
+}
+
+/// Small buffers: an idle session is mostly these.
+fn buffers() -> WebSocketConfig {
+    let mut config = WebSocketConfig::default();
+    config.read_buffer_size = READ_BUFFER_BYTES;
+    config.write_buffer_size = WRITE_BUFFER_BYTES;
+    config.max_message_size = Some(MAX_MESSAGE_BYTES);
+    config.max_frame_size = Some(MAX_MESSAGE_BYTES);
+    config
+}
+
+/// One TLS configuration for all sessions: it holds the system's certificates.
+fn tls() -> io::Result<Arc<ClientConfig>> {
+    static SHARED: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(config) = SHARED.get() {
+        return Ok(Arc::clone(config));
+    }
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "none found; install ca-certificates",
+        ));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::clone(SHARED.get_or_init(|| Arc::new(config))))
+}
+
+/// Bytes read from the socket at a time.
+const READ_BUFFER_BYTES: usize = 4 * 1_024;
+/// Bytes gathered before they are handed to the operating system.
+const WRITE_BUFFER_BYTES: usize = 4 * 1_024;
+/// Longest WebSocket message taken. Frames of the protocol have their own limit and ignore message boundaries.
+const MAX_MESSAGE_BYTES: usize = 17 << 20;
+/// Slots of the write queue that stay allocated.
+const KEPT_QUEUE_SLOTS: usize = 16;

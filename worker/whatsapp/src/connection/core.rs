@@ -1,0 +1,183 @@
+//! What every state of a connection shares: settings, credentials, the cipher, and the effects that gather.
+
+use std::{collections::VecDeque, fmt, mem, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use rand::rngs::StdRng;
+
+use super::{
+    CloseReason, Config, Context, Credentials, Op, Step,
+    iq::IqTable,
+    keepalive::{Due, KeepAlive},
+    step::Gathering,
+};
+use crate::{
+    binary::{self, Node},
+    command::Presence,
+    device::Device,
+    frame::{self, FrameReader},
+    jid::Jid,
+    messaging::LoadTag,
+    noise::{NoiseError, Transport},
+    store::Load,
+    time::Timestamp,
+};
+
+pub(super) struct Core {
+    pub(super) config: Arc<Config>,
+    pub(super) device: Credentials,
+    pub(super) rng: StdRng,
+    pub(super) gathering: Gathering,
+    pub(super) iqs: IqTable,
+    pub(super) reader: FrameReader,
+    /// The cipher, once the handshake is done.
+    pub(super) transport: Option<Transport>,
+    /// Running once the handshake is done.
+    pub(super) keep_alive: Option<KeepAlive>,
+    /// Handshake bytes for the next step; they leave before its frames.
+    pub(super) raw: Vec<Bytes>,
+    /// Questions to the store that the driver has not taken yet.
+    pub(super) loads: Vec<(LoadTag, Load)>,
+    /// Questions to the store that the driver has.
+    pub(super) awaited_loads: VecDeque<LoadTag>,
+    /// A logout was asked for before the login was through.
+    pub(super) wants_logout: bool,
+    /// A presence was set before the login was through.
+    pub(super) wants_presence: Option<Presence>,
+}
+
+impl Core {
+    pub(super) fn new(config: Arc<Config>, device: Device, mut rng: StdRng) -> Self {
+        Self {
+            iqs: IqTable::new(config.limits.open_iqs, &mut rng),
+            reader: FrameReader::new(config.limits.frame_bytes),
+            config,
+            device: Credentials::new(device),
+            rng,
+            gathering: Gathering::default(),
+            transport: None,
+            keep_alive: None,
+            raw: Vec::new(),
+            loads: Vec::new(),
+            awaited_loads: VecDeque::new(),
+            wants_logout: false,
+            wants_presence: None,
+        }
+    }
+
+    /// Lends everything that a part may touch.
+    pub(super) fn context(&mut self, now: Timestamp) -> Context<'_> {
+        Context {
+            now,
+            rng: &mut self.rng,
+            device: &mut self.device,
+            config: &self.config,
+            gathering: &mut self.gathering,
+            iqs: &mut self.iqs,
+            loads: &mut self.loads,
+        }
+    }
+
+    /// Deciphers and decodes one frame.
+    pub(super) fn open(&mut self, frame: BytesMut) -> Result<Node, CloseReason> {
+        let bad = |error: &dyn fmt::Display| CloseReason::BadFrame(error.to_string());
+        let transport = self.transport.as_mut().ok_or_else(|| bad(&"no cipher yet"))?;
+        let plaintext = transport.open(frame).map_err(|error| bad(&error))?;
+        binary::decode(plaintext).map_err(|error| bad(&error))
+    }
+
+    /// Sends the empty result of a request of the server.
+    pub(super) fn answer_iq(&mut self, request: &Node) {
+        if let Some(node) = iq_result(request) {
+            self.gathering.frames.push(node);
+        }
+    }
+
+    /// Pings, or gives the socket up, when that is due.
+    pub(super) fn keep_alive(&mut self, now: Timestamp) {
+        let Some(keep_alive) = &mut self.keep_alive else {
+            return;
+        };
+        match keep_alive.poll(&self.config.timing, &mut self.rng, now) {
+            Some(Due::Ping) => {
+                let ping = Node::new("iq")
+                    .attr("to", Jid::SERVER)
+                    .attr("type", "get")
+                    .attr("xmlns", "w:p");
+                self.context(now).iq(ping, Op::Ping);
+            }
+            Some(Due::Dead) => self.gathering.close(CloseReason::KeepAliveTimeout),
+            None => {}
+        }
+    }
+
+    pub(super) fn take_loads(&mut self) -> Vec<Load> {
+        let (tags, loads): (Vec<_>, Vec<_>) = mem::take(&mut self.loads).into_iter().unzip();
+        self.awaited_loads.extend(tags);
+        loads
+    }
+
+    /// Seals what has gathered. Frames get their place in the cipher's sequence here, and steps leave in the order they
+    /// are taken.
+    pub(super) fn take_step(&mut self) -> Option<Step> {
+        let device = self.device.take_changed();
+        let Gathering {
+            mut changes,
+            events,
+            frames,
+            close,
+        } = mem::take(&mut self.gathering);
+        if device.is_some() {
+            changes.device = device;
+        }
+        let mut close = close;
+        let frames = self.seal(&frames).unwrap_or_else(|error| {
+            close.get_or_insert(CloseReason::BadFrame(error.to_string()));
+            Vec::new()
+        });
+        let step = Step {
+            changes,
+            events,
+            frames,
+            close,
+        };
+        let is_empty = step.frames.is_empty() && step.close.is_none() && !step.needs_commit();
+        (!is_empty).then_some(step)
+    }
+
+    fn seal(&mut self, nodes: &[Node]) -> Result<Vec<Bytes>, NoiseError> {
+        let mut frames = mem::take(&mut self.raw);
+        let Some(transport) = &mut self.transport else {
+            return Ok(frames);
+        };
+        let (mut buffer, mut ends) = (Vec::new(), Vec::with_capacity(nodes.len()));
+        for node in nodes {
+            frame::write_node(node, &mut transport.sealer, &mut buffer)?;
+            ends.push(buffer.len());
+        }
+        // One allocation holds all frames of the step.
+        let buffer = Bytes::from(buffer);
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        frames.extend(starts.zip(&ends).map(|(start, &end)| buffer.slice(start..end)));
+        Ok(frames)
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The empty result of a request of the server.
+pub(super) fn iq_result(request: &Node) -> Option<Node> {
+    let id = request.attr_str("id")?;
+    Some(
+        Node::new("iq")
+            .attr("to", Jid::SERVER)
+            .attr("type", "result")
+            .attr("id", id),
+    )
+}

@@ -1,0 +1,97 @@
+//! The first state: our ClientHello is out, the server's half of the handshake is awaited.
+
+use std::fmt;
+
+use bytes::BytesMut;
+
+use super::{
+    CloseReason, Context, State, await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core,
+    keepalive::KeepAlive,
+};
+use crate::{
+    frame,
+    noise::{HandshakeError, Initiator, Verified},
+    payload::{self, Profile},
+    time::Timestamp,
+};
+
+pub(super) struct AwaitServerHello {
+    initiator: Box<Initiator>,
+    deadline: Timestamp,
+    /// A pairing by code that was asked for already: number and custom code.
+    pub(super) wanted_code: Option<(String, Option<String>)>,
+}
+
+impl AwaitServerHello {
+    /// Puts the connection's header and the ClientHello into the first step.
+    pub(super) fn start(core: &mut Core, now: Timestamp) -> Self {
+        let mut first = frame::connection_header(core.device.routing_info.as_deref());
+        let (initiator, hello) = Initiator::start(core.device.noise.clone(), &mut core.rng);
+        frame::write(&hello, &mut first);
+        core.raw.push(first.into());
+        let deadline = now + core.config.timing.handshake;
+        Self {
+            initiator: Box::new(initiator),
+            deadline,
+            wanted_code: None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// Checks who the server is, says who we are, and goes on to pairing or login.
+    pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> State {
+        let verified = match self
+            .initiator
+            .read_server_hello(hello, &core.config.root_key, now)
+        {
+            Ok(verified) => verified,
+            Err(error) => {
+                core.gathering.close(handshake_failure(error));
+                return State::Closed;
+            }
+        };
+        say_who_we_are(core, verified);
+        core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
+        let cx = &mut core.context(now);
+        if cx.device.is_paired() {
+            State::AwaitSuccess(AwaitSuccess::new(cx))
+        } else {
+            State::AwaitPairing(Box::new(AwaitPairing::new(cx, self.wanted_code)))
+        }
+    }
+
+    pub(super) fn tick(&self, cx: &mut Context<'_>) {
+        if self.deadline <= cx.now {
+            cx.close(CloseReason::HandshakeTimeout);
+        }
+    }
+}
+
+impl fmt::Debug for AwaitServerHello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwaitServerHello")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+fn say_who_we_are(core: &mut Core, verified: Verified) {
+    let profile = Profile::of(&core.config);
+    let client_payload = payload::login(&core.device, &profile)
+        .unwrap_or_else(|| payload::registration(&core.device, &profile));
+    let (finish, transport) = verified.finish(&client_payload);
+    let mut framed = Vec::with_capacity(finish.len() + 3);
+    frame::write(&finish, &mut framed);
+    core.raw.push(framed.into());
+    core.transport = Some(transport);
+}
+
+fn handshake_failure(error: HandshakeError) -> CloseReason {
+    match error {
+        HandshakeError::Certificate(error) => CloseReason::BadCertificate(error.to_string()),
+        error => CloseReason::BadHandshake(error.to_string()),
+    }
+}

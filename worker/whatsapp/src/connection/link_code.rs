@@ -1,0 +1,292 @@
+//! Pairing by a code that the phone's user types (protocol part 1, section 5.7).
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{CloseReason, Context, Op};
+use crate::{
+    binary::Node,
+    event::{Event, QueryError},
+    jid::Jid,
+    pairing::{
+        code::{Companion, PairingCode},
+        qr::PlatformId,
+    },
+    signal::curve::PublicKey,
+    time::Timestamp,
+};
+
+/// How far a pairing by code is.
+#[derive(Debug, Default)]
+pub(super) struct LinkCode {
+    stage: Stage,
+    /// Tells the answer to the latest `companion_hello` from earlier ones.
+    round: u32,
+}
+
+#[derive(Default)]
+enum Stage {
+    /// Nobody asked.
+    #[default]
+    Idle,
+    /// Asked for before the server was ready: number and custom code.
+    Wanted(String, Option<String>),
+    /// `companion_hello` is out.
+    Asked(Offer),
+    /// The code is good until `expires`.
+    Shown {
+        offer: Offer,
+        reference: Bytes,
+        expires: Timestamp,
+        tries: u32,
+    },
+    /// The phone has answered; `pair-success` must come by then.
+    Finishing { until: Timestamp },
+}
+
+struct Offer {
+    phone: Jid,
+    companion: Companion,
+}
+
+impl LinkCode {
+    /// Asks when the server is ready.
+    pub(super) fn wanted((phone, custom): (String, Option<String>)) -> Self {
+        Self {
+            stage: Stage::Wanted(phone, custom),
+            round: 0,
+        }
+    }
+
+    /// The server is ready.
+    pub(super) fn request_wanted(&mut self, cx: &mut Context<'_>) {
+        if let Stage::Wanted(phone, custom) = std::mem::take(&mut self.stage) {
+            self.request(cx, &phone, custom.as_deref());
+        }
+    }
+
+    /// Offers a new code; an earlier one is worthless from now on.
+    pub(super) fn request(&mut self, cx: &mut Context<'_>, phone: &str, custom: Option<&str>) {
+        let Ok(phone) = Jid::phone(phone) else {
+            return refuse(cx, BAD_NUMBER);
+        };
+        let code = match custom.map(str::parse).transpose() {
+            Ok(code) => code.unwrap_or_else(|| PairingCode::generate(cx.rng)),
+            Err(_) => return refuse(cx, BAD_CODE),
+        };
+        let offer = Offer {
+            phone,
+            companion: Companion::start(code, cx.rng),
+        };
+        self.round += 1;
+        cx.iq(
+            companion_hello(cx, &offer),
+            Op::CompanionHello { round: self.round },
+        );
+        self.stage = Stage::Asked(offer);
+    }
+
+    /// The server's answer to `companion_hello`: the code can be shown now.
+    pub(super) fn hello_answered(
+        &mut self,
+        cx: &mut Context<'_>,
+        round: u32,
+        outcome: Result<Node, QueryError>,
+    ) {
+        if round != self.round {
+            return;
+        }
+        let Stage::Asked(offer) = std::mem::take(&mut self.stage) else {
+            return;
+        };
+        let reference = outcome.and_then(|reply| {
+            let reference = reply.child_at(&["link_code_companion_reg", "link_code_pairing_ref"]);
+            reference.and_then(Node::bytes).ok_or(QueryError::Malformed)
+        });
+        match reference {
+            Ok(reference) => {
+                cx.emit(Event::PairingCode {
+                    code: offer.companion.code().to_string(),
+                });
+                let expires = cx.now + cx.config.timing.pairing_code;
+                self.stage = Stage::Shown {
+                    offer,
+                    reference,
+                    expires,
+                    tries: 0,
+                };
+            }
+            Err(error) => refuse(cx, refusal_code(&error)),
+        }
+    }
+
+    /// The phone's answer, or the server's wish for a new code.
+    pub(super) fn notified(&mut self, cx: &mut Context<'_>, message: &Node) {
+        let Stage::Shown {
+            offer,
+            reference,
+            tries,
+            ..
+        } = &mut self.stage
+        else {
+            return;
+        };
+        if message
+            .child("link_code_pairing_ref")
+            .and_then(Node::bytes)
+            .as_ref()
+            != Some(reference)
+        {
+            return;
+        }
+        match message.attr_str("stage").as_deref() {
+            Some("primary_hello") if *tries < cx.config.limits.pairing_code_tries => {
+                *tries += 1;
+                if answer_phone(cx, offer, reference, message) {
+                    self.stage = Stage::Finishing {
+                        until: cx.now + cx.config.timing.pairing_finish,
+                    };
+                }
+            }
+            Some("refresh_code") => {
+                let phone = offer.phone.user().to_owned();
+                self.request(cx, &phone, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// The server's answer to `companion_finish`.
+    pub(super) fn finish_answered(&mut self, cx: &mut Context<'_>, outcome: Result<(), QueryError>) {
+        if let Err(error) = outcome
+            && matches!(self.stage, Stage::Finishing { .. })
+        {
+            self.stage = Stage::Idle;
+            refuse(cx, refusal_code(&error));
+        }
+    }
+
+    pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
+        match self.stage {
+            Stage::Shown { expires, .. } if expires <= cx.now => {
+                self.stage = Stage::Idle;
+                refuse(cx, TIMED_OUT);
+            }
+            Stage::Finishing { until } if until <= cx.now => cx.close(CloseReason::PairingTimedOut),
+            _ => {}
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Shown { expires: at, .. } | Stage::Finishing { until: at } => Some(at),
+            Stage::Idle | Stage::Wanted(..) | Stage::Asked(_) => None,
+        }
+    }
+
+    /// Whether a phone may still link us by code.
+    pub(super) fn is_under_way(&self) -> bool {
+        !matches!(self.stage, Stage::Idle)
+    }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "Idle",
+            Self::Wanted(..) => "Wanted",
+            Self::Asked(_) => "Asked",
+            Self::Shown { .. } => "Shown",
+            Self::Finishing { .. } => "Finishing",
+        })
+    }
+}
+
+/// Agrees on the secret with the phone and hands it the key bundle. `false` if its message is broken.
+fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message: &Node) -> bool {
+    let wrapped = message
+        .child("link_code_pairing_wrapped_primary_ephemeral_pub")
+        .and_then(Node::bytes);
+    let phone_identity = message.child("primary_identity_pub").and_then(Node::bytes);
+    let (Some(wrapped), Some(phone_identity)) = (wrapped, phone_identity) else {
+        return false;
+    };
+    let Ok(phone_identity) = PublicKey::parse(&phone_identity) else {
+        return false;
+    };
+    let finish = match offer
+        .companion
+        .finish(&wrapped, &cx.device.identity, &phone_identity, cx.rng)
+    {
+        Ok(finish) => finish,
+        Err(error) => {
+            tracing::debug!(error = %error, "phone's answer to the pairing code ignored");
+            return false;
+        }
+    };
+    // Durable before the bundle leaves: `pair-success` is checked with this secret.
+    cx.device_mut().adv_secret = finish.adv_secret;
+    let identity = cx.device.identity.public().as_bytes().to_vec();
+    let registration = stage(&offer.phone, "companion_finish")
+        .with_child(Node::new("link_code_pairing_wrapped_key_bundle").with_slice(&finish.bundle))
+        .with_child(Node::new("companion_identity_public").with_bytes(identity))
+        .with_child(Node::new("link_code_pairing_ref").with_bytes(reference.clone()));
+    cx.iq_within(
+        md_set(registration),
+        Op::CompanionFinish,
+        cx.config.timing.pairing_finish,
+    );
+    true
+}
+
+fn companion_hello(cx: &Context<'_>, offer: &Offer) -> Node {
+    let (browser, os) = (&cx.config.browser, &cx.config.os);
+    let noise = cx.device.noise.public().as_bytes().to_vec();
+    let registration = stage(&offer.phone, "companion_hello")
+        .attr("should_show_push_notification", "true")
+        .with_child(
+            Node::new("link_code_pairing_wrapped_companion_ephemeral_pub")
+                .with_slice(&offer.companion.hello()),
+        )
+        .with_child(Node::new("companion_server_auth_key_pub").with_bytes(noise))
+        .with_child(Node::new("companion_platform_id").with_bytes(PlatformId::of(browser, os).to_string()))
+        .with_child(Node::new("companion_platform_display").with_bytes(format!("{browser} ({os})")))
+        .with_child(Node::new("link_code_pairing_nonce").with_slice(&[0]));
+    md_set(registration)
+}
+
+fn stage(phone: &Jid, stage: &'static str) -> Node {
+    Node::new("link_code_companion_reg")
+        .attr("jid", phone)
+        .attr("stage", stage)
+}
+
+fn md_set(child: Node) -> Node {
+    Node::new("iq")
+        .attr("to", Jid::SERVER)
+        .attr("type", "set")
+        .attr("xmlns", "md")
+        .with_child(child)
+}
+
+fn refuse(cx: &mut Context<'_>, code: u16) {
+    cx.emit(Event::PairingCodeRefused { code });
+}
+
+fn refusal_code(error: &QueryError) -> u16 {
+    match error {
+        QueryError::Refused { code } => *code,
+        QueryError::TimedOut => TIMED_OUT,
+        QueryError::Malformed | QueryError::NotConnected | QueryError::Busy => SERVER_BROKEN,
+    }
+}
+
+/// The number is none.
+const BAD_NUMBER: u16 = 400;
+/// Not answered, or not used, in time.
+const TIMED_OUT: u16 = 408;
+/// The custom code has other characters or another length.
+const BAD_CODE: u16 = 422;
+/// The server's answer made no sense.
+const SERVER_BROKEN: u16 = 500;
