@@ -100,7 +100,9 @@ impl Device {
 
     /// The account's name, once known.
     pub fn push_name(&self) -> Option<&str> {
-        self.account.as_ref().and_then(|account| account.push_name.as_deref())
+        self.account
+            .as_ref()
+            .and_then(|account| account.push_name.as_deref())
     }
 
     /// The stored form. Holds secrets in clear: seal it before it touches a disk.
@@ -145,12 +147,17 @@ impl Device {
         if stored.version != STORED_VERSION {
             return Err(BadDevice("version"));
         }
-        let signed_prekey_id = SignedPreKeyId::new(stored.signed_prekey_id).ok_or(BadDevice("signed prekey id"))?;
+        let signed_prekey_id =
+            SignedPreKeyId::new(stored.signed_prekey_id).ok_or(BadDevice("signed prekey id"))?;
         Ok(Self {
             noise: key_pair(&stored.noise, "noise key")?,
             identity: key_pair(&stored.identity, "identity key")?,
             registration_id: RegistrationId::new(stored.registration_id),
-            adv_secret: AdvSecret(stored.adv_secret[..].try_into().map_err(|_| BadDevice("adv secret"))?),
+            adv_secret: AdvSecret(
+                stored.adv_secret[..]
+                    .try_into()
+                    .map_err(|_| BadDevice("adv secret"))?,
+            ),
             signed_prekey: SignedPreKey::decode(signed_prekey_id, &stored.signed_prekey)
                 .ok_or(BadDevice("signed prekey"))?,
             signed_prekey_made: Timestamp::from_millis(stored.signed_prekey_made),
@@ -166,7 +173,12 @@ impl Account {
     fn from_stored(stored: &StoredAccount) -> Result<Self, BadDevice> {
         Ok(Self {
             jid: stored.jid.parse().map_err(|_| BadDevice("jid"))?,
-            lid: stored.lid.as_ref().map(|lid| lid.parse()).transpose().map_err(|_| BadDevice("lid"))?,
+            lid: stored
+                .lid
+                .as_ref()
+                .map(|lid| lid.parse())
+                .transpose()
+                .map_err(|_| BadDevice("lid"))?,
             identity: Bytes::from(stored.identity.clone()),
             push_name: stored.push_name.clone(),
             platform: stored.platform.clone(),
@@ -185,7 +197,9 @@ impl fmt::Debug for Device {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("jid", &self.jid).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("jid", &self.jid)
+            .finish_non_exhaustive()
     }
 }
 
