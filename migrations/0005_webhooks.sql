@@ -38,6 +38,7 @@ CREATE TABLE delivery (
     lease_token     uuid,
     last_status     smallint    CHECK (last_status BETWEEN 100 AND 999),
     last_error      text        CHECK (length(last_error) <= 500),
+    history         jsonb       NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(history) = 'array'),
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at     timestamptz,
     UNIQUE (webhook_id, event_id),
@@ -47,7 +48,7 @@ CREATE TABLE delivery (
     CONSTRAINT only_pending_is_leased CHECK (lease_token IS NULL OR state = 0)
 ) WITH (fillfactor = 80);
 CREATE INDEX delivery_due ON delivery (next_attempt_at) WHERE state = 0;
-CREATE INDEX delivery_listed ON delivery (webhook_id, created_at DESC, id DESC);
+CREATE INDEX delivery_listed ON delivery (webhook_id, id DESC);
 COMMENT ON TABLE  delivery                 IS 'An event that a webhook did not take at the first attempt. The common case has no row.';
 COMMENT ON COLUMN delivery.id              IS 'Public id.';
 COMMENT ON COLUMN delivery.webhook_id      IS 'To whom.';
@@ -62,5 +63,6 @@ COMMENT ON COLUMN delivery.leased_until    IS 'Until when the worker that took i
 COMMENT ON COLUMN delivery.lease_token     IS 'Random; the worker''s result counts only with it.';
 COMMENT ON COLUMN delivery.last_status     IS 'HTTP status of the last answer, if there was one.';
 COMMENT ON COLUMN delivery.last_error      IS 'What went wrong at the last attempt.';
+COMMENT ON COLUMN delivery.history         IS 'The attempts so far, oldest first: {at, status, error, ms}. At most 64.';
 COMMENT ON COLUMN delivery.created_at      IS 'When the first attempt failed.';
 COMMENT ON COLUMN delivery.finished_at     IS 'When it was delivered, given up or cancelled.';

@@ -1,0 +1,188 @@
+//! Who may ask: the `AUTH` key as HTTP Basic user name, and as Bearer token under `/v1`.
+//!
+//! Owns the rules for a usable key and the comparison. Must not know what a request asks for.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::problem::{Code, Problem};
+
+/// Shortest `AUTH` that an API which can be reached from elsewhere starts with, in bytes.
+pub const MIN_KEY_BYTES: usize = 16;
+
+/// Keys that stand in public documents; each of them is nobody's secret.
+const SAMPLE_KEYS: [&str; 5] = [
+    "RANDOMNUMBERANDSTRINGFORSAFETY",
+    "Ndalu-server-uUdkfgli783pkfnlaskogoigh",
+    "Ndalu-server-uUdkfgli783pkfnlaskogoighr",
+    "change-me",
+    "changeme",
+];
+
+/// Which schemes a path accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: Basic base64(AUTH + ":")`.
+    Basic,
+    /// The same, or `Authorization: Bearer AUTH`.
+    BasicOrBearer,
+}
+
+/// The key that opens the API. Only its digest is kept, and it is never printed.
+#[derive(Clone)]
+pub struct ApiKey {
+    digest: [u8; 32],
+    open: bool,
+}
+
+/// Why the API does not start with this key.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WeakKey {
+    /// No key at all.
+    #[error("is empty: set it to a long random string (openssl rand -hex 32), or listen on 127.0.0.1 only")]
+    Empty,
+    /// A key from a public document.
+    #[error("is a published sample: set it to a long random string (openssl rand -hex 32)")]
+    Sample,
+    /// A key that can be guessed.
+    #[error("has fewer than {MIN_KEY_BYTES} bytes: use a longer one (openssl rand -hex 32)")]
+    Short,
+}
+
+impl ApiKey {
+    /// Takes `key` for an API that listens on `listen`.
+    ///
+    /// # Errors
+    /// An empty, sample or short key is refused unless the API listens on loopback only. With an empty key on
+    /// loopback every request is let in.
+    pub fn new(key: &str, listen: IpAddr) -> Result<Self, WeakKey> {
+        if !listen.is_loopback() {
+            if key.is_empty() {
+                return Err(WeakKey::Empty);
+            }
+            if SAMPLE_KEYS.iter().any(|sample| sample.eq_ignore_ascii_case(key)) {
+                return Err(WeakKey::Sample);
+            }
+            if key.len() < MIN_KEY_BYTES {
+                return Err(WeakKey::Short);
+            }
+        }
+        Ok(Self { digest: Sha256::digest(key.as_bytes()).into(), open: key.is_empty() })
+    }
+
+    /// Lets a request in, or says why not.
+    ///
+    /// # Errors
+    /// 401 when the header is missing, of another scheme, or holds another key.
+    pub fn check(&self, headers: &HeaderMap, scheme: Scheme) -> Result<(), Problem> {
+        if self.open {
+            return Ok(());
+        }
+        let Some(value) = headers.get(header::AUTHORIZATION) else {
+            return Err(unauthorized("the Authorization header is missing"));
+        };
+        let offered = value.to_str().ok().and_then(|value| offered_key(value, scheme));
+        match offered {
+            Some(key) if self.is(&key) => Ok(()),
+            Some(_) => Err(unauthorized("the key is not right")),
+            None => Err(unauthorized("send the key as Basic user name with an empty password")),
+        }
+    }
+
+    /// Compares digests in constant time, so that neither the length nor a matching prefix shows.
+    fn is(&self, offered: &[u8]) -> bool {
+        let offered: [u8; 32] = Sha256::digest(offered).into();
+        self.digest.ct_eq(&offered).into()
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+fn offered_key(value: &str, scheme: Scheme) -> Option<Vec<u8>> {
+    let (name, credentials) = value.split_once(' ')?;
+    let credentials = credentials.trim();
+    if name.eq_ignore_ascii_case("bearer") && scheme == Scheme::BasicOrBearer {
+        return Some(credentials.as_bytes().to_vec());
+    }
+    if !name.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let mut pair = STANDARD.decode(credentials).ok()?;
+    // The password is empty, so the last colon ends the user name, which may hold others.
+    (pair.pop()? == b':').then_some(pair)
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(Code::Unauthorized, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn headers(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        headers
+    }
+
+    fn basic(key: &str, password: &str) -> HeaderMap {
+        headers(&format!("Basic {}", STANDARD.encode(format!("{key}:{password}"))))
+    }
+
+    #[test]
+    fn weak_keys_serve_loopback_only() {
+        for (key, weak) in [
+            ("", WeakKey::Empty),
+            ("RANDOMNUMBERANDSTRINGFORSAFETY", WeakKey::Sample),
+            ("short", WeakKey::Short),
+        ] {
+            assert_eq!(ApiKey::new(key, ANYWHERE).unwrap_err(), weak);
+            assert!(ApiKey::new(key, LOOPBACK).is_ok());
+        }
+        assert!(ApiKey::new(KEY, ANYWHERE).is_ok());
+    }
+
+    #[test]
+    fn basic_takes_the_key_as_user_name_with_an_empty_password() {
+        let key = ApiKey::new(KEY, ANYWHERE).unwrap();
+        assert!(key.check(&basic(KEY, ""), Scheme::Basic).is_ok());
+        for wrong in [basic(KEY, "x"), basic("", KEY), basic("other", ""), headers("Basic ???"), headers("Digest x")] {
+            assert_eq!(key.check(&wrong, Scheme::Basic).unwrap_err().code(), Code::Unauthorized);
+        }
+        assert!(key.check(&HeaderMap::new(), Scheme::Basic).is_err());
+    }
+
+    #[test]
+    fn bearer_is_for_v1_only() {
+        let key = ApiKey::new(KEY, ANYWHERE).unwrap();
+        let bearer = headers(&format!("Bearer {KEY}"));
+        assert!(key.check(&bearer, Scheme::BasicOrBearer).is_ok());
+        assert!(key.check(&bearer, Scheme::Basic).is_err());
+    }
+
+    #[test]
+    fn an_empty_key_on_loopback_lets_everybody_in() {
+        let key = ApiKey::new("", LOOPBACK).unwrap();
+        assert!(key.check(&HeaderMap::new(), Scheme::Basic).is_ok());
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", ApiKey::new(KEY, ANYWHERE).unwrap()), "ApiKey(…)");
+    }
+}

@@ -1,0 +1,234 @@
+//! How requests are read: JSON bodies, path parts and query strings, each error naming its field.
+//!
+//! Must not know what a route does with the values.
+
+use std::str::FromStr;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use shared::id::Token;
+
+use crate::problem::{Code, Problem};
+
+/// Largest request body, in bytes. A broker of today takes no larger message.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// A body that was announced as JSON, or not announced at all; not parsed yet.
+#[derive(Debug)]
+pub struct JsonBytes(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "send the body with Content-Type: application/json",
+            ));
+        }
+        Bytes::from_request(request, state).await.map(Self).map_err(body_problem)
+    }
+}
+
+/// A body that is a JSON object of the shape `T`.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads `bytes` as a JSON object of the shape `T`.
+///
+/// # Errors
+/// 400 that names the field at fault, or says where the text stops being JSON.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if !inner.is_data() {
+            return Problem::new(Code::MalformedBody, format!("the body is not JSON: {inner}"));
+        }
+        shape_problem(&path, &inner.to_string())
+    })?;
+    deserializer
+        .end()
+        .map_err(|_| Problem::new(Code::MalformedBody, "the body goes on after the end of its JSON object"))?;
+    Ok(value)
+}
+
+/// A JSON object whose fields are taken out by name.
+#[derive(Debug)]
+pub struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Reads `bytes` as a JSON object.
+    ///
+    /// # Errors
+    /// 400 when it is none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(_) => Err(Problem::new(Code::MalformedBody, "the body must be a JSON object")),
+            Err(error) => Err(Problem::new(Code::MalformedBody, format!("the body is not JSON: {error}"))),
+        }
+    }
+
+    /// Takes a field; null counts as missing.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a field that must be there.
+    ///
+    /// # Errors
+    /// 400 when it is missing.
+    pub fn need(&mut self, name: &str) -> Result<Value, Problem> {
+        self.take(name).ok_or_else(|| Problem::field(name, "is required"))
+    }
+
+    /// Takes a field that must be there and be a string.
+    ///
+    /// # Errors
+    /// 400 when it is missing or of another type.
+    pub fn need_text(&mut self, name: &str) -> Result<String, Problem> {
+        match self.need(name)? {
+            Value::String(text) => Ok(text),
+            _ => Err(Problem::field(name, "must be a string")),
+        }
+    }
+
+    /// Takes `token`.
+    ///
+    /// # Errors
+    /// 400 when it is missing or not a token.
+    pub fn token(&mut self) -> Result<Token, Problem> {
+        let text = self.need_text("token")?;
+        Token::new(&text).map_err(|error| Problem::field("token", error.to_string()))
+    }
+
+    /// What is left, as an object again.
+    pub fn rest(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// Reads a part of the path or of the query string; `name` is what its problem is called by.
+///
+/// # Errors
+/// 400 that names it.
+pub fn text<T>(name: &str, text: &str) -> Result<T, Problem>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| Problem::field(name, error.to_string()))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    essence.is_empty() || essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn body_problem(rejection: BytesRejection) -> Problem {
+    match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => too_large(),
+        _ => Problem::new(Code::MalformedBody, "the body could not be read to its end"),
+    }
+}
+
+/// The answer to a body beyond [`MAX_BODY_BYTES`].
+pub fn too_large() -> Problem {
+    Problem::new(Code::BodyTooLarge, "").with_field("body", format!("must have at most {MAX_BODY_BYTES} bytes"))
+}
+
+/// serde's words for a wrong shape, with the field in front: `missing field` names the field in its text only.
+fn shape_problem(path: &str, message: &str) -> Problem {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let prefix = if path == "." { "" } else { path };
+    let named = |rest: &str| rest.split('`').nth(1).map(|name| join(prefix, name));
+    if let Some(field) = message.strip_prefix("missing field ").and_then(named) {
+        return Problem::field(field, "is required");
+    }
+    if let Some(field) = message.strip_prefix("unknown field ").and_then(named) {
+        return Problem::field(field, "is not known here");
+    }
+    if prefix.is_empty() {
+        return Problem::new(Code::MalformedBody, format!("the body has the wrong shape: {message}"));
+    }
+    Problem::field(prefix, message)
+}
+
+fn join(path: &str, field: &str) -> String {
+    match path {
+        "" => field.to_owned(),
+        _ if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
+        _ => format!("{path}.{field}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "only its parsing is of interest")]
+        inner: Inner,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "only its parsing is of interest")]
+        size: u8,
+    }
+
+    fn refused(body: &str) -> (Code, String) {
+        let problem = parse::<Outer>(body.as_bytes()).unwrap_err();
+        (problem.code(), problem.detail().to_owned())
+    }
+
+    #[test]
+    fn shape_errors_name_the_field() {
+        let field = |text: &str| (Code::InvalidField, text.to_owned());
+        assert_eq!(refused("{}"), field("inner: is required"));
+        assert_eq!(refused(r#"{"inner":{}}"#), field("inner.size: is required"));
+        assert_eq!(refused(r#"{"inner":{"size":1,"x":1}}"#), field("inner.x: is not known here"));
+        assert_eq!(
+            refused(r#"{"inner":{"size":"a"}}"#),
+            field("inner.size: invalid type: string \"a\", expected u8")
+        );
+    }
+
+    #[test]
+    fn text_that_is_no_json_says_where_it_ends() {
+        assert_eq!(refused("{").0, Code::MalformedBody);
+        assert_eq!(refused(r#"{"inner":{"size":1}} x"#).0, Code::MalformedBody);
+        assert_eq!(refused("[]").0, Code::MalformedBody);
+        assert_eq!(Fields::parse(b"[]").unwrap_err().code(), Code::MalformedBody);
+    }
+
+    #[test]
+    fn null_is_missing() {
+        let mut fields = Fields::parse(br#"{"token":null,"text":5}"#).unwrap();
+        assert_eq!(fields.token().unwrap_err().detail(), "token: is required");
+        assert_eq!(fields.need_text("text").unwrap_err().detail(), "text: must be a string");
+    }
+}

@@ -1,0 +1,273 @@
+//! The one error type of the API: a stable code, a status and the fields that are wrong.
+//!
+//! Owns the map from [`Code`] to HTTP status and the RFC 9457 body. Must not know any route; the seed dialect
+//! turns the same [`Problem`] into its own body (see [`crate::seed::dialect`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The media type of an RFC 9457 body.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A refused request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    fields: Vec<FieldProblem>,
+    retry_after: Option<Duration>,
+}
+
+/// One field of the request and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// Path of the field, such as `numbers[3]` or `delay.min`.
+    pub field: String,
+    /// What is wrong with it, for people.
+    pub problem: String,
+}
+
+/// What went wrong; the text form is stable and meant for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// A field is missing or has a value that can't be used.
+    InvalidField,
+    /// The body is not JSON of the expected shape at all.
+    MalformedBody,
+    /// No or wrong credentials.
+    Unauthorized,
+    /// No such path.
+    NotFound,
+    /// No session has this token.
+    SessionNotFound,
+    /// No queue has this id.
+    QueueNotFound,
+    /// No webhook has this id.
+    WebhookNotFound,
+    /// No delivery of this webhook has this id.
+    DeliveryNotFound,
+    /// There is no QR code to show at this moment.
+    QrNotReady,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The queue's state does not allow this command.
+    IllegalTransition,
+    /// The session is connected already, so it has nothing to scan.
+    AlreadyConnected,
+    /// This `Idempotency-Key` came with another body before.
+    IdempotencyKeyReused,
+    /// The first request with this `Idempotency-Key` is still under way.
+    IdempotencyKeyInUse,
+    /// This id is taken by a job with another body.
+    JobIdReused,
+    /// The body is larger than the door lets in.
+    BodyTooLarge,
+    /// More recipients than one job may have.
+    TooManyRecipients,
+    /// The body is not announced as JSON.
+    UnsupportedMediaType,
+    /// WhatsApp refused what was asked.
+    Refused,
+    /// The session is not connected to WhatsApp at this moment.
+    SessionNotConnected,
+    /// The broker is away or takes no messages at this moment.
+    BrokerUnavailable,
+    /// The database is away at this moment.
+    DatabaseUnavailable,
+    /// The worker did not answer in time.
+    AnswerTimeout,
+    /// Our fault; the log has the reason.
+    Internal,
+}
+
+impl Code {
+    /// The stable name that programs may match on.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidField => "invalid_field",
+            Self::MalformedBody => "malformed_body",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::SessionNotFound => "session_not_found",
+            Self::QueueNotFound => "queue_not_found",
+            Self::WebhookNotFound => "webhook_not_found",
+            Self::DeliveryNotFound => "delivery_not_found",
+            Self::QrNotReady => "qr_not_ready",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::IllegalTransition => "illegal_transition",
+            Self::AlreadyConnected => "already_connected",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::IdempotencyKeyInUse => "idempotency_key_in_use",
+            Self::JobIdReused => "job_id_reused",
+            Self::BodyTooLarge => "body_too_large",
+            Self::TooManyRecipients => "too_many_recipients",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Refused => "refused",
+            Self::SessionNotConnected => "session_not_connected",
+            Self::BrokerUnavailable => "broker_unavailable",
+            Self::DatabaseUnavailable => "database_unavailable",
+            Self::AnswerTimeout => "answer_timeout",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status that goes with it, the same in both dialects.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidField | Self::MalformedBody => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound
+            | Self::SessionNotFound
+            | Self::QueueNotFound
+            | Self::WebhookNotFound
+            | Self::DeliveryNotFound
+            | Self::QrNotReady => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::IllegalTransition
+            | Self::AlreadyConnected
+            | Self::IdempotencyKeyReused
+            | Self::IdempotencyKeyInUse
+            | Self::JobIdReused => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRecipients | Self::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::SessionNotConnected | Self::BrokerUnavailable | Self::DatabaseUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A short title that is the same for each problem of this code.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::InvalidField => "A field is not valid",
+            Self::MalformedBody => "The body can't be read",
+            Self::Unauthorized => "Credentials are missing or wrong",
+            Self::NotFound => "No such path",
+            Self::SessionNotFound => "No such session",
+            Self::QueueNotFound => "No such queue",
+            Self::WebhookNotFound => "No such webhook",
+            Self::DeliveryNotFound => "No such delivery",
+            Self::QrNotReady => "No QR code yet",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::IllegalTransition => "The queue's state does not allow this",
+            Self::AlreadyConnected => "The session is connected",
+            Self::IdempotencyKeyReused => "Idempotency-Key used with another request",
+            Self::IdempotencyKeyInUse => "The first request with this Idempotency-Key is under way",
+            Self::JobIdReused => "The id belongs to another job",
+            Self::BodyTooLarge => "The body is too large",
+            Self::TooManyRecipients => "Too many recipients",
+            Self::UnsupportedMediaType => "The body must be JSON",
+            Self::Refused => "Refused",
+            Self::SessionNotConnected => "The session is not connected",
+            Self::BrokerUnavailable => "The message broker is not available",
+            Self::DatabaseUnavailable => "The database is not available",
+            Self::AnswerTimeout => "No answer in time",
+            Self::Internal => "Internal error",
+        }
+    }
+}
+
+impl Problem {
+    /// A problem of `code`, told in `detail`.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), fields: Vec::new(), retry_after: None }
+    }
+
+    /// `field` has a value that can't be used.
+    pub fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::new(Code::InvalidField, "").with_field(field, problem)
+    }
+
+    /// Names a field; the first one also becomes the detail where there is none.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>, problem: impl Into<String>) -> Self {
+        let entry = FieldProblem { field: field.into(), problem: problem.into() };
+        if self.detail.is_empty() {
+            self.detail = format!("{}: {}", entry.field, entry.problem);
+        }
+        self.fields.push(entry);
+        self
+    }
+
+    /// Tells the client when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What went wrong this time, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The fields at fault.
+    pub fn fields(&self) -> &[FieldProblem] {
+        &self.fields
+    }
+
+    /// An answer with `body`, the status and headers of this problem, and the problem itself as an extension,
+    /// from which another dialect may make its own body.
+    pub fn respond(&self, media_type: &'static str, body: Vec<u8>) -> Response {
+        let mut response = (self.code.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        if self.code == Code::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"fanfare\""));
+        }
+        response.extensions_mut().insert(Arc::new(self.clone()));
+        response
+    }
+}
+
+/// The RFC 9457 body of every error under `/v1`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// `urn:fanfare:problem:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A short title, the same for each problem of this code.
+    pub title: &'a str,
+    /// The HTTP status, again.
+    pub status: u16,
+    /// What went wrong this time.
+    pub detail: &'a str,
+    /// Stable name, for programs.
+    pub code: &'a str,
+    /// The fields at fault, if any.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub errors: &'a [FieldProblem],
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ProblemBody {
+            kind: format!("urn:fanfare:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            errors: &self.fields,
+        };
+        // A struct of strings always serialises; an empty body is still a correct status.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        self.respond(PROBLEM_JSON, body)
+    }
+}

@@ -1,0 +1,117 @@
+//! The API's settings, read from the environment with all mistakes told at once.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::http::HeaderValue;
+use shared::config::{Common, ConfigError, Env, Secret};
+use shared::egress::Reach;
+
+use crate::auth::ApiKey;
+
+/// Default of `PORT`.
+pub const PORT_DEFAULT: u16 = 3000;
+
+/// Default of `HOST`: nobody else reaches an API that was set up in a hurry.
+pub const HOST_DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Everything that `serve` is told from outside.
+#[derive(Debug)]
+pub struct Settings {
+    /// Broker, database, telemetry.
+    pub common: Common,
+    /// `HOST` and `PORT`.
+    pub listen: SocketAddr,
+    /// `AUTH`, judged by what the API listens on.
+    pub key: ApiKey,
+    /// `ORIGIN`: browser origins that may call the API, separated by commas.
+    pub origins: Vec<HeaderValue>,
+    /// `WEBHOOK_ALLOW_PRIVATE`.
+    pub reach: Reach,
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// All mistakes, one per line, each with what to do.
+    pub fn read(mut env: Env) -> Result<Self, ConfigError> {
+        let common = Common::read(&mut env);
+        let listen = SocketAddr::new(env.or("HOST", HOST_DEFAULT), env.or("PORT", PORT_DEFAULT));
+        let key = read_key(&mut env, listen.ip());
+        let origins = read_origins(&mut env);
+        let reach = if env.or("WEBHOOK_ALLOW_PRIVATE", false) { Reach::Anywhere } else { Reach::Public };
+        env.finish()?;
+        // Unwrap safety: without a key a mistake was noted, and `finish` has refused.
+        #[allow(clippy::unwrap_used)]
+        let key = key.unwrap();
+        Ok(Self { common, listen, key, origins, reach })
+    }
+}
+
+fn read_key(env: &mut Env, listen: IpAddr) -> Option<ApiKey> {
+    let auth = env.optional::<Secret>("AUTH").unwrap_or_else(|| Secret::new(""));
+    match ApiKey::new(auth.expose(), listen) {
+        Ok(key) => Some(key),
+        Err(weak) => {
+            env.problem("AUTH", weak);
+            None
+        }
+    }
+}
+
+fn read_origins(env: &mut Env) -> Vec<HeaderValue> {
+    let text = env.optional::<String>("ORIGIN").unwrap_or_default();
+    let mut origins = Vec::new();
+    for origin in text.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
+        let origin = origin.trim_end_matches('/');
+        let has_scheme = origin == "*" || origin.starts_with("http://") || origin.starts_with("https://");
+        match HeaderValue::from_str(origin) {
+            Ok(value) if has_scheme => origins.push(value),
+            _ => env.problem("ORIGIN", "must be origins such as https://app.example.com, separated by commas"),
+        }
+    }
+    origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let needed = [("DATABASE_URL", "postgres://u@h/d"), ("AMQP_URL", "amqp://u@h")];
+        let pairs = needed.iter().chain(pairs);
+        Settings::read(Env::new(pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))))
+    }
+
+    #[test]
+    fn defaults_serve_loopback_only() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!(settings.reach, Reach::Public);
+        assert!(settings.origins.is_empty());
+    }
+
+    #[test]
+    fn a_weak_key_is_refused_when_others_can_reach_the_api() {
+        for auth in ["", "short", "RANDOMNUMBERANDSTRINGFORSAFETY"] {
+            let ConfigError(problems) = read(&[("HOST", "0.0.0.0"), ("AUTH", auth)]).unwrap_err();
+            assert!(problems[0].starts_with("AUTH: "), "{problems:?}");
+        }
+        assert!(read(&[("HOST", "0.0.0.0"), ("AUTH", "0123456789abcdef")]).is_ok());
+    }
+
+    #[test]
+    fn all_mistakes_come_at_once() {
+        let ConfigError(problems) =
+            read(&[("PORT", "x"), ("ORIGIN", "example.com"), ("WEBHOOK_ALLOW_PRIVATE", "perhaps")]).unwrap_err();
+        for name in ["PORT", "ORIGIN", "WEBHOOK_ALLOW_PRIVATE"] {
+            assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name} in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn origins_are_a_list() {
+        let settings = read(&[("ORIGIN", "http://localhost/, https://app.example.com")]).unwrap();
+        assert_eq!(settings.origins, ["http://localhost", "https://app.example.com"]);
+    }
+}

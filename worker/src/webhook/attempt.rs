@@ -1,0 +1,276 @@
+//! Attempts and what becomes of them: the first one straight from the event, the later ones from rows.
+//!
+//! Owns the rule that an event is settled when its endpoint has taken it or its row is stored. Must not know the
+//! broker, nor how many attempts may run at once.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use reqwest::Url;
+use shared::config::Secret;
+use shared::id::{EventId, Token, WebhookId};
+use shared::store::Store;
+use shared::store::deliveries::{self, Attempted, DueDelivery, Fate, NewDelivery};
+use shared::store::webhooks::{self, Dialect};
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::request::{Outcome, Post, Poster};
+use super::schedule::Schedule;
+
+/// How long a first attempt may take before its event gets a row, so that a slow endpoint holds no broker message.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// By how much a row's lease outlives the longest attempt.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+
+/// Waits between two tries to reach the database.
+const DATABASE_WAIT_MIN: Duration = Duration::from_millis(100);
+const DATABASE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Where an endpoint is and how it wants its events.
+#[derive(Debug)]
+pub struct Target {
+    /// Its id.
+    pub id: WebhookId,
+    /// Where to post.
+    pub url: Url,
+    /// What signs the posts; unused in the seed's dialect.
+    pub secret: Secret,
+    /// The shape of the body.
+    pub dialect: Dialect,
+}
+
+/// What an endpoint gets of one event.
+#[derive(Debug)]
+pub struct Parcel {
+    /// The event.
+    pub event: EventId,
+    /// Its session.
+    pub token: Token,
+    /// Its name.
+    pub name: String,
+    /// What is posted.
+    pub body: Bytes,
+}
+
+/// What an attempt says of its endpoint's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took the event, or said that it wants no more.
+    Answered,
+    /// It did not.
+    Failed,
+}
+
+/// Makes attempts and records them.
+#[derive(Debug)]
+pub struct Attempts {
+    store: Store,
+    poster: Poster,
+    schedule: Schedule,
+    lease: Duration,
+    dice: Mutex<StdRng>,
+    stop: CancellationToken,
+}
+
+impl Attempts {
+    /// `timeout` is the longest that one attempt takes; after `stop` nothing is tried again here.
+    pub fn new(store: Store, poster: Poster, schedule: Schedule, timeout: Duration, stop: CancellationToken) -> Self {
+        let dice = Mutex::new(StdRng::from_rng(&mut rand::rng()));
+        Self { store, poster, schedule, lease: timeout + LEASE_MARGIN, dice, stop }
+    }
+
+    /// How long a leased row belongs to the worker that took it.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Makes the first attempt and tells `settled` when the broker's message is no longer needed. If the worker is
+    /// stopped before that, `settled` is dropped and the event comes again.
+    pub async fn first(&self, target: &Target, parcel: &Parcel, settled: oneshot::Sender<()>) -> Verdict {
+        let started = Instant::now();
+        let post = self.post(target, parcel.event, parcel.body.clone());
+        tokio::pin!(post);
+        let outcome = tokio::select! {
+            outcome = &mut post => outcome,
+            () = tokio::time::sleep(PATIENCE) => {
+                let Some(row) = self.store_row(self.row(target, parcel, Plan::Leased)).await else {
+                    return Verdict::Failed;
+                };
+                let _ = settled.send(());
+                let outcome = post.await;
+                return match row {
+                    Stored::New(delivery) => self.conclude(target, &delivery, outcome, started).await,
+                    Stored::Known => self.verdict(target, &outcome).await,
+                };
+            }
+        };
+        let verdict = self.verdict(target, &outcome).await;
+        let stored = match self.plan_after(&outcome, 1) {
+            Fate::Delivered => true,
+            fate => {
+                let attempted = attempted(&outcome, started);
+                self.store_row(self.row(target, parcel, Plan::Tried(fate, attempted))).await.is_some()
+            }
+        };
+        count("first", &outcome);
+        if stored {
+            let _ = settled.send(());
+        }
+        verdict
+    }
+
+    /// Stores an event whose endpoint may not be tried now. Whether it is stored: not so only after a stop.
+    pub async fn put_off_first(&self, target: &Target, parcel: &Parcel, wait: Duration) -> bool {
+        let wait = Schedule::put_off(wait, self.dice());
+        self.store_row(self.row(target, parcel, Plan::PutOff(wait))).await.is_some()
+    }
+
+    /// Attempts a leased row again.
+    pub async fn again(&self, target: &Target, delivery: DueDelivery) -> Verdict {
+        let started = Instant::now();
+        let outcome = self.post(target, delivery.event, delivery.body.clone().into()).await;
+        count("retry", &outcome);
+        self.conclude(target, &delivery, outcome, started).await
+    }
+
+    /// Gives a leased row back, to be tried after `wait`. It does not count as an attempt.
+    pub async fn put_off_again(&self, delivery: &DueDelivery, wait: Duration) {
+        let wait = Schedule::put_off(wait, self.dice());
+        // When this fails the lease runs out by itself, and the row is taken again.
+        if let Err(error) = deliveries::put_off(&self.store, delivery, wait).await {
+            tracing::warn!(%error, "a webhook delivery could not be put off; its lease will run out");
+        }
+    }
+
+    async fn post(&self, target: &Target, event: EventId, body: Bytes) -> Outcome {
+        let id = event.to_string();
+        let now_unix_secs = OffsetDateTime::now_utc().unix_timestamp();
+        let secret = (target.dialect == Dialect::Standard).then(|| target.secret.expose());
+        let post = Post { url: &target.url, secret, id: &id, body, now_unix_secs };
+        match target.dialect {
+            Dialect::Standard => self.poster.post(post).await,
+            // The global address is the operator's own choice.
+            Dialect::Seed => self.poster.post_trusted(post).await,
+        }
+    }
+
+    /// Records the outcome of an attempt of a row that we hold the lease of.
+    async fn conclude(&self, target: &Target, delivery: &DueDelivery, outcome: Outcome, started: Instant) -> Verdict {
+        let verdict = self.verdict(target, &outcome).await;
+        let fate = self.plan_after(&outcome, delivery.attempts + 1);
+        if fate == Fate::Dead {
+            metrics::counter!("fanfare_webhook_dead_total").increment(1);
+        }
+        // When this fails the lease runs out and the row is attempted again: at least once, under the same id.
+        if let Err(error) = deliveries::finish_attempt(&self.store, delivery, &attempted(&outcome, started), fate).await {
+            tracing::warn!(%error, "a webhook attempt could not be recorded; it will be made again");
+        }
+        verdict
+    }
+
+    async fn verdict(&self, target: &Target, outcome: &Outcome) -> Verdict {
+        match outcome {
+            Outcome::Delivered { .. } => Verdict::Answered,
+            Outcome::Failed { .. } => Verdict::Failed,
+            Outcome::Gone => {
+                tracing::info!(webhook.id = %target.id, "webhook endpoint answered 410; it gets nothing more");
+                if let Err(error) = webhooks::disable(&self.store, target.id, "it answered 410 Gone").await {
+                    tracing::warn!(%error, webhook.id = %target.id, "the webhook could not be disabled; the next 410 will");
+                }
+                Verdict::Answered
+            }
+        }
+    }
+
+    fn plan_after(&self, outcome: &Outcome, attempts: u32) -> Fate {
+        match outcome {
+            Outcome::Delivered { .. } => Fate::Delivered,
+            Outcome::Gone => Fate::Dead,
+            Outcome::Failed { retry_after, .. } => {
+                self.schedule.wait(attempts, *retry_after, self.dice()).map_or(Fate::Dead, Fate::Retry)
+            }
+        }
+    }
+
+    fn row(&self, target: &Target, parcel: &Parcel, plan: Plan) -> NewDelivery {
+        let (attempted, fate, lease) = match plan {
+            Plan::Tried(fate, attempted) => (Some(attempted), fate, None),
+            Plan::PutOff(wait) => (None, Fate::Retry(wait), None),
+            Plan::Leased => (None, Fate::Retry(Duration::ZERO), Some(self.lease)),
+        };
+        NewDelivery {
+            webhook: target.id,
+            event: parcel.event,
+            token: parcel.token.clone(),
+            name: parcel.name.clone(),
+            body: String::from_utf8_lossy(&parcel.body).into_owned(),
+            attempted,
+            fate,
+            lease,
+        }
+    }
+
+    /// Stores a row, however long the database is away; `None` only after a stop.
+    async fn store_row(&self, row: NewDelivery) -> Option<Stored> {
+        let mut wait = DATABASE_WAIT_MIN;
+        loop {
+            match deliveries::insert(&self.store, &row).await {
+                Ok(Some(delivery)) => return Some(Stored::New(delivery)),
+                Ok(None) => return Some(Stored::Known),
+                Err(error) => tracing::warn!(%error, "a webhook delivery could not be stored; trying again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(DATABASE_WAIT_MAX),
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+
+    fn dice(&self) -> f64 {
+        // Unwrap safety: nothing panics while the lock is held.
+        #[allow(clippy::unwrap_used)]
+        self.dice.lock().unwrap().random()
+    }
+}
+
+/// Why a row is written.
+enum Plan {
+    /// The attempt is over.
+    Tried(Fate, Attempted),
+    /// No attempt was made; one is due after this.
+    PutOff(Duration),
+    /// The attempt is still under way.
+    Leased,
+}
+
+enum Stored {
+    New(DueDelivery),
+    /// The event came before, and its row is there.
+    Known,
+}
+
+fn attempted(outcome: &Outcome, started: Instant) -> Attempted {
+    let took_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let (status, error) = match outcome {
+        Outcome::Delivered { status } => (Some(*status), None),
+        Outcome::Failed { status, reason, .. } => (*status, Some(*reason)),
+        Outcome::Gone => (Some(410), Some("answered 410 Gone")),
+    };
+    Attempted { status, error, took_ms }
+}
+
+fn count(attempt: &'static str, outcome: &Outcome) {
+    let result = match outcome {
+        Outcome::Delivered { .. } => "delivered",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Gone => "gone",
+    };
+    metrics::counter!("fanfare_webhook_attempts_total", "attempt" => attempt, "result" => result).increment(1);
+}

@@ -1,0 +1,265 @@
+//! One endpoint's owner: a task that decides what is attempted now, keeps the order of each session while the
+//! endpoint answers, and holds its circuit.
+//!
+//! Owns the limits of one endpoint. Must not know the broker, nor which events an endpoint wants.
+//!
+//! Order: first attempts of one session are made one after the other, in the order of its events. What fails or
+//! does not fit in memory becomes a row and is retried out of order; `sequence` in the envelope tells.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use shared::id::{Token, WebhookId};
+use shared::store::deliveries::DueDelivery;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::attempt::{Attempts, Parcel, Target, Verdict};
+use super::circuit::{Circuit, CircuitLimits, Gate};
+
+/// Attempts that may be under way to one endpoint.
+pub const IN_FLIGHT_MAX: usize = 16;
+
+/// Events that may wait in memory for their first attempt at one endpoint; more become rows at once.
+pub const WAITING_MAX: usize = 256;
+
+/// Orders that may lie in the task's mailbox.
+pub const MAILBOX: usize = 64;
+
+/// How long the task of an endpoint that hears of nothing is kept.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long a due row is put off when its endpoint is busy.
+const WHILE_BUSY: Duration = Duration::from_secs(1);
+
+/// What an endpoint's task is asked to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Make the first attempt.
+    First {
+        /// Where to, as known when the event came.
+        target: Arc<Target>,
+        /// What.
+        parcel: Arc<Parcel>,
+        /// Told once the endpoint has taken the event or its row is stored.
+        settled: oneshot::Sender<()>,
+    },
+    /// Attempt a leased row again.
+    Again {
+        /// Where to, as known when the row was leased.
+        target: Arc<Target>,
+        /// The row.
+        delivery: DueDelivery,
+        /// Held while the row is in memory.
+        permit: OwnedSemaphorePermit,
+    },
+}
+
+/// Starts the task of one endpoint.
+pub fn spawn(id: WebhookId, attempts: Arc<Attempts>, limits: CircuitLimits) -> mpsc::Sender<Order> {
+    let (sender, orders) = mpsc::channel(MAILBOX);
+    let endpoint = Endpoint {
+        id,
+        attempts,
+        orders,
+        circuit: Circuit::new(limits),
+        waiting: HashMap::new(),
+        ready: VecDeque::new(),
+        waiting_count: 0,
+        busy: HashSet::new(),
+        in_flight: 0,
+        work: FuturesUnordered::new(),
+    };
+    tokio::spawn(endpoint.run());
+    sender
+}
+
+struct FirstAttempt {
+    target: Arc<Target>,
+    parcel: Arc<Parcel>,
+    settled: oneshot::Sender<()>,
+}
+
+/// What a finished piece of work was.
+enum Landed {
+    /// A first attempt of a session.
+    First(Token, Verdict),
+    /// An attempt of a row.
+    Again(Verdict),
+    /// A row was written; nothing was attempted.
+    Stored,
+}
+
+struct Endpoint {
+    id: WebhookId,
+    attempts: Arc<Attempts>,
+    orders: mpsc::Receiver<Order>,
+    circuit: Circuit,
+    /// First attempts that wait for the one before them of the same session, or for a free place.
+    waiting: HashMap<Token, VecDeque<FirstAttempt>>,
+    /// Sessions in the order in which their waiting attempts may start.
+    ready: VecDeque<Token>,
+    waiting_count: usize,
+    /// Sessions whose attempt is under way.
+    busy: HashSet<Token>,
+    in_flight: usize,
+    work: FuturesUnordered<BoxFuture<'static, Landed>>,
+}
+
+impl Endpoint {
+    async fn run(mut self) {
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    Some(order) => self.take(order),
+                    None => break,
+                },
+                Some(landed) = self.work.next() => self.landed(landed),
+                () = tokio::time::sleep(IDLE), if self.is_idle() => break,
+            }
+            self.start_waiting();
+        }
+        // Nobody sends any more: what is under way ends, so that a stop loses no answer.
+        self.orders.close();
+        while let Some(order) = self.orders.recv().await {
+            self.take(order);
+        }
+        self.start_waiting();
+        while let Some(landed) = self.work.next().await {
+            self.landed(landed);
+            self.start_waiting();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.work.is_empty() && self.waiting_count == 0 && !self.circuit.is_open(Instant::now())
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::First { target, parcel, settled } => {
+                let first = FirstAttempt { target, parcel, settled };
+                if self.waiting_count >= WAITING_MAX {
+                    self.store(first, Duration::ZERO);
+                } else {
+                    self.wait(first);
+                }
+            }
+            Order::Again { target, delivery, permit } => self.again(target, delivery, permit),
+        }
+    }
+
+    fn wait(&mut self, first: FirstAttempt) {
+        let token = first.parcel.token.clone();
+        let queue = self.waiting.entry(token.clone()).or_default();
+        if queue.is_empty() && !self.busy.contains(&token) {
+            self.ready.push_back(token);
+        }
+        queue.push_back(first);
+        self.waiting_count += 1;
+    }
+
+    /// Starts what may start: one attempt per session, as many as there are places, while the circuit lets them.
+    fn start_waiting(&mut self) {
+        while self.in_flight < IN_FLIGHT_MAX {
+            let Some(token) = self.ready.pop_front() else { return };
+            let Some(first) = self.next_of(&token) else { continue };
+            match self.circuit.enter(Instant::now()) {
+                Gate::Pass => {
+                    self.busy.insert(token);
+                    self.attempt(first);
+                }
+                Gate::Closed(wait) => {
+                    self.store(first, wait);
+                    // With the circuit open the rest of this session goes the same way.
+                    self.make_ready(token);
+                }
+            }
+        }
+    }
+
+    fn next_of(&mut self, token: &Token) -> Option<FirstAttempt> {
+        let queue = self.waiting.get_mut(token)?;
+        let first = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(token);
+        }
+        self.waiting_count -= usize::from(first.is_some());
+        first
+    }
+
+    fn make_ready(&mut self, token: Token) {
+        if self.waiting.contains_key(&token) {
+            self.ready.push_back(token);
+        }
+    }
+
+    fn attempt(&mut self, first: FirstAttempt) {
+        self.in_flight += 1;
+        let attempts = self.attempts.clone();
+        let token = first.parcel.token.clone();
+        self.work.push(Box::pin(async move {
+            Landed::First(token, attempts.first(&first.target, &first.parcel, first.settled).await)
+        }));
+    }
+
+    fn store(&mut self, first: FirstAttempt, wait: Duration) {
+        let attempts = self.attempts.clone();
+        self.work.push(Box::pin(async move {
+            if attempts.put_off_first(&first.target, &first.parcel, wait).await {
+                // A receiver that is gone was stopped; its event comes again and finds the row.
+                let _ = first.settled.send(());
+            }
+            Landed::Stored
+        }));
+    }
+
+    fn again(&mut self, target: Arc<Target>, delivery: DueDelivery, permit: OwnedSemaphorePermit) {
+        let gate = match self.in_flight < IN_FLIGHT_MAX {
+            true => self.circuit.enter(Instant::now()),
+            false => Gate::Closed(WHILE_BUSY),
+        };
+        let attempts = self.attempts.clone();
+        match gate {
+            Gate::Pass => {
+                self.in_flight += 1;
+                self.work.push(Box::pin(async move {
+                    let verdict = attempts.again(&target, delivery).await;
+                    drop(permit);
+                    Landed::Again(verdict)
+                }));
+            }
+            Gate::Closed(wait) => self.work.push(Box::pin(async move {
+                attempts.put_off_again(&delivery, wait).await;
+                drop(permit);
+                Landed::Stored
+            })),
+        }
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        let verdict = match landed {
+            Landed::Stored => return,
+            Landed::First(token, verdict) => {
+                self.busy.remove(&token);
+                self.make_ready(token);
+                verdict
+            }
+            Landed::Again(verdict) => verdict,
+        };
+        self.in_flight -= 1;
+        match verdict {
+            Verdict::Answered => self.circuit.succeeded(),
+            Verdict::Failed => {
+                if self.circuit.failed(Instant::now()) {
+                    metrics::counter!("fanfare_webhook_circuit_opened_total").increment(1);
+                    tracing::warn!(webhook.id = %self.id, "webhook endpoint fails again and again; leaving it alone for a while");
+                }
+            }
+        }
+    }
+}

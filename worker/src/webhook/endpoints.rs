@@ -1,0 +1,108 @@
+//! Which endpoints there are, and which of them want an event.
+//!
+//! The set is kept in memory and its version asked for before each batch of events, so that an endpoint which was
+//! registered before an event was published gets it. Must not know how events are sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use shared::id::{Token, WebhookId};
+use shared::store::webhooks::{self, Dialect, Version, Webhook};
+use shared::store::{Store, StoreError};
+
+use super::attempt::Target;
+use super::legacy;
+
+/// The endpoints as of one version.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    all: HashMap<WebhookId, Arc<Subscription>>,
+    of_every_session: Vec<Arc<Subscription>>,
+    of_session: HashMap<Token, Vec<Arc<Subscription>>>,
+}
+
+/// What one endpoint wants.
+#[derive(Debug)]
+struct Subscription {
+    target: Arc<Target>,
+    /// Empty for all.
+    events: Vec<String>,
+}
+
+/// Keeps the newest snapshot.
+#[derive(Debug)]
+pub struct Endpoints {
+    store: Store,
+    version: Option<Version>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Snapshot {
+    /// The endpoints that want `event` of the session `token`.
+    pub fn wanting<'a>(&'a self, token: &Token, event: &'a str) -> impl Iterator<Item = &'a Arc<Target>> {
+        let own = self.of_session.get(token).map_or(&[][..], Vec::as_slice);
+        own.iter().chain(&self.of_every_session).filter(|one| one.wants(event)).map(|one| &one.target)
+    }
+
+    /// An endpoint by its id, if it is enabled.
+    pub fn find(&self, id: WebhookId) -> Option<&Arc<Target>> {
+        self.all.get(&id).map(|one| &one.target)
+    }
+
+    fn build(store: &Store, rows: Vec<Webhook>) -> Self {
+        let mut snapshot = Self::default();
+        for row in rows {
+            let token = row.token.clone();
+            let Some(subscription) = Subscription::new(store, row).map(Arc::new) else { continue };
+            snapshot.all.insert(subscription.target.id, subscription.clone());
+            match token {
+                Some(token) => snapshot.of_session.entry(token).or_default().push(subscription),
+                None => snapshot.of_every_session.push(subscription),
+            }
+        }
+        snapshot
+    }
+}
+
+impl Subscription {
+    /// `None` for a row that can't be used, which holds up nobody else.
+    fn new(store: &Store, row: Webhook) -> Option<Self> {
+        let unusable = |what: &str| tracing::error!(webhook.id = %row.id, what, "a webhook can't be used; register it again");
+        let Ok(url) = row.url.parse() else {
+            unusable("its URL can't be read");
+            return None;
+        };
+        let Ok(secret) = row.secret(store) else {
+            unusable("its secret does not open with KEY_ENCRYPTION_KEY");
+            return None;
+        };
+        let events = if row.dialect == Dialect::Seed { vec![legacy::EVENT.to_owned()] } else { row.events };
+        Some(Self { target: Arc::new(Target { id: row.id, url, secret, dialect: row.dialect }), events })
+    }
+
+    fn wants(&self, event: &str) -> bool {
+        self.events.is_empty() || self.events.iter().any(|wanted| wanted == event)
+    }
+}
+
+impl Endpoints {
+    /// Knows nothing yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, version: None, snapshot: Arc::default() }
+    }
+
+    /// The endpoints as they are now, or as they came to be while this was asked.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn now(&mut self) -> Result<Arc<Snapshot>, StoreError> {
+        let version = webhooks::version(&self.store).await?;
+        if self.version != Some(version) {
+            let rows = webhooks::enabled(&self.store).await?;
+            self.snapshot = Arc::new(Snapshot::build(&self.store, rows));
+            // A change between the two queries shows as another version the next time.
+            self.version = Some(version);
+        }
+        Ok(self.snapshot.clone())
+    }
+}

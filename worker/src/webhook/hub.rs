@@ -1,0 +1,65 @@
+//! The tasks of all endpoints, started when first needed.
+//!
+//! Must not know what the orders are about.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use shared::id::WebhookId;
+use tokio::sync::mpsc;
+
+use super::attempt::Attempts;
+use super::circuit::CircuitLimits;
+use super::endpoint::{self, Order};
+
+/// Sends orders to endpoints' tasks. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    attempts: Arc<Attempts>,
+    limits: CircuitLimits,
+    mailboxes: Arc<Mutex<HashMap<WebhookId, mpsc::Sender<Order>>>>,
+}
+
+impl Hub {
+    /// A hub without any task.
+    pub fn new(attempts: Arc<Attempts>, limits: CircuitLimits) -> Self {
+        Self { attempts, limits, mailboxes: Arc::default() }
+    }
+
+    /// Gives an endpoint an order, starting its task if it has none. Waits while its mailbox is full, which its task
+    /// empties without waiting for any endpoint.
+    pub async fn order(&self, id: WebhookId, mut order: Order) {
+        loop {
+            match self.mailbox(id).send(order).await {
+                Ok(()) => return,
+                // The task ended for want of orders; the next round starts another.
+                Err(mpsc::error::SendError(returned)) => order = returned,
+            }
+        }
+    }
+
+    /// Ends all tasks once they have done what they were given.
+    pub fn close(&self) {
+        self.lock().clear();
+    }
+
+    fn mailbox(&self, id: WebhookId) -> mpsc::Sender<Order> {
+        let mut mailboxes = self.lock();
+        match mailboxes.get(&id) {
+            Some(mailbox) if !mailbox.is_closed() => mailbox.clone(),
+            _ => {
+                // A new task is rare: the moment to forget those that ended.
+                mailboxes.retain(|_, mailbox| !mailbox.is_closed());
+                let mailbox = endpoint::spawn(id, self.attempts.clone(), self.limits);
+                mailboxes.insert(id, mailbox.clone());
+                mailbox
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<WebhookId, mpsc::Sender<Order>>> {
+        // Unwrap safety: nothing panics while the lock is held.
+        #[allow(clippy::unwrap_used)]
+        self.mailboxes.lock().unwrap()
+    }
+}
