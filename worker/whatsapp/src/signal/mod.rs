@@ -8,6 +8,7 @@ mod cipher;
 pub mod curve;
 mod keys;
 pub mod padding;
+pub mod sender_key;
 pub mod session;
 mod wire;
 

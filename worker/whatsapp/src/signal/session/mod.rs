@@ -313,6 +313,9 @@ pub enum DecryptError {
     /// No session of this device made the message, or it was altered: ask for it again.
     #[error("message authentication failed")]
     BadMac,
+    /// A group message is not signed by the key that was handed out for it: drop it, ask for it again.
+    #[error("signature of a group message does not verify")]
+    BadSignature,
     /// The message names a one-time prekey that is not stored: ask again with fresh keys.
     #[error("one-time prekey {0} is not known")]
     UnknownPreKey(PreKeyId),

@@ -28,10 +28,6 @@ impl Party {
         }
     }
 
-    pub(super) fn own(&self) -> LocalIdentity<'_> {
-        LocalIdentity { pair: &self.pair, registration_id: self.registration_id }
-    }
-
     pub(super) fn bundle(&self) -> PreKeyBundle {
         PreKeyBundle {
             registration_id: self.registration_id,
