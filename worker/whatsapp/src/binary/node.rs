@@ -334,25 +334,32 @@ impl Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}", self.tag)?;
-        for (key, value) in &self.attrs {
-            // Stanza ids are random and what a reader of a log looks for.
-            if *key == "id" {
-                write!(f, " id={:?}", value.as_str())?;
-            } else {
-                write!(f, " {key}={value:?}")?;
-            }
-        }
+        write!(f, "<{}{:?}", self.tag, self.attrs)?;
         match &self.content {
-            Content::None => write!(f, "/>"),
-            Content::Bytes(bytes) => write!(f, ">[{} bytes]</>", bytes.len()),
-            Content::Text(text) => write!(f, ">{text:?}</>"),
-            Content::Nodes(nodes) => {
-                write!(f, ">")?;
-                nodes.iter().try_for_each(|node| write!(f, "{node:?}"))?;
-                write!(f, "</>")
-            }
+            Content::None => f.write_str("/>"),
+            content => write!(f, ">{content:?}</>"),
         }
+    }
+}
+
+/// Lengths of bytes and texts only.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Bytes(bytes) => write!(f, "[{} bytes]", bytes.len()),
+            Self::Text(text) => text.fmt(f),
+            Self::Nodes(nodes) => nodes.iter().try_for_each(|node| node.fmt(f)),
+        }
+    }
+}
+
+impl fmt::Debug for Attrs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().try_for_each(|(key, value)| {
+            // Stanza ids are random, and what a reader of a log looks for.
+            if *key == "id" { write!(f, " id={:?}", value.as_str()) } else { write!(f, " {key}={value:?}") }
+        })
     }
 }
 

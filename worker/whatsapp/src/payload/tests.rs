@@ -1,0 +1,46 @@
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use super::*;
+use crate::device::Account;
+use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
+use crate::signal::{RegistrationId, SignedPreKey, SignedPreKeyId};
+use crate::test_vectors::{bytes, bytes32, vector};
+
+fn profile(history: History) -> Profile {
+    Profile { version: ClientVersion::KNOWN, browser: "Chrome".into(), os: "Mac OS".into(), history }
+}
+
+#[test]
+fn registration_is_that_of_the_vector() {
+    let vector = vector("client_payload.registration");
+    let mut device = Device::generate(&mut StdRng::seed_from_u64(1));
+    let identity = bytes32(&crate::test_vectors::vector("adv.pair_success")["companion_identity_priv"]);
+    device.identity = KeyPair::from_private(PrivateKey::new(identity));
+    device.registration_id = RegistrationId::new(vector["registration_id"].as_u64().unwrap() as u32);
+    device.signed_prekey = SignedPreKey {
+        id: SignedPreKeyId::FIRST,
+        pair: KeyPair::from_halves(
+            PrivateKey::new([0; 32]),
+            PublicKey::new(bytes32(&vector["signed_prekey_pub"])),
+        ),
+        signature: bytes(&vector["signed_prekey_sig"]).try_into().unwrap(),
+    };
+    assert_eq!(ClientVersion::KNOWN.to_string(), vector["version"].as_str().unwrap());
+    let encoded = registration(&device, &profile(History::Full));
+    assert_eq!(hex::encode(encoded), vector["encoded"].as_str().unwrap());
+}
+
+#[test]
+fn login_is_that_of_the_vector() {
+    let mut device = Device::generate(&mut StdRng::seed_from_u64(1));
+    assert_eq!(login(&device, &profile(History::Recent)), None);
+    device.account = Some(Account {
+        jid: "15551230001:11@s.whatsapp.net".parse().unwrap(),
+        lid: None,
+        identity: bytes::Bytes::new(),
+        push_name: None,
+        platform: String::new(),
+    });
+    let encoded = login(&device, &profile(History::Recent)).unwrap();
+    assert_eq!(hex::encode(encoded), vector("client_payload.login")["encoded"].as_str().unwrap());
+}
