@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::sync::LazyLock;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of an AES block.
 pub(super) const BLOCK_SIZE_BYTES: usize = 16;
@@ -71,47 +71,45 @@ pub(super) fn session_keys(products: &[&[u8; 32]]) -> (Secret, Secret) {
     for product in products {
         extract.update(*product);
     }
-    halves(&mut expand(&extract.finalize().into_bytes().into(), SESSION_INFO))
+    two_keys(&extract.finalize().into_bytes().into(), SESSION_INFO)
 }
 
 /// One step of the Diffie-Hellman ratchet: the next root and a new chain.
 pub(super) fn ratchet_keys(root: &Secret, product: &[u8; 32]) -> (Secret, Secret) {
     let prk = keyed(root.as_bytes()).chain_update(product).finalize().into_bytes().into();
-    halves(&mut expand(&prk, RATCHET_INFO))
+    two_keys(&prk, RATCHET_INFO)
 }
 
-/// What one pairwise message is encrypted and authenticated with.
+/// What one pairwise message is encrypted and authenticated with: cipher key, MAC key, IV. Kept as they are derived, so
+/// that there is one copy to wipe.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct MessageKeys {
-    cipher_key: [u8; 32],
-    mac_key: [u8; 32],
-    iv: [u8; BLOCK_SIZE_BYTES],
-}
+pub(super) struct MessageKeys([u8; 80]);
 
 impl MessageKeys {
     #[inline]
     pub(super) fn derive(seed: &Secret) -> Self {
-        let mut okm: [u8; 80] = expand(&extract_unsalted(seed), MESSAGE_INFO);
-        let keys = Self { cipher_key: cut(&okm, 0), mac_key: cut(&okm, 32), iv: cut(&okm, 64) };
-        okm.zeroize();
+        let mut keys = Self([0; 80]);
+        expand(&extract_unsalted(seed), MESSAGE_INFO, &mut keys.0);
         keys
     }
 
     /// Appends the encryption of `plaintext`: [`encrypted_len`] bytes.
     #[inline]
     pub(super) fn encrypt(&self, plaintext: &[u8], out: &mut Vec<u8>) {
-        encrypt(&self.cipher_key, &self.iv, plaintext, out);
+        let (cipher_key, _, iv) = self.split();
+        encrypt(cipher_key, iv, plaintext, out);
     }
 
     /// The plaintext; `None` if the padding is wrong, which an authentic message never has.
     pub(super) fn decrypt(&self, ciphertext: &[u8]) -> Option<Vec<u8>> {
-        decrypt(&self.cipher_key, &self.iv, ciphertext)
+        let (cipher_key, _, iv) = self.split();
+        decrypt(cipher_key, iv, ciphertext)
     }
 
     /// The first eight bytes of the MAC over these parts.
     #[inline]
     pub(super) fn mac(&self, parts: [&[u8]; 3]) -> [u8; 8] {
-        let mut mac = keyed(&self.mac_key);
+        let mut mac = keyed(self.split().1);
         for part in parts {
             mac.update(part);
         }
@@ -123,31 +121,32 @@ impl MessageKeys {
     pub(super) fn mac_matches(&self, parts: [&[u8]; 3], mac: &[u8]) -> bool {
         self.mac(parts).ct_eq(mac).into()
     }
+
+    #[inline]
+    fn split(&self) -> (&[u8; 32], &[u8; 32], &[u8; BLOCK_SIZE_BYTES]) {
+        (part(&self.0, 0), part(&self.0, 32), part(&self.0, 64))
+    }
 }
 
-/// What one group message is encrypted with. The sender's signature authenticates it.
+/// What one group message is encrypted with: IV, cipher key. The sender's signature authenticates it.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct GroupMessageKeys {
-    iv: [u8; BLOCK_SIZE_BYTES],
-    cipher_key: [u8; 32],
-}
+pub(super) struct GroupMessageKeys([u8; 48]);
 
 impl GroupMessageKeys {
     pub(super) fn derive(seed: &Secret) -> Self {
-        let mut okm: [u8; 48] = expand(&extract_unsalted(seed), GROUP_INFO);
-        let keys = Self { iv: cut(&okm, 0), cipher_key: cut(&okm, 16) };
-        okm.zeroize();
+        let mut keys = Self([0; 48]);
+        expand(&extract_unsalted(seed), GROUP_INFO, &mut keys.0);
         keys
     }
 
     /// Appends the encryption of `plaintext`: [`encrypted_len`] bytes.
     pub(super) fn encrypt(&self, plaintext: &[u8], out: &mut Vec<u8>) {
-        encrypt(&self.cipher_key, &self.iv, plaintext, out);
+        encrypt(part(&self.0, 16), part(&self.0, 0), plaintext, out);
     }
 
     /// The plaintext; `None` if the padding is wrong.
     pub(super) fn decrypt(&self, ciphertext: &[u8]) -> Option<Vec<u8>> {
-        decrypt(&self.cipher_key, &self.iv, ciphertext)
+        decrypt(part(&self.0, 16), part(&self.0, 0), ciphertext)
     }
 }
 
@@ -177,12 +176,8 @@ fn decrypt(key: &[u8; 32], iv: &[u8; BLOCK_SIZE_BYTES], ciphertext: &[u8]) -> Op
 
 #[inline]
 fn keyed(key: &[u8; 32]) -> HmacSha256 {
-    // Shorter than a block, so that it is used as it is: padding it here spares the length checks.
-    let mut block = [0u8; 64];
-    block[..32].copy_from_slice(key);
-    let keyed = HmacSha256::new(&block.into());
-    block.zeroize();
-    keyed
+    // Unwrap safety: HMAC takes a key of any length.
+    HmacSha256::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes a key of any length"))
 }
 
 #[inline]
@@ -190,38 +185,28 @@ fn extract_unsalted(seed: &Secret) -> [u8; 32] {
     NO_SALT.clone().chain_update(seed.as_bytes()).finalize().into_bytes().into()
 }
 
-/// HKDF-Expand.
+/// HKDF-Expand: fills `okm`.
 #[inline]
-fn expand<const N: usize>(prk: &[u8; 32], info: &[u8]) -> [u8; N] {
+fn expand(prk: &[u8; 32], info: &[u8], okm: &mut [u8]) {
     let prk = keyed(prk);
-    let mut okm = [0u8; N];
     let mut previous: &[u8] = &[];
-    let mut rest = &mut okm[..];
-    let mut block: [u8; 32];
+    let mut rest = okm;
     let mut counter = 0u8;
     while !rest.is_empty() {
         counter += 1;
-        block = prk
-            .clone()
-            .chain_update(previous)
-            .chain_update(info)
-            .chain_update([counter])
-            .finalize()
-            .into_bytes()
-            .into();
-        let len = rest.len().min(32);
-        let (head, tail) = rest.split_at_mut(len);
-        head.copy_from_slice(&block[..len]);
+        let block = prk.clone().chain_update(previous).chain_update(info).chain_update([counter]);
+        let block = block.finalize().into_bytes();
+        let (head, tail) = rest.split_at_mut(rest.len().min(32));
+        head.copy_from_slice(&block[..head.len()]);
         previous = head;
         rest = tail;
     }
-    okm
 }
 
-fn halves(okm: &mut [u8; 64]) -> (Secret, Secret) {
-    let both = (Secret(cut(okm, 0)), Secret(cut(okm, 32)));
-    okm.zeroize();
-    both
+fn two_keys(prk: &[u8; 32], info: &[u8]) -> (Secret, Secret) {
+    let mut okm = Zeroizing::new([0; 64]);
+    expand(prk, info, &mut okm[..]);
+    (Secret(cut(&okm[..], 0)), Secret(cut(&okm[..], 32)))
 }
 
 #[inline]
@@ -229,6 +214,13 @@ fn cut<const N: usize>(bytes: &[u8], from: usize) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&bytes[from..from + N]);
     out
+}
+
+/// A key within derived bytes.
+#[inline]
+fn part<const N: usize>(bytes: &[u8], from: usize) -> &[u8; N] {
+    // Unwrap safety: the callers name parts of arrays whose size they know.
+    bytes[from..].first_chunk().unwrap_or_else(|| unreachable!("the part lies within the bytes"))
 }
 
 #[cfg(test)]
@@ -251,26 +243,22 @@ mod tests {
             let seed = chain.step();
             assert_eq!(seed.0, secret(&row["message_key_seed"]).0);
             let keys = MessageKeys::derive(&seed);
-            assert_eq!(&keys.cipher_key[..], bytes(&row["cipher_key"]));
-            assert_eq!(&keys.mac_key[..], bytes(&row["mac_key"]));
-            assert_eq!(&keys.iv[..], bytes(&row["iv"]));
+            let (cipher_key, mac_key, iv) = keys.split();
+            assert_eq!(&cipher_key[..], bytes(&row["cipher_key"]));
+            assert_eq!(&mac_key[..], bytes(&row["mac_key"]));
+            assert_eq!(&iv[..], bytes(&row["iv"]));
         }
     }
 
     #[test]
-    fn session_keys_are_those_of_the_vectors() {
-        let names = ["dh1_IKa_SPKb", "dh2_EKa_IKb", "dh3_EKa_SPKb", "dh4_EKa_OPKb"];
-        for id in ["signal_session_with_one_time_prekey"] {
-            let x3dh = &vector(id)["x3dh"];
-            let products: Vec<[u8; 32]> = names
-                .iter()
-                .filter(|name| x3dh[**name].is_string())
-                .map(|name| bytes(&x3dh[*name]).try_into().unwrap())
-                .collect();
-            let (root, chain) = session_keys(&products.iter().collect::<Vec<_>>());
-            assert_eq!(root.0, secret(&x3dh["root_key"]).0, "{id}");
-            assert_eq!(chain.0, secret(&x3dh["chain_key_unused_by_initiator"]).0, "{id}");
-        }
+    fn session_keys_are_those_of_the_vector() {
+        let vector = vector("signal_session_with_one_time_prekey");
+        let x3dh = &vector["x3dh"];
+        let products = ["dh1_IKa_SPKb", "dh2_EKa_IKb", "dh3_EKa_SPKb", "dh4_EKa_OPKb"]
+            .map(|name| <[u8; 32]>::try_from(bytes(&x3dh[name])).unwrap());
+        let (root, chain) = session_keys(&products.each_ref());
+        assert_eq!(root.0, secret(&x3dh["root_key"]).0);
+        assert_eq!(chain.0, secret(&x3dh["chain_key_unused_by_initiator"]).0);
     }
 
     #[test]
@@ -278,7 +266,9 @@ mod tests {
         let seed = Secret([7; 32]);
         let mut expected = [0u8; 80];
         hkdf::Hkdf::<Sha256>::new(None, seed.as_bytes()).expand(b"info", &mut expected).unwrap();
-        assert_eq!(expand::<80>(&extract_unsalted(&seed), b"info"), expected);
+        let mut okm = [0u8; 80];
+        expand(&extract_unsalted(&seed), b"info", &mut okm);
+        assert_eq!(okm, expected);
     }
 
     #[test]
