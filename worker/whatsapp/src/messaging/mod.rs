@@ -6,15 +6,50 @@
 //! What keeps it honest: a ratchet's change, the event that tells of it and the frame it produced go into the same
 //! step, and a ratchet with a change that is not durable yet is never forgotten and read again from the store.
 
+mod bundles;
+mod companion;
+mod directory;
+mod inbox;
+mod lookup;
+mod phash;
+mod plaintext;
+mod ratchets;
+mod resends;
+mod retries;
+mod sends;
+mod supply;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
+pub use self::lookup::Lookup;
+pub use self::ratchets::Wanted;
+pub use self::resends::MAX_RESENDS;
+pub use self::retries::MAX_ATTEMPTS;
+pub use self::sends::{ACK_TIMEOUT, MAX_SENDS};
+pub use self::supply::{FIRST_UPLOAD, LATER_UPLOAD};
+use self::{
+    bundles::Bundles, directory::Directory, inbox::Inbox, ratchets::Ratchets, resends::Resends, retries::Retries,
+    sends::Sends, supply::Supply,
+};
 use crate::binary::Node;
 use crate::command::Outgoing;
 use crate::connection::{AckBy, Context};
-use crate::event::QueryError;
+use crate::event::{Event, QueryError, Receipt};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::signal::{Address, PreKeyId, SignedPreKeyId};
+use crate::stanza::ack::MessageAck;
+use crate::stanza::notification::Notification;
+use crate::stanza::receipt::{self, MAX_READ_IDS, Meaning};
 use crate::store::Loaded;
 use crate::time::Timestamp;
+
+/// How often idle ratchets and old device lists are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What one of messaging's questions to the server was for.
 #[derive(Debug)]
@@ -32,19 +67,14 @@ pub enum Op {
     /// Replace the signed prekey.
     Rotate,
     /// Which numbers have an account, for the owner.
-    IsOnWhatsApp {
-        /// The owner's ticket.
-        ticket: u64,
-        /// The numbers as asked.
-        numbers: Vec<String>,
-    },
+    IsOnWhatsApp(Box<Lookup>),
 }
 
 /// What one of messaging's questions to the store was for.
 #[derive(Debug)]
 pub enum LoadTag {
     /// Ratchets, in this order.
-    Sessions(Vec<Address>),
+    Sessions(Vec<Wanted>),
     /// A one-time prekey.
     PreKey(PreKeyId),
     /// A signed prekey.
@@ -57,8 +87,19 @@ pub enum LoadTag {
 
 /// The messaging part of one connection.
 #[derive(Debug, Default)]
-pub struct Messaging {}
+pub struct Messaging {
+    directory: Directory,
+    ratchets: Ratchets,
+    bundles: Bundles,
+    sends: Sends,
+    resends: Resends,
+    inbox: Inbox,
+    retries: Retries,
+    supply: Supply,
+    sweep_at: Option<Timestamp>,
+}
 
+/// What the owner asks for.
 impl Messaging {
     /// Nothing under way; allocates nothing.
     #[must_use]
@@ -67,60 +108,236 @@ impl Messaging {
     }
 
     /// The login succeeded: checks the supply of prekeys. Call before the stanzas that waited are asked for.
-    pub fn start_online(&mut self, _cx: &mut Context<'_>) {}
+    pub fn start_online(&mut self, cx: &mut Context<'_>) {
+        self.supply.check(cx);
+    }
 
     /// Sends a message. Answered by events.
-    pub fn send(&mut self, _cx: &mut Context<'_>, _outgoing: Box<Outgoing>) {}
+    pub fn send(&mut self, cx: &mut Context<'_>, outgoing: Box<Outgoing>) {
+        self.sends.push(cx, outgoing);
+        self.advance(cx);
+    }
 
     /// Forgets a send whose frame is not in a step yet.
-    pub fn cancel(&mut self, _cx: &mut Context<'_>, _id: &MessageId) {}
+    pub fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
+        self.sends.cancel(cx, id);
+    }
 
     /// Asks which numbers have an account. Answered by an event.
-    pub fn is_on_whatsapp(&mut self, _cx: &mut Context<'_>, _ticket: u64, _numbers: Vec<String>) {}
+    pub fn is_on_whatsapp(&mut self, cx: &mut Context<'_>, ticket: u64, numbers: Vec<String>) {
+        Lookup::start(cx, ticket, numbers);
+    }
 
     /// Tells the sender that messages were read.
-    pub fn mark_read(&mut self, _cx: &mut Context<'_>, _chat: &Jid, _sender: Option<&Jid>, _ids: &[MessageId]) {}
+    pub fn mark_read(&mut self, cx: &mut Context<'_>, chat: &Jid, sender: Option<&Jid>, ids: &[MessageId]) {
+        for ids in ids.chunks(MAX_READ_IDS) {
+            let now = cx.now;
+            if let Some(receipt) = receipt::read(ids, &chat.to_bare(), sender, now) {
+                cx.send(receipt);
+            }
+        }
+    }
 
     /// Whether the account is at the keyboard; decides the kind of delivery receipts.
-    pub fn set_available(&mut self, _available: bool) {}
+    pub fn set_available(&mut self, available: bool) {
+        self.inbox.set_available(available);
+    }
 
+    /// Makes a new signed prekey and publishes it; the one in use is kept.
+    pub fn rotate_signed_prekey(&mut self, cx: &mut Context<'_>) {
+        self.supply.rotate(cx);
+    }
+}
+
+/// What the server and the store say.
+impl Messaging {
     /// One of our questions to the server has an outcome.
-    pub fn on_iq(&mut self, _cx: &mut Context<'_>, _op: Op, _outcome: Result<Node, QueryError>) {}
+    pub fn on_iq(&mut self, cx: &mut Context<'_>, op: Op, outcome: Result<Node, QueryError>) {
+        match op {
+            Op::Devices(asked) => self.sends.on_devices(cx, &mut self.directory, asked, outcome),
+            Op::Bundles(asked) => {
+                let outcomes =
+                    self.bundles.on_reply(cx, &mut self.ratchets, &mut self.directory, asked, outcome);
+                self.sends.on_bundles(cx, &outcomes);
+                self.resends.on_bundles(cx, &outcomes);
+            }
+            Op::PreKeyCount => self.supply.on_count(cx, outcome),
+            Op::PreKeyUpload => self.supply.on_uploaded(cx, &outcome),
+            Op::KeyDigest => self.supply.on_digest(cx, outcome),
+            // Refused or lost, the old one still stands at the server, and is kept here.
+            Op::Rotate => {}
+            Op::IsOnWhatsApp(lookup) => lookup.on_reply(cx, &mut self.directory, outcome),
+        }
+        self.advance(cx);
+    }
 
     /// One of our questions to the store has an answer.
-    pub fn on_loaded(&mut self, _cx: &mut Context<'_>, _tag: LoadTag, _loaded: Loaded) {}
+    pub fn on_loaded(&mut self, cx: &mut Context<'_>, tag: LoadTag, loaded: Loaded) {
+        match (tag, loaded) {
+            (LoadTag::Sessions(wanted), Loaded::Sessions(values)) => self.ratchets.on_loaded(cx, wanted, values),
+            (LoadTag::PreKey(id), Loaded::PreKey(value)) => self.inbox.on_prekey(id, value.as_deref()),
+            (LoadTag::SignedPreKey(id), Loaded::SignedPreKey(value)) => {
+                self.inbox.on_signed_prekey(id, value.as_deref());
+            }
+            (LoadTag::SentMessage(id, address), Loaded::SentMessage(value)) => {
+                self.resends.on_content(cx, &id, &address, value.as_deref());
+            }
+            (LoadTag::Lids(users), Loaded::Lids(others)) => {
+                for (user, other) in users.iter().zip(others) {
+                    if let Some(other) = other {
+                        self.directory.recall(user, &other);
+                    }
+                    self.inbox.on_name(user);
+                }
+            }
+            (tag, _) => tracing::error!(?tag, "the store gave another answer than was asked for"),
+        }
+        self.advance(cx);
+    }
 
     /// A `<message>` came in. Acknowledged here.
-    pub fn on_message(&mut self, _cx: &mut Context<'_>, _stanza: Node) {}
+    pub fn on_message(&mut self, cx: &mut Context<'_>, stanza: Node) {
+        self.inbox.push(cx, &mut self.directory, stanza);
+        self.advance(cx);
+    }
 
     /// A `<receipt>` came in.
-    pub fn on_receipt(&mut self, _cx: &mut Context<'_>, _stanza: &Node) -> AckBy {
+    pub fn on_receipt(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
+        let Ok(received) = receipt::Received::parse(stanza) else { return AckBy::Connection };
+        match received.meaning {
+            Meaning::Retry => {
+                self.resends.push(cx, &self.directory, stanza, &received);
+                self.advance(cx);
+                return AckBy::Handler;
+            }
+            Meaning::Status(kind) => {
+                let chat = match (&received.recipient, received.from.is_group()) {
+                    (Some(recipient), false) => recipient.to_bare(),
+                    _ => received.from.to_bare(),
+                };
+                for entry in received.entries {
+                    let from = entry.user.or_else(|| received.participant.clone());
+                    cx.emit(Event::Receipt(Receipt {
+                        ids: entry.ids,
+                        chat: chat.clone(),
+                        from: from.unwrap_or_else(|| received.from.clone()),
+                        kind,
+                        timestamp: entry.timestamp,
+                    }));
+                }
+            }
+            Meaning::Other => {}
+        }
         AckBy::Connection
     }
 
     /// An `<ack>` came in.
-    pub fn on_ack(&mut self, _cx: &mut Context<'_>, _stanza: &Node) {}
+    pub fn on_ack(&mut self, cx: &mut Context<'_>, stanza: &Node) {
+        if let Ok(Some(ack)) = MessageAck::parse(stanza) {
+            self.sends.on_ack(cx, &mut self.directory, ack);
+            self.note_sweep(cx.now);
+        }
+    }
 
     /// A `<notification>` came in that is no part of pairing.
-    pub fn on_notification(&mut self, _cx: &mut Context<'_>, _stanza: &Node) -> AckBy {
+    pub fn on_notification(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
+        match Notification::parse(stanza) {
+            Notification::FewPreKeys(left) => self.supply.on_few(cx, left),
+            Notification::CheckKeys => self.supply.check_digest(cx),
+            Notification::IdentityChanged(user) => self.forget_user(cx, &user),
+            Notification::Devices { user, lid, removed } => {
+                if let Some(lid) = &lid {
+                    self.directory.learn(cx, &user, lid);
+                }
+                self.directory.forget_devices(&user);
+                for device in removed {
+                    let peer = self.directory.peer(cx.device, device);
+                    self.ratchets.delete(cx, &peer.address);
+                }
+            }
+            Notification::OwnDevices => {
+                for own in [cx.device.jid().cloned(), cx.device.lid().cloned()].into_iter().flatten() {
+                    self.directory.forget_devices(&own);
+                }
+            }
+            Notification::Other => {}
+        }
         AckBy::Connection
     }
 
+    /// A contact registered anew: none of their sessions will be answered again. Those of companions that are not in
+    /// memory are replaced when they ask for a message again.
+    fn forget_user(&mut self, cx: &mut Context<'_>, user: &Jid) {
+        let phone = self.directory.peer(cx.device, user.clone());
+        let mut addresses = vec![phone.address];
+        addresses.extend(phone.earlier);
+        if let Some(list) = self.directory.devices(user, cx.now) {
+            let devices = list.devices.iter().map(|id| user.clone().with_device(*id));
+            addresses.extend(devices.map(|jid| self.directory.peer(cx.device, jid).address));
+        }
+        for name in [Some(user.clone()), self.directory.other_name(user)].into_iter().flatten() {
+            addresses.extend(self.ratchets.devices_of(&name));
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        for address in addresses {
+            self.ratchets.delete(cx, &address);
+        }
+        self.directory.forget_devices(user);
+    }
+
+    /// Moves everything as far as it goes, and asks for what is missing.
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        let Self { directory, ratchets, bundles, retries, .. } = self;
+        self.inbox.advance(cx, &mut inbox::Parts { directory, ratchets, retries });
+        self.resends.advance(cx, ratchets, bundles);
+        self.sends.advance(cx, &mut sends::Parts { directory, ratchets, bundles });
+        bundles.ask(cx, ratchets);
+        self.note_sweep(cx.now);
+    }
+}
+
+/// Time and durability.
+impl Messaging {
     /// A step that carries changes was taken and is being committed.
-    pub fn on_step_taken(&mut self) {}
+    pub fn on_step_taken(&mut self) {
+        self.ratchets.on_step_taken();
+        self.inbox.on_step_taken();
+    }
 
     /// The step taken last is durable.
-    pub fn on_committed(&mut self) {}
+    pub fn on_committed(&mut self) {
+        self.ratchets.on_committed();
+        self.inbox.on_committed();
+    }
 
     /// The connection is over: sends without an answer are answered.
-    pub fn on_closed(&mut self, _cx: &mut Context<'_>) {}
+    pub fn on_closed(&mut self, cx: &mut Context<'_>) {
+        self.sends.on_closed(cx);
+    }
 
     /// When [`Self::tick`] wants to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        None
+        [self.sends.deadline(), self.supply.deadline(), self.sweep_at].into_iter().flatten().min()
     }
 
     /// Time passed.
-    pub fn tick(&mut self, _cx: &mut Context<'_>) {}
+    pub fn tick(&mut self, cx: &mut Context<'_>) {
+        self.sends.tick(cx);
+        self.supply.tick(cx);
+        if self.sweep_at.is_some_and(|at| at <= cx.now) {
+            self.sweep_at = None;
+            self.ratchets.sweep(cx.now);
+            self.directory.sweep(cx.now);
+            self.note_sweep(cx.now);
+        }
+    }
+
+    /// An idle session keeps next to nothing in memory, and then no timer either.
+    fn note_sweep(&mut self, now: Timestamp) {
+        if self.sweep_at.is_none() && !(self.ratchets.is_empty() && self.directory.is_empty()) {
+            self.sweep_at = Some(now + SWEEP_INTERVAL);
+        }
+    }
 }

@@ -235,7 +235,7 @@ pub enum NoBundle {
     /// The server's code; see [`ERROR_UNREGISTERED`].
     Refused(u32),
     /// What the server sent is no bundle.
-    StanzaError(StanzaError),
+    Malformed(StanzaError),
 }
 
 /// Reads the answer to [`bundles_request`]: a bundle or a reason for each device that it names.
@@ -251,7 +251,7 @@ pub fn bundles(iq: &Node) -> Result<Vec<(Jid, Result<Bundle, NoBundle>)>, Stanza
                 let code = error.attr_u64("code").and_then(|code| u32::try_from(code).ok());
                 Err(NoBundle::Refused(code.unwrap_or_default()))
             }
-            None => Bundle::parse(user).map_err(NoBundle::StanzaError),
+            None => Bundle::parse(user).map_err(NoBundle::Malformed),
         };
         Some((jid, result))
     };

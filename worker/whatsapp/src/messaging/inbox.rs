@@ -1,0 +1,430 @@
+//! Messages on their way in.
+//!
+//! They are handled strictly in the order they came; what the later ones need from the store is asked for while the
+//! first waits. A message's plaintext, the change of its ratchet, the prekey it used up and its receipt are one step.
+
+use std::collections::{HashMap, VecDeque};
+
+use prost::Message as _;
+
+use super::LoadTag;
+use super::companion;
+use super::directory::{Directory, Peer, is_own};
+use super::ratchets::Ratchets;
+use super::retries::Retries;
+use crate::binary::Node;
+use crate::connection::Context;
+use crate::event::{Event, Incoming};
+use crate::jid::{Jid, Server};
+use crate::proto::Message;
+use crate::proto::message::protocol_message;
+use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
+use crate::signal::{PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
+use crate::stanza::ack::{Nack, message_ack};
+use crate::stanza::message::{Absence, Enc, EncKind, Received};
+use crate::stanza::receipt::{self, Arrival, RetryReason};
+use crate::store::Load;
+
+/// Most messages that wait for the store. One that finds no room is not acknowledged: the server hands it over again at
+/// the next login.
+pub const MAX_WAITING: usize = 1024;
+/// How many messages' needs are asked for ahead of their turn.
+const LOOK_AHEAD: usize = 16;
+
+/// The messages.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    waiting: VecDeque<Waiting>,
+    prekeys: HashMap<PreKeyId, Option<PreKey>>,
+    signed: HashMap<SignedPreKeyId, Option<SignedPreKey>>,
+    /// Used up by steps that may not be durable yet: whatever the store says of them, they are gone.
+    used: Vec<PreKeyId>,
+    /// How many of `used` are in the step that is being committed.
+    committing: usize,
+    available: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    stanza: Received,
+    /// For acks, which repeat what it names.
+    node: Node,
+    name: Name,
+    /// Prekeys were asked for.
+    asked_keys: bool,
+}
+
+/// Whether the sender's other name is known, as far as it can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    NotAsked,
+    Asked,
+    Answered,
+}
+
+/// What the inbox works with.
+pub(super) struct Parts<'a> {
+    pub(super) directory: &'a mut Directory,
+    pub(super) ratchets: &'a mut Ratchets,
+    pub(super) retries: &'a mut Retries,
+}
+
+/// What became of a message's ciphertexts.
+enum Decrypted {
+    /// The plaintexts, in order.
+    Plain(Vec<Vec<u8>>),
+    /// It was handled before.
+    Duplicate,
+    /// It can't be decrypted.
+    Failed(RetryReason),
+    /// Something must be read first.
+    Later,
+}
+
+impl Inbox {
+    /// Decides the kind of delivery receipts.
+    pub(super) fn set_available(&mut self, available: bool) {
+        self.available = available;
+    }
+
+    /// Takes a stanza. One that can't be told whom it is from is refused for good.
+    pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &mut Directory, mut node: Node) {
+        let stanza = match Received::parse(&node) {
+            Ok(stanza) => stanza,
+            Err(error) => {
+                tracing::debug!(%error, "message refused");
+                return ack(cx, &node, Some(Nack::Parsing));
+            }
+        };
+        if self.waiting.len() >= MAX_WAITING {
+            tracing::warn!("too many messages wait, one is left for the next login");
+            return;
+        }
+        if let Some(other) = &stanza.sender_alt {
+            directory.learn(cx, stanza.sender(), other);
+        }
+        if let (Some(chat), Some(other)) = (&stanza.recipient, &stanza.recipient_alt) {
+            directory.learn(cx, chat, other);
+        }
+        // The ciphertexts are in the parsed form; an ack repeats attributes only.
+        node.content = crate::binary::Content::None;
+        self.waiting.push_back(Waiting { stanza, node, name: Name::NotAsked, asked_keys: false });
+    }
+
+    /// Handles every message whose turn it is and whose needs are in memory.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) {
+        while let Some(mut first) = self.waiting.pop_front() {
+            if !self.handle(cx, parts, &mut first) {
+                self.waiting.push_front(first);
+                break;
+            }
+        }
+        for waiting in self.waiting.iter_mut().skip(1).take(LOOK_AHEAD) {
+            waiting.prepare(cx, parts);
+        }
+    }
+
+    /// Handles one message; false if it has to wait.
+    fn handle(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>, waiting: &mut Waiting) -> bool {
+        if let Some(absence) = waiting.stanza.absence {
+            match absence {
+                Absence::Meant => self.arrived(cx, &waiting.stanza, None),
+                Absence::Lost => parts.retries.ask(cx, &waiting.stanza, &waiting.node, RetryReason::NoSession),
+            }
+            return true;
+        }
+        let Some(peer) = waiting.prepare(cx, parts) else { return false };
+        let decrypted = self.decrypt(cx, parts.ratchets, &peer, waiting);
+        if !matches!(decrypted, Decrypted::Later) {
+            // Read for this message alone.
+            self.prekeys.clear();
+            self.signed.clear();
+        }
+        match decrypted {
+            Decrypted::Later => return false,
+            Decrypted::Duplicate => self.arrived(cx, &waiting.stanza, None),
+            Decrypted::Failed(reason) => parts.retries.ask(cx, &waiting.stanza, &waiting.node, reason),
+            Decrypted::Plain(plaintexts) => self.read(cx, parts, waiting, &plaintexts),
+        }
+        true
+    }
+
+    fn decrypt(
+        &mut self,
+        cx: &mut Context<'_>,
+        ratchets: &mut Ratchets,
+        peer: &Peer,
+        waiting: &mut Waiting,
+    ) -> Decrypted {
+        // Nothing may be decrypted before all can be: a plaintext can't be had twice.
+        let named = |enc: &Enc| PreKeyMessage::parse(&enc.ciphertext).ok().map(|message| KeyNames::of(&message));
+        let starts = waiting.stanza.encs.iter().filter(|enc| enc.kind == EncKind::PreKey);
+        let is_new = |enc: &&Enc| {
+            PreKeyMessage::parse(&enc.ciphertext).is_ok_and(|message| ratchets.is_new_session(&peer.address, &message))
+        };
+        let missing: Vec<KeyNames> =
+            starts.filter(is_new).filter_map(named).filter(|names| !self.has_keys(cx, *names)).collect();
+        if !missing.is_empty() {
+            if !std::mem::replace(&mut waiting.asked_keys, true) {
+                missing.into_iter().for_each(|names| self.ask_keys(cx, names));
+            }
+            return Decrypted::Later;
+        }
+        let mut plaintexts = Vec::with_capacity(waiting.stanza.encs.len());
+        for enc in &waiting.stanza.encs {
+            let result = match enc.kind {
+                EncKind::PreKey => self.decrypt_prekey(cx, ratchets, peer, &waiting.stanza, enc),
+                EncKind::Message => {
+                    ratchets.decrypt_message(cx, &peer.address, &enc.ciphertext).map_err(Failure::from)
+                }
+                // The sender's key is not kept; asked again, the sender encrypts for us alone.
+                EncKind::SenderKey => Err(Failure::Retry(RetryReason::NoSession)),
+            };
+            match result {
+                Ok(plaintext) => plaintexts.push(plaintext),
+                Err(Failure::Duplicate) => {}
+                Err(Failure::Retry(reason)) => return Decrypted::Failed(reason),
+            }
+        }
+        if plaintexts.is_empty() { Decrypted::Duplicate } else { Decrypted::Plain(plaintexts) }
+    }
+
+    /// Decrypts what may start a session; its prekeys are in memory as far as they exist.
+    fn decrypt_prekey(
+        &mut self,
+        cx: &mut Context<'_>,
+        ratchets: &mut Ratchets,
+        peer: &Peer,
+        stanza: &Received,
+        enc: &Enc,
+    ) -> Result<Vec<u8>, Failure> {
+        let message = PreKeyMessage::parse(&enc.ciphertext)?;
+        let account = ratchets.account_identity(&peer.address);
+        companion::check(
+            &peer.address,
+            message.identity(),
+            stanza.device_identity.as_deref(),
+            account.as_ref(),
+        )
+        .map_err(|_| Failure::Retry(RetryReason::Adv))?;
+        let current = cx.device.signed_prekey.clone();
+        let signed = if current.id == message.signed_prekey_id() {
+            Some(&current)
+        } else {
+            self.signed.get(&message.signed_prekey_id()).and_then(Option::as_ref)
+        };
+        let one_time = message.prekey_id().and_then(|id| self.prekeys.get(&id)).and_then(Option::as_ref);
+        let prekeys = PreKeys { signed, one_time };
+        let decrypted = ratchets.decrypt_prekey(cx, &peer.address, &message, prekeys)?;
+        self.used.extend(decrypted.used_prekey);
+        Ok(decrypted.plaintext)
+    }
+
+    /// Whether the store has answered for these prekeys.
+    fn has_keys(&self, cx: &Context<'_>, names: KeyNames) -> bool {
+        (cx.device.signed_prekey.id == names.signed || self.signed.contains_key(&names.signed))
+            && names.one_time.is_none_or(|id| self.prekeys.contains_key(&id))
+    }
+
+    fn ask_keys(&self, cx: &mut Context<'_>, names: KeyNames) {
+        if cx.device.signed_prekey.id != names.signed {
+            cx.load(Load::SignedPreKey(names.signed), LoadTag::SignedPreKey(names.signed));
+        }
+        if let Some(id) = names.one_time {
+            cx.load(Load::PreKey(id), LoadTag::PreKey(id));
+        }
+    }
+
+    /// The store has answered for the other name of a user; the directory has it if there is one.
+    pub(super) fn on_name(&mut self, user: &Jid) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.stanza.sender().same_user(user)) {
+            waiting.name = Name::Answered;
+        }
+    }
+
+    /// The store has answered for a one-time prekey.
+    pub(super) fn on_prekey(&mut self, id: PreKeyId, stored: Option<&[u8]>) {
+        let prekey = stored.filter(|_| !self.used.contains(&id)).and_then(|bytes| PreKey::decode(id, bytes));
+        self.prekeys.insert(id, prekey);
+    }
+
+    /// The store has answered for a signed prekey.
+    pub(super) fn on_signed_prekey(&mut self, id: SignedPreKeyId, stored: Option<&[u8]>) {
+        self.signed.insert(id, stored.and_then(|bytes| SignedPreKey::decode(id, bytes)));
+    }
+
+    /// The step that gathered is being committed.
+    pub(super) fn on_step_taken(&mut self) {
+        self.committing = self.used.len();
+    }
+
+    /// The step taken last is durable.
+    pub(super) fn on_committed(&mut self) {
+        self.used.drain(..std::mem::take(&mut self.committing));
+    }
+
+    /// Hands a decrypted message over, with its receipt.
+    fn read(&self, cx: &mut Context<'_>, parts: &mut Parts<'_>, waiting: &Waiting, plaintexts: &[Vec<u8>]) {
+        let stanza = &waiting.stanza;
+        let mut message = Message::default();
+        for padded in plaintexts {
+            let Ok(plaintext) = padding::unpad(padded) else {
+                return parts.retries.ask(cx, stanza, &waiting.node, RetryReason::InvalidMessage);
+            };
+            if message.merge(plaintext).is_err() {
+                return parts.retries.give_up(cx, stanza, &waiting.node, Nack::InvalidProtobuf);
+            }
+        }
+        parts.retries.forget(stanza);
+        let from_me = is_own(cx.device, stanza.sender());
+        let destination = if from_me { unwrap_device_sent(&mut message) } else { None };
+        // Only our own devices may say that we sent something.
+        message.device_sent_message = None;
+        let chat = chat_of(stanza, destination.as_ref());
+        self.arrived(cx, stanza, Some((&chat, &message)));
+        if is_for_owner(&mut message) {
+            cx.emit(Event::Message(Box::new(incoming(parts.directory, stanza, chat, from_me, message))));
+        }
+    }
+
+    /// Sends the receipt of a message that needs nothing more.
+    fn arrived(&self, cx: &mut Context<'_>, stanza: &Received, content: Option<(&Jid, &Message)>) {
+        let from_me = is_own(cx.device, stanza.sender());
+        let chat = content.map(|(chat, _)| chat).or(stanza.recipient.as_ref());
+        let to = &stanza.from;
+        let participant = stanza.participant.as_ref();
+        let arrival = match (from_me, stanza.peer) {
+            (true, true) => Arrival::Peer,
+            (true, false) => Arrival::OwnDevice,
+            (false, _) if self.available => Arrival::Delivered,
+            (false, _) => Arrival::Inactive,
+        };
+        let recipient = chat.filter(|chat| arrival == Arrival::OwnDevice && !chat.is_group());
+        cx.send(receipt::arrival(arrival, &stanza.id, to, participant, recipient));
+        let is_history = content
+            .and_then(|(_, message)| message.protocol_message.as_ref())
+            .is_some_and(|protocol| protocol.history_sync_notification.is_some());
+        if is_history && arrival == Arrival::Peer {
+            cx.send(receipt::arrival(Arrival::History, &stanza.id, &to.to_bare(), None, None));
+        }
+    }
+}
+
+impl Waiting {
+    /// Asks for what the message needs before its ciphertext is looked at; the sender's ratchet if all of it is here.
+    fn prepare(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) -> Option<Peer> {
+        let sender = self.stanza.sender();
+        let has_two_names = matches!(sender.server(), Server::User | Server::Lid);
+        let is_known = is_own(cx.device, sender) || parts.directory.other_name(sender).is_some();
+        match self.name {
+            Name::NotAsked if has_two_names && !is_known => {
+                let user = sender.to_bare();
+                self.name = Name::Asked;
+                cx.load(Load::Lids(vec![user.clone()]), LoadTag::Lids(vec![user]));
+                return None;
+            }
+            Name::Asked if !is_known => return None,
+            _ => {}
+        }
+        let peer = parts.directory.peer(cx.device, sender.clone());
+        parts.ratchets.ensure(cx, [&peer].into_iter()).then_some(peer)
+    }
+}
+
+/// The prekeys that a message was encrypted with.
+#[derive(Clone, Copy)]
+struct KeyNames {
+    signed: SignedPreKeyId,
+    one_time: Option<PreKeyId>,
+}
+
+impl KeyNames {
+    fn of(message: &PreKeyMessage<'_>) -> Self {
+        Self { signed: message.signed_prekey_id(), one_time: message.prekey_id() }
+    }
+}
+
+/// Why a ciphertext gave no plaintext.
+enum Failure {
+    Duplicate,
+    Retry(RetryReason),
+}
+
+impl From<DecryptError> for Failure {
+    fn from(error: DecryptError) -> Self {
+        Self::Retry(match error {
+            DecryptError::Duplicate => return Self::Duplicate,
+            DecryptError::NoSession => RetryReason::NoSession,
+            DecryptError::BadMac => RetryReason::BadMac,
+            DecryptError::UnknownPreKey(_) | DecryptError::UnknownSignedPreKey(_) => RetryReason::InvalidKeyId,
+            DecryptError::Malformed | DecryptError::UnsupportedVersion(_) => RetryReason::InvalidMessage,
+            _ => RetryReason::Unknown,
+        })
+    }
+}
+
+fn ack(cx: &mut Context<'_>, node: &Node, refusal: Option<Nack>) {
+    if let Some(ack) = message_ack(node, cx.device.jid(), refusal) {
+        cx.send(ack);
+    }
+}
+
+/// Takes the message out of what another device of ours sent, and says which chat it went to.
+fn unwrap_device_sent(message: &mut Message) -> Option<Jid> {
+    let sent = message.device_sent_message.take()?;
+    let info = message.message_context_info.take();
+    if let Some(inner) = sent.message {
+        *message = *inner;
+    }
+    if message.message_context_info.is_none() {
+        message.message_context_info = info;
+    }
+    sent.destination_jid?.parse().ok()
+}
+
+/// The chat that a message is in, without device.
+fn chat_of(stanza: &Received, destination: Option<&Jid>) -> Jid {
+    if stanza.participant.is_some() {
+        return stanza.from.clone();
+    }
+    stanza.recipient.as_ref().or(destination).unwrap_or(&stanza.from).to_bare()
+}
+
+/// Whether the owner is told of a message: not of those that only keep devices in step.
+fn is_for_owner(message: &mut Message) -> bool {
+    if let Some(protocol) = &message.protocol_message {
+        let kind = protocol.r#type.and_then(|kind| protocol_message::Type::try_from(kind).ok());
+        return matches!(
+            kind,
+            Some(
+                protocol_message::Type::Revoke
+                    | protocol_message::Type::MessageEdit
+                    | protocol_message::Type::EphemeralSetting
+            )
+        );
+    }
+    message.sender_key_distribution_message = None;
+    let info = message.message_context_info.take();
+    let is_empty = message.encoded_len() == 0;
+    message.message_context_info = info;
+    !is_empty
+}
+
+fn incoming(directory: &Directory, stanza: &Received, chat: Jid, from_me: bool, message: Message) -> Incoming {
+    let sender = stanza.sender();
+    let (bare, other) = (sender.to_bare(), stanza.sender_alt.as_ref().map(Jid::to_bare));
+    let other = other.or_else(|| directory.other_name(sender));
+    let (lid, phone) = if sender.is_lid() { (Some(bare), other) } else { (other, Some(bare)) };
+    Incoming {
+        id: stanza.id.clone(),
+        chat,
+        sender: sender.clone(),
+        lid,
+        phone,
+        from_me,
+        push_name: stanza.push_name.clone(),
+        timestamp: stanza.timestamp,
+        offline: stanza.offline,
+        message,
+    }
+}

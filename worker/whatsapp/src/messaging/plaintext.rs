@@ -1,0 +1,53 @@
+//! What goes into a ciphertext: the message, or for our own devices the message and the chat it went to; padded.
+
+use prost::Message as _;
+use rand::rngs::StdRng;
+
+use crate::jid::Jid;
+use crate::proto::Message;
+use crate::proto::message::DeviceSentMessage;
+use crate::signal::padding;
+
+/// The padded forms of one message.
+pub(super) struct Plaintexts {
+    /// For devices of the recipient.
+    pub(super) recipient: Vec<u8>,
+    /// For our own other devices.
+    pub(super) own: Vec<u8>,
+}
+
+impl Plaintexts {
+    /// Encodes and pads a message to this chat.
+    pub(super) fn new(message: Message, chat: &Jid, rng: &mut StdRng) -> Self {
+        let recipient = padded(&message, rng);
+        let own = padded(&device_sent(message, chat), rng);
+        Self { recipient, own }
+    }
+
+    /// The form for one device.
+    pub(super) fn for_device(&self, own: bool) -> &[u8] {
+        if own { &self.own } else { &self.recipient }
+    }
+}
+
+/// Encodes and pads.
+pub(super) fn padded(message: &Message, rng: &mut StdRng) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(message.encoded_len() + padding::MAX_PADDING_BYTES);
+    // Unwrap safety: a Vec grows, so encoding into it can't run out of room.
+    message.encode(&mut bytes).unwrap();
+    padding::pad(&mut bytes, rng);
+    bytes
+}
+
+/// The message as our own other devices get it.
+pub(super) fn device_sent(message: Message, chat: &Jid) -> Message {
+    Message {
+        message_context_info: message.message_context_info.clone(),
+        device_sent_message: Some(Box::new(DeviceSentMessage {
+            destination_jid: Some(chat.to_string()),
+            message: Some(Box::new(message)),
+            phash: None,
+        })),
+        ..Message::default()
+    }
+}

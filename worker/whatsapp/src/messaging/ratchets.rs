@@ -1,0 +1,392 @@
+//! The sessions in memory: read from the store on need, written with the step that changes them.
+//!
+//! The only owner of [`SessionRecord`]s. Two rules keep message keys from being used twice: an address is read from the
+//! store once and never while it is in memory, and an entry whose last change is not durable is not forgotten.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::LoadTag;
+use super::directory::Peer;
+use crate::connection::Context;
+use crate::device::Device;
+use crate::signal::curve::PublicKey;
+use crate::signal::session::{
+    CiphertextKind, DecryptError, EncryptError, InitiateError, LocalIdentity, PreKeyDecrypted, PreKeyMessage, PreKeys,
+    SessionRecord,
+};
+use crate::signal::{Address, PreKeyBundle, RegistrationId};
+use crate::stanza::message::{Enc, EncKind};
+use crate::store::Load;
+use crate::time::Timestamp;
+
+/// Most sessions kept in memory beyond those whose changes are not durable yet.
+pub(super) const MAX_RATCHETS: usize = 128;
+/// How many stay when there were too many: forgetting in bulk, so that it is not done at every message.
+const KEPT_RATCHETS: usize = 96;
+/// Sessions that nobody used for this long are forgotten.
+pub(super) const RATCHET_IDLE: Duration = Duration::from_secs(60);
+
+/// A session that is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    address: Address,
+    /// The address under which the session is used, if this one is where it may still be from before.
+    moves_to: Option<Address>,
+}
+
+/// The sessions.
+#[derive(Debug, Default)]
+pub(super) struct Ratchets {
+    entries: HashMap<Address, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    slot: Slot,
+    used: Timestamp,
+    durability: Durability,
+    /// Requests under way whose outcome is a change of this entry.
+    pins: u16,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Loading,
+    /// A record without a state where there is no session.
+    Loaded(SessionRecord),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Durability {
+    /// The store has it.
+    Durable,
+    /// The step that has it is being committed.
+    Committing,
+    /// It is in the step that gathers.
+    Gathering,
+}
+
+impl Entry {
+    const fn loaded(record: SessionRecord, now: Timestamp, durability: Durability) -> Self {
+        Self { slot: Slot::Loaded(record), used: now, durability, pins: 0 }
+    }
+
+    fn can_go(&self) -> bool {
+        self.pins == 0 && self.durability == Durability::Durable && matches!(self.slot, Slot::Loaded(_))
+    }
+
+    const fn record(&self) -> Option<&SessionRecord> {
+        match &self.slot {
+            Slot::Loaded(record) => Some(record),
+            Slot::Loading => None,
+        }
+    }
+}
+
+/// Getting them in and out.
+impl Ratchets {
+    /// Whether all these sessions are in memory, or known not to exist. Asks the store for those that are not; call
+    /// again when it has answered.
+    pub(super) fn ensure<'a>(&mut self, cx: &mut Context<'_>, peers: impl Iterator<Item = &'a Peer>) -> bool {
+        let mut ready = true;
+        let mut wanted = Vec::new();
+        for peer in peers {
+            if let Some(entry) = self.entries.get_mut(&peer.address) {
+                entry.used = cx.now;
+                ready &= matches!(entry.slot, Slot::Loaded(_));
+                continue;
+            }
+            match self.take_earlier(cx, peer) {
+                Earlier::Moved => {}
+                Earlier::Loading => ready = false,
+                Earlier::Unknown { in_store } => {
+                    ready = false;
+                    self.want(peer, in_store, cx.now, &mut wanted);
+                }
+            }
+        }
+        if !wanted.is_empty() {
+            let addresses = wanted.iter().map(|wanted| wanted.address.clone()).collect();
+            cx.load(Load::Sessions(addresses), LoadTag::Sessions(wanted));
+        }
+        ready
+    }
+
+    fn want(&mut self, peer: &Peer, earlier_in_store: bool, now: Timestamp, wanted: &mut Vec<Wanted>) {
+        let entry = Entry { slot: Slot::Loading, used: now, durability: Durability::Durable, pins: 0 };
+        self.entries.insert(peer.address.clone(), entry);
+        wanted.push(Wanted { address: peer.address.clone(), moves_to: None });
+        if let Some(earlier) = peer.earlier.as_ref().filter(|_| earlier_in_store) {
+            wanted.push(Wanted { address: earlier.clone(), moves_to: Some(peer.address.clone()) });
+        }
+    }
+
+    /// Moves a session that is in memory under its earlier name.
+    fn take_earlier(&mut self, cx: &mut Context<'_>, peer: &Peer) -> Earlier {
+        let Some(earlier) = &peer.earlier else { return Earlier::Unknown { in_store: false } };
+        match self.entries.get(earlier).map(|entry| entry.record().map(SessionRecord::has_session)) {
+            Some(None) => return Earlier::Loading,
+            Some(Some(true)) => {}
+            Some(Some(false)) => return Earlier::Unknown { in_store: false },
+            None => return Earlier::Unknown { in_store: true },
+        }
+        if let Some(Entry { slot: Slot::Loaded(record), pins, .. }) = self.entries.remove(earlier) {
+            cx.changes().move_session(earlier.clone(), peer.address.clone(), &record);
+            let entry = Entry { pins, ..Entry::loaded(record, cx.now, Durability::Gathering) };
+            self.entries.insert(peer.address.clone(), entry);
+        }
+        Earlier::Moved
+    }
+
+    /// The store has answered.
+    pub(super) fn on_loaded(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: Vec<Wanted>,
+        values: Vec<Option<bytes::Bytes>>,
+    ) {
+        for (wanted, value) in wanted.into_iter().zip(values) {
+            // A record that can't be read is a session that is lost; the peer will ask for a new one.
+            let record = value.and_then(|bytes| SessionRecord::decode(&bytes).ok()).unwrap_or_default();
+            match wanted.moves_to {
+                None => self.fill(&wanted.address, record),
+                Some(address) if record.has_session() => self.move_in(cx, wanted.address, &address, record),
+                Some(_) => {}
+            }
+        }
+        self.shrink();
+    }
+
+    fn fill(&mut self, address: &Address, record: SessionRecord) {
+        // An entry that is there already was deleted or made anew while the store was asked: what it had counts no more.
+        if let Some(entry) = self.entries.get_mut(address).filter(|entry| matches!(entry.slot, Slot::Loading)) {
+            entry.slot = Slot::Loaded(record);
+        }
+    }
+
+    /// Takes over a session that the store has under its earlier name, unless there is one under the present name.
+    fn move_in(&mut self, cx: &mut Context<'_>, earlier: Address, address: &Address, record: SessionRecord) {
+        match self.entries.get_mut(address) {
+            Some(entry) if !entry.record().is_some_and(SessionRecord::has_session) => {
+                cx.changes().move_session(earlier, address.clone(), &record);
+                entry.slot = Slot::Loaded(record);
+                entry.durability = Durability::Gathering;
+            }
+            _ => drop(cx.changes().sessions.insert(earlier, None)),
+        }
+    }
+
+    /// Keeps an entry in memory until [`Self::unpin`].
+    pub(super) fn pin(&mut self, address: &Address) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.pins = entry.pins.saturating_add(1);
+        }
+    }
+
+    /// Ends one [`Self::pin`].
+    pub(super) fn unpin(&mut self, address: &Address) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.pins = entry.pins.saturating_sub(1);
+        }
+    }
+
+    /// The step that gathered is being committed.
+    pub(super) fn on_step_taken(&mut self) {
+        for entry in self.entries.values_mut() {
+            if entry.durability == Durability::Gathering {
+                entry.durability = Durability::Committing;
+            }
+        }
+    }
+
+    /// The step taken last is durable.
+    pub(super) fn on_committed(&mut self) {
+        for entry in self.entries.values_mut() {
+            if entry.durability == Durability::Committing {
+                entry.durability = Durability::Durable;
+            }
+        }
+        self.shrink();
+    }
+
+    /// Forgets the sessions used longest ago, if there are too many.
+    fn shrink(&mut self) {
+        if self.entries.len() <= MAX_RATCHETS {
+            return;
+        }
+        let mut idle: Vec<(Timestamp, Address)> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.can_go())
+            .map(|(address, entry)| (entry.used, address.clone()))
+            .collect();
+        idle.sort_unstable();
+        let surplus = self.entries.len() - KEPT_RATCHETS;
+        for (_, address) in idle.into_iter().take(surplus) {
+            self.entries.remove(&address);
+        }
+    }
+
+    /// Forgets idle sessions and gives their memory back.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.entries.retain(|_, entry| !entry.can_go() || now.since(entry.used) < RATCHET_IDLE);
+        self.entries.shrink_to_fit();
+    }
+
+    /// Whether there is anything to sweep one day.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+enum Earlier {
+    /// Under its present name now.
+    Moved,
+    /// Being read.
+    Loading,
+    /// Not in memory under its earlier name; whether the store may have it there.
+    Unknown { in_store: bool },
+}
+
+/// Using them. All of these want the session to be in memory (see [`Ratchets::ensure`]).
+impl Ratchets {
+    /// Whether there is a session to send in.
+    pub(super) fn has_session(&self, address: &Address) -> bool {
+        self.record(address).is_some_and(SessionRecord::has_session)
+    }
+
+    /// The key that the session in use began with.
+    pub(super) fn base_key(&self, address: &Address) -> Option<PublicKey> {
+        self.record(address)?.base_key().copied()
+    }
+
+    /// The installation of the other side.
+    pub(super) fn registration_id(&self, address: &Address) -> Option<RegistrationId> {
+        self.record(address)?.remote_registration_id()
+    }
+
+    /// The identity of the account that this device belongs to (that of its phone), if it is in memory.
+    pub(super) fn account_identity(&self, address: &Address) -> Option<PublicKey> {
+        let phone = Address::from(address.jid().to_bare());
+        self.record(&phone)?.remote_identity().copied()
+    }
+
+    /// Starts a session.
+    pub(super) fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: &Address,
+        bundle: &PreKeyBundle,
+    ) -> Result<(), InitiateError> {
+        let entry = self
+            .entries
+            .entry(address.clone())
+            .or_insert_with(|| Entry::loaded(SessionRecord::default(), cx.now, Durability::Durable));
+        let mut record = match std::mem::replace(&mut entry.slot, Slot::Loading) {
+            Slot::Loaded(record) => record,
+            Slot::Loading => SessionRecord::default(),
+        };
+        let own = own_identity(cx.device);
+        let started = record.initiate(own, bundle, cx.rng);
+        if started.is_ok() {
+            cx.changes().put_session(address.clone(), &record);
+            entry.durability = Durability::Gathering;
+        }
+        entry.slot = Slot::Loaded(record);
+        started
+    }
+
+    /// Encrypts. The change is in the step.
+    pub(super) fn encrypt(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: &Address,
+        padded: &[u8],
+    ) -> Result<Enc, EncryptError> {
+        let own = own_identity(cx.device);
+        let record = self.record_mut(address).ok_or(EncryptError::NoSession)?;
+        let ciphertext = record.encrypt(own, padded)?;
+        let kind = match ciphertext.kind {
+            CiphertextKind::PreKey => EncKind::PreKey,
+            CiphertextKind::Message => EncKind::Message,
+        };
+        self.write(cx, address);
+        Ok(Enc { kind, ciphertext: ciphertext.bytes })
+    }
+
+    /// Decrypts a message of a session.
+    pub(super) fn decrypt_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: &Address,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, DecryptError> {
+        let own = own_identity(cx.device);
+        let record = self.record_mut(address).ok_or(DecryptError::NoSession)?;
+        let plaintext = record.decrypt_message(own, bytes, cx.rng)?;
+        self.write(cx, address);
+        Ok(plaintext)
+    }
+
+    /// Whether this message would start a new session, and so needs its prekeys.
+    pub(super) fn is_new_session(&self, address: &Address, message: &PreKeyMessage<'_>) -> bool {
+        self.record(address).is_none_or(|record| record.is_new_session(message))
+    }
+
+    /// Decrypts a message that may start a session. A one-time prekey that it used is deleted in the step.
+    pub(super) fn decrypt_prekey(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: &Address,
+        message: &PreKeyMessage<'_>,
+        prekeys: PreKeys<'_>,
+    ) -> Result<PreKeyDecrypted, DecryptError> {
+        let own = own_identity(cx.device);
+        let record = self.record_mut(address).ok_or(DecryptError::NoSession)?;
+        let decrypted = record.decrypt_prekey(own, message, prekeys, cx.rng)?;
+        if let Some(id) = decrypted.used_prekey {
+            cx.changes().prekeys.insert(id, None);
+        }
+        self.write(cx, address);
+        Ok(decrypted)
+    }
+
+    /// Deletes a session, whether it is in memory or not.
+    pub(super) fn delete(&mut self, cx: &mut Context<'_>, address: &Address) {
+        cx.changes().sessions.insert(address.clone(), None);
+        let entry = Entry::loaded(SessionRecord::default(), cx.now, Durability::Gathering);
+        let pins = self.entries.get(address).map_or(0, |entry| entry.pins);
+        self.entries.insert(address.clone(), Entry { pins, ..entry });
+    }
+
+    /// The devices of this user whose sessions are in memory.
+    pub(super) fn devices_of(&self, user: &crate::jid::Jid) -> Vec<Address> {
+        self.entries.keys().filter(|address| address.jid().same_user(user)).cloned().collect()
+    }
+
+    fn record(&self, address: &Address) -> Option<&SessionRecord> {
+        self.entries.get(address)?.record()
+    }
+
+    fn record_mut(&mut self, address: &Address) -> Option<&mut SessionRecord> {
+        match &mut self.entries.get_mut(address)?.slot {
+            Slot::Loaded(record) => Some(record),
+            Slot::Loading => None,
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, address: &Address) {
+        let Some(entry) = self.entries.get_mut(address) else { return };
+        if let Slot::Loaded(record) = &entry.slot {
+            cx.changes().put_session(address.clone(), record);
+        }
+        entry.durability = Durability::Gathering;
+        entry.used = cx.now;
+    }
+}
+
+/// Who we are in our sessions.
+fn own_identity(device: &Device) -> LocalIdentity<'_> {
+    LocalIdentity { pair: &device.identity, registration_id: device.registration_id }
+}

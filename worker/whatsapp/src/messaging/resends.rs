@@ -1,0 +1,243 @@
+//! Messages that a device could not decrypt and asks for again.
+//!
+//! Nothing of what was sent is kept here: the owner is asked for the very message that the request names. The request
+//! is acknowledged in the step that answers it, or that decides not to.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use prost::Message as _;
+
+use super::LoadTag;
+use super::bundles::{self, Bundles, Outcome};
+use super::directory::{Directory, Peer, is_own};
+use super::plaintext::{device_sent, padded};
+use super::ratchets::Ratchets;
+use crate::binary::Node;
+use crate::connection::Context;
+use crate::jid::Jid;
+use crate::message_id::MessageId;
+use crate::proto::Message;
+use crate::signal::Address;
+use crate::signal::curve::PublicKey;
+use crate::stanza::ack::ack_for;
+use crate::stanza::class::Class;
+use crate::stanza::message::{EncKind, Resend};
+use crate::stanza::receipt::{Received, RetryAsked};
+use crate::store::Load;
+use crate::time::Timestamp;
+
+/// A device gets one message again at most this often less one; so it is with requests that count themselves.
+pub const MAX_RESENDS: u32 = 5;
+/// Most requests under way; more are acknowledged and dropped, their senders ask again.
+const MAX_WAITING: usize = 64;
+/// How many devices' requests are remembered for counting.
+const MAX_COUNTED: usize = 256;
+/// A session with a device is made anew at most this often without keys of its own.
+const RECREATE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// The requests.
+#[derive(Debug, Default)]
+pub(super) struct Resends {
+    waiting: Vec<Waiting>,
+    served: HashMap<(MessageId, Address), Served>,
+    order: VecDeque<(MessageId, Address)>,
+    recreated: HashMap<Address, Timestamp>,
+}
+
+/// What one device got of one message.
+#[derive(Clone, Copy, Debug, Default)]
+struct Served {
+    times: u32,
+    /// The base key of the session in use at an earlier request.
+    base_key: Option<PublicKey>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    asked: RetryAsked,
+    /// Acknowledges the request.
+    ack: Option<Node>,
+    peer: Peer,
+    /// The chat that the message is in.
+    chat: Jid,
+    own: bool,
+    content: Content,
+    session: Session,
+}
+
+#[derive(Debug)]
+enum Content {
+    Asked,
+    Here(Box<Message>),
+}
+
+/// How far the session to answer in is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Session {
+    /// Not looked at.
+    Undecided,
+    /// A bundle is on its way.
+    Fetching,
+    /// To be used as it is.
+    Decided,
+}
+
+impl Resends {
+    /// Takes a request. The receipt is of type `retry`.
+    pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &Directory, receipt: &Node, received: &Received) {
+        let ack = ack_for(receipt);
+        let asked = RetryAsked::parse(receipt).ok().filter(|asked| (1..MAX_RESENDS).contains(&asked.count));
+        // Groups ask by their participant; those we don't send to yet.
+        let (Some(asked), None, false) = (asked, &received.participant, received.from.is_group()) else {
+            return send_if(cx, ack);
+        };
+        let peer = directory.peer(cx.device, received.from.clone());
+        let own = is_own(cx.device, &received.from);
+        let chat = received.recipient.as_ref().filter(|_| own).unwrap_or(&received.from).to_bare();
+        let key = (asked.id.clone(), peer.address.clone());
+        let is_served = self.served.get(&key).is_some_and(|served| served.times >= MAX_RESENDS - 1);
+        let is_waiting = self.waiting.iter().any(|other| other.asked.id == key.0 && other.peer.address == key.1);
+        if is_served || is_waiting || self.waiting.len() >= MAX_WAITING {
+            return send_if(cx, ack);
+        }
+        let load = Load::SentMessage { id: key.0.clone(), chat: chat.clone(), to: key.1.clone() };
+        cx.load(load, LoadTag::SentMessage(key.0, key.1));
+        let (content, session) = (Content::Asked, Session::Undecided);
+        self.waiting.push(Waiting { asked, ack, peer, chat, own, content, session });
+    }
+
+    /// The owner has answered what the message was, if it still has it.
+    pub(super) fn on_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: &MessageId,
+        address: &Address,
+        content: Option<&[u8]>,
+    ) {
+        let Some(at) = self.waiting.iter().position(|one| one.asked.id == *id && one.peer.address == *address) else {
+            return;
+        };
+        match content.map(Message::decode) {
+            Some(Ok(message)) => self.waiting[at].content = Content::Here(Box::new(message)),
+            _ => send_if(cx, self.waiting.remove(at).ack),
+        }
+    }
+
+    /// Requested bundles came, or did not.
+    pub(super) fn on_bundles(&mut self, cx: &mut Context<'_>, outcomes: &BTreeMap<Address, Outcome>) {
+        let mut at = 0;
+        while at < self.waiting.len() {
+            let one = &mut self.waiting[at];
+            match outcomes.get(&one.peer.address).filter(|_| one.session == Session::Fetching) {
+                Some(Outcome::Session) => one.session = Session::Decided,
+                Some(Outcome::Skip | Outcome::Failed(_)) => {
+                    // The device will ask again if it still wants it.
+                    send_if(cx, self.waiting.remove(at).ack);
+                    continue;
+                }
+                None => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// Moves every request as far as it goes now.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, bundles: &mut Bundles) {
+        let mut at = 0;
+        while at < self.waiting.len() {
+            let one = &self.waiting[at];
+            let has_content = matches!(one.content, Content::Here(_));
+            if !has_content || one.session == Session::Fetching || !ratchets.ensure(cx, [&one.peer].into_iter()) {
+                at += 1;
+                continue;
+            }
+            if one.session == Session::Undecided && self.wants_bundle(cx, ratchets, at) {
+                let one = &mut self.waiting[at];
+                bundles.want(&one.peer.address, true);
+                one.session = Session::Fetching;
+                at += 1;
+                continue;
+            }
+            let one = self.waiting.remove(at);
+            self.answer(cx, ratchets, one);
+        }
+    }
+
+    /// Decides whether the session that there is will do: starts one from the keys in the request if there are any, and
+    /// says whether a bundle is needed.
+    fn wants_bundle(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, at: usize) -> bool {
+        let one = &self.waiting[at];
+        let address = one.peer.address.clone();
+        if let Some(keys) = &one.asked.keys
+            && bundles::start(cx, ratchets, &address, keys) == Outcome::Session
+        {
+            return false;
+        }
+        let id = ratchets.registration_id(&address);
+        let is_reinstalled = one.asked.registration_id.is_some_and(|theirs| id.is_some_and(|ours| ours != theirs));
+        if is_reinstalled {
+            ratchets.delete(cx, &address);
+        }
+        if !ratchets.has_session(&address) {
+            return true;
+        }
+        let key = (one.asked.id.clone(), address.clone());
+        let before = self.served.get(&key).and_then(|served| served.base_key);
+        // Asked again although nothing changed: they can't read this session.
+        let is_unchanged = before.is_some() && before == ratchets.base_key(&address);
+        let recently = self.recreated.get(&address).is_some_and(|at| cx.now.since(*at) < RECREATE_INTERVAL);
+        let count = one.asked.count;
+        if (count > 2 && is_unchanged) || (count > 1 && !recently) {
+            self.note_recreated(address, cx.now);
+            return true;
+        }
+        false
+    }
+
+    fn note_recreated(&mut self, address: Address, now: Timestamp) {
+        if self.recreated.len() >= MAX_COUNTED {
+            self.recreated.retain(|_, at| now.since(*at) < RECREATE_INTERVAL);
+        }
+        if self.recreated.len() < MAX_COUNTED {
+            self.recreated.insert(address, now);
+        }
+    }
+
+    fn answer(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, one: Waiting) {
+        let Waiting { asked, ack, peer, chat, own, content: Content::Here(message), .. } = one else { return };
+        let class = Class::of_message(&message);
+        let message = if own { device_sent(*message, &chat) } else { *message };
+        let plaintext = padded(&message, cx.rng);
+        if let Ok(enc) = ratchets.encrypt(cx, &peer.address, &plaintext) {
+            let device_identity = match (&enc.kind, &cx.device.account) {
+                (EncKind::PreKey, Some(account)) => Some(account.identity.clone()),
+                _ => None,
+            };
+            let recipient = own.then_some(&chat);
+            let (id, to, count) = (&asked.id, &peer.wire, asked.count);
+            cx.send(Resend { id, to, recipient, class, enc, count, device_identity }.into_node());
+            self.note_served((asked.id, peer.address.clone()), ratchets.base_key(&peer.address));
+        }
+        send_if(cx, ack);
+    }
+
+    fn note_served(&mut self, key: (MessageId, Address), base_key: Option<PublicKey>) {
+        if !self.served.contains_key(&key) {
+            if self.order.len() >= MAX_COUNTED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.served.remove(&oldest);
+            }
+            self.order.push_back(key.clone());
+        }
+        let served = self.served.entry(key).or_default();
+        served.times += 1;
+        served.base_key = base_key;
+    }
+}
+
+fn send_if(cx: &mut Context<'_>, node: Option<Node>) {
+    if let Some(node) = node {
+        cx.send(node);
+    }
+}

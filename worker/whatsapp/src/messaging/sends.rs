@@ -1,0 +1,455 @@
+//! Messages on their way out.
+//!
+//! Each is a small state machine: who has which devices → their ratchets in memory → bundles for those without a session
+//! → encrypted, told and sent in one step → confirmed. Questions are shared: all sends that wait for device lists go into
+//! one query, all missing bundles into one request.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use compact_str::{CompactString, format_compact};
+use smallvec::SmallVec;
+
+use super::Op;
+use super::bundles::{Bundles, Outcome};
+use super::directory::{DeviceList, Directory, LIST_TTL, Peer, SUPPOSED_LIST_TTL, is_own};
+use super::phash;
+use super::plaintext::Plaintexts;
+use super::ratchets::Ratchets;
+use crate::binary::Node;
+use crate::command::{Outgoing, Recipient};
+use crate::connection::Context;
+use crate::device::Device;
+use crate::event::{Event, QueryError, SendError};
+use crate::jid::{Jid, Server};
+use crate::message_id::MessageId;
+use crate::signal::Address;
+use crate::stanza::ack::MessageAck;
+use crate::stanza::class::Class;
+use crate::stanza::message::{EncKind, Fanout};
+use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
+use crate::time::Timestamp;
+
+/// Most sends under way, confirmed ones not counted; more are answered with [`SendError::Busy`].
+pub const MAX_SENDS: usize = 256;
+/// How long the server may take to confirm a message.
+pub const ACK_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many messages whose confirmation did not come in time are remembered, should it come late.
+const MAX_LATE: usize = 64;
+
+/// The sends of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Sends {
+    /// Not encrypted yet, in the order of the owner.
+    waiting: Vec<Waiting>,
+    /// Encrypted, oldest first.
+    unconfirmed: VecDeque<Unconfirmed>,
+    /// Not confirmed in time.
+    late: VecDeque<(MessageId, Jid)>,
+    /// A query for device lists is open.
+    resolving: bool,
+    queries: u32,
+}
+
+/// A message that is not encrypted yet.
+#[derive(Debug)]
+struct Waiting {
+    outgoing: Box<Outgoing>,
+    /// The recipient as device lists know it.
+    user: Jid,
+    /// Whether it is a number that may have no account.
+    is_number: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// For a device list.
+    Resolving,
+    /// For ratchets or bundles.
+    Keys(Targets),
+}
+
+#[derive(Debug)]
+struct Targets {
+    /// The chat as the stanza addresses it.
+    to: Jid,
+    devices: SmallVec<[Target; 4]>,
+    /// Those whose bundles are on their way.
+    fetching: SmallVec<[Address; 4]>,
+}
+
+#[derive(Debug)]
+struct Target {
+    peer: Peer,
+    own: bool,
+}
+
+/// A message that left, or is about to.
+#[derive(Debug)]
+struct Unconfirmed {
+    id: MessageId,
+    to: Jid,
+    deadline: Timestamp,
+    devices: SmallVec<[Jid; 4]>,
+}
+
+/// What the sends work with.
+pub(super) struct Parts<'a> {
+    pub(super) directory: &'a mut Directory,
+    pub(super) ratchets: &'a mut Ratchets,
+    pub(super) bundles: &'a mut Bundles,
+}
+
+impl Sends {
+    /// Takes a message of the owner.
+    pub(super) fn push(&mut self, cx: &mut Context<'_>, outgoing: Box<Outgoing>) {
+        let under_way = self.waiting.iter().map(|send| &send.outgoing.id).chain(self.unconfirmed.iter().map(|s| &s.id));
+        if under_way.clone().any(|id| *id == outgoing.id) {
+            // The send that is under way answers for both.
+            return;
+        }
+        let reason = if under_way.count() >= MAX_SENDS { Err(SendError::Busy) } else { addressee(&outgoing.to) };
+        match reason {
+            Ok((user, is_number)) => {
+                self.waiting.push(Waiting { outgoing, user, is_number, state: State::Resolving });
+            }
+            Err(reason) => cx.emit(Event::MessageFailed { id: outgoing.id, reason }),
+        }
+    }
+
+    /// Forgets a message that is not encrypted yet.
+    pub(super) fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
+        if let Some(at) = self.waiting.iter().position(|send| send.outgoing.id == *id) {
+            let send = self.waiting.remove(at);
+            send.fail(cx, SendError::Cancelled);
+        }
+    }
+
+    /// Moves every send as far as it goes now, and asks for what they lack.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) {
+        let mut at = 0;
+        while at < self.waiting.len() {
+            match self.waiting[at].advance(cx, parts) {
+                Progress::Waits => at += 1,
+                Progress::Ready => {
+                    let send = self.waiting.remove(at);
+                    self.finish(cx, parts, send);
+                }
+            }
+        }
+        self.resolve(cx, parts.directory);
+    }
+
+    /// Asks for the device lists that sends wait for, if no query is open.
+    fn resolve(&mut self, cx: &mut Context<'_>, directory: &Directory) {
+        if self.resolving {
+            return;
+        }
+        let mut users: Vec<(Jid, bool)> = Vec::new();
+        for send in self.waiting.iter().filter(|send| matches!(send.state, State::Resolving)) {
+            // One place is for ourselves.
+            if users.len() + 1 >= MAX_USERS {
+                break;
+            }
+            if directory.devices(&send.user, cx.now).is_none() && !users.iter().any(|(user, _)| *user == send.user) {
+                users.push((send.user.clone(), send.is_number));
+            }
+        }
+        let needed = self.waiting.iter().any(|send| matches!(send.state, State::Resolving));
+        let Some(own) = cx.device.jid().map(Jid::to_bare).filter(|_| needed) else { return };
+        if directory.devices(&own, cx.now).is_none() && !users.iter().any(|(user, _)| *user == own) {
+            users.push((own, false));
+        }
+        if users.is_empty() {
+            return;
+        }
+        self.resolving = true;
+        self.queries = self.queries.wrapping_add(1);
+        let subject = |(user, is_number): &(Jid, bool)| {
+            if *is_number { Subject::Phone(user.user().into()) } else { Subject::User(user.clone()) }
+        };
+        let query = Query {
+            sid: format_compact!("d{}", self.queries),
+            purpose: Purpose::Message,
+            protocols: Protocols { contact: users.iter().any(|(_, is_number)| *is_number), devices: true, lid: true },
+            subjects: users.iter().map(subject).collect(),
+        };
+        cx.iq(query.to_node(), Op::Devices(users.into_iter().map(|(user, _)| user).collect()));
+    }
+
+    /// The answer to a query for device lists.
+    pub(super) fn on_devices(
+        &mut self,
+        cx: &mut Context<'_>,
+        directory: &mut Directory,
+        asked: Vec<Jid>,
+        reply: Result<Node, QueryError>,
+    ) {
+        self.resolving = false;
+        let answer = reply.and_then(|node| Answer::parse(&node).map_err(|_| QueryError::Malformed));
+        let answer = match answer {
+            Ok(Answer { error: Some(code), .. }) => Err(QueryError::Refused { code: to_u16(code) }),
+            other => other,
+        };
+        match answer {
+            Ok(answer) => {
+                for user in asked {
+                    if let Err(reason) = take_in(cx, directory, &user, &answer) {
+                        self.fail_user(cx, &user, &reason);
+                    }
+                }
+            }
+            Err(error) => {
+                for user in asked {
+                    self.fail_user(cx, &user, &SendError::Query(error.clone()));
+                }
+                self.fail_unresolved(cx, directory, &error);
+            }
+        }
+    }
+
+    fn fail_user(&mut self, cx: &mut Context<'_>, user: &Jid, reason: &SendError) {
+        self.fail_where(cx, reason, |send| matches!(send.state, State::Resolving) && send.user == *user);
+    }
+
+    /// Without our own list nothing can be sent: sends whose recipient is known must not ask for it for ever.
+    fn fail_unresolved(&mut self, cx: &mut Context<'_>, directory: &Directory, error: &QueryError) {
+        let now = cx.now;
+        let waits_for_us = |send: &Waiting| {
+            matches!(send.state, State::Resolving) && directory.devices(&send.user, now).is_some()
+        };
+        self.fail_where(cx, &SendError::Query(error.clone()), waits_for_us);
+    }
+
+    fn fail_where(&mut self, cx: &mut Context<'_>, reason: &SendError, fails: impl Fn(&Waiting) -> bool) {
+        for send in self.waiting.extract_if(.., |send| fails(send)) {
+            send.fail(cx, reason.clone());
+        }
+    }
+
+    /// Requested bundles came, or did not.
+    pub(super) fn on_bundles(&mut self, cx: &mut Context<'_>, outcomes: &BTreeMap<Address, Outcome>) {
+        let mut failed: Vec<(MessageId, QueryError)> = Vec::new();
+        for send in &mut self.waiting {
+            let State::Keys(targets) = &mut send.state else { continue };
+            for address in std::mem::take(&mut targets.fetching) {
+                match outcomes.get(&address) {
+                    Some(Outcome::Session) => {}
+                    Some(Outcome::Skip) => targets.devices.retain(|target| target.peer.address != address),
+                    Some(Outcome::Failed(error)) => failed.push((send.outgoing.id.clone(), error.clone())),
+                    None => targets.fetching.push(address),
+                }
+            }
+        }
+        for (id, error) in failed {
+            self.fail_where(cx, &SendError::Query(error), |send| send.outgoing.id == id);
+        }
+    }
+
+    /// Encrypts for every device: ratchets, event and frame go into one step.
+    fn finish(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>, send: Waiting) {
+        let State::Keys(Targets { to, devices, .. }) = send.state else { return };
+        let Outgoing { id, message, .. } = *send.outgoing;
+        let only_own = is_own(cx.device, &to);
+        if !devices.iter().any(|target| only_own || !target.own) {
+            return cx.emit(Event::MessageFailed { id, reason: SendError::NoDevices });
+        }
+        let class = Class::of_message(&message);
+        let plaintexts = Plaintexts::new(message, &to, cx.rng);
+        let mut targets = Vec::with_capacity(devices.len());
+        for Target { peer, own } in devices {
+            // A chain that is used up counts as no session; the device is left out until it is replaced.
+            if let Ok(enc) = parts.ratchets.encrypt(cx, &peer.address, plaintexts.for_device(own)) {
+                targets.push((peer.wire, enc));
+            }
+        }
+        if targets.is_empty() {
+            return cx.emit(Event::MessageFailed { id, reason: SendError::NoDevices });
+        }
+        let starts_session = targets.iter().any(|(_, enc)| enc.kind == EncKind::PreKey);
+        let device_identity =
+            cx.device.account.as_ref().filter(|_| starts_session).map(|account| account.identity.clone());
+        let sent_to = targets.iter().map(|(jid, _)| jid.clone()).collect();
+        let stanza = Fanout { id: &id, to: &to, class, targets, device_identity }.into_node();
+        let lid = if to.is_lid() { Some(to.clone()) } else { parts.directory.other_name(&to) };
+        cx.emit(Event::MessagePrepared { id: id.clone(), to: to.clone(), lid });
+        cx.send(stanza);
+        self.unconfirmed.push_back(Unconfirmed { id, to, deadline: cx.now + ACK_TIMEOUT, devices: sent_to });
+    }
+
+    /// The server confirmed or refused a message.
+    pub(super) fn on_ack(&mut self, cx: &mut Context<'_>, directory: &mut Directory, ack: MessageAck) {
+        let (to, devices) = if let Some(at) = self.unconfirmed.iter().position(|send| send.id == ack.id)
+            && let Some(send) = self.unconfirmed.remove(at)
+        {
+            (send.to, send.devices)
+        } else if let Some(at) = self.late.iter().position(|(id, _)| *id == ack.id)
+            && let Some((_, to)) = self.late.remove(at)
+        {
+            (to, SmallVec::new())
+        } else {
+            // A message that was repeated for one device: the owner has heard of it long ago.
+            return;
+        };
+        if let Some(code) = ack.error {
+            if STALE_DEVICES.contains(&code) {
+                directory.forget_devices(&to);
+            }
+            let reason = SendError::Nack { code: to_u16(code) };
+            return cx.emit(Event::MessageFailed { id: ack.id, reason });
+        }
+        if let Some(theirs) = &ack.phash
+            && let Some(own) = own_device(cx.device, &to)
+            && *theirs != phash::of(devices.iter().chain([own]))
+        {
+            directory.forget_devices(&to);
+            directory.forget_devices(&own.to_bare());
+        }
+        let timestamp = ack.timestamp.unwrap_or(cx.now);
+        cx.emit(Event::MessageAcked { id: ack.id, to, timestamp });
+    }
+
+    /// When [`Self::tick`] wants to be called.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.unconfirmed.front().map(|send| send.deadline)
+    }
+
+    /// Answers for messages that were not confirmed in time.
+    pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
+        while let Some(send) = self.unconfirmed.pop_front_if(|send| send.deadline <= cx.now) {
+            cx.emit(Event::MessageFailed { id: send.id.clone(), reason: SendError::Unconfirmed });
+            if self.late.len() >= MAX_LATE {
+                self.late.pop_front();
+            }
+            self.late.push_back((send.id, send.to));
+        }
+    }
+
+    /// The connection is over: every send gets an answer.
+    pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
+        for send in std::mem::take(&mut self.waiting) {
+            send.fail(cx, SendError::NotConnected);
+        }
+        for send in std::mem::take(&mut self.unconfirmed) {
+            cx.emit(Event::MessageFailed { id: send.id, reason: SendError::Unconfirmed });
+        }
+    }
+}
+
+/// Codes after which the device list is asked for anew.
+const STALE_DEVICES: [u32; 3] = [406, 421, 479];
+
+enum Progress {
+    Waits,
+    Ready,
+}
+
+impl Waiting {
+    fn fail(self, cx: &mut Context<'_>, reason: SendError) {
+        cx.emit(Event::MessageFailed { id: self.outgoing.id, reason });
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) -> Progress {
+        if let State::Resolving = self.state {
+            let Some(targets) = Targets::new(cx.device, parts.directory, &self.user, cx.now) else {
+                return Progress::Waits;
+            };
+            self.state = State::Keys(targets);
+        }
+        let State::Keys(targets) = &mut self.state else { return Progress::Waits };
+        if !targets.fetching.is_empty() || !parts.ratchets.ensure(cx, targets.devices.iter().map(|t| &t.peer)) {
+            return Progress::Waits;
+        }
+        for Target { peer, .. } in &targets.devices {
+            if !parts.ratchets.has_session(&peer.address) {
+                parts.bundles.want(&peer.address, false);
+                targets.fetching.push(peer.address.clone());
+            }
+        }
+        if targets.fetching.is_empty() { Progress::Ready } else { Progress::Waits }
+    }
+}
+
+impl Targets {
+    /// Every device that gets a message to this user, ourselves left out; `None` while a list is missing.
+    fn new(device: &Device, directory: &Directory, user: &Jid, now: Timestamp) -> Option<Self> {
+        let list = directory.devices(user, now)?;
+        let to = list.jid.clone();
+        let own = own_device(device, &to)?;
+        let own_list = directory.devices(&device.jid()?.to_bare(), now)?;
+        let target = |jid: &Jid, id: u16, own: bool| Target {
+            peer: directory.peer(device, jid.to_bare().with_device(id)),
+            own,
+        };
+        let mut devices = SmallVec::new();
+        if !is_own(device, &to) {
+            devices.extend(list.devices.iter().map(|id| target(&to, *id, false)));
+        }
+        let others = own_list.devices.iter().filter(|id| **id != own.device());
+        devices.extend(others.map(|id| target(own, *id, true)));
+        Some(Self { to, devices, fetching: SmallVec::new() })
+    }
+}
+
+/// Our own device, by the kind of name that the chat is addressed by.
+fn own_device<'a>(device: &'a Device, chat: &Jid) -> Option<&'a Jid> {
+    if chat.is_lid() { device.lid().or_else(|| device.jid()) } else { device.jid() }
+}
+
+/// The user that a message is for, and whether it is a number that may have no account.
+fn addressee(to: &Recipient) -> Result<(Jid, bool), SendError> {
+    match to {
+        Recipient::Phone(digits) => Jid::phone(digits).map(|jid| (jid, true)).map_err(|_| SendError::NotOnWhatsApp),
+        Recipient::Jid(jid) => match jid.server() {
+            Server::User | Server::Lid if !jid.is_server() => Ok((jid.to_bare(), false)),
+            Server::Legacy => Ok((Jid::new(jid.user(), Server::User), false)),
+            Server::Group => Err(SendError::Unsupported("groups")),
+            _ => Err(SendError::Unsupported("this kind of recipient")),
+        },
+    }
+}
+
+/// Takes what an answer says of one user into the directory.
+fn take_in(cx: &mut Context<'_>, directory: &mut Directory, user: &Jid, answer: &Answer) -> Result<(), SendError> {
+    let own = is_own(cx.device, user);
+    let found = answer.users.iter().find(|found| is_about(found, user));
+    let unregistered = found.is_none_or(|found| found.contact.as_ref().is_some_and(|contact| !contact.registered));
+    let devices = match found.and_then(|found| found.devices.as_ref()) {
+        _ if own && found.is_none() => None,
+        _ if unregistered && !own => return Err(SendError::NotOnWhatsApp),
+        Some(Ok(devices)) => Some(devices),
+        _ if own => None,
+        Some(Err(code)) => return Err(SendError::Query(QueryError::Refused { code: to_u16(*code) })),
+        None => return Err(SendError::NoDevices),
+    };
+    let phone = found.and_then(UserAnswer::phone_jid).unwrap_or(user);
+    if let Some(lid) = found.and_then(UserAnswer::lid_jid) {
+        directory.learn(cx, phone, lid);
+    }
+    let list = match devices {
+        Some(devices) => DeviceList {
+            jid: if user.is_lid() { user.clone() } else { phone.to_bare() },
+            devices: devices.iter().filter(|device| device.is_valid()).map(|device| device.id).collect(),
+            expires: cx.now + LIST_TTL,
+        },
+        // The server says nothing of us: at least the phone is there.
+        None => {
+            DeviceList { jid: user.clone(), devices: SmallVec::from_iter([0]), expires: cx.now + SUPPOSED_LIST_TTL }
+        }
+    };
+    directory.put_devices(user.clone(), list, cx.now);
+    Ok(())
+}
+
+fn is_about(answer: &UserAnswer, user: &Jid) -> bool {
+    let asked = answer.contact.as_ref().map(|contact| &contact.asked).filter(|asked| !asked.is_empty());
+    let by_number = user.is_user() && asked.is_some_and(|asked: &CompactString| asked.as_str() == user.user());
+    let named = |jid: &Option<Jid>| jid.as_ref().is_some_and(|jid| jid.same_user(user));
+    by_number || named(&answer.jid) || named(&answer.pn) || named(&answer.lid)
+}
+
+/// Server codes have three digits.
+fn to_u16(code: u32) -> u16 {
+    u16::try_from(code).unwrap_or(u16::MAX)
+}

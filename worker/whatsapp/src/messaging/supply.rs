@@ -1,0 +1,169 @@
+//! The prekeys that others start sessions with: how many the server has left, and giving it more.
+
+use std::time::Duration;
+
+use super::Op;
+use crate::binary::Node;
+use crate::connection::Context;
+use crate::event::QueryError;
+use crate::signal::{PreKey, PreKeyId, SignedPreKey};
+use crate::stanza::keys::{self, KeyDigest, PublicSignedPreKey, Upload};
+use crate::time::Timestamp;
+
+/// How many the first upload of a device holds, as other clients do it.
+pub const FIRST_UPLOAD: u32 = 812;
+/// How many each later upload holds.
+pub const LATER_UPLOAD: u32 = 50;
+/// With fewer than this left at the server, more are uploaded.
+pub(super) const FEW: u32 = 5;
+/// How old the signed prekey grows before a login replaces it.
+pub(super) const SIGNED_PREKEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often an upload that failed is repeated.
+const MAX_REPEATS: u32 = 3;
+/// How long the first repeat waits; each later one twice as long as the one before.
+const FIRST_REPEAT: Duration = Duration::from_secs(1);
+
+/// The code for a digest of keys that the server has lost.
+const LOST: u16 = 404;
+
+/// The supply.
+#[derive(Debug, Default)]
+pub(super) struct Supply {
+    upload: Option<Box<Pending>>,
+}
+
+/// An upload that is not confirmed.
+#[derive(Debug)]
+struct Pending {
+    /// What to send again. Boxed with the rest: there is one for some seconds in a device's life.
+    node: Node,
+    repeats: u32,
+    repeat_at: Option<Timestamp>,
+}
+
+impl Supply {
+    /// Asks how many are left, after a login.
+    pub(super) fn check(&mut self, cx: &mut Context<'_>) {
+        cx.iq(keys::count_request(), Op::PreKeyCount);
+    }
+
+    /// The server has told how many are left.
+    pub(super) fn on_count(&mut self, cx: &mut Context<'_>, reply: Result<Node, QueryError>) {
+        let Some(left) = reply.ok().and_then(|node| keys::count(&node)) else { return };
+        if left < FEW {
+            self.upload(cx, if left == 0 { FIRST_UPLOAD } else { LATER_UPLOAD });
+        } else {
+            self.check_digest(cx);
+        }
+        let made = cx.device.signed_prekey_made;
+        if made != Timestamp::EPOCH && cx.now.since(made) > SIGNED_PREKEY_AGE {
+            self.rotate(cx);
+        }
+    }
+
+    /// The server says that few are left.
+    pub(super) fn on_few(&mut self, cx: &mut Context<'_>, left: u32) {
+        if left < FEW {
+            self.upload(cx, LATER_UPLOAD);
+        }
+    }
+
+    /// Asks what the server holds.
+    pub(super) fn check_digest(&mut self, cx: &mut Context<'_>) {
+        cx.iq(keys::digest_request(), Op::KeyDigest);
+    }
+
+    /// The server has told what it holds: what differs is uploaded again.
+    pub(super) fn on_digest(&mut self, cx: &mut Context<'_>, reply: Result<Node, QueryError>) {
+        match reply {
+            Err(QueryError::Refused { code: LOST }) => self.upload(cx, FIRST_UPLOAD),
+            // Not all servers say what they hold; without that there is nothing to compare.
+            Err(_) => {}
+            Ok(node) => {
+                if KeyDigest::parse(&node).is_ok_and(|digest| !is_current(cx, &digest)) {
+                    self.upload(cx, LATER_UPLOAD);
+                }
+            }
+        }
+    }
+
+    /// Makes a new signed prekey; the one in use is kept for those who have its bundle.
+    pub(super) fn rotate(&mut self, cx: &mut Context<'_>) {
+        let next = SignedPreKey::generate(cx.device.signed_prekey.id.next(), &cx.device.identity, cx.rng);
+        cx.iq(keys::rotate_request(&next), Op::Rotate);
+        let now = cx.now;
+        let device = cx.device_mut();
+        device.signed_prekey_made = now;
+        let previous = std::mem::replace(&mut device.signed_prekey, next);
+        cx.changes().put_signed_prekey(&previous);
+    }
+
+    /// The upload was confirmed or refused.
+    pub(super) fn on_uploaded(&mut self, cx: &mut Context<'_>, reply: &Result<Node, QueryError>) {
+        let Some(pending) = &mut self.upload else { return };
+        if reply.is_ok() || pending.repeats >= MAX_REPEATS {
+            // Given up, the keys stay unpublished; the next login counts again.
+            self.upload = None;
+        } else {
+            pending.repeat_at = Some(cx.now + FIRST_REPEAT * 2u32.pow(pending.repeats));
+            pending.repeats += 1;
+        }
+    }
+
+    /// When [`Self::tick`] wants to be called.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.upload.as_ref()?.repeat_at
+    }
+
+    /// Repeats an upload that is due.
+    pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
+        if let Some(pending) = &mut self.upload
+            && pending.repeat_at.is_some_and(|at| at <= cx.now)
+        {
+            pending.repeat_at = None;
+            cx.iq(pending.node.clone(), Op::PreKeyUpload);
+        }
+    }
+
+    /// Makes prekeys and publishes them: they are durable before the frame leaves.
+    fn upload(&mut self, cx: &mut Context<'_>, count: u32) {
+        if self.upload.is_some() {
+            return;
+        }
+        if cx.device.signed_prekey_made == Timestamp::EPOCH {
+            let now = cx.now;
+            cx.device_mut().signed_prekey_made = now;
+        }
+        let prekeys = (0..count)
+            .map(|_| {
+                let prekey = fresh(cx);
+                (prekey.id, *prekey.pair.public())
+            })
+            .collect();
+        let node = Upload {
+            registration_id: cx.device.registration_id,
+            identity: *cx.device.identity.public(),
+            prekeys,
+            signed: PublicSignedPreKey::from(&cx.device.signed_prekey),
+        }
+        .to_node();
+        cx.iq(node.clone(), Op::PreKeyUpload);
+        self.upload = Some(Box::new(Pending { node, repeats: 0, repeat_at: None }));
+    }
+}
+
+/// Makes one prekey, to be kept with this step. Ids of 24 bits wrap around; the oldest keys are long used by then.
+pub(super) fn fresh(cx: &mut Context<'_>) -> PreKey {
+    let id: PreKeyId = cx.device.next_prekey_id;
+    cx.device_mut().next_prekey_id = id.next();
+    let prekey = PreKey::generate(id, cx.rng);
+    cx.changes().put_prekey(&prekey);
+    prekey
+}
+
+fn is_current(cx: &Context<'_>, digest: &KeyDigest) -> bool {
+    let device = &cx.device;
+    digest.registration_id == device.registration_id
+        && digest.identity == *device.identity.public()
+        && digest.signed == PublicSignedPreKey::from(&device.signed_prekey)
+}
