@@ -1,4 +1,5 @@
-//! The server's certificate chain: root, intermediate, leaf. The leaf certifies the static key of the Noise handshake.
+//! The server's certificate chain: root, intermediate, leaf. The leaf certifies the static key of the Noise
+//! handshake.
 //!
 //! Owns [`verify`] for clients and [`issue`] for the simulator. Knows nothing of the handshake around it.
 
@@ -62,17 +63,27 @@ pub enum CertError {
     Expired(Link),
 }
 
-/// Checks that an encoded `CertChain` leads from `root` to the server's static key and is valid at the time `now`.
+/// Checks that an encoded `CertChain` leads from `root` to the server's static key and is valid at the time
+/// `now`.
 ///
 /// # Errors
 /// The first check that fails.
-pub fn verify(chain: &[u8], root: &PublicKey, server_static: &PublicKey, now: Timestamp) -> Result<(), CertError> {
+pub fn verify(
+    chain: &[u8],
+    root: &PublicKey,
+    server_static: &PublicKey,
+    now: Timestamp,
+) -> Result<(), CertError> {
     let chain = CertChain::decode(chain).map_err(|_| CertError::Malformed)?;
     let intermediate = Certificate::parse(chain.intermediate, Link::Intermediate)?;
     let leaf = Certificate::parse(chain.leaf, Link::Leaf)?;
     intermediate.verify(root, ROOT_SERIAL, now)?;
     leaf.verify(&intermediate.key, intermediate.serial, now)?;
-    if leaf.key == *server_static { Ok(()) } else { Err(CertError::WrongKey) }
+    if leaf.key == *server_static {
+        Ok(())
+    } else {
+        Err(CertError::WrongKey)
+    }
 }
 
 /// When certificates are valid, both ends included.
@@ -103,11 +114,24 @@ pub fn issue<R: CryptoRng + ?Sized>(
         }
         .encode_to_vec();
         let signature = issuer.sign(&details, rng);
-        NoiseCertificate { details: Some(details.into()), signature: Some(signature.to_vec().into()) }
+        NoiseCertificate {
+            details: Some(details.into()),
+            signature: Some(signature.to_vec().into()),
+        }
     };
     CertChain {
-        intermediate: Some(certify(root, INTERMEDIATE_SERIAL, ROOT_SERIAL, intermediate.public())),
-        leaf: Some(certify(intermediate, LEAF_SERIAL, INTERMEDIATE_SERIAL, server_static)),
+        intermediate: Some(certify(
+            root,
+            INTERMEDIATE_SERIAL,
+            ROOT_SERIAL,
+            intermediate.public(),
+        )),
+        leaf: Some(certify(
+            intermediate,
+            LEAF_SERIAL,
+            INTERMEDIATE_SERIAL,
+            server_static,
+        )),
     }
     .encode_to_vec()
 }
@@ -146,7 +170,9 @@ impl Certificate {
     }
 
     fn verify(&self, issuer: &PublicKey, issuer_serial: u32, now: Timestamp) -> Result<(), CertError> {
-        issuer.verify(&self.details, &self.signature).map_err(|_| CertError::BadSignature(self.link))?;
+        issuer
+            .verify(&self.details, &self.signature)
+            .map_err(|_| CertError::BadSignature(self.link))?;
         if self.issuer_serial != issuer_serial {
             return Err(CertError::WrongIssuer(self.link));
         }

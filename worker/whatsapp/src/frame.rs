@@ -1,7 +1,7 @@
 //! Frames: a 3-byte length before each payload, and the header that a client sends once.
 //!
-//! Boundaries of WebSocket messages mean nothing: a message may hold several frames or a piece of one. Knows nothing of what
-//! a payload is.
+//! Boundaries of WebSocket messages mean nothing: a message may hold several frames or a piece of one. Knows
+//! nothing of what a payload is.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;
@@ -9,7 +9,8 @@ use thiserror::Error;
 use crate::binary::{self, DICTIONARY_VERSION, Node};
 use crate::noise::{NoiseError, Sealer};
 
-/// `WA`, protocol magic and dictionary version: sent once before the client's first frame; also the Noise prologue.
+/// `WA`, protocol magic and dictionary version: sent once before the client's first frame; also the Noise
+/// prologue.
 pub const HEADER: [u8; 4] = [b'W', b'A', 6, DICTIONARY_VERSION];
 /// Largest payload that the 3-byte length can tell.
 pub const MAX_PAYLOAD_BYTES: usize = 0xFF_FFFF;
@@ -36,8 +37,8 @@ pub enum FrameError {
     BadHeader,
 }
 
-/// What a client sends before its first frame: the routing information from an earlier connection, if any, and the header.
-/// Routing information over the limit is left out.
+/// What a client sends before its first frame: the routing information from an earlier connection, if any,
+/// and the header. Routing information over the limit is left out.
 #[must_use]
 pub fn connection_header(routing_info: Option<&[u8]>) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER.len());
@@ -111,17 +112,25 @@ impl FrameReader {
     /// Reads what a server sends: frames of payloads up to `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit: limit.min(MAX_PAYLOAD_BYTES), header: Header::Done(None) }
+        Self {
+            buffer: BytesMut::new(),
+            limit: limit.min(MAX_PAYLOAD_BYTES),
+            header: Header::Done(None),
+        }
     }
 
     /// Reads what a client sends: the header first, then frames.
     #[must_use]
     pub fn accepting(limit: usize) -> Self {
-        Self { header: Header::Awaited, ..Self::new(limit) }
+        Self {
+            header: Header::Awaited,
+            ..Self::new(limit)
+        }
     }
 
-    /// Adds received bytes; without a copy if nothing is underway and nobody else holds them. Call [`FrameReader::next`]
-    /// until it gives nothing before pushing more, and no more than the limit and one read are held.
+    /// Adds received bytes; without a copy if nothing is underway and nobody else holds them. Call
+    /// [`FrameReader::next`] until it gives nothing before pushing more, and no more than the limit and one
+    /// read are held.
     pub fn push(&mut self, bytes: Bytes) {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::from(bytes);
@@ -142,9 +151,14 @@ impl FrameReader {
                 None => return Ok(None),
             }
         }
-        let Some(len) = peek_length(&self.buffer) else { return Ok(None) };
+        let Some(len) = peek_length(&self.buffer) else {
+            return Ok(None);
+        };
         if len > self.limit {
-            return Err(FrameError::TooLarge { len, limit: self.limit });
+            return Err(FrameError::TooLarge {
+                len,
+                limit: self.limit,
+            });
         }
         if self.buffer.len() < LENGTH_BYTES + len {
             self.buffer.reserve(LENGTH_BYTES + len - self.buffer.len());
@@ -176,7 +190,9 @@ fn peek_length(buffer: &[u8]) -> Option<usize> {
 
 /// Takes the client's header with its optional prefix; `None` if more bytes are needed.
 fn take_header(buffer: &mut BytesMut) -> Result<Option<Option<Bytes>>, FrameError> {
-    let Some(first) = buffer.first_chunk::<4>().copied() else { return Ok(None) };
+    let Some(first) = buffer.first_chunk::<4>().copied() else {
+        return Ok(None);
+    };
     if first == HEADER {
         buffer.advance(HEADER.len());
         return Ok(Some(None));
@@ -184,9 +200,14 @@ fn take_header(buffer: &mut BytesMut) -> Result<Option<Option<Bytes>>, FrameErro
     if first != ROUTING_HEADER {
         return Err(FrameError::BadHeader);
     }
-    let Some(len) = peek_length(&buffer[ROUTING_HEADER.len()..]) else { return Ok(None) };
+    let Some(len) = peek_length(&buffer[ROUTING_HEADER.len()..]) else {
+        return Ok(None);
+    };
     if len > MAX_ROUTING_BYTES {
-        return Err(FrameError::TooLarge { len, limit: MAX_ROUTING_BYTES });
+        return Err(FrameError::TooLarge {
+            len,
+            limit: MAX_ROUTING_BYTES,
+        });
     }
     let start = ROUTING_HEADER.len() + LENGTH_BYTES;
     if buffer.len() < start + len + HEADER.len() {
@@ -206,7 +227,9 @@ mod tests {
     use crate::test_vectors::{bytes, vector};
 
     fn drain(reader: &mut FrameReader) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| reader.next().unwrap()).map(|frame| frame.to_vec()).collect()
+        std::iter::from_fn(|| reader.next().unwrap())
+            .map(|frame| frame.to_vec())
+            .collect()
     }
 
     #[test]

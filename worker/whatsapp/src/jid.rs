@@ -91,7 +91,10 @@ impl Server {
     /// Whether users of this server have numbered devices.
     #[must_use]
     pub const fn has_devices(self) -> bool {
-        matches!(self, Self::User | Self::Lid | Self::Hosted | Self::HostedLid | Self::Messenger | Self::Interop)
+        matches!(
+            self,
+            Self::User | Self::Lid | Self::Hosted | Self::HostedLid | Self::Messenger | Self::Interop
+        )
     }
 }
 
@@ -132,12 +135,21 @@ pub struct Jid {
 
 impl Jid {
     /// The WhatsApp server itself: `@s.whatsapp.net`.
-    pub const SERVER: Self =
-        Self { user: CompactString::const_new(""), server: Server::User, device: 0, integrator: 0 };
+    pub const SERVER: Self = Self {
+        user: CompactString::const_new(""),
+        server: Server::User,
+        device: 0,
+        integrator: 0,
+    };
 
     /// The address of a user (its first device), a group or another thing.
     pub fn new(user: impl Into<CompactString>, server: Server) -> Self {
-        Self { user: user.into(), server, device: 0, integrator: 0 }
+        Self {
+            user: user.into(),
+            server,
+            device: 0,
+            integrator: 0,
+        }
     }
 
     /// The address of the account with this phone number: digits only, with country code.
@@ -152,7 +164,8 @@ impl Jid {
         Ok(Self::new(digits, Server::User))
     }
 
-    /// The same user's device of this number. A server that knows no devices keeps 0 ([`Server::has_devices`]).
+    /// The same user's device of this number. A server that knows no devices keeps 0
+    /// ([`Server::has_devices`]).
     #[must_use]
     pub fn with_device(mut self, device: u16) -> Self {
         self.device = if self.server.has_devices() { device } else { 0 };
@@ -162,7 +175,11 @@ impl Jid {
     /// Sets the service that an interop user belongs to; nothing on other servers.
     #[must_use]
     pub(crate) fn with_integrator(mut self, integrator: u16) -> Self {
-        self.integrator = if self.server == Server::Interop { integrator } else { 0 };
+        self.integrator = if self.server == Server::Interop {
+            integrator
+        } else {
+            0
+        };
         self
     }
 
@@ -192,7 +209,10 @@ impl Jid {
     /// The same user without a device.
     #[must_use]
     pub fn to_bare(&self) -> Self {
-        Self { device: 0, ..self.clone() }
+        Self {
+            device: 0,
+            ..self.clone()
+        }
     }
 
     /// A user by phone number (not the server).
@@ -241,7 +261,12 @@ impl fmt::Display for Jid {
 
 impl fmt::Debug for Jid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tail = self.user.char_indices().rev().nth(3).map_or("", |(at, _)| &self.user[at..]);
+        let tail = self
+            .user
+            .char_indices()
+            .rev()
+            .nth(3)
+            .map_or("", |(at, _)| &self.user[at..]);
         write!(f, "Jid(")?;
         if !self.user.is_empty() {
             write!(f, "…{tail}")?;
@@ -268,10 +293,17 @@ impl FromStr for Jid {
             Some((integrator, user)) if server == Server::Interop => (user, parse_u16(integrator)?),
             _ => (user, 0),
         };
-        if user.len() > MAX_USER_BYTES || user.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control()) {
+        if user.len() > MAX_USER_BYTES
+            || user.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
+        {
             return Err(JidError::BadUser);
         }
-        Ok(Self { user: user.into(), server, device, integrator })
+        Ok(Self {
+            user: user.into(),
+            server,
+            device,
+            integrator,
+        })
     }
 }
 

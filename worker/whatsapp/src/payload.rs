@@ -113,7 +113,10 @@ fn common(profile: &Profile) -> ClientPayload {
             locale_country_iso31661_alpha2: Some(COUNTRY.to_owned()),
             ..Default::default()
         }),
-        web_info: Some(WebInfo { web_sub_platform: Some(WebSubPlatform::WebBrowser.into()), ..Default::default() }),
+        web_info: Some(WebInfo {
+            web_sub_platform: Some(WebSubPlatform::WebBrowser.into()),
+            ..Default::default()
+        }),
         connect_type: Some(ConnectType::WifiUnknown.into()),
         connect_reason: Some(ConnectReason::UserActivated.into()),
         ..Default::default()

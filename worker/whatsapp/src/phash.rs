@@ -32,8 +32,12 @@ mod tests {
     #[test]
     fn hashes_are_those_of_the_vector_in_any_order() {
         for case in vector("phash.v2.server")["cases"].as_array().unwrap() {
-            let mut jids: Vec<Jid> =
-                case["jids"].as_array().unwrap().iter().map(|jid| jid.as_str().unwrap().parse().unwrap()).collect();
+            let mut jids: Vec<Jid> = case["jids"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|jid| jid.as_str().unwrap().parse().unwrap())
+                .collect();
             assert_eq!(devices_hash(&jids), case["phash"].as_str().unwrap());
             jids.reverse();
             assert_eq!(devices_hash(&jids), case["phash"].as_str().unwrap());

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 /// The vector of this name.
 pub(crate) fn vector(name: &str) -> Value {
-    all().into_iter().find(|vector| vector["name"] == name).unwrap_or_else(|| panic!("no vector {name}"))
+    all()
+        .into_iter()
+        .find(|vector| vector["name"] == name)
+        .unwrap_or_else(|| panic!("no vector {name}"))
 }
 
 /// All vectors.

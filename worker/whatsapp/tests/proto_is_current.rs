@@ -26,18 +26,28 @@ fn generated_code_is_what_the_schema_says() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The Rust text for the schema. Bytes fields share the buffer that they were decoded from, and the parts of `Message`, of
-/// which a message has one or two, are boxed: the struct would be several kilobytes otherwise.
+/// The Rust text for the schema. Bytes fields share the buffer that they were decoded from, and the parts of
+/// `Message`, of which a message has one or two, are boxed: the struct would be several kilobytes otherwise.
 fn generate(folder: &Path) -> Result<String, Box<dyn Error>> {
     let files = protox::compile(["whatsapp.proto"], [folder])?;
     let mut config = Config::new();
     config.bytes(["."]);
-    let file = files.file.into_iter().find(|file| file.package() == PACKAGE).ok_or("no such package")?;
-    let message = file.message_type.iter().find(|message| message.name() == "Message").ok_or("no message Message")?;
+    let file = files
+        .file
+        .into_iter()
+        .find(|file| file.package() == PACKAGE)
+        .ok_or("no such package")?;
+    let message = file
+        .message_type
+        .iter()
+        .find(|message| message.name() == "Message")
+        .ok_or("no message Message")?;
     for field in message.field.iter().filter(|field| !field.type_name().is_empty()) {
         config.boxed(format!(".{PACKAGE}.Message.{}", field.name()));
     }
     let module = Module::from_protobuf_package_name(PACKAGE);
     let mut texts = config.generate(vec![(module.clone(), file)])?;
-    texts.remove(&module).ok_or_else(|| "nothing was generated".into())
+    texts
+        .remove(&module)
+        .ok_or_else(|| "nothing was generated".into())
 }

@@ -1,4 +1,5 @@
-//! From bytes to nodes. Nothing that a peer sends makes it panic, recurse deep or take much more memory than was sent.
+//! From bytes to nodes. Nothing that a peer sends makes it panic, recurse deep or take much more memory than
+//! was sent.
 
 use std::io::Read as _;
 
@@ -17,7 +18,8 @@ use crate::jid::{Jid, Server};
 pub const MAX_DEPTH: usize = 128;
 /// Longest plaintext after inflating.
 pub const MAX_INFLATED_BYTES: usize = 16 * 1024 * 1024;
-/// Most nodes and attributes of one stanza, together: a node takes many times the two bytes that it can have on the wire.
+/// Most nodes and attributes of one stanza, together: a node takes many times the two bytes that it can have
+/// on the wire.
 pub const MAX_ITEMS: usize = 1 << 17;
 
 /// Least bytes of a node on the wire: list size (2) and tag.
@@ -57,15 +59,23 @@ pub enum DecodeError {
     TooLarge,
 }
 
-/// Reads a plaintext: flags byte, then a node in binary form, inflated first if the flags say so. Byte contents share the
-/// buffer of `plaintext` (or of the inflated form).
+/// Reads a plaintext: flags byte, then a node in binary form, inflated first if the flags say so. Byte
+/// contents share the buffer of `plaintext` (or of the inflated form).
 ///
 /// # Errors
 /// If it is anything but exactly one node within the limits.
 pub fn decode(plaintext: Bytes) -> Result<Node, DecodeError> {
     let flags = *plaintext.first().ok_or(DecodeError::Truncated)?;
-    let (data, at) = if flags & FLAG_COMPRESSED == 0 { (plaintext, 1) } else { (inflate(&plaintext[1..])?, 0) };
-    let mut reader = Reader { data: &data, at, items: 0 };
+    let (data, at) = if flags & FLAG_COMPRESSED == 0 {
+        (plaintext, 1)
+    } else {
+        (inflate(&plaintext[1..])?, 0)
+    };
+    let mut reader = Reader {
+        data: &data,
+        at,
+        items: 0,
+    };
     let node = reader.node(0)?;
     match reader.left() {
         0 => Ok(node),
@@ -76,8 +86,15 @@ pub fn decode(plaintext: Bytes) -> Result<Node, DecodeError> {
 fn inflate(zlib: &[u8]) -> Result<Bytes, DecodeError> {
     let mut inflated = Vec::new();
     let limit = MAX_INFLATED_BYTES as u64 + 1;
-    ZlibDecoder::new(zlib).take(limit).read_to_end(&mut inflated).map_err(|_| DecodeError::BadZlib)?;
-    if inflated.len() > MAX_INFLATED_BYTES { Err(DecodeError::TooLarge) } else { Ok(inflated.into()) }
+    ZlibDecoder::new(zlib)
+        .take(limit)
+        .read_to_end(&mut inflated)
+        .map_err(|_| DecodeError::BadZlib)?;
+    if inflated.len() > MAX_INFLATED_BYTES {
+        Err(DecodeError::TooLarge)
+    } else {
+        Ok(inflated.into())
+    }
 }
 
 struct Reader<'a> {
@@ -108,7 +125,11 @@ impl<'a> Reader<'a> {
             let key = self.name()?;
             attrs.push(key, self.value()?);
         }
-        let content = if size % 2 == 0 { self.content(depth)? } else { Content::None };
+        let content = if size % 2 == 0 {
+            self.content(depth)?
+        } else {
+            Content::None
+        };
         Ok(Node { tag, attrs, content })
     }
 
@@ -140,7 +161,11 @@ impl<'a> Reader<'a> {
             return Err(DecodeError::Truncated);
         }
         self.items += count;
-        if self.items > MAX_ITEMS { Err(DecodeError::TooMany) } else { Ok(()) }
+        if self.items > MAX_ITEMS {
+            Err(DecodeError::TooMany)
+        } else {
+            Ok(())
+        }
     }
 
     #[inline]
@@ -175,7 +200,9 @@ impl<'a> Reader<'a> {
     #[inline]
     fn token(&mut self, first: u8) -> Result<Option<Token>, DecodeError> {
         match first {
-            tag::DICTIONARY_0..=tag::DICTIONARY_3 => Ok(Some(Token::double(first - tag::DICTIONARY_0, self.byte()?))),
+            tag::DICTIONARY_0..=tag::DICTIONARY_3 => {
+                Ok(Some(Token::double(first - tag::DICTIONARY_0, self.byte()?)))
+            }
             first => Ok(Token::single(first)),
         }
     }
@@ -200,7 +227,10 @@ impl<'a> Reader<'a> {
         let pairs = self.take(usize::from(header & 0x7F))?;
         let mut chars = [0; 2 * 0x7F];
         for (pair, out) in pairs.iter().zip(chars.as_chunks_mut::<2>().0) {
-            *out = [alphabet[usize::from(pair >> 4)], alphabet[usize::from(pair & 0x0F)]];
+            *out = [
+                alphabet[usize::from(pair >> 4)],
+                alphabet[usize::from(pair & 0x0F)],
+            ];
         }
         // An odd count is filled with a last nibble that is dropped.
         let count = (2 * pairs.len()).saturating_sub(usize::from(header >> 7));
@@ -208,7 +238,9 @@ impl<'a> Reader<'a> {
         if chars.contains(&INVALID) {
             return Err(DecodeError::BadPacked);
         }
-        std::str::from_utf8(chars).map(CompactString::from).map_err(|_| DecodeError::BadPacked)
+        std::str::from_utf8(chars)
+            .map(CompactString::from)
+            .map_err(|_| DecodeError::BadPacked)
     }
 
     fn jid_pair(&mut self) -> Result<Value, DecodeError> {
@@ -246,12 +278,19 @@ impl<'a> Reader<'a> {
         let device = self.u16()?;
         let integrator = self.u16()?;
         self.server_name(Server::Interop)?;
-        Ok(Jid::new(user, Server::Interop).with_device(device).with_integrator(integrator).into())
+        Ok(Jid::new(user, Server::Interop)
+            .with_device(device)
+            .with_integrator(integrator)
+            .into())
     }
 
     fn server_name(&mut self, expected: Server) -> Result<(), DecodeError> {
         let first = self.data.get(self.at).copied().unwrap_or(0);
-        if self.word()? == expected.as_str() { Ok(()) } else { Err(DecodeError::Unexpected(first)) }
+        if self.word()? == expected.as_str() {
+            Ok(())
+        } else {
+            Err(DecodeError::Unexpected(first))
+        }
     }
 
     /// A text that may be a token, as the parts of an address are.

@@ -96,7 +96,9 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     if bytes.is_empty() || bytes.len() > MAX_PACKED_CHARS {
         return write_bytes(bytes, out);
     }
-    let alphabets = bytes.iter().fold(BOTH, |all, byte| all & PACKED[usize::from(*byte)]);
+    let alphabets = bytes
+        .iter()
+        .fold(BOTH, |all, byte| all & PACKED[usize::from(*byte)]);
     if alphabets & NIBBLE != 0 {
         write_packed(tag::NIBBLE_8, bytes, out);
     } else if alphabets & HEX != 0 {

@@ -1,7 +1,7 @@
 //! The binary form of stanzas: a tree of nodes with attributes, in which frequent words are one or two bytes.
 //!
-//! Owns [`Node`], [`encode`] and [`decode`]. Knows nothing of frames, encryption or what a stanza means. A plaintext begins
-//! with a flags byte; bit 1 says that the rest is a zlib stream, which only servers send.
+//! Owns [`Node`], [`encode`] and [`decode`]. Knows nothing of frames, encryption or what a stanza means. A
+//! plaintext begins with a flags byte; bit 1 says that the rest is a zlib stream, which only servers send.
 
 mod decode;
 mod encode;

@@ -13,8 +13,8 @@ use crate::jid::Jid;
 
 /// An element of a stanza: `<tag key="value">content</tag>`.
 ///
-/// Made with `Node::new("iq").attr("id", id).attr("to", Jid::SERVER).with_child(Node::new("ping"))`. Its [`fmt::Debug`] form
-/// holds neither contents nor whole addresses and may be logged.
+/// Made with `Node::new("iq").attr("id", id).attr("to", Jid::SERVER).with_child(Node::new("ping"))`. Its
+/// [`fmt::Debug`] form holds neither contents nor whole addresses and may be logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node {
     /// Name of the element.
@@ -35,9 +35,10 @@ pub enum Content {
     Nodes(Vec<Node>),
     /// Bytes; after decoding a part of the received frame, without a copy.
     Bytes(Bytes),
-    /// A short text that was or will be written as token, packed digits or address. The same logical field may come as
-    /// bytes from one client and in this form from another, so read both with [`Node::data`] or [`Node::text`]. A text that
-    /// fits none of the short forms is written as bytes and comes back as [`Content::Bytes`].
+    /// A short text that was or will be written as token, packed digits or address. The same logical field
+    /// may come as bytes from one client and in this form from another, so read both with [`Node::data`] or
+    /// [`Node::text`]. A text that fits none of the short forms is written as bytes and comes back as
+    /// [`Content::Bytes`].
     Text(Value),
 }
 
@@ -87,7 +88,11 @@ impl Node {
     /// An empty element.
     #[inline]
     pub fn new(tag: impl Into<Name>) -> Self {
-        Self { tag: tag.into(), attrs: Attrs::default(), content: Content::None }
+        Self {
+            tag: tag.into(),
+            attrs: Attrs::default(),
+            content: Content::None,
+        }
     }
 
     /// Adds an attribute. Does not look for one of the same name.
@@ -260,7 +265,10 @@ impl Node {
     /// # Errors
     /// If there is none.
     pub fn require_child(&self, tag: &'static str) -> Result<&Self, StanzaError> {
-        self.child(tag).ok_or_else(|| StanzaError::MissingChild { tag: self.tag().into(), child: tag })
+        self.child(tag).ok_or_else(|| StanzaError::MissingChild {
+            tag: self.tag().into(),
+            child: tag,
+        })
     }
 
     /// The node at a path of names below this one.
@@ -311,7 +319,9 @@ impl Node {
     /// # Errors
     /// If there is none.
     pub fn require_data(&self) -> Result<Cow<'_, [u8]>, StanzaError> {
-        self.data().ok_or_else(|| StanzaError::MissingContent { tag: self.tag().into() })
+        self.data().ok_or_else(|| StanzaError::MissingContent {
+            tag: self.tag().into(),
+        })
     }
 
     /// The content as bytes of a fixed length, such as a key.
@@ -320,15 +330,23 @@ impl Node {
     /// If there is none or it has another length.
     pub fn require_array<const N: usize>(&self) -> Result<[u8; N], StanzaError> {
         let data = self.require_data()?;
-        data.as_ref().try_into().map_err(|_| StanzaError::BadContent { tag: self.tag().into() })
+        data.as_ref().try_into().map_err(|_| StanzaError::BadContent {
+            tag: self.tag().into(),
+        })
     }
 
     fn missing_attr(&self, attr: &'static str) -> StanzaError {
-        StanzaError::MissingAttr { tag: self.tag().into(), attr }
+        StanzaError::MissingAttr {
+            tag: self.tag().into(),
+            attr,
+        }
     }
 
     fn bad_attr(&self, attr: &'static str) -> StanzaError {
-        StanzaError::BadAttr { tag: self.tag().into(), attr }
+        StanzaError::BadAttr {
+            tag: self.tag().into(),
+            attr,
+        }
     }
 }
 
@@ -358,7 +376,11 @@ impl fmt::Debug for Attrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.iter().try_for_each(|(key, value)| {
             // Stanza ids are random, and what a reader of a log looks for.
-            if *key == "id" { write!(f, " id={:?}", value.as_str()) } else { write!(f, " {key}={value:?}") }
+            if *key == "id" {
+                write!(f, " id={:?}", value.as_str())
+            } else {
+                write!(f, " {key}={value:?}")
+            }
         })
     }
 }
@@ -375,7 +397,10 @@ impl Attrs {
     #[must_use]
     #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().find(|(name, _)| *name == *key).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(name, _)| *name == *key)
+            .map(|(_, value)| value)
     }
 
     /// Adds an attribute without looking for one of the same name.
@@ -434,7 +459,10 @@ impl<'a> IntoIterator for &'a Attrs {
 /// The order of attributes means nothing, so it does not count.
 impl PartialEq for Attrs {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(key, value)| other.get(key.as_str()) == Some(value))
+        self.len() == other.len()
+            && self
+                .iter()
+                .all(|(key, value)| other.get(key.as_str()) == Some(value))
     }
 }
 

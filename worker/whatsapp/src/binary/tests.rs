@@ -36,7 +36,12 @@ fn build(json: &Json, like: &Node) -> Node {
         Json::Null => node,
         Json::Array(children) => {
             assert_eq!(children.len(), like.nodes().len());
-            node.with_children(children.iter().zip(like.nodes()).map(|(json, like)| build(json, like)))
+            node.with_children(
+                children
+                    .iter()
+                    .zip(like.nodes())
+                    .map(|(json, like)| build(json, like)),
+            )
         }
         content if content["string"].is_string() => node.with_text(content["string"].as_str().unwrap()),
         content => node.with_bytes(bytes(&content["hex"])),
@@ -48,14 +53,21 @@ fn vectors_decode_and_encode_to_the_same_bytes() {
     // Written as AD_JID by one peer although the device is 0; we write the bare user, which means the same.
     let written_shorter = ["node.device0_string"];
     let mut seen = 0;
-    for vector in all().iter().filter(|vector| vector["kind"] == "node" && vector["encoded"].is_string()) {
+    for vector in all()
+        .iter()
+        .filter(|vector| vector["kind"] == "node" && vector["encoded"].is_string())
+    {
         let name = vector["name"].as_str().unwrap();
         let wire = bytes(&vector["encoded"]);
         let node = decoded(&wire).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(build(&vector["decoded"], &node), node, "{name}");
         if !written_shorter.contains(&name) {
             assert_eq!(hex::encode(encoded(&node)), hex::encode(&wire), "{name}");
-            assert_eq!(hex::encode(encoded(&build(&vector["input"], &node))), hex::encode(&wire), "{name}");
+            assert_eq!(
+                hex::encode(encoded(&build(&vector["input"], &node))),
+                hex::encode(&wire),
+                "{name}"
+            );
         }
         seen += 1;
     }
@@ -75,8 +87,8 @@ fn vectors_that_are_only_decoded_give_their_node() {
         let wire = bytes(&vector["encoded"]);
         let node = decoded(&wire).unwrap();
         assert_eq!(build(&vector["decoded"], &node), node);
-        // Two are written otherwise: the unknown domain as the server that it was taken for, and the name of a server as the
-        // token that the vector could have used.
+        // Two are written otherwise: the unknown domain as the server that it was taken for, and the name of
+        // a server as the token that the vector could have used.
         let same = vector["name"] == "node.interop_jid";
         assert_eq!(encoded(&node) == wire, same, "{}", vector["name"]);
         assert_eq!(decoded(&encoded(&node)).unwrap(), node);
@@ -90,7 +102,10 @@ fn long_content_takes_four_length_bytes() {
     let vector = vector("node.binary32");
     let node = Node::new("enc").attr("v", "2").with_bytes(vec![0x5a; 1 << 20]);
     let wire = encoded(&node);
-    assert_eq!(hex::encode(Sha256::digest(&wire)), vector["encoded_sha256"].as_str().unwrap());
+    assert_eq!(
+        hex::encode(Sha256::digest(&wire)),
+        vector["encoded_sha256"].as_str().unwrap()
+    );
     assert_eq!(decoded(&wire).unwrap(), node);
 }
 
@@ -104,10 +119,15 @@ fn compressed_stanza_is_inflated() {
 
 #[test]
 fn text_with_an_at_sign_is_not_made_an_address() {
-    let node = Node::new("x").attr("name", "me@lid").attr("to", Jid::new("1", Server::Lid));
+    let node = Node::new("x")
+        .attr("name", "me@lid")
+        .attr("to", Jid::new("1", Server::Lid));
     let back = decoded(&encoded(&node)).unwrap();
     assert!(back.value("name").unwrap().as_jid().is_none());
-    assert_eq!(back.attr_jid("name"), back.attr_jid("to").map(|_| Jid::new("me", Server::Lid)));
+    assert_eq!(
+        back.attr_jid("name"),
+        back.attr_jid("to").map(|_| Jid::new("me", Server::Lid))
+    );
     assert_eq!(back, node);
 }
 
@@ -216,13 +236,18 @@ fn zip_bombs_are_refused() {
 fn contents_share_the_received_buffer() {
     let wire = Bytes::from(encoded(&Node::new("enc").with_bytes(vec![7; 100])));
     let node = decode(wire.clone()).unwrap();
-    let Content::Bytes(content) = &node.content else { panic!("bytes") };
+    let Content::Bytes(content) = &node.content else {
+        panic!("bytes")
+    };
     assert!(wire.as_ptr_range().contains(&content.as_ptr()));
 }
 
 #[test]
 fn fields_read_the_same_as_text_and_as_bytes() {
-    for node in [Node::new("x").with_text("1"), Node::new("x").with_bytes(&b"1"[..])] {
+    for node in [
+        Node::new("x").with_text("1"),
+        Node::new("x").with_bytes(&b"1"[..]),
+    ] {
         let back = decoded(&encoded(&node)).unwrap();
         assert_eq!(back.data().unwrap()[..], b"1"[..]);
         assert_eq!(back.text().unwrap(), "1");
@@ -232,14 +257,34 @@ fn fields_read_the_same_as_text_and_as_bytes() {
 
 #[test]
 fn missing_and_wrong_parts_are_named() {
-    let node = Node::new("iq").attr("t", "x").with_child(Node::new("list").with_bytes(&b"12"[..]));
-    assert_eq!(node.require_str("id").unwrap_err().to_string(), "<iq> has no attribute id");
-    assert_eq!(node.require_u64("t").unwrap_err().to_string(), "attribute t of <iq> is not valid");
-    assert_eq!(node.require_jid("t").unwrap_err().to_string(), "attribute t of <iq> is not valid");
-    assert_eq!(node.require_child("user").unwrap_err().to_string(), "<iq> has no child <user>");
-    assert_eq!(node.require_data().unwrap_err().to_string(), "<iq> has no content");
+    let node = Node::new("iq")
+        .attr("t", "x")
+        .with_child(Node::new("list").with_bytes(&b"12"[..]));
+    assert_eq!(
+        node.require_str("id").unwrap_err().to_string(),
+        "<iq> has no attribute id"
+    );
+    assert_eq!(
+        node.require_u64("t").unwrap_err().to_string(),
+        "attribute t of <iq> is not valid"
+    );
+    assert_eq!(
+        node.require_jid("t").unwrap_err().to_string(),
+        "attribute t of <iq> is not valid"
+    );
+    assert_eq!(
+        node.require_child("user").unwrap_err().to_string(),
+        "<iq> has no child <user>"
+    );
+    assert_eq!(
+        node.require_data().unwrap_err().to_string(),
+        "<iq> has no content"
+    );
     let list = node.child_at(&["list"]).unwrap();
-    assert_eq!(list.require_array::<3>().unwrap_err().to_string(), "content of <list> is not valid");
+    assert_eq!(
+        list.require_array::<3>().unwrap_err().to_string(),
+        "content of <list> is not valid"
+    );
     assert_eq!(list.require_array::<2>(), Ok(*b"12"));
 }
 
@@ -257,18 +302,39 @@ fn debug_form_hides_contents_and_numbers() {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    prop_oneof![Just("iq".to_owned()), Just("link_code".to_owned()), "[a-z:_-]{1,60}", "\\PC{1,20}"]
+    prop_oneof![
+        Just("iq".to_owned()),
+        Just("link_code".to_owned()),
+        "[a-z:_-]{1,60}",
+        "\\PC{1,20}"
+    ]
 }
 
 fn jid() -> impl Strategy<Value = Jid> {
-    let user = prop_oneof!["[0-9]{1,20}", "[0-9]{5,18}-[0-9]{10}", "[a-zA-Z_.é]{1,40}", Just("status".to_owned())];
+    let user = prop_oneof![
+        "[0-9]{1,20}",
+        "[0-9]{5,18}-[0-9]{10}",
+        "[a-zA-Z_.é]{1,40}",
+        Just("status".to_owned())
+    ];
     let device = prop_oneof![Just(0), 0..=255u16];
-    (user, prop::sample::select(&Server::ALL[..]), device, any::<u16>(), any::<u16>()).prop_map(
-        |(user, server, device, wide, integrator)| {
-            let device = if matches!(server, Server::Messenger | Server::Interop) { wide } else { device };
-            Jid::new(user, server).with_device(device).with_integrator(integrator)
-        },
+    (
+        user,
+        prop::sample::select(&Server::ALL[..]),
+        device,
+        any::<u16>(),
+        any::<u16>(),
     )
+        .prop_map(|(user, server, device, wide, integrator)| {
+            let device = if matches!(server, Server::Messenger | Server::Interop) {
+                wide
+            } else {
+                device
+            };
+            Jid::new(user, server)
+                .with_device(device)
+                .with_integrator(integrator)
+        })
 }
 
 fn short_text() -> impl Strategy<Value = Value> {
@@ -282,7 +348,11 @@ fn short_text() -> impl Strategy<Value = Value> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    prop_oneof![short_text(), "\\PC{0,300}".prop_map(Value::from), "[0-9A-F]{128,140}".prop_map(Value::from)]
+    prop_oneof![
+        short_text(),
+        "\\PC{0,300}".prop_map(Value::from),
+        "[0-9A-F]{128,140}".prop_map(Value::from)
+    ]
 }
 
 fn node() -> impl Strategy<Value = Node> {
@@ -294,10 +364,12 @@ fn node() -> impl Strategy<Value = Node> {
         Just(Content::Nodes(Vec::new())),
     ];
     let leaf = (name(), attrs, content).prop_map(|(tag, attrs, content)| {
-        let mut node = attrs.into_iter().fold(Node::new(tag.as_str()), |mut node, (key, value)| {
-            node.set_attr(key.as_str(), value);
-            node
-        });
+        let mut node = attrs
+            .into_iter()
+            .fold(Node::new(tag.as_str()), |mut node, (key, value)| {
+                node.set_attr(key.as_str(), value);
+                node
+            });
         node.content = content;
         node
     });

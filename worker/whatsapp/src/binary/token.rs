@@ -5,7 +5,8 @@
 /// Version of the dictionaries, also the last byte of the connection header.
 pub const DICTIONARY_VERSION: u8 = 3;
 
-/// A word of the dictionaries: 1 to 235 are single tokens, from 256 on four dictionaries of 256 double tokens.
+/// A word of the dictionaries: 1 to 235 are single tokens, from 256 on four dictionaries of 256 double
+/// tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token(u16);
 
@@ -32,7 +33,11 @@ impl Token {
     /// A single token, if the byte is one.
     #[inline]
     pub(super) const fn single(byte: u8) -> Option<Self> {
-        if byte == 0 || byte as usize >= SINGLE_COUNT { None } else { Some(Self(byte as u16)) }
+        if byte == 0 || byte as usize >= SINGLE_COUNT {
+            None
+        } else {
+            Some(Self(byte as u16))
+        }
     }
 
     /// A double token of dictionary 0 to 3.
@@ -57,8 +62,8 @@ impl Token {
 
 const SINGLE_COUNT: usize = 236;
 const DOUBLE_BASE: u16 = 256;
-/// Word table: 256 single slots (the last 20 unused), 4 x 256 double ones, filled to a power of two so that a masked index
-/// needs no bounds check.
+/// Word table: 256 single slots (the last 20 unused), 4 x 256 double ones, filled to a power of two so that a
+/// masked index needs no bounds check.
 const WORD_COUNT: usize = 2048;
 const INDEX_MASK: usize = WORD_COUNT - 1;
 const MAX_TOKEN_BYTES: usize = 48;
@@ -68,7 +73,8 @@ const SLOT_COUNT: usize = 4096;
 static WORDS: [&str; WORD_COUNT] = parse(include_str!("tokens.json"));
 static SLOTS: [u16; SLOT_COUNT] = fill(&parse(include_str!("tokens.json")));
 
-/// Reads every quoted string of `{"single":[…],"double":[[…],…]}` in order. The words hold no quotes and no escapes.
+/// Reads every quoted string of `{"single":[…],"double":[[…],…]}` in order. The words hold no quotes and no
+/// escapes.
 #[allow(long_running_const_eval)]
 const fn parse(json: &'static str) -> [&'static str; WORD_COUNT] {
     let bytes = json.as_bytes();
@@ -90,7 +96,11 @@ const fn parse(json: &'static str) -> [&'static str; WORD_COUNT] {
         if bytes[at] == b':' {
             continue;
         }
-        let index = if seen < SINGLE_COUNT { seen } else { seen - SINGLE_COUNT + DOUBLE_BASE as usize };
+        let index = if seen < SINGLE_COUNT {
+            seen
+        } else {
+            seen - SINGLE_COUNT + DOUBLE_BASE as usize
+        };
         words[index] = json.split_at(end).0.split_at(start).1;
         seen += 1;
     }
@@ -125,7 +135,10 @@ const fn hash(word: &[u8]) -> usize {
     } else if let (Some(head), Some(tail)) = (word.first_chunk::<4>(), word.last_chunk::<4>()) {
         (u32::from_le_bytes(*head) as u64, u32::from_le_bytes(*tail) as u64)
     } else {
-        (word[0] as u64, ((word[word.len() / 2] as u64) << 8) | word[word.len() - 1] as u64)
+        (
+            word[0] as u64,
+            ((word[word.len() / 2] as u64) << 8) | word[word.len() - 1] as u64,
+        )
     };
     let mixed = (head ^ (word.len() as u64)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
         ^ tail.rotate_left(23).wrapping_mul(0xD6E8_FEB8_6659_FD93);
@@ -138,7 +151,10 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     fn words() -> impl Iterator<Item = &'static str> {
-        WORDS[..SINGLE_COUNT].iter().chain(&WORDS[256..256 + 1024]).copied()
+        WORDS[..SINGLE_COUNT]
+            .iter()
+            .chain(&WORDS[256..256 + 1024])
+            .copied()
     }
 
     #[test]
@@ -163,7 +179,10 @@ mod tests {
     #[test]
     fn token_parts_are_the_wire_bytes() {
         assert_eq!(Token::of("s.whatsapp.net").map(Token::parts), Some((None, 3)));
-        assert_eq!(Token::of("2:47DEQpj8").map(|token| token.parts().0.is_some()), Some(true));
+        assert_eq!(
+            Token::of("2:47DEQpj8").map(|token| token.parts().0.is_some()),
+            Some(true)
+        );
         assert!(Token::single(0).is_none() && Token::single(236).is_none());
         let token = Token::double(3, 255);
         assert_eq!(token.parts(), (Some(3), 255));

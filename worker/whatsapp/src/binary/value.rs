@@ -93,7 +93,8 @@ impl fmt::Display for Name {
 
 /// An attribute's value or a content in string form: a word of the dictionary, a text, or an address.
 ///
-/// Only a [`Jid`] is written as an address; a text that looks like one stays a text, so that free text with an `@` survives.
+/// Only a [`Jid`] is written as an address; a text that looks like one stays a text, so that free text with
+/// an `@` survives.
 #[derive(Clone)]
 pub struct Value(pub(super) ValueForm);
 
@@ -136,7 +137,8 @@ impl Value {
         }
     }
 
-    /// Whether the text form is this text. An address is compared as text too, without making one where it can't match.
+    /// Whether the text form is this text. An address is compared as text too, without making one where it
+    /// can't match.
     #[must_use]
     #[inline]
     pub fn is(&self, text: &str) -> bool {

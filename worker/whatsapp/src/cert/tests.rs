@@ -5,8 +5,10 @@ use crate::signal::curve::PrivateKey;
 use crate::test_vectors::{bytes, bytes32, vector};
 
 const NOW: Timestamp = Timestamp::from_secs(1_750_000_000);
-const VALIDITY: Validity =
-    Validity { not_before: Timestamp::from_secs(1_700_000_000), not_after: Timestamp::from_secs(1_800_000_000) };
+const VALIDITY: Validity = Validity {
+    not_before: Timestamp::from_secs(1_700_000_000),
+    not_after: Timestamp::from_secs(1_800_000_000),
+};
 
 struct Authority {
     root: KeyPair,
@@ -17,12 +19,22 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let rng = &mut StdRng::seed_from_u64(1);
-        Self { root: KeyPair::generate(rng), intermediate: KeyPair::generate(rng), server: KeyPair::generate(rng) }
+        Self {
+            root: KeyPair::generate(rng),
+            intermediate: KeyPair::generate(rng),
+            server: KeyPair::generate(rng),
+        }
     }
 
     fn chain(&self) -> CertChain {
         let rng = &mut StdRng::seed_from_u64(2);
-        let chain = issue(&self.root, &self.intermediate, self.server.public(), VALIDITY, rng);
+        let chain = issue(
+            &self.root,
+            &self.intermediate,
+            self.server.public(),
+            VALIDITY,
+            rng,
+        );
         CertChain::decode(&chain[..]).unwrap()
     }
 
@@ -31,7 +43,12 @@ impl Authority {
     }
 
     fn verify_at(&self, chain: &CertChain, now: Timestamp) -> Result<(), CertError> {
-        verify(&chain.encode_to_vec(), self.root.public(), self.server.public(), now)
+        verify(
+            &chain.encode_to_vec(),
+            self.root.public(),
+            self.server.public(),
+            now,
+        )
     }
 
     /// The chain with the details of one certificate changed and everything signed anew.
@@ -45,7 +62,12 @@ impl Authority {
         let mut details = Details::decode(certificate.details.clone().unwrap()).unwrap();
         alter(&mut details);
         let details = details.encode_to_vec();
-        certificate.signature = Some(issuer.sign(&details, &mut StdRng::seed_from_u64(3)).to_vec().into());
+        certificate.signature = Some(
+            issuer
+                .sign(&details, &mut StdRng::seed_from_u64(3))
+                .to_vec()
+                .into(),
+        );
         certificate.details = Some(details.into());
         chain
     }
@@ -77,9 +99,15 @@ fn issued_chain_is_valid_within_its_dates_only() {
     assert_eq!(authority.verify_at(&chain, VALIDITY.not_before), Ok(()));
     assert_eq!(authority.verify_at(&chain, VALIDITY.not_after), Ok(()));
     let early = Timestamp::from_secs(1_699_999_999);
-    assert_eq!(authority.verify_at(&chain, early), Err(CertError::NotYetValid(Link::Intermediate)));
+    assert_eq!(
+        authority.verify_at(&chain, early),
+        Err(CertError::NotYetValid(Link::Intermediate))
+    );
     let late = Timestamp::from_secs(1_800_000_001);
-    assert_eq!(authority.verify_at(&chain, late), Err(CertError::Expired(Link::Intermediate)));
+    assert_eq!(
+        authority.verify_at(&chain, late),
+        Err(CertError::Expired(Link::Intermediate))
+    );
 }
 
 #[test]
@@ -127,7 +155,13 @@ fn leaf_signed_by_the_root_is_refused() {
     let mut chain = authority.chain();
     let leaf = chain.leaf.as_mut().unwrap();
     let details = leaf.details.clone().unwrap();
-    leaf.signature = Some(authority.root.sign(&details, &mut StdRng::seed_from_u64(3)).to_vec().into());
+    leaf.signature = Some(
+        authority
+            .root
+            .sign(&details, &mut StdRng::seed_from_u64(3))
+            .to_vec()
+            .into(),
+    );
     assert_eq!(authority.verify(&chain), Err(CertError::BadSignature(Link::Leaf)));
 }
 
@@ -135,7 +169,10 @@ fn leaf_signed_by_the_root_is_refused() {
 fn other_roots_are_refused() {
     let (authority, mut other) = (Authority::new(), Authority::new());
     other.root = KeyPair::generate(&mut StdRng::seed_from_u64(9));
-    assert_eq!(authority.verify(&other.chain()), Err(CertError::BadSignature(Link::Intermediate)));
+    assert_eq!(
+        authority.verify(&other.chain()),
+        Err(CertError::BadSignature(Link::Intermediate))
+    );
 }
 
 #[test]
@@ -167,18 +204,30 @@ fn missing_parts_are_named() {
             authority.verify(&chain)
         };
         assert_eq!(without(|certificate| *certificate = None), missing("content"));
-        assert_eq!(without(|certificate| certificate.as_mut().unwrap().details = None), missing("details"));
-        assert_eq!(without(|certificate| certificate.as_mut().unwrap().signature = None), missing("signature"));
+        assert_eq!(
+            without(|certificate| certificate.as_mut().unwrap().details = None),
+            missing("details")
+        );
+        assert_eq!(
+            without(|certificate| certificate.as_mut().unwrap().signature = None),
+            missing("signature")
+        );
         let short = |certificate: &mut Option<NoiseCertificate>| {
             certificate.as_mut().unwrap().signature = Some(vec![1; 63].into());
         };
         assert_eq!(without(short), missing("signature"));
         let altered = |alter: fn(&mut Details)| authority.verify(&authority.altered(link, alter));
         assert_eq!(altered(|details| details.key = None), missing("key"));
-        assert_eq!(altered(|details| details.key = Some(vec![5; 33].into())), missing("key"));
+        assert_eq!(
+            altered(|details| details.key = Some(vec![5; 33].into())),
+            missing("key")
+        );
         assert_eq!(altered(|details| details.serial = None), missing("serial"));
         assert_eq!(altered(|details| details.issuer_serial = None), missing("issuer"));
-        assert_eq!(altered(|details| details.not_before = None), missing("first date"));
+        assert_eq!(
+            altered(|details| details.not_before = None),
+            missing("first date")
+        );
         assert_eq!(altered(|details| details.not_after = None), missing("last date"));
     }
 }
@@ -188,5 +237,8 @@ fn what_is_no_chain_is_refused() {
     let authority = Authority::new();
     let verify = |bytes: &[u8]| verify(bytes, authority.root.public(), authority.server.public(), NOW);
     assert_eq!(verify(b"\xff\xff"), Err(CertError::Malformed));
-    assert_eq!(verify(b""), Err(CertError::Missing(Link::Intermediate, "content")));
+    assert_eq!(
+        verify(b""),
+        Err(CertError::Missing(Link::Intermediate, "content"))
+    );
 }

@@ -60,7 +60,10 @@ fn bad_addresses_are_refused() {
 
 #[test]
 fn debug_form_hides_the_number() {
-    assert_eq!(format!("{:?}", jid("15551230001:3@s.whatsapp.net")), "Jid(…0001:3@s.whatsapp.net)");
+    assert_eq!(
+        format!("{:?}", jid("15551230001:3@s.whatsapp.net")),
+        "Jid(…0001:3@s.whatsapp.net)"
+    );
     assert_eq!(format!("{:?}", jid("123@lid")), "Jid(…@lid)");
     assert_eq!(format!("{:?}", Jid::SERVER), "Jid(@s.whatsapp.net)");
 }

@@ -29,13 +29,20 @@ impl Initiator {
             ephemeral: Some(ephemeral.public().to_bytes().to_vec().into()),
             ..Default::default()
         };
-        (Self::after_hello(Pattern::Xx, static_keys, ephemeral), encode_hello(hello))
+        (
+            Self::after_hello(Pattern::Xx, static_keys, ephemeral),
+            encode_hello(hello),
+        )
     }
 
     fn after_hello(pattern: Pattern, static_keys: KeyPair, ephemeral: KeyPair) -> Self {
         let mut state = Symmetric::new(pattern);
         state.mix_hash(ephemeral.public().as_bytes());
-        Self { state, static_keys, ephemeral }
+        Self {
+            state,
+            static_keys,
+            ephemeral,
+        }
     }
 
     /// Takes the server's hello and checks that its key is certified under `root` at the time `now`.
@@ -58,17 +65,30 @@ impl Initiator {
         now: Timestamp,
     ) -> Result<Verified, HandshakeError> {
         let server_ephemeral = public_key(hello.ephemeral.as_deref(), "server ephemeral key")?;
-        let sealed_static = hello.r#static.as_deref().ok_or(HandshakeError::Malformed("no server static key"))?;
-        let sealed_chain = hello.payload.as_deref().ok_or(HandshakeError::Malformed("no certificate"))?;
+        let sealed_static = hello
+            .r#static
+            .as_deref()
+            .ok_or(HandshakeError::Malformed("no server static key"))?;
+        let sealed_chain = hello
+            .payload
+            .as_deref()
+            .ok_or(HandshakeError::Malformed("no certificate"))?;
         self.state.mix_hash(server_ephemeral.as_bytes());
-        self.state.mix_agreement(self.ephemeral.private(), &server_ephemeral)?;
+        self.state
+            .mix_agreement(self.ephemeral.private(), &server_ephemeral)?;
         let server_static = self.state.decrypt_key(sealed_static, "server static key")?;
-        self.state.mix_agreement(self.ephemeral.private(), &server_static)?;
+        self.state
+            .mix_agreement(self.ephemeral.private(), &server_static)?;
         let chain = self.state.decrypt_and_hash(sealed_chain, "certificate")?;
         cert::verify(&chain, root, &server_static, now)?;
         let sealed_key = self.state.encrypt_and_hash(self.static_keys.public().as_bytes());
-        self.state.mix_agreement(self.static_keys.private(), &server_ephemeral)?;
-        Ok(Verified { state: self.state, sealed_key, server_static })
+        self.state
+            .mix_agreement(self.static_keys.private(), &server_ephemeral)?;
+        Ok(Verified {
+            state: self.state,
+            sealed_key,
+            server_static,
+        })
     }
 }
 
@@ -87,7 +107,8 @@ impl Verified {
         &self.server_static
     }
 
-    /// Ends the handshake: the payload of the second frame, which carries the encoded `ClientPayload`, and the channel.
+    /// Ends the handshake: the payload of the second frame, which carries the encoded `ClientPayload`, and
+    /// the channel.
     #[must_use]
     pub fn finish(mut self, client_payload: &[u8]) -> (Vec<u8>, Transport) {
         let payload = self.state.encrypt_and_hash(client_payload);
@@ -96,12 +117,17 @@ impl Verified {
             payload: Some(payload.into()),
             ..Default::default()
         };
-        let bytes = HandshakeMessage { client_finish: Some(finish), ..Default::default() }.encode_to_vec();
+        let bytes = HandshakeMessage {
+            client_finish: Some(finish),
+            ..Default::default()
+        }
+        .encode_to_vec();
         (bytes, self.state.split_initiator())
     }
 }
 
-/// A client that resumes (IK): it knows the server's static key and has sent its payload in the first message.
+/// A client that resumes (IK): it knows the server's static key and has sent its payload in the first
+/// message.
 pub struct Resumer {
     state: Symmetric,
     static_keys: KeyPair,
@@ -111,9 +137,9 @@ pub struct Resumer {
 /// What a server made of a resumption.
 pub enum Resumed {
     /// Accepted; nothing more is sent.
-    Open(Transport),
+    Open(Box<Transport>),
     /// Refused: the payload of the first message is lost and goes into [`Verified::finish`].
-    Refused(Verified),
+    Refused(Box<Verified>),
 }
 
 impl Resumer {
@@ -149,7 +175,14 @@ impl Resumer {
             payload: Some(payload.into()),
             ..Default::default()
         };
-        Ok((Self { state, static_keys, ephemeral }, encode_hello(hello)))
+        Ok((
+            Self {
+                state,
+                static_keys,
+                ephemeral,
+            },
+            encode_hello(hello),
+        ))
     }
 
     /// Takes the server's hello. The certificate is checked in both cases.
@@ -166,21 +199,32 @@ impl Resumer {
         let hello = parse_server_hello(server_hello)?;
         if hello.r#static.is_some() {
             let fallback = Initiator::after_hello(Pattern::XxFallback, self.static_keys, self.ephemeral);
-            return Ok(Resumed::Refused(fallback.read_parsed(&hello, root, now)?));
+            return Ok(Resumed::Refused(Box::new(
+                fallback.read_parsed(&hello, root, now)?,
+            )));
         }
         let server_ephemeral = public_key(hello.ephemeral.as_deref(), "server ephemeral key")?;
-        let sealed_chain = hello.payload.as_deref().ok_or(HandshakeError::Malformed("no certificate"))?;
+        let sealed_chain = hello
+            .payload
+            .as_deref()
+            .ok_or(HandshakeError::Malformed("no certificate"))?;
         self.state.mix_hash(server_ephemeral.as_bytes());
-        self.state.mix_agreement(self.ephemeral.private(), &server_ephemeral)?;
-        self.state.mix_agreement(self.static_keys.private(), &server_ephemeral)?;
+        self.state
+            .mix_agreement(self.ephemeral.private(), &server_ephemeral)?;
+        self.state
+            .mix_agreement(self.static_keys.private(), &server_ephemeral)?;
         let chain = self.state.decrypt_and_hash(sealed_chain, "certificate")?;
         cert::verify(&chain, root, server_static, now)?;
-        Ok(Resumed::Open(self.state.split_initiator()))
+        Ok(Resumed::Open(Box::new(self.state.split_initiator())))
     }
 }
 
 fn encode_hello(hello: message::ClientHello) -> Vec<u8> {
-    HandshakeMessage { client_hello: Some(hello), ..Default::default() }.encode_to_vec()
+    HandshakeMessage {
+        client_hello: Some(hello),
+        ..Default::default()
+    }
+    .encode_to_vec()
 }
 
 fn parse_server_hello(bytes: &[u8]) -> Result<message::ServerHello, HandshakeError> {

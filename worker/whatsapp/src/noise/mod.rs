@@ -1,7 +1,9 @@
-//! The encrypted channel: handshake (Noise XX, IK and XXfallback over X25519, AES-256-GCM and SHA-256) and transport.
+//! The encrypted channel: handshake (Noise XX, IK and XXfallback over X25519, AES-256-GCM and SHA-256) and
+//! transport.
 //!
-//! Owns both sides: [`Initiator`] and [`Resumer`] for clients, [`Responder`] for servers. Knows nothing of nodes or sockets.
-//! WhatsApp's XX differs from the standard in one place: the empty payload of the first message is not mixed into the hash.
+//! Owns both sides: [`Initiator`] and [`Resumer`] for clients, [`Responder`] for servers. Knows nothing of
+//! nodes or sockets. WhatsApp's XX differs from the standard in one place: the empty payload of the first
+//! message is not mixed into the hash.
 
 mod initiator;
 mod responder;

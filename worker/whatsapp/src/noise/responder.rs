@@ -63,11 +63,15 @@ impl Responder {
     /// A server with this static key and the certificate chain for it ([`crate::cert::issue`]).
     #[must_use]
     pub const fn new(static_keys: KeyPair, chain: Vec<u8>, resumption: Resumption) -> Self {
-        Self { static_keys, chain, resumption }
+        Self {
+            static_keys,
+            chain,
+            resumption,
+        }
     }
 
-    /// Takes the payload of the client's first frame. A resumption that is refused, or was made for another server key, is
-    /// answered with a fallback; its payload comes again with the last message.
+    /// Takes the payload of the client's first frame. A resumption that is refused, or was made for another
+    /// server key, is answered with a fallback; its payload comes again with the last message.
     ///
     /// # Errors
     /// If the message is broken.
@@ -79,8 +83,14 @@ impl Responder {
         self.read_with_ephemeral(client_hello, KeyPair::generate(rng))
     }
 
-    pub(super) fn read_with_ephemeral(self, bytes: &[u8], ephemeral: KeyPair) -> Result<Hello, HandshakeError> {
-        let hello = parse(bytes)?.client_hello.ok_or(HandshakeError::Malformed("no client hello"))?;
+    pub(super) fn read_with_ephemeral(
+        self,
+        bytes: &[u8],
+        ephemeral: KeyPair,
+    ) -> Result<Hello, HandshakeError> {
+        let hello = parse(bytes)?
+            .client_hello
+            .ok_or(HandshakeError::Malformed("no client hello"))?;
         let client_ephemeral = public_key(hello.ephemeral.as_deref(), "client ephemeral key")?;
         let (Some(sealed_key), Some(sealed_payload)) = (&hello.r#static, &hello.payload) else {
             return self.answer_full(Pattern::Xx, &client_ephemeral, ephemeral);
@@ -107,7 +117,10 @@ impl Responder {
         state.mix_agreement(self.static_keys.private(), client_ephemeral)?;
         let sealed_chain = state.encrypt_and_hash(&self.chain);
         let server_hello = encode_hello(&ephemeral, Some(sealed_static), sealed_chain);
-        Ok(Hello::Full { server_hello, await_finish: Box::new(AwaitFinish { state, ephemeral }) })
+        Ok(Hello::Full {
+            server_hello,
+            await_finish: Box::new(AwaitFinish { state, ephemeral }),
+        })
     }
 
     fn read_resumption(
@@ -137,8 +150,15 @@ impl Responder {
         state.mix_agreement(ephemeral.private(), &client_static)?;
         let sealed_chain = state.encrypt_and_hash(&self.chain);
         let server_hello = encode_hello(ephemeral, None, sealed_chain);
-        let accepted = Accepted { client_static, client_payload, transport: state.split_responder() };
-        Ok(Hello::Resumed { server_hello, accepted: Box::new(accepted) })
+        let accepted = Accepted {
+            client_static,
+            client_payload,
+            transport: state.split_responder(),
+        };
+        Ok(Hello::Resumed {
+            server_hello,
+            accepted: Box::new(accepted),
+        })
     }
 }
 
@@ -148,13 +168,24 @@ impl AwaitFinish {
     /// # Errors
     /// If the message is broken or does not decrypt.
     pub fn read_client_finish(mut self, client_finish: &[u8]) -> Result<Accepted, HandshakeError> {
-        let finish = parse(client_finish)?.client_finish.ok_or(HandshakeError::Malformed("no client finish"))?;
-        let sealed_key = finish.r#static.ok_or(HandshakeError::Malformed("no client static key"))?;
-        let sealed_payload = finish.payload.ok_or(HandshakeError::Malformed("no client payload"))?;
+        let finish = parse(client_finish)?
+            .client_finish
+            .ok_or(HandshakeError::Malformed("no client finish"))?;
+        let sealed_key = finish
+            .r#static
+            .ok_or(HandshakeError::Malformed("no client static key"))?;
+        let sealed_payload = finish
+            .payload
+            .ok_or(HandshakeError::Malformed("no client payload"))?;
         let client_static = self.state.decrypt_key(&sealed_key, "client static key")?;
-        self.state.mix_agreement(self.ephemeral.private(), &client_static)?;
+        self.state
+            .mix_agreement(self.ephemeral.private(), &client_static)?;
         let client_payload = self.state.decrypt_and_hash(&sealed_payload, "client payload")?;
-        Ok(Accepted { client_static, client_payload, transport: self.state.split_responder() })
+        Ok(Accepted {
+            client_static,
+            client_payload,
+            transport: self.state.split_responder(),
+        })
     }
 }
 
@@ -169,5 +200,9 @@ fn encode_hello(ephemeral: &KeyPair, sealed_static: Option<Vec<u8>>, sealed_chai
         payload: Some(sealed_chain.into()),
         ..Default::default()
     };
-    HandshakeMessage { server_hello: Some(hello), ..Default::default() }.encode_to_vec()
+    HandshakeMessage {
+        server_hello: Some(hello),
+        ..Default::default()
+    }
+    .encode_to_vec()
 }

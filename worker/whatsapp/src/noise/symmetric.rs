@@ -37,18 +37,33 @@ impl Symmetric {
             Pattern::Ik => *b"Noise_IK_25519_AESGCM_SHA256\0\0\0\0",
             Pattern::XxFallback => Sha256::digest(b"Noise_XXfallback_25519_AESGCM_SHA256").into(),
         };
-        let mut state = Self { hash, chaining_key: hash, key: [0; 32], counter: 0 };
+        let mut state = Self {
+            hash,
+            chaining_key: hash,
+            key: [0; 32],
+            counter: 0,
+        };
         state.mix_hash(&frame::HEADER);
         state
     }
 
     pub(super) fn mix_hash(&mut self, data: &[u8]) {
-        self.hash = Sha256::new().chain_update(self.hash).chain_update(data).finalize().into();
+        self.hash = Sha256::new()
+            .chain_update(self.hash)
+            .chain_update(data)
+            .finalize()
+            .into();
     }
 
     /// Mixes the secret of a key agreement in; the cipher has a new key.
-    pub(super) fn mix_agreement(&mut self, own: &PrivateKey, theirs: &PublicKey) -> Result<(), HandshakeError> {
-        let secret = own.agree_contributory(theirs).map_err(|_| HandshakeError::BadKey)?;
+    pub(super) fn mix_agreement(
+        &mut self,
+        own: &PrivateKey,
+        theirs: &PublicKey,
+    ) -> Result<(), HandshakeError> {
+        let secret = own
+            .agree_contributory(theirs)
+            .map_err(|_| HandshakeError::BadKey)?;
         (self.chaining_key, self.key) = self.derive(&secret[..]);
         self.counter = 0;
         Ok(())
@@ -57,26 +72,49 @@ impl Symmetric {
     pub(super) fn encrypt_and_hash(&mut self, plaintext: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(plaintext.len() + transport::TAG_BYTES);
         sealed.extend_from_slice(plaintext);
-        transport::seal(&transport::cipher(&self.key), self.counter, &self.hash, &mut sealed, 0);
+        transport::seal(
+            &transport::cipher(&self.key),
+            self.counter,
+            &self.hash,
+            &mut sealed,
+            0,
+        );
         self.counter += 1;
         self.mix_hash(&sealed);
         sealed
     }
 
     /// `what` names the part for the error.
-    pub(super) fn decrypt_and_hash(&mut self, sealed: &[u8], what: &'static str) -> Result<Vec<u8>, HandshakeError> {
+    pub(super) fn decrypt_and_hash(
+        &mut self,
+        sealed: &[u8],
+        what: &'static str,
+    ) -> Result<Vec<u8>, HandshakeError> {
         let mut plaintext = sealed.to_vec();
-        transport::open(&transport::cipher(&self.key), self.counter, &self.hash, &mut plaintext)
-            .map_err(|_| HandshakeError::Undecryptable(what))?;
+        transport::open(
+            &transport::cipher(&self.key),
+            self.counter,
+            &self.hash,
+            &mut plaintext,
+        )
+        .map_err(|_| HandshakeError::Undecryptable(what))?;
         self.counter += 1;
         self.mix_hash(sealed);
         Ok(plaintext)
     }
 
     /// A static key of 32 bytes, encrypted.
-    pub(super) fn decrypt_key(&mut self, sealed: &[u8], what: &'static str) -> Result<PublicKey, HandshakeError> {
+    pub(super) fn decrypt_key(
+        &mut self,
+        sealed: &[u8],
+        what: &'static str,
+    ) -> Result<PublicKey, HandshakeError> {
         let key = self.decrypt_and_hash(sealed, what)?;
-        Ok(PublicKey::new(key.as_slice().try_into().map_err(|_| HandshakeError::Malformed(what))?))
+        Ok(PublicKey::new(
+            key.as_slice()
+                .try_into()
+                .map_err(|_| HandshakeError::Malformed(what))?,
+        ))
     }
 
     /// The channel as the client sees it.
@@ -94,7 +132,10 @@ impl Symmetric {
     fn derive(&self, input: &[u8]) -> ([u8; 32], [u8; 32]) {
         let mut okm = [0; 64];
         // Unwrap safety: 64 bytes are far below HKDF's limit of 255 blocks.
-        Hkdf::<Sha256>::new(Some(&self.chaining_key), input).expand(&[], &mut okm).unwrap();
+        #[allow(clippy::unwrap_used)]
+        Hkdf::<Sha256>::new(Some(&self.chaining_key), input)
+            .expand(&[], &mut okm)
+            .unwrap();
         let mut halves = ([0; 32], [0; 32]);
         halves.0.copy_from_slice(&okm[..32]);
         halves.1.copy_from_slice(&okm[32..]);
@@ -112,5 +153,7 @@ impl Symmetric {
 /// A 32-byte public key in clear.
 pub(super) fn public_key(bytes: Option<&[u8]>, what: &'static str) -> Result<PublicKey, HandshakeError> {
     let bytes = bytes.ok_or(HandshakeError::Malformed(what))?;
-    Ok(PublicKey::new(bytes.try_into().map_err(|_| HandshakeError::Malformed(what))?))
+    Ok(PublicKey::new(
+        bytes.try_into().map_err(|_| HandshakeError::Malformed(what))?,
+    ))
 }

@@ -37,8 +37,14 @@ pub struct Transport {
 impl Transport {
     pub(super) fn new(sealing: &[u8; 32], opening: &[u8; 32]) -> Self {
         Self {
-            sealer: Sealer { cipher: cipher(sealing), counter: 0 },
-            opener: Opener { cipher: cipher(opening), counter: 0 },
+            sealer: Sealer {
+                cipher: cipher(sealing),
+                counter: 0,
+            },
+            opener: Opener {
+                cipher: cipher(opening),
+                counter: 0,
+            },
         }
     }
 
@@ -90,7 +96,9 @@ impl Sealer {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("counter", &self.counter).finish_non_exhaustive()
+        f.debug_struct("Sealer")
+            .field("counter", &self.counter)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +123,9 @@ impl Opener {
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener").field("counter", &self.counter).finish_non_exhaustive()
+        f.debug_struct("Opener")
+            .field("counter", &self.counter)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,7 +136,10 @@ pub(super) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
 /// Encrypts `out[start..]` and appends the tag.
 pub(super) fn seal(cipher: &Aes256Gcm, counter: u32, aad: &[u8], out: &mut Vec<u8>, start: usize) {
     // Unwrap safety: AES-GCM refuses only messages over 64 GiB.
-    let tag = cipher.encrypt_inout_detached(&nonce(counter).into(), aad, (&mut out[start..]).into()).unwrap();
+    #[allow(clippy::unwrap_used)]
+    let tag = cipher
+        .encrypt_inout_detached(&nonce(counter).into(), aad, (&mut out[start..]).into())
+        .unwrap();
     out.extend_from_slice(&tag);
 }
 
@@ -154,7 +167,10 @@ pub(super) fn open(
     aad: &[u8],
     sealed: &mut impl Sealed,
 ) -> Result<(), NoiseError> {
-    let (text, tag) = sealed.as_mut().split_last_chunk_mut::<TAG_BYTES>().ok_or(NoiseError::Undecryptable)?;
+    let (text, tag) = sealed
+        .as_mut()
+        .split_last_chunk_mut::<TAG_BYTES>()
+        .ok_or(NoiseError::Undecryptable)?;
     let (len, tag) = (text.len(), Tag::from(*tag));
     cipher
         .decrypt_inout_detached(&nonce(counter).into(), aad, text.into(), &tag)

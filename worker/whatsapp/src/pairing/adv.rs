@@ -1,4 +1,5 @@
-//! The signed device identity (ADV): the phone signs the companion's identity, the companion signs the phone's.
+//! The signed device identity (ADV): the phone signs the companion's identity, the companion signs the
+//! phone's.
 //!
 //! Every check is made here and none may be skipped: without them a server could link itself to an account.
 
@@ -11,8 +12,8 @@ use thiserror::Error;
 
 use crate::device::AdvSecret;
 use crate::proto::{
-    AdvDeviceIdentity, AdvEncryptionType, AdvKeyIndexList, AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac,
-    AdvSignedKeyIndexList,
+    AdvDeviceIdentity, AdvEncryptionType, AdvKeyIndexList, AdvSignedDeviceIdentity,
+    AdvSignedDeviceIdentityHmac, AdvSignedKeyIndexList,
 };
 use crate::signal::curve::{KeyPair, PublicKey, SIGNATURE_SIZE_BYTES};
 
@@ -92,9 +93,9 @@ pub fn accept<R: CryptoRng + ?Sized>(
     })
 }
 
-/// Checks both signatures of the encoded `ADVSignedDeviceIdentity` of a device with this Signal identity. `account_key` is
-/// the identity of the account's phone if it is known; else the key in the message counts, which proves only that the device
-/// belongs to the holder of that key. Gives the account's key.
+/// Checks both signatures of the encoded `ADVSignedDeviceIdentity` of a device with this Signal identity.
+/// `account_key` is the identity of the account's phone if it is known; else the key in the message counts,
+/// which proves only that the device belongs to the holder of that key. Gives the account's key.
 ///
 /// # Errors
 /// If a part is missing or a signature does not verify.
@@ -152,8 +153,16 @@ pub fn issue<R: CryptoRng + ?Sized>(
     rng: &mut R,
 ) -> Bytes {
     let hosted = details.hosting == Hosting::Hosted;
-    let kind = if hosted { AdvEncryptionType::Hosted } else { AdvEncryptionType::E2ee } as i32;
-    let prefix = if hosted { HOSTED_ACCOUNT_PREFIX } else { ACCOUNT_PREFIX };
+    let kind = if hosted {
+        AdvEncryptionType::Hosted
+    } else {
+        AdvEncryptionType::E2ee
+    } as i32;
+    let prefix = if hosted {
+        HOSTED_ACCOUNT_PREFIX
+    } else {
+        ACCOUNT_PREFIX
+    };
     let details = AdvDeviceIdentity {
         raw_id: Some(details.raw_id),
         timestamp: Some(details.timestamp),
@@ -162,7 +171,10 @@ pub fn issue<R: CryptoRng + ?Sized>(
         device_type: Some(kind),
     }
     .encode_to_vec();
-    let signature = account.sign(&[&prefix[..], &details, companion_identity.as_bytes()].concat(), rng);
+    let signature = account.sign(
+        &[&prefix[..], &details, companion_identity.as_bytes()].concat(),
+        rng,
+    );
     let signed = AdvSignedDeviceIdentity {
         details: Some(details.into()),
         account_signature_key: Some(account.public().to_bytes().to_vec().into()),
@@ -180,11 +192,16 @@ pub fn issue<R: CryptoRng + ?Sized>(
     .into()
 }
 
-/// Phone and server: checks a companion's reply, which may lack the account's key, and completes it for handing out.
+/// Phone and server: checks a companion's reply, which may lack the account's key, and completes it for
+/// handing out.
 ///
 /// # Errors
 /// If a part is missing or a signature does not verify.
-pub fn complete(reply: &[u8], companion_identity: &PublicKey, account_key: &PublicKey) -> Result<Bytes, AdvError> {
+pub fn complete(
+    reply: &[u8],
+    companion_identity: &PublicKey,
+    account_key: &PublicKey,
+) -> Result<Bytes, AdvError> {
     verify(reply, companion_identity, Some(account_key))?;
     let mut signed = AdvSignedDeviceIdentity::decode(reply).map_err(|_| AdvError::Malformed)?;
     signed.account_signature_key = Some(account_key.to_bytes().to_vec().into());
@@ -192,7 +209,11 @@ pub fn complete(reply: &[u8], companion_identity: &PublicKey, account_key: &Publ
 }
 
 /// Phone: the encoded `ADVSignedKeyIndexList` that says which companions of an account are valid.
-pub fn issue_key_index_list<R: CryptoRng + ?Sized>(account: &KeyPair, list: &AdvKeyIndexList, rng: &mut R) -> Bytes {
+pub fn issue_key_index_list<R: CryptoRng + ?Sized>(
+    account: &KeyPair,
+    list: &AdvKeyIndexList,
+    rng: &mut R,
+) -> Bytes {
     let details = list.encode_to_vec();
     let signature = account.sign(&[&KEY_INDEX_LIST_PREFIX[..], &details].concat(), rng);
     AdvSignedKeyIndexList {
@@ -215,7 +236,11 @@ const HOSTED_DEVICE_PREFIX: [u8; 2] = [6, 6];
 fn authenticator(secret: &AdvSecret, hosted: bool, signed: &[u8]) -> Hmac<Sha256> {
     let prefix: &[u8] = if hosted { &HOSTED_ACCOUNT_PREFIX } else { &[] };
     // Unwrap safety: HMAC takes keys of any length.
-    Hmac::new_from_slice(secret.as_bytes()).unwrap().chain_update(prefix).chain_update(signed)
+    #[allow(clippy::unwrap_used)]
+    Hmac::new_from_slice(secret.as_bytes())
+        .unwrap()
+        .chain_update(prefix)
+        .chain_update(signed)
 }
 
 /// Gives the parsed details, which are believed from here on.
@@ -227,7 +252,11 @@ fn verify_account_signature(
     let details = signed.details.clone().ok_or(AdvError::Malformed)?;
     let signature = signature(signed.account_signature.as_deref())?;
     let parsed = AdvDeviceIdentity::decode(details.clone()).map_err(|_| AdvError::Malformed)?;
-    let prefix = if is_hosted(parsed.device_type) { HOSTED_ACCOUNT_PREFIX } else { ACCOUNT_PREFIX };
+    let prefix = if is_hosted(parsed.device_type) {
+        HOSTED_ACCOUNT_PREFIX
+    } else {
+        ACCOUNT_PREFIX
+    };
     account_key
         .verify_parts(&[&prefix, &details, device_identity.as_bytes()], &signature)
         .map_err(|_| AdvError::AccountSignature)?;
@@ -241,7 +270,13 @@ fn device_message(
     prefix: [u8; 2],
 ) -> Vec<u8> {
     let details = signed.details.as_deref().unwrap_or_default();
-    [&prefix[..], details, device_identity.as_bytes(), account_key.as_bytes()].concat()
+    [
+        &prefix[..],
+        details,
+        device_identity.as_bytes(),
+        account_key.as_bytes(),
+    ]
+    .concat()
 }
 
 fn is_hosted(kind: Option<i32>) -> bool {
@@ -249,9 +284,18 @@ fn is_hosted(kind: Option<i32>) -> bool {
 }
 
 fn key(bytes: Option<&[u8]>) -> Result<Option<PublicKey>, AdvError> {
-    bytes.map(|bytes| bytes.try_into().map(PublicKey::new).map_err(|_| AdvError::Malformed)).transpose()
+    bytes
+        .map(|bytes| {
+            bytes
+                .try_into()
+                .map(PublicKey::new)
+                .map_err(|_| AdvError::Malformed)
+        })
+        .transpose()
 }
 
 fn signature(bytes: Option<&[u8]>) -> Result<[u8; SIGNATURE_SIZE_BYTES], AdvError> {
-    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(AdvError::Malformed)
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(AdvError::Malformed)
 }

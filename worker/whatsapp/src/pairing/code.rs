@@ -1,7 +1,7 @@
 //! Linking by phone number: the phone's user types a code that the companion shows.
 //!
-//! The code is a short password; each side sends an ephemeral key encrypted under it. From the agreed secret both derive the
-//! ADV secret that a QR code would have carried, and go on as after a scan ([`super::adv`]).
+//! The code is a short password; each side sends an ephemeral key encrypted under it. From the agreed secret
+//! both derive the ADV secret that a QR code would have carried, and go on as after a scan ([`super::adv`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,8 +27,9 @@ pub const WRAPPED_KEY_BYTES: usize = SALT_BYTES + CTR_IV_BYTES + 32;
 /// Bytes of the bundle that ends the exchange: salt, iv, three times 32 bytes, tag.
 pub const BUNDLE_BYTES: usize = SALT_BYTES + GCM_IV_BYTES + BUNDLE_TEXT_BYTES + TAG_BYTES;
 
-/// The code that the user types: eight characters of an alphabet without `0`, `I`, `O` and `U`. [`fmt::Display`] is
-/// `ABCDEFGH`; a hyphen in the middle is for people and is dropped when parsing. Never printed by [`fmt::Debug`].
+/// The code that the user types: eight characters of an alphabet without `0`, `I`, `O` and `U`.
+/// [`fmt::Display`] is `ABCDEFGH`; a hyphen in the middle is for people and is dropped when parsing. Never
+/// printed by [`fmt::Debug`].
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct PairingCode([u8; CODE_CHARS]);
 
@@ -44,8 +45,12 @@ impl PairingCode {
     }
 
     fn from_bytes(bytes: [u8; 5]) -> Self {
-        let bits = bytes.iter().fold(0u64, |bits, byte| (bits << 8) | u64::from(*byte));
-        Self(std::array::from_fn(|at| ALPHABET[(bits >> (35 - 5 * at)) as usize & 31]))
+        let bits = bytes
+            .iter()
+            .fold(0u64, |bits, byte| (bits << 8) | u64::from(*byte));
+        Self(std::array::from_fn(|at| {
+            ALPHABET[(bits >> (35 - 5 * at)) as usize & 31]
+        }))
     }
 
     /// The code as text.
@@ -60,7 +65,11 @@ impl FromStr for PairingCode {
     type Err = BadPairingCode;
 
     fn from_str(text: &str) -> Result<Self, BadPairingCode> {
-        let chars: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_uppercase()).collect();
+        let chars: Vec<u8> = text
+            .bytes()
+            .filter(|byte| *byte != b'-')
+            .map(|byte| byte.to_ascii_uppercase())
+            .collect();
         if !chars.iter().all(|char| ALPHABET.contains(char)) {
             return Err(BadPairingCode);
         }
@@ -116,7 +125,12 @@ pub struct Finish {
 impl Companion {
     /// Begins with a code.
     pub fn start<R: CryptoRng + ?Sized>(code: PairingCode, rng: &mut R) -> Self {
-        Self { code, ephemeral: KeyPair::generate(rng), salt: random(rng), iv: random(rng) }
+        Self {
+            code,
+            ephemeral: KeyPair::generate(rng),
+            salt: random(rng),
+            iv: random(rng),
+        }
     }
 
     /// The code to show.
@@ -142,7 +156,11 @@ impl Companion {
         phone_identity: &PublicKey,
         rng: &mut R,
     ) -> Result<Finish, CodeError> {
-        let seed = BundleSeed { salt: random(rng), iv: random(rng), secret: random(rng) };
+        let seed = BundleSeed {
+            salt: random(rng),
+            iv: random(rng),
+            secret: random(rng),
+        };
         self.finish_with(wrapped_primary, identity, phone_identity, &seed)
     }
 
@@ -165,9 +183,15 @@ impl Companion {
         text[32..64].copy_from_slice(phone_identity.as_bytes());
         text[64..].copy_from_slice(&seed.secret);
         // Unwrap safety: AES-GCM refuses only messages over 64 GiB.
-        let sealed = bundle_cipher(&shared, &seed.salt).encrypt_inout_detached(&seed.iv.into(), &[], text.into()).unwrap();
+        #[allow(clippy::unwrap_used)]
+        let sealed = bundle_cipher(&shared, &seed.salt)
+            .encrypt_inout_detached(&seed.iv.into(), &[], text.into())
+            .unwrap();
         tag.copy_from_slice(&sealed);
-        Ok(Finish { bundle, adv_secret: derive_secret(&shared, &identity_shared, &seed.secret) })
+        Ok(Finish {
+            bundle,
+            adv_secret: derive_secret(&shared, &identity_shared, &seed.secret),
+        })
     }
 }
 
@@ -178,7 +202,8 @@ pub struct Primary {
 }
 
 impl Primary {
-    /// Unwraps the companion's hello and answers it with the phone's, under the same code. Takes tens of milliseconds.
+    /// Unwraps the companion's hello and answers it with the phone's, under the same code. Takes tens of
+    /// milliseconds.
     ///
     /// # Errors
     /// If the hello has a wrong length. A wrong code is not noticed here.
@@ -200,7 +225,13 @@ impl Primary {
     ) -> Result<(Self, [u8; WRAPPED_KEY_BYTES]), CodeError> {
         let companion_ephemeral = unwrap(code, companion_hello)?;
         let hello = wrap(code, ephemeral.public(), salt, iv);
-        Ok((Self { ephemeral, companion_ephemeral }, hello))
+        Ok((
+            Self {
+                ephemeral,
+                companion_ephemeral,
+            },
+            hello,
+        ))
     }
 
     /// Opens the companion's bundle and derives the secret that both now share.
@@ -218,13 +249,15 @@ impl Primary {
         let (iv, rest) = rest.split_at(GCM_IV_BYTES);
         let (text, tag) = rest.split_at(BUNDLE_TEXT_BYTES);
         let shared = agree(&self.ephemeral, &self.companion_ephemeral)?;
-        let mut text = Zeroizing::new(<[u8; BUNDLE_TEXT_BYTES]>::try_from(text).map_err(|_| CodeError::Malformed)?);
+        let mut text =
+            Zeroizing::new(<[u8; BUNDLE_TEXT_BYTES]>::try_from(text).map_err(|_| CodeError::Malformed)?);
         let iv = <[u8; GCM_IV_BYTES]>::try_from(iv).map_err(|_| CodeError::Malformed)?;
         let tag = <[u8; TAG_BYTES]>::try_from(tag).map_err(|_| CodeError::Malformed)?;
         bundle_cipher(&shared, salt)
             .decrypt_inout_detached(&iv.into(), &[], text.as_mut_slice().into(), &Tag::from(tag))
             .map_err(|_| CodeError::WrongCode)?;
-        if text[..32] != companion_identity.as_bytes()[..] || text[32..64] != identity.public().as_bytes()[..] {
+        if text[..32] != companion_identity.as_bytes()[..] || text[32..64] != identity.public().as_bytes()[..]
+        {
             return Err(CodeError::WrongIdentity);
         }
         let identity_shared = agree(identity, companion_identity)?;
@@ -261,7 +294,8 @@ fn stretch(code: &PairingCode, salt: &[u8]) -> Zeroizing<[u8; 32]> {
     key
 }
 
-/// Encrypts a key under a code. Not authenticated on purpose: a wrong code gives another key, and no way to test guesses.
+/// Encrypts a key under a code. Not authenticated on purpose: a wrong code gives another key, and no way to
+/// test guesses.
 fn wrap(
     code: &PairingCode,
     key: &PublicKey,
@@ -288,7 +322,9 @@ fn unwrap(code: &PairingCode, wrapped: &[u8]) -> Result<PublicKey, CodeError> {
 }
 
 fn agree(own: &KeyPair, theirs: &PublicKey) -> Result<Zeroizing<[u8; 32]>, CodeError> {
-    own.private().agree_contributory(theirs).map_err(|_| CodeError::BadKey)
+    own.private()
+        .agree_contributory(theirs)
+        .map_err(|_| CodeError::BadKey)
 }
 
 fn bundle_cipher(shared: &[u8; 32], salt: &[u8]) -> Aes256Gcm {
@@ -304,7 +340,10 @@ fn derive_secret(shared: &[u8; 32], identity_shared: &[u8; 32], random: &[u8]) -
 fn expand(salt: Option<&[u8]>, input: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     // Unwrap safety: 32 bytes are far below HKDF's limit of 255 blocks.
-    Hkdf::<Sha256>::new(salt, input).expand(info, &mut key[..]).unwrap();
+    #[allow(clippy::unwrap_used)]
+    Hkdf::<Sha256>::new(salt, input)
+        .expand(info, &mut key[..])
+        .unwrap();
     key
 }
 

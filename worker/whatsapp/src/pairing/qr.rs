@@ -40,8 +40,12 @@ impl QrCode {
 
 impl fmt::Display for QrCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [noise, identity, secret] =
-            [self.noise.as_bytes(), self.identity.as_bytes(), self.adv_secret.as_bytes()].map(|key| STANDARD.encode(key));
+        let [noise, identity, secret] = [
+            self.noise.as_bytes(),
+            self.identity.as_bytes(),
+            self.adv_secret.as_bytes(),
+        ]
+        .map(|key| STANDARD.encode(key));
         write!(f, "{PREFIX}#{},{noise},{identity},{secret}", self.reference)?;
         match self.platform {
             Some(platform) => write!(f, ",{platform}"),
@@ -62,7 +66,12 @@ impl FromStr for QrCode {
     fn from_str(text: &str) -> Result<Self, BadQrCode> {
         let text = text.rsplit_once('#').map_or(text, |(_, fields)| fields);
         let mut fields = text.split(',');
-        let mut next = |name| fields.next().filter(|field| !field.is_empty()).ok_or(BadQrCode(name));
+        let mut next = |name| {
+            fields
+                .next()
+                .filter(|field| !field.is_empty())
+                .ok_or(BadQrCode(name))
+        };
         Ok(Self {
             reference: next("reference")?.to_owned(),
             noise: PublicKey::new(key(next("noise key")?)?),

@@ -5,7 +5,9 @@ use super::adv::{self, AdvError, DeviceDetails, Hosting};
 use super::qr::{PlatformId, QrCode};
 use crate::binary::{self, Node};
 use crate::device::AdvSecret;
-use crate::proto::{AdvKeyIndexList, AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac, AdvSignedKeyIndexList};
+use crate::proto::{
+    AdvKeyIndexList, AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac, AdvSignedKeyIndexList,
+};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::test_vectors::{bytes, bytes32, vector};
 use bytes::Bytes;
@@ -31,7 +33,10 @@ fn qr_text_is_that_of_the_vector_and_reads_back() {
     let legacy = bare.rsplit_once(',').unwrap().0;
     for form in [&text, bare, legacy] {
         let read: QrCode = form.parse().unwrap();
-        assert_eq!((read.noise, read.identity, &read.reference), (code.noise, code.identity, &code.reference));
+        assert_eq!(
+            (read.noise, read.identity, &read.reference),
+            (code.noise, code.identity, &code.reference)
+        );
         assert_eq!(read.adv_secret.as_bytes(), code.adv_secret.as_bytes());
         assert_eq!(read.platform, code.platform.filter(|_| form != legacy));
     }
@@ -41,15 +46,23 @@ fn qr_text_is_that_of_the_vector_and_reads_back() {
 fn platforms_are_those_of_the_vector() {
     for (name, id) in vector("qr.platform_ids")["ids"].as_object().unwrap() {
         let (os, browser) = name.split_once('/').unwrap();
-        assert_eq!(PlatformId::of(browser, os).to_string(), id.as_str().unwrap(), "{name}");
+        assert_eq!(
+            PlatformId::of(browser, os).to_string(),
+            id.as_str().unwrap(),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn other_texts_are_no_qr_codes() {
     let key = "PUGjWcy7QGRHW/fqX5OSj7BNR1N4CvfRLj4wFzb3hgI=";
-    for text in [String::new(), format!("ref,{key},{key}"), format!("ref,{key},{key},AAAA"), format!("ref,{key},{key},!")]
-    {
+    for text in [
+        String::new(),
+        format!("ref,{key},{key}"),
+        format!("ref,{key},{key},AAAA"),
+        format!("ref,{key},{key},!"),
+    ] {
         assert!(text.parse::<QrCode>().is_err(), "{text}");
     }
 }
@@ -78,8 +91,19 @@ impl Case {
     }
 
     fn issue(&self, hosting: Hosting) -> Bytes {
-        let details = DeviceDetails { raw_id: 7, timestamp: 1_700_000_000, key_index: 3, hosting };
-        adv::issue(&self.phone, self.companion.public(), &self.secret, details, &mut rng())
+        let details = DeviceDetails {
+            raw_id: 7,
+            timestamp: 1_700_000_000,
+            key_index: 3,
+            hosting,
+        };
+        adv::issue(
+            &self.phone,
+            self.companion.public(),
+            &self.secret,
+            details,
+            &mut rng(),
+        )
     }
 }
 
@@ -88,16 +112,26 @@ fn companion_accepts_the_container_of_the_vector_and_answers_alike() {
     let case = case();
     let paired = case.accept(&bytes(&case.vector["container"])).unwrap();
     assert_eq!(paired.account_key, *case.phone.public());
-    assert_eq!(paired.key_index.to_string(), case.vector["key_index"].as_str().unwrap());
+    assert_eq!(
+        paired.key_index.to_string(),
+        case.vector["key_index"].as_str().unwrap()
+    );
     // The signature is random; everything else is as in the vector, whose own signature verifies too.
     let mut ours = AdvSignedDeviceIdentity::decode(paired.reply.clone()).unwrap();
     let theirs = AdvSignedDeviceIdentity::decode(&bytes(&case.vector["reply_device_identity"])[..]).unwrap();
     ours.device_signature = theirs.device_signature.clone();
     assert_eq!(ours, theirs);
-    for reply in [&paired.reply[..], &paired.identity, &bytes(&case.vector["reply_device_identity"])] {
+    for reply in [
+        &paired.reply[..],
+        &paired.identity,
+        &bytes(&case.vector["reply_device_identity"]),
+    ] {
         let complete = adv::complete(reply, case.companion.public(), case.phone.public()).unwrap();
         assert_eq!(complete.len(), paired.identity.len());
-        assert_eq!(adv::verify(&complete, case.companion.public(), None), Ok(*case.phone.public()));
+        assert_eq!(
+            adv::verify(&complete, case.companion.public(), None),
+            Ok(*case.phone.public())
+        );
     }
 }
 
@@ -111,14 +145,20 @@ fn stanzas_of_the_vector_carry_the_container_and_the_reply() {
     let reply = stanza("reply_stanza");
     let identity = reply.child_at(&["pair-device-sign", "device-identity"]).unwrap();
     assert_eq!(identity.attr_u64("key-index"), Some(1));
-    assert_eq!(identity.data().unwrap()[..], bytes(&case.vector["reply_device_identity"]));
+    assert_eq!(
+        identity.data().unwrap()[..],
+        bytes(&case.vector["reply_device_identity"])
+    );
 }
 
 #[test]
 fn containers_of_others_are_refused() {
     let (case, negative) = (case(), vector("adv.negative"));
     let refused = |name: &str| case.accept(&bytes(&negative[name])).err();
-    assert_eq!(refused("bad_account_signature_container"), Some(AdvError::AccountSignature));
+    assert_eq!(
+        refused("bad_account_signature_container"),
+        Some(AdvError::AccountSignature)
+    );
     assert_eq!(refused("bad_hmac_container"), Some(AdvError::HmacMismatch));
 }
 
@@ -136,14 +176,20 @@ fn container_for_another_secret_device_or_of_another_account_is_refused() {
     let outer = AdvSignedDeviceIdentityHmac::decode(container).unwrap();
     let mut signed = AdvSignedDeviceIdentity::decode(outer.details.unwrap()).unwrap();
     signed.account_signature_key = Some(KeyPair::generate(&mut rng()).public().to_bytes().to_vec().into());
-    assert_eq!(case.accept(&sealed(&signed, &case.secret)).err(), Some(AdvError::AccountSignature));
+    assert_eq!(
+        case.accept(&sealed(&signed, &case.secret)).err(),
+        Some(AdvError::AccountSignature)
+    );
 }
 
 /// A container with a good hmac around anything.
 fn sealed(signed: &AdvSignedDeviceIdentity, secret: &AdvSecret) -> Vec<u8> {
     use hmac::{KeyInit as _, Mac as _};
     let signed = signed.encode_to_vec();
-    let tag = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(&signed).finalize();
+    let tag = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes())
+        .unwrap()
+        .chain_update(&signed)
+        .finalize();
     AdvSignedDeviceIdentityHmac {
         details: Some(signed.into()),
         hmac: Some(tag.into_bytes().to_vec().into()),
@@ -167,8 +213,20 @@ fn containers_without_a_part_are_refused() {
     for error in [
         refused(b"\xff"),
         refused(b""),
-        refused(&AdvSignedDeviceIdentityHmac { details: None, ..outer.clone() }.encode_to_vec()),
-        refused(&AdvSignedDeviceIdentityHmac { hmac: None, ..outer.clone() }.encode_to_vec()),
+        refused(
+            &AdvSignedDeviceIdentityHmac {
+                details: None,
+                ..outer.clone()
+            }
+            .encode_to_vec(),
+        ),
+        refused(
+            &AdvSignedDeviceIdentityHmac {
+                hmac: None,
+                ..outer.clone()
+            }
+            .encode_to_vec(),
+        ),
         without(|signed| signed.details = None),
         without(|signed| signed.account_signature = None),
         without(|signed| signed.account_signature = Some(vec![1; 63].into())),
@@ -177,7 +235,10 @@ fn containers_without_a_part_are_refused() {
     ] {
         assert_eq!(error, Some(AdvError::Malformed));
     }
-    let short = AdvSignedDeviceIdentityHmac { hmac: Some(Bytes::from_static(b"x")), ..outer };
+    let short = AdvSignedDeviceIdentityHmac {
+        hmac: Some(Bytes::from_static(b"x")),
+        ..outer
+    };
     assert_eq!(refused(&short.encode_to_vec()), Some(AdvError::HmacMismatch));
 }
 
@@ -187,9 +248,15 @@ fn phone_and_companion_vouch_for_each_other() {
     for hosting in [Hosting::Own, Hosting::Hosted] {
         let paired = case.accept(&case.issue(hosting)).unwrap();
         assert_eq!(paired.key_index, 3);
-        assert_eq!(adv::verify(&paired.identity, case.companion.public(), None), Ok(*case.phone.public()));
+        assert_eq!(
+            adv::verify(&paired.identity, case.companion.public(), None),
+            Ok(*case.phone.public())
+        );
         let known = Some(case.phone.public());
-        assert_eq!(adv::verify(&paired.reply, case.companion.public(), known), Ok(*case.phone.public()));
+        assert_eq!(
+            adv::verify(&paired.reply, case.companion.public(), known),
+            Ok(*case.phone.public())
+        );
     }
 }
 
@@ -198,7 +265,10 @@ fn hosted_and_own_devices_are_not_taken_for_each_other() {
     let case = case();
     let mut outer = AdvSignedDeviceIdentityHmac::decode(case.issue(Hosting::Hosted)).unwrap();
     outer.account_type = None;
-    assert_eq!(case.accept(&outer.encode_to_vec()).err(), Some(AdvError::HmacMismatch));
+    assert_eq!(
+        case.accept(&outer.encode_to_vec()).err(),
+        Some(AdvError::HmacMismatch)
+    );
 }
 
 #[test]
@@ -211,21 +281,36 @@ fn device_identities_with_a_wrong_signature_are_refused() {
     };
     let companion = case.companion.public();
     let stranger = KeyPair::generate(&mut rng());
-    assert_eq!(verify(&good, stranger.public(), None), Err(AdvError::AccountSignature));
-    assert_eq!(verify(&good, companion, Some(stranger.public())), Err(AdvError::AccountSignature));
+    assert_eq!(
+        verify(&good, stranger.public(), None),
+        Err(AdvError::AccountSignature)
+    );
+    assert_eq!(
+        verify(&good, companion, Some(stranger.public())),
+        Err(AdvError::AccountSignature)
+    );
     let mut altered = good.clone();
     altered.account_signature_key = None;
     assert_eq!(verify(&altered, companion, None), Err(AdvError::NoAccountKey));
     altered.device_signature = altered.account_signature.clone();
-    assert_eq!(verify(&altered, companion, Some(case.phone.public())), Err(AdvError::DeviceSignature));
+    assert_eq!(
+        verify(&altered, companion, Some(case.phone.public())),
+        Err(AdvError::DeviceSignature)
+    );
     altered.device_signature = None;
-    assert_eq!(verify(&altered, companion, Some(case.phone.public())), Err(AdvError::Malformed));
+    assert_eq!(
+        verify(&altered, companion, Some(case.phone.public())),
+        Err(AdvError::Malformed)
+    );
 }
 
 #[test]
 fn errors_are_those_that_servers_know() {
     assert_eq!(AdvError::HmacMismatch.stanza_error(), (401, "hmac-mismatch"));
-    assert_eq!(AdvError::AccountSignature.stanza_error(), (401, "signature-mismatch"));
+    assert_eq!(
+        AdvError::AccountSignature.stanza_error(),
+        (401, "signature-mismatch")
+    );
     assert_eq!(AdvError::Malformed.stanza_error(), (500, "internal-error"));
 }
 
@@ -237,5 +322,8 @@ fn key_index_list_has_the_form_of_the_vector() {
     assert_eq!(list.valid_indexes, [0, 1]);
     let signed = adv::issue_key_index_list(&case.phone, &list, &mut rng());
     assert_eq!(signed.len(), bytes(&vector["signed_key_index_list"]).len());
-    assert_eq!(AdvSignedKeyIndexList::decode(signed).unwrap().details.unwrap()[..], wire);
+    assert_eq!(
+        AdvSignedKeyIndexList::decode(signed).unwrap().details.unwrap()[..],
+        wire
+    );
 }

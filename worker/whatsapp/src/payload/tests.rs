@@ -7,7 +7,12 @@ use crate::signal::{RegistrationId, SignedPreKey, SignedPreKeyId};
 use crate::test_vectors::{bytes, bytes32, vector};
 
 fn profile(history: History) -> Profile {
-    Profile { version: ClientVersion::KNOWN, browser: "Chrome".into(), os: "Mac OS".into(), history }
+    Profile {
+        version: ClientVersion::KNOWN,
+        browser: "Chrome".into(),
+        os: "Mac OS".into(),
+        history,
+    }
 }
 
 #[test]
@@ -25,7 +30,10 @@ fn registration_is_that_of_the_vector() {
         ),
         signature: bytes(&vector["signed_prekey_sig"]).try_into().unwrap(),
     };
-    assert_eq!(ClientVersion::KNOWN.to_string(), vector["version"].as_str().unwrap());
+    assert_eq!(
+        ClientVersion::KNOWN.to_string(),
+        vector["version"].as_str().unwrap()
+    );
     let encoded = registration(&device, &profile(History::Full));
     assert_eq!(hex::encode(encoded), vector["encoded"].as_str().unwrap());
 }
@@ -42,5 +50,8 @@ fn login_is_that_of_the_vector() {
         platform: String::new(),
     });
     let encoded = login(&device, &profile(History::Recent)).unwrap();
-    assert_eq!(hex::encode(encoded), vector("client_payload.login")["encoded"].as_str().unwrap());
+    assert_eq!(
+        hex::encode(encoded),
+        vector("client_payload.login")["encoded"].as_str().unwrap()
+    );
 }

@@ -43,8 +43,14 @@ impl Case {
     fn primary(&self, hello: &[u8]) -> (Primary, [u8; WRAPPED_KEY_BYTES]) {
         let vector = &self.vector;
         let ephemeral = pair(&vector["primary_ephemeral_priv"]);
-        Primary::start_with(&self.code, hello, ephemeral, array(&vector["primary_salt"]), array(&vector["primary_iv"]))
-            .unwrap()
+        Primary::start_with(
+            &self.code,
+            hello,
+            ephemeral,
+            array(&vector["primary_salt"]),
+            array(&vector["primary_iv"]),
+        )
+        .unwrap()
     }
 }
 
@@ -57,16 +63,23 @@ fn both_sides_make_the_bytes_of_the_vector() {
     assert_eq!(hello[..], bytes(&vector["wrapped_companion_ephemeral"]));
     let (primary, answer) = case.primary(&hello);
     assert_eq!(answer[..], bytes(&vector["wrapped_primary_ephemeral"]));
-    assert_eq!(primary.companion_ephemeral.as_bytes(), &bytes32(&vector["companion_ephemeral_pub"]));
+    assert_eq!(
+        primary.companion_ephemeral.as_bytes(),
+        &bytes32(&vector["companion_ephemeral_pub"])
+    );
     let seed = BundleSeed {
         salt: array(&vector["bundle_salt"]),
         iv: array(&vector["bundle_iv"]),
         secret: array(&vector["adv_random"]),
     };
-    let finish = companion.finish_with(&answer, &case.companion, case.phone.public(), &seed).unwrap();
+    let finish = companion
+        .finish_with(&answer, &case.companion, case.phone.public(), &seed)
+        .unwrap();
     assert_eq!(finish.bundle[..], bytes(&vector["wrapped_key_bundle"]));
     assert_eq!(finish.adv_secret.as_bytes(), &bytes32(&vector["adv_secret"]));
-    let secret = primary.open(&finish.bundle, &case.phone, case.companion.public()).unwrap();
+    let secret = primary
+        .open(&finish.bundle, &case.phone, case.companion.public())
+        .unwrap();
     assert_eq!(secret.as_bytes(), finish.adv_secret.as_bytes());
 }
 
@@ -76,20 +89,39 @@ fn phone_with_another_code_or_identity_does_not_get_the_secret() {
     let case = case();
     let companion = case.companion();
     let (primary, answer) = case.primary(&companion.hello());
-    let bundle = companion.finish(&answer, &case.companion, case.phone.public(), &mut rng).unwrap().bundle;
-    let open = |bundle: &[u8], phone: &KeyPair, companion: &PublicKey| primary.open(bundle, phone, companion).err();
+    let bundle = companion
+        .finish(&answer, &case.companion, case.phone.public(), &mut rng)
+        .unwrap()
+        .bundle;
+    let open =
+        |bundle: &[u8], phone: &KeyPair, companion: &PublicKey| primary.open(bundle, phone, companion).err();
     assert_eq!(open(&bundle, &case.phone, case.companion.public()), None);
     let stranger = KeyPair::generate(&mut rng);
-    assert_eq!(open(&bundle, &stranger, case.companion.public()), Some(CodeError::WrongIdentity));
-    assert_eq!(open(&bundle, &case.phone, stranger.public()), Some(CodeError::WrongIdentity));
+    assert_eq!(
+        open(&bundle, &stranger, case.companion.public()),
+        Some(CodeError::WrongIdentity)
+    );
+    assert_eq!(
+        open(&bundle, &case.phone, stranger.public()),
+        Some(CodeError::WrongIdentity)
+    );
     let mut altered = bundle;
     altered[60] ^= 1;
-    assert_eq!(open(&altered, &case.phone, case.companion.public()), Some(CodeError::WrongCode));
-    assert_eq!(open(&bundle[1..], &case.phone, case.companion.public()), Some(CodeError::Malformed));
+    assert_eq!(
+        open(&altered, &case.phone, case.companion.public()),
+        Some(CodeError::WrongCode)
+    );
+    assert_eq!(
+        open(&bundle[1..], &case.phone, case.companion.public()),
+        Some(CodeError::Malformed)
+    );
 
     let typo = "15JMBSWB".parse().unwrap();
     let (primary, answer) = Primary::start(&typo, &companion.hello(), &mut rng).unwrap();
-    let bundle = companion.finish(&answer, &case.companion, case.phone.public(), &mut rng).unwrap().bundle;
+    let bundle = companion
+        .finish(&answer, &case.companion, case.phone.public(), &mut rng)
+        .unwrap()
+        .bundle;
     let error = primary.open(&bundle, &case.phone, case.companion.public()).err();
     assert_eq!(error, Some(CodeError::WrongCode));
 }
@@ -98,8 +130,13 @@ fn phone_with_another_code_or_identity_does_not_get_the_secret() {
 fn messages_of_a_wrong_length_are_refused() {
     let mut rng = StdRng::seed_from_u64(1);
     let case = case();
-    assert_eq!(Primary::start(&case.code, &[0; 79], &mut rng).err(), Some(CodeError::Malformed));
-    let finish = case.companion().finish(&[0; 81], &case.companion, case.phone.public(), &mut rng);
+    assert_eq!(
+        Primary::start(&case.code, &[0; 79], &mut rng).err(),
+        Some(CodeError::Malformed)
+    );
+    let finish = case
+        .companion()
+        .finish(&[0; 81], &case.companion, case.phone.public(), &mut rng);
     assert_eq!(finish.err(), Some(CodeError::Malformed));
 }
 
