@@ -10,3 +10,5 @@ pub mod id;
 pub mod job;
 pub mod recipient;
 pub mod seal;
+pub mod outbox;
+pub mod store;

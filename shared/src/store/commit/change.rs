@@ -1,0 +1,284 @@
+//! What one write can change, and how two changes of the same row in one batch become one.
+
+use bytes::Bytes;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::id::{QueueId, SessionId, StanzaId};
+use crate::store::keys::KeyKind;
+use crate::store::leases::Fence;
+use crate::store::outbox::OutboxEvent;
+use crate::store::queues::QueueState;
+use crate::store::recipients::RecipientState;
+use crate::store::sessions::{Expiring, Owner, SessionState};
+
+/// One atomic change of what belongs to a session.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The shard of the session and the epoch under which the writer holds it.
+    pub fence: Fence,
+    /// The session.
+    pub session: SessionId,
+    /// Credentials and ratchets; sealed on their way.
+    pub keys: Vec<KeyChange>,
+    /// Recipients. A change that does not move forward does nothing.
+    pub recipients: Vec<RecipientChange>,
+    /// Queues. A change that the queue's state does not allow does nothing.
+    pub queues: Vec<QueueChange>,
+    /// The session's own row.
+    pub session_row: Option<Box<SessionChange>>,
+    /// Before this nothing is sent.
+    pub next_send_at: Option<OffsetDateTime>,
+    /// Sequence of the last of `events`.
+    pub last_sequence: Option<i64>,
+    /// Events that tell of all this, in order.
+    pub events: Vec<OutboxEvent>,
+}
+
+impl Write {
+    /// A write that changes nothing yet.
+    pub fn new(fence: Fence, session: SessionId) -> Self {
+        Self {
+            fence,
+            session,
+            keys: Vec::new(),
+            recipients: Vec::new(),
+            queues: Vec::new(),
+            session_row: None,
+            next_send_at: None,
+            last_sequence: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+            && self.recipients.is_empty()
+            && self.queues.is_empty()
+            && self.session_row.is_none()
+            && self.next_send_at.is_none()
+            && self.last_sequence.is_none()
+            && self.events.is_empty()
+    }
+
+    /// The change of the session's row, made if there was none.
+    pub fn session_row(&mut self) -> &mut SessionChange {
+        self.session_row.get_or_insert_default()
+    }
+}
+
+/// A credential or ratchet, set or (without value) deleted.
+#[derive(Clone)]
+pub struct KeyChange {
+    /// Its kind.
+    pub kind: KeyKind,
+    /// Its name within the kind.
+    pub name: Vec<u8>,
+    /// The plain value; `None` deletes.
+    pub value: Option<Bytes>,
+}
+
+impl std::fmt::Debug for KeyChange {
+    /// Keys are never logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let action = if self.value.is_some() { "set" } else { "delete" };
+        write!(f, "KeyChange({:?}, {action})", self.kind)
+    }
+}
+
+/// Which recipient a change speaks of.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum RecipientKey {
+    /// By its place in a queue.
+    Seq(QueueId, u32),
+    /// By the id of its message; nothing happens if the session sent no such message from a queue.
+    Stanza(StanzaId),
+}
+
+/// A recipient's step forward.
+#[derive(Clone, Debug)]
+pub struct RecipientChange {
+    /// Which recipient.
+    pub key: RecipientKey,
+    /// Its new state.
+    pub state: RecipientState,
+    /// The id of its message, when it gets one (with `Sending`).
+    pub stanza: Option<StanzaId>,
+    /// Why it failed, in the manner of HTTP, and in words without personal data (with `Failed`).
+    pub error: Option<(u16, String)>,
+    /// When it happened.
+    pub at: OffsetDateTime,
+}
+
+impl RecipientChange {
+    /// The recipient gets its message id and is about to be sent to.
+    pub fn sending(queue: QueueId, seq: u32, stanza: StanzaId, at: OffsetDateTime) -> Self {
+        let key = RecipientKey::Seq(queue, seq);
+        Self { key, state: RecipientState::Sending, stanza: Some(stanza), error: None, at }
+    }
+
+    /// A step without more to say: sent, delivered, read, skipped, unknown.
+    pub fn state(key: RecipientKey, state: RecipientState, at: OffsetDateTime) -> Self {
+        Self { key, state, stanza: None, error: None, at }
+    }
+
+    /// The recipient failed.
+    pub fn failed(key: RecipientKey, status: u16, words: impl Into<String>, at: OffsetDateTime) -> Self {
+        let error = Some((status, words.into()));
+        Self { key, state: RecipientState::Failed, stanza: None, error, at }
+    }
+
+    /// Joins a later change of the same recipient: the furthest state counts, and nothing known is lost.
+    pub(super) fn join(&mut self, later: &Self) {
+        if self.state.may_become(later.state) {
+            self.state = later.state;
+            self.at = later.at;
+            self.error.clone_from(&later.error);
+        }
+        if later.stanza.is_some() {
+            self.stanza.clone_from(&later.stanza);
+        }
+    }
+}
+
+/// A queue's step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum QueueChange {
+    /// send.message:START is put out: it runs. (A paused queue stays paused but counts as started.)
+    Start(QueueId),
+    /// It is paused.
+    Pause(QueueId),
+    /// It goes on.
+    Resume(QueueId),
+    /// All are settled.
+    Complete(QueueId),
+    /// It is deleted.
+    Delete(QueueId),
+}
+
+impl QueueChange {
+    /// The queue.
+    pub fn queue(self) -> QueueId {
+        match self {
+            Self::Start(id) | Self::Pause(id) | Self::Resume(id) | Self::Complete(id) | Self::Delete(id) => id,
+        }
+    }
+
+    /// The state it leads to.
+    pub fn target(self) -> QueueState {
+        match self {
+            Self::Start(_) | Self::Resume(_) => QueueState::Running,
+            Self::Pause(_) => QueueState::Paused,
+            Self::Complete(_) => QueueState::Completed,
+            Self::Delete(_) => QueueState::Deleted,
+        }
+    }
+}
+
+/// Changes of a session's row; what is `None` stays. A state other than pairing clears both codes.
+#[derive(Clone, Debug, Default)]
+pub struct SessionChange {
+    /// How it stands now.
+    pub state: Option<SessionState>,
+    /// Whether it is to be connected.
+    pub wanted: Option<bool>,
+    /// The account. `Some(None)` forgets it and that the session was paired (its keys are deleted apart).
+    pub owner: Option<Option<Owner>>,
+    /// That it was paired now.
+    pub paired: bool,
+    /// The QR code to scan.
+    pub qr: Option<Expiring>,
+    /// The pairing code to type.
+    pub pairing_code: Option<Expiring>,
+    /// Why it closed.
+    pub close_reason: Option<u16>,
+    /// Deletes all of the session's keys, before `keys` of the same write are set.
+    pub forget_keys: bool,
+}
+
+impl SessionChange {
+    /// Joins a later change of the same session.
+    pub(super) fn join(&mut self, later: &Self) {
+        if let Some(state) = later.state {
+            self.state = Some(state);
+            // What an earlier state carried goes with it.
+            if state != SessionState::Pairing {
+                (self.qr, self.pairing_code) = (None, None);
+            }
+        }
+        self.wanted = later.wanted.or(self.wanted);
+        if later.owner.is_some() {
+            self.owner.clone_from(&later.owner);
+            self.paired = false;
+        }
+        self.paired |= later.paired;
+        if later.qr.is_some() {
+            self.qr.clone_from(&later.qr);
+        }
+        if later.pairing_code.is_some() {
+            self.pairing_code.clone_from(&later.pairing_code);
+        }
+        self.close_reason = later.close_reason.or(self.close_reason);
+        self.forget_keys |= later.forget_keys;
+    }
+}
+
+/// A session's change as the SQL reads it: a JSON object whose absent members stay.
+#[derive(Debug, Serialize)]
+pub(super) struct SessionPatch<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<i16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerPatch<'a>>,
+    forget_owner: bool,
+    paired: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr_expires_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_expires_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_reason: Option<u16>,
+}
+
+#[derive(Debug, Serialize)]
+struct OwnerPatch<'a> {
+    jid: &'a str,
+    lid: Option<&'a str>,
+    push_name: Option<&'a str>,
+    platform: Option<&'a str>,
+}
+
+impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
+    fn from(change: &'a SessionChange) -> Self {
+        let owner = change.owner.as_ref().and_then(Option::as_ref).map(|owner| OwnerPatch {
+            jid: &owner.jid,
+            lid: owner.lid.as_deref(),
+            push_name: owner.push_name.as_deref(),
+            platform: owner.platform.as_deref(),
+        });
+        Self {
+            state: change.state.map(SessionState::code),
+            wanted: change.wanted,
+            owner,
+            forget_owner: matches!(change.owner, Some(None)),
+            paired: change.paired,
+            qr: change.qr.as_ref().map(|qr| qr.text.as_str()),
+            qr_expires_at: change.qr.as_ref().map(|qr| seconds(qr.expires_at)),
+            code: change.pairing_code.as_ref().map(|code| code.text.as_str()),
+            code_expires_at: change.pairing_code.as_ref().map(|code| seconds(code.expires_at)),
+            close_reason: change.close_reason,
+        }
+    }
+}
+
+/// Seconds since 1970, as PostgreSQL's `to_timestamp` takes them.
+fn seconds(time: OffsetDateTime) -> f64 {
+    time.unix_timestamp() as f64 + f64::from(time.nanosecond()) / 1e9
+}

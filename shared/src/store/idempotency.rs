@@ -1,0 +1,109 @@
+//! Answers to requests with an Idempotency-Key: the same key again gets the same answer.
+
+use std::time::Duration;
+
+use super::{Store, StoreError};
+
+/// What is known of a key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Reservation {
+    /// Nothing: it is reserved now. Do the work, then [`complete`] or [`abandon`].
+    New,
+    /// Another request with this key is at work.
+    InProgress,
+    /// The work was done: this was answered.
+    Done {
+        /// HTTP status.
+        status: u16,
+        /// Body.
+        body: Vec<u8>,
+    },
+    /// The key was used with another request.
+    Mismatch,
+}
+
+/// Reserves a key. A reservation whose worker died can be had again after `lock`; an answer is kept for `keep`.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn reserve(
+    store: &Store,
+    (scope, key): (&str, &str),
+    fingerprint: &[u8; 32],
+    lock: Duration,
+    keep: Duration,
+) -> Result<Reservation, StoreError> {
+    // Takes a new key, one that has expired, or one whose worker gave no answer in time.
+    let take = "-- idempotency::reserve
+        INSERT INTO idempotency AS i (scope, key, fingerprint, locked_until, expires_at)
+        VALUES ($1 /* scope */, $2 /* key */, $3 /* fingerprint */,
+            clock_timestamp() + $4 /* lock */ * interval '1 second',
+            clock_timestamp() + $5 /* keep */ * interval '1 second')
+        ON CONFLICT (scope, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = NULL, body = NULL,
+            locked_until = excluded.locked_until, expires_at = excluded.expires_at
+        WHERE i.expires_at <= clock_timestamp()
+           OR (i.locked_until <= clock_timestamp() AND i.fingerprint = excluded.fingerprint)
+        RETURNING 1";
+    let look = "-- idempotency::reserve (look)
+        SELECT fingerprint, status, body FROM idempotency WHERE scope = $1 AND key = $2";
+    let client = store.client().await?;
+    let statement = client.prepare_cached(take).await?;
+    let taken = client
+        .query_opt(
+            &statement,
+            &[&scope, &key, &fingerprint.as_slice(), &lock.as_secs_f64(), &keep.as_secs_f64()],
+        )
+        .await?;
+    if taken.is_some() {
+        return Ok(Reservation::New);
+    }
+    let Some(row) = client.query_opt(look, &[&scope, &key]).await? else {
+        // Abandoned between the two statements: the caller's next try gets it.
+        return Ok(Reservation::InProgress);
+    };
+    if row.try_get::<_, &[u8]>(0)? != fingerprint {
+        return Ok(Reservation::Mismatch);
+    }
+    let (status, body): (Option<i16>, Option<Vec<u8>>) = (row.try_get(1)?, row.try_get(2)?);
+    Ok(match (status.and_then(|status| u16::try_from(status).ok()), body) {
+        (Some(status), Some(body)) => Reservation::Done { status, body },
+        _ => Reservation::InProgress,
+    })
+}
+
+/// Keeps the answer of a reserved key.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn complete(
+    store: &Store,
+    (scope, key): (&str, &str),
+    status: u16,
+    body: &[u8],
+) -> Result<(), StoreError> {
+    let sql = "-- idempotency::complete
+        UPDATE idempotency SET status = $3, body = $4, locked_until = NULL
+        WHERE scope = $1 AND key = $2 AND status IS NULL";
+    let status = i16::try_from(status).unwrap_or(500);
+    store.client().await?.execute(sql, &[&scope, &key, &status, &body]).await?;
+    Ok(())
+}
+
+/// Gives a reserved key back: the work was not done, and may be tried again at once.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn abandon(store: &Store, (scope, key): (&str, &str)) -> Result<(), StoreError> {
+    let sql = "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
+    store.client().await?.execute(sql, &[&scope, &key]).await?;
+    Ok(())
+}
+
+/// Forgets what has expired; returns how much.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn purge(store: &Store) -> Result<u64, StoreError> {
+    let sql = "-- idempotency::purge\nDELETE FROM idempotency WHERE expires_at <= clock_timestamp()";
+    Ok(store.client().await?.execute(sql, &[]).await?)
+}

@@ -1,0 +1,106 @@
+//! Credentials and ratchets, sealed. Written through [`super::commit`] only.
+
+use bytes::Bytes;
+
+use super::{Store, StoreError};
+use crate::id::SessionId;
+use crate::seal::Place;
+
+/// The kind of a stored key. The adapter between the protocol library and the store chooses; the ones in use
+/// are named in the schema.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct KeyKind(pub u8);
+
+impl KeyKind {
+    /// The device: its credentials. One per session, named "".
+    pub const DEVICE: Self = Self(0);
+    /// A ratchet session with an address.
+    pub const SESSION: Self = Self(1);
+    /// The identity of an address.
+    pub const IDENTITY: Self = Self(2);
+    /// A one-time prekey.
+    pub const PREKEY: Self = Self(3);
+    /// A signed prekey.
+    pub const SIGNED_PREKEY: Self = Self(4);
+    /// A sender key of a group and address.
+    pub const SENDER_KEY: Self = Self(5);
+    /// The hidden id of a phone number.
+    pub const LID: Self = Self(6);
+    /// The phone number of a hidden id.
+    pub const PHONE: Self = Self(7);
+}
+
+/// Most values that one call loads.
+pub const LOAD_MAX: usize = 10_000;
+
+/// Loads values by kind and name, in the order asked for; absent ones are `None`.
+///
+/// # Errors
+/// [`StoreError::Seal`] if a value does not open, [`StoreError::Unavailable`].
+pub async fn load(
+    store: &Store,
+    session: SessionId,
+    wanted: &[(KeyKind, Vec<u8>)],
+) -> Result<Vec<Option<Bytes>>, StoreError> {
+    let sql = "-- keys::load
+        SELECT k.value
+        FROM unnest($2::smallint[] /* kinds */, $3::bytea[] /* names */) WITH ORDINALITY AS w (kind, name, n)
+        LEFT JOIN device_key k ON k.session_id = $1 /* session */ AND k.kind = w.kind AND k.name = w.name
+        ORDER BY w.n";
+    let kinds: Vec<i16> = wanted.iter().map(|(kind, _)| i16::from(kind.0)).collect();
+    let names: Vec<&[u8]> = wanted.iter().map(|(_, name)| name.as_slice()).collect();
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &[&session.get(), &kinds, &names]).await?;
+    let sealer = store.sealer()?;
+    let mut values = Vec::with_capacity(wanted.len());
+    for (row, (kind, name)) in rows.iter().zip(wanted) {
+        let sealed: Option<&[u8]> = row.try_get(0)?;
+        let place = Place { session, kind: kind.0, name };
+        values.push(sealed.map(|sealed| sealer.open(place, sealed)).transpose()?.map(Bytes::from));
+    }
+    Ok(values)
+}
+
+/// Lists the values of a kind, in the order of their names, behind `after`.
+///
+/// # Errors
+/// [`StoreError::Seal`] if a value does not open, [`StoreError::Unavailable`].
+pub async fn list(
+    store: &Store,
+    session: SessionId,
+    kind: KeyKind,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
+    let sql = "-- keys::list
+        SELECT name, value FROM device_key
+        WHERE session_id = $1 AND kind = $2 AND ($3::bytea IS NULL OR name > $3 /* after */)
+        ORDER BY name LIMIT $4";
+    let limit = i64::try_from(limit.min(LOAD_MAX)).unwrap_or(i64::MAX);
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &[&session.get(), &i16::from(kind.0), &after, &limit]).await?;
+    let sealer = store.sealer()?;
+    let mut values = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (name, sealed): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+        let value = sealer.open(Place { session, kind: kind.0, name: &name }, sealed)?;
+        values.push((name, Bytes::from(value)));
+    }
+    Ok(values)
+}
+
+/// Names of a kind without their values (which prekeys there are, say).
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn names(store: &Store, session: SessionId, kind: KeyKind) -> Result<Vec<Vec<u8>>, StoreError> {
+    let sql = "-- keys::names
+        SELECT name FROM device_key WHERE session_id = $1 AND kind = $2 ORDER BY name LIMIT $3";
+    let limit = i64::try_from(LOAD_MAX).unwrap_or(i64::MAX);
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &[&session.get(), &i16::from(kind.0), &limit]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}

@@ -1,0 +1,296 @@
+//! Recipients of queues: read here, changed by their owner through [`super::commit`].
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+
+use super::{Store, StoreError};
+use crate::id::{QueueId, SessionId, StanzaId};
+use crate::job::Content;
+use crate::recipient::Number;
+
+/// Most recipients that one page holds.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// How a recipient stands. Moves forward only: queued → sending → sent → delivered → read, or to one of the
+/// last three from queued or sending; unknown may still turn out sent, delivered or read.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientState {
+    /// Waiting for its turn.
+    Queued,
+    /// Its message has an id and is leaving, or may have left before a crash.
+    Sending,
+    /// The server has it.
+    Sent,
+    /// A device of the recipient has it.
+    Delivered,
+    /// It was read.
+    Read,
+    /// It can't be sent.
+    Failed,
+    /// It was not sent because its queue was deleted.
+    Skipped,
+    /// A crash cut it off, and the job said to hold it.
+    Unknown,
+}
+
+impl RecipientState {
+    const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Sending,
+        Self::Sent,
+        Self::Delivered,
+        Self::Read,
+        Self::Failed,
+        Self::Skipped,
+        Self::Unknown,
+    ];
+
+    pub(crate) fn code(self) -> i16 {
+        match self {
+            Self::Queued => 0,
+            Self::Sending => 1,
+            Self::Sent => 2,
+            Self::Delivered => 3,
+            Self::Read => 4,
+            Self::Failed => 5,
+            Self::Skipped => 6,
+            Self::Unknown => 7,
+        }
+    }
+
+    fn from_code(code: i16) -> Result<Self, StoreError> {
+        let found = Self::ALL.into_iter().find(|state| state.code() == code);
+        found.ok_or(StoreError::Corrupt("recipient state out of range"))
+    }
+
+    /// Whether it is past sending.
+    pub fn is_settled(self) -> bool {
+        !matches!(self, Self::Queued | Self::Sending)
+    }
+
+    /// Whether a change to `next` moves forward. The SQL of [`super::commit`] holds the same rule.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Queued | Self::Sending | Self::Sent | Self::Delivered | Self::Read => {
+                let settles_otherwise = matches!(next, Self::Failed | Self::Skipped | Self::Unknown);
+                if settles_otherwise { !self.is_settled() } else { next.code() > self.code() }
+            }
+            Self::Unknown => matches!(next, Self::Sent | Self::Delivered | Self::Read),
+            Self::Failed | Self::Skipped => false,
+        }
+    }
+}
+
+/// A recipient that is still to be sent to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pending {
+    /// Its place in the queue.
+    pub seq: u32,
+    /// Who.
+    pub number: Number,
+    /// Queued, or sending when a crash may have cut it off.
+    pub state: RecipientState,
+    /// The id of its message, if it has one already: use it again.
+    pub stanza: Option<StanzaId>,
+}
+
+/// A recipient as stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RecipientRecord {
+    /// Its place in the queue.
+    pub seq: u32,
+    /// Who.
+    pub number: Number,
+    /// How it stands.
+    pub state: RecipientState,
+    /// The id of its message.
+    pub stanza: Option<StanzaId>,
+    /// Why it failed, in the manner of HTTP.
+    pub error_status: Option<u16>,
+    /// Why it failed, in words.
+    pub error: Option<String>,
+    /// When the server acknowledged it.
+    pub sent_at: Option<OffsetDateTime>,
+    /// When a device of the recipient had it.
+    pub delivered_at: Option<OffsetDateTime>,
+    /// When it was read.
+    pub read_at: Option<OffsetDateTime>,
+}
+
+/// A sent message that a receipt or a retry asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SentMessage {
+    /// Its id.
+    pub stanza: StanzaId,
+    /// Its queue.
+    pub queue: QueueId,
+    /// Its place in the queue.
+    pub seq: u32,
+    /// To whom.
+    pub number: Number,
+    /// How it stands.
+    pub state: RecipientState,
+    /// What it says.
+    pub content: Content,
+}
+
+/// The next recipients of a queue that are queued or sending, behind `after`, in order.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn next(
+    store: &Store,
+    queue: QueueId,
+    after: Option<u32>,
+    limit: u32,
+) -> Result<Vec<Pending>, StoreError> {
+    let sql = "-- recipients::next
+        SELECT seq, number, state, stanza_id FROM recipient
+        WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */ AND state IN (0, 1)
+        ORDER BY seq LIMIT $3 /* limit */";
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let limit = i64::from(limit.min(PAGE_MAX));
+    let rows = client.query(&statement, &[&queue.as_uuid(), &behind(after), &limit]).await?;
+    let pending = |row: &Row| {
+        Ok(Pending { seq: seq(row)?, number: number(row)?, state: state(row)?, stanza: stanza(row)? })
+    };
+    rows.iter().map(pending).collect()
+}
+
+/// One page of a queue's recipients behind `after`, in order; of one state only if asked.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn page(
+    store: &Store,
+    queue: QueueId,
+    only: Option<RecipientState>,
+    after: Option<u32>,
+    limit: u32,
+) -> Result<Vec<RecipientRecord>, StoreError> {
+    // In a deleted queue those that were queued are never sent: they read as skipped.
+    let sql = "-- recipients::page
+        SELECT r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
+            r.stanza_id, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
+        FROM recipient r JOIN queue q ON q.id = r.queue_id
+        WHERE r.queue_id = $1 /* queue */ AND r.seq > $2 /* after */
+          AND ($3::smallint IS NULL OR $3 /* state */ = CASE WHEN q.state = 4 AND r.state = 0 THEN 6 ELSE r.state END)
+        ORDER BY r.seq LIMIT $4 /* limit */";
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let (only, limit) = (only.map(RecipientState::code), i64::from(limit.min(PAGE_MAX)));
+    let rows = client.query(&statement, &[&queue.as_uuid(), &behind(after), &only, &limit]).await?;
+    rows.iter().map(record).collect()
+}
+
+/// How many recipients of a queue are in each state.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState, u32)>, StoreError> {
+    let sql = "-- recipients::counts
+        SELECT CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state, count(*)
+        FROM recipient r JOIN queue q ON q.id = r.queue_id
+        WHERE r.queue_id = $1 GROUP BY 1 ORDER BY 1";
+    let rows = store.client().await?.query(sql, &[&queue.as_uuid()]).await?;
+    let count = |row: &Row| {
+        let count: i64 = row.try_get(1)?;
+        Ok((state(row)?, u32::try_from(count).map_err(|_| StoreError::Corrupt("count"))?))
+    };
+    rows.iter().map(count).collect()
+}
+
+/// The first recipients of a queue, and the ids of the first messages sent, in order: for its events.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn lists(
+    store: &Store,
+    queue: QueueId,
+    limit: usize,
+) -> Result<(Vec<Number>, Vec<StanzaId>), StoreError> {
+    let sql = "-- recipients::lists
+        SELECT number, CASE WHEN state IN (2, 3, 4) THEN stanza_id END AS stanza_id
+        FROM recipient WHERE queue_id = $1 ORDER BY seq LIMIT $2";
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = client.query(&statement, &[&queue.as_uuid(), &limit]).await?;
+    let (mut numbers, mut stanzas) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for row in &rows {
+        numbers.push(number(row)?);
+        stanzas.extend(stanza(row)?);
+    }
+    Ok((numbers, stanzas))
+}
+
+/// The messages of a session with these ids, in no order; unknown ids are left out.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn find_by_stanza(
+    store: &Store,
+    session: SessionId,
+    stanzas: &[StanzaId],
+) -> Result<Vec<SentMessage>, StoreError> {
+    let sql = "-- recipients::find_by_stanza
+        SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, q.content
+        FROM recipient r JOIN queue q ON q.id = r.queue_id
+        WHERE r.session_id = $1 /* session */ AND r.stanza_id = ANY($2 /* stanzas */)";
+    let ids: Vec<&str> = stanzas.iter().map(StanzaId::as_str).collect();
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &[&session.get(), &ids]).await?;
+    let message = |row: &Row| {
+        let tokio_postgres::types::Json(content) = row.try_get("content")?;
+        Ok(SentMessage {
+            stanza: stanza(row)?.ok_or(StoreError::Corrupt("stanza id"))?,
+            queue: QueueId::new(row.try_get("queue_id")?),
+            seq: seq(row)?,
+            number: number(row)?,
+            state: state(row)?,
+            content,
+        })
+    };
+    rows.iter().map(message).collect()
+}
+
+fn record(row: &Row) -> Result<RecipientRecord, StoreError> {
+    let error_status: Option<i16> = row.try_get("error_status")?;
+    Ok(RecipientRecord {
+        seq: seq(row)?,
+        number: number(row)?,
+        state: state(row)?,
+        stanza: stanza(row)?,
+        error_status: error_status.and_then(|status| u16::try_from(status).ok()),
+        error: row.try_get("error")?,
+        sent_at: row.try_get("sent_at")?,
+        delivered_at: row.try_get("delivered_at")?,
+        read_at: row.try_get("read_at")?,
+    })
+}
+
+fn behind(after: Option<u32>) -> i32 {
+    after.map_or(-1, |seq| i32::try_from(seq).unwrap_or(i32::MAX))
+}
+
+fn seq(row: &Row) -> Result<u32, StoreError> {
+    u32::try_from(row.try_get::<_, i32>("seq")?).map_err(|_| StoreError::Corrupt("negative place"))
+}
+
+fn number(row: &Row) -> Result<Number, StoreError> {
+    Number::new(row.try_get("number")?).map_err(|_| StoreError::Corrupt("number"))
+}
+
+fn state(row: &Row) -> Result<RecipientState, StoreError> {
+    RecipientState::from_code(row.try_get("state")?)
+}
+
+fn stanza(row: &Row) -> Result<Option<StanzaId>, StoreError> {
+    let text: Option<&str> = row.try_get("stanza_id")?;
+    text.map(|text| StanzaId::new(text).map_err(|_| StoreError::Corrupt("stanza id"))).transpose()
+}

@@ -1,0 +1,247 @@
+//! Sessions: created by the API, changed by the owner of their shard (through [`super::commit`]).
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+
+use super::leases::{self, Fence, shard_id, smallint};
+use super::{Store, StoreError};
+use crate::id::{SessionId, ShardId, Token};
+
+/// Most sessions that one page of a listing holds.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// How a session stands.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionState {
+    /// Created; its worker has not seen it yet.
+    New,
+    /// Connecting to WhatsApp.
+    Connecting,
+    /// Waiting for a phone to scan its QR code or take its pairing code.
+    Pairing,
+    /// Connected and logged in.
+    Open,
+    /// Not connected; will connect again if wanted.
+    Closed,
+    /// WhatsApp logged it out: it has no credentials any more.
+    LoggedOut,
+}
+
+impl SessionState {
+    const ALL: [Self; 6] =
+        [Self::New, Self::Connecting, Self::Pairing, Self::Open, Self::Closed, Self::LoggedOut];
+
+    pub(crate) fn code(self) -> i16 {
+        match self {
+            Self::New => 0,
+            Self::Connecting => 1,
+            Self::Pairing => 2,
+            Self::Open => 3,
+            Self::Closed => 4,
+            Self::LoggedOut => 5,
+        }
+    }
+
+    fn from_code(code: i16) -> Result<Self, StoreError> {
+        let found = Self::ALL.into_iter().find(|state| state.code() == code);
+        found.ok_or(StoreError::Corrupt("session state out of range"))
+    }
+}
+
+/// The account a session is paired with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Owner {
+    /// Its jid, without device.
+    pub jid: String,
+    /// Its hidden id.
+    pub lid: Option<String>,
+    /// The name it goes by.
+    pub push_name: Option<String>,
+    /// The kind of phone.
+    pub platform: Option<String>,
+}
+
+/// A text that is valid until a time: a QR code or a pairing code.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Expiring {
+    /// The text.
+    pub text: String,
+    /// Until when.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A session as stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionRecord {
+    /// Internal number.
+    pub id: SessionId,
+    /// Public name.
+    pub token: Token,
+    /// Its shard.
+    pub shard: ShardId,
+    /// How it stands.
+    pub state: SessionState,
+    /// Whether it is to be connected.
+    pub wanted: bool,
+    /// The account, once paired.
+    pub owner: Option<Owner>,
+    /// The QR code to scan now. Look at its end before showing it.
+    pub qr: Option<Expiring>,
+    /// The pairing code to type now.
+    pub pairing_code: Option<Expiring>,
+    /// Why it last closed.
+    pub close_reason: Option<u16>,
+    /// Before this nothing is sent.
+    pub next_send_at: Option<OffsetDateTime>,
+    /// Sequence of its newest event.
+    pub last_sequence: i64,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// When its state last changed.
+    pub updated_at: OffsetDateTime,
+    /// When it was paired; absent without credentials.
+    pub paired_at: Option<OffsetDateTime>,
+}
+
+const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
+     pairing_code, code_expires_at, close_reason, next_send_at, last_sequence, created_at, updated_at, paired_at";
+
+/// Whether a session was made now or was there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Created {
+    /// Made now.
+    New(SessionRecord),
+    /// There already.
+    Existing(SessionRecord),
+}
+
+impl Created {
+    /// The session in either case.
+    pub fn into_record(self) -> SessionRecord {
+        match self {
+            Self::New(record) | Self::Existing(record) => record,
+        }
+    }
+}
+
+/// Creates a session on the emptiest of the deployment's shards, unless its token is taken.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created, StoreError> {
+    let sql = format!(
+        "-- sessions::create
+        INSERT INTO session (token, shard)
+        SELECT $1 /* token */, n
+        FROM generate_series(0, $2 /* shards */ - 1) AS n
+        LEFT JOIN (SELECT shard, count(*) AS sessions FROM session GROUP BY shard) AS load ON load.shard = n
+        ORDER BY coalesce(load.sessions, 0), n LIMIT 1
+        ON CONFLICT (token) DO NOTHING
+        RETURNING {COLUMNS}"
+    );
+    let client = store.client().await?;
+    let statement = client.prepare_cached(&sql).await?;
+    if let Some(row) = client.query_opt(&statement, &[&token.as_str(), &i32::from(shards)]).await? {
+        return Ok(Created::New(record(&row)?));
+    }
+    drop(client);
+    let existing = find(store, token).await?;
+    // Between the two statements it may have been deleted; the caller tries again.
+    existing.map(Created::Existing).ok_or_else(|| StoreError::Unavailable("session just deleted".into()))
+}
+
+/// The session of a token.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn find(store: &Store, token: &Token) -> Result<Option<SessionRecord>, StoreError> {
+    let sql = format!("-- sessions::find\nSELECT {COLUMNS} FROM session WHERE token = $1 /* token */");
+    let client = store.client().await?;
+    let statement = client.prepare_cached(&sql).await?;
+    client.query_opt(&statement, &[&token.as_str()]).await?.as_ref().map(record).transpose()
+}
+
+/// Sessions in the order of their tokens, behind `after`.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn list(store: &Store, after: Option<&Token>, limit: u32) -> Result<Vec<SessionRecord>, StoreError> {
+    let sql = format!(
+        "-- sessions::list
+        SELECT {COLUMNS} FROM session WHERE token > $1 /* after */ ORDER BY token LIMIT $2 /* limit */"
+    );
+    let client = store.client().await?;
+    let statement = client.prepare_cached(&sql).await?;
+    let after = after.map_or("", Token::as_str);
+    let limit = i64::from(limit.min(PAGE_MAX));
+    client.query(&statement, &[&after, &limit]).await?.iter().map(record).collect()
+}
+
+/// All sessions of a shard, by number.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn of_shard(store: &Store, shard: ShardId) -> Result<Vec<SessionRecord>, StoreError> {
+    let sql = format!("-- sessions::of_shard\nSELECT {COLUMNS} FROM session WHERE shard = $1 ORDER BY id");
+    let client = store.client().await?;
+    let statement = client.prepare_cached(&sql).await?;
+    client.query(&statement, &[&smallint(shard)]).await?.iter().map(record).collect()
+}
+
+/// How many sessions are in each state, for metrics.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn count(store: &Store) -> Result<Vec<(SessionState, i64)>, StoreError> {
+    let sql = "-- sessions::count\nSELECT state, count(*) FROM session GROUP BY state ORDER BY state";
+    let rows = store.client().await?.query(sql, &[]).await?;
+    rows.iter().map(|row| Ok((SessionState::from_code(row.try_get(0)?)?, row.try_get(1)?))).collect()
+}
+
+/// Deletes a session with its credentials, queues and recipients. Its events in the outbox stay.
+///
+/// # Errors
+/// [`StoreError::Fenced`], [`StoreError::Unavailable`].
+pub async fn delete(store: &Store, fence: Fence, session: SessionId) -> Result<(), StoreError> {
+    let tx = store.begin("delete_session").await?;
+    leases::hold(&tx, fence).await?;
+    let sql = "-- sessions::delete\nDELETE FROM session WHERE id = $1 AND shard = $2";
+    tx.execute(sql, &[&session.get(), &smallint(fence.shard)]).await?;
+    tx.commit().await
+}
+
+fn record(row: &Row) -> Result<SessionRecord, StoreError> {
+    let token: &str = row.try_get("token")?;
+    let owner = row.try_get::<_, Option<String>>("jid")?.map(|jid| {
+        Ok::<_, StoreError>(Owner {
+            jid,
+            lid: row.try_get("lid")?,
+            push_name: row.try_get("push_name")?,
+            platform: row.try_get("platform")?,
+        })
+    });
+    let close_reason: Option<i16> = row.try_get("close_reason")?;
+    Ok(SessionRecord {
+        id: SessionId::new(row.try_get("id")?),
+        token: Token::new(token).map_err(|_| StoreError::Corrupt("token"))?,
+        shard: shard_id(row.try_get("shard")?)?,
+        state: SessionState::from_code(row.try_get("state")?)?,
+        wanted: row.try_get("wanted")?,
+        owner: owner.transpose()?,
+        qr: expiring(row, "qr", "qr_expires_at")?,
+        pairing_code: expiring(row, "pairing_code", "code_expires_at")?,
+        close_reason: close_reason.and_then(|code| u16::try_from(code).ok()),
+        next_send_at: row.try_get("next_send_at")?,
+        last_sequence: row.try_get("last_sequence")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+        paired_at: row.try_get("paired_at")?,
+    })
+}
+
+fn expiring(row: &Row, text: &str, end: &str) -> Result<Option<Expiring>, StoreError> {
+    let (text, end): (Option<String>, Option<OffsetDateTime>) = (row.try_get(text)?, row.try_get(end)?);
+    Ok(text.zip(end).map(|(text, expires_at)| Expiring { text, expires_at }))
+}
