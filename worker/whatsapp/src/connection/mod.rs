@@ -20,6 +20,8 @@ mod online;
 mod reason;
 mod step;
 mod stream;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::{mem, sync::Arc};
 
@@ -107,7 +109,7 @@ impl Connection {
     pub fn take_step(&mut self) -> Option<Step> {
         let step = self.core.take_step()?;
         if let State::Online(online) = &mut self.state
-            && !step.changes.is_empty()
+            && step.needs_commit()
         {
             online.messaging.on_step_taken();
         }

@@ -1,0 +1,93 @@
+//! Peers that lie: each costs its own connection and nothing else.
+
+use super::{
+    peer::{ServerKeys, pair_device, success},
+    world::{World, new_device, paired_device},
+};
+use crate::{
+    binary::Node,
+    connection::{CloseReason, Config, Limits, Next},
+};
+
+fn expect_bad_frame(world: &World) {
+    assert!(matches!(world.closed, Some(CloseReason::BadFrame(_))), "{:?}", world.closed);
+    assert_eq!(world.closed.as_ref().unwrap().action(), Next::Reconnect);
+}
+
+#[test]
+fn rubbish_for_a_server_hello_ends_the_handshake() {
+    let keys = ServerKeys::new(1);
+    let mut world = World::silent(paired_device(), keys.config(), &keys);
+    while world.connection.take_step().is_some() {}
+    world.server_sends_bytes(b"\0\0\x07rubbish");
+    assert!(matches!(world.closed, Some(CloseReason::BadHandshake(_))), "{:?}", world.closed);
+}
+
+#[test]
+fn a_frame_that_does_not_authenticate_ends_the_connection() {
+    let mut world = World::online();
+    world.peer.send(&Node::new("presence"));
+    let mut bytes = world.peer.outbox.pop_front().unwrap().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    world.server_sends_bytes(&bytes);
+    expect_bad_frame(&world);
+}
+
+#[test]
+fn a_frame_that_is_replayed_ends_the_connection() {
+    let mut world = World::online();
+    world.peer.send(&Node::new("presence"));
+    let bytes = world.peer.outbox.pop_front().unwrap();
+    world.server_sends_bytes(&bytes);
+    assert!(world.closed.is_none());
+    world.server_sends_bytes(&bytes);
+    expect_bad_frame(&world);
+}
+
+#[test]
+fn a_frame_over_the_limit_is_refused_before_it_is_held() {
+    let keys = ServerKeys::new(1);
+    let limits = Limits { frame_bytes: 10_000, ..Limits::default() };
+    let mut world = World::with(paired_device(), Config { limits, ..keys.config() }, &keys);
+    world.server_sends(&success());
+    world.server_sends_bytes(&[0xff, 0xff, 0xff, 0]);
+    expect_bad_frame(&world);
+}
+
+#[test]
+fn stanzas_that_make_no_sense_are_survived() {
+    for mut world in [World::online(), World::new(new_device())] {
+        for tag in ["iq", "message", "receipt", "ack", "notification", "ib", "call", "presence", "chatstate", "zzz"] {
+            world.server_sends(&Node::new(tag));
+            world.server_sends(&Node::new(tag).attr("type", "result").attr("id", "1"));
+            world.server_sends(&Node::new(tag).attr("type", "set").attr("id", "").with_child(Node::new("pair-success")));
+            world.server_sends(&Node::new(tag).attr("from", "no address").with_slice(&[0; 40]));
+        }
+        assert!(!matches!(world.closed, Some(CloseReason::BadFrame(_))), "{:?}", world.closed);
+    }
+}
+
+#[test]
+fn a_flood_of_references_is_cut_off() {
+    let mut world = World::new(new_device());
+    let refs = vec!["ref"; 5_000];
+    world.server_sends(&pair_device(&refs));
+    world.pass(std::time::Duration::from_secs(1));
+    let format = format!("{:?}", world.connection);
+    assert!(format.matches("\"ref\"").count() <= 16, "{}", format.matches("\"ref\"").count());
+}
+
+#[test]
+fn a_flood_of_stanzas_stops_the_reading_until_a_step_is_taken() {
+    let mut world = World::online();
+    let mut sent = 0;
+    while !world.connection.is_backlogged() {
+        world.peer.send(&Node::new("notification").attr("from", "s.whatsapp.net").attr("id", "1").attr("type", "psa"));
+        let bytes = world.peer.outbox.pop_front().unwrap();
+        world.handle(crate::connection::Input::Bytes(bytes));
+        sent += 1;
+        assert!(sent <= Limits::default().step_items);
+    }
+    assert!(world.connection.take_step().is_some());
+    assert!(!world.connection.is_backlogged());
+}

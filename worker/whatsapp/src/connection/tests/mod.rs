@@ -1,0 +1,9 @@
+//! A [`Connection`](super::Connection) against a server in memory: no sockets, no waiting.
+
+pub(crate) mod peer;
+mod world;
+
+mod hostile;
+mod login;
+mod online;
+mod pairing;
