@@ -9,6 +9,8 @@ mod clock;
 mod drive;
 mod pipeline;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -19,12 +21,7 @@ use tokio::{
 };
 
 pub use self::clock::{Clock, SystemClock};
-use self::{
-    backoff::Backoff,
-    drive::Drive,
-    pipeline::Pipeline,
-    socket::Socket,
-};
+use self::{backoff::Backoff, drive::Drive, pipeline::Pipeline, socket::Socket};
 use crate::{
     command::{Command, Presence},
     connection::{CloseReason, Config, Connection, Input, Next},
@@ -73,7 +70,9 @@ pub async fn run<S: KeyStore, C: Clock>(
         let (back, reason) = session.connection(device).await?;
         device = back;
         tracing::info!(reason = %reason, "connection closed");
-        let Session { config, backoff, rng, .. } = &mut session;
+        let Session {
+            config, backoff, rng, ..
+        } = &mut session;
         let wait = match reason.action() {
             Next::LoggedOut => return Ok(Ended::LoggedOut(reason)),
             Next::Stop => return Ok(Ended::Stopped(reason)),
@@ -113,7 +112,10 @@ impl<S: KeyStore, C: Clock> Session<S, C> {
         let socket = match self.connect(&device).await? {
             Ok(socket) => socket,
             Err(reason) => {
-                self.tell(Event::Closed { reason: reason.clone() }).await?;
+                self.tell(Event::Closed {
+                    reason: reason.clone(),
+                })
+                .await?;
                 return Ok((device, reason));
             }
         };
@@ -151,7 +153,10 @@ impl<S: KeyStore, C: Clock> Session<S, C> {
                 command = self.commands.recv() => command,
             };
             if let Some(reason) = self.offline(command, device).await? {
-                self.tell(Event::Closed { reason: reason.clone() }).await?;
+                self.tell(Event::Closed {
+                    reason: reason.clone(),
+                })
+                .await?;
                 return Ok(Some(match reason.action() {
                     Next::LoggedOut => Ended::LoggedOut(reason),
                     _ => Ended::Stopped(reason),
@@ -161,17 +166,29 @@ impl<S: KeyStore, C: Clock> Session<S, C> {
     }
 
     /// Answers a command without a connection; a reason means that it ends the session.
-    async fn offline(&mut self, command: Option<Command>, device: &Device) -> Result<Option<CloseReason>, StoreError> {
+    async fn offline(
+        &mut self,
+        command: Option<Command>,
+        device: &Device,
+    ) -> Result<Option<CloseReason>, StoreError> {
         match command {
             None | Some(Command::Stop) => return Ok(Some(CloseReason::Stopped)),
             Some(Command::Logout) if !device.is_paired() => return Ok(Some(CloseReason::LogoutRequested)),
             Some(command @ (Command::Logout | Command::SetPresence(_))) => self.wishes.note(&command),
             Some(command @ Command::RequestPairingCode { .. }) => self.wishes.pairing_code = Some(command),
             Some(Command::Send(outgoing)) => {
-                self.tell(Event::MessageFailed { id: outgoing.id, reason: SendError::NotConnected }).await?;
+                self.tell(Event::MessageFailed {
+                    id: outgoing.id,
+                    reason: SendError::NotConnected,
+                })
+                .await?;
             }
             Some(Command::IsOnWhatsApp { ticket, .. }) => {
-                self.tell(Event::IsOnWhatsApp { ticket, result: Err(QueryError::NotConnected) }).await?;
+                self.tell(Event::IsOnWhatsApp {
+                    ticket,
+                    result: Err(QueryError::NotConnected),
+                })
+                .await?;
             }
             Some(Command::Cancel(_) | Command::MarkRead { .. }) => {}
         }

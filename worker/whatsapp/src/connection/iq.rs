@@ -109,3 +109,59 @@ pub(super) fn outcome(reply: Node) -> Result<Node, QueryError> {
         None => Ok(reply),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn table(limit: usize) -> IqTable {
+        IqTable::new(limit, &mut StdRng::seed_from_u64(1))
+    }
+
+    #[test]
+    fn each_question_is_answered_once() {
+        let (mut table, soon) = (table(10), Timestamp::from_secs(1));
+        let (first, second) = (table.open(Op::Ping, soon).unwrap(), table.open(Op::Active, soon).unwrap());
+        assert_ne!(first, second);
+        assert!(matches!(table.close(&second), Some(Op::Active)));
+        assert!(table.close(&second).is_none());
+        assert!(table.close("1").is_none() && table.close("x-1").is_none());
+        assert!(matches!(table.close(&first), Some(Op::Ping)));
+        assert_eq!(table.deadline(), None);
+    }
+
+    #[test]
+    fn questions_over_the_limit_are_handed_back() {
+        let (mut table, soon) = (table(1), Timestamp::from_secs(1));
+        assert!(table.open(Op::Ping, soon).is_some());
+        assert!(table.open(Op::Active, soon).is_none());
+        assert!(matches!(table.take_refused(), Some(Op::Active)));
+        assert!(table.take_refused().is_none());
+    }
+
+    #[test]
+    fn questions_expire_at_their_own_times() {
+        let (mut table, now) = (table(10), Timestamp::from_secs(100));
+        table.open(Op::Active, now + Duration::from_secs(75));
+        table.open(Op::Logout, now + Duration::from_secs(3));
+        assert_eq!(table.deadline(), Some(now + Duration::from_secs(3)));
+        assert!(table.take_expired(now + Duration::from_millis(2_999)).is_none());
+        assert!(matches!(table.take_expired(now + Duration::from_secs(3)), Some(Op::Logout)));
+        assert_eq!(table.deadline(), Some(now + Duration::from_secs(75)));
+    }
+
+    #[test]
+    fn an_error_child_is_a_refusal_whatever_the_type_says() {
+        let error = |code: &str| Node::new("error").attr("code", code);
+        let refused = |node| outcome(node).unwrap_err();
+        let iq = |kind: &str| Node::new("iq").attr("type", kind);
+        assert_eq!(refused(iq("result").with_child(error("406"))), QueryError::Refused { code: 406 });
+        assert_eq!(refused(iq("error").with_child(error("rubbish"))), QueryError::Refused { code: 500 });
+        assert_eq!(refused(iq("error")), QueryError::Refused { code: 500 });
+        assert!(outcome(iq("result")).is_ok());
+    }
+}

@@ -10,7 +10,11 @@ use crate::{
 };
 
 fn expect_bad_frame(world: &World) {
-    assert!(matches!(world.closed, Some(CloseReason::BadFrame(_))), "{:?}", world.closed);
+    assert!(
+        matches!(world.closed, Some(CloseReason::BadFrame(_))),
+        "{:?}",
+        world.closed
+    );
     assert_eq!(world.closed.as_ref().unwrap().action(), Next::Reconnect);
 }
 
@@ -20,7 +24,11 @@ fn rubbish_for_a_server_hello_ends_the_handshake() {
     let mut world = World::silent(paired_device(), keys.config(), &keys);
     while world.connection.take_step().is_some() {}
     world.server_sends_bytes(b"\0\0\x07rubbish");
-    assert!(matches!(world.closed, Some(CloseReason::BadHandshake(_))), "{:?}", world.closed);
+    assert!(
+        matches!(world.closed, Some(CloseReason::BadHandshake(_))),
+        "{:?}",
+        world.closed
+    );
 }
 
 #[test]
@@ -47,8 +55,18 @@ fn a_frame_that_is_replayed_ends_the_connection() {
 #[test]
 fn a_frame_over_the_limit_is_refused_before_it_is_held() {
     let keys = ServerKeys::new(1);
-    let limits = Limits { frame_bytes: 10_000, ..Limits::default() };
-    let mut world = World::with(paired_device(), Config { limits, ..keys.config() }, &keys);
+    let limits = Limits {
+        frame_bytes: 10_000,
+        ..Limits::default()
+    };
+    let mut world = World::with(
+        paired_device(),
+        Config {
+            limits,
+            ..keys.config()
+        },
+        &keys,
+    );
     world.server_sends(&success());
     world.server_sends_bytes(&[0xff, 0xff, 0xff, 0]);
     expect_bad_frame(&world);
@@ -57,13 +75,33 @@ fn a_frame_over_the_limit_is_refused_before_it_is_held() {
 #[test]
 fn stanzas_that_make_no_sense_are_survived() {
     for mut world in [World::online(), World::new(new_device())] {
-        for tag in ["iq", "message", "receipt", "ack", "notification", "ib", "call", "presence", "chatstate", "zzz"] {
+        for tag in [
+            "iq",
+            "message",
+            "receipt",
+            "ack",
+            "notification",
+            "ib",
+            "call",
+            "presence",
+            "chatstate",
+            "zzz",
+        ] {
             world.server_sends(&Node::new(tag));
             world.server_sends(&Node::new(tag).attr("type", "result").attr("id", "1"));
-            world.server_sends(&Node::new(tag).attr("type", "set").attr("id", "").with_child(Node::new("pair-success")));
+            world.server_sends(
+                &Node::new(tag)
+                    .attr("type", "set")
+                    .attr("id", "")
+                    .with_child(Node::new("pair-success")),
+            );
             world.server_sends(&Node::new(tag).attr("from", "no address").with_slice(&[0; 40]));
         }
-        assert!(!matches!(world.closed, Some(CloseReason::BadFrame(_))), "{:?}", world.closed);
+        assert!(
+            !matches!(world.closed, Some(CloseReason::BadFrame(_))),
+            "{:?}",
+            world.closed
+        );
     }
 }
 
@@ -74,7 +112,11 @@ fn a_flood_of_references_is_cut_off() {
     world.server_sends(&pair_device(&refs));
     world.pass(std::time::Duration::from_secs(1));
     let format = format!("{:?}", world.connection);
-    assert!(format.matches("\"ref\"").count() <= 16, "{}", format.matches("\"ref\"").count());
+    assert!(
+        format.matches("\"ref\"").count() <= 16,
+        "{}",
+        format.matches("\"ref\"").count()
+    );
 }
 
 #[test]
@@ -82,7 +124,12 @@ fn a_flood_of_stanzas_stops_the_reading_until_a_step_is_taken() {
     let mut world = World::online();
     let mut sent = 0;
     while !world.connection.is_backlogged() {
-        world.peer.send(&Node::new("notification").attr("from", "s.whatsapp.net").attr("id", "1").attr("type", "psa"));
+        world.peer.send(
+            &Node::new("notification")
+                .attr("from", "s.whatsapp.net")
+                .attr("id", "1")
+                .attr("type", "psa"),
+        );
         let bytes = world.peer.outbox.pop_front().unwrap();
         world.handle(crate::connection::Input::Bytes(bytes));
         sent += 1;

@@ -21,17 +21,30 @@ fn is_active(node: &Node) -> bool {
 fn a_paired_device_logs_in_and_opens_when_it_is_active() {
     let mut world = World::new(paired_device());
     let payload = world.peer.payload.clone().unwrap();
-    assert_eq!((payload.username, payload.device), (Some(15_551_230_001), Some(11)));
+    assert_eq!(
+        (payload.username, payload.device),
+        (Some(15_551_230_001), Some(11))
+    );
     assert!(payload.device_pairing_data.is_none());
 
     world.server_sends(&success());
     assert!(world.connection.is_online());
     world.expect("unified_session", |node| node.child("unified_session").is_some());
-    assert!(!world.events.iter().any(|event| matches!(event, Event::Open { .. })));
+    assert!(
+        !world
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Open { .. }))
+    );
     let active = world.expect("passive/active", is_active);
     world.server_sends(&result_of(&active));
-    let open = world.events.iter().find(|event| matches!(event, Event::Open { .. }));
-    let Some(Event::Open { jid, lid, push_name }) = open else { panic!("not open: {:?}", world.events) };
+    let open = world
+        .events
+        .iter()
+        .find(|event| matches!(event, Event::Open { .. }));
+    let Some(Event::Open { jid, lid, push_name }) = open else {
+        panic!("not open: {:?}", world.events)
+    };
     assert_eq!((jid, lid.as_ref()), (&own_jid(), Some(&own_lid())));
     assert_eq!(push_name.as_deref(), Some("Ann"));
     let presence = world.expect("presence", |node| node.is("presence"));
@@ -103,7 +116,11 @@ fn a_server_that_never_answers_the_login_is_given_up() {
 fn a_server_under_another_root_is_refused_and_learns_nothing() {
     let (keys, others) = (ServerKeys::new(1), ServerKeys::new(2));
     let world = World::with(paired_device(), others.config(), &keys);
-    assert!(matches!(world.closed, Some(CloseReason::BadCertificate(_))), "{:?}", world.closed);
+    assert!(
+        matches!(world.closed, Some(CloseReason::BadCertificate(_))),
+        "{:?}",
+        world.closed
+    );
     assert!(world.peer.payload.is_none() && world.peer.client_noise.is_none());
     assert!(matches!(world.events.last(), Some(Event::Closed { .. })));
 }
@@ -121,7 +138,11 @@ fn an_expired_certificate_is_refused() {
     let hello = world.peer.outbox.pop_front().unwrap();
     world.handle(Input::Bytes(hello));
     world.pump();
-    assert!(matches!(world.closed, Some(CloseReason::BadCertificate(_))), "{:?}", world.closed);
+    assert!(
+        matches!(world.closed, Some(CloseReason::BadCertificate(_))),
+        "{:?}",
+        world.closed
+    );
 }
 
 #[test]

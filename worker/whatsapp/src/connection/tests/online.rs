@@ -40,7 +40,10 @@ fn pings_come_at_random_times_between_20_and_30_seconds() {
         let ping = world.expect("ping", is_ping);
         world.server_sends(&result_of(&ping));
     }
-    assert!(gaps.iter().all(|gap| (20..=30).contains(&gap.as_secs())), "{gaps:?}");
+    assert!(
+        gaps.iter().all(|gap| (20..=30).contains(&gap.as_secs())),
+        "{gaps:?}"
+    );
     assert!(gaps.iter().max() > gaps.iter().min());
     assert!(world.closed.is_none());
 }
@@ -70,7 +73,11 @@ fn anything_from_the_server_is_a_sign_of_life() {
 #[test]
 fn the_servers_ping_is_answered() {
     let mut world = World::online();
-    world.server_sends(&server_iq("get", "s-1").attr("xmlns", "urn:xmpp:ping").with_child(Node::new("ping")));
+    world.server_sends(
+        &server_iq("get", "s-1")
+            .attr("xmlns", "urn:xmpp:ping")
+            .with_child(Node::new("ping")),
+    );
     let pong = world.expect("pong", |node| node.attr_is("id", "s-1"));
     assert!(pong.attr_is("type", "result") && pong.attr_jid("to") == Some(Jid::SERVER));
 }
@@ -80,14 +87,24 @@ fn notifications_calls_and_unknown_stanzas_are_acked() {
     let mut world = World::online();
     let participant: Jid = "100000000000009:2@lid".parse().unwrap();
     world.server_sends(
-        &from_server("notification").attr("id", "n-1").attr("type", "psa").attr("participant", &participant),
+        &from_server("notification")
+            .attr("id", "n-1")
+            .attr("type", "psa")
+            .attr("participant", &participant),
     );
     let ack = world.expect("ack", |node| node.is("ack") && node.attr_is("id", "n-1"));
-    assert!(ack.attr_is("class", "notification") && ack.attr_is("type", "psa") && ack.value("error").is_none());
+    assert!(
+        ack.attr_is("class", "notification") && ack.attr_is("type", "psa") && ack.value("error").is_none()
+    );
     assert_eq!(ack.attr_jid("participant"), Some(participant));
 
     let caller = Jid::phone("15551230009").unwrap();
-    world.server_sends(&Node::new("call").attr("from", &caller).attr("id", "c-1").with_child(Node::new("offer")));
+    world.server_sends(
+        &Node::new("call")
+            .attr("from", &caller)
+            .attr("id", "c-1")
+            .with_child(Node::new("offer")),
+    );
     let ack = world.expect("ack", |node| node.is("ack") && node.attr_is("id", "c-1"));
     assert!(ack.attr_is("class", "call") && ack.attr_jid("to") == Some(caller));
 
@@ -101,10 +118,14 @@ fn notifications_calls_and_unknown_stanzas_are_acked() {
 fn routing_is_stored_once() {
     let mut world = World::online();
     let routing = news(
-        Node::new("edge_routing").with_child(Node::new("routing_info").with_bytes(Bytes::from_static(&[8, 2]))),
+        Node::new("edge_routing")
+            .with_child(Node::new("routing_info").with_bytes(Bytes::from_static(&[8, 2]))),
     );
     world.server_sends(&routing);
-    assert_eq!(world.store.device().unwrap().routing_info.as_deref(), Some(&[8, 2][..]));
+    assert_eq!(
+        world.store.device().unwrap().routing_info.as_deref(),
+        Some(&[8, 2][..])
+    );
     let commits = world.store.commits();
     world.server_sends(&routing);
     assert_eq!(world.store.commits(), commits);
@@ -118,20 +139,29 @@ fn the_backlog_is_asked_for_in_batches_and_its_end_is_told() {
     let batch = world.expect("offline_batch", is_batch);
     assert!(batch.child("offline_batch").unwrap().attr_is("count", "100"));
     for number in 0..150 {
-        let node = from_server("notification").attr("id", number.to_string()).attr("type", "psa");
+        let node = from_server("notification")
+            .attr("id", number.to_string())
+            .attr("type", "psa");
         world.peer.send(&node.attr("offline", "1"));
     }
     world.pump();
     world.expect("second offline_batch", is_batch);
     assert!(!world.nodes.iter().any(is_batch));
     world.server_sends(&news(Node::new("offline").attr("count", "150")));
-    assert!(matches!(world.events.last(), Some(Event::CaughtUp { count: 150 })));
+    assert!(matches!(
+        world.events.last(),
+        Some(Event::CaughtUp { count: 150 })
+    ));
 }
 
 #[test]
 fn dirty_bits_are_cleaned() {
     let mut world = World::online();
-    world.server_sends(&news(Node::new("dirty").attr("type", "account_sync").attr("timestamp", "1700000001")));
+    world.server_sends(&news(
+        Node::new("dirty")
+            .attr("type", "account_sync")
+            .attr("timestamp", "1700000001"),
+    ));
     let iq = world.expect("clean", |node| node.child("clean").is_some());
     assert!(iq.attr_is("xmlns", "urn:xmpp:whatsapp:dirty") && iq.attr_is("type", "set"));
     let clean = iq.child("clean").unwrap();
@@ -147,15 +177,39 @@ fn each_end_of_the_stream_closes_with_its_own_reason() {
     };
     let error = || Node::new("stream:error");
     let conflict = |kind: &str| Node::new("conflict").attr("type", kind);
-    check(error().attr("code", "515"), CloseReason::RestartRequired, Next::ReconnectNow);
-    check(error().attr("code", "503"), CloseReason::ServerError { code: 503 }, Next::Reconnect);
-    check(error().attr("code", "429"), CloseReason::Throttled, Next::ReconnectSlowly);
+    check(
+        error().attr("code", "515"),
+        CloseReason::RestartRequired,
+        Next::ReconnectNow,
+    );
+    check(
+        error().attr("code", "503"),
+        CloseReason::ServerError { code: 503 },
+        Next::Reconnect,
+    );
+    check(
+        error().attr("code", "429"),
+        CloseReason::Throttled,
+        Next::ReconnectSlowly,
+    );
     let removed = error().attr("code", "401").with_child(conflict("device_removed"));
     check(removed, CloseReason::LoggedOut { code: 401 }, Next::LoggedOut);
-    check(error().with_child(conflict("replaced")), CloseReason::Replaced, Next::Stop);
-    check(error().with_child(Node::new("ack")), CloseReason::AckMissing, Next::Reconnect);
+    check(
+        error().with_child(conflict("replaced")),
+        CloseReason::Replaced,
+        Next::Stop,
+    );
+    check(
+        error().with_child(Node::new("ack")),
+        CloseReason::AckMissing,
+        Next::Reconnect,
+    );
     check(Node::new("xmlstreamend"), CloseReason::StreamEnd, Next::Reconnect);
-    check(news(Node::new("downgrade_webclient")), CloseReason::MultideviceMismatch, Next::Stop);
+    check(
+        news(Node::new("downgrade_webclient")),
+        CloseReason::MultideviceMismatch,
+        Next::Stop,
+    );
 }
 
 #[test]
@@ -209,7 +263,15 @@ fn a_send_that_comes_too_late_is_answered() {
         attempt: 1,
     };
     world.command(Command::Send(Box::new(outgoing)));
-    let failed = |event: &Event| matches!(event, Event::MessageFailed { reason: SendError::NotConnected, .. });
+    let failed = |event: &Event| {
+        matches!(
+            event,
+            Event::MessageFailed {
+                reason: SendError::NotConnected,
+                ..
+            }
+        )
+    };
     assert!(world.events.iter().any(failed));
 }
 
@@ -217,18 +279,26 @@ fn a_send_that_comes_too_late_is_answered() {
 fn a_frame_never_leaves_in_a_step_before_its_change() {
     let mut world = World::online();
     // The stanza changes the credentials and is followed by one that is answered.
-    let routing = Node::new("edge_routing").with_child(Node::new("routing_info").with_bytes(Bytes::from_static(b"r")));
+    let routing =
+        Node::new("edge_routing").with_child(Node::new("routing_info").with_bytes(Bytes::from_static(b"r")));
     world.peer.send(&news(routing));
-    world.peer.send(&from_server("notification").attr("id", "n-9").attr("type", "psa"));
+    world
+        .peer
+        .send(&from_server("notification").attr("id", "n-9").attr("type", "psa"));
     while let Some(bytes) = world.peer.outbox.pop_front() {
         world.handle(Input::Bytes(bytes));
     }
     let step = world.connection.take_step().unwrap();
     assert!(step.changes.device.is_some() && step.needs_commit());
     assert_eq!(step.frames.len(), 1);
-    assert!(world.connection.take_step().is_none(), "nothing was left for a step without the change");
+    assert!(
+        world.connection.take_step().is_none(),
+        "nothing was left for a step without the change"
+    );
     // What comes while that step is being committed gathers in the next one.
-    world.peer.send(&from_server("notification").attr("id", "n-10").attr("type", "psa"));
+    world
+        .peer
+        .send(&from_server("notification").attr("id", "n-10").attr("type", "psa"));
     let bytes = world.peer.outbox.pop_front().unwrap();
     world.handle(Input::Bytes(bytes));
     let next = world.connection.take_step().unwrap();

@@ -34,12 +34,19 @@ fn scanned(world: &World) -> QrCode {
 
 /// The phone's user types the code that the companion shows.
 fn type_code(world: &mut World, phone: &mut Phone, hello: &Node, reference: &Bytes) -> code::Primary {
-    let Some(Event::PairingCode { code }) = world.events.iter().rev().find(|e| matches!(e, Event::PairingCode { .. }))
+    let Some(Event::PairingCode { code }) = world
+        .events
+        .iter()
+        .rev()
+        .find(|e| matches!(e, Event::PairingCode { .. }))
     else {
         panic!("no pairing code among {:?}", world.events)
     };
     let wrapped = hello
-        .child_at(&["link_code_companion_reg", "link_code_pairing_wrapped_companion_ephemeral_pub"])
+        .child_at(&[
+            "link_code_companion_reg",
+            "link_code_pairing_wrapped_companion_ephemeral_pub",
+        ])
         .and_then(Node::bytes)
         .unwrap();
     let (primary, answer) = code::Primary::start(&code.parse().unwrap(), &wrapped, phone.rng()).unwrap();
@@ -62,20 +69,30 @@ fn primary_hello(phone: &Phone, wrapped: &[u8], reference: &Bytes) -> Node {
 
 fn answer_hello(world: &mut World, hello: &Node, reference: &Bytes) {
     let reference = Node::new("link_code_pairing_ref").with_bytes(reference.clone());
-    let message = Node::new("link_code_companion_reg").attr("stage", "companion_hello").with_child(reference);
+    let message = Node::new("link_code_companion_reg")
+        .attr("stage", "companion_hello")
+        .with_child(reference);
     world.server_sends(&result_of(hello).with_child(message));
 }
 
 fn request_code(world: &mut World, custom: Option<&str>) {
-    world.command(Command::RequestPairingCode { phone: PHONE.to_owned(), custom: custom.map(str::to_owned) });
+    world.command(Command::RequestPairingCode {
+        phone: PHONE.to_owned(),
+        custom: custom.map(str::to_owned),
+    });
 }
 
 fn stage<'a>(name: &'a str) -> impl Fn(&Node) -> bool + 'a {
-    move |node| node.child("link_code_companion_reg").is_some_and(|child| child.attr_is("stage", name))
+    move |node| {
+        node.child("link_code_companion_reg")
+            .is_some_and(|child| child.attr_is("stage", name))
+    }
 }
 
 fn expect_paired(world: &mut World, phone: &Phone, companion: &PublicKey) {
-    let reply = world.expect("pair-device-sign", |node| node.child("pair-device-sign").is_some());
+    let reply = world.expect("pair-device-sign", |node| {
+        node.child("pair-device-sign").is_some()
+    });
     assert!(reply.attr_is("type", "result") && reply.attr_is("id", "pair-2"));
     let identity = reply.child_at(&["pair-device-sign", "device-identity"]).unwrap();
     assert!(identity.attr_is("key-index", "1"));
@@ -86,7 +103,12 @@ fn expect_paired(world: &mut World, phone: &Phone, companion: &PublicKey) {
     assert_eq!(stored.lid(), Some(&own_lid()));
     assert_eq!(stored.push_name(), Some("Ann"));
     adv::verify(&stored.account.unwrap().identity, companion, None).unwrap();
-    assert!(world.events.iter().any(|event| matches!(event, Event::Paired { jid, .. } if *jid == own_jid())));
+    assert!(
+        world
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Paired { jid, .. } if *jid == own_jid()))
+    );
 
     world.server_sends(&Node::new("stream:error").attr("code", "515"));
     world.expect_close(&CloseReason::RestartRequired, Next::ReconnectNow);
@@ -97,7 +119,9 @@ fn a_new_device_registers_and_acks_the_offer() {
     let mut world = showing();
     let payload = world.peer.payload.clone().unwrap();
     assert!(payload.device_pairing_data.is_some() && payload.username.is_none());
-    world.expect("ack of pair-device", |node| node.attr_is("type", "result") && node.attr_is("id", "pair-1"));
+    world.expect("ack of pair-device", |node| {
+        node.attr_is("type", "result") && node.attr_is("id", "pair-1")
+    });
 }
 
 #[test]
@@ -125,7 +149,9 @@ fn a_scanned_qr_code_links_the_device() {
     // The phone's identity is known from now on, under both addresses.
     let addresses = [own_jid(), own_lid()].map(|jid| Address::new(&jid.to_bare()));
     let load = world.store.load(Load::Identities(addresses.to_vec()));
-    let Ok(Loaded::Identities(known)) = futures_util::FutureExt::now_or_never(load).unwrap() else { panic!() };
+    let Ok(Loaded::Identities(known)) = futures_util::FutureExt::now_or_never(load).unwrap() else {
+        panic!()
+    };
     assert_eq!(known, [Some(*phone.identity.public()); 2]);
 }
 
@@ -134,7 +160,9 @@ fn a_phone_that_did_not_see_the_secret_is_refused() {
     let (mut world, mut phone) = (showing(), Phone::new());
     let container = phone.vouch(&scanned(&world).identity, &AdvSecret::new([1; 32]));
     world.server_sends(&pair_success(container));
-    let refusal = world.expect("refusal", |node| node.attr_is("type", "error") && node.attr_is("id", "pair-2"));
+    let refusal = world.expect("refusal", |node| {
+        node.attr_is("type", "error") && node.attr_is("id", "pair-2")
+    });
     let error = refusal.child("error").unwrap();
     assert!(error.attr_is("code", "401") && error.attr_is("text", "hmac-mismatch"));
     assert!(matches!(world.closed, Some(CloseReason::PairingRefused(_))));
@@ -148,7 +176,12 @@ fn a_phone_that_vouches_for_another_identity_is_refused() {
     let container = phone.vouch(&other, &scanned(&world).adv_secret);
     world.server_sends(&pair_success(container));
     let refusal = world.expect("refusal", |node| node.attr_is("type", "error"));
-    assert!(refusal.child("error").unwrap().attr_is("text", "signature-mismatch"));
+    assert!(
+        refusal
+            .child("error")
+            .unwrap()
+            .attr_is("text", "signature-mismatch")
+    );
     assert!(!world.store.device().unwrap().is_paired());
 }
 
@@ -168,20 +201,43 @@ fn a_typed_code_links_the_device() {
     let hello = world.expect("companion_hello", stage("companion_hello"));
     let registration = hello.child("link_code_companion_reg").unwrap();
     assert_eq!(registration.attr_jid("jid").unwrap(), Jid::phone(PHONE).unwrap());
-    assert_eq!(registration.child("companion_platform_display").unwrap().text().unwrap(), "Chrome (Mac OS)");
+    assert_eq!(
+        registration
+            .child("companion_platform_display")
+            .unwrap()
+            .text()
+            .unwrap(),
+        "Chrome (Mac OS)"
+    );
     answer_hello(&mut world, &hello, &reference);
-    assert!(world.events.iter().any(|event| matches!(event, Event::PairingCode { code } if code == "1234ABCD")));
+    assert!(
+        world
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::PairingCode { code } if code == "1234ABCD"))
+    );
 
     let primary = type_code(&mut world, &mut phone, &hello, &reference);
-    world.expect("ack of the notification", |node| node.is("ack") && node.attr_is("id", "n-1"));
+    world.expect("ack of the notification", |node| {
+        node.is("ack") && node.attr_is("id", "n-1")
+    });
     let finish = world.expect("companion_finish", stage("companion_finish"));
     let finish_reg = finish.child("link_code_companion_reg").unwrap();
-    let bundle = finish_reg.child("link_code_pairing_wrapped_key_bundle").and_then(Node::bytes).unwrap();
-    let companion = finish_reg.child("companion_identity_public").and_then(Node::bytes).unwrap();
+    let bundle = finish_reg
+        .child("link_code_pairing_wrapped_key_bundle")
+        .and_then(Node::bytes)
+        .unwrap();
+    let companion = finish_reg
+        .child("companion_identity_public")
+        .and_then(Node::bytes)
+        .unwrap();
     let companion = PublicKey::parse(&companion).unwrap();
     let secret = primary.open(&bundle, &phone.identity, &companion).unwrap();
     // The new secret was durable before the bundle left.
-    assert_eq!(world.store.device().unwrap().adv_secret.as_bytes(), secret.as_bytes());
+    assert_eq!(
+        world.store.device().unwrap().adv_secret.as_bytes(),
+        secret.as_bytes()
+    );
     world.server_sends(&result_of(&finish));
 
     let container = phone.vouch(&companion, &secret);
@@ -203,7 +259,10 @@ fn a_code_asked_for_during_the_handshake_is_offered_when_the_server_is_ready() {
 fn a_code_of_other_characters_is_refused_without_asking_the_server() {
     let mut world = showing();
     request_code(&mut world, Some("OOOOOOOO"));
-    assert!(matches!(world.events.last(), Some(Event::PairingCodeRefused { code: 422 })));
+    assert!(matches!(
+        world.events.last(),
+        Some(Event::PairingCodeRefused { code: 422 })
+    ));
     assert!(!world.nodes.iter().any(stage("companion_hello")));
 }
 
@@ -212,9 +271,14 @@ fn the_servers_refusal_of_a_code_is_told_and_qr_goes_on() {
     let mut world = showing();
     request_code(&mut world, None);
     let hello = world.expect("companion_hello", stage("companion_hello"));
-    let error = Node::new("error").attr("code", "429").attr("text", "rate-overlimit");
+    let error = Node::new("error")
+        .attr("code", "429")
+        .attr("text", "rate-overlimit");
     world.server_sends(&server_iq("error", &hello.attr_str("id").unwrap()).with_child(error));
-    assert!(matches!(world.events.last(), Some(Event::PairingCodeRefused { code: 429 })));
+    assert!(matches!(
+        world.events.last(),
+        Some(Event::PairingCodeRefused { code: 429 })
+    ));
     assert!(world.closed.is_none());
 }
 
@@ -237,11 +301,18 @@ fn the_server_may_ask_for_a_new_code() {
     let refresh = Node::new("link_code_companion_reg")
         .attr("stage", "refresh_code")
         .with_child(Node::new("link_code_pairing_ref").with_bytes(reference));
-    let notification = Node::new("notification").attr("from", Jid::SERVER).attr("id", "n-2").with_child(refresh);
+    let notification = Node::new("notification")
+        .attr("from", Jid::SERVER)
+        .attr("id", "n-2")
+        .with_child(refresh);
     world.server_sends(&notification.attr("type", "link_code_companion_reg"));
     let second = world.expect("second companion_hello", stage("companion_hello"));
     answer_hello(&mut world, &second, &Bytes::from_static(b"next-ref"));
-    let codes = world.events.iter().filter(|event| matches!(event, Event::PairingCode { .. })).count();
+    let codes = world
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::PairingCode { .. }))
+        .count();
     assert_eq!(codes, 2);
 }
 
@@ -261,7 +332,10 @@ fn a_code_keeps_the_connection_after_the_last_qr_code_until_it_expires() {
 fn a_paired_device_gets_no_code() {
     let mut world = World::new(paired_device());
     request_code(&mut world, None);
-    assert!(matches!(world.events.last(), Some(Event::PairingCodeRefused { code: 409 })));
+    assert!(matches!(
+        world.events.last(),
+        Some(Event::PairingCodeRefused { code: 409 })
+    ));
 }
 
 #[test]
@@ -277,5 +351,8 @@ fn a_secret_that_may_have_been_seen_is_replaced() {
     let after = scanned(&world);
     assert_eq!(after.reference, before.reference);
     assert_ne!(after.adv_secret.as_bytes(), before.adv_secret.as_bytes());
-    assert_eq!(world.store.device().unwrap().adv_secret.as_bytes(), after.adv_secret.as_bytes());
+    assert_eq!(
+        world.store.device().unwrap().adv_secret.as_bytes(),
+        after.adv_secret.as_bytes()
+    );
 }

@@ -57,12 +57,19 @@ impl ServerKeys {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut pair = || KeyPair::generate(&mut rng);
-        Self { root: pair(), intermediate: pair(), server: pair() }
+        Self {
+            root: pair(),
+            intermediate: pair(),
+            server: pair(),
+        }
     }
 
     /// Settings of a client that believes this server.
     pub(crate) fn config(&self) -> Config {
-        Config { root_key: *self.root.public(), ..Config::whatsapp(ClientVersion::KNOWN) }
+        Config {
+            root_key: *self.root.public(),
+            ..Config::whatsapp(ClientVersion::KNOWN)
+        }
     }
 }
 
@@ -104,19 +111,32 @@ impl Peer {
 
     /// Queues a stanza for the client.
     pub(crate) fn send(&mut self, node: &Node) {
-        let Stage::Open(transport) = &mut self.stage else { panic!("no channel yet") };
+        let Stage::Open(transport) = &mut self.stage else {
+            panic!("no channel yet")
+        };
         let mut out = Vec::new();
         frame::write_node(node, &mut transport.sealer, &mut out).unwrap();
         self.outbox.push_back(out.into());
     }
 
     fn hello(&mut self, hello: &[u8]) -> Stage {
-        let validity =
-            Validity { not_before: NOW - Duration::from_secs(3_600), not_after: NOW + Duration::from_secs(86_400) };
+        let validity = Validity {
+            not_before: NOW - Duration::from_secs(3_600),
+            not_after: NOW + Duration::from_secs(86_400),
+        };
         let keys = &self.keys;
-        let chain = cert::issue(&keys.root, &keys.intermediate, keys.server.public(), validity, &mut self.rng);
+        let chain = cert::issue(
+            &keys.root,
+            &keys.intermediate,
+            keys.server.public(),
+            validity,
+            &mut self.rng,
+        );
         let responder = Responder::new(keys.server.clone(), chain, Resumption::Refuse);
-        let Hello::Full { server_hello, await_finish } = responder.read_client_hello(hello, &mut self.rng).unwrap()
+        let Hello::Full {
+            server_hello,
+            await_finish,
+        } = responder.read_client_hello(hello, &mut self.rng).unwrap()
         else {
             panic!("a full handshake")
         };
@@ -136,13 +156,20 @@ pub(crate) struct Phone {
 impl Phone {
     pub(crate) fn new() -> Self {
         let mut rng = StdRng::seed_from_u64(7);
-        Self { identity: KeyPair::generate(&mut rng), rng }
+        Self {
+            identity: KeyPair::generate(&mut rng),
+            rng,
+        }
     }
 
     /// What the phone vouches with, made from the secret that it scanned or derived.
     pub(crate) fn vouch(&mut self, companion: &PublicKey, secret: &AdvSecret) -> Bytes {
-        let details =
-            DeviceDetails { raw_id: 5, timestamp: NOW.as_secs(), key_index: 1, hosting: Hosting::Own };
+        let details = DeviceDetails {
+            raw_id: 5,
+            timestamp: NOW.as_secs(),
+            key_index: 1,
+            hosting: Hosting::Own,
+        };
         adv::issue(&self.identity, companion, secret, details, &mut self.rng)
     }
 
@@ -160,8 +187,12 @@ pub(crate) fn own_lid() -> Jid {
 }
 
 pub(crate) fn pair_device(refs: &[&str]) -> Node {
-    let refs = refs.iter().map(|text| Node::new("ref").with_slice(text.as_bytes()));
-    server_iq("set", "pair-1").attr("xmlns", "md").with_child(Node::new("pair-device").with_children(refs))
+    let refs = refs
+        .iter()
+        .map(|text| Node::new("ref").with_slice(text.as_bytes()));
+    server_iq("set", "pair-1")
+        .attr("xmlns", "md")
+        .with_child(Node::new("pair-device").with_children(refs))
 }
 
 pub(crate) fn pair_success(container: Bytes) -> Node {
@@ -174,11 +205,16 @@ pub(crate) fn pair_success(container: Bytes) -> Node {
 }
 
 pub(crate) fn success() -> Node {
-    Node::new("success").attr("t", NOW.as_secs()).attr("lid", own_lid())
+    Node::new("success")
+        .attr("t", NOW.as_secs())
+        .attr("lid", own_lid())
 }
 
 pub(crate) fn server_iq(kind: &str, id: &str) -> Node {
-    Node::new("iq").attr("from", Jid::SERVER).attr("type", kind).attr("id", id)
+    Node::new("iq")
+        .attr("from", Jid::SERVER)
+        .attr("type", kind)
+        .attr("id", id)
 }
 
 /// An empty result of a client's question.

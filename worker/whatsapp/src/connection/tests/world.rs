@@ -96,7 +96,11 @@ impl World {
 
     fn carry_out(&mut self, step: Step) {
         if step.needs_commit() {
-            self.store.commit(step.changes, &step.events).now_or_never().unwrap().unwrap();
+            self.store
+                .commit(step.changes, &step.events)
+                .now_or_never()
+                .unwrap()
+                .unwrap();
             self.handle(Input::Committed);
         }
         self.events.extend(step.events);
@@ -146,7 +150,12 @@ impl World {
 
     /// Answers every open question with an empty result.
     pub(super) fn answer_all(&mut self) {
-        let questions: Vec<Node> = self.nodes.iter().filter(|node| is_question(node)).cloned().collect();
+        let questions: Vec<Node> = self
+            .nodes
+            .iter()
+            .filter(|node| is_question(node))
+            .cloned()
+            .collect();
         self.nodes.retain(|node| !is_question(node));
         for question in questions {
             self.server_sends(&super::peer::result_of(&question));

@@ -1,0 +1,489 @@
+//! The driver over real WebSockets on this machine, against the server's end of the connection tests.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, accept_hdr_async,
+    tungstenite::{
+        Message,
+        handshake::server::{ErrorResponse, Request, Response},
+    },
+};
+
+use super::{Ended, SystemClock, run};
+use crate::{
+    binary::Node,
+    command::{Command, Outgoing, Recipient},
+    connection::{
+        CloseReason, Config,
+        tests::peer::{
+            NOW, Peer, Phone, ServerKeys, own_jid, own_lid, pair_device, pair_success, result_of, success,
+        },
+    },
+    device::{Account, Device},
+    event::Event,
+    pairing::qr::QrCode,
+    proto,
+    store::{Changes, KeyStore, Load, Loaded, MemoryStore, StoreError},
+    time::Timestamp,
+};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A store that tells the test what was committed, may be told to wait, and may break.
+struct Owner {
+    inner: MemoryStore,
+    told: mpsc::Sender<String>,
+    /// One permit per commit.
+    permits: Arc<Semaphore>,
+    /// A commit whose events mention this fails.
+    breaks_at: Option<&'static str>,
+}
+
+impl KeyStore for Owner {
+    async fn load(&mut self, request: Load) -> Result<Loaded, StoreError> {
+        self.inner.load(request).await
+    }
+
+    async fn commit(&mut self, changes: Changes, events: &[Event]) -> Result<(), StoreError> {
+        self.permits.acquire().await.unwrap().forget();
+        let texts: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
+        if self
+            .breaks_at
+            .is_some_and(|word| texts.iter().any(|text| text.starts_with(word)))
+        {
+            return Err(StoreError::Fenced);
+        }
+        self.inner.commit(changes, events).await?;
+        for text in texts {
+            self.told.send(text).await.unwrap();
+        }
+        Ok(())
+    }
+}
+
+/// A session under test with the ends that the test holds.
+struct Session {
+    task: JoinHandle<Result<Ended, StoreError>>,
+    commands: mpsc::Sender<Command>,
+    told: mpsc::Receiver<String>,
+    store: MemoryStore,
+    permits: Arc<Semaphore>,
+}
+
+impl Session {
+    fn start(device: Device, config: Config) -> Self {
+        Self::start_with(device, config, usize::MAX >> 4, None)
+    }
+
+    fn start_with(device: Device, config: Config, permits: usize, breaks_at: Option<&'static str>) -> Self {
+        let (told_sender, told) = mpsc::channel(1_000);
+        let (commands, received) = mpsc::channel(16);
+        let permits = Arc::new(Semaphore::new(permits));
+        let store = MemoryStore::with_device(device.clone());
+        let owner = Owner {
+            inner: store.clone(),
+            told: told_sender,
+            permits: Arc::clone(&permits),
+            breaks_at,
+        };
+        let rng = StdRng::seed_from_u64(5);
+        let task = tokio::spawn(run(
+            Arc::new(config),
+            device,
+            owner,
+            received,
+            FixedClock::new(),
+            rng,
+        ));
+        Self {
+            task,
+            commands,
+            told,
+            store,
+            permits,
+        }
+    }
+
+    /// The next event that begins with this word.
+    async fn told(&mut self, word: &str) -> String {
+        loop {
+            let event = within(self.told.recv(), word)
+                .await
+                .unwrap_or_else(|| panic!("ended before {word}"));
+            if event.starts_with(word) {
+                return event;
+            }
+        }
+    }
+
+    async fn ended(self) -> Result<Ended, StoreError> {
+        within(self.task, "end of the session").await.unwrap()
+    }
+}
+
+/// The system's clock, begun when the test certificates are valid.
+#[derive(Clone)]
+struct FixedClock {
+    system: SystemClock,
+    begun: Timestamp,
+}
+
+impl FixedClock {
+    fn new() -> Self {
+        let system = SystemClock::new();
+        Self {
+            system,
+            begun: super::Clock::now(&system),
+        }
+    }
+}
+
+impl super::Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        NOW + self.system.now().since(self.begun)
+    }
+}
+
+/// A server that takes one connection after the other.
+struct Server {
+    listener: TcpListener,
+    keys: ServerKeys,
+}
+
+/// One connection of a client.
+struct Line {
+    stream: WebSocketStream<TcpStream>,
+    peer: Peer,
+    received: Vec<Node>,
+    origin: Option<String>,
+}
+
+impl Server {
+    async fn new() -> (Self, Config) {
+        let (listener, keys) = (
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            ServerKeys::new(1),
+        );
+        let url = format!("ws://{}/ws/chat", listener.local_addr().unwrap());
+        let mut config = Config { url, ..keys.config() };
+        config.timing.backoff_base = Duration::from_millis(1);
+        config.timing.backoff_cap = Duration::from_millis(5);
+        (Self { listener, keys }, config)
+    }
+
+    async fn accept(&self) -> Line {
+        let (stream, _) = within(self.listener.accept(), "connection").await.unwrap();
+        let mut origin = None;
+        #[expect(clippy::result_large_err, reason = "the library's callback type")]
+        let note = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+            origin = request
+                .headers()
+                .get("origin")
+                .map(|value| value.to_str().unwrap().to_owned());
+            Ok(response)
+        };
+        let stream = accept_hdr_async(stream, note).await.unwrap();
+        Line {
+            stream,
+            peer: Peer::new(&self.keys),
+            received: Vec::new(),
+            origin,
+        }
+    }
+
+    /// A connection that has logged in and is open.
+    async fn accept_login(&self) -> Line {
+        let mut line = self.accept().await;
+        line.handshake().await;
+        line.send(&success()).await;
+        let active = line.expect("active", |node| node.child("active").is_some()).await;
+        line.send(&result_of(&active)).await;
+        line
+    }
+}
+
+impl Line {
+    async fn handshake(&mut self) {
+        while self.peer.payload.is_none() {
+            self.turn("handshake").await;
+        }
+    }
+
+    async fn send(&mut self, node: &Node) {
+        self.peer.send(node);
+        self.flush().await;
+    }
+
+    async fn expect(&mut self, what: &str, fits: impl Fn(&Node) -> bool) -> Node {
+        loop {
+            if let Some(at) = self.received.iter().position(&fits) {
+                return self.received.remove(at);
+            }
+            self.turn(what).await;
+        }
+    }
+
+    async fn turn(&mut self, what: &str) {
+        let message = within(self.stream.next(), what)
+            .await
+            .unwrap_or_else(|| panic!("closed before {what}"));
+        if let Message::Binary(bytes) = message.unwrap() {
+            self.received.extend(self.peer.receive(bytes));
+        }
+        self.flush().await;
+    }
+
+    async fn flush(&mut self) {
+        while let Some(bytes) = self.peer.outbox.pop_front() {
+            // Cut where it hurts: boundaries of messages mean nothing.
+            let (head, tail) = bytes.split_at(bytes.len() / 2);
+            for piece in [head, tail] {
+                self.stream
+                    .send(Message::Binary(Bytes::copy_from_slice(piece)))
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    async fn expect_closed(mut self) {
+        while let Some(Ok(_)) = within(self.stream.next(), "close").await {}
+    }
+}
+
+async fn within<T>(future: impl Future<Output = T>, what: &str) -> T {
+    timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("no {what} in time"))
+}
+
+fn paired_device() -> Device {
+    let mut device = Device::generate(&mut StdRng::seed_from_u64(11));
+    device.account = Some(Account {
+        jid: own_jid(),
+        lid: Some(own_lid()),
+        identity: Bytes::from_static(b"signed"),
+        push_name: Some("Ann".to_owned()),
+        platform: "android".to_owned(),
+    });
+    device
+}
+
+#[tokio::test]
+async fn a_device_pairs_reconnects_at_once_and_opens() {
+    let (server, config) = Server::new().await;
+    let mut session = Session::start(Device::generate(&mut StdRng::seed_from_u64(1)), config);
+    let mut line = server.accept().await;
+    assert_eq!(line.origin.as_deref(), Some("https://web.whatsapp.com"));
+    line.handshake().await;
+    line.send(&pair_device(&["ref-1"])).await;
+    session.told("QrCode").await;
+    // The event's text is for the owner alone; the secrets are in the store of this test anyway.
+    let device = session.store.device().unwrap();
+    let qr = QrCode::new("ref-1", &device, crate::pairing::qr::PlatformId::OTHER_WEB);
+    let container = Phone::new().vouch(&qr.identity, &qr.adv_secret);
+    line.send(&pair_success(container)).await;
+    line.expect("pair-device-sign", |node| {
+        node.child("pair-device-sign").is_some()
+    })
+    .await;
+    session.told("Paired").await;
+    line.send(&Node::new("stream:error").attr("code", "515")).await;
+    session.told("Closed").await;
+    line.expect_closed().await;
+
+    let line = server.accept_login().await;
+    assert!(line.peer.payload.as_ref().unwrap().username.is_some());
+    session.told("Open").await;
+    session.commands.send(Command::Stop).await.unwrap();
+    line.expect_closed().await;
+    assert_eq!(
+        session.ended().await.unwrap(),
+        Ended::Stopped(CloseReason::Stopped)
+    );
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_opened_again_and_again() {
+    let (server, config) = Server::new().await;
+    let mut session = Session::start(paired_device(), config);
+    for _ in 0..5 {
+        let line = server.accept_login().await;
+        session.told("Open").await;
+        drop(line);
+        session.told("Closed").await;
+    }
+    drop(server.accept().await);
+    session.told("Closed").await;
+    server.accept_login().await;
+    session.told("Open").await;
+    assert_eq!(session.store.device().unwrap().login_counter, 6);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_tried_for_ever_and_commands_are_answered() {
+    let (server, config) = Server::new().await;
+    let address = server.listener.local_addr().unwrap();
+    drop(server.listener);
+    let mut session = Session::start(paired_device(), config);
+    for _ in 0..10 {
+        assert!(session.told("Closed").await.contains("ConnectFailed"));
+    }
+    let outgoing = Outgoing {
+        id: "3EB0AA".parse().unwrap(),
+        to: Recipient::Phone("15551230002".to_owned()),
+        message: proto::Message::default(),
+        attempt: 1,
+    };
+    session
+        .commands
+        .send(Command::Send(Box::new(outgoing)))
+        .await
+        .unwrap();
+    assert!(session.told("MessageFailed").await.contains("NotConnected"));
+    session
+        .commands
+        .send(Command::IsOnWhatsApp {
+            ticket: 4,
+            numbers: Vec::new(),
+        })
+        .await
+        .unwrap();
+    assert!(session.told("IsOnWhatsApp").await.contains("NotConnected"));
+
+    let server = Server {
+        listener: TcpListener::bind(address).await.unwrap(),
+        keys: server.keys,
+    };
+    server.accept_login().await;
+    session.told("Open").await;
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session_for_good() {
+    let (server, config) = Server::new().await;
+    let mut session = Session::start(paired_device(), config);
+    let mut line = server.accept_login().await;
+    session.told("Open").await;
+    session.commands.send(Command::Logout).await.unwrap();
+    let iq = line
+        .expect("logout", |node| node.child("remove-companion-device").is_some())
+        .await;
+    line.send(&result_of(&iq)).await;
+    assert_eq!(
+        session.ended().await.unwrap(),
+        Ended::LoggedOut(CloseReason::LogoutRequested)
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_says_stop_is_obeyed() {
+    let (server, config) = Server::new().await;
+    let session = Session::start(paired_device(), config);
+    let mut line = server.accept().await;
+    line.handshake().await;
+    line.send(&Node::new("failure").attr("reason", "405")).await;
+    assert_eq!(
+        session.ended().await.unwrap(),
+        Ended::Stopped(CloseReason::ClientOutdated)
+    );
+}
+
+#[tokio::test]
+async fn no_frame_leaves_before_its_step_is_durable_and_inputs_are_handled_meanwhile() {
+    let (server, config) = Server::new().await;
+    // Two commits: `Connecting`, and none for the login yet.
+    let session = Session::start_with(paired_device(), config, 1, None);
+    let mut line = server.accept().await;
+    line.handshake().await;
+    // The login changes the credentials: its frames wait for the commit, and so do those of what comes after.
+    line.send(&success()).await;
+    let ping = Node::new("iq")
+        .attr("type", "get")
+        .attr("xmlns", "urn:xmpp:ping")
+        .attr("id", "s-1");
+    line.send(&ping).await;
+    let early = timeout(Duration::from_millis(200), line.stream.next()).await;
+    assert!(early.is_err(), "a frame left before its commit: {early:?}");
+    assert_eq!(session.store.device().unwrap().login_counter, 0);
+
+    session.permits.add_permits(1);
+    line.expect("active", |node| node.child("active").is_some()).await;
+    assert_eq!(session.store.device().unwrap().login_counter, 1);
+    line.expect("pong", |node| node.attr_is("id", "s-1")).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_ends_the_session_with_nothing_sent() {
+    let (server, config) = Server::new().await;
+    let session = Session::start_with(
+        Device::generate(&mut StdRng::seed_from_u64(1)),
+        config,
+        usize::MAX >> 4,
+        Some("QrCode"),
+    );
+    let mut line = server.accept().await;
+    line.handshake().await;
+    line.send(&pair_device(&["ref-1"])).await;
+    // The ack of the offer was in the step that failed.
+    let mut line_end = line;
+    while let Some(Ok(message)) = within(line_end.stream.next(), "close").await {
+        assert!(
+            !matches!(message, Message::Binary(_)),
+            "a frame left although its commit failed"
+        );
+    }
+    assert!(matches!(session.ended().await, Err(StoreError::Fenced)));
+}
+
+#[tokio::test]
+async fn an_owner_that_goes_away_stops_the_session() {
+    let (server, config) = Server::new().await;
+    let Session {
+        task,
+        commands,
+        mut told,
+        ..
+    } = Session::start(paired_device(), config);
+    let line = server.accept_login().await;
+    drop(commands);
+    let mut last = String::new();
+    while let Some(event) = within(told.recv(), "events").await {
+        last = event;
+    }
+    assert!(last.starts_with("Closed"), "{last}");
+    line.expect_closed().await;
+    assert!(matches!(
+        task.await.unwrap(),
+        Ok(Ended::Stopped(CloseReason::Stopped))
+    ));
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_a_typed_reason() {
+    let (_, config) = Server::new().await;
+    let mut session = Session::start(
+        paired_device(),
+        Config {
+            url: "not an address".to_owned(),
+            ..config
+        },
+    );
+    assert!(session.told("Closed").await.contains("ConnectFailed"));
+    session.commands.send(Command::Stop).await.unwrap();
+    assert_eq!(
+        session.ended().await.unwrap(),
+        Ended::Stopped(CloseReason::Stopped)
+    );
+}
