@@ -4,6 +4,9 @@
 //! exceed `target`. Each figure is the median of interleaved rounds, so that a busy machine disturbs both sides alike.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+use std::hint::black_box;
+use std::time::Instant;
+
 use aes::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
@@ -12,8 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256, Sha512};
-use std::hint::black_box;
-use std::time::Instant;
+
 use whatsapp::signal::curve::KeyPair;
 use whatsapp::signal::session::{CiphertextKind, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord};
 use whatsapp::signal::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
@@ -40,11 +42,18 @@ impl Party {
     fn new(rng: &mut StdRng) -> Self {
         let pair = KeyPair::generate(rng);
         let signed = SignedPreKey::generate(SignedPreKeyId::FIRST, &pair, rng);
-        Self { signed, one_time: PreKey::generate(PreKeyId::FIRST, rng), pair }
+        Self {
+            signed,
+            one_time: PreKey::generate(PreKeyId::FIRST, rng),
+            pair,
+        }
     }
 
     fn own(&self) -> LocalIdentity<'_> {
-        LocalIdentity { pair: &self.pair, registration_id: RegistrationId::new(77) }
+        LocalIdentity {
+            pair: &self.pair,
+            registration_id: RegistrationId::new(77),
+        }
     }
 
     fn bundle(&self) -> PreKeyBundle {
@@ -65,7 +74,10 @@ fn settled(alice: &Party, bob: &Party, rng: &mut StdRng) -> (SessionRecord, Sess
     ours.initiate(alice.own(), &bob.bundle(), rng).unwrap();
     let first = ours.encrypt(alice.own(), b"hello").unwrap();
     let message = PreKeyMessage::parse(&first.bytes).unwrap();
-    let prekeys = PreKeys { signed: Some(&bob.signed), one_time: Some(&bob.one_time) };
+    let prekeys = PreKeys {
+        signed: Some(&bob.signed),
+        one_time: Some(&bob.one_time),
+    };
     theirs.decrypt_prekey(bob.own(), &message, prekeys, rng).unwrap();
     let answer = theirs.encrypt(bob.own(), b"hi").unwrap();
     ours.decrypt_message(alice.own(), &answer.bytes, rng).unwrap();
@@ -98,13 +110,17 @@ fn encrypt_floor(chain_key: &mut [u8; 32], plaintext: &[u8; PLAINTEXT_BYTES]) ->
     let seed = chain.clone().chain_update([1]).finalize().into_bytes();
     *chain_key = chain.chain_update([2]).finalize().into_bytes().into();
     let mut okm = [0u8; 80];
-    hkdf::Hkdf::<Sha256>::new(None, &seed).expand(b"WhisperMessageKeys", &mut okm).unwrap();
+    hkdf::Hkdf::<Sha256>::new(None, &seed)
+        .expand(b"WhisperMessageKeys", &mut okm)
+        .unwrap();
     let mut out = [0u8; 256];
     let key: &[u8; 32] = okm[..32].try_into().unwrap();
     let iv: &[u8; 16] = okm[64..].try_into().unwrap();
     out[108..108 + PLAINTEXT_BYTES].copy_from_slice(plaintext);
     let cipher = cbc::Encryptor::<aes::Aes256Enc>::new(key.into(), iv.into());
-    cipher.encrypt_padded::<Pkcs7>(&mut out[108..], PLAINTEXT_BYTES).unwrap();
+    cipher
+        .encrypt_padded::<Pkcs7>(&mut out[108..], PLAINTEXT_BYTES)
+        .unwrap();
     let mac = Hmac::<Sha256>::new_from_slice(&okm[32..64]).unwrap();
     let tag = mac.chain_update(&out[..236]).finalize().into_bytes().into();
     (out, tag)
@@ -114,8 +130,9 @@ fn decrypt(rng: &mut StdRng) {
     let (alice, bob) = (Party::new(rng), Party::new(rng));
     let (mut ours, mut theirs) = settled(&alice, &bob, rng);
     let count = (ROUNDS + 1) * 200;
-    let messages: Vec<_> =
-        (0..count).map(|_| ours.encrypt(alice.own(), &[7; PLAINTEXT_BYTES]).unwrap().bytes).collect();
+    let messages: Vec<_> = (0..count)
+        .map(|_| ours.encrypt(alice.own(), &[7; PLAINTEXT_BYTES]).unwrap().bytes)
+        .collect();
     let mut messages = messages.iter();
     let own = bob.own();
     let mut rng = StdRng::seed_from_u64(2);
@@ -159,12 +176,18 @@ fn start_floor(alice: &Party, bundle: &PreKeyBundle, rng: &mut StdRng) -> [u8; 6
     let signed = MontgomeryPoint(bundle.signed_prekey.to_bytes());
     let mut ikm = vec![0xff; 32];
     ikm.extend_from_slice(signed.mul_clamped(*alice.pair.private().as_bytes()).as_bytes());
-    ikm.extend_from_slice(MontgomeryPoint(bundle.identity.to_bytes()).mul_clamped(base).as_bytes());
+    ikm.extend_from_slice(
+        MontgomeryPoint(bundle.identity.to_bytes())
+            .mul_clamped(base)
+            .as_bytes(),
+    );
     ikm.extend_from_slice(signed.mul_clamped(base).as_bytes());
     let one_time = bundle.prekey.unwrap().1;
     ikm.extend_from_slice(MontgomeryPoint(one_time.to_bytes()).mul_clamped(base).as_bytes());
     let mut root = [0u8; 64];
-    hkdf::Hkdf::<Sha256>::new(None, &ikm).expand(b"WhisperText", &mut root).unwrap();
+    hkdf::Hkdf::<Sha256>::new(None, &ikm)
+        .expand(b"WhisperText", &mut root)
+        .unwrap();
     let (ratchet, ratchet_public) = fresh(rng);
     let product = signed.mul_clamped(ratchet);
     let mut chain = [0u8; 64];
@@ -180,7 +203,9 @@ fn verify_floor(bundle: &PreKeyBundle) {
     let sign = s[31] >> 7;
     s[31] &= 0x7f;
     let s = Scalar::from_canonical_bytes(s).unwrap();
-    let point = MontgomeryPoint(bundle.identity.to_bytes()).to_edwards(sign).unwrap();
+    let point = MontgomeryPoint(bundle.identity.to_bytes())
+        .to_edwards(sign)
+        .unwrap();
     let hash = Sha512::new()
         .chain_update(nonce_point)
         .chain_update(point.compress().as_bytes())

@@ -2,11 +2,12 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Message ids".
 
+use std::fmt;
+use std::str::FromStr;
+
 use compact_str::CompactString;
 use rand::CryptoRng;
 use sha2::{Digest, Sha256};
-use std::fmt;
-use std::str::FromStr;
 
 /// Longest id that is taken.
 pub const MAX_MESSAGE_ID_BYTES: usize = 128;

@@ -1,8 +1,9 @@
 //! The name a session is kept under.
 
-use crate::jid::{Jid, Server};
 use std::fmt;
 use std::str::FromStr;
+
+use crate::jid::{Jid, Server};
 
 /// One device of one user, normalised so that equal devices have equal addresses.
 ///

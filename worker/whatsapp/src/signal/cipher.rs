@@ -3,12 +3,13 @@
 //! Owns every derivation constant. Knows nothing of sessions or message formats.
 //! Facts: docs/PROTOCOL.md, "Signal": chains, message keys, sender chains.
 
+use std::sync::LazyLock;
+
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use aes::{Aes256Dec, Aes256Enc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::sync::LazyLock;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -76,7 +77,11 @@ pub(super) fn session_keys(products: &[&[u8; 32]]) -> (Secret, Secret) {
 
 /// One step of the Diffie-Hellman ratchet: the next root and a new chain.
 pub(super) fn ratchet_keys(root: &Secret, product: &[u8; 32]) -> (Secret, Secret) {
-    let prk = keyed(root.as_bytes()).chain_update(product).finalize().into_bytes().into();
+    let prk = keyed(root.as_bytes())
+        .chain_update(product)
+        .finalize()
+        .into_bytes()
+        .into();
     two_keys(&prk, RATCHET_INFO)
 }
 
@@ -182,7 +187,12 @@ fn keyed(key: &[u8; 32]) -> HmacSha256 {
 
 #[inline]
 fn extract_unsalted(seed: &Secret) -> [u8; 32] {
-    NO_SALT.clone().chain_update(seed.as_bytes()).finalize().into_bytes().into()
+    NO_SALT
+        .clone()
+        .chain_update(seed.as_bytes())
+        .finalize()
+        .into_bytes()
+        .into()
 }
 
 /// HKDF-Expand: fills `okm`.
@@ -194,7 +204,11 @@ fn expand(prk: &[u8; 32], info: &[u8], okm: &mut [u8]) {
     let mut counter = 0u8;
     while !rest.is_empty() {
         counter += 1;
-        let block = prk.clone().chain_update(previous).chain_update(info).chain_update([counter]);
+        let block = prk
+            .clone()
+            .chain_update(previous)
+            .chain_update(info)
+            .chain_update([counter]);
         let block = block.finalize().into_bytes();
         let (head, tail) = rest.split_at_mut(rest.len().min(32));
         head.copy_from_slice(&block[..head.len()]);
@@ -220,7 +234,9 @@ fn cut<const N: usize>(bytes: &[u8], from: usize) -> [u8; N] {
 #[inline]
 fn part<const N: usize>(bytes: &[u8], from: usize) -> &[u8; N] {
     // Unwrap safety: the callers name parts of arrays whose size they know.
-    bytes[from..].first_chunk().unwrap_or_else(|| unreachable!("the part lies within the bytes"))
+    bytes[from..]
+        .first_chunk()
+        .unwrap_or_else(|| unreachable!("the part lies within the bytes"))
 }
 
 #[cfg(test)]
@@ -265,7 +281,9 @@ mod tests {
     fn expansion_is_that_of_the_hkdf_crate() {
         let seed = Secret([7; 32]);
         let mut expected = [0u8; 80];
-        hkdf::Hkdf::<Sha256>::new(None, seed.as_bytes()).expand(b"info", &mut expected).unwrap();
+        hkdf::Hkdf::<Sha256>::new(None, seed.as_bytes())
+            .expand(b"info", &mut expected)
+            .unwrap();
         let mut okm = [0u8; 80];
         expand(&extract_unsalted(&seed), b"info", &mut okm);
         assert_eq!(okm, expected);

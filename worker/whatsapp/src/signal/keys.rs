@@ -3,10 +3,12 @@
 //! Owns prekeys, signed prekeys, bundles, their ids and [`Address`]. Must not know how any of them travels or is kept.
 //! Facts: docs/PROTOCOL.md, "Signal": ids are 24 bits and start at 1, registration ids have 14 bits.
 
-use super::curve::{BadSignature, KeyPair, PrivateKey, PublicKey, SIGNATURE_SIZE_BYTES};
+use std::fmt;
+
 use bytes::Bytes;
 use rand::CryptoRng;
-use std::fmt;
+
+use super::curve::{BadSignature, KeyPair, PrivateKey, PublicKey, SIGNATURE_SIZE_BYTES};
 
 /// The highest prekey id: they travel in three bytes.
 pub const MAX_PREKEY_ID: u32 = 0x00ff_ffff;
@@ -117,7 +119,10 @@ pub struct PreKey {
 impl PreKey {
     /// A fresh prekey. Make it durable before its public half is published.
     pub fn generate<R: CryptoRng + ?Sized>(id: PreKeyId, rng: &mut R) -> Self {
-        Self { id, pair: KeyPair::generate(rng) }
+        Self {
+            id,
+            pair: KeyPair::generate(rng),
+        }
     }
 
     /// The bytes for storage: private || public. Secret.
@@ -127,7 +132,10 @@ impl PreKey {
 
     /// Reads what [`Self::encode`] wrote; `None` if it did not.
     pub fn decode(id: PreKeyId, bytes: &[u8]) -> Option<Self> {
-        Some(Self { id, pair: decode_pair(bytes)? })
+        Some(Self {
+            id,
+            pair: decode_pair(bytes)?,
+        })
     }
 }
 
@@ -159,7 +167,11 @@ impl SignedPreKey {
     /// Reads what [`Self::encode`] wrote; `None` if it did not.
     pub fn decode(id: SignedPreKeyId, bytes: &[u8]) -> Option<Self> {
         let (pair, signature) = bytes.split_at_checked(PAIR_SIZE_BYTES)?;
-        Some(Self { id, pair: decode_pair(pair)?, signature: signature.try_into().ok()? })
+        Some(Self {
+            id,
+            pair: decode_pair(pair)?,
+            signature: signature.try_into().ok()?,
+        })
     }
 }
 
@@ -186,7 +198,8 @@ impl PreKeyBundle {
     /// # Errors
     /// [`BadSignature`]: do not send to this device under this bundle.
     pub fn verify(&self) -> Result<(), BadSignature> {
-        self.identity.verify(&self.signed_prekey.serialize33(), &self.signature)
+        self.identity
+            .verify(&self.signed_prekey.serialize33(), &self.signature)
     }
 }
 
@@ -245,7 +258,12 @@ mod tests {
         let identity = KeyPair::generate(&mut rng);
         let signed = SignedPreKey::generate(SignedPreKeyId::FIRST, &identity, &mut rng);
         let back = SignedPreKey::decode(signed.id, &signed.encode()).unwrap();
-        assert_eq!(identity.public().verify(&back.pair.public().serialize33(), &back.signature), Ok(()));
+        assert_eq!(
+            identity
+                .public()
+                .verify(&back.pair.public().serialize33(), &back.signature),
+            Ok(())
+        );
         assert!(SignedPreKey::decode(signed.id, &signed.encode()[..100]).is_none());
     }
 }

@@ -23,7 +23,11 @@ pub fn unpad(padded: &[u8]) -> Result<&[u8], BadPadding> {
     let at = padded.len().checked_sub(usize::from(len)).ok_or(BadPadding)?;
     let (message, padding) = padded.split_at(at);
     let fits = (1..=MAX_PADDING_BYTES).contains(&padding.len());
-    if fits && padding.iter().all(|byte| *byte == len) { Ok(message) } else { Err(BadPadding) }
+    if fits && padding.iter().all(|byte| *byte == len) {
+        Ok(message)
+    } else {
+        Err(BadPadding)
+    }
 }
 
 /// A decrypted message does not end in padding.

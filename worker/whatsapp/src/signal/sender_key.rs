@@ -9,6 +9,9 @@
 
 mod encoding;
 
+use bytes::Bytes;
+use rand::CryptoRng;
+
 use super::cipher::{Chain, GroupMessageKeys, Secret, encrypted_len};
 use super::curve::{KeyPair, PublicKey, SIGNATURE_SIZE_BYTES, TYPED_PUBLIC_KEY_SIZE_BYTES};
 use super::session::{BadRecord, DecryptError, EncryptError, MAX_GAP, MAX_SKIPPED_SEEDS};
@@ -16,8 +19,6 @@ use super::wire::{
     Malformed, VERSION, bytes_len, number_len, put_bytes, put_bytes_header, put_number, read_fields,
     split_version,
 };
-use bytes::Bytes;
-use rand::CryptoRng;
 
 /// How many states a record keeps: a sender makes a new one when a member leaves, and messages of the one before may
 /// still be under way.
@@ -55,7 +56,12 @@ impl SenderKeyRecord {
         rng.fill_bytes(&mut key);
         let chain = Chain::new(Secret::new(key));
         let signing = SigningKey::Ours(KeyPair::generate(rng));
-        self.adopt(SenderKeyState { id, signing, chain, skipped: Vec::new() });
+        self.adopt(SenderKeyState {
+            id,
+            signing,
+            chain,
+            skipped: Vec::new(),
+        });
     }
 
     /// The id of the newest chain.
@@ -103,7 +109,8 @@ impl SenderKeyRecord {
         let iteration = chain.index;
         let keys = GroupMessageKeys::derive(&chain.step());
         let encrypted = encrypted_len(plaintext.len());
-        let len = 1 + number_len(state.id) + number_len(iteration) + bytes_len(encrypted) + SIGNATURE_SIZE_BYTES;
+        let len =
+            1 + number_len(state.id) + number_len(iteration) + bytes_len(encrypted) + SIGNATURE_SIZE_BYTES;
         let mut out = Vec::with_capacity(len);
         out.push(VERSION);
         put_number(&mut out, 1, state.id);
@@ -134,12 +141,24 @@ impl SenderKeyRecord {
             Ok(())
         })?;
         let (id, signing) = (id.ok_or(Malformed)?, signing.ok_or(Malformed)?);
-        if self.states.iter().any(|state| state.id == id && *state.signing.public() == signing) {
+        if self
+            .states
+            .iter()
+            .any(|state| state.id == id && *state.signing.public() == signing)
+        {
             return Ok(());
         }
-        let chain = Chain { key: Secret::new(key.ok_or(Malformed)?), index: iteration.ok_or(Malformed)? };
+        let chain = Chain {
+            key: Secret::new(key.ok_or(Malformed)?),
+            index: iteration.ok_or(Malformed)?,
+        };
         self.states.retain(|state| state.id != id);
-        self.adopt(SenderKeyState { id, signing: SigningKey::Theirs(signing), chain, skipped: Vec::new() });
+        self.adopt(SenderKeyState {
+            id,
+            signing: SigningKey::Theirs(signing),
+            chain,
+            skipped: Vec::new(),
+        });
         Ok(())
     }
 
@@ -150,7 +169,11 @@ impl SenderKeyRecord {
     /// before.
     pub fn decrypt(&mut self, bytes: &[u8]) -> Result<Vec<u8>, DecryptError> {
         let message = SenderKeyMessage::parse(bytes)?;
-        let state = self.states.iter_mut().find(|state| state.id == message.id).ok_or(DecryptError::NoSession)?;
+        let state = self
+            .states
+            .iter_mut()
+            .find(|state| state.id == message.id)
+            .ok_or(DecryptError::NoSession)?;
         state
             .signing
             .public()
@@ -169,7 +192,9 @@ impl SenderKeyRecord {
     /// # Errors
     /// [`BadRecord`]: treat the sender key as lost.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        encoding::decode(bytes).map(|states| Self { states }).map_err(|_| BadRecord)
+        encoding::decode(bytes)
+            .map(|states| Self { states })
+            .map_err(|_| BadRecord)
     }
 
     fn sending(&self) -> Option<(&SenderKeyState, &KeyPair)> {
@@ -189,7 +214,9 @@ impl SenderKeyRecord {
 /// Prints no key.
 impl std::fmt::Debug for SenderKeyRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SenderKeyRecord").field("states", &self.states.len()).finish_non_exhaustive()
+        f.debug_struct("SenderKeyRecord")
+            .field("states", &self.states.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -206,7 +233,9 @@ impl SenderKeyState {
     /// Decrypts a message whose signature was checked.
     fn decrypt(&mut self, message: &SenderKeyMessage<'_>) -> Result<Vec<u8>, DecryptError> {
         let open = |seed: &Secret| {
-            GroupMessageKeys::derive(seed).decrypt(message.ciphertext).ok_or(DecryptError::Malformed)
+            GroupMessageKeys::derive(seed)
+                .decrypt(message.ciphertext)
+                .ok_or(DecryptError::Malformed)
         };
         if message.iteration < self.chain.index {
             let at = self
@@ -228,7 +257,8 @@ impl SenderKeyState {
         let plaintext = open(&chain.step())?;
         self.chain = chain;
         self.skipped.append(&mut overtaken);
-        self.skipped.drain(..self.skipped.len().saturating_sub(MAX_SKIPPED_SEEDS));
+        self.skipped
+            .drain(..self.skipped.len().saturating_sub(MAX_SKIPPED_SEEDS));
         Ok(plaintext)
     }
 }

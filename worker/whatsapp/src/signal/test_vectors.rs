@@ -1,15 +1,20 @@
 //! Reads `tests/vectors/messages.json` for the tests beside the code.
 
-use rand::{TryCryptoRng, TryRng};
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+
+use rand::{TryCryptoRng, TryRng};
+use serde_json::Value;
 
 /// The vector with this id.
 pub(crate) fn vector(id: &str) -> Value {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/messages.json");
     let all: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let found = all["vectors"].as_array().unwrap().iter().find(|vector| vector["id"] == id);
+    let found = all["vectors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|vector| vector["id"] == id);
     found.unwrap_or_else(|| panic!("no vector {id}")).clone()
 }
 
@@ -43,7 +48,12 @@ impl TryRng for ScriptedRng {
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.copy_from_slice(&self.0.pop_front().expect("more randomness was asked for than the vector holds"));
+        out.copy_from_slice(
+            &self
+                .0
+                .pop_front()
+                .expect("more randomness was asked for than the vector holds"),
+        );
         Ok(())
     }
 }

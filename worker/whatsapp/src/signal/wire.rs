@@ -61,7 +61,11 @@ impl<'a> Reader<'a> {
     /// allocated for them.
     pub(super) fn count(&mut self, min_size_bytes: usize) -> Result<usize, Malformed> {
         let count = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-        if count > self.0.len() / min_size_bytes { Err(Malformed) } else { Ok(count) }
+        if count > self.0.len() / min_size_bytes {
+            Err(Malformed)
+        } else {
+            Ok(count)
+        }
     }
 }
 
@@ -114,7 +118,11 @@ pub(super) fn read_fields<'a>(
 /// Splits the version byte off and checks it: message version at least 3, highest version at most 3.
 pub(super) fn split_version(bytes: &[u8]) -> Result<&[u8], VersionError> {
     let (version, rest) = bytes.split_first().ok_or(VersionError::Empty)?;
-    if version >> 4 >= 3 && version & 15 <= 3 { Ok(rest) } else { Err(VersionError::Unsupported(*version)) }
+    if version >> 4 >= 3 && version & 15 <= 3 {
+        Ok(rest)
+    } else {
+        Err(VersionError::Unsupported(*version))
+    }
 }
 
 /// Why [`split_version`] refused.
@@ -195,7 +203,9 @@ mod tests {
         assert_eq!(read_fields(&[0x0b], |_, _| Ok(())), Err(Malformed));
         assert_eq!(Reader::new(&[0xff, 0xff, 3]).count(32), Err(Malformed));
         // Unknown fields of every kind are skipped.
-        let skipped = [0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7d, 1, 2, 3, 4, 0x7a, 1, 9, 0x78, 1];
+        let skipped = [
+            0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7d, 1, 2, 3, 4, 0x7a, 1, 9, 0x78, 1,
+        ];
         assert_eq!(read_fields(&skipped, |_, _| Ok(())), Ok(()));
     }
 }

@@ -1,19 +1,22 @@
 //! What one step alters.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+
 use super::SenderKeyName;
 use crate::device::Device;
 use crate::jid::Jid;
 use crate::signal::curve::PublicKey;
 use crate::signal::session::SessionRecord;
 use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId};
-use bytes::Bytes;
-use std::collections::BTreeMap;
 
 /// One atomic change of a device's state. All of it becomes durable together, before any frame of the same step leaves.
 ///
 /// Each map holds the last value given for its key; `None` deletes. Maps, not lists: a step may touch a session many
 /// times and only its last state may be written. They are ordered, so that equal runs make equal writes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Changes {
     /// New credentials (rare).
     pub device: Option<Box<Device>>,
@@ -34,7 +37,15 @@ pub struct Changes {
 impl Changes {
     /// Whether there is nothing to make durable.
     pub fn is_empty(&self) -> bool {
-        let Self { device, sessions, identities, prekeys, signed_prekeys, sender_keys, lids } = self;
+        let Self {
+            device,
+            sessions,
+            identities,
+            prekeys,
+            signed_prekeys,
+            sender_keys,
+            lids,
+        } = self;
         device.is_none()
             && sessions.is_empty()
             && identities.is_empty()
@@ -46,7 +57,15 @@ impl Changes {
 
     /// Adds `later` on top: where both name a key, `later` holds.
     pub fn merge(&mut self, later: Self) {
-        let Self { device, sessions, identities, prekeys, signed_prekeys, sender_keys, lids } = later;
+        let Self {
+            device,
+            sessions,
+            identities,
+            prekeys,
+            signed_prekeys,
+            sender_keys,
+            lids,
+        } = later;
         if device.is_some() {
             self.device = device;
         }
@@ -91,5 +110,74 @@ impl Changes {
     /// Deletes the sender key of one device in one group.
     pub fn delete_sender_key(&mut self, group: Jid, sender: Address) {
         self.sender_keys.insert((group, sender), None);
+    }
+}
+
+/// Prints how much there is of what, and no value: they are secrets.
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("device", &self.device.is_some())
+            .field("sessions", &self.sessions.len())
+            .field("identities", &self.identities.len())
+            .field("prekeys", &self.prekeys.len())
+            .field("signed_prekeys", &self.signed_prekeys.len())
+            .field("sender_keys", &self.sender_keys.len())
+            .field("lids", &self.lids.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jid::Server;
+
+    fn address(user: &str) -> Address {
+        Jid::new(user, Server::User).into()
+    }
+
+    #[test]
+    fn later_changes_hold() {
+        let mut changes = Changes::default();
+        changes
+            .sessions
+            .insert(address("1"), Some(Bytes::from_static(b"old")));
+        changes.sessions.insert(address("2"), None);
+        let mut later = Changes::default();
+        later.sessions.insert(address("1"), None);
+        changes.merge(later);
+        assert_eq!(changes.sessions[&address("1")], None);
+        assert_eq!(changes.sessions.len(), 2);
+    }
+
+    #[test]
+    fn one_hidden_id_belongs_to_one_number() {
+        let mut changes = Changes::default();
+        changes.put_lid("1", "100");
+        changes.put_lid("2", "100");
+        assert_eq!(
+            changes.lids.into_iter().collect::<Vec<_>>(),
+            [("2".to_owned(), "100".to_owned())]
+        );
+    }
+
+    #[test]
+    fn moved_session_is_under_the_new_name_only() {
+        let mut changes = Changes::default();
+        let (from, to) = (address("1"), address("1").with_lid("100"));
+        changes.move_session(from.clone(), to.clone(), &SessionRecord::default());
+        assert_eq!(changes.sessions[&from], None);
+        assert!(changes.sessions[&to].is_some());
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let mut changes = Changes::default();
+        changes
+            .sessions
+            .insert(address("15550001"), Some(Bytes::from_static(b"secret")));
+        let printed = format!("{changes:?}");
+        assert!(!printed.contains("secret") && !printed.contains("15550001"));
     }
 }

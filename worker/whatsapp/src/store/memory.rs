@@ -1,5 +1,11 @@
 //! A store that forgets everything with the process: for tests and the simulator's clients.
 
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
 use super::{Changes, KeyStore, Load, Loaded, SenderKeyName, StoreError};
 use crate::device::Device;
 use crate::event::Event;
@@ -7,17 +13,13 @@ use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::signal::curve::PublicKey;
 use crate::signal::{Address, PreKeyId, SignedPreKeyId};
-use bytes::Bytes;
-use std::collections::HashMap;
-use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps the state of one device in memory. Clones share it, so that a test can look on, or reopen it as a new process
 /// would.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct MemoryStore(Arc<Mutex<Tables>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Tables {
     device: Option<Box<Device>>,
     sessions: HashMap<Address, Bytes>,
@@ -89,17 +91,26 @@ impl Tables {
     fn load(&self, request: Load) -> Loaded {
         match request {
             Load::Device => Loaded::Device(self.device.clone()),
-            Load::Sessions(names) => {
-                Loaded::Sessions(names.iter().map(|name| self.sessions.get(name).cloned()).collect())
-            }
-            Load::Identities(names) => {
-                Loaded::Identities(names.iter().map(|name| self.identities.get(name).copied()).collect())
-            }
+            Load::Sessions(names) => Loaded::Sessions(
+                names
+                    .iter()
+                    .map(|name| self.sessions.get(name).cloned())
+                    .collect(),
+            ),
+            Load::Identities(names) => Loaded::Identities(
+                names
+                    .iter()
+                    .map(|name| self.identities.get(name).copied())
+                    .collect(),
+            ),
             Load::PreKey(id) => Loaded::PreKey(self.prekeys.get(&id).cloned()),
             Load::SignedPreKey(id) => Loaded::SignedPreKey(self.signed_prekeys.get(&id).cloned()),
-            Load::SenderKeys(names) => {
-                Loaded::SenderKeys(names.iter().map(|name| self.sender_keys.get(name).cloned()).collect())
-            }
+            Load::SenderKeys(names) => Loaded::SenderKeys(
+                names
+                    .iter()
+                    .map(|name| self.sender_keys.get(name).cloned())
+                    .collect(),
+            ),
             Load::SentMessage { id, chat, to: _ } => Loaded::SentMessage(self.sent.get(&(id, chat)).cloned()),
             Load::Lids(users) => Loaded::Lids(users.iter().map(|user| self.other_name(user)).collect()),
         }
@@ -107,14 +118,28 @@ impl Tables {
 
     fn other_name(&self, user: &Jid) -> Option<Jid> {
         match user.server() {
-            Server::User => self.lid_of.get(user.user()).map(|lid| Jid::new(lid.as_str(), Server::Lid)),
-            Server::Lid => self.phone_of.get(user.user()).map(|phone| Jid::new(phone.as_str(), Server::User)),
+            Server::User => self
+                .lid_of
+                .get(user.user())
+                .map(|lid| Jid::new(lid.as_str(), Server::Lid)),
+            Server::Lid => self
+                .phone_of
+                .get(user.user())
+                .map(|phone| Jid::new(phone.as_str(), Server::User)),
             _ => None,
         }
     }
 
     fn apply(&mut self, changes: Changes) {
-        let Changes { device, sessions, identities, prekeys, signed_prekeys, sender_keys, lids } = changes;
+        let Changes {
+            device,
+            sessions,
+            identities,
+            prekeys,
+            signed_prekeys,
+            sender_keys,
+            lids,
+        } = changes;
         if device.is_some() {
             self.device = device;
         }
@@ -127,7 +152,11 @@ impl Tables {
             if let Some(old) = self.lid_of.insert(phone.clone(), lid.clone()) {
                 self.phone_of.remove(&old);
             }
-            if let Some(old) = self.phone_of.insert(lid, phone.clone()).filter(|old| *old != phone) {
+            if let Some(old) = self
+                .phone_of
+                .insert(lid, phone.clone())
+                .filter(|old| *old != phone)
+            {
                 self.lid_of.remove(&old);
             }
         }
@@ -163,7 +192,11 @@ mod tests {
         let id: MessageId = "3EB0".parse().unwrap();
         let chat = Jid::new("15550001", Server::User);
         store.keep_sent(id.clone(), chat.clone(), Bytes::from_static(b"m"));
-        let request = Load::SentMessage { id, to: Address::new(&chat), chat };
+        let request = Load::SentMessage {
+            id,
+            to: Address::new(&chat),
+            chat,
+        };
         let loaded = store.clone().load(request).await.unwrap();
         assert!(matches!(loaded, Loaded::SentMessage(Some(message)) if message == "m"));
     }

@@ -14,15 +14,18 @@ mod memory;
 pub use changes::Changes;
 pub use memory::MemoryStore;
 
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+
+use bytes::Bytes;
+
 use crate::device::Device;
 use crate::event::Event;
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::signal::curve::PublicKey;
 use crate::signal::{Address, PreKeyId, SignedPreKeyId};
-use bytes::Bytes;
-use std::error::Error;
-use std::future::Future;
 
 /// The name of a sender key: the group and the device that sends with it.
 pub type SenderKeyName = (Jid, Address);
@@ -56,7 +59,7 @@ pub enum Load {
 }
 
 /// An answer to a [`Load`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Loaded {
     /// The credentials, if there are any.
     Device(Option<Box<Device>>),
@@ -74,6 +77,22 @@ pub enum Loaded {
     SentMessage(Option<Bytes>),
     /// Users without device.
     Lids(Vec<Option<Jid>>),
+}
+
+/// Prints which answer it is, and no value: they are secrets.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Device(_) => "Device(…)",
+            Self::Sessions(_) => "Sessions(…)",
+            Self::Identities(_) => "Identities(…)",
+            Self::PreKey(_) => "PreKey(…)",
+            Self::SignedPreKey(_) => "SignedPreKey(…)",
+            Self::SenderKeys(_) => "SenderKeys(…)",
+            Self::SentMessage(_) => "SentMessage(…)",
+            Self::Lids(_) => "Lids(…)",
+        })
+    }
 }
 
 /// Keeps the state of one device.

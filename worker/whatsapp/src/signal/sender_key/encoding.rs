@@ -1,11 +1,12 @@
 //! The stored form of a sender key record: `version, count of states, state…`, as that of sessions.
 
+use bytes::Bytes;
+
 use super::{MAX_SENDER_KEY_STATES, SenderKeyState, SigningKey};
 use crate::signal::cipher::{Chain, Secret};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::signal::session::MAX_SKIPPED_SEEDS;
 use crate::signal::wire::{Malformed, Reader, put_varint};
-use bytes::Bytes;
 
 const VERSION: u8 = 1;
 const THEIRS: u8 = 0;
@@ -48,7 +49,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<SenderKeyState>, Malformed> {
         return Err(Malformed);
     }
     let states = (0..count).map(|_| state(&mut reader)).collect::<Result<_, _>>()?;
-    if reader.is_empty() { Ok(states) } else { Err(Malformed) }
+    if reader.is_empty() {
+        Ok(states)
+    } else {
+        Err(Malformed)
+    }
 }
 
 fn state(reader: &mut Reader<'_>) -> Result<SenderKeyState, Malformed> {
@@ -61,7 +66,10 @@ fn state(reader: &mut Reader<'_>) -> Result<SenderKeyState, Malformed> {
         }
         _ => return Err(Malformed),
     };
-    let chain = Chain { key: Secret::new(reader.array()?), index: reader.u32()? };
+    let chain = Chain {
+        key: Secret::new(reader.array()?),
+        index: reader.u32()?,
+    };
     let count = reader.count(MIN_SEED_SIZE_BYTES)?;
     if count > MAX_SKIPPED_SEEDS {
         return Err(Malformed);
@@ -69,5 +77,10 @@ fn state(reader: &mut Reader<'_>) -> Result<SenderKeyState, Malformed> {
     let skipped = (0..count)
         .map(|_| Ok((reader.u32()?, Secret::new(reader.array()?))))
         .collect::<Result<_, Malformed>>()?;
-    Ok(SenderKeyState { id, signing, chain, skipped })
+    Ok(SenderKeyState {
+        id,
+        signing,
+        chain,
+        skipped,
+    })
 }

@@ -1,9 +1,10 @@
-use super::*;
-use crate::signal::curve::PrivateKey;
-use crate::signal::test_vectors::{bytes, vector};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
+
+use super::*;
+use crate::signal::curve::PrivateKey;
+use crate::signal::test_vectors::{bytes, vector};
 
 struct Group {
     sender: SenderKeyRecord,
@@ -48,7 +49,14 @@ fn sender_of(vector: &Value) -> SenderKeyRecord {
     let chain = Chain::new(Secret::new(bytes(&vector["chain_key_0"]).try_into().unwrap()));
     let id = vector["key_id"].as_u64().unwrap() as u32;
     let signing = SigningKey::Ours(KeyPair::from_private(private));
-    SenderKeyRecord { states: vec![SenderKeyState { id, signing, chain, skipped: Vec::new() }] }
+    SenderKeyRecord {
+        states: vec![SenderKeyState {
+            id,
+            signing,
+            chain,
+            skipped: Vec::new(),
+        }],
+    }
 }
 
 #[test]
@@ -65,10 +73,16 @@ fn transcript_is_read_and_reproduced_up_to_the_random_signature() {
         while sender.states[0].chain.index < iteration {
             sender.states[0].chain.step();
         }
-        assert_eq!(&sender.states[0].chain.key.as_bytes()[..], bytes(&step["chain_key_at_iteration"]));
+        assert_eq!(
+            &sender.states[0].chain.key.as_bytes()[..],
+            bytes(&step["chain_key_at_iteration"])
+        );
         let plaintext = bytes(&step["plaintext"]);
         let ours = sender.encrypt(&plaintext, &mut rng).unwrap();
-        assert_eq!(&ours[..ours.len() - SIGNATURE_SIZE_BYTES], bytes(&step["signed_bytes"]));
+        assert_eq!(
+            &ours[..ours.len() - SIGNATURE_SIZE_BYTES],
+            bytes(&step["signed_bytes"])
+        );
         let wire = bytes(&step["wire"]);
         assert_eq!(receive(&mut member.clone(), &ours).unwrap(), plaintext);
         assert_eq!(receive(&mut member, &wire).unwrap(), plaintext);
@@ -82,7 +96,10 @@ fn late_member_of_the_transcript_reads_only_what_came_after() {
     let steps = vector["steps"].as_array().unwrap();
     let joined = vector["late_skdm_iteration"].as_u64().unwrap();
     let mut member = SenderKeyRecord::default();
-    assert_eq!(receive(&mut member, &bytes(&steps[0]["wire"])), Err(DecryptError::NoSession));
+    assert_eq!(
+        receive(&mut member, &bytes(&steps[0]["wire"])),
+        Err(DecryptError::NoSession)
+    );
     member.accept(&bytes(&vector["late_skdm"])).unwrap();
     for step in steps.iter().rev() {
         let expected = if step["iteration"].as_u64().unwrap() < joined {
@@ -104,7 +121,11 @@ fn every_altered_bit_is_refused_and_changes_nothing() {
         let result = group.receive(&altered);
         assert!(result.is_err(), "bit {bit} altered");
         if bit >= (message.len() - SIGNATURE_SIZE_BYTES) * 8 {
-            assert_eq!(result, Err(DecryptError::BadSignature), "bit {bit} of the signature altered");
+            assert_eq!(
+                result,
+                Err(DecryptError::BadSignature),
+                "bit {bit} of the signature altered"
+            );
         }
     }
     assert_eq!(group.receive(&message).unwrap(), b"group message");
@@ -134,7 +155,11 @@ fn overtaken_messages_decrypt_once_within_the_limits() {
     let beyond = group.send(b"beyond");
     assert_eq!(group.receive(&beyond), Err(DecryptError::TooFarAhead));
     assert_eq!(group.receive(&at_limit).unwrap(), b"at the limit");
-    assert_eq!(group.receive(&two), Err(DecryptError::Duplicate), "the oldest seed made room");
+    assert_eq!(
+        group.receive(&two),
+        Err(DecryptError::Duplicate),
+        "the oldest seed made room"
+    );
     assert_eq!(group.receive(&beyond).unwrap(), b"beyond");
 }
 
@@ -156,7 +181,10 @@ fn messages_of_the_chains_before_decrypt_and_older_ones_are_forgotten() {
         let before = group.sender.key_id();
         group.sender.rotate(&mut group.rng);
         assert_ne!(group.sender.key_id(), before);
-        group.member.accept(&group.sender.distribution().unwrap()).unwrap();
+        group
+            .member
+            .accept(&group.sender.distribution().unwrap())
+            .unwrap();
         late.push(group.send(round.to_string().as_bytes()));
     }
     assert_eq!(group.receive(&late[0]), Err(DecryptError::NoSession));
@@ -168,9 +196,15 @@ fn messages_of_the_chains_before_decrypt_and_older_ones_are_forgotten() {
 #[test]
 fn keys_of_others_can_not_be_sent_with() {
     let mut group = Group::new(7);
-    assert_eq!(group.member.encrypt(b"m", &mut group.rng), Err(EncryptError::NoSession));
+    assert_eq!(
+        group.member.encrypt(b"m", &mut group.rng),
+        Err(EncryptError::NoSession)
+    );
     assert_eq!(group.member.distribution(), Err(EncryptError::NoSession));
-    assert_eq!(SenderKeyRecord::default().encrypt(b"m", &mut group.rng), Err(EncryptError::NoSession));
+    assert_eq!(
+        SenderKeyRecord::default().encrypt(b"m", &mut group.rng),
+        Err(EncryptError::NoSession)
+    );
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! `version, count of states, state…`; integers are variable-length, keys are 32 bytes. A state that has just begun takes
 //! about 210 bytes, each receiving chain 34 to 70 more.
 
+use bytes::Bytes;
+
 use super::state::{Pending, ReceivingChain, SessionState, SkippedSeed};
 use super::{MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS};
 use crate::signal::cipher::{Chain, Secret};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::signal::wire::{Malformed, Reader, put_varint};
 use crate::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
-use bytes::Bytes;
 
 const VERSION: u8 = 1;
 const KEY_SIZE_BYTES: usize = 32;
@@ -47,7 +48,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<SessionState>, Malformed> {
     }
     let count = bounded(reader.count(MIN_STATE_SIZE_BYTES)?, MAX_ARCHIVED_STATES + 1)?;
     let states = (0..count).map(|_| state(&mut reader)).collect::<Result<_, _>>()?;
-    if reader.is_empty() { Ok(states) } else { Err(Malformed) }
+    if reader.is_empty() {
+        Ok(states)
+    } else {
+        Err(Malformed)
+    }
 }
 
 fn size_bound(state: &SessionState) -> usize {
@@ -67,11 +72,17 @@ fn put_state(out: &mut Vec<u8>, state: &SessionState) {
     put_varint(out, state.sending.index);
     match state.pending {
         None => out.push(SETTLED),
-        Some(Pending { prekey_id: None, signed_prekey_id }) => {
+        Some(Pending {
+            prekey_id: None,
+            signed_prekey_id,
+        }) => {
             out.push(PENDING);
             put_varint(out, signed_prekey_id.get());
         }
-        Some(Pending { prekey_id: Some(prekey_id), signed_prekey_id }) => {
+        Some(Pending {
+            prekey_id: Some(prekey_id),
+            signed_prekey_id,
+        }) => {
             out.push(PENDING_WITH_PREKEY);
             put_varint(out, signed_prekey_id.get());
             put_varint(out, prekey_id.get());
@@ -105,7 +116,10 @@ fn state(reader: &mut Reader<'_>) -> Result<SessionState, Malformed> {
     let private = PrivateKey::new(reader.array()?);
     let ratchet = KeyPair::from_halves(private, PublicKey::new(reader.array()?));
     let previous_counter = reader.u32()?;
-    let sending = Chain { key: Secret::new(reader.array()?), index: reader.u32()? };
+    let sending = Chain {
+        key: Secret::new(reader.array()?),
+        index: reader.u32()?,
+    };
     let pending = match reader.byte()? {
         SETTLED => None,
         kind @ (PENDING | PENDING_WITH_PREKEY) => {
@@ -114,7 +128,10 @@ fn state(reader: &mut Reader<'_>) -> Result<SessionState, Malformed> {
                 PENDING => None,
                 _ => Some(PreKeyId::new(reader.u32()?).ok_or(Malformed)?),
             };
-            Some(Pending { prekey_id, signed_prekey_id })
+            Some(Pending {
+                prekey_id,
+                signed_prekey_id,
+            })
         }
         _ => return Err(Malformed),
     };
@@ -143,9 +160,19 @@ fn chain(reader: &mut Reader<'_>) -> Result<ReceivingChain, Malformed> {
     };
     let count = bounded(reader.count(MIN_SEED_SIZE_BYTES)?, MAX_SKIPPED_SEEDS)?;
     let skipped = (0..count)
-        .map(|_| Ok(SkippedSeed { index: reader.u32()?, seed: Secret::new(reader.array()?) }))
+        .map(|_| {
+            Ok(SkippedSeed {
+                index: reader.u32()?,
+                seed: Secret::new(reader.array()?),
+            })
+        })
         .collect::<Result<Vec<_>, Malformed>>()?;
-    Ok(ReceivingChain { remote, index, key, skipped })
+    Ok(ReceivingChain {
+        remote,
+        index,
+        key,
+        skipped,
+    })
 }
 
 fn bounded(count: usize, max: usize) -> Result<usize, Malformed> {

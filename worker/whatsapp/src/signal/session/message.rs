@@ -4,6 +4,8 @@
 //! and the receiver's identity, then everything before it. `pkmsg`: `0x33 || {1 prekey id, 2 base key, 3 identity,
 //! 4 a whole msg, 5 registration id, 6 signed prekey id}`. Fields are written in number order.
 
+use bytes::Bytes;
+
 use super::{Ciphertext, CiphertextKind, DecryptError, LocalIdentity};
 use crate::signal::cipher::{MessageKeys, encrypted_len};
 use crate::signal::curve::{PublicKey, TYPED_PUBLIC_KEY_SIZE_BYTES};
@@ -12,7 +14,6 @@ use crate::signal::wire::{
     read_fields, split_version,
 };
 use crate::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
-use bytes::Bytes;
 
 /// Bytes of a message's MAC.
 pub(super) const MAC_SIZE_BYTES: usize = 8;
@@ -35,7 +36,10 @@ impl<'a> SignalMessage<'a> {
     /// # Errors
     /// [`DecryptError::Malformed`] or [`DecryptError::UnsupportedVersion`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DecryptError> {
-        let body_len = bytes.len().checked_sub(MAC_SIZE_BYTES).ok_or(DecryptError::Malformed)?;
+        let body_len = bytes
+            .len()
+            .checked_sub(MAC_SIZE_BYTES)
+            .ok_or(DecryptError::Malformed)?;
         let (authenticated, mac) = bytes.split_at(body_len);
         let (mut ratchet_key, mut counter, mut previous_counter, mut ciphertext) = (None, None, 0, None);
         read_fields(split_version(authenticated)?, |field, value| {
@@ -80,7 +84,11 @@ impl<'a> SignalMessage<'a> {
         sender: &PublicKey,
         receiver: &PublicKey,
     ) -> Result<Vec<u8>, DecryptError> {
-        let parts = [&sender.serialize33()[..], &receiver.serialize33(), self.authenticated];
+        let parts = [
+            &sender.serialize33()[..],
+            &receiver.serialize33(),
+            self.authenticated,
+        ];
         if !keys.mac_matches(parts, self.mac) {
             return Err(DecryptError::BadMac);
         }
@@ -225,7 +233,10 @@ pub(super) fn seal(
         put_number(&mut out, 6, preamble.signed_prekey_id.get());
     }
     debug_assert_eq!(out.len(), out.capacity(), "the size was foretold");
-    Ciphertext { kind, bytes: Bytes::from(out) }
+    Ciphertext {
+        kind,
+        bytes: Bytes::from(out),
+    }
 }
 
 fn preamble_len(preamble: Preamble<'_>, own: LocalIdentity<'_>, message_len: usize) -> usize {

@@ -13,11 +13,12 @@ mod state;
 
 pub use message::{PreKeyMessage, SignalMessage};
 
+use bytes::Bytes;
+use rand::CryptoRng;
+
 use self::state::SessionState;
 use super::curve::{BadPublicKey, BadSignature, KeyPair, PublicKey};
 use super::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
-use bytes::Bytes;
-use rand::CryptoRng;
 
 /// How many states before the current one are kept: a peer may go on sending in them for a while.
 pub const MAX_ARCHIVED_STATES: usize = 40;
@@ -70,7 +71,10 @@ impl SessionRecord {
     /// # Errors
     /// [`EncryptError`]: fetch a bundle and [`initiate`](Self::initiate).
     pub fn encrypt(&mut self, own: LocalIdentity<'_>, plaintext: &[u8]) -> Result<Ciphertext, EncryptError> {
-        self.states.first_mut().ok_or(EncryptError::NoSession)?.encrypt(own, plaintext)
+        self.states
+            .first_mut()
+            .ok_or(EncryptError::NoSession)?
+            .encrypt(own, plaintext)
     }
 
     /// Decrypts a message of a session that exists (`<enc type="msg">`).
@@ -85,7 +89,11 @@ impl SessionRecord {
     ) -> Result<Vec<u8>, DecryptError> {
         let message = SignalMessage::parse(bytes)?;
         // A ratchet key that a state has seen belongs to that state: its answer is the answer.
-        if let Some(at) = self.states.iter().position(|state| state.has_chain(message.ratchet_key())) {
+        if let Some(at) = self
+            .states
+            .iter()
+            .position(|state| state.has_chain(message.ratchet_key()))
+        {
             return self.decrypt_in(at, own, &message, rng);
         }
         for at in 0..self.states.len() {
@@ -94,7 +102,11 @@ impl SessionRecord {
                 done => return done,
             }
         }
-        Err(if self.states.is_empty() { DecryptError::NoSession } else { DecryptError::BadMac })
+        Err(if self.states.is_empty() {
+            DecryptError::NoSession
+        } else {
+            DecryptError::BadMac
+        })
     }
 
     /// Whether [`decrypt_prekey`](Self::decrypt_prekey) would start a new session with this message, and so needs the
@@ -121,7 +133,11 @@ impl SessionRecord {
         let inner = message.message()?;
         if let Some(at) = self.position_of(message) {
             let plaintext = self.decrypt_in(at, own, &inner, rng)?;
-            return Ok(PreKeyDecrypted { plaintext, used_prekey: None, identity_changed: false });
+            return Ok(PreKeyDecrypted {
+                plaintext,
+                used_prekey: None,
+                identity_changed: false,
+            });
         }
         let signed = prekeys
             .signed
@@ -134,11 +150,18 @@ impl SessionRecord {
                 Some(key.ok_or(DecryptError::UnknownPreKey(id))?)
             }
         };
-        let mut state = SessionState::respond(own.pair, &signed.pair, one_time.map(|key| &key.pair), message)?;
+        let mut state =
+            SessionState::respond(own.pair, &signed.pair, one_time.map(|key| &key.pair), message)?;
         let plaintext = state.decrypt(own.pair.public(), &inner, rng)?;
-        let identity_changed = self.remote_identity().is_some_and(|known| known != message.identity());
+        let identity_changed = self
+            .remote_identity()
+            .is_some_and(|known| known != message.identity());
         self.adopt(state);
-        Ok(PreKeyDecrypted { plaintext, used_prekey: message.prekey_id(), identity_changed })
+        Ok(PreKeyDecrypted {
+            plaintext,
+            used_prekey: message.prekey_id(),
+            identity_changed,
+        })
     }
 
     /// Whether there is a state to send in.
@@ -183,7 +206,9 @@ impl SessionRecord {
     /// # Errors
     /// [`BadRecord`]: treat the session as lost.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        encoding::decode(bytes).map(|states| Self { states }).map_err(|_| BadRecord)
+        encoding::decode(bytes)
+            .map(|states| Self { states })
+            .map_err(|_| BadRecord)
     }
 
     fn position_of(&self, message: &PreKeyMessage<'_>) -> Option<usize> {
@@ -206,7 +231,8 @@ impl SessionRecord {
     }
 
     fn adopt(&mut self, state: SessionState) {
-        self.states.retain(|old| old.remote_identity() == state.remote_identity());
+        self.states
+            .retain(|old| old.remote_identity() == state.remote_identity());
         self.states.truncate(MAX_ARCHIVED_STATES);
         self.states.insert(0, state);
     }
@@ -215,7 +241,9 @@ impl SessionRecord {
 /// Prints no key.
 impl std::fmt::Debug for SessionRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionRecord").field("states", &self.states.len()).finish_non_exhaustive()
+        f.debug_struct("SessionRecord")
+            .field("states", &self.states.len())
+            .finish_non_exhaustive()
     }
 }
 

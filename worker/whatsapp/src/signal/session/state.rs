@@ -2,6 +2,8 @@
 //!
 //! Decryption computes first and changes the state only once the message is authentic.
 
+use rand::CryptoRng;
+
 use super::message::{Header, PreKeyMessage, Preamble, SignalMessage, seal};
 use super::{
     Ciphertext, DecryptError, EncryptError, InitiateError, LocalIdentity, MAX_GAP, MAX_RECEIVING_CHAINS,
@@ -10,7 +12,6 @@ use super::{
 use crate::signal::cipher::{Chain, MessageKeys, Secret, ratchet_keys, session_keys};
 use crate::signal::curve::{KeyPair, PublicKey};
 use crate::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
-use rand::CryptoRng;
 
 /// One session with one device.
 #[derive(Clone)]
@@ -59,9 +60,18 @@ enum Advance {
     /// One skipped seed is used.
     Used { chain: usize, at: usize },
     /// A chain moves on, leaving seeds behind.
-    Moved { chain: usize, next: Chain, skipped: Vec<SkippedSeed> },
+    Moved {
+        chain: usize,
+        next: Chain,
+        skipped: Vec<SkippedSeed>,
+    },
     /// The other side has a new ratchet key.
-    Ratcheted { root: Secret, remote: PublicKey, next: Chain, skipped: Vec<SkippedSeed> },
+    Ratcheted {
+        root: Secret,
+        remote: PublicKey,
+        next: Chain,
+        skipped: Vec<SkippedSeed>,
+    },
 }
 
 impl SessionState {
@@ -116,7 +126,9 @@ impl SessionState {
         message: &PreKeyMessage<'_>,
     ) -> Result<Self, DecryptError> {
         let agree = |ours: &KeyPair, theirs: &PublicKey| {
-            ours.private().agree_contributory(theirs).map_err(|_| DecryptError::Malformed)
+            ours.private()
+                .agree_contributory(theirs)
+                .map_err(|_| DecryptError::Malformed)
         };
         let signed_with_identity = agree(signed, message.identity())?;
         let identity_with_base = agree(own, message.base_key())?;
@@ -187,7 +199,14 @@ impl SessionState {
             counter,
             previous_counter: self.previous_counter,
         };
-        Ok(seal(own, &self.remote_identity, preamble, header, &keys, plaintext))
+        Ok(seal(
+            own,
+            &self.remote_identity,
+            preamble,
+            header,
+            &keys,
+            plaintext,
+        ))
     }
 
     /// Decrypts and, only if the message is authentic, advances.
@@ -205,7 +224,9 @@ impl SessionState {
     }
 
     fn chain_of(&self, ratchet_key: &PublicKey) -> Option<usize> {
-        self.receiving.iter().rposition(|chain| chain.remote == *ratchet_key)
+        self.receiving
+            .iter()
+            .rposition(|chain| chain.remote == *ratchet_key)
     }
 
     fn seed_of(&self, message: &SignalMessage<'_>) -> Result<(Secret, Advance), DecryptError> {
@@ -218,7 +239,15 @@ impl SessionState {
             let (root, key) = ratchet_keys(&self.root, &product);
             let (seed, next, skipped) = walk(Chain::new(key), message.counter())?;
             let remote = *message.ratchet_key();
-            return Ok((seed, Advance::Ratcheted { root, remote, next, skipped }));
+            return Ok((
+                seed,
+                Advance::Ratcheted {
+                    root,
+                    remote,
+                    next,
+                    skipped,
+                },
+            ));
         };
         let known = &self.receiving[chain];
         if message.counter() < known.index {
@@ -230,7 +259,13 @@ impl SessionState {
         }
         // The other side has said, under a MAC, that it sent nothing here: not its message.
         let key = known.key.clone().ok_or(DecryptError::BadMac)?;
-        let (seed, next, skipped) = walk(Chain { key, index: known.index }, message.counter())?;
+        let (seed, next, skipped) = walk(
+            Chain {
+                key,
+                index: known.index,
+            },
+            message.counter(),
+        )?;
         Ok((seed, Advance::Moved { chain, next, skipped }))
     }
 
@@ -244,7 +279,12 @@ impl SessionState {
                 chain.skipped.extend(skipped);
                 self.drop_oldest_seeds();
             }
-            Advance::Ratcheted { root, remote, next, skipped } => {
+            Advance::Ratcheted {
+                root,
+                remote,
+                next,
+                skipped,
+            } => {
                 if let Some(last) = self.receiving.last_mut()
                     && last.index > previous_counter
                 {
@@ -289,7 +329,10 @@ fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Vec<SkippedSee
     }
     let mut skipped = Vec::with_capacity(gap as usize);
     for index in chain.index..counter {
-        skipped.push(SkippedSeed { index, seed: chain.step() });
+        skipped.push(SkippedSeed {
+            index,
+            seed: chain.step(),
+        });
     }
     let seed = chain.step();
     Ok((seed, chain, skipped))

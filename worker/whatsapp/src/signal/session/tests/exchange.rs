@@ -53,8 +53,15 @@ impl Network {
         let (mut alice, mut bob, mut rng) = pair_of_parties(seed);
         let mut published = [Vec::new(), Vec::new()];
         for (party, published) in [&mut bob, &mut alice].into_iter().zip(&mut published) {
-            party.one_time = (1..=8).filter_map(PreKeyId::new).map(|id| PreKey::generate(id, &mut rng)).collect();
-            *published = party.one_time.iter().map(|key| (key.id, *key.pair.public())).collect();
+            party.one_time = (1..=8)
+                .filter_map(PreKeyId::new)
+                .map(|id| PreKey::generate(id, &mut rng))
+                .collect();
+            *published = party
+                .one_time
+                .iter()
+                .map(|key| (key.id, *key.pair.public()))
+                .collect();
         }
         let mut network = Self {
             parties: [bob, alice],
@@ -71,7 +78,10 @@ impl Network {
 
     fn restart(&mut self, who: bool) {
         let other = usize::from(!who);
-        let bundle = PreKeyBundle { prekey: self.published[other].pop(), ..self.parties[other].bundle() };
+        let bundle = PreKeyBundle {
+            prekey: self.published[other].pop(),
+            ..self.parties[other].bundle()
+        };
         self.parties[usize::from(who)].initiate(&bundle, &mut self.rng);
     }
 
@@ -93,7 +103,11 @@ impl Network {
     fn arrive(&mut self, to: bool, message: &Ciphertext, plaintext: &[u8]) {
         let result = self.parties[usize::from(to)].receive(message, &mut self.rng);
         if self.delivered.contains(plaintext) {
-            assert_eq!(result, Err(DecryptError::Duplicate), "a repeated message is told as such");
+            assert_eq!(
+                result,
+                Err(DecryptError::Duplicate),
+                "a repeated message is told as such"
+            );
         } else {
             assert_eq!(result.as_deref(), Ok(plaintext), "both sides are in step");
             self.delivered.insert(plaintext.to_vec());
@@ -121,8 +135,15 @@ impl Network {
                     let mut bytes = message.bytes.to_vec();
                     let middle = bytes.len() / 2;
                     bytes[middle] ^= 0x10;
-                    let altered = Ciphertext { kind: message.kind, bytes: bytes.into() };
-                    assert!(self.parties[usize::from(to)].receive(&altered, &mut self.rng).is_err());
+                    let altered = Ciphertext {
+                        kind: message.kind,
+                        bytes: bytes.into(),
+                    };
+                    assert!(
+                        self.parties[usize::from(to)]
+                            .receive(&altered, &mut self.rng)
+                            .is_err()
+                    );
                     self.under_way[usize::from(to)].push((message, plaintext));
                 }
             }

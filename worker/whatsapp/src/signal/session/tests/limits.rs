@@ -1,0 +1,108 @@
+//! How far, how many, how large.
+
+use super::*;
+
+#[test]
+fn message_may_be_2000_ahead_and_no_more() {
+    let (mut alice, mut bob, mut rng) = pair_of_parties(7);
+    alice.initiate(&bob.bundle(), &mut rng);
+    bob.receive(&alice.send(b"first"), &mut rng).unwrap();
+    let skipped = alice.send(b"skipped");
+    for _ in 1..MAX_GAP {
+        let own = alice.pair.clone();
+        let own = LocalIdentity {
+            pair: &own,
+            registration_id: alice.registration_id,
+        };
+        let _ = alice.record.encrypt(own, b"lost").unwrap();
+    }
+    let at_limit = alice.send(b"at the limit");
+    let beyond = alice.send(b"beyond");
+    assert_eq!(bob.receive(&beyond, &mut rng), Err(DecryptError::TooFarAhead));
+    assert_eq!(bob.receive(&at_limit, &mut rng).unwrap(), b"at the limit");
+    assert_eq!(bob.receive(&skipped, &mut rng).unwrap(), b"skipped");
+    assert_eq!(bob.receive(&skipped, &mut rng), Err(DecryptError::Duplicate));
+    assert_eq!(bob.receive(&beyond, &mut rng).unwrap(), b"beyond");
+}
+
+#[test]
+fn skipped_seeds_are_bounded_and_the_oldest_go_first() {
+    let (mut alice, mut bob, mut rng) = pair_of_parties(8);
+    alice.initiate(&bob.bundle(), &mut rng);
+    bob.receive(&alice.send(b"0"), &mut rng).unwrap();
+    let oldest = alice.send(b"oldest");
+    for _ in 0..MAX_GAP - 1 {
+        let _ = alice.send(b"lost");
+    }
+    bob.receive(&alice.send(b"x"), &mut rng).unwrap();
+    let newer = alice.send(b"newer");
+    bob.receive(&alice.send(b"y"), &mut rng).unwrap();
+    assert_eq!(bob.receive(&oldest, &mut rng), Err(DecryptError::Duplicate));
+    assert_eq!(bob.receive(&newer, &mut rng).unwrap(), b"newer");
+}
+
+#[test]
+fn messages_of_old_chains_decrypt_for_five_ratchet_steps() {
+    let (mut alice, mut bob, mut rng) = pair_of_parties(9);
+    alice.initiate(&bob.bundle(), &mut rng);
+    bob.receive(&alice.send(b"start"), &mut rng).unwrap();
+    let mut late = Vec::new();
+    for round in 0..MAX_RECEIVING_CHAINS {
+        alice.receive(&bob.send(b"ping"), &mut rng).unwrap();
+        late.push(alice.send(format!("late {round}").as_bytes()));
+        bob.receive(&alice.send(b"pong"), &mut rng).unwrap();
+    }
+    for (round, message) in late.iter().enumerate() {
+        assert_eq!(
+            bob.receive(message, &mut rng).unwrap(),
+            format!("late {round}").as_bytes()
+        );
+        assert_eq!(bob.receive(message, &mut rng), Err(DecryptError::Duplicate));
+    }
+}
+
+#[test]
+fn archived_states_are_bounded() {
+    let (mut alice, mut bob, mut rng) = pair_of_parties(11);
+    bob.one_time.clear();
+    let bundle = bob.bundle();
+    let mut starts = Vec::new();
+    for _ in 0..MAX_ARCHIVED_STATES + 2 {
+        alice.initiate(&bundle, &mut rng);
+        starts.push(alice.send(b"start"));
+    }
+    assert_eq!(alice.record.archived(), MAX_ARCHIVED_STATES);
+    for start in &starts {
+        bob.receive(start, &mut rng).unwrap();
+    }
+    assert_eq!(bob.record.archived(), MAX_ARCHIVED_STATES);
+    assert_eq!(bob.receive(&starts[2], &mut rng), Err(DecryptError::Duplicate));
+}
+
+#[test]
+fn stored_form_is_small_and_cut_or_longer_bytes_are_refused() {
+    let (mut alice, mut bob, mut rng) = pair_of_parties(14);
+    alice.initiate(&bob.bundle(), &mut rng);
+    let fresh = alice.record.encode();
+    assert!(fresh.len() <= 250, "a fresh record takes {} bytes", fresh.len());
+    bob.receive(&alice.send(b"1"), &mut rng).unwrap();
+    alice.receive(&bob.send(b"2"), &mut rng).unwrap();
+    let _lost = alice.send(b"lost");
+    bob.receive(&alice.send(b"3"), &mut rng).unwrap();
+    let stored = bob.record.encode();
+    for len in 0..stored.len() {
+        assert_eq!(
+            SessionRecord::decode(&stored[..len]).err(),
+            Some(BadRecord),
+            "cut at {len}"
+        );
+    }
+    assert!(SessionRecord::decode(&[&stored[..], &[0]].concat()).is_err());
+    assert_eq!(SessionRecord::decode(&stored).unwrap().encode(), stored);
+    assert_eq!(
+        SessionRecord::decode(&SessionRecord::default().encode())
+            .unwrap()
+            .archived(),
+        0
+    );
+}
