@@ -38,7 +38,7 @@ pub struct Device {
     pub next_prekey_id: PreKeyId,
     /// Who we are, once paired.
     pub account: Option<Account>,
-    /// Where the server wants the next connection routed (protocol part 1, section 1.3).
+    /// Where the server wants the next connection routed (docs/PROTOCOL.md, "Frames").
     pub routing_info: Option<Bytes>,
     /// Successful logins so far.
     pub login_counter: u32,

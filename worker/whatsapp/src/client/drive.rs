@@ -57,7 +57,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 
     /// Runs until the connection has closed, its last step is durable, and the socket has taken its last frames.
-    pub(super) async fn to_the_end(mut self) -> Result<CloseReason, StoreError> {
+    pub(super) async fn run(mut self) -> Result<CloseReason, StoreError> {
         loop {
             self.start_work();
             if let Some(reason) = self.end.take() {

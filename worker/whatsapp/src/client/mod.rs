@@ -122,7 +122,7 @@ impl<S: KeyStore, C: Clock> Session<S, C> {
         let rng = rand::SeedableRng::from_rng(&mut self.rng);
         let mut connection = Connection::new(Arc::clone(&self.config), device, rng, self.clock.now());
         self.wishes.hand_to(&mut connection, self.clock.now());
-        let reason = Drive::new(self, &mut connection, socket).to_the_end().await?;
+        let reason = Drive::new(self, &mut connection, socket).run().await?;
         let (device, _) = connection.into_parts();
         Ok((device, reason))
     }

@@ -99,7 +99,10 @@ impl Socket {
         if let Poll::Ready(Err(error)) = self.poll_write(cx) {
             return Poll::Ready(Err(error));
         }
-        while reading == Reading::Yes {
+        if reading == Reading::No {
+            return Poll::Pending;
+        }
+        loop {
             match ready!(Pin::new(&mut *self.stream).poll_next(cx)) {
                 Some(Ok(Message::Binary(bytes))) => return Poll::Ready(Ok(bytes)),
                 Some(Ok(Message::Close(_))) | None => return Poll::Ready(Err(SocketError::Closed)),
@@ -108,7 +111,6 @@ impl Socket {
                 Some(Err(error)) => return Poll::Ready(Err(SocketError::WebSocket(Box::new(error)))),
             }
         }
-        Poll::Pending
     }
 
     /// Writes everything and says goodbye, but waits no longer than `patience`.

@@ -1,6 +1,6 @@
 //! Registered but linked to no account: shows QR codes, offers a pairing code, and takes the phone's word when it comes.
 //!
-//! Protocol part 1, section 5. The way by code is in [`super::link_code`].
+//! Facts: docs/PROTOCOL.md, "Pairing". The way by code is in [`super::link_code`].
 
 use std::collections::VecDeque;
 

@@ -8,7 +8,7 @@ use crate::{command::Presence, signal::curve::PublicKey};
 pub const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
 /// The `Origin` that WhatsApp Web sends.
 pub const WHATSAPP_ORIGIN: &str = "https://web.whatsapp.com";
-/// WhatsApp's root key of server certificates (protocol part 1, section 2.7).
+/// WhatsApp's root key of server certificates (docs/PROTOCOL.md, "Certificates").
 pub const WHATSAPP_ROOT_KEY: PublicKey = PublicKey::new([
     0x14, 0x23, 0x75, 0x57, 0x4d, 0x0a, 0x58, 0x71, 0x66, 0xaa, 0xe7, 0x1e, 0xbe, 0x51, 0x64, 0x37, 0xc4,
     0xa2, 0x8b, 0x73, 0xe3, 0x69, 0x5c, 0x6c, 0xe1, 0xf7, 0xf9, 0x54, 0x5d, 0xa8, 0xee, 0x6b,

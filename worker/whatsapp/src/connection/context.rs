@@ -124,7 +124,7 @@ impl Deref for Credentials {
     }
 }
 
-/// Who answers a notification or a receipt with its `<ack>` (protocol part 1, section 7.6).
+/// Who answers a notification or a receipt with its `<ack>` (docs/PROTOCOL.md, "Acks").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum AckBy {

@@ -78,6 +78,19 @@ impl Core {
         }
     }
 
+    /// Takes bytes from the socket, which are a sign of life.
+    pub(super) fn hear(&mut self, bytes: Bytes) {
+        if let Some(keep_alive) = &mut self.keep_alive {
+            keep_alive.heard();
+        }
+        self.reader.push(bytes);
+    }
+
+    /// Whether so much has gathered that the step must be taken before more is read.
+    pub(super) fn is_full(&self) -> bool {
+        self.gathering.len() >= self.config.limits.step_items
+    }
+
     /// Deciphers and decodes one frame.
     pub(super) fn open(&mut self, frame: BytesMut) -> Result<Node, CloseReason> {
         let bad = |error: &dyn fmt::Display| CloseReason::BadFrame(error.to_string());

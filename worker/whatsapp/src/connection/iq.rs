@@ -95,7 +95,7 @@ impl IqTable {
     }
 }
 
-/// Sorts a reply into answer and refusal (protocol part 3, section 1.2): an `error` child is a refusal whatever `type`
+/// Sorts a reply into answer and refusal (docs/PROTOCOL.md, "Queries"): an `error` child is a refusal whatever `type`
 /// says.
 pub(super) fn outcome(reply: Node) -> Result<Node, QueryError> {
     match reply.child("error") {
@@ -125,7 +125,10 @@ mod tests {
     #[test]
     fn each_question_is_answered_once() {
         let (mut table, soon) = (table(10), Timestamp::from_secs(1));
-        let (first, second) = (table.open(Op::Ping, soon).unwrap(), table.open(Op::Active, soon).unwrap());
+        let (first, second) = (
+            table.open(Op::Ping, soon).unwrap(),
+            table.open(Op::Active, soon).unwrap(),
+        );
         assert_ne!(first, second);
         assert!(matches!(table.close(&second), Some(Op::Active)));
         assert!(table.close(&second).is_none());
@@ -150,7 +153,10 @@ mod tests {
         table.open(Op::Logout, now + Duration::from_secs(3));
         assert_eq!(table.deadline(), Some(now + Duration::from_secs(3)));
         assert!(table.take_expired(now + Duration::from_millis(2_999)).is_none());
-        assert!(matches!(table.take_expired(now + Duration::from_secs(3)), Some(Op::Logout)));
+        assert!(matches!(
+            table.take_expired(now + Duration::from_secs(3)),
+            Some(Op::Logout)
+        ));
         assert_eq!(table.deadline(), Some(now + Duration::from_secs(75)));
     }
 
@@ -159,8 +165,14 @@ mod tests {
         let error = |code: &str| Node::new("error").attr("code", code);
         let refused = |node| outcome(node).unwrap_err();
         let iq = |kind: &str| Node::new("iq").attr("type", kind);
-        assert_eq!(refused(iq("result").with_child(error("406"))), QueryError::Refused { code: 406 });
-        assert_eq!(refused(iq("error").with_child(error("rubbish"))), QueryError::Refused { code: 500 });
+        assert_eq!(
+            refused(iq("result").with_child(error("406"))),
+            QueryError::Refused { code: 406 }
+        );
+        assert_eq!(
+            refused(iq("error").with_child(error("rubbish"))),
+            QueryError::Refused { code: 500 }
+        );
         assert_eq!(refused(iq("error")), QueryError::Refused { code: 500 });
         assert!(outcome(iq("result")).is_ok());
     }

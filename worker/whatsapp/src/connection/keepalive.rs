@@ -1,4 +1,4 @@
-//! Tells a silent connection from a dead one (protocol part 1, section 6.5).
+//! Tells a silent connection from a dead one (docs/PROTOCOL.md, "Keep-alive").
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Pairing by a code that the phone's user types (protocol part 1, section 5.7).
+//! Pairing by a code that the phone's user types (docs/PROTOCOL.md, "Pairing").
 
 use std::fmt;
 

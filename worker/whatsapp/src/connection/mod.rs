@@ -54,6 +54,8 @@ pub struct Connection {
     state: State,
     /// `Closed` was told.
     is_over: bool,
+    /// Frames were left unread because too much had gathered.
+    is_stalled: bool,
 }
 
 /// What may happen to a connection.
@@ -78,7 +80,7 @@ impl Connection {
     pub fn new(config: Arc<Config>, device: Device, rng: StdRng, now: Timestamp) -> Self {
         let mut core = Core::new(config, device, rng);
         let state = State::AwaitServerHello(AwaitServerHello::start(&mut core, now));
-        Self { core, state, is_over: false }
+        Self { core, state, is_over: false, is_stalled: false }
     }
 
     /// Takes in one input. Never fails: what goes wrong becomes events and the end of the connection.
@@ -90,7 +92,10 @@ impl Connection {
             return;
         }
         match input {
-            Input::Bytes(bytes) => self.read(bytes, now),
+            Input::Bytes(bytes) => {
+                self.core.hear(bytes);
+                self.read(now);
+            }
             Input::Command(command) => self.command(command, now),
             Input::Loaded(loaded) => self.loaded(loaded, now),
             Input::Committed => {
@@ -98,7 +103,7 @@ impl Connection {
                     online.messaging.on_committed();
                 }
             }
-            Input::Tick => {}
+            Input::Tick => self.read(now),
             Input::SocketClosed => self.core.gathering.close(CloseReason::SocketClosed),
         }
         self.tick(now);
@@ -123,6 +128,9 @@ impl Connection {
 
     /// When to call with [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
+        if self.is_stalled && !self.core.is_full() {
+            return Some(Timestamp::EPOCH);
+        }
         let state = match &self.state {
             State::AwaitServerHello(state) => Some(state.deadline()),
             State::AwaitPairing(state) => state.deadline(),
@@ -136,7 +144,7 @@ impl Connection {
 
     /// Whether so much has gathered that no more should be read from the socket until a step was taken.
     pub fn is_backlogged(&self) -> bool {
-        self.core.gathering.len() >= self.core.config.limits.step_items
+        self.is_stalled || self.core.is_full()
     }
 
     /// Whether the login is done.
@@ -154,12 +162,13 @@ impl Connection {
         (self.core.device.into_device(), self.core.rng)
     }
 
-    fn read(&mut self, bytes: Bytes, now: Timestamp) {
-        if let Some(keep_alive) = &mut self.core.keep_alive {
-            keep_alive.heard();
-        }
-        self.core.reader.push(bytes);
+    fn read(&mut self, now: Timestamp) {
+        self.is_stalled = false;
         while self.core.gathering.close.is_none() {
+            if self.core.is_full() {
+                self.is_stalled = true;
+                return;
+            }
             match self.core.reader.next() {
                 Ok(Some(frame)) => self.frame(frame, now),
                 Ok(None) => return,

@@ -1,6 +1,6 @@
 //! Logged in: hands stanzas to whom they concern, and does what keeps a session in good standing.
 //!
-//! Protocol part 1, sections 6.1 to 6.8; part 3, sections 1, 3 and 6.
+//! Facts: docs/PROTOCOL.md, "Login", "Acks" and "Keep-alive".
 
 use std::time::Duration;
 
@@ -183,7 +183,7 @@ impl Online {
     }
 }
 
-/// News about the session itself (protocol part 1, section 6.4). Never acked.
+/// News about the session itself (docs/PROTOCOL.md, "Login"). Never acked.
 fn ib(cx: &mut Context<'_>, online: &mut Online, node: &Node) {
     for child in node.nodes() {
         match child.tag() {

@@ -1,4 +1,4 @@
-//! Why a connection ended and what should follow (protocol part 1, sections 6.6 and 6.7).
+//! Why a connection ended and what should follow (docs/PROTOCOL.md, "Ends of a stream").
 
 use std::time::Duration;
 

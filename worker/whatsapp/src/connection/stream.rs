@@ -1,4 +1,4 @@
-//! The stanzas that end a connection, read as a [`CloseReason`] (protocol part 1, sections 6.6 and 6.7).
+//! The stanzas that end a connection, read as a [`CloseReason`] (docs/PROTOCOL.md, "Ends of a stream").
 
 use std::time::Duration;
 

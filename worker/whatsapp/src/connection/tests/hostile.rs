@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     binary::Node,
-    connection::{CloseReason, Config, Limits, Next},
+    connection::{CloseReason, Config, Input, Limits, Next},
+    jid::Jid,
 };
 
 fn expect_bad_frame(world: &World) {
@@ -120,21 +121,33 @@ fn a_flood_of_references_is_cut_off() {
 }
 
 #[test]
-fn a_flood_of_stanzas_stops_the_reading_until_a_step_is_taken() {
+fn a_flood_of_stanzas_is_read_step_by_step() {
     let mut world = World::online();
-    let mut sent = 0;
-    while !world.connection.is_backlogged() {
-        world.peer.send(
-            &Node::new("notification")
-                .attr("from", "s.whatsapp.net")
-                .attr("id", "1")
-                .attr("type", "psa"),
-        );
-        let bytes = world.peer.outbox.pop_front().unwrap();
-        world.handle(crate::connection::Input::Bytes(bytes));
-        sent += 1;
-        assert!(sent <= Limits::default().step_items);
+    let (flood, limit) = (10_000, Limits::default().step_items);
+    let mut bytes = Vec::new();
+    for _ in 0..flood {
+        let node = Node::new("notification")
+            .attr("from", Jid::SERVER)
+            .attr("id", "1")
+            .attr("type", "psa");
+        world.peer.send(&node);
+        bytes.extend_from_slice(&world.peer.outbox.pop_front().unwrap());
     }
-    assert!(world.connection.take_step().is_some());
+    world.handle(Input::Bytes(bytes.into()));
+    assert!(world.connection.is_backlogged());
+    let mut answered = 0;
+    while let Some(step) = world.connection.take_step() {
+        assert!(step.frames.len() <= limit);
+        answered += step.frames.len();
+        if let Some(deadline) = world
+            .connection
+            .deadline()
+            .filter(|deadline| *deadline <= world.now)
+        {
+            assert!(deadline <= world.now && world.connection.is_backlogged());
+            world.handle(Input::Tick);
+        }
+    }
+    assert_eq!(answered, flood);
     assert!(!world.connection.is_backlogged());
 }
