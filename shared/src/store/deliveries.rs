@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -13,6 +15,12 @@ use crate::id::{DeliveryId, EventId, Token, WebhookId};
 
 /// Most deliveries that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
+/// How long a finished delivery can be looked up and replayed.
+pub const KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// Most rows that one purge removes.
+pub const PURGE_MAX: u32 = 1_000;
+/// Most attempts that a row's history shows; the oldest go first.
+pub const HISTORY_MAX: i32 = 64;
 
 /// How a delivery stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, JsonSchema)]
@@ -29,7 +37,18 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Dead, Self::Cancelled];
+    /// The name used in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Dead, Self::Cancelled];
 
     fn code(self) -> i16 {
         match self {
@@ -46,7 +65,29 @@ impl DeliveryState {
     }
 }
 
-/// A delivery to put off.
+/// What becomes of a delivery after an attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// The endpoint has it.
+    Delivered,
+    /// Try again after this time.
+    Retry(Duration),
+    /// Give up.
+    Dead,
+}
+
+/// One attempt, for the record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attempted {
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong, in words of ours.
+    pub error: Option<&'static str>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u32,
+}
+
+/// A delivery to store.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
     /// To whom.
@@ -59,14 +100,25 @@ pub struct NewDelivery {
     pub event: String,
     /// What is posted.
     pub body: String,
-    /// Attempts made so far (0 if the circuit was open).
-    pub attempts: u32,
-    /// HTTP status of the last answer, if there was one.
-    pub last_status: Option<u16>,
+    /// The first attempt, if it is over.
+    pub attempted: Option<Attempted>,
+    /// What comes next.
+    pub fate: Fate,
+    /// Leases the row to the caller at once, whose first attempt is under way.
+    pub lease: Option<Duration>,
+}
+
+/// One attempt of a row's history.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When it ended, in milliseconds since 1970.
+    pub at: i64,
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
     /// What went wrong.
-    pub last_error: Option<String>,
-    /// In how long the next attempt is due.
-    pub retry_in: Duration,
+    pub error: Option<String>,
+    /// How long it took, in milliseconds.
+    pub ms: u32,
 }
 
 /// A delivery as stored.
@@ -86,8 +138,10 @@ pub struct DeliveryRecord {
     pub body: String,
     /// How it stands.
     pub state: DeliveryState,
-    /// Attempts made.
+    /// Attempts made since it was stored or last replayed.
     pub attempts: u32,
+    /// All attempts, oldest first.
+    pub history: Vec<HistoryEntry>,
     /// When the next is due.
     pub next_attempt_at: Option<OffsetDateTime>,
     /// HTTP status of the last answer.
@@ -100,60 +154,74 @@ pub struct DeliveryRecord {
     pub finished_at: Option<OffsetDateTime>,
 }
 
-/// A due delivery that this worker has to itself until its lease ends.
+/// A delivery that this worker has to itself until its lease ends.
 #[derive(Clone, Debug)]
 pub struct Leased {
-    /// The delivery.
-    pub delivery: DeliveryRecord,
+    /// Its id.
+    pub id: DeliveryId,
+    /// To whom.
+    pub webhook: WebhookId,
+    /// Which event.
+    pub event_id: EventId,
+    /// What is posted.
+    pub body: String,
+    /// Attempts made so far.
+    pub attempts: u32,
     lease: Uuid,
 }
 
-/// How an attempt went wrong.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// HTTP status of the answer, if there was one.
-    pub status: Option<u16>,
-    /// What went wrong (no personal data).
-    pub error: String,
-}
-
-const COLUMNS: &str = "d.id, d.webhook_id, d.event_id, d.token, d.event, d.body, d.state, d.attempts, \
+const COLUMNS: &str = "d.id, d.webhook_id, d.event_id, d.token, d.event, d.body, d.state, d.attempts, d.history, \
      d.next_attempt_at, d.last_status, d.last_error, d.created_at, d.finished_at";
 
-/// Puts a delivery off. Adds nothing if the webhook has a row for the event already.
+/// Stores a delivery and returns it, leased if that was asked for; `None` when the webhook has a row for the event
+/// already, or is gone.
 ///
 /// # Errors
-/// [`StoreError::Refused`] (the webhook is gone), [`StoreError::Unavailable`].
-pub async fn put_off(store: &Store, delivery: &NewDelivery) -> Result<(), StoreError> {
-    let sql = "-- deliveries::put_off
-        INSERT INTO delivery (id, webhook_id, event_id, token, event, body, attempts, last_status, last_error,
-            next_attempt_at)
-        SELECT $1 /* id */, id, $3 /* event_id */, $4 /* token */, $5 /* event */, $6 /* body */,
-            $7 /* attempts */, $8 /* status */, left($9 /* error */, 500),
-            clock_timestamp() + $10 /* retry_in */ * interval '1 second'
-        FROM webhook WHERE id = $2 /* webhook */ FOR KEY SHARE
+/// [`StoreError::Unavailable`].
+pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, StoreError> {
+    let sql = "-- deliveries::insert
+        INSERT INTO delivery (id, webhook_id, event_id, token, event, body, state, attempts, next_attempt_at,
+            finished_at, leased_until, lease_token, last_status, last_error, history)
+        SELECT $1::uuid, webhook.id, $3::uuid /* event_id */, $4::text /* token */, $5::text /* event */,
+            $6::text /* body */, $7::smallint /* state */, $8::integer /* attempts */,
+            clock_timestamp() + $9::float8 /* wait */ * interval '1 second',
+            CASE WHEN $7 <> 0 THEN clock_timestamp() END,
+            clock_timestamp() + $10::float8 /* lease */ * interval '1 second', $11::uuid /* lease_token */,
+            $12::smallint /* status */, $13::text /* error */, $14::jsonb /* history */
+        FROM webhook WHERE webhook.id = $2::uuid FOR KEY SHARE
         ON CONFLICT (webhook_id, event_id) DO NOTHING";
+    let (id, lease) = (DeliveryId::now_v7(), Uuid::new_v4());
+    let (state, wait) = fate_columns(new.fate);
+    let attempts = i32::from(new.attempted.is_some());
+    let history = new.attempted.as_ref().map_or_else(|| json!([]), |attempted| json!([entry(attempted)]));
+    let (status, error) = new.attempted.as_ref().map_or((None, None), outcome_columns);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let status = delivery.last_status.and_then(|status| i16::try_from(status).ok());
-    client
-        .execute(
-            &statement,
-            &[
-                &DeliveryId::now_v7().as_uuid(),
-                &delivery.webhook.as_uuid(),
-                &delivery.event_id.as_uuid(),
-                &delivery.token.as_str(),
-                &delivery.event,
-                &delivery.body,
-                &i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
-                &status,
-                &delivery.last_error,
-                &delivery.retry_in.as_secs_f64(),
-            ],
-        )
-        .await?;
-    Ok(())
+    let parameters: [&(dyn ToSql + Sync); 14] = [
+        &id.as_uuid(),
+        &new.webhook.as_uuid(),
+        &new.event_id.as_uuid(),
+        &new.token.as_str(),
+        &new.event,
+        &new.body,
+        &state,
+        &attempts,
+        &wait,
+        &new.lease.map(|lease| lease.as_secs_f64()),
+        &new.lease.map(|_| lease),
+        &status,
+        &error,
+        &history,
+    ];
+    let stored = client.execute(&statement, &parameters).await?;
+    Ok((stored > 0).then(|| Leased {
+        id,
+        webhook: new.webhook,
+        event_id: new.event_id,
+        body: new.body.clone(),
+        attempts: u32::from(new.attempted.is_some()),
+        lease,
+    }))
 }
 
 /// Leases due deliveries, oldest first. A worker that dies leaves them due again when the lease ends.
@@ -161,8 +229,7 @@ pub async fn put_off(store: &Store, delivery: &NewDelivery) -> Result<(), StoreE
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn lease_due(store: &Store, limit: u32, ttl: Duration) -> Result<Vec<Leased>, StoreError> {
-    let sql = format!(
-        "-- deliveries::lease_due
+    let sql = "-- deliveries::lease_due
         WITH due AS (
             SELECT d.id FROM delivery d JOIN webhook w ON w.id = d.webhook_id
             WHERE d.state = 0 AND d.next_attempt_at <= clock_timestamp() AND w.disabled_at IS NULL
@@ -171,84 +238,72 @@ pub async fn lease_due(store: &Store, limit: u32, ttl: Duration) -> Result<Vec<L
         UPDATE delivery d
         SET leased_until = clock_timestamp() + $2 /* ttl */ * interval '1 second', lease_token = $3 /* lease */
         FROM due WHERE d.id = due.id
-        RETURNING {COLUMNS}"
-    );
+        RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts";
     let lease = Uuid::new_v4();
     let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
+    let statement = client.prepare_cached(sql).await?;
     let rows = client
         .query(&statement, &[&i64::from(limit.min(PAGE_MAX)), &ttl.as_secs_f64(), &lease])
         .await?;
-    rows.iter().map(|row| Ok(Leased { delivery: record(row)?, lease })).collect()
+    let leased = |row: &Row| {
+        Ok(Leased {
+            id: DeliveryId::new(row.try_get(0)?),
+            webhook: WebhookId::new(row.try_get(1)?),
+            event_id: EventId::new(row.try_get(2)?),
+            body: row.try_get(3)?,
+            attempts: count(row.try_get(4)?)?,
+            lease,
+        })
+    };
+    rows.iter().map(leased).collect()
 }
 
-/// The endpoint took it.
+/// Records an attempt of a leased delivery and ends the lease. Whether it was still ours: if not, somebody else has
+/// the row, and this attempt is forgotten.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn succeed(store: &Store, leased: Leased, status: u16) -> Result<(), StoreError> {
-    let failure = Failure { status: Some(status), error: String::new() };
-    finish(store, leased, DeliveryState::Delivered, &failure).await
-}
-
-/// It is given up.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
-pub async fn give_up(store: &Store, leased: Leased, failure: &Failure) -> Result<(), StoreError> {
-    finish(store, leased, DeliveryState::Dead, failure).await
-}
-
-async fn finish(
+pub async fn finish_attempt(
     store: &Store,
-    leased: Leased,
-    state: DeliveryState,
-    failure: &Failure,
-) -> Result<(), StoreError> {
-    let sql = "-- deliveries::finish
-        UPDATE delivery SET state = $3 /* state */, attempts = attempts + 1, next_attempt_at = NULL,
-            leased_until = NULL, lease_token = NULL, last_status = $4 /* status */,
-            last_error = nullif(left($5 /* error */, 500), ''), finished_at = clock_timestamp()
+    leased: &Leased,
+    attempted: &Attempted,
+    fate: Fate,
+) -> Result<bool, StoreError> {
+    let sql = "-- deliveries::finish_attempt
+        UPDATE delivery
+        SET state = $3::smallint, attempts = attempts + 1,
+            next_attempt_at = clock_timestamp() + $4::float8 /* wait */ * interval '1 second',
+            finished_at = CASE WHEN $3 <> 0 THEN clock_timestamp() END,
+            leased_until = NULL, lease_token = NULL, last_status = $5 /* status */, last_error = $6 /* error */,
+            history = CASE WHEN jsonb_array_length(history) >= $8 /* most */ THEN history - 0 ELSE history END
+                || $7::jsonb /* entry */
+        WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
+    let (state, wait) = fate_columns(fate);
+    let (status, error) = outcome_columns(attempted);
+    let entry = json!([entry(attempted)]);
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let parameters: [&(dyn ToSql + Sync); 8] =
+        [&leased.id.as_uuid(), &leased.lease, &state, &wait, &status, &error, &entry, &HISTORY_MAX];
+    Ok(client.execute(&statement, &parameters).await? > 0)
+}
+
+/// Gives a leased delivery back without an attempt, to be due after `wait`.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(), StoreError> {
+    let sql = "-- deliveries::put_off
+        UPDATE delivery SET next_attempt_at = clock_timestamp() + $3 /* wait */ * interval '1 second',
+            leased_until = NULL, lease_token = NULL
         WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let status = failure.status.and_then(|status| i16::try_from(status).ok());
-    let id = leased.delivery.id.as_uuid();
-    client.execute(&statement, &[&id, &leased.lease, &state.code(), &status, &failure.error]).await?;
+    client.execute(&statement, &[&leased.id.as_uuid(), &leased.lease, &wait.as_secs_f64()]).await?;
     Ok(())
 }
 
-/// It is tried again later. `counts` says whether this was an attempt (not so when the circuit was open).
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
-pub async fn retry(
-    store: &Store,
-    leased: Leased,
-    failure: Option<&Failure>,
-    retry_in: Duration,
-) -> Result<(), StoreError> {
-    let sql = "-- deliveries::retry
-        UPDATE delivery SET attempts = attempts + $3 /* attempts */, leased_until = NULL, lease_token = NULL,
-            last_status = CASE WHEN $3 = 1 THEN $4 /* status */ ELSE last_status END,
-            last_error = CASE WHEN $3 = 1 THEN left($5 /* error */, 500) ELSE last_error END,
-            next_attempt_at = clock_timestamp() + $6 /* retry_in */ * interval '1 second'
-        WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
-    let attempts = i32::from(failure.is_some());
-    let status = failure.and_then(|f| f.status).and_then(|status| i16::try_from(status).ok());
-    let error = failure.map(|f| f.error.as_str());
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    client
-        .execute(
-            &statement,
-            &[&leased.delivery.id.as_uuid(), &leased.lease, &attempts, &status, &error, &retry_in.as_secs_f64()],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Deliveries of a webhook, newest first, behind the given one; of one state only if asked.
+/// Deliveries of a webhook, newest first, older than `before`; of one state only if asked.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
@@ -256,33 +311,64 @@ pub async fn list(
     store: &Store,
     webhook: WebhookId,
     only: Option<DeliveryState>,
-    before: Option<(OffsetDateTime, DeliveryId)>,
+    before: Option<DeliveryId>,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
     let sql = format!(
         "-- deliveries::list
         SELECT {COLUMNS} FROM delivery d
         WHERE d.webhook_id = $1 /* webhook */ AND ($2::smallint IS NULL OR d.state = $2 /* state */)
-          AND ($3::timestamptz IS NULL OR (d.created_at, d.id) < ($3 /* time */, $4::uuid /* id */))
-        ORDER BY d.created_at DESC, d.id DESC LIMIT $5 /* limit */"
+          AND ($3::uuid IS NULL OR d.id < $3 /* before */)
+        ORDER BY d.id DESC LIMIT $4 /* limit */"
     );
-    let (time, id) = before.map(|(time, id)| (time, id.as_uuid())).unzip();
     let (only, limit) = (only.map(DeliveryState::code), i64::from(limit.min(PAGE_MAX)));
+    let before = before.map(DeliveryId::as_uuid);
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&webhook.as_uuid(), &only, &time, &id, &limit]).await?;
+    let rows = client.query(&statement, &[&webhook.as_uuid(), &only, &before, &limit]).await?;
     rows.iter().map(record).collect()
 }
 
-/// Makes a dead or cancelled delivery due again, with its attempts counted from 0; says whether there was one.
+/// Makes a delivery due at once, whatever became of it, with its attempts counted from 0; `None` when there is no
+/// such delivery. One whose attempt is under way stays as it is.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn replay(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result<bool, StoreError> {
+pub async fn replay(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+    let client = store.client().await?;
     let sql = "-- deliveries::replay
         UPDATE delivery SET state = 0, attempts = 0, next_attempt_at = clock_timestamp(), finished_at = NULL
-        WHERE id = $1 AND webhook_id = $2 AND state IN (2, 3)";
-    Ok(store.client().await?.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await? > 0)
+        WHERE id = $1 /* id */ AND webhook_id = $2 /* webhook */ AND lease_token IS NULL";
+    client.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await?;
+    let sql = format!(
+        "-- deliveries::replay (look)
+        SELECT {COLUMNS} FROM delivery d WHERE d.id = $1 /* id */ AND d.webhook_id = $2 /* webhook */"
+    );
+    client.query_opt(&sql, &[&id.as_uuid(), &webhook.as_uuid()]).await?.as_ref().map(record).transpose()
+}
+
+/// How many deliveries are pending, and how many were given up, for metrics.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn count_open(store: &Store) -> Result<(i64, i64), StoreError> {
+    let sql = "-- deliveries::count_open
+        SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2) FROM delivery";
+    let row = store.client().await?.query_one(sql, &[]).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+/// Forgets deliveries that were finished longer than [`KEEP`] ago, at most [`PURGE_MAX`]; returns how many.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn purge(store: &Store) -> Result<u64, StoreError> {
+    let sql = "-- deliveries::purge
+        DELETE FROM delivery WHERE id IN (
+            SELECT id FROM delivery
+            WHERE state <> 0 AND finished_at < clock_timestamp() - $1 /* keep */ * interval '1 second'
+            LIMIT $2 /* limit */)";
+    Ok(store.client().await?.execute(sql, &[&KEEP.as_secs_f64(), &i64::from(PURGE_MAX)]).await?)
 }
 
 /// Cancels a pending delivery; says whether there was one.
@@ -309,9 +395,36 @@ pub async fn next_due_in(store: &Store) -> Result<Option<Duration>, StoreError> 
     Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
 }
 
+/// State and, where another attempt is due, the seconds until then.
+fn fate_columns(fate: Fate) -> (i16, Option<f64>) {
+    match fate {
+        Fate::Delivered => (DeliveryState::Delivered.code(), None),
+        Fate::Retry(wait) => (DeliveryState::Pending.code(), Some(wait.as_secs_f64())),
+        Fate::Dead => (DeliveryState::Dead.code(), None),
+    }
+}
+
+fn outcome_columns(attempted: &Attempted) -> (Option<i16>, Option<&'static str>) {
+    (attempted.status.and_then(|status| i16::try_from(status).ok()), attempted.error)
+}
+
+fn entry(attempted: &Attempted) -> serde_json::Value {
+    let at = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    json!({
+        "at": i64::try_from(at).unwrap_or(i64::MAX),
+        "status": attempted.status,
+        "error": attempted.error,
+        "ms": attempted.took_ms,
+    })
+}
+
+fn count(number: i32) -> Result<u32, StoreError> {
+    u32::try_from(number).map_err(|_| StoreError::Corrupt("attempts out of range"))
+}
+
 fn record(row: &Row) -> Result<DeliveryRecord, StoreError> {
     let status: Option<i16> = row.try_get("last_status")?;
-    let attempts: i32 = row.try_get("attempts")?;
+    let history: serde_json::Value = row.try_get("history")?;
     Ok(DeliveryRecord {
         id: DeliveryId::new(row.try_get("id")?),
         webhook: WebhookId::new(row.try_get("webhook_id")?),
@@ -320,7 +433,8 @@ fn record(row: &Row) -> Result<DeliveryRecord, StoreError> {
         event: row.try_get("event")?,
         body: row.try_get("body")?,
         state: DeliveryState::from_code(row.try_get("state")?)?,
-        attempts: u32::try_from(attempts).map_err(|_| StoreError::Corrupt("attempts"))?,
+        attempts: count(row.try_get("attempts")?)?,
+        history: serde_json::from_value(history).map_err(|_| StoreError::Corrupt("delivery history"))?,
         next_attempt_at: row.try_get("next_attempt_at")?,
         last_status: status.and_then(|status| u16::try_from(status).ok()),
         last_error: row.try_get("last_error")?,

@@ -191,6 +191,14 @@ impl Store {
         Ok(())
     }
 
+    /// What time the database's clock shows.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn clock(&self) -> Result<time::OffsetDateTime, StoreError> {
+        Ok(self.client().await?.query_one("SELECT clock_timestamp()", &[]).await?.try_get(0)?)
+    }
+
     /// Closes the pool: later calls fail.
     pub fn close(&self) {
         self.pool.close();

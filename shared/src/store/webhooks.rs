@@ -1,21 +1,31 @@
 //! Registered webhooks. Secrets are sealed here and leave only as [`Secret`].
 
-use tokio_postgres::Row;
+use serde::Serialize;
 use time::OffsetDateTime;
+use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::config::Secret;
 use crate::id::{SessionId, Token, WebhookId};
 use crate::seal::Place;
 
-/// Most webhooks that one page of a listing holds, and that are loaded for a fan-out.
+/// Most webhooks that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
+/// Most webhooks that are loaded for a fan-out.
+pub const ENABLED_MAX: u32 = 100_000;
+/// Most event names that one webhook lists.
+pub const EVENTS_MAX: usize = 64;
+
+/// The id of the operator's global `WEBHOOK`, which is a row like every other.
+pub const GLOBAL: WebhookId = WebhookId::new(Uuid::from_u128(0x5a0c_9d6e_2f7b_4d8a_9c31_fa4f_a9e0_0002));
 
 /// The kind under which webhook secrets are sealed: outside what a session's keys use.
 const SECRET_KIND: u8 = 255;
 
 /// The shape of what is posted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// The event's envelope, signed as Standard Webhooks says.
     Standard,
@@ -34,7 +44,7 @@ pub struct WebhookRecord {
     pub url: String,
     /// What to sign with.
     pub secret: Secret,
-    /// Names of the events it wants; all if empty.
+    /// Names of the events it wants, an entry may end in `*`; all if empty.
     pub events: Vec<String>,
     /// The shape of what is posted.
     pub dialect: Dialect,
@@ -49,8 +59,29 @@ impl WebhookRecord {
     pub fn wants(&self, token: &str, event: &str) -> bool {
         self.disabled.is_none()
             && self.token.as_ref().is_none_or(|own| own.as_str() == token)
-            && (self.events.is_empty() || self.events.iter().any(|name| name == event))
+            && wants(&self.events, event)
     }
+}
+
+/// Whether a list of wanted events holds `event`: an empty list holds all, and an entry may end in `*`.
+pub fn wants(events: &[String], event: &str) -> bool {
+    events.is_empty() || events.iter().any(|wanted| matches(wanted, event))
+}
+
+/// Whether one entry of a list of wanted events means `event`.
+pub fn matches(wanted: &str, event: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(start) => event.starts_with(start),
+        None => wanted == event,
+    }
+}
+
+/// What changes whenever the set of webhooks does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Version {
+    count: i64,
+    created: Option<OffsetDateTime>,
+    disabled: Option<OffsetDateTime>,
 }
 
 /// A webhook to register.
@@ -82,7 +113,8 @@ pub async fn put(store: &Store, webhook: &NewWebhook) -> Result<WebhookRecord, S
         INSERT INTO webhook (id, token, url, secret, events, dialect)
         VALUES ($1 /* id */, $2 /* token */, $3 /* url */, $4 /* secret */, $5 /* events */, $6 /* dialect */)
         ON CONFLICT (id) DO UPDATE SET token = excluded.token, url = excluded.url, secret = excluded.secret,
-            events = excluded.events, dialect = excluded.dialect, disabled_at = NULL, disabled_why = NULL
+            events = excluded.events, dialect = excluded.dialect, disabled_at = NULL, disabled_why = NULL,
+            created_at = clock_timestamp()
         RETURNING {COLUMNS}"
     );
     let secret = store.sealer()?.seal(place(webhook.id.as_uuid().as_bytes()), webhook.secret.expose().as_bytes());
@@ -133,7 +165,7 @@ pub async fn enabled(store: &Store) -> Result<Vec<WebhookRecord>, StoreError> {
     );
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&i64::from(PAGE_MAX)]).await?;
+    let rows = client.query(&statement, &[&i64::from(ENABLED_MAX)]).await?;
     rows.iter().map(|row| record(store, row)).collect()
 }
 
@@ -158,16 +190,54 @@ pub async fn delete(store: &Store, id: WebhookId) -> Result<bool, StoreError> {
     Ok(store.client().await?.execute(sql, &[&id.as_uuid()]).await? > 0)
 }
 
-/// Stops sending to a webhook, for a reason that is shown.
+/// Stops sending to a webhook, for a reason that is shown. What is pending for it is given up; it can be replayed.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<(), StoreError> {
+    let tx = store.begin("disable_webhook").await?;
     let sql = "-- webhooks::disable
-        UPDATE webhook SET disabled_at = clock_timestamp(), disabled_why = $2
-        WHERE id = $1 AND disabled_at IS NULL";
-    store.client().await?.execute(sql, &[&id.as_uuid(), &why]).await?;
-    Ok(())
+        UPDATE webhook SET disabled_at = clock_timestamp(), disabled_why = $2 /* why */
+        WHERE id = $1 /* id */ AND disabled_at IS NULL";
+    tx.execute(sql, &[&id.as_uuid(), &why]).await?;
+    let sql = "-- webhooks::disable (pending deliveries)
+        UPDATE delivery SET state = 2, finished_at = clock_timestamp(), next_attempt_at = NULL,
+            last_error = $2 /* why */
+        WHERE webhook_id = $1 /* id */ AND state = 0 AND lease_token IS NULL";
+    tx.execute(sql, &[&id.as_uuid(), &why]).await?;
+    tx.commit().await
+}
+
+/// Makes the row of the operator's global webhook say `url`, or removes it, and its deliveries, when there is none.
+///
+/// # Errors
+/// [`StoreError::Seal`], [`StoreError::Unavailable`].
+pub async fn set_global(store: &Store, url: Option<&str>, event: &str) -> Result<(), StoreError> {
+    let Some(url) = url else { return delete(store, GLOBAL).await.map(|_| ()) };
+    if find(store, GLOBAL).await?.is_some_and(|known| known.url == url && known.disabled.is_none()) {
+        return Ok(());
+    }
+    let webhook = NewWebhook {
+        id: GLOBAL,
+        token: None,
+        url: url.to_owned(),
+        secret: Secret::new(""),
+        events: vec![event.to_owned()],
+        dialect: Dialect::Seed,
+    };
+    put(store, &webhook).await.map(|_| ())
+}
+
+/// The version of the set of webhooks: cheap, to be asked before each batch of events.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn version(store: &Store) -> Result<Version, StoreError> {
+    let sql = "-- webhooks::version\nSELECT count(*), max(created_at), max(disabled_at) FROM webhook";
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let row = client.query_one(&statement, &[]).await?;
+    Ok(Version { count: row.try_get(0)?, created: row.try_get(1)?, disabled: row.try_get(2)? })
 }
 
 fn place(id: &[u8]) -> Place<'_> {
