@@ -1,1 +1,20 @@
-//! api.
+//! The HTTP process of Fanfare: the seed dialect under `/api/whatsapp`, the product's own under `/v1`.
+//!
+//! It knows the workers only through the broker and the database: what it asks of them is a job.
+
+pub mod app;
+pub mod auth;
+pub mod doctor;
+pub mod extract;
+pub mod health;
+pub mod idempotency;
+pub mod jobs;
+pub mod openapi;
+pub mod paging;
+pub mod problem;
+pub mod qr;
+pub mod seed;
+pub mod serve;
+pub mod settings;
+pub mod tokens;
+pub mod v1;

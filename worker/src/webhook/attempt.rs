@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use reqwest::Url;
 use shared::config::Secret;
 use shared::id::{EventId, Token, WebhookId};
 use shared::store::Store;
-use shared::store::deliveries::{self, Attempted, DueDelivery, Fate, NewDelivery};
+use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery};
 use shared::store::webhooks::{self, Dialect};
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -133,15 +133,15 @@ impl Attempts {
     }
 
     /// Attempts a leased row again.
-    pub async fn again(&self, target: &Target, delivery: DueDelivery) -> Verdict {
+    pub async fn again(&self, target: &Target, delivery: Leased) -> Verdict {
         let started = Instant::now();
-        let outcome = self.post(target, delivery.event, delivery.body.clone().into()).await;
+        let outcome = self.post(target, delivery.event_id, delivery.body.clone().into()).await;
         count("retry", &outcome);
         self.conclude(target, &delivery, outcome, started).await
     }
 
     /// Gives a leased row back, to be tried after `wait`. It does not count as an attempt.
-    pub async fn put_off_again(&self, delivery: &DueDelivery, wait: Duration) {
+    pub async fn put_off_again(&self, delivery: &Leased, wait: Duration) {
         let wait = Schedule::put_off(wait, self.dice());
         // When this fails the lease runs out by itself, and the row is taken again.
         if let Err(error) = deliveries::put_off(&self.store, delivery, wait).await {
@@ -162,7 +162,7 @@ impl Attempts {
     }
 
     /// Records the outcome of an attempt of a row that we hold the lease of.
-    async fn conclude(&self, target: &Target, delivery: &DueDelivery, outcome: Outcome, started: Instant) -> Verdict {
+    async fn conclude(&self, target: &Target, delivery: &Leased, outcome: Outcome, started: Instant) -> Verdict {
         let verdict = self.verdict(target, &outcome).await;
         let fate = self.plan_after(&outcome, delivery.attempts + 1);
         if fate == Fate::Dead {
@@ -207,9 +207,9 @@ impl Attempts {
         };
         NewDelivery {
             webhook: target.id,
-            event: parcel.event,
+            event_id: parcel.event,
             token: parcel.token.clone(),
-            name: parcel.name.clone(),
+            event: parcel.name.clone(),
             body: String::from_utf8_lossy(&parcel.body).into_owned(),
             attempted,
             fate,
@@ -251,7 +251,7 @@ enum Plan {
 }
 
 enum Stored {
-    New(DueDelivery),
+    New(Leased),
     /// The event came before, and its row is there.
     Known,
 }

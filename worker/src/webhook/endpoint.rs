@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use shared::id::{Token, WebhookId};
-use shared::store::deliveries::DueDelivery;
+use shared::store::deliveries::Leased;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -53,7 +53,7 @@ pub enum Order {
         /// Where to, as known when the row was leased.
         target: Arc<Target>,
         /// The row.
-        delivery: DueDelivery,
+        delivery: Leased,
         /// Held while the row is in memory.
         permit: OwnedSemaphorePermit,
     },
@@ -218,7 +218,7 @@ impl Endpoint {
         }));
     }
 
-    fn again(&mut self, target: Arc<Target>, delivery: DueDelivery, permit: OwnedSemaphorePermit) {
+    fn again(&mut self, target: Arc<Target>, delivery: Leased, permit: OwnedSemaphorePermit) {
         let gate = match self.in_flight < IN_FLIGHT_MAX {
             true => self.circuit.enter(Instant::now()),
             false => Gate::Closed(WHILE_BUSY),

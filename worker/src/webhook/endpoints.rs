@@ -7,11 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use shared::id::{Token, WebhookId};
-use shared::store::webhooks::{self, Dialect, Version, Webhook};
+use shared::store::webhooks::{self, Version, WebhookRecord};
 use shared::store::{Store, StoreError};
 
 use super::attempt::Target;
-use super::legacy;
 
 /// The endpoints as of one version.
 #[derive(Debug, Default)]
@@ -49,11 +48,11 @@ impl Snapshot {
         self.all.get(&id).map(|one| &one.target)
     }
 
-    fn build(store: &Store, rows: Vec<Webhook>) -> Self {
+    fn build(rows: Vec<WebhookRecord>) -> Self {
         let mut snapshot = Self::default();
         for row in rows {
             let token = row.token.clone();
-            let Some(subscription) = Subscription::new(store, row).map(Arc::new) else { continue };
+            let Some(subscription) = Subscription::new(row).map(Arc::new) else { continue };
             snapshot.all.insert(subscription.target.id, subscription.clone());
             match token {
                 Some(token) => snapshot.of_session.entry(token).or_default().push(subscription),
@@ -66,22 +65,17 @@ impl Snapshot {
 
 impl Subscription {
     /// `None` for a row that can't be used, which holds up nobody else.
-    fn new(store: &Store, row: Webhook) -> Option<Self> {
-        let unusable = |what: &str| tracing::error!(webhook.id = %row.id, what, "a webhook can't be used; register it again");
+    fn new(row: WebhookRecord) -> Option<Self> {
         let Ok(url) = row.url.parse() else {
-            unusable("its URL can't be read");
+            tracing::error!(webhook.id = %row.id, "a webhook's URL can't be read; register it again");
             return None;
         };
-        let Ok(secret) = row.secret(store) else {
-            unusable("its secret does not open with KEY_ENCRYPTION_KEY");
-            return None;
-        };
-        let events = if row.dialect == Dialect::Seed { vec![legacy::EVENT.to_owned()] } else { row.events };
-        Some(Self { target: Arc::new(Target { id: row.id, url, secret, dialect: row.dialect }), events })
+        let target = Target { id: row.id, url, secret: row.secret, dialect: row.dialect };
+        Some(Self { target: Arc::new(target), events: row.events })
     }
 
     fn wants(&self, event: &str) -> bool {
-        self.events.is_empty() || self.events.iter().any(|wanted| wanted == event)
+        webhooks::wants(&self.events, event)
     }
 }
 
@@ -99,7 +93,7 @@ impl Endpoints {
         let version = webhooks::version(&self.store).await?;
         if self.version != Some(version) {
             let rows = webhooks::enabled(&self.store).await?;
-            self.snapshot = Arc::new(Snapshot::build(&self.store, rows));
+            self.snapshot = Arc::new(Snapshot::build(rows));
             // A change between the two queries shows as another version the next time.
             self.version = Some(version);
         }

@@ -1,0 +1,214 @@
+//! `doctor`: looks at a live set-up and says, line by line, what is well, what is wrong and what to do.
+//!
+//! Changes nothing. Every check has a time-out of its own, so that it ends whatever hangs.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::Url;
+use shared::broker::Broker;
+use shared::config::{self, ConfigError, Env};
+use shared::egress::Reach;
+use shared::store::{SCHEMA_VERSION, Store, StoreError};
+use time::OffsetDateTime;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::settings::Settings;
+
+/// Longest that one check takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// By how much our clock and the database's may differ. Leases allow for two seconds.
+const SKEW_MAX: Duration = Duration::from_secs(1);
+
+/// Where WhatsApp listens when `WHATSAPP_URL` says nothing else.
+const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
+
+/// What one check found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// All is well; what was seen.
+    Ok(String),
+    /// It works, but.
+    Warn(String),
+    /// What is wrong, and what to do.
+    Bad(String),
+}
+
+/// All findings, in order.
+#[derive(Debug, Default)]
+pub struct Report {
+    lines: Vec<(&'static str, Finding)>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_well(&self) -> bool {
+        !self.lines.iter().any(|(_, finding)| matches!(finding, Finding::Bad(_)))
+    }
+
+    fn add(&mut self, what: &'static str, finding: Finding) {
+        self.lines.push((what, finding));
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, finding) in &self.lines {
+            let (mark, text) = match finding {
+                Finding::Ok(text) => ("ok  ", text),
+                Finding::Warn(text) => ("warn", text),
+                Finding::Bad(text) => ("BAD ", text),
+            };
+            writeln!(f, "{mark} {what:<10} {text}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes all checks with the settings of `env`.
+pub async fn examine(env: impl Fn() -> Env) -> Report {
+    let mut report = Report::default();
+    settings(&mut report, &env);
+    let common = config::Common::read(&mut env());
+    let store = Store::new(&common.database, None);
+    match store {
+        Ok(store) => database(&mut report, &store).await,
+        Err(error) => report.add("database", Finding::Bad(format!("{error}; correct DATABASE_URL"))),
+    }
+    broker(&mut report, &common).await;
+    let whatsapp = env().optional::<String>("WHATSAPP_URL").unwrap_or_else(|| WHATSAPP_URL.to_owned());
+    report.add("whatsapp", reachable(&whatsapp).await);
+    if let Some(webhook) = env().optional::<String>("WEBHOOK") {
+        report.add("webhook", global_webhook(&webhook).await);
+    }
+    report
+}
+
+fn settings(report: &mut Report, env: &impl Fn() -> Env) {
+    let mut problems = Vec::new();
+    if let Err(ConfigError(found)) = Settings::read(env()) {
+        problems.extend(found);
+    }
+    let mut rest = env();
+    let _ = config::read_delay(&mut rest);
+    if let Err(ConfigError(found)) = rest.finish() {
+        problems.extend(found);
+    }
+    if problems.is_empty() {
+        report.add("settings", Finding::Ok("all can be read".to_owned()));
+    }
+    for problem in problems {
+        report.add("settings", Finding::Bad(problem));
+    }
+}
+
+async fn database(report: &mut Report, store: &Store) {
+    match timeout(PATIENCE, store.ping()).await {
+        Ok(Ok(())) => report.add("database", Finding::Ok("reachable".to_owned())),
+        Ok(Err(error)) => {
+            let advice = "is PostgreSQL running, and are address, user and password in DATABASE_URL right?";
+            return report.add("database", Finding::Bad(format!("{error}; {advice}")));
+        }
+        Err(_) => {
+            let text = "no answer in 10 s; does a firewall stand before the address in DATABASE_URL?";
+            return report.add("database", Finding::Bad(text.to_owned()));
+        }
+    }
+    report.add("schema", match store.check_schema().await {
+        Ok(()) => Finding::Ok(format!("version {SCHEMA_VERSION}")),
+        Err(StoreError::Schema { found, needed }) if found < needed => {
+            Finding::Bad(format!("version {found}, this program needs {needed}; run fanfare-api migrate"))
+        }
+        Err(error) => Finding::Bad(format!("{error}; run the release that migrated the database")),
+    });
+    report.add("clock", clock(store).await);
+}
+
+/// Compares our clock with the database's, allowing for the time that the question took.
+async fn clock(store: &Store) -> Finding {
+    let asked = Instant::now();
+    let theirs = match store.clock().await {
+        Ok(time) => time,
+        Err(error) => return Finding::Bad(format!("the database does not tell the time: {error}")),
+    };
+    let took = asked.elapsed();
+    let difference = (OffsetDateTime::now_utc() - theirs).unsigned_abs();
+    let skew = difference.saturating_sub(took);
+    let millis = skew.as_millis();
+    if skew > SKEW_MAX {
+        return Finding::Bad(format!("{millis} ms apart from the database's; run an NTP client on both machines"));
+    }
+    Finding::Ok(format!("at most {} ms apart from the database's", (millis + took.as_millis()).max(1)))
+}
+
+async fn broker(report: &mut Report, common: &config::Common) {
+    let _ = (report, common, PATIENCE);
+}
+
+async fn reachable(url: &str) -> Finding {
+    let Some((host, port)) = endpoint(url) else {
+        return Finding::Bad("WHATSAPP_URL is not a ws:// or wss:// address; correct it, or leave it empty".to_owned());
+    };
+    let advice = "check the address, DNS and outgoing connections of this machine";
+    match timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await {
+        Ok(Ok(_)) => Finding::Ok(format!("{host}:{port} takes connections")),
+        Ok(Err(error)) => Finding::Bad(format!("{host}:{port}: {error}; {advice}")),
+        Err(_) => Finding::Bad(format!("{host}:{port}: no answer in 10 s; {advice}")),
+    }
+}
+
+async fn global_webhook(url: &str) -> Finding {
+    if let Err(error) = Reach::Anywhere.check(url) {
+        return Finding::Bad(format!("WEBHOOK {error}"));
+    }
+    match endpoint(url) {
+        Some((host, port)) => match timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await {
+            Ok(Ok(_)) => Finding::Ok(format!("{host}:{port} takes connections")),
+            _ => Finding::Warn(format!("{host}:{port} takes no connections; messages are kept and tried again")),
+        },
+        None => Finding::Bad("WEBHOOK has no host".to_owned()),
+    }
+}
+
+fn endpoint(url: &str) -> Option<(String, u16)> {
+    let url = Url::parse(url).ok()?;
+    if !matches!(url.scheme(), "ws" | "wss" | "http" | "https") {
+        return None;
+    }
+    let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+    Some((host, url.port_or_known_default()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_one_line_per_finding() {
+        let mut report = Report::default();
+        report.add("database", Finding::Ok("reachable".to_owned()));
+        assert!(report.is_well());
+        report.add("schema", Finding::Bad("version 0; run fanfare-api migrate".to_owned()));
+        assert!(!report.is_well());
+        assert_eq!(
+            report.to_string(),
+            "ok   database   reachable\nBAD  schema     version 0; run fanfare-api migrate\n"
+        );
+    }
+
+    #[test]
+    fn endpoints_of_urls() {
+        assert_eq!(endpoint("wss://web.whatsapp.com/ws/chat"), Some(("web.whatsapp.com".to_owned(), 443)));
+        assert_eq!(endpoint("ws://[::1]:7001/ws"), Some(("::1".to_owned(), 7001)));
+        assert_eq!(endpoint("web.whatsapp.com"), None);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_nobody_listens_on_is_bad() {
+        // Bound and dropped: nobody listens there now.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert!(matches!(reachable(&format!("ws://127.0.0.1:{port}/")).await, Finding::Bad(_)));
+    }
+}

@@ -1,0 +1,155 @@
+//! The seed dialect: `POST /api/whatsapp/*`, with the paths, fields and success bodies that its clients know.
+//!
+//! Parses and answers in that shape; what is done is what `/v1` does.
+
+pub mod dialect;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+use shared::id::{JobId, Token};
+use shared::job::{Answer, Content, IsExistsJob, Job, SendJob};
+use shared::recipient::Number;
+use shared::store::sessions::{Created, SessionRecord, SessionState};
+use time::OffsetDateTime;
+
+use crate::app::App;
+use crate::extract::{Fields, JsonBytes};
+use crate::jobs;
+use crate::problem::{Code, Problem};
+use crate::v1::{queues, sessions};
+use crate::{idempotency, qr};
+
+/// All routes under `/api/whatsapp`.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/create-instance", post(create_instance))
+        .route("/delete-credential", post(delete_credential))
+        .route("/send-text", post(send_text))
+        .route("/is-exists", post(is_exists))
+}
+
+async fn create_instance(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Json<Value>, Problem> {
+    let token = Fields::parse(&body)?.token()?;
+    let created = sessions::open(&app, &token).await?;
+    let (Created::New(session) | Created::Existing(session)) = created;
+    connection_answer(session).map(Json)
+}
+
+fn connection_answer(session: SessionRecord) -> Result<Value, Problem> {
+    if session.state == SessionState::Open {
+        return Ok(json!({ "status": true, "message": "Already connected" }));
+    }
+    let Some(code) = sessions::valid(session.qr) else {
+        return Ok(json!({ "status": true, "message": "Processing" }));
+    };
+    let picture = qr::data_url(&code.text).map_err(|error| {
+        tracing::error!(%error, "a QR code could not be drawn");
+        Problem::new(Code::Internal, "the QR code could not be drawn")
+    })?;
+    Ok(json!({ "status": false, "qrcode": picture, "message": "Please scan qrcode" }))
+}
+
+async fn delete_credential(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Json<Value>, Problem> {
+    let token = Fields::parse(&body)?.token()?;
+    app.tokens.session(&app.store, &token).await?;
+    sessions::close(&app, &token).await?;
+    Ok(Json(json!({ "status": true, "data": { "status": true, "message": "Deleting session and credential" } })))
+}
+
+async fn send_text(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::parse(&body)?;
+    let token = fields.token()?;
+    let number = fields.need("number")?;
+    let text = fields.need_text("text")?;
+    let many = number.is_array();
+    let job = send_job(number, text, fields.take("delay")).map_err(seed_fields)?;
+    let key = idempotency::key(&headers)?;
+    let session = app.tokens.session(&app.store, &token).await?;
+    idempotency::once(&app.store, &format!("send-text {token}"), key.as_ref(), &body, async {
+        let answer = if many {
+            let total = job.numbers.len();
+            let queue = queues::start(&app, (&token, session), key.clone(), job).await?;
+            json!({
+                "status": true,
+                "data": format!("Sending {total} message start"),
+                "queue": { "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress },
+            })
+        } else {
+            let sent = send_one(&app, &token, key.clone(), job).await?;
+            json!({ "status": true, "data": sent, "message": sent })
+        };
+        Ok(Json(answer).into_response())
+    })
+    .await
+}
+
+/// The job of a request: the body of a `send` job, so that both doors refuse the same things in the same words.
+fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob, Problem> {
+    let number = match number {
+        // The original took what JavaScript took.
+        Value::Number(number) => Value::String(number.to_string()),
+        Value::Array(all) => Value::Array(
+            all.into_iter().map(|one| if one.is_number() { Value::String(one.to_string()) } else { one }).collect(),
+        ),
+        other => other,
+    };
+    let mut body = Map::new();
+    body.insert("number".into(), number);
+    body.insert("message".into(), json!({ "type": "text", "text": text }));
+    if let Some(delay) = delay {
+        body.insert("delay".into(), delay);
+    }
+    Ok(SendJob::parse(Value::Object(body).to_string().as_bytes())?)
+}
+
+/// Names the fields as this dialect does.
+fn seed_fields(problem: Problem) -> Problem {
+    match problem.fields() {
+        [only] if only.field == "message.text" => Problem::new(problem.code(), "").with_field("text", &*only.problem),
+        _ => problem,
+    }
+}
+
+async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob) -> Result<Value, Problem> {
+    let id = jobs::stanza_id(token, key.as_ref());
+    let sent = sent(&job, id.as_str());
+    job.message_id = Some(id);
+    app.publish(token, &key.unwrap_or_else(JobId::random), &Job::Send(Box::new(job))).await?;
+    Ok(sent)
+}
+
+/// The document's WebMessageInfo of a message that is on its way.
+fn sent(job: &SendJob, id: &str) -> Value {
+    let Content::Text { text } = &job.message;
+    json!({
+        "key": { "remoteJid": job.numbers.first().map(Number::jid), "fromMe": true, "id": id },
+        "message": { "extendedTextMessage": { "text": text } },
+        "messageTimestamp": OffsetDateTime::now_utc().unix_timestamp().to_string(),
+        "status": "PENDING",
+    })
+}
+
+async fn is_exists(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Json<Value>, Problem> {
+    let mut fields = Fields::parse(&body)?;
+    let token = fields.token()?;
+    let number = fields.need_text("number")?;
+    let number = Number::new(&number).map_err(|error| Problem::field("number", error.to_string()))?;
+    app.tokens.session(&app.store, &token).await?;
+    match app.call(&token, &Job::IsExists(IsExistsJob { number: number.clone() })).await? {
+        Answer::IsExists { exists, jid, .. } => {
+            let jid = jid.unwrap_or_else(|| number.jid());
+            Ok(Json(json!({ "status": true, "data": { "exists": exists, "jid": jid } })))
+        }
+        other => Err(jobs::unexpected(&other)),
+    }
+}

@@ -1,0 +1,85 @@
+//! Single messages. The way of a message costs one confirmed publish and no query, unless it brings an
+//! `Idempotency-Key`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use shared::id::{JobId, QueueId, StanzaId, Token};
+use shared::job::{Job, SendJob};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::extract::{self, Fields, JsonBytes};
+use crate::idempotency;
+use crate::jobs;
+use crate::problem::{Problem, ProblemBody};
+
+/// A message that was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// Its id at WhatsApp, as in events.
+    #[schema(value_type = String)]
+    pub message_id: StanzaId,
+    /// The queue of this one message, as in events.
+    #[schema(value_type = String, format = Uuid)]
+    pub queue_id: QueueId,
+    /// The session that sends it.
+    #[schema(value_type = String)]
+    pub token: Token,
+    /// Always `PENDING`: it is stored and will be sent.
+    pub status: &'static str,
+}
+
+/// Send one message. The body is that of a `send` job with one number.
+#[utoipa::path(post, path = "/v1/sessions/{token}/messages",
+    params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = crate::openapi::SendBody, tag = "messages", responses((status = 202, body = Accepted),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let token: Token = extract::text("token", &token)?;
+    accept(&app, token, &headers, body).await
+}
+
+/// Send one message. The body is that of a `send` job with one number, and `token` besides.
+#[utoipa::path(post, path = "/v1/messages", params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = crate::openapi::SendAnywhereBody, tag = "messages", responses((status = 202, body = Accepted),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn create_anywhere(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::parse(&body)?;
+    let token = fields.token()?;
+    accept(&app, token, &headers, fields.rest().to_string().into()).await
+}
+
+async fn accept(app: &App, token: Token, headers: &HeaderMap, body: Bytes) -> Result<Response, Problem> {
+    let key = idempotency::key(headers)?;
+    let mut job = SendJob::parse(&body)?;
+    if job.numbers.len() != 1 {
+        let many = "must name one recipient here; POST …/queues takes many";
+        return Err(Problem::field("numbers", many));
+    }
+    app.tokens.session(&app.store, &token).await?;
+    let message_id = job.message_id.get_or_insert_with(|| jobs::stanza_id(&token, key.as_ref())).clone();
+    idempotency::once(&app.store, &format!("messages {token}"), key.as_ref(), &body, async {
+        let job_id = key.clone().unwrap_or_else(JobId::random);
+        let queue_id = job.queue_id(&token, &job_id);
+        app.publish(&token, &job_id, &Job::Send(Box::new(job))).await?;
+        let accepted = Accepted { message_id, queue_id, token: token.clone(), status: "PENDING" };
+        Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
+    })
+    .await
+}

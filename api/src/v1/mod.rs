@@ -1,0 +1,33 @@
+//! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
+
+pub mod messages;
+pub mod queues;
+pub mod sessions;
+pub mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+
+use crate::app::App;
+
+/// All routes under `/v1` but the document.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/messages", post(messages::create_anywhere))
+        .route("/sessions", get(sessions::list).post(sessions::create))
+        .route("/sessions/{token}", get(sessions::show).delete(sessions::delete))
+        .route("/sessions/{token}/qr", get(sessions::qr))
+        .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
+        .route("/sessions/{token}/messages", post(messages::create))
+        .route("/sessions/{token}/queues", get(queues::list).post(queues::create))
+        .route("/sessions/{token}/queues/{queue}", get(queues::show).delete(queues::delete))
+        .route("/sessions/{token}/queues/{queue}/recipients", get(queues::recipients))
+        .route("/sessions/{token}/queues/{queue}/pause", post(queues::pause))
+        .route("/sessions/{token}/queues/{queue}/resume", post(queues::resume))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{webhook}", get(webhooks::show).merge(delete(webhooks::delete)))
+        .route("/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{webhook}/deliveries/{delivery}/replay", post(webhooks::replay))
+}

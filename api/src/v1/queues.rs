@@ -1,0 +1,448 @@
+//! Queues: one job for many recipients, and its control.
+//!
+//! A command travels to the session's worker as a job. The state is checked here first, so that an unknown queue is
+//! a 404 and an illegal transition a 409; then the answer waits a few seconds for the state to change. 200 says
+//! that it has, 202 that the command is stored and the worker has not taken it yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
+use shared::job::{Content, Delay, Job, OnUnknown, QueueCommand, SendJob};
+use shared::recipient::Number;
+use shared::store::queues::{self, QueueRecord, QueueState};
+use shared::store::recipients::{self, RecipientRecord, RecipientState};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::extract::{self, JsonBytes};
+use crate::idempotency;
+use crate::jobs;
+use crate::paging::{Page, PageQuery};
+use crate::problem::{Code, Problem, ProblemBody};
+
+/// How long a new queue is waited for, so that it can be looked up once its creation is answered.
+const CREATE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a command is waited for.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A queue.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Queue {
+    /// Its id, as in events.
+    #[schema(value_type = String, format = Uuid)]
+    pub queue_id: QueueId,
+    /// The session that sends it.
+    #[schema(value_type = String)]
+    pub token: Token,
+    /// `queued`, `running`, `paused`, `completed` or `deleted`.
+    #[schema(value_type = String)]
+    pub state: QueueState,
+    /// Percent of recipients settled.
+    pub progress: u8,
+    /// Number of recipients.
+    pub total: u32,
+    /// Those past sending.
+    pub settled: u32,
+    /// Those of them that failed.
+    pub failed: u32,
+    /// What is sent.
+    #[schema(value_type = Object)]
+    pub message: Content,
+    /// The gap of this queue in seconds, if it has its own.
+    #[schema(value_type = Option<Object>)]
+    pub delay: Option<Delay>,
+    /// `resend` or `hold`.
+    #[schema(value_type = String)]
+    pub on_unknown: OnUnknown,
+    /// When it was accepted.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: OffsetDateTime,
+    /// When it started.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<OffsetDateTime>,
+    /// Since when it is paused.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub paused_at: Option<OffsetDateTime>,
+    /// When it was completed or deleted.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+impl Queue {
+    fn new(token: &Token, record: QueueRecord) -> Self {
+        Self {
+            queue_id: record.id,
+            token: token.clone(),
+            state: record.state,
+            progress: record.progress(),
+            total: record.total,
+            settled: record.settled,
+            failed: record.failed,
+            message: record.content,
+            delay: record.delay,
+            on_unknown: record.on_unknown,
+            created_at: record.created_at,
+            started_at: record.started_at,
+            paused_at: record.paused_at,
+            finished_at: record.finished_at,
+        }
+    }
+}
+
+/// A queue that was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// Its id, as in events.
+    #[schema(value_type = String, format = Uuid)]
+    pub queue_id: QueueId,
+    /// The session that sends it.
+    #[schema(value_type = String)]
+    pub token: Token,
+    /// Always `STARTED`: it is stored and will be sent.
+    pub status: &'static str,
+    /// Always 0.
+    pub progress: u8,
+    /// Number of recipients.
+    pub total: usize,
+}
+
+/// A recipient of a queue.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recipient {
+    /// Its place in the queue, from 0.
+    pub seq: u32,
+    /// Who.
+    #[schema(value_type = String)]
+    pub number: Number,
+    /// `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped` or `unknown`.
+    #[schema(value_type = String)]
+    pub state: RecipientState,
+    /// The id of its message.
+    #[schema(value_type = Option<String>)]
+    pub message_id: Option<StanzaId>,
+    /// Why it failed.
+    pub error: Option<RecipientError>,
+    /// When the server acknowledged it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub sent_at: Option<OffsetDateTime>,
+    /// When a device of the recipient had it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub delivered_at: Option<OffsetDateTime>,
+    /// When it was read.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub read_at: Option<OffsetDateTime>,
+}
+
+/// Why a recipient failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecipientError {
+    /// In the manner of HTTP: 404 not on WhatsApp, 4xx refused, 5xx failed.
+    pub status: u16,
+    /// In words.
+    pub message: Option<String>,
+}
+
+impl From<RecipientRecord> for Recipient {
+    fn from(record: RecipientRecord) -> Self {
+        Self {
+            seq: record.seq,
+            number: record.number,
+            state: record.state,
+            message_id: record.stanza,
+            error: record.error_status.map(|status| RecipientError { status, message: record.error }),
+            sent_at: record.sent_at,
+            delivered_at: record.delivered_at,
+            read_at: record.read_at,
+        }
+    }
+}
+
+/// Which recipients to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RecipientQuery {
+    /// Only those of this state.
+    state: Option<String>,
+}
+
+/// Send a message to many. The body is that of a `send` job; the id of the job is the `Idempotency-Key`, if there is
+/// one.
+#[utoipa::path(post, path = "/v1/sessions/{token}/queues",
+    params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = crate::openapi::SendBody, tag = "queues", responses((status = 202, body = Accepted),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let token: Token = extract::text("token", &token)?;
+    let key = idempotency::key(&headers)?;
+    let job = SendJob::parse(&body)?;
+    let session = app.tokens.session(&app.store, &token).await?;
+    idempotency::once(&app.store, &format!("queues {token}"), key.as_ref(), &body, async {
+        let accepted = start(&app, (&token, session), key.clone(), job).await?;
+        Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
+    })
+    .await
+}
+
+/// Publishes a queue's job and gives its worker a moment to store it.
+///
+/// # Errors
+/// 503 when the broker is away; 409 when the queue's id is another session's.
+pub async fn start(
+    app: &App,
+    (token, session): (&Token, SessionId),
+    key: Option<JobId>,
+    job: SendJob,
+) -> Result<Accepted, Problem> {
+    let job_id = key.unwrap_or_else(JobId::random);
+    let (queue_id, total) = (job.queue_id(token, &job_id), job.numbers.len());
+    app.publish(token, &job_id, &Job::Send(Box::new(job))).await?;
+    // The broker has the job, so an answer is due now whatever the database says.
+    let stored = jobs::until(CREATE_PATIENCE, async || Ok(queues::find(&app.store, session, queue_id).await?)).await;
+    if let Err(problem) = stored {
+        tracing::warn!(detail = problem.detail(), queue.id = %queue_id, "a new queue could not be looked up");
+    }
+    Ok(Accepted { queue_id, token: token.clone(), status: "STARTED", progress: 0, total })
+}
+
+/// List the queues of a session, the newest first.
+#[utoipa::path(get, path = "/v1/sessions/{token}/queues", params(("token" = String, Path), PageQuery), tag = "queues",
+    responses((status = 200, body = Page<Queue>),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Queue>>, Problem> {
+    let token: Token = extract::text("token", &token)?;
+    let (limit, before) = (page.limit()?, page.after::<Place>()?);
+    let session = app.tokens.session(&app.store, &token).await?;
+    let before = before.map(|place| (place.time, place.id));
+    let rows = queues::list(&app.store, session, before, u32::from(limit) + 1).await?;
+    let place = |row: &QueueRecord| Place { time: row.created_at, id: row.id };
+    Ok(Json(Page::new(rows, limit, place, |row| Queue::new(&token, row))))
+}
+
+/// Show a queue.
+#[utoipa::path(get, path = "/v1/sessions/{token}/queues/{queue}",
+    params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
+    responses((status = 200, body = Queue),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Path((token, queue)): Path<(String, String)>,
+) -> Result<Json<Queue>, Problem> {
+    let (token, _, record) = find(&app, &token, &queue).await?;
+    Ok(Json(Queue::new(&token, record)))
+}
+
+/// List the recipients of a queue, in its order.
+#[utoipa::path(get, path = "/v1/sessions/{token}/queues/{queue}/recipients",
+    params(("token" = String, Path), ("queue" = String, Path), PageQuery, RecipientQuery), tag = "queues",
+    responses((status = 200, body = Page<Recipient>),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn recipients(
+    State(app): State<Arc<App>>,
+    Path((token, queue)): Path<(String, String)>,
+    Query(page): Query<PageQuery>,
+    Query(filter): Query<RecipientQuery>,
+) -> Result<Json<Page<Recipient>>, Problem> {
+    let (limit, after) = (page.limit()?, page.after::<u32>()?);
+    let only = filter.state.as_deref().map(recipient_state).transpose()?;
+    let (_, _, record) = find(&app, &token, &queue).await?;
+    let rows = recipients::page(&app.store, record.id, only, after, u32::from(limit) + 1).await?;
+    Ok(Json(Page::new(rows, limit, |row| row.seq, Recipient::from)))
+}
+
+/// Pause a queue. Pausing a paused one changes nothing; a completed or deleted one can't be paused.
+#[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/pause",
+    params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
+    responses((status = 200, body = Queue), (status = 202, body = Queue, description = "stored, not taken yet"),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
+    command(state, path, Command::Pause).await
+}
+
+/// Resume a paused queue. Resuming one that is not paused changes nothing, unless it is completed or deleted.
+#[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/resume",
+    params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
+    responses((status = 200, body = Queue), (status = 202, body = Queue, description = "stored, not taken yet"),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
+    command(state, path, Command::Resume).await
+}
+
+/// Delete a queue: what was not sent never is. Deleting it again changes nothing; a completed one can't be deleted.
+#[utoipa::path(delete, path = "/v1/sessions/{token}/queues/{queue}",
+    params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
+    responses((status = 200, body = Queue), (status = 202, body = Queue, description = "stored, not taken yet"),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
+    command(state, path, Command::Delete).await
+}
+
+/// What can be asked of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Pause,
+    Resume,
+    Delete,
+}
+
+impl Command {
+    /// Whether a queue in `state` is where this command leads.
+    fn is_done(self, state: QueueState) -> bool {
+        match self {
+            Self::Pause => state == QueueState::Paused,
+            Self::Resume => matches!(state, QueueState::Queued | QueueState::Running),
+            Self::Delete => state == QueueState::Deleted,
+        }
+    }
+
+    /// Whether a queue in `state` takes this command, be it without effect.
+    fn is_legal(self, state: QueueState) -> bool {
+        self.is_done(state) || !state.is_final()
+    }
+
+    fn job(self, queue_id: QueueId) -> Job {
+        let command = QueueCommand { queue_id };
+        match self {
+            Self::Pause => Job::Pause(command),
+            Self::Resume => Job::Resume(command),
+            Self::Delete => Job::Delete(command),
+        }
+    }
+
+    fn participle(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Delete => "deleted",
+        }
+    }
+}
+
+async fn command(
+    State(app): State<Arc<App>>,
+    Path((token, queue)): Path<(String, String)>,
+    command: Command,
+) -> Result<Response, Problem> {
+    let (token, session, record) = find(&app, &token, &queue).await?;
+    legal(command, record.state)?;
+    // A queue that is where the command leads is told again: another command may be on its way to the worker.
+    app.publish(&token, &JobId::random(), &command.job(record.id)).await?;
+    let mut newest = record;
+    let done = jobs::until(COMMAND_PATIENCE, async || {
+        newest = queues::find(&app.store, session, newest.id).await?.ok_or_else(|| no_such_queue(&token))?;
+        let over = command.is_done(newest.state) || newest.state.is_final();
+        Ok(over.then_some(()))
+    })
+    .await?;
+    // It may have been completed before the worker saw the command.
+    legal(command, newest.state)?;
+    let status = if done.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(Queue::new(&token, newest))).into_response())
+}
+
+fn legal(command: Command, state: QueueState) -> Result<(), Problem> {
+    if command.is_legal(state) {
+        return Ok(());
+    }
+    let state = format!("{state:?}").to_lowercase();
+    Err(Problem::new(Code::IllegalTransition, format!("a {state} queue can't be {}", command.participle())))
+}
+
+async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, SessionId, QueueRecord), Problem> {
+    let token: Token = extract::text("token", token)?;
+    let queue: QueueId = extract::text("queueId", queue)?;
+    let session = app.tokens.session(&app.store, &token).await?;
+    let record = queues::find(&app.store, session, queue).await?.ok_or_else(|| no_such_queue(&token))?;
+    Ok((token, session, record))
+}
+
+fn no_such_queue(token: &Token) -> Problem {
+    Problem::new(Code::QueueNotFound, format!("the session {token} has no such queue"))
+}
+
+fn recipient_state(text: &str) -> Result<RecipientState, Problem> {
+    use RecipientState::{Delivered, Failed, Queued, Read, Sending, Sent, Skipped, Unknown};
+    let all = [Queued, Sending, Sent, Delivered, Read, Failed, Skipped, Unknown];
+    let name = |state: &RecipientState| format!("{state:?}").to_lowercase();
+    all.into_iter().find(|state| name(state) == text).ok_or_else(|| {
+        Problem::field("state", format!("must be one of {}", all.iter().map(name).collect::<Vec<_>>().join(", ")))
+    })
+}
+
+/// A queue's place in its listing, as a cursor holds it.
+struct Place {
+    time: OffsetDateTime,
+    id: QueueId,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.time.unix_timestamp_nanos(), self.id)
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (nanos, id) = text.split_once('/').ok_or(())?;
+        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().map_err(|_| ())?).map_err(|_| ())?;
+        Ok(Self { time, id: id.parse().map_err(|_| ())? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_keeps_a_queue_s_place() {
+        let place = Place { time: OffsetDateTime::UNIX_EPOCH, id: QueueId::random() };
+        let read: Place = place.to_string().parse().unwrap();
+        assert_eq!((read.time, read.id), (place.time, place.id));
+    }
+
+    #[test]
+    fn final_queues_take_only_the_command_that_made_them_so() {
+        use QueueState::{Completed, Deleted, Paused, Queued, Running};
+        for command in [Command::Pause, Command::Resume, Command::Delete] {
+            for state in [Queued, Running, Paused] {
+                assert!(command.is_legal(state));
+            }
+            assert!(!command.is_legal(Completed));
+            assert_eq!(command.is_legal(Deleted), command == Command::Delete);
+        }
+    }
+
+    #[test]
+    fn states_are_filtered_by_their_names() {
+        assert_eq!(recipient_state("delivered"), Ok(RecipientState::Delivered));
+        assert_eq!(recipient_state("Sent").unwrap_err().fields()[0].field, "state");
+    }
+}

@@ -1,0 +1,312 @@
+//! Sessions: create, list, get, delete, and what pairs them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use shared::id::{JobId, Token};
+use shared::job::{Answer, Job, PairingCodeJob};
+use shared::recipient::{Number, NumberKind};
+use shared::store::sessions::{self, Created, Expiring, SessionRecord, SessionState};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::extract::{self, Fields, JsonBytes};
+use crate::jobs;
+use crate::paging::{Page, PageQuery};
+use crate::problem::{Code, Problem, ProblemBody};
+use crate::qr;
+use crate::tokens::unknown;
+
+/// How long a request for a QR code waits for one to come.
+const QR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a delete waits for the worker to have done it.
+const DELETE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    /// Its public name, and the routing key of its jobs.
+    #[schema(value_type = String)]
+    pub token: Token,
+    /// `new`, `connecting`, `pairing`, `open`, `closed` or `logged-out`.
+    #[schema(value_type = String)]
+    pub state: SessionState,
+    /// Whether it is to be connected.
+    pub wanted: bool,
+    /// The account it is paired with.
+    pub jid: Option<String>,
+    /// Hidden id of the account.
+    pub lid: Option<String>,
+    /// Name the account goes by.
+    pub push_name: Option<String>,
+    /// Kind of phone.
+    pub platform: Option<String>,
+    /// Why it last closed, in the manner of HTTP.
+    pub close_reason: Option<u16>,
+    /// When it was created.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: OffsetDateTime,
+    /// When its state last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: OffsetDateTime,
+    /// When it was paired.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub paired_at: Option<OffsetDateTime>,
+}
+
+impl From<SessionRecord> for Session {
+    fn from(record: SessionRecord) -> Self {
+        let owner = record.owner;
+        Self {
+            token: record.token,
+            state: record.state,
+            wanted: record.wanted,
+            jid: owner.as_ref().map(|owner| owner.jid.clone()),
+            lid: owner.as_ref().and_then(|owner| owner.lid.clone()),
+            push_name: owner.as_ref().and_then(|owner| owner.push_name.clone()),
+            platform: owner.and_then(|owner| owner.platform),
+            close_reason: record.close_reason,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            paired_at: record.paired_at,
+        }
+    }
+}
+
+/// The body of `POST /v1/sessions`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct NewSession {
+    /// 1 to 64 of `A-Z a-z 0-9 _ -`.
+    #[allow(dead_code, reason = "the body is read field by field; this is its schema")]
+    pub token: String,
+}
+
+/// The body of `POST /v1/sessions/{token}/pairing-code`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct PairingCodeRequest {
+    /// The phone number of the account to pair with.
+    #[allow(dead_code, reason = "the body is read field by field; this is its schema")]
+    pub phone: String,
+}
+
+/// A pairing code.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PairingCode {
+    /// Eight characters to type into the phone.
+    pub code: String,
+}
+
+/// A QR code.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QrCode {
+    /// The text of the code.
+    pub code: String,
+    /// The picture, as data URL.
+    pub base64: String,
+    /// When it stops working.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: OffsetDateTime,
+}
+
+/// How a QR code is to be shown.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct QrQuery {
+    /// `png`, `text` or `json`; by default what `Accept` asks for, else `json`.
+    format: Option<String>,
+}
+
+/// Create a session and start pairing it. A token that is there already is started again.
+#[utoipa::path(post, path = "/v1/sessions", request_body = NewSession, tag = "sessions", responses(
+    (status = 201, body = Session), (status = 200, body = Session, description = "it was there already"),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response, Problem> {
+    let token = Fields::parse(&body)?.token()?;
+    let created = open(&app, &token).await?;
+    let status = if matches!(created, Created::New(_)) { StatusCode::CREATED } else { StatusCode::OK };
+    let location = format!("/v1/sessions/{token}");
+    Ok((status, [(header::LOCATION, location)], Json(Session::from(created.into_record()))).into_response())
+}
+
+/// Makes sure that a session exists, that its jobs reach its shard, and that its worker starts it.
+///
+/// # Errors
+/// 503 when the broker or the database is away. What was done by then is done again by the next call.
+pub async fn open(app: &App, token: &Token) -> Result<Created, Problem> {
+    let created = sessions::create(&app.store, token, app.shards).await?;
+    let (Created::New(record) | Created::Existing(record)) = &created;
+    if record.state != SessionState::Open {
+        app.bind(token, record.shard).await?;
+        app.publish(token, &JobId::random(), &Job::SessionStart).await?;
+    }
+    Ok(created)
+}
+
+/// List sessions, in the order of their tokens.
+#[utoipa::path(get, path = "/v1/sessions", params(PageQuery), tag = "sessions", responses(
+    (status = 200, body = Page<Session>),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Session>>, Problem> {
+    let (limit, after) = (page.limit()?, page.after::<Token>()?);
+    let rows = sessions::list(&app.store, after.as_ref(), u32::from(limit) + 1).await?;
+    Ok(Json(Page::new(rows, limit, |row| row.token.clone(), Session::from)))
+}
+
+/// Show a session.
+#[utoipa::path(get, path = "/v1/sessions/{token}", params(("token" = String, Path)), tag = "sessions", responses(
+    (status = 200, body = Session),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn show(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Json<Session>, Problem> {
+    find(&app, &token).await.map(Session::from).map(Json)
+}
+
+/// Log a session out at WhatsApp and delete it with its credentials and queues. Answers 204 when that is done, 202
+/// when the worker is still at it after a few seconds.
+#[utoipa::path(delete, path = "/v1/sessions/{token}", params(("token" = String, Path)), tag = "sessions", responses(
+    (status = 204), (status = 202, description = "under way"),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn delete(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<StatusCode, Problem> {
+    let token = find(&app, &token).await?.token;
+    close(&app, &token).await?;
+    let gone = jobs::until(DELETE_PATIENCE, async || {
+        Ok(sessions::find(&app.store, &token).await?.is_none().then_some(()))
+    })
+    .await?;
+    Ok(if gone.is_some() { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+}
+
+/// Asks a session's worker to log it out and delete it.
+///
+/// # Errors
+/// 503 when the broker is away.
+pub async fn close(app: &App, token: &Token) -> Result<(), Problem> {
+    app.publish(token, &JobId::random(), &Job::SessionDelete).await?;
+    app.tokens.forget(token);
+    Ok(())
+}
+
+/// Show the QR code to scan now, as PNG, text or JSON; waits a few seconds for the first one.
+#[utoipa::path(get, path = "/v1/sessions/{token}/qr", params(("token" = String, Path), QrQuery), tag = "sessions",
+    responses((status = 200, content((QrCode = "application/json"), (Vec<u8> = "image/png"), (String = "text/plain"))),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn qr(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+    Query(query): Query<QrQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let format = QrFormat::choose(&query, &headers)?;
+    let token: Token = extract::text("token", &token)?;
+    let code = jobs::until(QR_PATIENCE, async || {
+        let session = sessions::find(&app.store, &token).await?.ok_or_else(|| unknown(&token))?;
+        if session.state == SessionState::Open {
+            return Err(Problem::new(Code::AlreadyConnected, "the session is connected; there is nothing to scan"));
+        }
+        Ok(valid(session.qr))
+    })
+    .await?;
+    let not_ready = || {
+        Problem::new(Code::QrNotReady, "there is no QR code at this moment; create the session again to get one")
+            .retry_after(Duration::from_secs(1))
+    };
+    format.show(code.ok_or_else(not_ready)?)
+}
+
+/// A code that still works.
+pub fn valid(code: Option<Expiring>) -> Option<Expiring> {
+    code.filter(|code| code.expires_at > OffsetDateTime::now_utc())
+}
+
+/// Ask for a code to type into the phone instead of scanning a QR code.
+#[utoipa::path(post, path = "/v1/sessions/{token}/pairing-code", params(("token" = String, Path)),
+    request_body = PairingCodeRequest, tag = "sessions", responses((status = 200, body = PairingCode),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn pairing_code(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<PairingCode>, Problem> {
+    let text = Fields::parse(&body)?.need_text("phone")?;
+    let phone = Number::new(&text).map_err(|error| Problem::field("phone", error.to_string()))?;
+    if phone.kind() != NumberKind::Phone {
+        return Err(Problem::field("phone", "must be a phone number"));
+    }
+    let session = find(&app, &token).await?;
+    if session.state == SessionState::Open {
+        return Err(Problem::new(Code::AlreadyConnected, "the session is connected; there is nothing to pair"));
+    }
+    match app.call(&session.token, &Job::PairingCode(PairingCodeJob { phone })).await? {
+        Answer::PairingCode { code } => Ok(Json(PairingCode { code })),
+        other => Err(jobs::unexpected(&other)),
+    }
+}
+
+async fn find(app: &App, token: &str) -> Result<SessionRecord, Problem> {
+    let token: Token = extract::text("token", token)?;
+    sessions::find(&app.store, &token).await?.ok_or_else(|| unknown(&token))
+}
+
+#[derive(Debug, Clone, Copy)]
+enum QrFormat {
+    Png,
+    Text,
+    Json,
+}
+
+impl QrFormat {
+    fn choose(query: &QrQuery, headers: &HeaderMap) -> Result<Self, Problem> {
+        if let Some(format) = query.format.as_deref() {
+            return match format {
+                "png" => Ok(Self::Png),
+                "text" => Ok(Self::Text),
+                "json" => Ok(Self::Json),
+                _ => Err(Problem::field("format", "must be png, text or json")),
+            };
+        }
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(if accept.contains("image/png") {
+            Self::Png
+        } else if accept.contains("text/plain") {
+            Self::Text
+        } else {
+            Self::Json
+        })
+    }
+
+    fn show(self, code: Expiring) -> Result<Response, Problem> {
+        let drawn = |error: qr::QrError| {
+            tracing::error!(%error, "a QR code could not be drawn");
+            Problem::new(Code::Internal, "the QR code could not be drawn")
+        };
+        // A code is good for half a minute at most and for one account: nobody in between may keep it.
+        let uncached = (header::CACHE_CONTROL, "no-store");
+        Ok(match self {
+            Self::Png => {
+                let png = qr::png(&code.text).map_err(drawn)?;
+                ([(header::CONTENT_TYPE, "image/png"), uncached], png).into_response()
+            }
+            Self::Text => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), uncached], code.text).into_response(),
+            Self::Json => {
+                let base64 = qr::data_url(&code.text).map_err(drawn)?;
+                let body = QrCode { base64, code: code.text, expires_at: code.expires_at };
+                ([uncached], Json(body)).into_response()
+            }
+        })
+    }
+}
