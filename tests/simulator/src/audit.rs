@@ -1,0 +1,294 @@
+//! What the server saw: the judge of what clients claim. Counts, never contents.
+//!
+//! The world's half counts what sessions sent; the crowd's half ([`crate::crowd::Tally`]) what contacts made of it.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::crowd::Tally;
+use crate::number::{DeviceAddr, Number};
+
+/// Most message keys that are remembered; beyond, reuse is no longer noticed and the audit says so.
+pub const MAX_MESSAGE_KEYS: usize = 16_000_000;
+/// Most gaps that are remembered per session for the median.
+pub const MAX_GAPS: usize = 1_000_000;
+
+/// How an encrypted copy uses a message key.
+pub struct KeyUse<'a> {
+    /// Who encrypted.
+    pub from: DeviceAddr,
+    /// For whom.
+    pub to: DeviceAddr,
+    /// The sender's ratchet key.
+    pub ratchet: &'a [u8],
+    /// The index in its chain.
+    pub counter: u32,
+    /// What was encrypted.
+    pub ciphertext: &'a [u8],
+}
+
+/// The world's half of the audit.
+#[derive(Default)]
+pub struct Audit {
+    hasher: RandomState,
+    /// Copies to each contact are counted once per message id.
+    accepted: HashSet<u64>,
+    keys: HashMap<u64, u32>,
+    sessions: HashMap<DeviceAddr, Session>,
+    /// Plain counters.
+    pub count: Counters,
+}
+
+/// Counters of the server.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Counters {
+    /// Different messages that were accepted from sessions.
+    pub messages_accepted: u64,
+    /// Acceptances of a message id that had been accepted before.
+    pub accepted_again: u64,
+    /// Different messages among `messages_accepted` whose recipient is a contact.
+    pub accepted_for_contacts: u64,
+    /// Messages refused with an error.
+    pub messages_nacked: u64,
+    /// Messages that a fault made disappear.
+    pub messages_dropped: u64,
+    /// Copies for devices that do not exist.
+    pub unknown_devices: u64,
+    /// Message keys used for more than one copy.
+    pub message_keys_reused: u64,
+    /// Those among `message_keys_reused` whose bytes were the same both times.
+    pub message_keys_reused_identical: u64,
+    /// Whether so many keys were seen that reuse may go unnoticed.
+    pub message_keys_forgotten: bool,
+    /// Stanzas that a real client would not have sent: malformed, or a signature missing or wrong.
+    pub violations: u64,
+    /// Stanzas that were waiting for a device and had to go because there were too many.
+    pub pending_dropped: u64,
+}
+
+#[derive(Default)]
+struct Session {
+    sends: u64,
+    connects: u64,
+    last: Option<Instant>,
+    min_us: Option<u64>,
+    max_us: u64,
+    gaps_us: Vec<u32>,
+}
+
+/// The whole audit, as `GET /audit` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The server's counters.
+    #[serde(flatten)]
+    pub server: Counters,
+    /// What contacts made of it.
+    #[serde(flatten)]
+    pub contacts: Tally,
+    /// Different messages that were accepted for contacts and that no contact was shown. Some may still be on their way
+    /// (delayed, or asked for again).
+    pub lost: u64,
+    /// One entry for each device that ever logged in, by number.
+    pub sessions: Vec<SessionReport>,
+}
+
+/// What one session did.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionReport {
+    /// The account.
+    pub number: String,
+    /// Its device.
+    pub device: u16,
+    /// Different messages that were accepted.
+    pub sends: u64,
+    /// Logins.
+    pub connects: u64,
+    /// Time between one accepted message and the next different one.
+    pub gap_ms: GapReport,
+}
+
+/// The gaps of a session, in milliseconds; nothing before its second message.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GapReport {
+    /// The shortest.
+    pub min: Option<f64>,
+    /// The median.
+    pub p50: Option<f64>,
+    /// The longest.
+    pub max: Option<f64>,
+}
+
+impl Audit {
+    /// Notes the use of a message key. Costs the same however many there are.
+    pub fn key_used(&mut self, key: &KeyUse<'_>) {
+        let name = self.hash(&(key.from, key.to, key.ratchet, key.counter));
+        let print = self.hash(key.ciphertext) as u32;
+        if let Some(before) = self.keys.get(&name) {
+            self.count.message_keys_reused += 1;
+            self.count.message_keys_reused_identical += u64::from(*before == print);
+        } else if self.keys.len() < MAX_MESSAGE_KEYS {
+            self.keys.insert(name, print);
+        } else {
+            self.count.message_keys_forgotten = true;
+        }
+    }
+
+    /// Notes a message that the server accepted at `now`; `to_contact` if a contact gets it.
+    pub fn accepted(&mut self, from: DeviceAddr, to: Number, id: &str, to_contact: bool, now: Instant) {
+        let name = self.hash(&(from, to, id));
+        if !self.accepted.insert(name) {
+            self.count.accepted_again += 1;
+            return;
+        }
+        self.count.messages_accepted += 1;
+        self.count.accepted_for_contacts += u64::from(to_contact);
+        self.sessions.entry(from).or_default().sent(now);
+    }
+
+    /// Notes a login.
+    pub fn connected(&mut self, who: DeviceAddr) {
+        self.sessions.entry(who).or_default().connects += 1;
+    }
+
+    /// What the server knows of the report.
+    #[must_use]
+    pub fn half(&self) -> ServerHalf {
+        let mut sessions: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|(who, session)| session.report(*who))
+            .collect();
+        sessions.sort_by(|a, b| (&a.number, a.device).cmp(&(&b.number, b.device)));
+        ServerHalf {
+            count: self.count.clone(),
+            sessions,
+        }
+    }
+
+    fn hash<T: Hash + ?Sized>(&self, value: &T) -> u64 {
+        self.hasher.hash_one(value)
+    }
+}
+
+/// The report without what the contacts know.
+pub struct ServerHalf {
+    count: Counters,
+    sessions: Vec<SessionReport>,
+}
+
+impl ServerHalf {
+    /// The whole report.
+    #[must_use]
+    pub fn complete(self, contacts: Tally) -> Report {
+        let shown = (contacts.shown_once + contacts.shown_twice).saturating_sub(contacts.shown_from_phones);
+        let lost = self.count.accepted_for_contacts.saturating_sub(shown);
+        Report {
+            server: self.count,
+            contacts,
+            lost,
+            sessions: self.sessions,
+        }
+    }
+}
+
+impl Session {
+    fn sent(&mut self, now: Instant) {
+        self.sends += 1;
+        let gap = self
+            .last
+            .replace(now)
+            .map(|last| micros(now.saturating_duration_since(last)));
+        if let Some(gap) = gap {
+            self.min_us = Some(self.min_us.map_or(gap, |min| min.min(gap)));
+            self.max_us = self.max_us.max(gap);
+            if self.gaps_us.len() < MAX_GAPS {
+                self.gaps_us.push(u32::try_from(gap).unwrap_or(u32::MAX));
+            }
+        }
+    }
+
+    fn report(&self, who: DeviceAddr) -> SessionReport {
+        let mut gaps = self.gaps_us.clone();
+        let middle = gaps.len() / 2;
+        let p50 = (!gaps.is_empty()).then(|| u64::from(*gaps.select_nth_unstable(middle).1));
+        let gap_ms = GapReport {
+            min: self.min_us.map(millis),
+            p50: p50.map(millis),
+            max: self.min_us.map(|_| millis(self.max_us)),
+        };
+        SessionReport {
+            number: who.number.to_string(),
+            device: who.device,
+            sends: self.sends,
+            connects: self.connects,
+            gap_ms,
+        }
+    }
+}
+
+fn micros(gap: Duration) -> u64 {
+    u64::try_from(gap.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn millis(micros: u64) -> f64 {
+    micros as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(device: u16) -> DeviceAddr {
+        DeviceAddr::new(Number::new(15_551_230_001).unwrap(), device)
+    }
+
+    #[test]
+    fn using_a_message_key_again_is_noticed() {
+        let mut audit = Audit::default();
+        let mut used = |counter, ciphertext: &[u8]| {
+            audit.key_used(&KeyUse {
+                from: who(1),
+                to: who(0),
+                ratchet: &[7; 33],
+                counter,
+                ciphertext,
+            });
+            (
+                audit.count.message_keys_reused,
+                audit.count.message_keys_reused_identical,
+            )
+        };
+        assert_eq!(used(0, b"a"), (0, 0));
+        assert_eq!(used(1, b"a"), (0, 0));
+        assert_eq!(used(0, b"a"), (1, 1));
+        assert_eq!(used(0, b"b"), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gaps_are_between_different_messages() {
+        let mut audit = Audit::default();
+        let to = Number::new(17_770_001).unwrap();
+        for (id, wait) in [("A", 100), ("B", 20), ("B", 40), ("C", 300), ("D", 0)] {
+            audit.accepted(who(1), to, id, true, Instant::now());
+            tokio::time::advance(Duration::from_millis(wait)).await;
+        }
+        let report = audit.half().complete(Tally::default());
+        let gaps = &report.sessions[0].gap_ms;
+        assert_eq!(
+            (gaps.min, gaps.p50, gaps.max),
+            (Some(60.0), Some(100.0), Some(300.0))
+        );
+        assert_eq!(
+            (
+                report.server.messages_accepted,
+                report.server.accepted_again,
+                report.lost
+            ),
+            (4, 1, 4)
+        );
+    }
+}

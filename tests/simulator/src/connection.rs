@@ -1,0 +1,288 @@
+//! One socket: WebSocket, frames, handshake, encryption. Hands stanzas to the world and writes what it says.
+//!
+//! A peer that sends rubbish ends its own connection and nothing else. What is read waits for room in the world's queue,
+//! what is written for the peer; neither waits for the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use prost::Message as _;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use whatsapp::binary;
+use whatsapp::frame::{self, FrameReader};
+use whatsapp::noise::{Accepted, Hello, Opener, Responder, Resumption, Sealer};
+use whatsapp::proto::ClientPayload;
+use whatsapp::signal::curve::KeyPair;
+
+use crate::seed::Seed;
+use crate::world::{ConnId, Input, Lane, OUTBOUND_QUEUE, Opening, Outbound};
+
+/// Where clients connect.
+pub const PATH: &str = "/ws/chat";
+/// Largest frame that a client may send.
+const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// Largest WebSocket message that a client may send: one frame, or several small ones.
+const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + 64 * 1024;
+/// How long the handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long closing may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Stanzas are gathered up to this size before they are written.
+const WRITE_BATCH_BYTES: usize = 64 * 1024;
+
+/// What all connections share.
+pub struct Context {
+    /// The seed.
+    pub seed: Seed,
+    /// The server's static key.
+    pub static_keys: KeyPair,
+    /// The certificate chain for it.
+    pub chain: Vec<u8>,
+    /// What to do with clients that resume.
+    pub resumption: Resumption,
+    /// The world.
+    pub inputs: mpsc::Sender<Input>,
+}
+
+/// Why a connection ended. Only for the log.
+#[derive(Debug, Error)]
+pub enum Ended {
+    /// The socket failed, or is not a WebSocket.
+    #[error("socket: {0}")]
+    Socket(#[from] Box<tungstenite::Error>),
+    /// The bytes are no frames.
+    #[error("frames: {0}")]
+    Frame(#[from] frame::FrameError),
+    /// The handshake failed.
+    #[error("handshake: {0}")]
+    Handshake(#[from] whatsapp::noise::HandshakeError),
+    /// A frame does not decrypt.
+    #[error("transport: {0}")]
+    Transport(#[from] whatsapp::noise::NoiseError),
+    /// A plaintext is no stanza, or a payload no payload.
+    #[error("stanza can't be read")]
+    Malformed,
+    /// The handshake took too long.
+    #[error("handshake took too long")]
+    TimedOut,
+    /// The peer went away, or was sent away.
+    #[error("closed")]
+    Closed,
+}
+
+type Reader = SplitStream<WebSocketStream<TcpStream>>;
+type Writer = SplitSink<WebSocketStream<TcpStream>, Message>;
+
+/// Serves one socket to its end. Cancellation point: any.
+pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> Ended {
+    drop(socket.set_nodelay(true));
+    let mut config = WebSocketConfig::default();
+    config.max_message_size = Some(MAX_MESSAGE_BYTES);
+    config.max_frame_size = Some(MAX_MESSAGE_BYTES);
+    config.write_buffer_size = 0;
+    config.read_buffer_size = 16 * 1024;
+    let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, async {
+        let accept = tokio_tungstenite::accept_hdr_async_with_config(socket, check_path, Some(config));
+        let (mut writer, mut reader) = accept.await.map_err(Box::new)?.split();
+        let mut frames = FrameReader::accepting(MAX_FRAME_BYTES);
+        let accepted = handshake(&mut writer, &mut reader, &mut frames, conn, &context).await?;
+        Ok::<_, Ended>((writer, reader, frames, accepted))
+    });
+    let (writer, reader, frames, accepted) = match opened.await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(ended)) => return ended,
+        Err(_) => return Ended::TimedOut,
+    };
+    let Ok(payload) = ClientPayload::decode(accepted.client_payload.as_slice()) else {
+        return Ended::Malformed;
+    };
+    let (outbound, queue) = mpsc::channel(OUTBOUND_QUEUE);
+    let hungry = Arc::new(AtomicBool::new(false));
+    let lane = Lane {
+        outbound,
+        hungry: Arc::clone(&hungry),
+    };
+    let opening = Opening {
+        conn,
+        noise_key: accepted.client_static,
+        payload,
+        lane,
+    };
+    if context.inputs.send(Input::Open(Box::new(opening))).await.is_err() {
+        return Ended::Closed;
+    }
+    let (sealer, opener) = accepted.transport.split();
+    let reading = read(reader, frames, opener, conn, &context.inputs);
+    let writing = write(writer, sealer, queue, hungry, conn, &context);
+    let ended = tokio::select! {
+        ended = reading => ended,
+        ended = writing => ended,
+    };
+    // The world may be gone; then nobody needs to know.
+    drop(context.inputs.send(Input::Closed(conn)).await);
+    ended
+}
+
+#[allow(clippy::result_large_err)]
+fn check_path(request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+    if request.uri().path() == PATH {
+        return Ok(response);
+    }
+    let mut refusal = ErrorResponse::new(Some(format!("only {PATH} is served here\n")));
+    *refusal.status_mut() = tungstenite::http::StatusCode::NOT_FOUND;
+    Err(refusal)
+}
+
+async fn handshake(
+    writer: &mut Writer,
+    reader: &mut Reader,
+    frames: &mut FrameReader,
+    conn: ConnId,
+    context: &Context,
+) -> Result<Accepted, Ended> {
+    let mut rng = StdRng::seed_from_u64(context.seed.number_of("ephemeral key", conn));
+    let responder = Responder::new(
+        context.static_keys.clone(),
+        context.chain.clone(),
+        context.resumption,
+    );
+    let hello = next_frame(reader, frames).await?;
+    match responder.read_client_hello(&hello, &mut rng)? {
+        Hello::Full {
+            server_hello,
+            await_finish,
+        } => {
+            send_frame(writer, &server_hello).await?;
+            let finish = next_frame(reader, frames).await?;
+            Ok(await_finish.read_client_finish(&finish)?)
+        }
+        Hello::Resumed {
+            server_hello,
+            accepted,
+        } => {
+            send_frame(writer, &server_hello).await?;
+            Ok(*accepted)
+        }
+    }
+}
+
+async fn read(
+    mut reader: Reader,
+    mut frames: FrameReader,
+    mut opener: Opener,
+    conn: ConnId,
+    inputs: &mpsc::Sender<Input>,
+) -> Ended {
+    loop {
+        let sealed = match next_frame(&mut reader, &mut frames).await {
+            Ok(sealed) => sealed,
+            Err(ended) => return ended,
+        };
+        let at = Instant::now();
+        let plaintext = match opener.open(sealed) {
+            Ok(plaintext) => plaintext,
+            Err(error) => return Ended::Transport(error),
+        };
+        let Ok(node) = binary::decode(plaintext) else {
+            drop(inputs.send(Input::Malformed(conn)).await);
+            return Ended::Malformed;
+        };
+        if inputs.send(Input::Stanza { conn, node, at }).await.is_err() {
+            return Ended::Closed;
+        }
+    }
+}
+
+/// Writes until told to close. The lane's end without a word is a close too.
+async fn write(
+    mut writer: Writer,
+    mut sealer: Sealer,
+    mut queue: mpsc::Receiver<Outbound>,
+    hungry: Arc<AtomicBool>,
+    conn: ConnId,
+    context: &Context,
+) -> Ended {
+    let mut is_open = true;
+    while is_open {
+        let Some(mut next) = queue.recv().await else { break };
+        let mut batch = Vec::new();
+        loop {
+            is_open = match seal(next, &mut sealer, &mut batch, &context.seed) {
+                Ok(is_open) => is_open,
+                Err(error) => return Ended::Transport(error),
+            };
+            if !is_open || batch.len() >= WRITE_BATCH_BYTES {
+                break;
+            }
+            next = match queue.try_recv() {
+                Ok(next) => next,
+                Err(_) => break,
+            };
+        }
+        if !batch.is_empty()
+            && let Err(error) = writer.send(Message::Binary(Bytes::from(batch))).await
+        {
+            return Ended::Socket(Box::new(error));
+        }
+        if queue.is_empty()
+            && hungry.swap(false, Ordering::SeqCst)
+            && context.inputs.send(Input::Writable(conn)).await.is_err()
+        {
+            return Ended::Closed;
+        }
+    }
+    drop(tokio::time::timeout(CLOSE_TIMEOUT, writer.close()).await);
+    Ended::Closed
+}
+
+/// Appends the frame of what is to be written; `false` if it is the end.
+fn seal(
+    outbound: Outbound,
+    sealer: &mut Sealer,
+    batch: &mut Vec<u8>,
+    seed: &Seed,
+) -> Result<bool, whatsapp::noise::NoiseError> {
+    match outbound {
+        Outbound::Stanza(plaintext) => {
+            frame::write_sealed(sealer, batch, |out| out.extend_from_slice(&plaintext))?;
+        }
+        Outbound::Bundles(reply) => frame::write_node(&reply.render(seed), sealer, batch)?,
+        Outbound::Close => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The next whole frame. WebSocket messages that are not binary are ignored.
+async fn next_frame(reader: &mut Reader, frames: &mut FrameReader) -> Result<BytesMut, Ended> {
+    loop {
+        if let Some(payload) = frames.next()? {
+            return Ok(payload);
+        }
+        match reader.next().await {
+            Some(Ok(Message::Binary(bytes))) => frames.push(bytes),
+            Some(Ok(Message::Close(_))) | None => return Err(Ended::Closed),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(Ended::Socket(Box::new(error))),
+        }
+    }
+}
+
+async fn send_frame(writer: &mut Writer, payload: &[u8]) -> Result<(), Ended> {
+    let mut out = Vec::with_capacity(payload.len() + 3);
+    frame::write(payload, &mut out);
+    writer.send(Message::Binary(out.into())).await.map_err(Box::new)?;
+    Ok(())
+}

@@ -1,0 +1,411 @@
+//! The control API over HTTP: what tests do to the simulated world and ask of it. README.md describes it.
+//!
+//! Translates requests to calls of the [`Handle`] and refusals to answers that name the field.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::Fault;
+use crate::number::{Addressing, Number};
+use crate::population::{Manners, Reply};
+use crate::server::Handle;
+use crate::world::Speaker;
+
+/// Longest text.
+const MAX_TEXT_BYTES: usize = 65_536;
+/// Longest name.
+const MAX_NAME_BYTES: usize = 256;
+/// Longest wait before a receipt.
+const MAX_WAIT_MS: u64 = 86_400_000;
+
+/// A request that is not done, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: {problem}")]
+pub struct Refusal {
+    status: u16,
+    /// The field at fault; empty if none is.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Refusal {
+    /// The field's value is not valid.
+    pub fn bad(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            status: 422,
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The field names something that does not exist.
+    pub fn unknown(field: impl Into<String>) -> Self {
+        Self {
+            status: 404,
+            field: field.into(),
+            problem: "does not exist".into(),
+        }
+    }
+
+    /// It can't be done as things are.
+    pub fn conflict(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            status: 409,
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The simulator is not there.
+    pub fn unavailable(problem: impl Into<String>) -> Self {
+        Self {
+            status: 503,
+            field: String::new(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (
+            status,
+            Json(json!({ "error": self.to_string(), "field": self.field, "problem": self.problem })),
+        )
+            .into_response()
+    }
+}
+
+type Answer = Result<Response, Refusal>;
+
+/// Serves until stopped.
+pub async fn serve(listener: TcpListener, handle: Handle, stop: CancellationToken) {
+    let served = axum::serve(listener, router(handle)).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!("control API failed: {error}");
+    }
+}
+
+fn router(handle: Handle) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/phones", post(create_phone))
+        .route("/phones/{number}/scan", post(scan))
+        .route("/phones/{number}/link-code", post(link_code))
+        .route("/phones/{number}/unlink", post(unlink))
+        .route("/phones/{number}/messages", post(phone_says).get(phone_messages))
+        .route("/phones/{number}/sent", get(phone_sent))
+        .route("/contacts", post(create_contacts))
+        .route("/contacts/{number}/devices", post(add_contact_device))
+        .route(
+            "/contacts/{number}/messages",
+            post(contact_says).get(contact_messages),
+        )
+        .route("/contacts/{number}/sent", get(contact_sent))
+        .route("/faults", post(add_fault).get(list_faults).delete(clear_faults))
+        .route("/faults/{id}", delete(end_fault))
+        .route("/sessions", get(sessions))
+        .route("/audit", get(audit))
+        .fallback(|| async {
+            Refusal {
+                status: 404,
+                field: "path".into(),
+                problem: "does not exist".into(),
+            }
+        })
+        .with_state(handle)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhoneBody {
+    number: String,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+async fn create_phone(State(handle): State<Handle>, body: Bytes) -> Answer {
+    let body: PhoneBody = parse(&body)?;
+    let number = number("number", &body.number)?;
+    let name = body.name.unwrap_or_else(|| format!("Phone {number}"));
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Refusal::bad(
+            "name",
+            format!("is longer than {MAX_NAME_BYTES} bytes"),
+        ));
+    }
+    handle.create_phone(number, name.as_str()).await?;
+    created(&json!({ "number": number.to_string(), "name": name }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScanBody {
+    qr: String,
+}
+
+async fn scan(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+    let body: ScanBody = parse(&body)?;
+    done(&handle.scan(number("number", &phone)?, body.qr).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeBody {
+    code: String,
+}
+
+async fn link_code(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+    let body: CodeBody = parse(&body)?;
+    done(&handle.link_code(number("number", &phone)?, &body.code).await?)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnlinkBody {
+    #[serde(default)]
+    device: Option<u16>,
+}
+
+async fn unlink(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+    let body: UnlinkBody = if body.is_empty() {
+        UnlinkBody::default()
+    } else {
+        parse(&body)?
+    };
+    let count = handle.unlink(number("number", &phone)?, body.device).await?;
+    done(&json!({ "unlinked": count }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SayBody {
+    to: String,
+    text: String,
+}
+
+async fn phone_says(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+    say(&handle, Speaker::Phone(number("number", &phone)?), &body).await
+}
+
+async fn contact_says(State(handle): State<Handle>, Path(contact): Path<String>, body: Bytes) -> Answer {
+    say(&handle, Speaker::Contact(number("number", &contact)?), &body).await
+}
+
+async fn say(handle: &Handle, speaker: Speaker, body: &[u8]) -> Answer {
+    let body: SayBody = parse(body)?;
+    if body.text.is_empty() || body.text.len() > MAX_TEXT_BYTES {
+        return Err(Refusal::bad(
+            "text",
+            format!("must be 1 to {MAX_TEXT_BYTES} bytes"),
+        ));
+    }
+    let to = body
+        .to
+        .split('@')
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches('+');
+    let id = handle.say(speaker, number("to", to)?, body.text).await?;
+    created(&json!({ "id": id.as_str() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfDevice {
+    #[serde(default)]
+    device: u16,
+}
+
+type DeviceQuery = Result<Query<OfDevice>, QueryRejection>;
+
+async fn phone_messages(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
+    done(
+        &handle
+            .messages(Speaker::Phone(number("number", &phone)?), 0)
+            .await?,
+    )
+}
+
+async fn contact_messages(
+    State(handle): State<Handle>,
+    Path(contact): Path<String>,
+    query: DeviceQuery,
+) -> Answer {
+    let Query(of) = query.map_err(|error| Refusal::bad("device", error.body_text()))?;
+    done(
+        &handle
+            .messages(Speaker::Contact(number("number", &contact)?), of.device)
+            .await?,
+    )
+}
+
+async fn phone_sent(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
+    done(&handle.sent(Speaker::Phone(number("number", &phone)?)).await?)
+}
+
+async fn contact_sent(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
+    done(&handle.sent(Speaker::Contact(number("number", &contact)?)).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContactsBody {
+    prefix: String,
+    count: u64,
+    /// Absent: at once. Null: never.
+    #[serde(default = "at_once")]
+    deliver_ms: Option<u64>,
+    #[serde(default)]
+    read_ms: Option<u64>,
+    #[serde(default)]
+    reply: Option<ReplyBody>,
+    #[serde(default)]
+    dedupe: Option<bool>,
+    #[serde(default)]
+    addressing: Option<AddressingBody>,
+}
+
+#[allow(clippy::unnecessary_wraps)]
+const fn at_once() -> Option<u64> {
+    Some(0)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ReplyBody {
+    Echo(bool),
+    Text(String),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AddressingBody {
+    Pn,
+    Lid,
+}
+
+impl ContactsBody {
+    fn manners(&self) -> Result<Manners, Refusal> {
+        let wait = |field, ms: Option<u64>| match ms {
+            Some(ms) if ms > MAX_WAIT_MS => Err(Refusal::bad(field, format!("must be 0 to {MAX_WAIT_MS}"))),
+            ms => Ok(ms.map(Duration::from_millis)),
+        };
+        let reply = match &self.reply {
+            None | Some(ReplyBody::Echo(false)) => None,
+            Some(ReplyBody::Echo(true)) => Some(Reply::Echo),
+            Some(ReplyBody::Text(text)) if text.len() > MAX_TEXT_BYTES => {
+                return Err(Refusal::bad(
+                    "reply",
+                    format!("is longer than {MAX_TEXT_BYTES} bytes"),
+                ));
+            }
+            Some(ReplyBody::Text(text)) if text.is_empty() => None,
+            Some(ReplyBody::Text(text)) => Some(Reply::Text(text.clone())),
+        };
+        Ok(Manners {
+            deliver_after: wait("deliver_ms", self.deliver_ms)?,
+            read_after: wait("read_ms", self.read_ms)?,
+            reply,
+            dedupe: self.dedupe.unwrap_or(true),
+            addressing: match self.addressing {
+                Some(AddressingBody::Lid) => Addressing::Lid,
+                Some(AddressingBody::Pn) | None => Addressing::Pn,
+            },
+        })
+    }
+}
+
+async fn create_contacts(State(handle): State<Handle>, body: Bytes) -> Answer {
+    let body: ContactsBody = parse(&body)?;
+    let run = handle
+        .create_contacts(&body.prefix, body.count, body.manners()?)
+        .await?;
+    created(&json!({
+        "prefix": body.prefix,
+        "count": run.count,
+        "width": run.width,
+        "first": run.first.to_string(),
+        "last": (run.first + run.count - 1).to_string(),
+    }))
+}
+
+async fn add_contact_device(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
+    let device = handle.add_contact_device(number("number", &contact)?).await?;
+    created(&json!({ "device": device }))
+}
+
+async fn add_fault(State(handle): State<Handle>, body: Bytes) -> Answer {
+    let fault: Fault = parse(&body)?;
+    let (id, struck) = handle.add_fault(fault).await?;
+    created(&json!({ "id": id, "struck": struck }))
+}
+
+async fn list_faults(State(handle): State<Handle>) -> Answer {
+    done(&handle.faults().await?)
+}
+
+async fn clear_faults(State(handle): State<Handle>) -> Answer {
+    handle.end_faults(None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn end_fault(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let id = id.parse().map_err(|_| Refusal::bad("id", "must be a number"))?;
+    handle.end_faults(Some(id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn sessions(State(handle): State<Handle>) -> Answer {
+    done(&handle.sessions().await?)
+}
+
+async fn audit(State(handle): State<Handle>) -> Answer {
+    done(&handle.audit().await?)
+}
+
+fn done(value: &impl Serialize) -> Answer {
+    Ok(Json(value).into_response())
+}
+
+fn created(value: &Value) -> Answer {
+    Ok((StatusCode::CREATED, Json(value)).into_response())
+}
+
+fn number(field: &str, text: &str) -> Result<Number, Refusal> {
+    text.parse()
+        .map_err(|error: crate::number::BadNumber| Refusal::bad(field, error.to_string()))
+}
+
+/// Parses a body; the error names the field, as far as the parser knows it.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| {
+        let problem = error.to_string();
+        let field = problem
+            .split('`')
+            .nth(1)
+            .filter(|_| error.is_data())
+            .unwrap_or("body")
+            .to_owned();
+        Refusal {
+            status: 400,
+            field,
+            problem,
+        }
+    })
+}

@@ -1,0 +1,199 @@
+//! The cryptographic half of a simulated device: its keys and its sessions. Everything it says it can do, it does.
+//!
+//! Sessions are kept in their stored form, so that a contact that was written to once costs a few hundred bytes.
+
+use bytes::Bytes;
+use rand::CryptoRng;
+use whatsapp::signal::curve::KeyPair;
+use whatsapp::signal::session::{
+    CiphertextKind, DecryptError, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord,
+};
+use whatsapp::signal::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey};
+
+use super::inbox::{Inbox, Outbox};
+use crate::number::DeviceAddr;
+use crate::persona::Persona;
+use crate::seed::Seed;
+
+/// One-time prekeys in requests to send again have ids from here on; those that the server hands out are below.
+pub(crate) const FIRST_RETRY_PREKEY: u32 = 0x0080_0000;
+
+/// Why a copy could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It was read before.
+    Duplicate,
+    /// For the reason of this number on the wire.
+    Because(u8),
+}
+
+/// One simulated device.
+pub(super) struct Device {
+    who: DeviceAddr,
+    identity: KeyPair,
+    registration_id: RegistrationId,
+    signed_prekey: SignedPreKey,
+    /// By the other side's device, sorted.
+    sessions: Vec<(DeviceAddr, Bytes)>,
+    /// One-time prekeys that are used up.
+    used_prekeys: Vec<PreKeyId>,
+    retry_prekeys: u32,
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
+}
+
+impl Device {
+    pub(super) fn new(seed: &Seed, who: DeviceAddr) -> Self {
+        let persona = Persona::new(seed, who);
+        let identity = persona.identity();
+        Self {
+            who,
+            registration_id: persona.registration_id(),
+            signed_prekey: persona.signed_prekey(&identity),
+            identity,
+            sessions: Vec::new(),
+            used_prekeys: Vec::new(),
+            retry_prekeys: 0,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    pub(super) const fn registration_id(&self) -> RegistrationId {
+        self.registration_id
+    }
+
+    /// Decrypts a copy. A failed try changes nothing.
+    pub(super) fn decrypt<R: CryptoRng>(
+        &mut self,
+        seed: &Seed,
+        from: DeviceAddr,
+        starts_session: bool,
+        ciphertext: &[u8],
+        rng: &mut R,
+    ) -> Result<Vec<u8>, Unreadable> {
+        let mut record = self.record(from);
+        let own = LocalIdentity {
+            pair: &self.identity,
+            registration_id: self.registration_id,
+        };
+        let padded = if starts_session {
+            let message = PreKeyMessage::parse(ciphertext).map_err(unreadable)?;
+            let one_time = self.one_time_prekey(seed, &record, &message);
+            let prekeys = PreKeys {
+                signed: Some(&self.signed_prekey),
+                one_time: one_time.as_ref(),
+            };
+            let read = record
+                .decrypt_prekey(own, &message, prekeys, rng)
+                .map_err(unreadable)?;
+            self.used_prekeys.extend(read.used_prekey);
+            read.plaintext
+        } else {
+            record.decrypt_message(own, ciphertext, rng).map_err(unreadable)?
+        };
+        self.keep(from, &record);
+        Ok(padded)
+    }
+
+    /// Encrypts for a device; also says whether the message starts a session. `None` without a session.
+    pub(super) fn encrypt(&mut self, to: DeviceAddr, padded: &[u8]) -> Option<(bool, Bytes)> {
+        let mut record = self.record(to);
+        let own = LocalIdentity {
+            pair: &self.identity,
+            registration_id: self.registration_id,
+        };
+        let sealed = record.encrypt(own, padded).ok()?;
+        self.keep(to, &record);
+        Some((sealed.kind == CiphertextKind::PreKey, sealed.bytes))
+    }
+
+    /// Starts a session from a bundle; `false` if the bundle is no good.
+    pub(super) fn start_session<R: CryptoRng>(
+        &mut self,
+        with: DeviceAddr,
+        bundle: &PreKeyBundle,
+        rng: &mut R,
+    ) -> bool {
+        let mut record = self.record(with);
+        let own = LocalIdentity {
+            pair: &self.identity,
+            registration_id: self.registration_id,
+        };
+        let started = record.initiate(own, bundle, rng).is_ok();
+        if started {
+            self.keep(with, &record);
+        }
+        started
+    }
+
+    pub(super) fn has_session(&self, with: DeviceAddr) -> bool {
+        self.position(with).is_ok()
+    }
+
+    /// Whether the session with a device is with this installation of it.
+    pub(super) fn knows_installation(&self, with: DeviceAddr, installation: Option<RegistrationId>) -> bool {
+        installation.is_none() || self.record(with).remote_registration_id() == installation
+    }
+
+    /// Drops the session with a device.
+    pub(super) fn forget(&mut self, with: DeviceAddr) {
+        if let Ok(at) = self.position(with) {
+            self.sessions.remove(at);
+        }
+    }
+
+    /// Keys for a request to send again, with a one-time prekey that nobody else gets.
+    pub(super) fn retry_bundle(&mut self, seed: &Seed) -> PreKeyBundle {
+        let id = PreKeyId::new(FIRST_RETRY_PREKEY + self.retry_prekeys).unwrap_or(PreKeyId::FIRST);
+        self.retry_prekeys += 1;
+        Persona::new(seed, self.who).bundle(id)
+    }
+
+    /// The one-time prekey that a message names, unless it is used up.
+    fn one_time_prekey(
+        &self,
+        seed: &Seed,
+        record: &SessionRecord,
+        message: &PreKeyMessage<'_>,
+    ) -> Option<PreKey> {
+        let id = message.prekey_id().filter(|id| !self.used_prekeys.contains(id))?;
+        record.is_new_session(message).then(|| PreKey {
+            id,
+            pair: Persona::new(seed, self.who).one_time_prekey(id),
+        })
+    }
+
+    fn record(&self, with: DeviceAddr) -> SessionRecord {
+        // What cannot be read is lost, as it would be on a phone.
+        self.position(with)
+            .ok()
+            .and_then(|at| SessionRecord::decode(&self.sessions[at].1).ok())
+            .unwrap_or_default()
+    }
+
+    fn keep(&mut self, with: DeviceAddr, record: &SessionRecord) {
+        let stored = record.encode();
+        match self.position(with) {
+            Ok(at) => self.sessions[at].1 = stored,
+            Err(at) => self.sessions.insert(at, (with, stored)),
+        }
+    }
+
+    fn position(&self, with: DeviceAddr) -> Result<usize, usize> {
+        self.sessions.binary_search_by_key(&with, |(device, _)| *device)
+    }
+}
+
+/// The number of the reason on the wire.
+fn unreadable(error: DecryptError) -> Unreadable {
+    Unreadable::Because(match error {
+        DecryptError::Duplicate => return Unreadable::Duplicate,
+        DecryptError::NoSession => 1,
+        DecryptError::UnknownPreKey(_) | DecryptError::UnknownSignedPreKey(_) => 3,
+        DecryptError::Malformed | DecryptError::UnsupportedVersion(_) => 4,
+        DecryptError::TooFarAhead => 6,
+        DecryptError::BadMac => 7,
+        _ => 0,
+    })
+}

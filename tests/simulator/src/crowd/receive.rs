@@ -1,0 +1,270 @@
+//! A simulated device gets a message: decrypts it, checks it, shows it once, and answers as its owner would.
+
+use prost::Message as _;
+use whatsapp::proto::Message;
+use whatsapp::signal::padding;
+
+use super::device::Unreadable;
+use super::inbox::Entry;
+use super::shard::{Later, Shard};
+use super::{Delivery, MAX_RETRIES, Proof, ReceiptOut, RetryOut, SendText, Tally};
+use crate::number::{DeviceAddr, Number};
+use crate::population::Reply;
+
+/// Reasons of a request to send again, by the numbers of the wire.
+mod reason {
+    pub(super) const UNKNOWN: u8 = 0;
+    pub(super) const INVALID_MESSAGE: u8 = 4;
+    pub(super) const ADV_FAILURE: u8 = 12;
+}
+
+/// What came of a copy.
+enum Outcome {
+    Readable(Box<Message>),
+    /// Its message key was used already: an old copy again.
+    OldCopy,
+    Unreadable(u8),
+}
+
+impl Shard {
+    pub(super) fn deliver(&mut self, delivery: Delivery) {
+        let outcome = self.open(&delivery);
+        let Some(device) = self.devices.get_mut(&delivery.to) else {
+            return;
+        };
+        let Some(entry) = device.inbox.entry(delivery.from, &delivery.id) else {
+            return self.answer(&delivery, None);
+        };
+        entry.received += 1;
+        entry.own_chat = delivery.own_chat;
+        if entry.t == 0 {
+            entry.t = delivery.t;
+            entry.kind.clone_from(&delivery.kind);
+        }
+        match outcome {
+            Outcome::Readable(message) => {
+                let text = text_of(&message);
+                let shown = show(entry, &delivery, &text, &mut self.tally);
+                if shown && !text.is_empty() {
+                    self.note_text(&delivery, &text);
+                }
+                self.answer(&delivery, shown.then_some(text));
+            }
+            Outcome::OldCopy => {
+                self.tally.duplicates_received += 1;
+                self.answer(&delivery, None);
+            }
+            Outcome::Unreadable(error) => {
+                entry.failed += 1;
+                let count = entry.failed;
+                if delivery.tampering.corrupted {
+                    self.tally.undecryptable_by_fault += 1;
+                } else if delivery.tampering.force_retry.is_none() && !entry.counted_failed {
+                    entry.counted_failed = true;
+                    self.tally.undecryptable += 1;
+                }
+                self.ask_again(&delivery, error, count);
+            }
+        }
+    }
+
+    /// Decrypts and checks a copy. Padding, wrapping and the device identity count as wrong if a real phone would say so.
+    fn open(&mut self, delivery: &Delivery) -> Outcome {
+        self.wake(delivery.to);
+        if delivery.tampering.force_retry.is_some() {
+            return Outcome::Unreadable(reason::UNKNOWN);
+        }
+        if delivery.starts_session && delivery.proof == Proof::Bad {
+            self.tally.malformed += 1;
+            return Outcome::Unreadable(reason::ADV_FAILURE);
+        }
+        let (seed, rng) = (&self.seed, &mut self.rng);
+        let Some(device) = self.devices.get_mut(&delivery.to) else {
+            return Outcome::Unreadable(reason::UNKNOWN);
+        };
+        let padded = match device.decrypt(
+            seed,
+            delivery.from,
+            delivery.starts_session,
+            &delivery.ciphertext,
+            rng,
+        ) {
+            Ok(padded) => padded,
+            Err(Unreadable::Duplicate) => return Outcome::OldCopy,
+            Err(Unreadable::Because(error)) => return Outcome::Unreadable(error),
+        };
+        let message = padding::unpad(&padded)
+            .ok()
+            .and_then(|plain| Message::decode(plain).ok());
+        let Some(message) = message else {
+            self.tally.malformed += 1;
+            return Outcome::Unreadable(reason::INVALID_MESSAGE);
+        };
+        let own = delivery.from.number == delivery.to.number;
+        match (message.device_sent_message.clone(), own) {
+            (Some(wrapped), true) => Outcome::Readable(wrapped.message.unwrap_or_default()),
+            (None, false) => Outcome::Readable(Box::new(message)),
+            // Peer messages to the own phone may come bare; only chats must be wrapped.
+            (None, true) if delivery.own_chat.is_none() => Outcome::Readable(Box::new(message)),
+            _ => {
+                self.tally.malformed += 1;
+                Outcome::Unreadable(reason::INVALID_MESSAGE)
+            }
+        }
+    }
+
+    /// Counts a text that the same account already sent this contact under another id.
+    fn note_text(&mut self, delivery: &Delivery, text: &str) {
+        if delivery.manners.is_some() && delivery.to.device == 0 && !self.texts.note(delivery, text) {
+            self.tally.repeated_texts += 1;
+        }
+    }
+
+    /// Sends the receipts for a copy that came, and the reply if its message was `shown` (with this text).
+    fn answer(&mut self, delivery: &Delivery, shown: Option<String>) {
+        if delivery.own_chat.is_some() || delivery.from.number == delivery.to.number {
+            return;
+        }
+        let Some(manners) = delivery.manners.clone() else {
+            return self.later(std::time::Duration::ZERO, Later::Receipt(receipt(delivery, None)));
+        };
+        let Some(deliver_after) = manners.deliver_after else {
+            return;
+        };
+        self.later(deliver_after, Later::Receipt(receipt(delivery, None)));
+        if delivery.to.device != 0 {
+            return;
+        }
+        let Some(text) = shown else { return };
+        if let Some(read_after) = manners.read_after {
+            self.later(
+                read_after.max(deliver_after),
+                Later::Receipt(receipt(delivery, Some("read"))),
+            );
+        }
+        let text = match &manners.reply {
+            Some(Reply::Echo) if !text.is_empty() => text,
+            Some(Reply::Text(fixed)) if !text.is_empty() => fixed.clone(),
+            _ => return,
+        };
+        let send = SendText {
+            from: delivery.to,
+            to: delivery.from.number,
+            to_devices: delivery.sender_devices.clone(),
+            own_devices: super::Devices::new(),
+            addressing: delivery.addressing,
+            text,
+            answer: None,
+        };
+        self.later(
+            manners.read_after.unwrap_or_default().max(deliver_after),
+            Later::Send(Box::new(send)),
+        );
+    }
+
+    fn ask_again(&mut self, delivery: &Delivery, error: u8, count: u32) {
+        if count > MAX_RETRIES {
+            return;
+        }
+        let with_keys = delivery.tampering.force_retry.unwrap_or(count > 1);
+        let seed = self.seed.clone();
+        let Some(device) = self.devices.get_mut(&delivery.to) else {
+            return;
+        };
+        let retry = RetryOut {
+            count,
+            error,
+            t: delivery.t,
+            registration_id: device.registration_id(),
+            bundle: with_keys.then(|| Box::new(device.retry_bundle(&seed))),
+        };
+        self.tally.retries_requested += 1;
+        let mut receipt = receipt(delivery, Some("retry"));
+        receipt.retry = Some(retry);
+        self.later(std::time::Duration::ZERO, Later::Receipt(receipt));
+    }
+}
+
+/// Shows a readable message, unless it was shown before. Returns whether it was.
+fn show(entry: &mut Entry, delivery: &Delivery, text: &str, tally: &mut Tally) -> bool {
+    if entry.counted_failed {
+        entry.counted_failed = false;
+        tally.recovered += 1;
+    }
+    let dedupe = delivery.manners.as_ref().is_none_or(|manners| manners.dedupe);
+    let is_contact = delivery.manners.is_some() && delivery.to.device == 0;
+    if entry.shown > 0 {
+        tally.duplicates_received += 1;
+        if dedupe {
+            return false;
+        }
+    }
+    entry.shown += 1;
+    text.clone_into(&mut entry.text);
+    match entry.shown {
+        _ if !is_contact => tally.shown_elsewhere += 1,
+        1 => {
+            tally.shown_once += 1;
+            tally.shown_from_phones += u64::from(!delivery.from_session);
+        }
+        2 => {
+            tally.shown_once -= 1;
+            tally.shown_twice += 1;
+        }
+        _ => {}
+    }
+    true
+}
+
+fn receipt(delivery: &Delivery, kind: Option<&'static str>) -> Box<ReceiptOut> {
+    Box::new(ReceiptOut {
+        from: delivery.to,
+        to: delivery.from,
+        own_chat: delivery.own_chat,
+        addressing: delivery.addressing,
+        id: delivery.id.clone(),
+        kind,
+        retry: None,
+    })
+}
+
+/// What a phone would show of a message.
+fn text_of(message: &Message) -> String {
+    if let Some(text) = &message.conversation {
+        return text.clone();
+    }
+    let extended = message
+        .extended_text_message
+        .as_ref()
+        .and_then(|extended| extended.text.clone());
+    let caption = || {
+        message
+            .image_message
+            .as_ref()
+            .and_then(|image| image.caption.clone())
+    };
+    extended.or_else(caption).unwrap_or_default()
+}
+
+/// Which texts which contact got from whom, as hashes.
+#[derive(Default)]
+pub(super) struct Texts {
+    hasher: std::hash::RandomState,
+    seen: std::collections::HashSet<u64>,
+}
+
+/// Most texts that are remembered.
+const MAX_TEXTS: usize = 16_000_000;
+
+impl Texts {
+    /// `false` if the contact got this text from this account before.
+    fn note(&mut self, delivery: &Delivery, text: &str) -> bool {
+        use std::hash::BuildHasher as _;
+        let (to, from): (DeviceAddr, Number) = (delivery.to, delivery.from.number);
+        let print = self.hasher.hash_one((to, from, text));
+        if self.seen.len() >= MAX_TEXTS {
+            return !self.seen.contains(&print);
+        }
+        self.seen.insert(print)
+    }
+}

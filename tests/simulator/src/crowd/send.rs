@@ -1,0 +1,212 @@
+//! A simulated device sends a text, or sends one again because it was asked to.
+
+use compact_str::CompactString;
+use prost::Message as _;
+use whatsapp::message_id::MessageId;
+use whatsapp::proto::{Message, message::DeviceSentMessage};
+use whatsapp::signal::{PreKeyBundle, padding};
+
+use super::inbox::{Outgoing, ReceiptSeen};
+use super::shard::Shard;
+use super::{Copy, MAX_RETRIES, MessageOut, Output, ReceiptIn, SendText};
+use crate::clock::unix_seconds;
+use crate::number::{Addressing, DeviceAddr, Number};
+
+/// Most sends that wait for bundles; beyond, a send is given up.
+const MAX_PENDING_SENDS: usize = 10_000;
+
+/// A send that waits for bundles.
+pub(super) struct PendingSend {
+    from: DeviceAddr,
+    to: Number,
+    addressing: Addressing,
+    id: CompactString,
+    text: String,
+    targets: Vec<DeviceAddr>,
+    retry_count: u32,
+}
+
+impl Shard {
+    pub(super) fn send(&mut self, send: SendText) {
+        let id = MessageId::generate(unix_seconds(), &send.from.number.to_string(), &mut self.rng);
+        let id = CompactString::from(id.as_str());
+        let device = self.wake(send.from);
+        let text = send.text.clone();
+        device.outbox.push(Outgoing {
+            id: id.clone(),
+            to: send.to,
+            text,
+            receipts: Vec::new(),
+        });
+        if let Some(answer) = send.answer {
+            // Whoever asked may have gone; the message is sent all the same.
+            drop(answer.send(id.clone()));
+        }
+        let theirs = send
+            .to_devices
+            .iter()
+            .map(|device| DeviceAddr::new(send.to, *device));
+        let own = send
+            .own_devices
+            .iter()
+            .map(|device| DeviceAddr::new(send.from.number, *device));
+        let mut targets: Vec<DeviceAddr> = theirs.chain(own).filter(|target| *target != send.from).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        self.send_or_wait(PendingSend {
+            from: send.from,
+            to: send.to,
+            addressing: send.addressing,
+            id,
+            text: send.text,
+            targets,
+            retry_count: 0,
+        });
+    }
+
+    pub(super) fn bundles_came(
+        &mut self,
+        who: DeviceAddr,
+        send: u64,
+        bundles: Vec<(DeviceAddr, Option<PreKeyBundle>)>,
+    ) {
+        let Some(mut pending) = self.pending_sends.remove(&send) else {
+            return;
+        };
+        for (target, bundle) in bundles {
+            let (device, rng) = (self.devices.get_mut(&who), &mut self.rng);
+            let started = match (device, bundle) {
+                (Some(device), Some(bundle)) => device.start_session(target, &bundle, rng),
+                _ => false,
+            };
+            if !started {
+                pending.targets.retain(|other| *other != target);
+            }
+        }
+        self.encrypt(&pending);
+    }
+
+    pub(super) fn receipt_came(&mut self, receipt: ReceiptIn) {
+        let Some(device) = self.devices.get_mut(&receipt.to) else {
+            return;
+        };
+        let kind = if receipt.kind.is_empty() {
+            "delivery"
+        } else {
+            receipt.kind.as_str()
+        };
+        for id in &receipt.ids {
+            if let Some(message) = device.outbox.get_mut(id) {
+                message.receipts.push(ReceiptSeen {
+                    from: receipt.from.number.to_string(),
+                    device: receipt.from.device,
+                    kind: kind.to_owned(),
+                    t: receipt.t,
+                });
+            }
+        }
+        self.asked_again(receipt);
+    }
+
+    fn asked_again(&mut self, receipt: ReceiptIn) {
+        let (Some(retry), Some(id)) = (receipt.retry, receipt.ids.first()) else {
+            return;
+        };
+        let Some(device) = self.devices.get_mut(&receipt.to) else {
+            return;
+        };
+        let Some(message) = device.outbox.get_mut(id).filter(|_| retry.count < MAX_RETRIES) else {
+            return;
+        };
+        let pending = PendingSend {
+            from: receipt.to,
+            to: message.to,
+            addressing: Addressing::Pn,
+            id: id.clone(),
+            text: message.text.clone(),
+            targets: vec![receipt.from],
+            retry_count: retry.count,
+        };
+        match retry.bundle {
+            Some(bundle) => {
+                device.start_session(receipt.from, &bundle, &mut self.rng);
+            }
+            None if !device.knows_installation(receipt.from, retry.registration_id) => {
+                device.forget(receipt.from)
+            }
+            None => {}
+        }
+        self.send_or_wait(pending);
+    }
+
+    fn send_or_wait(&mut self, pending: PendingSend) {
+        let Some(device) = self.devices.get(&pending.from) else {
+            return;
+        };
+        let missing: Vec<_> = pending
+            .targets
+            .iter()
+            .copied()
+            .filter(|target| !device.has_session(*target))
+            .collect();
+        if missing.is_empty() {
+            return self.encrypt(&pending);
+        }
+        if self.pending_sends.len() >= MAX_PENDING_SENDS {
+            return;
+        }
+        self.last_send += 1;
+        self.out.push(Output::WantBundles {
+            who: pending.from,
+            send: self.last_send,
+            of: missing,
+        });
+        self.pending_sends.insert(self.last_send, pending);
+    }
+
+    fn encrypt(&mut self, send: &PendingSend) {
+        let plain = Message {
+            conversation: Some(send.text.clone()),
+            ..Message::default()
+        };
+        let chat = self
+            .seed
+            .jid(DeviceAddr::phone(send.to), Addressing::Pn)
+            .to_string();
+        let wrapped = DeviceSentMessage {
+            destination_jid: Some(chat),
+            message: Some(Box::new(plain.clone())),
+            ..DeviceSentMessage::default()
+        };
+        let own = Message {
+            device_sent_message: Some(Box::new(wrapped)),
+            ..Message::default()
+        };
+        let (plain, own) = (plain.encode_to_vec(), own.encode_to_vec());
+        let Some(device) = self.devices.get_mut(&send.from) else {
+            return;
+        };
+        let mut copies = Vec::with_capacity(send.targets.len());
+        for target in &send.targets {
+            let is_own = target.number == send.from.number && send.to != send.from.number;
+            let content = if is_own { &own } else { &plain };
+            let mut padded = content.clone();
+            padding::pad(&mut padded, &mut self.rng);
+            if let Some((starts_session, ciphertext)) = device.encrypt(*target, &padded) {
+                copies.push(Copy {
+                    to: *target,
+                    starts_session,
+                    ciphertext,
+                });
+            }
+        }
+        self.out.push(Output::Message(Box::new(MessageOut {
+            from: send.from,
+            to: send.to,
+            addressing: send.addressing,
+            id: send.id.clone(),
+            copies,
+            retry_count: send.retry_count,
+        })));
+    }
+}

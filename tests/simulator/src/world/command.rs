@@ -1,0 +1,361 @@
+//! What the control API asks of the world. Each command carries where its answer goes.
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use whatsapp::signal::curve::PublicKey;
+
+use super::account::{Account, MAX_DEVICE};
+use super::{ConnId, World};
+use crate::audit::{Report, ServerHalf};
+use crate::clock::unix_seconds;
+use crate::control::Refusal;
+use crate::crowd::{self, Job, Received, SendText, Sent};
+use crate::fault::{Active, Fault, Kind, On};
+use crate::number::{Addressing, DeviceAddr, Number};
+use crate::population::{Manners, Population, PopulationError, Run};
+
+/// Where an answer goes.
+pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// Most accounts.
+const MAX_ACCOUNTS: usize = 100_000;
+/// Most companions of one contact.
+const MAX_COMPANIONS: usize = 32;
+
+/// A request of the control API.
+pub enum Command {
+    /// Make a phone, or rename it.
+    Phone(Number, String, Answer<()>),
+    /// The phone scans a QR code.
+    Scan(Number, String, Answer<Linked>),
+    /// What a companion said that waits for a code.
+    LinkHello(Number, Answer<LinkHello>),
+    /// Send a companion the phone's half; the channel tells what it answers.
+    PrimaryHello(ConnId, Vec<u8>, oneshot::Sender<LinkOutcome>),
+    /// Link the companion with this secret.
+    LinkWith(ConnId, [u8; 32], Answer<Linked>),
+    /// Unlink one device of a phone, or all.
+    Unlink(Number, Option<u16>, Answer<usize>),
+    /// Make contacts.
+    Contacts(String, u64, Manners, Answer<Run>),
+    /// Add a companion to a contact.
+    ContactDevice(Number, Answer<u16>),
+    /// A phone or a contact sends a text.
+    Say(Speaker, Number, String, Answer<CompactString>),
+    /// What a phone or a contact got.
+    Inbox(
+        Speaker,
+        u16,
+        oneshot::Sender<Result<oneshot::Receiver<Vec<Received>>, Refusal>>,
+    ),
+    /// What a phone or a contact sent.
+    Outbox(
+        Speaker,
+        oneshot::Sender<Result<oneshot::Receiver<Vec<Sent>>, Refusal>>,
+    ),
+    /// Add a fault; answers its number and how many sessions it struck at once.
+    AddFault(Box<Fault>, Answer<(Option<u64>, usize)>),
+    /// End a fault, or all.
+    EndFaults(Option<u64>, Answer<()>),
+    /// The active faults.
+    Faults(oneshot::Sender<Vec<Active>>),
+    /// The linked devices.
+    Sessions(oneshot::Sender<Vec<SessionInfo>>),
+    /// The audit; the first half is ready at once, the second when the shards have answered.
+    Audit(oneshot::Sender<PendingReport>),
+}
+
+/// Who speaks: the owner of a phone, or a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// The owner of the account.
+    Phone(Number),
+    /// A contact.
+    Contact(Number),
+}
+
+/// A device that was linked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Linked {
+    /// Its address by number.
+    pub jid: String,
+    /// Its address by hidden id.
+    pub lid: String,
+    /// Its number in the account.
+    pub device: u16,
+}
+
+/// What a companion sent that waits for a code.
+pub struct LinkHello {
+    /// Its connection.
+    pub conn: ConnId,
+    /// Its wrapped key.
+    pub wrapped: Bytes,
+}
+
+/// What a companion answered to the phone's half.
+pub enum LinkOutcome {
+    /// The bundle, to be opened with the code.
+    Finished {
+        /// The encrypted bundle.
+        bundle: Bytes,
+        /// Whose it is.
+        companion: PublicKey,
+    },
+    /// Its connection is gone.
+    Gone,
+}
+
+/// A linked device, as `GET /sessions` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionInfo {
+    /// The account.
+    pub number: String,
+    /// Its name.
+    pub name: String,
+    /// The device.
+    pub device: u16,
+    /// Its address by number.
+    pub jid: String,
+    /// Its address by hidden id.
+    pub lid: String,
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it takes stanzas.
+    pub active: bool,
+    /// Whether it said that it is available.
+    pub available: bool,
+    /// One-time prekeys that are left.
+    pub one_time_prekeys: usize,
+    /// Stanzas that it has not acknowledged.
+    pub pending: usize,
+    /// How often it logged in.
+    pub logins: u64,
+}
+
+/// An audit whose second half is on its way.
+pub struct PendingReport {
+    half: ServerHalf,
+    tallies: Vec<oneshot::Receiver<crowd::Tally>>,
+}
+
+impl PendingReport {
+    /// Waits for the shards.
+    pub async fn complete(self) -> Report {
+        self.half.complete(crowd::sum(self.tallies).await)
+    }
+}
+
+impl World {
+    /// Whoever asked may have gone; then nobody hears the answer.
+    pub(super) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Phone(number, name, answer) => drop(answer.send(self.make_phone(number, name))),
+            Command::Scan(number, qr, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.and_then(|()| self.scan(number, &qr))));
+            }
+            Command::LinkHello(number, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.and_then(|()| self.link_hello(number))));
+            }
+            Command::PrimaryHello(conn, wrapped, answer) => drop(self.primary_hello(conn, &wrapped, answer)),
+            Command::LinkWith(conn, secret, answer) => drop(answer.send(self.link_with(conn, &secret))),
+            Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
+            Command::Contacts(prefix, count, manners, answer) => {
+                drop(answer.send(self.make_contacts(&prefix, count, manners)));
+            }
+            Command::ContactDevice(number, answer) => drop(answer.send(self.add_companion(number))),
+            Command::Say(speaker, to, text, answer) => self.say(speaker, to, text, answer),
+            Command::Inbox(speaker, device, answer) => {
+                let told = self.speaker(speaker).map(|number| {
+                    let (tell, told) = oneshot::channel();
+                    self.crowd
+                        .give(number, Job::Inbox(DeviceAddr::new(number, device), tell));
+                    told
+                });
+                drop(answer.send(told));
+            }
+            Command::Outbox(speaker, answer) => {
+                let told = self.speaker(speaker).map(|number| {
+                    let (tell, told) = oneshot::channel();
+                    self.crowd
+                        .give(number, Job::Outbox(DeviceAddr::phone(number), tell));
+                    told
+                });
+                drop(answer.send(told));
+            }
+            Command::AddFault(fault, answer) => drop(answer.send(self.add_fault(*fault))),
+            Command::EndFaults(id, answer) => drop(answer.send(self.end_faults(id))),
+            Command::Faults(answer) => drop(answer.send(self.faults.active().to_vec())),
+            Command::Sessions(answer) => drop(answer.send(self.sessions())),
+            Command::Audit(answer) => {
+                let half = self.audit.half();
+                drop(answer.send(PendingReport {
+                    half,
+                    tallies: self.crowd.tally(),
+                }));
+            }
+        }
+    }
+
+    fn require_phone(&self, number: Number) -> Result<(), Refusal> {
+        if self.accounts.contains_key(&number) {
+            Ok(())
+        } else {
+            Err(Refusal::unknown("number"))
+        }
+    }
+
+    fn speaker(&self, speaker: Speaker) -> Result<Number, Refusal> {
+        let (number, known) = match speaker {
+            Speaker::Phone(number) => (number, self.accounts.contains_key(&number)),
+            Speaker::Contact(number) => (number, self.population.contains(number)),
+        };
+        if known {
+            Ok(number)
+        } else {
+            Err(Refusal::unknown("number"))
+        }
+    }
+
+    fn make_phone(&mut self, number: Number, name: String) -> Result<(), Refusal> {
+        if self.population.contains(number) {
+            return Err(Refusal::conflict("number", "is a contact's"));
+        }
+        if let Some(account) = self.accounts.get_mut(&number) {
+            account.name = name;
+            return Ok(());
+        }
+        if self.accounts.len() >= MAX_ACCOUNTS {
+            return Err(Refusal::conflict("number", "there are too many phones"));
+        }
+        self.accounts.insert(number, Account::new(name, unix_seconds()));
+        Ok(())
+    }
+
+    fn make_contacts(&mut self, prefix: &str, count: u64, manners: Manners) -> Result<Run, Refusal> {
+        let refusal = |error: PopulationError| match error {
+            PopulationError::Count => Refusal::bad("count", error.to_string()),
+            PopulationError::Prefix => Refusal::bad("prefix", error.to_string()),
+            PopulationError::Overlap => Refusal::conflict("prefix", error.to_string()),
+        };
+        let run = Population::plan(prefix, count, manners).map_err(refusal)?;
+        let numbers = run.first..run.first + run.count;
+        if self.accounts.keys().any(|number| numbers.contains(&number.get())) {
+            return Err(Refusal::conflict("prefix", "a phone has one of these numbers"));
+        }
+        self.population.add(run.clone()).map_err(refusal)?;
+        Ok(run)
+    }
+
+    fn add_companion(&mut self, number: Number) -> Result<u16, Refusal> {
+        self.speaker(Speaker::Contact(number))?;
+        let contact = self.contacts.entry(number).or_default();
+        if contact.companions.len() >= MAX_COMPANIONS {
+            return Err(Refusal::conflict("number", "has too many devices"));
+        }
+        let index = contact.companions.last().map_or(1, |(_, index)| index + 1);
+        let device = contact
+            .companions
+            .last()
+            .map_or(1, |(device, _)| device + 1)
+            .min(MAX_DEVICE);
+        contact.companions.push((device, index));
+        self.notify_devices(DeviceAddr::new(number, device), index, "add");
+        Ok(device)
+    }
+
+    fn unlink(&mut self, number: Number, device: Option<u16>) -> Result<usize, Refusal> {
+        self.require_phone(number)?;
+        let all: Vec<_> = self
+            .linked_devices(number)
+            .filter(|who| device.is_none_or(|id| id == who.device))
+            .collect();
+        if all.is_empty() && device.is_some() {
+            return Err(Refusal::unknown("device"));
+        }
+        Ok(all.into_iter().filter(|who| self.remove_device(*who)).count())
+    }
+
+    fn say(&mut self, speaker: Speaker, to: Number, text: String, answer: Answer<CompactString>) {
+        let from = match self.speaker(speaker) {
+            Ok(from) => from,
+            Err(refusal) => return drop(answer.send(Err(refusal))),
+        };
+        let Some(to_devices) = self.devices_of(to) else {
+            return drop(answer.send(Err(Refusal::bad("to", "is not on WhatsApp"))));
+        };
+        let manners = self.population.manners(from);
+        let (id_told, id) = oneshot::channel();
+        let send = SendText {
+            from: DeviceAddr::phone(from),
+            to,
+            to_devices,
+            own_devices: self.devices_of(from).unwrap_or_default(),
+            addressing: manners.map_or(Addressing::Pn, |manners| manners.addressing),
+            text,
+            answer: Some(id_told),
+        };
+        self.crowd.give(from, Job::Send(Box::new(send)));
+        // Only carries the id over; ends with the shard's answer.
+        tokio::spawn(async move {
+            let id = id
+                .await
+                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
+            drop(answer.send(id));
+        });
+    }
+
+    fn add_fault(&mut self, fault: Fault) -> Result<(Option<u64>, usize), Refusal> {
+        let is_now = matches!(fault.kind, Kind::StreamError | Kind::Cut) && fault.on == On::Now;
+        let id = self.faults.add(fault.clone())?;
+        if !is_now {
+            return Ok((Some(id), 0));
+        }
+        self.faults.remove(id);
+        Ok((None, self.strike_now(&fault)))
+    }
+
+    fn end_faults(&mut self, id: Option<u64>) -> Result<(), Refusal> {
+        match id {
+            None => self.faults.clear(),
+            Some(id) if !self.faults.remove(id) => return Err(Refusal::unknown("id")),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn sessions(&self) -> Vec<SessionInfo> {
+        let mut sessions: Vec<_> = self
+            .accounts
+            .iter()
+            .flat_map(|(number, account)| {
+                account
+                    .devices
+                    .iter()
+                    .map(move |(id, device)| (*number, account, *id, device))
+            })
+            .map(|(number, account, id, device)| {
+                let who = DeviceAddr::new(number, id);
+                SessionInfo {
+                    number: number.to_string(),
+                    name: account.name.clone(),
+                    device: id,
+                    jid: self.seed.jid(who, Addressing::Pn).to_string(),
+                    lid: self.seed.jid(who, Addressing::Lid).to_string(),
+                    online: device.conn.is_some(),
+                    active: device.is_active,
+                    available: device.is_available,
+                    one_time_prekeys: device.one_time.len(),
+                    pending: device.pending.len(),
+                    logins: device.logins,
+                }
+            })
+            .collect();
+        sessions.sort_by(|a, b| (&a.number, a.device).cmp(&(&b.number, b.device)));
+        sessions
+    }
+}

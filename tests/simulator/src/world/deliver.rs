@@ -1,0 +1,289 @@
+//! Stanzas on their way to a linked device: queued until acknowledged, written while the connection takes them, written
+//! again on the next one.
+
+use std::sync::atomic::Ordering;
+
+use compact_str::CompactString;
+use whatsapp::binary::{self, Node};
+use whatsapp::jid::Jid;
+
+use super::account::{Class, PendingKey};
+use super::{ConnId, ConnState, OUTBOUND_RESERVE, Outbound, World};
+use crate::clock::unix_seconds;
+use crate::number::{Addressing, DeviceAddr, Number};
+use crate::persona::Persona;
+
+impl World {
+    /// Queues a stanza for a linked device and writes what can be written.
+    pub(super) fn enqueue(&mut self, to: DeviceAddr, key: PendingKey, node: Node) {
+        let Some(device) = self.device_mut(to) else { return };
+        if !device.pending.push(key, node) {
+            self.audit.count.pending_dropped += 1;
+        }
+        self.flush(to);
+    }
+
+    /// Writes what waits for a device, as far as its connection takes it.
+    pub(super) fn flush(&mut self, to: DeviceAddr) {
+        let Some(device) = self
+            .accounts
+            .get_mut(&to.number)
+            .and_then(|account| account.devices.get_mut(&to.device))
+        else {
+            return;
+        };
+        let Some(conn) = device.conn.filter(|_| device.is_active) else {
+            return;
+        };
+        let Some(open) = self.conns.get(&conn) else { return };
+        loop {
+            if open.lane.outbound.capacity() <= OUTBOUND_RESERVE {
+                open.lane.hungry.store(true, Ordering::SeqCst);
+                // What is queued is written after this, and whoever wrote it looks at the flag then.
+                if open.lane.outbound.capacity() <= OUTBOUND_RESERVE {
+                    return;
+                }
+                open.lane.hungry.store(false, Ordering::SeqCst);
+            }
+            if device.pending.take_drained() {
+                let end = ib(Node::new("offline").attr("count", device.pending.drained));
+                if open.lane.outbound.try_send(encoded(&end)).is_err() {
+                    return;
+                }
+            }
+            let Some((node, backlog)) = device.pending.next() else {
+                return;
+            };
+            let stanza = match backlog {
+                Some(place) => {
+                    let mut node = node.clone();
+                    node.set_attr("offline", place);
+                    encoded(&node)
+                }
+                None => encoded(node),
+            };
+            if open.lane.outbound.try_send(stanza).is_err() {
+                // The connection is gone: all of it is written again on the next.
+                return;
+            }
+        }
+    }
+
+    /// The client is ready: tells it of the backlog and begins to write.
+    pub(super) fn activate(&mut self, conn: ConnId) {
+        let Some(ConnState::Online(who)) = self.conns.get(&conn).map(|conn| &conn.state) else {
+            return;
+        };
+        let who = *who;
+        let Some(device) = self.device_mut(who) else {
+            return;
+        };
+        if device.is_active {
+            return;
+        }
+        device.is_active = true;
+        let [messages, receipts, notifications] = device.pending.begin_backlog();
+        let preview = Node::new("offline_preview")
+            .attr("count", messages + receipts + notifications)
+            .attr("message", messages)
+            .attr("receipt", receipts)
+            .attr("notification", notifications)
+            .attr("appdata", 0u32);
+        self.write(conn, &ib(preview));
+        self.flush(who);
+    }
+
+    /// The device's connection is gone; what it did not acknowledge waits for the next.
+    pub(super) fn gone_offline(&mut self, who: DeviceAddr, conn: ConnId) {
+        if let Some(device) = self.device_mut(who).filter(|device| device.conn == Some(conn)) {
+            device.conn = None;
+            device.is_active = false;
+            device.is_available = false;
+            device.pending.rewind();
+        }
+    }
+
+    /// A client acknowledges a stanza, or refuses it, which is the same to the queue.
+    pub(super) fn on_ack(&mut self, from: DeviceAddr, node: &Node) {
+        let class = match node.attr_str("class").as_deref() {
+            Some("message") => Class::Message,
+            Some("receipt") => Class::Receipt,
+            Some("notification") => Class::Notification,
+            _ => return,
+        };
+        let Some(id) = node.attr_str("id") else { return };
+        let of = node
+            .attr_jid("to")
+            .and_then(|jid| self.seed.resolve(&jid))
+            .map(|(who, _)| who);
+        let key = PendingKey {
+            class,
+            id: CompactString::from(id.as_ref()),
+            from: of.filter(|_| class == Class::Receipt),
+        };
+        let kind = node.attr_str("type");
+        if let Some(device) = self.device_mut(from) {
+            device.pending.acked(&key, kind.as_deref());
+        }
+    }
+
+    /// Acknowledges a receipt or a call of a client.
+    pub(super) fn ack(&mut self, conn: ConnId, node: &Node) {
+        let Some(id) = node.value("id") else { return };
+        let ack = Node::new("ack")
+            .attr("class", &node.tag.as_str().to_owned())
+            .attr("id", id)
+            .attr_opt("from", node.value("to"))
+            .attr_opt("type", node.value("type"))
+            .attr_opt("participant", node.value("participant"))
+            .attr("t", unix_seconds());
+        self.write(conn, &ack);
+    }
+
+    /// Queues a notification for a linked device.
+    pub(super) fn notify(&mut self, to: DeviceAddr, from: Jid, kind: &'static str, child: Node) {
+        let id = self.next_id();
+        let node = Node::new("notification")
+            .attr("from", from)
+            .attr("type", kind)
+            .attr("id", &id)
+            .attr("t", unix_seconds())
+            .with_child(child);
+        self.enqueue(
+            to,
+            PendingKey {
+                class: Class::Notification,
+                id: id.into(),
+                from: None,
+            },
+            node,
+        );
+    }
+
+    /// Tells an account's other devices and the accounts that know it that a device came (`add`) or went (`remove`).
+    pub(super) fn notify_devices(&mut self, changed: DeviceAddr, key_index: u32, change: &'static str) {
+        let own_jid = self.seed.jid(DeviceAddr::phone(changed.number), Addressing::Pn);
+        let lid = self.seed.jid(DeviceAddr::phone(changed.number), Addressing::Lid);
+        let (list, since) = self.key_index_list(changed.number);
+        let indexes = Node::new("key-index-list").attr("ts", since);
+        let device = Node::new("device")
+            .attr("jid", self.seed.jid(changed, Addressing::Pn))
+            .attr("lid", self.seed.jid(changed, Addressing::Lid))
+            .attr("key-index", key_index);
+        let hash = self.device_hash(changed.number);
+        let own: Vec<_> = self
+            .linked_devices(changed.number)
+            .filter(|who| *who != changed)
+            .collect();
+        for who in own {
+            let devices = self.own_device_nodes(changed.number);
+            let child = Node::new("devices").attr("dhash", &hash).with_children(devices);
+            self.notify(who, own_jid.clone(), "account_sync", child);
+        }
+        let indexes = if change == "add" {
+            indexes.with_bytes(list)
+        } else {
+            indexes
+        };
+        for peer in self.peers_of(changed.number) {
+            let devices: Vec<_> = self.linked_devices(peer).collect();
+            for who in devices {
+                let child = Node::new(change)
+                    .attr("device_hash", &hash)
+                    .with_child(device.clone())
+                    .with_child(indexes.clone());
+                let id = self.next_id();
+                let node = Node::new("notification")
+                    .attr("from", &own_jid)
+                    .attr("lid", &lid)
+                    .attr("type", "devices")
+                    .attr("id", &id)
+                    .attr("t", unix_seconds())
+                    .with_child(child);
+                self.enqueue(
+                    who,
+                    PendingKey {
+                        class: Class::Notification,
+                        id: id.into(),
+                        from: None,
+                    },
+                    node,
+                );
+            }
+        }
+    }
+
+    fn own_device_nodes(&self, number: Number) -> Vec<Node> {
+        let phone = Node::new("device").attr("jid", self.seed.jid(DeviceAddr::phone(number), Addressing::Pn));
+        let linked = self
+            .accounts
+            .get(&number)
+            .into_iter()
+            .flat_map(|account| &account.devices);
+        let linked = linked.map(|(id, device)| {
+            Node::new("device")
+                .attr("jid", self.seed.jid(DeviceAddr::new(number, *id), Addressing::Pn))
+                .attr("key-index", device.key_index)
+        });
+        std::iter::once(phone).chain(linked).collect()
+    }
+
+    fn peers_of(&self, number: Number) -> Vec<Number> {
+        match self.accounts.get(&number) {
+            Some(account) => account.peers.iter().copied().collect(),
+            None => self
+                .contacts
+                .get(&number)
+                .map(|contact| contact.peers.to_vec())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The addresses of an account's linked devices.
+    pub(super) fn linked_devices(&self, number: Number) -> impl Iterator<Item = DeviceAddr> + '_ {
+        let devices = self
+            .accounts
+            .get(&number)
+            .into_iter()
+            .flat_map(|account| account.devices.keys());
+        devices.map(move |device| DeviceAddr::new(number, *device))
+    }
+
+    /// The signed list of an account's key indexes and when it was made.
+    pub(super) fn key_index_list(&self, number: Number) -> (bytes::Bytes, u64) {
+        let (indexes, since) = match self.accounts.get(&number) {
+            Some(account) => (account.key_indexes(), account.devices_changed),
+            None => {
+                let companions = self
+                    .contacts
+                    .get(&number)
+                    .map(|contact| contact.companions.as_slice());
+                let indexes = companions
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|(_, index)| *index)
+                    .collect();
+                (indexes, crate::persona::ACCOUNTS_SINCE)
+            }
+        };
+        (
+            Persona::new(&self.seed, DeviceAddr::phone(number)).key_index_list(&indexes, since),
+            since,
+        )
+    }
+
+    pub(super) fn device_mut(&mut self, who: DeviceAddr) -> Option<&mut super::account::Device> {
+        self.accounts.get_mut(&who.number)?.devices.get_mut(&who.device)
+    }
+}
+
+/// `<ib>` of the server with one child.
+pub(super) fn ib(child: Node) -> Node {
+    Node::new("ib").attr("from", Jid::SERVER).with_child(child)
+}
+
+fn encoded(node: &Node) -> Outbound {
+    let mut plaintext = Vec::with_capacity(256);
+    binary::encode(node, &mut plaintext);
+    Outbound::Stanza(plaintext.into())
+}

@@ -1,0 +1,234 @@
+//! A client comes in: to be linked, or to log in as a device that is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use whatsapp::binary::Node;
+use whatsapp::jid::Jid;
+use whatsapp::proto::ClientPayload;
+
+use super::pairing::Pairing;
+use super::timer::Action;
+use super::{Conn, ConnId, ConnState, Lane, Opening, World, stream_error};
+use crate::clock::unix_seconds;
+use crate::fault::{Fault, Faults, Kind, Moment};
+use crate::number::{Addressing, DeviceAddr, Number};
+
+/// A client that did not ask to be passive gets its backlog after this time even if it never says that it is ready.
+const ACTIVE_ANYWAY: Duration = Duration::from_secs(2);
+/// Answer to a login that is none.
+const LOGGED_OUT: u16 = 401;
+
+impl World {
+    pub(super) fn open(&mut self, opening: Opening) {
+        let Opening {
+            conn,
+            noise_key,
+            payload,
+            lane,
+        } = opening;
+        if let Some(data) = payload.device_pairing_data.clone() {
+            return match Pairing::new(noise_key, &data) {
+                Some(pairing) => self.begin_pairing(conn, lane, pairing),
+                None => {
+                    self.audit.count.violations += 1;
+                    self.refuse(conn, lane, 400);
+                }
+            };
+        }
+        let Some(who) = claimed(&payload) else {
+            return self.refuse(conn, lane, LOGGED_OUT);
+        };
+        let known = self
+            .device_mut(who)
+            .is_some_and(|device| device.noise_key == noise_key);
+        if !known {
+            return self.refuse(conn, lane, LOGGED_OUT);
+        }
+        let faults = self.faults.strike(Moment::Login, who.number, None);
+        if let Some(fault) = faults.iter().find(|fault| fault.kind == Kind::Failure) {
+            return self.refuse(conn, lane, fault.reason.unwrap_or(LOGGED_OUT));
+        }
+        self.replace_connection(who);
+        self.conns.insert(
+            conn,
+            Conn {
+                lane,
+                state: ConnState::Online(who),
+            },
+        );
+        if let Some(fault) = faults.first() {
+            return self.end_by_fault(conn, fault);
+        }
+        self.welcome(conn, who, payload.passive());
+    }
+
+    fn welcome(&mut self, conn: ConnId, who: DeviceAddr, passive: bool) {
+        let Some(device) = self.device_mut(who) else {
+            return;
+        };
+        device.conn = Some(conn);
+        device.is_active = false;
+        device.is_available = false;
+        device.logins += 1;
+        device.pending.rewind();
+        self.audit.connected(who);
+        let name = self
+            .accounts
+            .get(&who.number)
+            .map(|account| account.name.clone())
+            .unwrap_or_default();
+        let success = Node::new("success")
+            .attr("t", unix_seconds())
+            .attr("lid", self.seed.jid(who, Addressing::Lid))
+            .attr("props", 27u32)
+            .attr("abprops", 2u32)
+            .attr("location", "frc")
+            .attr("display_name", name);
+        self.write(conn, &success);
+        let routing = Node::new("routing_info").with_slice(&[8, 2, 8, 5]);
+        self.write(
+            conn,
+            &super::deliver::ib(Node::new("edge_routing").with_child(routing)),
+        );
+        if !passive {
+            self.at(Instant::now() + ACTIVE_ANYWAY, Action::Activate(conn));
+        }
+    }
+
+    /// Refuses a client before it is one.
+    fn refuse(&mut self, conn: ConnId, lane: Lane, reason: u16) {
+        let phantom = Conn {
+            lane,
+            state: ConnState::Pairing(Box::new(Pairing::refused())),
+        };
+        self.conns.insert(conn, phantom);
+        self.write(
+            conn,
+            &Node::new("failure")
+                .attr("reason", reason)
+                .attr("location", "frc"),
+        );
+        self.close(conn);
+    }
+
+    fn replace_connection(&mut self, who: DeviceAddr) {
+        let old = self.device_mut(who).and_then(|device| device.conn.take());
+        if let Some(old) = old {
+            self.write(old, &stream_error(None, Some("replaced")));
+            self.close(old);
+        }
+    }
+
+    /// Ends a connection as a fault says.
+    pub(super) fn end_by_fault(&mut self, conn: ConnId, fault: &Fault) {
+        if fault.kind == Kind::StreamError {
+            let error = match fault.code {
+                Some(LOGGED_OUT) => stream_error(Some(LOGGED_OUT), Some("device_removed")),
+                Some(code) => stream_error(Some(code), None),
+                None => stream_error(None, Some("replaced")),
+            };
+            self.write(conn, &error);
+        }
+        self.close(conn);
+    }
+
+    /// Strikes all online sessions that a fault matches.
+    pub(super) fn strike_now(&mut self, fault: &Fault) -> usize {
+        let struck: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter_map(|(conn, open)| match open.state {
+                ConnState::Online(who) if Faults::matches_now(fault, who.number) => Some(*conn),
+                _ => None,
+            })
+            .collect();
+        for conn in &struck {
+            self.end_by_fault(*conn, fault);
+        }
+        struck.len()
+    }
+
+    /// Takes a linked device away: from its account, and off the line.
+    pub(super) fn remove_device(&mut self, who: DeviceAddr) -> bool {
+        let Some(account) = self.accounts.get_mut(&who.number) else {
+            return false;
+        };
+        let Some(device) = account.devices.remove(&who.device) else {
+            return false;
+        };
+        account.devices_changed = unix_seconds();
+        if let Some(conn) = device.conn {
+            self.write(conn, &stream_error(Some(LOGGED_OUT), Some("device_removed")));
+            self.close(conn);
+        }
+        self.notify_devices(who, device.key_index, "remove");
+        true
+    }
+
+    pub(super) fn on_presence(&mut self, conn: ConnId, from: DeviceAddr, node: &Node) {
+        if let Some(name) = node.attr_str("name").filter(|name| !name.is_empty())
+            && let Some(account) = self.accounts.get_mut(&from.number)
+        {
+            account.name = name.into_owned();
+        }
+        match node.attr_str("type").as_deref() {
+            Some(kind @ ("available" | "unavailable")) => {
+                let is_available = kind == "available";
+                if let Some(device) = self.device_mut(from) {
+                    device.is_available = is_available;
+                }
+            }
+            Some("subscribe") => {
+                let Some(target) = node.attr_jid("to") else { return };
+                let Some((who, _)) = self.seed.resolve(&target) else {
+                    return;
+                };
+                if !self.exists(who.number) {
+                    return;
+                }
+                let is_online = self.population.contains(who.number)
+                    || self
+                        .accounts
+                        .get(&who.number)
+                        .is_some_and(|account| account.devices.values().any(|device| device.is_available));
+                let presence = Node::new("presence").attr("from", target);
+                let presence = if is_online {
+                    presence
+                } else {
+                    presence.attr("type", "unavailable").attr("last", "deny")
+                };
+                self.write(conn, &presence);
+            }
+            _ => {}
+        }
+    }
+
+    /// Typing: forwarded to who is there, never kept.
+    pub(super) fn on_chatstate(&mut self, from: DeviceAddr, node: &Node) {
+        let Some((to, addressing)) = node.attr_jid("to").and_then(|jid| self.seed.resolve(&jid)) else {
+            return;
+        };
+        let sender: Jid = self.seed.jid(DeviceAddr::phone(from.number), addressing);
+        let forwarded = Node::new("chatstate")
+            .attr("from", sender)
+            .with_children(node.nodes().to_vec());
+        let conns: Vec<ConnId> = self
+            .accounts
+            .get(&to.number)
+            .into_iter()
+            .flat_map(|account| account.devices.values())
+            .filter_map(|device| device.conn.filter(|_| device.is_active))
+            .collect();
+        for conn in conns {
+            self.write(conn, &forwarded);
+        }
+    }
+}
+
+/// Which device a login claims to be.
+fn claimed(payload: &ClientPayload) -> Option<DeviceAddr> {
+    let number = Number::new(payload.username?)?;
+    let device = u16::try_from(payload.device?).ok()?;
+    Some(DeviceAddr::new(number, device))
+}

@@ -1,0 +1,527 @@
+//! Messages: from a linked device or a simulated one to all devices that have a copy of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+use whatsapp::binary::Node;
+use whatsapp::proto::AdvSignedDeviceIdentity;
+use whatsapp::signal::session::{PreKeyMessage, SignalMessage};
+
+use super::account::{Class, PendingKey};
+use super::timer::Action;
+use super::{ConnId, World};
+use crate::audit::KeyUse;
+use crate::clock::unix_seconds;
+use crate::crowd::{Delivery, Job, MessageOut, Proof, Tampering};
+use crate::fault::{Fault, Kind, Moment};
+use crate::number::{Addressing, DeviceAddr};
+
+/// Copies of a message that are on their way, with all that their stanzas need.
+pub(super) struct Routed {
+    from: DeviceAddr,
+    /// The chat.
+    to: DeviceAddr,
+    addressing: Addressing,
+    id: CompactString,
+    t: u64,
+    /// Attributes and children that all copies carry.
+    shared: Node,
+    is_peer: bool,
+    from_session: bool,
+    proof: Proof,
+    copies: SmallVec<[Enc; 4]>,
+    fate: Fate,
+}
+
+/// One device's copy.
+struct Enc {
+    to: DeviceAddr,
+    kind: CompactString,
+    ciphertext: Bytes,
+    /// Attributes beyond type and version.
+    node: Node,
+}
+
+/// What faults do to a message.
+#[derive(Clone, Default)]
+struct Fate {
+    times: u32,
+    delay: Option<Duration>,
+    delay_ack: bool,
+    withhold_ack: bool,
+    cut: bool,
+    corrupt: bool,
+    force_retry: Option<bool>,
+}
+
+/// Errors of the server in acks.
+mod nack {
+    pub(super) const MALFORMED: u16 = 400;
+    pub(super) const NOT_ALLOWED: u16 = 403;
+    pub(super) const UNKNOWN_RECIPIENT: u16 = 404;
+    pub(super) const SERVER_TROUBLE: u16 = 500;
+}
+
+impl World {
+    pub(super) fn on_message(&mut self, conn: ConnId, from: DeviceAddr, node: Node, at: Instant) {
+        let Some(id) = node.attr_str("id").map(|id| CompactString::from(id.as_ref())) else {
+            self.audit.count.violations += 1;
+            return;
+        };
+        let Some(chat) = node.attr_jid("to") else {
+            return self.nack(conn, &node, nack::MALFORMED);
+        };
+        let Some((to, addressing)) = self.seed.resolve(&chat) else {
+            return self.nack(conn, &node, nack::NOT_ALLOWED);
+        };
+        let copies = self.copies(&node, to);
+        self.audit_keys(from, &copies);
+        if !self.exists(to.number) {
+            return self.nack(conn, &node, nack::UNKNOWN_RECIPIENT);
+        }
+        if copies.is_empty() {
+            self.audit.count.violations += 1;
+            return self.nack(conn, &node, nack::MALFORMED);
+        }
+        let is_peer = node.attr_is("category", "peer");
+        let faults = if is_peer {
+            Vec::new()
+        } else {
+            self.faults.strike(Moment::Message, from.number, Some(to.number))
+        };
+        let Some(fate) = self.fate(conn, &node, &faults) else {
+            return;
+        };
+        let proof = self.proof(from, &node, &copies);
+        if !is_peer {
+            let is_contact = self.population.contains(to.number);
+            self.audit.accepted(from, to.number, &id, is_contact, at);
+            self.note_peers(from, to);
+        }
+        if !fate.withhold_ack {
+            let ack = self.message_ack(&node, &copies, from, to);
+            match fate.delay.filter(|_| fate.delay_ack) {
+                Some(delay) => self.at(Instant::now() + delay, Action::Ack(conn, Box::new(ack))),
+                None => self.write(conn, &ack),
+            }
+        }
+        let cut = fate.cut;
+        let routed = Routed {
+            from,
+            to: DeviceAddr::phone(to.number),
+            addressing,
+            id,
+            t: unix_seconds(),
+            shared: shared_parts(&node),
+            is_peer,
+            from_session: true,
+            proof,
+            copies,
+            fate,
+        };
+        self.send_out(routed);
+        if cut {
+            self.close(conn);
+        }
+    }
+
+    /// A simulated device has encrypted a message.
+    pub(super) fn crowd_message(&mut self, message: MessageOut) {
+        let copies = message
+            .copies
+            .into_iter()
+            .map(|copy| Enc {
+                to: copy.to,
+                kind: if copy.starts_session {
+                    "pkmsg".into()
+                } else {
+                    "msg".into()
+                },
+                ciphertext: copy.ciphertext,
+                node: Node::new("enc")
+                    .attr_opt("count", (message.retry_count > 0).then_some(message.retry_count)),
+            })
+            .collect();
+        let faults = self
+            .faults
+            .strike(Moment::Message, message.from.number, Some(message.to));
+        let mut fate = Fate {
+            times: 1,
+            ..Fate::default()
+        };
+        for fault in &faults {
+            if fault.kind == Kind::DropBefore {
+                self.audit.count.messages_dropped += 1;
+                return;
+            }
+            fate.apply(fault);
+        }
+        let name = match self.accounts.get(&message.from.number) {
+            Some(account) => account.name.clone(),
+            None => format!("Contact {}", message.from.number.get() % 10_000),
+        };
+        self.send_out(Routed {
+            from: message.from,
+            to: DeviceAddr::phone(message.to),
+            addressing: message.addressing,
+            id: message.id,
+            t: unix_seconds(),
+            shared: Node::new("message").attr("type", "text").attr("notify", name),
+            is_peer: false,
+            from_session: false,
+            proof: Proof::Fine,
+            copies,
+            fate,
+        });
+    }
+
+    fn send_out(&mut self, routed: Routed) {
+        match routed.fate.delay {
+            Some(delay) => self.at(Instant::now() + delay, Action::Deliver(Box::new(routed))),
+            None => self.deliver_copies(routed),
+        }
+    }
+
+    pub(super) fn deliver_copies(&mut self, routed: Routed) {
+        for enc in &routed.copies {
+            for _ in 0..routed.fate.times {
+                if self
+                    .accounts
+                    .get(&enc.to.number)
+                    .is_some_and(|account| account.devices.contains_key(&enc.to.device))
+                {
+                    self.deliver_to_linked(&routed, enc);
+                } else {
+                    self.deliver_to_simulated(&routed, enc);
+                }
+            }
+        }
+    }
+
+    fn deliver_to_linked(&mut self, routed: &Routed, enc: &Enc) {
+        let own = enc.to.number == routed.from.number;
+        let mut stanza = routed.shared.clone();
+        let other = match routed.addressing {
+            Addressing::Pn => Addressing::Lid,
+            Addressing::Lid => Addressing::Pn,
+        };
+        let alternate = |user: DeviceAddr| self.seed.jid(DeviceAddr::phone(user.number), other);
+        stanza.set_attr("from", self.seed.jid(routed.from, routed.addressing));
+        stanza.set_attr(
+            "to",
+            self.seed.jid(DeviceAddr::phone(enc.to.number), routed.addressing),
+        );
+        stanza.set_attr("id", &routed.id);
+        stanza.set_attr("t", routed.t);
+        if !own {
+            let name = if routed.addressing == Addressing::Pn {
+                "sender_lid"
+            } else {
+                "sender_pn"
+            };
+            stanza.set_attr(name, alternate(routed.from));
+        } else if routed.is_peer {
+            stanza.set_attr("category", "peer");
+        } else {
+            stanza.set_attr("recipient", self.seed.jid(routed.to, routed.addressing));
+            let name = if routed.addressing == Addressing::Pn {
+                "peer_recipient_lid"
+            } else {
+                "peer_recipient_pn"
+            };
+            stanza.set_attr(name, alternate(routed.to));
+        }
+        let ciphertext = if routed.fate.corrupt {
+            corrupted(&enc.ciphertext)
+        } else {
+            enc.ciphertext.clone()
+        };
+        let mut node = enc.node.clone().with_bytes(ciphertext);
+        node.set_attr("v", "2");
+        node.set_attr("type", &enc.kind);
+        stanza.push_child(node);
+        let key = PendingKey {
+            class: Class::Message,
+            id: routed.id.clone(),
+            from: None,
+        };
+        self.enqueue(enc.to, key, stanza);
+    }
+
+    fn deliver_to_simulated(&mut self, routed: &Routed, enc: &Enc) {
+        let Some(devices) = self
+            .devices_of(enc.to.number)
+            .filter(|devices| devices.contains(&enc.to.device))
+        else {
+            self.audit.count.unknown_devices += 1;
+            return;
+        };
+        drop(devices);
+        let own = enc.to.number == routed.from.number;
+        let manners = self.population.manners(enc.to.number).map(Arc::clone);
+        let corrupted_copy = routed.fate.corrupt;
+        let delivery = Delivery {
+            to: enc.to,
+            from: routed.from,
+            own_chat: (own && !routed.is_peer).then_some(routed.to.number),
+            id: routed.id.clone(),
+            kind: routed
+                .shared
+                .attr_str("type")
+                .map(|kind| CompactString::from(kind.as_ref()))
+                .unwrap_or_default(),
+            t: routed.t,
+            starts_session: enc.kind == "pkmsg",
+            ciphertext: if corrupted_copy {
+                corrupted(&enc.ciphertext)
+            } else {
+                enc.ciphertext.clone()
+            },
+            proof: routed.proof,
+            from_session: routed.from_session,
+            addressing: routed.addressing,
+            tampering: Tampering {
+                corrupted: corrupted_copy,
+                force_retry: routed
+                    .fate
+                    .force_retry
+                    .filter(|_| manners.is_some() && enc.to.device == 0),
+            },
+            sender_devices: match &manners {
+                Some(manners) if manners.reply.is_some() => {
+                    self.devices_of(routed.from.number).unwrap_or_default()
+                }
+                _ => SmallVec::new(),
+            },
+            manners,
+        };
+        self.crowd.give(enc.to.number, Job::Deliver(Box::new(delivery)));
+    }
+
+    /// The copies of a message: those in `<participants>`, and a bare one for `to`. One per device.
+    fn copies(&self, node: &Node, to: DeviceAddr) -> SmallVec<[Enc; 4]> {
+        let mut copies: SmallVec<[Enc; 4]> = SmallVec::new();
+        let fanned_out = node.child("participants").map(Node::nodes).unwrap_or_default();
+        let fanned_out = fanned_out
+            .iter()
+            .filter(|child| child.is("to"))
+            .filter_map(|child| {
+                let (who, _) = self.seed.resolve(&child.attr_jid("jid")?)?;
+                Some((who, child.child("enc")?))
+            });
+        let bare = node.child("enc").map(|enc| (to, enc));
+        for (who, enc) in bare.into_iter().chain(fanned_out) {
+            let (Some(kind), Some(ciphertext)) = (enc.attr_str("type"), enc.bytes()) else {
+                continue;
+            };
+            if copies.iter().any(|copy| copy.to == who) {
+                continue;
+            }
+            let kind = CompactString::from(kind.as_ref());
+            let mut rest = Node::new("enc");
+            for name in ["mediatype", "decrypt-fail", "count"] {
+                if let Some(value) = enc.value(name) {
+                    rest.set_attr(name, value);
+                }
+            }
+            copies.push(Enc {
+                to: who,
+                kind,
+                ciphertext,
+                node: rest,
+            });
+        }
+        copies
+    }
+
+    fn audit_keys(&mut self, from: DeviceAddr, copies: &[Enc]) {
+        for enc in copies {
+            let inner = match enc.kind.as_str() {
+                "pkmsg" => PreKeyMessage::parse(&enc.ciphertext)
+                    .ok()
+                    .and_then(|message| message.message().ok()),
+                _ => SignalMessage::parse(&enc.ciphertext).ok(),
+            };
+            let Some(inner) = inner else {
+                self.audit.count.violations += 1;
+                continue;
+            };
+            self.audit.key_used(&KeyUse {
+                from,
+                to: enc.to,
+                ratchet: inner.ratchet_key().as_bytes(),
+                counter: inner.counter(),
+                ciphertext: &enc.ciphertext,
+            });
+        }
+    }
+
+    /// What faults make of a message; `None` if it ends here.
+    fn fate(&mut self, conn: ConnId, node: &Node, faults: &[Fault]) -> Option<Fate> {
+        let mut fate = Fate {
+            times: 1,
+            ..Fate::default()
+        };
+        for fault in faults {
+            match fault.kind {
+                Kind::StreamError | Kind::Cut => {
+                    self.audit.count.messages_dropped += 1;
+                    self.end_by_fault(conn, fault);
+                    return None;
+                }
+                Kind::DropBefore => {
+                    self.audit.count.messages_dropped += 1;
+                    if fault.cuts() {
+                        self.close(conn);
+                    }
+                    return None;
+                }
+                Kind::Nack => {
+                    self.nack(conn, node, fault.code.unwrap_or(nack::SERVER_TROUBLE));
+                    return None;
+                }
+                _ => fate.apply(fault),
+            }
+        }
+        Some(fate)
+    }
+
+    /// Whether a message that starts sessions proves that its device belongs to its account.
+    fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc]) -> Proof {
+        if !copies.iter().any(|enc| enc.kind == "pkmsg") {
+            return Proof::Fine;
+        }
+        let shown = node.child("device-identity").and_then(Node::bytes);
+        let Some(device) = self.device_mut(from) else {
+            return Proof::Bad;
+        };
+        let known = AdvSignedDeviceIdentity::decode_from(&device.device_identity);
+        let identity = device.identity;
+        let fine = match (
+            shown.as_deref().and_then(AdvSignedDeviceIdentity::decode_from),
+            known,
+        ) {
+            (Some(shown), Some(known)) => {
+                shown.details == known.details
+                    && shown.account_signature == known.account_signature
+                    && shown.device_signature == known.device_signature
+            }
+            _ => false,
+        };
+        let of_device = copies.iter().filter(|enc| enc.kind == "pkmsg").all(|enc| {
+            PreKeyMessage::parse(&enc.ciphertext).is_ok_and(|message| *message.identity() == identity)
+        });
+        if fine && of_device {
+            Proof::Fine
+        } else {
+            self.audit.count.violations += 1;
+            Proof::Bad
+        }
+    }
+
+    /// The ack of an accepted message; with the hash of the devices if the client has missed some.
+    fn message_ack(&self, node: &Node, copies: &[Enc], from: DeviceAddr, to: DeviceAddr) -> Node {
+        let ack = Node::new("ack")
+            .attr("class", "message")
+            .attr_opt("id", node.value("id"))
+            .attr_opt("from", node.value("to"))
+            .attr("t", unix_seconds());
+        let is_resend = node.child("participants").is_none();
+        let theirs = self.devices_of(to.number).unwrap_or_default().into_iter();
+        let theirs = theirs.map(|device| DeviceAddr::new(to.number, device));
+        let own = self.devices_of(from.number).unwrap_or_default().into_iter();
+        let own = own.map(|device| DeviceAddr::new(from.number, device));
+        let mut all = theirs.chain(own).filter(|who| *who != from);
+        if is_resend || all.all(|who| copies.iter().any(|enc| enc.to == who)) {
+            return ack;
+        }
+        ack.attr("phash", self.device_hash_of(&[to.number, from.number]))
+    }
+
+    fn nack(&mut self, conn: ConnId, node: &Node, code: u16) {
+        self.audit.count.messages_nacked += 1;
+        let ack = Node::new("ack")
+            .attr("class", "message")
+            .attr_opt("id", node.value("id"))
+            .attr_opt("from", node.value("to"))
+            .attr("t", unix_seconds())
+            .attr("error", code);
+        self.write(conn, &ack);
+    }
+
+    /// Remembers who writes with whom, to tell them of changes of their devices.
+    fn note_peers(&mut self, from: DeviceAddr, to: DeviceAddr) {
+        if self.accounts.contains_key(&to.number) {
+            for (one, other) in [(from.number, to.number), (to.number, from.number)] {
+                if let Some(account) = self.accounts.get_mut(&one).filter(|_| one != other) {
+                    account.peers.insert(other);
+                }
+            }
+            return;
+        }
+        let contact = self.contacts.entry(to.number).or_default();
+        if let Err(at) = contact.peers.binary_search(&from.number) {
+            contact.peers.insert(at, from.number);
+        }
+    }
+}
+
+impl Fate {
+    fn apply(&mut self, fault: &Fault) {
+        match fault.kind {
+            Kind::DropAfter => {
+                self.withhold_ack = true;
+                self.cut |= fault.cuts();
+            }
+            Kind::WithholdAck => self.withhold_ack = true,
+            Kind::Delay => {
+                self.delay = Some(Duration::from_millis(fault.delay_ms.unwrap_or_default()));
+                self.delay_ack |= fault.ack;
+            }
+            Kind::Duplicate => self.times = fault.copies.unwrap_or(2),
+            Kind::CorruptMac => self.corrupt = true,
+            Kind::ForceRetry => self.force_retry = Some(fault.keys),
+            Kind::DropBefore | Kind::Nack | Kind::StreamError | Kind::Cut | Kind::Failure => {}
+        }
+    }
+}
+
+/// Decoding that does not say why it failed.
+trait DecodeFrom: Sized {
+    fn decode_from(bytes: &[u8]) -> Option<Self>;
+}
+
+impl<T: prost::Message + Default> DecodeFrom for T {
+    fn decode_from(bytes: &[u8]) -> Option<Self> {
+        T::decode(bytes).ok()
+    }
+}
+
+/// The parts of a client's message that each recipient gets.
+fn shared_parts(node: &Node) -> Node {
+    let mut shared = Node::new("message");
+    for name in ["type", "edit"] {
+        if let Some(value) = node.value(name) {
+            shared.set_attr(name, value);
+        }
+    }
+    let passed_on = ["device-identity", "meta", "biz", "bot", "verified_name"];
+    let children = node
+        .nodes()
+        .iter()
+        .filter(|child| passed_on.contains(&child.tag()));
+    shared.with_children(children.cloned())
+}
+
+/// The same with its last byte changed, which is part of the MAC.
+fn corrupted(ciphertext: &[u8]) -> Bytes {
+    let mut bytes = ciphertext.to_vec();
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    bytes.into()
+}

@@ -1,0 +1,317 @@
+//! The server behind the sockets: one task that owns accounts, connections, queues of undelivered stanzas, faults and
+//! the audit. Everybody talks to it by messages; nothing in it waits for anybody.
+//!
+//! Connections whose queue is full get no more stanzas until they have read (what they miss is kept for them), and if
+//! they ask for more than they read, they are closed. While a shard of the crowd is full nothing is taken from
+//! connections, which slows the senders down.
+
+mod account;
+mod command;
+mod deliver;
+mod login;
+mod message;
+mod pairing;
+mod prekeys;
+mod query;
+mod receipt;
+mod timer;
+mod usync;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use whatsapp::binary::{self, Node};
+use whatsapp::jid::Jid;
+use whatsapp::proto::ClientPayload;
+use whatsapp::signal::curve::PublicKey;
+
+use crate::audit::Audit;
+use crate::crowd::{Crowd, Devices, Output};
+use crate::fault::Faults;
+use crate::number::{DeviceAddr, Number};
+use crate::population::Population;
+use crate::seed::Seed;
+
+use account::Account;
+pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
+use pairing::Pairing;
+pub use prekeys::BundleReply;
+use timer::Timers;
+
+/// Inputs of connections that wait for the world.
+pub const INPUT_QUEUE: usize = 4096;
+/// What waits to be written to one connection.
+pub const OUTBOUND_QUEUE: usize = 8192;
+/// Part of [`OUTBOUND_QUEUE`] that is kept for answers; stanzas that can wait are not put there.
+const OUTBOUND_RESERVE: usize = 4096;
+/// Control commands that wait for the world.
+pub const COMMAND_QUEUE: usize = 256;
+
+/// A connection, for as long as it lasts.
+pub type ConnId = u64;
+
+/// What connections tell the world.
+pub enum Input {
+    /// A client has finished the handshake.
+    Open(Box<Opening>),
+    /// A stanza came.
+    Stanza {
+        /// Where.
+        conn: ConnId,
+        /// What.
+        node: Node,
+        /// When its frame was read.
+        at: Instant,
+    },
+    /// A stanza came that can't be read; the connection is closing.
+    Malformed(ConnId),
+    /// All that was queued is written.
+    Writable(ConnId),
+    /// The connection is gone.
+    Closed(ConnId),
+}
+
+/// A client that has finished the handshake.
+pub struct Opening {
+    /// Its connection.
+    pub conn: ConnId,
+    /// Its proven static key.
+    pub noise_key: PublicKey,
+    /// Who it says it is.
+    pub payload: ClientPayload,
+    /// The way to it.
+    pub lane: Lane,
+}
+
+/// The world's end of a connection.
+pub struct Lane {
+    /// What is to be written.
+    pub outbound: mpsc::Sender<Outbound>,
+    /// Set when the world waits for [`Input::Writable`].
+    pub hungry: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// What a connection is to write.
+pub enum Outbound {
+    /// An encoded stanza.
+    Stanza(Bytes),
+    /// Bundles whose keys the connection derives, off the world's task.
+    Bundles(Box<BundleReply>),
+    /// Close after what came before.
+    Close,
+}
+
+struct Conn {
+    lane: Lane,
+    state: ConnState,
+}
+
+enum ConnState {
+    Pairing(Box<Pairing>),
+    Online(DeviceAddr),
+}
+
+/// All state of the server.
+pub struct World {
+    seed: Seed,
+    accounts: HashMap<Number, Account>,
+    population: Population,
+    /// What is known of contacts beyond what is derived.
+    contacts: HashMap<Number, Contact>,
+    /// Highest id of the one-time prekeys of simulated devices that was handed out.
+    handed_out: HashMap<DeviceAddr, u32>,
+    conns: HashMap<ConnId, Conn>,
+    crowd: Crowd,
+    faults: Faults,
+    audit: Audit,
+    timers: Timers,
+    last_id: u64,
+}
+
+/// What a contact has that others have not.
+#[derive(Default)]
+struct Contact {
+    /// Companions and their key indexes.
+    companions: SmallVec<[(u16, u32); 1]>,
+    /// Accounts that wrote to it, sorted.
+    peers: SmallVec<[Number; 2]>,
+}
+
+impl World {
+    /// An empty world.
+    #[must_use]
+    pub fn new(seed: Seed, number: u64, crowd: Crowd) -> Self {
+        Self {
+            seed,
+            accounts: HashMap::new(),
+            population: Population::default(),
+            contacts: HashMap::new(),
+            handed_out: HashMap::new(),
+            conns: HashMap::new(),
+            crowd,
+            faults: Faults::new(number),
+            audit: Audit::default(),
+            timers: Timers::default(),
+            last_id: 0,
+        }
+    }
+
+    /// Runs until `commands` is closed. Cancellation point: between inputs.
+    pub async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut outputs: mpsc::Receiver<Output>,
+        mut commands: mpsc::Receiver<Command>,
+    ) {
+        loop {
+            let is_clear = self.crowd.is_clear();
+            let next = self.timers.next();
+            tokio::select! {
+                biased;
+                Some(output) = outputs.recv() => {
+                    self.on_output(output);
+                    while let Ok(output) = outputs.try_recv() {
+                        self.on_output(output);
+                    }
+                }
+                command = commands.recv() => match command {
+                    Some(command) => self.on_command(command),
+                    None => return,
+                },
+                () = timer::until(next) => self.fire(Instant::now()),
+                () = self.crowd.clear() => {}
+                Some(input) = inputs.recv(), if is_clear => self.on_input(input),
+            }
+        }
+    }
+
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Open(opening) => self.open(*opening),
+            Input::Stanza { conn, node, at } => self.on_stanza(conn, node, at),
+            Input::Malformed(_) => self.audit.count.violations += 1,
+            Input::Writable(conn) => {
+                if let Some(Conn {
+                    state: ConnState::Online(who),
+                    ..
+                }) = self.conns.get(&conn)
+                {
+                    self.flush(*who);
+                }
+            }
+            Input::Closed(conn) => self.on_closed(conn),
+        }
+    }
+
+    fn on_stanza(&mut self, conn: ConnId, node: Node, at: Instant) {
+        match self.conns.get(&conn).map(|conn| &conn.state) {
+            None => {}
+            Some(ConnState::Pairing(_)) => self.on_pairing_stanza(conn, &node),
+            Some(&ConnState::Online(from)) => match node.tag() {
+                "iq" => self.on_iq(conn, from, &node),
+                "message" => self.on_message(conn, from, node, at),
+                "receipt" => self.on_receipt(conn, from, &node),
+                "ack" => self.on_ack(from, &node),
+                "presence" => self.on_presence(conn, from, &node),
+                "chatstate" => self.on_chatstate(from, &node),
+                "call" => self.ack(conn, &node),
+                // Telemetry, requests for more of the backlog (which comes anyway), and what we do not know.
+                _ => {}
+            },
+        }
+    }
+
+    fn on_output(&mut self, output: Output) {
+        match output {
+            Output::Receipt(receipt) => self.crowd_receipt(*receipt),
+            Output::Message(message) => self.crowd_message(*message),
+            Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
+        }
+    }
+
+    fn on_closed(&mut self, conn: ConnId) {
+        match self.conns.remove(&conn).map(|conn| conn.state) {
+            Some(ConnState::Online(who)) => self.gone_offline(who, conn),
+            Some(ConnState::Pairing(pairing)) => pairing.abandoned(),
+            None => {}
+        }
+    }
+
+    /// Whether anybody has this number.
+    fn exists(&self, number: Number) -> bool {
+        self.accounts.contains_key(&number) || self.population.contains(number)
+    }
+
+    /// The devices of a user, the phone first; `None` if nobody has the number.
+    fn devices_of(&self, number: Number) -> Option<Devices> {
+        let mut devices: Devices = SmallVec::from_slice(&[0]);
+        if let Some(account) = self.accounts.get(&number) {
+            devices.extend(account.devices.keys().copied());
+        } else if self.population.contains(number) {
+            let companions = self
+                .contacts
+                .get(&number)
+                .map(|contact| contact.companions.as_slice());
+            devices.extend(companions.unwrap_or_default().iter().map(|(device, _)| *device));
+        } else {
+            return None;
+        }
+        Some(devices)
+    }
+
+    /// Writes a stanza to a connection. One that asks for more than it reads is closed.
+    fn write(&mut self, conn: ConnId, node: &Node) {
+        let mut plaintext = Vec::with_capacity(256);
+        binary::encode(node, &mut plaintext);
+        self.put(conn, Outbound::Stanza(plaintext.into()));
+    }
+
+    fn put(&mut self, conn: ConnId, outbound: Outbound) {
+        let Some(open) = self.conns.get(&conn) else { return };
+        if open.lane.outbound.try_send(outbound).is_err() {
+            self.drop_conn(conn);
+        }
+    }
+
+    /// Closes a connection after what is queued for it; nothing more is taken from it.
+    fn close(&mut self, conn: ConnId) {
+        self.put(conn, Outbound::Close);
+        self.drop_conn(conn);
+    }
+
+    /// Forgets a connection; its task ends with its lane.
+    fn drop_conn(&mut self, conn: ConnId) {
+        self.on_closed(conn);
+    }
+
+    /// An id for a stanza that the server makes up.
+    fn next_id(&mut self) -> String {
+        self.last_id += 1;
+        format!(
+            "{}-{}",
+            self.seed.number_of("stanza id", 0) % 1_000_000_000,
+            self.last_id
+        )
+    }
+}
+
+/// `<stream:error>`, with a code or as a conflict.
+fn stream_error(code: Option<u16>, conflict: Option<&'static str>) -> Node {
+    let node = Node::new("stream:error").attr_opt("code", code);
+    match conflict {
+        Some(kind) => node.with_child(Node::new("conflict").attr("type", kind)),
+        None => node,
+    }
+}
+
+/// An `<iq>` from the server.
+fn iq_from_server(kind: &'static str, id: &str) -> Node {
+    Node::new("iq")
+        .attr("from", Jid::SERVER)
+        .attr("type", kind)
+        .attr("id", id)
+}

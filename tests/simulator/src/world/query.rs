@@ -1,0 +1,176 @@
+//! The table of queries: what the server answers to each `<iq>` of a linked device.
+
+use whatsapp::binary::Node;
+
+use super::{ConnId, World, iq_from_server};
+use crate::clock::unix_seconds;
+use crate::number::{Addressing, DeviceAddr, Number};
+
+/// Longest about text that is kept.
+const MAX_ABOUT_BYTES: usize = 1024;
+/// Most entries of a block list.
+const MAX_BLOCKED: usize = 10_000;
+
+impl World {
+    pub(super) fn on_iq(&mut self, conn: ConnId, from: DeviceAddr, iq: &Node) {
+        let (Some(id), Some(kind)) = (iq.attr_str("id"), iq.attr_str("type")) else {
+            return;
+        };
+        if kind != "get" && kind != "set" {
+            return;
+        }
+        let id = id.into_owned();
+        let xmlns = iq.attr_str("xmlns").unwrap_or_default();
+        match (xmlns.as_ref(), kind.as_ref()) {
+            ("encrypt", "get") => self.on_encrypt_get(conn, from, &id, iq),
+            ("encrypt", "set") => self.on_encrypt_set(conn, from, &id, iq),
+            ("usync", "get") => self.on_usync(conn, &id, iq),
+            ("passive", "set") => {
+                self.write(conn, &iq_from_server("result", &id));
+                if iq.child("active").is_some() {
+                    self.activate(conn);
+                }
+            }
+            ("md", "set") => self.on_unlink(conn, from, &id, iq),
+            ("w:sync:app:state", _) => self.write(conn, &app_state(&id, iq)),
+            _ => {
+                let reply = self.simple_answer(from, &xmlns, &kind, &id, iq);
+                self.write(conn, &reply);
+            }
+        }
+    }
+
+    /// Whatever nobody knows gets an empty result.
+    pub(super) fn empty_result(&mut self, conn: ConnId, iq: &Node) {
+        if let Some(id) = iq.attr_str("id") {
+            self.write(conn, &iq_from_server("result", &id));
+        }
+    }
+
+    fn simple_answer(&mut self, from: DeviceAddr, xmlns: &str, kind: &str, id: &str, iq: &Node) -> Node {
+        let result = iq_from_server("result", id);
+        match (xmlns, kind) {
+            ("w:p", _) => result.attr("t", unix_seconds()),
+            ("abt", "get") => result.with_child(
+                Node::new("props")
+                    .attr("protocol", "1")
+                    .attr("hash", "simulator")
+                    .attr("refresh", 86_400u32),
+            ),
+            ("blocklist", _) => result.with_child(self.blocklist(from.number, iq)),
+            ("privacy", _) if iq.child("tokens").is_some() => result,
+            ("privacy", _) => result.with_child(self.privacy(from.number, iq)),
+            ("status", "set") => {
+                self.set_about(from.number, iq);
+                result
+            }
+            ("status", "get") => result.with_child(Node::new("privacy").with_child(contacts_list())),
+            ("w:profile:picture", "get") => error(id, 404, "item-not-found"),
+            ("w:profile:picture", _) => result.with_child(Node::new("picture").attr("id", unix_seconds())),
+            ("w:biz", "get") => result.with_child(Node::new("business_profile")),
+            ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
+            ("w:g2", _) => error(id, 404, "item-not-found"),
+            ("w:m", _) => error(id, 503, "service-unavailable"),
+            ("w:mex", _) => result.with_child(Node::new("result").with_slice(br#"{"data":{}}"#)),
+            _ => result,
+        }
+    }
+
+    fn on_unlink(&mut self, conn: ConnId, from: DeviceAddr, id: &str, iq: &Node) {
+        self.write(conn, &iq_from_server("result", id));
+        let Some(target) = iq.child("remove-companion-device") else {
+            return;
+        };
+        let who = target
+            .attr_jid("jid")
+            .and_then(|jid| self.seed.resolve(&jid))
+            .map_or(from, |(who, _)| who);
+        if who.number == from.number {
+            self.remove_device(who);
+        }
+    }
+
+    fn blocklist(&mut self, number: Number, iq: &Node) -> Node {
+        let changes: Vec<_> = iq
+            .nodes_named("item")
+            .filter_map(|item| {
+                let (who, _) = self.seed.resolve(&item.attr_jid("jid")?)?;
+                Some((who.number, item.attr_is("action", "block")))
+            })
+            .collect();
+        let mut list = Node::new("list").attr("dhash", "1");
+        let Some(account) = self.accounts.get_mut(&number) else {
+            return list;
+        };
+        for (who, is_block) in changes {
+            if !is_block {
+                account.blocked.remove(&who);
+            } else if account.blocked.len() < MAX_BLOCKED {
+                account.blocked.insert(who);
+            }
+        }
+        for blocked in &account.blocked {
+            let jid = self.seed.jid(DeviceAddr::phone(*blocked), Addressing::Lid);
+            list.push_child(Node::new("item").attr("jid", jid));
+        }
+        list
+    }
+
+    fn privacy(&mut self, number: Number, iq: &Node) -> Node {
+        let mut answer = Node::new("privacy");
+        let Some(account) = self.accounts.get_mut(&number) else {
+            return answer;
+        };
+        for category in iq.child("privacy").map(Node::nodes).unwrap_or_default() {
+            if let (Some(name), Some(value)) = (category.attr_str("name"), category.attr_str("value"))
+                && let Some(setting) = account.privacy.get_mut(name.as_ref())
+            {
+                *setting = value.into_owned();
+            }
+        }
+        for (name, value) in &account.privacy {
+            answer.push_child(Node::new("category").attr("name", name).attr("value", value));
+        }
+        answer
+    }
+
+    fn set_about(&mut self, number: Number, iq: &Node) {
+        let Some(text) = iq.child("status").and_then(Node::text) else {
+            return;
+        };
+        if let Some(account) = self
+            .accounts
+            .get_mut(&number)
+            .filter(|_| text.len() <= MAX_ABOUT_BYTES)
+        {
+            account.about = text.into_owned();
+        }
+    }
+}
+
+/// No collection has anything. A request that can't be read must be refused: some clients repeat it without end at an
+/// empty result.
+fn app_state(id: &str, iq: &Node) -> Node {
+    let Some(sync) = iq.child("sync").filter(|sync| sync.child("collection").is_some()) else {
+        return error(id, 400, "bad-request");
+    };
+    let collections = sync.nodes_named("collection").map(|collection| {
+        let missing = Node::new("error")
+            .attr("code", 404u32)
+            .attr("text", "item-not-found");
+        Node::new("collection")
+            .attr_opt("name", collection.value("name"))
+            .attr("type", "error")
+            .with_child(missing)
+    });
+    iq_from_server("result", id).with_child(Node::new("sync").with_children(collections))
+}
+
+fn contacts_list() -> Node {
+    Node::new("list").attr("type", "contacts").attr("default", "true")
+}
+
+/// An `<iq>` that says what is wrong.
+pub(super) fn error(id: &str, code: u16, text: &'static str) -> Node {
+    iq_from_server("error", id).with_child(Node::new("error").attr("code", code).attr("text", text))
+}

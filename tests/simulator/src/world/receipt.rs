@@ -1,0 +1,234 @@
+//! Receipts: from a linked device to whom it thanks, and from simulated devices to the senders.
+
+use compact_str::CompactString;
+use whatsapp::binary::Node;
+use whatsapp::signal::curve::PublicKey;
+use whatsapp::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
+
+use super::account::{Class, PendingKey};
+use super::{ConnId, World};
+use crate::clock::unix_seconds;
+use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
+use crate::number::DeviceAddr;
+
+/// Receipts that tell only the own devices.
+const OWN_KINDS: [&str; 6] = [
+    "sender",
+    "peer_msg",
+    "hist_sync",
+    "read-self",
+    "played-self",
+    "server-error",
+];
+
+impl World {
+    pub(super) fn on_receipt(&mut self, conn: ConnId, from: DeviceAddr, node: &Node) {
+        let Some(first) = node.attr_str("id") else {
+            self.audit.count.violations += 1;
+            return;
+        };
+        self.ack(conn, node);
+        let items = node.child("list").map(Node::nodes).unwrap_or_default();
+        let items = items.iter().filter_map(|item| item.attr_str("id"));
+        let mut ids: Vec<CompactString> = vec![first.as_ref().into()];
+        ids.extend(
+            items
+                .map(|id| CompactString::from(id.as_ref()))
+                .filter(|id| *id != ids[0])
+                .collect::<Vec<_>>(),
+        );
+        let kind = node
+            .attr_str("type")
+            .map(|kind| CompactString::from(kind.as_ref()))
+            .unwrap_or_default();
+        if kind != "retry" {
+            self.settle_messages(from, &ids);
+        }
+        let Some((to, addressing)) = node.attr_jid("to").and_then(|jid| self.seed.resolve(&jid)) else {
+            return;
+        };
+        if OWN_KINDS.contains(&kind.as_str()) || (to.number == from.number && kind != "retry") {
+            return;
+        }
+        let is_about_user = matches!(kind.as_str(), "read" | "played");
+        let shown_from = if is_about_user {
+            DeviceAddr::phone(from.number)
+        } else {
+            from
+        };
+        let mut stanza = Node::new("receipt")
+            .attr("from", self.seed.jid(shown_from, addressing))
+            .attr("id", &ids[0])
+            .attr("t", unix_seconds())
+            .attr_opt("type", node.value("type"));
+        if let Some(recipient) = node.value("recipient") {
+            stanza.set_attr("recipient", recipient);
+        }
+        let stanza = stanza.with_children(node.nodes().iter().cloned());
+        let key = PendingKey {
+            class: Class::Receipt,
+            id: ids[0].clone(),
+            from: Some(shown_from),
+        };
+        for who in self.receivers(to, kind == "retry") {
+            self.enqueue(who, key.clone(), stanza.clone());
+        }
+        self.tell_simulated(from, to, kind, ids, node);
+    }
+
+    /// A receipt is the acknowledgement of the messages that it names.
+    fn settle_messages(&mut self, from: DeviceAddr, ids: &[CompactString]) {
+        let Some(device) = self.device_mut(from) else {
+            return;
+        };
+        for id in ids {
+            let key = PendingKey {
+                class: Class::Message,
+                id: id.clone(),
+                from: None,
+            };
+            device.pending.acked(&key, None);
+        }
+    }
+
+    /// The linked devices that a receipt for `to` goes to: a request to send again only to the one that is asked.
+    fn receivers(&self, to: DeviceAddr, only_one: bool) -> Vec<DeviceAddr> {
+        self.linked_devices(to.number)
+            .filter(|who| !only_one || *who == to)
+            .collect()
+    }
+
+    /// Gives a receipt to the simulated device that it is for, if there is one.
+    fn tell_simulated(
+        &mut self,
+        from: DeviceAddr,
+        to: DeviceAddr,
+        kind: CompactString,
+        ids: Vec<CompactString>,
+        node: &Node,
+    ) {
+        let is_phone = self.accounts.contains_key(&to.number) && to.device == 0;
+        if !is_phone && !self.population.contains(to.number) {
+            return;
+        }
+        let retry = node.child("retry").map(|retry| RetryIn {
+            count: retry
+                .attr_u64("count")
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(1),
+            registration_id: node
+                .child("registration")
+                .and_then(Node::data)
+                .and_then(|data| RegistrationId::from_be_slice(&data)),
+            bundle: node
+                .child("keys")
+                .and_then(|keys| retry_keys(node, keys))
+                .map(Box::new),
+        });
+        if kind == "retry"
+            && retry
+                .as_ref()
+                .is_none_or(|retry| node.child("keys").is_some() && retry.bundle.is_none())
+        {
+            self.audit.count.violations += 1;
+        }
+        let receipt = ReceiptIn {
+            to,
+            from,
+            kind,
+            ids,
+            t: unix_seconds(),
+            retry,
+        };
+        self.crowd.give(to.number, Job::Receipt(Box::new(receipt)));
+    }
+
+    /// A simulated device sends a receipt.
+    pub(super) fn crowd_receipt(&mut self, receipt: ReceiptOut) {
+        let from = match receipt.kind {
+            Some("read") => DeviceAddr::phone(receipt.from.number),
+            _ => receipt.from,
+        };
+        let mut stanza = Node::new("receipt")
+            .attr("from", self.seed.jid(from, receipt.addressing))
+            .attr("id", &receipt.id)
+            .attr("t", unix_seconds())
+            .attr_opt("type", receipt.kind);
+        if let Some(retry) = &receipt.retry {
+            if let Some(chat) = receipt.own_chat {
+                stanza.set_attr(
+                    "recipient",
+                    self.seed.jid(DeviceAddr::phone(chat), receipt.addressing),
+                );
+            }
+            stanza = stanza.with_children(retry_children(&receipt.id, retry));
+        }
+        let key = PendingKey {
+            class: Class::Receipt,
+            id: receipt.id.clone(),
+            from: Some(from),
+        };
+        for who in self.receivers(receipt.to, receipt.retry.is_some()) {
+            self.enqueue(who, key.clone(), stanza.clone());
+        }
+        let is_simulated = receipt.to.device == 0 || !self.accounts.contains_key(&receipt.to.number);
+        if is_simulated {
+            let retry = receipt.retry.map(|retry| RetryIn {
+                count: retry.count,
+                registration_id: Some(retry.registration_id),
+                bundle: retry.bundle,
+            });
+            let told = ReceiptIn {
+                to: receipt.to,
+                from: receipt.from,
+                kind: receipt.kind.unwrap_or_default().into(),
+                ids: vec![receipt.id],
+                t: unix_seconds(),
+                retry,
+            };
+            self.crowd.give(receipt.to.number, Job::Receipt(Box::new(told)));
+        }
+    }
+}
+
+/// The children of a request to send again.
+fn retry_children(id: &CompactString, retry: &RetryOut) -> Vec<Node> {
+    let request = Node::new("retry")
+        .attr("count", retry.count)
+        .attr("id", id)
+        .attr("t", retry.t)
+        .attr("v", 1u32)
+        .attr("error", retry.error);
+    let registration = Node::new("registration").with_slice(&retry.registration_id.to_be_bytes());
+    let mut children = vec![request, registration];
+    if let Some(bundle) = &retry.bundle {
+        let mut keys = vec![
+            Node::new("type").with_slice(&[5]),
+            Node::new("identity").with_slice(bundle.identity.as_bytes()),
+        ];
+        keys.extend(super::prekeys::key_nodes(bundle));
+        children.push(Node::new("keys").with_children(keys));
+    }
+    children
+}
+
+/// The keys in a client's request to send again.
+fn retry_keys(receipt: &Node, keys: &Node) -> Option<PreKeyBundle> {
+    let public = |node: &Node| Some(PublicKey::new(node.require_array::<32>().ok()?));
+    let registration = receipt.child("registration")?.data()?;
+    let signed = keys.child("skey")?;
+    let prekey = keys.child("key").and_then(|key| {
+        let id = PreKeyId::from_be_bytes3(&key.child("id")?.data()?)?;
+        Some((id, public(key.child("value")?)?))
+    });
+    let bundle = PreKeyBundle {
+        registration_id: RegistrationId::from_be_slice(&registration)?,
+        identity: public(keys.child("identity")?)?,
+        signed_prekey_id: SignedPreKeyId::from_be_bytes3(&signed.child("id")?.data()?)?,
+        signed_prekey: public(signed.child("value")?)?,
+        signature: signed.child("signature")?.require_array::<64>().ok()?,
+        prekey,
+    };
+    bundle.verify().ok()?;
+    Some(bundle)
+}
