@@ -27,8 +27,9 @@ pub enum Event {
     },
     /// The server refused a pairing code; QR pairing goes on.
     PairingCodeRefused {
-        /// The server's code (400, 403, 429, 452, 500), or 408 if it did not answer, 422 for a custom code outside of
-        /// the alphabet, 409 if the device is already paired.
+        /// The server's code (400, 403, 429, 452, 500), or 408 if it did not answer or nobody typed the code in time,
+        /// 422 for a custom code outside of the alphabet, 409 if the device is already paired, 428 if the connection
+        /// ended first.
         code: u16,
     },
     /// The phone linked this device. The credentials of the same commit log in from now on.

@@ -493,7 +493,18 @@ fn a_session_at_rest_is_small() {
     let (_, commands) = mpsc::channel(1);
     let config = Arc::new(ServerKeys::new(1).config());
     let rng = StdRng::seed_from_u64(1);
-    let session = run(config, paired_device(), MemoryStore::new(), commands, SystemClock::new(), rng);
+    let session = run(
+        config,
+        paired_device(),
+        MemoryStore::new(),
+        commands,
+        SystemClock::new(),
+        rng,
+    );
     // Beside it there are the WebSocket's buffers and what messaging holds; both are bounded elsewhere.
-    assert!(size_of_val(&session) <= 8 * 1_024, "{} bytes", size_of_val(&session));
+    assert!(
+        size_of_val(&session) <= 8 * 1_024,
+        "{} bytes",
+        size_of_val(&session)
+    );
 }

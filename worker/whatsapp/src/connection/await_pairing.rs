@@ -103,6 +103,13 @@ impl AwaitPairing {
         }
     }
 
+    /// The connection is over: a request that has no answer yet gets one.
+    pub(super) fn closed(self, cx: &mut Context<'_>) {
+        if self.code.is_unanswered() {
+            cx.emit(Event::PairingCodeRefused { code: super::CONNECTION_LOST });
+        }
+    }
+
     /// The server offers references for QR codes.
     fn pair_device(&mut self, cx: &mut Context<'_>, iq: &Node) {
         let (Some(result), Some(offer)) = (iq_result(iq), iq.child("pair-device")) else {

@@ -185,6 +185,11 @@ impl LinkCode {
         }
     }
 
+    /// Whether the owner still waits for a code or a refusal.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self.stage, Stage::Wanted(..) | Stage::Asked(_))
+    }
+
     /// Whether a phone may still link us by code.
     pub(super) fn is_under_way(&self) -> bool {
         !matches!(self.stage, Stage::Idle)

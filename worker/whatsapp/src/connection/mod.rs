@@ -276,8 +276,14 @@ impl Connection {
 
     fn close_if_over(&mut self, now: Timestamp) {
         let Some(reason) = self.core.gathering.close.clone() else { return };
-        if let State::Online(mut online) = mem::replace(&mut self.state, State::Closed) {
-            online.messaging.on_closed(&mut self.core.context(now));
+        let cx = &mut self.core.context(now);
+        match mem::replace(&mut self.state, State::Closed) {
+            State::Online(mut online) => online.messaging.on_closed(cx),
+            State::AwaitPairing(pairing) => pairing.closed(cx),
+            State::AwaitServerHello(AwaitServerHello { wanted_code: Some(_), .. }) => {
+                cx.emit(Event::PairingCodeRefused { code: CONNECTION_LOST });
+            }
+            State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed => {}
         }
         self.is_over = true;
         self.core.keep_alive = None;
@@ -321,5 +327,7 @@ fn is_reply(iq: &Node) -> bool {
     iq.attr_is("type", "result") || iq.attr_is("type", "error")
 }
 
+/// What `PairingCodeRefused` says when the connection ended before there was a code.
+const CONNECTION_LOST: u16 = 428;
 /// What `PairingCodeRefused` says when there is nothing to pair.
 const ALREADY_PAIRED: u16 = 409;

@@ -356,3 +356,13 @@ fn a_secret_that_may_have_been_seen_is_replaced() {
         after.adv_secret.as_bytes()
     );
 }
+
+#[test]
+fn a_code_that_was_asked_for_is_answered_even_if_the_connection_ends_first() {
+    let mut world = showing();
+    request_code(&mut world, None);
+    world.server_sends(&Node::new("xmlstreamend"));
+    let refused = |event: &Event| matches!(event, Event::PairingCodeRefused { code: 428 });
+    assert!(world.events.iter().any(refused));
+    assert_eq!(world.closed, Some(CloseReason::StreamEnd));
+}
