@@ -268,8 +268,8 @@ impl Sends {
             return cx.emit(Event::MessageFailed { id, reason: SendError::NoDevices });
         }
         let starts_session = targets.iter().any(|(_, enc)| enc.kind == EncKind::PreKey);
-        let device_identity =
-            cx.device.account.as_ref().filter(|_| starts_session).map(|account| account.identity.clone());
+        let proof = cx.device.account.as_ref().map(|account| account.identity.clone());
+        let device_identity = proof.filter(|_| starts_session);
         let sent_to = targets.iter().map(|(jid, _)| jid.clone()).collect();
         let stanza = Fanout { id: &id, to: &to, class, targets, device_identity }.into_node();
         let lid = if to.is_lid() { Some(to.clone()) } else { parts.directory.other_name(&to) };

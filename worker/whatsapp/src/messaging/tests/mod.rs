@@ -1,0 +1,6 @@
+//! Messaging end to end in memory: whole connections against a server that routes between them.
+
+mod network;
+
+mod receive;
+mod send;

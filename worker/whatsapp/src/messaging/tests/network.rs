@@ -1,0 +1,576 @@
+//! A server in memory that routes between connections, and the hands that carry steps out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use prost::Message as _;
+use rand::{SeedableRng, rngs::StdRng};
+
+use crate::binary::Node;
+use crate::command::{Command, Outgoing, Recipient};
+use crate::connection::tests::peer::{NOW, Peer, ServerKeys, result_of, shared};
+use crate::connection::{Connection, Input, Step};
+use crate::device::{Account, AdvSecret, Device};
+use crate::event::{Event, Incoming, SendError};
+use crate::jid::{Jid, Server};
+use crate::message_id::MessageId;
+use crate::pairing::adv::{self, DeviceDetails, Hosting};
+use crate::proto::Message;
+use crate::signal::{Address, PreKeyBundle};
+use crate::signal::curve::KeyPair;
+use crate::stanza::ack::MessageAck;
+use crate::stanza::keys::{Bundle, Upload, bundles_asked, bundles_response};
+use crate::stanza::usync::{Answer, Contact, ListedDevice, Query, Subject, UserAnswer};
+use crate::store::{KeyStore as _, Load, Loaded, MemoryStore};
+use crate::time::Timestamp;
+
+/// One device that is connected.
+pub(super) struct Client {
+    pub(super) jid: Jid,
+    pub(super) lid: Jid,
+    pub(super) connection: Connection,
+    pub(super) store: MemoryStore,
+    pub(super) events: Vec<Event>,
+    /// Every stanza that it sent, questions left out.
+    pub(super) sent: Vec<Node>,
+    peer: Peer,
+}
+
+/// What the server has of a device.
+pub(super) struct Published {
+    pub(super) keys: Upload,
+    pub(super) proof: Option<Bytes>,
+}
+
+/// The server, its users, and what it does wrong.
+pub(super) struct Network {
+    pub(super) clients: Vec<Client>,
+    pub(super) published: BTreeMap<Jid, Published>,
+    /// Devices that the server says are not linked any more.
+    pub(super) unregistered: BTreeSet<Jid>,
+    /// Refuse messages with this code.
+    pub(super) nack: Option<u32>,
+    /// Do not confirm messages.
+    pub(super) silent: bool,
+    /// Do not answer questions about users.
+    pub(super) usync_error: Option<u16>,
+    /// Do not deliver; see `held`.
+    pub(super) hold: bool,
+    /// What was not delivered: to which client.
+    pub(super) held: VecDeque<(usize, Node)>,
+    /// Leave the hidden ids out of everything.
+    pub(super) hides_lids: bool,
+    /// Every question of every client.
+    pub(super) questions: Vec<Node>,
+    pub(super) now: Timestamp,
+    accounts: BTreeMap<String, KeyPair>,
+}
+
+impl Network {
+    /// Nobody.
+    pub(super) fn new() -> Self {
+        Self {
+            clients: Vec::new(),
+            published: BTreeMap::new(),
+            unregistered: BTreeSet::new(),
+            nack: None,
+            silent: false,
+            usync_error: None,
+            hold: false,
+            held: VecDeque::new(),
+            hides_lids: false,
+            questions: Vec::new(),
+            now: NOW,
+            accounts: BTreeMap::new(),
+        }
+    }
+
+    /// Ann (phone 0 and companion 3) and Bob (phone 0 and companion 5), all logged in: clients 0 to 3.
+    pub(super) fn ann_and_bob() -> Self {
+        let mut network = Self::new();
+        for (user, device) in [(1, 0), (1, 3), (2, 0), (2, 5)] {
+            network.join(user, device);
+        }
+        network
+    }
+
+    /// A device logs in; its number is its index.
+    pub(super) fn join(&mut self, user: u32, device: u16) -> usize {
+        let jid = phone(user).with_device(device);
+        let (device, lid) = (self.device(&jid, user), lid(user).with_device(device));
+        let keys = ServerKeys::new(1);
+        let store = MemoryStore::with_device(device.clone());
+        let seed = 1000 * u64::from(user) + u64::from(jid.device());
+        let connection = Connection::new(shared(keys.config()), device, StdRng::seed_from_u64(seed), self.now);
+        let peer = Peer::new(&keys);
+        self.clients.push(Client { jid, lid, connection, store, events: Vec::new(), sent: Vec::new(), peer });
+        let at = self.clients.len() - 1;
+        self.settle();
+        let success = Node::new("success").attr("t", self.now.as_secs()).attr("lid", &self.clients[at].lid);
+        self.clients[at].peer.send(&success);
+        self.settle();
+        assert!(self.clients[at].events.iter().any(|event| matches!(event, Event::Open { .. })));
+        self.forget();
+        at
+    }
+
+    fn device(&mut self, jid: &Jid, user: u32) -> Device {
+        let mut rng = StdRng::seed_from_u64(10_000 * u64::from(user) + u64::from(jid.device()));
+        let mut device = Device::generate(&mut rng);
+        let account = self.accounts.entry(jid.user().to_owned()).or_insert_with(|| device.identity.clone()).clone();
+        let identity = if jid.device() == 0 {
+            Bytes::new()
+        } else {
+            let secret = AdvSecret::generate(&mut rng);
+            let details = DeviceDetails { raw_id: 1, timestamp: 1, key_index: 1, hosting: Hosting::Own };
+            let container = adv::issue(&account, device.identity.public(), &secret, details, &mut rng);
+            adv::accept(&container, &secret, &device.identity, &mut rng).unwrap().identity
+        };
+        device.account = Some(Account {
+            jid: jid.clone(),
+            lid: Some(lid(user).with_device(jid.device())),
+            identity,
+            push_name: Some(format!("user {user}")),
+            platform: "android".into(),
+        });
+        device
+    }
+
+    /// Forgets what was told and asked so far.
+    pub(super) fn forget(&mut self) {
+        self.questions.clear();
+        for client in &mut self.clients {
+            client.events.clear();
+            client.sent.clear();
+        }
+    }
+
+    /// Hands a stanza to a client as the server would.
+    pub(super) fn hand(&mut self, at: usize, node: &Node) {
+        self.clients[at].peer.send(node);
+        self.settle();
+    }
+
+    /// Hands over the stanza that was held first.
+    pub(super) fn hand_held(&mut self) {
+        let (at, node) = self.held.pop_front().expect("something is held");
+        self.hand(at, &node);
+    }
+
+    /// The owner of a client asks for something.
+    pub(super) fn command(&mut self, at: usize, command: Command) {
+        let now = self.now;
+        self.clients[at].connection.handle(Input::Command(command), now);
+        self.settle();
+    }
+
+    /// The owner of a client sends a text; its content stays with the owner.
+    pub(super) fn send(&mut self, at: usize, to: Recipient, id: &str, text: &str) {
+        self.command(at, outgoing(to, id, text));
+    }
+
+    /// Keeps a message's content for repeats, as an owner does.
+    pub(super) fn keep(&self, at: usize, id: &str, chat: Jid, text: &str) {
+        self.clients[at].store.keep_sent(id.parse().unwrap(), chat, text_message(text).encode_to_vec().into());
+    }
+
+    /// Lets time pass for all.
+    pub(super) fn pass(&mut self, time: std::time::Duration) {
+        self.now = self.now + time;
+        for at in 0..self.clients.len() {
+            let now = self.now;
+            self.clients[at].connection.handle(Input::Tick, now);
+        }
+        self.settle();
+    }
+
+    /// Passes everything along until nothing moves.
+    pub(super) fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for at in 0..self.clients.len() {
+                while self.turn(at) {
+                    moved = true;
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn turn(&mut self, at: usize) -> bool {
+        let now = self.now;
+        let client = &mut self.clients[at];
+        let loads = client.connection.take_loads();
+        let mut moved = !loads.is_empty();
+        for load in loads {
+            let loaded = client.store.load(load).now_or_never().unwrap().unwrap();
+            client.connection.handle(Input::Loaded(loaded), now);
+        }
+        if let Some(bytes) = client.peer.outbox.pop_front() {
+            client.connection.handle(Input::Bytes(bytes), now);
+            moved = true;
+        }
+        if let Some(step) = client.connection.take_step() {
+            self.carry_out(at, step);
+            moved = true;
+        }
+        moved
+    }
+
+    fn carry_out(&mut self, at: usize, step: Step) {
+        let now = self.now;
+        let client = &mut self.clients[at];
+        let writes_sessions = !step.changes.sessions.is_empty();
+        if step.needs_commit() {
+            client.store.commit(step.changes, &step.events).now_or_never().unwrap().unwrap();
+            client.connection.handle(Input::Committed, now);
+        }
+        client.events.extend(step.events);
+        let nodes: Vec<Node> = step.frames.into_iter().flat_map(|frame| client.peer.receive(frame)).collect();
+        for node in nodes {
+            match node.tag() {
+                "iq" => self.question(at, &node),
+                "message" => {
+                    assert!(writes_sessions, "a ciphertext left without its ratchet's change");
+                    self.clients[at].sent.push(node.clone());
+                    self.message(at, &node);
+                }
+                "receipt" => {
+                    self.clients[at].sent.push(node.clone());
+                    self.receipt(at, &node);
+                }
+                _ => self.clients[at].sent.push(node),
+            }
+        }
+    }
+
+    /// The client at this address, by either name.
+    pub(super) fn client_at(&self, jid: &Jid) -> Option<usize> {
+        self.clients.iter().position(|client| client.jid == *jid || client.lid == *jid)
+    }
+
+    fn deliver(&mut self, to: usize, node: Node) {
+        if self.hold {
+            self.held.push_back((to, node));
+        } else {
+            self.clients[to].peer.send(&node);
+        }
+    }
+}
+
+/// What the server answers.
+impl Network {
+    fn question(&mut self, at: usize, iq: &Node) {
+        self.questions.push(iq.clone());
+        let answer = match iq.attr_str("xmlns").as_deref() {
+            Some("usync") => self.usync(iq),
+            Some("encrypt") => self.encrypt(at, iq),
+            _ => result_of(iq),
+        };
+        let id = iq.attr_str("id").unwrap().into_owned();
+        let mut answer = answer;
+        answer.set_attr("id", id);
+        self.clients[at].peer.send(&answer);
+    }
+
+    fn usync(&self, iq: &Node) -> Node {
+        if let Some(code) = self.usync_error {
+            return Node::new("iq")
+                .attr("type", "error")
+                .attr("from", Jid::SERVER)
+                .with_child(Node::new("error").attr("code", code));
+        }
+        let query = Query::parse(iq).unwrap();
+        let users = query.subjects.iter().map(|subject| self.user(subject)).collect();
+        Answer { users, error: None }.to_node(&query)
+    }
+
+    fn user(&self, subject: &Subject) -> UserAnswer {
+        let (digits, asked) = match subject {
+            Subject::Phone(digits) => (digits.to_string(), Some(digits.clone())),
+            Subject::User(jid) if jid.is_lid() => (phone_of(jid).user().to_owned(), None),
+            Subject::User(jid) => (jid.user().to_owned(), None),
+        };
+        let devices: Vec<&Client> = self.clients.iter().filter(|client| client.jid.user() == digits).collect();
+        let Some(first) = devices.first() else {
+            let contact = asked.map(|asked| Contact { registered: false, asked });
+            return UserAnswer { contact, ..UserAnswer::default() };
+        };
+        let listed = |client: &&Client| ListedDevice {
+            id: client.jid.device(),
+            key_index: (client.jid.device() != 0).then_some(1),
+            hosted: false,
+        };
+        UserAnswer {
+            jid: Some(match subject {
+                Subject::User(jid) => jid.clone(),
+                Subject::Phone(_) => first.jid.to_bare(),
+            }),
+            pn: None,
+            contact: asked.map(|asked| Contact { registered: true, asked }),
+            devices: Some(Ok(devices.iter().map(listed).collect())),
+            key_index_list: None,
+            lid: (!self.hides_lids).then(|| first.lid.to_bare()),
+        }
+    }
+
+    fn encrypt(&mut self, at: usize, iq: &Node) -> Node {
+        if let Some(asked) = bundles_asked(iq) {
+            let bundles: Vec<_> = asked.into_iter().map(|jid| (jid.clone(), self.bundle(&jid))).collect();
+            return bundles_response(&bundles);
+        }
+        let jid = self.clients[at].jid.clone();
+        if let Ok(upload) = Upload::parse(iq) {
+            let identity = self.clients[at].store.device().unwrap().account.unwrap().identity;
+            let proof = Some(identity).filter(|identity| !identity.is_empty());
+            match self.published.get_mut(&jid) {
+                Some(published) => {
+                    let mut keys = std::mem::take(&mut published.keys.prekeys);
+                    keys.extend(upload.prekeys);
+                    published.keys.prekeys = keys;
+                    published.keys.signed = upload.signed;
+                }
+                None => drop(self.published.insert(jid, Published { keys: upload, proof })),
+            }
+            return result_of(iq);
+        }
+        if iq.child("count").is_some() {
+            let left = self.published.get(&jid).map_or(0, |published| published.keys.prekeys.len());
+            return result_of(iq).with_child(Node::new("count").attr("value", left));
+        }
+        result_of(iq).with_child(Node::new("digest"))
+    }
+
+    /// A bundle, with one prekey that nobody else gets.
+    fn bundle(&mut self, asked: &Jid) -> Result<Bundle, u32> {
+        let jid = self.client_at(asked).map(|at| self.clients[at].jid.clone()).ok_or(404u32)?;
+        if self.unregistered.contains(&jid) {
+            return Err(406);
+        }
+        let published = self.published.get_mut(&jid).ok_or(404u32)?;
+        let keys = &mut published.keys;
+        let prekey = (!keys.prekeys.is_empty()).then(|| keys.prekeys.remove(0));
+        let keys = PreKeyBundle {
+            registration_id: keys.registration_id,
+            identity: keys.identity,
+            signed_prekey_id: keys.signed.id,
+            signed_prekey: keys.signed.key,
+            signature: keys.signed.signature,
+            prekey,
+        };
+        Ok(Bundle { keys, device_identity: published.proof.clone() })
+    }
+
+    fn message(&mut self, at: usize, message: &Node) {
+        let id: MessageId = message.attr_str("id").unwrap().parse().unwrap();
+        let to = message.attr_jid("to").unwrap();
+        if !self.silent {
+            let ack = MessageAck {
+                id,
+                from: to.clone(),
+                timestamp: Some(self.now),
+                error: self.nack,
+                phash: None,
+            };
+            self.clients[at].peer.send(&ack.to_node());
+        }
+        if self.nack.is_some() {
+            return;
+        }
+        let targets: Vec<(Jid, Node)> = match message.child("participants") {
+            Some(participants) => participants
+                .nodes()
+                .iter()
+                .map(|to| (to.attr_jid("jid").unwrap(), to.child("enc").unwrap().clone()))
+                .collect(),
+            None => vec![(to.clone(), message.child("enc").unwrap().clone())],
+        };
+        let chat = message.attr_jid("recipient").unwrap_or_else(|| to.to_bare());
+        for (jid, enc) in targets {
+            let Some(target) = self.client_at(&jid) else { continue };
+            let incoming = self.incoming(at, target, &chat, message, jid.is_lid()).with_child(enc);
+            self.deliver(target, with_identity(incoming, message));
+        }
+    }
+
+    /// The head of a message as the target gets it.
+    pub(super) fn incoming(&self, from: usize, target: usize, chat: &Jid, message: &Node, by_lid: bool) -> Node {
+        let (from, target) = (&self.clients[from], &self.clients[target]);
+        let own = from.jid.same_user(&target.jid);
+        let node = Node::new("message")
+            .attr("id", message.attr_str("id").unwrap())
+            .attr("from", if by_lid { &from.lid } else { &from.jid })
+            .attr("type", "text")
+            .attr("t", self.now.as_secs())
+            .attr("notify", "somebody")
+            .attr_opt("recipient", own.then_some(chat));
+        let other = (!self.hides_lids && !own).then_some(());
+        match by_lid {
+            true => node.attr_opt("sender_pn", other.map(|()| from.jid.to_bare())),
+            false => node.attr_opt("sender_lid", other.map(|()| from.lid.to_bare())),
+        }
+    }
+
+    /// Passes a receipt on to the device that it is for.
+    fn receipt(&mut self, at: usize, receipt: &Node) {
+        let to = receipt.attr_jid("to").unwrap();
+        let Some(target) = self.client_at(&to) else { return };
+        let mut receipt = receipt.clone();
+        receipt.attrs.remove("to");
+        let from = if to.is_lid() { self.clients[at].lid.clone() } else { self.clients[at].jid.clone() };
+        receipt.set_attr("from", from);
+        receipt.set_attr("t", self.now.as_secs());
+        self.deliver(target, receipt);
+    }
+}
+
+fn with_identity(mut incoming: Node, message: &Node) -> Node {
+    if let Some(identity) = message.child("device-identity") {
+        incoming.push_child(identity.clone());
+    }
+    incoming
+}
+
+/// Looking on.
+impl Client {
+    /// The messages that its owner got.
+    pub(super) fn messages(&self) -> Vec<&Incoming> {
+        let message = |event| match event {
+            &Event::Message(ref incoming) => Some(incoming.as_ref()),
+            _ => None,
+        };
+        self.events.iter().filter_map(message).collect()
+    }
+
+    /// Their texts.
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.messages().iter().map(|incoming| incoming.message.conversation.clone().unwrap_or_default()).collect()
+    }
+
+    /// How its sends failed.
+    pub(super) fn failures(&self) -> Vec<SendError> {
+        let failure = |event: &Event| match event {
+            Event::MessageFailed { reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(failure).collect()
+    }
+
+    /// How many of its sends were confirmed.
+    pub(super) fn acked(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::MessageAcked { .. })).count()
+    }
+
+    /// The attempts at messages that could not be decrypted, and whether they were given up.
+    pub(super) fn undecryptable(&self) -> Vec<(u32, bool)> {
+        let one = |event: &Event| match event {
+            Event::Undecryptable { attempt, given_up, .. } => Some((*attempt, *given_up)),
+            _ => None,
+        };
+        self.events.iter().filter_map(one).collect()
+    }
+
+    /// The stanzas with this tag that it sent.
+    pub(super) fn sent(&self, tag: &str) -> Vec<&Node> {
+        self.sent.iter().filter(|node| node.is(tag)).collect()
+    }
+
+    /// The stanza of its last message.
+    pub(super) fn last_message(&self) -> &Node {
+        self.sent.iter().rfind(|node| node.is("message")).expect("a message was sent")
+    }
+
+    /// Device and kind of each ciphertext of its last message.
+    pub(super) fn last_targets(&self) -> Vec<(String, String)> {
+        let target = |to: &Node| {
+            let kind = to.child("enc").unwrap().attr_str("type").unwrap().into_owned();
+            (to.attr_str("jid").unwrap().into_owned(), kind)
+        };
+        self.last_message().child("participants").unwrap().nodes().iter().map(target).collect()
+    }
+
+    /// The receipts of this type that it sent.
+    pub(super) fn receipts(&self, kind: Option<&str>) -> Vec<&Node> {
+        self.sent("receipt").into_iter().filter(|node| node.attr_str("type").as_deref() == kind).collect()
+    }
+}
+
+/// A user's address by number.
+pub(super) fn phone(user: u32) -> Jid {
+    Jid::phone(&format!("1555000{user}")).unwrap()
+}
+
+/// A user's address by hidden id.
+pub(super) fn lid(user: u32) -> Jid {
+    Jid::new(format!("10000000000000{user}"), Server::Lid)
+}
+
+fn phone_of(lid: &Jid) -> Jid {
+    phone(lid.user()[14..].parse().unwrap())
+}
+
+/// A number that is sent to.
+pub(super) fn number(user: u32) -> Recipient {
+    Recipient::Phone(phone(user).user().to_owned())
+}
+
+pub(super) fn text_message(text: &str) -> Message {
+    Message { conversation: Some(text.to_owned()), ..Message::default() }
+}
+
+pub(super) fn outgoing(to: Recipient, id: &str, text: &str) -> Command {
+    let id = id.parse().unwrap();
+    Command::Send(Box::new(Outgoing { id, to, message: text_message(text), attempt: 1 }))
+}
+
+impl Network {
+    /// Whether a client's store has a session with this device.
+    pub(super) fn has_session(&mut self, at: usize, jid: Jid) -> bool {
+        self.session(at, jid).is_some()
+    }
+
+    fn session(&mut self, at: usize, jid: Jid) -> Option<Bytes> {
+        let load = Load::Sessions(vec![Address::from(jid)]);
+        match self.clients[at].store.load(load).now_or_never().unwrap().unwrap() {
+            Loaded::Sessions(mut sessions) => sessions.remove(0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A client comes back with what its store has, as a new process would.
+    pub(super) fn restart(&mut self, at: usize) {
+        let keys = ServerKeys::new(1);
+        let device = self.clients[at].store.device().unwrap();
+        let rng = StdRng::seed_from_u64(77_000 + at as u64);
+        let now = self.now;
+        let lid = self.clients[at].lid.clone();
+        self.clients[at].connection = Connection::new(shared(keys.config()), device, rng, now);
+        self.clients[at].peer = Peer::new(&keys);
+        self.settle();
+        self.clients[at].peer.send(&Node::new("success").attr("t", now.as_secs()).attr("lid", lid));
+        self.settle();
+        self.clients[at].events.clear();
+        self.clients[at].sent.clear();
+    }
+
+    /// Hands over several stanzas before the client may do anything.
+    pub(super) fn hand_together(&mut self, at: usize, nodes: &[Node]) {
+        let client = &mut self.clients[at];
+        for node in nodes {
+            client.peer.send(node);
+        }
+        while let Some(bytes) = client.peer.outbox.pop_front() {
+            client.connection.handle(Input::Bytes(bytes), self.now);
+        }
+        self.settle();
+    }
+
+    /// A bundle of a client, as the server hands it out.
+    pub(super) fn take_bundle(&mut self, at: usize) -> PreKeyBundle {
+        let jid = self.clients[at].jid.clone();
+        self.bundle(&jid).unwrap().keys
+    }
+}
