@@ -1,24 +1,21 @@
 //! The driver over real WebSockets on this machine, against the server's end of the connection tests.
 
+mod server;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Semaphore, mpsc},
     task::JoinHandle,
     time::timeout,
 };
-use tokio_tungstenite::{
-    WebSocketStream, accept_hdr_async,
-    tungstenite::{
-        Message,
-        handshake::server::{ErrorResponse, Request, Response},
-    },
-};
+use tokio_tungstenite::tungstenite::Message;
 
+use self::server::Server;
 use super::{Ended, SystemClock, run};
 use crate::{
     binary::Node,
@@ -26,7 +23,7 @@ use crate::{
     connection::{
         CloseReason, Config,
         tests::peer::{
-            NOW, Peer, Phone, ServerKeys, own_jid, own_lid, pair_device, pair_success, result_of, success,
+            NOW, Phone, ServerKeys, own_jid, own_lid, pair_device, pair_success, result_of, success,
         },
     },
     device::{Account, Device},
@@ -152,113 +149,6 @@ impl FixedClock {
 impl super::Clock for FixedClock {
     fn now(&self) -> Timestamp {
         NOW + self.system.now().since(self.begun)
-    }
-}
-
-/// A server that takes one connection after the other.
-struct Server {
-    listener: TcpListener,
-    keys: ServerKeys,
-}
-
-/// One connection of a client.
-struct Line {
-    stream: WebSocketStream<TcpStream>,
-    peer: Peer,
-    received: Vec<Node>,
-    origin: Option<String>,
-}
-
-impl Server {
-    async fn new() -> (Self, Config) {
-        let (listener, keys) = (
-            TcpListener::bind("127.0.0.1:0").await.unwrap(),
-            ServerKeys::new(1),
-        );
-        let url = format!("ws://{}/ws/chat", listener.local_addr().unwrap());
-        let mut config = Config { url, ..keys.config() };
-        config.timing.backoff_base = Duration::from_millis(1);
-        config.timing.backoff_cap = Duration::from_millis(5);
-        (Self { listener, keys }, config)
-    }
-
-    async fn accept(&self) -> Line {
-        let (stream, _) = within(self.listener.accept(), "connection").await.unwrap();
-        let mut origin = None;
-        #[expect(clippy::result_large_err, reason = "the library's callback type")]
-        let note = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
-            origin = request
-                .headers()
-                .get("origin")
-                .map(|value| value.to_str().unwrap().to_owned());
-            Ok(response)
-        };
-        let stream = accept_hdr_async(stream, note).await.unwrap();
-        Line {
-            stream,
-            peer: Peer::new(&self.keys),
-            received: Vec::new(),
-            origin,
-        }
-    }
-
-    /// A connection that has logged in and is open.
-    async fn accept_login(&self) -> Line {
-        let mut line = self.accept().await;
-        line.handshake().await;
-        line.send(&success()).await;
-        let active = line.expect("active", |node| node.child("active").is_some()).await;
-        line.send(&result_of(&active)).await;
-        line
-    }
-}
-
-impl Line {
-    async fn handshake(&mut self) {
-        while self.peer.payload.is_none() {
-            self.turn("handshake").await;
-        }
-    }
-
-    async fn send(&mut self, node: &Node) {
-        self.peer.send(node);
-        self.flush().await;
-    }
-
-    async fn expect(&mut self, what: &str, fits: impl Fn(&Node) -> bool) -> Node {
-        loop {
-            if let Some(at) = self.received.iter().position(&fits) {
-                return self.received.remove(at);
-            }
-            self.turn(what).await;
-        }
-    }
-
-    async fn turn(&mut self, what: &str) {
-        let message = within(self.stream.next(), what)
-            .await
-            .unwrap_or_else(|| panic!("closed before {what}"));
-        if let Message::Binary(bytes) = message.unwrap() {
-            self.received.extend(self.peer.receive(bytes));
-        }
-        self.flush().await;
-    }
-
-    async fn flush(&mut self) {
-        while let Some(bytes) = self.peer.outbox.pop_front() {
-            // Cut where it hurts: boundaries of messages mean nothing.
-            let (head, tail) = bytes.split_at(bytes.len() / 2);
-            for piece in [head, tail] {
-                self.stream
-                    .send(Message::Binary(Bytes::copy_from_slice(piece)))
-                    .await
-                    .unwrap();
-            }
-        }
-    }
-
-    async fn expect_closed(mut self) {
-        while let Some(Ok(_)) = within(self.stream.next(), "close").await {}
     }
 }
 
