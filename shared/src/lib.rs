@@ -12,3 +12,5 @@ pub mod recipient;
 pub mod seal;
 pub mod outbox;
 pub mod store;
+pub mod broker;
+pub mod lease;

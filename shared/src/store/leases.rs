@@ -36,6 +36,15 @@ pub struct View {
     pub leases: Vec<LeaseRecord>,
 }
 
+/// Whether a worker takes part in the division of shards.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// It does.
+    Live,
+    /// It only keeps what it still holds.
+    Leaving,
+}
+
 /// Makes sure that there is a lease row for each of the deployment's shards.
 ///
 /// # Errors
@@ -53,7 +62,12 @@ pub async fn ensure_shards(store: &Store, shards: u16) -> Result<(), StoreError>
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn tick(store: &Store, worker: &WorkerId, ttl: Duration) -> Result<View, StoreError> {
+pub async fn tick(
+    store: &Store,
+    worker: &WorkerId,
+    presence: Presence,
+    ttl: Duration,
+) -> Result<View, StoreError> {
     let tx = store.begin("lease_tick").await?;
     let (id, ttl) = (worker.as_str(), ttl.as_secs_f64());
     let register = "-- leases::tick (register)
@@ -67,7 +81,9 @@ pub async fn tick(store: &Store, worker: &WorkerId, ttl: Duration) -> Result<Vie
         FROM mine WHERE l.shard = mine.shard AND l.expires_at > clock_timestamp()";
     let forget = "-- leases::tick (forget)
         DELETE FROM worker WHERE expires_at < clock_timestamp() - interval '60 seconds'";
-    tx.execute(&tx.prepare_cached(register).await?, &[&id, &ttl]).await?;
+    if presence == Presence::Live {
+        tx.execute(&tx.prepare_cached(register).await?, &[&id, &ttl]).await?;
+    }
     tx.execute(&tx.prepare_cached(renew).await?, &[&id, &ttl]).await?;
     tx.execute(&tx.prepare_cached(forget).await?, &[]).await?;
     let view = view(&tx).await?;

@@ -1,0 +1,179 @@
+//! The broker: the only use of lapin. Connections that come back, confirmed publishing, consumers whose
+//! deliveries must be answered, and the topology.
+//!
+//! Two connections per process, one to publish and one to consume: in a memory alarm the broker blocks the
+//! publishing one, and acks must not hang with it. Neither recovers by lapin's own means (publishes hang,
+//! consumers lose their place without a word): a supervisor drops all and connects anew, for ever. Knows jobs
+//! and events only by name and bytes.
+
+mod consumer;
+mod link;
+mod publisher;
+mod rpc;
+pub mod topology;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use consumer::{AnswerError, Consumer, Delivery};
+pub use publisher::{CONFIRM_TIMEOUT, Confirm, IN_FLIGHT_MAX, Outgoing, PublishError, Publisher};
+pub use rpc::{CallError, Rpc, WAITING_MAX};
+pub use topology::{QueueName, Topology};
+
+use self::link::{Link, Slot};
+use crate::config;
+use crate::id::{ShardId, Token};
+
+/// How long the first connection may take before [`Broker::connect`] gives up.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long any single request to the broker may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the broker did not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// It can't be reached now; a supervisor keeps trying.
+    #[error("the broker is not available: {0}")]
+    Unavailable(String),
+    /// It refused: an object exists with other arguments, or the user lacks rights. Somebody must act.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// The URL is not one of a broker.
+    #[error("AMQP_URL is not usable: {0}")]
+    Url(String),
+}
+
+impl From<lapin::Error> for BrokerError {
+    fn from(error: lapin::Error) -> Self {
+        match error.kind() {
+            lapin::ErrorKind::ProtocolError(protocol)
+                if matches!(protocol.kind(), lapin::protocol::AMQPErrorKind::Soft(_)) =>
+            {
+                Self::Refused(protocol.get_message().to_string())
+            }
+            lapin::ErrorKind::ProtocolError(protocol) => {
+                // Wrong password and missing virtual host come as hard errors, and waiting won't help.
+                let refused = [403, 530].contains(&protocol.get_id());
+                let message = protocol.get_message().to_string();
+                if refused { Self::Refused(message) } else { Self::Unavailable(message) }
+            }
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// The broker of the deployment. Cheap to clone.
+#[derive(Clone)]
+pub struct Broker {
+    topology: Arc<Topology>,
+    publishing: Link,
+    consuming: Link,
+    /// Bindings go through one channel, one after the other.
+    bindings: Arc<Slot>,
+    /// Dead letters go through one lane.
+    housekeeping: Publisher,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Broker({})", self.topology.prefix())
+    }
+}
+
+impl Broker {
+    /// Connects both connections and declares the topology; from then on reconnects for ever, and declares
+    /// again each time (a broker that lost its data gets its objects back).
+    ///
+    /// # Errors
+    /// [`BrokerError`] if the URL is wrong, or the broker refuses, or can't be reached within
+    /// [`CONNECT_TIMEOUT`].
+    pub async fn connect(amqp: &config::Amqp) -> Result<Self, BrokerError> {
+        let topology = Arc::new(Topology::new(&amqp.prefix, amqp.shards));
+        let stop = CancellationToken::new();
+        let url = amqp.url.expose();
+        let publishing = Link::start(url, "publish", None, stop.clone())?;
+        let consuming = Link::start(url, "consume", Some(topology.clone()), stop.clone())?;
+        let housekeeping = Publisher::new(publishing.clone());
+        let bindings = Arc::new(Slot::plain(consuming.clone()));
+        let broker = Self { topology, publishing, consuming, bindings, housekeeping, stop };
+        for link in [&broker.publishing, &broker.consuming] {
+            if let Err(error) = link.ready(CONNECT_TIMEOUT).await {
+                broker.stop.cancel();
+                return Err(error);
+            }
+        }
+        Ok(broker)
+    }
+
+    /// The names of the broker's objects.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// A publisher with a lane of its own. What one publisher sends keeps its order.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.publishing.clone())
+    }
+
+    /// A consumer of a queue, with at most `prefetch` deliveries unanswered. Subscribes when first asked for
+    /// a delivery, and again after each reconnection.
+    pub fn consume(&self, queue: &QueueName, prefetch: u16) -> Consumer {
+        Consumer::new(self.consuming.clone(), self.topology.clone(), self.housekeeping.clone(), queue, prefetch)
+    }
+
+    /// A client for jobs that are answered.
+    pub fn rpc(&self) -> Rpc {
+        Rpc::start(self.consuming.clone(), self.publisher(), self.topology.clone(), self.stop.clone())
+    }
+
+    /// Routes the jobs of a token to the queue of a shard. Twice is once.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn bind_token(&self, token: &Token, shard: ShardId) -> Result<(), BrokerError> {
+        self.bindings.request(async |channel| self.topology.bind(channel, token, shard).await).await
+    }
+
+    /// Stops routing the jobs of a token: later ones are unroutable.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn unbind_token(&self, token: &Token, shard: ShardId) -> Result<(), BrokerError> {
+        self.bindings.request(async |channel| self.topology.unbind(channel, token, shard).await).await
+    }
+
+    /// Whether both connections stand and the broker takes messages (it does not in a memory or disk alarm).
+    pub fn is_ready(&self) -> bool {
+        self.publishing.is_ready() && self.consuming.is_ready()
+    }
+
+    /// How many messages wait in a queue.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn depth(&self, queue: &QueueName) -> Result<u32, BrokerError> {
+        let name = self.topology.queue(queue);
+        self.bindings.request(async |channel| topology::depth(channel, &name).await).await
+    }
+
+    /// Deletes all objects of this topology: for tests, and for taking a deployment down for good.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn delete_topology(&self) -> Result<(), BrokerError> {
+        self.bindings.request(async |channel| self.topology.delete(channel).await).await
+    }
+
+    /// Closes both connections. Cancel and close consumers first, or acks to quorum queues are lost.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.publishing.closed().await;
+        self.consuming.closed().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! Consuming: a stream of deliveries that survives reconnections, and deliveries that must be answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use lapin::Channel;
+use lapin::Acker;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::link::Link;
+use super::publisher::{Outgoing, PublishError, Publisher};
+use super::topology::{KEY_HEADER, REASON_HEADER, QueueName, Topology, short};
+use super::{BrokerError, REQUEST_TIMEOUT};
+
+/// Pause before subscribing again after a failure that is not the connection's.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Most bytes of a dead letter's reason.
+const REASON_MAX_BYTES: usize = 1_000;
+
+/// Why an answer did not reach the broker.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AnswerError {
+    /// The delivery's channel is gone: the broker delivers the message again.
+    #[error("the delivery's channel is gone; the message comes again")]
+    Gone,
+    /// The dead letter could not be published, so the message was left for redelivery.
+    #[error("the dead letter could not be published: {0}")]
+    Publish(#[from] PublishError),
+}
+
+/// A subscription to a queue. Deliveries come from [`Consumer::next`]; those of a lost connection are dropped
+/// (the broker delivers them again) and the subscription is made anew.
+///
+/// To stop without losing acks: [`Consumer::cancel`], answer what [`Consumer::next`] still yields, then
+/// [`Consumer::close`].
+pub struct Consumer {
+    link: Link,
+    topology: Arc<Topology>,
+    housekeeping: Publisher,
+    queue: String,
+    dead_key: Option<&'static str>,
+    prefetch: u16,
+    subscription: Option<Subscription>,
+    cancelled: bool,
+}
+
+struct Subscription {
+    channel: Channel,
+    stream: lapin::Consumer,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Consumer({})", self.queue)
+    }
+}
+
+impl Consumer {
+    pub(super) fn new(
+        link: Link,
+        topology: Arc<Topology>,
+        housekeeping: Publisher,
+        queue: &QueueName,
+        prefetch: u16,
+    ) -> Self {
+        let dead_key = match queue {
+            QueueName::Shard(_) | QueueName::Unroutable => Some("jobs"),
+            QueueName::Webhooks => Some("webhooks"),
+            QueueName::DeadJobs | QueueName::DeadWebhooks => None,
+        };
+        let queue = topology.queue(queue);
+        Self { link, topology, housekeeping, queue, dead_key, prefetch, subscription: None, cancelled: false }
+    }
+
+    /// The next delivery; waits out lost connections. `None` after [`Consumer::cancel`], when all that the
+    /// broker had sent before is handed out, and after the broker was closed.
+    ///
+    /// Cancel safe: a delivery is either returned or still in the stream.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            let Some(subscription) = &mut self.subscription else {
+                if self.cancelled {
+                    return None;
+                }
+                match self.subscribe().await {
+                    Ok(subscription) => self.subscription = Some(subscription),
+                    Err(BrokerError::Unavailable(why)) if why == "closed" => return None,
+                    Err(error) => {
+                        tracing::warn!(broker.queue = self.queue, error = %error, "can't subscribe");
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                    }
+                }
+                continue;
+            };
+            match subscription.stream.next().await {
+                // The error of a dead channel comes behind all that it had prefetched: not ours any more.
+                Some(Ok(delivery)) if delivery.acker.usable() && subscription.channel.status().connected() => {
+                    return Some(self.delivery(delivery));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => self.subscription = None,
+            }
+        }
+    }
+
+    /// Tells the broker to send no more. This also makes sure that it has all acks sent before.
+    pub async fn cancel(&mut self) {
+        self.cancelled = true;
+        if let Some(subscription) = &self.subscription {
+            let tag = subscription.stream.tag();
+            let cancel = subscription.channel.basic_cancel(tag, BasicCancelOptions::default());
+            if !matches!(tokio::time::timeout(REQUEST_TIMEOUT, cancel).await, Ok(Ok(()))) {
+                // The channel is gone, and with it the subscription.
+                self.subscription = None;
+            }
+        }
+    }
+
+    /// Ends the subscription. What was delivered and not answered goes back to the queue.
+    pub async fn close(mut self) {
+        if !self.cancelled {
+            self.cancel().await;
+        }
+        if let Some(subscription) = self.subscription.take() {
+            let tag = subscription.stream.tag();
+            // A second round trip behind acks that were sent after the cancel; a quorum queue loses them else.
+            let flush = subscription.channel.basic_cancel(tag, BasicCancelOptions::default());
+            let _ = tokio::time::timeout(REQUEST_TIMEOUT, flush).await;
+            let close = subscription.channel.close(200, "done".into());
+            let _ = tokio::time::timeout(REQUEST_TIMEOUT, close).await;
+        }
+    }
+
+    async fn subscribe(&self) -> Result<Subscription, BrokerError> {
+        // Refusals and outages alike are waited out: a consumer never gives up.
+        let connection = self.link.ready(Duration::MAX).await?;
+        let subscribe = async {
+            let channel = connection.create_channel().await?;
+            channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+            let options = BasicConsumeOptions::default();
+            let stream = channel
+                .basic_consume(short(&self.queue), ShortString::default(), options, FieldTable::default())
+                .await?;
+            Ok::<_, lapin::Error>(Subscription { channel, stream })
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, subscribe)
+            .await
+            .map_err(|_| BrokerError::Unavailable("subscribing timed out".into()))?
+            .map_err(BrokerError::from)
+    }
+
+    fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
+        let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
+        let properties = &delivery.properties;
+        let origin = Origin {
+            housekeeping: self.housekeeping.clone(),
+            dead_exchange: self.topology.dead(),
+            dead_key: self.dead_key,
+        };
+        Delivery {
+            routing_key: delivery.routing_key.as_str().to_owned(),
+            kind: text(properties.kind()),
+            message_id: text(properties.message_id()),
+            reply_to: text(properties.reply_to()),
+            correlation_id: text(properties.correlation_id()),
+            reason: properties.headers().as_ref().and_then(|headers| header(headers, REASON_HEADER)),
+            redelivered: delivery.redelivered,
+            body: delivery.data.into(),
+            acker: delivery.acker,
+            origin,
+        }
+    }
+}
+
+fn header(headers: &FieldTable, name: &str) -> Option<String> {
+    match headers.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+struct Origin {
+    housekeeping: Publisher,
+    dead_exchange: String,
+    dead_key: Option<&'static str>,
+}
+
+/// A message from a queue. It must be answered: by [`Delivery::ack`], [`Delivery::retry`] or
+/// [`Delivery::dead_letter`]. Dropped unanswered, it stays unacknowledged until its channel closes.
+#[must_use = "a delivery must be answered"]
+pub struct Delivery {
+    /// The routing key it was published with: a job's token.
+    pub routing_key: String,
+    /// The kind of a job, or the name of an event (AMQP `type`), as given.
+    pub kind: Option<String>,
+    /// Its identity, as given.
+    pub message_id: Option<String>,
+    /// Where an answer is wanted.
+    pub reply_to: Option<String>,
+    /// What the answer belongs to.
+    pub correlation_id: Option<String>,
+    /// Why it is a dead letter, if it is one.
+    pub reason: Option<String>,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// The body.
+    pub body: Bytes,
+    acker: Acker,
+    origin: Origin,
+}
+
+impl std::fmt::Debug for Delivery {
+    /// Bodies are never logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("routing_key", &self.routing_key)
+            .field("kind", &self.kind)
+            .field("message_id", &self.message_id)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    /// Whether an answer can still reach the broker. If not, the message comes again: don't act on it.
+    pub fn is_usable(&self) -> bool {
+        self.acker.usable()
+    }
+
+    /// It is done; the queue forgets it.
+    ///
+    /// # Errors
+    /// [`AnswerError::Gone`].
+    pub async fn ack(self) -> Result<(), AnswerError> {
+        settled(self.acker.ack(BasicAckOptions::default()).await)
+    }
+
+    /// It is to be delivered again, at its old place. Counts towards the queue's delivery limit.
+    ///
+    /// # Errors
+    /// [`AnswerError::Gone`].
+    pub async fn retry(self) -> Result<(), AnswerError> {
+        settled(self.acker.nack(BasicNackOptions { multiple: false, requeue: true }).await)
+    }
+
+    /// It can never be done: a copy with its reason goes to the dead letters, then the queue forgets it.
+    ///
+    /// # Errors
+    /// [`AnswerError::Publish`] if the dead letters can't be reached (the message then comes again),
+    /// [`AnswerError::Gone`].
+    pub async fn dead_letter(self, reason: &str) -> Result<(), AnswerError> {
+        let Some(key) = self.origin.dead_key else {
+            // A dead letter that nobody understands has nowhere further to go.
+            return self.ack().await;
+        };
+        let cut = (0..=REASON_MAX_BYTES.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at));
+        let letter = Outgoing {
+            exchange: self.origin.dead_exchange.clone(),
+            key: key.to_owned(),
+            kind: self.kind.clone(),
+            message_id: self.message_id.clone(),
+            headers: vec![
+                (REASON_HEADER, reason[..cut.unwrap_or(0)].to_owned()),
+                (KEY_HEADER, self.routing_key.clone()),
+            ],
+            mandatory: true,
+            body: self.body.clone(),
+            ..Outgoing::default()
+        };
+        match self.origin.housekeeping.publish(letter).await {
+            Ok(()) => self.ack().await,
+            Err(error) => {
+                self.retry().await?;
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// lapin says `Ok(false)` on a dead channel: that is no success.
+fn settled(result: Result<bool, lapin::Error>) -> Result<(), AnswerError> {
+    match result {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(AnswerError::Gone),
+    }
+}

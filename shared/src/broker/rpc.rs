@@ -1,0 +1,207 @@
+//! Jobs that are answered: published like any other, with a queue of this process to answer to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::link::Link;
+use super::publisher::{Outgoing, PublishError, Publisher};
+use super::topology::Topology;
+use super::{BrokerError, REQUEST_TIMEOUT};
+use crate::id::{JobId, Token};
+use crate::job::{Answer, Job};
+
+/// Most calls of one process that wait for their answers.
+pub const WAITING_MAX: usize = 4_096;
+/// Pause before making the answer queue anew.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CallError {
+    /// Nobody answered in time. The job may still be done, unless it expires.
+    #[error("no answer in time")]
+    Timeout,
+    /// Too many calls wait already.
+    #[error("too many requests wait for an answer")]
+    Busy,
+    /// The job could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The answer is not one.
+    #[error("the answer can't be read")]
+    Malformed,
+}
+
+type Waiting = HashMap<String, oneshot::Sender<Bytes>>;
+
+/// A client for jobs that are answered. Cheap to clone.
+#[derive(Clone)]
+pub struct Rpc {
+    publisher: Publisher,
+    topology: Arc<Topology>,
+    queue: watch::Receiver<Option<String>>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl std::fmt::Debug for Rpc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rpc")
+    }
+}
+
+impl Rpc {
+    pub(super) fn start(
+        link: Link,
+        publisher: Publisher,
+        topology: Arc<Topology>,
+        stop: CancellationToken,
+    ) -> Self {
+        let waiting = Arc::new(Mutex::new(Waiting::new()));
+        let (name, queue) = watch::channel(None);
+        let listener = Listener { link, name, waiting: waiting.clone() };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = listener.run() => {}
+            }
+        });
+        Self { publisher, topology, queue, waiting }
+    }
+
+    /// Sends a job to a session's worker and waits for its answer. The job expires with the call, unless it
+    /// was taken up by then.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(
+        &self,
+        token: &Token,
+        id: &JobId,
+        job: &Job,
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
+        let call = uuid::Uuid::new_v4().simple().to_string();
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut waiting = locked(&self.waiting);
+            if waiting.len() >= WAITING_MAX {
+                return Err(CallError::Busy);
+            }
+            waiting.insert(call.clone(), sender);
+        }
+        // Removed however this call ends, also when its caller goes away.
+        let _forget = Forget { waiting: &self.waiting, call: &call };
+        let exchange = async {
+            let mut queue = self.queue.clone();
+            let reply_to = match queue.wait_for(Option::is_some).await {
+                Ok(name) => name.clone(),
+                Err(_) => return Err(PublishError::Unavailable("closed".into()).into()),
+            };
+            let mut message = Outgoing::job(&self.topology, token, id, job);
+            message.reply_to = reply_to;
+            message.correlation_id = Some(call.clone());
+            message.expiration = Some(timeout);
+            self.publisher.publish(message).await?;
+            let body = answer.await.map_err(|_| CallError::Timeout)?;
+            serde_json::from_slice(&body).map_err(|_| CallError::Malformed)
+        };
+        tokio::time::timeout(timeout, exchange).await.map_err(|_| CallError::Timeout)?
+    }
+}
+
+struct Forget<'a> {
+    waiting: &'a Mutex<Waiting>,
+    call: &'a str,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        locked(self.waiting).remove(self.call);
+    }
+}
+
+fn locked(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Listener {
+    link: Link,
+    name: watch::Sender<Option<String>>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl Listener {
+    /// Keeps an answer queue as long as the process lives. Calls that wait over a lost connection time out.
+    async fn run(self) {
+        loop {
+            match self.listen().await {
+                Err(BrokerError::Unavailable(why)) if why == "closed" => return,
+                Err(error) => tracing::warn!(error = %error, "lost the answer queue"),
+                Ok(()) => {}
+            }
+            self.name.send_replace(None);
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn listen(&self) -> Result<(), BrokerError> {
+        let connection = self.link.ready(Duration::MAX).await?;
+        let open = async {
+            let channel = connection.create_channel().await?;
+            // Named by the broker, gone with the connection.
+            let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+            let queue = channel.queue_declare(ShortString::default(), options, FieldTable::default()).await?;
+            let name = queue.name().clone();
+            let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+            let stream = channel
+                .basic_consume(name.clone(), ShortString::default(), options, FieldTable::default())
+                .await?;
+            Ok::<_, lapin::Error>((channel, name, stream))
+        };
+        let opened = tokio::time::timeout(REQUEST_TIMEOUT, open).await;
+        let (_channel, name, mut stream) =
+            opened.map_err(|_| BrokerError::Unavailable("subscribing timed out".into()))??;
+        self.name.send_replace(Some(name.as_str().to_owned()));
+        while let Some(delivery) = stream.next().await {
+            let delivery = delivery?;
+            let Some(call) = delivery.properties.correlation_id() else { continue };
+            if let Some(caller) = locked(&self.waiting).remove(call.as_str()) {
+                // A caller that gave up needs no answer.
+                let _ = caller.send(delivery.data.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Publisher {
+    /// Answers a job, if its sender asked for an answer. An asker that is gone is not an error.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn reply(
+        &self,
+        (reply_to, correlation_id): (Option<&str>, Option<&str>),
+        answer: &Answer,
+    ) -> Result<(), PublishError> {
+        let Some(queue) = reply_to else { return Ok(()) };
+        // Answers are small texts of our own types and always serialize.
+        let body = serde_json::to_vec(answer).unwrap_or_default();
+        let message = Outgoing {
+            key: queue.to_owned(),
+            correlation_id: correlation_id.map(str::to_owned),
+            transient: true,
+            body: body.into(),
+            ..Outgoing::default()
+        };
+        self.publish(message).await
+    }
+}

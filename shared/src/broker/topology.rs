@@ -1,0 +1,203 @@
+//! Every exchange, queue and binding, and their names. All of it is in one place and declared in one function.
+//!
+//! Arguments can't be changed once declared: any difference is refused by the broker. Only what 3.10 and 4.x
+//! treat alike is used, and every limit whose default differs is set.
+
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+use crate::id::{SHARDS_MAX, ShardId, Token};
+
+/// How often a job is delivered before it is dead-lettered. It also counts connection losses, so it must not
+/// be small.
+pub const JOB_DELIVERY_LIMIT: i32 = 20;
+/// The same for an event on its way to webhooks.
+pub const WEBHOOK_DELIVERY_LIMIT: i32 = 50;
+
+/// Header of a dead letter: why it is one.
+pub const REASON_HEADER: &str = "x-reason";
+/// Header of a dead letter: the routing key it came with.
+pub const KEY_HEADER: &str = "x-routing-key";
+/// Header of an event: its id, to drop repetitions by.
+pub const EVENT_ID_HEADER: &str = "x-event-id";
+
+/// A queue of the topology.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum QueueName {
+    /// Jobs of the sessions of a shard.
+    Shard(ShardId),
+    /// Jobs whose token has no session.
+    Unroutable,
+    /// Jobs given up, with their reason.
+    DeadJobs,
+    /// Events for webhooks.
+    Webhooks,
+    /// Events that webhook workers could not even handle.
+    DeadWebhooks,
+}
+
+/// The names of one deployment's objects.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    prefix: String,
+    shards: u16,
+}
+
+impl Topology {
+    /// The topology of a prefix and a number of shards.
+    pub fn new(prefix: &str, shards: u16) -> Self {
+        Self { prefix: prefix.to_owned(), shards: shards.min(SHARDS_MAX) }
+    }
+
+    /// The first part of all names.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The exchange that jobs are published to: direct, by token.
+    pub fn jobs(&self) -> String {
+        self.name("jobs")
+    }
+
+    /// The exchange that events are published to: topic, by `<token>.<event>`.
+    pub fn events(&self) -> String {
+        self.name("events")
+    }
+
+    /// The exchange that takes dead letters: direct, `jobs` or `webhooks`.
+    pub fn dead(&self) -> String {
+        self.name("dead")
+    }
+
+    /// The exchange that takes jobs for tokens without a binding.
+    pub fn unroutable(&self) -> String {
+        self.name("unroutable")
+    }
+
+    /// The name of a queue.
+    pub fn queue(&self, queue: &QueueName) -> String {
+        match queue {
+            QueueName::Shard(shard) => self.name(&format!("jobs.shard.{shard}")),
+            QueueName::Unroutable => self.name("jobs.unroutable"),
+            QueueName::DeadJobs => self.name("jobs.dead"),
+            QueueName::Webhooks => self.name("webhooks"),
+            QueueName::DeadWebhooks => self.name("webhooks.dead"),
+        }
+    }
+
+    fn name(&self, rest: &str) -> String {
+        format!("{}.{rest}", self.prefix)
+    }
+
+    /// All queues.
+    pub fn queues(&self) -> impl Iterator<Item = QueueName> + use<> {
+        let shards = (0..self.shards).filter_map(|number| ShardId::new(number).ok()).map(QueueName::Shard);
+        let others =
+            [QueueName::Unroutable, QueueName::DeadJobs, QueueName::Webhooks, QueueName::DeadWebhooks];
+        shards.chain(others)
+    }
+
+    /// Declares everything. Twice is once.
+    pub(super) async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
+        let mut alternate = FieldTable::default();
+        alternate.insert("alternate-exchange".into(), text(&self.unroutable()));
+        exchange(channel, &self.dead(), ExchangeKind::Direct, FieldTable::default()).await?;
+        exchange(channel, &self.unroutable(), ExchangeKind::Fanout, FieldTable::default()).await?;
+        exchange(channel, &self.jobs(), ExchangeKind::Direct, alternate).await?;
+        exchange(channel, &self.events(), ExchangeKind::Topic, FieldTable::default()).await?;
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        for queue in self.queues() {
+            let name = short(&self.queue(&queue));
+            channel.queue_declare(name, options, self.arguments(&queue)).await?;
+        }
+        let (jobs, webhooks) = (self.queue(&QueueName::DeadJobs), self.queue(&QueueName::DeadWebhooks));
+        bind(channel, &jobs, &self.dead(), "jobs").await?;
+        bind(channel, &webhooks, &self.dead(), "webhooks").await?;
+        bind(channel, &self.queue(&QueueName::Unroutable), &self.unroutable(), "").await?;
+        bind(channel, &self.queue(&QueueName::Webhooks), &self.events(), "#").await
+    }
+
+    fn arguments(&self, queue: &QueueName) -> FieldTable {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), text("quorum"));
+        let (dead, limit) = match queue {
+            QueueName::Shard(_) | QueueName::Unroutable => ("jobs", JOB_DELIVERY_LIMIT),
+            QueueName::Webhooks => ("webhooks", WEBHOOK_DELIVERY_LIMIT),
+            QueueName::DeadJobs | QueueName::DeadWebhooks => return arguments,
+        };
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(limit));
+        arguments.insert("x-dead-letter-exchange".into(), text(&self.dead()));
+        arguments.insert("x-dead-letter-routing-key".into(), text(dead));
+        // A dead letter is only forgotten when the dead queue has it; the broker wants this overflow rule for it.
+        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        arguments.insert("x-overflow".into(), text("reject-publish"));
+        if matches!(queue, QueueName::Shard(_)) {
+            // A second lock behind the leases: messages of a shard go to one worker, in order.
+            arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        }
+        arguments
+    }
+
+    pub(super) async fn bind(
+        &self,
+        channel: &Channel,
+        token: &Token,
+        shard: ShardId,
+    ) -> Result<(), lapin::Error> {
+        bind(channel, &self.queue(&QueueName::Shard(shard)), &self.jobs(), token.as_str()).await
+    }
+
+    pub(super) async fn unbind(
+        &self,
+        channel: &Channel,
+        token: &Token,
+        shard: ShardId,
+    ) -> Result<(), lapin::Error> {
+        let queue = short(&self.queue(&QueueName::Shard(shard)));
+        channel.queue_unbind(queue, short(&self.jobs()), short(token.as_str()), FieldTable::default()).await
+    }
+
+    /// Deletes everything, messages included.
+    pub(super) async fn delete(&self, channel: &Channel) -> Result<(), lapin::Error> {
+        for queue in self.queues() {
+            channel.queue_delete(short(&self.queue(&queue)), QueueDeleteOptions::default()).await?;
+        }
+        for exchange in [self.jobs(), self.events(), self.dead(), self.unroutable()] {
+            channel.exchange_delete(short(&exchange), ExchangeDeleteOptions::default()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How many messages wait in a queue that exists.
+pub(super) async fn depth(channel: &Channel, name: &str) -> Result<u32, lapin::Error> {
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    Ok(channel.queue_declare(short(name), options, FieldTable::default()).await?.message_count())
+}
+
+async fn exchange(
+    channel: &Channel,
+    name: &str,
+    kind: ExchangeKind,
+    arguments: FieldTable,
+) -> Result<(), lapin::Error> {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(short(name), kind, options, arguments).await
+}
+
+async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {
+    let options = QueueBindOptions::default();
+    channel.queue_bind(short(queue), short(exchange), short(key), options, FieldTable::default()).await
+}
+
+/// A name as AMQP takes it. Ours are a checked prefix (64) or token (64) and a fixed rest: far below 255 bytes.
+pub(super) fn short(name: &str) -> ShortString {
+    ShortString::try_new(name).unwrap_or_default()
+}
+
+pub(super) fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
