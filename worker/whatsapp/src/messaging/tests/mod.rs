@@ -2,5 +2,7 @@
 
 mod network;
 
+mod prekeys;
 mod receive;
+mod retry;
 mod send;

@@ -22,7 +22,7 @@ use crate::signal::curve::KeyPair;
 use crate::stanza::ack::MessageAck;
 use crate::stanza::keys::{Bundle, Upload, bundles_asked, bundles_response};
 use crate::stanza::usync::{Answer, Contact, ListedDevice, Query, Subject, UserAnswer};
-use crate::store::{KeyStore as _, Load, Loaded, MemoryStore};
+use crate::store::{Changes, KeyStore as _, Load, Loaded, MemoryStore};
 use crate::time::Timestamp;
 
 /// One device that is connected.
@@ -55,6 +55,10 @@ pub(super) struct Network {
     pub(super) silent: bool,
     /// Do not answer questions about users.
     pub(super) usync_error: Option<u16>,
+    /// Refuse prekeys.
+    pub(super) refuses_uploads: bool,
+    /// Say that there are no keys when asked for their digest.
+    pub(super) loses_digest: bool,
     /// Do not deliver; see `held`.
     pub(super) hold: bool,
     /// What was not delivered: to which client.
@@ -77,6 +81,8 @@ impl Network {
             nack: None,
             silent: false,
             usync_error: None,
+            refuses_uploads: false,
+            loses_digest: false,
             hold: false,
             held: VecDeque::new(),
             hides_lids: false,
@@ -278,10 +284,7 @@ impl Network {
 
     fn usync(&self, iq: &Node) -> Node {
         if let Some(code) = self.usync_error {
-            return Node::new("iq")
-                .attr("type", "error")
-                .attr("from", Jid::SERVER)
-                .with_child(Node::new("error").attr("code", code));
+            return refusal(code);
         }
         let query = Query::parse(iq).unwrap();
         let users = query.subjects.iter().map(|subject| self.user(subject)).collect();
@@ -324,6 +327,9 @@ impl Network {
         }
         let jid = self.clients[at].jid.clone();
         if let Ok(upload) = Upload::parse(iq) {
+            if self.refuses_uploads {
+                return refusal(503);
+            }
             let identity = self.clients[at].store.device().unwrap().account.unwrap().identity;
             let proof = Some(identity).filter(|identity| !identity.is_empty());
             match self.published.get_mut(&jid) {
@@ -341,7 +347,7 @@ impl Network {
             let left = self.published.get(&jid).map_or(0, |published| published.keys.prekeys.len());
             return result_of(iq).with_child(Node::new("count").attr("value", left));
         }
-        result_of(iq).with_child(Node::new("digest"))
+        if self.loses_digest { refusal(404) } else { result_of(iq).with_child(Node::new("digest")) }
     }
 
     /// A bundle, with one prekey that nobody else gets.
@@ -425,6 +431,11 @@ impl Network {
         receipt.set_attr("t", self.now.as_secs());
         self.deliver(target, receipt);
     }
+}
+
+fn refusal(code: u16) -> Node {
+    let error = Node::new("error").attr("code", code);
+    Node::new("iq").attr("type", "error").attr("from", Jid::SERVER).with_child(error)
 }
 
 fn with_identity(mut incoming: Node, message: &Node) -> Node {
@@ -554,6 +565,13 @@ impl Network {
         self.settle();
         self.clients[at].events.clear();
         self.clients[at].sent.clear();
+    }
+
+    /// A client comes back with other credentials.
+    pub(super) fn replace_device(&mut self, at: usize, device: Device) {
+        let changes = Changes { device: Some(Box::new(device)), ..Changes::default() };
+        self.clients[at].store.commit(changes, &[]).now_or_never().unwrap().unwrap();
+        self.restart(at);
     }
 
     /// Hands over several stanzas before the client may do anything.
