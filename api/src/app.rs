@@ -2,6 +2,7 @@
 //!
 //! Owns the order of the layers. Must not hold any logic of a route.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use shared::broker::Broker;
+use shared::broker::{Broker, Outgoing, Publisher, Rpc};
 use shared::egress::Reach;
+use shared::id::{JobId, ShardId, Token};
+use shared::job::{Answer, Job};
 use shared::store::Store;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -20,10 +23,13 @@ use crate::auth::{ApiKey, Scheme};
 use crate::extract::MAX_BODY_BYTES;
 use crate::problem::{Code, Problem};
 use crate::tokens::TokenCache;
-use crate::{health, idempotency, openapi, seed, v1};
+use crate::{health, idempotency, jobs, openapi, seed, v1};
 
 /// How long a browser may remember the answer to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
+
+/// Lanes that jobs are published over. The jobs of a session keep to one, so that they keep their order.
+const LANES: usize = 4;
 
 /// What every handler can reach.
 #[derive(Debug)]
@@ -40,6 +46,63 @@ pub struct App {
     pub shards: u16,
     /// How far webhooks may reach.
     pub reach: Reach,
+    lanes: [Publisher; LANES],
+    rpc: Rpc,
+}
+
+impl App {
+    /// Puts together what handlers need.
+    pub fn new(store: Store, broker: Broker, key: ApiKey, shards: u16, reach: Reach) -> Self {
+        let lanes = std::array::from_fn(|_| broker.publisher());
+        let rpc = broker.rpc();
+        Self { store, broker, key, tokens: TokenCache::default(), shards, reach, lanes, rpc }
+    }
+
+    /// Publishes a job and returns once the broker has it on disk. Many may be under way at once.
+    ///
+    /// # Errors
+    /// 503 when the broker is away, takes no messages, or does not confirm in time.
+    pub async fn publish(&self, token: &Token, id: &JobId, job: &Job) -> Result<(), Problem> {
+        self.broker_takes_messages()?;
+        let message = Outgoing::job(self.broker.topology(), token, id, job);
+        self.lane(token).publish(message).await.map_err(jobs::not_published)
+    }
+
+    /// Publishes a job that is answered, and waits for the answer.
+    ///
+    /// # Errors
+    /// 504 without an answer in [`jobs::ANSWER_TIMEOUT`], 503 when the broker is away.
+    pub async fn call(&self, token: &Token, job: &Job) -> Result<Answer, Problem> {
+        self.broker_takes_messages()?;
+        let answer = self.rpc.call(token, &JobId::random(), job, jobs::ANSWER_TIMEOUT).await;
+        answer.map_err(jobs::not_answered)
+    }
+
+    /// Routes the jobs of a token to its shard.
+    ///
+    /// # Errors
+    /// 503 when the broker is away.
+    pub async fn bind(&self, token: &Token, shard: ShardId) -> Result<(), Problem> {
+        self.broker.bind_token(token, shard).await.map_err(|error| {
+            tracing::warn!(%error, "a session's token could not be bound");
+            jobs::broker_away("the message broker is not available; try again")
+        })
+    }
+
+    /// In an alarm the broker would let us wait until the confirm's time is over.
+    fn broker_takes_messages(&self) -> Result<(), Problem> {
+        if self.broker.is_ready() {
+            return Ok(());
+        }
+        Err(jobs::broker_away("the message broker is away or takes no messages at this moment; try again"))
+    }
+
+    fn lane(&self, token: &Token) -> &Publisher {
+        let mut hasher = DefaultHasher::new();
+        token.hash(&mut hasher);
+        let lane = hasher.finish() % LANES as u64;
+        &self.lanes[usize::try_from(lane).unwrap_or_default()]
+    }
 }
 
 /// The whole API. `origins` are the browser origins that may call it.
@@ -59,7 +122,6 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue]) -> Router {
         .route("/v1/openapi.json", get(async || Json(openapi::document())))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

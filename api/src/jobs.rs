@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use rand::Rng;
 use sha2::{Digest, Sha256};
+use shared::broker::{CallError, PublishError};
 use shared::id::{JobId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, JobError, RECIPIENTS_MAX};
 use shared::store::StoreError;
+use tokio::time::Instant;
 
 use crate::problem::{Code, Problem};
 
@@ -28,25 +30,27 @@ const STANZA_BYTES: usize = 9;
 /// What all message ids of this kind of client begin with.
 const STANZA_PREFIX: &str = "3EB0";
 
-/// Looks until there is something to see, for at most `limit`.
-///
-/// # Errors
-/// What `look` says.
-pub async fn until<T>(
-    limit: Duration,
-    mut look: impl AsyncFnMut() -> Result<Option<T>, Problem>,
-) -> Result<Option<T>, Problem> {
-    let deadline = tokio::time::Instant::now() + limit;
-    let mut wait = LOOK_MIN;
-    loop {
-        if let Some(seen) = look().await? {
-            return Ok(Some(seen));
+/// The pauses between looks at something that is to change within a limit: short first, then longer.
+#[derive(Debug)]
+pub struct Looks {
+    deadline: Instant,
+    wait: Duration,
+}
+
+impl Looks {
+    /// Looks for at most `limit` from now.
+    pub fn within(limit: Duration) -> Self {
+        Self { deadline: Instant::now() + limit, wait: LOOK_MIN }
+    }
+
+    /// Waits for the next look; false when there is none.
+    pub async fn again(&mut self) -> bool {
+        if Instant::now() + self.wait >= self.deadline {
+            return false;
         }
-        if tokio::time::Instant::now() + wait >= deadline {
-            return Ok(None);
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LOOK_MAX);
+        tokio::time::sleep(self.wait).await;
+        self.wait = (self.wait * 2).min(LOOK_MAX);
+        true
     }
 }
 
@@ -89,6 +93,31 @@ pub fn unexpected(answer: &Answer) -> Problem {
 /// A problem for a broker that is away, or takes nothing just now.
 pub fn broker_away(detail: &str) -> Problem {
     Problem::new(Code::BrokerUnavailable, detail).retry_after(RETRY_AFTER)
+}
+
+/// What it means when a job could not be published.
+pub fn not_published(error: PublishError) -> Problem {
+    match error {
+        PublishError::TooLarge(what) => Problem::new(Code::BodyTooLarge, "").with_field("body", what),
+        PublishError::Unconfirmed => broker_away(
+            "the message broker did not confirm in time, so the job may be accepted or not; send it again with the \
+             same Idempotency-Key or queueId, and it is done once",
+        ),
+        PublishError::Unavailable(_) | PublishError::Refused | PublishError::Unroutable => {
+            tracing::warn!(%error, "a job could not be published");
+            broker_away("the message broker is not available; try again")
+        }
+    }
+}
+
+/// What it means when a job was not answered.
+pub fn not_answered(error: CallError) -> Problem {
+    match error {
+        CallError::Timeout => Problem::new(Code::AnswerTimeout, "the session's worker did not answer in time"),
+        CallError::Busy => broker_away("too many requests wait for an answer; try again"),
+        CallError::Publish(error) => not_published(error),
+        CallError::Malformed => Problem::new(Code::Internal, "the worker's answer can't be read"),
+    }
 }
 
 impl From<JobError> for Problem {

@@ -14,7 +14,7 @@ pub mod paging;
 pub mod problem;
 pub mod qr;
 pub mod seed;
-pub mod serve;
+
 pub mod settings;
 pub mod tokens;
 pub mod v1;

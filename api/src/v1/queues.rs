@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::extract::{self, JsonBytes};
 use crate::idempotency;
-use crate::jobs;
+use crate::jobs::Looks;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 
@@ -220,10 +220,8 @@ pub async fn start(
     let (queue_id, total) = (job.queue_id(token, &job_id), job.numbers.len());
     app.publish(token, &job_id, &Job::Send(Box::new(job))).await?;
     // The broker has the job, so an answer is due now whatever the database says.
-    let stored = jobs::until(CREATE_PATIENCE, async || Ok(queues::find(&app.store, session, queue_id).await?)).await;
-    if let Err(problem) = stored {
-        tracing::warn!(detail = problem.detail(), queue.id = %queue_id, "a new queue could not be looked up");
-    }
+    let mut looks = Looks::within(CREATE_PATIENCE);
+    while matches!(queues::find(&app.store, session, queue_id).await, Ok(None)) && looks.again().await {}
     Ok(Accepted { queue_id, token: token.clone(), status: "STARTED", progress: 0, total })
 }
 
@@ -353,17 +351,17 @@ async fn command(
     legal(command, record.state)?;
     // A queue that is where the command leads is told again: another command may be on its way to the worker.
     app.publish(&token, &JobId::random(), &command.job(record.id)).await?;
-    let mut newest = record;
-    let done = jobs::until(COMMAND_PATIENCE, async || {
-        newest = queues::find(&app.store, session, newest.id).await?.ok_or_else(|| no_such_queue(&token))?;
-        let over = command.is_done(newest.state) || newest.state.is_final();
-        Ok(over.then_some(()))
-    })
-    .await?;
-    // It may have been completed before the worker saw the command.
-    legal(command, newest.state)?;
-    let status = if done.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(Queue::new(&token, newest))).into_response())
+    let mut looks = Looks::within(COMMAND_PATIENCE);
+    loop {
+        let newest = queues::find(&app.store, session, record.id).await?.ok_or_else(|| no_such_queue(&token))?;
+        // It may have been completed before the worker saw the command.
+        legal(command, newest.state)?;
+        let done = command.is_done(newest.state);
+        if done || !looks.again().await {
+            let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
+            return Ok((status, Json(Queue::new(&token, newest))).into_response());
+        }
+    }
 }
 
 fn legal(command: Command, state: QueueState) -> Result<(), Problem> {

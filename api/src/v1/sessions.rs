@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::extract::{self, Fields, JsonBytes};
-use crate::jobs;
+use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::qr;
@@ -184,11 +184,13 @@ pub async fn show(State(app): State<Arc<App>>, Path(token): Path<String>) -> Res
 pub async fn delete(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<StatusCode, Problem> {
     let token = find(&app, &token).await?.token;
     close(&app, &token).await?;
-    let gone = jobs::until(DELETE_PATIENCE, async || {
-        Ok(sessions::find(&app.store, &token).await?.is_none().then_some(()))
-    })
-    .await?;
-    Ok(if gone.is_some() { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+    let mut looks = Looks::within(DELETE_PATIENCE);
+    while sessions::find(&app.store, &token).await?.is_some() {
+        if !looks.again().await {
+            return Ok(StatusCode::ACCEPTED);
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Asks a session's worker to log it out and delete it.
@@ -213,19 +215,20 @@ pub async fn qr(
 ) -> Result<Response, Problem> {
     let format = QrFormat::choose(&query, &headers)?;
     let token: Token = extract::text("token", &token)?;
-    let code = jobs::until(QR_PATIENCE, async || {
+    let mut looks = Looks::within(QR_PATIENCE);
+    loop {
         let session = sessions::find(&app.store, &token).await?.ok_or_else(|| unknown(&token))?;
         if session.state == SessionState::Open {
             return Err(Problem::new(Code::AlreadyConnected, "the session is connected; there is nothing to scan"));
         }
-        Ok(valid(session.qr))
-    })
-    .await?;
-    let not_ready = || {
-        Problem::new(Code::QrNotReady, "there is no QR code at this moment; create the session again to get one")
-            .retry_after(Duration::from_secs(1))
-    };
-    format.show(code.ok_or_else(not_ready)?)
+        if let Some(code) = valid(session.qr) {
+            return format.show(code);
+        }
+        if !looks.again().await {
+            let text = "there is no QR code at this moment; create the session again to get one";
+            return Err(Problem::new(Code::QrNotReady, text).retry_after(Duration::from_secs(1)));
+        }
+    }
 }
 
 /// A code that still works.

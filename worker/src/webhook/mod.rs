@@ -6,9 +6,116 @@
 
 pub mod attempt;
 pub mod circuit;
+pub mod due;
 pub mod endpoint;
 pub mod endpoints;
+pub mod fanout;
 pub mod hub;
 pub mod legacy;
 pub mod request;
 pub mod schedule;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::broker::{Broker, QueueName};
+use shared::config::{Env, read_seconds};
+use shared::egress::Reach;
+use shared::store::{Store, StoreError, webhooks};
+use tokio_util::sync::CancellationToken;
+
+use self::attempt::Attempts;
+use self::circuit::CircuitLimits;
+use self::endpoints::Endpoints;
+use self::hub::Hub;
+use self::request::Poster;
+use self::schedule::Schedule;
+
+/// Default of `WEBHOOK_TIMEOUT`.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
+
+/// How long a stop waits for attempts that are under way; their events come again otherwise.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the role is told from outside.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `WEBHOOK`: the operator's global webhook.
+    pub global: Option<String>,
+    /// `WEBHOOK_ALLOW_PRIVATE`: whether webhooks may go to private and loopback addresses.
+    pub reach: Reach,
+    /// `WEBHOOK_TIMEOUT`: longest that one attempt takes, in seconds.
+    pub timeout: Duration,
+    /// `WEBHOOK_RETRY_SCHEDULE`: waits between attempts, in seconds, separated by commas.
+    pub schedule: Schedule,
+    /// How long a failing endpoint is left alone: `WEBHOOK_CIRCUIT_SECONDS` the first time.
+    pub circuit: CircuitLimits,
+}
+
+/// Why the role does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database is away, or has no key to open secrets with.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The TLS roots of this machine can't be read.
+    #[error("the HTTP client can't be set up: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+impl Settings {
+    /// Reads the section; mistakes are noted in `env`.
+    pub fn read(env: &mut Env) -> Self {
+        let global: Option<String> = env.optional("WEBHOOK");
+        if let Some(Err(error)) = global.as_deref().map(|url| Reach::Anywhere.check(url)) {
+            env.problem("WEBHOOK", error);
+        }
+        let mut circuit = CircuitLimits::default();
+        circuit.first = read_seconds(env, "WEBHOOK_CIRCUIT_SECONDS", circuit.first);
+        circuit.longest = circuit.longest.max(circuit.first);
+        let timeout = read_seconds(env, "WEBHOOK_TIMEOUT", TIMEOUT_DEFAULT);
+        if timeout.is_zero() {
+            env.problem("WEBHOOK_TIMEOUT", "must be above 0 seconds");
+        }
+        let schedule: Option<Schedule> = env.optional("WEBHOOK_RETRY_SCHEDULE");
+        Self {
+            global,
+            reach: if env.or("WEBHOOK_ALLOW_PRIVATE", false) { Reach::Anywhere } else { Reach::Public },
+            timeout,
+            schedule: schedule.unwrap_or_default(),
+            circuit,
+        }
+    }
+}
+
+/// Delivers events until `stop`, then finishes what is under way for at most [`STOP_PATIENCE`].
+///
+/// # Errors
+/// [`StartError`], at the start only: later the role waits for what is away.
+pub async fn run(
+    store: Store,
+    broker: Broker,
+    settings: Settings,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
+    webhooks::set_global(&store, settings.global.as_deref(), legacy::EVENT).await?;
+    let poster = Poster::new(settings.reach, settings.timeout)?;
+    let attempts = Attempts::new(store.clone(), poster, settings.schedule, settings.timeout, stop.clone());
+    let lease = attempts.lease();
+    let hub = Hub::new(Arc::new(attempts), settings.circuit);
+    let consumer = broker.consume(&QueueName::Webhooks, fanout::PREFETCH);
+    let fanout = fanout::run(consumer, Endpoints::new(store.clone()), hub.clone(), stop.clone());
+    let due = due::run(store.clone(), Endpoints::new(store), hub.clone(), lease, stop.clone());
+    let work = async { tokio::join!(fanout, due) };
+    tokio::pin!(work);
+    tokio::select! {
+        _ = &mut work => {}
+        () = stop.cancelled() => {
+            if tokio::time::timeout(STOP_PATIENCE, &mut work).await.is_err() {
+                tracing::warn!("attempts were still under way at the stop; their events come again");
+            }
+        }
+    }
+    hub.close();
+    Ok(())
+}

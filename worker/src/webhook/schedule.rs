@@ -81,6 +81,14 @@ impl Schedule {
     }
 }
 
+impl std::str::FromStr for Schedule {
+    type Err = BadSchedule;
+
+    fn from_str(text: &str) -> Result<Self, BadSchedule> {
+        Self::parse(text)
+    }
+}
+
 /// Reads `Retry-After`: seconds, or an HTTP date seen at `now_unix_secs`.
 pub fn retry_after(header: &str, now_unix_secs: i64) -> Option<Duration> {
     let header = header.trim();

@@ -1,0 +1,147 @@
+//! From the broker to the endpoints: each event is ordered to every endpoint that wants it, and acked when each of
+//! them has it or has its row.
+//!
+//! Owns the broker's messages while they are in memory. Must not know attempts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use serde::Deserialize;
+use shared::broker::{Consumer, Delivery};
+use shared::id::{EventId, Token};
+use shared::store::webhooks::Dialect;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::attempt::Parcel;
+use super::endpoint::Order;
+use super::endpoints::{Endpoints, Snapshot};
+use super::hub::Hub;
+use super::legacy;
+
+/// Events in memory that are not acked.
+pub const PREFETCH: u16 = 512;
+
+/// Most events that share one look at the set of endpoints.
+const BATCH_MAX: usize = 256;
+
+/// Waits between two tries to learn the endpoints while the database is away.
+const LOOK_MIN: Duration = Duration::from_millis(100);
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// What is read of an envelope; the rest is the endpoints'.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    id: EventId,
+    #[serde(borrow)]
+    event: std::borrow::Cow<'a, str>,
+    instance: Instance,
+}
+
+#[derive(Deserialize)]
+struct Instance {
+    name: Token,
+}
+
+/// Consumes events until `stop`, then waits for those in memory as long as its caller lets it.
+pub async fn run(mut consumer: Consumer, mut endpoints: Endpoints, hub: Hub, stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    loop {
+        let batch = tokio::select! {
+            batch = next_batch(&mut consumer) => batch,
+            () = stop.cancelled() => break,
+        };
+        let Some(batch) = batch else { break };
+        let Some(snapshot) = look(&mut endpoints, &stop).await else { break };
+        for delivery in batch {
+            order(&snapshot, &hub, delivery, &tasks).await;
+        }
+    }
+    consumer.cancel().await;
+    // What is not settled by now goes back to the queue when the channel closes.
+    tasks.close();
+    tasks.wait().await;
+    consumer.close().await;
+}
+
+/// The next event and those that lie ready behind it. Cancel safe: what is not returned is not taken.
+async fn next_batch(consumer: &mut Consumer) -> Option<Vec<Delivery>> {
+    let mut batch = vec![consumer.next().await?];
+    while batch.len() < BATCH_MAX {
+        match consumer.next().now_or_never() {
+            Some(Some(delivery)) => batch.push(delivery),
+            _ => break,
+        }
+    }
+    Some(batch)
+}
+
+/// The endpoints as of now, however long the database is away; `None` after a stop.
+async fn look(endpoints: &mut Endpoints, stop: &CancellationToken) -> Option<Arc<Snapshot>> {
+    let mut wait = LOOK_MIN;
+    loop {
+        match endpoints.now().await {
+            Ok(snapshot) => return Some(snapshot),
+            Err(error) => tracing::warn!(%error, "the webhook endpoints can't be read; trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LOOK_MAX),
+            () = stop.cancelled() => return None,
+        }
+    }
+}
+
+/// Orders one event to its endpoints, in the order of events, and leaves the ack to a task.
+async fn order(snapshot: &Snapshot, hub: &Hub, delivery: Delivery, tasks: &TaskTracker) {
+    metrics::counter!("fanfare_webhook_events_total").increment(1);
+    let (parcel, seed) = match parcels(&delivery.body) {
+        Ok(parcels) => parcels,
+        Err(reason) => {
+            tracing::error!(reason, "an event can't be read; it goes to the dead letters");
+            tasks.spawn(async move {
+                if let Err(error) = delivery.dead_letter(reason).await {
+                    tracing::warn!(%error, "an unreadable event could not be put away; it comes again");
+                }
+            });
+            return;
+        }
+    };
+    let mut pending = Vec::new();
+    for target in snapshot.wanting(&parcel.token, &parcel.name) {
+        let parcel = match (target.dialect, &seed) {
+            (Dialect::Standard, _) => &parcel,
+            (Dialect::Seed, Some(seed)) => seed,
+            (Dialect::Seed, None) => continue,
+        };
+        let (settled, done) = oneshot::channel();
+        hub.order(target.id, Order::First { target: target.clone(), parcel: parcel.clone(), settled }).await;
+        pending.push(done);
+    }
+    tasks.spawn(acknowledge(delivery, pending));
+}
+
+async fn acknowledge(delivery: Delivery, pending: Vec<oneshot::Receiver<()>>) {
+    for done in pending {
+        if done.await.is_err() {
+            // The worker is being stopped: unanswered, the event comes again to another one.
+            return;
+        }
+    }
+    if let Err(error) = delivery.ack().await {
+        tracing::debug!(%error, "an event was not acked; it comes again under the same id");
+    }
+}
+
+/// What is posted of an event: its envelope, and for messages the shape of the global webhook.
+fn parcels(body: &Bytes) -> Result<(Arc<Parcel>, Option<Arc<Parcel>>), &'static str> {
+    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| "the body is no event")?;
+    let parcel = |body| {
+        let (event, token, name) = (envelope.id, envelope.instance.name.clone(), envelope.event.to_string());
+        Arc::new(Parcel { event, token, name, body })
+    };
+    let seed = (envelope.event == legacy::EVENT).then(|| legacy::body(body)).flatten().map(parcel);
+    Ok((parcel(body.clone()), seed))
+}
