@@ -14,3 +14,6 @@ pub mod outbox;
 pub mod store;
 pub mod broker;
 pub mod lease;
+pub mod lifecycle;
+pub mod telemetry;
+pub mod testing;

@@ -1,0 +1,232 @@
+//! Logs, metrics and health: set up once, told in one place.
+//!
+//! Rules of logs: a message that can be read alone, dotted fields (`session.token`, `shard.id`), never a body, a
+//! number or a key. Rules of metrics: declared in [`METRICS`] (a test looks for others), labels from closed sets:
+//! no series per session.
+
+mod health;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics::Unit;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+pub use health::{Heartbeat, Health};
+
+/// How often histograms are folded, so that they do not grow between scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Bounds of all histograms of seconds.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Bounds of all histograms of counts.
+const COUNTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 350.0, 500.0];
+
+/// The kind of a metric.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Spread of values.
+    Histogram,
+}
+
+/// A metric that a process can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name: `fanfare_<noun>_<unit or total>`.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// What it tells.
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, help }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, help }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Histogram, help }
+}
+
+/// All metrics of the product.
+pub const METRICS: &[Metric] = &[
+    histogram("fanfare_transaction_seconds", "Database transactions, by name and outcome"),
+    histogram("fanfare_commit_seconds", "Group commits, from gathered to durable"),
+    histogram("fanfare_commit_batch_writes", "Writes in one group commit"),
+    counter("fanfare_broker_reconnects_total", "Connections to the broker that ended or failed, by link"),
+    counter("fanfare_events_published_total", "Events that the broker confirmed"),
+    gauge("fanfare_outbox_events", "Committed events that wait to be published"),
+    gauge("fanfare_outbox_age_seconds", "Age of the oldest of them"),
+    gauge("fanfare_shards_owned", "Shards that this worker holds"),
+    gauge("fanfare_sessions", "Sessions of this worker, by state"),
+    gauge("fanfare_sessions_waiting", "Sessions of this worker, by why they send nothing just now"),
+    counter("fanfare_jobs_total", "Jobs taken from the broker, by kind and outcome"),
+    counter("fanfare_messages_sent_total", "Messages that WhatsApp acknowledged"),
+    counter("fanfare_messages_failed_total", "Messages that could not be sent, by reason"),
+    counter("fanfare_messages_received_total", "Messages that came in"),
+    histogram("fanfare_send_ack_seconds", "From a message's first byte to WhatsApp's acknowledgement"),
+    histogram("fanfare_http_request_seconds", "HTTP requests, by route, method and status class"),
+    counter("fanfare_webhook_attempts_total", "Attempts to deliver an event to a webhook, by outcome"),
+    histogram("fanfare_webhook_attempt_seconds", "How long an attempt took"),
+    counter("fanfare_webhook_events_total", "Events taken from the broker to be delivered"),
+    counter("fanfare_webhook_circuit_opened_total", "Endpoints left alone for a while after a run of failures"),
+    counter("fanfare_webhook_dead_total", "Deliveries given up after their last attempt"),
+    gauge("fanfare_webhook_pending", "Deliveries that wait for another attempt"),
+    gauge("fanfare_webhook_dead", "Deliveries given up that can be replayed"),
+];
+
+/// Begins to log to standard error; `filter` is a tracing filter such as `info` or `info,shared=debug`.
+///
+/// # Errors
+/// What is wrong with the filter.
+pub fn init_logs(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG: {error}"))?;
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // In a container each line is one JSON object; at a terminal people read it.
+    let done = if terminal { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    // A second call in one process (tests) keeps the first one's settings.
+    done.or(Ok(()))
+}
+
+/// The metrics of this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// Installs the recorder of this process and describes all metrics.
+    ///
+    /// # Errors
+    /// If there is one already.
+    pub fn install() -> Result<Self, String> {
+        let buckets = |builder: PrometheusBuilder, suffix: &str, bounds: &[f64]| {
+            builder.set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), bounds).map_err(|e| e.to_string())
+        };
+        let builder = buckets(PrometheusBuilder::new(), "_seconds", &SECONDS)?;
+        let builder = buckets(builder, "_writes", &COUNTS)?;
+        let handle = builder.install_recorder().map_err(|error| error.to_string())?;
+        for metric in METRICS {
+            match metric.kind {
+                Kind::Counter => metrics::describe_counter!(metric.name, Unit::Count, metric.help),
+                Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+                Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+            }
+        }
+        Ok(Self(handle))
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds histograms for as long as the process lives.
+    pub async fn upkeep(&self) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            self.0.run_upkeep();
+        }
+    }
+}
+
+/// `/metrics`, `/healthz` and `/readyz`, for the admin port or to be joined to a process's own routes.
+pub fn routes(metrics: Option<Metrics>, health: Health) -> Router {
+    let (live, ready) = (health.clone(), health);
+    let router = Router::new()
+        .route("/healthz", get(async move || report(live.stuck())))
+        .route("/readyz", get(async move || report(ready.not_ready().await)));
+    match metrics {
+        Some(metrics) => router.route(
+            "/metrics",
+            get(async move || {
+                ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+            }),
+        ),
+        None => router,
+    }
+}
+
+fn report(problems: Vec<String>) -> impl IntoResponse {
+    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(serde_json::json!({ "ok": problems.is_empty(), "problems": problems })))
+}
+
+/// Serves the admin routes until stopped.
+///
+/// # Errors
+/// If the address is taken or not ours.
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Metrics,
+    health: Health,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("METRICS_ADDR {address} can't be listened on: {error}"))
+    })?;
+    let upkeep = metrics.clone();
+    let server = axum::serve(listener, routes(Some(metrics), health))
+        .with_graceful_shutdown(async move { stop.cancelled().await });
+    tokio::select! {
+        result = server => result,
+        () = upkeep.upkeep() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_named_by_the_rules() {
+        for metric in METRICS {
+            assert!(metric.name.starts_with("fanfare_"), "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert!(!metric.help.is_empty() && !metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn readiness_names_what_is_not_ready() {
+        let health = Health::new();
+        health.check("broker", async || Err("not connected".to_owned()));
+        health.check("database", async || Ok(()));
+        assert_eq!(health.not_ready().await, ["broker: not connected"]);
+        assert!(health.stuck().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_loop_is_stuck_until_it_beats() {
+        let health = Health::new();
+        let heartbeat = health.heartbeat("leases", Duration::from_secs(5));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(health.stuck(), ["leases: silent for more than 5s"]);
+        heartbeat.beat();
+        assert!(health.stuck().is_empty());
+        drop(heartbeat);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(health.stuck().is_empty(), "a loop that ended is not stuck");
+    }
+}

@@ -1,0 +1,114 @@
+//! Health: loops that must report before their deadlines, and checks of what the process depends on.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long one readiness check may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// The health of a process. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Health(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    next: u64,
+    loops: HashMap<u64, Loop>,
+    checks: Vec<(&'static str, Check)>,
+}
+
+struct Loop {
+    name: &'static str,
+    deadline: Duration,
+    last: Instant,
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Health")
+    }
+}
+
+impl Health {
+    /// A process with nothing to watch yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a loop that must beat within each `deadline`. It is forgotten when the heartbeat is dropped.
+    pub fn heartbeat(&self, name: &'static str, deadline: Duration) -> Heartbeat {
+        let mut inner = self.inner();
+        let id = inner.next;
+        inner.next += 1;
+        inner.loops.insert(id, Loop { name, deadline, last: Instant::now() });
+        drop(inner);
+        Heartbeat { health: self.clone(), id }
+    }
+
+    /// Registers a check of something that the process depends on; its error says what is wrong.
+    pub fn check<F, R>(&self, name: &'static str, check: F)
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.inner().checks.push((name, Arc::new(move || Box::pin(check()))));
+    }
+
+    /// Loops that are silent for too long: the process should be restarted.
+    pub fn stuck(&self) -> Vec<String> {
+        let now = Instant::now();
+        let inner = self.inner();
+        let silent = inner.loops.values().filter(|l| now.duration_since(l.last) > l.deadline);
+        let mut names: Vec<String> =
+            silent.map(|l| format!("{}: silent for more than {:?}", l.name, l.deadline)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What keeps the process from working now: it should get no work.
+    pub async fn not_ready(&self) -> Vec<String> {
+        let checks = self.inner().checks.clone();
+        let mut problems = self.stuck();
+        for (name, check) in checks {
+            match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(problem)) => problems.push(format!("{name}: {problem}")),
+                Err(_) => problems.push(format!("{name}: no answer within {CHECK_TIMEOUT:?}")),
+            }
+        }
+        problems
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pulse of one loop.
+#[derive(Debug)]
+pub struct Heartbeat {
+    health: Health,
+    id: u64,
+}
+
+impl Heartbeat {
+    /// The loop has come round.
+    pub fn beat(&self) {
+        if let Some(watched) = self.health.inner().loops.get_mut(&self.id) {
+            watched.last = Instant::now();
+        }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.health.inner().loops.remove(&self.id);
+    }
+}
