@@ -1,0 +1,13 @@
+//! What a whole send to three devices costs above the primitives it is made of. Prints one JSON object.
+//!
+//! `cargo bench -p whatsapp --bench send`. Times are of the machine; the ratio is what to watch.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod work;
+
+use work::measure::print_comparison;
+use work::send::{self, SEND_TARGET};
+
+fn main() {
+    print_comparison("send_3_devices", send::sending(), SEND_TARGET);
+}

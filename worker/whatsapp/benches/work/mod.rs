@@ -1,0 +1,11 @@
+//! The work that is measured, ours beside the floor: the primitives that it can't do without, called directly.
+//!
+//! The benches beside this folder time it alone; `make bench` puts it next to another client. Payloads are those of
+//! `tests/interop/bench.mjs`, so that all three do the same.
+// Each of the programs that include this uses a part of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod codec;
+pub mod measure;
+pub mod pairwise;
+pub mod send;
