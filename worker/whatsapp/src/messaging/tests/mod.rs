@@ -6,3 +6,4 @@ mod prekeys;
 mod receive;
 mod retry;
 mod send;
+mod vectors;

@@ -103,12 +103,18 @@ impl Network {
 
     /// A device logs in; its number is its index.
     pub(super) fn join(&mut self, user: u32, device: u16) -> usize {
-        let jid = phone(user).with_device(device);
-        let (device, lid) = (self.device(&jid, user), lid(user).with_device(device));
+        let device = self.device(&phone(user).with_device(device), user);
+        self.join_as(device, Changes::default())
+    }
+
+    /// A device logs in whose store has this besides; its number is its index.
+    pub(super) fn join_as(&mut self, device: Device, stored: Changes) -> usize {
         let keys = ServerKeys::new(1);
-        let store = MemoryStore::with_device(device.clone());
-        let seed = 1000 * u64::from(user) + u64::from(jid.device());
-        let connection = Connection::new(shared(keys.config()), device, StdRng::seed_from_u64(seed), self.now);
+        let mut store = MemoryStore::with_device(device.clone());
+        store.commit(stored, &[]).now_or_never().unwrap().unwrap();
+        let (jid, lid) = (device.jid().unwrap().clone(), device.lid().unwrap().clone());
+        let rng = StdRng::seed_from_u64(1000 + self.clients.len() as u64);
+        let connection = Connection::new(shared(keys.config()), device, rng, self.now);
         let peer = Peer::new(&keys);
         self.clients.push(Client { jid, lid, connection, store, events: Vec::new(), sent: Vec::new(), peer });
         let at = self.clients.len() - 1;
