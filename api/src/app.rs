@@ -23,7 +23,7 @@ use crate::auth::{ApiKey, Scheme};
 use crate::extract::MAX_BODY_BYTES;
 use crate::problem::{Code, Problem};
 use crate::tokens::TokenCache;
-use crate::{health, idempotency, jobs, openapi, seed, v1};
+use crate::{idempotency, jobs, openapi, seed, v1};
 
 /// How long a browser may remember the answer to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
@@ -105,8 +105,9 @@ impl App {
     }
 }
 
-/// The whole API. `origins` are the browser origins that may call it.
-pub fn router(app: Arc<App>, origins: &[HeaderValue]) -> Router {
+/// The whole API. `origins` are the browser origins that may call it; `admin` are the routes that tell of health and
+/// metrics, which need no key.
+pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
     let v1 = v1::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -120,14 +121,13 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue]) -> Router {
         .nest("/v1", v1)
         .nest("/api/whatsapp", seed)
         .route("/v1/openapi.json", get(async || Json(openapi::document())))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+        .with_state(app)
+        .merge(admin)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(observe))
         .layer(cors(origins))
-        .with_state(app)
 }
 
 async fn open_to_basic(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -155,7 +155,7 @@ async fn observe(request: Request, next: Next) -> Response {
     let seconds = started.elapsed().as_secs_f64();
     metrics::histogram!(
         "fanfare_http_request_seconds",
-        "method" => method_label(&method), "route" => route.clone(), "status" => status.to_string()
+        "method" => method_label(&method), "route" => route.clone(), "status" => class_label(status)
     )
     .record(seconds);
     tracing::debug!(http.method = %method, http.route = route, http.status = status, duration_s = seconds, "request");
@@ -169,6 +169,16 @@ fn method_label(method: &Method) -> &'static str {
         Method::POST => "POST",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn class_label(status: u16) -> &'static str {
+    match status {
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        500..600 => "5xx",
         _ => "other",
     }
 }

@@ -1,12 +1,12 @@
 //! `doctor`: looks at a live set-up and says, line by line, what is well, what is wrong and what to do.
 //!
-//! Changes nothing. Every check has a time-out of its own, so that it ends whatever hangs.
+//! Changes nothing but that missing exchanges and queues are made. Every check has a time-out of its own, so that it ends whatever hangs.
 
 use std::fmt;
 use std::time::Duration;
 
 use reqwest::Url;
-use shared::broker::Broker;
+use shared::broker::{Broker, BrokerError, Outgoing, PublishError, QueueName};
 use shared::config::{self, ConfigError, Env};
 use shared::egress::Reach;
 use shared::store::{SCHEMA_VERSION, Store, StoreError};
@@ -61,7 +61,7 @@ impl fmt::Display for Report {
                 Finding::Warn(text) => ("warn", text),
                 Finding::Bad(text) => ("BAD ", text),
             };
-            writeln!(f, "{mark} {what:<10} {text}")?;
+            writeln!(f, "{mark} {what:<11} {text}")?;
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
         Ok(store) => database(&mut report, &store).await,
         Err(error) => report.add("database", Finding::Bad(format!("{error}; correct DATABASE_URL"))),
     }
-    broker(&mut report, &common).await;
+    broker(&mut report, &common.amqp).await;
     let whatsapp = env().optional::<String>("WHATSAPP_URL").unwrap_or_else(|| WHATSAPP_URL.to_owned());
     report.add("whatsapp", reachable(&whatsapp).await);
     if let Some(webhook) = env().optional::<String>("WEBHOOK") {
@@ -143,8 +143,56 @@ async fn clock(store: &Store) -> Finding {
     Finding::Ok(format!("at most {} ms apart from the database's", (millis + took.as_millis()).max(1)))
 }
 
-async fn broker(report: &mut Report, common: &config::Common) {
-    let _ = (report, common, PATIENCE);
+async fn broker(report: &mut Report, amqp: &config::Amqp) {
+    let broker = match Broker::connect(amqp).await {
+        Ok(broker) => broker,
+        Err(error) => return report.add("broker", Finding::Bad(connect_advice(&error))),
+    };
+    report.add("broker", Finding::Ok("reachable; exchanges and queues are as they should be".to_owned()));
+    report.add("alarm", alarm(&broker).await);
+    for (what, queue, advice) in [
+        ("dead jobs", QueueName::DeadJobs, "look at their x-reason header, then move or purge them"),
+        ("dead events", QueueName::DeadWebhooks, "look at their x-reason header, then move or purge them"),
+        ("unroutable", QueueName::Unroutable, "is a session worker running? It answers jobs for unknown tokens"),
+        ("events", QueueName::Webhooks, "is a webhook worker running?"),
+    ] {
+        report.add(what, match broker.depth(&queue).await {
+            Ok(0) => Finding::Ok("nothing waits".to_owned()),
+            Ok(waiting) => Finding::Warn(format!("{waiting} wait in {}; {advice}", broker.topology().queue(&queue))),
+            Err(error) => Finding::Bad(error.to_string()),
+        });
+    }
+    broker.close().await;
+}
+
+fn connect_advice(error: &BrokerError) -> String {
+    let advice = match error {
+        BrokerError::Unavailable(_) => "is RabbitMQ running, and is the address in AMQP_URL right?",
+        BrokerError::Refused(_) => {
+            "check user, password and virtual host in AMQP_URL; if an object exists with other arguments (another \
+             SHARDS or release), delete it or set another AMQP_PREFIX"
+        }
+        BrokerError::Url(_) => "correct it: amqp://user:password@host:5672/%2f",
+    };
+    format!("{error}; {advice}")
+}
+
+/// A broker in a memory or disk alarm takes connections and no messages. A message for nobody tells: it comes back.
+async fn alarm(broker: &Broker) -> Finding {
+    let message = Outgoing {
+        key: format!("doctor-{}", uuid::Uuid::new_v4().simple()),
+        mandatory: true,
+        transient: true,
+        ..Outgoing::default()
+    };
+    match broker.publisher().publish(message).await {
+        Err(PublishError::Unroutable) => Finding::Ok("none: messages are taken".to_owned()),
+        Ok(()) => Finding::Warn("a message for nobody was taken by somebody".to_owned()),
+        Err(error) => {
+            let advice = "RabbitMQ is short of memory or disk (rabbitmqctl status names the alarm): free some";
+            Finding::Bad(format!("no message is taken ({error}); {advice}"))
+        }
+    }
 }
 
 async fn reachable(url: &str) -> Finding {
@@ -194,7 +242,7 @@ mod tests {
         assert!(!report.is_well());
         assert_eq!(
             report.to_string(),
-            "ok   database   reachable\nBAD  schema     version 0; run fanfare-api migrate\n"
+            "ok   database    reachable\nBAD  schema      version 0; run fanfare-api migrate\n"
         );
     }
 

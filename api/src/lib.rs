@@ -6,7 +6,6 @@ pub mod app;
 pub mod auth;
 pub mod doctor;
 pub mod extract;
-pub mod health;
 pub mod idempotency;
 pub mod jobs;
 pub mod openapi;
@@ -14,7 +13,7 @@ pub mod paging;
 pub mod problem;
 pub mod qr;
 pub mod seed;
-
+pub mod serve;
 pub mod settings;
 pub mod tokens;
 pub mod v1;

@@ -1,2 +1,86 @@
-//! Entry point.
-fn main() {}
+//! Entry point of the HTTP process: `serve | migrate | doctor | openapi`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use api::settings::Settings;
+use api::{doctor, openapi, serve};
+use clap::{Parser, Subcommand};
+use shared::config::{Database, Env};
+use shared::store::Store;
+
+/// The HTTP API of Fanfare. Its settings come from the environment; .env.example lists them.
+#[derive(Debug, Parser)]
+#[command(name = "fanfare-api", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Serve the API.
+    Serve,
+    /// Bring the database's schema to this release's version.
+    Migrate,
+    /// Check a live set-up and say what is wrong and what to do.
+    Doctor,
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve => serve_api().await,
+        Command::Migrate => migrate().await,
+        Command::Doctor => return examine().await,
+        Command::Openapi => print_document(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_error(&format!("fanfare-api: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve_api() -> Result<()> {
+    serve::serve(Settings::read(Env::process())?).await
+}
+
+async fn migrate() -> Result<()> {
+    let mut env = Env::process();
+    let database = Database::read(&mut env);
+    env.finish()?;
+    let applied = Store::new(&database, None)?.migrate().await?;
+    for migration in &applied {
+        say(&format!("applied {:04} {}", migration.version, migration.name));
+    }
+    if applied.is_empty() {
+        say("the schema is up to date");
+    }
+    Ok(())
+}
+
+async fn examine() -> ExitCode {
+    let report = doctor::examine(Env::process).await;
+    say(report.to_string().trim_end());
+    if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_document() -> Result<()> {
+    say(&openapi::document().to_pretty_json().context("the document can't be written")?);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "the answer of a command")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[allow(clippy::print_stderr, reason = "one line for people, before or instead of a log")]
+fn say_error(text: &str) {
+    eprintln!("{text}");
+}

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::HeaderValue;
-use shared::config::{Common, ConfigError, Env, Secret};
+use shared::config::{Common, ConfigError, Env, Secret, read_sealer};
 use shared::egress::Reach;
+use shared::seal::Sealer;
 
 use crate::auth::ApiKey;
 
@@ -19,6 +20,8 @@ pub const HOST_DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub struct Settings {
     /// Broker, database, telemetry.
     pub common: Common,
+    /// `KEY_ENCRYPTION_KEY`, which seals the secrets of webhooks.
+    pub sealer: Sealer,
     /// `HOST` and `PORT`.
     pub listen: SocketAddr,
     /// `AUTH`, judged by what the API listens on.
@@ -38,13 +41,14 @@ impl Settings {
         let common = Common::read(&mut env);
         let listen = SocketAddr::new(env.or("HOST", HOST_DEFAULT), env.or("PORT", PORT_DEFAULT));
         let key = read_key(&mut env, listen.ip());
+        let sealer = read_sealer(&mut env);
         let origins = read_origins(&mut env);
         let reach = if env.or("WEBHOOK_ALLOW_PRIVATE", false) { Reach::Anywhere } else { Reach::Public };
         env.finish()?;
-        // Unwrap safety: without a key a mistake was noted, and `finish` has refused.
+        // Unwrap safety: where one is missing a mistake was noted, and `finish` has refused.
         #[allow(clippy::unwrap_used)]
-        let key = key.unwrap();
-        Ok(Self { common, listen, key, origins, reach })
+        let (key, sealer) = (key.unwrap(), sealer.unwrap());
+        Ok(Self { common, sealer, listen, key, origins, reach })
     }
 }
 
@@ -78,7 +82,11 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        let needed = [("DATABASE_URL", "postgres://u@h/d"), ("AMQP_URL", "amqp://u@h")];
+        let needed = [
+            ("DATABASE_URL", "postgres://u@h/d"),
+            ("AMQP_URL", "amqp://u@h"),
+            ("KEY_ENCRYPTION_KEY", shared::testing::TEST_KEY),
+        ];
         let pairs = needed.iter().chain(pairs);
         Settings::read(Env::new(pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))))
     }

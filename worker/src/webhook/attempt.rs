@@ -105,6 +105,7 @@ impl Attempts {
                 };
                 let _ = settled.send(());
                 let outcome = post.await;
+                count("first", &outcome, started);
                 return match row {
                     Stored::New(delivery) => self.conclude(target, &delivery, outcome, started).await,
                     Stored::Known => self.verdict(target, &outcome).await,
@@ -119,7 +120,7 @@ impl Attempts {
                 self.store_row(self.row(target, parcel, Plan::Tried(fate, attempted))).await.is_some()
             }
         };
-        count("first", &outcome);
+        count("first", &outcome, started);
         if stored {
             let _ = settled.send(());
         }
@@ -136,7 +137,7 @@ impl Attempts {
     pub async fn again(&self, target: &Target, delivery: Leased) -> Verdict {
         let started = Instant::now();
         let outcome = self.post(target, delivery.event_id, delivery.body.clone().into()).await;
-        count("retry", &outcome);
+        count("retry", &outcome, started);
         self.conclude(target, &delivery, outcome, started).await
     }
 
@@ -266,11 +267,12 @@ fn attempted(outcome: &Outcome, started: Instant) -> Attempted {
     Attempted { status, error, took_ms }
 }
 
-fn count(attempt: &'static str, outcome: &Outcome) {
+fn count(attempt: &'static str, outcome: &Outcome, started: Instant) {
+    metrics::histogram!("fanfare_webhook_attempt_seconds").record(started.elapsed().as_secs_f64());
     let result = match outcome {
         Outcome::Delivered { .. } => "delivered",
         Outcome::Failed { .. } => "failed",
         Outcome::Gone => "gone",
     };
-    metrics::counter!("fanfare_webhook_attempts_total", "attempt" => attempt, "result" => result).increment(1);
+    metrics::counter!("fanfare_webhook_attempts_total", "attempt" => attempt, "outcome" => result).increment(1);
 }
