@@ -1,0 +1,175 @@
+// Baileys against the simulator: pairing by QR and by code, and texts with contacts both ways.
+//
+//   SIM_WS=ws://… SIM_CONTROL=http://… node --test simulator.test.mjs
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { BaileysClient, Status } from './baileys.mjs';
+import { eventually, freshNumber, get, post, wsUrl } from './control.mjs';
+
+const clients = [];
+let prefix;
+let echoes;
+
+before(async () => {
+  prefix = freshNumber().slice(0, 9);
+  await post('/contacts', { prefix: `2${prefix}`, count: 100, deliver_ms: 20, read_ms: 60 });
+  await post('/contacts', { prefix: `3${prefix}`, count: 100, deliver_ms: 0, reply: true });
+  echoes = `3${prefix}`;
+});
+
+after(async () => {
+  for (const client of clients) await client.stop();
+});
+
+async function pairByQr(number, name) {
+  await post('/phones', { number, name });
+  const client = new BaileysClient(wsUrl).start();
+  clients.push(client);
+  await client.until(() => client.qr, 'a QR code');
+  const linked = await post(`/phones/${number}/scan`, { qr: client.qr });
+  await client.until(() => client.isOpen, 'open');
+  assert.equal(client.auth.creds.me.id, linked.jid);
+  return client;
+}
+
+const contact = (index) => `2${prefix}${String(index).padStart(2, '0')}`;
+const echo = (index) => `${echoes}${String(index).padStart(2, '0')}`;
+
+async function ready(number) {
+  await eventually('/sessions', (all) => all.some((s) => s.number === number && s.active && s.one_time_prekeys > 0), 'an active session');
+}
+
+test('pairs by QR and exchanges texts with a contact', async () => {
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Ann');
+  await ready(number);
+  assert.ok(client.closes.includes(515));
+
+  const id = await client.sendText(contact(1), 'hello from Baileys');
+  const got = await eventually(`/contacts/${contact(1)}/messages`, (all) => all.length > 0, 'a message');
+  assert.deepEqual(got.map((m) => [m.id, m.from, m.type, m.text, m.times_shown, m.times_received]), [
+    [id, number, 'text', 'hello from Baileys', 1, 1],
+  ]);
+  await client.until(() => client.status(id) >= Status.READ, 'a read receipt');
+
+  await post(`/contacts/${contact(1)}/messages`, { to: number, text: 'hello Baileys' });
+  await client.until(() => client.textsFrom(contact(1)).includes('hello Baileys'), 'a message from the contact');
+  await eventually(`/contacts/${contact(1)}/sent`, (all) => all[0].receipts.some((r) => r.device !== 0), 'a receipt of Baileys');
+
+  // The own phone has the copy that Baileys made for it, and what the contact wrote.
+  const phone = await eventually(`/phones/${number}/messages`, (all) => all.length === 2, 'both messages on the phone');
+  assert.deepEqual(phone.map((m) => [m.text, m.to ?? null]), [
+    ['hello from Baileys', contact(1)],
+    ['hello Baileys', null],
+  ]);
+});
+
+test('pairs by code and exchanges texts with a contact', async () => {
+  const number = freshNumber();
+  await post('/phones', { number, name: 'Bob' });
+  const client = new BaileysClient(wsUrl).start();
+  clients.push(client);
+  await client.until(() => client.qr, 'a QR code');
+  const code = await client.socket.requestPairingCode(number);
+  const linked = await eventuallyPost(`/phones/${number}/link-code`, { code });
+  await client.until(() => client.isOpen, 'open');
+  assert.equal(client.auth.creds.me.id, linked.jid);
+  await ready(number);
+  await client.sendText(echo(1), 'paired by code');
+  await client.until(() => client.textsFrom(echo(1)).includes('paired by code'), 'the echo');
+});
+
+test('a wrong code links nothing', async () => {
+  const number = freshNumber();
+  await post('/phones', { number, name: 'Eve' });
+  const client = new BaileysClient(wsUrl).start();
+  clients.push(client);
+  await client.until(() => client.qr, 'a QR code');
+  const code = await client.socket.requestPairingCode(number);
+  const wrong = code.startsWith('1') ? `2${code.slice(1)}` : `1${code.slice(1)}`;
+  await assert.rejects(eventuallyPost(`/phones/${number}/link-code`, { code: wrong }), (error) => error.answer?.field === 'code');
+  assert.equal((await get('/sessions')).filter((s) => s.number === number).length, 0);
+});
+
+test('a conversation goes on after a restart, and offline messages come then', async () => {
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Cid');
+  await ready(number);
+  for (let i = 0; i < 5; i++) await client.sendText(echo(2), `before ${i}`);
+  await client.until(() => client.textsFrom(echo(2)).length === 5, 'five echoes');
+  await client.stop();
+  await eventually('/sessions', (all) => all.some((s) => s.number === number && !s.online), 'offline');
+  for (let i = 0; i < 3; i++) await post(`/contacts/${echo(2)}/messages`, { to: number, text: `while away ${i}` });
+  await eventually('/sessions', (all) => all.some((s) => s.number === number && s.pending >= 3), 'three waiting messages');
+  client.start();
+  // A message that it had no time to acknowledge comes again too.
+  await client.until(() => [0, 1, 2].every((i) => client.textsFrom(echo(2)).includes(`while away ${i}`)), 'the waiting messages');
+  await client.sendText(echo(2), 'after');
+  await client.until(() => client.textsFrom(echo(2)).includes('after'), 'the echo after the restart');
+});
+
+test('two Baileys clients write to each other, and to a device that was added', async () => {
+  const [a, b] = [freshNumber(), freshNumber()];
+  const ann = await pairByQr(a, 'Ann');
+  const bob = await pairByQr(b, 'Bob');
+  await ready(a);
+  await ready(b);
+  await ann.sendText(b, 'to Bob');
+  await bob.until(() => bob.textsFrom(a).includes('to Bob'), 'the text at Bob');
+  await bob.sendText(a, 'to Ann');
+  await ann.until(() => ann.textsFrom(b).includes('to Ann'), 'the text at Ann');
+
+  const second = await pairByQr(b, 'Bob');
+  await eventually('/sessions', (all) => all.filter((s) => s.number === b && s.one_time_prekeys > 0).length === 2, 'a second device');
+  await ann.until(async () => {
+    await ann.sendText(b, 'to both');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return second.textsFrom(a).includes('to both');
+  }, 'the text at the added device');
+});
+
+test('a contact that asks again gets the message, and a corrupted one comes again', async () => {
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Dan');
+  await ready(number);
+  for (const kind of ['force_retry', 'corrupt_mac']) {
+    await post('/faults', { kind, match: { from: number } });
+    const id = await client.sendText(contact(7), `with ${kind}`);
+    const all = await eventually(
+      `/contacts/${contact(7)}/messages`,
+      (messages) => messages.some((m) => m.id === id && m.times_shown === 1),
+      `the message after ${kind}`,
+    );
+    assert.equal(all.find((m) => m.id === id).times_failed, 1);
+  }
+});
+
+test('unlinking on the phone logs Baileys out', async () => {
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Fay');
+  await ready(number);
+  await post(`/phones/${number}/unlink`);
+  await client.until(() => client.closes.includes(401), 'logged out');
+});
+
+test('the audit found nothing wrong', async () => {
+  const audit = await get('/audit');
+  assert.equal(audit.message_keys_reused, 0);
+  assert.equal(audit.undecryptable, 0);
+  assert.equal(audit.shown_twice, 0);
+  assert.equal(audit.malformed, 0);
+  assert.equal(audit.violations, 0);
+  assert.equal(audit.lost, 0);
+});
+
+// The companion's hello may still be on its way.
+async function eventuallyPost(path, body) {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await post(path, body);
+    } catch (error) {
+      if (error.status !== 409 || tries > 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
