@@ -2,3 +2,4 @@
 //! (delivers events to HTTP endpoints).
 
 pub mod session;
+pub mod webhook;

@@ -4,7 +4,10 @@
 //! The kinds are the field names that the ecosystem uses (`conversation`, `extendedTextMessage`, …). Keys and
 //! hashes of media are left out: they are of no use without a download, which has its own door.
 
+use bytes::Bytes;
+use prost::Message;
 use serde_json::{Map, Value, json};
+use shared::job::Content;
 use whatsapp::proto::{self, message};
 
 /// A message as events tell it.
@@ -187,6 +190,18 @@ fn key(key: Option<&proto::MessageKey>) -> Value {
 /// An object of the fields that are there.
 fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+/// A job's content as it goes to WhatsApp.
+pub fn to_message(content: &Content) -> proto::Message {
+    match content {
+        Content::Text { text } => text_message(text),
+    }
+}
+
+/// A job's content, encoded, for a device that asks for it again.
+pub fn encode(content: &Content) -> Bytes {
+    to_message(content).encode_to_vec().into()
 }
 
 /// A plain text as it goes to WhatsApp.

@@ -5,10 +5,12 @@
 
 use shared::event::{self, MessageBody, MessageContext, MessageHeader, MessageStatus, NewMessage, UpdateHeader};
 use shared::id::StanzaId;
+use time::OffsetDateTime;
 use whatsapp::connection::CloseReason;
 use whatsapp::event::{Event, Incoming, QueryError, Receipt, ReceiptKind, Registration, SendError};
 use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
+use whatsapp::time::Timestamp;
 
 use super::content;
 
@@ -18,13 +20,13 @@ pub(crate) enum Happened {
     /// A socket is being opened.
     Connecting,
     /// A QR code to show.
-    Qr(String),
+    Qr { text: String, expires_at: OffsetDateTime },
     /// A pairing code to type in.
     PairingCode(String),
     /// The server refused a pairing code.
     PairingCodeRefused(u16),
     /// The device is linked; the credentials are in the same step.
-    Paired { jid: Jid, lid: Option<Jid>, name: Option<String> },
+    Paired { jid: Jid, lid: Option<Jid>, platform: String, name: Option<String> },
     /// Logged in.
     Open { jid: Jid, lid: Option<Jid>, name: Option<String> },
     /// A send's frame leaves after this commit.
@@ -76,12 +78,17 @@ impl Peer {
 pub(crate) fn happened(event: &Event) -> Option<Happened> {
     Some(match event {
         Event::Connecting => Happened::Connecting,
-        Event::QrCode { text, .. } => Happened::Qr(text.clone()),
+        Event::QrCode { text, expires_at } => {
+            Happened::Qr { text: text.clone(), expires_at: wall(*expires_at) }
+        }
         Event::PairingCode { code } => Happened::PairingCode(code.clone()),
         Event::PairingCodeRefused { code } => Happened::PairingCodeRefused(*code),
-        Event::Paired { jid, lid, name, .. } => {
-            Happened::Paired { jid: jid.clone(), lid: lid.clone(), name: name.clone() }
-        }
+        Event::Paired { jid, lid, platform, name } => Happened::Paired {
+            jid: jid.clone(),
+            lid: lid.clone(),
+            platform: platform.clone(),
+            name: name.clone(),
+        },
         Event::Open { jid, lid, push_name } => {
             Happened::Open { jid: jid.clone(), lid: lid.clone(), name: push_name.clone() }
         }
@@ -156,6 +163,12 @@ fn source_device(id: &str) -> &'static str {
 /// An id of the wire as the product writes it; none if it is none that we could name.
 pub(crate) fn stanza(id: &MessageId) -> Option<StanzaId> {
     StanzaId::new(id.as_str()).ok()
+}
+
+/// A time of the library as the product writes it.
+fn wall(at: Timestamp) -> OffsetDateTime {
+    let nanos = i128::from(at.as_millis()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// How far a status is; a message's status only goes up.

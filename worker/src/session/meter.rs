@@ -1,58 +1,57 @@
 //! What the session role counts. Every series is there once per worker, however many sessions it runs.
 
-use metrics::{counter, gauge, histogram};
 use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+use shared::job::JobKind;
 
 use super::pacer::Waiting;
 
-/// Sends that were made durable and handed to the socket.
-pub const SENDS: &str = "fanfare_sends_total";
-/// Recipients that are settled, by outcome.
-pub const SETTLED: &str = "fanfare_recipients_settled_total";
-/// Sessions of this worker by why they send nothing just now.
-pub const WAITING: &str = "fanfare_sessions_waiting";
-/// Sessions of this worker by state of their connection.
-pub const SESSIONS: &str = "fanfare_sessions";
-/// Jobs taken from the shard queues, by what became of them.
-pub const JOBS: &str = "fanfare_jobs_total";
-/// From the frame's commit to the server's answer, in seconds.
-pub const ANSWER_SECONDS: &str = "fanfare_send_answer_seconds";
-/// Messages that came in.
-pub const RECEIVED: &str = "fanfare_messages_received_total";
-
-/// One send left.
-pub(crate) fn sent() {
-    counter!(SENDS).increment(1);
+/// The server acknowledged a send, this long after its frame left.
+pub(crate) fn acked(after: Duration) {
+    counter!("fanfare_messages_sent_total").increment(1);
+    histogram!("fanfare_send_ack_seconds").record(after.as_secs_f64());
 }
 
-/// The server answered a send after this long.
-pub(crate) fn answered(after: Duration) {
-    histogram!(ANSWER_SECONDS).record(after.as_secs_f64());
+/// A recipient can't be reached; `reason` is one of a closed set.
+pub(crate) fn failed(reason: &'static str) {
+    counter!("fanfare_messages_failed_total", "reason" => reason).increment(1);
 }
 
 /// One message came in.
 pub(crate) fn received() {
-    counter!(RECEIVED).increment(1);
-}
-
-/// A recipient is settled.
-pub(crate) fn settled(outcome: &'static str) {
-    counter!(SETTLED, "outcome" => outcome).increment(1);
+    counter!("fanfare_messages_received_total").increment(1);
 }
 
 /// What became of a job.
-pub(crate) fn job(outcome: JobOutcome) {
-    counter!(JOBS, "outcome" => outcome.label()).increment(1);
+pub(crate) fn job(kind: JobKind, outcome: JobOutcome) {
+    counter!("fanfare_jobs_total", "kind" => kind.as_str(), "outcome" => outcome.label()).increment(1);
+}
+
+/// What became of a job whose kind is as its publisher wrote it.
+pub(crate) fn job_named(kind: Option<&str>, outcome: JobOutcome) {
+    match kind.and_then(|kind| JobKind::parse(kind).ok()) {
+        Some(kind) => job(kind, outcome),
+        None => {
+            counter!("fanfare_jobs_total", "kind" => "none", "outcome" => outcome.label()).increment(1);
+        }
+    }
 }
 
 /// What can become of a job.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum JobOutcome {
+    /// Stored.
     Accepted,
+    /// Stored before.
     Duplicate,
+    /// Carried out.
+    Done,
+    /// Refused.
     Rejected,
-    Command,
+    /// No job at all: kept as a dead letter.
     Dead,
+    /// To be delivered again.
     Retried,
 }
 
@@ -61,8 +60,8 @@ impl JobOutcome {
         match self {
             Self::Accepted => "accepted",
             Self::Duplicate => "duplicate",
+            Self::Done => "done",
             Self::Rejected => "rejected",
-            Self::Command => "command",
             Self::Dead => "dead",
             Self::Retried => "retried",
         }
@@ -80,26 +79,19 @@ impl Standing {
     /// The session waits for this reason, or sends (`None`).
     pub(crate) fn wait(&mut self, reason: Option<Waiting>) {
         let index = reason.map(|reason| reason.index());
-        if index == self.waiting {
-            return;
+        if index != self.waiting {
+            step(WAITING, "reason", self.waiting.map(|i| Waiting::LABELS[i]), -1.0);
+            step(WAITING, "reason", index.map(|i| Waiting::LABELS[i]), 1.0);
+            self.waiting = index;
         }
-        Self::step(WAITING, "reason", self.waiting.map(|i| Waiting::LABELS[i]), -1.0);
-        Self::step(WAITING, "reason", index.map(|i| Waiting::LABELS[i]), 1.0);
-        self.waiting = index;
     }
 
     /// The state of the session's connection (one of a closed set).
     pub(crate) fn state(&mut self, state: &'static str) {
         if self.state != Some(state) {
-            Self::step(SESSIONS, "state", self.state, -1.0);
-            Self::step(SESSIONS, "state", Some(state), 1.0);
+            step(SESSIONS, "state", self.state, -1.0);
+            step(SESSIONS, "state", Some(state), 1.0);
             self.state = Some(state);
-        }
-    }
-
-    fn step(name: &'static str, key: &'static str, label: Option<&'static str>, by: f64) {
-        if let Some(label) = label {
-            gauge!(name, key => label).increment(by);
         }
     }
 }
@@ -107,6 +99,17 @@ impl Standing {
 impl Drop for Standing {
     fn drop(&mut self) {
         self.wait(None);
-        Self::step(SESSIONS, "state", self.state.take(), -1.0);
+        step(SESSIONS, "state", self.state.take(), -1.0);
     }
 }
+
+fn step(name: &'static str, key: &'static str, label: Option<&'static str>, by: f64) {
+    if let Some(label) = label {
+        gauge!(name, key => label).increment(by);
+    }
+}
+
+/// Sessions by why they send nothing just now.
+const WAITING: &str = "fanfare_sessions_waiting";
+/// Sessions by state of their connection.
+const SESSIONS: &str = "fanfare_sessions";

@@ -20,8 +20,8 @@ use rand::{Rng, RngExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// The bounds of the gap between two sends, in milliseconds, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The bounds of the gap between two sends, in milliseconds, both included. No gap by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     min_ms: u64,
     max_ms: u64,
@@ -70,12 +70,14 @@ pub struct Pacer {
     last: Option<Instant>,
     /// Claimed and not yet durable: the gap that starts when it is.
     claimed: Option<Duration>,
+    /// `due` and `last` before the claim.
+    before: (Option<Instant>, Option<Instant>),
 }
 
 impl Pacer {
     /// A pacer that takes over a session whose last owner stored `wait` as what is left of its gap.
     pub fn resume(wait: Duration, now: Instant) -> Self {
-        Self { due: Some(now + wait), last: None, claimed: None }
+        Self { due: Some(now + wait), ..Self::default() }
     }
 
     /// The earliest moment for the next send of a queue with this pace; `None` when it may go at once.
@@ -88,10 +90,18 @@ impl Pacer {
     /// the answer is to be stored as `next_send_at` in the same commit as the send.
     pub fn claim(&mut self, pace: Pace, rng: &mut impl Rng, now: Instant) -> Duration {
         let gap = pace.draw(rng);
+        self.before = (self.due, self.last);
         self.due = Some(now + gap);
         self.last = Some(now);
         self.claimed = Some(gap);
         gap
+    }
+
+    /// The claimed send came to nothing before anything left: the gap before it holds again.
+    pub fn unclaim(&mut self) {
+        if self.claimed.take().is_some() {
+            (self.due, self.last) = self.before;
+        }
     }
 
     /// The claimed send is durable and its frame leaves now: its gap starts here.
@@ -126,12 +136,15 @@ pub enum Waiting {
         /// When the next send goes without it.
         until: Instant,
     },
+    /// A send failed for now; it is tried again at this moment.
+    Retry {
+        /// When.
+        until: Instant,
+    },
     /// The session is not connected.
     Connection,
     /// Recipients are being read from the database.
     Recipients,
-    /// The lease of the session's shard has run out on our own clock.
-    Lease,
 }
 
 impl Waiting {
@@ -139,7 +152,7 @@ impl Waiting {
     pub const COUNT: usize = 7;
     /// The label of each reason, by [`Waiting::index`].
     pub const LABELS: [&'static str; Self::COUNT] =
-        ["idle", "pace", "cap", "answer", "connection", "recipients", "lease"];
+        ["idle", "pace", "cap", "answer", "retry", "connection", "recipients"];
 
     /// The place of this reason in [`Waiting::LABELS`].
     pub fn index(&self) -> usize {
@@ -148,17 +161,17 @@ impl Waiting {
             Self::Pace { .. } => 1,
             Self::Cap => 2,
             Self::Answer { .. } => 3,
-            Self::Connection => 4,
-            Self::Recipients => 5,
-            Self::Lease => 6,
+            Self::Retry { .. } => 4,
+            Self::Connection => 5,
+            Self::Recipients => 6,
         }
     }
 
     /// When it ends by itself, where that is known.
     pub fn until(&self) -> Option<Instant> {
         match self {
-            Self::Pace { until } | Self::Answer { until } => Some(*until),
-            Self::Idle | Self::Cap | Self::Connection | Self::Recipients | Self::Lease => None,
+            Self::Pace { until } | Self::Answer { until } | Self::Retry { until } => Some(*until),
+            Self::Idle | Self::Cap | Self::Connection | Self::Recipients => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use shared::id::{QueueId, StanzaId};
+use shared::job::OnUnknown;
 use shared::recipient::Number;
 
 use super::pacer::Pace;
@@ -18,22 +19,15 @@ use super::pacer::Pace;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Its place in the queue.
-    pub position: i32,
+    pub seq: u32,
     /// Who it is.
     pub number: Number,
     /// The stanza id it was, or is to be, sent under, if there is one already.
     pub stanza: Option<StanzaId>,
     /// It was sent before and nobody knows the outcome: it goes again under the same stanza id.
     pub again: bool,
-}
-
-/// What a queue's owner asked for when an outcome is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnUnknown {
-    /// Send again under the same stanza id.
-    Resend,
-    /// Keep the recipient as `unknown`.
-    Hold,
+    /// How often it was tried in vain since it was read.
+    pub tries: u8,
 }
 
 /// Where a queue stands in memory.
@@ -43,11 +37,15 @@ pub enum Phase {
     Running,
     /// Nothing of it starts any more; what is in hand is waited for, then this happens.
     Draining(Then),
+    /// It has nothing in hand, and its end or rest is being written.
+    Resting(Then),
 }
 
 /// What follows when a draining queue has nothing in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
+    /// All of it is settled: it is completed.
+    Complete,
     /// It is kept as paused.
     Pause,
     /// It is kept as deleted.
@@ -74,7 +72,7 @@ pub struct Queue<C> {
     /// Where it stands.
     pub phase: Phase,
     page: VecDeque<Target>,
-    read_to: Option<i32>,
+    read_to: Option<u32>,
     reading: Reading,
     in_hand: u32,
 }
@@ -116,7 +114,7 @@ impl<C> Queue<C> {
             total: spec.total,
             settled: spec.settled,
             started: spec.started,
-            phase: Phase::Running,
+            phase: if spec.settled >= spec.total { Phase::Draining(Then::Complete) } else { Phase::Running },
             page: VecDeque::new(),
             read_to: None,
             reading: Reading::Wanted,
@@ -238,21 +236,28 @@ impl<C> Queues<C> {
         Some((id, target))
     }
 
-    /// The next page to read, if one is wanted: of which queue, and after which position. It is under way
+    /// The next page to read, if one is wanted: of which queue, and behind which place. It is under way
     /// from now on.
-    pub fn want_page(&mut self) -> Option<(QueueId, Option<i32>)> {
+    pub fn want_page(&mut self) -> Option<(QueueId, Option<u32>)> {
         let id = self.singles.iter().chain(&self.bulk).find(|id| self.all[id].wants_page()).copied()?;
         let queue = self.all.get_mut(&id)?;
         queue.reading = Reading::UnderWay;
         Some((id, queue.read_to))
     }
 
-    /// A page came: at most [`PAGE`] recipients in order of position. Fewer means that there are no more.
+    /// A page came: at most [`PAGE`] recipients in order of place. Fewer means that there are no more.
     pub fn page(&mut self, id: QueueId, targets: Vec<Target>) {
         let Some(queue) = self.all.get_mut(&id) else { return };
         queue.reading = if targets.len() < PAGE { Reading::Done } else { Reading::Wanted };
-        queue.read_to = targets.last().map(|target| target.position).or(queue.read_to);
+        queue.read_to = targets.last().map(|target| target.seq).or(queue.read_to);
         queue.page.extend(targets);
+    }
+
+    /// The recipients of a queue that was just accepted, so that they need not be read back.
+    pub fn page_at_hand(&mut self, id: QueueId, targets: Vec<Target>) {
+        if self.all.get(&id).is_some_and(|queue| queue.reading == Reading::Wanted && queue.read_to.is_none()) {
+            self.page(id, targets);
+        }
     }
 
     /// A recipient in hand is settled; answers the queue.
@@ -269,6 +274,11 @@ impl<C> Queues<C> {
             queue.in_hand = queue.in_hand.saturating_sub(1);
             queue.page.push_front(target);
         }
+    }
+
+    /// Whether a queue drains.
+    pub fn is_draining(&self, id: QueueId) -> bool {
+        self.all.get(&id).is_some_and(|queue| matches!(queue.phase, Phase::Draining(_)))
     }
 
     /// The queues that drain and have nothing in hand.

@@ -91,6 +91,18 @@ async fn a_new_owner_waits_out_the_stored_gap() {
     assert_eq!(Pacer::default().due(pace), None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_send_that_never_left_takes_no_gap() {
+    let pace = pace(100, 100);
+    let mut rng = StdRng::seed_from_u64(5);
+    let mut pacer = Pacer::default();
+    let sent = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::ZERO).await;
+    sleep_until(pacer.due(pace).unwrap()).await;
+    pacer.claim(pace, &mut rng, Instant::now());
+    pacer.unclaim();
+    assert_eq!(pacer.due(pace), Some(sent + Duration::from_millis(100)));
+}
+
 #[test]
 fn a_pace_with_min_above_max_is_refused() {
     assert_eq!(Pace::new(Duration::from_millis(2), Duration::from_millis(1)), Err(PaceError));

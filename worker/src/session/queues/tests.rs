@@ -16,16 +16,17 @@ fn queue(total: u32) -> Queue<()> {
     })
 }
 
-fn targets(range: std::ops::Range<i32>) -> Vec<Target> {
+fn targets(range: std::ops::Range<u32>) -> Vec<Target> {
     range.map(target).collect()
 }
 
-fn target(position: i32) -> Target {
+fn target(seq: u32) -> Target {
     Target {
-        position,
-        number: Number::new(&format!("55000000{position:04}")).unwrap(),
+        seq,
+        number: Number::new(&format!("55000000{seq:04}")).unwrap(),
         stanza: None,
         again: false,
+        tries: 0,
     }
 }
 
@@ -41,7 +42,7 @@ fn loaded(totals: &[u32]) -> (Queues<()>, Vec<QueueId>) {
     while let Some((id, after)) = queues.want_page() {
         assert_eq!(after, None);
         let total = queues.get(id).unwrap().total;
-        queues.page(id, targets(0..i32::try_from(total.min(PAGE as u32)).unwrap()));
+        queues.page(id, targets(0..total.min(PAGE as u32)));
         if total > PAGE as u32 {
             break;
         }
@@ -49,8 +50,8 @@ fn loaded(totals: &[u32]) -> (Queues<()>, Vec<QueueId>) {
     (queues, ids)
 }
 
-fn order(queues: &mut Queues<()>) -> Vec<(QueueId, i32)> {
-    std::iter::from_fn(|| queues.take().map(|(id, target)| (id, target.position))).collect()
+fn order(queues: &mut Queues<()>) -> Vec<(QueueId, u32)> {
+    std::iter::from_fn(|| queues.take().map(|(id, target)| (id, target.seq))).collect()
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn pages_are_read_ahead_and_never_twice() {
     for _ in 0..PAGE / 2 {
         queues.take().unwrap();
     }
-    let last = PAGE as i32 - 1;
+    let last = PAGE as u32 - 1;
     assert_eq!(queues.want_page(), Some((ids[0], Some(last))));
     assert_eq!(queues.want_page(), None, "one read at a time");
     queues.page(ids[0], targets(last + 1..last + 11));

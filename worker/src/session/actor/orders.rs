@@ -1,0 +1,279 @@
+//! Commands on queues, one at a time, and the ends and rests of queues.
+//!
+//! Pause and delete first let the queue drain: what is in hand is answered or given back, and is durable. Only
+//! then the change and its event are written, so that behind `paused.queue` nothing of the queue starts.
+//! A change that is there already is done again without a trace; an illegal one is refused and changes nothing.
+
+use std::collections::VecDeque;
+
+use shared::event::{self, Event, JobAccepted, QueueAction, QueueData};
+use shared::id::{QueueId, StanzaId};
+use shared::job::{Answer, FailureCode, Job};
+use shared::recipient::Number;
+use shared::store::StoreError;
+use shared::store::commit::QueueChange;
+use shared::store::queues::{QueueRecord, QueueState};
+
+use super::super::errand::Errand;
+use super::super::gather::{After, millis};
+use super::super::mail::Refusal;
+use super::super::meter::{self, JobOutcome};
+use super::super::queues::{Phase, Then};
+use super::{Actor, Fetched};
+
+/// Commands that wait, and the one that is being carried out.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    waiting: VecDeque<Box<Errand>>,
+    current: Option<Current>,
+    /// Queues that came to their end while the store's were being read.
+    ended: Vec<QueueId>,
+}
+
+impl Orders {
+    /// Whether a command is being carried out.
+    pub(super) fn is_busy(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Queues that ended while the store's were being read: what was read of them is old.
+    pub(super) fn take_ended(&mut self) -> Vec<QueueId> {
+        std::mem::take(&mut self.ended)
+    }
+}
+
+/// The command that is being carried out.
+#[derive(Debug)]
+struct Current {
+    queue: QueueId,
+    action: QueueAction,
+    /// Gone when its answer is on the way.
+    errand: Option<Box<Errand>>,
+    /// The queue as stored, when it is not in memory.
+    record: Option<QueueRecord>,
+}
+
+/// What the event of a queue's end or rest lists, read back from the store.
+pub(super) struct Rest {
+    queue: QueueId,
+    step: Step,
+    lists: Result<(Vec<Number>, Vec<StanzaId>), StoreError>,
+}
+
+/// What is to be written of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Complete,
+    Change(QueueAction),
+}
+
+impl From<Then> for Step {
+    fn from(then: Then) -> Self {
+        match then {
+            Then::Complete => Self::Complete,
+            Then::Pause => Self::Change(QueueAction::Pause),
+            Then::Delete => Self::Change(QueueAction::Delete),
+        }
+    }
+}
+
+impl Actor {
+    /// A command on a queue: it waits for those before it.
+    pub(super) fn order(&mut self, errand: Box<Errand>) {
+        if self.orders.waiting.len() >= ORDERS_MAX {
+            drop(errand);
+        } else {
+            self.orders.waiting.push_back(errand);
+        }
+    }
+
+    /// Begins with the next command, if there is one and nothing stands in its way.
+    pub(super) fn next_order(&mut self) {
+        while self.orders.current.is_none() && !self.reading_queues {
+            let Some((queue, action)) = self.orders.waiting.front().and_then(|errand| command(&errand.job)) else {
+                break;
+            };
+            let resting = |queue: &super::Queue<_>| matches!(queue.phase, Phase::Resting(_));
+            if self.queues.get(queue).is_some_and(resting) {
+                break;
+            }
+            let errand = self.orders.waiting.pop_front();
+            self.orders.current = Some(Current { queue, action, errand, record: None });
+            self.begin_order();
+        }
+    }
+
+    fn begin_order(&mut self) {
+        let Some(Current { queue: id, action, .. }) = self.orders.current else { return };
+        match (self.queues.get_mut(id), action) {
+            (Some(queue), QueueAction::Pause) if queue.phase == Phase::Running => {
+                queue.phase = Phase::Draining(Then::Pause);
+            }
+            (Some(queue), QueueAction::Delete) if queue.phase == Phase::Running => {
+                queue.phase = Phase::Draining(Then::Delete);
+            }
+            (Some(_), QueueAction::Resume) => self.order_done(),
+            // It is being completed: the order is judged when that is written.
+            (Some(_), _) => {}
+            (None, _) => {
+                let (store, session) = (self.around.store.clone(), self.record.id);
+                self.fetch(async move {
+                    Fetched::Ordered(shared::store::queues::find(&store, session, id).await)
+                });
+            }
+        }
+    }
+
+    /// The queue of the command, which is not in memory, as stored.
+    pub(super) fn on_ordered(&mut self, record: Option<QueueRecord>) {
+        use QueueAction::{Delete, Pause, Resume};
+        use QueueState::{Completed, Deleted, Paused, Queued, Running};
+        let Some(current) = &mut self.orders.current else { return };
+        let Some(record) = record else {
+            return self.order_refused(FailureCode::UnknownQueue, "no queue of this session has this id");
+        };
+        let (id, action, state) = (record.id, current.action, record.state);
+        current.record = Some(record);
+        match (state, action) {
+            (Paused, Pause) | (Deleted, Delete) | (Queued | Running, Resume) => self.order_done(),
+            (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => self.read_rest(id, Step::Change(action)),
+            (Completed, _) => self.order_refused(FailureCode::Conflict, "the queue is completed"),
+            (Deleted, _) => self.order_refused(FailureCode::Conflict, "the queue is deleted"),
+        }
+    }
+
+    /// Everything the queue had in hand is durable.
+    pub(super) fn write_rest(&mut self, queue: QueueId, then: Then) {
+        self.read_rest(queue, then.into());
+    }
+
+    fn read_rest(&mut self, queue: QueueId, step: Step) {
+        let store = self.around.store.clone();
+        self.fetch(async move {
+            let lists = shared::store::recipients::lists(&store, queue, event::LIST_MAX).await;
+            Fetched::Rest(Box::new(Rest { queue, step, lists }))
+        });
+    }
+
+    pub(super) fn on_rest(&mut self, rest: Rest) {
+        let Rest { queue: id, step, lists } = rest;
+        let (numbers, stanzas) = match lists {
+            Ok(lists) => lists,
+            Err(error) => return self.lose_store(&error),
+        };
+        let jids = numbers.iter().map(Number::jid).collect();
+        let of_order = self.orders.current.as_ref().and_then(|current| current.record.as_ref());
+        let (data, progress) = if let Some(queue) = self.queues.get(id) {
+            let data = QueueData::new(&queue.content, jids, stanzas, queue.total);
+            (data, event::progress(queue.settled, queue.total))
+        } else if let Some(record) = of_order.filter(|record| record.id == id) {
+            (QueueData::new(&record.content, jids, stanzas, record.total), record.progress())
+        } else {
+            return;
+        };
+        let wall = self.wall();
+        let (change, event) = match step {
+            Step::Complete => (QueueChange::Complete(id), Event::send_completed(id, data, millis(wall))),
+            Step::Change(action) => {
+                (change(action, id), Event::queue(action, id, progress, data, millis(wall)))
+            }
+        };
+        self.gather.write().queues.push(change);
+        self.gather.event(event, wall);
+        if let Step::Change(_) = step {
+            self.answer_order(id);
+        }
+        let after = if step == Step::Change(QueueAction::Resume) { After::Resumed(id) } else { After::Rested(id) };
+        self.gather.after(after);
+    }
+
+    /// A queue's end or rest is durable: it leaves the memory.
+    pub(super) fn rested(&mut self, id: QueueId) {
+        self.queues.remove(id);
+        if self.reading_queues {
+            self.orders.ended.push(id);
+        }
+        let Some(current) = self.orders.current.as_ref().filter(|current| current.queue == id) else { return };
+        if current.errand.is_none() {
+            self.orders.current = None;
+        } else {
+            // It was completed while the command waited for it to drain: now it is judged by what is stored.
+            self.begin_order();
+        }
+    }
+
+    /// A queue goes on, durably: its recipients take turns again.
+    pub(super) fn resumed(&mut self, id: QueueId) {
+        let Some(current) = self.orders.current.take_if(|current| current.queue == id) else { return };
+        if let Some(record) = current.record {
+            let queue = self.queue(record);
+            self.queues.insert(queue);
+        }
+    }
+
+    fn answer_order(&mut self, id: QueueId) {
+        let Some(current) = self.orders.current.as_mut().filter(|current| current.queue == id) else { return };
+        if let Some(errand) = current.errand.take() {
+            meter::job(errand.job.kind(), JobOutcome::Done);
+            self.gather.after(After::Answer(errand, Answer::Done { queue_id: Some(id) }));
+        }
+    }
+
+    /// The command changes nothing: the queue is as it wants it.
+    fn order_done(&mut self) {
+        let Some(current) = self.orders.current.take() else { return };
+        if let Some(errand) = current.errand {
+            meter::job(errand.job.kind(), JobOutcome::Done);
+            errand.finish(Answer::Done { queue_id: Some(current.queue) });
+        }
+    }
+
+    fn order_refused(&mut self, code: FailureCode, message: &str) {
+        let Some(current) = self.orders.current.take() else { return };
+        if let Some(errand) = current.errand {
+            let refusal = Refusal::new(&errand, code, message);
+            self.refuse(errand, refusal);
+        }
+    }
+
+    /// Tells the world and the publisher that a job is refused.
+    pub(super) fn refuse(&mut self, errand: Box<Errand>, refusal: Refusal) {
+        let answer = refusal.answer();
+        self.tell_rejected(refusal);
+        self.gather.after(After::Answer(errand, answer));
+    }
+
+    /// Tells the world that a job is refused.
+    pub(super) fn tell_rejected(&mut self, refusal: Refusal) {
+        let (wall, kind) = (self.wall(), refusal.kind.clone());
+        self.gather.event(refusal.into_event(), wall);
+        meter::job_named(kind.as_deref(), JobOutcome::Rejected);
+    }
+
+    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord) {
+        let wall = self.wall();
+        let accepted =
+            JobAccepted { job_id: queue.job.clone(), queue_id: queue.id, total: queue.total };
+        self.gather.event(Event::JobAccepted(accepted), wall);
+    }
+}
+
+fn command(job: &Job) -> Option<(QueueId, QueueAction)> {
+    match job {
+        Job::Pause(command) => Some((command.queue_id, QueueAction::Pause)),
+        Job::Resume(command) => Some((command.queue_id, QueueAction::Resume)),
+        Job::Delete(command) => Some((command.queue_id, QueueAction::Delete)),
+        _ => None,
+    }
+}
+
+fn change(action: QueueAction, id: QueueId) -> QueueChange {
+    match action {
+        QueueAction::Pause => QueueChange::Pause(id),
+        QueueAction::Resume => QueueChange::Resume(id),
+        QueueAction::Delete => QueueChange::Delete(id),
+    }
+}
+
+/// Commands that wait in one session; more go back to the broker.
+const ORDERS_MAX: usize = 32;

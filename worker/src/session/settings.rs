@@ -1,0 +1,125 @@
+//! The settings of the session role.
+
+use std::num::NonZeroU32;
+
+use shared::config::{Amqp, Env, read_delay};
+use whatsapp::connection::{ClientVersion, Config};
+use whatsapp::signal::curve::PublicKey;
+
+use super::actor::CAP_DEFAULT;
+use super::pacer::Pace;
+
+/// What the role is told from outside.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `SHARDS`.
+    pub shards: u16,
+    /// `MIN` and `MAX`.
+    pub pace: Pace,
+    /// `SEND_CAP`: most sends per second of this worker, over all its sessions.
+    pub cap: NonZeroU32,
+    /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`, `WHATSAPP_VERSION`.
+    pub whatsapp: Config,
+}
+
+impl Settings {
+    /// Reads the section; mistakes are noted in `env`.
+    pub fn read(env: &mut Env, amqp: &Amqp) -> Self {
+        let delay = read_delay(env);
+        Self {
+            shards: amqp.shards,
+            // A delay's MIN is never above its MAX.
+            pace: Pace::new(delay.min(), delay.max()).unwrap_or_default(),
+            cap: env.or("SEND_CAP", CAP_DEFAULT),
+            whatsapp: read_whatsapp(env),
+        }
+    }
+}
+
+fn read_whatsapp(env: &mut Env) -> Config {
+    let version = env.optional::<String>("WHATSAPP_VERSION").and_then(|text| {
+        let version = parse_version(&text);
+        if version.is_none() {
+            env.problem("WHATSAPP_VERSION", "must be three numbers such as 2.3000.1043857760");
+        }
+        version
+    });
+    let mut config = Config::whatsapp(version.unwrap_or(ClientVersion::KNOWN));
+    if let Some(url) = env.optional::<String>("WHATSAPP_URL") {
+        if !(url.starts_with("ws://") || url.starts_with("wss://")) {
+            env.problem("WHATSAPP_URL", "must begin with ws:// or wss://");
+        }
+        config.url = url;
+    }
+    if let Some(origin) = env.optional("WHATSAPP_ORIGIN") {
+        config.origin = origin;
+    }
+    if let Some(text) = env.optional::<String>("WHATSAPP_ROOT_KEY") {
+        match parse_key(&text) {
+            Some(key) => config.root_key = key,
+            None => env.problem("WHATSAPP_ROOT_KEY", "must be 32 bytes in hex"),
+        }
+    }
+    config
+}
+
+fn parse_version(text: &str) -> Option<ClientVersion> {
+    let mut parts = text.split('.').map(|part| part.parse::<u32>().ok());
+    let (primary, secondary, tertiary) = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(ClientVersion { primary, secondary, tertiary })
+}
+
+fn parse_key(text: &str) -> Option<PublicKey> {
+    let bytes: [u8; 32] = hex::decode(text).ok()?.try_into().ok()?;
+    Some(PublicKey::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use shared::config::Common;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Settings, Result<(), shared::config::ConfigError>) {
+        let base = [("DATABASE_URL", "postgres://h/d"), ("AMQP_URL", "amqp://h")];
+        let pairs = base.iter().chain(pairs).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let mut env = Env::new(pairs);
+        let common = Common::read(&mut env);
+        let settings = Settings::read(&mut env, &common.amqp);
+        (settings, env.finish())
+    }
+
+    #[test]
+    fn whatsapp_itself_is_the_default() {
+        let (settings, problems) = read(&[]);
+        problems.unwrap();
+        assert_eq!(settings.whatsapp.url, "wss://web.whatsapp.com/ws/chat");
+        assert_eq!((settings.pace.min(), settings.pace.max()), (Duration::from_secs(10), Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_simulator_is_named_by_url_and_key() {
+        let key = "11".repeat(32);
+        let (settings, problems) =
+            read(&[("WHATSAPP_URL", "ws://127.0.0.1:1/ws/chat"), ("WHATSAPP_ROOT_KEY", &key), ("MIN", "0.05"), ("MAX", "0.15")]);
+        problems.unwrap();
+        assert_eq!(settings.whatsapp.root_key, PublicKey::new([0x11; 32]));
+        assert_eq!(settings.pace.max(), Duration::from_millis(150));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let (_, problems) = read(&[
+            ("WHATSAPP_URL", "http://x"),
+            ("WHATSAPP_ROOT_KEY", "zz"),
+            ("WHATSAPP_VERSION", "2.x"),
+            ("SEND_CAP", "0"),
+        ]);
+        let problems = problems.unwrap_err().0.join("\n");
+        for name in ["WHATSAPP_URL", "WHATSAPP_ROOT_KEY", "WHATSAPP_VERSION", "SEND_CAP"] {
+            assert!(problems.contains(name), "{name} in {problems}");
+        }
+    }
+}

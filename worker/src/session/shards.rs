@@ -1,0 +1,280 @@
+//! The shards this worker holds: one task each, with the shard's sessions, its jobs and its events.
+//!
+//! A shard that is gained has its bindings asserted, its relay and its consumer started, its sessions planned.
+//! One that is to be handed over stops taking jobs, lets its sessions finish what they have in hand, publishes
+//! what is left, and only then gives the lease back. One that is lost is dropped at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::broker::{Broker, Consumer, QueueName};
+use shared::id::ShardId;
+use shared::lease::{Lease, LeaseEvent, Leases};
+use shared::lifecycle::Lifecycle;
+use shared::outbox::{Relay, Wake};
+use shared::store::sessions::{self, SessionRecord};
+use shared::telemetry::{Health, Heartbeat};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::actor::Surroundings;
+use super::errand::Desk;
+use super::jobs::{Fenced, Intake, unroutable};
+use super::supervisor::{Event, Starts, Supervisor};
+
+/// What all shards of a worker share.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub(crate) around: Arc<Surroundings>,
+    pub(crate) broker: Broker,
+    pub(crate) wake: Wake,
+    pub(crate) starts: Arc<Starts>,
+    pub(crate) leases: Leases,
+    pub(crate) health: Health,
+}
+
+/// A shard's task, as the role sees it.
+struct Held {
+    release: CancellationToken,
+    task: AbortHandle,
+}
+
+/// Runs the shards of this worker until every one is given back after the soft stop.
+pub(crate) async fn run(ground: Ground, mut events: mpsc::Receiver<LeaseEvent>, life: Lifecycle) {
+    let mut held: HashMap<ShardId, Held> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    let leaving = ground.leases.clone();
+    let mut leave = std::pin::pin!(async {
+        life.soft().cancelled().await;
+        leaving.leave().await;
+    });
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                None => break,
+                Some(event) => on_event(&ground, event, &mut held, &mut tasks),
+            },
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => on_ended(ended, &mut held),
+            () = &mut leave => break,
+            () = life.hard().cancelled() => break,
+        }
+    }
+    tasks.shutdown().await;
+}
+
+fn on_event(
+    ground: &Ground,
+    event: LeaseEvent,
+    held: &mut HashMap<ShardId, Held>,
+    tasks: &mut JoinSet<ShardId>,
+) {
+    match event {
+        LeaseEvent::Gained(lease) => {
+            let (shard, release) = (lease.shard(), CancellationToken::new());
+            tracing::info!(shard.id = shard.get(), epoch = lease.fence().epoch.get(), "shard taken");
+            let task = tasks.spawn(run_shard(ground.clone(), lease, release.clone()));
+            if let Some(old) = held.insert(shard, Held { release, task }) {
+                old.task.abort();
+            }
+        }
+        LeaseEvent::Release(shard) => match held.get(&shard) {
+            Some(held) => held.release.cancel(),
+            None => give_back(ground.leases.clone(), shard),
+        },
+        LeaseEvent::Lost(shard) => {
+            tracing::warn!(shard.id = shard.get(), "shard lost");
+            if let Some(lost) = held.remove(&shard) {
+                lost.task.abort();
+            }
+        }
+    }
+}
+
+/// A shard whose task is gone: there is nothing to wait for.
+fn give_back(leases: Leases, shard: ShardId) {
+    tokio::spawn(async move { leases.release(shard).await });
+}
+
+fn on_ended(ended: Result<ShardId, tokio::task::JoinError>, held: &mut HashMap<ShardId, Held>) {
+    match ended {
+        Ok(shard) => {
+            if held.get(&shard).is_some_and(|held| held.task.is_finished()) {
+                held.remove(&shard);
+            }
+        }
+        Err(error) if error.is_panic() => {
+            tracing::error!(%error, "a shard's task panicked");
+            held.retain(|_, held| !held.task.is_finished());
+        }
+        Err(_) => {}
+    }
+}
+
+/// One shard from its lease to its end.
+async fn run_shard(ground: Ground, lease: Lease, release: CancellationToken) -> ShardId {
+    let shard = lease.shard();
+    // Everything that runs for the shard ends with this task, also when it is aborted.
+    let stop = CancellationToken::new();
+    let _ends_with_us = stop.clone().drop_guard();
+    let relay = Relay {
+        store: ground.around.store.clone(),
+        publisher: ground.broker.publisher(),
+        topology: ground.broker.topology().clone(),
+        lease: lease.clone(),
+        wake: ground.wake.clone(),
+    };
+    let relay = tokio::spawn(relay.run(stop.clone()));
+    let mut work = Shard::new(&ground, lease);
+    if let Ok(()) = work.serve(&release).await {
+        work.hand_over().await;
+        stop.cancel();
+        drop(timeout(RELAY_WAIT, relay).await);
+        tracing::info!(shard.id = shard.get(), "shard handed over");
+    }
+    // Lost or handed over: either way nothing of ours acts for it any more.
+    ground.leases.release(shard).await;
+    shard
+}
+
+/// The sessions and the jobs of one shard.
+struct Shard {
+    intake: Intake,
+    tasks: TaskTracker,
+    supervisor: Supervisor,
+    consumer: Consumer,
+    lease: Lease,
+    pulse: Heartbeat,
+}
+
+impl Shard {
+    fn new(ground: &Ground, lease: Lease) -> Self {
+        let tasks = TaskTracker::new();
+        let desk = Arc::new(Desk { publisher: ground.broker.publisher(), tasks: tasks.clone() });
+        let (around, starts) = (Arc::clone(&ground.around), Arc::clone(&ground.starts));
+        Self {
+            intake: Intake { desk, broker: ground.broker.clone() },
+            tasks,
+            supervisor: Supervisor::new(around, starts, lease.clone()),
+            consumer: ground.broker.consume(&QueueName::Shard(lease.shard()), PREFETCH),
+            lease,
+            pulse: ground.health.heartbeat("shard", SILENCE_MAX),
+        }
+    }
+
+    /// Serves until told to release the shard.
+    ///
+    /// # Errors
+    /// [`Fenced`]: the lease is over.
+    async fn serve(&mut self, release: &CancellationToken) -> Result<(), Fenced> {
+        let records = self.records().await?;
+        self.supervisor.plan(&records);
+        let binding = bind_all(self.intake.broker.clone(), records);
+        let mut binding = std::pin::pin!(binding);
+        let mut bound = false;
+        loop {
+            self.pulse.beat();
+            if !self.lease.is_live(Instant::now()) {
+                return Err(Fenced);
+            }
+            tokio::select! {
+                () = release.cancelled() => return Ok(()),
+                event = self.supervisor.next() => self.on_session(event).await?,
+                Some(delivery) = self.consumer.next() => {
+                    self.intake.take(&mut self.supervisor, delivery).await?;
+                }
+                () = &mut binding, if !bound => bound = true,
+                () = sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    async fn records(&self) -> Result<Vec<SessionRecord>, Fenced> {
+        loop {
+            match sessions::of_shard(self.supervisor.store(), self.lease.shard()).await {
+                Ok(records) => return Ok(records),
+                Err(error) => tracing::warn!(%error, "a shard waits for the database"),
+            }
+            sleep(STORE_PAUSE).await;
+            if !self.lease.is_live(Instant::now()) {
+                return Err(Fenced);
+            }
+        }
+    }
+
+    async fn on_session(&mut self, event: Event) -> Result<(), Fenced> {
+        match event {
+            Event::Nothing => Ok(()),
+            Event::Due => {
+                self.supervisor.start_due().await;
+                Ok(())
+            }
+            Event::Fenced => Err(Fenced),
+            Event::Deleted(token) => {
+                if let Err(error) = self.intake.broker.unbind_token(&token, self.lease.shard()).await {
+                    // Its jobs still come here and are refused: unknown session.
+                    tracing::warn!(%error, "could not unbind the token of a deleted session");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes no more jobs, lets every session finish what it has in hand, and settles every delivery.
+    async fn hand_over(mut self) {
+        self.consumer.cancel().await;
+        self.supervisor.hand_over().await;
+        self.tasks.close();
+        if timeout(SETTLE_WAIT, self.tasks.wait()).await.is_err() {
+            tracing::debug!("deliveries that were not settled in time go back to their queue");
+        }
+        // What was delivered behind the cancel goes back too, to the next owner.
+        self.consumer.close().await;
+    }
+}
+
+/// Routes the jobs of a shard's sessions here, whatever the broker has forgotten.
+async fn bind_all(broker: Broker, records: Vec<SessionRecord>) {
+    for record in records {
+        if let Err(error) = broker.bind_token(&record.token, record.shard).await {
+            // A job that finds no binding comes back through the queue of the unroutable.
+            tracing::warn!(%error, "could not bind a token");
+        }
+    }
+}
+
+/// Takes the jobs that no shard takes, until stopped.
+pub(crate) async fn run_unroutable(ground: Ground, stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    let desk = Arc::new(Desk { publisher: ground.broker.publisher(), tasks: tasks.clone() });
+    let mut consumer = ground.broker.consume(&QueueName::Unroutable, PREFETCH);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            delivery = consumer.next() => match delivery {
+                Some(delivery) => unroutable(&desk, &ground.broker, &ground.around.store, delivery).await,
+                None => break,
+            },
+        }
+    }
+    consumer.cancel().await;
+    tasks.close();
+    drop(timeout(SETTLE_WAIT, tasks.wait()).await);
+    consumer.close().await;
+}
+
+/// Jobs of one shard that are on their way at a time.
+const PREFETCH: u16 = 32;
+/// How often a shard's task looks at its lease when nothing happens.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// A shard's task that is silent for longer is stuck: a lease does not even last that long.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Between two tries of the database.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a hand-over waits for acknowledgements and answers on their way.
+const SETTLE_WAIT: Duration = Duration::from_secs(3);
+/// How long a hand-over waits for the last events to be published.
+const RELAY_WAIT: Duration = Duration::from_secs(3);
