@@ -17,3 +17,6 @@ pub mod serve;
 pub mod settings;
 pub mod tokens;
 pub mod v1;
+
+#[cfg(test)]
+mod tests;

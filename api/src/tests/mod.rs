@@ -1,0 +1,183 @@
+//! Handlers against a real database and a real broker; the worker is played by the test.
+
+mod errors;
+mod queues;
+mod seed;
+mod sessions;
+mod webhooks;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use shared::broker::{Consumer, Delivery, QueueName};
+use shared::egress::Reach;
+use shared::id::{JobId, SessionId, ShardId, Token};
+use shared::job::{Answer, Job, SendJob};
+use shared::store::queues as queue_rows;
+use shared::store::sessions as session_rows;
+use shared::store::Fence;
+use shared::testing::{self, TestBroker, TestDatabase};
+use tower::ServiceExt;
+
+use crate::app::{App, router};
+use crate::auth::ApiKey;
+
+const KEY: &str = "a key of the tests: 0123456789abcdef";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An API on a database and a broker of its own.
+struct TestApi {
+    database: TestDatabase,
+    broker: TestBroker,
+    app: Arc<App>,
+    router: Router,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    bytes: Vec<u8>,
+}
+
+impl Answered {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("no JSON: {:?}", self))
+    }
+}
+
+impl TestApi {
+    async fn new() -> Self {
+        let database = TestDatabase::new().await;
+        let broker = TestBroker::new(1).await;
+        let key = ApiKey::new(KEY, IpAddr::V4(Ipv4Addr::UNSPECIFIED)).unwrap();
+        let app = Arc::new(App::new(database.store().clone(), broker.broker().clone(), key, 1, Reach::Public));
+        let origins = ["https://app.example.com".parse().unwrap()];
+        let router = router(app.clone(), &origins, Router::new());
+        Self { database, broker, app, router }
+    }
+
+    async fn request(&self, request: Request<Body>) -> Answered {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answered { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Answered {
+        self.request(signed(method, path).body(body.into()).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answered {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answered {
+        let request = signed(Method::POST, path).header("Idempotency-Key", key);
+        self.request(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    async fn get(&self, path: &str) -> Answered {
+        self.send(Method::GET, path, Body::empty()).await
+    }
+
+    async fn delete(&self, path: &str) -> Answered {
+        self.send(Method::DELETE, path, Body::empty()).await
+    }
+
+    /// A session with its token bound, as `create-instance` makes it, without the job that starts it.
+    async fn session(&self) -> Token {
+        let token = testing::token();
+        let session = session_rows::create(self.database.store(), &token, 1).await.unwrap().into_record();
+        self.broker.broker().bind_token(&token, session.shard).await.unwrap();
+        token
+    }
+
+    async fn open_session(&self) -> Token {
+        let token = self.session().await;
+        self.set_session(&token, "state = 3, jid = '5531900000000@s.whatsapp.net'").await;
+        token
+    }
+
+    async fn set_session(&self, token: &Token, columns: &str) {
+        self.database.query(&format!("UPDATE session SET {columns} WHERE token = '{token}'")).await;
+    }
+
+    async fn worker(&self) -> Worker<'_> {
+        let fence = self.database.lease(0, "played").await;
+        let consumer = self.broker.broker().consume(&QueueName::Shard(ShardId::new(0).unwrap()), 100);
+        Worker { api: self, fence, consumer }
+    }
+}
+
+fn signed(method: Method, path: &str) -> axum::http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{KEY}:"))))
+        .header(header::CONTENT_TYPE, "application/json")
+}
+
+/// A session worker that does what it is told, in the database alone.
+struct Worker<'a> {
+    api: &'a TestApi,
+    fence: Fence,
+    consumer: Consumer,
+}
+
+impl Worker<'_> {
+    async fn next(&mut self) -> (Job, Delivery) {
+        let next = tokio::time::timeout(PATIENCE, self.consumer.next());
+        let delivery = next.await.expect("no job in time").unwrap();
+        (Job::parse(delivery.kind.as_deref().unwrap(), &delivery.body).unwrap(), delivery)
+    }
+
+    /// The next job, which must be a send, with its id; it is stored as a worker stores it.
+    async fn accept(&mut self) -> (SendJob, JobId) {
+        let (job, delivery) = self.next().await;
+        let Job::Send(job) = job else { panic!("{job:?}") };
+        let id = JobId::new(delivery.message_id.as_deref().unwrap()).unwrap();
+        let token = Token::new(&delivery.routing_key).unwrap();
+        let session = self.session(&token).await;
+        let queue = job.queue_id(&token, &id);
+        queue_rows::accept(self.api.database.store(), self.fence, session, queue, (&id, &job)).await.unwrap();
+        delivery.ack().await.unwrap();
+        (*job, id)
+    }
+
+    /// Takes one command on a queue.
+    async fn obey(&mut self) -> Job {
+        let (job, delivery) = self.next().await;
+        let (queue, columns) = match &job {
+            Job::Pause(queue) => (queue, "state = 2, paused_at = now()"),
+            Job::Resume(queue) => (queue, "state = 0, paused_at = NULL"),
+            Job::Delete(queue) => (queue, "state = 4, paused_at = NULL, finished_at = now()"),
+            other => panic!("{other:?}"),
+        };
+        let sql = format!("UPDATE queue SET {columns} WHERE id = '{}'", queue.queue_id);
+        self.api.database.query(&sql).await;
+        delivery.ack().await.unwrap();
+        job
+    }
+
+    /// Answers the next job.
+    async fn answer(&mut self, answer: &Answer) -> Job {
+        let (job, delivery) = self.next().await;
+        let to = (delivery.reply_to.as_deref(), delivery.correlation_id.as_deref());
+        self.api.broker.broker().publisher().reply(to, answer).await.unwrap();
+        delivery.ack().await.unwrap();
+        job
+    }
+
+    async fn session(&self, token: &Token) -> SessionId {
+        session_rows::find(self.api.database.store(), token).await.unwrap().unwrap().id
+    }
+}

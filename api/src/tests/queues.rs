@@ -1,0 +1,83 @@
+//! Queues over `/v1`.
+
+use serde_json::json;
+use shared::job::Job;
+
+use super::*;
+
+async fn queue(api: &TestApi, worker: &mut Worker<'_>, token: &Token, recipients: usize) -> String {
+    let numbers: Vec<String> = (0..recipients).map(|n| format!("55319{n:08}")).collect();
+    let body = json!({ "numbers": numbers, "message": { "type": "text", "text": "hi" } });
+    let path = format!("/v1/sessions/{token}/queues");
+    let (answered, _) = tokio::join!(api.post(&path, &body), worker.accept());
+    assert_eq!(answered.status, StatusCode::ACCEPTED);
+    let accepted = answered.json();
+    assert_eq!((&accepted["status"], &accepted["total"]), (&json!("STARTED"), &json!(recipients)));
+    format!("{path}/{}", accepted["queueId"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_queue_is_shown_listed_and_its_recipients_paged() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let first = queue(&api, &mut worker, &token, 3).await;
+    let second = queue(&api, &mut worker, &token, 1).await;
+
+    let shown = api.get(&first).await.json();
+    assert_eq!((&shown["state"], &shown["total"], &shown["progress"]), (&json!("queued"), &json!(3), &json!(0)));
+    let page = api.get(&format!("/v1/sessions/{token}/queues?limit=1")).await.json();
+    assert!(second.ends_with(page["items"][0]["queueId"].as_str().unwrap()));
+    let next = page["next"].as_str().unwrap();
+    let page = api.get(&format!("/v1/sessions/{token}/queues?limit=1&cursor={next}")).await.json();
+    assert!(first.ends_with(page["items"][0]["queueId"].as_str().unwrap()));
+
+    let page = api.get(&format!("{first}/recipients?limit=2")).await.json();
+    assert_eq!(page["items"][1]["number"], "5531900000001");
+    let next = page["next"].as_str().unwrap();
+    let page = api.get(&format!("{first}/recipients?limit=2&cursor={next}")).await.json();
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["items"][0]["seq"]), (1, &json!(2)));
+    let page = api.get(&format!("{first}/recipients?state=sent")).await.json();
+    assert_eq!(page["items"], json!([]));
+}
+
+#[tokio::test]
+async fn commands_answer_once_they_took_effect() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let queue = queue(&api, &mut worker, &token, 2).await;
+
+    let (pause, resume) = (format!("{queue}/pause"), format!("{queue}/resume"));
+    for (path, state) in [(&pause, "paused"), (&resume, "queued"), (&pause, "paused")] {
+        let nothing = json!({});
+        let (answered, job) = tokio::join!(api.post(path, &nothing), worker.obey());
+        assert_eq!((answered.status, &answered.json()["state"]), (StatusCode::OK, &json!(state)));
+        assert!(matches!(job, Job::Pause(_) | Job::Resume(_)));
+    }
+    // Idempotent: pausing what is paused is no error, and asks the worker again.
+    let again = api.post(&pause, &json!({})).await;
+    assert_eq!(again.status, StatusCode::OK);
+    worker.obey().await;
+
+    let (answered, _) = tokio::join!(api.delete(&queue), worker.obey());
+    assert_eq!((answered.status, &answered.json()["state"]), (StatusCode::OK, &json!("deleted")));
+    let refused = api.post(&resume, &json!({})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert_eq!(refused.json()["code"], "illegal_transition");
+    assert_eq!(api.delete(&queue).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_command_that_no_worker_takes_is_stored_and_answered_so() {
+    let api = TestApi::new().await;
+    let token = api.open_session().await;
+    let queue = {
+        let mut worker = api.worker().await;
+        let path = queue(&api, &mut worker, &token, 2).await;
+        worker.consumer.close().await;
+        path
+    };
+    let answered = api.post(&format!("{queue}/pause"), &json!({})).await;
+    assert_eq!((answered.status, &answered.json()["state"]), (StatusCode::ACCEPTED, &json!("queued")));
+}
