@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use flate2::read::ZlibDecoder;
 use thiserror::Error;
 
-use super::node::{Attrs, Content, Node};
+use super::node::{Content, Node};
 use super::token::Token;
 use super::value::{Name, Value, ValueForm};
 use super::{FLAG_COMPRESSED, domain, tag};
@@ -76,7 +76,8 @@ pub fn decode(plaintext: Bytes) -> Result<Node, DecodeError> {
         at,
         items: 0,
     };
-    let node = reader.node(0)?;
+    let mut node = Node::blank();
+    reader.node(&mut node, 0)?;
     match reader.left() {
         0 => Ok(node),
         left => Err(DecodeError::Trailing(left)),
@@ -105,7 +106,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn node(&mut self, depth: usize) -> Result<Node, DecodeError> {
+    /// Fills `node` in place: nodes are large, and moving each one up through results costs more than reading it.
+    fn node(&mut self, node: &mut Node, depth: usize) -> Result<(), DecodeError> {
         if depth >= MAX_DEPTH {
             return Err(DecodeError::TooDeep);
         }
@@ -114,45 +116,53 @@ impl<'a> Reader<'a> {
         if size == 0 {
             return Err(DecodeError::NoTag);
         }
-        let tag = self.name()?;
-        if tag.as_str().is_empty() {
+        node.tag = self.name()?;
+        if node.tag.token().is_none() && node.tag.as_str().is_empty() {
             return Err(DecodeError::NoTag);
         }
         let count = (size - 1) / 2;
         self.claim(count, MIN_ATTR_BYTES)?;
-        let mut attrs = Attrs::with_capacity(count);
+        node.attrs.reserve(count);
         for _ in 0..count {
             let key = self.name()?;
-            attrs.push(key, self.value()?);
+            let first = self.byte()?;
+            let value = match Token::single(first) {
+                Some(token) => Value(ValueForm::Token(token)),
+                None => self.value(first)?,
+            };
+            node.attrs.push(key, value);
         }
-        let content = if size % 2 == 0 {
-            self.content(depth)?
+        if size % 2 == 0 {
+            self.content(&mut node.content, depth)
         } else {
-            Content::None
-        };
-        Ok(Node { tag, attrs, content })
+            Ok(())
+        }
     }
 
-    fn content(&mut self, depth: usize) -> Result<Content, DecodeError> {
+    fn content(&mut self, content: &mut Content, depth: usize) -> Result<(), DecodeError> {
         let first = self.byte()?;
-        match first {
+        *content = match first {
             tag::LIST_EMPTY | tag::LIST_8 | tag::LIST_16 => {
                 let count = self.list_size(first)?;
                 self.claim(count, MIN_NODE_BYTES)?;
                 let mut nodes = Vec::with_capacity(count);
                 for _ in 0..count {
-                    nodes.push(self.node(depth + 1)?);
+                    nodes.push(Node::blank());
+                    if let Some(node) = nodes.last_mut() {
+                        self.node(node, depth + 1)?;
+                    }
                 }
-                Ok(Content::Nodes(nodes))
+                Content::Nodes(nodes)
             }
             tag::BINARY_8 | tag::BINARY_20 | tag::BINARY_32 => {
                 let len = self.binary_len(first)?;
                 let start = self.at;
                 self.take(len)?;
-                Ok(Content::Bytes(self.data.slice(start..start + len)))
+                Content::Bytes(self.data.slice(start..start + len))
             }
-            first => Ok(Content::Text(self.value_from(first)?)),
-        }
+            first => Content::Text(self.value(first)?),
+        };
+        Ok(())
     }
 
     /// Refuses a count of items that can't be in what is left, before anything is allocated for them.
@@ -168,22 +178,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn name(&mut self) -> Result<Name, DecodeError> {
         let first = self.byte()?;
-        if let Some(token) = self.token(first)? {
-            return Ok(Name::from_token(token));
+        match Token::single(first) {
+            Some(token) => Ok(Name::from_token(token)),
+            None => self.long_name(first),
         }
-        Ok(Name::from(self.text(first)?.as_str()))
     }
 
-    #[inline]
-    fn value(&mut self) -> Result<Value, DecodeError> {
-        let first = self.byte()?;
-        self.value_from(first)
+    #[inline(never)]
+    fn long_name(&mut self, first: u8) -> Result<Name, DecodeError> {
+        match self.token(first)? {
+            Some(token) => Ok(Name::from_token(token)),
+            None => Ok(Name::from(self.text(first)?.as_str())),
+        }
     }
 
-    fn value_from(&mut self, first: u8) -> Result<Value, DecodeError> {
+    fn value(&mut self, first: u8) -> Result<Value, DecodeError> {
         if let Some(token) = self.token(first)? {
             return Ok(Value(ValueForm::Token(token)));
         }
@@ -225,22 +237,14 @@ impl<'a> Reader<'a> {
     fn packed(&mut self, alphabet: &[u8; 16]) -> Result<CompactString, DecodeError> {
         let header = self.byte()?;
         let pairs = self.take(usize::from(header & 0x7F))?;
-        let mut chars = [0; 2 * 0x7F];
-        for (pair, out) in pairs.iter().zip(chars.as_chunks_mut::<2>().0) {
-            *out = [
-                alphabet[usize::from(pair >> 4)],
-                alphabet[usize::from(pair & 0x0F)],
-            ];
-        }
         // An odd count is filled with a last nibble that is dropped.
         let count = (2 * pairs.len()).saturating_sub(usize::from(header >> 7));
-        let chars = &chars[..count];
-        if chars.contains(&INVALID) {
-            return Err(DecodeError::BadPacked);
+        // Phone numbers and most stanza ids fit the small buffer.
+        if pairs.len() <= 12 {
+            unpack(pairs, count, alphabet, &mut [0; 24])
+        } else {
+            unpack(pairs, count, alphabet, &mut [0; 2 * 0x7F])
         }
-        std::str::from_utf8(chars)
-            .map(CompactString::from)
-            .map_err(|_| DecodeError::BadPacked)
     }
 
     fn jid_pair(&mut self) -> Result<Value, DecodeError> {
@@ -326,7 +330,7 @@ impl<'a> Reader<'a> {
         Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
-    #[inline]
+    #[inline(always)]
     fn byte(&mut self) -> Result<u8, DecodeError> {
         let byte = *self.data.get(self.at).ok_or(DecodeError::Truncated)?;
         self.at += 1;
@@ -345,6 +349,27 @@ impl<'a> Reader<'a> {
     fn left(&self) -> usize {
         self.data.len() - self.at
     }
+}
+
+fn unpack(
+    pairs: &[u8],
+    count: usize,
+    alphabet: &[u8; 16],
+    buffer: &mut [u8],
+) -> Result<CompactString, DecodeError> {
+    for (pair, out) in pairs.iter().zip(buffer.as_chunks_mut::<2>().0) {
+        *out = [
+            alphabet[usize::from(pair >> 4)],
+            alphabet[usize::from(pair & 0x0F)],
+        ];
+    }
+    let chars = &buffer[..count];
+    if chars.contains(&INVALID) {
+        return Err(DecodeError::BadPacked);
+    }
+    std::str::from_utf8(chars)
+        .map(CompactString::from)
+        .map_err(|_| DecodeError::BadPacked)
 }
 
 /// Stands for a code that no character has.

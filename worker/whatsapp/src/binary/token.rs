@@ -11,6 +11,9 @@ pub const DICTIONARY_VERSION: u8 = 3;
 pub(super) struct Token(u16);
 
 impl Token {
+    /// Stands for the empty text; never on the wire.
+    pub(super) const EMPTY: Self = Self(0);
+
     /// The token of a word, if it has one.
     #[inline]
     pub(super) fn of(word: &str) -> Option<Self> {

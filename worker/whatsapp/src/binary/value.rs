@@ -19,6 +19,8 @@ enum NameForm {
 }
 
 impl Name {
+    pub(super) const EMPTY: Self = Self(NameForm::Token(Token::EMPTY));
+
     /// The name as text.
     #[must_use]
     #[inline]
