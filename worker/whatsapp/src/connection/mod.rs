@@ -112,7 +112,12 @@ impl Connection {
 
     /// What has gathered since the last call, if anything. See [`Step`] for what to do with it.
     pub fn take_step(&mut self) -> Option<Step> {
-        let step = self.core.take_step()?;
+        let mut step = self.core.take_step()?;
+        if let Some(reason) = step.close.as_ref().filter(|_| !self.is_over) {
+            // Sealing failed: a stanza of ours fits no frame, or the cipher is used up.
+            self.is_over = true;
+            step.events.push(Event::Closed { reason: reason.clone() });
+        }
         if let State::Online(online) = &mut self.state
             && step.needs_commit()
         {
