@@ -9,7 +9,10 @@ use whatsapp::stanza::keys::{PublicSignedPreKey, digest_hash};
 fn digest_of_the_keys_is_that_of_the_vector() {
     let file: Value = serde_json::from_str(include_str!("vectors/connection.json")).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
-    let vector = vectors.iter().find(|vector| vector["name"] == "prekey.digest").unwrap();
+    let vector = vectors
+        .iter()
+        .find(|vector| vector["name"] == "prekey.digest")
+        .unwrap();
     let bytes = |field: &Value| hex::decode(field.as_str().unwrap()).unwrap();
     let key = |field: &Value| PublicKey::parse(&bytes(field)).unwrap();
     let signed = PublicSignedPreKey {
@@ -17,7 +20,12 @@ fn digest_of_the_keys_is_that_of_the_vector() {
         key: key(&vector["skey_pub"]),
         signature: bytes(&vector["skey_sig"]).try_into().unwrap(),
     };
-    let prekeys: Vec<PublicKey> = vector["prekey_pubs"].as_array().unwrap().iter().map(key).collect();
+    let prekeys: Vec<PublicKey> = vector["prekey_pubs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(key)
+        .collect();
     let hash = digest_hash(&key(&vector["identity_pub"]), &signed, prekeys.iter());
     assert_eq!(hex::encode(hash), vector["sha1"].as_str().unwrap());
 }
