@@ -3,6 +3,9 @@
 //! It knows the products only from outside: their binaries, their HTTP and AMQP interfaces, and the simulator's
 //! control interface.
 
+pub mod baileys;
+pub mod cluster;
+pub mod events;
 pub mod operator;
 pub mod process;
 pub mod receiver;

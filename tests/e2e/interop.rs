@@ -1,0 +1,123 @@
+//! Baileys and our worker talk to each other through the simulator: each decrypts the other, over restarts of either,
+//! with a device added, and with retry receipts forced in both directions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use tests::baileys::Baileys;
+use tests::cluster::Cluster;
+use tests::events::Record;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const OURS: &str = "5511900000020";
+const THEIRS: &str = "5511900000021";
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("fanfare-baileys-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn we_write(cluster: &Cluster, text: &str) -> Result<()> {
+    let body = json!({ "token": "interop", "number": THEIRS, "text": text });
+    let (status, answer) = cluster.operator.post("/api/whatsapp/send-text", body).await?;
+    ensure!(status.is_success(), "{status}: {answer}");
+    Ok(())
+}
+
+async fn we_read(record: &Record, text: &str) -> Result<()> {
+    record
+        .until_any(PATIENCE, &format!("new.message {text:?}"), |event| {
+            event["event"] == "new.message" && event["data"]["body"].to_string().contains(text)
+        })
+        .await
+}
+
+async fn set_up(cluster: &Cluster, folder: &Folder) -> Result<(Record, Baileys)> {
+    for (number, name) in [(OURS, "ours"), (THEIRS, "theirs")] {
+        cluster.control.phone(number, name).await?;
+    }
+    cluster.operator.pair(&cluster.control, "interop", OURS).await?;
+    let record = Record::start(cluster.events("interop").await?);
+    let baileys = Baileys::start(&folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
+    Ok((record, baileys))
+}
+
+fn our_jid() -> String {
+    format!("{OURS}@s.whatsapp.net")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()> {
+    let mut cluster = Cluster::start(1).await?;
+    let folder = Folder::new()?;
+    let (record, mut baileys) = set_up(&cluster, &folder).await?;
+
+    we_write(&cluster, "one from us").await?;
+    baileys.reads("one from us").await?;
+    baileys.write(&our_jid(), "one from them").await?;
+    we_read(&record, "one from them").await?;
+    we_write(&cluster, "two from us").await?;
+    baileys.reads("two from us").await?;
+
+    cluster.kill_worker(0)?;
+    cluster.restart_worker(0).await?;
+    we_write(&cluster, "after our restart").await?;
+    baileys.reads("after our restart").await?;
+    baileys.write(&our_jid(), "they saw our restart").await?;
+    we_read(&record, "they saw our restart").await?;
+
+    drop(baileys);
+    we_write(&cluster, "while they were away").await?;
+    let mut baileys = Baileys::start(&folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
+    baileys.reads("while they were away").await?;
+    baileys.write(&our_jid(), "after their restart").await?;
+    we_read(&record, "after their restart").await?;
+
+    let second_folder = Folder::new()?;
+    let mut second = Baileys::start(&second_folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
+    we_write(&cluster, "to both devices").await?;
+    baileys.reads("to both devices").await?;
+    second.reads("to both devices").await?;
+    second.write(&our_jid(), "from the second device").await?;
+    we_read(&record, "from the second device").await?;
+
+    let audit = cluster.control.audit().await?;
+    ensure!(audit.message_keys_reused == 0 && audit.undecryptable == 0, "{audit:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
+    let cluster = Cluster::start(1).await?;
+    let folder = Folder::new()?;
+    let (record, mut baileys) = set_up(&cluster, &folder).await?;
+    we_write(&cluster, "a session first").await?;
+    baileys.reads("a session first").await?;
+    baileys.write(&our_jid(), "a session back").await?;
+    we_read(&record, "a session back").await?;
+
+    cluster.control.fault(json!({ "kind": "corrupt_mac", "match": { "to": THEIRS } })).await.context("a fault for them")?;
+    we_write(&cluster, "garbled on the way to them").await?;
+    baileys.reads("garbled on the way to them").await?;
+
+    cluster.control.fault(json!({ "kind": "corrupt_mac", "match": { "to": OURS } })).await.context("a fault for us")?;
+    baileys.write(&our_jid(), "garbled on the way to us").await?;
+    we_read(&record, "garbled on the way to us").await?;
+
+    we_write(&cluster, "and all is well again").await?;
+    baileys.reads("and all is well again").await?;
+    Ok(())
+}

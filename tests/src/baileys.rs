@@ -1,0 +1,98 @@
+//! Baileys, a client that is not ours, as a process to talk to.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::simulated::Control;
+
+/// How long it may take for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One device that runs Baileys. Dropping it kills the process; its folder keeps the credentials.
+pub struct Baileys {
+    _child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    /// What came while something else was waited for.
+    heard: Vec<Value>,
+}
+
+impl Baileys {
+    /// Starts the device whose credentials lie in `folder` (made when missing) and waits until it is online; where it
+    /// shows a QR code, the phone `number` scans it.
+    ///
+    /// # Errors
+    /// When it is not online in a minute.
+    pub async fn start(folder: &Path, ws: &str, control: &Control, number: &str) -> Result<Self> {
+        let mut child = Command::new("node")
+            .arg(script())
+            .arg(folder)
+            .env("SIM_WS", ws)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting node")?;
+        let input = child.stdin.take().context("its input")?;
+        let output = BufReader::new(child.stdout.take().context("its output")?).lines();
+        let mut baileys = Self { _child: child, input, output, heard: Vec::new() };
+        loop {
+            let said = baileys.hear().await?;
+            match said["event"].as_str() {
+                Some("qr") => control.scan(number, said["qr"].as_str().unwrap_or_default()).await?,
+                Some("open") => return Ok(baileys),
+                Some("closed") => bail!("Baileys gave up: {said}"),
+                _ => baileys.heard.push(said),
+            }
+        }
+    }
+
+    /// Writes a text and returns its message id.
+    ///
+    /// # Errors
+    /// When Baileys can't send it.
+    pub async fn write(&mut self, to: &str, text: &str) -> Result<String> {
+        let line = format!("{}\n", json!({ "send": { "to": to, "text": text } }));
+        self.input.write_all(line.as_bytes()).await?;
+        let sent = self.until("sent", |_| true).await?;
+        Ok(sent["id"].as_str().context("the id of a sent message")?.to_owned())
+    }
+
+    /// Waits until it has read the message `text`.
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn reads(&mut self, text: &str) -> Result<Value> {
+        self.until("message", |said| said["text"] == text).await.with_context(|| format!("Baileys reads {text:?}"))
+    }
+
+    async fn until(&mut self, event: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let fits = |said: &Value| said["event"] == event && wanted(said);
+        if let Some(index) = self.heard.iter().position(&fits) {
+            return Ok(self.heard.remove(index));
+        }
+        loop {
+            let said = self.hear().await?;
+            if fits(&said) {
+                return Ok(said);
+            }
+            self.heard.push(said);
+        }
+    }
+
+    async fn hear(&mut self) -> Result<Value> {
+        let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await.context("Baileys says nothing")??;
+        Ok(serde_json::from_str(&line.context("Baileys has ended")?)?)
+    }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/peer.mjs")
+}

@@ -1,0 +1,280 @@
+//! A whole Fanfare for one test: a database and a broker prefix of its own, the simulator, the API and workers, each a
+//! real process that can be killed, stopped and started again.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use shared::testing::{TEST_KEY, TestBroker, TestDatabase};
+
+use crate::events::Listener;
+use crate::operator::Operator;
+use crate::process::{Process, Signal, binary, free_address};
+use crate::simulated::Control;
+
+/// The API key of test clusters.
+pub const AUTH: &str = "an-api-key-for-tests-only";
+
+/// The shards of test clusters: few, since each is a quorum queue.
+pub const SHARDS: u16 = 4;
+
+/// A running cluster. Dropping it ends its processes and removes what it made.
+pub struct Cluster {
+    /// The simulator's control interface.
+    pub control: Control,
+    /// A client of the API.
+    pub operator: Operator,
+    api: Option<Process>,
+    workers: Vec<Option<Process>>,
+    webhook: Option<Process>,
+    _simulator: Simulator,
+    settings: Vec<(String, String)>,
+    listen: SocketAddr,
+    folder: PathBuf,
+    broker: TestBroker,
+    _database: TestDatabase,
+}
+
+impl Cluster {
+    /// Starts everything with `workers` session workers.
+    ///
+    /// # Errors
+    /// When a service or a binary is missing, or a process does not become ready; with the end of its log.
+    pub async fn start(workers: usize) -> Result<Self> {
+        Self::start_with(workers, &[]).await
+    }
+
+    /// Starts everything, with settings of its own on top.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_with(workers: usize, extra: &[(&str, &str)]) -> Result<Self> {
+        let database = TestDatabase::new().await;
+        let broker = TestBroker::new(SHARDS).await;
+        let folder = std::env::temp_dir().join(format!("fanfare-test-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&folder)?;
+        let simulator = Simulator::start(&folder)?;
+        let listen = free_address()?;
+        let settings = settings(&database, &broker, &simulator, listen, extra);
+        let mut cluster = Self {
+            control: Control::new(&simulator.control),
+            operator: Operator::new(&format!("http://{listen}"), AUTH),
+            api: None,
+            workers: Vec::new(),
+            webhook: None,
+            _simulator: simulator,
+            settings,
+            listen,
+            folder,
+            broker,
+            _database: database,
+        };
+        cluster.start_api().await?;
+        for _ in 0..workers {
+            cluster.add_worker().await?;
+        }
+        cluster.start_webhook().await?;
+        Ok(cluster)
+    }
+
+    /// Starts the API (again).
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_api(&mut self) -> Result<()> {
+        let program = binary("fanfare-api")?;
+        self.api = Some(Process::start("api", &program, &["serve"], &self.settings, &self.folder, self.listen).await?);
+        Ok(())
+    }
+
+    /// Starts one more session worker and returns its number.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn add_worker(&mut self) -> Result<usize> {
+        let number = self.workers.len();
+        let worker = self.start_worker(&format!("session-{number}"), "session").await?;
+        self.workers.push(Some(worker));
+        Ok(number)
+    }
+
+    /// Starts the session worker `number` again, after it was killed or stopped.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn restart_worker(&mut self, number: usize) -> Result<()> {
+        self.workers[number] = None;
+        self.workers[number] = Some(self.start_worker(&format!("session-{number}"), "session").await?);
+        Ok(())
+    }
+
+    /// Starts the webhook worker (again).
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_webhook(&mut self) -> Result<()> {
+        self.webhook = None;
+        self.webhook = Some(self.start_worker("webhook", "webhook").await?);
+        Ok(())
+    }
+
+    async fn start_worker(&self, name: &str, role: &str) -> Result<Process> {
+        let admin = free_address()?;
+        let mut settings = self.settings.clone();
+        settings.push(("METRICS_ADDR".to_owned(), admin.to_string()));
+        Process::start(name, &binary("fanfare-worker")?, &[role], &settings, &self.folder, admin).await
+    }
+
+    /// A session worker.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn worker(&mut self, number: usize) -> Result<&mut Process> {
+        self.workers.get_mut(number).and_then(Option::as_mut).with_context(|| format!("session worker {number} does not run"))
+    }
+
+    /// Kills a session worker with SIGKILL.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill_worker(&mut self, number: usize) -> Result<()> {
+        self.worker(number)?.signal(Signal::Kill)?;
+        self.workers[number] = None;
+        Ok(())
+    }
+
+    /// Kills the webhook worker with SIGKILL.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill_webhook(&mut self) -> Result<()> {
+        self.webhook.as_mut().context("the webhook worker does not run")?.signal(Signal::Kill)?;
+        self.webhook = None;
+        Ok(())
+    }
+
+    /// Ends everything but the simulator and starts it again, as an upgrade of the whole machine would.
+    ///
+    /// # Errors
+    /// When a process does not end or does not become ready.
+    pub async fn restart_all(&mut self) -> Result<()> {
+        for number in 0..self.workers.len() {
+            if let Some(worker) = self.workers[number].take() {
+                worker.stop().await?;
+            }
+        }
+        if let Some(webhook) = self.webhook.take() {
+            webhook.stop().await?;
+        }
+        if let Some(api) = self.api.take() {
+            api.stop().await?;
+        }
+        self.start_api().await?;
+        for number in 0..self.workers.len() {
+            self.restart_worker(number).await?;
+        }
+        self.start_webhook().await
+    }
+
+    /// All events of one session, from now on.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn events(&self, token: &str) -> Result<Listener> {
+        let (url, prefix) = self.broker();
+        Listener::start(url, prefix, &format!("{token}.#")).await
+    }
+
+    /// The broker's URL and the prefix of this cluster's objects, for publishers of our own.
+    #[must_use]
+    pub fn broker(&self) -> (&str, &str) {
+        (self.broker.config().url.expose(), &self.broker.config().prefix)
+    }
+
+    /// Where the API listens, for clients that are no [`Operator`].
+    #[must_use]
+    pub const fn api_address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The simulator's addresses: WebSocket, control, root key.
+    #[must_use]
+    pub fn simulator(&self) -> (&str, &str, &str) {
+        (&self._simulator.ws, &self._simulator.control, &self._simulator.root_key)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the logs of this cluster are in {}", self.folder.display());
+            return;
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn settings(
+    database: &TestDatabase,
+    broker: &TestBroker,
+    simulator: &Simulator,
+    listen: SocketAddr,
+    extra: &[(&str, &str)],
+) -> Vec<(String, String)> {
+    let port = listen.port().to_string();
+    let shards = SHARDS.to_string();
+    let ours = [
+        ("DATABASE_URL", database.config().url.expose()),
+        ("AMQP_URL", broker.config().url.expose()),
+        ("AMQP_PREFIX", &broker.config().prefix),
+        ("WHATSAPP_URL", &simulator.ws),
+        ("WHATSAPP_ROOT_KEY", &simulator.root_key),
+        ("KEY_ENCRYPTION_KEY", TEST_KEY),
+        ("HOST", "127.0.0.1"),
+        ("PORT", &port),
+        ("AUTH", AUTH),
+        ("SHARDS", &shards),
+        ("MIN", "0"),
+        ("MAX", "0"),
+        ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("LOG", "info"),
+    ];
+    ours.iter().chain(extra).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The simulator as a process of its own.
+struct Simulator {
+    child: Child,
+    ws: String,
+    control: String,
+    root_key: String,
+}
+
+impl Simulator {
+    fn start(folder: &Path) -> Result<Self> {
+        let log = std::fs::File::create(folder.join("simulator.log"))?;
+        let mut child = Command::new(binary("simulator")?)
+            .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--seed", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .context("starting the simulator")?;
+        let output = child.stdout.take().context("the simulator's output")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let ready: Value = serde_json::from_str(&line).with_context(|| format!("the simulator said {line:?}"))?;
+        let field = |name: &str| ready[name].as_str().map(str::to_owned).with_context(|| format!("{name} in {line:?}"));
+        Ok(Self { ws: field("ws")?, control: field("control")?, root_key: field("root_public_key")?, child })
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,149 @@
+//! A foreign service on the broker: it reads the events and publishes jobs with nothing but AMQP.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::StreamExt as _;
+use lapin::options::{BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use serde_json::Value;
+
+use crate::wait::eventually;
+
+/// Events of the topic exchange, as they come.
+pub struct Listener {
+    consumer: Consumer,
+    _connection: Connection,
+}
+
+impl Listener {
+    /// Binds a queue of its own to the events whose key matches `pattern`.
+    ///
+    /// # Errors
+    /// When the broker does not answer or has no such exchange.
+    pub async fn start(url: &str, prefix: &str, pattern: &str) -> Result<Self> {
+        let connection = connect(url).await?;
+        let channel = connection.create_channel().await?;
+        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?.name().clone();
+        let exchange: ShortString = format!("{prefix}.events").into();
+        channel
+            .queue_bind(queue.clone(), exchange, pattern.into(), QueueBindOptions::default(), FieldTable::default())
+            .await?;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
+        Ok(Self { consumer, _connection: connection })
+    }
+
+    /// The next event, as JSON.
+    ///
+    /// # Errors
+    /// When the broker has gone or the event is not JSON.
+    pub async fn next(&mut self) -> Result<Value> {
+        let delivery = self.consumer.next().await.context("the broker has gone")??;
+        Ok(serde_json::from_slice(&delivery.data)?)
+    }
+}
+
+/// Everything that a listener heard, in order.
+pub struct Record(Arc<Mutex<Vec<Value>>>);
+
+impl Record {
+    /// Writes down what `listener` hears from now on.
+    #[must_use]
+    pub fn start(mut listener: Listener) -> Self {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let pen = heard.clone();
+        tokio::spawn(async move {
+            while let Ok(event) = listener.next().await {
+                pen.lock().expect("a reader panicked").push(event);
+            }
+        });
+        Self(heard)
+    }
+
+    /// All events so far.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        self.0.lock().expect("a writer panicked").clone()
+    }
+
+    /// Waits for the event `name` of the queue `queue`.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub async fn until(&self, patience: Duration, name: &str, queue: &str) -> Result<()> {
+        self.until_any(patience, &format!("{name} of {queue}"), |event| {
+            event["event"] == name && event["data"]["queue"]["queueId"] == queue
+        })
+        .await
+    }
+
+    /// Waits for an event that `wanted` says yes to.
+    ///
+    /// # Errors
+    /// When none comes in time.
+    pub async fn until_any(&self, patience: Duration, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
+        let heard = eventually(patience, what, async || Ok(self.events().iter().any(&wanted))).await;
+        heard.with_context(|| {
+            let events = self.events();
+            let names: Vec<&Value> = events.iter().rev().take(20).map(|event| &event["event"]).collect();
+            format!("the last events were (newest first) {names:?}")
+        })
+    }
+}
+
+/// A publisher of jobs in a language of its own.
+pub struct JobPublisher {
+    channel: Channel,
+    exchange: ShortString,
+    _connection: Connection,
+}
+
+impl JobPublisher {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn connect(url: &str, prefix: &str) -> Result<Self> {
+        let connection = connect(url).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { channel, exchange: format!("{prefix}.jobs").into(), _connection: connection })
+    }
+
+    /// Publishes a job and returns when the broker has it.
+    ///
+    /// # Errors
+    /// When the broker does not confirm.
+    pub async fn publish(&self, token: &str, kind: &str, id: &str, body: &[u8]) -> Result<()> {
+        let properties = BasicProperties::default()
+            .with_type(kind.into())
+            .with_message_id(id.into())
+            .with_content_type("application/json".into())
+            .with_delivery_mode(2);
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let confirm = self.channel.basic_publish(self.exchange.clone(), token.into(), options, body, properties).await?.await?;
+        ensure!(confirm.is_ack(), "not confirmed");
+        Ok(())
+    }
+
+    /// Takes one message from the queue `name`, with its `x-reason` header.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn take(&self, name: &str) -> Result<Option<(Vec<u8>, String)>> {
+        let message = self.channel.basic_get(name.into(), BasicGetOptions { no_ack: true }).await?;
+        Ok(message.map(|message| {
+            let headers = message.properties.headers().clone().unwrap_or_default();
+            let reason = headers.inner().get("x-reason").map(|value| format!("{value:?}")).unwrap_or_default();
+            (message.data.clone(), reason)
+        }))
+    }
+}
+
+async fn connect(url: &str) -> Result<Connection> {
+    Connection::connect(url, ConnectionProperties::default()).await.context("connecting to the broker")
+}
