@@ -185,7 +185,7 @@ pub struct IsExistsJob {
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Content {
-    /// Plain text, 1 to [`TEXT_MAX_BYTES`] bytes.
+    /// Plain text, 1 to 65,536 bytes.
     Text {
         /// The text.
         text: String,

@@ -20,7 +20,8 @@ pub(super) struct SendBody {
     /// The same as `number`; give one of the two.
     numbers: Option<OneOrMany>,
     /// What to send.
-    message: Content,
+    #[schemars(with = "Content")]
+    message: ContentBody,
     /// The gap between two sends; the deployment's MIN and MAX when absent.
     delay: Option<Delay>,
     /// What to do with a recipient whose send was cut off by a crash.
@@ -35,6 +36,35 @@ pub(super) struct SendBody {
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
+}
+
+/// All fields that any kind of content has. Taken apart by hand: serde's own tagged enums lose the name of the
+/// field that is wrong.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ContentBody {
+    #[serde(rename = "type")]
+    kind: ContentKind,
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ContentKind {
+    Text,
+}
+
+impl TryFrom<ContentBody> for Content {
+    type Error = JobError;
+
+    fn try_from(body: ContentBody) -> Result<Self, JobError> {
+        match body.kind {
+            ContentKind::Text => {
+                let text = body.text.ok_or_else(|| JobError::new("message.text", "is required"))?;
+                Ok(Self::Text { text })
+            }
+        }
+    }
 }
 
 /// The body of jobs that need none.
@@ -62,7 +92,7 @@ impl TryFrom<SendBody> for SendJob {
         let job = SendJob {
             queue_id: body.queue_id,
             numbers: numbers(field, given)?,
-            message: body.message,
+            message: body.message.try_into()?,
             delay,
             on_unknown: body.on_unknown,
             message_id: body.message_id,
@@ -95,31 +125,42 @@ fn numbers(field: &str, given: OneOrMany) -> Result<Vec<Number>, JobError> {
 /// Parses a JSON body, naming the field that is wrong.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." || path == "?" { "body".to_owned() } else { path };
-        JobError::new(field, problem(error.inner()))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| field_error(&error.path().to_string(), error.inner()))?;
     json.end().map_err(|_| JobError::new("body", "must be one JSON object and nothing behind it"))?;
     Ok(value)
 }
 
-/// serde's words may quote the input, which can hold numbers and texts: only its data errors, which name
-/// fields and expected types, are passed on.
-fn problem(error: &serde_json::Error) -> String {
-    match error.classify() {
-        serde_json::error::Category::Data => redact(&error.to_string()),
-        _ => format!("is not valid JSON (line {}, column {})", error.line(), error.column()),
+/// Says serde's error in our words. Its own may quote the input, which can hold numbers and texts, so only what
+/// it expected is passed on.
+fn field_error(path: &str, error: &serde_json::Error) -> JobError {
+    let top = path == "." || path == "?";
+    let field = if top { "body" } else { path };
+    if error.classify() != serde_json::error::Category::Data {
+        let problem = format!("is not valid JSON (line {}, column {})", error.line(), error.column());
+        return JobError::new(field, problem);
     }
-}
-
-/// Cuts a quoted value (`invalid type: string "secret", expected …`) out of serde's message.
-fn redact(message: &str) -> String {
-    let quotes_value = ["invalid type:", "invalid value:"].iter().any(|start| message.starts_with(start));
-    match message.rfind(", expected ") {
-        Some(at) if quotes_value => format!("must be {}", &message[at + ", expected ".len()..]),
-        _ => message.to_owned(),
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        let field = if top { name.to_owned() } else { format!("{path}.{name}") };
+        return JobError::new(field, "is required");
     }
+    let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let problem = match expected {
+        Some(expected) if text.starts_with("unknown field") => {
+            format!("is not known here; known are {}", expected.trim_start_matches("one of "))
+        }
+        Some(expected) if expected.contains("struct ") || expected.contains("enum ") => {
+            "must be a JSON object".to_owned()
+        }
+        Some(expected) => format!("must be {expected}"),
+        None if text.starts_with("unknown field") => "is not known here".to_owned(),
+        None if text.starts_with("UUID") => "must be a UUID".to_owned(),
+        // Our own parsers' words, which never repeat the value.
+        None => text.to_owned(),
+    };
+    JobError::new(field, problem)
 }
 
 /// Parses the body of a job that needs none: nothing, or an empty object.
