@@ -75,8 +75,16 @@ impl Bundles {
         }
         let bundles = reply.and_then(|node| keys::bundles(&node).map_err(|_| QueryError::Malformed));
         let mut answers: BTreeMap<Address, Result<Bundle, NoBundle>> = match bundles {
-            Ok(bundles) => bundles.into_iter().map(|(jid, bundle)| (Address::from(jid), bundle)).collect(),
-            Err(error) => return asked.into_iter().map(|address| (address, Outcome::Failed(error.clone()))).collect(),
+            Ok(bundles) => bundles
+                .into_iter()
+                .map(|(jid, bundle)| (Address::from(jid), bundle))
+                .collect(),
+            Err(error) => {
+                return asked
+                    .into_iter()
+                    .map(|address| (address, Outcome::Failed(error.clone())))
+                    .collect();
+            }
         };
         let mut outcomes = BTreeMap::new();
         for address in asked {
@@ -108,7 +116,14 @@ pub(super) fn start(
     bundle: &Bundle,
 ) -> Outcome {
     let known = ratchets.account_identity(address);
-    if companion::check(address, &bundle.keys.identity, bundle.device_identity.as_deref(), known.as_ref()).is_err() {
+    if companion::check(
+        address,
+        &bundle.keys.identity,
+        bundle.device_identity.as_deref(),
+        known.as_ref(),
+    )
+    .is_err()
+    {
         return Outcome::Skip;
     }
     match ratchets.start(cx, address, &bundle.keys) {

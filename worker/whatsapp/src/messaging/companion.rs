@@ -17,7 +17,9 @@ pub(super) fn check(
     proof: Option<&[u8]>,
     account: Option<&PublicKey>,
 ) -> Result<(), AdvError> {
-    let Some(proof) = proof.filter(|_| address.device() != 0) else { return Ok(()) };
+    let Some(proof) = proof.filter(|_| address.device() != 0) else {
+        return Ok(());
+    };
     match (adv::verify(proof, identity, None), account) {
         (Err(AdvError::NoAccountKey), Some(account)) => adv::verify(proof, identity, Some(account)).map(drop),
         (Err(AdvError::NoAccountKey), None) | (Ok(_), _) => Ok(()),

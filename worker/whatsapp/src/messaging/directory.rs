@@ -73,7 +73,8 @@ impl Directory {
     pub(super) fn forget_devices(&mut self, user: &Jid) {
         let other = self.other_name(user);
         self.lists.retain(|asked, list| {
-            let is = |jid: &Jid| jid.same_user(user) || other.as_ref().is_some_and(|other| jid.same_user(other));
+            let is =
+                |jid: &Jid| jid.same_user(user) || other.as_ref().is_some_and(|other| jid.same_user(other));
             !is(asked) && !is(&list.jid)
         });
     }
@@ -81,8 +82,14 @@ impl Directory {
     /// The user by LID for a number, by number for a LID, without device; if known.
     pub(super) fn other_name(&self, user: &Jid) -> Option<Jid> {
         match user.server() {
-            Server::User => self.lids.get(user.user()).map(|lid| Jid::new(lid.clone(), Server::Lid)),
-            Server::Lid => self.phones.get(user.user()).map(|phone| Jid::new(phone.clone(), Server::User)),
+            Server::User => self
+                .lids
+                .get(user.user())
+                .map(|lid| Jid::new(lid.clone(), Server::Lid)),
+            Server::Lid => self
+                .phones
+                .get(user.user())
+                .map(|phone| Jid::new(phone.clone(), Server::User)),
             _ => None,
         }
     }
@@ -96,14 +103,22 @@ impl Directory {
 
     /// Learns that two names are one user's: kept with this step, and told to the owner, if it is news.
     pub(super) fn learn(&mut self, cx: &mut Context<'_>, one: &Jid, other: &Jid) {
-        let Some((phone, lid)) = pair(one, other) else { return };
-        let known = self.lids.get(phone.user()).is_some_and(|known| known.as_str() == lid.user());
+        let Some((phone, lid)) = pair(one, other) else {
+            return;
+        };
+        let known = self
+            .lids
+            .get(phone.user())
+            .is_some_and(|known| known.as_str() == lid.user());
         if known || is_own(cx.device, phone) {
             return;
         }
         self.insert(phone, lid);
         cx.changes().put_lid(phone.user(), lid.user());
-        cx.emit(Event::LidMapping { phone: phone.to_bare(), lid: lid.to_bare() });
+        cx.emit(Event::LidMapping {
+            phone: phone.to_bare(),
+            lid: lid.to_bare(),
+        });
     }
 
     fn insert(&mut self, phone: &Jid, lid: &Jid) {
@@ -130,7 +145,11 @@ impl Directory {
                 earlier: Some(Address::from(phone.with_device(wire.device()))),
                 wire,
             },
-            _ => Peer { address: Address::new(&wire), earlier: None, wire },
+            _ => Peer {
+                address: Address::new(&wire),
+                earlier: None,
+                wire,
+            },
         }
     }
 
@@ -169,7 +188,10 @@ fn pair<'a>(one: &'a Jid, other: &'a Jid) -> Option<(&'a Jid, &'a Jid)> {
 
 /// Whether this is our own account, by either name, whatever device.
 pub(super) fn is_own(device: &Device, user: &Jid) -> bool {
-    [device.jid(), device.lid()].into_iter().flatten().any(|own| own.same_user(user))
+    [device.jid(), device.lid()]
+        .into_iter()
+        .flatten()
+        .any(|own| own.same_user(user))
 }
 
 /// Our own other name, if this is one of ours.
@@ -190,8 +212,11 @@ mod tests {
 
     fn list(user: &str, expires: u64) -> (Jid, DeviceList) {
         let jid = Jid::phone(user).unwrap();
-        let list =
-            DeviceList { jid: jid.clone(), devices: SmallVec::from_slice(&[0]), expires: Timestamp::from_secs(expires) };
+        let list = DeviceList {
+            jid: jid.clone(),
+            devices: SmallVec::from_slice(&[0]),
+            expires: Timestamp::from_secs(expires),
+        };
         (jid, list)
     }
 

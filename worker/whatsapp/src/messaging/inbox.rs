@@ -9,21 +9,22 @@ use prost::Message as _;
 
 use super::LoadTag;
 use super::companion;
+use super::delivery::{chat_of, incoming, is_for_owner, unwrap_device_sent};
 use super::directory::{Directory, Peer, is_own};
+use super::group_keys::GroupKeys;
 use super::ratchets::Ratchets;
 use super::retries::Retries;
 use crate::binary::Node;
 use crate::connection::Context;
-use crate::event::{Event, Incoming};
+use crate::event::Event;
 use crate::jid::{Jid, Server};
 use crate::proto::Message;
-use crate::proto::message::protocol_message;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
 use crate::signal::{PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
 use crate::stanza::ack::{Nack, message_ack};
 use crate::stanza::message::{Absence, Enc, EncKind, Received};
 use crate::stanza::receipt::{self, Arrival, RetryReason};
-use crate::store::Load;
+use crate::store::{Load, SenderKeyName};
 
 /// Most messages that wait for the store. One that finds no room is not acknowledged: the server hands it over again at
 /// the next login.
@@ -66,6 +67,7 @@ enum Name {
 pub(super) struct Parts<'a> {
     pub(super) directory: &'a mut Directory,
     pub(super) ratchets: &'a mut Ratchets,
+    pub(super) group_keys: &'a mut GroupKeys,
     pub(super) retries: &'a mut Retries,
 }
 
@@ -108,7 +110,12 @@ impl Inbox {
         }
         // The ciphertexts are in the parsed form; an ack repeats attributes only.
         node.content = crate::binary::Content::None;
-        self.waiting.push_back(Waiting { stanza, node, name: Name::NotAsked, asked_keys: false });
+        self.waiting.push_back(Waiting {
+            stanza,
+            node,
+            name: Name::NotAsked,
+            asked_keys: false,
+        });
     }
 
     /// Handles every message whose turn it is and whose needs are in memory.
@@ -129,12 +136,18 @@ impl Inbox {
         if let Some(absence) = waiting.stanza.absence {
             match absence {
                 Absence::Meant => self.arrived(cx, &waiting.stanza, None),
-                Absence::Lost => parts.retries.ask(cx, &waiting.stanza, &waiting.node, RetryReason::NoSession),
+                Absence::Lost => {
+                    parts
+                        .retries
+                        .ask(cx, &waiting.stanza, &waiting.node, RetryReason::NoSession)
+                }
             }
             return true;
         }
-        let Some(peer) = waiting.prepare(cx, parts) else { return false };
-        let decrypted = self.decrypt(cx, parts.ratchets, &peer, waiting);
+        let Some(peer) = waiting.prepare(cx, parts) else {
+            return false;
+        };
+        let decrypted = self.decrypt(cx, parts, &peer, waiting);
         if !matches!(decrypted, Decrypted::Later) {
             // Read for this message alone.
             self.prekeys.clear();
@@ -152,41 +165,68 @@ impl Inbox {
     fn decrypt(
         &mut self,
         cx: &mut Context<'_>,
-        ratchets: &mut Ratchets,
+        parts: &mut Parts<'_>,
         peer: &Peer,
         waiting: &mut Waiting,
     ) -> Decrypted {
+        let Parts {
+            ratchets, group_keys, ..
+        } = parts;
         // Nothing may be decrypted before all can be: a plaintext can't be had twice.
-        let named = |enc: &Enc| PreKeyMessage::parse(&enc.ciphertext).ok().map(|message| KeyNames::of(&message));
-        let starts = waiting.stanza.encs.iter().filter(|enc| enc.kind == EncKind::PreKey);
-        let is_new = |enc: &&Enc| {
-            PreKeyMessage::parse(&enc.ciphertext).is_ok_and(|message| ratchets.is_new_session(&peer.address, &message))
+        let named = |enc: &Enc| {
+            PreKeyMessage::parse(&enc.ciphertext)
+                .ok()
+                .map(|message| KeyNames::of(&message))
         };
-        let missing: Vec<KeyNames> =
-            starts.filter(is_new).filter_map(named).filter(|names| !self.has_keys(cx, *names)).collect();
+        let starts = waiting
+            .stanza
+            .encs
+            .iter()
+            .filter(|enc| enc.kind == EncKind::PreKey);
+        let is_new = |enc: &&Enc| {
+            PreKeyMessage::parse(&enc.ciphertext)
+                .is_ok_and(|message| ratchets.is_new_session(&peer.address, &message))
+        };
+        let missing: Vec<KeyNames> = starts
+            .filter(is_new)
+            .filter_map(named)
+            .filter(|names| !self.has_keys(cx, *names))
+            .collect();
         if !missing.is_empty() {
             if !std::mem::replace(&mut waiting.asked_keys, true) {
                 missing.into_iter().for_each(|names| self.ask_keys(cx, names));
             }
             return Decrypted::Later;
         }
+        let group = waiting.group_key(peer);
         let mut plaintexts = Vec::with_capacity(waiting.stanza.encs.len());
         for enc in &waiting.stanza.encs {
             let result = match enc.kind {
                 EncKind::PreKey => self.decrypt_prekey(cx, ratchets, peer, &waiting.stanza, enc),
-                EncKind::Message => {
-                    ratchets.decrypt_message(cx, &peer.address, &enc.ciphertext).map_err(Failure::from)
-                }
-                // The sender's key is not kept; asked again, the sender encrypts for us alone.
-                EncKind::SenderKey => Err(Failure::Retry(RetryReason::NoSession)),
+                EncKind::Message => ratchets
+                    .decrypt_message(cx, &peer.address, &enc.ciphertext)
+                    .map_err(Failure::from),
+                EncKind::SenderKey => match &group {
+                    Some(name) => group_keys
+                        .decrypt(cx, name, &enc.ciphertext)
+                        .map_err(Failure::from),
+                    None => Err(Failure::Retry(RetryReason::InvalidMessage)),
+                },
             };
+            if let (Ok(plaintext), Some(name)) = (&result, &group) {
+                take_sender_key(cx, group_keys, name, plaintext);
+            }
             match result {
                 Ok(plaintext) => plaintexts.push(plaintext),
                 Err(Failure::Duplicate) => {}
                 Err(Failure::Retry(reason)) => return Decrypted::Failed(reason),
             }
         }
-        if plaintexts.is_empty() { Decrypted::Duplicate } else { Decrypted::Plain(plaintexts) }
+        if plaintexts.is_empty() {
+            Decrypted::Duplicate
+        } else {
+            Decrypted::Plain(plaintexts)
+        }
     }
 
     /// Decrypts what may start a session; its prekeys are in memory as far as they exist.
@@ -211,9 +251,14 @@ impl Inbox {
         let signed = if current.id == message.signed_prekey_id() {
             Some(&current)
         } else {
-            self.signed.get(&message.signed_prekey_id()).and_then(Option::as_ref)
+            self.signed
+                .get(&message.signed_prekey_id())
+                .and_then(Option::as_ref)
         };
-        let one_time = message.prekey_id().and_then(|id| self.prekeys.get(&id)).and_then(Option::as_ref);
+        let one_time = message
+            .prekey_id()
+            .and_then(|id| self.prekeys.get(&id))
+            .and_then(Option::as_ref);
         let prekeys = PreKeys { signed, one_time };
         let decrypted = ratchets.decrypt_prekey(cx, &peer.address, &message, prekeys)?;
         self.used.extend(decrypted.used_prekey);
@@ -228,7 +273,10 @@ impl Inbox {
 
     fn ask_keys(&self, cx: &mut Context<'_>, names: KeyNames) {
         if cx.device.signed_prekey.id != names.signed {
-            cx.load(Load::SignedPreKey(names.signed), LoadTag::SignedPreKey(names.signed));
+            cx.load(
+                Load::SignedPreKey(names.signed),
+                LoadTag::SignedPreKey(names.signed),
+            );
         }
         if let Some(id) = names.one_time {
             cx.load(Load::PreKey(id), LoadTag::PreKey(id));
@@ -237,20 +285,27 @@ impl Inbox {
 
     /// The store has answered for the other name of a user; the directory has it if there is one.
     pub(super) fn on_name(&mut self, user: &Jid) {
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.stanza.sender().same_user(user)) {
+        for waiting in self
+            .waiting
+            .iter_mut()
+            .filter(|waiting| waiting.stanza.sender().same_user(user))
+        {
             waiting.name = Name::Answered;
         }
     }
 
     /// The store has answered for a one-time prekey.
     pub(super) fn on_prekey(&mut self, id: PreKeyId, stored: Option<&[u8]>) {
-        let prekey = stored.filter(|_| !self.used.contains(&id)).and_then(|bytes| PreKey::decode(id, bytes));
+        let prekey = stored
+            .filter(|_| !self.used.contains(&id))
+            .and_then(|bytes| PreKey::decode(id, bytes));
         self.prekeys.insert(id, prekey);
     }
 
     /// The store has answered for a signed prekey.
     pub(super) fn on_signed_prekey(&mut self, id: SignedPreKeyId, stored: Option<&[u8]>) {
-        self.signed.insert(id, stored.and_then(|bytes| SignedPreKey::decode(id, bytes)));
+        self.signed
+            .insert(id, stored.and_then(|bytes| SignedPreKey::decode(id, bytes)));
     }
 
     /// The step that gathered is being committed.
@@ -269,21 +324,35 @@ impl Inbox {
         let mut message = Message::default();
         for padded in plaintexts {
             let Ok(plaintext) = padding::unpad(padded) else {
-                return parts.retries.ask(cx, stanza, &waiting.node, RetryReason::InvalidMessage);
+                return parts
+                    .retries
+                    .ask(cx, stanza, &waiting.node, RetryReason::InvalidMessage);
             };
             if message.merge(plaintext).is_err() {
-                return parts.retries.give_up(cx, stanza, &waiting.node, Nack::InvalidProtobuf);
+                return parts
+                    .retries
+                    .give_up(cx, stanza, &waiting.node, Nack::InvalidProtobuf);
             }
         }
         parts.retries.forget(stanza);
         let from_me = is_own(cx.device, stanza.sender());
-        let destination = if from_me { unwrap_device_sent(&mut message) } else { None };
+        let destination = if from_me {
+            unwrap_device_sent(&mut message)
+        } else {
+            None
+        };
         // Only our own devices may say that we sent something.
         message.device_sent_message = None;
         let chat = chat_of(stanza, destination.as_ref());
         self.arrived(cx, stanza, Some((&chat, &message)));
         if is_for_owner(&mut message) {
-            cx.emit(Event::Message(Box::new(incoming(parts.directory, stanza, chat, from_me, message))));
+            cx.emit(Event::Message(Box::new(incoming(
+                parts.directory,
+                stanza,
+                chat,
+                from_me,
+                message,
+            ))));
         }
     }
 
@@ -305,7 +374,13 @@ impl Inbox {
             .and_then(|(_, message)| message.protocol_message.as_ref())
             .is_some_and(|protocol| protocol.history_sync_notification.is_some());
         if is_history && arrival == Arrival::Peer {
-            cx.send(receipt::arrival(Arrival::History, &stanza.id, &to.to_bare(), None, None));
+            cx.send(receipt::arrival(
+                Arrival::History,
+                &stanza.id,
+                &to.to_bare(),
+                None,
+                None,
+            ));
         }
     }
 }
@@ -327,7 +402,34 @@ impl Waiting {
             _ => {}
         }
         let peer = parts.directory.peer(cx.device, sender.clone());
-        parts.ratchets.ensure(cx, [&peer].into_iter()).then_some(peer)
+        let has_group_key = self
+            .group_key(&peer)
+            .is_none_or(|name| parts.group_keys.ensure(cx, &name));
+        (parts.ratchets.ensure(cx, [&peer].into_iter()) && has_group_key).then_some(peer)
+    }
+}
+
+impl Waiting {
+    /// Under which the sender's key in this group or list is kept; `None` outside of groups and lists.
+    fn group_key(&self, peer: &Peer) -> Option<SenderKeyName> {
+        self.stanza
+            .participant
+            .is_some()
+            .then(|| (self.stanza.from.clone(), peer.address.clone()))
+    }
+}
+
+/// Takes the sender key that a message to us alone may carry. It comes before the message that needs it.
+fn take_sender_key(cx: &mut Context<'_>, group_keys: &mut GroupKeys, name: &SenderKeyName, padded: &[u8]) {
+    let message = padding::unpad(padded)
+        .ok()
+        .and_then(|plaintext| Message::decode(plaintext).ok());
+    let handed = message.and_then(|message| message.sender_key_distribution_message);
+    let distribution = handed.and_then(|handed| handed.axolotl_sender_key_distribution_message);
+    if let Some(distribution) = distribution
+        && group_keys.accept(cx, name, &distribution).is_err()
+    {
+        tracing::debug!("a sender key was refused");
     }
 }
 
@@ -340,7 +442,10 @@ struct KeyNames {
 
 impl KeyNames {
     fn of(message: &PreKeyMessage<'_>) -> Self {
-        Self { signed: message.signed_prekey_id(), one_time: message.prekey_id() }
+        Self {
+            signed: message.signed_prekey_id(),
+            one_time: message.prekey_id(),
+        }
     }
 }
 
@@ -356,8 +461,11 @@ impl From<DecryptError> for Failure {
             DecryptError::Duplicate => return Self::Duplicate,
             DecryptError::NoSession => RetryReason::NoSession,
             DecryptError::BadMac => RetryReason::BadMac,
-            DecryptError::UnknownPreKey(_) | DecryptError::UnknownSignedPreKey(_) => RetryReason::InvalidKeyId,
+            DecryptError::UnknownPreKey(_) | DecryptError::UnknownSignedPreKey(_) => {
+                RetryReason::InvalidKeyId
+            }
             DecryptError::Malformed | DecryptError::UnsupportedVersion(_) => RetryReason::InvalidMessage,
+            DecryptError::BadSignature => RetryReason::InvalidMessage,
             _ => RetryReason::Unknown,
         })
     }
@@ -366,65 +474,5 @@ impl From<DecryptError> for Failure {
 fn ack(cx: &mut Context<'_>, node: &Node, refusal: Option<Nack>) {
     if let Some(ack) = message_ack(node, cx.device.jid(), refusal) {
         cx.send(ack);
-    }
-}
-
-/// Takes the message out of what another device of ours sent, and says which chat it went to.
-fn unwrap_device_sent(message: &mut Message) -> Option<Jid> {
-    let sent = message.device_sent_message.take()?;
-    let info = message.message_context_info.take();
-    if let Some(inner) = sent.message {
-        *message = *inner;
-    }
-    if message.message_context_info.is_none() {
-        message.message_context_info = info;
-    }
-    sent.destination_jid?.parse().ok()
-}
-
-/// The chat that a message is in, without device.
-fn chat_of(stanza: &Received, destination: Option<&Jid>) -> Jid {
-    if stanza.participant.is_some() {
-        return stanza.from.clone();
-    }
-    stanza.recipient.as_ref().or(destination).unwrap_or(&stanza.from).to_bare()
-}
-
-/// Whether the owner is told of a message: not of those that only keep devices in step.
-fn is_for_owner(message: &mut Message) -> bool {
-    if let Some(protocol) = &message.protocol_message {
-        let kind = protocol.r#type.and_then(|kind| protocol_message::Type::try_from(kind).ok());
-        return matches!(
-            kind,
-            Some(
-                protocol_message::Type::Revoke
-                    | protocol_message::Type::MessageEdit
-                    | protocol_message::Type::EphemeralSetting
-            )
-        );
-    }
-    message.sender_key_distribution_message = None;
-    let info = message.message_context_info.take();
-    let is_empty = message.encoded_len() == 0;
-    message.message_context_info = info;
-    !is_empty
-}
-
-fn incoming(directory: &Directory, stanza: &Received, chat: Jid, from_me: bool, message: Message) -> Incoming {
-    let sender = stanza.sender();
-    let (bare, other) = (sender.to_bare(), stanza.sender_alt.as_ref().map(Jid::to_bare));
-    let other = other.or_else(|| directory.other_name(sender));
-    let (lid, phone) = if sender.is_lid() { (Some(bare), other) } else { (other, Some(bare)) };
-    Incoming {
-        id: stanza.id.clone(),
-        chat,
-        sender: sender.clone(),
-        lid,
-        phone,
-        from_me,
-        push_name: stanza.push_name.clone(),
-        timestamp: stanza.timestamp,
-        offline: stanza.offline,
-        message,
     }
 }

@@ -4,10 +4,11 @@ use compact_str::format_compact;
 
 use super::Op;
 use super::directory::Directory;
+use super::resolution;
 use crate::binary::Node;
 use crate::connection::Context;
 use crate::event::{Event, QueryError, Registration};
-use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
+use crate::stanza::usync::{MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
 /// A question of the owner, answered query by query if it names many numbers.
 #[derive(Debug)]
@@ -22,7 +23,13 @@ impl Lookup {
     /// Asks the server.
     pub(super) fn start(cx: &mut Context<'_>, ticket: u64, numbers: Vec<String>) {
         let capacity = numbers.len();
-        Box::new(Self { ticket, asked: Vec::new(), rest: numbers, answered: Vec::with_capacity(capacity) }).ask(cx);
+        Box::new(Self {
+            ticket,
+            asked: Vec::new(),
+            rest: numbers,
+            answered: Vec::with_capacity(capacity),
+        })
+        .ask(cx);
     }
 
     /// The server has answered, or not.
@@ -32,16 +39,14 @@ impl Lookup {
         directory: &mut Directory,
         reply: Result<Node, QueryError>,
     ) {
-        let answer = reply.and_then(|node| Answer::parse(&node).map_err(|_| QueryError::Malformed));
-        let answer = match answer {
-            Ok(Answer { error: Some(code), .. }) => {
-                Err(QueryError::Refused { code: u16::try_from(code).unwrap_or(u16::MAX) })
-            }
-            other => other,
-        };
-        let answer = match answer {
+        let answer = match resolution::read(reply) {
             Ok(answer) => answer,
-            Err(error) => return cx.emit(Event::IsOnWhatsApp { ticket: self.ticket, result: Err(error) }),
+            Err(error) => {
+                return cx.emit(Event::IsOnWhatsApp {
+                    ticket: self.ticket,
+                    result: Err(error),
+                });
+            }
         };
         for number in std::mem::take(&mut self.asked) {
             let found = answer.users.iter().find(|user| is_about(user, &number));
@@ -50,7 +55,9 @@ impl Lookup {
             }
             self.answered.push(Registration {
                 number,
-                jid: found.and_then(|user| user.phone_jid().or(user.jid.as_ref())).map(|jid| jid.to_bare()),
+                jid: found
+                    .and_then(|user| user.phone_jid().or(user.jid.as_ref()))
+                    .map(|jid| jid.to_bare()),
                 lid: found.and_then(UserAnswer::lid_jid).cloned(),
             });
         }
@@ -59,15 +66,26 @@ impl Lookup {
 
     fn ask(mut self: Box<Self>, cx: &mut Context<'_>) {
         if self.rest.is_empty() {
-            return cx.emit(Event::IsOnWhatsApp { ticket: self.ticket, result: Ok(self.answered) });
+            return cx.emit(Event::IsOnWhatsApp {
+                ticket: self.ticket,
+                result: Ok(self.answered),
+            });
         }
         let rest = self.rest.split_off(self.rest.len().min(MAX_USERS));
         self.asked = std::mem::replace(&mut self.rest, rest);
         let query = Query {
             sid: format_compact!("n{}-{}", self.ticket, self.answered.len()),
             purpose: Purpose::Interactive,
-            protocols: Protocols { contact: true, devices: false, lid: true },
-            subjects: self.asked.iter().map(|number| Subject::Phone(number.as_str().into())).collect(),
+            protocols: Protocols {
+                contact: true,
+                devices: false,
+                lid: true,
+            },
+            subjects: self
+                .asked
+                .iter()
+                .map(|number| Subject::Phone(number.as_str().into()))
+                .collect(),
         };
         cx.iq(query.to_node(), Op::IsOnWhatsApp(self));
     }
@@ -75,7 +93,9 @@ impl Lookup {
 
 /// Whether the server answers for this number, and it has an account.
 fn is_about(user: &UserAnswer, number: &str) -> bool {
-    let Some(contact) = user.contact.as_ref().filter(|contact| contact.registered) else { return false };
+    let Some(contact) = user.contact.as_ref().filter(|contact| contact.registered) else {
+        return false;
+    };
     if contact.asked.is_empty() {
         return user.phone_jid().is_some_and(|jid| jid.user() == number);
     }

@@ -8,13 +8,17 @@
 
 mod bundles;
 mod companion;
+mod delivery;
 mod directory;
+mod durability;
+mod group_keys;
 mod inbox;
 mod lookup;
 mod phash;
 mod plaintext;
 mod ratchets;
 mod resends;
+mod resolution;
 mod retries;
 mod sends;
 mod supply;
@@ -32,8 +36,8 @@ pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_SENDS};
 pub use self::supply::{FIRST_UPLOAD, LATER_UPLOAD};
 use self::{
-    bundles::Bundles, directory::Directory, inbox::Inbox, ratchets::Ratchets, resends::Resends, retries::Retries,
-    sends::Sends, supply::Supply,
+    bundles::Bundles, directory::Directory, group_keys::GroupKeys, inbox::Inbox, ratchets::Ratchets,
+    resends::Resends, retries::Retries, sends::Sends, supply::Supply,
 };
 use crate::binary::Node;
 use crate::command::Outgoing;
@@ -45,7 +49,7 @@ use crate::signal::{Address, PreKeyId, SignedPreKeyId};
 use crate::stanza::ack::MessageAck;
 use crate::stanza::notification::Notification;
 use crate::stanza::receipt::{self, MAX_READ_IDS, Meaning};
-use crate::store::Loaded;
+use crate::store::{Loaded, SenderKeyName};
 use crate::time::Timestamp;
 
 /// How often idle ratchets and old device lists are looked for.
@@ -75,6 +79,8 @@ pub enum Op {
 pub enum LoadTag {
     /// Ratchets, in this order.
     Sessions(Vec<Wanted>),
+    /// What is known of a sender in a group.
+    SenderKey(Box<SenderKeyName>),
     /// A one-time prekey.
     PreKey(PreKeyId),
     /// A signed prekey.
@@ -90,6 +96,7 @@ pub enum LoadTag {
 pub struct Messaging {
     directory: Directory,
     ratchets: Ratchets,
+    group_keys: GroupKeys,
     bundles: Bundles,
     sends: Sends,
     resends: Resends,
@@ -157,7 +164,8 @@ impl Messaging {
             Op::Devices(asked) => self.sends.on_devices(cx, &mut self.directory, asked, outcome),
             Op::Bundles(asked) => {
                 let outcomes =
-                    self.bundles.on_reply(cx, &mut self.ratchets, &mut self.directory, asked, outcome);
+                    self.bundles
+                        .on_reply(cx, &mut self.ratchets, &mut self.directory, asked, outcome);
                 self.sends.on_bundles(cx, &outcomes);
                 self.resends.on_bundles(cx, &outcomes);
             }
@@ -174,7 +182,13 @@ impl Messaging {
     /// One of our questions to the store has an answer.
     pub fn on_loaded(&mut self, cx: &mut Context<'_>, tag: LoadTag, loaded: Loaded) {
         match (tag, loaded) {
-            (LoadTag::Sessions(wanted), Loaded::Sessions(values)) => self.ratchets.on_loaded(cx, wanted, values),
+            (LoadTag::Sessions(wanted), Loaded::Sessions(values)) => {
+                self.ratchets.on_loaded(cx, wanted, values)
+            }
+            (LoadTag::SenderKey(name), Loaded::SenderKeys(values)) => {
+                self.group_keys
+                    .on_loaded(&name, values.first().and_then(Option::as_deref));
+            }
             (LoadTag::PreKey(id), Loaded::PreKey(value)) => self.inbox.on_prekey(id, value.as_deref()),
             (LoadTag::SignedPreKey(id), Loaded::SignedPreKey(value)) => {
                 self.inbox.on_signed_prekey(id, value.as_deref());
@@ -203,7 +217,9 @@ impl Messaging {
 
     /// A `<receipt>` came in.
     pub fn on_receipt(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
-        let Ok(received) = receipt::Received::parse(stanza) else { return AckBy::Connection };
+        let Ok(received) = receipt::Received::parse(stanza) else {
+            return AckBy::Connection;
+        };
         match received.meaning {
             Meaning::Retry => {
                 self.resends.push(cx, &self.directory, stanza, &received);
@@ -256,7 +272,10 @@ impl Messaging {
                 }
             }
             Notification::OwnDevices => {
-                for own in [cx.device.jid().cloned(), cx.device.lid().cloned()].into_iter().flatten() {
+                for own in [cx.device.jid().cloned(), cx.device.lid().cloned()]
+                    .into_iter()
+                    .flatten()
+                {
                     self.directory.forget_devices(&own);
                 }
             }
@@ -275,7 +294,10 @@ impl Messaging {
             let devices = list.devices.iter().map(|id| user.clone().with_device(*id));
             addresses.extend(devices.map(|jid| self.directory.peer(cx.device, jid).address));
         }
-        for name in [Some(user.clone()), self.directory.other_name(user)].into_iter().flatten() {
+        for name in [Some(user.clone()), self.directory.other_name(user)]
+            .into_iter()
+            .flatten()
+        {
             addresses.extend(self.ratchets.devices_of(&name));
         }
         addresses.sort_unstable();
@@ -288,10 +310,32 @@ impl Messaging {
 
     /// Moves everything as far as it goes, and asks for what is missing.
     fn advance(&mut self, cx: &mut Context<'_>) {
-        let Self { directory, ratchets, bundles, retries, .. } = self;
-        self.inbox.advance(cx, &mut inbox::Parts { directory, ratchets, retries });
+        let Self {
+            directory,
+            ratchets,
+            group_keys,
+            bundles,
+            retries,
+            ..
+        } = self;
+        self.inbox.advance(
+            cx,
+            &mut inbox::Parts {
+                directory,
+                ratchets,
+                group_keys,
+                retries,
+            },
+        );
         self.resends.advance(cx, ratchets, bundles);
-        self.sends.advance(cx, &mut sends::Parts { directory, ratchets, bundles });
+        self.sends.advance(
+            cx,
+            &mut sends::Parts {
+                directory,
+                ratchets,
+                bundles,
+            },
+        );
         bundles.ask(cx, ratchets);
         self.note_sweep(cx.now);
     }
@@ -302,12 +346,14 @@ impl Messaging {
     /// A step that carries changes was taken and is being committed.
     pub fn on_step_taken(&mut self) {
         self.ratchets.on_step_taken();
+        self.group_keys.on_step_taken();
         self.inbox.on_step_taken();
     }
 
     /// The step taken last is durable.
     pub fn on_committed(&mut self) {
         self.ratchets.on_committed();
+        self.group_keys.on_committed();
         self.inbox.on_committed();
     }
 
@@ -319,7 +365,10 @@ impl Messaging {
     /// When [`Self::tick`] wants to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        [self.sends.deadline(), self.supply.deadline(), self.sweep_at].into_iter().flatten().min()
+        [self.sends.deadline(), self.supply.deadline(), self.sweep_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Time passed.
@@ -329,6 +378,7 @@ impl Messaging {
         if self.sweep_at.is_some_and(|at| at <= cx.now) {
             self.sweep_at = None;
             self.ratchets.sweep(cx.now);
+            self.group_keys.sweep(cx.now);
             self.directory.sweep(cx.now);
             self.note_sweep(cx.now);
         }
@@ -336,7 +386,8 @@ impl Messaging {
 
     /// An idle session keeps next to nothing in memory, and then no timer either.
     fn note_sweep(&mut self, now: Timestamp) {
-        if self.sweep_at.is_none() && !(self.ratchets.is_empty() && self.directory.is_empty()) {
+        let is_empty = self.ratchets.is_empty() && self.group_keys.is_empty() && self.directory.is_empty();
+        if self.sweep_at.is_none() && !is_empty {
             self.sweep_at = Some(now + SWEEP_INTERVAL);
         }
     }

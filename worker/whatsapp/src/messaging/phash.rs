@@ -26,8 +26,12 @@ mod tests {
     #[test]
     fn hashes_are_those_of_the_vector() {
         for row in vector("phash")["rows"].as_array().unwrap() {
-            let devices: Vec<Jid> =
-                row["devices"].as_array().unwrap().iter().map(|jid| jid.as_str().unwrap().parse().unwrap()).collect();
+            let devices: Vec<Jid> = row["devices"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|jid| jid.as_str().unwrap().parse().unwrap())
+                .collect();
             assert_eq!(of(devices.iter()), row["phash"]);
         }
         assert_eq!(of(std::iter::empty()), "2:47DEQpj8");

@@ -33,8 +33,8 @@ impl Plaintexts {
 /// Encodes and pads.
 pub(super) fn padded(message: &Message, rng: &mut StdRng) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.encoded_len() + padding::MAX_PADDING_BYTES);
-    // Unwrap safety: a Vec grows, so encoding into it can't run out of room.
-    message.encode(&mut bytes).unwrap();
+    // A Vec grows, so that encoding into it can't run out of room.
+    message.encode(&mut bytes).ok();
     padding::pad(&mut bytes, rng);
     bytes
 }

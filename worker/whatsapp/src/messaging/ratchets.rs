@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::LoadTag;
 use super::directory::Peer;
+use super::durability::Durability;
 use crate::connection::Context;
 use crate::device::Device;
 use crate::signal::curve::PublicKey;
 use crate::signal::session::{
-    CiphertextKind, DecryptError, EncryptError, InitiateError, LocalIdentity, PreKeyDecrypted, PreKeyMessage, PreKeys,
-    SessionRecord,
+    CiphertextKind, DecryptError, EncryptError, InitiateError, LocalIdentity, PreKeyDecrypted, PreKeyMessage,
+    PreKeys, SessionRecord,
 };
 use crate::signal::{Address, PreKeyBundle, RegistrationId};
 use crate::stanza::message::{Enc, EncKind};
@@ -57,23 +58,18 @@ enum Slot {
     Loaded(SessionRecord),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Durability {
-    /// The store has it.
-    Durable,
-    /// The step that has it is being committed.
-    Committing,
-    /// It is in the step that gathers.
-    Gathering,
-}
-
 impl Entry {
     const fn loaded(record: SessionRecord, now: Timestamp, durability: Durability) -> Self {
-        Self { slot: Slot::Loaded(record), used: now, durability, pins: 0 }
+        Self {
+            slot: Slot::Loaded(record),
+            used: now,
+            durability,
+            pins: 0,
+        }
     }
 
     fn can_go(&self) -> bool {
-        self.pins == 0 && self.durability == Durability::Durable && matches!(self.slot, Slot::Loaded(_))
+        self.pins == 0 && self.durability.is_durable() && matches!(self.slot, Slot::Loaded(_))
     }
 
     const fn record(&self) -> Option<&SessionRecord> {
@@ -114,26 +110,52 @@ impl Ratchets {
     }
 
     fn want(&mut self, peer: &Peer, earlier_in_store: bool, now: Timestamp, wanted: &mut Vec<Wanted>) {
-        let entry = Entry { slot: Slot::Loading, used: now, durability: Durability::Durable, pins: 0 };
+        let entry = Entry {
+            slot: Slot::Loading,
+            used: now,
+            durability: Durability::Durable,
+            pins: 0,
+        };
         self.entries.insert(peer.address.clone(), entry);
-        wanted.push(Wanted { address: peer.address.clone(), moves_to: None });
+        wanted.push(Wanted {
+            address: peer.address.clone(),
+            moves_to: None,
+        });
         if let Some(earlier) = peer.earlier.as_ref().filter(|_| earlier_in_store) {
-            wanted.push(Wanted { address: earlier.clone(), moves_to: Some(peer.address.clone()) });
+            wanted.push(Wanted {
+                address: earlier.clone(),
+                moves_to: Some(peer.address.clone()),
+            });
         }
     }
 
     /// Moves a session that is in memory under its earlier name.
     fn take_earlier(&mut self, cx: &mut Context<'_>, peer: &Peer) -> Earlier {
-        let Some(earlier) = &peer.earlier else { return Earlier::Unknown { in_store: false } };
-        match self.entries.get(earlier).map(|entry| entry.record().map(SessionRecord::has_session)) {
+        let Some(earlier) = &peer.earlier else {
+            return Earlier::Unknown { in_store: false };
+        };
+        match self
+            .entries
+            .get(earlier)
+            .map(|entry| entry.record().map(SessionRecord::has_session))
+        {
             Some(None) => return Earlier::Loading,
             Some(Some(true)) => {}
             Some(Some(false)) => return Earlier::Unknown { in_store: false },
             None => return Earlier::Unknown { in_store: true },
         }
-        if let Some(Entry { slot: Slot::Loaded(record), pins, .. }) = self.entries.remove(earlier) {
-            cx.changes().move_session(earlier.clone(), peer.address.clone(), &record);
-            let entry = Entry { pins, ..Entry::loaded(record, cx.now, Durability::Gathering) };
+        if let Some(Entry {
+            slot: Slot::Loaded(record),
+            pins,
+            ..
+        }) = self.entries.remove(earlier)
+        {
+            cx.changes()
+                .move_session(earlier.clone(), peer.address.clone(), &record);
+            let entry = Entry {
+                pins,
+                ..Entry::loaded(record, cx.now, Durability::Gathering)
+            };
             self.entries.insert(peer.address.clone(), entry);
         }
         Earlier::Moved
@@ -148,7 +170,9 @@ impl Ratchets {
     ) {
         for (wanted, value) in wanted.into_iter().zip(values) {
             // A record that can't be read is a session that is lost; the peer will ask for a new one.
-            let record = value.and_then(|bytes| SessionRecord::decode(&bytes).ok()).unwrap_or_default();
+            let record = value
+                .and_then(|bytes| SessionRecord::decode(&bytes).ok())
+                .unwrap_or_default();
             match wanted.moves_to {
                 None => self.fill(&wanted.address, record),
                 Some(address) if record.has_session() => self.move_in(cx, wanted.address, &address, record),
@@ -160,7 +184,11 @@ impl Ratchets {
 
     fn fill(&mut self, address: &Address, record: SessionRecord) {
         // An entry that is there already was deleted or made anew while the store was asked: what it had counts no more.
-        if let Some(entry) = self.entries.get_mut(address).filter(|entry| matches!(entry.slot, Slot::Loading)) {
+        if let Some(entry) = self
+            .entries
+            .get_mut(address)
+            .filter(|entry| matches!(entry.slot, Slot::Loading))
+        {
             entry.slot = Slot::Loaded(record);
         }
     }
@@ -193,20 +221,16 @@ impl Ratchets {
 
     /// The step that gathered is being committed.
     pub(super) fn on_step_taken(&mut self) {
-        for entry in self.entries.values_mut() {
-            if entry.durability == Durability::Gathering {
-                entry.durability = Durability::Committing;
-            }
-        }
+        self.entries
+            .values_mut()
+            .for_each(|entry| entry.durability.on_step_taken());
     }
 
     /// The step taken last is durable.
     pub(super) fn on_committed(&mut self) {
-        for entry in self.entries.values_mut() {
-            if entry.durability == Durability::Committing {
-                entry.durability = Durability::Durable;
-            }
-        }
+        self.entries
+            .values_mut()
+            .for_each(|entry| entry.durability.on_committed());
         self.shrink();
     }
 
@@ -230,7 +254,8 @@ impl Ratchets {
 
     /// Forgets idle sessions and gives their memory back.
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.entries.retain(|_, entry| !entry.can_go() || now.since(entry.used) < RATCHET_IDLE);
+        self.entries
+            .retain(|_, entry| !entry.can_go() || now.since(entry.used) < RATCHET_IDLE);
         self.entries.shrink_to_fit();
     }
 
@@ -312,7 +337,10 @@ impl Ratchets {
             CiphertextKind::Message => EncKind::Message,
         };
         self.write(cx, address);
-        Ok(Enc { kind, ciphertext: ciphertext.bytes })
+        Ok(Enc {
+            kind,
+            ciphertext: ciphertext.bytes,
+        })
     }
 
     /// Decrypts a message of a session.
@@ -331,7 +359,8 @@ impl Ratchets {
 
     /// Whether this message would start a new session, and so needs its prekeys.
     pub(super) fn is_new_session(&self, address: &Address, message: &PreKeyMessage<'_>) -> bool {
-        self.record(address).is_none_or(|record| record.is_new_session(message))
+        self.record(address)
+            .is_none_or(|record| record.is_new_session(message))
     }
 
     /// Decrypts a message that may start a session. A one-time prekey that it used is deleted in the step.
@@ -362,7 +391,11 @@ impl Ratchets {
 
     /// The devices of this user whose sessions are in memory.
     pub(super) fn devices_of(&self, user: &crate::jid::Jid) -> Vec<Address> {
-        self.entries.keys().filter(|address| address.jid().same_user(user)).cloned().collect()
+        self.entries
+            .keys()
+            .filter(|address| address.jid().same_user(user))
+            .cloned()
+            .collect()
     }
 
     fn record(&self, address: &Address) -> Option<&SessionRecord> {
@@ -377,7 +410,9 @@ impl Ratchets {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, address: &Address) {
-        let Some(entry) = self.entries.get_mut(address) else { return };
+        let Some(entry) = self.entries.get_mut(address) else {
+            return;
+        };
         if let Slot::Loaded(record) = &entry.slot {
             cx.changes().put_session(address.clone(), record);
         }
@@ -388,5 +423,8 @@ impl Ratchets {
 
 /// Who we are in our sessions.
 fn own_identity(device: &Device) -> LocalIdentity<'_> {
-    LocalIdentity { pair: &device.identity, registration_id: device.registration_id }
+    LocalIdentity {
+        pair: &device.identity,
+        registration_id: device.registration_id,
+    }
 }

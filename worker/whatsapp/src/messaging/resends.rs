@@ -84,26 +84,57 @@ enum Session {
 
 impl Resends {
     /// Takes a request. The receipt is of type `retry`.
-    pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &Directory, receipt: &Node, received: &Received) {
+    pub(super) fn push(
+        &mut self,
+        cx: &mut Context<'_>,
+        directory: &Directory,
+        receipt: &Node,
+        received: &Received,
+    ) {
         let ack = ack_for(receipt);
-        let asked = RetryAsked::parse(receipt).ok().filter(|asked| (1..MAX_RESENDS).contains(&asked.count));
+        let asked = RetryAsked::parse(receipt)
+            .ok()
+            .filter(|asked| (1..MAX_RESENDS).contains(&asked.count));
         // Groups ask by their participant; those we don't send to yet.
         let (Some(asked), None, false) = (asked, &received.participant, received.from.is_group()) else {
             return send_if(cx, ack);
         };
         let peer = directory.peer(cx.device, received.from.clone());
         let own = is_own(cx.device, &received.from);
-        let chat = received.recipient.as_ref().filter(|_| own).unwrap_or(&received.from).to_bare();
+        let chat = received
+            .recipient
+            .as_ref()
+            .filter(|_| own)
+            .unwrap_or(&received.from)
+            .to_bare();
         let key = (asked.id.clone(), peer.address.clone());
-        let is_served = self.served.get(&key).is_some_and(|served| served.times >= MAX_RESENDS - 1);
-        let is_waiting = self.waiting.iter().any(|other| other.asked.id == key.0 && other.peer.address == key.1);
+        let is_served = self
+            .served
+            .get(&key)
+            .is_some_and(|served| served.times >= MAX_RESENDS - 1);
+        let is_waiting = self
+            .waiting
+            .iter()
+            .any(|other| other.asked.id == key.0 && other.peer.address == key.1);
         if is_served || is_waiting || self.waiting.len() >= MAX_WAITING {
             return send_if(cx, ack);
         }
-        let load = Load::SentMessage { id: key.0.clone(), chat: chat.clone(), to: key.1.clone() };
+        let load = Load::SentMessage {
+            id: key.0.clone(),
+            chat: chat.clone(),
+            to: key.1.clone(),
+        };
         cx.load(load, LoadTag::SentMessage(key.0, key.1));
         let (content, session) = (Content::Asked, Session::Undecided);
-        self.waiting.push(Waiting { asked, ack, peer, chat, own, content, session });
+        self.waiting.push(Waiting {
+            asked,
+            ack,
+            peer,
+            chat,
+            own,
+            content,
+            session,
+        });
     }
 
     /// The owner has answered what the message was, if it still has it.
@@ -114,7 +145,11 @@ impl Resends {
         address: &Address,
         content: Option<&[u8]>,
     ) {
-        let Some(at) = self.waiting.iter().position(|one| one.asked.id == *id && one.peer.address == *address) else {
+        let Some(at) = self
+            .waiting
+            .iter()
+            .position(|one| one.asked.id == *id && one.peer.address == *address)
+        else {
             return;
         };
         match content.map(Message::decode) {
@@ -128,7 +163,10 @@ impl Resends {
         let mut at = 0;
         while at < self.waiting.len() {
             let one = &mut self.waiting[at];
-            match outcomes.get(&one.peer.address).filter(|_| one.session == Session::Fetching) {
+            match outcomes
+                .get(&one.peer.address)
+                .filter(|_| one.session == Session::Fetching)
+            {
                 Some(Outcome::Session) => one.session = Session::Decided,
                 Some(Outcome::Skip | Outcome::Failed(_)) => {
                     // The device will ask again if it still wants it.
@@ -147,7 +185,10 @@ impl Resends {
         while at < self.waiting.len() {
             let one = &self.waiting[at];
             let has_content = matches!(one.content, Content::Here(_));
-            if !has_content || one.session == Session::Fetching || !ratchets.ensure(cx, [&one.peer].into_iter()) {
+            if !has_content
+                || one.session == Session::Fetching
+                || !ratchets.ensure(cx, [&one.peer].into_iter())
+            {
                 at += 1;
                 continue;
             }
@@ -174,7 +215,10 @@ impl Resends {
             return false;
         }
         let id = ratchets.registration_id(&address);
-        let is_reinstalled = one.asked.registration_id.is_some_and(|theirs| id.is_some_and(|ours| ours != theirs));
+        let is_reinstalled = one
+            .asked
+            .registration_id
+            .is_some_and(|theirs| id.is_some_and(|ours| ours != theirs));
         if is_reinstalled {
             ratchets.delete(cx, &address);
         }
@@ -185,7 +229,10 @@ impl Resends {
         let before = self.served.get(&key).and_then(|served| served.base_key);
         // Asked again although nothing changed: they can't read this session.
         let is_unchanged = before.is_some() && before == ratchets.base_key(&address);
-        let recently = self.recreated.get(&address).is_some_and(|at| cx.now.since(*at) < RECREATE_INTERVAL);
+        let recently = self
+            .recreated
+            .get(&address)
+            .is_some_and(|at| cx.now.since(*at) < RECREATE_INTERVAL);
         let count = one.asked.count;
         if (count > 2 && is_unchanged) || (count > 1 && !recently) {
             self.note_recreated(address, cx.now);
@@ -204,9 +251,24 @@ impl Resends {
     }
 
     fn answer(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, one: Waiting) {
-        let Waiting { asked, ack, peer, chat, own, content: Content::Here(message), .. } = one else { return };
+        let Waiting {
+            asked,
+            ack,
+            peer,
+            chat,
+            own,
+            content: Content::Here(message),
+            ..
+        } = one
+        else {
+            return;
+        };
         let class = Class::of_message(&message);
-        let message = if own { device_sent(*message, &chat) } else { *message };
+        let message = if own {
+            device_sent(*message, &chat)
+        } else {
+            *message
+        };
         let plaintext = padded(&message, cx.rng);
         if let Ok(enc) = ratchets.encrypt(cx, &peer.address, &plaintext) {
             let device_identity = match (&enc.kind, &cx.device.account) {
@@ -215,7 +277,18 @@ impl Resends {
             };
             let recipient = own.then_some(&chat);
             let (id, to, count) = (&asked.id, &peer.wire, asked.count);
-            cx.send(Resend { id, to, recipient, class, enc, count, device_identity }.into_node());
+            cx.send(
+                Resend {
+                    id,
+                    to,
+                    recipient,
+                    class,
+                    enc,
+                    count,
+                    device_identity,
+                }
+                .into_node(),
+            );
             self.note_served((asked.id, peer.address.clone()), ratchets.base_key(&peer.address));
         }
         send_if(cx, ack);

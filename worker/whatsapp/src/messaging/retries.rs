@@ -53,7 +53,12 @@ impl Retries {
 
     /// Refuses a message for good and tells the owner.
     pub(super) fn give_up(&mut self, cx: &mut Context<'_>, stanza: &Received, node: &Node, refusal: Nack) {
-        let attempt = self.attempts.get(&key(stanza)).copied().unwrap_or(1).min(MAX_ATTEMPTS);
+        let attempt = self
+            .attempts
+            .get(&key(stanza))
+            .copied()
+            .unwrap_or(1)
+            .min(MAX_ATTEMPTS);
         self.tell(cx, stanza, node, Some(refusal), attempt);
         self.forget(stanza);
     }
@@ -66,7 +71,14 @@ impl Retries {
         }
     }
 
-    fn tell(&self, cx: &mut Context<'_>, stanza: &Received, node: &Node, refusal: Option<Nack>, attempt: u32) {
+    fn tell(
+        &self,
+        cx: &mut Context<'_>,
+        stanza: &Received,
+        node: &Node,
+        refusal: Option<Nack>,
+        attempt: u32,
+    ) {
         if let Some(ack) = message_ack(node, cx.device.jid(), refusal) {
             cx.send(ack);
         }
@@ -76,7 +88,13 @@ impl Retries {
             None => stanza.recipient.as_ref().unwrap_or(&stanza.from).to_bare(),
         };
         let given_up = refusal.is_some();
-        cx.emit(Event::Undecryptable { id: stanza.id.clone(), chat, sender, attempt, given_up });
+        cx.emit(Event::Undecryptable {
+            id: stanza.id.clone(),
+            chat,
+            sender,
+            attempt,
+            given_up,
+        });
     }
 
     /// The number of this attempt: ours, or the sender's if we have forgotten it.

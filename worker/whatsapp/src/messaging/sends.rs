@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use compact_str::{CompactString, format_compact};
 use smallvec::SmallVec;
 
-use super::Op;
 use super::bundles::{Bundles, Outcome};
-use super::directory::{DeviceList, Directory, LIST_TTL, Peer, SUPPOSED_LIST_TTL, is_own};
+use super::directory::{Directory, Peer, is_own};
 use super::phash;
 use super::plaintext::Plaintexts;
 use super::ratchets::Ratchets;
+use super::resolution::Resolution;
 use crate::binary::Node;
 use crate::command::{Outgoing, Recipient};
 use crate::connection::Context;
@@ -27,7 +26,6 @@ use crate::signal::Address;
 use crate::stanza::ack::MessageAck;
 use crate::stanza::class::Class;
 use crate::stanza::message::{EncKind, Fanout};
-use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 use crate::time::Timestamp;
 
 /// Most sends under way, confirmed ones not counted; more are answered with [`SendError::Busy`].
@@ -46,9 +44,7 @@ pub(super) struct Sends {
     unconfirmed: VecDeque<Unconfirmed>,
     /// Not confirmed in time.
     late: VecDeque<(MessageId, Jid)>,
-    /// A query for device lists is open.
-    resolving: bool,
-    queries: u32,
+    resolution: Resolution,
 }
 
 /// A message that is not encrypted yet.
@@ -67,7 +63,7 @@ enum State {
     /// For a device list.
     Resolving,
     /// For ratchets or bundles.
-    Keys(Targets),
+    Keys(Box<Targets>),
 }
 
 #[derive(Debug)]
@@ -104,17 +100,33 @@ pub(super) struct Parts<'a> {
 impl Sends {
     /// Takes a message of the owner.
     pub(super) fn push(&mut self, cx: &mut Context<'_>, outgoing: Box<Outgoing>) {
-        let under_way = self.waiting.iter().map(|send| &send.outgoing.id).chain(self.unconfirmed.iter().map(|s| &s.id));
+        let under_way = self
+            .waiting
+            .iter()
+            .map(|send| &send.outgoing.id)
+            .chain(self.unconfirmed.iter().map(|s| &s.id));
         if under_way.clone().any(|id| *id == outgoing.id) {
             // The send that is under way answers for both.
             return;
         }
-        let reason = if under_way.count() >= MAX_SENDS { Err(SendError::Busy) } else { addressee(&outgoing.to) };
+        let reason = if under_way.count() >= MAX_SENDS {
+            Err(SendError::Busy)
+        } else {
+            addressee(&outgoing.to)
+        };
         match reason {
             Ok((user, is_number)) => {
-                self.waiting.push(Waiting { outgoing, user, is_number, state: State::Resolving });
+                self.waiting.push(Waiting {
+                    outgoing,
+                    user,
+                    is_number,
+                    state: State::Resolving,
+                });
             }
-            Err(reason) => cx.emit(Event::MessageFailed { id: outgoing.id, reason }),
+            Err(reason) => cx.emit(Event::MessageFailed {
+                id: outgoing.id,
+                reason,
+            }),
         }
     }
 
@@ -138,44 +150,12 @@ impl Sends {
                 }
             }
         }
-        self.resolve(cx, parts.directory);
-    }
-
-    /// Asks for the device lists that sends wait for, if no query is open.
-    fn resolve(&mut self, cx: &mut Context<'_>, directory: &Directory) {
-        if self.resolving {
-            return;
-        }
-        let mut users: Vec<(Jid, bool)> = Vec::new();
-        for send in self.waiting.iter().filter(|send| matches!(send.state, State::Resolving)) {
-            // One place is for ourselves.
-            if users.len() + 1 >= MAX_USERS {
-                break;
-            }
-            if directory.devices(&send.user, cx.now).is_none() && !users.iter().any(|(user, _)| *user == send.user) {
-                users.push((send.user.clone(), send.is_number));
-            }
-        }
-        let needed = self.waiting.iter().any(|send| matches!(send.state, State::Resolving));
-        let Some(own) = cx.device.jid().map(Jid::to_bare).filter(|_| needed) else { return };
-        if directory.devices(&own, cx.now).is_none() && !users.iter().any(|(user, _)| *user == own) {
-            users.push((own, false));
-        }
-        if users.is_empty() {
-            return;
-        }
-        self.resolving = true;
-        self.queries = self.queries.wrapping_add(1);
-        let subject = |(user, is_number): &(Jid, bool)| {
-            if *is_number { Subject::Phone(user.user().into()) } else { Subject::User(user.clone()) }
-        };
-        let query = Query {
-            sid: format_compact!("d{}", self.queries),
-            purpose: Purpose::Message,
-            protocols: Protocols { contact: users.iter().any(|(_, is_number)| *is_number), devices: true, lid: true },
-            subjects: users.iter().map(subject).collect(),
-        };
-        cx.iq(query.to_node(), Op::Devices(users.into_iter().map(|(user, _)| user).collect()));
+        let unresolved = self
+            .waiting
+            .iter()
+            .filter(|send| matches!(send.state, State::Resolving));
+        let users = unresolved.map(|send| (&send.user, send.is_number));
+        self.resolution.ask(cx, parts.directory, users);
     }
 
     /// The answer to a query for device lists.
@@ -186,18 +166,10 @@ impl Sends {
         asked: Vec<Jid>,
         reply: Result<Node, QueryError>,
     ) {
-        self.resolving = false;
-        let answer = reply.and_then(|node| Answer::parse(&node).map_err(|_| QueryError::Malformed));
-        let answer = match answer {
-            Ok(Answer { error: Some(code), .. }) => Err(QueryError::Refused { code: to_u16(code) }),
-            other => other,
-        };
-        match answer {
-            Ok(answer) => {
-                for user in asked {
-                    if let Err(reason) = take_in(cx, directory, &user, &answer) {
-                        self.fail_user(cx, &user, &reason);
-                    }
+        match self.resolution.on_reply(cx, directory, &asked, reply) {
+            Ok(failed) => {
+                for (user, reason) in failed {
+                    self.fail_user(cx, &user, &reason);
                 }
             }
             Err(error) => {
@@ -210,7 +182,9 @@ impl Sends {
     }
 
     fn fail_user(&mut self, cx: &mut Context<'_>, user: &Jid, reason: &SendError) {
-        self.fail_where(cx, reason, |send| matches!(send.state, State::Resolving) && send.user == *user);
+        self.fail_where(cx, reason, |send| {
+            matches!(send.state, State::Resolving) && send.user == *user
+        });
     }
 
     /// Without our own list nothing can be sent: sends whose recipient is known must not ask for it for ever.
@@ -232,7 +206,9 @@ impl Sends {
     pub(super) fn on_bundles(&mut self, cx: &mut Context<'_>, outcomes: &BTreeMap<Address, Outcome>) {
         let mut failed: Vec<(MessageId, QueryError)> = Vec::new();
         for send in &mut self.waiting {
-            let State::Keys(targets) = &mut send.state else { continue };
+            let State::Keys(targets) = &mut send.state else {
+                continue;
+            };
             for address in std::mem::take(&mut targets.fetching) {
                 match outcomes.get(&address) {
                     Some(Outcome::Session) => {}
@@ -249,33 +225,63 @@ impl Sends {
 
     /// Encrypts for every device: ratchets, event and frame go into one step.
     fn finish(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>, send: Waiting) {
-        let State::Keys(Targets { to, devices, .. }) = send.state else { return };
+        let State::Keys(targets) = send.state else { return };
+        let Targets { to, devices, .. } = *targets;
         let Outgoing { id, message, .. } = *send.outgoing;
         let only_own = is_own(cx.device, &to);
         if !devices.iter().any(|target| only_own || !target.own) {
-            return cx.emit(Event::MessageFailed { id, reason: SendError::NoDevices });
+            return cx.emit(Event::MessageFailed {
+                id,
+                reason: SendError::NoDevices,
+            });
         }
         let class = Class::of_message(&message);
         let plaintexts = Plaintexts::new(message, &to, cx.rng);
         let mut targets = Vec::with_capacity(devices.len());
         for Target { peer, own } in devices {
             // A chain that is used up counts as no session; the device is left out until it is replaced.
-            if let Ok(enc) = parts.ratchets.encrypt(cx, &peer.address, plaintexts.for_device(own)) {
+            if let Ok(enc) = parts
+                .ratchets
+                .encrypt(cx, &peer.address, plaintexts.for_device(own))
+            {
                 targets.push((peer.wire, enc));
             }
         }
         if targets.is_empty() {
-            return cx.emit(Event::MessageFailed { id, reason: SendError::NoDevices });
+            return cx.emit(Event::MessageFailed {
+                id,
+                reason: SendError::NoDevices,
+            });
         }
         let starts_session = targets.iter().any(|(_, enc)| enc.kind == EncKind::PreKey);
         let proof = cx.device.account.as_ref().map(|account| account.identity.clone());
         let device_identity = proof.filter(|_| starts_session);
         let sent_to = targets.iter().map(|(jid, _)| jid.clone()).collect();
-        let stanza = Fanout { id: &id, to: &to, class, targets, device_identity }.into_node();
-        let lid = if to.is_lid() { Some(to.clone()) } else { parts.directory.other_name(&to) };
-        cx.emit(Event::MessagePrepared { id: id.clone(), to: to.clone(), lid });
+        let stanza = Fanout {
+            id: &id,
+            to: &to,
+            class,
+            targets,
+            device_identity,
+        }
+        .into_node();
+        let lid = if to.is_lid() {
+            Some(to.clone())
+        } else {
+            parts.directory.other_name(&to)
+        };
+        cx.emit(Event::MessagePrepared {
+            id: id.clone(),
+            to: to.clone(),
+            lid,
+        });
         cx.send(stanza);
-        self.unconfirmed.push_back(Unconfirmed { id, to, deadline: cx.now + ACK_TIMEOUT, devices: sent_to });
+        self.unconfirmed.push_back(Unconfirmed {
+            id,
+            to,
+            deadline: cx.now + ACK_TIMEOUT,
+            devices: sent_to,
+        });
     }
 
     /// The server confirmed or refused a message.
@@ -296,7 +302,9 @@ impl Sends {
             if STALE_DEVICES.contains(&code) {
                 directory.forget_devices(&to);
             }
-            let reason = SendError::Nack { code: to_u16(code) };
+            let reason = SendError::Nack {
+                code: u16::try_from(code).unwrap_or(u16::MAX),
+            };
             return cx.emit(Event::MessageFailed { id: ack.id, reason });
         }
         if let Some(theirs) = &ack.phash
@@ -307,7 +315,11 @@ impl Sends {
             directory.forget_devices(&own.to_bare());
         }
         let timestamp = ack.timestamp.unwrap_or(cx.now);
-        cx.emit(Event::MessageAcked { id: ack.id, to, timestamp });
+        cx.emit(Event::MessageAcked {
+            id: ack.id,
+            to,
+            timestamp,
+        });
     }
 
     /// When [`Self::tick`] wants to be called.
@@ -318,7 +330,10 @@ impl Sends {
     /// Answers for messages that were not confirmed in time.
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
         while let Some(send) = self.unconfirmed.pop_front_if(|send| send.deadline <= cx.now) {
-            cx.emit(Event::MessageFailed { id: send.id.clone(), reason: SendError::Unconfirmed });
+            cx.emit(Event::MessageFailed {
+                id: send.id.clone(),
+                reason: SendError::Unconfirmed,
+            });
             if self.late.len() >= MAX_LATE {
                 self.late.pop_front();
             }
@@ -332,7 +347,10 @@ impl Sends {
             send.fail(cx, SendError::NotConnected);
         }
         for send in std::mem::take(&mut self.unconfirmed) {
-            cx.emit(Event::MessageFailed { id: send.id, reason: SendError::Unconfirmed });
+            cx.emit(Event::MessageFailed {
+                id: send.id,
+                reason: SendError::Unconfirmed,
+            });
         }
     }
 }
@@ -347,7 +365,10 @@ enum Progress {
 
 impl Waiting {
     fn fail(self, cx: &mut Context<'_>, reason: SendError) {
-        cx.emit(Event::MessageFailed { id: self.outgoing.id, reason });
+        cx.emit(Event::MessageFailed {
+            id: self.outgoing.id,
+            reason,
+        });
     }
 
     fn advance(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) -> Progress {
@@ -355,10 +376,13 @@ impl Waiting {
             let Some(targets) = Targets::new(cx.device, parts.directory, &self.user, cx.now) else {
                 return Progress::Waits;
             };
-            self.state = State::Keys(targets);
+            self.state = State::Keys(Box::new(targets));
         }
-        let State::Keys(targets) = &mut self.state else { return Progress::Waits };
-        if !targets.fetching.is_empty() || !parts.ratchets.ensure(cx, targets.devices.iter().map(|t| &t.peer)) {
+        let State::Keys(targets) = &mut self.state else {
+            return Progress::Waits;
+        };
+        if !targets.fetching.is_empty() || !parts.ratchets.ensure(cx, targets.devices.iter().map(|t| &t.peer))
+        {
             return Progress::Waits;
         }
         for Target { peer, .. } in &targets.devices {
@@ -367,7 +391,11 @@ impl Waiting {
                 targets.fetching.push(peer.address.clone());
             }
         }
-        if targets.fetching.is_empty() { Progress::Ready } else { Progress::Waits }
+        if targets.fetching.is_empty() {
+            Progress::Ready
+        } else {
+            Progress::Waits
+        }
     }
 }
 
@@ -388,19 +416,29 @@ impl Targets {
         }
         let others = own_list.devices.iter().filter(|id| **id != own.device());
         devices.extend(others.map(|id| target(own, *id, true)));
-        Some(Self { to, devices, fetching: SmallVec::new() })
+        Some(Self {
+            to,
+            devices,
+            fetching: SmallVec::new(),
+        })
     }
 }
 
 /// Our own device, by the kind of name that the chat is addressed by.
 fn own_device<'a>(device: &'a Device, chat: &Jid) -> Option<&'a Jid> {
-    if chat.is_lid() { device.lid().or_else(|| device.jid()) } else { device.jid() }
+    if chat.is_lid() {
+        device.lid().or_else(|| device.jid())
+    } else {
+        device.jid()
+    }
 }
 
 /// The user that a message is for, and whether it is a number that may have no account.
 fn addressee(to: &Recipient) -> Result<(Jid, bool), SendError> {
     match to {
-        Recipient::Phone(digits) => Jid::phone(digits).map(|jid| (jid, true)).map_err(|_| SendError::NotOnWhatsApp),
+        Recipient::Phone(digits) => Jid::phone(digits)
+            .map(|jid| (jid, true))
+            .map_err(|_| SendError::NotOnWhatsApp),
         Recipient::Jid(jid) => match jid.server() {
             Server::User | Server::Lid if !jid.is_server() => Ok((jid.to_bare(), false)),
             Server::Legacy => Ok((Jid::new(jid.user(), Server::User), false)),
@@ -408,48 +446,4 @@ fn addressee(to: &Recipient) -> Result<(Jid, bool), SendError> {
             _ => Err(SendError::Unsupported("this kind of recipient")),
         },
     }
-}
-
-/// Takes what an answer says of one user into the directory.
-fn take_in(cx: &mut Context<'_>, directory: &mut Directory, user: &Jid, answer: &Answer) -> Result<(), SendError> {
-    let own = is_own(cx.device, user);
-    let found = answer.users.iter().find(|found| is_about(found, user));
-    let unregistered = found.is_none_or(|found| found.contact.as_ref().is_some_and(|contact| !contact.registered));
-    let devices = match found.and_then(|found| found.devices.as_ref()) {
-        _ if own && found.is_none() => None,
-        _ if unregistered && !own => return Err(SendError::NotOnWhatsApp),
-        Some(Ok(devices)) => Some(devices),
-        _ if own => None,
-        Some(Err(code)) => return Err(SendError::Query(QueryError::Refused { code: to_u16(*code) })),
-        None => return Err(SendError::NoDevices),
-    };
-    let phone = found.and_then(UserAnswer::phone_jid).unwrap_or(user);
-    if let Some(lid) = found.and_then(UserAnswer::lid_jid) {
-        directory.learn(cx, phone, lid);
-    }
-    let list = match devices {
-        Some(devices) => DeviceList {
-            jid: if user.is_lid() { user.clone() } else { phone.to_bare() },
-            devices: devices.iter().filter(|device| device.is_valid()).map(|device| device.id).collect(),
-            expires: cx.now + LIST_TTL,
-        },
-        // The server says nothing of us: at least the phone is there.
-        None => {
-            DeviceList { jid: user.clone(), devices: SmallVec::from_iter([0]), expires: cx.now + SUPPOSED_LIST_TTL }
-        }
-    };
-    directory.put_devices(user.clone(), list, cx.now);
-    Ok(())
-}
-
-fn is_about(answer: &UserAnswer, user: &Jid) -> bool {
-    let asked = answer.contact.as_ref().map(|contact| &contact.asked).filter(|asked| !asked.is_empty());
-    let by_number = user.is_user() && asked.is_some_and(|asked: &CompactString| asked.as_str() == user.user());
-    let named = |jid: &Option<Jid>| jid.as_ref().is_some_and(|jid| jid.same_user(user));
-    by_number || named(&answer.jid) || named(&answer.pn) || named(&answer.lid)
-}
-
-/// Server codes have three digits.
-fn to_u16(code: u32) -> u16 {
-    u16::try_from(code).unwrap_or(u16::MAX)
 }

@@ -49,7 +49,9 @@ impl Supply {
 
     /// The server has told how many are left.
     pub(super) fn on_count(&mut self, cx: &mut Context<'_>, reply: Result<Node, QueryError>) {
-        let Some(left) = reply.ok().and_then(|node| keys::count(&node)) else { return };
+        let Some(left) = reply.ok().and_then(|node| keys::count(&node)) else {
+            return;
+        };
         if left < FEW {
             self.upload(cx, if left == 0 { FIRST_UPLOAD } else { LATER_UPLOAD });
         } else {
@@ -148,7 +150,11 @@ impl Supply {
         }
         .to_node();
         cx.iq(node.clone(), Op::PreKeyUpload);
-        self.upload = Some(Box::new(Pending { node, repeats: 0, repeat_at: None }));
+        self.upload = Some(Box::new(Pending {
+            node,
+            repeats: 0,
+            repeat_at: None,
+        }));
     }
 }
 

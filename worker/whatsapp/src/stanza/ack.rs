@@ -86,7 +86,10 @@ impl MessageAck {
             return Ok(None);
         }
         let id = node.require_str("id")?.parse().map_err(|_| bad_content("ack"))?;
-        let code = |name| node.attr_u64(name).map(|code| u32::try_from(code).unwrap_or(u32::MAX));
+        let code = |name| {
+            node.attr_u64(name)
+                .map(|code| u32::try_from(code).unwrap_or(u32::MAX))
+        };
         Ok(Some(Self {
             id,
             from: node.require_jid("from")?,
@@ -100,7 +103,10 @@ impl MessageAck {
     /// The stanza (the server's side).
     #[must_use]
     pub fn to_node(&self) -> Node {
-        let mut ack = Node::new("ack").attr("class", "message").attr("id", self.id.as_str()).attr("from", &self.from);
+        let mut ack = Node::new("ack")
+            .attr("class", "message")
+            .attr("id", self.id.as_str())
+            .attr("from", &self.from);
         if let Some(t) = self.timestamp {
             ack = ack.attr("t", t.as_secs());
         }
@@ -139,7 +145,9 @@ mod tests {
     #[test]
     fn a_refusal_names_its_code_and_us() {
         let own: Jid = "15550001:3@s.whatsapp.net".parse().unwrap();
-        let stanza = Node::new("message").attr("id", "A").attr("from", Jid::phone("15550002").unwrap());
+        let stanza = Node::new("message")
+            .attr("id", "A")
+            .attr("from", Jid::phone("15550002").unwrap());
         let nack = message_ack(&stanza, Some(&own), Some(Nack::Unhandled)).unwrap();
         assert_eq!(nack.attr_u64("error"), Some(500));
         assert_eq!(nack.attr_jid("from"), Some(own));
@@ -155,7 +163,10 @@ mod tests {
             phash: Some("2:AAAAAAAA".into()),
         };
         assert_eq!(MessageAck::parse(&ack.to_node()), Ok(Some(ack)));
-        assert_eq!(MessageAck::parse(&Node::new("ack").attr("class", "receipt")), Ok(None));
+        assert_eq!(
+            MessageAck::parse(&Node::new("ack").attr("class", "receipt")),
+            Ok(None)
+        );
         assert!(MessageAck::parse(&Node::new("ack").attr("class", "message")).is_err());
     }
 }

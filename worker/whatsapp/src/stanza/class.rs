@@ -25,11 +25,20 @@ impl Class {
     const TEXT: Self = Self::of("text");
 
     const fn of(kind: &'static str) -> Self {
-        Self { kind, media_type: None, edit: None, hidden: false, meta: None }
+        Self {
+            kind,
+            media_type: None,
+            edit: None,
+            hidden: false,
+            meta: None,
+        }
     }
 
     const fn media(media_type: &'static str) -> Self {
-        Self { media_type: Some(media_type), ..Self::of("media") }
+        Self {
+            media_type: Some(media_type),
+            ..Self::of("media")
+        }
     }
 
     const fn hide(self) -> Self {
@@ -37,11 +46,17 @@ impl Class {
     }
 
     const fn edit(self, edit: &'static str) -> Self {
-        Self { edit: Some(edit), ..self }
+        Self {
+            edit: Some(edit),
+            ..self
+        }
     }
 
     const fn meta(self, name: &'static str, value: &'static str) -> Self {
-        Self { meta: Some((name, value)), ..self }
+        Self {
+            meta: Some((name, value)),
+            ..self
+        }
     }
 
     /// The class of this content.
@@ -49,24 +64,37 @@ impl Class {
     pub fn of_message(message: &Message) -> Self {
         let message = unwrapped(message);
         if let Some(protocol) = &message.protocol_message {
-            return match protocol.r#type.and_then(|kind| protocol_message::Type::try_from(kind).ok()) {
+            return match protocol
+                .r#type
+                .and_then(|kind| protocol_message::Type::try_from(kind).ok())
+            {
                 Some(protocol_message::Type::Revoke) => Self::TEXT.edit("7"),
                 Some(protocol_message::Type::MessageEdit) => Self::TEXT.edit("1").hide(),
                 _ => Self::TEXT,
             };
         }
-        Self::of_media(message).or_else(|| Self::of_action(message)).unwrap_or(Self::TEXT)
+        Self::of_media(message)
+            .or_else(|| Self::of_action(message))
+            .unwrap_or(Self::TEXT)
     }
 
     fn of_media(message: &Message) -> Option<Self> {
         let class = if message.image_message.is_some() {
             Self::media("image")
         } else if let Some(video) = &message.video_message {
-            Self::media(if video.gif_playback.unwrap_or_default() { "gif" } else { "video" })
+            Self::media(if video.gif_playback.unwrap_or_default() {
+                "gif"
+            } else {
+                "video"
+            })
         } else if message.ptv_message.is_some() {
             Self::media("ptv")
         } else if let Some(audio) = &message.audio_message {
-            Self::media(if audio.ptt.unwrap_or_default() { "ptt" } else { "audio" })
+            Self::media(if audio.ptt.unwrap_or_default() {
+                "ptt"
+            } else {
+                "audio"
+            })
         } else if message.document_message.is_some() {
             Self::media("document")
         } else if message.sticker_message.is_some() {
@@ -146,39 +174,64 @@ fn unwrapped(mut message: &Message) -> &Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::message::{AudioMessage, FutureProofMessage, ImageMessage, ProtocolMessage, ReactionMessage};
+    use crate::proto::message::{
+        AudioMessage, FutureProofMessage, ImageMessage, ProtocolMessage, ReactionMessage,
+    };
 
     #[test]
     fn text_needs_nothing() {
-        let message = Message { conversation: Some("hi".into()), ..Message::default() };
+        let message = Message {
+            conversation: Some("hi".into()),
+            ..Message::default()
+        };
         assert_eq!(Class::of_message(&message), Class::TEXT);
     }
 
     #[test]
     fn media_is_classified_inside_its_wrappers() {
-        let image = Message { image_message: Some(Box::<ImageMessage>::default()), ..Message::default() };
+        let image = Message {
+            image_message: Some(Box::<ImageMessage>::default()),
+            ..Message::default()
+        };
         let wrapped = Message {
-            view_once_message: Some(Box::new(FutureProofMessage { message: Some(Box::new(image)) })),
+            view_once_message: Some(Box::new(FutureProofMessage {
+                message: Some(Box::new(image)),
+            })),
             ..Message::default()
         };
         assert_eq!(Class::of_message(&wrapped), Class::media("image"));
-        let voice = AudioMessage { ptt: Some(true), ..AudioMessage::default() };
-        let voice = Message { audio_message: Some(Box::new(voice)), ..Message::default() };
+        let voice = AudioMessage {
+            ptt: Some(true),
+            ..AudioMessage::default()
+        };
+        let voice = Message {
+            audio_message: Some(Box::new(voice)),
+            ..Message::default()
+        };
         assert_eq!(Class::of_message(&voice).media_type, Some("ptt"));
     }
 
     #[test]
     fn a_revoke_is_never_hidden() {
         let protocol = |kind: protocol_message::Type| Message {
-            protocol_message: Some(Box::new(ProtocolMessage { r#type: Some(kind.into()), ..Default::default() })),
+            protocol_message: Some(Box::new(ProtocolMessage {
+                r#type: Some(kind.into()),
+                ..Default::default()
+            })),
             ..Message::default()
         };
         let revoke = Class::of_message(&protocol(protocol_message::Type::Revoke));
         assert_eq!((revoke.edit, revoke.hidden), (Some("7"), false));
         let edit = Class::of_message(&protocol(protocol_message::Type::MessageEdit));
         assert_eq!((edit.edit, edit.hidden), (Some("1"), true));
-        let gone = ReactionMessage { text: Some(String::new()), ..ReactionMessage::default() };
-        let gone = Message { reaction_message: Some(Box::new(gone)), ..Message::default() };
+        let gone = ReactionMessage {
+            text: Some(String::new()),
+            ..ReactionMessage::default()
+        };
+        let gone = Message {
+            reaction_message: Some(Box::new(gone)),
+            ..Message::default()
+        };
         assert_eq!(Class::of_message(&gone).edit, Some("7"));
     }
 }

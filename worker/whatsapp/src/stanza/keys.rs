@@ -18,7 +18,10 @@ pub const MAX_BUNDLES: usize = 128;
 pub const ERROR_UNREGISTERED: u32 = 406;
 
 fn request(kind: &'static str) -> Node {
-    Node::new("iq").attr("xmlns", XMLNS).attr("type", kind).attr("to", Jid::SERVER)
+    Node::new("iq")
+        .attr("xmlns", XMLNS)
+        .attr("type", kind)
+        .attr("to", Jid::SERVER)
 }
 
 /// Asks how many one-time prekeys the server has left of ours.
@@ -58,7 +61,11 @@ pub struct PublicSignedPreKey {
 
 impl From<&SignedPreKey> for PublicSignedPreKey {
     fn from(signed: &SignedPreKey) -> Self {
-        Self { id: signed.id, key: *signed.pair.public(), signature: signed.signature }
+        Self {
+            id: signed.id,
+            key: *signed.pair.public(),
+            signature: signed.signature,
+        }
     }
 }
 
@@ -89,7 +96,9 @@ impl PublicSignedPreKey {
 /// `<key>` of a one-time prekey.
 #[must_use]
 pub fn prekey_node(id: PreKeyId, key: &PublicKey) -> Node {
-    Node::new("key").with_child(leaf("id", &id.to_be_bytes3())).with_child(leaf("value", key.as_bytes()))
+    Node::new("key")
+        .with_child(leaf("id", &id.to_be_bytes3()))
+        .with_child(leaf("value", key.as_bytes()))
 }
 
 fn prekey(node: &Node) -> Result<(PreKeyId, PublicKey), StanzaError> {
@@ -165,7 +174,10 @@ impl Bundle {
     pub fn parse(user: &Node) -> Result<Self, StanzaError> {
         let keys = user.child("keys").unwrap_or(user);
         let registration_id = registration(user).or_else(|_| registration(keys))?;
-        let device_identity = user.child("device-identity").and_then(Node::bytes).or_else(|| keys.child("device-identity").and_then(Node::bytes));
+        let device_identity = user
+            .child("device-identity")
+            .and_then(Node::bytes)
+            .or_else(|| keys.child("device-identity").and_then(Node::bytes));
         Self::from_keys(keys, registration_id, device_identity)
     }
 
@@ -174,7 +186,11 @@ impl Bundle {
     /// # Errors
     /// If a part is missing or has another length.
     pub fn parse_keys(keys: &Node, registration_id: RegistrationId) -> Result<Self, StanzaError> {
-        Self::from_keys(keys, registration_id, keys.child("device-identity").and_then(Node::bytes))
+        Self::from_keys(
+            keys,
+            registration_id,
+            keys.child("device-identity").and_then(Node::bytes),
+        )
     }
 
     fn from_keys(
@@ -191,15 +207,21 @@ impl Bundle {
             signature: signed.signature,
             prekey: keys.child("key").map(prekey).transpose()?,
         };
-        Ok(Self { keys: bundle, device_identity })
+        Ok(Self {
+            keys: bundle,
+            device_identity,
+        })
     }
 
     /// The children of `<user>` (the server's side).
     #[must_use]
     pub fn to_nodes(&self) -> Vec<Node> {
         let keys = &self.keys;
-        let signed =
-            PublicSignedPreKey { id: keys.signed_prekey_id, key: keys.signed_prekey, signature: keys.signature };
+        let signed = PublicSignedPreKey {
+            id: keys.signed_prekey_id,
+            key: keys.signed_prekey,
+            signature: keys.signature,
+        };
         let mut nodes = vec![
             leaf("registration", &keys.registration_id.to_be_bytes()),
             leaf("type", &[KEY_TYPE]),
@@ -226,7 +248,12 @@ pub fn bundles_request<'a>(devices: impl Iterator<Item = &'a Jid>) -> Node {
 /// Whose bundles are asked for (the server's side); `None` if it is no such request.
 #[must_use]
 pub fn bundles_asked(iq: &Node) -> Option<Vec<Jid>> {
-    Some(iq.child("key")?.nodes_named("user").filter_map(|user| user.attr_jid("jid")).collect())
+    Some(
+        iq.child("key")?
+            .nodes_named("user")
+            .filter_map(|user| user.attr_jid("jid"))
+            .collect(),
+    )
 }
 
 /// Why there is no bundle for a device.
@@ -238,11 +265,14 @@ pub enum NoBundle {
     Malformed(StanzaError),
 }
 
+/// What the server has for one device.
+pub type Handed = (Jid, Result<Bundle, NoBundle>);
+
 /// Reads the answer to [`bundles_request`]: a bundle or a reason for each device that it names.
 ///
 /// # Errors
 /// If it has no list.
-pub fn bundles(iq: &Node) -> Result<Vec<(Jid, Result<Bundle, NoBundle>)>, StanzaError> {
+pub fn bundles(iq: &Node) -> Result<Vec<Handed>, StanzaError> {
     let list = iq.require_child("list")?;
     let bundle = |user: &Node| {
         let jid = user.attr_jid("jid")?;
@@ -265,7 +295,11 @@ pub fn bundles_response(bundles: &[(Jid, Result<Bundle, u32>)]) -> Node {
         let user = Node::new("user").attr("jid", jid);
         match bundle {
             Ok(bundle) => user.with_children(bundle.to_nodes()),
-            Err(code) => user.with_child(Node::new("error").attr("code", *code).attr("text", "not-acceptable")),
+            Err(code) => user.with_child(
+                Node::new("error")
+                    .attr("code", *code)
+                    .attr("text", "not-acceptable"),
+            ),
         }
     });
     Node::new("iq")
@@ -301,7 +335,11 @@ impl KeyDigest {
             registration_id: registration(digest)?,
             identity: identity(digest)?,
             signed: PublicSignedPreKey::parse(digest.require_child("skey")?)?,
-            prekeys: digest.require_child("list")?.nodes_named("id").filter_map(id).collect(),
+            prekeys: digest
+                .require_child("list")?
+                .nodes_named("id")
+                .filter_map(id)
+                .collect(),
             hash: digest.require_child("hash")?.require_array()?,
         })
     }
@@ -356,7 +394,10 @@ mod tests {
         Upload {
             registration_id: RegistrationId::new(0x2341),
             identity: *identity.public(),
-            prekeys: prekeys.iter().map(|prekey| (prekey.id, *prekey.pair.public())).collect(),
+            prekeys: prekeys
+                .iter()
+                .map(|prekey| (prekey.id, *prekey.pair.public()))
+                .collect(),
             signed: PublicSignedPreKey::from(&signed),
         }
     }
@@ -379,15 +420,23 @@ mod tests {
     #[test]
     fn an_upload_comes_back_from_its_node() {
         assert_eq!(Upload::parse(&upload().to_node()), Ok(upload()));
-        assert_eq!(count(&request("get").with_child(Node::new("count").attr("value", 5u32))), Some(5));
+        assert_eq!(
+            count(&request("get").with_child(Node::new("count").attr("value", 5u32))),
+            Some(5)
+        );
         assert_eq!(count(&count_request()), None);
     }
 
     #[test]
     fn bundles_come_back_one_by_one() {
         let jid = |device| Jid::phone("15550002").unwrap().with_device(device);
-        let without_prekey =
-            Bundle { keys: PreKeyBundle { prekey: None, ..bundle().keys }, device_identity: None };
+        let without_prekey = Bundle {
+            keys: PreKeyBundle {
+                prekey: None,
+                ..bundle().keys
+            },
+            device_identity: None,
+        };
         let sent = [
             (jid(0), Ok(bundle())),
             (jid(5), Err(ERROR_UNREGISTERED)),
@@ -398,20 +447,27 @@ mod tests {
         assert_eq!(read[1], (jid(5), Err(NoBundle::Refused(406))));
         assert_eq!(read[2], (jid(6), Ok(without_prekey)));
         let asked = [jid(0), jid(5)];
-        assert_eq!(bundles_asked(&bundles_request(asked.iter())), Some(asked.to_vec()));
+        assert_eq!(
+            bundles_asked(&bundles_request(asked.iter())),
+            Some(asked.to_vec())
+        );
     }
 
     #[test]
     fn a_bundle_may_be_wrapped_in_keys() {
         let nodes = bundle().to_nodes();
         let (outer, inner) = nodes.split_at(1);
-        let user = Node::new("user").with_children(outer.to_vec()).with_child(Node::new("keys").with_children(inner.to_vec()));
+        let user = Node::new("user")
+            .with_children(outer.to_vec())
+            .with_child(Node::new("keys").with_children(inner.to_vec()));
         assert_eq!(Bundle::parse(&user), Ok(bundle()));
     }
 
     #[test]
     fn a_short_key_is_refused() {
-        let user = Node::new("user").with_child(leaf("registration", &[0; 4])).with_child(leaf("identity", &[1; 31]));
+        let user = Node::new("user")
+            .with_child(leaf("registration", &[0; 4]))
+            .with_child(leaf("identity", &[1; 31]));
         assert!(Bundle::parse(&user).is_err());
     }
 
@@ -421,7 +477,11 @@ mod tests {
         let digest = KeyDigest {
             registration_id: upload.registration_id,
             identity: upload.identity,
-            hash: digest_hash(&upload.identity, &upload.signed, upload.prekeys.iter().map(|(_, key)| key)),
+            hash: digest_hash(
+                &upload.identity,
+                &upload.signed,
+                upload.prekeys.iter().map(|(_, key)| key),
+            ),
             prekeys: upload.prekeys.iter().map(|(id, _)| *id).collect(),
             signed: upload.signed,
         };

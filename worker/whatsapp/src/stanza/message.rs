@@ -32,7 +32,9 @@ impl EncKind {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::PreKey, Self::Message, Self::SenderKey].into_iter().find(|kind| kind.as_str() == name)
+        [Self::PreKey, Self::Message, Self::SenderKey]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
     }
 }
 
@@ -79,10 +81,11 @@ impl Fanout<'_> {
     #[must_use]
     pub fn into_node(self) -> Node {
         let class = self.class;
-        let targets = self
-            .targets
-            .into_iter()
-            .map(|(jid, enc)| Node::new("to").attr("jid", jid).with_child(enc.to_node(&class, None)));
+        let targets = self.targets.into_iter().map(|(jid, enc)| {
+            Node::new("to")
+                .attr("jid", jid)
+                .with_child(enc.to_node(&class, None))
+        });
         let message = Node::new("message")
             .attr("id", self.id.as_str())
             .attr("to", self.to)
@@ -197,7 +200,10 @@ impl Received {
         let encs: Vec<Enc> = node.nodes_named("enc").filter_map(enc).collect();
         let counts = node.nodes_named("enc").filter_map(|enc| enc.attr_u64("count"));
         Ok(Self {
-            id: node.require_str("id")?.parse().map_err(|_| bad_content("message"))?,
+            id: node
+                .require_str("id")?
+                .parse()
+                .map_err(|_| bad_content("message"))?,
             timestamp: Timestamp::from_secs(node.require_u64("t")?),
             recipient: node.attr_jid("recipient"),
             push_name: node.attr_str("notify").map(|name| name.into_owned()),
@@ -208,7 +214,10 @@ impl Received {
                 ["peer_recipient_pn", "recipient_pn"],
                 ["peer_recipient_lid", "recipient_lid"],
             ),
-            count: counts.max().and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+            count: counts
+                .max()
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or_default(),
             device_identity: node.child("device-identity").and_then(Node::bytes),
             absence: encs.is_empty().then(|| absence(node)),
             encs,
@@ -225,11 +234,15 @@ impl Received {
 }
 
 fn enc(node: &Node) -> Option<Enc> {
-    Some(Enc { kind: EncKind::from_name(&node.attr_str("type")?)?, ciphertext: node.bytes()? })
+    Some(Enc {
+        kind: EncKind::from_name(&node.attr_str("type")?)?,
+        ciphertext: node.bytes()?,
+    })
 }
 
 fn absence(node: &Node) -> Absence {
-    let meant = |unavailable: &Node| unavailable.value("type").is_some() || unavailable.value("hosted").is_some();
+    let meant =
+        |unavailable: &Node| unavailable.value("type").is_some() || unavailable.value("hosted").is_some();
     let meant = node.child("unavailable").is_some_and(meant) || node.child("plaintext").is_some();
     if meant { Absence::Meant } else { Absence::Lost }
 }
@@ -240,13 +253,19 @@ mod tests {
     use crate::proto::Message;
 
     fn class() -> Class {
-        Class::of_message(&Message { conversation: Some("hi".into()), ..Message::default() })
+        Class::of_message(&Message {
+            conversation: Some("hi".into()),
+            ..Message::default()
+        })
     }
 
     #[test]
     fn a_fanout_names_each_device_and_proves_the_account() {
         let to = Jid::phone("15550002").unwrap();
-        let enc = Enc { kind: EncKind::PreKey, ciphertext: Bytes::from_static(b"c") };
+        let enc = Enc {
+            kind: EncKind::PreKey,
+            ciphertext: Bytes::from_static(b"c"),
+        };
         let id = "3EB001".parse().unwrap();
         let node = Fanout {
             id: &id,
@@ -256,17 +275,28 @@ mod tests {
             device_identity: Some(Bytes::from_static(b"adv")),
         }
         .into_node();
-        let targets: Vec<Jid> =
-            node.child("participants").unwrap().nodes().iter().filter_map(|node| node.attr_jid("jid")).collect();
+        let targets: Vec<Jid> = node
+            .child("participants")
+            .unwrap()
+            .nodes()
+            .iter()
+            .filter_map(|node| node.attr_jid("jid"))
+            .collect();
         assert_eq!(targets, [to.clone(), to.with_device(5)]);
         assert!(node.attr_is("type", "text"));
-        assert_eq!(node.child("device-identity").unwrap().data().unwrap().as_ref(), b"adv");
+        assert_eq!(
+            node.child("device-identity").unwrap().data().unwrap().as_ref(),
+            b"adv"
+        );
     }
 
     #[test]
     fn the_other_name_of_the_sender_depends_on_the_addressing() {
         let base = |from: &str| {
-            Node::new("message").attr("id", "A").attr("t", 1u64).attr("from", from.parse::<Jid>().unwrap())
+            Node::new("message")
+                .attr("id", "A")
+                .attr("t", 1u64)
+                .attr("from", from.parse::<Jid>().unwrap())
         };
         let lid: Jid = "100@lid".parse().unwrap();
         let phone = Jid::phone("15550002").unwrap();
@@ -279,7 +309,10 @@ mod tests {
 
     #[test]
     fn a_missing_ciphertext_is_told_apart_from_a_withheld_one() {
-        let base = Node::new("message").attr("id", "A").attr("t", 1u64).attr("from", Jid::phone("15550002").unwrap());
+        let base = Node::new("message")
+            .attr("id", "A")
+            .attr("t", 1u64)
+            .attr("from", Jid::phone("15550002").unwrap());
         let lost = base.clone().with_child(Node::new("unavailable"));
         assert_eq!(Received::parse(&lost).unwrap().absence, Some(Absence::Lost));
         let meant = base.with_child(Node::new("unavailable").attr("type", "view_once"));

@@ -46,7 +46,10 @@ impl Notification {
                 Some(Self::Devices {
                     user: from.to_bare(),
                     lid: node.attr_jid("lid").filter(Jid::is_lid),
-                    removed: removed.iter().filter_map(|device| device.attr_jid("jid")).collect(),
+                    removed: removed
+                        .iter()
+                        .filter_map(|device| device.attr_jid("jid"))
+                        .collect(),
                 })
             }
             "account_sync" if node.child("devices").is_some() => Some(Self::OwnDevices),
@@ -60,16 +63,23 @@ mod tests {
     use super::*;
 
     fn notification(kind: &str, from: &str) -> Node {
-        Node::new("notification").attr("id", "1").attr("type", kind).attr("from", from.parse::<Jid>().unwrap())
+        Node::new("notification")
+            .attr("id", "1")
+            .attr("type", kind)
+            .attr("from", from.parse::<Jid>().unwrap())
     }
 
     #[test]
     fn known_kinds_are_read() {
         let user: Jid = "15550002@s.whatsapp.net".parse().unwrap();
-        let few = notification("encrypt", "@s.whatsapp.net").with_child(Node::new("count").attr("value", 4u32));
+        let few =
+            notification("encrypt", "@s.whatsapp.net").with_child(Node::new("count").attr("value", 4u32));
         assert_eq!(Notification::parse(&few), Notification::FewPreKeys(4));
         let anew = notification("encrypt", "15550002@s.whatsapp.net").with_child(Node::new("identity"));
-        assert_eq!(Notification::parse(&anew), Notification::IdentityChanged(user.clone()));
+        assert_eq!(
+            Notification::parse(&anew),
+            Notification::IdentityChanged(user.clone())
+        );
         let device = Node::new("device").attr("jid", user.clone().with_device(5));
         let gone = notification("devices", "15550002@s.whatsapp.net")
             .attr("lid", "100@lid".parse::<Jid>().unwrap())
@@ -80,6 +90,9 @@ mod tests {
             user,
         };
         assert_eq!(Notification::parse(&gone), expected);
-        assert_eq!(Notification::parse(&notification("server_sync", "@s.whatsapp.net")), Notification::Other);
+        assert_eq!(
+            Notification::parse(&notification("server_sync", "@s.whatsapp.net")),
+            Notification::Other
+        );
     }
 }

@@ -208,16 +208,22 @@ impl RetryAsked {
     /// If it does not say which message, or its keys are not well formed.
     pub fn parse(receipt: &Node) -> Result<Self, StanzaError> {
         let retry = receipt.require_child("retry")?;
-        let id = retry.attr_str("id").map_or_else(|| receipt.require_str("id"), Ok)?;
-        let registration_id =
-            receipt.child("registration").and_then(|node| RegistrationId::from_be_slice(&node.data()?));
+        let id = retry
+            .attr_str("id")
+            .map_or_else(|| receipt.require_str("id"), Ok)?;
+        let registration_id = receipt
+            .child("registration")
+            .and_then(|node| RegistrationId::from_be_slice(&node.data()?));
         let keys = match (receipt.child("keys"), registration_id) {
             (Some(keys), Some(id)) => Some(Bundle::parse_keys(keys, id)?),
             _ => None,
         };
         Ok(Self {
             id: id.parse().map_err(|_| bad_content("retry"))?,
-            count: retry.attr_u64("count").and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+            count: retry
+                .attr_u64("count")
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or_default(),
             registration_id,
             keys,
         })
@@ -289,16 +295,26 @@ fn meaning(node: &Node) -> Meaning {
         Some(_) => return Meaning::Other,
     };
     // The device has the message and can't show it.
-    let incapable = node.child("error").is_some_and(|error| error.attr_is("type", "feature-incapable"));
-    if incapable { Meaning::Other } else { Meaning::Status(status) }
+    let incapable = node
+        .child("error")
+        .is_some_and(|error| error.attr_is("type", "feature-incapable"));
+    if incapable {
+        Meaning::Other
+    } else {
+        Meaning::Status(status)
+    }
 }
 
 fn entries(node: &Node) -> SmallVec<[Entry; 1]> {
     let time = |node: &Node| node.attr_u64("t").map(Timestamp::from_secs);
     let own_time = time(node).unwrap_or_default();
     if let Some(participants) = node.child("participants") {
-        let key = participants.value("key").or_else(|| participants.value("message_id"));
-        let Some(id) = key.and_then(|key| key.as_str().parse::<MessageId>().ok()) else { return SmallVec::new() };
+        let key = participants
+            .value("key")
+            .or_else(|| participants.value("message_id"));
+        let Some(id) = key.and_then(|key| key.as_str().parse::<MessageId>().ok()) else {
+            return SmallVec::new();
+        };
         let entry = |user: &Node| Entry {
             ids: vec![id.clone()],
             user: user.attr_jid("jid"),
@@ -311,7 +327,11 @@ fn entries(node: &Node) -> SmallVec<[Entry; 1]> {
         .chain(listed)
         .filter_map(|node| node.attr_str("id")?.parse().ok())
         .collect::<Vec<MessageId>>();
-    SmallVec::from_iter([Entry { ids, user: None, timestamp: own_time }])
+    SmallVec::from_iter([Entry {
+        ids,
+        user: None,
+        timestamp: own_time,
+    }])
 }
 
 #[cfg(test)]
@@ -338,13 +358,19 @@ mod tests {
 
     #[test]
     fn a_receipt_of_a_group_tells_of_each_user() {
-        let user = |jid: &str, t: u64| Node::new("user").attr("jid", jid.parse::<Jid>().unwrap()).attr("t", t);
+        let user = |jid: &str, t: u64| {
+            Node::new("user")
+                .attr("jid", jid.parse::<Jid>().unwrap())
+                .attr("t", t)
+        };
         let node = Node::new("receipt")
             .attr("id", "X")
             .attr("from", "1-2@g.us".parse::<Jid>().unwrap())
             .attr("type", "read")
             .with_child(
-                Node::new("participants").attr("key", "A").with_children([user("1@lid", 7), user("2@lid", 8)]),
+                Node::new("participants")
+                    .attr("key", "A")
+                    .with_children([user("1@lid", 7), user("2@lid", 8)]),
             );
         let entries = Received::parse(&node).unwrap().entries;
         assert_eq!(entries.len(), 2);
@@ -356,7 +382,9 @@ mod tests {
     #[test]
     fn kinds_without_a_meaning_are_told_apart() {
         let receipt = |kind: &str| {
-            let node = Node::new("receipt").attr("id", "A").attr("from", Jid::phone("15550002").unwrap());
+            let node = Node::new("receipt")
+                .attr("id", "A")
+                .attr("from", Jid::phone("15550002").unwrap());
             Received::parse(&node.attr("type", kind)).unwrap().meaning
         };
         assert_eq!(receipt("peer_msg"), Meaning::Other);

@@ -81,9 +81,8 @@ impl Query {
             query.push(Node::new("lid"));
         }
         let users = self.subjects.iter().map(|subject| match subject {
-            Subject::Phone(digits) => {
-                Node::new("user").with_child(Node::new("contact").with_bytes(Bytes::from(format!("+{digits}"))))
-            }
+            Subject::Phone(digits) => Node::new("user")
+                .with_child(Node::new("contact").with_bytes(Bytes::from(format!("+{digits}")))),
             Subject::User(jid) => Node::new("user").attr("jid", jid),
         });
         let usync = Node::new("usync")
@@ -94,7 +93,11 @@ impl Query {
             .attr("index", "0")
             .with_child(Node::new("query").with_children(query))
             .with_child(Node::new("list").with_children(users));
-        Node::new("iq").attr("xmlns", XMLNS).attr("type", "get").attr("to", Jid::SERVER).with_child(usync)
+        Node::new("iq")
+            .attr("xmlns", XMLNS)
+            .attr("type", "get")
+            .attr("to", Jid::SERVER)
+            .with_child(usync)
     }
 
     /// Reads the iq (the server's side). Unknown protocols are left out.
@@ -114,7 +117,11 @@ impl Query {
         Ok(Self {
             sid: usync.attr_str("sid").as_deref().unwrap_or_default().into(),
             purpose,
-            protocols: Protocols { contact: asks("contact"), devices: asks("devices"), lid: asks("lid") },
+            protocols: Protocols {
+                contact: asks("contact"),
+                devices: asks("devices"),
+                lid: asks("lid"),
+            },
             subjects: list.nodes_named("user").filter_map(subject).collect(),
         })
     }
@@ -189,7 +196,9 @@ impl UserAnswer {
     /// The address by hidden id, if one is known.
     #[must_use]
     pub fn lid_jid(&self) -> Option<&Jid> {
-        self.lid.as_ref().or_else(|| self.jid.as_ref().filter(|jid| jid.server() == Server::Lid))
+        self.lid
+            .as_ref()
+            .or_else(|| self.jid.as_ref().filter(|jid| jid.server() == Server::Lid))
     }
 }
 
@@ -210,8 +219,12 @@ impl Answer {
     pub fn parse(iq: &Node) -> Result<Self, StanzaError> {
         let usync = iq.require_child("usync")?;
         let failed = |protocol: &Node| protocol.child("error").map(error_code);
-        let error = usync.child("result").and_then(|result| result.nodes().iter().find_map(failed));
-        let users = usync.child("list").map_or_else(Vec::new, |list| list.nodes_named("user").map(user).collect());
+        let error = usync
+            .child("result")
+            .and_then(|result| result.nodes().iter().find_map(failed));
+        let users = usync
+            .child("list")
+            .map_or_else(Vec::new, |list| list.nodes_named("user").map(user).collect());
         Ok(Self { users, error })
     }
 
@@ -226,12 +239,18 @@ impl Answer {
             .attr("index", "0")
             .with_child(Node::new("result"))
             .with_child(Node::new("list").with_children(self.users.iter().map(user_node)));
-        Node::new("iq").attr("type", "result").attr("from", Jid::SERVER).with_child(usync)
+        Node::new("iq")
+            .attr("type", "result")
+            .attr("from", Jid::SERVER)
+            .with_child(usync)
     }
 }
 
 fn error_code(error: &Node) -> u32 {
-    error.attr_u64("code").and_then(|code| u32::try_from(code).ok()).unwrap_or_default()
+    error
+        .attr_u64("code")
+        .and_then(|code| u32::try_from(code).ok())
+        .unwrap_or_default()
 }
 
 fn user(node: &Node) -> UserAnswer {
@@ -245,10 +264,13 @@ fn user(node: &Node) -> UserAnswer {
         pn: node.attr_jid("pn_jid"),
         contact,
         devices: devices.and_then(device_list),
-        key_index_list: devices.and_then(|devices| devices.child("key-index-list")).and_then(|list| {
-            Some((list.attr_u64("ts").unwrap_or_default(), list.bytes()?))
-        }),
-        lid: node.child("lid").and_then(|lid| lid.attr_jid("val")).filter(Jid::is_lid),
+        key_index_list: devices
+            .and_then(|devices| devices.child("key-index-list"))
+            .and_then(|list| Some((list.attr_u64("ts").unwrap_or_default(), list.bytes()?))),
+        lid: node
+            .child("lid")
+            .and_then(|lid| lid.attr_jid("val"))
+            .filter(Jid::is_lid),
     }
 }
 
@@ -260,7 +282,9 @@ fn device_list(devices: &Node) -> Option<Result<Vec<ListedDevice>, u32>> {
     let device = |node: &Node| {
         Some(ListedDevice {
             id: u16::try_from(node.attr_u64("id")?).ok()?,
-            key_index: node.attr_u64("key-index").and_then(|index| u32::try_from(index).ok()),
+            key_index: node
+                .attr_u64("key-index")
+                .and_then(|index| u32::try_from(index).ok()),
             hosted: node.attr_is("is_hosted", "true"),
         })
     };
@@ -277,7 +301,11 @@ fn user_node(answer: &UserAnswer) -> Node {
     }
     if let Some(contact) = &answer.contact {
         let kind = if contact.registered { "in" } else { "out" };
-        user = user.with_child(Node::new("contact").attr("type", kind).with_bytes(Bytes::from(format!("+{}", contact.asked))));
+        user = user.with_child(
+            Node::new("contact")
+                .attr("type", kind)
+                .with_bytes(Bytes::from(format!("+{}", contact.asked))),
+        );
     }
     if let Some(devices) = &answer.devices {
         user = user.with_child(devices_node(devices, answer.key_index_list.as_ref()));
@@ -306,7 +334,11 @@ fn devices_node(devices: &Result<Vec<ListedDevice>, u32>, index_list: Option<&(u
     });
     let node = node.with_child(Node::new("device-list").with_children(list));
     match index_list {
-        Some((t, bytes)) => node.with_child(Node::new("key-index-list").attr("ts", *t).with_bytes(bytes.clone())),
+        Some((t, bytes)) => node.with_child(
+            Node::new("key-index-list")
+                .attr("ts", *t)
+                .with_bytes(bytes.clone()),
+        ),
         None => node,
     }
 }
@@ -320,7 +352,11 @@ mod tests {
         let query = Query {
             sid: "1-2".into(),
             purpose: Purpose::Message,
-            protocols: Protocols { contact: true, devices: true, lid: true },
+            protocols: Protocols {
+                contact: true,
+                devices: true,
+                lid: true,
+            },
             subjects: vec![
                 Subject::Phone("15550002".into()),
                 Subject::User(Jid::phone("15550001").unwrap()),
@@ -332,19 +368,29 @@ mod tests {
 
     #[test]
     fn an_answer_comes_back_from_its_node() {
-        let device = |id, key_index| ListedDevice { id, key_index, hosted: false };
+        let device = |id, key_index| ListedDevice {
+            id,
+            key_index,
+            hosted: false,
+        };
         let answer = Answer {
             users: vec![
                 UserAnswer {
                     jid: Some(Jid::phone("15550002").unwrap()),
-                    contact: Some(Contact { registered: true, asked: "15550002".into() }),
+                    contact: Some(Contact {
+                        registered: true,
+                        asked: "15550002".into(),
+                    }),
                     devices: Some(Ok(vec![device(0, None), device(5, Some(1)), device(6, None)])),
                     key_index_list: Some((1_700_000_000, Bytes::from_static(b"list"))),
                     lid: Some(Jid::new("100000000000002", Server::Lid)),
                     ..UserAnswer::default()
                 },
                 UserAnswer {
-                    contact: Some(Contact { registered: false, asked: "15550009".into() }),
+                    contact: Some(Contact {
+                        registered: false,
+                        asked: "15550009".into(),
+                    }),
                     ..UserAnswer::default()
                 },
                 UserAnswer {
@@ -366,7 +412,11 @@ mod tests {
 
     #[test]
     fn companions_without_a_key_index_are_not_sent_to() {
-        let device = |id, key_index, hosted| ListedDevice { id, key_index, hosted };
+        let device = |id, key_index, hosted| ListedDevice {
+            id,
+            key_index,
+            hosted,
+        };
         assert!(device(0, None, false).is_valid());
         assert!(device(3, Some(2), false).is_valid());
         assert!(!device(3, None, false).is_valid());

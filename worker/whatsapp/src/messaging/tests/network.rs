@@ -9,19 +9,16 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::binary::Node;
 use crate::command::{Command, Outgoing, Recipient};
-use crate::connection::tests::peer::{NOW, Peer, ServerKeys, result_of, shared};
+use crate::connection::tests::peer::{NOW, Peer, ServerKeys, shared};
 use crate::connection::{Connection, Input, Step};
 use crate::device::{Account, AdvSecret, Device};
 use crate::event::{Event, Incoming, SendError};
 use crate::jid::{Jid, Server};
-use crate::message_id::MessageId;
 use crate::pairing::adv::{self, DeviceDetails, Hosting};
 use crate::proto::Message;
-use crate::signal::{Address, PreKeyBundle};
 use crate::signal::curve::KeyPair;
-use crate::stanza::ack::MessageAck;
-use crate::stanza::keys::{Bundle, Upload, bundles_asked, bundles_response};
-use crate::stanza::usync::{Answer, Contact, ListedDevice, Query, Subject, UserAnswer};
+use crate::signal::{Address, PreKeyBundle};
+use crate::stanza::keys::Upload;
 use crate::store::{Changes, KeyStore as _, Load, Loaded, MemoryStore};
 use crate::time::Timestamp;
 
@@ -34,7 +31,7 @@ pub(super) struct Client {
     pub(super) events: Vec<Event>,
     /// Every stanza that it sent, questions left out.
     pub(super) sent: Vec<Node>,
-    peer: Peer,
+    pub(super) peer: Peer,
 }
 
 /// What the server has of a device.
@@ -116,13 +113,28 @@ impl Network {
         let rng = StdRng::seed_from_u64(1000 + self.clients.len() as u64);
         let connection = Connection::new(shared(keys.config()), device, rng, self.now);
         let peer = Peer::new(&keys);
-        self.clients.push(Client { jid, lid, connection, store, events: Vec::new(), sent: Vec::new(), peer });
+        self.clients.push(Client {
+            jid,
+            lid,
+            connection,
+            store,
+            events: Vec::new(),
+            sent: Vec::new(),
+            peer,
+        });
         let at = self.clients.len() - 1;
         self.settle();
-        let success = Node::new("success").attr("t", self.now.as_secs()).attr("lid", &self.clients[at].lid);
+        let success = Node::new("success")
+            .attr("t", self.now.as_secs())
+            .attr("lid", &self.clients[at].lid);
         self.clients[at].peer.send(&success);
         self.settle();
-        assert!(self.clients[at].events.iter().any(|event| matches!(event, Event::Open { .. })));
+        assert!(
+            self.clients[at]
+                .events
+                .iter()
+                .any(|event| matches!(event, Event::Open { .. }))
+        );
         self.forget();
         at
     }
@@ -130,14 +142,25 @@ impl Network {
     fn device(&mut self, jid: &Jid, user: u32) -> Device {
         let mut rng = StdRng::seed_from_u64(10_000 * u64::from(user) + u64::from(jid.device()));
         let mut device = Device::generate(&mut rng);
-        let account = self.accounts.entry(jid.user().to_owned()).or_insert_with(|| device.identity.clone()).clone();
+        let account = self
+            .accounts
+            .entry(jid.user().to_owned())
+            .or_insert_with(|| device.identity.clone())
+            .clone();
         let identity = if jid.device() == 0 {
             Bytes::new()
         } else {
             let secret = AdvSecret::generate(&mut rng);
-            let details = DeviceDetails { raw_id: 1, timestamp: 1, key_index: 1, hosting: Hosting::Own };
+            let details = DeviceDetails {
+                raw_id: 1,
+                timestamp: 1,
+                key_index: 1,
+                hosting: Hosting::Own,
+            };
             let container = adv::issue(&account, device.identity.public(), &secret, details, &mut rng);
-            adv::accept(&container, &secret, &device.identity, &mut rng).unwrap().identity
+            adv::accept(&container, &secret, &device.identity, &mut rng)
+                .unwrap()
+                .identity
         };
         device.account = Some(Account {
             jid: jid.clone(),
@@ -184,7 +207,11 @@ impl Network {
 
     /// Keeps a message's content for repeats, as an owner does.
     pub(super) fn keep(&self, at: usize, id: &str, chat: Jid, text: &str) {
-        self.clients[at].store.keep_sent(id.parse().unwrap(), chat, text_message(text).encode_to_vec().into());
+        self.clients[at].store.keep_sent(
+            id.parse().unwrap(),
+            chat,
+            text_message(text).encode_to_vec().into(),
+        );
     }
 
     /// Lets time pass for all.
@@ -237,11 +264,20 @@ impl Network {
         let client = &mut self.clients[at];
         let writes_sessions = !step.changes.sessions.is_empty();
         if step.needs_commit() {
-            client.store.commit(step.changes, &step.events).now_or_never().unwrap().unwrap();
+            client
+                .store
+                .commit(step.changes, &step.events)
+                .now_or_never()
+                .unwrap()
+                .unwrap();
             client.connection.handle(Input::Committed, now);
         }
         client.events.extend(step.events);
-        let nodes: Vec<Node> = step.frames.into_iter().flat_map(|frame| client.peer.receive(frame)).collect();
+        let nodes: Vec<Node> = step
+            .frames
+            .into_iter()
+            .flat_map(|frame| client.peer.receive(frame))
+            .collect();
         for node in nodes {
             match node.tag() {
                 "iq" => self.question(at, &node),
@@ -261,10 +297,12 @@ impl Network {
 
     /// The client at this address, by either name.
     pub(super) fn client_at(&self, jid: &Jid) -> Option<usize> {
-        self.clients.iter().position(|client| client.jid == *jid || client.lid == *jid)
+        self.clients
+            .iter()
+            .position(|client| client.jid == *jid || client.lid == *jid)
     }
 
-    fn deliver(&mut self, to: usize, node: Node) {
+    pub(super) fn deliver(&mut self, to: usize, node: Node) {
         if self.hold {
             self.held.push_back((to, node));
         } else {
@@ -273,198 +311,23 @@ impl Network {
     }
 }
 
-/// What the server answers.
-impl Network {
-    fn question(&mut self, at: usize, iq: &Node) {
-        self.questions.push(iq.clone());
-        let answer = match iq.attr_str("xmlns").as_deref() {
-            Some("usync") => self.usync(iq),
-            Some("encrypt") => self.encrypt(at, iq),
-            _ => result_of(iq),
-        };
-        let id = iq.attr_str("id").unwrap().into_owned();
-        let mut answer = answer;
-        answer.set_attr("id", id);
-        self.clients[at].peer.send(&answer);
-    }
-
-    fn usync(&self, iq: &Node) -> Node {
-        if let Some(code) = self.usync_error {
-            return refusal(code);
-        }
-        let query = Query::parse(iq).unwrap();
-        let users = query.subjects.iter().map(|subject| self.user(subject)).collect();
-        Answer { users, error: None }.to_node(&query)
-    }
-
-    fn user(&self, subject: &Subject) -> UserAnswer {
-        let (digits, asked) = match subject {
-            Subject::Phone(digits) => (digits.to_string(), Some(digits.clone())),
-            Subject::User(jid) if jid.is_lid() => (phone_of(jid).user().to_owned(), None),
-            Subject::User(jid) => (jid.user().to_owned(), None),
-        };
-        let devices: Vec<&Client> = self.clients.iter().filter(|client| client.jid.user() == digits).collect();
-        let Some(first) = devices.first() else {
-            let contact = asked.map(|asked| Contact { registered: false, asked });
-            return UserAnswer { contact, ..UserAnswer::default() };
-        };
-        let listed = |client: &&Client| ListedDevice {
-            id: client.jid.device(),
-            key_index: (client.jid.device() != 0).then_some(1),
-            hosted: false,
-        };
-        UserAnswer {
-            jid: Some(match subject {
-                Subject::User(jid) => jid.clone(),
-                Subject::Phone(_) => first.jid.to_bare(),
-            }),
-            pn: None,
-            contact: asked.map(|asked| Contact { registered: true, asked }),
-            devices: Some(Ok(devices.iter().map(listed).collect())),
-            key_index_list: None,
-            lid: (!self.hides_lids).then(|| first.lid.to_bare()),
-        }
-    }
-
-    fn encrypt(&mut self, at: usize, iq: &Node) -> Node {
-        if let Some(asked) = bundles_asked(iq) {
-            let bundles: Vec<_> = asked.into_iter().map(|jid| (jid.clone(), self.bundle(&jid))).collect();
-            return bundles_response(&bundles);
-        }
-        let jid = self.clients[at].jid.clone();
-        if let Ok(upload) = Upload::parse(iq) {
-            if self.refuses_uploads {
-                return refusal(503);
-            }
-            let identity = self.clients[at].store.device().unwrap().account.unwrap().identity;
-            let proof = Some(identity).filter(|identity| !identity.is_empty());
-            match self.published.get_mut(&jid) {
-                Some(published) => {
-                    let mut keys = std::mem::take(&mut published.keys.prekeys);
-                    keys.extend(upload.prekeys);
-                    published.keys.prekeys = keys;
-                    published.keys.signed = upload.signed;
-                }
-                None => drop(self.published.insert(jid, Published { keys: upload, proof })),
-            }
-            return result_of(iq);
-        }
-        if iq.child("count").is_some() {
-            let left = self.published.get(&jid).map_or(0, |published| published.keys.prekeys.len());
-            return result_of(iq).with_child(Node::new("count").attr("value", left));
-        }
-        if self.loses_digest { refusal(404) } else { result_of(iq).with_child(Node::new("digest")) }
-    }
-
-    /// A bundle, with one prekey that nobody else gets.
-    fn bundle(&mut self, asked: &Jid) -> Result<Bundle, u32> {
-        let jid = self.client_at(asked).map(|at| self.clients[at].jid.clone()).ok_or(404u32)?;
-        if self.unregistered.contains(&jid) {
-            return Err(406);
-        }
-        let published = self.published.get_mut(&jid).ok_or(404u32)?;
-        let keys = &mut published.keys;
-        let prekey = (!keys.prekeys.is_empty()).then(|| keys.prekeys.remove(0));
-        let keys = PreKeyBundle {
-            registration_id: keys.registration_id,
-            identity: keys.identity,
-            signed_prekey_id: keys.signed.id,
-            signed_prekey: keys.signed.key,
-            signature: keys.signed.signature,
-            prekey,
-        };
-        Ok(Bundle { keys, device_identity: published.proof.clone() })
-    }
-
-    fn message(&mut self, at: usize, message: &Node) {
-        let id: MessageId = message.attr_str("id").unwrap().parse().unwrap();
-        let to = message.attr_jid("to").unwrap();
-        if !self.silent {
-            let ack = MessageAck {
-                id,
-                from: to.clone(),
-                timestamp: Some(self.now),
-                error: self.nack,
-                phash: None,
-            };
-            self.clients[at].peer.send(&ack.to_node());
-        }
-        if self.nack.is_some() {
-            return;
-        }
-        let targets: Vec<(Jid, Node)> = match message.child("participants") {
-            Some(participants) => participants
-                .nodes()
-                .iter()
-                .map(|to| (to.attr_jid("jid").unwrap(), to.child("enc").unwrap().clone()))
-                .collect(),
-            None => vec![(to.clone(), message.child("enc").unwrap().clone())],
-        };
-        let chat = message.attr_jid("recipient").unwrap_or_else(|| to.to_bare());
-        for (jid, enc) in targets {
-            let Some(target) = self.client_at(&jid) else { continue };
-            let incoming = self.incoming(at, target, &chat, message, jid.is_lid()).with_child(enc);
-            self.deliver(target, with_identity(incoming, message));
-        }
-    }
-
-    /// The head of a message as the target gets it.
-    pub(super) fn incoming(&self, from: usize, target: usize, chat: &Jid, message: &Node, by_lid: bool) -> Node {
-        let (from, target) = (&self.clients[from], &self.clients[target]);
-        let own = from.jid.same_user(&target.jid);
-        let node = Node::new("message")
-            .attr("id", message.attr_str("id").unwrap())
-            .attr("from", if by_lid { &from.lid } else { &from.jid })
-            .attr("type", "text")
-            .attr("t", self.now.as_secs())
-            .attr("notify", "somebody")
-            .attr_opt("recipient", own.then_some(chat));
-        let other = (!self.hides_lids && !own).then_some(());
-        match by_lid {
-            true => node.attr_opt("sender_pn", other.map(|()| from.jid.to_bare())),
-            false => node.attr_opt("sender_lid", other.map(|()| from.lid.to_bare())),
-        }
-    }
-
-    /// Passes a receipt on to the device that it is for.
-    fn receipt(&mut self, at: usize, receipt: &Node) {
-        let to = receipt.attr_jid("to").unwrap();
-        let Some(target) = self.client_at(&to) else { return };
-        let mut receipt = receipt.clone();
-        receipt.attrs.remove("to");
-        let from = if to.is_lid() { self.clients[at].lid.clone() } else { self.clients[at].jid.clone() };
-        receipt.set_attr("from", from);
-        receipt.set_attr("t", self.now.as_secs());
-        self.deliver(target, receipt);
-    }
-}
-
-fn refusal(code: u16) -> Node {
-    let error = Node::new("error").attr("code", code);
-    Node::new("iq").attr("type", "error").attr("from", Jid::SERVER).with_child(error)
-}
-
-fn with_identity(mut incoming: Node, message: &Node) -> Node {
-    if let Some(identity) = message.child("device-identity") {
-        incoming.push_child(identity.clone());
-    }
-    incoming
-}
-
 /// Looking on.
 impl Client {
     /// The messages that its owner got.
     pub(super) fn messages(&self) -> Vec<&Incoming> {
-        let message = |event| match event {
-            &Event::Message(ref incoming) => Some(incoming.as_ref()),
+        let messages = self.events.iter().filter_map(|event| match event {
+            Event::Message(incoming) => Some(incoming.as_ref()),
             _ => None,
-        };
-        self.events.iter().filter_map(message).collect()
+        });
+        messages.collect()
     }
 
     /// Their texts.
     pub(super) fn texts(&self) -> Vec<String> {
-        self.messages().iter().map(|incoming| incoming.message.conversation.clone().unwrap_or_default()).collect()
+        self.messages()
+            .iter()
+            .map(|incoming| incoming.message.conversation.clone().unwrap_or_default())
+            .collect()
     }
 
     /// How its sends failed.
@@ -478,13 +341,18 @@ impl Client {
 
     /// How many of its sends were confirmed.
     pub(super) fn acked(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Event::MessageAcked { .. })).count()
+        self.events
+            .iter()
+            .filter(|event| matches!(event, Event::MessageAcked { .. }))
+            .count()
     }
 
     /// The attempts at messages that could not be decrypted, and whether they were given up.
     pub(super) fn undecryptable(&self) -> Vec<(u32, bool)> {
         let one = |event: &Event| match event {
-            Event::Undecryptable { attempt, given_up, .. } => Some((*attempt, *given_up)),
+            Event::Undecryptable {
+                attempt, given_up, ..
+            } => Some((*attempt, *given_up)),
             _ => None,
         };
         self.events.iter().filter_map(one).collect()
@@ -497,7 +365,10 @@ impl Client {
 
     /// The stanza of its last message.
     pub(super) fn last_message(&self) -> &Node {
-        self.sent.iter().rfind(|node| node.is("message")).expect("a message was sent")
+        self.sent
+            .iter()
+            .rfind(|node| node.is("message"))
+            .expect("a message was sent")
     }
 
     /// Device and kind of each ciphertext of its last message.
@@ -506,12 +377,21 @@ impl Client {
             let kind = to.child("enc").unwrap().attr_str("type").unwrap().into_owned();
             (to.attr_str("jid").unwrap().into_owned(), kind)
         };
-        self.last_message().child("participants").unwrap().nodes().iter().map(target).collect()
+        self.last_message()
+            .child("participants")
+            .unwrap()
+            .nodes()
+            .iter()
+            .map(target)
+            .collect()
     }
 
     /// The receipts of this type that it sent.
     pub(super) fn receipts(&self, kind: Option<&str>) -> Vec<&Node> {
-        self.sent("receipt").into_iter().filter(|node| node.attr_str("type").as_deref() == kind).collect()
+        self.sent("receipt")
+            .into_iter()
+            .filter(|node| node.attr_str("type").as_deref() == kind)
+            .collect()
     }
 }
 
@@ -525,7 +405,7 @@ pub(super) fn lid(user: u32) -> Jid {
     Jid::new(format!("10000000000000{user}"), Server::Lid)
 }
 
-fn phone_of(lid: &Jid) -> Jid {
+pub(super) fn phone_of(lid: &Jid) -> Jid {
     phone(lid.user()[14..].parse().unwrap())
 }
 
@@ -535,12 +415,20 @@ pub(super) fn number(user: u32) -> Recipient {
 }
 
 pub(super) fn text_message(text: &str) -> Message {
-    Message { conversation: Some(text.to_owned()), ..Message::default() }
+    Message {
+        conversation: Some(text.to_owned()),
+        ..Message::default()
+    }
 }
 
 pub(super) fn outgoing(to: Recipient, id: &str, text: &str) -> Command {
     let id = id.parse().unwrap();
-    Command::Send(Box::new(Outgoing { id, to, message: text_message(text), attempt: 1 }))
+    Command::Send(Box::new(Outgoing {
+        id,
+        to,
+        message: text_message(text),
+        attempt: 1,
+    }))
 }
 
 impl Network {
@@ -567,7 +455,9 @@ impl Network {
         self.clients[at].connection = Connection::new(shared(keys.config()), device, rng, now);
         self.clients[at].peer = Peer::new(&keys);
         self.settle();
-        self.clients[at].peer.send(&Node::new("success").attr("t", now.as_secs()).attr("lid", lid));
+        self.clients[at]
+            .peer
+            .send(&Node::new("success").attr("t", now.as_secs()).attr("lid", lid));
         self.settle();
         self.clients[at].events.clear();
         self.clients[at].sent.clear();
@@ -575,8 +465,16 @@ impl Network {
 
     /// A client comes back with other credentials.
     pub(super) fn replace_device(&mut self, at: usize, device: Device) {
-        let changes = Changes { device: Some(Box::new(device)), ..Changes::default() };
-        self.clients[at].store.commit(changes, &[]).now_or_never().unwrap().unwrap();
+        let changes = Changes {
+            device: Some(Box::new(device)),
+            ..Changes::default()
+        };
+        self.clients[at]
+            .store
+            .commit(changes, &[])
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         self.restart(at);
     }
 

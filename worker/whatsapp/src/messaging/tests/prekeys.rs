@@ -14,7 +14,11 @@ use crate::time::Timestamp;
 const ANN: usize = 1;
 
 fn notification(child: Node) -> Node {
-    Node::new("notification").attr("id", "n").attr("type", "encrypt").attr("from", Jid::SERVER).with_child(child)
+    Node::new("notification")
+        .attr("id", "n")
+        .attr("type", "encrypt")
+        .attr("from", Jid::SERVER)
+        .with_child(child)
 }
 
 fn few(left: u32) -> Node {
@@ -30,7 +34,10 @@ fn the_first_login_publishes_many_and_later_ones_none() {
     let device = network.clients[ANN].store.device().unwrap();
     assert_eq!(device.next_prekey_id.get(), FIRST_UPLOAD + 1);
     network.restart(ANN);
-    assert_eq!(network.published[&phone(1).with_device(3)].keys.prekeys.len() as u32, FIRST_UPLOAD);
+    assert_eq!(
+        network.published[&phone(1).with_device(3)].keys.prekeys.len() as u32,
+        FIRST_UPLOAD
+    );
 }
 
 #[test]
@@ -65,7 +72,11 @@ fn a_lost_upload_is_repeated_with_the_same_keys() {
     for seconds in [1, 2, 4, 60] {
         network.pass(Duration::from_secs(seconds));
     }
-    let uploads: Vec<Upload> = network.questions.iter().filter_map(|iq| Upload::parse(iq).ok()).collect();
+    let uploads: Vec<Upload> = network
+        .questions
+        .iter()
+        .filter_map(|iq| Upload::parse(iq).ok())
+        .collect();
     assert_eq!(uploads.len(), 4);
     assert!(uploads.iter().all(|upload| *upload == uploads[0]));
     network.refuses_uploads = false;
@@ -82,7 +93,10 @@ fn an_old_signed_prekey_is_replaced_and_still_understood() {
     network.hold = true;
     network.send(2, number(1), "3EB001", "with the old key");
     network.replace_device(ANN, device);
-    assert_eq!(network.clients[ANN].store.device().unwrap().signed_prekey.id, old.next());
+    assert_eq!(
+        network.clients[ANN].store.device().unwrap().signed_prekey.id,
+        old.next()
+    );
     assert!(network.questions.iter().any(|iq| iq.child("rotate").is_some()));
     network.hold = false;
     let (_, node) = network.held.iter().find(|(at, _)| *at == ANN).cloned().unwrap();

@@ -44,11 +44,21 @@ fn each_kind_of_message_gets_its_receipt() {
 fn receipts_are_told_and_acked() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, number(2), "3EB001", "hi");
-    let read =
-        Command::MarkRead { chat: phone(1), sender: None, ids: vec!["3EB001".parse().unwrap()] };
+    let read = Command::MarkRead {
+        chat: phone(1),
+        sender: None,
+        ids: vec!["3EB001".parse().unwrap()],
+    };
     network.command(BOB, read);
     // A user address leads to the first device; the server would tell all of them.
-    network.hand(ANN, &Node::new("receipt").attr("id", "3EB001").attr("from", phone(2)).attr("type", "read").attr("t", 9u64));
+    network.hand(
+        ANN,
+        &Node::new("receipt")
+            .attr("id", "3EB001")
+            .attr("from", phone(2))
+            .attr("type", "read")
+            .attr("t", 9u64),
+    );
     let ann = &network.clients[ANN];
     let told: Vec<_> = ann
         .events
@@ -61,7 +71,11 @@ fn receipts_are_told_and_acked() {
     assert!(told.contains(&(ReceiptKind::Delivered, phone(2), phone(2).with_device(5))));
     assert!(told.contains(&(ReceiptKind::Sender, phone(2), phone(1))));
     assert_eq!(told.last(), Some(&(ReceiptKind::Read, phone(2), phone(2))));
-    let acks = ann.sent("ack").into_iter().filter(|ack| ack.attr_is("class", "receipt")).count();
+    let acks = ann
+        .sent("ack")
+        .into_iter()
+        .filter(|ack| ack.attr_is("class", "receipt"))
+        .count();
     assert_eq!(acks, told.len());
 }
 
@@ -74,7 +88,12 @@ fn messages_are_taken_in_any_order_and_shown_once() {
     for n in 1..=4 {
         network.send(ANN, number(2), &format!("3EB00{n}"), &n.to_string());
     }
-    let mut to_bob: Vec<Node> = network.held.drain(..).filter(|(at, _)| *at == BOB).map(|(_, node)| node).collect();
+    let mut to_bob: Vec<Node> = network
+        .held
+        .drain(..)
+        .filter(|(at, _)| *at == BOB)
+        .map(|(_, node)| node)
+        .collect();
     network.hold = false;
     to_bob.swap(0, 3);
     network.forget();
@@ -100,7 +119,11 @@ fn a_first_message_twice_is_shown_once() {
     network.hold = false;
     let before = network.clients[BOB].store.prekeys();
     network.hand(BOB, &node);
-    assert_eq!(network.clients[BOB].store.prekeys(), before - 1, "its one-time key is used up");
+    assert_eq!(
+        network.clients[BOB].store.prekeys(),
+        before - 1,
+        "its one-time key is used up"
+    );
     network.hand(BOB, &node);
     assert_eq!(network.clients[BOB].texts(), ["hi"]);
     assert_eq!(network.clients[BOB].receipts(None).len(), 2);
@@ -129,7 +152,12 @@ fn a_burst_is_told_in_the_order_it_came() {
     }
     network.hold = false;
     network.restart(ANN);
-    let burst: Vec<Node> = network.held.drain(..).filter(|(at, _)| *at == ANN).map(|(_, node)| node).collect();
+    let burst: Vec<Node> = network
+        .held
+        .drain(..)
+        .filter(|(at, _)| *at == ANN)
+        .map(|(_, node)| node)
+        .collect();
     assert_eq!(burst.len(), 20);
     network.hand_together(ANN, &burst);
     let expected: Vec<String> = (0..20).map(|n: u32| n.to_string()).collect();
@@ -150,8 +178,14 @@ fn a_stanza_without_sender_or_id_is_survived() {
 #[test]
 fn withheld_messages_are_only_acknowledged() {
     let mut network = Network::ann_and_bob();
-    let node = Node::new("message").attr("id", "A").attr("from", phone(2)).attr("t", 1u64);
-    network.hand(ANN, &node.with_child(Node::new("unavailable").attr("type", "view_once")));
+    let node = Node::new("message")
+        .attr("id", "A")
+        .attr("from", phone(2))
+        .attr("t", 1u64);
+    network.hand(
+        ANN,
+        &node.with_child(Node::new("unavailable").attr("type", "view_once")),
+    );
     assert_eq!(network.clients[ANN].receipts(None).len(), 1);
     assert!(network.clients[ANN].events.is_empty());
 }
@@ -168,21 +202,33 @@ impl Forger {
         let mut rng = StdRng::seed_from_u64(5);
         let keys = KeyPair::generate(&mut rng);
         let mut record = SessionRecord::default();
-        let own = LocalIdentity { pair: &keys, registration_id: RegistrationId::new(9) };
+        let own = LocalIdentity {
+            pair: &keys,
+            registration_id: RegistrationId::new(9),
+        };
         record.initiate(own, &bundle, &mut rng).unwrap();
         Self { record, keys }
     }
 
     fn enc(&mut self, padded: &[u8]) -> Node {
-        let own = LocalIdentity { pair: &self.keys, registration_id: RegistrationId::new(9) };
+        let own = LocalIdentity {
+            pair: &self.keys,
+            registration_id: RegistrationId::new(9),
+        };
         let ciphertext = self.record.encrypt(own, padded).unwrap();
-        Node::new("enc").attr("v", "2").attr("type", ciphertext.kind.as_str()).with_bytes(ciphertext.bytes)
+        Node::new("enc")
+            .attr("v", "2")
+            .attr("type", ciphertext.kind.as_str())
+            .with_bytes(ciphertext.bytes)
     }
 
     fn stanza(&mut self, from: &Jid, id: &str, message: &Message) -> Node {
         let mut padded = message.encode_to_vec();
         padding::pad(&mut padded, &mut StdRng::seed_from_u64(1));
-        let node = Node::new("message").attr("id", id).attr("from", from).attr("t", 1u64);
+        let node = Node::new("message")
+            .attr("id", id)
+            .attr("from", from)
+            .attr("t", 1u64);
         node.with_child(self.enc(&padded))
     }
 }
@@ -205,8 +251,15 @@ fn only_our_own_devices_speak_for_us() {
 fn protocol(kind: protocol_message::Type) -> Message {
     let history_sync_notification =
         (kind == protocol_message::Type::HistorySyncNotification).then(HistorySyncNotification::default);
-    let protocol = ProtocolMessage { r#type: Some(kind.into()), history_sync_notification, ..Default::default() };
-    Message { protocol_message: Some(Box::new(protocol)), ..Message::default() }
+    let protocol = ProtocolMessage {
+        r#type: Some(kind.into()),
+        history_sync_notification,
+        ..Default::default()
+    };
+    Message {
+        protocol_message: Some(Box::new(protocol)),
+        ..Message::default()
+    }
 }
 
 #[test]
@@ -230,12 +283,21 @@ fn news_from_our_phone_is_acknowledged_by_kind() {
 fn rubbish_inside_a_good_ciphertext_is_refused() {
     let mut network = Network::ann_and_bob();
     let mut forger = Forger::new(&mut network, ANN);
-    let node = |enc| Node::new("message").attr("id", "A").attr("from", phone(7)).attr("t", 1u64).with_child(enc);
+    let node = |enc| {
+        Node::new("message")
+            .attr("id", "A")
+            .attr("from", phone(7))
+            .attr("t", 1u64)
+            .with_child(enc)
+    };
     network.hand(ANN, &node(forger.enc(b"no padding at all")));
     assert_eq!(network.clients[ANN].receipts(Some("retry")).len(), 1);
     network.hand(ANN, &node(forger.enc(&[0x0a, 0x7f, 1])));
     assert_eq!(network.clients[ANN].undecryptable(), [(1, false), (1, true)]);
-    assert_eq!(network.clients[ANN].sent("ack").last().unwrap().attr_u64("error"), Some(491));
+    assert_eq!(
+        network.clients[ANN].sent("ack").last().unwrap().attr_u64("error"),
+        Some(491)
+    );
 }
 
 #[test]
@@ -260,7 +322,9 @@ fn a_companion_that_can_not_prove_its_account_is_not_believed() {
 }
 
 fn replace_child(node: &mut Node, name: &str, bytes: Bytes) {
-    let crate::binary::Content::Nodes(children) = &mut node.content else { panic!("no children") };
+    let crate::binary::Content::Nodes(children) = &mut node.content else {
+        panic!("no children")
+    };
     let child = children.iter_mut().find(|child| child.is(name)).unwrap();
     child.content = crate::binary::Content::Bytes(bytes);
 }

@@ -14,7 +14,9 @@ const BOB_LAPTOP: usize = 3;
 
 /// Flips a bit in the ciphertext.
 fn spoil(node: &mut Node) {
-    let Content::Nodes(children) = &mut node.content else { panic!("no ciphertext") };
+    let Content::Nodes(children) = &mut node.content else {
+        panic!("no ciphertext")
+    };
     let enc = children.iter_mut().find(|child| child.is("enc")).unwrap();
     let mut bytes = enc.bytes().unwrap().to_vec();
     let middle = bytes.len() - 12;
@@ -27,7 +29,11 @@ fn send_spoiled(network: &mut Network, from: usize, to: u32, victim: usize, id: 
     network.keep(from, id, phone(to), text);
     network.hold = true;
     network.send(from, number(to), id, text);
-    let at = network.held.iter().position(|(at, _)| *at == victim).expect("the victim gets a copy");
+    let at = network
+        .held
+        .iter()
+        .position(|(at, _)| *at == victim)
+        .expect("the victim gets a copy");
     let (_, mut node) = network.held.remove(at).unwrap();
     network.hold = false;
     while !network.held.is_empty() {
@@ -40,7 +46,11 @@ fn send_spoiled(network: &mut Network, from: usize, to: u32, victim: usize, id: 
 
 fn retry_counts(network: &Network, at: usize) -> Vec<u64> {
     let count = |node: &&Node| node.child("retry").unwrap().attr_u64("count").unwrap();
-    network.clients[at].receipts(Some("retry")).iter().map(count).collect()
+    network.clients[at]
+        .receipts(Some("retry"))
+        .iter()
+        .map(count)
+        .collect()
 }
 
 #[test]
@@ -64,7 +74,10 @@ fn a_spoiled_message_is_asked_for_and_comes_again() {
     assert_eq!(network.clients[BOB_LAPTOP].texts(), ["three"]);
     assert_eq!(network.clients[ANN_PHONE].texts(), ["three"]);
     let acks = network.clients[ANN].sent("ack");
-    assert!(acks.iter().any(|ack| ack.attr_is("class", "receipt") && ack.attr_is("type", "retry")));
+    assert!(
+        acks.iter()
+            .any(|ack| ack.attr_is("class", "receipt") && ack.attr_is("type", "retry"))
+    );
 }
 
 #[test]
@@ -87,15 +100,28 @@ fn the_second_request_carries_keys_and_makes_a_new_session() {
     spoil(&mut spoiled);
     network.hand(BOB, &spoiled);
     assert_eq!(retry_counts(&network, BOB), [1, 2]);
-    let keys = network.clients[BOB].receipts(Some("retry"))[1].child("keys").cloned().unwrap();
+    let keys = network.clients[BOB].receipts(Some("retry"))[1]
+        .child("keys")
+        .cloned()
+        .unwrap();
     assert!(keys.child("key").is_some() && keys.child("skey").is_some());
-    assert_eq!(network.clients[BOB].store.prekeys(), kept + 1, "the key in the request is kept");
+    assert_eq!(
+        network.clients[BOB].store.prekeys(),
+        kept + 1,
+        "the key in the request is kept"
+    );
     network.hold = false;
     network.questions.clear();
     network.hand_held();
     assert_eq!(network.clients[BOB].texts(), ["three"]);
     assert!(network.questions.is_empty(), "the keys came with the request");
-    assert!(network.clients[ANN].last_message().child("enc").unwrap().attr_is("type", "pkmsg"));
+    assert!(
+        network.clients[ANN]
+            .last_message()
+            .child("enc")
+            .unwrap()
+            .attr_is("type", "pkmsg")
+    );
     assert_eq!(network.clients[BOB].store.prekeys(), kept, "and used up");
     network.send(BOB, number(1), "3EB004", "four");
     network.send(ANN, number(2), "3EB005", "five");
@@ -118,7 +144,11 @@ fn asking_ends_after_the_last_attempt() {
     assert_eq!(bob.undecryptable().last(), Some(&(5, true)));
     let acks = bob.sent("ack");
     assert_eq!(acks.last().unwrap().attr_u64("error"), Some(500));
-    assert!(acks[..acks.len() - 1].iter().all(|ack| ack.value("error").is_none()));
+    assert!(
+        acks[..acks.len() - 1]
+            .iter()
+            .all(|ack| ack.value("error").is_none())
+    );
 }
 
 #[test]
@@ -127,9 +157,16 @@ fn a_missing_prekey_is_asked_for_with_keys_until_it_works() {
     // Bob's store loses its one-time keys, though the server still hands them out.
     let mut changes = Changes::default();
     for id in 1..=900 {
-        changes.prekeys.insert(crate::signal::PreKeyId::new(id).unwrap(), None);
+        changes
+            .prekeys
+            .insert(crate::signal::PreKeyId::new(id).unwrap(), None);
     }
-    network.clients[BOB].store.commit(changes, &[]).now_or_never().unwrap().unwrap();
+    network.clients[BOB]
+        .store
+        .commit(changes, &[])
+        .now_or_never()
+        .unwrap()
+        .unwrap();
     network.keep(ANN, "3EB001", phone(2), "hi");
     network.send(ANN, number(2), "3EB001", "hi");
     assert_eq!(network.clients[BOB].texts(), ["hi"]);
@@ -146,7 +183,12 @@ fn a_lost_session_is_answered_with_keys_at_once() {
     network.forget();
     let mut changes = Changes::default();
     changes.sessions.insert(lid(1).with_device(3).into(), None);
-    network.clients[BOB].store.commit(changes, &[]).now_or_never().unwrap().unwrap();
+    network.clients[BOB]
+        .store
+        .commit(changes, &[])
+        .now_or_never()
+        .unwrap()
+        .unwrap();
     network.restart(BOB);
     network.keep(ANN, "3EB003", phone(2), "three");
     network.send(ANN, number(2), "3EB003", "three");
@@ -165,7 +207,10 @@ fn our_own_device_gets_its_copy_again() {
     let copy = network.clients[ANN_PHONE].messages()[0];
     assert_eq!((&copy.chat, copy.from_me), (&phone(2), true));
     let again = network.clients[ANN].last_message();
-    assert_eq!((again.attr_jid("to"), again.attr_jid("recipient")), (Some(phone(1)), Some(phone(2))));
+    assert_eq!(
+        (again.attr_jid("to"), again.attr_jid("recipient")),
+        (Some(phone(1)), Some(phone(2)))
+    );
 }
 
 #[test]
@@ -188,7 +233,14 @@ fn one_device_gets_one_message_so_often_and_no_more() {
         network.hand(ANN, &request(1, "3EB001"));
     }
     assert_eq!(network.clients[ANN].sent("message").len() as u32, MAX_RESENDS - 1);
-    assert_eq!(network.clients[ANN].sent("ack").iter().filter(|ack| ack.attr_is("type", "retry")).count(), 10);
+    assert_eq!(
+        network.clients[ANN]
+            .sent("ack")
+            .iter()
+            .filter(|ack| ack.attr_is("type", "retry"))
+            .count(),
+        10
+    );
     network.forget();
     network.keep(ANN, "3EB002", phone(2), "two");
     for count in [0, MAX_RESENDS, 77] {
@@ -208,7 +260,13 @@ fn another_installation_gets_another_session() {
     request.push_child(Node::new("registration").with_slice(&[0, 0, 0x7f, 0x7f]));
     network.hand(ANN, &request);
     assert_eq!(network.questions.len(), 1, "a bundle is fetched");
-    assert!(network.clients[ANN].last_message().child("enc").unwrap().attr_is("type", "pkmsg"));
+    assert!(
+        network.clients[ANN]
+            .last_message()
+            .child("enc")
+            .unwrap()
+            .attr_is("type", "pkmsg")
+    );
 }
 
 #[test]
@@ -219,12 +277,23 @@ fn a_request_with_forged_keys_starts_no_session() {
     network.send(BOB, number(1), "3EB002", "two");
     let mut bundle = network.take_bundle(BOB);
     bundle.signature[3] ^= 1;
-    let bundle = crate::stanza::keys::Bundle { keys: bundle, device_identity: None };
+    let bundle = crate::stanza::keys::Bundle {
+        keys: bundle,
+        device_identity: None,
+    };
     let mut nodes = bundle.to_nodes();
     let registration = nodes.remove(0);
-    let request = request(1, "3EB001").with_child(registration).with_child(Node::new("keys").with_children(nodes));
+    let request = request(1, "3EB001")
+        .with_child(registration)
+        .with_child(Node::new("keys").with_children(nodes));
     network.hand(ANN, &request);
-    assert!(network.clients[ANN].last_message().child("enc").unwrap().attr_is("type", "msg"));
+    assert!(
+        network.clients[ANN]
+            .last_message()
+            .child("enc")
+            .unwrap()
+            .attr_is("type", "msg")
+    );
 }
 
 #[test]
@@ -237,12 +306,25 @@ fn the_same_session_is_not_tried_for_ever() {
     for count in 1..=3 {
         network.hand(ANN, &request(count, "3EB001"));
     }
-    let fetches = network.questions.iter().filter(|iq| iq.attr_is("xmlns", "encrypt")).count();
+    let fetches = network
+        .questions
+        .iter()
+        .filter(|iq| iq.attr_is("xmlns", "encrypt"))
+        .count();
     assert_eq!(fetches, 2);
 }
 
 /// Bob's phone asks Ann's companion for a message.
 fn request(count: u32, id: &str) -> Node {
-    let retry = Node::new("retry").attr("count", count).attr("id", id).attr("t", 1u64).attr("v", "1");
-    Node::new("receipt").attr("id", id).attr("type", "retry").attr("from", phone(2)).attr("t", 1u64).with_child(retry)
+    let retry = Node::new("retry")
+        .attr("count", count)
+        .attr("id", id)
+        .attr("t", 1u64)
+        .attr("v", "1");
+    Node::new("receipt")
+        .attr("id", id)
+        .attr("type", "retry")
+        .attr("from", phone(2))
+        .attr("t", 1u64)
+        .with_child(retry)
 }

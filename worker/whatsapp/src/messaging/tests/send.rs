@@ -30,12 +30,26 @@ fn a_first_message_reaches_every_device_and_our_own_phone() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, number(2), "3EB001", "hi");
     let ann = &network.clients[ANN];
-    assert_eq!(ann.last_targets(), [target(2, 0, "pkmsg"), target(2, 5, "pkmsg"), target(1, 0, "pkmsg")]);
+    assert_eq!(
+        ann.last_targets(),
+        [
+            target(2, 0, "pkmsg"),
+            target(2, 5, "pkmsg"),
+            target(1, 0, "pkmsg")
+        ]
+    );
     assert!(ann.last_message().child("device-identity").is_some());
     assert_eq!(ann.last_message().attr_jid("to"), Some(phone(2)));
-    let told: Vec<&Event> =
-        ann.events.iter().filter(|event| !matches!(event, Event::LidMapping { .. } | Event::Receipt(_))).collect();
-    let [Event::MessagePrepared { to, lid: theirs, .. }, Event::MessageAcked { .. }] = told[..] else {
+    let told: Vec<&Event> = ann
+        .events
+        .iter()
+        .filter(|event| !matches!(event, Event::LidMapping { .. } | Event::Receipt(_)))
+        .collect();
+    let [
+        Event::MessagePrepared { to, lid: theirs, .. },
+        Event::MessageAcked { .. },
+    ] = told[..]
+    else {
         panic!("{told:?}")
     };
     assert_eq!((to, theirs.as_ref()), (&phone(2), Some(&lid(2))));
@@ -43,7 +57,10 @@ fn a_first_message_reaches_every_device_and_our_own_phone() {
         assert_eq!(network.clients[device].texts(), ["hi"]);
         let message = network.clients[device].messages()[0];
         assert_eq!((&message.chat, message.from_me), (&phone(1), false));
-        assert_eq!((message.lid.as_ref(), message.phone.as_ref()), (Some(&lid(1)), Some(&phone(1))));
+        assert_eq!(
+            (message.lid.as_ref(), message.phone.as_ref()),
+            (Some(&lid(1)), Some(&phone(1)))
+        );
     }
     let copy = network.clients[ANN_PHONE].messages()[0];
     assert_eq!((&copy.chat, copy.from_me), (&phone(2), true));
@@ -71,7 +88,10 @@ fn after_an_answer_messages_start_no_session() {
     network.send(ANN, number(2), "3EB003", "three");
     let ann = &network.clients[ANN];
     // The laptop has not answered.
-    assert_eq!(ann.last_targets()[..2], [target(2, 0, "msg"), target(2, 5, "pkmsg")]);
+    assert_eq!(
+        ann.last_targets()[..2],
+        [target(2, 0, "msg"), target(2, 5, "pkmsg")]
+    );
     assert_eq!(ann.texts(), ["two"]);
     assert_eq!(network.clients[BOB_LAPTOP].texts(), ["one", "two", "three"]);
     assert_eq!(network.clients[ANN_PHONE].texts(), ["one", "two", "three"]);
@@ -100,7 +120,9 @@ fn sends_that_wait_share_their_questions() {
     let dave = network.join(4, 0);
     let now = network.now;
     for (id, user) in [("3EB001", 2), ("3EB002", 3), ("3EB003", 4), ("3EB004", 2)] {
-        network.clients[ANN].connection.handle(Input::Command(outgoing(number(user), id, id)), now);
+        network.clients[ANN]
+            .connection
+            .handle(Input::Command(outgoing(number(user), id, id)), now);
     }
     network.settle();
     // The first leaves at once, all others wait for the second.
@@ -130,7 +152,12 @@ fn both_sides_may_begin_at_once() {
     }
     assert_eq!(network.clients[ANN].texts().len(), 4);
     assert_eq!(network.clients[BOB].texts().len(), 4);
-    assert!(network.clients.iter().all(|client| client.undecryptable().is_empty()));
+    assert!(
+        network
+            .clients
+            .iter()
+            .all(|client| client.undecryptable().is_empty())
+    );
 }
 
 #[test]
@@ -140,7 +167,10 @@ fn a_number_without_account_fails_for_good() {
     assert_eq!(network.clients[ANN].failures(), [SendError::NotOnWhatsApp]);
     assert!(!SendError::NotOnWhatsApp.is_retryable());
     network.send(ANN, Recipient::Jid("1-2@g.us".parse().unwrap()), "3EB002", "hi");
-    assert!(matches!(network.clients[ANN].failures()[1], SendError::Unsupported(_)));
+    assert!(matches!(
+        network.clients[ANN].failures()[1],
+        SendError::Unsupported(_)
+    ));
 }
 
 #[test]
@@ -148,7 +178,10 @@ fn a_device_that_is_not_linked_any_more_is_left_out() {
     let mut network = Network::ann_and_bob();
     network.unregistered.insert(phone(2).with_device(5));
     network.send(ANN, number(2), "3EB001", "hi");
-    assert_eq!(network.clients[ANN].last_targets(), [target(2, 0, "pkmsg"), target(1, 0, "pkmsg")]);
+    assert_eq!(
+        network.clients[ANN].last_targets(),
+        [target(2, 0, "pkmsg"), target(1, 0, "pkmsg")]
+    );
     assert_eq!(network.clients[BOB].texts(), ["hi"]);
     // The list that named it is asked for again.
     network.questions.clear();
@@ -168,9 +201,18 @@ fn without_any_device_nothing_is_sent() {
 #[test]
 fn a_bundle_with_a_wrong_signature_is_refused() {
     let mut network = Network::ann_and_bob();
-    network.published.get_mut(&phone(2)).unwrap().keys.signed.signature[7] ^= 1;
+    network
+        .published
+        .get_mut(&phone(2))
+        .unwrap()
+        .keys
+        .signed
+        .signature[7] ^= 1;
     network.send(ANN, number(2), "3EB001", "hi");
-    assert_eq!(network.clients[ANN].last_targets(), [target(2, 5, "pkmsg"), target(1, 0, "pkmsg")]);
+    assert_eq!(
+        network.clients[ANN].last_targets(),
+        [target(2, 5, "pkmsg"), target(1, 0, "pkmsg")]
+    );
     assert!(network.clients[BOB].messages().is_empty());
 }
 
@@ -182,7 +224,10 @@ fn a_companion_with_a_wrong_proof_is_refused() {
     *proof.last_mut().unwrap() ^= 1;
     published.proof = Some(proof.into());
     network.send(ANN, number(2), "3EB001", "hi");
-    assert_eq!(network.clients[ANN].last_targets(), [target(2, 0, "pkmsg"), target(1, 0, "pkmsg")]);
+    assert_eq!(
+        network.clients[ANN].last_targets(),
+        [target(2, 0, "pkmsg"), target(1, 0, "pkmsg")]
+    );
 }
 
 #[test]
@@ -236,7 +281,10 @@ fn a_failed_query_fails_the_sends_that_wait_for_it() {
     let mut network = Network::ann_and_bob();
     network.usync_error = Some(429);
     network.send(ANN, number(2), "3EB001", "hi");
-    assert_eq!(network.clients[ANN].failures(), [SendError::Query(QueryError::Refused { code: 429 })]);
+    assert_eq!(
+        network.clients[ANN].failures(),
+        [SendError::Query(QueryError::Refused { code: 429 })]
+    );
     network.usync_error = None;
     network.send(ANN, number(2), "3EB001", "hi");
     assert_eq!(network.clients[BOB].texts(), ["hi"]);
@@ -275,7 +323,9 @@ fn the_end_of_a_connection_answers_every_send() {
     network.silent = true;
     network.send(ANN, number(2), "3EB001", "hi");
     let now = network.now;
-    network.clients[ANN].connection.handle(Input::Command(outgoing(number(3), "3EB002", "hi")), now);
+    network.clients[ANN]
+        .connection
+        .handle(Input::Command(outgoing(number(3), "3EB002", "hi")), now);
     network.clients[ANN].connection.handle(Input::SocketClosed, now);
     network.settle();
     let failures = network.clients[ANN].failures();
@@ -286,7 +336,11 @@ fn the_end_of_a_connection_answers_every_send() {
 fn a_chat_by_hidden_id_names_all_devices_by_it() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, Recipient::Jid(lid(2)), "3EB001", "hi");
-    let names: Vec<String> = network.clients[ANN].last_targets().into_iter().map(|(jid, _)| jid).collect();
+    let names: Vec<String> = network.clients[ANN]
+        .last_targets()
+        .into_iter()
+        .map(|(jid, _)| jid)
+        .collect();
     let expected = [lid(2), lid(2).with_device(5), lid(1)].map(|jid: Jid| jid.to_string());
     assert_eq!(names, expected);
     assert_eq!(network.clients[BOB].messages()[0].phone, Some(phone(1)));
@@ -340,7 +394,12 @@ fn a_new_device_is_found_when_the_server_tells() {
         .attr("lid", lid(2))
         .with_child(add);
     network.hand(ANN, &told);
-    assert!(network.clients[ANN].sent("ack").iter().any(|ack| ack.attr_is("id", "n1")));
+    assert!(
+        network.clients[ANN]
+            .sent("ack")
+            .iter()
+            .any(|ack| ack.attr_is("id", "n1"))
+    );
     network.send(ANN, number(2), "3EB002", "two");
     assert_eq!(network.clients[tablet].texts(), ["two"]);
 }
@@ -362,7 +421,12 @@ fn a_device_list_that_the_server_disputes_is_asked_for_again() {
     network.send(ANN, number(2), "3EB002", "hi");
     assert_eq!(network.questions.iter().filter(is_xmlns("usync")).count(), 1);
     // The right hash disputes nothing.
-    let devices = [phone(1), phone(1).with_device(3), phone(2), phone(2).with_device(5)];
+    let devices = [
+        phone(1),
+        phone(1).with_device(3),
+        phone(2),
+        phone(2).with_device(5),
+    ];
     ack.id = "3EB002".parse().unwrap();
     ack.phash = Some(crate::messaging::phash::of(devices.iter()));
     network.hand(ANN, &ack.to_node());
@@ -397,10 +461,22 @@ fn numbers_are_looked_up() {
         _ => None,
     });
     let answer = answer.unwrap();
-    assert_eq!((answer[0].jid.clone(), answer[0].lid.clone()), (Some(phone(2)), Some(lid(2))));
-    assert_eq!((answer[1].number.as_str(), answer[1].jid.clone()), ("15550009", None));
+    assert_eq!(
+        (answer[0].jid.clone(), answer[0].lid.clone()),
+        (Some(phone(2)), Some(lid(2)))
+    );
+    assert_eq!(
+        (answer[1].number.as_str(), answer[1].jid.clone()),
+        ("15550009", None)
+    );
     let many = (0..150).map(|n| format!("1999000{n:03}")).collect();
     network.questions.clear();
-    network.command(ANN, Command::IsOnWhatsApp { ticket: 8, numbers: many });
+    network.command(
+        ANN,
+        Command::IsOnWhatsApp {
+            ticket: 8,
+            numbers: many,
+        },
+    );
     assert_eq!(network.questions.len(), 3);
 }

@@ -49,7 +49,10 @@ fn recipient(case: &Value) -> (Device, Vec<PreKey>) {
     });
     let prekeys = case["one_time_prekeys"].as_object().unwrap().iter();
     let prekeys = prekeys
-        .map(|(id, keys)| PreKey { id: PreKeyId::new(id.parse().unwrap()).unwrap(), pair: pair(keys) })
+        .map(|(id, keys)| PreKey {
+            id: PreKeyId::new(id.parse().unwrap()).unwrap(),
+            pair: pair(keys),
+        })
         .collect();
     (device, prekeys)
 }
@@ -94,8 +97,11 @@ fn node(json: &Value) -> Node {
 fn assert_same(ours: &Node, theirs: &Node) {
     assert_eq!(ours.tag(), theirs.tag());
     let attrs = |node: &Node| {
-        let mut attrs: Vec<_> =
-            node.attrs.iter().map(|(name, value)| (name.to_string(), value.as_str().into_owned())).collect();
+        let mut attrs: Vec<_> = node
+            .attrs
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.as_str().into_owned()))
+            .collect();
         attrs.sort();
         attrs
     };
@@ -121,13 +127,27 @@ fn every_copy_of_a_recorded_message_is_read() {
         let at = join(&mut network, &recipient["recipient"]);
         let to = jid(&recipient["to_jid"]);
         let own = to.same_user(&jid(&case["sender"]["jid"]));
-        let copy = stanza.child("participants").unwrap().nodes().iter().find(|node| node.attr_jid("jid") == Some(to.clone()));
+        let copy = stanza
+            .child("participants")
+            .unwrap()
+            .nodes()
+            .iter()
+            .find(|node| node.attr_jid("jid") == Some(to.clone()));
         let enc = copy.unwrap().child("enc").unwrap().clone();
         let recipient = own.then(|| stanza.attr_jid("to").unwrap());
-        network.hand(at, &delivered(&stanza, &case["sender"]).attr_opt("recipient", recipient).with_child(enc));
+        network.hand(
+            at,
+            &delivered(&stanza, &case["sender"])
+                .attr_opt("recipient", recipient)
+                .with_child(enc),
+        );
         let message = network.clients[at].messages()[0];
         assert_eq!(message.from_me, own);
-        let chat = if own { stanza.attr_jid("to").unwrap() } else { jid(&case["sender"]["jid"]).to_bare() };
+        let chat = if own {
+            stanza.attr_jid("to").unwrap()
+        } else {
+            jid(&case["sender"]["jid"]).to_bare()
+        };
         assert_eq!(message.chat, chat);
         let text = message.message.extended_text_message.as_ref().unwrap();
         assert_eq!(text.text.as_deref(), Some("first message to two devices"));
@@ -152,22 +172,38 @@ fn a_recorded_delivery_is_read_and_answered_alike() {
 fn our_retry_requests_are_those_that_were_recorded() {
     let case = vector("stanza_retry_receipts_out");
     let client = &case["client"];
-    let identity = KeyPair::from_private(PrivateKey::new(bytes(&client["identity_private"]).try_into().unwrap()));
+    let identity = KeyPair::from_private(PrivateKey::new(
+        bytes(&client["identity_private"]).try_into().unwrap(),
+    ));
     let public = |field: &str| {
         *KeyPair::from_private(PrivateKey::new(bytes(&client[field]).try_into().unwrap())).public()
     };
     let recorded = node(&case["retry_2"]);
-    let signature = recorded.child_at(&["keys", "skey", "signature"]).unwrap().require_array().unwrap();
-    let signed =
-        PublicSignedPreKey { id: SignedPreKeyId::FIRST, key: public("signed_prekey_private"), signature };
-    assert!(identity.public().verify(&signed.key.serialize33(), &signed.signature).is_ok());
+    let signature = recorded
+        .child_at(&["keys", "skey", "signature"])
+        .unwrap()
+        .require_array()
+        .unwrap();
+    let signed = PublicSignedPreKey {
+        id: SignedPreKeyId::FIRST,
+        key: public("signed_prekey_private"),
+        signature,
+    };
+    assert!(
+        identity
+            .public()
+            .verify(&signed.key.serialize33(), &signed.signature)
+            .is_ok()
+    );
     for (count, message, recorded) in [(1, "bad_message", "retry_1"), (2, "bad_message_2", "retry_2")] {
         let stanza = Received::parse(&node(&case[message])).unwrap();
         let keys = (count == 2).then(|| RetryKeys {
             identity: *identity.public(),
             prekey: (PreKeyId::FIRST, public("prekey_private")),
             signed: signed.clone(),
-            device_identity: node(&case["retry_2"]).child_at(&["keys", "device-identity"]).and_then(Node::bytes),
+            device_identity: node(&case["retry_2"])
+                .child_at(&["keys", "device-identity"])
+                .and_then(Node::bytes),
         });
         let ours = RetryRequest {
             id: &stanza.id,
@@ -190,7 +226,11 @@ fn our_retry_requests_are_those_that_were_recorded() {
     }
     let nack = node(&case["nack_after_retry"]);
     let own = jid(&client["jid"]);
-    let ours = crate::stanza::ack::message_ack(&node(&case["bad_message"]), Some(&own), Some(crate::stanza::ack::Nack::Unhandled));
+    let ours = crate::stanza::ack::message_ack(
+        &node(&case["bad_message"]),
+        Some(&own),
+        Some(crate::stanza::ack::Nack::Unhandled),
+    );
     assert_same(&ours.unwrap(), &nack);
 }
 
@@ -198,7 +238,10 @@ fn our_retry_requests_are_those_that_were_recorded() {
 fn a_recorded_request_and_the_message_that_answered_it_are_read() {
     let case = vector("stanza_retry_receipt_in_and_resend");
     let asked = RetryAsked::parse(&node(&case["retry_receipt"])).unwrap();
-    assert_eq!((asked.count, asked.registration_id), (1, Some(RegistrationId::new(0x2341))));
+    assert_eq!(
+        (asked.count, asked.registration_id),
+        (1, Some(RegistrationId::new(0x2341)))
+    );
     let resend = node(&case["resend"]);
     let mut network = Network::new();
     let at = join(&mut network, &case["recipient"]);
@@ -209,7 +252,9 @@ fn a_recorded_request_and_the_message_that_answered_it_are_read() {
     let expected = crate::proto::Message::decode(plaintext).unwrap();
     assert_eq!(network.clients[at].messages()[0].message, expected);
     // Ours has the official shape: no list of participants.
-    let stanza = Received::parse(&delivered(&resend, &case["sender"]).with_child(resend.child("enc").unwrap().clone()));
+    let stanza = Received::parse(
+        &delivered(&resend, &case["sender"]).with_child(resend.child("enc").unwrap().clone()),
+    );
     let (id, to): (MessageId, Jid) = (asked.id, resend.attr_jid("to").unwrap());
     let ours = Resend {
         id: &id,

@@ -1,0 +1,160 @@
+//! The sender keys of others in groups: read from the store on need, written with the step that changes them.
+//!
+//! The rules are those of [`super::ratchets`]: an entry is read once and never while it is in memory, and one whose last
+//! change is not durable is not forgotten.
+
+use std::collections::HashMap;
+
+use super::LoadTag;
+use super::durability::Durability;
+use super::ratchets::RATCHET_IDLE;
+use crate::connection::Context;
+use crate::signal::sender_key::SenderKeyRecord;
+use crate::signal::session::DecryptError;
+use crate::store::{Load, SenderKeyName};
+use crate::time::Timestamp;
+
+/// Most sender keys kept in memory beyond those whose changes are not durable yet.
+pub(super) const MAX_GROUP_KEYS: usize = 128;
+/// How many stay when there were too many.
+const KEPT_GROUP_KEYS: usize = 96;
+
+/// The sender keys.
+#[derive(Default)]
+pub(super) struct GroupKeys {
+    entries: HashMap<SenderKeyName, Entry>,
+}
+
+struct Entry {
+    /// `None` while it is being read.
+    record: Option<SenderKeyRecord>,
+    used: Timestamp,
+    durability: Durability,
+}
+
+impl Entry {
+    const fn can_go(&self) -> bool {
+        self.record.is_some() && self.durability.is_durable()
+    }
+}
+
+/// Prints no key.
+impl std::fmt::Debug for GroupKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupKeys")
+            .field("entries", &self.entries.len())
+            .finish()
+    }
+}
+
+impl GroupKeys {
+    /// Whether what is known of this sender in this group is in memory. Asks the store if not; call again when it has
+    /// answered.
+    pub(super) fn ensure(&mut self, cx: &mut Context<'_>, name: &SenderKeyName) -> bool {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.used = cx.now;
+            return entry.record.is_some();
+        }
+        let entry = Entry {
+            record: None,
+            used: cx.now,
+            durability: Durability::Durable,
+        };
+        self.entries.insert(name.clone(), entry);
+        cx.load(
+            Load::SenderKeys(vec![name.clone()]),
+            LoadTag::SenderKey(Box::new(name.clone())),
+        );
+        false
+    }
+
+    /// The store has answered.
+    pub(super) fn on_loaded(&mut self, name: &SenderKeyName, stored: Option<&[u8]>) {
+        // A record that can't be read is a key that is lost; its sender is asked for a new one.
+        let record = stored
+            .and_then(|bytes| SenderKeyRecord::decode(bytes).ok())
+            .unwrap_or_default();
+        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.record.is_none()) {
+            entry.record = Some(record);
+        }
+        self.shrink();
+    }
+
+    /// Takes a key that its sender has handed to us.
+    pub(super) fn accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &SenderKeyName,
+        distribution: &[u8],
+    ) -> Result<(), DecryptError> {
+        self.change(cx, name, |record| record.accept(distribution))
+    }
+
+    /// Decrypts a group message.
+    pub(super) fn decrypt(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &SenderKeyName,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, DecryptError> {
+        self.change(cx, name, |record| record.decrypt(bytes))
+    }
+
+    fn change<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &SenderKeyName,
+        change: impl FnOnce(&mut SenderKeyRecord) -> Result<T, DecryptError>,
+    ) -> Result<T, DecryptError> {
+        let entry = self.entries.get_mut(name).ok_or(DecryptError::NoSession)?;
+        let record = entry.record.as_mut().ok_or(DecryptError::NoSession)?;
+        let done = change(record)?;
+        cx.changes()
+            .sender_keys
+            .insert(name.clone(), Some(record.encode()));
+        entry.durability = Durability::Gathering;
+        entry.used = cx.now;
+        Ok(done)
+    }
+
+    /// The step that gathered is being committed.
+    pub(super) fn on_step_taken(&mut self) {
+        self.entries
+            .values_mut()
+            .for_each(|entry| entry.durability.on_step_taken());
+    }
+
+    /// The step taken last is durable.
+    pub(super) fn on_committed(&mut self) {
+        self.entries
+            .values_mut()
+            .for_each(|entry| entry.durability.on_committed());
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        if self.entries.len() <= MAX_GROUP_KEYS {
+            return;
+        }
+        let idle = self.entries.iter().filter(|(_, entry)| entry.can_go());
+        let mut idle: Vec<(Timestamp, SenderKeyName)> =
+            idle.map(|(name, entry)| (entry.used, name.clone())).collect();
+        idle.sort_unstable();
+        let surplus = self.entries.len() - KEPT_GROUP_KEYS;
+        for (_, name) in idle.into_iter().take(surplus) {
+            self.entries.remove(&name);
+        }
+    }
+
+    /// Forgets idle keys and gives their memory back.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.entries
+            .retain(|_, entry| !entry.can_go() || now.since(entry.used) < RATCHET_IDLE);
+        self.entries.shrink_to_fit();
+    }
+
+    /// Whether there is anything to sweep one day.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}

@@ -1,0 +1,150 @@
+//! Group messages on their way in.
+
+use super::network::{Network, lid, phone, text_message};
+use crate::binary::Node;
+use crate::jid::Jid;
+use crate::proto::Message;
+use crate::proto::message::SenderKeyDistributionMessage;
+use crate::signal::RegistrationId;
+use crate::signal::curve::KeyPair;
+use crate::signal::padding;
+use crate::signal::sender_key::SenderKeyRecord;
+use crate::signal::session::{LocalIdentity, SessionRecord};
+use prost::Message as _;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// Client number of Ann's companion in [`Network::ann_and_bob`].
+const ANN: usize = 1;
+
+/// A member of a group who sends to Ann's companion.
+struct Member {
+    keys: KeyPair,
+    session: SessionRecord,
+    sender_key: SenderKeyRecord,
+    rng: StdRng,
+}
+
+impl Member {
+    fn new(network: &mut Network) -> Self {
+        let mut rng = StdRng::seed_from_u64(21);
+        let keys = KeyPair::generate(&mut rng);
+        let mut session = SessionRecord::default();
+        let own = LocalIdentity {
+            pair: &keys,
+            registration_id: RegistrationId::new(5),
+        };
+        session
+            .initiate(own, &network.take_bundle(ANN), &mut rng)
+            .unwrap();
+        let mut sender_key = SenderKeyRecord::default();
+        sender_key.rotate(&mut rng);
+        Self {
+            keys,
+            session,
+            sender_key,
+            rng,
+        }
+    }
+
+    fn handover(&mut self) -> Node {
+        let distribution = SenderKeyDistributionMessage {
+            group_id: Some(group().to_string()),
+            axolotl_sender_key_distribution_message: Some(self.sender_key.distribution().unwrap()),
+        };
+        let message = Message {
+            sender_key_distribution_message: Some(Box::new(distribution)),
+            ..Message::default()
+        };
+        let padded = self.padded(&message);
+        let own = LocalIdentity {
+            pair: &self.keys,
+            registration_id: RegistrationId::new(5),
+        };
+        let ciphertext = self.session.encrypt(own, &padded).unwrap();
+        enc(ciphertext.kind.as_str()).with_bytes(ciphertext.bytes)
+    }
+
+    fn say(&mut self, text: &str) -> Node {
+        let padded = self.padded(&text_message(text));
+        enc("skmsg").with_bytes(self.sender_key.encrypt(&padded, &mut self.rng).unwrap())
+    }
+
+    fn padded(&mut self, message: &Message) -> Vec<u8> {
+        let mut padded = message.encode_to_vec();
+        padding::pad(&mut padded, &mut self.rng);
+        padded
+    }
+}
+
+fn enc(kind: &str) -> Node {
+    Node::new("enc").attr("v", "2").attr("type", kind)
+}
+
+fn group() -> Jid {
+    "120363000000000001@g.us".parse().unwrap()
+}
+
+fn stanza(id: &str) -> Node {
+    Node::new("message")
+        .attr("id", id)
+        .attr("from", group())
+        .attr("participant", lid(7))
+        .attr("participant_pn", phone(7))
+        .attr("t", 1u64)
+}
+
+#[test]
+fn a_handed_over_key_reads_this_message_and_later_ones() {
+    let mut network = Network::ann_and_bob();
+    let mut member = Member::new(&mut network);
+    let (handover, one) = (member.handover(), member.say("one"));
+    network.hand(ANN, &stanza("A").with_child(handover).with_child(one));
+    network.restart(ANN);
+    let (two, three) = (member.say("two"), member.say("three"));
+    for (id, said) in [("C", three), ("B", two)] {
+        network.hand(ANN, &stanza(id).with_child(said));
+    }
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.texts(), ["three", "two"]);
+    let message = ann.messages()[0];
+    assert_eq!(
+        (&message.chat, &message.sender, message.phone.as_ref()),
+        (&group(), &lid(7), Some(&phone(7)))
+    );
+    assert_eq!(ann.receipts(None)[0].attr_jid("participant"), Some(lid(7)));
+}
+
+#[test]
+fn a_key_that_was_never_handed_over_is_asked_for() {
+    let mut network = Network::ann_and_bob();
+    let mut member = Member::new(&mut network);
+    network.hand(ANN, &stanza("A").with_child(member.say("one")));
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.undecryptable(), [(1, false)]);
+    let retry = ann.receipts(Some("retry"))[0];
+    assert_eq!(
+        (retry.attr_jid("to"), retry.attr_jid("participant")),
+        (Some(group()), Some(lid(7)))
+    );
+    assert!(retry.child("keys").is_some());
+    // The handover alone is nothing for the owner.
+    network.hand(ANN, &stanza("B").with_child(member.handover()));
+    network.hand(ANN, &stanza("C").with_child(member.say("two")));
+    assert_eq!(network.clients[ANN].texts(), ["two"]);
+}
+
+#[test]
+fn a_spoiled_or_repeated_group_message_is_not_shown() {
+    let mut network = Network::ann_and_bob();
+    let mut member = Member::new(&mut network);
+    let (handover, one) = (member.handover(), member.say("one"));
+    network.hand(ANN, &stanza("A").with_child(handover).with_child(one.clone()));
+    network.hand(ANN, &stanza("A").with_child(one));
+    assert_eq!(network.clients[ANN].texts(), ["one"]);
+    assert_eq!(network.clients[ANN].receipts(None).len(), 2);
+    let mut bytes = member.say("two").bytes().unwrap().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    network.hand(ANN, &stanza("B").with_child(enc("skmsg").with_bytes(bytes)));
+    assert_eq!(network.clients[ANN].undecryptable(), [(1, false)]);
+}
