@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -111,7 +111,8 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
     let v1 = v1::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(app.clone(), open_to_basic_or_bearer));
+        .layer(middleware::from_fn_with_state(app.clone(), open_to_basic_or_bearer))
+        .layer(middleware::map_response(unreadable));
     let seed = seed::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -199,6 +200,14 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         ])
         .expose_headers([header::RETRY_AFTER, header::LOCATION, HeaderName::from_static(idempotency::REPLAYED)])
         .max_age(PREFLIGHT_AGE)
+}
+
+/// Gives a body to what the framework itself refused: a path or a query string that can't be decoded.
+async fn unreadable(response: Response) -> Response {
+    if response.status() != StatusCode::BAD_REQUEST || response.extensions().get::<Arc<Problem>>().is_some() {
+        return response;
+    }
+    Problem::new(Code::MalformedBody, "the path or the query string can't be read").into_response()
 }
 
 async fn no_such_path() -> Problem {

@@ -116,6 +116,7 @@ fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob
 fn seed_fields(problem: Problem) -> Problem {
     match problem.fields() {
         [only] if only.field == "message.text" => Problem::new(problem.code(), "").with_field("text", &*only.problem),
+        [only] if only.field == "numbers" => Problem::new(problem.code(), "").with_field("number", &*only.problem),
         _ => problem,
     }
 }

@@ -97,6 +97,8 @@ async fn refusals_of_form(api: &TestApi, book: &mut Book) {
     book.note("a method that is not", &api.delete("/v1/messages").await);
     book.note("a queue id that is none", &api.get("/v1/sessions/a/queues/7").await);
     book.note("a session that is not", &api.get("/v1/sessions/nobody").await);
+    book.note("a query string given twice", &api.get("/v1/sessions?limit=1&limit=2").await);
+    book.note("a path that is no text", &api.get("/v1/sessions/%FF").await);
     book.note("a limit out of range", &api.get("/v1/sessions?limit=0").await);
     book.note("a cursor of elsewhere", &api.get("/v1/sessions?cursor=!").await);
     book.note("an idempotency key with a blank", &api.post_once(MESSAGES, "a b", &json!({ "token": "a" })).await);

@@ -119,3 +119,6 @@ pub async fn run(
     hub.close();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
