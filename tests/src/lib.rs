@@ -6,6 +6,7 @@
 pub mod baileys;
 pub mod cluster;
 pub mod events;
+pub mod http;
 pub mod operator;
 pub mod process;
 pub mod receiver;

@@ -25,7 +25,7 @@ impl Operator {
     /// A client of the API at `base` (`http://host:port`) with the key `auth`.
     #[must_use]
     pub fn new(base: &str, auth: &str) -> Self {
-        Self { base: base.trim_end_matches('/').into(), auth: auth.into(), http: reqwest::Client::new() }
+        Self { base: base.trim_end_matches('/').into(), auth: auth.into(), http: crate::http::client() }
     }
 
     /// A request of any kind, with the key on it.

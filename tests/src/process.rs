@@ -85,7 +85,7 @@ impl Process {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended ({status}) before it was ready:\n{}", self.name, self.log_tail());
             }
-            if let Ok(answer) = reqwest::get(&url).await
+            if let Ok(answer) = crate::http::client().get(&url).send().await
                 && answer.status().is_success()
             {
                 return Ok(());
@@ -129,7 +129,7 @@ impl Process {
     /// # Errors
     /// When the process does not answer.
     pub async fn metrics(&self) -> Result<String> {
-        Ok(reqwest::get(format!("http://{}/metrics", self.admin)).await?.error_for_status()?.text().await?)
+        Ok(crate::http::client().get(format!("http://{}/metrics", self.admin)).send().await?.error_for_status()?.text().await?)
     }
 
     /// The resident memory of the process, in bytes (Linux).

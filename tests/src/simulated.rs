@@ -77,7 +77,7 @@ impl Control {
     /// A client of the control address `base` (`http://host:port`).
     #[must_use]
     pub fn new(base: &str) -> Self {
-        Self { base: base.trim_end_matches('/').into(), http: reqwest::Client::new() }
+        Self { base: base.trim_end_matches('/').into(), http: crate::http::client() }
     }
 
     /// Makes a phone with an account of its own.

@@ -224,7 +224,7 @@ async fn webhooks_delivered(receiver: &str, wanted: u64) -> Result<u64> {
     let url = receiver.replace("/hook", "/count");
     let mut delivered = 0;
     eventually(PATIENCE, "every event reached the webhook", async || {
-        delivered = reqwest::get(&url).await?.json::<Value>().await?["delivered"].as_u64().unwrap_or_default();
+        delivered = tests::http::client().get(&url).send().await?.json::<Value>().await?["delivered"].as_u64().unwrap_or_default();
         Ok(delivered >= wanted)
     })
     .await?;
