@@ -205,3 +205,6 @@ pub(crate) fn recipient_server(kind: NumberKind) -> Server {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

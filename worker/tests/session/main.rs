@@ -1,0 +1,7 @@
+//! The session role end to end, in process: real database and broker, simulated WhatsApp.
+
+mod broadcast;
+mod commands;
+mod jobs;
+mod life;
+mod stage;

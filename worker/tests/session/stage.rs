@@ -1,0 +1,237 @@
+//! A database, a broker prefix, a simulator and session workers of one test.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
+use shared::id::{JobId, QueueId, Token, WorkerId};
+use shared::job::{Answer, Content, Delay, Job, OnUnknown, QueueCommand, SendJob};
+use shared::lease::Timing;
+use shared::lifecycle::Lifecycle;
+use shared::recipient::Number;
+use shared::store::sessions::{self, SessionRecord};
+use shared::telemetry::Health;
+use shared::testing::{TestBroker, TestDatabase, token};
+use simulator::{Handle, Options, Simulator};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use worker::session::pacer::Pace;
+use worker::session::{self, Settings};
+
+/// How long anything may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+pub(crate) struct Stage {
+    pub(crate) database: TestDatabase,
+    pub(crate) broker: TestBroker,
+    pub(crate) simulator: Handle,
+    publisher: Publisher,
+    rpc: Rpc,
+    events: watch::Receiver<Vec<Value>>,
+}
+
+/// A session worker in this process.
+pub(crate) struct Worker {
+    pub(crate) life: Lifecycle,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Ends it as SIGKILL would: nothing is handed over.
+    pub(crate) fn kill(self) {
+        self.task.abort();
+    }
+
+    /// Ends it as SIGTERM would.
+    pub(crate) async fn stop(self) {
+        self.life.stop();
+        tokio::time::timeout(PATIENCE, self.task).await.expect("the worker ends").expect("without a panic");
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        let (database, broker) = (TestDatabase::new().await, TestBroker::new(2).await);
+        let simulator = Simulator::start(Options::default()).await.expect("the simulator starts");
+        let (tell, events) = watch::channel(Vec::new());
+        let mut consumer = broker.broker().consume(&QueueName::Webhooks, 500);
+        tokio::spawn(async move {
+            while let Some(delivery) = consumer.next().await {
+                let event: Value = serde_json::from_slice(&delivery.body).expect("an event is JSON");
+                tell.send_modify(|events| events.push(event));
+                drop(delivery.ack().await);
+            }
+        });
+        let (publisher, rpc) = (broker.broker().publisher(), broker.broker().rpc());
+        Self { database, broker, simulator, publisher, rpc, events }
+    }
+
+    /// Starts a session worker whose default gap is none.
+    pub(crate) fn worker(&self, name: &str) -> Worker {
+        let life = Lifecycle::new();
+        let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
+        whatsapp.url = self.simulator.ws_url.clone();
+        whatsapp.root_key = whatsapp::signal::curve::PublicKey::new(self.simulator.root_public_key);
+        whatsapp.timing.backoff_base = Duration::from_millis(50);
+        whatsapp.timing.backoff_cap = Duration::from_millis(500);
+        let settings = Settings {
+            shards: 2,
+            pace: Pace::default(),
+            cap: 10_000.try_into().expect("not zero"),
+            whatsapp,
+        };
+        let timing = Timing {
+            ttl: Duration::from_secs(3),
+            tick: Duration::from_millis(200),
+            margin: Duration::from_secs(1),
+        };
+        let (store, broker) = (self.database.another_store(), self.broker.broker().clone());
+        let (worker, role_life) = (WorkerId::generate(name).expect("a name"), life.clone());
+        let task = tokio::spawn(async move {
+            let around = (role_life, Health::new());
+            session::run((store, broker), settings, worker, timing, around).await.expect("the role starts");
+        });
+        Worker { life, task }
+    }
+
+    /// A session that is created as the API does it.
+    pub(crate) async fn session(&self) -> Token {
+        let token = token();
+        let session = sessions::create(self.database.store(), &token, 2).await.expect("a session").into_record();
+        self.broker.broker().bind_token(&token, session.shard).await.expect("a binding");
+        self.publish(&token, &JobId::random(), &Job::SessionStart).await;
+        token
+    }
+
+    /// A session that is paired with this phone and open.
+    pub(crate) async fn paired(&self, phone: &str) -> Token {
+        let number: simulator::number::Number = phone.parse().expect("a number");
+        self.simulator.create_phone(number, "Owner").await.expect("a phone");
+        let token = self.session().await;
+        let qr = self.event(&token, "qrcode.updated", |_| true).await;
+        let code = qr["data"]["qrcode"]["code"].as_str().expect("a code").to_owned();
+        self.simulator.scan(number, code).await.expect("the scan");
+        self.event(&token, "connection.update", |event| event["data"]["state"] == "open").await;
+        token
+    }
+
+    /// Contacts whose numbers are this prefix and an index.
+    pub(crate) async fn contacts(&self, prefix: &str, count: u64) -> Vec<String> {
+        let run = self.simulator.create_contacts(prefix, count, simulator::population::Manners::default()).await;
+        run.expect("contacts");
+        let digits = (count - 1).to_string().len();
+        (0..count).map(|index| format!("{prefix}{index:0digits$}")).collect()
+    }
+
+    pub(crate) async fn publish(&self, token: &Token, id: &JobId, job: &Job) {
+        let message = Outgoing::job(self.broker.broker().topology(), token, id, job);
+        self.publisher.publish(message).await.expect("the job is published");
+    }
+
+    pub(crate) async fn publish_raw(&self, token: &str, kind: &str, id: &str, body: &str) {
+        let message = Outgoing {
+            exchange: self.broker.broker().topology().jobs(),
+            key: token.to_owned(),
+            kind: Some(kind.to_owned()),
+            message_id: Some(id.to_owned()),
+            mandatory: true,
+            body: body.to_owned().into(),
+            ..Outgoing::default()
+        };
+        self.publisher.publish(message).await.expect("the message is published");
+    }
+
+    /// Publishes a send; answers its queue.
+    pub(crate) async fn send(&self, token: &Token, job: SendJob) -> QueueId {
+        let id = JobId::random();
+        let queue = job.queue_id(token, &id);
+        self.publish(token, &id, &Job::Send(Box::new(job))).await;
+        queue
+    }
+
+    /// Publishes a command and waits for its answer.
+    pub(crate) async fn call(&self, token: &Token, job: Job) -> Answer {
+        self.rpc.call(token, &JobId::random(), &job, PATIENCE).await.expect("an answer")
+    }
+
+    pub(crate) async fn record(&self, token: &Token) -> Option<SessionRecord> {
+        sessions::find(self.database.store(), token).await.expect("the database answers")
+    }
+
+    /// Waits for an event of a session.
+    pub(crate) async fn event(&self, token: &Token, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let wanted = |event: &&Value| {
+            event["instance"]["name"] == token.as_str() && event["event"] == name && fits(event)
+        };
+        let mut events = self.events.clone();
+        let found = async {
+            let seen = events.wait_for(|events| events.iter().any(|event| wanted(&event))).await.expect("events");
+            seen.iter().find(wanted).cloned().expect("just seen")
+        };
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(event) => event,
+            Err(_) => panic!("no {name}; seen: {:#?}", self.names(token)),
+        }
+    }
+
+    /// The events of a session so far.
+    pub(crate) fn seen(&self, token: &Token) -> Vec<Value> {
+        let events = self.events.borrow();
+        events.iter().filter(|event| event["instance"]["name"] == token.as_str()).cloned().collect()
+    }
+
+    /// The events of a queue so far.
+    pub(crate) fn of_queue(&self, token: &Token, queue: QueueId) -> Vec<Value> {
+        let queue = queue.to_string();
+        let of_queue = |event: &Value| {
+            event["data"]["queue"]["queueId"] == queue.as_str() || event["data"]["queueId"] == queue.as_str()
+        };
+        self.seen(token).into_iter().filter(of_queue).collect()
+    }
+
+    fn names(&self, token: &Token) -> Vec<String> {
+        self.seen(token).iter().map(|event| event["event"].to_string()).collect()
+    }
+
+    /// Waits until the audit satisfies a condition.
+    pub(crate) async fn audit(&self, fits: impl Fn(&simulator::audit::Report) -> bool) -> simulator::audit::Report {
+        let start = tokio::time::Instant::now();
+        loop {
+            let report = self.simulator.audit().await.expect("an audit");
+            if fits(&report) {
+                return report;
+            }
+            assert!(start.elapsed() < PATIENCE, "the audit stays {report:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// A text to numbers, with a gap in seconds.
+pub(crate) fn text(numbers: &[String], delay: Option<(f64, f64)>) -> SendJob {
+    SendJob {
+        queue_id: None,
+        numbers: numbers.iter().map(|number| Number::new(number).expect("a number")).collect(),
+        message: Content::Text { text: "hello".to_owned() },
+        delay: delay.map(|(min, max)| Delay::new(min, max).expect("a delay")),
+        on_unknown: OnUnknown::Resend,
+        message_id: None,
+    }
+}
+
+pub(crate) fn pause(queue_id: QueueId) -> Job {
+    Job::Pause(QueueCommand { queue_id })
+}
+
+pub(crate) fn resume(queue_id: QueueId) -> Job {
+    Job::Resume(QueueCommand { queue_id })
+}
+
+pub(crate) fn delete(queue_id: QueueId) -> Job {
+    Job::Delete(QueueCommand { queue_id })
+}
+
+/// The names of events, in order.
+pub(crate) fn names(events: &[Value]) -> Vec<&str> {
+    events.iter().filter_map(|event| event["event"].as_str()).collect()
+}
