@@ -27,7 +27,7 @@ pub const PLAINTEXT_BYTES: usize = 112;
 /// Both identities and the header: what the MAC covers before the ciphertext.
 const MAC_PREFIX_BYTES: usize = 108;
 /// Room for the longest plaintext that the floor is asked for.
-const FLOOR_BYTES: usize = 512;
+const FLOOR_BYTES: usize = 256;
 
 /// Somebody with keys.
 pub struct Party {
@@ -106,7 +106,11 @@ pub fn encrypting() -> (Figure, Figure) {
                 assert!(message.kind == CiphertextKind::Message);
             })
         },
-        || timed(400, || drop(black_box(encrypt_floor(&mut chain_key, black_box(&plaintext))))),
+        || {
+            timed(400, || {
+                black_box(encrypt_floor(&mut chain_key, black_box(&plaintext)));
+            })
+        },
     )
 }
 
@@ -165,7 +169,11 @@ pub fn starting() -> (Figure, Figure) {
                 black_box(record);
             })
         },
-        || timed(4, || drop(black_box(start_floor(&alice, &bundle, &mut floor)))),
+        || {
+            timed(4, || {
+                black_box(start_floor(&alice, &bundle, &mut floor));
+            })
+        },
     )
 }
 

@@ -1,0 +1,124 @@
+//! Jobs accepted over HTTP, single messages, each answered when a quorum queue has confirmed it; beside publishing the
+//! same jobs with confirms and nothing else.
+//!
+//! No session worker runs: what is measured is the door.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
+use tests::cluster::{AUTH, Cluster};
+use tests::events::JobPublisher;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::report::{Row, Target};
+use crate::work::measure::Figure;
+
+/// What part of raw publishing the API has to reach.
+const SHARE: f64 = 0.5;
+const ROUNDS: usize = 5;
+/// Jobs of one round of one side.
+const JOBS: usize = 10_000;
+/// HTTP clients, each with one request at a time.
+const CLIENTS: usize = 256;
+/// Publishes that wait for their confirms.
+const IN_FLIGHT: usize = 1_024;
+const TOKEN: &str = "bench-jobs";
+/// How long a round may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// More than an answer has.
+const ANSWER_BYTES: usize = 4_096;
+
+/// Measures and prints the row.
+pub(crate) async fn measure() -> Result<()> {
+    let cluster = Cluster::start_with(0, &[("LOG", "warn")]).await?;
+    let (status, answer) = cluster.operator.post("/v1/sessions", json!({ "token": TOKEN })).await?;
+    ensure!(status.is_success(), "making a session: {status}: {answer}");
+    let body = json!({ "number": "5511900000000", "message": { "type": "text", "text": "We open at nine tomorrow." } });
+    let body = body.to_string();
+    let (url, prefix) = cluster.broker();
+    let publisher = JobPublisher::connect(url, prefix).await?;
+    let address = cluster.api_address().to_string();
+    let (mut accepted, mut raw) = (Vec::new(), Vec::new());
+    // One round each to warm up.
+    for round in 0..=ROUNDS {
+        let published = rate(publish(&publisher, &body)).await?;
+        let posted = rate(post(&address, &body)).await?;
+        eprintln!("bench: {posted:.0} jobs/s over HTTP, {published:.0} published");
+        if round > 0 {
+            raw.push(published);
+            accepted.push(posted);
+        }
+    }
+    let (ours, floor) = (Figure::of(accepted), Figure::of(raw));
+    let target = Some(Target::AtLeast(SHARE * floor.median));
+    Row { name: "jobs_over_http", unit: "jobs/s", ours, baileys: None, floor: Some(floor), target }.print();
+    Ok(())
+}
+
+async fn rate(round: impl Future<Output = Result<()>>) -> Result<f64> {
+    let start = Instant::now();
+    tokio::time::timeout(PATIENCE, round).await.context("the round takes too long")??;
+    Ok(JOBS as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn publish(publisher: &JobPublisher, body: &str) -> Result<()> {
+    let one = async |_| {
+        let id = uuid::Uuid::new_v4().to_string();
+        publisher.publish(TOKEN, "send", &id, body.as_bytes()).await
+    };
+    stream::iter(0..JOBS).map(one).buffer_unordered(IN_FLIGHT).try_collect().await
+}
+
+async fn post(address: &str, body: &str) -> Result<()> {
+    let clients = (0..CLIENTS).map(|client| {
+        let share = JOBS / CLIENTS + usize::from(client < JOBS % CLIENTS);
+        tokio::spawn(requests(address.to_owned(), request(body), share))
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await??;
+    }
+    Ok(())
+}
+
+/// One client on one connection. By hand: a client library would take more of the machine than what is measured.
+async fn requests(address: String, request: Vec<u8>, count: usize) -> Result<()> {
+    let mut socket = TcpStream::connect(&address).await?;
+    socket.set_nodelay(true)?;
+    let mut answer = vec![0; ANSWER_BYTES];
+    for _ in 0..count {
+        socket.write_all(&request).await?;
+        let mut filled = 0;
+        while !is_whole(&answer[..filled]) {
+            ensure!(filled < ANSWER_BYTES, "an answer is too long");
+            let read = socket.read(&mut answer[filled..]).await?;
+            ensure!(read > 0, "the API closed the connection");
+            filled += read;
+        }
+        let text = String::from_utf8_lossy(&answer[..filled]);
+        ensure!(text.starts_with("HTTP/1.1 202 "), "the API answered {text}");
+    }
+    Ok(())
+}
+
+fn request(body: &str) -> Vec<u8> {
+    let credentials = STANDARD.encode(format!("{AUTH}:"));
+    format!(
+        "POST /v1/sessions/{TOKEN}/messages HTTP/1.1\r\nhost: localhost\r\nauthorization: Basic {credentials}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Whether these bytes are an answer with all of its body.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_none_or(|length| answer.len() >= head + 4 + length)
+}

@@ -1,0 +1,48 @@
+//! The library alone: codec, sessions, and a whole send without a socket.
+
+use anyhow::{Result, ensure};
+
+use crate::baileys::Baileys;
+use crate::report::{Row, Target};
+use crate::work::measure::Figure;
+use crate::work::{codec, pairwise, send};
+
+/// How many times as fast as Baileys decoding has to be.
+const DECODE_FACTOR: f64 = 10.0;
+/// Figures are taken in nanoseconds and shown in microseconds.
+const TO_US: f64 = 1e-3;
+
+/// Measures and prints the rows.
+pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
+    let theirs = baileys.run(&["micro"], None).await?;
+    let name = "encode_message_2_devices";
+    let (own_bytes, their_bytes) = (codec::wire().len() - 1, theirs.bytes(name)? - 1);
+    ensure!(own_bytes == their_bytes, "payloads differ: {own_bytes} bytes and {their_bytes}");
+
+    let encode = against_floor(codec::encoding(), codec::ENCODE_TARGET);
+    row(name, encode, Some(theirs.get(name, "us")?)).print();
+
+    let (name, decoding) = ("decode_message_2_devices", codec::decoding().scaled(TO_US));
+    let their_decoding = theirs.get(name, "us")?;
+    let target = Target::AtMost(their_decoding.median / DECODE_FACTOR);
+    row(name, (decoding, None, target), Some(their_decoding)).print();
+
+    let encrypt = against_floor(pairwise::encrypting(), pairwise::ENCRYPT_TARGET);
+    row("ratchet_encrypt_112", encrypt, Some(theirs.get("ratchet_encrypt_112", "us")?)).print();
+    let start = against_floor(pairwise::starting(), pairwise::START_TARGET);
+    row("session_start", start, Some(theirs.get("session_start", "us")?)).print();
+    let whole = against_floor(send::sending(), send::SEND_TARGET);
+    row("send_3_devices", whole, Some(theirs.get("send_3_devices", "us")?)).print();
+    Ok(())
+}
+
+type Measured = (Figure, Option<Figure>, Target);
+
+fn against_floor((ours, floor): (Figure, Figure), factor: f64) -> Measured {
+    let floor = floor.scaled(TO_US);
+    (ours.scaled(TO_US), Some(floor), Target::AtMost(factor * floor.median))
+}
+
+fn row(name: &'static str, (ours, floor, target): Measured, baileys: Option<Figure>) -> Row {
+    Row { name, unit: "us", ours, baileys, floor, target: Some(target) }
+}

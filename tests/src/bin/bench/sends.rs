@@ -1,0 +1,147 @@
+//! Sends through the simulator without a pause between them, everything on this machine, every promise kept: jobs over
+//! HTTP and a quorum queue, ratchets and recipients in PostgreSQL before the wire, events back over the broker.
+//!
+//! A round is over when the broker has said that every queue is completed. The audit has the last word.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tests::cluster::Cluster;
+use tests::events::Listener;
+use tests::operator::Operator;
+use tests::simulated::{Contacts, Control};
+use tests::wait::eventually;
+
+use crate::baileys::{Baileys, Figures};
+use crate::report::{Row, Target};
+use crate::work::measure::Figure;
+
+const UNIT: &str = "messages/s";
+const TEXT: &str = "We open at nine tomorrow.";
+/// How many times as fast as one Baileys process a worker has to be.
+const FACTOR: f64 = 10.0;
+/// What many sessions have to reach together.
+const TOGETHER: f64 = 3_000.0;
+/// Rounds in sessions that have begun.
+const ROUNDS: usize = 3;
+/// How many sessions are many.
+const MANY: usize = 100;
+/// Contacts of each of many sessions: more than a session keeps ratchets of in memory.
+const CONTACTS_OF_MANY: usize = 200;
+/// Contacts of one session alone.
+const CONTACTS_OF_ONE: usize = 2_000;
+/// Contacts of Baileys.
+const CONTACTS_OF_BAILEYS: usize = 300;
+/// How many sessions are paired at a time.
+const PAIRING_AT_ONCE: usize = 8;
+/// How long a round may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the last messages may be on their way to the contacts.
+const ARRIVAL: Duration = Duration::from_secs(30);
+
+/// Measures and prints the rows.
+pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
+    let cluster = Cluster::start_with(1, &[("SEND_CAP", "1000000"), ("LOG", "warn")]).await?;
+    let theirs = of_baileys(&cluster, baileys).await?;
+    let names = ["send_1_session_first_message", "send_1_session"];
+    Broadcasts::new(&cluster, "one", 1, CONTACTS_OF_ONE).await?.measure(names, &theirs, 0.0).await?;
+    let names = ["send_100_sessions_first_message", "send_100_sessions"];
+    Broadcasts::new(&cluster, "many", MANY, CONTACTS_OF_MANY).await?.measure(names, &theirs, TOGETHER).await
+}
+
+async fn of_baileys(cluster: &Cluster, baileys: &Baileys) -> Result<Figures> {
+    let prefix = "552190";
+    contacts(&cluster.control, prefix, CONTACTS_OF_BAILEYS).await?;
+    let (ws, control, _) = cluster.simulator();
+    eprintln!("bench: Baileys sends to {CONTACTS_OF_BAILEYS} contacts");
+    baileys.run(&["send", &CONTACTS_OF_BAILEYS.to_string(), prefix], Some((ws, control))).await
+}
+
+async fn contacts(control: &Control, prefix: &str, count: usize) -> Result<Vec<String>> {
+    let contacts = Contacts { prefix, count: u32::try_from(count)?, deliver_ms: 500, read_ms: None, reply: None };
+    control.contacts(&contacts).await?;
+    Ok(contacts.numbers())
+}
+
+/// Sessions that send to the same contacts at the same time, a queue each.
+struct Broadcasts<'a> {
+    cluster: &'a Cluster,
+    tokens: Vec<String>,
+    numbers: Vec<String>,
+    completed: Listener,
+}
+
+impl<'a> Broadcasts<'a> {
+    async fn new(cluster: &'a Cluster, name: &str, sessions: usize, count: usize) -> Result<Self> {
+        eprintln!("bench: pairing {sessions} sessions");
+        let tokens = pair(cluster, name, sessions).await?;
+        let numbers = contacts(&cluster.control, &format!("55219{sessions:04}"), count).await?;
+        let (url, prefix) = cluster.broker();
+        let completed = Listener::start(url, prefix, "*.send.message.COMPLETED").await?;
+        Ok(Self { cluster, tokens, numbers, completed })
+    }
+
+    /// Measures the first messages and those that follow; `least` is what the latter have to reach whatever Baileys does.
+    async fn measure(mut self, [first, later]: [&'static str; 2], theirs: &Figures, least: f64) -> Result<()> {
+        let rates = vec![self.round().await?];
+        row(first, rates, theirs.get("send_first_message", UNIT)?, 0.0).print();
+        let mut rates = Vec::new();
+        for _ in 0..ROUNDS {
+            rates.push(self.round().await?);
+        }
+        row(later, rates, theirs.get("send_message", UNIT)?, least).print();
+        Ok(())
+    }
+
+    /// One broadcast of every session; messages per second, from the first request to the last event.
+    async fn round(&mut self) -> Result<f64> {
+        let messages = self.tokens.len() * self.numbers.len();
+        let before = self.cluster.control.audit().await?;
+        let start = Instant::now();
+        let operator = &self.cluster.operator;
+        let broadcasts = self.tokens.iter().map(|token| operator.broadcast(token, &self.numbers, TEXT, (0.0, 0.0)));
+        let queues: Vec<String> = stream::iter(broadcasts).buffer_unordered(PAIRING_AT_ONCE).try_collect().await?;
+        tokio::time::timeout(PATIENCE, self.all_completed(queues.len())).await.context("the round takes too long")??;
+        let rate = messages as f64 / start.elapsed().as_secs_f64();
+        eprintln!("bench: {messages} messages of {} sessions at {rate:.0}/s", self.tokens.len());
+        self.judge(before.shown_once + messages as u64).await?;
+        Ok(rate)
+    }
+
+    async fn all_completed(&mut self, queues: usize) -> Result<()> {
+        for _ in 0..queues {
+            self.completed.next().await?;
+        }
+        Ok(())
+    }
+
+    /// A fast send that lost or repeated something would be worth nothing.
+    async fn judge(&self, shown: u64) -> Result<()> {
+        let all_shown = async || Ok(self.cluster.control.audit().await?.shown_once == shown);
+        eventually(ARRIVAL, "every message is shown", all_shown).await?;
+        let audit = self.cluster.control.audit().await?;
+        let faults = [audit.shown_twice, audit.undecryptable, audit.message_keys_reused];
+        ensure!(faults == [0; 3], "shown twice, undecryptable, message keys reused: {faults:?}");
+        Ok(())
+    }
+}
+
+fn row(name: &'static str, rates: Vec<f64>, baileys: Figure, least: f64) -> Row {
+    let target = Target::AtLeast((FACTOR * baileys.median).max(least));
+    Row { name, unit: UNIT, ours: Figure::of(rates), baileys: Some(baileys), floor: None, target: Some(target) }
+}
+
+/// Makes and pairs sessions, each with a phone of its own; returns their tokens.
+pub(crate) async fn pair(cluster: &Cluster, name: &str, count: usize) -> Result<Vec<String>> {
+    let one = async |index: usize| {
+        let (token, number) = (format!("{name}-{index}"), format!("55119{count:04}{index:05}"));
+        pair_one(&cluster.operator, &cluster.control, &token, &number).await.map(|()| token)
+    };
+    stream::iter(0..count).map(one).buffer_unordered(PAIRING_AT_ONCE).try_collect().await
+}
+
+async fn pair_one(operator: &Operator, control: &Control, token: &str, number: &str) -> Result<()> {
+    control.phone(number, "bench").await?;
+    operator.pair(control, token, number).await
+}
