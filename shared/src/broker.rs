@@ -57,7 +57,11 @@ impl From<lapin::Error> for BrokerError {
                 // Wrong password and missing virtual host come as hard errors, and waiting won't help.
                 let refused = [403, 530].contains(&protocol.get_id());
                 let message = protocol.get_message().to_string();
-                if refused { Self::Refused(message) } else { Self::Unavailable(message) }
+                if refused {
+                    Self::Refused(message)
+                } else {
+                    Self::Unavailable(message)
+                }
             }
             _ => Self::Unavailable(error.to_string()),
         }
@@ -98,7 +102,14 @@ impl Broker {
         let consuming = Link::start(url, "consume", Some(topology.clone()), stop.clone())?;
         let housekeeping = Publisher::new(publishing.clone());
         let bindings = Arc::new(Slot::plain(consuming.clone()));
-        let broker = Self { topology, publishing, consuming, bindings, housekeeping, stop };
+        let broker = Self {
+            topology,
+            publishing,
+            consuming,
+            bindings,
+            housekeeping,
+            stop,
+        };
         for link in [&broker.publishing, &broker.consuming] {
             if let Err(error) = link.ready(CONNECT_TIMEOUT).await {
                 broker.stop.cancel();
@@ -121,12 +132,23 @@ impl Broker {
     /// A consumer of a queue, with at most `prefetch` deliveries unanswered. Subscribes when first asked for
     /// a delivery, and again after each reconnection.
     pub fn consume(&self, queue: &QueueName, prefetch: u16) -> Consumer {
-        Consumer::new(self.consuming.clone(), self.topology.clone(), self.housekeeping.clone(), queue, prefetch)
+        Consumer::new(
+            self.consuming.clone(),
+            self.topology.clone(),
+            self.housekeeping.clone(),
+            queue,
+            prefetch,
+        )
     }
 
     /// A client for jobs that are answered.
     pub fn rpc(&self) -> Rpc {
-        Rpc::start(self.consuming.clone(), self.publisher(), self.topology.clone(), self.stop.clone())
+        Rpc::start(
+            self.consuming.clone(),
+            self.publisher(),
+            self.topology.clone(),
+            self.stop.clone(),
+        )
     }
 
     /// Routes the jobs of a token to the queue of a shard. Twice is once.
@@ -134,7 +156,9 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`].
     pub async fn bind_token(&self, token: &Token, shard: ShardId) -> Result<(), BrokerError> {
-        self.bindings.request(async |channel| self.topology.bind(channel, token, shard).await).await
+        self.bindings
+            .request(async |channel| self.topology.bind(channel, token, shard).await)
+            .await
     }
 
     /// Stops routing the jobs of a token: later ones are unroutable.
@@ -142,7 +166,9 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`].
     pub async fn unbind_token(&self, token: &Token, shard: ShardId) -> Result<(), BrokerError> {
-        self.bindings.request(async |channel| self.topology.unbind(channel, token, shard).await).await
+        self.bindings
+            .request(async |channel| self.topology.unbind(channel, token, shard).await)
+            .await
     }
 
     /// Whether both connections stand and the broker takes messages (it does not in a memory or disk alarm).
@@ -156,7 +182,9 @@ impl Broker {
     /// [`BrokerError`].
     pub async fn depth(&self, queue: &QueueName) -> Result<u32, BrokerError> {
         let name = self.topology.queue(queue);
-        self.bindings.request(async |channel| topology::depth(channel, &name).await).await
+        self.bindings
+            .request(async |channel| topology::depth(channel, &name).await)
+            .await
     }
 
     /// Deletes all objects of this topology: for tests, and for taking a deployment down for good.
@@ -164,7 +192,9 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`].
     pub async fn delete_topology(&self) -> Result<(), BrokerError> {
-        self.bindings.request(async |channel| self.topology.delete(channel).await).await
+        self.bindings
+            .request(async |channel| self.topology.delete(channel).await)
+            .await
     }
 
     /// Closes both connections. Cancel and close consumers first, or acks to quorum queues are lost.

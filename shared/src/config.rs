@@ -74,8 +74,14 @@ impl Env {
 
     /// Any environment. Empty values count as absent, as in a `.env` file.
     pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
-        let values = values.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
-        Self { values, problems: Vec::new() }
+        let values = values
+            .into_iter()
+            .filter(|(_, value)| !value.trim().is_empty())
+            .collect();
+        Self {
+            values,
+            problems: Vec::new(),
+        }
     }
 
     /// A value that may be absent. A mistake is noted and counts as absent.
@@ -123,7 +129,11 @@ impl Env {
     /// # Errors
     /// [`ConfigError`] with all of them.
     pub fn finish(self) -> Result<(), ConfigError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(self.problems))
+        }
     }
 }
 
@@ -175,12 +185,18 @@ impl Common {
 impl Database {
     /// Reads the section.
     pub fn read(env: &mut Env) -> Self {
-        let url = env.required("DATABASE_URL", "such as postgres://user:password@host:5432/fanfare");
+        let url = env.required(
+            "DATABASE_URL",
+            "such as postgres://user:password@host:5432/fanfare",
+        );
         let pool_size = env.or("DATABASE_POOL", DATABASE_POOL_DEFAULT);
         if pool_size == 0 {
             env.problem("DATABASE_POOL", "must be at least 1");
         }
-        Self { url: url.unwrap_or_else(|| Secret::new("")), pool_size }
+        Self {
+            url: url.unwrap_or_else(|| Secret::new("")),
+            pool_size,
+        }
     }
 }
 
@@ -189,14 +205,25 @@ impl Amqp {
     pub fn read(env: &mut Env) -> Self {
         let url = env.required("AMQP_URL", "such as amqp://user:password@host:5672/%2f");
         let prefix: String = env.or("AMQP_PREFIX", AMQP_PREFIX_DEFAULT.to_owned());
-        if prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-            env.problem("AMQP_PREFIX", "must be at most 64 characters of A-Z a-z 0-9 . _ -");
+        if prefix.len() > 64
+            || !prefix
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
+            env.problem(
+                "AMQP_PREFIX",
+                "must be at most 64 characters of A-Z a-z 0-9 . _ -",
+            );
         }
         let shards = env.or("SHARDS", SHARDS_DEFAULT);
         if shards == 0 || shards > SHARDS_MAX {
             env.problem("SHARDS", format!("must be 1 to {SHARDS_MAX}"));
         }
-        Self { url: url.unwrap_or_else(|| Secret::new("")), prefix, shards }
+        Self {
+            url: url.unwrap_or_else(|| Secret::new("")),
+            prefix,
+            shards,
+        }
     }
 
     /// All shards of the deployment.
@@ -245,21 +272,47 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let mut env = env(&[("SHARDS", "0"), ("METRICS_ADDR", "nowhere"), ("MIN", "5"), ("MAX", "1")]);
+        let mut env = env(&[
+            ("SHARDS", "0"),
+            ("METRICS_ADDR", "nowhere"),
+            ("MIN", "5"),
+            ("MAX", "1"),
+        ]);
         let _ = Common::read(&mut env);
         let _ = read_delay(&mut env);
         let _ = read_sealer(&mut env);
         let ConfigError(problems) = env.finish().unwrap_err();
-        for name in ["SHARDS", "METRICS_ADDR", "MIN", "DATABASE_URL", "AMQP_URL", "KEY_ENCRYPTION_KEY"] {
-            assert!(problems.iter().any(|p| p.starts_with(name)), "{name} in {problems:?}");
+        for name in [
+            "SHARDS",
+            "METRICS_ADDR",
+            "MIN",
+            "DATABASE_URL",
+            "AMQP_URL",
+            "KEY_ENCRYPTION_KEY",
+        ] {
+            assert!(
+                problems.iter().any(|p| p.starts_with(name)),
+                "{name} in {problems:?}"
+            );
         }
     }
 
     #[test]
     fn defaults_hold_and_secrets_stay_hidden() {
-        let mut env = env(&[("DATABASE_URL", "postgres://u:hush@h/d"), ("AMQP_URL", "amqp://u:hush@h"), ("LOG", " ")]);
+        let mut env = env(&[
+            ("DATABASE_URL", "postgres://u:hush@h/d"),
+            ("AMQP_URL", "amqp://u:hush@h"),
+            ("LOG", " "),
+        ]);
         let common = Common::read(&mut env);
-        assert_eq!((common.amqp.shards, common.amqp.prefix.as_str(), common.log.as_str()), (16, "fanfare", "info"));
+        assert_eq!(
+            (
+                common.amqp.shards,
+                common.amqp.prefix.as_str(),
+                common.log.as_str()
+            ),
+            (16, "fanfare", "info")
+        );
         assert!(!format!("{common:?}").contains("hush"));
         env.finish().unwrap();
     }

@@ -125,14 +125,40 @@ mod tests {
     #[test]
     fn special_addresses_are_not_public() {
         for text in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
-            "198.18.0.1", "192.0.0.8", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fc00::1",
-            "fd12::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-            "2001:db8::1", "64:ff9b:1::1", "::127.0.0.1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "198.18.0.1",
+            "192.0.0.8",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "64:ff9b:1::1",
+            "::127.0.0.1",
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
-        for text in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"] {
+        for text in [
+            "1.1.1.1",
+            "93.184.216.34",
+            "2606:4700::1111",
+            "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
+        ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }
     }
@@ -145,10 +171,19 @@ mod tests {
         assert_eq!(check("example.com"), Err(BadUrl::NotAUrl));
         assert_eq!(check("ftp://example.com"), Err(BadUrl::Scheme));
         assert_eq!(check("https://user:secret@example.com"), Err(BadUrl::Credentials));
-        assert_eq!(check(&format!("https://example.com/{}", "a".repeat(MAX_URL_BYTES))), Err(BadUrl::TooLong));
+        assert_eq!(
+            check(&format!("https://example.com/{}", "a".repeat(MAX_URL_BYTES))),
+            Err(BadUrl::TooLong)
+        );
         for text in [
-            "http://localhost/", "http://LOCALHOST./", "http://a.localhost", "http://127.1/", "http://2130706433/",
-            "http://0x7f.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest",
+            "http://localhost/",
+            "http://LOCALHOST./",
+            "http://a.localhost",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f.0.0.1/",
+            "http://[::1]/",
+            "http://169.254.169.254/latest",
         ] {
             assert_eq!(check(text), Err(BadUrl::Private), "{text}");
             assert!(Reach::Anywhere.check(text).is_ok(), "{text}");

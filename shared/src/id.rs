@@ -107,7 +107,12 @@ macro_rules! text_id {
     };
 }
 
-text_id!(Token, IdError, "^[A-Za-z0-9_-]{1,64}$", "the public name of a session");
+text_id!(
+    Token,
+    IdError,
+    "^[A-Za-z0-9_-]{1,64}$",
+    "the public name of a session"
+);
 
 /// The identity of a job: the AMQP `message_id`, or the caller's idempotency key. The same id twice is one job.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -130,7 +135,8 @@ macro_rules! printable_id {
             /// # Errors
             /// [`IdError::Text`] unless it is 1 to 128 printable ASCII characters without blanks.
             pub fn new(text: &str) -> Result<Self, IdError> {
-                if text.is_empty() || text.len() > TEXT_ID_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
+                if text.is_empty() || text.len() > TEXT_ID_MAX || !text.bytes().all(|b| b.is_ascii_graphic())
+                {
                     return Err(IdError::Text);
                 }
                 Ok(Self(text.into()))
@@ -233,7 +239,10 @@ impl QueueId {
     pub fn derived(token: &Token, job: &JobId) -> Self {
         match Uuid::parse_str(job.as_str()) {
             Ok(uuid) => Self(uuid),
-            Err(_) => Self(Uuid::new_v5(&QUEUE_NAMESPACE, format!("{token}/{job}").as_bytes())),
+            Err(_) => Self(Uuid::new_v5(
+                &QUEUE_NAMESPACE,
+                format!("{token}/{job}").as_bytes(),
+            )),
         }
     }
 }
@@ -269,7 +278,11 @@ impl ShardId {
     /// # Errors
     /// [`IdError::Shard`] if it is not below [`SHARDS_MAX`].
     pub const fn new(number: u16) -> Result<Self, IdError> {
-        if number < SHARDS_MAX { Ok(Self(number)) } else { Err(IdError::Shard) }
+        if number < SHARDS_MAX {
+            Ok(Self(number))
+        } else {
+            Err(IdError::Shard)
+        }
     }
 
     /// The number.

@@ -36,7 +36,10 @@ pub struct JobError {
 impl JobError {
     /// Makes an error of one field.
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into() }
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -106,10 +109,13 @@ impl JobKind {
     /// # Errors
     /// A [`JobError`] on the field `type`.
     pub fn parse(text: &str) -> Result<Self, JobError> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            JobError::new("type", format!("must be one of {known}"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| {
+                let known = Self::ALL.map(Self::as_str).join(", ");
+                JobError::new("type", format!("must be one of {known}"))
+            })
     }
 }
 
@@ -227,7 +233,10 @@ impl Delay {
         let range = 0.0..=DELAY_MAX_SECONDS;
         for (field, value) in [("min", min), ("max", max)] {
             if !range.contains(&value) {
-                return Err(JobError::new(field, format!("must be 0 to {DELAY_MAX_SECONDS} seconds")));
+                return Err(JobError::new(
+                    field,
+                    format!("must be 0 to {DELAY_MAX_SECONDS} seconds"),
+                ));
             }
         }
         if min > max {
@@ -273,7 +282,10 @@ impl Job {
     /// [`JobError`], which names the field.
     pub fn parse_kind(kind: JobKind, body: &[u8]) -> Result<Self, JobError> {
         if body.len() > BODY_MAX_BYTES {
-            return Err(JobError::new("body", format!("must be at most {BODY_MAX_BYTES} bytes")));
+            return Err(JobError::new(
+                "body",
+                format!("must be at most {BODY_MAX_BYTES} bytes"),
+            ));
         }
         Ok(match kind {
             JobKind::Send => Self::Send(Box::new(SendJob::parse(body)?)),
@@ -345,10 +357,16 @@ impl SendJob {
             return Err(JobError::new("numbers", "must name at least one recipient"));
         }
         if self.numbers.len() > RECIPIENTS_MAX {
-            return Err(JobError::new("numbers", format!("must name at most {RECIPIENTS_MAX} recipients")));
+            return Err(JobError::new(
+                "numbers",
+                format!("must name at most {RECIPIENTS_MAX} recipients"),
+            ));
         }
         if self.message_id.is_some() && self.numbers.len() > 1 {
-            return Err(JobError::new("messageId", "can only be given with a single number"));
+            return Err(JobError::new(
+                "messageId",
+                "can only be given with a single number",
+            ));
         }
         self.message.check()
     }
@@ -366,7 +384,12 @@ impl SendJob {
             hash.update(number.as_text().as_bytes());
             hash.update(b"\n");
         }
-        hash.update(wire::to_vec(&(&self.message, &self.delay, self.on_unknown, &self.message_id)));
+        hash.update(wire::to_vec(&(
+            &self.message,
+            &self.delay,
+            self.on_unknown,
+            &self.message_id,
+        )));
         hash.finalize().into()
     }
 }
@@ -378,16 +401,16 @@ impl Content {
     /// [`JobError`], which names the field.
     pub fn check(&self) -> Result<(), JobError> {
         match self {
-            Self::Text { text } if text.is_empty() => {
-                Err(JobError::new("message.text", "must not be empty"))
-            }
-            Self::Text { text } if text.len() > TEXT_MAX_BYTES => {
-                Err(JobError::new("message.text", format!("must be at most {TEXT_MAX_BYTES} bytes")))
-            }
+            Self::Text { text } if text.is_empty() => Err(JobError::new("message.text", "must not be empty")),
+            Self::Text { text } if text.len() > TEXT_MAX_BYTES => Err(JobError::new(
+                "message.text",
+                format!("must be at most {TEXT_MAX_BYTES} bytes"),
+            )),
             // A database text can't hold it, and no client shows it.
-            Self::Text { text } if text.contains('\0') => {
-                Err(JobError::new("message.text", "must not contain the character U+0000"))
-            }
+            Self::Text { text } if text.contains('\0') => Err(JobError::new(
+                "message.text",
+                "must not contain the character U+0000",
+            )),
             Self::Text { .. } => Ok(()),
         }
     }

@@ -40,7 +40,11 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { ttl: seconds(10), tick: seconds(1), margin: seconds(2) }
+        Self {
+            ttl: seconds(10),
+            tick: seconds(1),
+            margin: seconds(2),
+        }
     }
 }
 
@@ -63,7 +67,13 @@ impl Lease {
     /// A lease that lasts until `deadline` unless extended. Public for tests of what acts under a lease.
     pub fn new(fence: Fence, deadline: Instant) -> Self {
         let origin = Instant::now();
-        let lease = Self { fence, deadline: Arc::new(Deadline { origin, nanos: AtomicU64::new(0) }) };
+        let lease = Self {
+            fence,
+            deadline: Arc::new(Deadline {
+                origin,
+                nanos: AtomicU64::new(0),
+            }),
+        };
         lease.extend(deadline);
         lease
     }
@@ -80,7 +90,7 @@ impl Lease {
 
     /// Whether anything may still be sent for the shard. Ask right before each send.
     pub fn is_live(&self, now: Instant) -> bool {
-        now < self.deadline()
+        self.deadline.nanos.load(Ordering::Acquire) != 0 && now < self.deadline()
     }
 
     /// Until when it lasts if not renewed.
@@ -94,8 +104,12 @@ impl Lease {
     }
 
     fn extend(&self, deadline: Instant) {
-        let nanos = deadline.saturating_duration_since(self.deadline.origin).as_nanos();
-        self.deadline.nanos.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Release);
+        let nanos = deadline
+            .saturating_duration_since(self.deadline.origin)
+            .as_nanos();
+        self.deadline
+            .nanos
+            .store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Release);
     }
 }
 
@@ -175,7 +189,9 @@ async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut left: Option<oneshot::Sender<()>> = None;
     loop {
-        let end = keeper.next_deadline().unwrap_or_else(|| Instant::now() + timing.ttl);
+        let end = keeper
+            .next_deadline()
+            .unwrap_or_else(|| Instant::now() + timing.ttl);
         tokio::select! {
             _ = ticks.tick() => {
                 // A tick that hangs must not keep ended leases from being told.

@@ -3,17 +3,17 @@
 //! This crate owns the only use of lapin ([`broker`]) and the only SQL ([`store`]). It knows nothing of
 //! HTTP routes and nothing of the WhatsApp protocol: those meet it in `api` and in `worker`.
 
+pub mod broker;
 pub mod config;
 pub mod egress;
 pub mod event;
 pub mod id;
 pub mod job;
-pub mod recipient;
-pub mod seal;
-pub mod outbox;
-pub mod store;
-pub mod broker;
 pub mod lease;
 pub mod lifecycle;
+pub mod outbox;
+pub mod recipient;
+pub mod seal;
+pub mod store;
 pub mod telemetry;
 pub mod testing;

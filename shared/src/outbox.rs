@@ -141,7 +141,12 @@ impl Relay {
     }
 
     fn message(&self, event: Stored) -> Outgoing {
-        Outgoing::event(&self.topology, &event.token, (&event.event, event.id), event.body.into())
+        Outgoing::event(
+            &self.topology,
+            &event.token,
+            (&event.event, event.id),
+            event.body.into(),
+        )
     }
 }
 

@@ -65,7 +65,10 @@ impl Number {
     pub fn new(text: &str) -> Result<Self, NumberError> {
         let text = text.trim();
         match text.split_once('@') {
-            None => Ok(Self { kind: NumberKind::Phone, user: phone_digits(text)?.into() }),
+            None => Ok(Self {
+                kind: NumberKind::Phone,
+                user: phone_digits(text)?.into(),
+            }),
             Some((user, server)) => Self::from_jid(user, server),
         }
     }
@@ -126,7 +129,10 @@ impl Number {
         if kind == NumberKind::Phone && !(PHONE_DIGITS_MIN..=PHONE_DIGITS_MAX).contains(&user.len()) {
             return Err(NumberError::Length);
         }
-        Ok(Self { kind, user: user.into() })
+        Ok(Self {
+            kind,
+            user: user.into(),
+        })
     }
 }
 
@@ -208,16 +214,32 @@ mod tests {
         let expected = expected.map(|(text, jid)| (text.to_owned(), jid.to_owned()));
         assert_eq!(seen, expected, "{input:?}");
         if let Ok(number) = parsed {
-            assert_eq!(Number::new(&number.as_text()), Ok(number), "canonical form parses back");
+            assert_eq!(
+                Number::new(&number.as_text()),
+                Ok(number),
+                "canonical form parses back"
+            );
         }
     }
 
     #[test]
     fn phones_and_jids_have_one_canonical_form() {
-        check("5531900000000", Ok(("5531900000000", "5531900000000@s.whatsapp.net")));
-        check("+55 (31) 9000-00000", Ok(("5531900000000", "5531900000000@s.whatsapp.net")));
-        check("5531900000000@s.whatsapp.net", Ok(("5531900000000", "5531900000000@s.whatsapp.net")));
-        check("5531900000000@c.us", Ok(("5531900000000", "5531900000000@s.whatsapp.net")));
+        check(
+            "5531900000000",
+            Ok(("5531900000000", "5531900000000@s.whatsapp.net")),
+        );
+        check(
+            "+55 (31) 9000-00000",
+            Ok(("5531900000000", "5531900000000@s.whatsapp.net")),
+        );
+        check(
+            "5531900000000@s.whatsapp.net",
+            Ok(("5531900000000", "5531900000000@s.whatsapp.net")),
+        );
+        check(
+            "5531900000000@c.us",
+            Ok(("5531900000000", "5531900000000@s.whatsapp.net")),
+        );
         check("120363-1600@g.us", Ok(("120363-1600@g.us", "120363-1600@g.us")));
         check("98765@lid", Ok(("98765@lid", "98765@lid")));
     }

@@ -78,7 +78,13 @@ impl Sealer {
         // Unwrap safety: AES-GCM refuses only plaintexts over 64 GiB.
         #[allow(clippy::unwrap_used)]
         let sealed = cipher(key, place.session)
-            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: &aad(place) })
+            .encrypt(
+                &Nonce::from(nonce),
+                Payload {
+                    msg: plaintext,
+                    aad: &aad(place),
+                },
+            )
             .unwrap();
         let mut out = Vec::with_capacity(ID_BYTES + NONCE_BYTES + sealed.len());
         out.push(*id);
@@ -102,8 +108,13 @@ impl Sealer {
             .iter()
             .filter(|(id, _)| *id == head[0])
             .find_map(|(_, key)| {
-                let payload = Payload { msg: ciphertext, aad: &aad(place) };
-                cipher(key, place.session).decrypt(&Nonce::from(nonce), payload).ok()
+                let payload = Payload {
+                    msg: ciphertext,
+                    aad: &aad(place),
+                };
+                cipher(key, place.session)
+                    .decrypt(&Nonce::from(nonce), payload)
+                    .ok()
             })
             .ok_or(SealError::Unopened)
     }
@@ -138,11 +149,18 @@ fn parse_key(text: &str) -> Result<[u8; KEY_BYTES], SealError> {
     };
     let key: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| SealError::BadKey)?;
     // A key of one repeated byte is a placeholder that somebody forgot to replace.
-    if key.iter().all(|byte| *byte == key[0]) { Err(SealError::BadKey) } else { Ok(key) }
+    if key.iter().all(|byte| *byte == key[0]) {
+        Err(SealError::BadKey)
+    } else {
+        Ok(key)
+    }
 }
 
 fn key_id(key: &[u8; KEY_BYTES]) -> u8 {
-    Sha256::new().chain_update(b"fanfare key id").chain_update(key).finalize()[0]
+    Sha256::new()
+        .chain_update(b"fanfare key id")
+        .chain_update(key)
+        .finalize()[0]
 }
 
 /// The session's own key: SHA-256 of a label, the configured key and the session's number. All parts have a
@@ -169,7 +187,11 @@ mod tests {
     use super::*;
 
     fn place(session: i64, kind: u8, name: &[u8]) -> Place<'_> {
-        Place { session: SessionId::new(session), kind, name }
+        Place {
+            session: SessionId::new(session),
+            kind,
+            name,
+        }
     }
 
     #[test]
@@ -203,7 +225,12 @@ mod tests {
         assert!(!rotated.is_current(&old));
         let new = rotated.seal(place(1, 1, b""), b"v");
         assert!(rotated.is_current(&new));
-        assert!(Sealer::new([1; 32], &[]).unwrap().open(place(1, 1, b""), &new).is_err());
+        assert!(
+            Sealer::new([1; 32], &[])
+                .unwrap()
+                .open(place(1, 1, b""), &new)
+                .is_err()
+        );
     }
 
     #[test]
@@ -212,7 +239,10 @@ mod tests {
         let base64 = STANDARD.encode([9_u8, 8, 7, 6].repeat(8));
         assert!(hex.parse::<Sealer>().is_ok());
         assert!(format!("{base64}, {hex}").parse::<Sealer>().is_ok());
-        assert_eq!(format!("{hex},{hex}").parse::<Sealer>().unwrap_err(), SealError::SameKey);
+        assert_eq!(
+            format!("{hex},{hex}").parse::<Sealer>().unwrap_err(),
+            SealError::SameKey
+        );
         for bad in ["", "abc", &"00".repeat(32), &"ab".repeat(31)] {
             assert_eq!(bad.parse::<Sealer>().unwrap_err(), SealError::BadKey, "{bad}");
         }

@@ -18,14 +18,15 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-pub use health::{Heartbeat, Health};
+pub use health::{Health, Heartbeat};
 
 /// How often histograms are folded, so that they do not grow between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Bounds of all histograms of seconds.
-const SECONDS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 /// Bounds of all histograms of counts.
 const COUNTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 350.0, 500.0];
 
@@ -52,41 +53,101 @@ pub struct Metric {
 }
 
 const fn counter(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Counter, help }
+    Metric {
+        name,
+        kind: Kind::Counter,
+        help,
+    }
 }
 
 const fn gauge(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Gauge, help }
+    Metric {
+        name,
+        kind: Kind::Gauge,
+        help,
+    }
 }
 
 const fn histogram(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Histogram, help }
+    Metric {
+        name,
+        kind: Kind::Histogram,
+        help,
+    }
 }
 
 /// All metrics of the product.
 pub const METRICS: &[Metric] = &[
-    histogram("fanfare_transaction_seconds", "Database transactions, by name and outcome"),
-    histogram("fanfare_commit_seconds", "Group commits, from gathered to durable"),
+    histogram(
+        "fanfare_transaction_seconds",
+        "Database transactions, by name and outcome",
+    ),
+    histogram(
+        "fanfare_commit_seconds",
+        "Group commits, from gathered to durable",
+    ),
     histogram("fanfare_commit_batch_writes", "Writes in one group commit"),
-    counter("fanfare_broker_reconnects_total", "Connections to the broker that ended or failed, by link"),
-    counter("fanfare_events_published_total", "Events that the broker confirmed"),
-    gauge("fanfare_outbox_events", "Committed events that wait to be published"),
+    counter(
+        "fanfare_broker_reconnects_total",
+        "Connections to the broker that ended or failed, by link",
+    ),
+    counter(
+        "fanfare_events_published_total",
+        "Events that the broker confirmed",
+    ),
+    gauge(
+        "fanfare_outbox_events",
+        "Committed events that wait to be published",
+    ),
     gauge("fanfare_outbox_age_seconds", "Age of the oldest of them"),
     gauge("fanfare_shards_owned", "Shards that this worker holds"),
     gauge("fanfare_sessions", "Sessions of this worker, by state"),
-    gauge("fanfare_sessions_waiting", "Sessions of this worker, by why they send nothing just now"),
-    counter("fanfare_jobs_total", "Jobs taken from the broker, by kind and outcome"),
-    counter("fanfare_messages_sent_total", "Messages that WhatsApp acknowledged"),
-    counter("fanfare_messages_failed_total", "Messages that could not be sent, by reason"),
+    gauge(
+        "fanfare_sessions_waiting",
+        "Sessions of this worker, by why they send nothing just now",
+    ),
+    counter(
+        "fanfare_jobs_total",
+        "Jobs taken from the broker, by kind and outcome",
+    ),
+    counter(
+        "fanfare_messages_sent_total",
+        "Messages that WhatsApp acknowledged",
+    ),
+    counter(
+        "fanfare_messages_failed_total",
+        "Messages that could not be sent, by reason",
+    ),
     counter("fanfare_messages_received_total", "Messages that came in"),
-    histogram("fanfare_send_ack_seconds", "From a message's first byte to WhatsApp's acknowledgement"),
-    histogram("fanfare_http_request_seconds", "HTTP requests, by route, method and status class"),
-    counter("fanfare_webhook_attempts_total", "Attempts to deliver an event to a webhook, by outcome"),
+    histogram(
+        "fanfare_send_ack_seconds",
+        "From a message's first byte to WhatsApp's acknowledgement",
+    ),
+    histogram(
+        "fanfare_http_request_seconds",
+        "HTTP requests, by route, method and status class",
+    ),
+    counter(
+        "fanfare_webhook_attempts_total",
+        "Attempts to deliver an event to a webhook, by outcome",
+    ),
     histogram("fanfare_webhook_attempt_seconds", "How long an attempt took"),
-    counter("fanfare_webhook_events_total", "Events taken from the broker to be delivered"),
-    counter("fanfare_webhook_circuit_opened_total", "Endpoints left alone for a while after a run of failures"),
-    counter("fanfare_webhook_dead_total", "Deliveries given up after their last attempt"),
-    gauge("fanfare_webhook_pending", "Deliveries that wait for another attempt"),
+    counter(
+        "fanfare_webhook_events_total",
+        "Events taken from the broker to be delivered",
+    ),
+    counter(
+        "fanfare_webhook_circuit_opened_total",
+        "Endpoints left alone for a while after a run of failures",
+    ),
+    counter(
+        "fanfare_webhook_dead_total",
+        "Deliveries given up after their last attempt",
+    ),
+    gauge(
+        "fanfare_webhook_pending",
+        "Deliveries that wait for another attempt",
+    ),
     gauge("fanfare_webhook_dead", "Deliveries given up that can be replayed"),
 ];
 
@@ -97,9 +158,15 @@ pub const METRICS: &[Metric] = &[
 pub fn init_logs(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG: {error}"))?;
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // In a container each line is one JSON object; at a terminal people read it.
-    let done = if terminal { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    let done = if terminal {
+        builder.try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
     // A second call in one process (tests) keeps the first one's settings.
     done.or(Ok(()))
 }
@@ -121,7 +188,9 @@ impl Metrics {
     /// If there is one already.
     pub fn install() -> Result<Self, String> {
         let buckets = |builder: PrometheusBuilder, suffix: &str, bounds: &[f64]| {
-            builder.set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), bounds).map_err(|e| e.to_string())
+            builder
+                .set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), bounds)
+                .map_err(|e| e.to_string())
         };
         let builder = buckets(PrometheusBuilder::new(), "_seconds", &SECONDS)?;
         let builder = buckets(builder, "_writes", &COUNTS)?;
@@ -161,7 +230,10 @@ pub fn routes(metrics: Option<Metrics>, health: Health) -> Router {
         Some(metrics) => router.route(
             "/metrics",
             get(async move || {
-                ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+                (
+                    [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+                    metrics.render(),
+                )
             }),
         ),
         None => router,
@@ -169,8 +241,15 @@ pub fn routes(metrics: Option<Metrics>, health: Health) -> Router {
 }
 
 fn report(problems: Vec<String>) -> impl IntoResponse {
-    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, axum::Json(serde_json::json!({ "ok": problems.is_empty(), "problems": problems })))
+    let status = if problems.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        axum::Json(serde_json::json!({ "ok": problems.is_empty(), "problems": problems })),
+    )
 }
 
 /// Serves the admin routes until stopped.
@@ -184,7 +263,10 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
-        std::io::Error::new(error.kind(), format!("METRICS_ADDR {address} can't be listened on: {error}"))
+        std::io::Error::new(
+            error.kind(),
+            format!("METRICS_ADDR {address} can't be listened on: {error}"),
+        )
     })?;
     let upkeep = metrics.clone();
     let server = axum::serve(listener, routes(Some(metrics), health))
@@ -203,8 +285,17 @@ mod tests {
     fn metrics_are_named_by_the_rules() {
         for metric in METRICS {
             assert!(metric.name.starts_with("fanfare_"), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
-            assert!(!metric.help.is_empty() && !metric.help.ends_with('.'), "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{}",
+                metric.name
+            );
+            assert!(
+                !metric.help.is_empty() && !metric.help.ends_with('.'),
+                "{}",
+                metric.name
+            );
         }
     }
 

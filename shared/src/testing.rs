@@ -49,10 +49,17 @@ impl TestDatabase {
         let url = service_url("DATABASE_URL");
         let name = format!("fanfare_test_{}", Uuid::new_v4().simple());
         admin(&url, &format!("CREATE DATABASE {name}")).await;
-        let database = Database { url: Secret::new(with_database(&url, &name)), pool_size: 4 };
+        let database = Database {
+            url: Secret::new(with_database(&url, &name)),
+            pool_size: 4,
+        };
         let store = Store::new(&database, Some(sealer())).unwrap();
         store.migrate().await.unwrap();
-        Self { store, database, name }
+        Self {
+            store,
+            database,
+            name,
+        }
     }
 
     /// The store of the database.
@@ -114,7 +121,11 @@ impl TestBroker {
     /// If the broker is missing.
     pub async fn new(shards: u16) -> Self {
         let prefix = format!("test-{}", Uuid::new_v4().simple());
-        let config = Amqp { url: Secret::new(service_url("AMQP_URL")), prefix, shards };
+        let config = Amqp {
+            url: Secret::new(service_url("AMQP_URL")),
+            prefix,
+            shards,
+        };
         let broker = Broker::connect(&config).await.unwrap();
         Self { broker, config }
     }
@@ -153,7 +164,9 @@ pub fn job_id() -> JobId {
 
 /// The URL of another database of the same server.
 fn with_database(url: &str, name: &str) -> String {
-    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let (base, query) = url
+        .split_once('?')
+        .map_or((url, None), |(base, query)| (base, Some(query)));
     let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
     match query {
         Some(query) => format!("{server}/{name}?{query}"),
@@ -162,9 +175,9 @@ fn with_database(url: &str, name: &str) -> String {
 }
 
 async fn admin(url: &str, sql: &str) {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .unwrap_or_else(|error| panic!("DATABASE_URL does not answer ({error}). Run: deploy/services.sh start"));
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap_or_else(|error| {
+        panic!("DATABASE_URL does not answer ({error}). Run: deploy/services.sh start")
+    });
     let connection = tokio::spawn(connection);
     client.batch_execute(sql).await.unwrap();
     drop(client);
@@ -174,7 +187,10 @@ async fn admin(url: &str, sql: &str) {
 /// Runs a future to its end from a `drop`, on a thread of its own: the test's runtime may be busy or ending.
 fn aside(work: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(work);
     });
     // A failed clean-up leaves rubbish behind, but must not hide the test's own failure.

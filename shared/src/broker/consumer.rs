@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use lapin::Channel;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use lapin::Acker;
+use lapin::Channel;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
 };
@@ -14,7 +15,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::link::Link;
 use super::publisher::{Outgoing, PublishError, Publisher};
-use super::topology::{KEY_HEADER, REASON_HEADER, QueueName, Topology, short};
+use super::topology::{KEY_HEADER, QueueName, REASON_HEADER, Topology, short};
 use super::{BrokerError, REQUEST_TIMEOUT};
 
 /// Pause before subscribing again after a failure that is not the connection's.
@@ -46,7 +47,19 @@ pub struct Consumer {
     dead_key: Option<&'static str>,
     prefetch: u16,
     subscription: Option<Subscription>,
-    cancelled: bool,
+    /// A subscription in the making. Kept here, so that a caller that stops waiting does not leave a half-made
+    /// one behind, which would take deliveries that nobody answers.
+    subscribing: Option<BoxFuture<'static, Result<Subscription, BrokerError>>>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Consuming,
+    /// Told the broker to send no more.
+    Cancelled,
+    /// All that it had sent is handed out.
+    Drained,
 }
 
 struct Subscription {
@@ -74,7 +87,17 @@ impl Consumer {
             QueueName::DeadJobs | QueueName::DeadWebhooks => None,
         };
         let queue = topology.queue(queue);
-        Self { link, topology, housekeeping, queue, dead_key, prefetch, subscription: None, cancelled: false }
+        Self {
+            link,
+            topology,
+            housekeeping,
+            queue,
+            dead_key,
+            prefetch,
+            subscription: None,
+            subscribing: None,
+            phase: Phase::Consuming,
+        }
     }
 
     /// The next delivery; waits out lost connections. `None` after [`Consumer::cancel`], when all that the
@@ -83,26 +106,24 @@ impl Consumer {
     /// Cancel safe: a delivery is either returned or still in the stream.
     pub async fn next(&mut self) -> Option<Delivery> {
         loop {
+            if self.phase == Phase::Drained || (self.phase == Phase::Cancelled && self.subscription.is_none())
+            {
+                return None;
+            }
             let Some(subscription) = &mut self.subscription else {
-                if self.cancelled {
-                    return None;
-                }
-                match self.subscribe().await {
-                    Ok(subscription) => self.subscription = Some(subscription),
-                    Err(BrokerError::Unavailable(why)) if why == "closed" => return None,
-                    Err(error) => {
-                        tracing::warn!(broker.queue = self.queue, error = %error, "can't subscribe");
-                        tokio::time::sleep(RETRY_PAUSE).await;
-                    }
-                }
+                self.subscribe().await?;
                 continue;
             };
             match subscription.stream.next().await {
                 // The error of a dead channel comes behind all that it had prefetched: not ours any more.
-                Some(Ok(delivery)) if delivery.acker.usable() && subscription.channel.status().connected() => {
+                Some(Ok(delivery))
+                    if delivery.acker.usable() && subscription.channel.status().connected() =>
+                {
                     return Some(self.delivery(delivery));
                 }
                 Some(Ok(_)) => {}
+                // The channel stays open: what was handed out is still to be answered on it.
+                None if self.phase == Phase::Cancelled => self.phase = Phase::Drained,
                 Some(Err(_)) | None => self.subscription = None,
             }
         }
@@ -110,10 +131,13 @@ impl Consumer {
 
     /// Tells the broker to send no more. This also makes sure that it has all acks sent before.
     pub async fn cancel(&mut self) {
-        self.cancelled = true;
+        self.phase = Phase::Cancelled;
+        self.subscribing = None;
         if let Some(subscription) = &self.subscription {
             let tag = subscription.stream.tag();
-            let cancel = subscription.channel.basic_cancel(tag, BasicCancelOptions::default());
+            let cancel = subscription
+                .channel
+                .basic_cancel(tag, BasicCancelOptions::default());
             if !matches!(tokio::time::timeout(REQUEST_TIMEOUT, cancel).await, Ok(Ok(()))) {
                 // The channel is gone, and with it the subscription.
                 self.subscription = None;
@@ -123,35 +147,37 @@ impl Consumer {
 
     /// Ends the subscription. What was delivered and not answered goes back to the queue.
     pub async fn close(mut self) {
-        if !self.cancelled {
+        if self.phase == Phase::Consuming {
             self.cancel().await;
         }
         if let Some(subscription) = self.subscription.take() {
             let tag = subscription.stream.tag();
             // A second round trip behind acks that were sent after the cancel; a quorum queue loses them else.
-            let flush = subscription.channel.basic_cancel(tag, BasicCancelOptions::default());
+            let flush = subscription
+                .channel
+                .basic_cancel(tag, BasicCancelOptions::default());
             let _ = tokio::time::timeout(REQUEST_TIMEOUT, flush).await;
             let close = subscription.channel.close(200, "done".into());
             let _ = tokio::time::timeout(REQUEST_TIMEOUT, close).await;
         }
     }
 
-    async fn subscribe(&self) -> Result<Subscription, BrokerError> {
-        // Refusals and outages alike are waited out: a consumer never gives up.
-        let connection = self.link.ready(Duration::MAX).await?;
-        let subscribe = async {
-            let channel = connection.create_channel().await?;
-            channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
-            let options = BasicConsumeOptions::default();
-            let stream = channel
-                .basic_consume(short(&self.queue), ShortString::default(), options, FieldTable::default())
-                .await?;
-            Ok::<_, lapin::Error>(Subscription { channel, stream })
-        };
-        tokio::time::timeout(REQUEST_TIMEOUT, subscribe)
-            .await
-            .map_err(|_| BrokerError::Unavailable("subscribing timed out".into()))?
-            .map_err(BrokerError::from)
+    /// Subscribes, or waits a little after a failure; `None` when the broker is closed for good.
+    async fn subscribe(&mut self) -> Option<()> {
+        let subscribing = self
+            .subscribing
+            .get_or_insert_with(|| subscribe(self.link.clone(), short(&self.queue), self.prefetch).boxed());
+        let result = subscribing.await;
+        self.subscribing = None;
+        match result {
+            Ok(subscription) => self.subscription = Some(subscription),
+            Err(_) if self.link.is_closed() => return None,
+            Err(error) => {
+                tracing::warn!(broker.queue = self.queue, error = %error, "can't subscribe");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+        Some(())
     }
 
     fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
@@ -168,13 +194,34 @@ impl Consumer {
             message_id: text(properties.message_id()),
             reply_to: text(properties.reply_to()),
             correlation_id: text(properties.correlation_id()),
-            reason: properties.headers().as_ref().and_then(|headers| header(headers, REASON_HEADER)),
+            reason: properties
+                .headers()
+                .as_ref()
+                .and_then(|headers| header(headers, REASON_HEADER)),
             redelivered: delivery.redelivered,
             body: delivery.data.into(),
             acker: delivery.acker,
             origin,
         }
     }
+}
+
+/// Opens a channel and subscribes. Refusals and outages alike are waited out: a consumer never gives up.
+async fn subscribe(link: Link, queue: ShortString, prefetch: u16) -> Result<Subscription, BrokerError> {
+    let connection = link.ready(Duration::MAX).await?;
+    let subscribe = async {
+        let channel = connection.create_channel().await?;
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+        let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+        let stream = channel
+            .basic_consume(queue, tag, options, FieldTable::default())
+            .await?;
+        Ok::<_, lapin::Error>(Subscription { channel, stream })
+    };
+    tokio::time::timeout(REQUEST_TIMEOUT, subscribe)
+        .await
+        .map_err(|_| BrokerError::Unavailable("subscribing timed out".into()))?
+        .map_err(BrokerError::from)
 }
 
 fn header(headers: &FieldTable, name: &str) -> Option<String> {
@@ -246,7 +293,14 @@ impl Delivery {
     /// # Errors
     /// [`AnswerError::Gone`].
     pub async fn retry(self) -> Result<(), AnswerError> {
-        settled(self.acker.nack(BasicNackOptions { multiple: false, requeue: true }).await)
+        settled(
+            self.acker
+                .nack(BasicNackOptions {
+                    multiple: false,
+                    requeue: true,
+                })
+                .await,
+        )
     }
 
     /// It can never be done: a copy with its reason goes to the dead letters, then the queue forgets it.
@@ -259,7 +313,9 @@ impl Delivery {
             // A dead letter that nobody understands has nowhere further to go.
             return self.ack().await;
         };
-        let cut = (0..=REASON_MAX_BYTES.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at));
+        let cut = (0..=REASON_MAX_BYTES.min(reason.len()))
+            .rev()
+            .find(|at| reason.is_char_boundary(*at));
         let letter = Outgoing {
             exchange: self.origin.dead_exchange.clone(),
             key: key.to_owned(),

@@ -48,7 +48,16 @@ impl Link {
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let down = State::Down(BrokerError::Unavailable("not connected yet".into()));
         let (sender, state) = watch::channel(down);
-        tokio::spawn(Supervisor { uri, name, topology, stop, state: sender }.run());
+        tokio::spawn(
+            Supervisor {
+                uri,
+                name,
+                topology,
+                stop,
+                state: sender,
+            }
+            .run(),
+        );
         Ok(Self { state })
     }
 
@@ -82,6 +91,10 @@ impl Link {
             State::Up(connection) => connection.status().connected() && !connection.status().blocked(),
             State::Down(_) | State::Closed => false,
         }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Closed)
     }
 
     /// Waits until the supervisor has closed the connection for good.
@@ -181,7 +194,8 @@ impl Supervisor {
             }
         };
         tracing::warn!(broker.link = self.name, error = why, "lost the broker");
-        self.state.send_replace(State::Down(BrokerError::Unavailable(why)));
+        self.state
+            .send_replace(State::Down(BrokerError::Unavailable(why)));
     }
 }
 
@@ -197,12 +211,20 @@ pub(super) struct Slot {
 impl Slot {
     /// A channel for requests.
     pub(super) fn plain(link: Link) -> Self {
-        Self { link, confirms: false, channel: std::sync::Mutex::new(None), opening: Mutex::new(()) }
+        Self {
+            link,
+            confirms: false,
+            channel: std::sync::Mutex::new(None),
+            opening: Mutex::new(()),
+        }
     }
 
     /// A channel with publisher confirms.
     pub(super) fn confirming(link: Link) -> Self {
-        Self { confirms: true, ..Self::plain(link) }
+        Self {
+            confirms: true,
+            ..Self::plain(link)
+        }
     }
 
     /// The channel, opened if need be.
@@ -225,13 +247,19 @@ impl Slot {
         let channel = tokio::time::timeout(REQUEST_TIMEOUT, open)
             .await
             .map_err(|_| BrokerError::Unavailable("opening a channel timed out".into()))??;
-        *self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(channel.clone());
+        *self
+            .channel
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(channel.clone());
         Ok(channel)
     }
 
     /// Drops the channel, so that the next use opens another.
     pub(super) fn discard(&self) {
-        self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        self.channel
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
     }
 
     /// Does one request on the channel, within the time a request may take.
@@ -250,7 +278,13 @@ impl Slot {
     }
 
     fn current(&self) -> Option<Channel> {
-        let channel = self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        channel.as_ref().filter(|channel| channel.status().connected()).cloned()
+        let channel = self
+            .channel
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        channel
+            .as_ref()
+            .filter(|channel| channel.status().connected())
+            .cloned()
     }
 }

@@ -190,17 +190,31 @@ impl Publisher {
         let closed = || PublishError::Unavailable("the publisher is closed".into());
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
-        let channel =
-            self.slot.channel().await.map_err(|error| PublishError::Unavailable(error.to_string()))?;
-        let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
+        let channel = self
+            .slot
+            .channel()
+            .await
+            .map_err(|error| PublishError::Unavailable(error.to_string()))?;
+        let options = BasicPublishOptions {
+            mandatory: message.mandatory,
+            immediate: false,
+        };
         let mut publish =
             std::pin::pin!(channel.basic_publish(exchange, key, options, &message.body, properties));
         let in_turn = std::future::poll_fn(|cx| {
-            let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let _turn = self
+                .turn
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             publish.as_mut().poll(cx)
         });
         match tokio::time::timeout_at(deadline, in_turn).await {
-            Ok(Ok(confirm)) => Ok(Confirm { confirm, slot: self.slot.clone(), deadline, _permit: permit }),
+            Ok(Ok(confirm)) => Ok(Confirm {
+                confirm,
+                slot: self.slot.clone(),
+                deadline,
+                _permit: permit,
+            }),
             // The frames may be on the wire already.
             Ok(Err(_)) | Err(_) => {
                 self.slot.discard();

@@ -66,14 +66,23 @@ impl Rpc {
     ) -> Self {
         let waiting = Arc::new(Mutex::new(Waiting::new()));
         let (name, queue) = watch::channel(None);
-        let listener = Listener { link, name, waiting: waiting.clone() };
+        let listener = Listener {
+            link,
+            name,
+            waiting: waiting.clone(),
+        };
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = listener.run() => {}
             }
         });
-        Self { publisher, topology, queue, waiting }
+        Self {
+            publisher,
+            topology,
+            queue,
+            waiting,
+        }
     }
 
     /// Sends a job to a session's worker and waits for its answer. The job expires with the call, unless it
@@ -98,7 +107,10 @@ impl Rpc {
             waiting.insert(call.clone(), sender);
         }
         // Removed however this call ends, also when its caller goes away.
-        let _forget = Forget { waiting: &self.waiting, call: &call };
+        let _forget = Forget {
+            waiting: &self.waiting,
+            call: &call,
+        };
         let exchange = async {
             let mut queue = self.queue.clone();
             let reply_to = match queue.wait_for(Option::is_some).await {
@@ -113,7 +125,9 @@ impl Rpc {
             let body = answer.await.map_err(|_| CallError::Timeout)?;
             serde_json::from_slice(&body).map_err(|_| CallError::Malformed)
         };
-        tokio::time::timeout(timeout, exchange).await.map_err(|_| CallError::Timeout)?
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .map_err(|_| CallError::Timeout)?
     }
 }
 
@@ -143,7 +157,7 @@ impl Listener {
     async fn run(self) {
         loop {
             match self.listen().await {
-                Err(BrokerError::Unavailable(why)) if why == "closed" => return,
+                Err(_) if self.link.is_closed() => return,
                 Err(error) => tracing::warn!(error = %error, "lost the answer queue"),
                 Ok(()) => {}
             }
@@ -157,12 +171,25 @@ impl Listener {
         let open = async {
             let channel = connection.create_channel().await?;
             // Named by the broker, gone with the connection.
-            let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-            let queue = channel.queue_declare(ShortString::default(), options, FieldTable::default()).await?;
+            let options = QueueDeclareOptions {
+                exclusive: true,
+                ..QueueDeclareOptions::default()
+            };
+            let queue = channel
+                .queue_declare(ShortString::default(), options, FieldTable::default())
+                .await?;
             let name = queue.name().clone();
-            let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+            let options = BasicConsumeOptions {
+                no_ack: true,
+                ..BasicConsumeOptions::default()
+            };
             let stream = channel
-                .basic_consume(name.clone(), ShortString::default(), options, FieldTable::default())
+                .basic_consume(
+                    name.clone(),
+                    ShortString::default(),
+                    options,
+                    FieldTable::default(),
+                )
                 .await?;
             Ok::<_, lapin::Error>((channel, name, stream))
         };
@@ -172,7 +199,9 @@ impl Listener {
         self.name.send_replace(Some(name.as_str().to_owned()));
         while let Some(delivery) = stream.next().await {
             let delivery = delivery?;
-            let Some(call) = delivery.properties.correlation_id() else { continue };
+            let Some(call) = delivery.properties.correlation_id() else {
+                continue;
+            };
             if let Some(caller) = locked(&self.waiting).remove(call.as_str()) {
                 // A caller that gave up needs no answer.
                 let _ = caller.send(delivery.data.into());

@@ -49,7 +49,10 @@ pub struct Topology {
 impl Topology {
     /// The topology of a prefix and a number of shards.
     pub fn new(prefix: &str, shards: u16) -> Self {
-        Self { prefix: prefix.to_owned(), shards: shards.min(SHARDS_MAX) }
+        Self {
+            prefix: prefix.to_owned(),
+            shards: shards.min(SHARDS_MAX),
+        }
     }
 
     /// The first part of all names.
@@ -94,9 +97,15 @@ impl Topology {
 
     /// All queues.
     pub fn queues(&self) -> impl Iterator<Item = QueueName> + use<> {
-        let shards = (0..self.shards).filter_map(|number| ShardId::new(number).ok()).map(QueueName::Shard);
-        let others =
-            [QueueName::Unroutable, QueueName::DeadJobs, QueueName::Webhooks, QueueName::DeadWebhooks];
+        let shards = (0..self.shards)
+            .filter_map(|number| ShardId::new(number).ok())
+            .map(QueueName::Shard);
+        let others = [
+            QueueName::Unroutable,
+            QueueName::DeadJobs,
+            QueueName::Webhooks,
+            QueueName::DeadWebhooks,
+        ];
         shards.chain(others)
     }
 
@@ -105,18 +114,44 @@ impl Topology {
         let mut alternate = FieldTable::default();
         alternate.insert("alternate-exchange".into(), text(&self.unroutable()));
         exchange(channel, &self.dead(), ExchangeKind::Direct, FieldTable::default()).await?;
-        exchange(channel, &self.unroutable(), ExchangeKind::Fanout, FieldTable::default()).await?;
+        exchange(
+            channel,
+            &self.unroutable(),
+            ExchangeKind::Fanout,
+            FieldTable::default(),
+        )
+        .await?;
         exchange(channel, &self.jobs(), ExchangeKind::Direct, alternate).await?;
-        exchange(channel, &self.events(), ExchangeKind::Topic, FieldTable::default()).await?;
-        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        exchange(
+            channel,
+            &self.events(),
+            ExchangeKind::Topic,
+            FieldTable::default(),
+        )
+        .await?;
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
         for queue in self.queues() {
             let name = short(&self.queue(&queue));
-            channel.queue_declare(name, options, self.arguments(&queue)).await?;
+            channel
+                .queue_declare(name, options, self.arguments(&queue))
+                .await?;
         }
-        let (jobs, webhooks) = (self.queue(&QueueName::DeadJobs), self.queue(&QueueName::DeadWebhooks));
+        let (jobs, webhooks) = (
+            self.queue(&QueueName::DeadJobs),
+            self.queue(&QueueName::DeadWebhooks),
+        );
         bind(channel, &jobs, &self.dead(), "jobs").await?;
         bind(channel, &webhooks, &self.dead(), "webhooks").await?;
-        bind(channel, &self.queue(&QueueName::Unroutable), &self.unroutable(), "").await?;
+        bind(
+            channel,
+            &self.queue(&QueueName::Unroutable),
+            &self.unroutable(),
+            "",
+        )
+        .await?;
         bind(channel, &self.queue(&QueueName::Webhooks), &self.events(), "#").await
     }
 
@@ -147,7 +182,13 @@ impl Topology {
         token: &Token,
         shard: ShardId,
     ) -> Result<(), lapin::Error> {
-        bind(channel, &self.queue(&QueueName::Shard(shard)), &self.jobs(), token.as_str()).await
+        bind(
+            channel,
+            &self.queue(&QueueName::Shard(shard)),
+            &self.jobs(),
+            token.as_str(),
+        )
+        .await
     }
 
     pub(super) async fn unbind(
@@ -157,16 +198,27 @@ impl Topology {
         shard: ShardId,
     ) -> Result<(), lapin::Error> {
         let queue = short(&self.queue(&QueueName::Shard(shard)));
-        channel.queue_unbind(queue, short(&self.jobs()), short(token.as_str()), FieldTable::default()).await
+        channel
+            .queue_unbind(
+                queue,
+                short(&self.jobs()),
+                short(token.as_str()),
+                FieldTable::default(),
+            )
+            .await
     }
 
     /// Deletes everything, messages included.
     pub(super) async fn delete(&self, channel: &Channel) -> Result<(), lapin::Error> {
         for queue in self.queues() {
-            channel.queue_delete(short(&self.queue(&queue)), QueueDeleteOptions::default()).await?;
+            channel
+                .queue_delete(short(&self.queue(&queue)), QueueDeleteOptions::default())
+                .await?;
         }
         for exchange in [self.jobs(), self.events(), self.dead(), self.unroutable()] {
-            channel.exchange_delete(short(&exchange), ExchangeDeleteOptions::default()).await?;
+            channel
+                .exchange_delete(short(&exchange), ExchangeDeleteOptions::default())
+                .await?;
         }
         Ok(())
     }
@@ -174,8 +226,14 @@ impl Topology {
 
 /// How many messages wait in a queue that exists.
 pub(super) async fn depth(channel: &Channel, name: &str) -> Result<u32, lapin::Error> {
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    Ok(channel.queue_declare(short(name), options, FieldTable::default()).await?.message_count())
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    Ok(channel
+        .queue_declare(short(name), options, FieldTable::default())
+        .await?
+        .message_count())
 }
 
 async fn exchange(
@@ -184,13 +242,26 @@ async fn exchange(
     kind: ExchangeKind,
     arguments: FieldTable,
 ) -> Result<(), lapin::Error> {
-    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    channel.exchange_declare(short(name), kind, options, arguments).await
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    channel
+        .exchange_declare(short(name), kind, options, arguments)
+        .await
 }
 
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {
     let options = QueueBindOptions::default();
-    channel.queue_bind(short(queue), short(exchange), short(key), options, FieldTable::default()).await
+    channel
+        .queue_bind(
+            short(queue),
+            short(exchange),
+            short(key),
+            options,
+            FieldTable::default(),
+        )
+        .await
 }
 
 /// A name as AMQP takes it. Ours are a checked prefix (64) or token (64) and a fixed rest: far below 255 bytes.

@@ -60,24 +60,51 @@ impl Event {
     }
 
     /// `connection.update` of a session.
-    pub fn connection(name: Token, id: impl fmt::Display, state: ConnectionState, status_reason: u16) -> Self {
-        let instance = ConnectionInstance { name, id: id.to_string() };
-        Self::ConnectionUpdate(ConnectionUpdate { instance, state, status_reason })
+    pub fn connection(
+        name: Token,
+        id: impl fmt::Display,
+        state: ConnectionState,
+        status_reason: u16,
+    ) -> Self {
+        let instance = ConnectionInstance {
+            name,
+            id: id.to_string(),
+        };
+        Self::ConnectionUpdate(ConnectionUpdate {
+            instance,
+            state,
+            status_reason,
+        })
     }
 
     /// `qrcode.updated`: the text of the QR code and its picture as a data URL.
     pub fn qr_code(name: Token, code: String, base64: String) -> Self {
-        Self::QrCodeUpdated(QrCodeUpdated { name, qrcode: QrCode { code, base64 } })
+        Self::QrCodeUpdated(QrCodeUpdated {
+            name,
+            qrcode: QrCode { code, base64 },
+        })
     }
 
     /// `messages.update` of one message.
     pub fn message_status(status: MessageStatus, header: UpdateHeader, date_time_ms: i64) -> Self {
-        Self::MessagesUpdate(MessagesUpdate { update: Update { status, header, date_time: date_time_ms } })
+        Self::MessagesUpdate(MessagesUpdate {
+            update: Update {
+                status,
+                header,
+                date_time: date_time_ms,
+            },
+        })
     }
 
     /// `send.message:START`.
     pub fn send_start(queue_id: QueueId) -> Self {
-        Self::SendStart(SendStart { queue: Started { queue_id, status: "STARTED", progress: 0 } })
+        Self::SendStart(SendStart {
+            queue: Started {
+                queue_id,
+                status: "STARTED",
+                progress: 0,
+            },
+        })
     }
 
     /// `send.message:PROCESSING`: one more recipient is settled. Without a message id where none was sent.
@@ -87,13 +114,23 @@ impl Event {
         progress: u8,
         queue_timestamp_ms: i64,
     ) -> Self {
-        let queue = Processing { message_id, progress, queue_id, queue_timestamp: queue_timestamp_ms };
+        let queue = Processing {
+            message_id,
+            progress,
+            queue_id,
+            queue_timestamp: queue_timestamp_ms,
+        };
         Self::SendProcessing(SendProcessing { queue })
     }
 
     /// `send.message:COMPLETED`.
     pub fn send_completed(queue_id: QueueId, data: QueueData, queue_timestamp_ms: i64) -> Self {
-        let queue = QueueState { queue_id, progress: 100, data, queue_timestamp: queue_timestamp_ms };
+        let queue = QueueState {
+            queue_id,
+            progress: 100,
+            data,
+            queue_timestamp: queue_timestamp_ms,
+        };
         Self::SendCompleted(SendCompleted { queue })
     }
 
@@ -111,7 +148,13 @@ impl Event {
         error: &'static str,
         message: String,
     ) -> Self {
-        Self::SendError(SendError { number: jid, message, status, error, queue_id })
+        Self::SendError(SendError {
+            number: jid,
+            message,
+            status,
+            error,
+            queue_id,
+        })
     }
 
     /// `paused.queue`, `resumed.queue` or `deleted.queue`.
@@ -122,7 +165,12 @@ impl Event {
         data: QueueData,
         queue_timestamp_ms: i64,
     ) -> Self {
-        let queue = QueueState { queue_id, progress, data, queue_timestamp: queue_timestamp_ms };
+        let queue = QueueState {
+            queue_id,
+            progress,
+            data,
+            queue_timestamp: queue_timestamp_ms,
+        };
         Self::Queue(QueueChanged { action, queue })
     }
 }
@@ -415,7 +463,14 @@ impl QueueData {
         message_ids.truncate(LIST_MAX);
         let truncated = (u64::from(total) > LIST_MAX as u64).then_some(true);
         let message = QueueMessage::new(content);
-        Self { jids, message_type: message.message_type, message, message_ids, total, truncated }
+        Self {
+            jids,
+            message_type: message.message_type,
+            message,
+            message_ids,
+            total,
+            truncated,
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use crate::id::{JobId, QueueId, StanzaId};
 use crate::job::{Content, FailureCode};
 
 fn instance() -> Instance {
-    Instance { owner: Some("553195918699@s.whatsapp.net".into()), name: Token::new("codechat").unwrap() }
+    Instance {
+        owner: Some("553195918699@s.whatsapp.net".into()),
+        name: Token::new("codechat").unwrap(),
+    }
 }
 
 fn samples() -> Vec<Event> {
@@ -13,8 +16,14 @@ fn samples() -> Vec<Event> {
     let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
     let stanza = StanzaId::new("3A8B7F4631EA2A840895").unwrap();
     let content = Content::Text { text: "hi".into() };
-    let data =
-        || QueueData::new(&content, vec!["5531900000001@s.whatsapp.net".into()], vec![stanza.clone()], 1);
+    let data = || {
+        QueueData::new(
+            &content,
+            vec!["5531900000001@s.whatsapp.net".into()],
+            vec![stanza.clone()],
+            1,
+        )
+    };
     let header = MessageHeader {
         message_id: stanza.clone(),
         from_me: false,
@@ -24,9 +33,15 @@ fn samples() -> Vec<Event> {
         participant: None,
         push_name: Some("Ana".into()),
     };
-    let body = MessageBody { message_type: "conversation".into(), message: json!("Test") };
-    let context =
-        MessageContext { source_device: "android".into(), message_timestamp: 1_666_479_478, from_group: false };
+    let body = MessageBody {
+        message_type: "conversation".into(),
+        message: json!("Test"),
+    };
+    let context = MessageContext {
+        source_device: "android".into(),
+        message_timestamp: 1_666_479_478,
+        from_group: false,
+    };
     let update = UpdateHeader {
         message_id: stanza.clone(),
         wuid: "5531900000001@s.whatsapp.net".into(),
@@ -38,7 +53,11 @@ fn samples() -> Vec<Event> {
     vec![
         Event::connection(token.clone(), 7, ConnectionState::Open, 200),
         Event::qr_code(token, "2@J9pW".into(), "data:image/png;base64,iVBO".into()),
-        Event::NewMessage(Box::new(NewMessage { header, body, context })),
+        Event::NewMessage(Box::new(NewMessage {
+            header,
+            body,
+            context,
+        })),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
         Event::send_start(queue),
         Event::send_processing(queue, Some(stanza.clone()), 67, now),
@@ -47,7 +66,11 @@ fn samples() -> Vec<Event> {
         Event::queue(QueueAction::Pause, queue, 43, data(), now),
         Event::queue(QueueAction::Resume, queue, 43, data(), now),
         Event::queue(QueueAction::Delete, queue, 95, data(), now),
-        Event::JobAccepted(JobAccepted { job_id: JobId::new("job-1").unwrap(), queue_id: queue, total: 3 }),
+        Event::JobAccepted(JobAccepted {
+            job_id: JobId::new("job-1").unwrap(),
+            queue_id: queue,
+            total: 3,
+        }),
         Event::JobRejected(JobRejected {
             job_id: Some(JobId::new("job-1").unwrap()),
             kind: Some("send".into()),
@@ -61,8 +84,10 @@ fn samples() -> Vec<Event> {
 #[test]
 fn every_event_has_a_stable_shape() {
     let id: EventId = "0193c0de-0000-7000-8000-000000000001".parse().unwrap();
-    let shown: Vec<_> =
-        samples().into_iter().map(|event| event.envelope(instance(), id, 1_672_004_593_500, 12)).collect();
+    let shown: Vec<_> = samples()
+        .into_iter()
+        .map(|event| event.envelope(instance(), id, 1_672_004_593_500, 12))
+        .collect();
     let names: Vec<_> = shown.iter().map(|envelope| envelope.event).collect();
     assert_eq!(names, EventName::ALL, "one sample of each");
     insta::assert_json_snapshot!("envelopes", shown);
@@ -72,7 +97,10 @@ fn every_event_has_a_stable_shape() {
 #[test]
 fn routing_keys_start_with_the_token_and_have_no_colon() {
     let token = Token::new("shop-1").unwrap();
-    assert_eq!(EventName::SendStart.routing_key(&token), "shop-1.send.message.START");
+    assert_eq!(
+        EventName::SendStart.routing_key(&token),
+        "shop-1.send.message.START"
+    );
     assert_eq!(EventName::PausedQueue.routing_key(&token), "shop-1.paused.queue");
     for name in EventName::ALL {
         assert_eq!(EventName::parse(name.as_str()), Some(name));
@@ -89,19 +117,31 @@ fn progress_rounds_half_up_and_reaches_100_once() {
     for total in [1_u32, 2, 3, 7, 100, 199, 200, 201, 1000] {
         let steps: Vec<u8> = (0..=total).map(|settled| progress(settled, total)).collect();
         assert!(steps.is_sorted(), "never goes back");
-        assert_eq!(steps.iter().filter(|step| **step == 100).count(), 1, "100 exactly once");
+        assert_eq!(
+            steps.iter().filter(|step| **step == 100).count(),
+            1,
+            "100 exactly once"
+        );
     }
 }
 
 #[test]
 fn debug_shows_neither_bodies_nor_numbers() {
     let text = format!("{:?}", samples().into_iter().nth(6).unwrap());
-    assert!(!text.contains("5531900000001") && !text.contains("hi\""), "{text}");
+    assert!(
+        !text.contains("5531900000001") && !text.contains("hi\""),
+        "{text}"
+    );
 }
 
 #[test]
 fn long_lists_are_cut_and_say_so() {
     let content = Content::Text { text: "hi".into() };
-    let data = QueueData::new(&content, vec!["x@s.whatsapp.net".into(); LIST_MAX + 5], vec![], 10_005);
+    let data = QueueData::new(
+        &content,
+        vec!["x@s.whatsapp.net".into(); LIST_MAX + 5],
+        vec![],
+        10_005,
+    );
     assert_eq!((data.jids.len(), data.truncated), (LIST_MAX, Some(true)));
 }

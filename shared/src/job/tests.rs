@@ -25,7 +25,9 @@ fn number_and_numbers_take_one_or_many() {
 
 #[test]
 fn every_job_has_a_stable_body() {
-    let queue = QueueCommand { queue_id: "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap() };
+    let queue = QueueCommand {
+        queue_id: "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap(),
+    };
     let phone = Number::new("5531900000001").unwrap();
     let full = send(
         r#"{"queueId":"78e37ede-32d9-4636-83f0-39469daf89f6","numbers":["5531900000001"],
@@ -50,7 +52,10 @@ fn every_job_has_a_stable_body() {
     for job in &jobs {
         let body = job.to_body();
         assert_eq!(Job::parse(job.kind().as_str(), &body).as_ref(), Ok(job));
-        shown.push((job.kind(), serde_json::from_slice::<serde_json::Value>(&body).unwrap()));
+        shown.push((
+            job.kind(),
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
+        ));
     }
     insta::assert_json_snapshot!("bodies", shown);
 }
@@ -67,9 +72,18 @@ fn schemas_are_stable() {
 fn answers_are_stable() {
     let answers = [
         Answer::Done { queue_id: None },
-        Answer::IsExists { exists: true, jid: Some("5531900000001@s.whatsapp.net".into()), lid: None },
-        Answer::PairingCode { code: "ABCD1234".into() },
-        Answer::Failed { code: FailureCode::NotConnected, message: "the session is not connected".into() },
+        Answer::IsExists {
+            exists: true,
+            jid: Some("5531900000001@s.whatsapp.net".into()),
+            lid: None,
+        },
+        Answer::PairingCode {
+            code: "ABCD1234".into(),
+        },
+        Answer::Failed {
+            code: FailureCode::NotConnected,
+            message: "the session is not connected".into(),
+        },
     ];
     insta::assert_json_snapshot!("answers", answers);
 }
@@ -82,21 +96,54 @@ fn errors_name_the_field_and_not_its_value() {
         error("send", "[]"),
         error("send", r#"{"number":"5531900000001"}"#),
         error("send", r#"{"message":{"type":"text","text":"hi"}}"#),
-        error("send", r#"{"number":5531900000001,"message":{"type":"text","text":"hi"}}"#),
-        error("send", r#"{"number":["5531900000001","12"],"message":{"type":"text","text":"hi"}}"#),
+        error(
+            "send",
+            r#"{"number":5531900000001,"message":{"type":"text","text":"hi"}}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":["5531900000001","12"],"message":{"type":"text","text":"hi"}}"#,
+        ),
         error("send", r#"{"numbers":[],"message":{"type":"text","text":"hi"}}"#),
-        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":""}}"#),
-        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":7}}"#),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"text","text":""}}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"text","text":7}}"#,
+        ),
         error("send", r#"{"number":"5531900000001","message":{"type":"text"}}"#),
         error("send", r#"{"number":"5531900000001","message":"hi"}"#),
         error("pause", "{}"),
-        error("send", r#"{"number":"5531900000001","message":{"type":"poem","text":"hi"}}"#),
-        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":3,"max":1}}"#),
-        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":-1,"max":1}}"#),
-        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":1,"max":1e9}}"#),
-        error("send", r#"{"number":["5531900000001","5531900000002"],"message":{"type":"text","text":"h"},"messageId":"AA"}"#),
-        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"typo":1}"#),
-        error("send", r#"{"number":"5531900000001","message":{"type":"text","text":"h"}} x"#),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"poem","text":"hi"}}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":3,"max":1}}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":-1,"max":1}}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"delay":{"min":1,"max":1e9}}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":["5531900000001","5531900000002"],"message":{"type":"text","text":"h"},"messageId":"AA"}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"text","text":"h"},"typo":1}"#,
+        ),
+        error(
+            "send",
+            r#"{"number":"5531900000001","message":{"type":"text","text":"h"}} x"#,
+        ),
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
         error("session.start", r#"{"x":1}"#),

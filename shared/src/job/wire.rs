@@ -4,7 +4,9 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Delay, IsExistsJob, JobError, JobKind, OnUnknown, PairingCodeJob, QueueCommand, SendJob};
+use super::{
+    Content, Delay, IsExistsJob, JobError, JobKind, OnUnknown, PairingCodeJob, QueueCommand, SendJob,
+};
 use crate::id::{QueueId, StanzaId};
 use crate::recipient::Number;
 
@@ -60,7 +62,9 @@ impl TryFrom<ContentBody> for Content {
     fn try_from(body: ContentBody) -> Result<Self, JobError> {
         match body.kind {
             ContentKind::Text => {
-                let text = body.text.ok_or_else(|| JobError::new("message.text", "is required"))?;
+                let text = body
+                    .text
+                    .ok_or_else(|| JobError::new("message.text", "is required"))?;
                 Ok(Self::Text { text })
             }
         }
@@ -127,7 +131,8 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| field_error(&error.path().to_string(), error.inner()))?;
-    json.end().map_err(|_| JobError::new("body", "must be one JSON object and nothing behind it"))?;
+    json.end()
+        .map_err(|_| JobError::new("body", "must be one JSON object and nothing behind it"))?;
     Ok(value)
 }
 
@@ -137,19 +142,35 @@ fn field_error(path: &str, error: &serde_json::Error) -> JobError {
     let top = path == "." || path == "?";
     let field = if top { "body" } else { path };
     if error.classify() != serde_json::error::Category::Data {
-        let problem = format!("is not valid JSON (line {}, column {})", error.line(), error.column());
+        let problem = format!(
+            "is not valid JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        );
         return JobError::new(field, problem);
     }
     let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
-        let field = if top { name.to_owned() } else { format!("{path}.{name}") };
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(message, _)| message);
+    if let Some(name) = text
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'))
+    {
+        let field = if top {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        };
         return JobError::new(field, "is required");
     }
     let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
     let problem = match expected {
         Some(expected) if text.starts_with("unknown field") => {
-            format!("is not known here; known are {}", expected.trim_start_matches("one of "))
+            format!(
+                "is not known here; known are {}",
+                expected.trim_start_matches("one of ")
+            )
         }
         Some(expected) if expected.contains("struct ") || expected.contains("enum ") => {
             "must be a JSON object".to_owned()
@@ -165,7 +186,11 @@ fn field_error(path: &str, error: &serde_json::Error) -> JobError {
 
 /// Parses the body of a job that needs none: nothing, or an empty object.
 pub(super) fn parse_empty(body: &[u8]) -> Result<(), JobError> {
-    if body.is_empty() { Ok(()) } else { parse::<Empty>(body).map(|_| ()) }
+    if body.is_empty() {
+        Ok(())
+    } else {
+        parse::<Empty>(body).map(|_| ())
+    }
 }
 
 /// The JSON text of a job's body.

@@ -28,7 +28,14 @@ struct Held {
 
 impl Keeper {
     pub(super) fn new(store: Store, worker: WorkerId, timing: Timing) -> Self {
-        Self { store, worker, timing, held: BTreeMap::new(), events: Vec::new(), leaving: false }
+        Self {
+            store,
+            worker,
+            timing,
+            held: BTreeMap::new(),
+            events: Vec::new(),
+            leaving: false,
+        }
     }
 
     /// Renews, takes what this worker should have, and begins to hand over what it should not.
@@ -37,7 +44,11 @@ impl Keeper {
         // lasts longer than we believe.
         let before = Instant::now();
         self.expire(before);
-        let presence = if self.leaving { Presence::Leaving } else { Presence::Live };
+        let presence = if self.leaving {
+            Presence::Leaving
+        } else {
+            Presence::Live
+        };
         let view = leases::tick(&self.store, &self.worker, presence, self.timing.ttl).await?;
         self.reconcile(before, &view.leases).await?;
         let plan = assign(&view.workers, view.leases.iter().map(|lease| lease.shard));
@@ -53,7 +64,10 @@ impl Keeper {
         let now = Instant::now();
         for record in leases {
             let mine = record.owner.as_deref() == Some(self.worker.as_str()) && !record.expired;
-            let fence = Fence { shard: record.shard, epoch: record.epoch };
+            let fence = Fence {
+                shard: record.shard,
+                epoch: record.epoch,
+            };
             match self.held.get(&record.shard) {
                 Some(held) if mine && held.lease.fence() == fence => {
                     // A lease that ended while the renewal was under way stays ended: its shard was told Lost.
@@ -88,7 +102,14 @@ impl Keeper {
         for fence in leases::take(&self.store, &self.worker, &wanted, self.timing.ttl).await? {
             let lease = Lease::new(fence, before + self.timing.ttl - self.timing.margin);
             self.events.push(LeaseEvent::Gained(lease.clone()));
-            self.held.insert(fence.shard, Held { lease, releasing: false, idle: true });
+            self.held.insert(
+                fence.shard,
+                Held {
+                    lease,
+                    releasing: false,
+                    idle: true,
+                },
+            );
         }
         Ok(())
     }
@@ -122,8 +143,12 @@ impl Keeper {
     /// Ends what has run out by our own clock.
     pub(super) fn expire(&mut self, now: Instant) {
         let over = |held: &Held| !held.lease.is_live(now);
-        let ended: Vec<ShardId> =
-            self.held.iter().filter(|(_, held)| over(held)).map(|(shard, _)| *shard).collect();
+        let ended: Vec<ShardId> = self
+            .held
+            .iter()
+            .filter(|(_, held)| over(held))
+            .map(|(shard, _)| *shard)
+            .collect();
         for shard in ended {
             self.lose(shard);
         }
@@ -138,7 +163,9 @@ impl Keeper {
 
     /// Gives a shard back. If the database can't be reached its lease runs out instead.
     pub(super) async fn release(&mut self, shard: ShardId) {
-        let Some(held) = self.held.remove(&shard) else { return };
+        let Some(held) = self.held.remove(&shard) else {
+            return;
+        };
         held.lease.end();
         if let Err(error) = leases::release(&self.store, held.lease.fence()).await {
             tracing::warn!(shard.id = shard.get(), error = %error, "can't give the shard back; its lease runs out");
@@ -188,7 +215,9 @@ pub fn assign(workers: &[String], shards: impl Iterator<Item = ShardId>) -> Hash
         let mut ranked: Vec<usize> = (0..workers.len()).collect();
         ranked.sort_by_cached_key(|at| std::cmp::Reverse(score(&workers[*at], shard)));
         let has_room = |at: &usize| loads[*at] < share || (loads[*at] == share && larger_shares > 0);
-        let Some(chosen) = ranked.into_iter().find(has_room) else { continue };
+        let Some(chosen) = ranked.into_iter().find(has_room) else {
+            continue;
+        };
         if loads[chosen] == share {
             larger_shares -= 1;
         }
@@ -199,7 +228,10 @@ pub fn assign(workers: &[String], shards: impl Iterator<Item = ShardId>) -> Hash
 }
 
 fn score(worker: &str, shard: ShardId) -> [u8; 8] {
-    let digest = Sha256::new().chain_update(shard.get().to_be_bytes()).chain_update(worker).finalize();
+    let digest = Sha256::new()
+        .chain_update(shard.get().to_be_bytes())
+        .chain_update(worker)
+        .finalize();
     let mut score = [0; 8];
     score.copy_from_slice(&digest[..8]);
     score

@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use super::*;
+use crate::broker::{Consumer, QueueName};
+use crate::event::{Event, Instance};
+use crate::id::{EventId, QueueId, Token};
+use crate::store::commit::{Committer, Write};
+use crate::store::outbox::OutboxEvent;
+use crate::store::{Fence, sessions};
+use crate::testing::{TestBroker, TestDatabase, token};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn event(token: &Token, sequence: i64) -> OutboxEvent {
+    let instance = Instance {
+        owner: None,
+        name: token.clone(),
+    };
+    let event = Event::send_start(QueueId::random());
+    OutboxEvent::from(&event.envelope(instance, EventId::now_v7(), 0, sequence))
+}
+
+async fn sequences(consumer: &mut Consumer, count: usize) -> Vec<i64> {
+    let mut seen = Vec::with_capacity(count);
+    while seen.len() < count {
+        let delivery = tokio::time::timeout(SOON, consumer.next())
+            .await
+            .unwrap()
+            .unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
+        seen.push(body["sequence"].as_i64().unwrap());
+        delivery.ack().await.unwrap();
+    }
+    seen
+}
+
+struct Bench {
+    db: TestDatabase,
+    test: TestBroker,
+    fence: Fence,
+    wake: Wake,
+    committer: Committer,
+    token: Token,
+    session: crate::id::SessionId,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let (db, test) = (TestDatabase::new().await, TestBroker::new(1).await);
+        let (fence, wake, token) = (db.lease(0, "w").await, Wake::new(), token());
+        let session = sessions::create(db.store(), &token, 1)
+            .await
+            .unwrap()
+            .into_record()
+            .id;
+        let (committer, _task) = Committer::start(db.store(), wake.clone()).unwrap();
+        Self {
+            db,
+            test,
+            fence,
+            wake,
+            committer,
+            token,
+            session,
+        }
+    }
+
+    async fn put(&self, sequences: std::ops::Range<i64>) {
+        let mut write = Write::new(self.fence, self.session);
+        write.events = sequences.map(|sequence| event(&self.token, sequence)).collect();
+        self.committer.commit(write).await.unwrap();
+    }
+
+    fn relay(&self, lease: &Lease) -> Relay {
+        Relay {
+            store: self.db.store().clone(),
+            publisher: self.test.broker().publisher(),
+            topology: self.test.broker().topology().clone(),
+            lease: lease.clone(),
+            wake: self.wake.clone(),
+        }
+    }
+
+    fn lease(&self) -> Lease {
+        Lease::new(self.fence, Instant::now() + Duration::from_secs(600))
+    }
+
+    async fn left(&self) -> i64 {
+        outbox::backlog(self.db.store()).await.unwrap().0
+    }
+}
+
+#[tokio::test]
+async fn events_are_published_in_order_and_forgotten() {
+    let bench = Bench::new().await;
+    bench.put(0..1_200).await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(bench.relay(&bench.lease()).run(stop.clone()));
+    let mut consumer = bench.test.broker().consume(&QueueName::Webhooks, 500);
+    assert_eq!(
+        sequences(&mut consumer, 1_200).await,
+        (0..1_200).collect::<Vec<_>>()
+    );
+    // Later ones are published without waiting for the poll.
+    let started = std::time::Instant::now();
+    bench.put(1_200..1_210).await;
+    assert_eq!(
+        sequences(&mut consumer, 10).await,
+        (1_200..1_210).collect::<Vec<_>>()
+    );
+    println!("woken and published in {:?}", started.elapsed());
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(bench.left().await, 0);
+    consumer.close().await;
+}
+
+#[tokio::test]
+async fn a_stopped_relay_publishes_what_was_committed_before() {
+    let bench = Bench::new().await;
+    bench.put(0..7).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    bench.relay(&bench.lease()).run(stop).await;
+    assert_eq!(bench.left().await, 0);
+}
+
+#[tokio::test]
+async fn nothing_is_published_after_the_lease() {
+    let bench = Bench::new().await;
+    bench.put(0..3).await;
+    let lease = bench.lease();
+    lease.end();
+    bench.relay(&lease).run(CancellationToken::new()).await;
+    assert_eq!(bench.left().await, 3);
+    let heir = bench.lease();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    bench.relay(&heir).run(stop).await;
+    assert_eq!(bench.left().await, 0, "the next owner publishes them");
+}

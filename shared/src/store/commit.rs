@@ -3,7 +3,7 @@
 //! One task, one connection, one transaction in flight; what arrives meanwhile makes the next batch. Each
 //! [`Write`] is fenced by the epoch of its shard inside the transaction: a stale one fails alone. A write that
 //! the database refuses fails alone too: its batch is undone and done again one by one. An answer comes only
-//! when the write is durable. Writes of one session keep their order.
+//! when the write is durable. Writes are committed in the order they were handed over.
 
 mod batch;
 mod change;
@@ -52,6 +52,24 @@ pub struct Committer {
     sealer: std::sync::Arc<Sealer>,
 }
 
+/// A write that was handed over.
+#[derive(Debug)]
+pub struct Submitted(oneshot::Receiver<Result<(), CommitError>>);
+
+impl Submitted {
+    /// Waits until the write is durable.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn durable(self) -> Result<(), CommitError> {
+        self.0.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> CommitError {
+    CommitError::Unavailable("the committer has stopped".into())
+}
+
 /// A write, sealed and waiting, and whom to tell.
 struct Entry {
     write: Write,
@@ -65,31 +83,55 @@ impl Committer {
     /// # Errors
     /// [`StoreError::Seal`] if the store has no key to seal with.
     pub fn start(store: &Store, wake: Wake) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let sealer = store.sealer.clone().ok_or(StoreError::Seal(crate::seal::SealError::BadKey))?;
+        let sealer = store
+            .sealer
+            .clone()
+            .ok_or(StoreError::Seal(crate::seal::SealError::BadKey))?;
         let (queue, entries) = mpsc::channel(WAITING_MAX);
-        let task = Task { config: store.connection_config(), entries, wake, connection: None };
+        let task = Task {
+            config: store.connection_config(),
+            entries,
+            wake,
+            connection: None,
+        };
         Ok((Self { queue, sealer }, tokio::spawn(task.run())))
     }
 
-    /// Makes a write durable. Returns when it is.
+    /// Makes a write durable. Returns when it is. Of several writes made at the same time, none comes first:
+    /// where their order matters, hand them over by [`Committer::submit`].
     ///
     /// Cancel safety: a caller that goes away leaves it open whether the write is done.
     ///
     /// # Errors
     /// [`CommitError`].
-    pub async fn commit(&self, mut write: Write) -> Result<(), CommitError> {
+    pub async fn commit(&self, write: Write) -> Result<(), CommitError> {
+        self.submit(write).await?.durable().await
+    }
+
+    /// Hands a write over: what is handed over first is committed first, or together. Waits only when too many
+    /// wait already.
+    ///
+    /// # Errors
+    /// [`CommitError::Unavailable`] if the committer has stopped.
+    pub async fn submit(&self, mut write: Write) -> Result<Submitted, CommitError> {
         self.seal(&mut write);
         let (answer, done) = oneshot::channel();
-        let stopped = || CommitError::Unavailable("the committer has stopped".into());
-        self.queue.send(Entry { write, answer }).await.map_err(|_| stopped())?;
-        done.await.map_err(|_| stopped())?
+        self.queue
+            .send(Entry { write, answer })
+            .await
+            .map_err(|_| stopped())?;
+        Ok(Submitted(done))
     }
 
     /// Sealing costs microseconds per value and is done here, on the caller's thread, not in the one task.
     fn seal(&self, write: &mut Write) {
         for key in &mut write.keys {
             if let Some(value) = &mut key.value {
-                let place = Place { session: write.session, kind: key.kind.0, name: &key.name };
+                let place = Place {
+                    session: write.session,
+                    kind: key.kind.0,
+                    name: &key.name,
+                };
                 *value = self.sealer.seal(place, value).into();
             }
         }
@@ -116,14 +158,17 @@ impl Task {
                 return;
             }
             metrics::histogram!("fanfare_commit_batch_writes").record(waiting.len() as f64);
-            self.commit(std::mem::replace(&mut waiting, Vec::with_capacity(BATCH_MAX))).await;
+            self.commit(std::mem::replace(&mut waiting, Vec::with_capacity(BATCH_MAX)))
+                .await;
         }
     }
 
     /// Commits a batch and answers each of its writes.
     async fn commit(&mut self, entries: Vec<Entry>) {
-        let (writes, answers): (Vec<Write>, Vec<_>) =
-            entries.into_iter().map(|entry| (entry.write, entry.answer)).unzip();
+        let (writes, answers): (Vec<Write>, Vec<_>) = entries
+            .into_iter()
+            .map(|entry| (entry.write, entry.answer))
+            .unzip();
         let started = std::time::Instant::now();
         let results = match self.attempt(&writes).await {
             // The refused write is one of them: each for itself, in order, so that the others succeed.
@@ -164,7 +209,11 @@ impl Task {
 
     /// The connection, made anew if need be; tries for as long as one commit may take.
     async fn connected(&mut self) -> Result<&mut Connection, StoreError> {
-        if self.connection.as_ref().is_none_or(|connection| connection.client.is_closed()) {
+        if self
+            .connection
+            .as_ref()
+            .is_none_or(|connection| connection.client.is_closed())
+        {
             let deadline = tokio::time::Instant::now() + COMMIT_TIMEOUT;
             let mut pause = RECONNECT.0;
             self.connection = loop {
@@ -176,7 +225,9 @@ impl Task {
                 pause = (pause * 2).min(RECONNECT.1);
             };
         }
-        self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("not connected".into()))
+        self.connection
+            .as_mut()
+            .ok_or_else(|| StoreError::Unavailable("not connected".into()))
     }
 }
 

@@ -193,7 +193,10 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
     let (id, lease) = (DeliveryId::now_v7(), Uuid::new_v4());
     let (state, wait) = fate_columns(new.fate);
     let attempts = i32::from(new.attempted.is_some());
-    let history = new.attempted.as_ref().map_or_else(|| json!([]), |attempted| json!([entry(attempted)]));
+    let history = new
+        .attempted
+        .as_ref()
+        .map_or_else(|| json!([]), |attempted| json!([entry(attempted)]));
     let (status, error) = new.attempted.as_ref().map_or((None, None), outcome_columns);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
@@ -243,7 +246,10 @@ pub async fn lease_due(store: &Store, limit: u32, ttl: Duration) -> Result<Vec<L
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let rows = client
-        .query(&statement, &[&i64::from(limit.min(PAGE_MAX)), &ttl.as_secs_f64(), &lease])
+        .query(
+            &statement,
+            &[&i64::from(limit.min(PAGE_MAX)), &ttl.as_secs_f64(), &lease],
+        )
         .await?;
     let leased = |row: &Row| {
         Ok(Leased {
@@ -283,8 +289,16 @@ pub async fn finish_attempt(
     let entry = json!([entry(attempted)]);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let parameters: [&(dyn ToSql + Sync); 8] =
-        [&leased.id.as_uuid(), &leased.lease, &state, &wait, &status, &error, &entry, &HISTORY_MAX];
+    let parameters: [&(dyn ToSql + Sync); 8] = [
+        &leased.id.as_uuid(),
+        &leased.lease,
+        &state,
+        &wait,
+        &status,
+        &error,
+        &entry,
+        &HISTORY_MAX,
+    ];
     Ok(client.execute(&statement, &parameters).await? > 0)
 }
 
@@ -299,7 +313,12 @@ pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(
         WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, &[&leased.id.as_uuid(), &leased.lease, &wait.as_secs_f64()]).await?;
+    client
+        .execute(
+            &statement,
+            &[&leased.id.as_uuid(), &leased.lease, &wait.as_secs_f64()],
+        )
+        .await?;
     Ok(())
 }
 
@@ -325,7 +344,9 @@ pub async fn list(
     let before = before.map(DeliveryId::as_uuid);
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&webhook.as_uuid(), &only, &before, &limit]).await?;
+    let rows = client
+        .query(&statement, &[&webhook.as_uuid(), &only, &before, &limit])
+        .await?;
     rows.iter().map(record).collect()
 }
 
@@ -334,7 +355,11 @@ pub async fn list(
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn replay(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+pub async fn replay(
+    store: &Store,
+    webhook: WebhookId,
+    id: DeliveryId,
+) -> Result<Option<DeliveryRecord>, StoreError> {
     let client = store.client().await?;
     let sql = "-- deliveries::replay
         UPDATE delivery SET state = 0, attempts = 0, next_attempt_at = clock_timestamp(), finished_at = NULL
@@ -344,7 +369,12 @@ pub async fn replay(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result
         "-- deliveries::replay (look)
         SELECT {COLUMNS} FROM delivery d WHERE d.id = $1 /* id */ AND d.webhook_id = $2 /* webhook */"
     );
-    client.query_opt(&sql, &[&id.as_uuid(), &webhook.as_uuid()]).await?.as_ref().map(record).transpose()
+    client
+        .query_opt(&sql, &[&id.as_uuid(), &webhook.as_uuid()])
+        .await?
+        .as_ref()
+        .map(record)
+        .transpose()
 }
 
 /// How many deliveries are pending, and how many were given up, for metrics.
@@ -368,7 +398,11 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
             SELECT id FROM delivery
             WHERE state <> 0 AND finished_at < clock_timestamp() - $1 /* keep */ * interval '1 second'
             LIMIT $2 /* limit */)";
-    Ok(store.client().await?.execute(sql, &[&KEEP.as_secs_f64(), &i64::from(PURGE_MAX)]).await?)
+    Ok(store
+        .client()
+        .await?
+        .execute(sql, &[&KEEP.as_secs_f64(), &i64::from(PURGE_MAX)])
+        .await?)
 }
 
 /// Cancels a pending delivery; says whether there was one.
@@ -380,7 +414,12 @@ pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result
         UPDATE delivery SET state = 3, next_attempt_at = NULL, leased_until = NULL, lease_token = NULL,
             finished_at = clock_timestamp()
         WHERE id = $1 AND webhook_id = $2 AND state = 0";
-    Ok(store.client().await?.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await? > 0)
+    Ok(store
+        .client()
+        .await?
+        .execute(sql, &[&id.as_uuid(), &webhook.as_uuid()])
+        .await?
+        > 0)
 }
 
 /// When the next pending delivery is due, for the loop that waits for it.
@@ -405,7 +444,10 @@ fn fate_columns(fate: Fate) -> (i16, Option<f64>) {
 }
 
 fn outcome_columns(attempted: &Attempted) -> (Option<i16>, Option<&'static str>) {
-    (attempted.status.and_then(|status| i16::try_from(status).ok()), attempted.error)
+    (
+        attempted.status.and_then(|status| i16::try_from(status).ok()),
+        attempted.error,
+    )
 }
 
 fn entry(attempted: &Attempted) -> serde_json::Value {

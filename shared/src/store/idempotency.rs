@@ -51,7 +51,13 @@ pub async fn reserve(
     let taken = client
         .query_opt(
             &statement,
-            &[&scope, &key, &fingerprint.as_slice(), &lock.as_secs_f64(), &keep.as_secs_f64()],
+            &[
+                &scope,
+                &key,
+                &fingerprint.as_slice(),
+                &lock.as_secs_f64(),
+                &keep.as_secs_f64(),
+            ],
         )
         .await?;
     if taken.is_some() {
@@ -65,10 +71,12 @@ pub async fn reserve(
         return Ok(Reservation::Mismatch);
     }
     let (status, body): (Option<i16>, Option<Vec<u8>>) = (row.try_get(1)?, row.try_get(2)?);
-    Ok(match (status.and_then(|status| u16::try_from(status).ok()), body) {
-        (Some(status), Some(body)) => Reservation::Done { status, body },
-        _ => Reservation::InProgress,
-    })
+    Ok(
+        match (status.and_then(|status| u16::try_from(status).ok()), body) {
+            (Some(status), Some(body)) => Reservation::Done { status, body },
+            _ => Reservation::InProgress,
+        },
+    )
 }
 
 /// Keeps the answer of a reserved key.
@@ -85,7 +93,11 @@ pub async fn complete(
         UPDATE idempotency SET status = $3, body = $4, locked_until = NULL
         WHERE scope = $1 AND key = $2 AND status IS NULL";
     let status = i16::try_from(status).unwrap_or(500);
-    store.client().await?.execute(sql, &[&scope, &key, &status, &body]).await?;
+    store
+        .client()
+        .await?
+        .execute(sql, &[&scope, &key, &status, &body])
+        .await?;
     Ok(())
 }
 
@@ -94,7 +106,8 @@ pub async fn complete(
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn abandon(store: &Store, (scope, key): (&str, &str)) -> Result<(), StoreError> {
-    let sql = "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
+    let sql =
+        "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
     store.client().await?.execute(sql, &[&scope, &key]).await?;
     Ok(())
 }

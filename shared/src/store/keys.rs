@@ -51,13 +51,24 @@ pub async fn load(
     let names: Vec<&[u8]> = wanted.iter().map(|(_, name)| name.as_slice()).collect();
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &[&session.get(), &kinds, &names]).await?;
+    let rows = client
+        .query(&statement, &[&session.get(), &kinds, &names])
+        .await?;
     let sealer = store.sealer()?;
     let mut values = Vec::with_capacity(wanted.len());
     for (row, (kind, name)) in rows.iter().zip(wanted) {
         let sealed: Option<&[u8]> = row.try_get(0)?;
-        let place = Place { session, kind: kind.0, name };
-        values.push(sealed.map(|sealed| sealer.open(place, sealed)).transpose()?.map(Bytes::from));
+        let place = Place {
+            session,
+            kind: kind.0,
+            name,
+        };
+        values.push(
+            sealed
+                .map(|sealed| sealer.open(place, sealed))
+                .transpose()?
+                .map(Bytes::from),
+        );
     }
     Ok(values)
 }
@@ -80,12 +91,21 @@ pub async fn list(
     let limit = i64::try_from(limit.min(LOAD_MAX)).unwrap_or(i64::MAX);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &[&session.get(), &i16::from(kind.0), &after, &limit]).await?;
+    let rows = client
+        .query(&statement, &[&session.get(), &i16::from(kind.0), &after, &limit])
+        .await?;
     let sealer = store.sealer()?;
     let mut values = Vec::with_capacity(rows.len());
     for row in &rows {
         let (name, sealed): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
-        let value = sealer.open(Place { session, kind: kind.0, name: &name }, sealed)?;
+        let value = sealer.open(
+            Place {
+                session,
+                kind: kind.0,
+                name: &name,
+            },
+            sealed,
+        )?;
         values.push((name, Bytes::from(value)));
     }
     Ok(values)
@@ -101,6 +121,8 @@ pub async fn names(store: &Store, session: SessionId, kind: KeyKind) -> Result<V
     let limit = i64::try_from(LOAD_MAX).unwrap_or(i64::MAX);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &[&session.get(), &i16::from(kind.0), &limit]).await?;
+    let rows = client
+        .query(&statement, &[&session.get(), &i16::from(kind.0), &limit])
+        .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

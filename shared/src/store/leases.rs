@@ -82,7 +82,8 @@ pub async fn tick(
     let forget = "-- leases::tick (forget)
         DELETE FROM worker WHERE expires_at < clock_timestamp() - interval '60 seconds'";
     if presence == Presence::Live {
-        tx.execute(&tx.prepare_cached(register).await?, &[&id, &ttl]).await?;
+        tx.execute(&tx.prepare_cached(register).await?, &[&id, &ttl])
+            .await?;
     }
     tx.execute(&tx.prepare_cached(renew).await?, &[&id, &ttl]).await?;
     tx.execute(&tx.prepare_cached(forget).await?, &[]).await?;
@@ -138,9 +139,14 @@ pub async fn take(
     let numbers: Vec<i16> = shards.iter().map(|shard| smallint(*shard)).collect();
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &[&worker.as_str(), &numbers, &ttl.as_secs_f64()]).await?;
+    let rows = client
+        .query(&statement, &[&worker.as_str(), &numbers, &ttl.as_secs_f64()])
+        .await?;
     let fence = |row: &tokio_postgres::Row| {
-        Ok(Fence { shard: shard_id(row.try_get(0)?)?, epoch: Epoch::new(row.try_get(1)?) })
+        Ok(Fence {
+            shard: shard_id(row.try_get(0)?)?,
+            epoch: Epoch::new(row.try_get(1)?),
+        })
     };
     rows.iter().map(fence).collect()
 }
@@ -154,7 +160,11 @@ pub async fn release(store: &Store, fence: Fence) -> Result<(), StoreError> {
     let sql = "-- leases::release
         UPDATE shard_lease SET owner = NULL, expires_at = NULL, epoch = epoch + 1
         WHERE shard = $1 AND epoch = $2";
-    store.client().await?.execute(sql, &[&smallint(fence.shard), &fence.epoch.get()]).await?;
+    store
+        .client()
+        .await?
+        .execute(sql, &[&smallint(fence.shard), &fence.epoch.get()])
+        .await?;
     Ok(())
 }
 
@@ -177,7 +187,9 @@ pub(crate) async fn hold(tx: &Tx, fence: Fence) -> Result<(), StoreError> {
     let sql = "-- leases::hold
         SELECT 1 FROM shard_lease WHERE shard = $1 AND epoch = $2 FOR SHARE";
     let statement = tx.prepare_cached(sql).await?;
-    let row = tx.query_opt(&statement, &[&smallint(fence.shard), &fence.epoch.get()]).await?;
+    let row = tx
+        .query_opt(&statement, &[&smallint(fence.shard), &fence.epoch.get()])
+        .await?;
     row.map(|_| ()).ok_or(StoreError::Fenced)
 }
 

@@ -15,12 +15,36 @@ pub struct Migration {
 }
 
 const MIGRATIONS: [Migration; 6] = [
-    Migration { version: 1, name: "cluster", sql: include_str!("../../../migrations/0001_cluster.sql") },
-    Migration { version: 2, name: "sessions", sql: include_str!("../../../migrations/0002_sessions.sql") },
-    Migration { version: 3, name: "queues", sql: include_str!("../../../migrations/0003_queues.sql") },
-    Migration { version: 4, name: "outbox", sql: include_str!("../../../migrations/0004_outbox.sql") },
-    Migration { version: 5, name: "webhooks", sql: include_str!("../../../migrations/0005_webhooks.sql") },
-    Migration { version: 6, name: "idempotency", sql: include_str!("../../../migrations/0006_idempotency.sql") },
+    Migration {
+        version: 1,
+        name: "cluster",
+        sql: include_str!("../../../migrations/0001_cluster.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "sessions",
+        sql: include_str!("../../../migrations/0002_sessions.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "queues",
+        sql: include_str!("../../../migrations/0003_queues.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "outbox",
+        sql: include_str!("../../../migrations/0004_outbox.sql"),
+    },
+    Migration {
+        version: 5,
+        name: "webhooks",
+        sql: include_str!("../../../migrations/0005_webhooks.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "idempotency",
+        sql: include_str!("../../../migrations/0006_idempotency.sql"),
+    },
 ];
 
 /// The version this program works with.
@@ -42,13 +66,23 @@ pub(super) async fn run(store: &Store) -> Result<Vec<Migration>, StoreError> {
              applied_at timestamptz NOT NULL DEFAULT clock_timestamp())",
     )
     .await?;
-    let rows = tx.query("SELECT version, checksum FROM migration ORDER BY version", &[]).await?;
+    let rows = tx
+        .query("SELECT version, checksum FROM migration ORDER BY version", &[])
+        .await?;
     let mut applied = std::collections::HashMap::new();
     for row in &rows {
         applied.insert(row.try_get::<_, i32>(0)?, row.try_get::<_, Vec<u8>>(1)?);
     }
-    if let Some(found) = applied.keys().copied().max().filter(|found| *found > SCHEMA_VERSION) {
-        return Err(StoreError::Schema { found, needed: SCHEMA_VERSION });
+    if let Some(found) = applied
+        .keys()
+        .copied()
+        .max()
+        .filter(|found| *found > SCHEMA_VERSION)
+    {
+        return Err(StoreError::Schema {
+            found,
+            needed: SCHEMA_VERSION,
+        });
     }
     let mut done = Vec::new();
     for migration in MIGRATIONS {
@@ -74,10 +108,23 @@ pub(super) async fn run(store: &Store) -> Result<Vec<Migration>, StoreError> {
 /// Refuses another version than ours.
 pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
     let client = store.client().await?;
-    let exists: bool = client.query_one("SELECT to_regclass('migration') IS NOT NULL", &[]).await?.try_get(0)?;
+    let exists: bool = client
+        .query_one("SELECT to_regclass('migration') IS NOT NULL", &[])
+        .await?
+        .try_get(0)?;
     let found = match exists {
         false => 0,
-        true => client.query_one("SELECT coalesce(max(version), 0) FROM migration", &[]).await?.try_get(0)?,
+        true => client
+            .query_one("SELECT coalesce(max(version), 0) FROM migration", &[])
+            .await?
+            .try_get(0)?,
     };
-    if found == SCHEMA_VERSION { Ok(()) } else { Err(StoreError::Schema { found, needed: SCHEMA_VERSION }) }
+    if found == SCHEMA_VERSION {
+        Ok(())
+    } else {
+        Err(StoreError::Schema {
+            found,
+            needed: SCHEMA_VERSION,
+        })
+    }
 }

@@ -57,7 +57,9 @@ pub enum StoreError {
     #[error(transparent)]
     Seal(#[from] SealError),
     /// The schema is not the one this program was built with.
-    #[error("the database schema is version {found}, this program needs {needed}: run `fanfare migrate` of the same release")]
+    #[error(
+        "the database schema is version {found}, this program needs {needed}: run `fanfare migrate` of the same release"
+    )]
     Schema {
         /// The version found.
         found: i32,
@@ -77,9 +79,17 @@ impl From<tokio_postgres::Error> for StoreError {
         match error.as_db_error() {
             // 22 data exception, 23 constraint violation, 42 wrong SQL. The server's detail text can hold
             // personal data: only the code and the constraint's name are kept.
-            Some(db) if ["22", "23", "42"].iter().any(|class| db.code().code().starts_with(class)) => {
+            Some(db)
+                if ["22", "23", "42"]
+                    .iter()
+                    .any(|class| db.code().code().starts_with(class)) =>
+            {
                 let rule = db.constraint().or(db.column()).unwrap_or_default();
-                tracing::debug!(db.code = db.code().code(), db.rule = rule, "the database refused a statement");
+                tracing::debug!(
+                    db.code = db.code().code(),
+                    db.rule = rule,
+                    "the database refused a statement"
+                );
                 Self::Refused(format!("{} {rule}", db.code().code()))
             }
             Some(db) => Self::Unavailable(format!("{} {}", db.code().code(), db.message())),
@@ -126,8 +136,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Url`].
     pub fn new(database: &config::Database, sealer: Option<Sealer>) -> Result<Self, StoreError> {
-        let mut config: tokio_postgres::Config =
-            database.url.expose().parse().map_err(|e: tokio_postgres::Error| StoreError::Url(e.to_string()))?;
+        let mut config: tokio_postgres::Config = database
+            .url
+            .expose()
+            .parse()
+            .map_err(|e: tokio_postgres::Error| StoreError::Url(e.to_string()))?;
         config
             .application_name("fanfare")
             .connect_timeout(CONNECT_TIMEOUT)
@@ -144,7 +157,9 @@ impl Store {
         let manager = Manager::from_config(
             pooled,
             NoTls,
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
         );
         let pool = Pool::builder(manager)
             .max_size(database.pool_size)
@@ -153,7 +168,11 @@ impl Store {
             .create_timeout(Some(CONNECT_TIMEOUT))
             .build()
             .map_err(|e| StoreError::Url(e.to_string()))?;
-        Ok(Self { pool, config, sealer: sealer.map(Arc::new) })
+        Ok(Self {
+            pool,
+            config,
+            sealer: sealer.map(Arc::new),
+        })
     }
 
     /// [`Store::new`], and refuses a database whose schema is not this program's.
@@ -196,7 +215,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn clock(&self) -> Result<time::OffsetDateTime, StoreError> {
-        Ok(self.client().await?.query_one("SELECT clock_timestamp()", &[]).await?.try_get(0)?)
+        Ok(self
+            .client()
+            .await?
+            .query_one("SELECT clock_timestamp()", &[])
+            .await?
+            .try_get(0)?)
     }
 
     /// Closes the pool: later calls fail.
@@ -220,7 +244,11 @@ impl Store {
     pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
         let client = self.client().await?;
         client.batch_execute("BEGIN").await?;
-        Ok(Tx { client: Some(client), name, started: Instant::now() })
+        Ok(Tx {
+            client: Some(client),
+            name,
+            started: Instant::now(),
+        })
     }
 
     /// The settings of a connection outside the pool (the committer's).

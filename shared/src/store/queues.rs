@@ -35,7 +35,13 @@ pub enum QueueState {
 }
 
 impl QueueState {
-    const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Paused, Self::Completed, Self::Deleted];
+    const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Running,
+        Self::Paused,
+        Self::Completed,
+        Self::Deleted,
+    ];
 
     pub(crate) fn code(self) -> i16 {
         match self {
@@ -160,7 +166,10 @@ async fn insert_queue(
             $6 /* min */, $7 /* max */, $8 /* on_unknown */, $9 /* total */)
         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
-    let (min, max) = (job.delay.map(|d| millis(d.min())), job.delay.map(|d| millis(d.max())));
+    let (min, max) = (
+        job.delay.map(|d| millis(d.min())),
+        job.delay.map(|d| millis(d.max())),
+    );
     let on_unknown: i16 = match job.on_unknown {
         OnUnknown::Resend => 0,
         OnUnknown::Hold => 1,
@@ -193,8 +202,12 @@ async fn existing(
         SELECT {COLUMNS}, q.fingerprint FROM queue q
         WHERE q.id = $1 /* id */ OR (q.session_id = $2 /* session */ AND q.job_id = $3 /* job */)"
     );
-    let rows = tx.query(&sql, &[&id.as_uuid(), &session.get(), &job_id.as_str()]).await?;
-    let [row] = rows.as_slice() else { return Ok(Acceptance::Conflict) };
+    let rows = tx
+        .query(&sql, &[&id.as_uuid(), &session.get(), &job_id.as_str()])
+        .await?;
+    let [row] = rows.as_slice() else {
+        return Ok(Acceptance::Conflict);
+    };
     let found = record(row)?;
     let same = row.try_get::<_, &[u8]>("fingerprint")? == fingerprint && found.session == session;
     Ok(match same && found.id == id {
@@ -217,7 +230,10 @@ async fn copy_recipients(
     for (seq, number) in (0_i32..).zip(&job.numbers) {
         let number = number.as_text();
         let number: &str = &number;
-        writer.as_mut().write(&[&queue, &seq, &session, &number, &stanza]).await?;
+        writer
+            .as_mut()
+            .write(&[&queue, &seq, &session, &number, &stanza])
+            .await?;
     }
     writer.finish().await?;
     Ok(())
@@ -235,23 +251,28 @@ pub async fn active(store: &Store, session: SessionId) -> Result<Vec<QueueRecord
     );
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    client.query(&statement, &[&session.get()]).await?.iter().map(record).collect()
+    client
+        .query(&statement, &[&session.get()])
+        .await?
+        .iter()
+        .map(record)
+        .collect()
 }
 
 /// A queue of a session, by id.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn find(
-    store: &Store,
-    session: SessionId,
-    id: QueueId,
-) -> Result<Option<QueueRecord>, StoreError> {
-    let sql =
-        format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
+pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
+    let sql = format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    client.query_opt(&statement, &[&id.as_uuid(), &session.get()]).await?.as_ref().map(record).transpose()
+    client
+        .query_opt(&statement, &[&id.as_uuid(), &session.get()])
+        .await?
+        .as_ref()
+        .map(record)
+        .transpose()
 }
 
 /// A queue by id alone, with the token of its session.
@@ -265,7 +286,9 @@ pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, Queue
     );
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    let Some(row) = client.query_opt(&statement, &[&id.as_uuid()]).await? else { return Ok(None) };
+    let Some(row) = client.query_opt(&statement, &[&id.as_uuid()]).await? else {
+        return Ok(None);
+    };
     let token = Token::new(row.try_get("token")?).map_err(|_| StoreError::Corrupt("token"))?;
     Ok(Some((token, record(&row)?)))
 }
@@ -291,7 +314,12 @@ pub async fn list(
     let limit = i64::from(limit.min(PAGE_MAX));
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    client.query(&statement, &[&session.get(), &time, &id, &limit]).await?.iter().map(record).collect()
+    client
+        .query(&statement, &[&session.get(), &time, &id, &limit])
+        .await?
+        .iter()
+        .map(record)
+        .collect()
 }
 
 fn record(row: &Row) -> Result<QueueRecord, StoreError> {

@@ -76,7 +76,11 @@ impl RecipientState {
         match self {
             Self::Queued | Self::Sending | Self::Sent | Self::Delivered | Self::Read => {
                 let settles_otherwise = matches!(next, Self::Failed | Self::Skipped | Self::Unknown);
-                if settles_otherwise { !self.is_settled() } else { next.code() > self.code() }
+                if settles_otherwise {
+                    !self.is_settled()
+                } else {
+                    next.code() > self.code()
+                }
             }
             Self::Unknown => matches!(next, Self::Sent | Self::Delivered | Self::Read),
             Self::Failed | Self::Skipped => false,
@@ -154,9 +158,16 @@ pub async fn next(
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let limit = i64::from(limit.min(PAGE_MAX));
-    let rows = client.query(&statement, &[&queue.as_uuid(), &behind(after), &limit]).await?;
+    let rows = client
+        .query(&statement, &[&queue.as_uuid(), &behind(after), &limit])
+        .await?;
     let pending = |row: &Row| {
-        Ok(Pending { seq: seq(row)?, number: number(row)?, state: state(row)?, stanza: stanza(row)? })
+        Ok(Pending {
+            seq: seq(row)?,
+            number: number(row)?,
+            state: state(row)?,
+            stanza: stanza(row)?,
+        })
     };
     rows.iter().map(pending).collect()
 }
@@ -183,7 +194,9 @@ pub async fn page(
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let (only, limit) = (only.map(RecipientState::code), i64::from(limit.min(PAGE_MAX)));
-    let rows = client.query(&statement, &[&queue.as_uuid(), &behind(after), &only, &limit]).await?;
+    let rows = client
+        .query(&statement, &[&queue.as_uuid(), &behind(after), &only, &limit])
+        .await?;
     rows.iter().map(record).collect()
 }
 
@@ -199,7 +212,10 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
     let rows = store.client().await?.query(sql, &[&queue.as_uuid()]).await?;
     let count = |row: &Row| {
         let count: i64 = row.try_get(1)?;
-        Ok((state(row)?, u32::try_from(count).map_err(|_| StoreError::Corrupt("count"))?))
+        Ok((
+            state(row)?,
+            u32::try_from(count).map_err(|_| StoreError::Corrupt("count"))?,
+        ))
     };
     rows.iter().map(count).collect()
 }
@@ -292,5 +308,6 @@ fn state(row: &Row) -> Result<RecipientState, StoreError> {
 
 fn stanza(row: &Row) -> Result<Option<StanzaId>, StoreError> {
     let text: Option<&str> = row.try_get("stanza_id")?;
-    text.map(|text| StanzaId::new(text).map_err(|_| StoreError::Corrupt("stanza id"))).transpose()
+    text.map(|text| StanzaId::new(text).map_err(|_| StoreError::Corrupt("stanza id")))
+        .transpose()
 }

@@ -30,8 +30,14 @@ pub enum SessionState {
 }
 
 impl SessionState {
-    const ALL: [Self; 6] =
-        [Self::New, Self::Connecting, Self::Pairing, Self::Open, Self::Closed, Self::LoggedOut];
+    const ALL: [Self; 6] = [
+        Self::New,
+        Self::Connecting,
+        Self::Pairing,
+        Self::Open,
+        Self::Closed,
+        Self::LoggedOut,
+    ];
 
     pub(crate) fn code(self) -> i16 {
         match self {
@@ -143,13 +149,18 @@ pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created
     );
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    if let Some(row) = client.query_opt(&statement, &[&token.as_str(), &i32::from(shards)]).await? {
+    if let Some(row) = client
+        .query_opt(&statement, &[&token.as_str(), &i32::from(shards)])
+        .await?
+    {
         return Ok(Created::New(record(&row)?));
     }
     drop(client);
     let existing = find(store, token).await?;
     // Between the two statements it may have been deleted; the caller tries again.
-    existing.map(Created::Existing).ok_or_else(|| StoreError::Unavailable("session just deleted".into()))
+    existing
+        .map(Created::Existing)
+        .ok_or_else(|| StoreError::Unavailable("session just deleted".into()))
 }
 
 /// The session of a token.
@@ -160,14 +171,23 @@ pub async fn find(store: &Store, token: &Token) -> Result<Option<SessionRecord>,
     let sql = format!("-- sessions::find\nSELECT {COLUMNS} FROM session WHERE token = $1 /* token */");
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    client.query_opt(&statement, &[&token.as_str()]).await?.as_ref().map(record).transpose()
+    client
+        .query_opt(&statement, &[&token.as_str()])
+        .await?
+        .as_ref()
+        .map(record)
+        .transpose()
 }
 
 /// Sessions in the order of their tokens, behind `after`.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn list(store: &Store, after: Option<&Token>, limit: u32) -> Result<Vec<SessionRecord>, StoreError> {
+pub async fn list(
+    store: &Store,
+    after: Option<&Token>,
+    limit: u32,
+) -> Result<Vec<SessionRecord>, StoreError> {
     let sql = format!(
         "-- sessions::list
         SELECT {COLUMNS} FROM session WHERE token > $1 /* after */ ORDER BY token LIMIT $2 /* limit */"
@@ -176,7 +196,12 @@ pub async fn list(store: &Store, after: Option<&Token>, limit: u32) -> Result<Ve
     let statement = client.prepare_cached(&sql).await?;
     let after = after.map_or("", Token::as_str);
     let limit = i64::from(limit.min(PAGE_MAX));
-    client.query(&statement, &[&after, &limit]).await?.iter().map(record).collect()
+    client
+        .query(&statement, &[&after, &limit])
+        .await?
+        .iter()
+        .map(record)
+        .collect()
 }
 
 /// All sessions of a shard, by number.
@@ -187,7 +212,12 @@ pub async fn of_shard(store: &Store, shard: ShardId) -> Result<Vec<SessionRecord
     let sql = format!("-- sessions::of_shard\nSELECT {COLUMNS} FROM session WHERE shard = $1 ORDER BY id");
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    client.query(&statement, &[&smallint(shard)]).await?.iter().map(record).collect()
+    client
+        .query(&statement, &[&smallint(shard)])
+        .await?
+        .iter()
+        .map(record)
+        .collect()
 }
 
 /// How many sessions are in each state, for metrics.
@@ -197,7 +227,9 @@ pub async fn of_shard(store: &Store, shard: ShardId) -> Result<Vec<SessionRecord
 pub async fn count(store: &Store) -> Result<Vec<(SessionState, i64)>, StoreError> {
     let sql = "-- sessions::count\nSELECT state, count(*) FROM session GROUP BY state ORDER BY state";
     let rows = store.client().await?.query(sql, &[]).await?;
-    rows.iter().map(|row| Ok((SessionState::from_code(row.try_get(0)?)?, row.try_get(1)?))).collect()
+    rows.iter()
+        .map(|row| Ok((SessionState::from_code(row.try_get(0)?)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// Deletes a session with its credentials, queues and recipients. Its events in the outbox stay.
@@ -243,5 +275,7 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
 
 fn expiring(row: &Row, text: &str, end: &str) -> Result<Option<Expiring>, StoreError> {
     let (text, end): (Option<String>, Option<OffsetDateTime>) = (row.try_get(text)?, row.try_get(end)?);
-    Ok(text.zip(end).map(|(text, expires_at)| Expiring { text, expires_at }))
+    Ok(text
+        .zip(end)
+        .map(|(text, expires_at)| Expiring { text, expires_at }))
 }

@@ -1,0 +1,465 @@
+use std::time::{Duration, Instant};
+
+use super::queues::{Acceptance, QueueState};
+use super::recipients::RecipientState;
+use super::sessions::{Created, SessionState};
+use super::*;
+use crate::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token};
+use crate::job::{Content, Delay, OnUnknown, SendJob};
+use crate::recipient::Number;
+use crate::testing::{TestDatabase, job_id, token};
+
+fn job(recipients: u32) -> SendJob {
+    let numbers = (0..recipients)
+        .map(|n| Number::new(&format!("55319{n:08}")).unwrap())
+        .collect();
+    SendJob {
+        queue_id: None,
+        numbers,
+        message: Content::Text { text: "hi".into() },
+        delay: None,
+        on_unknown: OnUnknown::Resend,
+        message_id: None,
+    }
+}
+
+async fn session(db: &TestDatabase) -> SessionId {
+    sessions::create(db.store(), &token(), 1)
+        .await
+        .unwrap()
+        .into_record()
+        .id
+}
+
+async fn accept(
+    db: &TestDatabase,
+    fence: Fence,
+    session: SessionId,
+    (id, job): (&JobId, &SendJob),
+) -> Acceptance {
+    let queue = job.queue_id(&Token::new("t").unwrap(), id);
+    queues::accept(db.store(), fence, session, queue, (id, job))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn migrating_twice_is_migrating_once_and_a_changed_schema_is_refused() {
+    let db = TestDatabase::new().await;
+    assert!(db.store().migrate().await.unwrap().is_empty());
+    db.store().check_schema().await.unwrap();
+    db.query("UPDATE migration SET checksum = 'x' WHERE version = 1")
+        .await;
+    assert!(matches!(db.store().migrate().await, Err(StoreError::Changed(1))));
+    db.query("INSERT INTO migration (version, name, checksum) VALUES (999, 'future', 'x')")
+        .await;
+    assert!(matches!(
+        db.store().migrate().await,
+        Err(StoreError::Schema { found: 999, .. })
+    ));
+    assert!(matches!(
+        db.store().check_schema().await,
+        Err(StoreError::Schema { found: 999, .. })
+    ));
+}
+
+#[tokio::test]
+async fn every_column_is_explained() {
+    let db = TestDatabase::new().await;
+    let silent = db
+        .query(
+            "SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+             WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'migration'
+               AND a.attnum > 0 AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NULL",
+        )
+        .await;
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+#[tokio::test]
+async fn sessions_go_to_the_emptiest_shard_and_a_token_is_taken_once() {
+    let db = TestDatabase::new().await;
+    let mut loads = [0; 4];
+    for _ in 0..8 {
+        let created = sessions::create(db.store(), &token(), 4)
+            .await
+            .unwrap()
+            .into_record();
+        loads[usize::from(created.shard.get())] += 1;
+    }
+    assert_eq!(loads, [2; 4]);
+    let taken = token();
+    let Created::New(new) = sessions::create(db.store(), &taken, 4).await.unwrap() else {
+        panic!("not new")
+    };
+    assert_eq!(new.state, SessionState::New);
+    assert!(new.wanted && new.owner.is_none() && new.qr.is_none());
+    let again = sessions::create(db.store(), &taken, 4).await.unwrap();
+    assert_eq!(again, Created::Existing(new.clone()));
+    assert_eq!(
+        sessions::find(db.store(), &taken).await.unwrap(),
+        Some(new.clone())
+    );
+    assert_eq!(sessions::find(db.store(), &token()).await.unwrap(), None);
+    assert!(
+        sessions::of_shard(db.store(), new.shard)
+            .await
+            .unwrap()
+            .contains(&new)
+    );
+}
+
+#[tokio::test]
+async fn sessions_are_listed_in_pages() {
+    let db = TestDatabase::new().await;
+    for name in ["a", "b", "c"] {
+        sessions::create(db.store(), &Token::new(name).unwrap(), 1)
+            .await
+            .unwrap();
+    }
+    let first = sessions::list(db.store(), None, 2).await.unwrap();
+    let rest = sessions::list(db.store(), Some(&first[1].token), 2)
+        .await
+        .unwrap();
+    let names: Vec<_> = first
+        .iter()
+        .chain(&rest)
+        .map(|s| s.token.as_str().to_owned())
+        .collect();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn deleting_a_session_takes_all_of_it_and_needs_the_lease() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    accept(&db, fence, session, (&job_id(), &job(3))).await;
+    let stale = Fence {
+        epoch: crate::id::Epoch::new(fence.epoch.get() - 1),
+        ..fence
+    };
+    assert!(matches!(
+        sessions::delete(db.store(), stale, session).await,
+        Err(StoreError::Fenced)
+    ));
+    sessions::delete(db.store(), fence, session).await.unwrap();
+    assert_eq!(
+        db.query("SELECT count(*) FROM recipient").await,
+        [Some("0".into())]
+    );
+}
+
+#[tokio::test]
+async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let (id, send) = (job_id(), job(3));
+    let Acceptance::Accepted(queue) = accept(&db, fence, session, (&id, &send)).await else {
+        panic!()
+    };
+    assert_eq!(
+        (queue.state, queue.total, queue.settled),
+        (QueueState::Queued, 3, 0)
+    );
+    assert_eq!(
+        accept(&db, fence, session, (&id, &send)).await,
+        Acceptance::Duplicate(queue.clone())
+    );
+    assert_eq!(
+        accept(&db, fence, session, (&id, &job(2))).await,
+        Acceptance::Conflict
+    );
+    // Another job that claims the same queue.
+    let claim = SendJob {
+        queue_id: Some(queue.id),
+        ..job(3)
+    };
+    assert_eq!(
+        accept(&db, fence, session, (&job_id(), &claim)).await,
+        Acceptance::Duplicate(queue.clone())
+    );
+    let claim = SendJob {
+        queue_id: Some(queue.id),
+        ..job(1)
+    };
+    assert_eq!(
+        accept(&db, fence, session, (&job_id(), &claim)).await,
+        Acceptance::Conflict
+    );
+    assert_eq!(
+        db.query("SELECT count(*) FROM recipient").await,
+        [Some("3".into())]
+    );
+    // Another session may use the same job id, but not the queue.
+    let other = sessions::create(db.store(), &token(), 1)
+        .await
+        .unwrap()
+        .into_record()
+        .id;
+    let claimed = queues::accept(db.store(), fence, other, queue.id, (&id, &send))
+        .await
+        .unwrap();
+    assert_eq!(claimed, Acceptance::Conflict);
+    let fresh = queues::accept(db.store(), fence, other, QueueId::random(), (&id, &send))
+        .await
+        .unwrap();
+    assert!(matches!(fresh, Acceptance::Accepted(_)));
+}
+
+#[tokio::test]
+async fn a_stale_owner_accepts_nothing() {
+    let db = TestDatabase::new().await;
+    let old = db.lease(0, "old").await;
+    let session = session(&db).await;
+    leases::release(db.store(), old).await.unwrap();
+    let id = job_id();
+    let result = queues::accept(db.store(), old, session, QueueId::random(), (&id, &job(1))).await;
+    assert!(matches!(result, Err(StoreError::Fenced)));
+    assert_eq!(db.query("SELECT count(*) FROM queue").await, [Some("0".into())]);
+}
+
+#[tokio::test]
+async fn a_stanza_id_that_was_used_is_a_conflict() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let send = SendJob {
+        message_id: Some(StanzaId::new("3EB0AA").unwrap()),
+        ..job(1)
+    };
+    assert!(matches!(
+        accept(&db, fence, session, (&job_id(), &send)).await,
+        Acceptance::Accepted(_)
+    ));
+    assert_eq!(
+        accept(&db, fence, session, (&job_id(), &send)).await,
+        Acceptance::Conflict
+    );
+    assert_eq!(db.query("SELECT count(*) FROM queue").await, [Some("1".into())]);
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_recipients_are_stored_and_read_in_pages() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let send = SendJob {
+        delay: Some(Delay::new(0.05, 0.15).unwrap()),
+        ..job(100_000)
+    };
+    let started = Instant::now();
+    let Acceptance::Accepted(queue) = accept(&db, fence, session, (&job_id(), &send)).await else {
+        panic!()
+    };
+    println!("accepted in {:?}", started.elapsed());
+    assert_eq!((queue.total, queue.delay), (100_000, send.delay));
+    let first = recipients::next(db.store(), queue.id, None, 100).await.unwrap();
+    assert_eq!(first.len(), 100);
+    assert_eq!((first[0].seq, first[99].seq), (0, 99));
+    assert_eq!(first[7].number, send.numbers[7]);
+    assert_eq!(
+        (first[0].state, first[0].stanza.as_ref()),
+        (RecipientState::Queued, None)
+    );
+    let last = recipients::next(db.store(), queue.id, Some(99_998), 100)
+        .await
+        .unwrap();
+    assert_eq!(last.len(), 1);
+    assert!(
+        recipients::next(db.store(), queue.id, Some(99_999), 100)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        recipients::counts(db.store(), queue.id).await.unwrap(),
+        [(RecipientState::Queued, 100_000)]
+    );
+    let (jids, stanzas) = recipients::lists(db.store(), queue.id, 3).await.unwrap();
+    assert_eq!((jids.as_slice(), stanzas.len()), (&send.numbers[..3], 0));
+}
+
+#[tokio::test]
+async fn queues_are_found_and_listed() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let Acceptance::Accepted(queue) = accept(&db, fence, session, (&job_id(), &job(1))).await else {
+            panic!()
+        };
+        ids.push(queue.id);
+    }
+    let active: Vec<_> = queues::active(db.store(), session)
+        .await
+        .unwrap()
+        .iter()
+        .map(|q| q.id)
+        .collect();
+    assert_eq!(active, ids);
+    let newest = queues::list(db.store(), session, None, 2).await.unwrap();
+    let behind = (newest[1].created_at, newest[1].id);
+    let oldest = queues::list(db.store(), session, Some(behind), 2).await.unwrap();
+    let listed: Vec<_> = newest.iter().chain(&oldest).map(|q| q.id).rev().collect();
+    assert_eq!(listed, ids);
+    assert!(queues::find(db.store(), session, ids[0]).await.unwrap().is_some());
+    assert!(
+        queues::find(db.store(), SessionId::new(0), ids[0])
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        queues::find_any(db.store(), ids[0]).await.unwrap().unwrap().1.id,
+        ids[0]
+    );
+}
+
+#[tokio::test]
+async fn the_schema_refuses_what_must_not_be() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    accept(&db, fence, session, (&job_id(), &job(2))).await;
+    for wrong in [
+        "UPDATE queue SET settled = 3",
+        "UPDATE queue SET failed = 1",
+        "UPDATE queue SET state = 3, finished_at = now(), started_at = now()",
+        "UPDATE queue SET state = 2",
+        "UPDATE queue SET state = 1",
+        "UPDATE recipient SET state = 1",
+        "UPDATE recipient SET state = 2, stanza_id = seq::text",
+        "UPDATE recipient SET state = 5",
+        "UPDATE session SET state = 3",
+        "UPDATE session SET qr = 'x', qr_expires_at = now()",
+        "UPDATE session SET token = 'a b'",
+        "UPDATE shard_lease SET owner = NULL",
+    ] {
+        let client = db.store().client().await.unwrap();
+        let error = client.batch_execute(wrong).await.unwrap_err();
+        assert!(
+            matches!(StoreError::from(error), StoreError::Refused(_)),
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_client_does_not_hold_the_lease_row_for_long() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let held = db.store().begin("test").await.unwrap();
+    leases::hold(&held, fence).await.unwrap();
+    // The client says nothing more, as a process does that is stopped in the middle of a transaction.
+    let other = db.another_store();
+    let worker = crate::id::WorkerId::new("b").unwrap();
+    db.query("UPDATE shard_lease SET expires_at = now() WHERE false")
+        .await;
+    let started = Instant::now();
+    leases::release(&other, fence).await.unwrap();
+    assert!(started.elapsed() < IDLE_TIMEOUT + Duration::from_secs(5));
+    let taken = leases::take(&other, &worker, &[fence.shard], Duration::from_secs(9))
+        .await
+        .unwrap();
+    assert!(taken[0].epoch > fence.epoch);
+    assert!(
+        held.commit().await.is_err(),
+        "the stopped client's transaction is undone"
+    );
+}
+
+#[tokio::test]
+async fn workers_and_leases_follow_the_database_clock() {
+    let db = TestDatabase::new().await;
+    leases::ensure_shards(db.store(), 3).await.unwrap();
+    leases::ensure_shards(db.store(), 3).await.unwrap();
+    let (a, b) = (
+        crate::id::WorkerId::new("a").unwrap(),
+        crate::id::WorkerId::new("b").unwrap(),
+    );
+    let ttl = Duration::from_secs(30);
+    let live = leases::Presence::Live;
+    leases::tick(db.store(), &a, live, ttl).await.unwrap();
+    let view = leases::tick(db.store(), &b, live, ttl).await.unwrap();
+    assert_eq!(view.workers, ["a", "b"]);
+    assert!(
+        view.leases
+            .iter()
+            .all(|lease| lease.owner.is_none() && !lease.expired)
+    );
+    let shards: Vec<ShardId> = view.leases.iter().map(|lease| lease.shard).collect();
+    assert_eq!(
+        leases::take(db.store(), &a, &shards[..2], ttl)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(
+        leases::take(db.store(), &b, &shards, ttl).await.unwrap().len(),
+        1,
+        "only the free one"
+    );
+    db.query("UPDATE shard_lease SET expires_at = now() - interval '1 second' WHERE shard = 0")
+        .await;
+    let taken = leases::take(db.store(), &b, &shards, ttl).await.unwrap();
+    assert_eq!(
+        (taken.len(), taken[0].epoch.get()),
+        (1, 2),
+        "an expired one, under a new epoch"
+    );
+    leases::leave(db.store(), &a).await.unwrap();
+    let view = leases::tick(db.store(), &b, live, ttl).await.unwrap();
+    assert_eq!(view.workers, ["b"]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_answers_once() {
+    use super::idempotency::{Reservation, abandon, complete, purge, reserve};
+    let db = TestDatabase::new().await;
+    let (lock, keep) = (Duration::from_secs(60), Duration::from_secs(3600));
+    let at = ("POST /v1/x", "key-1");
+    let again = async |print: &[u8; 32]| reserve(db.store(), at, print, lock, keep).await.unwrap();
+    assert_eq!(again(&[1; 32]).await, Reservation::New);
+    assert_eq!(again(&[1; 32]).await, Reservation::InProgress);
+    assert_eq!(again(&[2; 32]).await, Reservation::Mismatch);
+    abandon(db.store(), at).await.unwrap();
+    assert_eq!(again(&[1; 32]).await, Reservation::New);
+    complete(db.store(), at, 202, b"{}").await.unwrap();
+    assert_eq!(
+        again(&[1; 32]).await,
+        Reservation::Done {
+            status: 202,
+            body: b"{}".to_vec()
+        }
+    );
+    assert_eq!(again(&[2; 32]).await, Reservation::Mismatch);
+    assert_eq!(purge(db.store()).await.unwrap(), 0);
+    db.query("UPDATE idempotency SET expires_at = now()").await;
+    assert_eq!(
+        again(&[2; 32]).await,
+        Reservation::New,
+        "an expired key is free again"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_says_so() {
+    let database = config::Database {
+        url: config::Secret::new("postgres://nobody:hush@127.0.0.1:1/none?connect_timeout=1"),
+        pool_size: 1,
+    };
+    let store = Store::new(&database, None).unwrap();
+    let error = store.ping().await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)));
+    assert!(!error.to_string().contains("hush"));
+    assert!(matches!(store.sealer(), Err(StoreError::Seal(_))));
+    let nonsense = config::Database {
+        url: config::Secret::new("nonsense"),
+        pool_size: 1,
+    };
+    assert!(matches!(Store::new(&nonsense, None), Err(StoreError::Url(_))));
+}

@@ -117,7 +117,10 @@ pub async fn put(store: &Store, webhook: &NewWebhook) -> Result<WebhookRecord, S
             created_at = clock_timestamp()
         RETURNING {COLUMNS}"
     );
-    let secret = store.sealer()?.seal(place(webhook.id.as_uuid().as_bytes()), webhook.secret.expose().as_bytes());
+    let secret = store.sealer()?.seal(
+        place(webhook.id.as_uuid().as_bytes()),
+        webhook.secret.expose().as_bytes(),
+    );
     let dialect: i16 = match webhook.dialect {
         Dialect::Standard => 0,
         Dialect::Seed => 1,
@@ -126,7 +129,17 @@ pub async fn put(store: &Store, webhook: &NewWebhook) -> Result<WebhookRecord, S
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
     let row = client
-        .query_one(&statement, &[&webhook.id.as_uuid(), &token, &webhook.url, &secret, &webhook.events, &dialect])
+        .query_one(
+            &statement,
+            &[
+                &webhook.id.as_uuid(),
+                &token,
+                &webhook.url,
+                &secret,
+                &webhook.events,
+                &dialect,
+            ],
+        )
         .await?;
     record(store, &row)
 }
@@ -151,7 +164,9 @@ pub async fn list(
     let (token, after) = (token.map(Token::as_str), after.map(WebhookId::as_uuid));
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&token, &after, &i64::from(limit.min(PAGE_MAX))]).await?;
+    let rows = client
+        .query(&statement, &[&token, &after, &i64::from(limit.min(PAGE_MAX))])
+        .await?;
     rows.iter().map(|row| record(store, row)).collect()
 }
 
@@ -213,8 +228,13 @@ pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<(), Stor
 /// # Errors
 /// [`StoreError::Seal`], [`StoreError::Unavailable`].
 pub async fn set_global(store: &Store, url: Option<&str>, event: &str) -> Result<(), StoreError> {
-    let Some(url) = url else { return delete(store, GLOBAL).await.map(|_| ()) };
-    if find(store, GLOBAL).await?.is_some_and(|known| known.url == url && known.disabled.is_none()) {
+    let Some(url) = url else {
+        return delete(store, GLOBAL).await.map(|_| ());
+    };
+    if find(store, GLOBAL)
+        .await?
+        .is_some_and(|known| known.url == url && known.disabled.is_none())
+    {
         return Ok(());
     }
     let webhook = NewWebhook {
@@ -237,22 +257,35 @@ pub async fn version(store: &Store) -> Result<Version, StoreError> {
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let row = client.query_one(&statement, &[]).await?;
-    Ok(Version { count: row.try_get(0)?, created: row.try_get(1)?, disabled: row.try_get(2)? })
+    Ok(Version {
+        count: row.try_get(0)?,
+        created: row.try_get(1)?,
+        disabled: row.try_get(2)?,
+    })
 }
 
 fn place(id: &[u8]) -> Place<'_> {
-    Place { session: SessionId::new(0), kind: SECRET_KIND, name: id }
+    Place {
+        session: SessionId::new(0),
+        kind: SECRET_KIND,
+        name: id,
+    }
 }
 
 fn record(store: &Store, row: &Row) -> Result<WebhookRecord, StoreError> {
     let id: uuid::Uuid = row.try_get("id")?;
-    let secret = store.sealer()?.open(place(id.as_bytes()), row.try_get("secret")?)?;
+    let secret = store
+        .sealer()?
+        .open(place(id.as_bytes()), row.try_get("secret")?)?;
     let token: Option<&str> = row.try_get("token")?;
     let (at, why): (Option<OffsetDateTime>, Option<String>) =
         (row.try_get("disabled_at")?, row.try_get("disabled_why")?);
     Ok(WebhookRecord {
         id: WebhookId::new(id),
-        token: token.map(Token::new).transpose().map_err(|_| StoreError::Corrupt("token"))?,
+        token: token
+            .map(Token::new)
+            .transpose()
+            .map_err(|_| StoreError::Corrupt("token"))?,
         url: row.try_get("url")?,
         secret: Secret::new(String::from_utf8(secret).map_err(|_| StoreError::Corrupt("webhook secret"))?),
         events: row.try_get("events")?,

@@ -47,9 +47,19 @@ impl Health {
         let mut inner = self.inner();
         let id = inner.next;
         inner.next += 1;
-        inner.loops.insert(id, Loop { name, deadline, last: Instant::now() });
+        inner.loops.insert(
+            id,
+            Loop {
+                name,
+                deadline,
+                last: Instant::now(),
+            },
+        );
         drop(inner);
-        Heartbeat { health: self.clone(), id }
+        Heartbeat {
+            health: self.clone(),
+            id,
+        }
     }
 
     /// Registers a check of something that the process depends on; its error says what is wrong.
@@ -58,16 +68,22 @@ impl Health {
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.inner().checks.push((name, Arc::new(move || Box::pin(check()))));
+        self.inner()
+            .checks
+            .push((name, Arc::new(move || Box::pin(check()))));
     }
 
     /// Loops that are silent for too long: the process should be restarted.
     pub fn stuck(&self) -> Vec<String> {
         let now = Instant::now();
         let inner = self.inner();
-        let silent = inner.loops.values().filter(|l| now.duration_since(l.last) > l.deadline);
-        let mut names: Vec<String> =
-            silent.map(|l| format!("{}: silent for more than {:?}", l.name, l.deadline)).collect();
+        let silent = inner
+            .loops
+            .values()
+            .filter(|l| now.duration_since(l.last) > l.deadline);
+        let mut names: Vec<String> = silent
+            .map(|l| format!("{}: silent for more than {:?}", l.name, l.deadline))
+            .collect();
         names.sort_unstable();
         names
     }

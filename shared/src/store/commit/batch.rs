@@ -78,25 +78,41 @@ impl<'a> Batch<'a> {
         statements: &Statements,
     ) -> Result<Vec<Outcome>, StoreError> {
         let live = self.live(client, statements).await?;
-        let durable: Vec<&Write> =
-            self.writes.iter().zip(&live).filter(|(_, live)| **live).map(|(write, _)| write).collect();
+        let durable: Vec<&Write> = self
+            .writes
+            .iter()
+            .zip(&live)
+            .filter(|(_, live)| **live)
+            .map(|(write, _)| write)
+            .collect();
         if durable.is_empty() {
             client.batch_execute("ROLLBACK").await?;
         } else {
             let recipients = Recipients::gather(&durable);
-            Columns::gather(&durable, &recipients).run(client, statements).await?;
+            Columns::gather(&durable, &recipients)
+                .run(client, statements)
+                .await?;
         }
-        Ok(live.into_iter().map(|live| if live { Outcome::Durable } else { Outcome::Fenced }).collect())
+        Ok(live
+            .into_iter()
+            .map(|live| if live { Outcome::Durable } else { Outcome::Fenced })
+            .collect())
     }
 
     /// Begins the transaction, holds the lease rows, and says which writes name the current epoch.
     async fn live(&self, client: &Client, statements: &Statements) -> Result<Vec<bool>, StoreError> {
-        let mut shards: Vec<i16> = self.writes.iter().map(|write| smallint(write.fence.shard)).collect();
+        let mut shards: Vec<i16> = self
+            .writes
+            .iter()
+            .map(|write| smallint(write.fence.shard))
+            .collect();
         shards.sort_unstable();
         shards.dedup();
         let parameters: [&(dyn ToSql + Sync); 1] = [&shards];
-        let (begun, rows) =
-            tokio::join!(client.batch_execute("BEGIN"), client.query(&statements.fence, &parameters));
+        let (begun, rows) = tokio::join!(
+            client.batch_execute("BEGIN"),
+            client.query(&statements.fence, &parameters)
+        );
         // A refusal here would leave the transaction open: it counts as a broken connection.
         let broken = |error: tokio_postgres::Error| StoreError::Unavailable(error.to_string());
         begun.map_err(broken)?;
@@ -104,8 +120,11 @@ impl<'a> Batch<'a> {
         for row in rows.map_err(broken)? {
             epochs.insert(row.try_get(0).map_err(broken)?, row.try_get(1).map_err(broken)?);
         }
-        let current =
-            |fence: Fence| epochs.get(&smallint(fence.shard)).is_some_and(|epoch| *epoch == fence.epoch.get());
+        let current = |fence: Fence| {
+            epochs
+                .get(&smallint(fence.shard))
+                .is_some_and(|epoch| *epoch == fence.epoch.get())
+        };
         Ok(self.writes.iter().map(|write| current(write.fence)).collect())
     }
 }
@@ -284,8 +303,14 @@ impl<'a> RecipientColumns<'a> {
     fn push(&mut self, change: &'a RecipientChange, stanza: Option<&'a str>) {
         self.states.push(change.state.code());
         self.stanzas.push(stanza);
-        self.statuses.push(change.error.as_ref().and_then(|(status, _)| i16::try_from(*status).ok()));
-        self.errors.push(change.error.as_ref().map(|(_, words)| clip(words)));
+        self.statuses.push(
+            change
+                .error
+                .as_ref()
+                .and_then(|(status, _)| i16::try_from(*status).ok()),
+        );
+        self.errors
+            .push(change.error.as_ref().map(|(_, words)| clip(words)));
         self.ats.push(change.at);
     }
 }
@@ -321,7 +346,10 @@ impl Recipients {
                 }
             }
         }
-        Self { by_seq: by_seq.rows, by_stanza: by_stanza.rows }
+        Self {
+            by_seq: by_seq.rows,
+            by_stanza: by_stanza.rows,
+        }
     }
 }
 
@@ -333,7 +361,10 @@ struct Joined<K, V> {
 
 impl<K: Clone + Eq + Hash, V> Joined<K, V> {
     fn new() -> Self {
-        Self { index: HashMap::new(), rows: Vec::new() }
+        Self {
+            index: HashMap::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a change, or joins it to the one that is there.
@@ -375,7 +406,11 @@ impl<'a> Columns<'a> {
             }
         }
         for ((session, kind, name), value) in keys.rows {
-            let columns = if value.is_some() { &mut self.set_keys } else { &mut self.deleted_keys };
+            let columns = if value.is_some() {
+                &mut self.set_keys
+            } else {
+                &mut self.deleted_keys
+            };
             columns.sessions.push(session);
             columns.kinds.push(i16::from(kind));
             columns.names.push(name);
@@ -387,7 +422,8 @@ impl<'a> Columns<'a> {
         for ((queue, seq), change) in &recipients.by_seq {
             self.seqs.0.push(*queue);
             self.seqs.1.push(i32::try_from(*seq).unwrap_or(i32::MAX));
-            self.by_seq.push(change, change.stanza.as_ref().map(StanzaId::as_str));
+            self.by_seq
+                .push(change, change.stanza.as_ref().map(StanzaId::as_str));
         }
         for ((session, stanza), change) in &recipients.by_stanza {
             self.stanza_sessions.push(*session);
@@ -462,10 +498,24 @@ impl<'a> Columns<'a> {
         let (set, gone, events) = (&self.set_keys, &self.deleted_keys, &self.events);
         let (seq, stanza, sessions) = (&self.by_seq, &self.by_stanza, &self.sessions);
         let forget: [Parameter<'_>; 1] = [&self.forget];
-        let keys: [Parameter<'_>; 7] =
-            [&set.sessions, &set.kinds, &set.names, &set.values, &gone.sessions, &gone.kinds, &gone.names];
-        let by_seq: [Parameter<'_>; 7] =
-            [&self.seqs.0, &self.seqs.1, &seq.states, &seq.stanzas, &seq.statuses, &seq.errors, &seq.ats];
+        let keys: [Parameter<'_>; 7] = [
+            &set.sessions,
+            &set.kinds,
+            &set.names,
+            &set.values,
+            &gone.sessions,
+            &gone.kinds,
+            &gone.names,
+        ];
+        let by_seq: [Parameter<'_>; 7] = [
+            &self.seqs.0,
+            &self.seqs.1,
+            &seq.states,
+            &seq.stanzas,
+            &seq.statuses,
+            &seq.errors,
+            &seq.ats,
+        ];
         let by_stanza: [Parameter<'_>; 6] = [
             &self.stanza_sessions,
             &stanza.stanzas,
@@ -475,13 +525,26 @@ impl<'a> Columns<'a> {
             &stanza.ats,
         ];
         let queues: [Parameter<'_>; 3] = [&self.queues.0, &self.queues.1, &self.queues.2];
-        let rows: [Parameter<'_>; 4] =
-            [&sessions.ids, &sessions.next_send_ats, &sessions.sequences, &sessions.patches];
-        let outbox: [Parameter<'_>; 5] =
-            [&events.shards, &events.ids, &events.tokens, &events.names, &events.bodies];
+        let rows: [Parameter<'_>; 4] = [
+            &sessions.ids,
+            &sessions.next_send_ats,
+            &sessions.sequences,
+            &sessions.patches,
+        ];
+        let outbox: [Parameter<'_>; 5] = [
+            &events.shards,
+            &events.ids,
+            &events.tokens,
+            &events.names,
+            &events.bodies,
+        ];
         let steps: [(bool, &Statement, &[Parameter<'_>]); 7] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
-            (!set.names.is_empty() || !gone.names.is_empty(), &statements.keys, &keys),
+            (
+                !set.names.is_empty() || !gone.names.is_empty(),
+                &statements.keys,
+                &keys,
+            ),
             (!seq.states.is_empty(), &statements.by_seq, &by_seq),
             (!stanza.states.is_empty(), &statements.by_stanza, &by_stanza),
             (!self.queues.0.is_empty(), &statements.queues, &queues),

@@ -92,7 +92,9 @@ impl std::fmt::Debug for KeyChange {
 pub enum RecipientKey {
     /// By its place in a queue.
     Seq(QueueId, u32),
-    /// By the id of its message; nothing happens if the session sent no such message from a queue.
+    /// By the id of its message: for receipts. Moves only what was sent already: a receipt that overtakes its
+    /// ack must not settle a recipient that its queue still waits for, or no event would tell of it. Nothing
+    /// happens if the session sent no such message from a queue.
     Stanza(StanzaId),
 }
 
@@ -115,18 +117,36 @@ impl RecipientChange {
     /// The recipient gets its message id and is about to be sent to.
     pub fn sending(queue: QueueId, seq: u32, stanza: StanzaId, at: OffsetDateTime) -> Self {
         let key = RecipientKey::Seq(queue, seq);
-        Self { key, state: RecipientState::Sending, stanza: Some(stanza), error: None, at }
+        Self {
+            key,
+            state: RecipientState::Sending,
+            stanza: Some(stanza),
+            error: None,
+            at,
+        }
     }
 
     /// A step without more to say: sent, delivered, read, skipped, unknown.
     pub fn state(key: RecipientKey, state: RecipientState, at: OffsetDateTime) -> Self {
-        Self { key, state, stanza: None, error: None, at }
+        Self {
+            key,
+            state,
+            stanza: None,
+            error: None,
+            at,
+        }
     }
 
     /// The recipient failed.
     pub fn failed(key: RecipientKey, status: u16, words: impl Into<String>, at: OffsetDateTime) -> Self {
         let error = Some((status, words.into()));
-        Self { key, state: RecipientState::Failed, stanza: None, error, at }
+        Self {
+            key,
+            state: RecipientState::Failed,
+            stanza: None,
+            error,
+            at,
+        }
     }
 
     /// Joins a later change of the same recipient: the furthest state counts, and nothing known is lost.
@@ -161,7 +181,9 @@ impl QueueChange {
     /// The queue.
     pub fn queue(self) -> QueueId {
         match self {
-            Self::Start(id) | Self::Pause(id) | Self::Resume(id) | Self::Complete(id) | Self::Delete(id) => id,
+            Self::Start(id) | Self::Pause(id) | Self::Resume(id) | Self::Complete(id) | Self::Delete(id) => {
+                id
+            }
         }
     }
 
@@ -257,12 +279,16 @@ struct OwnerPatch<'a> {
 
 impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
     fn from(change: &'a SessionChange) -> Self {
-        let owner = change.owner.as_ref().and_then(Option::as_ref).map(|owner| OwnerPatch {
-            jid: &owner.jid,
-            lid: owner.lid.as_deref(),
-            push_name: owner.push_name.as_deref(),
-            platform: owner.platform.as_deref(),
-        });
+        let owner = change
+            .owner
+            .as_ref()
+            .and_then(Option::as_ref)
+            .map(|owner| OwnerPatch {
+                jid: &owner.jid,
+                lid: owner.lid.as_deref(),
+                push_name: owner.push_name.as_deref(),
+                platform: owner.platform.as_deref(),
+            });
         Self {
             state: change.state.map(SessionState::code),
             wanted: change.wanted,

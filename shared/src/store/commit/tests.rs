@@ -1,0 +1,607 @@
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use super::*;
+use crate::event::{Event, Instance};
+use crate::id::{Epoch, EventId, JobId, QueueId, SessionId, StanzaId};
+use crate::job::{Content, OnUnknown, SendJob};
+use crate::recipient::Number;
+use crate::store::keys::{self, KeyKind};
+use crate::store::outbox::{self, OutboxEvent};
+use crate::store::queues::{self, Acceptance, QueueRecord, QueueState};
+use crate::store::recipients::{self, RecipientState};
+use crate::store::sessions::{self, Expiring, Owner, SessionState};
+use crate::store::{Fence, leases};
+use crate::testing::{TestDatabase, job_id, token};
+
+struct Bench {
+    db: TestDatabase,
+    committer: Committer,
+    fence: Fence,
+    session: SessionId,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let db = TestDatabase::new().await;
+        let fence = db.lease(0, "w").await;
+        let session = sessions::create(db.store(), &token(), 1)
+            .await
+            .unwrap()
+            .into_record()
+            .id;
+        let (committer, _task) = Committer::start(db.store(), Wake::new()).unwrap();
+        Self {
+            db,
+            committer,
+            fence,
+            session,
+        }
+    }
+
+    fn write(&self) -> Write {
+        Write::new(self.fence, self.session)
+    }
+
+    async fn queue(&self, recipients: u32) -> QueueRecord {
+        let numbers = (0..recipients)
+            .map(|n| Number::new(&format!("55319{n:08}")).unwrap())
+            .collect();
+        let send = SendJob {
+            queue_id: Some(QueueId::random()),
+            numbers,
+            message: Content::Text { text: "hi".into() },
+            delay: None,
+            on_unknown: OnUnknown::Resend,
+            message_id: None,
+        };
+        let id: JobId = job_id();
+        let queue = send.queue_id.unwrap();
+        let accepted = queues::accept(self.db.store(), self.fence, self.session, queue, (&id, &send)).await;
+        match accepted.unwrap() {
+            Acceptance::Accepted(queue) => *queue,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn reload(&self, queue: &QueueRecord) -> QueueRecord {
+        queues::find(self.db.store(), self.session, queue.id)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    async fn commit(&self, change: impl FnOnce(&mut Write)) -> Result<(), CommitError> {
+        let mut write = self.write();
+        change(&mut write);
+        self.committer.commit(write).await
+    }
+}
+
+fn now() -> OffsetDateTime {
+    // What the database keeps: microseconds.
+    OffsetDateTime::now_utc().replace_nanosecond(0).unwrap()
+}
+
+fn stanza(n: u32) -> StanzaId {
+    StanzaId::new(&format!("3EB0{n:08X}")).unwrap()
+}
+
+fn key(name: &[u8], value: Option<&'static [u8]>) -> KeyChange {
+    KeyChange {
+        kind: KeyKind::SESSION,
+        name: name.to_vec(),
+        value: value.map(Bytes::from_static),
+    }
+}
+
+fn event(sequence: i64) -> OutboxEvent {
+    let instance = Instance {
+        owner: None,
+        name: crate::id::Token::new("t").unwrap(),
+    };
+    let event = Event::send_start(QueueId::random());
+    OutboxEvent::from(&event.envelope(instance, EventId::now_v7(), 0, sequence))
+}
+
+#[tokio::test]
+async fn keys_are_set_replaced_deleted_and_never_stored_in_the_clear() {
+    let bench = Bench::new().await;
+    bench
+        .commit(|w| w.keys = vec![key(b"a", Some(b"secret one")), key(b"b", Some(b"two"))])
+        .await
+        .unwrap();
+    bench
+        .commit(|w| w.keys = vec![key(b"a", Some(b"x")), key(b"a", Some(b"three")), key(b"b", None)])
+        .await
+        .unwrap();
+    let wanted = [b"b", b"a"].map(|name| (KeyKind::SESSION, name.to_vec()));
+    let loaded = keys::load(bench.db.store(), bench.session, &wanted)
+        .await
+        .unwrap();
+    assert_eq!(loaded, [None, Some(Bytes::from_static(b"three"))]);
+    let listed = keys::list(bench.db.store(), bench.session, KeyKind::SESSION, None, 10)
+        .await
+        .unwrap();
+    assert_eq!(listed, [(b"a".to_vec(), Bytes::from_static(b"three"))]);
+    let stored = bench
+        .db
+        .query("SELECT encode(value, 'escape') FROM device_key")
+        .await;
+    assert!(!stored[0].as_ref().unwrap().contains("three"));
+}
+
+#[tokio::test]
+async fn forgetting_keys_takes_all_that_came_before() {
+    let bench = Bench::new().await;
+    bench
+        .commit(|w| w.keys = vec![key(b"a", Some(b"1"))])
+        .await
+        .unwrap();
+    bench
+        .commit(|w| {
+            w.session_row().forget_keys = true;
+            w.keys = vec![key(b"b", Some(b"2"))];
+        })
+        .await
+        .unwrap();
+    let names = keys::names(bench.db.store(), bench.session, KeyKind::SESSION)
+        .await
+        .unwrap();
+    assert_eq!(names, [b"b".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_stale_write_fails_alone_among_good_ones() {
+    let bench = Bench::new().await;
+    let stale = Fence {
+        epoch: Epoch::new(bench.fence.epoch.get() - 1),
+        ..bench.fence
+    };
+    let writes = (0..50_u32).map(|n| {
+        let mut write = bench.write();
+        if n % 5 == 0 {
+            write.fence = stale;
+        }
+        write.keys = vec![KeyChange {
+            kind: KeyKind::PREKEY,
+            name: n.to_be_bytes().to_vec(),
+            value: Some(Bytes::from_static(b"v")),
+        }];
+        write.events = vec![event(i64::from(n))];
+        bench.committer.commit(write)
+    });
+    let results = futures_util::future::join_all(writes).await;
+    for (n, result) in results.iter().enumerate() {
+        let expected = if n % 5 == 0 {
+            Err(CommitError::Fenced)
+        } else {
+            Ok(())
+        };
+        assert_eq!(*result, expected, "write {n}");
+    }
+    let names = keys::names(bench.db.store(), bench.session, KeyKind::PREKEY)
+        .await
+        .unwrap();
+    assert_eq!(names.len(), 40, "nothing of a stale write is stored");
+    assert_eq!(
+        outbox::oldest(bench.db.store(), bench.fence.shard)
+            .await
+            .unwrap()
+            .len(),
+        40
+    );
+}
+
+#[tokio::test]
+async fn a_shard_taken_by_another_worker_fences_the_old_owner() {
+    let bench = Bench::new().await;
+    bench.commit(|w| w.last_sequence = Some(1)).await.unwrap();
+    bench
+        .db
+        .query("UPDATE shard_lease SET expires_at = now() - interval '1 second'")
+        .await;
+    let other = crate::id::WorkerId::new("other").unwrap();
+    let ttl = Duration::from_secs(60);
+    let new = leases::take(bench.db.store(), &other, &[bench.fence.shard], ttl)
+        .await
+        .unwrap()[0];
+    assert_eq!(
+        bench.commit(|w| w.last_sequence = Some(2)).await,
+        Err(CommitError::Fenced)
+    );
+    let mut write = bench.write();
+    write.fence = new;
+    write.last_sequence = Some(3);
+    assert_eq!(bench.committer.commit(write).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_write_that_the_database_refuses_fails_alone() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    let good = bench.commit(|w| w.keys = vec![key(b"good", Some(b"1"))]);
+    // Completing a queue that is not settled breaks a rule of the schema.
+    let bad = bench.commit(|w| {
+        w.queues = vec![QueueChange::Start(queue.id), QueueChange::Complete(queue.id)];
+        w.keys = vec![key(b"bad", Some(b"2"))];
+    });
+    let also_good = bench.commit(|w| w.keys = vec![key(b"also good", Some(b"3"))]);
+    let (good, bad, also_good) = tokio::join!(good, bad, also_good);
+    assert_eq!((good, also_good), (Ok(()), Ok(())));
+    assert!(matches!(bad, Err(CommitError::Refused(_))), "{bad:?}");
+    let names = keys::names(bench.db.store(), bench.session, KeyKind::SESSION)
+        .await
+        .unwrap();
+    assert_eq!(names, [b"also good".to_vec(), b"good".to_vec()]);
+    assert_eq!(bench.reload(&queue).await.state, QueueState::Queued);
+}
+
+#[tokio::test]
+async fn a_queue_runs_through_its_states_with_its_counters() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(3).await;
+    let at = now();
+    let of = |seq| RecipientKey::Seq(queue.id, seq);
+    bench
+        .commit(|w| {
+            w.queues = vec![QueueChange::Start(queue.id)];
+            w.recipients = vec![RecipientChange::sending(queue.id, 0, stanza(0), at)];
+        })
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!(
+        (seen.state, seen.settled, seen.started_at.is_some()),
+        (QueueState::Running, 0, true)
+    );
+    let sent = RecipientChange::state(of(0), RecipientState::Sent, at);
+    let failed = RecipientChange::failed(of(1), 404, "not on WhatsApp", at);
+    bench
+        .commit(|w| w.recipients = vec![sent.clone(), failed])
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!((seen.settled, seen.failed, seen.progress()), (2, 1, 67));
+    // The same again, and a step back, change nothing.
+    let back = RecipientChange::sending(queue.id, 0, stanza(9), at);
+    bench.commit(|w| w.recipients = vec![sent, back]).await.unwrap();
+    assert_eq!(bench.reload(&queue).await.settled, 2);
+
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Pause(queue.id)])
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!((seen.state, seen.paused_at.is_some()), (QueueState::Paused, true));
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Resume(queue.id)])
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!((seen.state, seen.paused_at), (QueueState::Running, None));
+
+    bench
+        .commit(|w| {
+            w.recipients = vec![
+                RecipientChange::sending(queue.id, 2, stanza(2), at),
+                RecipientChange::state(of(2), RecipientState::Sent, at),
+            ];
+            w.queues = vec![QueueChange::Complete(queue.id)];
+        })
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!(
+        (seen.state, seen.settled, seen.progress()),
+        (QueueState::Completed, 3, 100)
+    );
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Delete(queue.id)])
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.reload(&queue).await.state,
+        QueueState::Completed,
+        "final is final"
+    );
+    assert!(
+        queues::active(bench.db.store(), bench.session)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let page = recipients::page(bench.db.store(), queue.id, None, None, 10)
+        .await
+        .unwrap();
+    let states: Vec<_> = page.iter().map(|r| r.state).collect();
+    assert_eq!(
+        states,
+        [RecipientState::Sent, RecipientState::Failed, RecipientState::Sent]
+    );
+    assert_eq!(
+        (page[1].error_status, page[1].error.as_deref()),
+        (Some(404), Some("not on WhatsApp"))
+    );
+    assert_eq!(
+        (page[0].stanza.clone(), page[0].sent_at),
+        (Some(stanza(0)), Some(at))
+    );
+}
+
+#[tokio::test]
+async fn a_queue_paused_before_it_started_goes_back_to_queued() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(1).await;
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Pause(queue.id)])
+        .await
+        .unwrap();
+    assert_eq!(bench.reload(&queue).await.state, QueueState::Paused);
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Start(queue.id)])
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!(
+        (seen.state, seen.started_at.is_some()),
+        (QueueState::Paused, true)
+    );
+    let other = bench.queue(1).await;
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Pause(other.id), QueueChange::Resume(other.id)])
+        .await
+        .unwrap();
+    assert_eq!(bench.reload(&other).await.state, QueueState::Queued);
+}
+
+#[tokio::test]
+async fn what_a_deleted_queue_did_not_send_reads_as_skipped() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    bench
+        .commit(|w| {
+            w.recipients = vec![RecipientChange::sending(queue.id, 0, stanza(0), now())];
+            w.queues = vec![QueueChange::Delete(queue.id)];
+        })
+        .await
+        .unwrap();
+    let counts = recipients::counts(bench.db.store(), queue.id).await.unwrap();
+    assert_eq!(
+        counts,
+        [(RecipientState::Sending, 1), (RecipientState::Skipped, 1)]
+    );
+    let skipped = Some(RecipientState::Skipped);
+    let page = recipients::page(bench.db.store(), queue.id, skipped, None, 10)
+        .await
+        .unwrap();
+    assert_eq!((page.len(), page[0].seq), (1, 1));
+}
+
+#[tokio::test]
+async fn receipts_find_their_recipient_by_stanza_id() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    let at = now();
+    bench
+        .commit(|w| w.recipients = vec![RecipientChange::sending(queue.id, 0, stanza(0), at)])
+        .await
+        .unwrap();
+    let receipt = |n, state| RecipientChange::state(RecipientKey::Stanza(stanza(n)), state, at);
+    // A receipt that overtakes the ack does not settle.
+    bench
+        .commit(|w| w.recipients = vec![receipt(0, RecipientState::Delivered)])
+        .await
+        .unwrap();
+    assert_eq!(bench.reload(&queue).await.settled, 0);
+    let acked = RecipientChange::state(RecipientKey::Seq(queue.id, 0), RecipientState::Sent, at);
+    bench.commit(|w| w.recipients = vec![acked]).await.unwrap();
+    // An unknown id does nothing.
+    bench
+        .commit(|w| {
+            w.recipients = vec![
+                receipt(0, RecipientState::Delivered),
+                receipt(0, RecipientState::Read),
+                receipt(7, RecipientState::Read),
+            ];
+        })
+        .await
+        .unwrap();
+    bench
+        .commit(|w| w.recipients = vec![receipt(0, RecipientState::Sent)])
+        .await
+        .unwrap();
+    let found = recipients::find_by_stanza(bench.db.store(), bench.session, &[stanza(0), stanza(7)])
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].queue, found[0].seq, found[0].state),
+        (queue.id, 0, RecipientState::Read)
+    );
+    assert_eq!(found[0].content, queue.content);
+    assert_eq!(bench.reload(&queue).await.settled, 1);
+}
+
+#[tokio::test]
+async fn states_move_by_one_rule_in_rust_and_in_sql() {
+    let bench = Bench::new().await;
+    let states = [
+        RecipientState::Queued,
+        RecipientState::Sending,
+        RecipientState::Sent,
+        RecipientState::Delivered,
+        RecipientState::Read,
+        RecipientState::Failed,
+        RecipientState::Skipped,
+        RecipientState::Unknown,
+    ];
+    let queue = bench.queue(64).await;
+    let at = now();
+    let mut pairs = HashMap::new();
+    let change = |seq, state| RecipientChange {
+        key: RecipientKey::Seq(queue.id, seq),
+        state,
+        stanza: (state != RecipientState::Queued).then(|| stanza(seq)),
+        error: (state == RecipientState::Failed).then(|| (500, "x".to_owned())),
+        at,
+    };
+    for (seq, (from, to)) in (0..).zip(states.iter().flat_map(|from| states.map(|to| (*from, to)))) {
+        pairs.insert(seq, (from, to));
+    }
+    bench
+        .commit(|w| w.recipients = pairs.iter().map(|(seq, (from, _))| change(*seq, *from)).collect())
+        .await
+        .unwrap();
+    bench
+        .commit(|w| w.recipients = pairs.iter().map(|(seq, (_, to))| change(*seq, *to)).collect())
+        .await
+        .unwrap();
+    for record in recipients::page(bench.db.store(), queue.id, None, None, 64)
+        .await
+        .unwrap()
+    {
+        let (from, to) = pairs[&record.seq];
+        let expected = if from.may_become(to) { to } else { from };
+        assert_eq!(record.state, expected, "{from:?} to {to:?}");
+    }
+    let seen = bench.reload(&queue).await;
+    let page = recipients::page(bench.db.store(), queue.id, None, None, 64)
+        .await
+        .unwrap();
+    let settled = page.iter().filter(|r| r.state.is_settled()).count();
+    let failed = page.iter().filter(|r| r.state == RecipientState::Failed).count();
+    assert_eq!((seen.settled as usize, seen.failed as usize), (settled, failed));
+}
+
+#[tokio::test]
+async fn a_sessions_row_follows_its_life() {
+    let bench = Bench::new().await;
+    let at = now();
+    let token = sessions::of_shard(bench.db.store(), bench.fence.shard)
+        .await
+        .unwrap()[0]
+        .token
+        .clone();
+    let load = async || sessions::find(bench.db.store(), &token).await.unwrap().unwrap();
+    let qr = Expiring {
+        text: "2@abc".into(),
+        expires_at: at,
+    };
+    bench
+        .commit(|w| {
+            let row = w.session_row();
+            row.state = Some(SessionState::Pairing);
+            row.qr = Some(qr.clone());
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (load().await.state, load().await.qr),
+        (SessionState::Pairing, Some(qr))
+    );
+    let owner = Owner {
+        jid: "5531900000001@s.whatsapp.net".into(),
+        lid: Some("98765@lid".into()),
+        push_name: None,
+        platform: Some("android".into()),
+    };
+    bench
+        .commit(|w| {
+            let row = w.session_row();
+            row.state = Some(SessionState::Open);
+            row.owner = Some(Some(owner.clone()));
+            row.paired = true;
+            w.next_send_at = Some(at);
+            w.last_sequence = Some(5);
+        })
+        .await
+        .unwrap();
+    let open = load().await;
+    assert_eq!(
+        (open.state, open.owner, open.qr),
+        (SessionState::Open, Some(owner), None)
+    );
+    assert!(open.paired_at.is_some());
+    assert_eq!((open.next_send_at, open.last_sequence), (Some(at), 5));
+    bench.commit(|w| w.last_sequence = Some(4)).await.unwrap();
+    assert_eq!(
+        (load().await.last_sequence, load().await.updated_at),
+        (5, open.updated_at)
+    );
+    bench
+        .commit(|w| {
+            let row = w.session_row();
+            row.state = Some(SessionState::LoggedOut);
+            row.owner = Some(None);
+            row.close_reason = Some(401);
+            row.wanted = Some(false);
+        })
+        .await
+        .unwrap();
+    let out = load().await;
+    assert_eq!(
+        (out.state, out.owner, out.paired_at),
+        (SessionState::LoggedOut, None, None)
+    );
+    assert_eq!((out.close_reason, out.wanted), (Some(401), false));
+}
+
+#[tokio::test]
+async fn events_keep_the_order_of_their_writes() {
+    let bench = Bench::new().await;
+    let mut submitted = Vec::new();
+    for sequence in 0..400 {
+        let mut write = bench.write();
+        write.events = vec![event(sequence)];
+        write.last_sequence = Some(sequence);
+        submitted.push(bench.committer.submit(write).await.unwrap());
+    }
+    for write in submitted {
+        write.durable().await.unwrap();
+    }
+    let stored = outbox::oldest(bench.db.store(), bench.fence.shard).await.unwrap();
+    let sequences: Vec<i64> = stored
+        .iter()
+        .map(|e| {
+            serde_json::from_str::<serde_json::Value>(&e.body).unwrap()["sequence"]
+                .as_i64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(sequences, (0..400).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_committer_comes_back_after_its_connection_is_cut() {
+    let bench = Bench::new().await;
+    bench.commit(|w| w.last_sequence = Some(1)).await.unwrap();
+    bench
+        .db
+        .query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    let mut last = Ok(());
+    for _ in 0..3 {
+        last = bench.commit(|w| w.last_sequence = Some(2)).await;
+        if last.is_ok() {
+            break;
+        }
+        assert!(matches!(last, Err(CommitError::Unavailable(_))), "{last:?}");
+    }
+    assert_eq!(last, Ok(()));
+}
+
+#[tokio::test]
+async fn a_committer_ends_with_its_last_clone() {
+    let db = TestDatabase::new().await;
+    let (committer, task) = Committer::start(db.store(), Wake::new()).unwrap();
+    let clone = committer.clone();
+    drop(committer);
+    drop(clone);
+    task.await.unwrap();
+}
