@@ -2,6 +2,8 @@
 //!
 //! A peer that sends rubbish ends its own connection and nothing else. What is read waits for room in the world's queue,
 //! what is written for the peer; neither waits for the other.
+//!
+//! Facts: docs/PROTOCOL.md, "Frames" and "Noise".
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

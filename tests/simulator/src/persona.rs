@@ -2,6 +2,8 @@
 //!
 //! Pure functions of the seed, so that a connection can answer for a hundred thousand contacts without any state but
 //! a counter of the one-time prekeys that were handed out.
+//!
+//! Facts: docs/PROTOCOL.md, "Pairing" and "Prekeys".
 
 use bytes::Bytes;
 use prost::Message as _;

@@ -2,6 +2,8 @@
 //! handshake.
 //!
 //! Owns [`verify`] for clients and [`issue`] for the simulator. Knows nothing of the handshake around it.
+//!
+//! Facts: docs/PROTOCOL.md, "Certificates".
 
 use prost::Message as _;
 use rand::CryptoRng;

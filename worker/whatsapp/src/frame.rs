@@ -2,6 +2,8 @@
 //!
 //! Boundaries of WebSocket messages mean nothing: a message may hold several frames or a piece of one. Knows
 //! nothing of what a payload is.
+//!
+//! Facts: docs/PROTOCOL.md, "Frames".
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;

@@ -1,6 +1,8 @@
 //! Addresses of WhatsApp: users, their devices, groups and the server itself.
 //!
 //! Owns the text form (`user:device@server`) and its parsing. The binary form belongs to [`crate::binary`].
+//!
+//! Facts: docs/PROTOCOL.md, "Addresses".
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,8 @@
 //! The `ClientPayload`: what a client says about itself in the last message of the handshake.
 //!
 //! Values that WhatsApp Web sends and nobody needs to choose are constants here.
+//!
+//! Facts: docs/PROTOCOL.md, "Client payload".
 
 use md5::{Digest as _, Md5};
 use prost::Message as _;

@@ -1,4 +1,6 @@
 //! The hash of a list of devices, with which server and clients notice that theirs differ.
+//!
+//! Facts: docs/PROTOCOL.md, "Device hash".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

@@ -1,5 +1,7 @@
 //! Stanzas on their way to a linked device: queued until acknowledged, written while the connection takes them, written
 //! again on the next one.
+//!
+//! Facts: docs/PROTOCOL.md, "Login" and "Acks".
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,6 @@
 //! A client comes in: to be linked, or to log in as a device that is.
+//!
+//! Facts: docs/PROTOCOL.md, "Login" and "Ends of a stream".
 
 use std::time::Duration;
 

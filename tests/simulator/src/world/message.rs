@@ -1,4 +1,6 @@
 //! Messages: from a linked device or a simulated one to all devices that have a copy of it.
+//!
+//! Facts: docs/PROTOCOL.md, "Message stanzas" and "Acks".
 
 use std::sync::Arc;
 use std::time::Duration;

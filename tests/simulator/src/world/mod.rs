@@ -4,6 +4,8 @@
 //! Connections whose queue is full get no more stanzas until they have read (what they miss is kept for them), and if
 //! they ask for more than they read, they are closed. While a shard of the crowd is full nothing is taken from
 //! connections, which slows the senders down.
+//!
+//! Facts: docs/PROTOCOL.md, "The simulator".
 
 mod account;
 mod command;

@@ -1,4 +1,6 @@
 //! Linking a device: by a QR code that the phone scans, or by a code that is typed into it.
+//!
+//! Facts: docs/PROTOCOL.md, "Pairing".
 
 use std::time::Duration;
 

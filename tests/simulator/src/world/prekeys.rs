@@ -1,4 +1,6 @@
 //! The `encrypt` queries: what linked devices publish, and bundles of anybody for who wants to write.
+//!
+//! Facts: docs/PROTOCOL.md, "Prekeys".
 
 use std::collections::VecDeque;
 

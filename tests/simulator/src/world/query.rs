@@ -1,4 +1,6 @@
 //! The table of queries: what the server answers to each `<iq>` of a linked device.
+//!
+//! Facts: docs/PROTOCOL.md, "Queries".
 
 use whatsapp::binary::Node;
 

@@ -1,4 +1,6 @@
 //! Receipts: from a linked device to whom it thanks, and from simulated devices to the senders.
+//!
+//! Facts: docs/PROTOCOL.md, "Receipts" and "Retry receipts".
 
 use compact_str::CompactString;
 use whatsapp::binary::Node;

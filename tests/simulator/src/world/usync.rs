@@ -1,4 +1,6 @@
 //! The `usync` query: who is on WhatsApp, under which ids, with which devices.
+//!
+//! Facts: docs/PROTOCOL.md, "User queries".
 
 use whatsapp::binary::Node;
 use whatsapp::phash::devices_hash;

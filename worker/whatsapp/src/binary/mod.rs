@@ -2,6 +2,8 @@
 //!
 //! Owns [`Node`], [`encode`] and [`decode`]. Knows nothing of frames, encryption or what a stanza means. A
 //! plaintext begins with a flags byte; bit 1 says that the rest is a zlib stream, which only servers send.
+//!
+//! Facts: docs/PROTOCOL.md, "Node encoding".
 
 mod decode;
 mod encode;

@@ -2,6 +2,8 @@
 //!
 //! One request is open at a time; what is wanted meanwhile goes into the next, so that a burst of sends shares few
 //! requests. The server gives one one-time prekey away per device and request: nothing is asked twice.
+//!
+//! Facts: docs/PROTOCOL.md, "Prekeys".
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! Whether a companion device belongs to the account that it claims.
+//!
+//! Facts: docs/PROTOCOL.md, "Pairing".
 
 use crate::pairing::adv::{self, AdvError};
 use crate::signal::Address;

@@ -2,6 +2,8 @@
 //!
 //! Two bounded caches. What they forget is asked again; the mappings are also kept by the store, which this knows only
 //! through the changes it writes.
+//!
+//! Facts: docs/PROTOCOL.md, "LID" and "User queries".
 
 use std::collections::HashMap;
 use std::time::Duration;

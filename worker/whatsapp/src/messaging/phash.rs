@@ -1,4 +1,6 @@
 //! The hash by which the server tells that its list of a message's devices differs from ours.
+//!
+//! Facts: docs/PROTOCOL.md, "Device hash".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

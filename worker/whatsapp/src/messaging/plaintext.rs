@@ -1,4 +1,6 @@
 //! What goes into a ciphertext: the message, or for our own devices the message and the chat it went to; padded.
+//!
+//! Facts: docs/PROTOCOL.md, "Message stanzas" and "Padding".
 
 use prost::Message as _;
 use rand::rngs::StdRng;

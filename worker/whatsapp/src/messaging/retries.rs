@@ -1,4 +1,6 @@
 //! Messages of others that we could not decrypt: asking their senders to encrypt them again.
+//!
+//! Facts: docs/PROTOCOL.md, "Retry receipts".
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,6 @@
 //! The prekeys that others start sessions with: how many the server has left, and giving it more.
+//!
+//! Facts: docs/PROTOCOL.md, "Prekeys".
 
 use std::time::Duration;
 

@@ -4,6 +4,8 @@
 //! Owns both sides: [`Initiator`] and [`Resumer`] for clients, [`Responder`] for servers. Knows nothing of
 //! nodes or sockets. WhatsApp's XX differs from the standard in one place: the empty payload of the first
 //! message is not mixed into the hash.
+//!
+//! Facts: docs/PROTOCOL.md, "Noise".
 
 mod initiator;
 mod responder;

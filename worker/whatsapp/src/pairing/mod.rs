@@ -5,6 +5,8 @@
 //! * [`code`]: linking with a phone number and an 8-character code.
 //!
 //! Knows nothing of stanzas.
+//!
+//! Facts: docs/PROTOCOL.md, "Pairing".
 
 pub mod adv;
 pub mod code;

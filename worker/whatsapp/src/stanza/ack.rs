@@ -1,4 +1,6 @@
 //! Acks: ours for what the server hands us, and the server's for messages that we sent.
+//!
+//! Facts: docs/PROTOCOL.md, "Acks".
 
 use super::bad_content;
 use crate::binary::{Node, StanzaError};

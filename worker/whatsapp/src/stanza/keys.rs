@@ -1,4 +1,6 @@
 //! Prekey stanzas (name space `encrypt`): count, upload, rotation, digest and bundles.
+//!
+//! Facts: docs/PROTOCOL.md, "Prekeys".
 
 use bytes::Bytes;
 use sha1::{Digest, Sha1};

@@ -1,4 +1,6 @@
 //! Message stanzas: what we send to many devices at once, what we send again to one, and what comes in.
+//!
+//! Facts: docs/PROTOCOL.md, "Message stanzas".
 
 use bytes::Bytes;
 

@@ -1,4 +1,6 @@
 //! Notifications that messaging acts on. All others only want an ack.
+//!
+//! Facts: docs/PROTOCOL.md, "Notifications".
 
 use super::keys;
 use crate::binary::Node;

@@ -1,4 +1,6 @@
 //! Receipts: that messages arrived, were read, or could not be decrypted.
+//!
+//! Facts: docs/PROTOCOL.md, "Receipts" and "Retry receipts".
 
 use bytes::Bytes;
 use smallvec::SmallVec;

@@ -1,4 +1,6 @@
 //! User queries (`usync`): who is on WhatsApp, which devices somebody has, which hidden id belongs to a number.
+//!
+//! Facts: docs/PROTOCOL.md, "User queries".
 
 use bytes::Bytes;
 use compact_str::CompactString;
