@@ -77,7 +77,6 @@ impl GroupKeys {
         if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.record.is_none()) {
             entry.record = Some(record);
         }
-        self.shrink();
     }
 
     /// Takes a key that its sender has handed to us.
@@ -129,10 +128,11 @@ impl GroupKeys {
         self.entries
             .values_mut()
             .for_each(|entry| entry.durability.on_committed());
-        self.shrink();
     }
 
-    fn shrink(&mut self) {
+    /// Forgets the keys used longest ago, if there are too many. Only the message whose turn it is uses one, and it does so
+    /// as soon as it is read.
+    pub(super) fn shrink(&mut self) {
         if self.entries.len() <= MAX_GROUP_KEYS {
             return;
         }

@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::jid::{Jid, Server};
 use crate::proto::Message;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
-use crate::signal::{PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
+use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
 use crate::stanza::ack::{Nack, message_ack};
 use crate::stanza::message::{Absence, Enc, EncKind, Received};
 use crate::stanza::receipt::{self, Arrival, RetryReason};
@@ -51,6 +51,8 @@ struct Waiting {
     /// For acks, which repeat what it names.
     node: Node,
     name: Name,
+    /// The ratchet that was asked for.
+    address: Option<Address>,
     /// Prekeys were asked for.
     asked_keys: bool,
 }
@@ -114,6 +116,7 @@ impl Inbox {
             stanza,
             node,
             name: Name::NotAsked,
+            address: None,
             asked_keys: false,
         });
     }
@@ -283,6 +286,11 @@ impl Inbox {
         }
     }
 
+    /// The ratchets that messages wait with.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
+        self.waiting.iter().filter_map(|waiting| waiting.address.as_ref())
+    }
+
     /// The store has answered for the other name of a user; the directory has it if there is one.
     pub(super) fn on_name(&mut self, user: &Jid) {
         for waiting in self
@@ -402,6 +410,7 @@ impl Waiting {
             _ => {}
         }
         let peer = parts.directory.peer(cx.device, sender.clone());
+        self.address = Some(peer.address.clone());
         let has_group_key = self
             .group_key(&peer)
             .is_none_or(|name| parts.group_keys.ensure(cx, &name));

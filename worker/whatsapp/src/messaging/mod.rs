@@ -337,7 +337,22 @@ impl Messaging {
             },
         );
         bundles.ask(cx, ratchets);
+        self.relieve();
         self.note_sweep(cx.now);
+    }
+
+    /// Forgets what is too much, but nothing that somebody waits with.
+    fn relieve(&mut self) {
+        self.group_keys.shrink();
+        if self.ratchets.is_crowded() {
+            let in_use = self
+                .sends
+                .in_use()
+                .chain(self.resends.in_use())
+                .chain(self.inbox.in_use())
+                .collect();
+            self.ratchets.shrink(&in_use);
+        }
     }
 }
 
@@ -355,6 +370,7 @@ impl Messaging {
         self.ratchets.on_committed();
         self.group_keys.on_committed();
         self.inbox.on_committed();
+        self.relieve();
     }
 
     /// The connection is over: sends without an answer are answered.

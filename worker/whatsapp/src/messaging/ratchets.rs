@@ -3,7 +3,7 @@
 //! The only owner of [`SessionRecord`]s. Two rules keep message keys from being used twice: an address is read from the
 //! store once and never while it is in memory, and an entry whose last change is not durable is not forgotten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::LoadTag;
@@ -179,7 +179,6 @@ impl Ratchets {
                 Some(_) => {}
             }
         }
-        self.shrink();
     }
 
     fn fill(&mut self, address: &Address, record: SessionRecord) {
@@ -231,18 +230,23 @@ impl Ratchets {
         self.entries
             .values_mut()
             .for_each(|entry| entry.durability.on_committed());
-        self.shrink();
     }
 
-    /// Forgets the sessions used longest ago, if there are too many.
-    fn shrink(&mut self) {
-        if self.entries.len() <= MAX_RATCHETS {
+    /// Whether there are more than should be.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.entries.len() > MAX_RATCHETS
+    }
+
+    /// Forgets the sessions used longest ago, if there are too many. Those that somebody waits with are kept: reading
+    /// them again and again would never end.
+    pub(super) fn shrink(&mut self, in_use: &HashSet<&Address>) {
+        if !self.is_crowded() {
             return;
         }
         let mut idle: Vec<(Timestamp, Address)> = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.can_go())
+            .filter(|(address, entry)| entry.can_go() && !in_use.contains(address))
             .map(|(address, entry)| (entry.used, address.clone()))
             .collect();
         idle.sort_unstable();
@@ -426,5 +430,57 @@ fn own_identity(device: &Device) -> LocalIdentity<'_> {
     LocalIdentity {
         pair: &device.identity,
         registration_id: device.registration_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jid::{Jid, Server};
+
+    fn address(n: usize) -> Address {
+        Address::from(Jid::new(format!("{n}"), Server::Lid))
+    }
+
+    fn crowd(durability: Durability) -> Ratchets {
+        let entry = |n: usize| {
+            let used = Timestamp::from_secs(n as u64);
+            (
+                address(n),
+                Entry::loaded(SessionRecord::default(), used, durability),
+            )
+        };
+        Ratchets {
+            entries: (0..3 * MAX_RATCHETS).map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn the_longest_unused_are_forgotten_but_not_those_in_use() {
+        let mut ratchets = crowd(Durability::Durable);
+        let oldest = address(0);
+        ratchets.shrink(&HashSet::from([&oldest]));
+        assert_eq!(ratchets.entries.len(), KEPT_RATCHETS);
+        assert!(ratchets.entries.contains_key(&oldest));
+        assert!(ratchets.entries.contains_key(&address(3 * MAX_RATCHETS - 1)));
+        ratchets.sweep(Timestamp::from_secs(100_000));
+        assert!(ratchets.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_durable_is_never_forgotten() {
+        let mut ratchets = crowd(Durability::Gathering);
+        let all = ratchets.entries.len();
+        ratchets.shrink(&HashSet::new());
+        ratchets.sweep(Timestamp::from_secs(100_000));
+        assert_eq!(ratchets.entries.len(), all);
+        ratchets.on_step_taken();
+        // A change after the step was taken is not in it.
+        ratchets.entries.get_mut(&address(0)).unwrap().durability = Durability::Gathering;
+        ratchets.shrink(&HashSet::new());
+        assert_eq!(ratchets.entries.len(), all);
+        ratchets.on_committed();
+        ratchets.sweep(Timestamp::from_secs(100_000));
+        assert_eq!(ratchets.entries.len(), 1);
     }
 }

@@ -179,6 +179,11 @@ impl Resends {
         }
     }
 
+    /// The ratchets that requests wait with.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
+        self.waiting.iter().map(|one| &one.peer.address)
+    }
+
     /// Moves every request as far as it goes now.
     pub(super) fn advance(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, bundles: &mut Bundles) {
         let mut at = 0;

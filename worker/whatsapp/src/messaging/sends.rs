@@ -322,6 +322,15 @@ impl Sends {
         });
     }
 
+    /// The ratchets that sends wait with.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
+        let targets = self.waiting.iter().filter_map(|send| match &send.state {
+            State::Keys(targets) => Some(targets.devices.iter()),
+            State::Resolving => None,
+        });
+        targets.flatten().map(|target| &target.peer.address)
+    }
+
     /// When [`Self::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.unconfirmed.front().map(|send| send.deadline)

@@ -62,6 +62,8 @@ pub(super) struct Network {
     pub(super) held: VecDeque<(usize, Node)>,
     /// Leave the hidden ids out of everything.
     pub(super) hides_lids: bool,
+    /// Numbers that begin with 1777 exist, and share these keys.
+    pub(super) crowd: Option<PreKeyBundle>,
     /// Every question of every client.
     pub(super) questions: Vec<Node>,
     pub(super) now: Timestamp,
@@ -83,6 +85,7 @@ impl Network {
             hold: false,
             held: VecDeque::new(),
             hides_lids: false,
+            crowd: None,
             questions: Vec::new(),
             now: NOW,
             accounts: BTreeMap::new(),

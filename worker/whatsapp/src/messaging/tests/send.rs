@@ -9,6 +9,7 @@ use crate::connection::Input;
 use crate::event::{Event, QueryError, SendError};
 use crate::jid::Jid;
 use crate::messaging::{ACK_TIMEOUT, MAX_SENDS};
+use crate::signal::PreKeyBundle;
 use crate::stanza::ack::MessageAck;
 
 /// Client numbers of [`Network::ann_and_bob`].
@@ -479,4 +480,31 @@ fn numbers_are_looked_up() {
         },
     );
     assert_eq!(network.questions.len(), 3);
+}
+
+#[test]
+fn a_burst_to_a_crowd_leaves_nobody_behind() {
+    let mut network = Network::ann_and_bob();
+    let crowd = network.take_bundle(BOB);
+    network.crowd = Some(PreKeyBundle {
+        prekey: None,
+        ..crowd
+    });
+    for round in 0..2 {
+        // The second time the sessions come from the store.
+        network.restart(ANN);
+        let now = network.now;
+        for n in 0..MAX_SENDS {
+            let to = Recipient::Phone(format!("1777{n:04}"));
+            let send = outgoing(to, &format!("3EB{round}{n:05}"), "hi");
+            network.clients[ANN].connection.handle(Input::Command(send), now);
+        }
+        network.settle();
+        assert_eq!(
+            network.clients[ANN].acked(),
+            MAX_SENDS,
+            "{:?}",
+            network.clients[ANN].failures()
+        );
+    }
 }

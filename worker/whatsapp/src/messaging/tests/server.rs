@@ -3,7 +3,7 @@
 use super::network::{Client, Network, Published, phone_of};
 use crate::binary::Node;
 use crate::connection::tests::peer::result_of;
-use crate::jid::Jid;
+use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::signal::PreKeyBundle;
 use crate::stanza::ack::MessageAck;
@@ -46,6 +46,9 @@ impl Network {
             .filter(|client| client.jid.user() == digits)
             .collect();
         let Some(first) = devices.first() else {
+            if let Some(user) = self.one_of_the_crowd(&digits) {
+                return user;
+            }
             let contact = asked.map(|asked| Contact {
                 registered: false,
                 asked,
@@ -116,8 +119,35 @@ impl Network {
         }
     }
 
+    /// Somebody who exists, with one device, and never connects.
+    fn one_of_the_crowd(&self, digits: &str) -> Option<UserAnswer> {
+        digits
+            .strip_prefix("1777")
+            .filter(|_| self.crowd.is_some())
+            .map(|rest| UserAnswer {
+                jid: Jid::phone(digits).ok(),
+                contact: Some(Contact {
+                    registered: true,
+                    asked: digits.into(),
+                }),
+                devices: Some(Ok(vec![ListedDevice {
+                    id: 0,
+                    key_index: None,
+                    hosted: false,
+                }])),
+                lid: Some(Jid::new(format!("1777{rest}"), Server::Lid)),
+                ..UserAnswer::default()
+            })
+    }
+
     /// A bundle, with one prekey that nobody else gets.
     pub(super) fn bundle(&mut self, asked: &Jid) -> Result<Bundle, u32> {
+        if let Some(keys) = self.crowd.clone().filter(|_| asked.user().starts_with("1777")) {
+            return Ok(Bundle {
+                keys,
+                device_identity: None,
+            });
+        }
         let jid = self
             .client_at(asked)
             .map(|at| self.clients[at].jid.clone())
