@@ -12,7 +12,10 @@ use work::measure::print_comparison;
 fn main() {
     print_comparison("encode_message_2_devices", codec::encoding(), ENCODE_TARGET);
     for (name, figure) in [
-        ("build_and_encode_message_2_devices", codec::building_and_encoding()),
+        (
+            "build_and_encode_message_2_devices",
+            codec::building_and_encoding(),
+        ),
         ("decode_message_2_devices", codec::decoding()),
     ] {
         println!(r#"{{"bench":"{name}","ns":{:.0}}}"#, figure.median);

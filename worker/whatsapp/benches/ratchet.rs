@@ -9,7 +9,11 @@ use work::measure::print_comparison;
 use work::pairwise::{self, ENCRYPT_TARGET, START_TARGET};
 
 fn main() {
-    print_comparison("ratchet_encrypt_112_bytes", pairwise::encrypting(), ENCRYPT_TARGET);
+    print_comparison(
+        "ratchet_encrypt_112_bytes",
+        pairwise::encrypting(),
+        ENCRYPT_TARGET,
+    );
     println!(
         r#"{{"bench":"ratchet_decrypt_112_bytes","ns":{:.0}}}"#,
         pairwise::decrypting().median

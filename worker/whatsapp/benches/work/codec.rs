@@ -75,8 +75,8 @@ fn stanza() -> Node {
         let enc = enc.with_bytes(Bytes::from_static(&CIPHERTEXT));
         Node::new("to").attr("jid", jid).with_child(enc)
     };
-    let participants =
-        Node::new("participants").with_children([to(jid.clone()), to(jid.clone().with_device(DEVICE.into()))]);
+    let participants = Node::new("participants")
+        .with_children([to(jid.clone()), to(jid.clone().with_device(DEVICE.into()))]);
     Node::new("message")
         .attr("id", ID)
         .attr("to", jid)
@@ -103,7 +103,13 @@ pub fn flat(out: &mut Vec<u8>) {
 }
 
 fn pack(text: &[u8], out: &mut Vec<u8>) {
-    let code = |char: u8| if char <= b'9' { char - b'0' } else { char - b'A' + 10 };
+    let code = |char: u8| {
+        if char <= b'9' {
+            char - b'0'
+        } else {
+            char - b'A' + 10
+        }
+    };
     for pair in text.chunks(2) {
         out.push((code(pair[0]) << 4) | pair.get(1).map_or(15, |low| code(*low)));
     }

@@ -13,7 +13,9 @@ use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256, Sha512};
 
 use whatsapp::signal::curve::KeyPair;
-use whatsapp::signal::session::{Ciphertext, CiphertextKind, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord};
+use whatsapp::signal::session::{
+    Ciphertext, CiphertextKind, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord,
+};
 use whatsapp::signal::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
 
 use super::measure::{Figure, ROUNDS, alone, side_by_side, timed};

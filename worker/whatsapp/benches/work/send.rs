@@ -145,20 +145,29 @@ impl Sender {
         };
         sender.settle();
         let lid = Jid::new(OWN_LID, Space::Lid).with_device(OWN_DEVICE);
-        sender.server.send(&Node::new("success").attr("t", NOW.as_secs()).attr("lid", lid));
+        sender
+            .server
+            .send(&Node::new("success").attr("t", NOW.as_secs()).attr("lid", lid));
         sender.settle();
         let first = sender.command();
         sender.connection.handle(Input::Command(first), NOW);
         sender.settle();
         let answers = |event: &&Event| matches!(event, Event::Message(_));
-        assert_eq!(sender.events.iter().filter(answers).count(), 3, "{:?}", sender.events);
+        assert_eq!(
+            sender.events.iter().filter(answers).count(),
+            3,
+            "{:?}",
+            sender.events
+        );
         sender
     }
 
     /// Sends one message: how long it took until the step was there, and how many bytes its frame has.
     pub fn send(&mut self) -> (Duration, usize) {
         let command = self.command();
-        let Command::Send(outgoing) = &command else { unreachable!("a send") };
+        let Command::Send(outgoing) = &command else {
+            unreachable!("a send")
+        };
         let id = outgoing.id.clone();
         let start = Instant::now();
         self.connection.handle(Input::Command(command), NOW);
@@ -275,13 +284,21 @@ impl Server {
             self.stage = match std::mem::replace(&mut self.stage, Stage::Moving) {
                 Stage::AwaitHello(responder) => {
                     let hello = responder.read_client_hello(&frame, &mut self.rng).unwrap();
-                    let Hello::Full { server_hello, await_finish } = hello else { unreachable!("a full handshake") };
+                    let Hello::Full {
+                        server_hello,
+                        await_finish,
+                    } = hello
+                    else {
+                        unreachable!("a full handshake")
+                    };
                     let mut framed = Vec::new();
                     frame::write(&server_hello, &mut framed);
                     self.outbox.push_back(framed.into());
                     Stage::AwaitFinish(await_finish)
                 }
-                Stage::AwaitFinish(stage) => Stage::Open(Box::new(stage.read_client_finish(&frame).unwrap().transport)),
+                Stage::AwaitFinish(stage) => {
+                    Stage::Open(Box::new(stage.read_client_finish(&frame).unwrap().transport))
+                }
                 Stage::Open(mut transport) => {
                     let node = binary::decode(transport.open(frame).unwrap()).unwrap();
                     self.stage = Stage::Open(transport);
@@ -294,7 +311,9 @@ impl Server {
     }
 
     fn send(&mut self, node: &Node) {
-        let Stage::Open(transport) = &mut self.stage else { unreachable!("a channel") };
+        let Stage::Open(transport) = &mut self.stage else {
+            unreachable!("a channel")
+        };
         let mut out = Vec::new();
         frame::write_node(node, &mut transport.sealer, &mut out).unwrap();
         self.outbox.push_back(out.into());
@@ -333,7 +352,10 @@ impl Server {
                 keys: self.devices[&by_number(jid)].bundle(),
                 device_identity: None,
             };
-            let bundles: Vec<_> = asked.into_iter().map(|jid| (jid.clone(), Ok(bundle(&jid)))).collect();
+            let bundles: Vec<_> = asked
+                .into_iter()
+                .map(|jid| (jid.clone(), Ok(bundle(&jid))))
+                .collect();
             return keys::bundles_response(&bundles);
         }
         Node::new("iq").attr("type", "result").attr("from", Jid::SERVER)
@@ -346,11 +368,18 @@ impl Server {
             let jid = to.attr_jid("jid").unwrap();
             let ciphertext = to.child("enc").and_then(Node::bytes).unwrap();
             let own = jid.user() == OWN;
-            let text = if own { own_copy(text_message("Here")) } else { text("Here") };
+            let text = if own {
+                own_copy(text_message("Here"))
+            } else {
+                text("Here")
+            };
             let (_, answer) = self.devices[&jid].answer(&ciphertext, &padded(text), &mut self.rng);
             let enc = Node::new("enc").attr("v", "2").attr("type", answer.kind.as_str());
             let incoming = Node::new("message")
-                .attr("id", MessageId::generate(NOW.as_secs(), jid.user(), &mut self.rng).as_str())
+                .attr(
+                    "id",
+                    MessageId::generate(NOW.as_secs(), jid.user(), &mut self.rng).as_str(),
+                )
                 .attr("from", &jid)
                 .attr("type", "text")
                 .attr("t", NOW.as_secs())
@@ -372,7 +401,11 @@ fn user(subject: &Subject) -> UserAnswer {
         Subject::Phone(digits) => (Jid::new(digits.clone(), Space::User), Some(digits.clone())),
         Subject::User(jid) => (jid.clone(), None),
     };
-    let ids = if jid.user() == OWN { vec![0, OWN_DEVICE] } else { PEER_DEVICES.to_vec() };
+    let ids = if jid.user() == OWN {
+        vec![0, OWN_DEVICE]
+    } else {
+        PEER_DEVICES.to_vec()
+    };
     let listed = |id| ListedDevice {
         id,
         key_index: (id != 0).then_some(1),
@@ -380,7 +413,10 @@ fn user(subject: &Subject) -> UserAnswer {
     };
     UserAnswer {
         jid: Some(jid),
-        contact: asked.map(|asked| Contact { registered: true, asked }),
+        contact: asked.map(|asked| Contact {
+            registered: true,
+            asked,
+        }),
         devices: Some(Ok(ids.into_iter().map(listed).collect())),
         ..UserAnswer::default()
     }

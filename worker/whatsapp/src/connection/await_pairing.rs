@@ -106,7 +106,9 @@ impl AwaitPairing {
     /// The connection is over: a request that has no answer yet gets one.
     pub(super) fn closed(self, cx: &mut Context<'_>) {
         if self.code.is_unanswered() {
-            cx.emit(Event::PairingCodeRefused { code: super::CONNECTION_LOST });
+            cx.emit(Event::PairingCodeRefused {
+                code: super::CONNECTION_LOST,
+            });
         }
     }
 

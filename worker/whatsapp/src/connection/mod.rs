@@ -28,15 +28,16 @@ use std::{mem, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 
+use self::{
+    await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core, handshake::AwaitServerHello,
+    online::Online,
+};
 pub use self::{
     config::{ClientVersion, Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
     context::{AckBy, Context, Credentials},
     iq::Op,
     reason::{CloseReason, Next},
     step::Step,
-};
-use self::{
-    await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core, handshake::AwaitServerHello, online::Online,
 };
 use crate::{
     binary::Node,
@@ -80,7 +81,12 @@ impl Connection {
     pub fn new(config: Arc<Config>, device: Device, rng: StdRng, now: Timestamp) -> Self {
         let mut core = Core::new(config, device, rng);
         let state = State::AwaitServerHello(AwaitServerHello::start(&mut core, now));
-        Self { core, state, is_over: false, is_stalled: false }
+        Self {
+            core,
+            state,
+            is_over: false,
+            is_stalled: false,
+        }
     }
 
     /// Takes in one input. Never fails: what goes wrong becomes events and the end of the connection.
@@ -116,7 +122,9 @@ impl Connection {
         if let Some(reason) = step.close.as_ref().filter(|_| !self.is_over) {
             // Sealing failed: a stanza of ours fits no frame, or the cipher is used up.
             self.is_over = true;
-            step.events.push(Event::Closed { reason: reason.clone() });
+            step.events.push(Event::Closed {
+                reason: reason.clone(),
+            });
         }
         if let State::Online(online) = &mut self.state
             && step.needs_commit()
@@ -143,8 +151,15 @@ impl Connection {
             State::Online(state) => state.deadline(),
             State::Closed => return None,
         };
-        let keep_alive = self.core.keep_alive.as_ref().map(|keep_alive| keep_alive.deadline());
-        [state, keep_alive, self.core.iqs.deadline()].into_iter().flatten().min()
+        let keep_alive = self
+            .core
+            .keep_alive
+            .as_ref()
+            .map(|keep_alive| keep_alive.deadline());
+        [state, keep_alive, self.core.iqs.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether so much has gathered that no more should be read from the socket until a step was taken.
@@ -177,7 +192,12 @@ impl Connection {
             match self.core.reader.next() {
                 Ok(Some(frame)) => self.frame(frame, now),
                 Ok(None) => return,
-                Err(error) => return self.core.gathering.close(CloseReason::BadFrame(error.to_string())),
+                Err(error) => {
+                    return self
+                        .core
+                        .gathering
+                        .close(CloseReason::BadFrame(error.to_string()));
+                }
             }
         }
     }
@@ -216,7 +236,9 @@ impl Connection {
 
     fn reply(&mut self, node: Node, now: Timestamp) {
         // A reply nobody waits for (its time was up, or a foreign id) means nothing.
-        let Some(op) = node.attr_str("id").and_then(|id| self.core.iqs.close(&id)) else { return };
+        let Some(op) = node.attr_str("id").and_then(|id| self.core.iqs.close(&id)) else {
+            return;
+        };
         self.outcome(op, iq::outcome(node), now);
     }
 
@@ -251,9 +273,13 @@ impl Connection {
     }
 
     fn loaded(&mut self, loaded: Loaded, now: Timestamp) {
-        let Some(tag) = self.core.awaited_loads.pop_front() else { return };
+        let Some(tag) = self.core.awaited_loads.pop_front() else {
+            return;
+        };
         if let State::Online(online) = &mut self.state {
-            online.messaging.on_loaded(&mut self.core.context(now), tag, loaded);
+            online
+                .messaging
+                .on_loaded(&mut self.core.context(now), tag, loaded);
         }
     }
 
@@ -280,13 +306,19 @@ impl Connection {
     }
 
     fn close_if_over(&mut self, now: Timestamp) {
-        let Some(reason) = self.core.gathering.close.clone() else { return };
+        let Some(reason) = self.core.gathering.close.clone() else {
+            return;
+        };
         let cx = &mut self.core.context(now);
         match mem::replace(&mut self.state, State::Closed) {
             State::Online(mut online) => online.messaging.on_closed(cx),
             State::AwaitPairing(pairing) => pairing.closed(cx),
-            State::AwaitServerHello(AwaitServerHello { wanted_code: Some(_), .. }) => {
-                cx.emit(Event::PairingCodeRefused { code: CONNECTION_LOST });
+            State::AwaitServerHello(AwaitServerHello {
+                wanted_code: Some(_), ..
+            }) => {
+                cx.emit(Event::PairingCodeRefused {
+                    code: CONNECTION_LOST,
+                });
             }
             State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed => {}
         }
@@ -315,10 +347,16 @@ enum State {
 fn refuse(cx: &mut Context<'_>, command: Command) {
     match command {
         Command::Send(outgoing) => {
-            cx.emit(Event::MessageFailed { id: outgoing.id, reason: SendError::NotConnected });
+            cx.emit(Event::MessageFailed {
+                id: outgoing.id,
+                reason: SendError::NotConnected,
+            });
         }
         Command::IsOnWhatsApp { ticket, .. } => {
-            cx.emit(Event::IsOnWhatsApp { ticket, result: Err(QueryError::NotConnected) });
+            cx.emit(Event::IsOnWhatsApp {
+                ticket,
+                result: Err(QueryError::NotConnected),
+            });
         }
         Command::RequestPairingCode { .. } => cx.emit(Event::PairingCodeRefused { code: ALREADY_PAIRED }),
         // These mean nothing without a session, and nobody waits for an answer.
