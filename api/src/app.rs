@@ -55,7 +55,16 @@ impl App {
     pub fn new(store: Store, broker: Broker, key: ApiKey, shards: u16, reach: Reach) -> Self {
         let lanes = std::array::from_fn(|_| broker.publisher());
         let rpc = broker.rpc();
-        Self { store, broker, key, tokens: TokenCache::default(), shards, reach, lanes, rpc }
+        Self {
+            store,
+            broker,
+            key,
+            tokens: TokenCache::default(),
+            shards,
+            reach,
+            lanes,
+            rpc,
+        }
     }
 
     /// Publishes a job and returns once the broker has it on disk. Many may be under way at once.
@@ -65,7 +74,10 @@ impl App {
     pub async fn publish(&self, token: &Token, id: &JobId, job: &Job) -> Result<(), Problem> {
         self.broker_takes_messages()?;
         let message = Outgoing::job(self.broker.topology(), token, id, job);
-        self.lane(token).publish(message).await.map_err(jobs::not_published)
+        self.lane(token)
+            .publish(message)
+            .await
+            .map_err(jobs::not_published)
     }
 
     /// Publishes a job that is answered, and waits for the answer.
@@ -74,7 +86,10 @@ impl App {
     /// 504 without an answer in [`jobs::ANSWER_TIMEOUT`], 503 when the broker is away.
     pub async fn call(&self, token: &Token, job: &Job) -> Result<Answer, Problem> {
         self.broker_takes_messages()?;
-        let answer = self.rpc.call(token, &JobId::random(), job, jobs::ANSWER_TIMEOUT).await;
+        let answer = self
+            .rpc
+            .call(token, &JobId::random(), job, jobs::ANSWER_TIMEOUT)
+            .await;
         answer.map_err(jobs::not_answered)
     }
 
@@ -94,7 +109,9 @@ impl App {
         if self.broker.is_ready() {
             return Ok(());
         }
-        Err(jobs::broker_away("the message broker is away or takes no messages at this moment; try again"))
+        Err(jobs::broker_away(
+            "the message broker is away or takes no messages at this moment; try again",
+        ))
     }
 
     fn lane(&self, token: &Token) -> &Publisher {
@@ -111,7 +128,10 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
     let v1 = v1::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(app.clone(), open_to_basic_or_bearer))
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            open_to_basic_or_bearer,
+        ))
         .layer(middleware::map_response(unreadable));
     let seed = seed::router()
         .fallback(no_such_path)
@@ -150,7 +170,11 @@ async fn authenticate(app: &App, scheme: Scheme, request: Request, next: Next) -
 async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let seconds = started.elapsed().as_secs_f64();
@@ -198,7 +222,11 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             header::CONTENT_TYPE,
             HeaderName::from_static(idempotency::HEADER),
         ])
-        .expose_headers([header::RETRY_AFTER, header::LOCATION, HeaderName::from_static(idempotency::REPLAYED)])
+        .expose_headers([
+            header::RETRY_AFTER,
+            header::LOCATION,
+            HeaderName::from_static(idempotency::REPLAYED),
+        ])
         .max_age(PREFLIGHT_AGE)
 }
 
@@ -211,7 +239,10 @@ async fn unreadable(response: Response) -> Response {
 }
 
 async fn no_such_path() -> Problem {
-    Problem::new(Code::NotFound, "there is nothing at this path; /v1/openapi.json lists what there is")
+    Problem::new(
+        Code::NotFound,
+        "there is nothing at this path; /v1/openapi.json lists what there is",
+    )
 }
 
 async fn no_such_method() -> Problem {

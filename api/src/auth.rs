@@ -73,7 +73,10 @@ impl ApiKey {
                 return Err(WeakKey::Short);
             }
         }
-        Ok(Self { digest: Sha256::digest(key.as_bytes()).into(), open: key.is_empty() })
+        Ok(Self {
+            digest: Sha256::digest(key.as_bytes()).into(),
+            open: key.is_empty(),
+        })
     }
 
     /// Lets a request in, or says why not.
@@ -91,7 +94,9 @@ impl ApiKey {
         match offered {
             Some(key) if self.is(&key) => Ok(()),
             Some(_) => Err(unauthorized("the key is not right")),
-            None => Err(unauthorized("send the key as Basic user name with an empty password")),
+            None => Err(unauthorized(
+                "send the key as Basic user name with an empty password",
+            )),
         }
     }
 
@@ -161,8 +166,17 @@ mod tests {
     fn basic_takes_the_key_as_user_name_with_an_empty_password() {
         let key = ApiKey::new(KEY, ANYWHERE).unwrap();
         assert!(key.check(&basic(KEY, ""), Scheme::Basic).is_ok());
-        for wrong in [basic(KEY, "x"), basic("", KEY), basic("other", ""), headers("Basic ???"), headers("Digest x")] {
-            assert_eq!(key.check(&wrong, Scheme::Basic).unwrap_err().code(), Code::Unauthorized);
+        for wrong in [
+            basic(KEY, "x"),
+            basic("", KEY),
+            basic("other", ""),
+            headers("Basic ???"),
+            headers("Digest x"),
+        ] {
+            assert_eq!(
+                key.check(&wrong, Scheme::Basic).unwrap_err().code(),
+                Code::Unauthorized
+            );
         }
         assert!(key.check(&HeaderMap::new(), Scheme::Basic).is_err());
     }

@@ -45,7 +45,10 @@ pub struct Report {
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_well(&self) -> bool {
-        !self.lines.iter().any(|(_, finding)| matches!(finding, Finding::Bad(_)))
+        !self
+            .lines
+            .iter()
+            .any(|(_, finding)| matches!(finding, Finding::Bad(_)))
     }
 
     fn add(&mut self, what: &'static str, finding: Finding) {
@@ -78,7 +81,9 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
         Err(error) => report.add("database", Finding::Bad(format!("{error}; correct DATABASE_URL"))),
     }
     broker(&mut report, &common.amqp).await;
-    let whatsapp = env().optional::<String>("WHATSAPP_URL").unwrap_or_else(|| WHATSAPP_URL.to_owned());
+    let whatsapp = env()
+        .optional::<String>("WHATSAPP_URL")
+        .unwrap_or_else(|| WHATSAPP_URL.to_owned());
     report.add("whatsapp", reachable(&whatsapp).await);
     if let Some(webhook) = env().optional::<String>("WEBHOOK") {
         report.add("webhook", global_webhook(&webhook).await);
@@ -116,13 +121,16 @@ async fn database(report: &mut Report, store: &Store) {
             return report.add("database", Finding::Bad(text.to_owned()));
         }
     }
-    report.add("schema", match store.check_schema().await {
-        Ok(()) => Finding::Ok(format!("version {SCHEMA_VERSION}")),
-        Err(StoreError::Schema { found, needed }) if found < needed => {
-            Finding::Bad(format!("version {found}, this program needs {needed}; run fanfare-api migrate"))
-        }
-        Err(error) => Finding::Bad(format!("{error}; run the release that migrated the database")),
-    });
+    report.add(
+        "schema",
+        match store.check_schema().await {
+            Ok(()) => Finding::Ok(format!("version {SCHEMA_VERSION}")),
+            Err(StoreError::Schema { found, needed }) if found < needed => Finding::Bad(format!(
+                "version {found}, this program needs {needed}; run fanfare-api migrate"
+            )),
+            Err(error) => Finding::Bad(format!("{error}; run the release that migrated the database")),
+        },
+    );
     report.add("clock", clock(store).await);
 }
 
@@ -138,9 +146,14 @@ async fn clock(store: &Store) -> Finding {
     let skew = difference.saturating_sub(took);
     let millis = skew.as_millis();
     if skew > SKEW_MAX {
-        return Finding::Bad(format!("{millis} ms apart from the database's; run an NTP client on both machines"));
+        return Finding::Bad(format!(
+            "{millis} ms apart from the database's; run an NTP client on both machines"
+        ));
     }
-    Finding::Ok(format!("at most {} ms apart from the database's", (millis + took.as_millis()).max(1)))
+    Finding::Ok(format!(
+        "at most {} ms apart from the database's",
+        (millis + took.as_millis()).max(1)
+    ))
 }
 
 async fn broker(report: &mut Report, amqp: &config::Amqp) {
@@ -148,19 +161,40 @@ async fn broker(report: &mut Report, amqp: &config::Amqp) {
         Ok(broker) => broker,
         Err(error) => return report.add("broker", Finding::Bad(connect_advice(&error))),
     };
-    report.add("broker", Finding::Ok("reachable; exchanges and queues are as they should be".to_owned()));
+    report.add(
+        "broker",
+        Finding::Ok("reachable; exchanges and queues are as they should be".to_owned()),
+    );
     report.add("alarm", alarm(&broker).await);
     for (what, queue, advice) in [
-        ("dead jobs", QueueName::DeadJobs, "look at their x-reason header, then move or purge them"),
-        ("dead events", QueueName::DeadWebhooks, "look at their x-reason header, then move or purge them"),
-        ("unroutable", QueueName::Unroutable, "is a session worker running? It answers jobs for unknown tokens"),
+        (
+            "dead jobs",
+            QueueName::DeadJobs,
+            "look at their x-reason header, then move or purge them",
+        ),
+        (
+            "dead events",
+            QueueName::DeadWebhooks,
+            "look at their x-reason header, then move or purge them",
+        ),
+        (
+            "unroutable",
+            QueueName::Unroutable,
+            "is a session worker running? It answers jobs for unknown tokens",
+        ),
         ("events", QueueName::Webhooks, "is a webhook worker running?"),
     ] {
-        report.add(what, match broker.depth(&queue).await {
-            Ok(0) => Finding::Ok("nothing waits".to_owned()),
-            Ok(waiting) => Finding::Warn(format!("{waiting} wait in {}; {advice}", broker.topology().queue(&queue))),
-            Err(error) => Finding::Bad(error.to_string()),
-        });
+        report.add(
+            what,
+            match broker.depth(&queue).await {
+                Ok(0) => Finding::Ok("nothing waits".to_owned()),
+                Ok(waiting) => Finding::Warn(format!(
+                    "{waiting} wait in {}; {advice}",
+                    broker.topology().queue(&queue)
+                )),
+                Err(error) => Finding::Bad(error.to_string()),
+            },
+        );
     }
     broker.close().await;
 }
@@ -189,7 +223,8 @@ async fn alarm(broker: &Broker) -> Finding {
         Err(PublishError::Unroutable) => Finding::Ok("none: messages are taken".to_owned()),
         Ok(()) => Finding::Warn("a message for nobody was taken by somebody".to_owned()),
         Err(error) => {
-            let advice = "RabbitMQ is short of memory or disk (rabbitmqctl status names the alarm): free some";
+            let advice =
+                "RabbitMQ is short of memory or disk (rabbitmqctl status names the alarm): free some";
             Finding::Bad(format!("no message is taken ({error}); {advice}"))
         }
     }
@@ -197,7 +232,9 @@ async fn alarm(broker: &Broker) -> Finding {
 
 async fn reachable(url: &str) -> Finding {
     let Some((host, port)) = endpoint(url) else {
-        return Finding::Bad("WHATSAPP_URL is not a ws:// or wss:// address; correct it, or leave it empty".to_owned());
+        return Finding::Bad(
+            "WHATSAPP_URL is not a ws:// or wss:// address; correct it, or leave it empty".to_owned(),
+        );
     };
     let advice = "check the address, DNS and outgoing connections of this machine";
     match timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await {
@@ -214,7 +251,9 @@ async fn global_webhook(url: &str) -> Finding {
     match endpoint(url) {
         Some((host, port)) => match timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await {
             Ok(Ok(_)) => Finding::Ok(format!("{host}:{port} takes connections")),
-            _ => Finding::Warn(format!("{host}:{port} takes no connections; messages are kept and tried again")),
+            _ => Finding::Warn(format!(
+                "{host}:{port} takes no connections; messages are kept and tried again"
+            )),
         },
         None => Finding::Bad("WEBHOOK has no host".to_owned()),
     }
@@ -238,7 +277,10 @@ mod tests {
         let mut report = Report::default();
         report.add("database", Finding::Ok("reachable".to_owned()));
         assert!(report.is_well());
-        report.add("schema", Finding::Bad("version 0; run fanfare-api migrate".to_owned()));
+        report.add(
+            "schema",
+            Finding::Bad("version 0; run fanfare-api migrate".to_owned()),
+        );
         assert!(!report.is_well());
         assert_eq!(
             report.to_string(),
@@ -248,7 +290,10 @@ mod tests {
 
     #[test]
     fn endpoints_of_urls() {
-        assert_eq!(endpoint("wss://web.whatsapp.com/ws/chat"), Some(("web.whatsapp.com".to_owned(), 443)));
+        assert_eq!(
+            endpoint("wss://web.whatsapp.com/ws/chat"),
+            Some(("web.whatsapp.com".to_owned(), 443))
+        );
         assert_eq!(endpoint("ws://[::1]:7001/ws"), Some(("::1".to_owned(), 7001)));
         assert_eq!(endpoint("web.whatsapp.com"), None);
     }
@@ -256,7 +301,14 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_nobody_listens_on_is_bad() {
         // Bound and dropped: nobody listens there now.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        assert!(matches!(reachable(&format!("ws://127.0.0.1:{port}/")).await, Finding::Bad(_)));
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        assert!(matches!(
+            reachable(&format!("ws://127.0.0.1:{port}/")).await,
+            Finding::Bad(_)
+        ));
     }
 }

@@ -31,7 +31,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
                 "send the body with Content-Type: application/json",
             ));
         }
-        Bytes::from_request(request, state).await.map(Self).map_err(body_problem)
+        Bytes::from_request(request, state)
+            .await
+            .map(Self)
+            .map_err(body_problem)
     }
 }
 
@@ -62,9 +65,12 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         }
         shape_problem(&path, &inner.to_string())
     })?;
-    deserializer
-        .end()
-        .map_err(|_| Problem::new(Code::MalformedBody, "the body goes on after the end of its JSON object"))?;
+    deserializer.end().map_err(|_| {
+        Problem::new(
+            Code::MalformedBody,
+            "the body goes on after the end of its JSON object",
+        )
+    })?;
     Ok(value)
 }
 
@@ -80,8 +86,14 @@ impl Fields {
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(map)) => Ok(Self(map)),
-            Ok(_) => Err(Problem::new(Code::MalformedBody, "the body must be a JSON object")),
-            Err(error) => Err(Problem::new(Code::MalformedBody, format!("the body is not JSON: {error}"))),
+            Ok(_) => Err(Problem::new(
+                Code::MalformedBody,
+                "the body must be a JSON object",
+            )),
+            Err(error) => Err(Problem::new(
+                Code::MalformedBody,
+                format!("the body is not JSON: {error}"),
+            )),
         }
     }
 
@@ -133,14 +145,25 @@ where
     T: FromStr,
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| Problem::field(name, error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| Problem::field(name, error.to_string()))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let essence = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
     let essence = essence.to_ascii_lowercase();
-    essence.is_empty() || essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    essence.is_empty()
+        || essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 fn body_problem(rejection: BytesRejection) -> Problem {
@@ -152,7 +175,8 @@ fn body_problem(rejection: BytesRejection) -> Problem {
 
 /// The answer to a body beyond [`MAX_BODY_BYTES`].
 pub fn too_large() -> Problem {
-    Problem::new(Code::BodyTooLarge, "").with_field("body", format!("must have at most {MAX_BODY_BYTES} bytes"))
+    Problem::new(Code::BodyTooLarge, "")
+        .with_field("body", format!("must have at most {MAX_BODY_BYTES} bytes"))
 }
 
 /// serde's words for a wrong shape, with the field in front: `missing field` names the field in its text only.
@@ -167,7 +191,10 @@ fn shape_problem(path: &str, message: &str) -> Problem {
         return Problem::field(field, "is not known here");
     }
     if prefix.is_empty() {
-        return Problem::new(Code::MalformedBody, format!("the body has the wrong shape: {message}"));
+        return Problem::new(
+            Code::MalformedBody,
+            format!("the body has the wrong shape: {message}"),
+        );
     }
     Problem::field(prefix, message)
 }
@@ -210,7 +237,10 @@ mod tests {
         let field = |text: &str| (Code::InvalidField, text.to_owned());
         assert_eq!(refused("{}"), field("inner: is required"));
         assert_eq!(refused(r#"{"inner":{}}"#), field("inner.size: is required"));
-        assert_eq!(refused(r#"{"inner":{"size":1,"x":1}}"#), field("inner.x: is not known here"));
+        assert_eq!(
+            refused(r#"{"inner":{"size":1,"x":1}}"#),
+            field("inner.x: is not known here")
+        );
         assert_eq!(
             refused(r#"{"inner":{"size":"a"}}"#),
             field("inner.size: invalid type: string \"a\", expected u8")
@@ -229,6 +259,9 @@ mod tests {
     fn null_is_missing() {
         let mut fields = Fields::parse(br#"{"token":null,"text":5}"#).unwrap();
         assert_eq!(fields.token().unwrap_err().detail(), "token: is required");
-        assert_eq!(fields.need_text("text").unwrap_err().detail(), "text: must be a string");
+        assert_eq!(
+            fields.need_text("text").unwrap_err().detail(),
+            "text: must be a string"
+        );
     }
 }

@@ -32,7 +32,9 @@ pub const REPLAYED: &str = "idempotent-replayed";
 /// # Errors
 /// 400 for a key that can't be a job's identity.
 pub fn key(headers: &HeaderMap) -> Result<Option<JobId>, Problem> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let Some(value) = headers.get(HEADER) else {
+        return Ok(None);
+    };
     let key = value.to_str().ok().map(JobId::new);
     match key {
         Some(Ok(key)) => Ok(Some(key)),
@@ -46,7 +48,13 @@ pub fn key(headers: &HeaderMap) -> Result<Option<JobId>, Problem> {
 ///
 /// # Errors
 /// 409 when the key came with another request, or the first one is still at work; else what `work` says.
-pub async fn once<W>(store: &Store, scope: &str, key: Option<&JobId>, request: &[u8], work: W) -> Result<Response, Problem>
+pub async fn once<W>(
+    store: &Store,
+    scope: &str,
+    key: Option<&JobId>,
+    request: &[u8],
+    work: W,
+) -> Result<Response, Problem>
 where
     W: Future<Output = Result<Response, Problem>>,
 {
@@ -57,10 +65,16 @@ where
         Reservation::New => {}
         Reservation::Done { status, body } => return Ok(replay(status, body)),
         Reservation::Mismatch => {
-            return Err(Problem::new(Code::IdempotencyKeyReused, "this key came with another request before"));
+            return Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                "this key came with another request before",
+            ));
         }
         Reservation::InProgress => {
-            let problem = Problem::new(Code::IdempotencyKeyInUse, "the first request with this key is under way");
+            let problem = Problem::new(
+                Code::IdempotencyKeyInUse,
+                "the first request with this key is under way",
+            );
             return Err(problem.retry_after(Duration::from_secs(1)));
         }
     }
@@ -91,7 +105,11 @@ async fn keep(store: &Store, name: (&str, &str), response: Response) -> Result<R
 fn replay(status: u16, body: Vec<u8>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let mut response = (status, body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }

@@ -40,7 +40,10 @@ pub struct Looks {
 impl Looks {
     /// Looks for at most `limit` from now.
     pub fn within(limit: Duration) -> Self {
-        Self { deadline: Instant::now() + limit, wait: LOOK_MIN }
+        Self {
+            deadline: Instant::now() + limit,
+            wait: LOOK_MIN,
+        }
     }
 
     /// Waits for the next look; false when there is none.
@@ -79,7 +82,11 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::Internal => Code::Internal,
     };
     let problem = Problem::new(code, message);
-    if code == Code::SessionNotConnected { problem.retry_after(RETRY_AFTER) } else { problem }
+    if code == Code::SessionNotConnected {
+        problem.retry_after(RETRY_AFTER)
+    } else {
+        problem
+    }
 }
 
 /// The answer to an answer that answers another question.
@@ -113,7 +120,9 @@ pub fn not_published(error: PublishError) -> Problem {
 /// What it means when a job was not answered.
 pub fn not_answered(error: CallError) -> Problem {
     match error {
-        CallError::Timeout => Problem::new(Code::AnswerTimeout, "the session's worker did not answer in time"),
+        CallError::Timeout => {
+            Problem::new(Code::AnswerTimeout, "the session's worker did not answer in time")
+        }
         CallError::Busy => broker_away("too many requests wait for an answer; try again"),
         CallError::Publish(error) => not_published(error),
         CallError::Malformed => Problem::new(Code::Internal, "the worker's answer can't be read"),
@@ -138,7 +147,11 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(_) => {
                 tracing::warn!(%error, "the database is away");
-                Self::new(Code::DatabaseUnavailable, "the database is not available; try again").retry_after(RETRY_AFTER)
+                Self::new(
+                    Code::DatabaseUnavailable,
+                    "the database is not available; try again",
+                )
+                .retry_after(RETRY_AFTER)
             }
             other => {
                 tracing::error!(error = %other, "the database refused what the API asked of it");
@@ -160,7 +173,11 @@ mod tests {
         assert_ne!(id, stanza_id(&Token::new("b").unwrap(), Some(&key)));
         assert_ne!(stanza_id(&token, None), stanza_id(&token, None));
         assert_eq!(id.as_str().len(), 22);
-        assert!(id.as_str().bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b)));
+        assert!(
+            id.as_str()
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
+        );
     }
 
     #[test]
@@ -170,6 +187,9 @@ mod tests {
         });
         let error = shared::job::SendJob::parse(body.to_string().as_bytes()).unwrap_err();
         let problem = Problem::from(error);
-        assert_eq!((problem.code(), problem.fields()[0].field.as_str()), (Code::TooManyRecipients, "numbers"));
+        assert_eq!(
+            (problem.code(), problem.fields()[0].field.as_str()),
+            (Code::TooManyRecipients, "numbers")
+        );
     }
 }

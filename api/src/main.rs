@@ -67,11 +67,17 @@ async fn migrate() -> Result<()> {
 async fn examine() -> ExitCode {
     let report = doctor::examine(Env::process).await;
     say(report.to_string().trim_end());
-    if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.is_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn print_document() -> Result<()> {
-    say(&openapi::document().to_pretty_json().context("the document can't be written")?);
+    say(&openapi::document()
+        .to_pretty_json()
+        .context("the document can't be written")?);
     Ok(())
 }
 
@@ -80,7 +86,10 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-#[allow(clippy::print_stderr, reason = "one line for people, before or instead of a log")]
+#[allow(
+    clippy::print_stderr,
+    reason = "one line for people, before or instead of a log"
+)]
 fn say_error(text: &str) {
     eprintln!("{text}");
 }

@@ -32,7 +32,9 @@ impl PageQuery {
     /// # Errors
     /// 400 for anything but 1 to [`LIMIT_MAX`].
     pub fn limit(&self) -> Result<u16, Problem> {
-        let Some(text) = &self.limit else { return Ok(LIMIT_DEFAULT) };
+        let Some(text) = &self.limit else {
+            return Ok(LIMIT_DEFAULT);
+        };
         match text.parse() {
             Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
             _ => Err(Problem::field("limit", format!("must be 1 to {LIMIT_MAX}"))),
@@ -45,7 +47,10 @@ impl PageQuery {
     /// 400 for a cursor that is not one of this list.
     pub fn after<K: FromStr>(&self) -> Result<Option<K>, Problem> {
         let Some(text) = &self.cursor else { return Ok(None) };
-        let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let key = URL_SAFE_NO_PAD
+            .decode(text)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         match key.and_then(|key| key.parse().ok()) {
             Some(key) => Ok(Some(key)),
             None => Err(Problem::field("cursor", "must be `next` of the page before")),
@@ -72,8 +77,14 @@ impl<T> Page<T> {
     ) -> Self {
         let more = rows.len() > usize::from(limit);
         rows.truncate(usize::from(limit));
-        let next = rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(key(row).to_string()));
-        Self { items: rows.into_iter().map(show).collect(), next }
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|row| URL_SAFE_NO_PAD.encode(key(row).to_string()));
+        Self {
+            items: rows.into_iter().map(show).collect(),
+            next,
+        }
     }
 }
 
@@ -82,7 +93,10 @@ mod tests {
     use super::*;
 
     fn query(limit: Option<&str>, cursor: Option<&str>) -> PageQuery {
-        PageQuery { limit: limit.map(str::to_owned), cursor: cursor.map(str::to_owned) }
+        PageQuery {
+            limit: limit.map(str::to_owned),
+            cursor: cursor.map(str::to_owned),
+        }
     }
 
     #[test]
@@ -97,9 +111,15 @@ mod tests {
     #[test]
     fn nonsense_is_refused_by_name() {
         for limit in ["0", "501", "-1", "x"] {
-            assert_eq!(query(Some(limit), None).limit().unwrap_err().fields()[0].field, "limit");
+            assert_eq!(
+                query(Some(limit), None).limit().unwrap_err().fields()[0].field,
+                "limit"
+            );
         }
-        assert_eq!(query(None, Some("!!")).after::<i32>().unwrap_err().fields()[0].field, "cursor");
+        assert_eq!(
+            query(None, Some("!!")).after::<i32>().unwrap_err().fields()[0].field,
+            "cursor"
+        );
         assert_eq!(query(Some("500"), None).limit(), Ok(500));
     }
 }

@@ -178,7 +178,12 @@ impl Code {
 impl Problem {
     /// A problem of `code`, told in `detail`.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), fields: Vec::new(), retry_after: None }
+        Self {
+            code,
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// `field` has a value that can't be used.
@@ -189,7 +194,10 @@ impl Problem {
     /// Names a field; the first one also becomes the detail where there is none.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>, problem: impl Into<String>) -> Self {
-        let entry = FieldProblem { field: field.into(), problem: problem.into() };
+        let entry = FieldProblem {
+            field: field.into(),
+            problem: problem.into(),
+        };
         if self.detail.is_empty() {
             self.detail = format!("{}: {}", entry.field, entry.problem);
         }
@@ -229,7 +237,10 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         if self.code == Code::Unauthorized {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"fanfare\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"fanfare\""),
+            );
         }
         response.extensions_mut().insert(Arc::new(self.clone()));
         response

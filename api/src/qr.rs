@@ -29,7 +29,10 @@ pub enum QrError {
 /// [`QrError::TooLong`] for a text beyond the largest QR code.
 pub fn png(text: &str) -> Result<Vec<u8>, QrError> {
     let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::L)?;
-    let picture = code.render::<Luma<u8>>().module_dimensions(MODULE_PX, MODULE_PX).build();
+    let picture = code
+        .render::<Luma<u8>>()
+        .module_dimensions(MODULE_PX, MODULE_PX)
+        .build();
     let mut out = Cursor::new(Vec::new());
     picture.write_to(&mut out, ImageFormat::Png)?;
     Ok(out.into_inner())
@@ -49,10 +52,20 @@ mod tests {
 
     #[test]
     fn a_pairing_text_becomes_a_png() {
-        let text = format!("2@{},{},{},{}", "a".repeat(120), "b".repeat(44), "c".repeat(44), "d".repeat(44));
+        let text = format!(
+            "2@{},{},{},{}",
+            "a".repeat(120),
+            "b".repeat(44),
+            "c".repeat(44),
+            "d".repeat(44)
+        );
         let png = png(&text).unwrap();
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
-        assert!(data_url(&text).unwrap().starts_with("data:image/png;base64,iVBOR"));
+        assert!(
+            data_url(&text)
+                .unwrap()
+                .starts_with("data:image/png;base64,iVBOR")
+        );
     }
 
     #[test]

@@ -28,7 +28,13 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let store = Store::connect(&settings.common.database, Some(settings.sealer)).await?;
     let broker = Broker::connect(&settings.common.amqp).await?;
     let health = health(&store, &broker);
-    let app = App::new(store.clone(), broker.clone(), settings.key, settings.common.amqp.shards, settings.reach);
+    let app = App::new(
+        store.clone(),
+        broker.clone(),
+        settings.key,
+        settings.common.amqp.shards,
+        settings.reach,
+    );
     let admin: Router = telemetry::routes(Some(metrics.clone()), health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);
     watch(&lifecycle, settings.common.metrics_addr, metrics, health);
@@ -67,7 +73,13 @@ fn health(store: &Store, broker: &Broker) -> Health {
     });
     health.check("broker", move || {
         let ready = broker.is_ready();
-        async move { if ready { Ok(()) } else { Err("not connected, or takes no messages".to_owned()) } }
+        async move {
+            if ready {
+                Ok(())
+            } else {
+                Err("not connected, or takes no messages".to_owned())
+            }
+        }
     });
     health
 }

@@ -43,12 +43,23 @@ impl Settings {
         let key = read_key(&mut env, listen.ip());
         let sealer = read_sealer(&mut env);
         let origins = read_origins(&mut env);
-        let reach = if env.or("WEBHOOK_ALLOW_PRIVATE", false) { Reach::Anywhere } else { Reach::Public };
+        let reach = if env.or("WEBHOOK_ALLOW_PRIVATE", false) {
+            Reach::Anywhere
+        } else {
+            Reach::Public
+        };
         env.finish()?;
         // Unwrap safety: where one is missing a mistake was noted, and `finish` has refused.
         #[allow(clippy::unwrap_used)]
         let (key, sealer) = (key.unwrap(), sealer.unwrap());
-        Ok(Self { common, sealer, listen, key, origins, reach })
+        Ok(Self {
+            common,
+            sealer,
+            listen,
+            key,
+            origins,
+            reach,
+        })
     }
 }
 
@@ -71,7 +82,10 @@ fn read_origins(env: &mut Env) -> Vec<HeaderValue> {
         let has_scheme = origin == "*" || origin.starts_with("http://") || origin.starts_with("https://");
         match HeaderValue::from_str(origin) {
             Ok(value) if has_scheme => origins.push(value),
-            _ => env.problem("ORIGIN", "must be origins such as https://app.example.com, separated by commas"),
+            _ => env.problem(
+                "ORIGIN",
+                "must be origins such as https://app.example.com, separated by commas",
+            ),
         }
     }
     origins
@@ -88,7 +102,9 @@ mod tests {
             ("KEY_ENCRYPTION_KEY", shared::testing::TEST_KEY),
         ];
         let pairs = needed.iter().chain(pairs);
-        Settings::read(Env::new(pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))))
+        Settings::read(Env::new(
+            pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        ))
     }
 
     #[test]
@@ -110,10 +126,17 @@ mod tests {
 
     #[test]
     fn all_mistakes_come_at_once() {
-        let ConfigError(problems) =
-            read(&[("PORT", "x"), ("ORIGIN", "example.com"), ("WEBHOOK_ALLOW_PRIVATE", "perhaps")]).unwrap_err();
+        let ConfigError(problems) = read(&[
+            ("PORT", "x"),
+            ("ORIGIN", "example.com"),
+            ("WEBHOOK_ALLOW_PRIVATE", "perhaps"),
+        ])
+        .unwrap_err();
         for name in ["PORT", "ORIGIN", "WEBHOOK_ALLOW_PRIVATE"] {
-            assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name} in {problems:?}");
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(name)),
+                "{name} in {problems:?}"
+            );
         }
     }
 

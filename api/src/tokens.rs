@@ -36,7 +36,9 @@ impl TokenCache {
         {
             return Ok(*id);
         }
-        let session = sessions::find(store, token).await?.ok_or_else(|| unknown(token))?;
+        let session = sessions::find(store, token)
+            .await?
+            .ok_or_else(|| unknown(token))?;
         let mut known = self.lock();
         if known.len() >= REMEMBERED_MAX {
             known.clear();

@@ -17,7 +17,10 @@ pub async fn dress(response: Response) -> Response {
     let mut dressed = problem.respond("application/json", body(&problem).to_string().into_bytes());
     // Headers that other layers had added are kept; ours win.
     for (name, value) in &parts.headers {
-        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH && !dressed.headers().contains_key(name) {
+        if name != header::CONTENT_TYPE
+            && name != header::CONTENT_LENGTH
+            && !dressed.headers().contains_key(name)
+        {
             dressed.headers_mut().append(name.clone(), value.clone());
         }
     }

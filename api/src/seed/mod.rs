@@ -34,7 +34,10 @@ pub fn router() -> Router<Arc<App>> {
         .route("/is-exists", post(is_exists))
 }
 
-async fn create_instance(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Json<Value>, Problem> {
+async fn create_instance(
+    State(app): State<Arc<App>>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Value>, Problem> {
     let token = Fields::parse(&body)?.token()?;
     let created = sessions::open(&app, &token).await?;
     let (Created::New(session) | Created::Existing(session)) = created;
@@ -55,11 +58,16 @@ fn connection_answer(session: SessionRecord) -> Result<Value, Problem> {
     Ok(json!({ "status": false, "qrcode": picture, "message": "Please scan qrcode" }))
 }
 
-async fn delete_credential(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Json<Value>, Problem> {
+async fn delete_credential(
+    State(app): State<Arc<App>>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Value>, Problem> {
     let token = Fields::parse(&body)?.token()?;
     app.tokens.session(&app.store, &token).await?;
     sessions::close(&app, &token).await?;
-    Ok(Json(json!({ "status": true, "data": { "status": true, "message": "Deleting session and credential" } })))
+    Ok(Json(
+        json!({ "status": true, "data": { "status": true, "message": "Deleting session and credential" } }),
+    ))
 }
 
 async fn send_text(
@@ -99,7 +107,15 @@ fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob
         // The original took what JavaScript took.
         Value::Number(number) => Value::String(number.to_string()),
         Value::Array(all) => Value::Array(
-            all.into_iter().map(|one| if one.is_number() { Value::String(one.to_string()) } else { one }).collect(),
+            all.into_iter()
+                .map(|one| {
+                    if one.is_number() {
+                        Value::String(one.to_string())
+                    } else {
+                        one
+                    }
+                })
+                .collect(),
         ),
         other => other,
     };
@@ -115,8 +131,12 @@ fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob
 /// Names the fields as this dialect does.
 fn seed_fields(problem: Problem) -> Problem {
     match problem.fields() {
-        [only] if only.field == "message.text" => Problem::new(problem.code(), "").with_field("text", &*only.problem),
-        [only] if only.field == "numbers" => Problem::new(problem.code(), "").with_field("number", &*only.problem),
+        [only] if only.field == "message.text" => {
+            Problem::new(problem.code(), "").with_field("text", &*only.problem)
+        }
+        [only] if only.field == "numbers" => {
+            Problem::new(problem.code(), "").with_field("number", &*only.problem)
+        }
         _ => problem,
     }
 }
@@ -125,7 +145,12 @@ async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob
     let id = jobs::stanza_id(token, key.as_ref());
     let sent = sent(&job, id.as_str());
     job.message_id = Some(id);
-    app.publish(token, &key.unwrap_or_else(JobId::random), &Job::Send(Box::new(job))).await?;
+    app.publish(
+        token,
+        &key.unwrap_or_else(JobId::random),
+        &Job::Send(Box::new(job)),
+    )
+    .await?;
     Ok(sent)
 }
 
@@ -146,10 +171,20 @@ async fn is_exists(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> R
     let number = fields.need_text("number")?;
     let number = Number::new(&number).map_err(|error| Problem::field("number", error.to_string()))?;
     app.tokens.session(&app.store, &token).await?;
-    match app.call(&token, &Job::IsExists(IsExistsJob { number: number.clone() })).await? {
+    match app
+        .call(
+            &token,
+            &Job::IsExists(IsExistsJob {
+                number: number.clone(),
+            }),
+        )
+        .await?
+    {
         Answer::IsExists { exists, jid, .. } => {
             let jid = jid.unwrap_or_else(|| number.jid());
-            Ok(Json(json!({ "status": true, "data": { "exists": exists, "jid": jid } })))
+            Ok(Json(
+                json!({ "status": true, "data": { "exists": exists, "jid": jid } }),
+            ))
         }
         other => Err(jobs::unexpected(&other)),
     }

@@ -20,9 +20,9 @@ use shared::broker::{Consumer, Delivery, QueueName};
 use shared::egress::Reach;
 use shared::id::{JobId, SessionId, ShardId, Token};
 use shared::job::{Answer, Job, SendJob};
+use shared::store::Fence;
 use shared::store::queues as queue_rows;
 use shared::store::sessions as session_rows;
-use shared::store::Fence;
 use shared::testing::{self, TestBroker, TestDatabase};
 use tower::ServiceExt;
 
@@ -59,21 +59,37 @@ impl TestApi {
         let database = TestDatabase::new().await;
         let broker = TestBroker::new(1).await;
         let key = ApiKey::new(KEY, IpAddr::V4(Ipv4Addr::UNSPECIFIED)).unwrap();
-        let app = Arc::new(App::new(database.store().clone(), broker.broker().clone(), key, 1, Reach::Public));
+        let app = Arc::new(App::new(
+            database.store().clone(),
+            broker.broker().clone(),
+            key,
+            1,
+            Reach::Public,
+        ));
         let origins = ["https://app.example.com".parse().unwrap()];
         let router = router(app.clone(), &origins, Router::new());
-        Self { database, broker, app, router }
+        Self {
+            database,
+            broker,
+            app,
+            router,
+        }
     }
 
     async fn request(&self, request: Request<Body>) -> Answered {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answered { status: parts.status, headers: parts.headers, bytes }
+        Answered {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
     }
 
     async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Answered {
-        self.request(signed(method, path).body(body.into()).unwrap()).await
+        self.request(signed(method, path).body(body.into()).unwrap())
+            .await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Answered {
@@ -82,7 +98,8 @@ impl TestApi {
 
     async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answered {
         let request = signed(Method::POST, path).header("Idempotency-Key", key);
-        self.request(request.body(Body::from(body.to_string())).unwrap()).await
+        self.request(request.body(Body::from(body.to_string())).unwrap())
+            .await
     }
 
     async fn get(&self, path: &str) -> Answered {
@@ -96,25 +113,42 @@ impl TestApi {
     /// A session with its token bound, as `create-instance` makes it, without the job that starts it.
     async fn session(&self) -> Token {
         let token = testing::token();
-        let session = session_rows::create(self.database.store(), &token, 1).await.unwrap().into_record();
-        self.broker.broker().bind_token(&token, session.shard).await.unwrap();
+        let session = session_rows::create(self.database.store(), &token, 1)
+            .await
+            .unwrap()
+            .into_record();
+        self.broker
+            .broker()
+            .bind_token(&token, session.shard)
+            .await
+            .unwrap();
         token
     }
 
     async fn open_session(&self) -> Token {
         let token = self.session().await;
-        self.set_session(&token, "state = 3, jid = '5531900000000@s.whatsapp.net'").await;
+        self.set_session(&token, "state = 3, jid = '5531900000000@s.whatsapp.net'")
+            .await;
         token
     }
 
     async fn set_session(&self, token: &Token, columns: &str) {
-        self.database.query(&format!("UPDATE session SET {columns} WHERE token = '{token}'")).await;
+        self.database
+            .query(&format!("UPDATE session SET {columns} WHERE token = '{token}'"))
+            .await;
     }
 
     async fn worker(&self) -> Worker<'_> {
         let fence = self.database.lease(0, "played").await;
-        let consumer = self.broker.broker().consume(&QueueName::Shard(ShardId::new(0).unwrap()), 100);
-        Worker { api: self, fence, consumer }
+        let consumer = self
+            .broker
+            .broker()
+            .consume(&QueueName::Shard(ShardId::new(0).unwrap()), 100);
+        Worker {
+            api: self,
+            fence,
+            consumer,
+        }
     }
 }
 
@@ -122,7 +156,10 @@ fn signed(method: Method, path: &str) -> axum::http::request::Builder {
     Request::builder()
         .method(method)
         .uri(path)
-        .header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{KEY}:"))))
+        .header(
+            header::AUTHORIZATION,
+            format!("Basic {}", STANDARD.encode(format!("{KEY}:"))),
+        )
         .header(header::CONTENT_TYPE, "application/json")
 }
 
@@ -137,7 +174,10 @@ impl Worker<'_> {
     async fn next(&mut self) -> (Job, Delivery) {
         let next = tokio::time::timeout(PATIENCE, self.consumer.next());
         let delivery = next.await.expect("no job in time").unwrap();
-        (Job::parse(delivery.kind.as_deref().unwrap(), &delivery.body).unwrap(), delivery)
+        (
+            Job::parse(delivery.kind.as_deref().unwrap(), &delivery.body).unwrap(),
+            delivery,
+        )
     }
 
     /// The next job, which must be a send, with its id; it is stored as a worker stores it.
@@ -148,7 +188,9 @@ impl Worker<'_> {
         let token = Token::new(&delivery.routing_key).unwrap();
         let session = self.session(&token).await;
         let queue = job.queue_id(&token, &id);
-        queue_rows::accept(self.api.database.store(), self.fence, session, queue, (&id, &job)).await.unwrap();
+        queue_rows::accept(self.api.database.store(), self.fence, session, queue, (&id, &job))
+            .await
+            .unwrap();
         delivery.ack().await.unwrap();
         (*job, id)
     }
@@ -172,12 +214,22 @@ impl Worker<'_> {
     async fn answer(&mut self, answer: &Answer) -> Job {
         let (job, delivery) = self.next().await;
         let to = (delivery.reply_to.as_deref(), delivery.correlation_id.as_deref());
-        self.api.broker.broker().publisher().reply(to, answer).await.unwrap();
+        self.api
+            .broker
+            .broker()
+            .publisher()
+            .reply(to, answer)
+            .await
+            .unwrap();
         delivery.ack().await.unwrap();
         job
     }
 
     async fn session(&self, token: &Token) -> SessionId {
-        session_rows::find(self.api.database.store(), token).await.unwrap().unwrap().id
+        session_rows::find(self.api.database.store(), token)
+            .await
+            .unwrap()
+            .unwrap()
+            .id
     }
 }

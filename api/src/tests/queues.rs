@@ -12,7 +12,10 @@ async fn queue(api: &TestApi, worker: &mut Worker<'_>, token: &Token, recipients
     let (answered, _) = tokio::join!(api.post(&path, &body), worker.accept());
     assert_eq!(answered.status, StatusCode::ACCEPTED);
     let accepted = answered.json();
-    assert_eq!((&accepted["status"], &accepted["total"]), (&json!("STARTED"), &json!(recipients)));
+    assert_eq!(
+        (&accepted["status"], &accepted["total"]),
+        (&json!("STARTED"), &json!(recipients))
+    );
     format!("{path}/{}", accepted["queueId"].as_str().unwrap())
 }
 
@@ -25,18 +28,33 @@ async fn a_queue_is_shown_listed_and_its_recipients_paged() {
     let second = queue(&api, &mut worker, &token, 1).await;
 
     let shown = api.get(&first).await.json();
-    assert_eq!((&shown["state"], &shown["total"], &shown["progress"]), (&json!("queued"), &json!(3), &json!(0)));
-    let page = api.get(&format!("/v1/sessions/{token}/queues?limit=1")).await.json();
+    assert_eq!(
+        (&shown["state"], &shown["total"], &shown["progress"]),
+        (&json!("queued"), &json!(3), &json!(0))
+    );
+    let page = api
+        .get(&format!("/v1/sessions/{token}/queues?limit=1"))
+        .await
+        .json();
     assert!(second.ends_with(page["items"][0]["queueId"].as_str().unwrap()));
     let next = page["next"].as_str().unwrap();
-    let page = api.get(&format!("/v1/sessions/{token}/queues?limit=1&cursor={next}")).await.json();
+    let page = api
+        .get(&format!("/v1/sessions/{token}/queues?limit=1&cursor={next}"))
+        .await
+        .json();
     assert!(first.ends_with(page["items"][0]["queueId"].as_str().unwrap()));
 
     let page = api.get(&format!("{first}/recipients?limit=2")).await.json();
     assert_eq!(page["items"][1]["number"], "5531900000001");
     let next = page["next"].as_str().unwrap();
-    let page = api.get(&format!("{first}/recipients?limit=2&cursor={next}")).await.json();
-    assert_eq!((page["items"].as_array().unwrap().len(), &page["items"][0]["seq"]), (1, &json!(2)));
+    let page = api
+        .get(&format!("{first}/recipients?limit=2&cursor={next}"))
+        .await
+        .json();
+    assert_eq!(
+        (page["items"].as_array().unwrap().len(), &page["items"][0]["seq"]),
+        (1, &json!(2))
+    );
     let page = api.get(&format!("{first}/recipients?state=sent")).await.json();
     assert_eq!(page["items"], json!([]));
 }
@@ -52,7 +70,10 @@ async fn commands_answer_once_they_took_effect() {
     for (path, state) in [(&pause, "paused"), (&resume, "queued"), (&pause, "paused")] {
         let nothing = json!({});
         let (answered, job) = tokio::join!(api.post(path, &nothing), worker.obey());
-        assert_eq!((answered.status, &answered.json()["state"]), (StatusCode::OK, &json!(state)));
+        assert_eq!(
+            (answered.status, &answered.json()["state"]),
+            (StatusCode::OK, &json!(state))
+        );
         assert!(matches!(job, Job::Pause(_) | Job::Resume(_)));
     }
     // Idempotent: pausing what is paused is no error, and asks the worker again.
@@ -61,7 +82,10 @@ async fn commands_answer_once_they_took_effect() {
     worker.obey().await;
 
     let (answered, _) = tokio::join!(api.delete(&queue), worker.obey());
-    assert_eq!((answered.status, &answered.json()["state"]), (StatusCode::OK, &json!("deleted")));
+    assert_eq!(
+        (answered.status, &answered.json()["state"]),
+        (StatusCode::OK, &json!("deleted"))
+    );
     let refused = api.post(&resume, &json!({})).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert_eq!(refused.json()["code"], "illegal_transition");
@@ -79,5 +103,8 @@ async fn a_command_that_no_worker_takes_is_stored_and_answered_so() {
         path
     };
     let answered = api.post(&format!("{queue}/pause"), &json!({})).await;
-    assert_eq!((answered.status, &answered.json()["state"]), (StatusCode::ACCEPTED, &json!("queued")));
+    assert_eq!(
+        (answered.status, &answered.json()["state"]),
+        (StatusCode::ACCEPTED, &json!("queued"))
+    );
 }

@@ -19,13 +19,32 @@ async fn create_instance_tells_how_the_connection_stands() {
     assert_eq!(delivery.routing_key, token.as_str());
     delivery.ack().await.unwrap();
 
-    api.set_session(&token, "state = 2, qr = '2@abc,def', qr_expires_at = now() + interval '20 s'").await;
+    api.set_session(
+        &token,
+        "state = 2, qr = '2@abc,def', qr_expires_at = now() + interval '20 s'",
+    )
+    .await;
     let pending = create().await;
-    assert_eq!((&pending["status"], &pending["message"]), (&json!(false), &json!("Please scan qrcode")));
-    assert!(pending["qrcode"].as_str().unwrap().starts_with("data:image/png;base64,iVBOR"));
+    assert_eq!(
+        (&pending["status"], &pending["message"]),
+        (&json!(false), &json!("Please scan qrcode"))
+    );
+    assert!(
+        pending["qrcode"]
+            .as_str()
+            .unwrap()
+            .starts_with("data:image/png;base64,iVBOR")
+    );
 
-    api.set_session(&token, "state = 3, qr = NULL, qr_expires_at = NULL, jid = '1@s.whatsapp.net'").await;
-    assert_eq!(create().await, json!({ "status": true, "message": "Already connected" }));
+    api.set_session(
+        &token,
+        "state = 3, qr = NULL, qr_expires_at = NULL, jid = '1@s.whatsapp.net'",
+    )
+    .await;
+    assert_eq!(
+        create().await,
+        json!({ "status": true, "message": "Already connected" })
+    );
 }
 
 #[tokio::test]
@@ -42,7 +61,10 @@ async fn send_text_to_one_answers_the_message_that_will_be_sent() {
     let sent = &answer["data"];
     assert_eq!(sent["key"]["remoteJid"], "5531900000001@s.whatsapp.net");
     assert_eq!(sent["key"]["fromMe"], true);
-    assert_eq!(sent["message"], json!({ "extendedTextMessage": { "text": "hi" } }));
+    assert_eq!(
+        sent["message"],
+        json!({ "extendedTextMessage": { "text": "hi" } })
+    );
     assert_eq!(sent["status"], "PENDING");
     assert!(sent["messageTimestamp"].is_string());
 
@@ -71,7 +93,12 @@ async fn send_text_to_an_array_starts_a_queue() {
         })
     );
     assert_eq!(job.delay.unwrap().max(), Duration::from_secs(1));
-    assert_eq!(api.get(&format!("/v1/sessions/{token}/queues/{queue}")).await.status, StatusCode::OK);
+    assert_eq!(
+        api.get(&format!("/v1/sessions/{token}/queues/{queue}"))
+            .await
+            .status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -79,7 +106,9 @@ async fn delete_credential_asks_the_worker_to_log_out() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;
     let token = api.open_session().await;
-    let answered = api.post("/api/whatsapp/delete-credential", &json!({ "token": token })).await;
+    let answered = api
+        .post("/api/whatsapp/delete-credential", &json!({ "token": token }))
+        .await;
     let expected = json!({
         "status": true, "data": { "status": true, "message": "Deleting session and credential" }
     });
@@ -97,15 +126,32 @@ async fn is_exists_is_answered_by_the_worker() {
     let body = json!({ "token": token, "number": "5531900000001" });
     let jid = "5531900000001@s.whatsapp.net";
 
-    let yes = Answer::IsExists { exists: true, jid: Some(jid.to_owned()), lid: None };
+    let yes = Answer::IsExists {
+        exists: true,
+        jid: Some(jid.to_owned()),
+        lid: None,
+    };
     let (answered, _) = tokio::join!(api.post("/api/whatsapp/is-exists", &body), worker.answer(&yes));
-    assert_eq!(answered.json(), json!({ "status": true, "data": { "exists": true, "jid": jid } }));
+    assert_eq!(
+        answered.json(),
+        json!({ "status": true, "data": { "exists": true, "jid": jid } })
+    );
 
-    let no = Answer::IsExists { exists: false, jid: None, lid: None };
+    let no = Answer::IsExists {
+        exists: false,
+        jid: None,
+        lid: None,
+    };
     let (answered, _) = tokio::join!(api.post("/api/whatsapp/is-exists", &body), worker.answer(&no));
-    assert_eq!(answered.json(), json!({ "status": true, "data": { "exists": false, "jid": jid } }));
+    assert_eq!(
+        answered.json(),
+        json!({ "status": true, "data": { "exists": false, "jid": jid } })
+    );
 
-    let away = Answer::Failed { code: FailureCode::NotConnected, message: "the session is not connected".to_owned() };
+    let away = Answer::Failed {
+        code: FailureCode::NotConnected,
+        message: "the session is not connected".to_owned(),
+    };
     let (answered, _) = tokio::join!(api.post("/api/whatsapp/is-exists", &body), worker.answer(&away));
     assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(

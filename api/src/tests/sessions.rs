@@ -12,12 +12,18 @@ async fn a_session_is_created_listed_shown_and_deleted() {
     let created = api.post("/v1/sessions", &json!({ "token": "shop" })).await;
     assert_eq!(created.status, StatusCode::CREATED);
     assert_eq!(created.headers["location"], "/v1/sessions/shop");
-    assert_eq!((&created.json()["token"], &created.json()["state"]), (&json!("shop"), &json!("new")));
+    assert_eq!(
+        (&created.json()["token"], &created.json()["state"]),
+        (&json!("shop"), &json!("new"))
+    );
     let (job, delivery) = worker.next().await;
     assert_eq!(job, Job::SessionStart);
     delivery.ack().await.unwrap();
 
-    assert_eq!(api.post("/v1/sessions", &json!({ "token": "shop" })).await.status, StatusCode::OK);
+    assert_eq!(
+        api.post("/v1/sessions", &json!({ "token": "shop" })).await.status,
+        StatusCode::OK
+    );
     worker.next().await.1.ack().await.unwrap();
     assert_eq!(api.get("/v1/sessions/shop").await.json()["state"], "new");
 
@@ -25,13 +31,21 @@ async fn a_session_is_created_listed_shown_and_deleted() {
     let first = api.get("/v1/sessions?limit=1").await.json();
     assert_eq!(first["items"][0]["token"], "shop");
     let next = first["next"].as_str().unwrap();
-    let second = api.get(&format!("/v1/sessions?limit=1&cursor={next}")).await.json();
-    assert_eq!((second["items"].as_array().unwrap().len(), &second["next"]), (1, &Value::Null));
+    let second = api
+        .get(&format!("/v1/sessions?limit=1&cursor={next}"))
+        .await
+        .json();
+    assert_eq!(
+        (second["items"].as_array().unwrap().len(), &second["next"]),
+        (1, &Value::Null)
+    );
 
     let deleted = async {
         let (job, delivery) = worker.next().await;
         assert_eq!(job, Job::SessionDelete);
-        api.database.query("DELETE FROM session WHERE token = 'shop'").await;
+        api.database
+            .query("DELETE FROM session WHERE token = 'shop'")
+            .await;
         delivery.ack().await.unwrap();
     };
     let (answered, ()) = tokio::join!(api.delete("/v1/sessions/shop"), deleted);
@@ -43,7 +57,11 @@ async fn a_session_is_created_listed_shown_and_deleted() {
 async fn a_qr_code_comes_as_picture_text_or_json() {
     let api = TestApi::new().await;
     let token = api.session().await;
-    api.set_session(&token, "state = 2, qr = '2@abc,def', qr_expires_at = now() + interval '20 s'").await;
+    api.set_session(
+        &token,
+        "state = 2, qr = '2@abc,def', qr_expires_at = now() + interval '20 s'",
+    )
+    .await;
     let path = format!("/v1/sessions/{token}/qr");
 
     let json = api.get(&path).await;
@@ -51,12 +69,19 @@ async fn a_qr_code_comes_as_picture_text_or_json() {
     assert_eq!(json.headers["cache-control"], "no-store");
     let text = api.get(&format!("{path}?format=text")).await;
     assert_eq!(text.bytes, b"2@abc,def");
-    let png = signed(Method::GET, &path).header("accept", "image/png").body(Body::empty()).unwrap();
+    let png = signed(Method::GET, &path)
+        .header("accept", "image/png")
+        .body(Body::empty())
+        .unwrap();
     let png = api.request(png).await;
     assert_eq!(png.headers["content-type"], "image/png");
     assert_eq!(&png.bytes[..4], b"\x89PNG");
 
-    api.set_session(&token, "state = 3, qr = NULL, qr_expires_at = NULL, jid = '1@s.whatsapp.net'").await;
+    api.set_session(
+        &token,
+        "state = 3, qr = NULL, qr_expires_at = NULL, jid = '1@s.whatsapp.net'",
+    )
+    .await;
     assert_eq!(api.get(&path).await.json()["code"], "already_connected");
 }
 
@@ -66,7 +91,9 @@ async fn a_pairing_code_is_asked_of_the_worker() {
     let mut worker = api.worker().await;
     let token = api.session().await;
     let path = format!("/v1/sessions/{token}/pairing-code");
-    let code = Answer::PairingCode { code: "ABCD1234".to_owned() };
+    let code = Answer::PairingCode {
+        code: "ABCD1234".to_owned(),
+    };
     let body = json!({ "phone": "+55 31 90000-0001" });
     let (answered, job) = tokio::join!(api.post(&path, &body), worker.answer(&code));
     assert_eq!(answered.json(), json!({ "code": "ABCD1234" }));
@@ -81,7 +108,10 @@ async fn a_message_is_accepted_at_both_addresses() {
     let message = json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
     let mut anywhere = message.clone();
     anywhere["token"] = json!(token);
-    for (path, body) in [(format!("/v1/sessions/{token}/messages"), message), ("/v1/messages".to_owned(), anywhere)] {
+    for (path, body) in [
+        (format!("/v1/sessions/{token}/messages"), message),
+        ("/v1/messages".to_owned(), anywhere),
+    ] {
         let answered = api.post(&path, &body).await;
         assert_eq!(answered.status, StatusCode::ACCEPTED);
         let (job, id) = worker.accept().await;
@@ -108,12 +138,28 @@ async fn the_same_key_is_one_job_and_one_answer() {
 
     let other = json!({ "number": "5531900000001", "message": { "type": "text", "text": "bye" } });
     let refused = api.post_once(&path, "order-17", &other).await;
-    assert_eq!((refused.status, &refused.json()["code"]), (StatusCode::CONFLICT, &json!("idempotency_key_reused")));
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::CONFLICT, &json!("idempotency_key_reused"))
+    );
 
     // A refusal is not kept: the corrected request goes through under the same key.
     let wrong = json!({ "number": "x", "message": { "type": "text", "text": "hi" } });
-    assert_eq!(api.post_once(&path, "order-18", &wrong).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(api.post_once(&path, "order-18", &body).await.status, StatusCode::ACCEPTED);
+    assert_eq!(
+        api.post_once(&path, "order-18", &wrong).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        api.post_once(&path, "order-18", &body).await.status,
+        StatusCode::ACCEPTED
+    );
     assert_eq!(worker.accept().await.1.as_str(), "order-18");
-    assert_eq!(api.broker.broker().depth(&QueueName::Shard(ShardId::new(0).unwrap())).await.unwrap(), 0);
+    assert_eq!(
+        api.broker
+            .broker()
+            .depth(&QueueName::Shard(ShardId::new(0).unwrap()))
+            .await
+            .unwrap(),
+        0
+    );
 }

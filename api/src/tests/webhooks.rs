@@ -18,9 +18,15 @@ async fn a_webhook_shows_its_secret_once() {
     assert_eq!(created.headers["location"], path);
 
     let shown = api.get(&path).await.json();
-    assert_eq!((&shown["secret"], &shown["events"]), (&Value::Null, &body["events"]));
+    assert_eq!(
+        (&shown["secret"], &shown["events"]),
+        (&Value::Null, &body["events"])
+    );
     assert_eq!(api.get("/v1/webhooks").await.json()["items"], json!([shown]));
-    let stored = api.database.query("SELECT encode(secret, 'escape') FROM webhook").await;
+    let stored = api
+        .database
+        .query("SELECT encode(secret, 'escape') FROM webhook")
+        .await;
     assert!(!stored[0].as_ref().unwrap().contains("whsec_"), "sealed at rest");
 
     assert_eq!(api.delete(&path).await.status, StatusCode::NO_CONTENT);
@@ -31,14 +37,23 @@ async fn a_webhook_shows_its_secret_once() {
 async fn a_secret_of_the_client_is_kept() {
     let api = TestApi::new().await;
     let secret = format!("whsec_{}", STANDARD.encode([7_u8; 24]));
-    let created = api.post("/v1/webhooks", &json!({ "url": "https://example.com/", "secret": secret })).await;
+    let created = api
+        .post(
+            "/v1/webhooks",
+            &json!({ "url": "https://example.com/", "secret": secret }),
+        )
+        .await;
     assert_eq!(created.json()["secret"], secret.as_str());
 }
 
 #[tokio::test]
 async fn deliveries_are_listed_by_state_and_replayed() {
     let api = TestApi::new().await;
-    let id = api.post("/v1/webhooks", &json!({ "url": "https://example.com/" })).await.json()["id"].clone();
+    let id = api
+        .post("/v1/webhooks", &json!({ "url": "https://example.com/" }))
+        .await
+        .json()["id"]
+        .clone();
     let webhook: WebhookId = id.as_str().unwrap().parse().unwrap();
     let mut events = Vec::new();
     for fate in [Fate::Retry(Duration::from_secs(60)), Fate::Dead] {
@@ -49,12 +64,25 @@ async fn deliveries_are_listed_by_state_and_replayed() {
             token: testing::token(),
             event: "paused.queue".to_owned(),
             body: "{}".to_owned(),
-            attempted: Some(Attempted { status: Some(500), error: Some("answered an error"), took_ms: 5 }),
+            attempted: Some(Attempted {
+                status: Some(500),
+                error: Some("answered an error"),
+                took_ms: 5,
+            }),
             fate,
             lease: None,
         };
-        deliveries::insert(api.database.store(), &new).await.unwrap().unwrap();
-        assert!(deliveries::insert(api.database.store(), &new).await.unwrap().is_none(), "twice is once");
+        deliveries::insert(api.database.store(), &new)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(
+            deliveries::insert(api.database.store(), &new)
+                .await
+                .unwrap()
+                .is_none(),
+            "twice is once"
+        );
         events.push(event_id.to_string());
     }
     let path = format!("/v1/webhooks/{webhook}/deliveries");
@@ -62,16 +90,30 @@ async fn deliveries_are_listed_by_state_and_replayed() {
     let dead = api.get(&format!("{path}?state=dead")).await.json();
     assert_eq!(dead["items"].as_array().unwrap().len(), 1);
     let dead = &dead["items"][0];
-    assert_eq!((&dead["eventId"], &dead["lastStatus"]), (&json!(events[1]), &json!(500)));
-    assert_eq!((&dead["history"][0]["status"], &dead["history"][0]["ms"]), (&json!(500), &json!(5)));
+    assert_eq!(
+        (&dead["eventId"], &dead["lastStatus"]),
+        (&json!(events[1]), &json!(500))
+    );
+    assert_eq!(
+        (&dead["history"][0]["status"], &dead["history"][0]["ms"]),
+        (&json!(500), &json!(5))
+    );
 
     let replay = format!("{path}/{}/replay", dead["id"].as_str().unwrap());
     let replayed = api.post(&replay, &json!({})).await;
     assert_eq!(replayed.status, StatusCode::ACCEPTED);
-    assert_eq!((&replayed.json()["state"], &replayed.json()["attempts"]), (&json!("pending"), &json!(0)));
-    let due = deliveries::lease_due(api.database.store(), 10, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(
+        (&replayed.json()["state"], &replayed.json()["attempts"]),
+        (&json!("pending"), &json!(0))
+    );
+    let due = deliveries::lease_due(api.database.store(), 10, Duration::from_secs(60))
+        .await
+        .unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].event_id.to_string(), events[1]);
     let nobody = format!("{path}/{}/replay", EventId::now_v7());
-    assert_eq!(api.post(&nobody, &json!({})).await.json()["code"], "delivery_not_found");
+    assert_eq!(
+        api.post(&nobody, &json!({})).await.json()["code"],
+        "delivery_not_found"
+    );
 }

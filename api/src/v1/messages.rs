@@ -73,13 +73,27 @@ async fn accept(app: &App, token: Token, headers: &HeaderMap, body: Bytes) -> Re
         return Err(Problem::field("numbers", many));
     }
     app.tokens.session(&app.store, &token).await?;
-    let message_id = job.message_id.get_or_insert_with(|| jobs::stanza_id(&token, key.as_ref())).clone();
-    idempotency::once(&app.store, &format!("messages {token}"), key.as_ref(), &body, async {
-        let job_id = key.clone().unwrap_or_else(JobId::random);
-        let queue_id = job.queue_id(&token, &job_id);
-        app.publish(&token, &job_id, &Job::Send(Box::new(job))).await?;
-        let accepted = Accepted { message_id, queue_id, token: token.clone(), status: "PENDING" };
-        Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
-    })
+    let message_id = job
+        .message_id
+        .get_or_insert_with(|| jobs::stanza_id(&token, key.as_ref()))
+        .clone();
+    idempotency::once(
+        &app.store,
+        &format!("messages {token}"),
+        key.as_ref(),
+        &body,
+        async {
+            let job_id = key.clone().unwrap_or_else(JobId::random);
+            let queue_id = job.queue_id(&token, &job_id);
+            app.publish(&token, &job_id, &Job::Send(Box::new(job))).await?;
+            let accepted = Accepted {
+                message_id,
+                queue_id,
+                token: token.clone(),
+                status: "PENDING",
+            };
+            Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
+        },
+    )
     .await
 }

@@ -22,12 +22,24 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
         .route("/sessions/{token}/messages", post(messages::create))
         .route("/sessions/{token}/queues", get(queues::list).post(queues::create))
-        .route("/sessions/{token}/queues/{queue}", get(queues::show).delete(queues::delete))
-        .route("/sessions/{token}/queues/{queue}/recipients", get(queues::recipients))
+        .route(
+            "/sessions/{token}/queues/{queue}",
+            get(queues::show).delete(queues::delete),
+        )
+        .route(
+            "/sessions/{token}/queues/{queue}/recipients",
+            get(queues::recipients),
+        )
         .route("/sessions/{token}/queues/{queue}/pause", post(queues::pause))
         .route("/sessions/{token}/queues/{queue}/resume", post(queues::resume))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/webhooks/{webhook}", get(webhooks::show).merge(delete(webhooks::delete)))
+        .route(
+            "/webhooks/{webhook}",
+            get(webhooks::show).merge(delete(webhooks::delete)),
+        )
         .route("/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
-        .route("/webhooks/{webhook}/deliveries/{delivery}/replay", post(webhooks::replay))
+        .route(
+            "/webhooks/{webhook}/deliveries/{delivery}/replay",
+            post(webhooks::replay),
+        )
 }

@@ -167,7 +167,10 @@ impl From<RecipientRecord> for Recipient {
             number: record.number,
             state: record.state,
             message_id: record.stanza,
-            error: record.error_status.map(|status| RecipientError { status, message: record.error }),
+            error: record.error_status.map(|status| RecipientError {
+                status,
+                message: record.error,
+            }),
             sent_at: record.sent_at,
             delivered_at: record.delivered_at,
             read_at: record.read_at,
@@ -199,10 +202,16 @@ pub async fn create(
     let key = idempotency::key(&headers)?;
     let job = SendJob::parse(&body)?;
     let session = app.tokens.session(&app.store, &token).await?;
-    idempotency::once(&app.store, &format!("queues {token}"), key.as_ref(), &body, async {
-        let accepted = start(&app, (&token, session), key.clone(), job).await?;
-        Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
-    })
+    idempotency::once(
+        &app.store,
+        &format!("queues {token}"),
+        key.as_ref(),
+        &body,
+        async {
+            let accepted = start(&app, (&token, session), key.clone(), job).await?;
+            Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
+        },
+    )
     .await
 }
 
@@ -222,7 +231,13 @@ pub async fn start(
     // The broker has the job, so an answer is due now whatever the database says.
     let mut looks = Looks::within(CREATE_PATIENCE);
     while matches!(queues::find(&app.store, session, queue_id).await, Ok(None)) && looks.again().await {}
-    Ok(Accepted { queue_id, token: token.clone(), status: "STARTED", progress: 0, total })
+    Ok(Accepted {
+        queue_id,
+        token: token.clone(),
+        status: "STARTED",
+        progress: 0,
+        total,
+    })
 }
 
 /// List the queues of a session, the newest first.
@@ -239,7 +254,10 @@ pub async fn list(
     let session = app.tokens.session(&app.store, &token).await?;
     let before = before.map(|place| (place.time, place.id));
     let rows = queues::list(&app.store, session, before, u32::from(limit) + 1).await?;
-    let place = |row: &QueueRecord| Place { time: row.created_at, id: row.id };
+    let place = |row: &QueueRecord| Place {
+        time: row.created_at,
+        id: row.id,
+    };
     Ok(Json(Page::new(rows, limit, place, |row| Queue::new(&token, row))))
 }
 
@@ -350,15 +368,22 @@ async fn command(
     let (token, session, record) = find(&app, &token, &queue).await?;
     legal(command, record.state)?;
     // A queue that is where the command leads is told again: another command may be on its way to the worker.
-    app.publish(&token, &JobId::random(), &command.job(record.id)).await?;
+    app.publish(&token, &JobId::random(), &command.job(record.id))
+        .await?;
     let mut looks = Looks::within(COMMAND_PATIENCE);
     loop {
-        let newest = queues::find(&app.store, session, record.id).await?.ok_or_else(|| no_such_queue(&token))?;
+        let newest = queues::find(&app.store, session, record.id)
+            .await?
+            .ok_or_else(|| no_such_queue(&token))?;
         // It may have been completed before the worker saw the command.
         legal(command, newest.state)?;
         let done = command.is_done(newest.state);
         if done || !looks.again().await {
-            let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
+            let status = if done {
+                StatusCode::OK
+            } else {
+                StatusCode::ACCEPTED
+            };
             return Ok((status, Json(Queue::new(&token, newest))).into_response());
         }
     }
@@ -369,19 +394,27 @@ fn legal(command: Command, state: QueueState) -> Result<(), Problem> {
         return Ok(());
     }
     let state = format!("{state:?}").to_lowercase();
-    Err(Problem::new(Code::IllegalTransition, format!("a {state} queue can't be {}", command.participle())))
+    Err(Problem::new(
+        Code::IllegalTransition,
+        format!("a {state} queue can't be {}", command.participle()),
+    ))
 }
 
 async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, SessionId, QueueRecord), Problem> {
     let token: Token = extract::text("token", token)?;
     let queue: QueueId = extract::text("queueId", queue)?;
     let session = app.tokens.session(&app.store, &token).await?;
-    let record = queues::find(&app.store, session, queue).await?.ok_or_else(|| no_such_queue(&token))?;
+    let record = queues::find(&app.store, session, queue)
+        .await?
+        .ok_or_else(|| no_such_queue(&token))?;
     Ok((token, session, record))
 }
 
 fn no_such_queue(token: &Token) -> Problem {
-    Problem::new(Code::QueueNotFound, format!("the session {token} has no such queue"))
+    Problem::new(
+        Code::QueueNotFound,
+        format!("the session {token} has no such queue"),
+    )
 }
 
 fn recipient_state(text: &str) -> Result<RecipientState, Problem> {
@@ -389,7 +422,13 @@ fn recipient_state(text: &str) -> Result<RecipientState, Problem> {
     let all = [Queued, Sending, Sent, Delivered, Read, Failed, Skipped, Unknown];
     let name = |state: &RecipientState| format!("{state:?}").to_lowercase();
     all.into_iter().find(|state| name(state) == text).ok_or_else(|| {
-        Problem::field("state", format!("must be one of {}", all.iter().map(name).collect::<Vec<_>>().join(", ")))
+        Problem::field(
+            "state",
+            format!(
+                "must be one of {}",
+                all.iter().map(name).collect::<Vec<_>>().join(", ")
+            ),
+        )
     })
 }
 
@@ -410,8 +449,12 @@ impl std::str::FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (nanos, id) = text.split_once('/').ok_or(())?;
-        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().map_err(|_| ())?).map_err(|_| ())?;
-        Ok(Self { time, id: id.parse().map_err(|_| ())? })
+        let time =
+            OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().map_err(|_| ())?).map_err(|_| ())?;
+        Ok(Self {
+            time,
+            id: id.parse().map_err(|_| ())?,
+        })
     }
 }
 
@@ -421,7 +464,10 @@ mod tests {
 
     #[test]
     fn a_cursor_keeps_a_queue_s_place() {
-        let place = Place { time: OffsetDateTime::UNIX_EPOCH, id: QueueId::random() };
+        let place = Place {
+            time: OffsetDateTime::UNIX_EPOCH,
+            id: QueueId::random(),
+        };
         let read: Place = place.to_string().parse().unwrap();
         assert_eq!((read.time, read.id), (place.time, place.id));
     }

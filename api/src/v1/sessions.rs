@@ -136,9 +136,18 @@ pub struct QrQuery {
 pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response, Problem> {
     let token = Fields::parse(&body)?.token()?;
     let created = open(&app, &token).await?;
-    let status = if matches!(created, Created::New(_)) { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if matches!(created, Created::New(_)) {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let location = format!("/v1/sessions/{token}");
-    Ok((status, [(header::LOCATION, location)], Json(Session::from(created.into_record()))).into_response())
+    Ok((
+        status,
+        [(header::LOCATION, location)],
+        Json(Session::from(created.into_record())),
+    )
+        .into_response())
 }
 
 /// Makes sure that a session exists, that its jobs reach its shard, and that its worker starts it.
@@ -165,7 +174,12 @@ pub async fn list(
 ) -> Result<Json<Page<Session>>, Problem> {
     let (limit, after) = (page.limit()?, page.after::<Token>()?);
     let rows = sessions::list(&app.store, after.as_ref(), u32::from(limit) + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.token.clone(), Session::from)))
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.token.clone(),
+        Session::from,
+    )))
 }
 
 /// Show a session.
@@ -217,9 +231,14 @@ pub async fn qr(
     let token: Token = extract::text("token", &token)?;
     let mut looks = Looks::within(QR_PATIENCE);
     loop {
-        let session = sessions::find(&app.store, &token).await?.ok_or_else(|| unknown(&token))?;
+        let session = sessions::find(&app.store, &token)
+            .await?
+            .ok_or_else(|| unknown(&token))?;
         if session.state == SessionState::Open {
-            return Err(Problem::new(Code::AlreadyConnected, "the session is connected; there is nothing to scan"));
+            return Err(Problem::new(
+                Code::AlreadyConnected,
+                "the session is connected; there is nothing to scan",
+            ));
         }
         if let Some(code) = valid(session.qr) {
             return format.show(code);
@@ -252,9 +271,15 @@ pub async fn pairing_code(
     }
     let session = find(&app, &token).await?;
     if session.state == SessionState::Open {
-        return Err(Problem::new(Code::AlreadyConnected, "the session is connected; there is nothing to pair"));
+        return Err(Problem::new(
+            Code::AlreadyConnected,
+            "the session is connected; there is nothing to pair",
+        ));
     }
-    match app.call(&session.token, &Job::PairingCode(PairingCodeJob { phone })).await? {
+    match app
+        .call(&session.token, &Job::PairingCode(PairingCodeJob { phone }))
+        .await?
+    {
         Answer::PairingCode { code } => Ok(Json(PairingCode { code })),
         other => Err(jobs::unexpected(&other)),
     }
@@ -262,7 +287,9 @@ pub async fn pairing_code(
 
 async fn find(app: &App, token: &str) -> Result<SessionRecord, Problem> {
     let token: Token = extract::text("token", token)?;
-    sessions::find(&app.store, &token).await?.ok_or_else(|| unknown(&token))
+    sessions::find(&app.store, &token)
+        .await?
+        .ok_or_else(|| unknown(&token))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -282,7 +309,10 @@ impl QrFormat {
                 _ => Err(Problem::field("format", "must be png, text or json")),
             };
         }
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accept = headers
+            .get(header::ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         Ok(if accept.contains("image/png") {
             Self::Png
         } else if accept.contains("text/plain") {
@@ -304,10 +334,18 @@ impl QrFormat {
                 let png = qr::png(&code.text).map_err(drawn)?;
                 ([(header::CONTENT_TYPE, "image/png"), uncached], png).into_response()
             }
-            Self::Text => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), uncached], code.text).into_response(),
+            Self::Text => (
+                [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), uncached],
+                code.text,
+            )
+                .into_response(),
             Self::Json => {
                 let base64 = qr::data_url(&code.text).map_err(drawn)?;
-                let body = QrCode { base64, code: code.text, expires_at: code.expires_at };
+                let body = QrCode {
+                    base64,
+                    code: code.text,
+                    expires_at: code.expires_at,
+                };
                 ([uncached], Json(body)).into_response()
             }
         })

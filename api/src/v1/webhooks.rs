@@ -186,26 +186,50 @@ pub async fn create(
 }
 
 fn checked(app: &App, body: CreateWebhook) -> Result<NewWebhook, Problem> {
-    app.reach.check(&body.url).map_err(|error| Problem::field("url", error.to_string()))?;
-    let token = body.token.as_deref().map(|token| extract::text("token", token)).transpose()?;
+    app.reach
+        .check(&body.url)
+        .map_err(|error| Problem::field("url", error.to_string()))?;
+    let token = body
+        .token
+        .as_deref()
+        .map(|token| extract::text("token", token))
+        .transpose()?;
     if body.events.len() > EVENTS_MAX {
-        return Err(Problem::field("events", format!("must name at most {EVENTS_MAX} events")));
+        return Err(Problem::field(
+            "events",
+            format!("must name at most {EVENTS_MAX} events"),
+        ));
     }
     for (index, wanted) in body.events.iter().enumerate() {
-        if !EventName::ALL.iter().any(|event| webhooks::matches(wanted, event.as_str())) {
+        if !EventName::ALL
+            .iter()
+            .any(|event| webhooks::matches(wanted, event.as_str()))
+        {
             let known = EventName::ALL.map(EventName::as_str).join(", ");
-            return Err(Problem::field(format!("events[{index}]"), format!("must be one of {known}")));
+            return Err(Problem::field(
+                format!("events[{index}]"),
+                format!("must be one of {known}"),
+            ));
         }
     }
     let secret = match body.secret {
         Some(secret) => check_secret(secret)?,
         None => new_secret(),
     };
-    Ok(NewWebhook { id: WebhookId::random(), token, url: body.url, secret, events: body.events, dialect: Dialect::Standard })
+    Ok(NewWebhook {
+        id: WebhookId::random(),
+        token,
+        url: body.url,
+        secret,
+        events: body.events,
+        dialect: Dialect::Standard,
+    })
 }
 
 fn check_secret(secret: String) -> Result<Secret, Problem> {
-    let bytes = secret.strip_prefix(SECRET_PREFIX).and_then(|text| STANDARD.decode(text).ok());
+    let bytes = secret
+        .strip_prefix(SECRET_PREFIX)
+        .and_then(|text| STANDARD.decode(text).ok());
     match bytes {
         Some(bytes) if (SECRET_MIN..=SECRET_MAX).contains(&bytes.len()) => Ok(Secret::new(secret)),
         _ => {
@@ -238,7 +262,10 @@ pub async fn list(
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}", params(("webhook" = String, Path)), tag = "webhooks", responses(
     (status = 200, body = Webhook),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn show(State(app): State<Arc<App>>, Path(webhook): Path<String>) -> Result<Json<Webhook>, Problem> {
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Path(webhook): Path<String>,
+) -> Result<Json<Webhook>, Problem> {
     find(&app, &webhook).await.map(Webhook::from).map(Json)
 }
 
@@ -248,7 +275,11 @@ pub async fn show(State(app): State<Arc<App>>, Path(webhook): Path<String>) -> R
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn delete(State(app): State<Arc<App>>, Path(webhook): Path<String>) -> Result<StatusCode, Problem> {
     let id = extract::text("webhook", &webhook)?;
-    if webhooks::delete(&app.store, id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_such_webhook()) }
+    if webhooks::delete(&app.store, id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(no_such_webhook())
+    }
 }
 
 /// List deliveries that were not taken at the first attempt, the newest first.
@@ -282,7 +313,10 @@ pub async fn replay(
     let delivery = extract::text("delivery", &delivery)?;
     match deliveries::replay(&app.store, id, delivery).await? {
         Some(record) => Ok((StatusCode::ACCEPTED, Json(Delivery::from(record))).into_response()),
-        None => Err(Problem::new(Code::DeliveryNotFound, "this webhook has no such delivery")),
+        None => Err(Problem::new(
+            Code::DeliveryNotFound,
+            "this webhook has no such delivery",
+        )),
     }
 }
 
@@ -296,8 +330,11 @@ fn no_such_webhook() -> Problem {
 }
 
 fn delivery_state(text: &str) -> Result<DeliveryState, Problem> {
-    DeliveryState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
-        let all = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
-        Problem::field("state", format!("must be one of {all}"))
-    })
+    DeliveryState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| {
+            let all = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
+            Problem::field("state", format!("must be one of {all}"))
+        })
 }
