@@ -31,7 +31,10 @@ impl Described {
 /// Describes a message; `None` when it is not for people (key distribution, protocol messages).
 pub fn describe(message: &proto::Message) -> Option<Described> {
     let message = unwrapped(message, WRAPPERS_MAX);
-    text(message).or_else(|| media(message)).or_else(|| other(message)).or_else(|| by_name(message))
+    text(message)
+        .or_else(|| media(message))
+        .or_else(|| other(message))
+        .or_else(|| by_name(message))
 }
 
 /// The message inside of wrappers (view once, ephemeral, our own copy…), at most `depth` of them.
@@ -39,7 +42,10 @@ fn unwrapped(message: &proto::Message, depth: u8) -> &proto::Message {
     if depth == 0 {
         return message;
     }
-    let sent = message.device_sent_message.as_ref().and_then(|m| m.message.as_deref());
+    let sent = message
+        .device_sent_message
+        .as_ref()
+        .and_then(|m| m.message.as_deref());
     let wrappers = [
         &message.ephemeral_message,
         &message.view_once_message,
@@ -53,7 +59,10 @@ fn unwrapped(message: &proto::Message, depth: u8) -> &proto::Message {
 
 fn text(message: &proto::Message) -> Option<Described> {
     if let Some(text) = &message.conversation {
-        return Some(Described { kind: "conversation", body: Value::String(text.clone()) });
+        return Some(Described {
+            kind: "conversation",
+            body: Value::String(text.clone()),
+        });
     }
     let text = message.extended_text_message.as_deref()?;
     Some(Described {
@@ -77,9 +86,16 @@ fn media(message: &proto::Message) -> Option<Described> {
             ("width", m.width.into()),
             ("height", m.height.into()),
         ]);
-        return Some(Described { kind: "imageMessage", body });
+        return Some(Described {
+            kind: "imageMessage",
+            body,
+        });
     }
-    if let Some(m) = message.video_message.as_deref().or(message.ptv_message.as_deref()) {
+    if let Some(m) = message
+        .video_message
+        .as_deref()
+        .or(message.ptv_message.as_deref())
+    {
         let body = object([
             ("mimetype", m.mimetype.clone().into()),
             ("caption", m.caption.clone().into()),
@@ -87,7 +103,10 @@ fn media(message: &proto::Message) -> Option<Described> {
             ("seconds", m.seconds.into()),
             ("gifPlayback", m.gif_playback.into()),
         ]);
-        return Some(Described { kind: "videoMessage", body });
+        return Some(Described {
+            kind: "videoMessage",
+            body,
+        });
     }
     if let Some(m) = message.audio_message.as_deref() {
         let body = object([
@@ -96,7 +115,10 @@ fn media(message: &proto::Message) -> Option<Described> {
             ("seconds", m.seconds.into()),
             ("ptt", m.ptt.into()),
         ]);
-        return Some(Described { kind: "audioMessage", body });
+        return Some(Described {
+            kind: "audioMessage",
+            body,
+        });
     }
     if let Some(m) = message.document_message.as_deref() {
         let body = object([
@@ -105,7 +127,10 @@ fn media(message: &proto::Message) -> Option<Described> {
             ("fileName", m.file_name.clone().into()),
             ("fileLength", m.file_length.into()),
         ]);
-        return Some(Described { kind: "documentMessage", body });
+        return Some(Described {
+            kind: "documentMessage",
+            body,
+        });
     }
     let m = message.sticker_message.as_deref()?;
     let body = object([
@@ -113,7 +138,10 @@ fn media(message: &proto::Message) -> Option<Described> {
         ("fileLength", m.file_length.into()),
         ("isAnimated", m.is_animated.into()),
     ]);
-    Some(Described { kind: "stickerMessage", body })
+    Some(Described {
+        kind: "stickerMessage",
+        body,
+    })
 }
 
 fn other(message: &proto::Message) -> Option<Described> {
@@ -124,18 +152,27 @@ fn other(message: &proto::Message) -> Option<Described> {
             ("name", m.name.clone().into()),
             ("address", m.address.clone().into()),
         ]);
-        return Some(Described { kind: "locationMessage", body });
+        return Some(Described {
+            kind: "locationMessage",
+            body,
+        });
     }
     if let Some(m) = &message.contact_message {
         let body = object([
             ("displayName", m.display_name.clone().into()),
             ("vcard", m.vcard.clone().into()),
         ]);
-        return Some(Described { kind: "contactMessage", body });
+        return Some(Described {
+            kind: "contactMessage",
+            body,
+        });
     }
     let m = message.reaction_message.as_ref()?;
     let body = object([("text", m.text.clone().into()), ("key", key(m.key.as_ref()))]);
-    Some(Described { kind: "reactionMessage", body })
+    Some(Described {
+        kind: "reactionMessage",
+        body,
+    })
 }
 
 /// Kinds whose content is not shown: their name alone tells a receiver that something came.
@@ -144,14 +181,23 @@ fn by_name(message: &proto::Message) -> Option<Described> {
         (message.contacts_array_message.is_some(), "contactsArrayMessage"),
         (message.live_location_message.is_some(), "liveLocationMessage"),
         (message.template_message.is_some(), "templateMessage"),
-        (message.template_button_reply_message.is_some(), "templateButtonReplyMessage"),
+        (
+            message.template_button_reply_message.is_some(),
+            "templateButtonReplyMessage",
+        ),
         (message.group_invite_message.is_some(), "groupInviteMessage"),
         (message.list_message.is_some(), "listMessage"),
         (message.list_response_message.is_some(), "listResponseMessage"),
         (message.buttons_message.is_some(), "buttonsMessage"),
-        (message.buttons_response_message.is_some(), "buttonsResponseMessage"),
+        (
+            message.buttons_response_message.is_some(),
+            "buttonsResponseMessage",
+        ),
         (message.interactive_message.is_some(), "interactiveMessage"),
-        (message.interactive_response_message.is_some(), "interactiveResponseMessage"),
+        (
+            message.interactive_response_message.is_some(),
+            "interactiveResponseMessage",
+        ),
         (message.poll_creation_message.is_some(), "pollCreationMessage"),
         (message.poll_creation_message_v2.is_some(), "pollCreationMessage"),
         (message.poll_creation_message_v3.is_some(), "pollCreationMessage"),
@@ -164,7 +210,10 @@ fn by_name(message: &proto::Message) -> Option<Described> {
         (message.call.is_some(), "call"),
     ];
     let (_, kind) = names.into_iter().find(|(present, _)| *present)?;
-    Some(Described { kind, body: Value::Object(Map::new()) })
+    Some(Described {
+        kind,
+        body: Value::Object(Map::new()),
+    })
 }
 
 /// What a message refers to: the quoted message's id and author, and who is mentioned.
@@ -173,7 +222,14 @@ fn context(info: Option<&proto::ContextInfo>) -> Value {
     object([
         ("stanzaId", info.stanza_id.clone().into()),
         ("participant", info.participant.clone().into()),
-        ("mentionedJid", if info.mentioned_jid.is_empty() { Value::Null } else { json!(info.mentioned_jid) }),
+        (
+            "mentionedJid",
+            if info.mentioned_jid.is_empty() {
+                Value::Null
+            } else {
+                json!(info.mentioned_jid)
+            },
+        ),
     ])
 }
 
@@ -189,7 +245,11 @@ fn key(key: Option<&proto::MessageKey>) -> Value {
 
 /// An object of the fields that are there.
 fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_owned(), v)).collect()
+    fields
+        .into_iter()
+        .filter(|(_, v)| !v.is_null())
+        .map(|(k, v)| (k.to_owned(), v))
+        .collect()
 }
 
 /// A job's content as it goes to WhatsApp.
@@ -224,11 +284,23 @@ mod tests {
 
     #[test]
     fn texts_keep_their_two_kinds() {
-        let plain = proto::Message { conversation: Some("Test".into()), ..Default::default() };
-        assert_eq!(describe(&plain), Some(Described { kind: "conversation", body: json!("Test") }));
+        let plain = proto::Message {
+            conversation: Some("Test".into()),
+            ..Default::default()
+        };
+        assert_eq!(
+            describe(&plain),
+            Some(Described {
+                kind: "conversation",
+                body: json!("Test")
+            })
+        );
         let extended = describe(&text_message("hi")).unwrap();
         assert_eq!(extended.kind, "extendedTextMessage");
-        assert_eq!(extended.into_object(), json!({ "extendedTextMessage": { "text": "hi" } }));
+        assert_eq!(
+            extended.into_object(),
+            json!({ "extendedTextMessage": { "text": "hi" } })
+        );
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub(crate) struct Errand {
 impl Errand {
     /// A parsed job.
     pub(crate) fn new(job: Job, job_id: Option<JobId>, delivery: Delivery, desk: Arc<Desk>) -> Self {
-        Self { job, job_id, delivery: Some(delivery), desk }
+        Self {
+            job,
+            job_id,
+            delivery: Some(delivery),
+            desk,
+        }
     }
 
     /// The kind of the job, as its publisher wrote it.
@@ -38,7 +43,9 @@ impl Errand {
 
     /// The job is done, or refused for good: acknowledges it and answers its publisher.
     pub(crate) fn finish(mut self, answer: Answer) {
-        let Some(delivery) = self.delivery.take() else { return };
+        let Some(delivery) = self.delivery.take() else {
+            return;
+        };
         let reply = Reply::to(&delivery, &self.desk);
         self.desk.tasks.spawn(async move {
             if let Err(error) = delivery.ack().await {
@@ -52,7 +59,11 @@ impl Errand {
     /// Acknowledges the job now and keeps the way back to its publisher.
     pub(crate) fn reply_later(mut self) -> Reply {
         let delivery = self.delivery.take();
-        let nobody = Reply { reply_to: None, correlation_id: None, desk: Arc::clone(&self.desk) };
+        let nobody = Reply {
+            reply_to: None,
+            correlation_id: None,
+            desk: Arc::clone(&self.desk),
+        };
         let Some(delivery) = delivery else { return nobody };
         let reply = Reply::to(&delivery, &self.desk);
         self.desk.tasks.spawn(async move { drop(delivery.ack().await) });
@@ -97,7 +108,14 @@ impl Reply {
 
     /// Answers, if an answer was asked for. An asker that is gone is no loss.
     pub(crate) fn send(self, answer: Answer) {
-        let Self { reply_to: Some(reply_to), correlation_id, desk } = self else { return };
+        let Self {
+            reply_to: Some(reply_to),
+            correlation_id,
+            desk,
+        } = self
+        else {
+            return;
+        };
         let publisher = desk.publisher.clone();
         desk.tasks.spawn(async move {
             let to = (Some(reply_to.as_str()), correlation_id.as_deref());

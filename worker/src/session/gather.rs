@@ -86,7 +86,12 @@ impl Gather {
     /// Adds an event behind those gathered.
     pub(crate) fn event(&mut self, event: Event, at: OffsetDateTime) {
         self.sequence += 1;
-        let envelope = event.envelope(self.instance.clone(), EventId::now_v7(), millis(at), self.sequence);
+        let envelope = event.envelope(
+            self.instance.clone(),
+            EventId::now_v7(),
+            millis(at),
+            self.sequence,
+        );
         self.write.events.push(OutboxEvent::from(&envelope));
         self.write.last_sequence = Some(self.sequence);
     }
@@ -129,7 +134,9 @@ impl Gather {
     /// # Errors
     /// [`CommitError`]: what is in memory of the session must go.
     pub(crate) async fn landed(&mut self) -> Result<Vec<After>, CommitError> {
-        let Some(flying) = &mut self.flying else { return std::future::pending().await };
+        let Some(flying) = &mut self.flying else {
+            return std::future::pending().await;
+        };
         let result = flying.await;
         self.flying = None;
         result.map(|()| std::mem::take(&mut self.flying_after))

@@ -3,7 +3,9 @@
 //! Pure: an event goes in by reference, a [`Happened`] comes out that owns what the actor needs of it. The
 //! shapes are those of the contract; both identities of a person are told where both are known.
 
-use shared::event::{self, MessageBody, MessageContext, MessageHeader, MessageStatus, NewMessage, UpdateHeader};
+use shared::event::{
+    self, MessageBody, MessageContext, MessageHeader, MessageStatus, NewMessage, UpdateHeader,
+};
 use shared::id::StanzaId;
 use time::OffsetDateTime;
 use whatsapp::connection::CloseReason;
@@ -20,15 +22,27 @@ pub(crate) enum Happened {
     /// A socket is being opened.
     Connecting,
     /// A QR code to show.
-    Qr { text: String, expires_at: OffsetDateTime },
+    Qr {
+        text: String,
+        expires_at: OffsetDateTime,
+    },
     /// A pairing code to type in.
     PairingCode(String),
     /// The server refused a pairing code.
     PairingCodeRefused(u16),
     /// The device is linked; the credentials are in the same step.
-    Paired { jid: Jid, lid: Option<Jid>, platform: String, name: Option<String> },
+    Paired {
+        jid: Jid,
+        lid: Option<Jid>,
+        platform: String,
+        name: Option<String>,
+    },
     /// Logged in.
-    Open { jid: Jid, lid: Option<Jid>, name: Option<String> },
+    Open {
+        jid: Jid,
+        lid: Option<Jid>,
+        name: Option<String>,
+    },
     /// A send's frame leaves after this commit.
     Prepared(StanzaId),
     /// The server has a send.
@@ -36,11 +50,18 @@ pub(crate) enum Happened {
     /// A send failed.
     Failed { id: StanzaId, reason: SendError },
     /// A message's status went up.
-    Receipt { ids: Vec<StanzaId>, chat: Peer, status: MessageStatus },
+    Receipt {
+        ids: Vec<StanzaId>,
+        chat: Peer,
+        status: MessageStatus,
+    },
     /// A message came in.
     Message(Box<NewMessage>),
     /// Answer to a question.
-    Exists { ticket: u64, result: Result<Vec<Registration>, QueryError> },
+    Exists {
+        ticket: u64,
+        result: Result<Vec<Registration>, QueryError>,
+    },
     /// The connection is gone.
     Closed(CloseReason),
 }
@@ -57,9 +78,17 @@ impl Peer {
     /// From the chat's address and what else is known of the person.
     pub(crate) fn new(chat: &Jid, phone: Option<&Jid>, lid: Option<&Jid>) -> Self {
         let chat = chat.to_bare();
-        let lid = lid.or_else(|| chat.is_lid().then_some(&chat)).map(|lid| lid.to_bare().to_string());
-        let phone = phone.or_else(|| chat.is_user().then_some(&chat)).map(|phone| phone.user().to_owned());
-        Self { wuid: chat.to_string(), lid, phone_number: phone }
+        let lid = lid
+            .or_else(|| chat.is_lid().then_some(&chat))
+            .map(|lid| lid.to_bare().to_string());
+        let phone = phone
+            .or_else(|| chat.is_user().then_some(&chat))
+            .map(|phone| phone.user().to_owned());
+        Self {
+            wuid: chat.to_string(),
+            lid,
+            phone_number: phone,
+        }
     }
 
     /// The header of a status change of one of our own messages in this chat.
@@ -78,30 +107,43 @@ impl Peer {
 pub(crate) fn happened(event: &Event) -> Option<Happened> {
     Some(match event {
         Event::Connecting => Happened::Connecting,
-        Event::QrCode { text, expires_at } => {
-            Happened::Qr { text: text.clone(), expires_at: wall(*expires_at) }
-        }
+        Event::QrCode { text, expires_at } => Happened::Qr {
+            text: text.clone(),
+            expires_at: wall(*expires_at),
+        },
         Event::PairingCode { code } => Happened::PairingCode(code.clone()),
         Event::PairingCodeRefused { code } => Happened::PairingCodeRefused(*code),
-        Event::Paired { jid, lid, platform, name } => Happened::Paired {
+        Event::Paired {
+            jid,
+            lid,
+            platform,
+            name,
+        } => Happened::Paired {
             jid: jid.clone(),
             lid: lid.clone(),
             platform: platform.clone(),
             name: name.clone(),
         },
-        Event::Open { jid, lid, push_name } => {
-            Happened::Open { jid: jid.clone(), lid: lid.clone(), name: push_name.clone() }
-        }
+        Event::Open { jid, lid, push_name } => Happened::Open {
+            jid: jid.clone(),
+            lid: lid.clone(),
+            name: push_name.clone(),
+        },
         Event::MessagePrepared { id, .. } => Happened::Prepared(stanza(id)?),
-        Event::MessageAcked { id, to, .. } => {
-            Happened::Acked { id: stanza(id)?, chat: Peer::new(to, None, None) }
-        }
-        Event::MessageFailed { id, reason } => Happened::Failed { id: stanza(id)?, reason: reason.clone() },
+        Event::MessageAcked { id, to, .. } => Happened::Acked {
+            id: stanza(id)?,
+            chat: Peer::new(to, None, None),
+        },
+        Event::MessageFailed { id, reason } => Happened::Failed {
+            id: stanza(id)?,
+            reason: reason.clone(),
+        },
         Event::Receipt(receipt) => return status_change(receipt),
         Event::Message(incoming) => Happened::Message(Box::new(new_message(incoming)?)),
-        Event::IsOnWhatsApp { ticket, result } => {
-            Happened::Exists { ticket: *ticket, result: result.clone() }
-        }
+        Event::IsOnWhatsApp { ticket, result } => Happened::Exists {
+            ticket: *ticket,
+            result: result.clone(),
+        },
         Event::Closed { reason } => Happened::Closed(reason.clone()),
         _ => return None,
     })
@@ -116,7 +158,11 @@ fn status_change(receipt: &Receipt) -> Option<Happened> {
         ReceiptKind::Sender | ReceiptKind::ReadSelf => return None,
     };
     let ids: Vec<_> = receipt.ids.iter().filter_map(stanza).collect();
-    Some(Happened::Receipt { ids, chat: Peer::new(&receipt.chat, None, None), status })
+    Some(Happened::Receipt {
+        ids,
+        chat: Peer::new(&receipt.chat, None, None),
+        status,
+    })
 }
 
 fn new_message(incoming: &Incoming) -> Option<NewMessage> {
@@ -139,7 +185,10 @@ fn new_message(incoming: &Incoming) -> Option<NewMessage> {
             participant: in_group.then(|| incoming.sender.to_bare().to_string()),
             push_name: incoming.push_name.clone(),
         },
-        body: MessageBody { message_type: described.kind.to_owned(), message: described.body },
+        body: MessageBody {
+            message_type: described.kind.to_owned(),
+            message: described.body,
+        },
         context: MessageContext {
             source_device: source_device(incoming.id.as_str()).to_owned(),
             message_timestamp: i64::try_from(incoming.timestamp.as_secs()).unwrap_or(i64::MAX),

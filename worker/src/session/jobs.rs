@@ -93,11 +93,17 @@ impl Intake {
                     Ok(Acceptance::Accepted(queue)) => {
                         meter::job(JobKind::Send, JobOutcome::Accepted);
                         let single = single(&job);
-                        Mail::Accepted(Box::new(Accepted { queue: *queue, single, errand }))
+                        Mail::Accepted(Box::new(Accepted {
+                            queue: *queue,
+                            single,
+                            errand,
+                        }))
                     }
                     Ok(Acceptance::Duplicate(queue)) => {
                         meter::job(JobKind::Send, JobOutcome::Duplicate);
-                        errand.finish(Answer::Done { queue_id: Some(queue.id) });
+                        errand.finish(Answer::Done {
+                            queue_id: Some(queue.id),
+                        });
                         return Ok(());
                     }
                     Ok(Acceptance::Conflict) => {
@@ -245,21 +251,42 @@ async fn publish_rejected(
     token: &Token,
     refusal: Refusal,
 ) -> Result<(), PublishError> {
-    let instance = Instance { owner: None, name: token.clone() };
+    let instance = Instance {
+        owner: None,
+        name: token.clone(),
+    };
     let id = EventId::now_v7();
-    let envelope = refusal.into_event().envelope(instance, id, millis(OffsetDateTime::now_utc()), 0);
-    debug_assert_eq!(envelope.routing_key(), routing_key(token, envelope.event.as_str()));
+    let envelope = refusal
+        .into_event()
+        .envelope(instance, id, millis(OffsetDateTime::now_utc()), 0);
+    debug_assert_eq!(
+        envelope.routing_key(),
+        routing_key(token, envelope.event.as_str())
+    );
     let body = envelope.to_json().into();
-    publisher.publish(Outgoing::event(broker.topology(), token, (envelope.event.as_str(), id), body)).await
+    publisher
+        .publish(Outgoing::event(
+            broker.topology(),
+            token,
+            (envelope.event.as_str(), id),
+            body,
+        ))
+        .await
 }
 
 fn parse(delivery: &Delivery) -> Result<Job, JobError> {
-    let kind = delivery.kind.as_deref().ok_or_else(|| JobError::new("type", "is required"))?;
+    let kind = delivery
+        .kind
+        .as_deref()
+        .ok_or_else(|| JobError::new("type", "is required"))?;
     let job = Job::parse(kind, &delivery.body)?;
     let id = delivery.message_id.as_deref().map(JobId::new);
     match (&job, id) {
         (_, Some(Err(error))) => Err(JobError::new("message_id", error.to_string())),
-        (Job::Send(_), None) => Err(JobError::new("message_id", "is required: it is the job's identity")),
+        (Job::Send(_), None) => Err(JobError::new(
+            "message_id",
+            "is required: it is the job's identity",
+        )),
         _ => Ok(job),
     }
 }
@@ -275,7 +302,11 @@ fn single(job: &SendJob) -> Option<(shared::recipient::Number, Option<shared::id
 async fn wait_out(supervisor: &Supervisor, error: &StoreError) -> Result<(), Fenced> {
     tracing::warn!(%error, "a job waits for the database");
     tokio::time::sleep(STORE_PAUSE).await;
-    if supervisor.lease().is_live(Instant::now()) { Ok(()) } else { Err(Fenced) }
+    if supervisor.lease().is_live(Instant::now()) {
+        Ok(())
+    } else {
+        Err(Fenced)
+    }
 }
 
 /// Between two tries of the database.

@@ -60,17 +60,38 @@ impl Refusal {
     pub(crate) fn invalid(job_id: Option<JobId>, kind: Option<String>, error: JobError) -> Self {
         let JobError { field, problem } = error;
         let message = format!("{field} {problem}");
-        Self { job_id, kind, code: FailureCode::InvalidJob, field: Some(field), message }
+        Self {
+            job_id,
+            kind,
+            code: FailureCode::InvalidJob,
+            field: Some(field),
+            message,
+        }
     }
 
     /// The answer to the job's publisher.
     pub(crate) fn answer(&self) -> Answer {
-        Answer::Failed { code: self.code, message: self.message.clone() }
+        Answer::Failed {
+            code: self.code,
+            message: self.message.clone(),
+        }
     }
 
     /// `job.rejected`.
     pub(crate) fn into_event(self) -> Event {
-        let Self { job_id, kind, code, field, message } = self;
-        Event::JobRejected(JobRejected { job_id, kind, code, field, message })
+        let Self {
+            job_id,
+            kind,
+            code,
+            field,
+            message,
+        } = self;
+        Event::JobRejected(JobRejected {
+            job_id,
+            kind,
+            code,
+            field,
+            message,
+        })
     }
 }

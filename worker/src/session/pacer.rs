@@ -77,7 +77,10 @@ pub struct Pacer {
 impl Pacer {
     /// A pacer that takes over a session whose last owner stored `wait` as what is left of its gap.
     pub fn resume(wait: Duration, now: Instant) -> Self {
-        Self { due: Some(now + wait), ..Self::default() }
+        Self {
+            due: Some(now + wait),
+            ..Self::default()
+        }
     }
 
     /// The earliest moment for the next send of a queue with this pace; `None` when it may go at once.
@@ -151,8 +154,15 @@ impl Waiting {
     /// How many reasons there are.
     pub const COUNT: usize = 7;
     /// The label of each reason, by [`Waiting::index`].
-    pub const LABELS: [&'static str; Self::COUNT] =
-        ["idle", "pace", "cap", "answer", "retry", "connection", "recipients"];
+    pub const LABELS: [&'static str; Self::COUNT] = [
+        "idle",
+        "pace",
+        "cap",
+        "answer",
+        "retry",
+        "connection",
+        "recipients",
+    ];
 
     /// The place of this reason in [`Waiting::LABELS`].
     pub fn index(&self) -> usize {
@@ -190,7 +200,10 @@ impl Cap {
     pub fn new(per_second: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(per_second.get() * BURST_MS / 1000).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(per_second).allow_burst(burst);
-        Self { gate: Mutex::new(()), limiter: RateLimiter::direct_with_clock(quota, TokioClock::start()) }
+        Self {
+            gate: Mutex::new(()),
+            limiter: RateLimiter::direct_with_clock(quota, TokioClock::start()),
+        }
     }
 
     /// Takes one send if nobody waits and the cap allows it now.
@@ -218,7 +231,9 @@ struct TokioClock {
 
 impl TokioClock {
     fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 

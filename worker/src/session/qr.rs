@@ -10,10 +10,16 @@ use qrcode::QrCode;
 /// The picture of a QR code as `data:image/png;base64,…`; `None` if the text does not fit one.
 pub fn data_url(text: &str) -> Option<String> {
     let code = QrCode::new(text).ok()?;
-    let picture = code.render::<Luma<u8>>().module_dimensions(MODULE_PIXELS, MODULE_PIXELS).build();
+    let picture = code
+        .render::<Luma<u8>>()
+        .module_dimensions(MODULE_PIXELS, MODULE_PIXELS)
+        .build();
     let mut png = Cursor::new(Vec::new());
     picture.write_to(&mut png, ImageFormat::Png).ok()?;
-    Some(format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner())))
+    Some(format!(
+        "data:image/png;base64,{}",
+        STANDARD.encode(png.into_inner())
+    ))
 }
 
 /// Pixels per module: a code of WhatsApp's length is then about 300 pixels wide.
@@ -26,9 +32,15 @@ mod tests {
     #[test]
     fn a_code_becomes_a_png() {
         let url = data_url(&format!("2@{}", "a".repeat(230))).unwrap();
-        let png = STANDARD.decode(url.strip_prefix("data:image/png;base64,").unwrap()).unwrap();
+        let png = STANDARD
+            .decode(url.strip_prefix("data:image/png;base64,").unwrap())
+            .unwrap();
         let picture = image::load_from_memory(&png).unwrap();
-        assert!((200..600).contains(&picture.width()), "{} pixels", picture.width());
+        assert!(
+            (200..600).contains(&picture.width()),
+            "{} pixels",
+            picture.width()
+        );
     }
 
     #[test]

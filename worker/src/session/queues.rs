@@ -114,7 +114,11 @@ impl<C> Queue<C> {
             total: spec.total,
             settled: spec.settled,
             started: spec.started,
-            phase: if spec.settled >= spec.total { Phase::Draining(Then::Complete) } else { Phase::Running },
+            phase: if spec.settled >= spec.total {
+                Phase::Draining(Then::Complete)
+            } else {
+                Phase::Running
+            },
             page: VecDeque::new(),
             read_to: None,
             reading: Reading::Wanted,
@@ -160,7 +164,12 @@ pub struct Queues<C> {
 
 impl<C> Default for Queues<C> {
     fn default() -> Self {
-        Self { all: HashMap::new(), singles: VecDeque::new(), bulk: VecDeque::new(), more_in_store: false }
+        Self {
+            all: HashMap::new(),
+            singles: VecDeque::new(),
+            bulk: VecDeque::new(),
+            more_in_store: false,
+        }
     }
 }
 
@@ -175,7 +184,11 @@ impl<C> Queues<C> {
             self.more_in_store = true;
             return false;
         }
-        let turns = if queue.is_single() { &mut self.singles } else { &mut self.bulk };
+        let turns = if queue.is_single() {
+            &mut self.singles
+        } else {
+            &mut self.bulk
+        };
         turns.push_back(queue.id);
         self.all.insert(queue.id, queue);
         true
@@ -213,7 +226,11 @@ impl<C> Queues<C> {
     /// Lets a queue go (it ended, or is kept as paused or deleted).
     pub fn remove(&mut self, id: QueueId) -> Option<Queue<C>> {
         let queue = self.all.remove(&id)?;
-        let turns = if queue.is_single() { &mut self.singles } else { &mut self.bulk };
+        let turns = if queue.is_single() {
+            &mut self.singles
+        } else {
+            &mut self.bulk
+        };
         turns.retain(|other| *other != id);
         Some(queue)
     }
@@ -239,7 +256,12 @@ impl<C> Queues<C> {
     /// The next page to read, if one is wanted: of which queue, and behind which place. It is under way
     /// from now on.
     pub fn want_page(&mut self) -> Option<(QueueId, Option<u32>)> {
-        let id = self.singles.iter().chain(&self.bulk).find(|id| self.all[id].wants_page()).copied()?;
+        let id = self
+            .singles
+            .iter()
+            .chain(&self.bulk)
+            .find(|id| self.all[id].wants_page())
+            .copied()?;
         let queue = self.all.get_mut(&id)?;
         queue.reading = Reading::UnderWay;
         Some((id, queue.read_to))
@@ -247,15 +269,25 @@ impl<C> Queues<C> {
 
     /// A page came: at most [`PAGE`] recipients in order of place. Fewer means that there are no more.
     pub fn page(&mut self, id: QueueId, targets: Vec<Target>) {
-        let Some(queue) = self.all.get_mut(&id) else { return };
-        queue.reading = if targets.len() < PAGE { Reading::Done } else { Reading::Wanted };
+        let Some(queue) = self.all.get_mut(&id) else {
+            return;
+        };
+        queue.reading = if targets.len() < PAGE {
+            Reading::Done
+        } else {
+            Reading::Wanted
+        };
         queue.read_to = targets.last().map(|target| target.seq).or(queue.read_to);
         queue.page.extend(targets);
     }
 
     /// The recipients of a queue that was just accepted, so that they need not be read back.
     pub fn page_at_hand(&mut self, id: QueueId, targets: Vec<Target>) {
-        if self.all.get(&id).is_some_and(|queue| queue.reading == Reading::Wanted && queue.read_to.is_none()) {
+        if self
+            .all
+            .get(&id)
+            .is_some_and(|queue| queue.reading == Reading::Wanted && queue.read_to.is_none())
+        {
             self.page(id, targets);
         }
     }
@@ -278,21 +310,32 @@ impl<C> Queues<C> {
 
     /// Whether a queue drains.
     pub fn is_draining(&self, id: QueueId) -> bool {
-        self.all.get(&id).is_some_and(|queue| matches!(queue.phase, Phase::Draining(_)))
+        self.all
+            .get(&id)
+            .is_some_and(|queue| matches!(queue.phase, Phase::Draining(_)))
     }
 
     /// The queues that drain and have nothing in hand.
     pub fn drained(&self) -> Vec<(QueueId, Then)> {
-        self.all.values().filter_map(|queue| queue.drained().map(|then| (queue.id, then))).collect()
+        self.all
+            .values()
+            .filter_map(|queue| queue.drained().map(|then| (queue.id, then)))
+            .collect()
     }
 
     /// Whether pages are being read, or are wanted.
     pub fn is_reading(&self) -> bool {
-        self.all.values().any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
+        self.all
+            .values()
+            .any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
     }
 
     fn turn(&self) -> Option<&Queue<C>> {
-        self.singles.iter().chain(&self.bulk).map(|id| &self.all[id]).find(|queue| queue.is_ready())
+        self.singles
+            .iter()
+            .chain(&self.bulk)
+            .map(|id| &self.all[id])
+            .find(|queue| queue.is_ready())
     }
 }
 

@@ -40,7 +40,10 @@ fn read_whatsapp(env: &mut Env) -> Config {
     let version = env.optional::<String>("WHATSAPP_VERSION").and_then(|text| {
         let version = parse_version(&text);
         if version.is_none() {
-            env.problem("WHATSAPP_VERSION", "must be three numbers such as 2.3000.1043857760");
+            env.problem(
+                "WHATSAPP_VERSION",
+                "must be three numbers such as 2.3000.1043857760",
+            );
         }
         version
     });
@@ -66,7 +69,11 @@ fn read_whatsapp(env: &mut Env) -> Config {
 fn parse_version(text: &str) -> Option<ClientVersion> {
     let mut parts = text.split('.').map(|part| part.parse::<u32>().ok());
     let (primary, secondary, tertiary) = (parts.next()??, parts.next()??, parts.next()??);
-    parts.next().is_none().then_some(ClientVersion { primary, secondary, tertiary })
+    parts.next().is_none().then_some(ClientVersion {
+        primary,
+        secondary,
+        tertiary,
+    })
 }
 
 fn parse_key(text: &str) -> Option<PublicKey> {
@@ -84,7 +91,10 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> (Settings, Result<(), shared::config::ConfigError>) {
         let base = [("DATABASE_URL", "postgres://h/d"), ("AMQP_URL", "amqp://h")];
-        let pairs = base.iter().chain(pairs).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let pairs = base
+            .iter()
+            .chain(pairs)
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let mut env = Env::new(pairs);
         let common = Common::read(&mut env);
         let settings = Settings::read(&mut env, &common.amqp);
@@ -96,14 +106,21 @@ mod tests {
         let (settings, problems) = read(&[]);
         problems.unwrap();
         assert_eq!(settings.whatsapp.url, "wss://web.whatsapp.com/ws/chat");
-        assert_eq!((settings.pace.min(), settings.pace.max()), (Duration::from_secs(10), Duration::from_secs(30)));
+        assert_eq!(
+            (settings.pace.min(), settings.pace.max()),
+            (Duration::from_secs(10), Duration::from_secs(30))
+        );
     }
 
     #[test]
     fn a_simulator_is_named_by_url_and_key() {
         let key = "11".repeat(32);
-        let (settings, problems) =
-            read(&[("WHATSAPP_URL", "ws://127.0.0.1:1/ws/chat"), ("WHATSAPP_ROOT_KEY", &key), ("MIN", "0.05"), ("MAX", "0.15")]);
+        let (settings, problems) = read(&[
+            ("WHATSAPP_URL", "ws://127.0.0.1:1/ws/chat"),
+            ("WHATSAPP_ROOT_KEY", &key),
+            ("MIN", "0.05"),
+            ("MAX", "0.15"),
+        ]);
         problems.unwrap();
         assert_eq!(settings.whatsapp.root_key, PublicKey::new([0x11; 32]));
         assert_eq!(settings.pace.max(), Duration::from_millis(150));
@@ -118,7 +135,12 @@ mod tests {
             ("SEND_CAP", "0"),
         ]);
         let problems = problems.unwrap_err().0.join("\n");
-        for name in ["WHATSAPP_URL", "WHATSAPP_ROOT_KEY", "WHATSAPP_VERSION", "SEND_CAP"] {
+        for name in [
+            "WHATSAPP_URL",
+            "WHATSAPP_ROOT_KEY",
+            "WHATSAPP_VERSION",
+            "SEND_CAP",
+        ] {
             assert!(problems.contains(name), "{name} in {problems}");
         }
     }

@@ -17,8 +17,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::actor::{Actor, Exit, MAIL_MAX, Surroundings};
-use shared::lease::Lease;
 use super::mail::Mail;
+use shared::lease::Lease;
 
 /// The actors of one shard.
 pub(crate) struct Supervisor {
@@ -70,7 +70,8 @@ impl Supervisor {
     pub(crate) fn plan(&mut self, records: &[SessionRecord]) {
         for record in records.iter().filter(|record| record.wanted) {
             let jitter = rand::rng().random_range(Duration::ZERO..=START_JITTER);
-            self.waiting.push(Reverse((Instant::now() + jitter, record.token.clone())));
+            self.waiting
+                .push(Reverse((Instant::now() + jitter, record.token.clone())));
         }
     }
 
@@ -83,10 +84,16 @@ impl Supervisor {
         &mut self,
         token: &Token,
     ) -> Result<Option<(SessionId, mpsc::Sender<Mail>)>, StoreError> {
-        if let Some(running) = self.running.get(token).filter(|running| !running.mail.is_closed()) {
+        if let Some(running) = self
+            .running
+            .get(token)
+            .filter(|running| !running.mail.is_closed())
+        {
             return Ok(Some((running.session, running.mail.clone())));
         }
-        let Some(record) = self.stored(token).await? else { return Ok(None) };
+        let Some(record) = self.stored(token).await? else {
+            return Ok(None);
+        };
         let session = record.id;
         Ok(Some((session, self.start(record))))
     }
@@ -104,7 +111,9 @@ impl Supervisor {
 
     /// Starts the session whose turn it is. To be called, and awaited to its end, after [`Event::Due`].
     pub(crate) async fn start_due(&mut self) {
-        let Some(Reverse((_, token))) = self.waiting.pop() else { return };
+        let Some(Reverse((_, token))) = self.waiting.pop() else {
+            return;
+        };
         if let Err(error) = self.mailbox(&token).await {
             tracing::warn!(%error, "could not read a session");
             self.waiting.push(Reverse((Instant::now() + START_AGAIN, token)));
@@ -122,7 +131,13 @@ impl Supervisor {
         let actor = Actor::new(Arc::clone(&self.around), self.lease.clone(), record, letters);
         let task = self.actors.spawn(actor.run());
         self.tokens.insert(task.id(), token.clone());
-        self.running.insert(token, Running { session, mail: mail.clone() });
+        self.running.insert(
+            token,
+            Running {
+                session,
+                mail: mail.clone(),
+            },
+        );
         mail
     }
 
@@ -134,7 +149,9 @@ impl Supervisor {
                 (error.id(), Exit::Lost("panic".to_owned()))
             }
         };
-        let Some(token) = self.tokens.remove(&id) else { return Event::Nothing };
+        let Some(token) = self.tokens.remove(&id) else {
+            return Event::Nothing;
+        };
         self.running.remove(&token);
         match exit {
             Exit::HandedOver => Event::Nothing,
@@ -163,7 +180,10 @@ impl Supervisor {
         self.running.clear();
         let all = async { while self.actors.join_next().await.is_some() {} };
         if tokio::time::timeout(HAND_OVER_MAX, all).await.is_err() {
-            tracing::warn!(actors = self.actors.len(), "sessions that did not end in time are dropped");
+            tracing::warn!(
+                actors = self.actors.len(),
+                "sessions that did not end in time are dropped"
+            );
         }
     }
 }

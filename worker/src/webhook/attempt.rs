@@ -81,9 +81,22 @@ pub struct Attempts {
 
 impl Attempts {
     /// `timeout` is the longest that one attempt takes; after `stop` nothing is tried again here.
-    pub fn new(store: Store, poster: Poster, schedule: Schedule, timeout: Duration, stop: CancellationToken) -> Self {
+    pub fn new(
+        store: Store,
+        poster: Poster,
+        schedule: Schedule,
+        timeout: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         let dice = Mutex::new(StdRng::from_rng(&mut rand::rng()));
-        Self { store, poster, schedule, lease: timeout + LEASE_MARGIN, dice, stop }
+        Self {
+            store,
+            poster,
+            schedule,
+            lease: timeout + LEASE_MARGIN,
+            dice,
+            stop,
+        }
     }
 
     /// How long a leased row belongs to the worker that took it.
@@ -117,7 +130,9 @@ impl Attempts {
             Fate::Delivered => true,
             fate => {
                 let attempted = attempted(&outcome, started);
-                self.store_row(self.row(target, parcel, Plan::Tried(fate, attempted))).await.is_some()
+                self.store_row(self.row(target, parcel, Plan::Tried(fate, attempted)))
+                    .await
+                    .is_some()
             }
         };
         count("first", &outcome, started);
@@ -130,13 +145,17 @@ impl Attempts {
     /// Stores an event whose endpoint may not be tried now. Whether it is stored: not so only after a stop.
     pub async fn put_off_first(&self, target: &Target, parcel: &Parcel, wait: Duration) -> bool {
         let wait = Schedule::put_off(wait, self.dice());
-        self.store_row(self.row(target, parcel, Plan::PutOff(wait))).await.is_some()
+        self.store_row(self.row(target, parcel, Plan::PutOff(wait)))
+            .await
+            .is_some()
     }
 
     /// Attempts a leased row again.
     pub async fn again(&self, target: &Target, delivery: Leased) -> Verdict {
         let started = Instant::now();
-        let outcome = self.post(target, delivery.event_id, delivery.body.clone().into()).await;
+        let outcome = self
+            .post(target, delivery.event_id, delivery.body.clone().into())
+            .await;
         count("retry", &outcome, started);
         self.conclude(target, &delivery, outcome, started).await
     }
@@ -154,7 +173,13 @@ impl Attempts {
         let id = event.to_string();
         let now_unix_secs = OffsetDateTime::now_utc().unix_timestamp();
         let secret = (target.dialect == Dialect::Standard).then(|| target.secret.expose());
-        let post = Post { url: &target.url, secret, id: &id, body, now_unix_secs };
+        let post = Post {
+            url: &target.url,
+            secret,
+            id: &id,
+            body,
+            now_unix_secs,
+        };
         match target.dialect {
             Dialect::Standard => self.poster.post(post).await,
             // The global address is the operator's own choice.
@@ -163,14 +188,22 @@ impl Attempts {
     }
 
     /// Records the outcome of an attempt of a row that we hold the lease of.
-    async fn conclude(&self, target: &Target, delivery: &Leased, outcome: Outcome, started: Instant) -> Verdict {
+    async fn conclude(
+        &self,
+        target: &Target,
+        delivery: &Leased,
+        outcome: Outcome,
+        started: Instant,
+    ) -> Verdict {
         let verdict = self.verdict(target, &outcome).await;
         let fate = self.plan_after(&outcome, delivery.attempts + 1);
         if fate == Fate::Dead {
             metrics::counter!("fanfare_webhook_dead_total").increment(1);
         }
         // When this fails the lease runs out and the row is attempted again: at least once, under the same id.
-        if let Err(error) = deliveries::finish_attempt(&self.store, delivery, &attempted(&outcome, started), fate).await {
+        if let Err(error) =
+            deliveries::finish_attempt(&self.store, delivery, &attempted(&outcome, started), fate).await
+        {
             tracing::warn!(%error, "a webhook attempt could not be recorded; it will be made again");
         }
         verdict
@@ -194,9 +227,10 @@ impl Attempts {
         match outcome {
             Outcome::Delivered { .. } => Fate::Delivered,
             Outcome::Gone => Fate::Dead,
-            Outcome::Failed { retry_after, .. } => {
-                self.schedule.wait(attempts, *retry_after, self.dice()).map_or(Fate::Dead, Fate::Retry)
-            }
+            Outcome::Failed { retry_after, .. } => self
+                .schedule
+                .wait(attempts, *retry_after, self.dice())
+                .map_or(Fate::Dead, Fate::Retry),
         }
     }
 
@@ -264,7 +298,11 @@ fn attempted(outcome: &Outcome, started: Instant) -> Attempted {
         Outcome::Failed { status, reason, .. } => (*status, Some(*reason)),
         Outcome::Gone => (Some(410), Some("answered 410 Gone")),
     };
-    Attempted { status, error, took_ms }
+    Attempted {
+        status,
+        error,
+        took_ms,
+    }
 }
 
 fn count(attempt: &'static str, outcome: &Outcome, started: Instant) {
@@ -274,5 +312,6 @@ fn count(attempt: &'static str, outcome: &Outcome, started: Instant) {
         Outcome::Failed { .. } => "failed",
         Outcome::Gone => "gone",
     };
-    metrics::counter!("fanfare_webhook_attempts_total", "attempt" => attempt, "outcome" => result).increment(1);
+    metrics::counter!("fanfare_webhook_attempts_total", "attempt" => attempt, "outcome" => result)
+        .increment(1);
 }

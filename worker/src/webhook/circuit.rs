@@ -20,7 +20,10 @@ pub struct CircuitLimits {
 
 impl Default for CircuitLimits {
     fn default() -> Self {
-        Self { first: Duration::from_secs(10), longest: Duration::from_secs(300) }
+        Self {
+            first: Duration::from_secs(10),
+            longest: Duration::from_secs(300),
+        }
     }
 }
 
@@ -42,10 +45,17 @@ pub struct Circuit {
 
 #[derive(Debug)]
 enum State {
-    Healthy { failures: u32 },
-    Open { until: Instant, span: Duration },
+    Healthy {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        span: Duration,
+    },
     /// One attempt is out to see; everything else waits for it.
-    Probing { span: Duration },
+    Probing {
+        span: Duration,
+    },
 }
 
 /// What others are told to wait while a probe is out.
@@ -54,7 +64,10 @@ const WHILE_PROBING: Duration = Duration::from_secs(1);
 impl Circuit {
     /// A circuit that lets everything through.
     pub fn new(limits: CircuitLimits) -> Self {
-        Self { limits, state: State::Healthy { failures: 0 } }
+        Self {
+            limits,
+            state: State::Healthy { failures: 0 },
+        }
     }
 
     /// Whether an attempt may start now. A pass while open makes this attempt the probe; its outcome must be told.
@@ -79,7 +92,9 @@ impl Circuit {
     pub fn failed(&mut self, now: Instant) -> bool {
         let span = match self.state {
             State::Healthy { failures } if failures + 1 < FAILURES_TO_OPEN => {
-                self.state = State::Healthy { failures: failures + 1 };
+                self.state = State::Healthy {
+                    failures: failures + 1,
+                };
                 return false;
             }
             State::Healthy { .. } => self.limits.first,
@@ -87,7 +102,10 @@ impl Circuit {
             // A straggler that started before the circuit opened says nothing new.
             State::Open { .. } => return false,
         };
-        self.state = State::Open { until: now + span, span };
+        self.state = State::Open {
+            until: now + span,
+            span,
+        };
         true
     }
 
@@ -105,8 +123,10 @@ impl Circuit {
 mod tests {
     use super::*;
 
-    const LIMITS: CircuitLimits =
-        CircuitLimits { first: Duration::from_secs(10), longest: Duration::from_secs(15) };
+    const LIMITS: CircuitLimits = CircuitLimits {
+        first: Duration::from_secs(10),
+        longest: Duration::from_secs(15),
+    };
 
     fn opened(now: Instant) -> Circuit {
         let mut circuit = Circuit::new(LIMITS);

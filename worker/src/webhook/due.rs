@@ -76,7 +76,9 @@ async fn work(
     lease: Duration,
     room: &Arc<Semaphore>,
 ) -> Result<bool, StoreError> {
-    let free = u32::try_from(room.available_permits()).unwrap_or(u32::MAX).min(BATCH);
+    let free = u32::try_from(room.available_permits())
+        .unwrap_or(u32::MAX)
+        .min(BATCH);
     if free == 0 {
         return Ok(false);
     }
@@ -93,8 +95,14 @@ async fn work(
             continue;
         };
         // Only this loop takes permits, so the room that was there is there.
-        let Ok(permit) = room.clone().try_acquire_owned() else { break };
-        let order = Order::Again { target: target.clone(), delivery, permit };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            break;
+        };
+        let order = Order::Again {
+            target: target.clone(),
+            delivery,
+            permit,
+        };
         hub.order(target.id, order).await;
     }
     Ok(more)

@@ -141,15 +141,27 @@ impl Endpoint {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::First { target, parcel, settled } => {
-                let first = FirstAttempt { target, parcel, settled };
+            Order::First {
+                target,
+                parcel,
+                settled,
+            } => {
+                let first = FirstAttempt {
+                    target,
+                    parcel,
+                    settled,
+                };
                 if self.waiting_count >= WAITING_MAX {
                     self.store(first, Duration::ZERO);
                 } else {
                     self.wait(first);
                 }
             }
-            Order::Again { target, delivery, permit } => self.again(target, delivery, permit),
+            Order::Again {
+                target,
+                delivery,
+                permit,
+            } => self.again(target, delivery, permit),
         }
     }
 
@@ -166,8 +178,12 @@ impl Endpoint {
     /// Starts what may start: one attempt per session, as many as there are places, while the circuit lets them.
     fn start_waiting(&mut self) {
         while self.in_flight < IN_FLIGHT_MAX {
-            let Some(token) = self.ready.pop_front() else { return };
-            let Some(first) = self.next_of(&token) else { continue };
+            let Some(token) = self.ready.pop_front() else {
+                return;
+            };
+            let Some(first) = self.next_of(&token) else {
+                continue;
+            };
             match self.circuit.enter(Instant::now()) {
                 Gate::Pass => {
                     self.busy.insert(token);
@@ -203,7 +219,10 @@ impl Endpoint {
         let attempts = self.attempts.clone();
         let token = first.parcel.token.clone();
         self.work.push(Box::pin(async move {
-            Landed::First(token, attempts.first(&first.target, &first.parcel, first.settled).await)
+            Landed::First(
+                token,
+                attempts.first(&first.target, &first.parcel, first.settled).await,
+            )
         }));
     }
 

@@ -40,7 +40,10 @@ impl Snapshot {
     /// The endpoints that want `event` of the session `token`.
     pub fn wanting<'a>(&'a self, token: &Token, event: &'a str) -> impl Iterator<Item = &'a Arc<Target>> {
         let own = self.of_session.get(token).map_or(&[][..], Vec::as_slice);
-        own.iter().chain(&self.of_every_session).filter(|one| one.wants(event)).map(|one| &one.target)
+        own.iter()
+            .chain(&self.of_every_session)
+            .filter(|one| one.wants(event))
+            .map(|one| &one.target)
     }
 
     /// An endpoint by its id, if it is enabled.
@@ -52,7 +55,9 @@ impl Snapshot {
         let mut snapshot = Self::default();
         for row in rows {
             let token = row.token.clone();
-            let Some(subscription) = Subscription::new(row).map(Arc::new) else { continue };
+            let Some(subscription) = Subscription::new(row).map(Arc::new) else {
+                continue;
+            };
             snapshot.all.insert(subscription.target.id, subscription.clone());
             match token {
                 Some(token) => snapshot.of_session.entry(token).or_default().push(subscription),
@@ -70,8 +75,16 @@ impl Subscription {
             tracing::error!(webhook.id = %row.id, "a webhook's URL can't be read; register it again");
             return None;
         };
-        let target = Target { id: row.id, url, secret: row.secret, dialect: row.dialect };
-        Some(Self { target: Arc::new(target), events: row.events })
+        let target = Target {
+            id: row.id,
+            url,
+            secret: row.secret,
+            dialect: row.dialect,
+        };
+        Some(Self {
+            target: Arc::new(target),
+            events: row.events,
+        })
     }
 
     fn wants(&self, event: &str) -> bool {
@@ -82,7 +95,11 @@ impl Subscription {
 impl Endpoints {
     /// Knows nothing yet.
     pub fn new(store: Store) -> Self {
-        Self { store, version: None, snapshot: Arc::default() }
+        Self {
+            store,
+            version: None,
+            snapshot: Arc::default(),
+        }
     }
 
     /// The endpoints as they are now, or as they came to be while this was asked.

@@ -55,7 +55,9 @@ pub async fn run(mut consumer: Consumer, mut endpoints: Endpoints, hub: Hub, sto
             () = stop.cancelled() => break,
         };
         let Some(batch) = batch else { break };
-        let Some(snapshot) = look(&mut endpoints, &stop).await else { break };
+        let Some(snapshot) = look(&mut endpoints, &stop).await else {
+            break;
+        };
         for delivery in batch {
             order(&snapshot, &hub, delivery, &tasks).await;
         }
@@ -117,7 +119,15 @@ async fn order(snapshot: &Snapshot, hub: &Hub, delivery: Delivery, tasks: &TaskT
             (Dialect::Seed, None) => continue,
         };
         let (settled, done) = oneshot::channel();
-        hub.order(target.id, Order::First { target: target.clone(), parcel: parcel.clone(), settled }).await;
+        hub.order(
+            target.id,
+            Order::First {
+                target: target.clone(),
+                parcel: parcel.clone(),
+                settled,
+            },
+        )
+        .await;
         pending.push(done);
     }
     tasks.spawn(acknowledge(delivery, pending));
@@ -139,9 +149,21 @@ async fn acknowledge(delivery: Delivery, pending: Vec<oneshot::Receiver<()>>) {
 fn parcels(body: &Bytes) -> Result<(Arc<Parcel>, Option<Arc<Parcel>>), &'static str> {
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| "the body is no event")?;
     let parcel = |body| {
-        let (event, token, name) = (envelope.id, envelope.instance.name.clone(), envelope.event.to_string());
-        Arc::new(Parcel { event, token, name, body })
+        let (event, token, name) = (
+            envelope.id,
+            envelope.instance.name.clone(),
+            envelope.event.to_string(),
+        );
+        Arc::new(Parcel {
+            event,
+            token,
+            name,
+            body,
+        })
     };
-    let seed = (envelope.event == legacy::EVENT).then(|| legacy::body(body)).flatten().map(parcel);
+    let seed = (envelope.event == legacy::EVENT)
+        .then(|| legacy::body(body))
+        .flatten()
+        .map(parcel);
     Ok((parcel(body.clone()), seed))
 }

@@ -23,7 +23,11 @@ pub struct Hub {
 impl Hub {
     /// A hub without any task.
     pub fn new(attempts: Arc<Attempts>, limits: CircuitLimits) -> Self {
-        Self { attempts, limits, mailboxes: Arc::default() }
+        Self {
+            attempts,
+            limits,
+            mailboxes: Arc::default(),
+        }
     }
 
     /// Gives an endpoint an order, starting its task if it has none. Waits while its mailbox is full, which its task

@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn other_events_have_no_such_body() {
-        assert_eq!(body(br#"{"event":"paused.queue","instance":{"name":"a"},"data":{"action":"pause"}}"#), None);
+        assert_eq!(
+            body(br#"{"event":"paused.queue","instance":{"name":"a"},"data":{"action":"pause"}}"#),
+            None
+        );
         assert_eq!(body(b"x"), None);
     }
 }

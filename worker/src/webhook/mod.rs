@@ -80,7 +80,11 @@ impl Settings {
         let schedule: Option<Schedule> = env.optional("WEBHOOK_RETRY_SCHEDULE");
         Self {
             global,
-            reach: if env.or("WEBHOOK_ALLOW_PRIVATE", false) { Reach::Anywhere } else { Reach::Public },
+            reach: if env.or("WEBHOOK_ALLOW_PRIVATE", false) {
+                Reach::Anywhere
+            } else {
+                Reach::Public
+            },
             timeout,
             schedule: schedule.unwrap_or_default(),
             circuit,
@@ -100,12 +104,24 @@ pub async fn run(
 ) -> Result<(), StartError> {
     webhooks::set_global(&store, settings.global.as_deref(), legacy::EVENT).await?;
     let poster = Poster::new(settings.reach, settings.timeout)?;
-    let attempts = Attempts::new(store.clone(), poster, settings.schedule, settings.timeout, stop.clone());
+    let attempts = Attempts::new(
+        store.clone(),
+        poster,
+        settings.schedule,
+        settings.timeout,
+        stop.clone(),
+    );
     let lease = attempts.lease();
     let hub = Hub::new(Arc::new(attempts), settings.circuit);
     let consumer = broker.consume(&QueueName::Webhooks, fanout::PREFETCH);
     let fanout = fanout::run(consumer, Endpoints::new(store.clone()), hub.clone(), stop.clone());
-    let due = due::run(store.clone(), Endpoints::new(store), hub.clone(), lease, stop.clone());
+    let due = due::run(
+        store.clone(),
+        Endpoints::new(store),
+        hub.clone(),
+        lease,
+        stop.clone(),
+    );
     let work = async { tokio::join!(fanout, due) };
     tokio::pin!(work);
     tokio::select! {

@@ -87,7 +87,11 @@ impl Poster {
                 .dns_resolver(Arc::new(GuardedResolver { reach }))
                 .build()
         };
-        Ok(Self { guarded: client(reach)?, trusted: client(Reach::Anywhere)?, reach })
+        Ok(Self {
+            guarded: client(reach)?,
+            trusted: client(Reach::Anywhere)?,
+            reach,
+        })
     }
 
     /// Posts to an address that a user of the API chose.
@@ -113,7 +117,8 @@ async fn attempt(client: &Client, post: Post<'_>) -> Outcome {
         .header(HEADER_WEBHOOK_ID, post.id)
         .header(HEADER_WEBHOOK_TIMESTAMP, post.now_unix_secs);
     if let Some(secret) = post.secret {
-        let signature = Webhook::new(secret).and_then(|key| key.sign(post.id, post.now_unix_secs, &post.body));
+        let signature =
+            Webhook::new(secret).and_then(|key| key.sign(post.id, post.now_unix_secs, &post.body));
         match signature {
             Ok(signature) => request = request.header(HEADER_WEBHOOK_SIGNATURE, signature),
             Err(_) => return failed("secret not usable"),
@@ -134,13 +139,23 @@ async fn read_answer(mut response: Response, now_unix_secs: i64) -> Outcome {
         .and_then(|value| schedule::retry_after(value, now_unix_secs));
     drain(&mut response).await;
     if status.is_success() {
-        return Outcome::Delivered { status: status.as_u16() };
+        return Outcome::Delivered {
+            status: status.as_u16(),
+        };
     }
     if status == StatusCode::GONE {
         return Outcome::Gone;
     }
-    let reason = if status.is_redirection() { "redirects are not followed" } else { "answered an error" };
-    Outcome::Failed { status: Some(status.as_u16()), retry_after, reason }
+    let reason = if status.is_redirection() {
+        "redirects are not followed"
+    } else {
+        "answered an error"
+    };
+    Outcome::Failed {
+        status: Some(status.as_u16()),
+        retry_after,
+        reason,
+    }
 }
 
 /// Reads a short answer to its end, so that the connection can serve again; a long one is cut off.
@@ -155,7 +170,11 @@ async fn drain(response: &mut Response) {
 }
 
 fn failed(reason: &'static str) -> Outcome {
-    Outcome::Failed { status: None, retry_after: None, reason }
+    Outcome::Failed {
+        status: None,
+        retry_after: None,
+        reason,
+    }
 }
 
 fn reason_of(error: &reqwest::Error) -> &'static str {

@@ -41,7 +41,9 @@ pub struct BadSchedule;
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { waits: DEFAULT_WAITS.to_vec() }
+        Self {
+            waits: DEFAULT_WAITS.to_vec(),
+        }
     }
 }
 
@@ -99,8 +101,13 @@ pub fn retry_after(header: &str, now_unix_secs: i64) -> Option<Duration> {
     let format = time::macros::format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
-    let at = time::PrimitiveDateTime::parse(header, format).ok()?.assume_utc().unix_timestamp();
-    Some(Duration::from_secs(u64::try_from(at - now_unix_secs).unwrap_or(0)))
+    let at = time::PrimitiveDateTime::parse(header, format)
+        .ok()?
+        .assume_utc()
+        .unix_timestamp();
+    Some(Duration::from_secs(
+        u64::try_from(at - now_unix_secs).unwrap_or(0),
+    ))
 }
 
 fn jittered(wait: Duration, dice: f64) -> Duration {

@@ -54,11 +54,17 @@ type Book = (Arc<Mutex<Mood>>, Arc<Mutex<Vec<Attempt>>>);
 impl Receiver {
     async fn start(mood: Mood) -> Self {
         let (mood, attempts): Book = (Arc::new(Mutex::new(mood)), Arc::default());
-        let router = Router::new().route("/hook", post(take)).with_state((mood.clone(), attempts.clone()));
+        let router = Router::new()
+            .route("/hook", post(take))
+            .with_state((mood.clone(), attempts.clone()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, mood, attempts }
+        Self {
+            address,
+            mood,
+            attempts,
+        }
     }
 
     fn url(&self) -> String {
@@ -74,7 +80,10 @@ impl Receiver {
     }
 
     fn taken(&self) -> Vec<Attempt> {
-        self.attempts().into_iter().filter(|attempt| attempt.mood == Mood::Well).collect()
+        self.attempts()
+            .into_iter()
+            .filter(|attempt| attempt.mood == Mood::Well)
+            .collect()
     }
 
     fn taken_ids(&self) -> BTreeSet<String> {
@@ -82,10 +91,19 @@ impl Receiver {
     }
 }
 
-async fn take(State((mood, attempts)): State<Book>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap) {
+async fn take(
+    State((mood, attempts)): State<Book>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, HeaderMap) {
     let mood = *mood.lock().unwrap();
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
-    attempts.lock().unwrap().push(Attempt { id, headers, body, mood });
+    attempts.lock().unwrap().push(Attempt {
+        id,
+        headers,
+        body,
+        mood,
+    });
     let mut answer = HeaderMap::new();
     let status = match mood {
         Mood::Well => StatusCode::NO_CONTENT,
@@ -109,12 +127,21 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        Self { database: TestDatabase::new().await, broker: TestBroker::new(1).await, role: None }
+        Self {
+            database: TestDatabase::new().await,
+            broker: TestBroker::new(1).await,
+            role: None,
+        }
     }
 
     fn start(&mut self, settings: Settings) {
         let stop = CancellationToken::new();
-        let role = run(self.database.another_store(), self.broker.broker().clone(), settings, stop.clone());
+        let role = run(
+            self.database.another_store(),
+            self.broker.broker().clone(),
+            settings,
+            stop.clone(),
+        );
         self.role = Some((stop, tokio::spawn(role)));
     }
 
@@ -139,7 +166,10 @@ impl Stage {
     /// Publishes an event as the relay does; returns its id.
     async fn publish(&self, token: &Token, sequence: i64) -> String {
         let id = EventId::now_v7();
-        let instance = Instance { owner: None, name: token.clone() };
+        let instance = Instance {
+            owner: None,
+            name: token.clone(),
+        };
         let envelope = Event::send_start(QueueId::random()).envelope(instance, id, 1, sequence);
         let topology = self.broker.broker().topology().clone();
         let name = (envelope.event.as_str(), id);
@@ -153,7 +183,9 @@ impl Stage {
     }
 
     async fn rows(&self, webhook: WebhookId, state: DeliveryState) -> Vec<deliveries::DeliveryRecord> {
-        deliveries::list(self.database.store(), webhook, Some(state), None, 1000).await.unwrap()
+        deliveries::list(self.database.store(), webhook, Some(state), None, 1000)
+            .await
+            .unwrap()
     }
 }
 
@@ -163,7 +195,10 @@ fn settings() -> Settings {
         reach: Reach::Anywhere,
         timeout: Duration::from_millis(400),
         schedule: Schedule::parse(&vec!["0.2"; 31].join(",")).unwrap(),
-        circuit: CircuitLimits { first: Duration::from_millis(200), longest: Duration::from_millis(400) },
+        circuit: CircuitLimits {
+            first: Duration::from_millis(200),
+            longest: Duration::from_millis(400),
+        },
     }
 }
 
@@ -191,18 +226,30 @@ async fn an_event_is_posted_signed_at_once_and_leaves_no_row() {
     stage.register(&other, Some(&testing::token()), &[]).await;
     stage.register(&other, None, &["paused.queue"]).await;
     let id = stage.publish(&token, 1).await;
-    until("both have it", async || all.taken().len() == 1 && own.taken().len() == 1).await;
+    until("both have it", async || {
+        all.taken().len() == 1 && own.taken().len() == 1
+    })
+    .await;
 
     let attempt = &own.taken()[0];
     assert_eq!(attempt.id, id);
     assert_eq!(attempt.headers["content-type"], "application/json");
-    standardwebhooks::Webhook::new(SECRET).unwrap().verify(&attempt.body, &attempt.headers).unwrap();
+    standardwebhooks::Webhook::new(SECRET)
+        .unwrap()
+        .verify(&attempt.body, &attempt.headers)
+        .unwrap();
     let envelope: Value = serde_json::from_slice(&attempt.body).unwrap();
-    assert_eq!((&envelope["id"], &envelope["instance"]["name"]), (&json!(id), &json!(token)));
+    assert_eq!(
+        (&envelope["id"], &envelope["instance"]["name"]),
+        (&json!(id), &json!(token))
+    );
     stage.stop().await;
     assert_eq!(other.attempts().len(), 0);
     assert_eq!(stage.depth(&QueueName::Webhooks).await, 0);
-    assert_eq!(stage.database.query("SELECT count(*) FROM delivery").await, [Some("0".to_owned())]);
+    assert_eq!(
+        stage.database.query("SELECT count(*) FROM delivery").await,
+        [Some("0".to_owned())]
+    );
 }
 
 #[tokio::test]
@@ -215,23 +262,37 @@ async fn a_receiver_that_fails_hangs_and_recovers_gets_every_event_under_one_id(
     let mut published = BTreeSet::new();
     let mut publish = async |stage: &Stage| {
         for sequence in 0..30 {
-            published.insert(stage.publish(&tokens[sequence % 3], i64::try_from(sequence).unwrap()).await);
+            published.insert(
+                stage
+                    .publish(&tokens[sequence % 3], i64::try_from(sequence).unwrap())
+                    .await,
+            );
         }
     };
     publish(&stage).await;
     until("the failures are rows", async || {
-        stage.rows(webhook, DeliveryState::Pending).await.len() == 30 && stage.depth(&QueueName::Webhooks).await == 0
+        stage.rows(webhook, DeliveryState::Pending).await.len() == 30
+            && stage.depth(&QueueName::Webhooks).await == 0
     })
     .await;
     receiver.set(Mood::Hanging);
     publish(&stage).await;
-    until("some hang", async || receiver.attempts().iter().any(|attempt| attempt.mood == Mood::Hanging)).await;
+    until("some hang", async || {
+        receiver
+            .attempts()
+            .iter()
+            .any(|attempt| attempt.mood == Mood::Hanging)
+    })
+    .await;
     // What is to be retried is in the database: another process goes on with it.
     stage.stop().await;
     receiver.set(Mood::Well);
     stage.start(settings());
     until("all are taken", async || receiver.taken_ids().len() == 60).await;
-    until("no row is left pending", async || stage.rows(webhook, DeliveryState::Pending).await.is_empty()).await;
+    until("no row is left pending", async || {
+        stage.rows(webhook, DeliveryState::Pending).await.is_empty()
+    })
+    .await;
     stage.stop().await;
 
     assert_eq!(receiver.taken_ids(), published);
@@ -241,33 +302,59 @@ async fn a_receiver_that_fails_hangs_and_recovers_gets_every_event_under_one_id(
         key.verify(&attempt.body, &attempt.headers).unwrap();
         let envelope: Value = serde_json::from_slice(&attempt.body).unwrap();
         assert_eq!(envelope["id"], attempt.id.as_str());
-        assert_eq!(*bodies.entry(attempt.id).or_insert(attempt.body.clone()), attempt.body, "the same body each time");
+        assert_eq!(
+            *bodies.entry(attempt.id).or_insert(attempt.body.clone()),
+            attempt.body,
+            "the same body each time"
+        );
     }
     let rows = stage.rows(webhook, DeliveryState::Delivered).await;
-    assert!(rows.iter().all(|row| row.last_status == Some(204) && !row.history.is_empty()));
+    assert!(
+        rows.iter()
+            .all(|row| row.last_status == Some(204) && !row.history.is_empty())
+    );
 }
 
 #[tokio::test]
 async fn a_slow_endpoint_holds_nobody_up() {
     let mut stage = Stage::new().await;
-    let (slow, quick) = (Receiver::start(Mood::Hanging).await, Receiver::start(Mood::Well).await);
+    let (slow, quick) = (
+        Receiver::start(Mood::Hanging).await,
+        Receiver::start(Mood::Well).await,
+    );
     let webhook = stage.register(&slow, None, &[]).await;
     stage.register(&quick, None, &[]).await;
-    stage.start(Settings { timeout: Duration::from_secs(20), ..settings() });
+    stage.start(Settings {
+        timeout: Duration::from_secs(20),
+        ..settings()
+    });
     let token = testing::token();
     let count = i64::try_from(endpoint::WAITING_MAX).unwrap() + 50;
     for sequence in 0..count {
         stage.publish(&token, sequence).await;
     }
-    until("the quick one has all", async || quick.taken().len() == usize::try_from(count).unwrap()).await;
+    until("the quick one has all", async || {
+        quick.taken().len() == usize::try_from(count).unwrap()
+    })
+    .await;
     let order: Vec<i64> = quick
         .taken()
         .iter()
-        .map(|attempt| serde_json::from_slice::<Value>(&attempt.body).unwrap()["sequence"].as_i64().unwrap())
+        .map(|attempt| {
+            serde_json::from_slice::<Value>(&attempt.body).unwrap()["sequence"]
+                .as_i64()
+                .unwrap()
+        })
         .collect();
-    assert!(order.is_sorted(), "the events of a session keep their order: {order:?}");
+    assert!(
+        order.is_sorted(),
+        "the events of a session keep their order: {order:?}"
+    );
     // The attempt that hangs has a row of its own by now, leased while it is under way.
-    until("the slow one's attempt is a row", async || !stage.rows(webhook, DeliveryState::Pending).await.is_empty()).await;
+    until("the slow one's attempt is a row", async || {
+        !stage.rows(webhook, DeliveryState::Pending).await.is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -279,12 +366,23 @@ async fn a_receiver_that_answers_410_gets_nothing_more() {
     let token = testing::token();
     stage.publish(&token, 1).await;
     until("it is disabled", async || {
-        webhooks::find(stage.database.store(), webhook).await.unwrap().unwrap().disabled.is_some()
+        webhooks::find(stage.database.store(), webhook)
+            .await
+            .unwrap()
+            .unwrap()
+            .disabled
+            .is_some()
     })
     .await;
-    until("its event is dead", async || stage.rows(webhook, DeliveryState::Dead).await.len() == 1).await;
+    until("its event is dead", async || {
+        stage.rows(webhook, DeliveryState::Dead).await.len() == 1
+    })
+    .await;
     stage.publish(&token, 2).await;
-    until("the second event is settled", async || stage.depth(&QueueName::Webhooks).await == 0).await;
+    until("the second event is settled", async || {
+        stage.depth(&QueueName::Webhooks).await == 0
+    })
+    .await;
     stage.stop().await;
     assert_eq!(receiver.attempts().len(), 1);
 }
@@ -294,16 +392,31 @@ async fn a_delivery_dies_after_its_schedule_and_lives_again_when_replayed() {
     let mut stage = Stage::new().await;
     let receiver = Receiver::start(Mood::Moved).await;
     let webhook = stage.register(&receiver, None, &[]).await;
-    stage.start(Settings { schedule: Schedule::parse("0.05,0.05").unwrap(), ..settings() });
+    stage.start(Settings {
+        schedule: Schedule::parse("0.05,0.05").unwrap(),
+        ..settings()
+    });
     let id = stage.publish(&testing::token(), 1).await;
-    until("it is dead", async || stage.rows(webhook, DeliveryState::Dead).await.len() == 1).await;
+    until("it is dead", async || {
+        stage.rows(webhook, DeliveryState::Dead).await.len() == 1
+    })
+    .await;
     let dead = &stage.rows(webhook, DeliveryState::Dead).await[0];
-    assert_eq!((dead.attempts, dead.history.len(), dead.last_status), (3, 3, Some(307)));
+    assert_eq!(
+        (dead.attempts, dead.history.len(), dead.last_status),
+        (3, 3, Some(307))
+    );
     assert_eq!(receiver.attempts().len(), 3, "redirects are not followed");
 
     receiver.set(Mood::Well);
-    deliveries::replay(stage.database.store(), webhook, dead.id).await.unwrap().unwrap();
-    until("it is delivered", async || stage.rows(webhook, DeliveryState::Delivered).await.len() == 1).await;
+    deliveries::replay(stage.database.store(), webhook, dead.id)
+        .await
+        .unwrap()
+        .unwrap();
+    until("it is delivered", async || {
+        stage.rows(webhook, DeliveryState::Delivered).await.len() == 1
+    })
+    .await;
     assert_eq!(receiver.taken_ids(), BTreeSet::from([id]));
     stage.stop().await;
 }
@@ -312,7 +425,11 @@ async fn a_delivery_dies_after_its_schedule_and_lives_again_when_replayed() {
 async fn the_global_webhook_gets_messages_in_its_own_shape() {
     let mut stage = Stage::new().await;
     let receiver = Receiver::start(Mood::Failing).await;
-    let settings = Settings { global: Some(receiver.url()), reach: Reach::Public, ..settings() };
+    let settings = Settings {
+        global: Some(receiver.url()),
+        reach: Reach::Public,
+        ..settings()
+    };
     stage.start(settings.clone());
     let token = testing::token();
     stage.publish(&token, 1).await;
@@ -326,7 +443,12 @@ async fn the_global_webhook_gets_messages_in_its_own_shape() {
         }
     });
     let topology = stage.broker.broker().topology().clone();
-    let message = Outgoing::event(&topology, &token, ("new.message", id), envelope.to_string().into());
+    let message = Outgoing::event(
+        &topology,
+        &token,
+        ("new.message", id),
+        envelope.to_string().into(),
+    );
     stage.broker.broker().publisher().publish(message).await.unwrap();
     until("it failed once", async || !receiver.attempts().is_empty()).await;
     receiver.set(Mood::Well);
@@ -335,14 +457,34 @@ async fn the_global_webhook_gets_messages_in_its_own_shape() {
 
     let attempt = &receiver.taken()[0];
     let body: Value = serde_json::from_slice(&attempt.body).unwrap();
-    assert_eq!((&body["token"], &body["message"]), (&json!(token), &json!({ "conversation": "Test" })));
-    assert_eq!(body["key"], json!({ "remoteJid": "123@s.whatsapp.net", "fromMe": false, "id": "3EB0AA" }));
-    assert!(receiver.attempts().iter().all(|attempt| attempt.id == id.to_string()));
+    assert_eq!(
+        (&body["token"], &body["message"]),
+        (&json!(token), &json!({ "conversation": "Test" }))
+    );
+    assert_eq!(
+        body["key"],
+        json!({ "remoteJid": "123@s.whatsapp.net", "fromMe": false, "id": "3EB0AA" })
+    );
+    assert!(
+        receiver
+            .attempts()
+            .iter()
+            .all(|attempt| attempt.id == id.to_string())
+    );
     assert!(!attempt.headers.contains_key("webhook-signature"));
 
     // Without the setting the row goes.
-    stage.start(Settings { global: None, ..settings });
-    until("the row is gone", async || webhooks::find(stage.database.store(), GLOBAL).await.unwrap().is_none()).await;
+    stage.start(Settings {
+        global: None,
+        ..settings
+    });
+    until("the row is gone", async || {
+        webhooks::find(stage.database.store(), GLOBAL)
+            .await
+            .unwrap()
+            .is_none()
+    })
+    .await;
     stage.stop().await;
 }
 
@@ -354,11 +496,19 @@ async fn an_event_that_can_not_be_read_holds_nobody_up() {
     stage.start(settings());
     let token = testing::token();
     let topology = stage.broker.broker().topology().clone();
-    let rubbish = Outgoing::event(&topology, &token, ("paused.queue", EventId::now_v7()), "rubbish".into());
+    let rubbish = Outgoing::event(
+        &topology,
+        &token,
+        ("paused.queue", EventId::now_v7()),
+        "rubbish".into(),
+    );
     stage.broker.broker().publisher().publish(rubbish).await.unwrap();
     stage.publish(&token, 1).await;
     until("the next one arrives", async || receiver.taken().len() == 1).await;
-    until("it is put away", async || stage.depth(&QueueName::DeadWebhooks).await == 1).await;
+    until("it is put away", async || {
+        stage.depth(&QueueName::DeadWebhooks).await == 1
+    })
+    .await;
     stage.stop().await;
 }
 
@@ -375,9 +525,18 @@ async fn private_addresses_are_out_of_reach() {
         format!("http://ip6-localhost:{port}/hook"),
     ] {
         let url = url.parse().unwrap();
-        let post = request::Post { url: &url, secret: Some(SECRET), id: "1", body: "{}".into(), now_unix_secs: 1 };
+        let post = request::Post {
+            url: &url,
+            secret: Some(SECRET),
+            id: "1",
+            body: "{}".into(),
+            now_unix_secs: 1,
+        };
         let outcome = poster.post(post).await;
-        assert!(matches!(outcome, request::Outcome::Failed { status: None, .. }), "{url}: {outcome:?}");
+        assert!(
+            matches!(outcome, request::Outcome::Failed { status: None, .. }),
+            "{url}: {outcome:?}"
+        );
     }
     assert_eq!(receiver.attempts().len(), 0);
 }

@@ -12,7 +12,13 @@ fn is_done(answer: &Answer) -> bool {
 }
 
 fn is_conflict(answer: &Answer) -> bool {
-    matches!(answer, Answer::Failed { code: FailureCode::Conflict, .. })
+    matches!(
+        answer,
+        Answer::Failed {
+            code: FailureCode::Conflict,
+            ..
+        }
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,7 +28,11 @@ async fn a_paused_queue_sends_nothing_until_it_is_resumed_by_any_worker() {
     let token = stage.paired("15550000011").await;
     let numbers = stage.contacts("15550061", 30).await;
     let queue = stage.send(&token, text(&numbers, Some((0.03, 0.05)))).await;
-    stage.event(&token, "send.message:PROCESSING", |event| event["data"]["queue"]["progress"] == 20).await;
+    stage
+        .event(&token, "send.message:PROCESSING", |event| {
+            event["data"]["queue"]["progress"] == 20
+        })
+        .await;
     assert!(is_done(&stage.call(&token, pause(queue)).await));
     let paused = stage.event(&token, "paused.queue", |_| true).await;
     assert_eq!(paused["data"]["action"], "pause");
@@ -31,12 +41,17 @@ async fn a_paused_queue_sends_nothing_until_it_is_resumed_by_any_worker() {
     let sent = stage.simulator.audit().await.unwrap().server.messages_accepted;
     first.stop().await;
     let second = stage.worker("w2");
-    stage.event(&token, "connection.update", |event| {
-        event["data"]["state"] == "open" && event["sequence"].as_i64() > paused["sequence"].as_i64()
-    })
-    .await;
+    stage
+        .event(&token, "connection.update", |event| {
+            event["data"]["state"] == "open" && event["sequence"].as_i64() > paused["sequence"].as_i64()
+        })
+        .await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(stage.simulator.audit().await.unwrap().server.messages_accepted, sent, "nothing was sent");
+    assert_eq!(
+        stage.simulator.audit().await.unwrap().server.messages_accepted,
+        sent,
+        "nothing was sent"
+    );
 
     assert!(is_done(&stage.call(&token, resume(queue)).await));
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
@@ -52,7 +67,11 @@ async fn a_paused_queue_sends_nothing_until_it_is_resumed_by_any_worker() {
         let answer = stage.call(&token, illegal).await;
         assert!(is_conflict(&answer), "{answer:?}");
     }
-    stage.event(&token, "job.rejected", |event| event["data"]["code"] == "conflict").await;
+    stage
+        .event(&token, "job.rejected", |event| {
+            event["data"]["code"] == "conflict"
+        })
+        .await;
     second.stop().await;
 }
 
@@ -63,18 +82,41 @@ async fn a_deleted_queue_is_never_sent_and_cannot_be_resumed() {
     let token = stage.paired("15550000012").await;
     let numbers = stage.contacts("15550062", 30).await;
     let queue = stage.send(&token, text(&numbers, Some((0.05, 0.05)))).await;
-    stage.event(&token, "send.message:PROCESSING", |event| event["data"]["queue"]["progress"] == 10).await;
+    stage
+        .event(&token, "send.message:PROCESSING", |event| {
+            event["data"]["queue"]["progress"] == 10
+        })
+        .await;
     assert!(is_done(&stage.call(&token, delete(queue)).await));
     let deleted = stage.event(&token, "deleted.queue", |_| true).await;
-    assert_eq!(deleted["data"]["queue"]["data"]["jids"].as_array().map(Vec::len), Some(30));
+    assert_eq!(
+        deleted["data"]["queue"]["data"]["jids"].as_array().map(Vec::len),
+        Some(30)
+    );
     let sent = stage.simulator.audit().await.unwrap().server.messages_accepted;
     assert!(is_done(&stage.call(&token, delete(queue)).await), "twice is once");
     assert!(is_conflict(&stage.call(&token, resume(queue)).await));
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(stage.simulator.audit().await.unwrap().server.messages_accepted, sent);
-    let stored = queues::find_any(stage.database.store(), queue).await.unwrap().unwrap().1;
+    assert_eq!(
+        stage.simulator.audit().await.unwrap().server.messages_accepted,
+        sent
+    );
+    let stored = queues::find_any(stage.database.store(), queue)
+        .await
+        .unwrap()
+        .unwrap()
+        .1;
     assert_eq!(stored.state, QueueState::Deleted);
     let unknown = stage.call(&token, pause(shared::id::QueueId::random())).await;
-    assert!(matches!(unknown, Answer::Failed { code: FailureCode::UnknownQueue, .. }), "{unknown:?}");
+    assert!(
+        matches!(
+            unknown,
+            Answer::Failed {
+                code: FailureCode::UnknownQueue,
+                ..
+            }
+        ),
+        "{unknown:?}"
+    );
     worker.stop().await;
 }

@@ -16,7 +16,9 @@ async fn the_same_job_three_times_is_sent_once_and_another_body_is_refused() {
     for _ in 0..3 {
         stage.publish(&token, &id, &job).await;
     }
-    stage.publish(&token, &id, &Job::Send(Box::new(text(&numbers[..1], None)))).await;
+    stage
+        .publish(&token, &id, &Job::Send(Box::new(text(&numbers[..1], None))))
+        .await;
     let rejected = stage.event(&token, "job.rejected", |_| true).await;
     assert_eq!(rejected["data"]["code"], "conflict");
     assert_eq!(rejected["data"]["jobId"], "order-17");
@@ -32,16 +34,34 @@ async fn a_poison_job_is_buried_with_its_reason_and_holds_nobody_up() {
     let worker = stage.worker("w1");
     let token = stage.paired("15550000022").await;
     let numbers = stage.contacts("15550072", 1).await;
-    stage.publish_raw(token.as_str(), "send", "bad-1", "{\"numbers\":[\"1\"],\"message\":").await;
-    stage.publish_raw(token.as_str(), "no-such-kind", "bad-2", "{}").await;
+    stage
+        .publish_raw(
+            token.as_str(),
+            "send",
+            "bad-1",
+            "{\"numbers\":[\"1\"],\"message\":",
+        )
+        .await;
+    stage
+        .publish_raw(token.as_str(), "no-such-kind", "bad-2", "{}")
+        .await;
     let queue = stage.send(&token, text(&numbers, None)).await;
     let id = queue.to_string();
-    stage.event(&token, "send.message:COMPLETED", |event| event["data"]["queue"]["queueId"] == id.as_str()).await;
+    stage
+        .event(&token, "send.message:COMPLETED", |event| {
+            event["data"]["queue"]["queueId"] == id.as_str()
+        })
+        .await;
     for bad in ["bad-1", "bad-2"] {
-        let rejected = stage.event(&token, "job.rejected", |event| event["data"]["jobId"] == bad).await;
+        let rejected = stage
+            .event(&token, "job.rejected", |event| event["data"]["jobId"] == bad)
+            .await;
         assert_eq!(rejected["data"]["code"], "invalid_job");
     }
-    let mut dead = stage.broker.broker().consume(&shared::broker::QueueName::DeadJobs, 10);
+    let mut dead = stage
+        .broker
+        .broker()
+        .consume(&shared::broker::QueueName::DeadJobs, 10);
     for _ in 0..2 {
         let letter = dead.next().await.unwrap();
         assert!(letter.reason.as_deref().is_some_and(|reason| !reason.is_empty()));
@@ -56,7 +76,9 @@ async fn a_job_for_an_unknown_token_is_refused_and_a_lost_binding_is_made_again(
     let stage = Stage::new().await;
     let worker = stage.worker("w1");
     let nobody = Token::new("nobody").unwrap();
-    stage.publish(&nobody, &JobId::new("lost-1").unwrap(), &Job::SessionStart).await;
+    stage
+        .publish(&nobody, &JobId::new("lost-1").unwrap(), &Job::SessionStart)
+        .await;
     let rejected = stage.event(&nobody, "job.rejected", |_| true).await;
     assert_eq!(rejected["data"]["code"], "unknown_session");
 

@@ -14,14 +14,24 @@ async fn messages_come_in_and_questions_are_answered() {
     let token = stage.paired("15550000031").await;
     let contacts = stage.contacts("15550081", 2).await;
     let (contact, owner) = (contacts[0].parse().unwrap(), "15550000031".parse().unwrap());
-    stage.simulator.say(Speaker::Contact(contact), owner, "good morning").await.unwrap();
+    stage
+        .simulator
+        .say(Speaker::Contact(contact), owner, "good morning")
+        .await
+        .unwrap();
     let message = stage.event(&token, "new.message", |_| true).await;
-    assert!(message["data"]["body"]["message"].to_string().contains("good morning"));
+    assert!(
+        message["data"]["body"]["message"]
+            .to_string()
+            .contains("good morning")
+    );
     assert_eq!(message["data"]["header"]["fromMe"], false);
     assert_eq!(message["data"]["header"]["phoneNumber"], contacts[0].as_str());
 
     for (number, expected) in [(contacts[1].as_str(), true), ("15559999999", false)] {
-        let job = Job::IsExists(IsExistsJob { number: Number::new(number).unwrap() });
+        let job = Job::IsExists(IsExistsJob {
+            number: Number::new(number).unwrap(),
+        });
         match stage.call(&token, job).await {
             Answer::IsExists { exists, jid, .. } => {
                 assert_eq!(exists, expected);
@@ -41,11 +51,25 @@ async fn a_session_pairs_by_code() {
     stage.simulator.create_phone(phone, "Owner").await.unwrap();
     let token = stage.session().await;
     stage.event(&token, "qrcode.updated", |_| true).await;
-    let job = Job::PairingCode(PairingCodeJob { phone: Number::new("15550000032").unwrap() });
-    let Answer::PairingCode { code } = stage.call(&token, job.clone()).await else { panic!("no code") };
+    let job = Job::PairingCode(PairingCodeJob {
+        phone: Number::new("15550000032").unwrap(),
+    });
+    let Answer::PairingCode { code } = stage.call(&token, job.clone()).await else {
+        panic!("no code")
+    };
     stage.simulator.link_code(phone, &code).await.unwrap();
-    stage.event(&token, "connection.update", |event| event["data"]["state"] == "open").await;
-    assert!(matches!(stage.call(&token, job).await, Answer::Failed { code: FailureCode::Conflict, .. }));
+    stage
+        .event(&token, "connection.update", |event| {
+            event["data"]["state"] == "open"
+        })
+        .await;
+    assert!(matches!(
+        stage.call(&token, job).await,
+        Answer::Failed {
+            code: FailureCode::Conflict,
+            ..
+        }
+    ));
     worker.stop().await;
 }
 
@@ -54,20 +78,41 @@ async fn credentials_go_when_the_phone_unlinks_and_stay_when_the_session_is_stop
     let stage = Stage::new().await;
     let worker = stage.worker("w1");
     let token = stage.paired("15550000033").await;
-    assert!(matches!(stage.call(&token, Job::SessionStop).await, Answer::Done { .. }));
-    let closed = stage.event(&token, "connection.update", |event| event["data"]["state"] == "close").await;
+    assert!(matches!(
+        stage.call(&token, Job::SessionStop).await,
+        Answer::Done { .. }
+    ));
+    let closed = stage
+        .event(&token, "connection.update", |event| {
+            event["data"]["state"] == "close"
+        })
+        .await;
     let record = stage.record(&token).await.unwrap();
     assert!(!record.wanted && record.paired_at.is_some());
 
-    assert!(matches!(stage.call(&token, Job::SessionStart).await, Answer::Done { .. }));
+    assert!(matches!(
+        stage.call(&token, Job::SessionStart).await,
+        Answer::Done { .. }
+    ));
     let opened = |event: &serde_json::Value| {
         event["data"]["state"] == "open" && event["sequence"].as_i64() > closed["sequence"].as_i64()
     };
     stage.event(&token, "connection.update", opened).await;
-    stage.simulator.unlink("15550000033".parse().unwrap(), None).await.unwrap();
-    stage.event(&token, "connection.update", |event| event["data"]["statusReason"] == 401).await;
+    stage
+        .simulator
+        .unlink("15550000033".parse().unwrap(), None)
+        .await
+        .unwrap();
+    stage
+        .event(&token, "connection.update", |event| {
+            event["data"]["statusReason"] == 401
+        })
+        .await;
     let record = stage.record(&token).await.unwrap();
-    assert_eq!((record.state, record.paired_at, record.owner), (SessionState::LoggedOut, None, None));
+    assert_eq!(
+        (record.state, record.paired_at, record.owner),
+        (SessionState::LoggedOut, None, None)
+    );
     let keys = stage.database.query("SELECT count(*) FROM device_key").await;
     assert_eq!(keys, [Some("0".to_owned())]);
     worker.stop().await;
@@ -78,10 +123,25 @@ async fn deleting_a_session_logs_it_out_and_leaves_nothing() {
     let stage = Stage::new().await;
     let worker = stage.worker("w1");
     let token = stage.paired("15550000034").await;
-    assert!(matches!(stage.call(&token, Job::SessionDelete).await, Answer::Done { .. }));
+    assert!(matches!(
+        stage.call(&token, Job::SessionDelete).await,
+        Answer::Done { .. }
+    ));
     assert_eq!(stage.record(&token).await, None);
-    assert!(stage.simulator.sessions().await.unwrap().is_empty(), "the device is unlinked at WhatsApp");
+    assert!(
+        stage.simulator.sessions().await.unwrap().is_empty(),
+        "the device is unlinked at WhatsApp"
+    );
     let answer = stage.call(&token, Job::SessionStart).await;
-    assert!(matches!(answer, Answer::Failed { code: FailureCode::UnknownSession, .. }), "{answer:?}");
+    assert!(
+        matches!(
+            answer,
+            Answer::Failed {
+                code: FailureCode::UnknownSession,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
     worker.stop().await;
 }

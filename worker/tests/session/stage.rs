@@ -45,14 +45,19 @@ impl Worker {
     /// Ends it as SIGTERM would.
     pub(crate) async fn stop(self) {
         self.life.stop();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("the worker ends").expect("without a panic");
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("the worker ends")
+            .expect("without a panic");
     }
 }
 
 impl Stage {
     pub(crate) async fn new() -> Self {
         let (database, broker) = (TestDatabase::new().await, TestBroker::new(2).await);
-        let simulator = Simulator::start(Options::default()).await.expect("the simulator starts");
+        let simulator = Simulator::start(Options::default())
+            .await
+            .expect("the simulator starts");
         let (tell, events) = watch::channel(Vec::new());
         let mut consumer = broker.broker().consume(&QueueName::Webhooks, 500);
         tokio::spawn(async move {
@@ -63,7 +68,14 @@ impl Stage {
             }
         });
         let (publisher, rpc) = (broker.broker().publisher(), broker.broker().rpc());
-        Self { database, broker, simulator, publisher, rpc, events }
+        Self {
+            database,
+            broker,
+            simulator,
+            publisher,
+            rpc,
+            events,
+        }
     }
 
     /// Starts a session worker whose default gap is none.
@@ -89,7 +101,9 @@ impl Stage {
         let (worker, role_life) = (WorkerId::generate(name).expect("a name"), life.clone());
         let task = tokio::spawn(async move {
             let around = (role_life, Health::new());
-            session::run((store, broker), settings, worker, timing, around).await.expect("the role starts");
+            session::run((store, broker), settings, worker, timing, around)
+                .await
+                .expect("the role starts");
         });
         Worker { life, task }
     }
@@ -97,8 +111,15 @@ impl Stage {
     /// A session that is created as the API does it.
     pub(crate) async fn session(&self) -> Token {
         let token = token();
-        let session = sessions::create(self.database.store(), &token, 2).await.expect("a session").into_record();
-        self.broker.broker().bind_token(&token, session.shard).await.expect("a binding");
+        let session = sessions::create(self.database.store(), &token, 2)
+            .await
+            .expect("a session")
+            .into_record();
+        self.broker
+            .broker()
+            .bind_token(&token, session.shard)
+            .await
+            .expect("a binding");
         self.publish(&token, &JobId::random(), &Job::SessionStart).await;
         token
     }
@@ -106,26 +127,40 @@ impl Stage {
     /// A session that is paired with this phone and open.
     pub(crate) async fn paired(&self, phone: &str) -> Token {
         let number: simulator::number::Number = phone.parse().expect("a number");
-        self.simulator.create_phone(number, "Owner").await.expect("a phone");
+        self.simulator
+            .create_phone(number, "Owner")
+            .await
+            .expect("a phone");
         let token = self.session().await;
         let qr = self.event(&token, "qrcode.updated", |_| true).await;
         let code = qr["data"]["qrcode"]["code"].as_str().expect("a code").to_owned();
         self.simulator.scan(number, code).await.expect("the scan");
-        self.event(&token, "connection.update", |event| event["data"]["state"] == "open").await;
+        self.event(&token, "connection.update", |event| {
+            event["data"]["state"] == "open"
+        })
+        .await;
         token
     }
 
     /// Contacts whose numbers are this prefix and an index.
     pub(crate) async fn contacts(&self, prefix: &str, count: u64) -> Vec<String> {
-        let run = self.simulator.create_contacts(prefix, count, simulator::population::Manners::default()).await;
+        let run = self
+            .simulator
+            .create_contacts(prefix, count, simulator::population::Manners::default())
+            .await;
         run.expect("contacts");
         let digits = (count - 1).to_string().len();
-        (0..count).map(|index| format!("{prefix}{index:0digits$}")).collect()
+        (0..count)
+            .map(|index| format!("{prefix}{index:0digits$}"))
+            .collect()
     }
 
     pub(crate) async fn publish(&self, token: &Token, id: &JobId, job: &Job) {
         let message = Outgoing::job(self.broker.broker().topology(), token, id, job);
-        self.publisher.publish(message).await.expect("the job is published");
+        self.publisher
+            .publish(message)
+            .await
+            .expect("the job is published");
     }
 
     pub(crate) async fn publish_raw(&self, token: &str, kind: &str, id: &str, body: &str) {
@@ -138,7 +173,10 @@ impl Stage {
             body: body.to_owned().into(),
             ..Outgoing::default()
         };
-        self.publisher.publish(message).await.expect("the message is published");
+        self.publisher
+            .publish(message)
+            .await
+            .expect("the message is published");
     }
 
     /// Publishes a send; answers its queue.
@@ -151,11 +189,16 @@ impl Stage {
 
     /// Publishes a command and waits for its answer.
     pub(crate) async fn call(&self, token: &Token, job: Job) -> Answer {
-        self.rpc.call(token, &JobId::random(), &job, PATIENCE).await.expect("an answer")
+        self.rpc
+            .call(token, &JobId::random(), &job, PATIENCE)
+            .await
+            .expect("an answer")
     }
 
     pub(crate) async fn record(&self, token: &Token) -> Option<SessionRecord> {
-        sessions::find(self.database.store(), token).await.expect("the database answers")
+        sessions::find(self.database.store(), token)
+            .await
+            .expect("the database answers")
     }
 
     /// Waits for an event of a session.
@@ -165,7 +208,10 @@ impl Stage {
         };
         let mut events = self.events.clone();
         let found = async {
-            let seen = events.wait_for(|events| events.iter().any(|event| wanted(&event))).await.expect("events");
+            let seen = events
+                .wait_for(|events| events.iter().any(|event| wanted(&event)))
+                .await
+                .expect("events");
             seen.iter().find(wanted).cloned().expect("just seen")
         };
         match tokio::time::timeout(PATIENCE, found).await {
@@ -177,7 +223,11 @@ impl Stage {
     /// The events of a session so far.
     pub(crate) fn seen(&self, token: &Token) -> Vec<Value> {
         let events = self.events.borrow();
-        events.iter().filter(|event| event["instance"]["name"] == token.as_str()).cloned().collect()
+        events
+            .iter()
+            .filter(|event| event["instance"]["name"] == token.as_str())
+            .cloned()
+            .collect()
     }
 
     /// The events of a queue so far.
@@ -190,11 +240,17 @@ impl Stage {
     }
 
     fn names(&self, token: &Token) -> Vec<String> {
-        self.seen(token).iter().map(|event| event["event"].to_string()).collect()
+        self.seen(token)
+            .iter()
+            .map(|event| event["event"].to_string())
+            .collect()
     }
 
     /// Waits until the audit satisfies a condition.
-    pub(crate) async fn audit(&self, fits: impl Fn(&simulator::audit::Report) -> bool) -> simulator::audit::Report {
+    pub(crate) async fn audit(
+        &self,
+        fits: impl Fn(&simulator::audit::Report) -> bool,
+    ) -> simulator::audit::Report {
         let start = tokio::time::Instant::now();
         loop {
             let report = self.simulator.audit().await.expect("an audit");
@@ -211,8 +267,13 @@ impl Stage {
 pub(crate) fn text(numbers: &[String], delay: Option<(f64, f64)>) -> SendJob {
     SendJob {
         queue_id: None,
-        numbers: numbers.iter().map(|number| Number::new(number).expect("a number")).collect(),
-        message: Content::Text { text: "hello".to_owned() },
+        numbers: numbers
+            .iter()
+            .map(|number| Number::new(number).expect("a number"))
+            .collect(),
+        message: Content::Text {
+            text: "hello".to_owned(),
+        },
         delay: delay.map(|(min, max)| Delay::new(min, max).expect("a delay")),
         on_unknown: OnUnknown::Resend,
         message_id: None,
@@ -233,5 +294,8 @@ pub(crate) fn delete(queue_id: QueueId) -> Job {
 
 /// The names of events, in order.
 pub(crate) fn names(events: &[Value]) -> Vec<&str> {
-    events.iter().filter_map(|event| event["event"].as_str()).collect()
+    events
+        .iter()
+        .filter_map(|event| event["event"].as_str())
+        .collect()
 }

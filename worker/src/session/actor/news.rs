@@ -45,7 +45,11 @@ impl Recent {
 impl Actor {
     /// A step of the connection: its keys and what its events mean become durable together.
     pub(super) fn on_step(&mut self, step: Step) {
-        let Step { mut keys, events, done } = step;
+        let Step {
+            mut keys,
+            events,
+            done,
+        } = step;
         self.gather.write().keys.append(&mut keys);
         for happened in events {
             self.on_happened(happened);
@@ -55,14 +59,25 @@ impl Actor {
 
     fn on_happened(&mut self, happened: Happened) {
         match happened {
-            Happened::Connecting => self.connection(SessionState::Connecting, ConnectionState::Connecting, 200),
+            Happened::Connecting => {
+                self.connection(SessionState::Connecting, ConnectionState::Connecting, 200)
+            }
             Happened::Qr { text, expires_at } => self.on_qr(text, expires_at),
             Happened::PairingCode(code) => self.on_code(code),
             Happened::PairingCodeRefused(code) => self.on_pairing_code(Answer::Failed {
-                code: if code == 408 { FailureCode::Timeout } else { FailureCode::Refused },
+                code: if code == 408 {
+                    FailureCode::Timeout
+                } else {
+                    FailureCode::Refused
+                },
                 message: format!("WhatsApp refused to pair by code ({code})"),
             }),
-            Happened::Paired { jid, lid, platform, name } => self.on_paired(&jid, lid, Some(platform), name),
+            Happened::Paired {
+                jid,
+                lid,
+                platform,
+                name,
+            } => self.on_paired(&jid, lid, Some(platform), name),
             Happened::Open { jid, lid, name } => self.on_open(&jid, lid, name),
             Happened::Prepared(id) => self.on_prepared(id),
             Happened::Acked { id, chat } => self.on_acked(&id, &chat),
@@ -91,7 +106,8 @@ impl Actor {
             row.close_reason = Some(status);
         }
         let (token, id, wall) = (self.record.token.clone(), self.record.id, self.wall());
-        self.gather.event(Event::connection(token, id, told, status), wall);
+        self.gather
+            .event(Event::connection(token, id, told, status), wall);
     }
 
     fn on_qr(&mut self, text: String, expires_at: OffsetDateTime) {
@@ -99,7 +115,10 @@ impl Actor {
         let token = self.record.token.clone();
         let picture = qr::data_url(&text).unwrap_or_default();
         let wall = self.wall();
-        self.gather.write().session_row().qr = Some(Expiring { text: text.clone(), expires_at });
+        self.gather.write().session_row().qr = Some(Expiring {
+            text: text.clone(),
+            expires_at,
+        });
         self.gather.event(Event::qr_code(token, text, picture), wall);
     }
 
@@ -107,7 +126,10 @@ impl Actor {
         self.pairing();
         let expires_at = self.wall() + self.around.whatsapp.timing.pairing_code;
         let row = self.gather.write().session_row();
-        row.pairing_code = Some(Expiring { text: code.clone(), expires_at });
+        row.pairing_code = Some(Expiring {
+            text: code.clone(),
+            expires_at,
+        });
         self.on_pairing_code(Answer::PairingCode { code });
     }
 
@@ -198,8 +220,12 @@ impl Actor {
                 _ => RecipientState::Delivered,
             };
             let key = RecipientKey::Stanza(id.clone());
-            self.gather.write().recipients.push(RecipientChange::state(key, state, wall));
-            self.gather.event(Event::message_status(status, chat.header(id), millis(wall)), wall);
+            self.gather
+                .write()
+                .recipients
+                .push(RecipientChange::state(key, state, wall));
+            self.gather
+                .event(Event::message_status(status, chat.header(id), millis(wall)), wall);
         }
     }
 }

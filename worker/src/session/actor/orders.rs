@@ -90,7 +90,12 @@ impl Actor {
     /// Begins with the next command, if there is one and nothing stands in its way.
     pub(super) fn next_order(&mut self) {
         while self.orders.current.is_none() && !self.reading_queues {
-            let Some((queue, action)) = self.orders.waiting.front().and_then(|errand| command(&errand.job)) else {
+            let Some((queue, action)) = self
+                .orders
+                .waiting
+                .front()
+                .and_then(|errand| command(&errand.job))
+            else {
                 break;
             };
             let resting = |queue: &super::Queue<_>| matches!(queue.phase, Phase::Resting(_));
@@ -98,13 +103,23 @@ impl Actor {
                 break;
             }
             let errand = self.orders.waiting.pop_front();
-            self.orders.current = Some(Current { queue, action, errand, record: None });
+            self.orders.current = Some(Current {
+                queue,
+                action,
+                errand,
+                record: None,
+            });
             self.begin_order();
         }
     }
 
     fn begin_order(&mut self) {
-        let Some(Current { queue: id, action, .. }) = self.orders.current else { return };
+        let Some(Current {
+            queue: id, action, ..
+        }) = self.orders.current
+        else {
+            return;
+        };
         match (self.queues.get_mut(id), action) {
             (Some(queue), QueueAction::Pause) if queue.phase == Phase::Running => {
                 queue.phase = Phase::Draining(Then::Pause);
@@ -128,7 +143,9 @@ impl Actor {
     pub(super) fn on_ordered(&mut self, record: Option<QueueRecord>) {
         use QueueAction::{Delete, Pause, Resume};
         use QueueState::{Completed, Deleted, Paused, Queued, Running};
-        let Some(current) = &mut self.orders.current else { return };
+        let Some(current) = &mut self.orders.current else {
+            return;
+        };
         let Some(record) = record else {
             return self.order_refused(FailureCode::UnknownQueue, "no queue of this session has this id");
         };
@@ -136,7 +153,9 @@ impl Actor {
         current.record = Some(record);
         match (state, action) {
             (Paused, Pause) | (Deleted, Delete) | (Queued | Running, Resume) => self.order_done(),
-            (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => self.read_rest(id, Step::Change(action)),
+            (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => {
+                self.read_rest(id, Step::Change(action))
+            }
             (Completed, _) => self.order_refused(FailureCode::Conflict, "the queue is completed"),
             (Deleted, _) => self.order_refused(FailureCode::Conflict, "the queue is deleted"),
         }
@@ -156,34 +175,53 @@ impl Actor {
     }
 
     pub(super) fn on_rest(&mut self, rest: Rest) {
-        let Rest { queue: id, step, lists } = rest;
+        let Rest {
+            queue: id,
+            step,
+            lists,
+        } = rest;
         let (numbers, stanzas) = match lists {
             Ok(lists) => lists,
             Err(error) => return self.lose_store(&error),
         };
         let jids = numbers.iter().map(Number::jid).collect();
-        let of_order = self.orders.current.as_ref().and_then(|current| current.record.as_ref());
+        let of_order = self
+            .orders
+            .current
+            .as_ref()
+            .and_then(|current| current.record.as_ref());
         let (data, progress) = if let Some(queue) = self.queues.get(id) {
             let data = QueueData::new(&queue.content, jids, stanzas, queue.total);
             (data, event::progress(queue.settled, queue.total))
         } else if let Some(record) = of_order.filter(|record| record.id == id) {
-            (QueueData::new(&record.content, jids, stanzas, record.total), record.progress())
+            (
+                QueueData::new(&record.content, jids, stanzas, record.total),
+                record.progress(),
+            )
         } else {
             return;
         };
         let wall = self.wall();
         let (change, event) = match step {
-            Step::Complete => (QueueChange::Complete(id), Event::send_completed(id, data, millis(wall))),
-            Step::Change(action) => {
-                (change(action, id), Event::queue(action, id, progress, data, millis(wall)))
-            }
+            Step::Complete => (
+                QueueChange::Complete(id),
+                Event::send_completed(id, data, millis(wall)),
+            ),
+            Step::Change(action) => (
+                change(action, id),
+                Event::queue(action, id, progress, data, millis(wall)),
+            ),
         };
         self.gather.write().queues.push(change);
         self.gather.event(event, wall);
         if let Step::Change(_) = step {
             self.answer_order(id);
         }
-        let after = if step == Step::Change(QueueAction::Resume) { After::Resumed(id) } else { After::Rested(id) };
+        let after = if step == Step::Change(QueueAction::Resume) {
+            After::Resumed(id)
+        } else {
+            After::Rested(id)
+        };
         self.gather.after(after);
     }
 
@@ -193,7 +231,9 @@ impl Actor {
         if self.reading_queues {
             self.orders.ended.push(id);
         }
-        let Some(current) = self.orders.current.as_ref().filter(|current| current.queue == id) else { return };
+        let Some(current) = self.orders.current.as_ref().filter(|current| current.queue == id) else {
+            return;
+        };
         if current.errand.is_none() {
             self.orders.current = None;
         } else {
@@ -204,7 +244,9 @@ impl Actor {
 
     /// A queue goes on, durably: its recipients take turns again.
     pub(super) fn resumed(&mut self, id: QueueId) {
-        let Some(current) = self.orders.current.take_if(|current| current.queue == id) else { return };
+        let Some(current) = self.orders.current.take_if(|current| current.queue == id) else {
+            return;
+        };
         if let Some(record) = current.record {
             let queue = self.queue(record);
             self.queues.insert(queue);
@@ -212,24 +254,33 @@ impl Actor {
     }
 
     fn answer_order(&mut self, id: QueueId) {
-        let Some(current) = self.orders.current.as_mut().filter(|current| current.queue == id) else { return };
+        let Some(current) = self.orders.current.as_mut().filter(|current| current.queue == id) else {
+            return;
+        };
         if let Some(errand) = current.errand.take() {
             meter::job(errand.job.kind(), JobOutcome::Done);
-            self.gather.after(After::Answer(errand, Answer::Done { queue_id: Some(id) }));
+            self.gather
+                .after(After::Answer(errand, Answer::Done { queue_id: Some(id) }));
         }
     }
 
     /// The command changes nothing: the queue is as it wants it.
     fn order_done(&mut self) {
-        let Some(current) = self.orders.current.take() else { return };
+        let Some(current) = self.orders.current.take() else {
+            return;
+        };
         if let Some(errand) = current.errand {
             meter::job(errand.job.kind(), JobOutcome::Done);
-            errand.finish(Answer::Done { queue_id: Some(current.queue) });
+            errand.finish(Answer::Done {
+                queue_id: Some(current.queue),
+            });
         }
     }
 
     fn order_refused(&mut self, code: FailureCode, message: &str) {
-        let Some(current) = self.orders.current.take() else { return };
+        let Some(current) = self.orders.current.take() else {
+            return;
+        };
         if let Some(errand) = current.errand {
             let refusal = Refusal::new(&errand, code, message);
             self.refuse(errand, refusal);
@@ -252,8 +303,11 @@ impl Actor {
 
     pub(super) fn tell_accepted(&mut self, queue: &QueueRecord) {
         let wall = self.wall();
-        let accepted =
-            JobAccepted { job_id: queue.job.clone(), queue_id: queue.id, total: queue.total };
+        let accepted = JobAccepted {
+            job_id: queue.job.clone(),
+            queue_id: queue.id,
+            total: queue.total,
+        };
         self.gather.event(Event::JobAccepted(accepted), wall);
     }
 }

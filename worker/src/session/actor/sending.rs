@@ -51,7 +51,11 @@ enum Stage {
 enum Outcome {
     Sent,
     Unknown,
-    Failed { status: u16, error: &'static str, words: String },
+    Failed {
+        status: u16,
+        error: &'static str,
+        words: String,
+    },
 }
 
 impl Actor {
@@ -72,12 +76,23 @@ impl Actor {
             return Err(Waiting::Connection);
         }
         let Some((_, pace)) = self.queues.peek() else {
-            return Err(if self.queues.is_reading() { Waiting::Recipients } else { Waiting::Idle });
+            return Err(if self.queues.is_reading() {
+                Waiting::Recipients
+            } else {
+                Waiting::Idle
+            });
         };
         self.may_start(pace, now)?;
         self.take_cap()?;
-        let Some((queue, mut target)) = self.queues.take() else { return Err(Waiting::Idle) };
-        if target.again && self.queues.get(queue).is_some_and(|q| q.on_unknown == OnUnknown::Hold) {
+        let Some((queue, mut target)) = self.queues.take() else {
+            return Err(Waiting::Idle);
+        };
+        if target.again
+            && self
+                .queues
+                .get(queue)
+                .is_some_and(|q| q.on_unknown == OnUnknown::Hold)
+        {
             self.settle(queue, &target, Outcome::Unknown);
             return Ok(());
         }
@@ -92,16 +107,32 @@ impl Actor {
         }
         self.cap_granted = false;
         let gap = self.pacer.claim(pace, &mut self.rng, now);
-        self.in_hand.insert(id, InHand { queue, target, pace, gap, stage: Stage::Asked, since: now });
+        self.in_hand.insert(
+            id,
+            InHand {
+                queue,
+                target,
+                pace,
+                gap,
+                stage: Stage::Asked,
+                since: now,
+            },
+        );
         Ok(())
     }
 
     /// The session's own rules: answers to earlier sends, retries, the gap.
     fn may_start(&self, pace: Pace, now: Instant) -> Result<(), Waiting> {
-        let unanswered = self.in_hand.values().map(|hand| hand.since + ANSWER_WAIT).filter(|until| *until > now);
+        let unanswered = self
+            .in_hand
+            .values()
+            .map(|hand| hand.since + ANSWER_WAIT)
+            .filter(|until| *until > now);
         let window = if pace.min().is_zero() { WINDOW } else { 1 };
         if unanswered.clone().count() >= window || self.in_hand.len() >= IN_HAND_MAX {
-            return Err(Waiting::Answer { until: unanswered.min().unwrap_or(now + ANSWER_WAIT) });
+            return Err(Waiting::Answer {
+                until: unanswered.min().unwrap_or(now + ANSWER_WAIT),
+            });
         }
         if let Some(until) = self.retry_at.filter(|until| *until > now) {
             return Err(Waiting::Retry { until });
@@ -146,19 +177,28 @@ impl Actor {
         };
         let message = content::to_message(&queue.content);
         let attempt = 1 + u32::from(target.again) + u32::from(target.tries);
-        let outgoing = Outgoing { id, to: recipient(&target.number), message, attempt };
+        let outgoing = Outgoing {
+            id,
+            to: recipient(&target.number),
+            message,
+            attempt,
+        };
         self.link.tell(Command::Send(Box::new(outgoing)))
     }
 
     /// The send is encrypted: with its keys go its id, its state and the gap behind it.
     pub(super) fn on_prepared(&mut self, id: StanzaId) {
         let wall = self.wall();
-        let Some(hand) = self.in_hand.get_mut(&id) else { return };
+        let Some(hand) = self.in_hand.get_mut(&id) else {
+            return;
+        };
         hand.stage = Stage::Prepared;
         let (queue, seq, gap) = (hand.queue, hand.target.seq, hand.gap);
         self.start_queue(queue);
         let write = self.gather.write();
-        write.recipients.push(RecipientChange::sending(queue, seq, id.clone(), wall));
+        write
+            .recipients
+            .push(RecipientChange::sending(queue, seq, id.clone(), wall));
         write.next_send_at = Some(wall + gap);
         self.gather.after(After::Leaves(id));
     }
@@ -174,7 +214,9 @@ impl Actor {
 
     /// The server has it.
     pub(super) fn on_acked(&mut self, id: &StanzaId, chat: &Peer) {
-        let Some(hand) = self.in_hand.remove(id) else { return };
+        let Some(hand) = self.in_hand.remove(id) else {
+            return;
+        };
         let now = Instant::now();
         self.pacer.answered(hand.pace, now);
         meter::acked(now.saturating_duration_since(hand.since));
@@ -184,19 +226,28 @@ impl Actor {
         }
         let wall = self.wall();
         self.start_queue(hand.queue);
-        self.gather.event(Event::message_status(MessageStatus::ServerAck, header, millis(wall)), wall);
+        self.gather.event(
+            Event::message_status(MessageStatus::ServerAck, header, millis(wall)),
+            wall,
+        );
         self.settle(hand.queue, &hand.target, Outcome::Sent);
     }
 
     /// A receipt of the recipient says as much as the server's answer, which may come behind it.
     pub(super) fn on_proof_of_arrival(&mut self, id: &StanzaId, chat: &Peer) {
-        if self.in_hand.get(id).is_some_and(|hand| hand.stage == Stage::Prepared) {
+        if self
+            .in_hand
+            .get(id)
+            .is_some_and(|hand| hand.stage == Stage::Prepared)
+        {
             self.on_acked(id, chat);
         }
     }
 
     pub(super) fn on_failed(&mut self, id: &StanzaId, reason: &SendError) {
-        let Some(mut hand) = self.in_hand.remove(id) else { return };
+        let Some(mut hand) = self.in_hand.remove(id) else {
+            return;
+        };
         if hand.stage == Stage::Asked {
             self.pacer.unclaim();
         }
@@ -212,7 +263,15 @@ impl Actor {
             reason => {
                 let (status, error) = status(reason);
                 meter::failed(error);
-                self.settle(hand.queue, &hand.target, Outcome::Failed { status, error, words: words(reason) });
+                self.settle(
+                    hand.queue,
+                    &hand.target,
+                    Outcome::Failed {
+                        status,
+                        error,
+                        words: words(reason),
+                    },
+                );
             }
         }
     }
@@ -247,7 +306,9 @@ impl Actor {
     fn settle(&mut self, id: QueueId, target: &Target, outcome: Outcome) {
         let wall = self.wall();
         self.start_queue(id);
-        let Some(queue) = self.queues.settle(id) else { return };
+        let Some(queue) = self.queues.settle(id) else {
+            return;
+        };
         let progress = event::progress(queue.settled, queue.total);
         if queue.is_complete() {
             queue.phase = Phase::Draining(Then::Complete);
@@ -269,12 +330,15 @@ impl Actor {
             }
             Outcome::Sent | Outcome::Unknown => target.stanza.clone(),
         };
-        self.gather.event(Event::send_processing(id, stanza, progress, millis(wall)), wall);
+        self.gather
+            .event(Event::send_processing(id, stanza, progress, millis(wall)), wall);
     }
 
     /// send.message:START comes before every other event of its queue.
     fn start_queue(&mut self, id: QueueId) {
-        let Some(queue) = self.queues.get_mut(id).filter(|queue| !queue.started) else { return };
+        let Some(queue) = self.queues.get_mut(id).filter(|queue| !queue.started) else {
+            return;
+        };
         queue.started = true;
         let wall = self.wall();
         self.gather.write().queues.push(QueueChange::Start(id));
@@ -307,7 +371,10 @@ impl Actor {
                 self.write_rest(id, then);
             }
         }
-        let open = self.in_hand.values().filter(|hand| self.queues.is_draining(hand.queue));
+        let open = self
+            .in_hand
+            .values()
+            .filter(|hand| self.queues.is_draining(hand.queue));
         open.map(|hand| hand.since + ANSWER_WAIT).min()
     }
 }

@@ -24,7 +24,9 @@ fn incoming(chat: &str) -> Incoming {
 #[test]
 fn a_message_tells_both_identities() {
     let event = Event::Message(Box::new(incoming("5531900000001@s.whatsapp.net")));
-    let Some(Happened::Message(message)) = happened(&event) else { panic!("a message") };
+    let Some(Happened::Message(message)) = happened(&event) else {
+        panic!("a message")
+    };
     assert_eq!(
         serde_json::to_value(message).unwrap(),
         json!({
@@ -45,7 +47,9 @@ fn a_message_tells_both_identities() {
 #[test]
 fn a_group_message_names_its_sender() {
     let event = Event::Message(Box::new(incoming("120363000000000001@g.us")));
-    let Some(Happened::Message(message)) = happened(&event) else { panic!("a message") };
+    let Some(Happened::Message(message)) = happened(&event) else {
+        panic!("a message")
+    };
     assert_eq!(message.header.wuid, "120363000000000001@g.us");
     assert_eq!(message.header.participant.as_deref(), Some("98765@lid"));
     assert!(message.context.from_group);
@@ -55,7 +59,9 @@ fn a_group_message_names_its_sender() {
 fn our_own_copy_is_told_under_the_other_side() {
     let mut copy = incoming("5531900000002@s.whatsapp.net");
     copy.from_me = true;
-    let Some(Happened::Message(message)) = happened(&Event::Message(Box::new(copy))) else { panic!() };
+    let Some(Happened::Message(message)) = happened(&Event::Message(Box::new(copy))) else {
+        panic!()
+    };
     assert_eq!(message.header.phone_number.as_deref(), Some("5531900000002"));
     assert_eq!(message.header.lid, None);
 }
@@ -71,8 +77,13 @@ fn receipts_of_the_other_side_raise_the_status_and_our_own_do_not() {
             timestamp: Timestamp::from_secs(1),
         })
     };
-    let Some(Happened::Receipt { chat, status, .. }) = happened(&receipt(ReceiptKind::Read)) else { panic!() };
-    assert_eq!((chat.lid.as_deref(), status), (Some("98765@lid"), MessageStatus::Read));
+    let Some(Happened::Receipt { chat, status, .. }) = happened(&receipt(ReceiptKind::Read)) else {
+        panic!()
+    };
+    assert_eq!(
+        (chat.lid.as_deref(), status),
+        (Some("98765@lid"), MessageStatus::Read)
+    );
     assert!(happened(&receipt(ReceiptKind::ReadSelf)).is_none());
     assert!(rank(MessageStatus::Read) > rank(MessageStatus::DeliveryAck));
 }

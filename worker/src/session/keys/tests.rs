@@ -13,7 +13,11 @@ use super::*;
 /// A store whose steps are committed as an actor would.
 async fn open(database: &TestDatabase, committer: &Committer, fence: Fence) -> Keys {
     let token: Token = token();
-    let session = sessions::create(database.store(), &token, 1).await.unwrap().into_record().id;
+    let session = sessions::create(database.store(), &token, 1)
+        .await
+        .unwrap()
+        .into_record()
+        .id;
     let (steps, mut taken) = mpsc::channel::<Box<Step>>(1);
     let committer = committer.clone();
     tokio::spawn(async move {
@@ -24,7 +28,11 @@ async fn open(database: &TestDatabase, committer: &Committer, fence: Fence) -> K
             drop(step.done.send(done));
         }
     });
-    Keys { store: database.store().clone(), session, steps }
+    Keys {
+        store: database.store().clone(),
+        session,
+        steps,
+    }
 }
 
 #[tokio::test]
@@ -41,10 +49,18 @@ async fn a_stale_owner_commits_nothing() {
     let fence = database.lease(0, "w").await;
     let (committer, _) = Committer::start(database.store(), Wake::new()).unwrap();
     let mut keys = open(&database, &committer, fence).await;
-    shared::store::leases::release(database.store(), fence).await.unwrap();
-    let changes = Changes { lids: [("1".to_owned(), "2".to_owned())].into(), ..Changes::default() };
+    shared::store::leases::release(database.store(), fence)
+        .await
+        .unwrap();
+    let changes = Changes {
+        lids: [("1".to_owned(), "2".to_owned())].into(),
+        ..Changes::default()
+    };
     assert!(matches!(keys.commit(changes, &[]).await, Err(StoreError::Fenced)));
-    let Ok(Loaded::Lids(found)) = keys.load(Load::Lids(vec!["1@s.whatsapp.net".parse().unwrap()])).await else {
+    let Ok(Loaded::Lids(found)) = keys
+        .load(Load::Lids(vec!["1@s.whatsapp.net".parse().unwrap()]))
+        .await
+    else {
         panic!("lids are loaded");
     };
     assert_eq!(found, [None]);

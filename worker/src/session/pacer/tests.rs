@@ -13,7 +13,13 @@ fn pace(min_ms: u64, max_ms: u64) -> Pace {
 }
 
 /// One send as the actor makes it: wait for the turn, claim, commit after `commit`, be answered after `answer`.
-async fn send(pacer: &mut Pacer, pace: Pace, rng: &mut StdRng, commit: Duration, answer: Duration) -> Instant {
+async fn send(
+    pacer: &mut Pacer,
+    pace: Pace,
+    rng: &mut StdRng,
+    commit: Duration,
+    answer: Duration,
+) -> Instant {
     if let Some(due) = pacer.due(pace) {
         sleep_until(due).await;
     }
@@ -45,7 +51,10 @@ async fn a_hundred_thousand_gaps_are_uniform_with_both_ends() {
         last = sent;
     }
     let expected = DRAWS as f64 / BINS as f64;
-    let chi_square: f64 = bins.iter().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
+    let chi_square: f64 = bins
+        .iter()
+        .map(|n| (f64::from(*n) - expected).powi(2) / expected)
+        .sum();
     assert!(chi_square < CHI_SQUARE_LIMIT, "chi square {chi_square}");
     assert!(bins[0] > 0 && bins[BINS - 1] > 0, "both ends are drawn");
 }
@@ -62,7 +71,12 @@ async fn no_two_sends_of_a_session_are_closer_than_min_whatever_queues_it_runs()
         let answer = Duration::from_millis(rng.random_range(0..40));
         let sent = send(&mut pacer, queue, &mut rng, commit, answer).await;
         if let Some(last) = last {
-            assert!(sent - last >= queue.min(), "gap {:?} below {:?}", sent - last, queue.min());
+            assert!(
+                sent - last >= queue.min(),
+                "gap {:?} below {:?}",
+                sent - last,
+                queue.min()
+            );
         }
         last = Some(sent);
     }
@@ -74,12 +88,34 @@ async fn a_slow_commit_or_answer_never_shortens_the_gap() {
     let mut rng = StdRng::seed_from_u64(3);
     let mut pacer = Pacer::default();
     let start = Instant::now();
-    let first = send(&mut pacer, pace, &mut rng, Duration::from_millis(30), Duration::ZERO).await;
+    let first = send(
+        &mut pacer,
+        pace,
+        &mut rng,
+        Duration::from_millis(30),
+        Duration::ZERO,
+    )
+    .await;
     assert_eq!(first - start, Duration::from_millis(30));
-    let second = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::from_millis(70)).await;
-    assert_eq!(second - first, Duration::from_millis(100), "counted from the commit");
+    let second = send(
+        &mut pacer,
+        pace,
+        &mut rng,
+        Duration::ZERO,
+        Duration::from_millis(70),
+    )
+    .await;
+    assert_eq!(
+        second - first,
+        Duration::from_millis(100),
+        "counted from the commit"
+    );
     let third = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::ZERO).await;
-    assert_eq!(third - second, Duration::from_millis(170), "the answer came 70 ms late: MIN from there");
+    assert_eq!(
+        third - second,
+        Duration::from_millis(170),
+        "the answer came 70 ms late: MIN from there"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +141,10 @@ async fn a_send_that_never_left_takes_no_gap() {
 
 #[test]
 fn a_pace_with_min_above_max_is_refused() {
-    assert_eq!(Pace::new(Duration::from_millis(2), Duration::from_millis(1)), Err(PaceError));
+    assert_eq!(
+        Pace::new(Duration::from_millis(2), Duration::from_millis(1)),
+        Err(PaceError)
+    );
     let same = pace(5, 5);
     assert_eq!(same.draw(&mut StdRng::seed_from_u64(4)), Duration::from_millis(5));
 }
@@ -132,7 +171,10 @@ async fn the_cap_holds_the_rate_and_serves_in_order() {
     }
     assert!(order.is_sorted(), "first come, first served");
     let seconds = (end - start).as_secs_f64();
-    assert!((3.9..4.1).contains(&seconds), "200 sends at 50/s took {seconds} s");
+    assert!(
+        (3.9..4.1).contains(&seconds),
+        "200 sends at 50/s took {seconds} s"
+    );
 }
 
 #[tokio::test(start_paused = true)]

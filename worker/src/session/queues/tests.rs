@@ -64,8 +64,15 @@ fn broadcasts_take_turns_and_a_single_overtakes_them() {
     queues.insert(single);
     assert_eq!(queues.want_page(), Some((single_id, None)));
     queues.page(single_id, targets(0..1));
-    assert_eq!(queues.peek().unwrap().0, single_id, "the single goes before the bulk");
-    assert_eq!(order(&mut queues), [(single_id, 0), (b, 0), (a, 1), (b, 1), (a, 2)]);
+    assert_eq!(
+        queues.peek().unwrap().0,
+        single_id,
+        "the single goes before the bulk"
+    );
+    assert_eq!(
+        order(&mut queues),
+        [(single_id, 0), (b, 0), (a, 1), (b, 1), (a, 2)]
+    );
 }
 
 #[test]
@@ -94,7 +101,11 @@ fn a_draining_queue_starts_nothing_and_says_when_it_is_drained() {
     queues.give_back(ids[0], first.clone());
     assert_eq!(queues.drained(), [(ids[0], Then::Pause)]);
     queues.get_mut(ids[0]).unwrap().phase = Phase::Running;
-    assert_eq!(queues.take(), Some((ids[0], first)), "what was given back is next");
+    assert_eq!(
+        queues.take(),
+        Some((ids[0], first)),
+        "what was given back is next"
+    );
     assert_eq!(queues.settle(ids[0]).unwrap().settled, 1);
     assert!(!queues.get(ids[0]).unwrap().is_complete());
 }
