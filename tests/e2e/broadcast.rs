@@ -15,14 +15,27 @@ use tests::wait::eventually;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 fn contacts(prefix: &str, count: u32) -> Contacts<'_> {
-    Contacts { prefix, count, deliver_ms: 5, read_ms: Some(10), reply: None }
+    Contacts {
+        prefix,
+        count,
+        deliver_ms: 5,
+        read_ms: Some(10),
+        reply: None,
+    }
 }
 
 fn clean(audit: &Audit, shown: u64) -> Result<()> {
     ensure!(audit.shown_twice == 0, "shown twice: {audit:?}");
-    ensure!(audit.message_keys_reused == 0, "message keys used twice: {audit:?}");
+    ensure!(
+        audit.message_keys_reused == 0,
+        "message keys used twice: {audit:?}"
+    );
     ensure!(audit.undecryptable == 0, "undecryptable: {audit:?}");
-    ensure!(audit.shown_once == shown, "shown {} of {shown}: {audit:?}", audit.shown_once);
+    ensure!(
+        audit.shown_once == shown,
+        "shown {} of {shown}: {audit:?}",
+        audit.shown_once
+    );
     Ok(())
 }
 
@@ -50,11 +63,26 @@ fn in_order(events: &[Value], queue: &str, recipients: u64) -> Result<()> {
         progress = now;
         names.push(name);
     }
-    ensure!(names.first() == Some(&"send.message:START"), "first was {:?}", names.first());
-    ensure!(names.last() == Some(&"send.message:COMPLETED"), "last was {:?}", names.last());
+    ensure!(
+        names.first() == Some(&"send.message:START"),
+        "first was {:?}",
+        names.first()
+    );
+    ensure!(
+        names.last() == Some(&"send.message:COMPLETED"),
+        "last was {:?}",
+        names.last()
+    );
     let count = |wanted: &str| names.iter().filter(|name| **name == wanted).count() as u64;
-    ensure!(count("send.message:START") == 1 && count("send.message:COMPLETED") == 1, "START or COMPLETED twice");
-    ensure!(count("send.message:PROCESSING") == recipients, "{} PROCESSING", count("send.message:PROCESSING"));
+    ensure!(
+        count("send.message:START") == 1 && count("send.message:COMPLETED") == 1,
+        "START or COMPLETED twice"
+    );
+    ensure!(
+        count("send.message:PROCESSING") == recipients,
+        "{} PROCESSING",
+        count("send.message:PROCESSING")
+    );
     Ok(())
 }
 
@@ -70,7 +98,10 @@ async fn a_thousand_recipients_survive_a_worker_killed_twice() -> Result<()> {
         cluster.control.phone(&phone, token).await?;
         cluster.operator.pair(&cluster.control, token, &phone).await?;
         let record = Record::start(cluster.events(token).await?);
-        let queue = cluster.operator.broadcast(token, &contacts(&prefix, *share).numbers(), "hello", (0.01, 0.03)).await?;
+        let queue = cluster
+            .operator
+            .broadcast(token, &contacts(&prefix, *share).numbers(), "hello", (0.01, 0.03))
+            .await?;
         sessions.push((record, queue, u64::from(*share)));
     }
     for kill_at in [200, 500] {
@@ -100,10 +131,19 @@ async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> 
     let mut cluster = Cluster::start(1).await?;
     cluster.control.contacts(&contacts("1556", 300)).await?;
     cluster.control.phone("5511900000001", "stale").await?;
-    cluster.operator.pair(&cluster.control, "stale", "5511900000001").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "stale", "5511900000001")
+        .await?;
     let record = Record::start(cluster.events("stale").await?);
-    let queue = cluster.operator.broadcast("stale", &contacts("1556", 300).numbers(), "hello", (0.02, 0.05)).await?;
-    eventually(PATIENCE, "the broadcast runs", async || Ok(cluster.control.audit().await?.messages_accepted >= 20)).await?;
+    let queue = cluster
+        .operator
+        .broadcast("stale", &contacts("1556", 300).numbers(), "hello", (0.02, 0.05))
+        .await?;
+    eventually(PATIENCE, "the broadcast runs", async || {
+        Ok(cluster.control.audit().await?.messages_accepted >= 20)
+    })
+    .await?;
 
     cluster.worker(0)?.signal(Signal::Stop)?;
     cluster.add_worker().await?;
@@ -127,17 +167,32 @@ async fn a_number_that_is_not_on_whatsapp_is_told_and_stops_nothing() -> Result<
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&contacts("1557", 3)).await?;
     cluster.control.phone("5511900000002", "mixed").await?;
-    cluster.operator.pair(&cluster.control, "mixed", "5511900000002").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "mixed", "5511900000002")
+        .await?;
     let record = Record::start(cluster.events("mixed").await?);
     let mut numbers = contacts("1557", 3).numbers();
     numbers.insert(1, "15559999999".to_owned());
-    let queue = cluster.operator.broadcast("mixed", &numbers, "hello", (0.0, 0.0)).await?;
+    let queue = cluster
+        .operator
+        .broadcast("mixed", &numbers, "hello", (0.0, 0.0))
+        .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &queue).await?;
     let events = record.events();
-    let errors: Vec<&Value> = events.iter().filter(|event| event["event"] == "send.message:ERROR").collect();
+    let errors: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["event"] == "send.message:ERROR")
+        .collect();
     ensure!(errors.len() == 1, "{errors:?}");
     ensure!(errors[0]["data"]["status"] == 404, "{:?}", errors[0]);
-    ensure!(errors[0]["data"]["number"].as_str().is_some_and(|number| number.starts_with("15559999999")), "{:?}", errors[0]);
+    ensure!(
+        errors[0]["data"]["number"]
+            .as_str()
+            .is_some_and(|number| number.starts_with("15559999999")),
+        "{:?}",
+        errors[0]
+    );
     in_order(&events, &queue, 4)?;
     clean(&cluster.control.audit().await?, 3)
 }

@@ -23,7 +23,13 @@ async fn paired(token: &str, phone: &str, contacts: &Contacts<'_>) -> Result<Clu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_job_three_times_over_http_and_amqp_is_sent_once() -> Result<()> {
-    let contacts = Contacts { prefix: "1552", count: 5, deliver_ms: 0, read_ms: None, reply: None };
+    let contacts = Contacts {
+        prefix: "1552",
+        count: 5,
+        deliver_ms: 0,
+        read_ms: None,
+        reply: None,
+    };
     let cluster = paired("once", "5511900000010", &contacts).await?;
     let record = Record::start(cluster.events("once").await?);
     let (url, prefix) = cluster.broker();
@@ -31,51 +37,105 @@ async fn the_same_job_three_times_over_http_and_amqp_is_sent_once() -> Result<()
     let id = Uuid::new_v4().to_string();
     let body = json!({ "numbers": contacts.numbers(), "message": { "type": "text", "text": "once" } });
     let path = "/v1/sessions/once/queues";
-    let post = |body: &Value| cluster.operator.request(Method::POST, path).header("Idempotency-Key", &id).json(body).send();
+    let post = |body: &Value| {
+        cluster
+            .operator
+            .request(Method::POST, path)
+            .header("Idempotency-Key", &id)
+            .json(body)
+            .send()
+    };
 
     let first: Value = post(&body).await?.error_for_status()?.json().await?;
     let second: Value = post(&body).await?.error_for_status()?.json().await?;
     ensure!(first == second, "{first} and {second}");
-    publisher.publish("once", "send", &id, body.to_string().as_bytes()).await?;
-    ensure!(first["queueId"] == id.as_str(), "an id that is a UUID is the queue's id: {first}");
+    publisher
+        .publish("once", "send", &id, body.to_string().as_bytes())
+        .await?;
+    ensure!(
+        first["queueId"] == id.as_str(),
+        "an id that is a UUID is the queue's id: {first}"
+    );
     record.until(PATIENCE, "send.message:COMPLETED", &id).await?;
 
     let other = json!({ "numbers": contacts.numbers(), "message": { "type": "text", "text": "other" } });
     let refused = post(&other).await?;
-    ensure!(refused.status() == StatusCode::CONFLICT, "another body under the same key: {}", refused.status());
-    publisher.publish("once", "send", &id, other.to_string().as_bytes()).await?;
-    record.until_any(PATIENCE, "job.rejected", |event| event["event"] == "job.rejected").await?;
+    ensure!(
+        refused.status() == StatusCode::CONFLICT,
+        "another body under the same key: {}",
+        refused.status()
+    );
+    publisher
+        .publish("once", "send", &id, other.to_string().as_bytes())
+        .await?;
+    record
+        .until_any(PATIENCE, "job.rejected", |event| event["event"] == "job.rejected")
+        .await?;
 
     let audit = cluster.control.audit().await?;
-    ensure!(audit.messages_accepted == 5 && audit.shown_once == 5 && audit.shown_twice == 0, "{audit:?}");
+    ensure!(
+        audit.messages_accepted == 5 && audit.shown_once == 5 && audit.shown_twice == 0,
+        "{audit:?}"
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_job_is_set_aside_with_its_reason_and_holds_nobody_up() -> Result<()> {
-    let contacts = Contacts { prefix: "1553", count: 1, deliver_ms: 0, read_ms: None, reply: None };
+    let contacts = Contacts {
+        prefix: "1553",
+        count: 1,
+        deliver_ms: 0,
+        read_ms: None,
+        reply: None,
+    };
     let cluster = paired("poison", "5511900000011", &contacts).await?;
     let record = Record::start(cluster.events("poison").await?);
     let (url, prefix) = cluster.broker();
     let publisher = JobPublisher::connect(url, prefix).await?;
-    publisher.publish("poison", "send", "bad-json", b"{not json").await?;
-    publisher.publish("poison", "send", "bad-field", br#"{"numbers":["12"],"message":{"type":"text","text":"x"}}"#).await?;
-    publisher.publish("poison", "no-such-kind", "bad-kind", b"{}").await?;
+    publisher
+        .publish("poison", "send", "bad-json", b"{not json")
+        .await?;
+    publisher
+        .publish(
+            "poison",
+            "send",
+            "bad-field",
+            br#"{"numbers":["12"],"message":{"type":"text","text":"x"}}"#,
+        )
+        .await?;
+    publisher
+        .publish("poison", "no-such-kind", "bad-kind", b"{}")
+        .await?;
     let good = json!({ "numbers": contacts.numbers(), "message": { "type": "text", "text": "good" } });
     let id = Uuid::new_v4().to_string();
-    publisher.publish("poison", "send", &id, good.to_string().as_bytes()).await?;
+    publisher
+        .publish("poison", "send", &id, good.to_string().as_bytes())
+        .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &id).await?;
 
-    let rejected: Vec<Value> = record.events().into_iter().filter(|event| event["event"] == "job.rejected").collect();
+    let rejected: Vec<Value> = record
+        .events()
+        .into_iter()
+        .filter(|event| event["event"] == "job.rejected")
+        .collect();
     ensure!(rejected.len() == 3, "{rejected:?}");
     ensure!(rejected[1]["data"]["field"] == "numbers[0]", "{:?}", rejected[1]);
     let dead = format!("{prefix}.jobs.dead");
-    for wanted in ["{not json", r#"{"numbers":["12"],"message":{"type":"text","text":"x"}}"#, "{}"] {
+    for wanted in [
+        "{not json",
+        r#"{"numbers":["12"],"message":{"type":"text","text":"x"}}"#,
+        "{}",
+    ] {
         let mut found = None;
-        eventually(PATIENCE, "the poison job lies in the dead-letter queue", async || {
-            found = publisher.take(&dead).await?;
-            Ok(found.is_some())
-        })
+        eventually(
+            PATIENCE,
+            "the poison job lies in the dead-letter queue",
+            async || {
+                found = publisher.take(&dead).await?;
+                Ok(found.is_some())
+            },
+        )
         .await?;
         let (body, reason) = found.unwrap_or_default();
         ensure!(body == wanted.as_bytes(), "{:?}", String::from_utf8_lossy(&body));
@@ -90,7 +150,14 @@ async fn a_job_for_an_unknown_session_is_answered_rejected() -> Result<()> {
     let record = Record::start(cluster.events("nobody").await?);
     let (url, prefix) = cluster.broker();
     let publisher = JobPublisher::connect(url, prefix).await?;
-    publisher.publish("nobody", "send", "lost", br#"{"numbers":["15550001111"],"message":{"type":"text","text":"x"}}"#).await?;
+    publisher
+        .publish(
+            "nobody",
+            "send",
+            "lost",
+            br#"{"numbers":["15550001111"],"message":{"type":"text","text":"x"}}"#,
+        )
+        .await?;
     record
         .until_any(PATIENCE, "job.rejected", |event| {
             event["event"] == "job.rejected" && event["data"]["code"] == "unknown_session"

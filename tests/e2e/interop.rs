@@ -87,7 +87,8 @@ async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()
     we_read(&record, "after their restart").await?;
 
     let second_folder = Folder::new()?;
-    let mut second = Baileys::start(&second_folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
+    let mut second =
+        Baileys::start(&second_folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
     we_write(&cluster, "to both devices").await?;
     baileys.reads("to both devices").await?;
     second.reads("to both devices").await?;
@@ -95,7 +96,10 @@ async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()
     we_read(&record, "from the second device").await?;
 
     let audit = cluster.control.audit().await?;
-    ensure!(audit.message_keys_reused == 0 && audit.undecryptable == 0, "{audit:?}");
+    ensure!(
+        audit.message_keys_reused == 0 && audit.undecryptable == 0,
+        "{audit:?}"
+    );
     Ok(())
 }
 
@@ -109,11 +113,19 @@ async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
     baileys.write(&our_jid(), "a session back").await?;
     we_read(&record, "a session back").await?;
 
-    cluster.control.fault(json!({ "kind": "corrupt_mac", "match": { "to": THEIRS } })).await.context("a fault for them")?;
+    cluster
+        .control
+        .fault(json!({ "kind": "corrupt_mac", "match": { "to": THEIRS } }))
+        .await
+        .context("a fault for them")?;
     we_write(&cluster, "garbled on the way to them").await?;
     baileys.reads("garbled on the way to them").await?;
 
-    cluster.control.fault(json!({ "kind": "corrupt_mac", "match": { "to": OURS } })).await.context("a fault for us")?;
+    cluster
+        .control
+        .fault(json!({ "kind": "corrupt_mac", "match": { "to": OURS } }))
+        .await
+        .context("a fault for us")?;
     baileys.write(&our_jid(), "garbled on the way to us").await?;
     we_read(&record, "garbled on the way to us").await?;
 

@@ -13,7 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Long enough for many sends at the pace of these tests.
 const WATCH: Duration = Duration::from_millis(1500);
 
-const CONTACTS: Contacts<'static> = Contacts { prefix: "1558", count: 120, deliver_ms: 0, read_ms: None, reply: None };
+const CONTACTS: Contacts<'static> = Contacts {
+    prefix: "1558",
+    count: 120,
+    deliver_ms: 0,
+    read_ms: None,
+    reply: None,
+};
 
 async fn accepted(cluster: &Cluster) -> Result<u64> {
     Ok(cluster.control.audit().await?.messages_accepted)
@@ -24,32 +30,53 @@ async fn nothing_of_a_paused_queue_starts_until_it_is_resumed_even_over_a_restar
     let mut cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
     cluster.control.phone("5511900000003", "pause").await?;
-    cluster.operator.pair(&cluster.control, "pause", "5511900000003").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "pause", "5511900000003")
+        .await?;
     let record = Record::start(cluster.events("pause").await?);
-    let queue = cluster.operator.broadcast("pause", &CONTACTS.numbers(), "hello", (0.02, 0.04)).await?;
-    eventually(PATIENCE, "a third is out", async || Ok(accepted(&cluster).await? >= 40)).await?;
+    let queue = cluster
+        .operator
+        .broadcast("pause", &CONTACTS.numbers(), "hello", (0.02, 0.04))
+        .await?;
+    eventually(PATIENCE, "a third is out", async || {
+        Ok(accepted(&cluster).await? >= 40)
+    })
+    .await?;
 
     let (status, body) = cluster.operator.command("pause", &queue, "pause").await?;
     ensure!(status.is_success(), "{status}: {body}");
     record.until(PATIENCE, "paused.queue", &queue).await?;
     let at_pause = accepted(&cluster).await?;
     tokio::time::sleep(WATCH).await;
-    ensure!(accepted(&cluster).await? == at_pause, "a send started after paused.queue");
+    ensure!(
+        accepted(&cluster).await? == at_pause,
+        "a send started after paused.queue"
+    );
 
     let (again, _) = cluster.operator.command("pause", &queue, "pause").await?;
     ensure!(again.is_success(), "pausing twice is one pause, not {again}");
 
     cluster.restart_all().await?;
-    ensure!(cluster.operator.queue("pause", &queue).await?["state"] == "paused", "the pause did not survive");
+    ensure!(
+        cluster.operator.queue("pause", &queue).await?["state"] == "paused",
+        "the pause did not survive"
+    );
     tokio::time::sleep(WATCH).await;
-    ensure!(accepted(&cluster).await? == at_pause, "a send started after the restart");
+    ensure!(
+        accepted(&cluster).await? == at_pause,
+        "a send started after the restart"
+    );
 
     let (status, body) = cluster.operator.command("pause", &queue, "resume").await?;
     ensure!(status.is_success(), "{status}: {body}");
     record.until(PATIENCE, "send.message:COMPLETED", &queue).await?;
     for command in ["pause", "resume"] {
         let (status, body) = cluster.operator.command("pause", &queue, command).await?;
-        ensure!(status == StatusCode::CONFLICT, "{command} of a completed queue: {status}: {body}");
+        ensure!(
+            status == StatusCode::CONFLICT,
+            "{command} of a completed queue: {status}: {body}"
+        );
     }
     let audit = cluster.control.audit().await?;
     ensure!(audit.shown_once == 120 && audit.shown_twice == 0, "{audit:?}");
@@ -61,38 +88,68 @@ async fn a_deleted_queue_sends_nothing_more() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
     cluster.control.phone("5511900000004", "delete").await?;
-    cluster.operator.pair(&cluster.control, "delete", "5511900000004").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "delete", "5511900000004")
+        .await?;
     let record = Record::start(cluster.events("delete").await?);
-    let queue = cluster.operator.broadcast("delete", &CONTACTS.numbers(), "hello", (0.05, 0.08)).await?;
-    eventually(PATIENCE, "some are out", async || Ok(accepted(&cluster).await? >= 10)).await?;
+    let queue = cluster
+        .operator
+        .broadcast("delete", &CONTACTS.numbers(), "hello", (0.05, 0.08))
+        .await?;
+    eventually(PATIENCE, "some are out", async || {
+        Ok(accepted(&cluster).await? >= 10)
+    })
+    .await?;
     let (status, body) = cluster.operator.command("delete", &queue, "delete").await?;
     ensure!(status.is_success(), "{status}: {body}");
     record.until(PATIENCE, "deleted.queue", &queue).await?;
     let at_delete = accepted(&cluster).await?;
     tokio::time::sleep(WATCH).await;
-    ensure!(accepted(&cluster).await? == at_delete, "a send started after deleted.queue");
+    ensure!(
+        accepted(&cluster).await? == at_delete,
+        "a send started after deleted.queue"
+    );
     let (status, body) = cluster.operator.command("delete", &queue, "resume").await?;
-    ensure!(status == StatusCode::CONFLICT, "resuming a deleted queue: {status}: {body}");
+    ensure!(
+        status == StatusCode::CONFLICT,
+        "resuming a deleted queue: {status}: {body}"
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_queues_of_a_session_share_one_pace() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let contacts = Contacts { count: 20, ..CONTACTS };
+    let contacts = Contacts {
+        count: 20,
+        ..CONTACTS
+    };
     cluster.control.contacts(&contacts).await?;
     cluster.control.phone("5511900000005", "pace").await?;
-    cluster.operator.pair(&cluster.control, "pace", "5511900000005").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "pace", "5511900000005")
+        .await?;
     let record = Record::start(cluster.events("pace").await?);
     let mut queues = Vec::new();
     for text in ["one", "two"] {
-        queues.push(cluster.operator.broadcast("pace", &contacts.numbers(), text, (0.1, 0.15)).await?);
+        queues.push(
+            cluster
+                .operator
+                .broadcast("pace", &contacts.numbers(), text, (0.1, 0.15))
+                .await?,
+        );
     }
     for queue in &queues {
         record.until(PATIENCE, "send.message:COMPLETED", queue).await?;
     }
     let audit = cluster.control.get("/audit").await?;
-    let session = audit["sessions"].as_array().and_then(|sessions| sessions.first()).cloned().unwrap_or_default();
+    let session = audit["sessions"]
+        .as_array()
+        .and_then(|sessions| sessions.first())
+        .cloned()
+        .unwrap_or_default();
     let min = session["gap_ms"]["min"].as_f64().unwrap_or_default();
     // The server sees sends through two sockets and two schedulers, which may bring two of them a little closer.
     ensure!(min >= 90.0, "two sends were {min} ms apart: {audit}");

@@ -13,15 +13,26 @@ use tests::simulated::Contacts;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("publishers").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("publishers")
+        .join(name)
 }
 
 async fn publishes_a_broadcast_and_a_pause(program: &str, script: PathBuf) -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let contacts = Contacts { prefix: "1551", count: 10, deliver_ms: 0, read_ms: None, reply: None };
+    let contacts = Contacts {
+        prefix: "1551",
+        count: 10,
+        deliver_ms: 0,
+        read_ms: None,
+        reply: None,
+    };
     cluster.control.contacts(&contacts).await?;
     cluster.control.phone("5511900000008", "foreign").await?;
-    cluster.operator.pair(&cluster.control, "foreign", "5511900000008").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "foreign", "5511900000008")
+        .await?;
 
     let (url, prefix) = cluster.broker();
     let run = tokio::process::Command::new(program)
@@ -33,9 +44,15 @@ async fn publishes_a_broadcast_and_a_pause(program: &str, script: PathBuf) -> Re
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(PATIENCE, run).await.context("the publisher does not end")??;
+    let output = tokio::time::timeout(PATIENCE, run)
+        .await
+        .context("the publisher does not end")??;
     let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let last = said.lines().last().unwrap_or_default();
     let events = serde_json::from_str::<Value>(last).with_context(|| last.to_owned())?["events"].clone();
     for (event, count) in [
@@ -54,7 +71,8 @@ async fn publishes_a_broadcast_and_a_pause(program: &str, script: PathBuf) -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_publishes_a_broadcast_and_a_pause() -> Result<()> {
-    let python = std::env::var("FANFARE_PYTHON").context("FANFARE_PYTHON: `make test` sets it to a Python with pika")?;
+    let python = std::env::var("FANFARE_PYTHON")
+        .context("FANFARE_PYTHON: `make test` sets it to a Python with pika")?;
     publishes_a_broadcast_and_a_pause(&python, script("broadcast.py")).await
 }
 

@@ -23,7 +23,10 @@ fn the_schemas_in_the_docs_are_current() {
             fs::write(&path, text).expect("a writable schema");
         } else {
             let written = fs::read_to_string(&path).unwrap_or_default();
-            assert!(written == text, "docs/schemas/{name} is not current; run the test with UPDATE_SCHEMAS=1");
+            assert!(
+                written == text,
+                "docs/schemas/{name} is not current; run the test with UPDATE_SCHEMAS=1"
+            );
         }
     }
 }

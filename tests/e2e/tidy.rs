@@ -11,7 +11,10 @@ use serde_json::Value;
 const FILE_LINES_MAX: usize = 700;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate lies in the workspace")
+        .to_owned()
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -28,7 +31,10 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn all_sources() -> Vec<PathBuf> {
-    ["api", "shared", "worker", "tests"].iter().flat_map(|folder| sources(&root().join(folder))).collect()
+    ["api", "shared", "worker", "tests"]
+        .iter()
+        .flat_map(|folder| sources(&root().join(folder)))
+        .collect()
 }
 
 fn metadata() -> Value {
@@ -37,7 +43,11 @@ fn metadata() -> Value {
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).expect("cargo metadata answers JSON")
 }
 
@@ -66,8 +76,13 @@ fn crates_depend_on_each_other_only_as_drawn() {
             .filter_map(|dependency| dependency["name"].as_str())
             .filter(|dependency| members.contains(dependency))
             .collect();
-        let allowed = drawn.get(name).unwrap_or_else(|| panic!("{name} is not on the map in docs/ARCHITECTURE.md"));
-        assert!(own.is_subset(allowed), "{name} uses {own:?}, drawn is {allowed:?}");
+        let allowed = drawn
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is not on the map in docs/ARCHITECTURE.md"));
+        assert!(
+            own.is_subset(allowed),
+            "{name} uses {own:?}, drawn is {allowed:?}"
+        );
     }
 }
 
@@ -84,14 +99,26 @@ fn the_simulator_never_uses_the_client() {
 #[test]
 fn sql_is_in_the_store_and_amqp_in_the_broker() {
     let root = root();
-    for path in ["api", "shared", "worker"].iter().flat_map(|folder| sources(&root.join(folder))) {
+    for path in ["api", "shared", "worker"]
+        .iter()
+        .flat_map(|folder| sources(&root.join(folder)))
+    {
         let inside = path.strip_prefix(&root).expect("below the root");
         let text = fs::read_to_string(&path).expect("a source file");
         let tests_only = inside == Path::new("shared/src/testing.rs");
         let in_store = inside.starts_with("shared/src/store");
-        let in_broker = inside.starts_with("shared/src/broker") || inside == Path::new("shared/src/broker.rs");
-        assert!(in_store || tests_only || !text.contains("tokio_postgres::"), "{} reaches past shared::store", inside.display());
-        assert!(in_broker || tests_only || !text.contains("lapin::"), "{} reaches past shared::broker", inside.display());
+        let in_broker =
+            inside.starts_with("shared/src/broker") || inside == Path::new("shared/src/broker.rs");
+        assert!(
+            in_store || tests_only || !text.contains("tokio_postgres::"),
+            "{} reaches past shared::store",
+            inside.display()
+        );
+        assert!(
+            in_broker || tests_only || !text.contains("lapin::"),
+            "{} reaches past shared::broker",
+            inside.display()
+        );
     }
 }
 
@@ -102,7 +129,11 @@ fn files_are_short_enough_to_hold() {
             continue;
         }
         let lines = fs::read_to_string(&path).expect("a source file").lines().count();
-        assert!(lines <= FILE_LINES_MAX, "{}: {lines} lines; what are its two halves?", path.display());
+        assert!(
+            lines <= FILE_LINES_MAX,
+            "{}: {lines} lines; what are its two halves?",
+            path.display()
+        );
     }
 }
 
@@ -111,10 +142,16 @@ fn licences_are_permissive_and_one_tls_provider_is_in_the_tree() {
     let metadata = metadata();
     for package in metadata["packages"].as_array().expect("packages") {
         let name = package["name"].as_str().expect("a name");
-        assert!(!name.starts_with("aws-lc"), "{name} came in; ring is the one TLS provider");
+        assert!(
+            !name.starts_with("aws-lc"),
+            "{name} came in; ring is the one TLS provider"
+        );
         let licence = package["license"].as_str().unwrap_or_default();
         let copyleft_only = licence.split(" OR ").all(|choice| choice.contains("GPL"));
         assert!(!copyleft_only || licence.is_empty(), "{name} is under {licence}");
-        assert!(!licence.is_empty() || package["license_file"].is_string(), "{name} names no licence");
+        assert!(
+            !licence.is_empty() || package["license_file"].is_string(),
+            "{name} names no licence"
+        );
     }
 }

@@ -15,49 +15,96 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result<()> {
-    let schedule = [("WEBHOOK_RETRY_SCHEDULE", "0.5,0.5,1,1,2,2,3,3,5,5,5,5,5,5,5,5"), ("WEBHOOK_TIMEOUT", "2")];
+    let schedule = [
+        ("WEBHOOK_RETRY_SCHEDULE", "0.5,0.5,1,1,2,2,3,3,5,5,5,5,5,5,5,5"),
+        ("WEBHOOK_TIMEOUT", "2"),
+    ];
     let mut cluster = Cluster::start_with(1, &schedule).await?;
     let receiver = Receiver::start("127.0.0.1:0".parse()?).await?;
     let (status, hook) = cluster
         .operator
-        .post("/v1/webhooks", json!({ "url": receiver.url(), "events": ["send.message:*"] }))
+        .post(
+            "/v1/webhooks",
+            json!({ "url": receiver.url(), "events": ["send.message:*"] }),
+        )
         .await?;
     ensure!(status.is_success(), "{status}: {hook}");
-    let secret = hook["secret"].as_str().context("the secret is shown once, when the webhook is made")?.to_owned();
+    let secret = hook["secret"]
+        .as_str()
+        .context("the secret is shown once, when the webhook is made")?
+        .to_owned();
 
-    let contacts = Contacts { prefix: "1559", count: 12, deliver_ms: 0, read_ms: None, reply: None };
+    let contacts = Contacts {
+        prefix: "1559",
+        count: 12,
+        deliver_ms: 0,
+        read_ms: None,
+        reply: None,
+    };
     cluster.control.contacts(&contacts).await?;
     cluster.control.phone("5511900000006", "hooks").await?;
-    cluster.operator.pair(&cluster.control, "hooks", "5511900000006").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "hooks", "5511900000006")
+        .await?;
     let record = Record::start(cluster.events("hooks").await?);
 
     receiver.set_mood(Mood::Failing);
-    let first = cluster.operator.broadcast("hooks", &contacts.numbers()[..4], "one", (0.0, 0.0)).await?;
+    let first = cluster
+        .operator
+        .broadcast("hooks", &contacts.numbers()[..4], "one", (0.0, 0.0))
+        .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &first).await?;
-    eventually(PATIENCE, "an attempt was refused", async || Ok(!receiver.attempts().is_empty())).await?;
+    eventually(PATIENCE, "an attempt was refused", async || {
+        Ok(!receiver.attempts().is_empty())
+    })
+    .await?;
 
     receiver.set_mood(Mood::Hanging);
-    let second = cluster.operator.broadcast("hooks", &contacts.numbers()[4..8], "two", (0.0, 0.0)).await?;
+    let second = cluster
+        .operator
+        .broadcast("hooks", &contacts.numbers()[4..8], "two", (0.0, 0.0))
+        .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &second).await?;
-    let hung = || receiver.attempts().iter().any(|attempt| attempt.mood == Mood::Hanging);
+    let hung = || {
+        receiver
+            .attempts()
+            .iter()
+            .any(|attempt| attempt.mood == Mood::Hanging)
+    };
     eventually(PATIENCE, "an attempt hangs", async || Ok(hung())).await?;
 
     // What was not delivered yet must be in the database by now or still at the broker, not in the worker's memory.
     cluster.kill_webhook()?;
     cluster.start_webhook().await?;
     receiver.set_mood(Mood::Well);
-    let third = cluster.operator.broadcast("hooks", &contacts.numbers()[8..], "three", (0.0, 0.0)).await?;
+    let third = cluster
+        .operator
+        .broadcast("hooks", &contacts.numbers()[8..], "three", (0.0, 0.0))
+        .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &third).await?;
 
     let wanted: BTreeSet<String> = record
         .events()
         .iter()
-        .filter(|event| event["event"].as_str().is_some_and(|name| name.starts_with("send.message:")))
+        .filter(|event| {
+            event["event"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("send.message:"))
+        })
         .filter_map(|event| event["id"].as_str().map(str::to_owned))
         .collect();
-    ensure!(wanted.len() == 18, "three queues of four make 18 events, not {}", wanted.len());
+    ensure!(
+        wanted.len() == 18,
+        "three queues of four make 18 events, not {}",
+        wanted.len()
+    );
     eventually(PATIENCE, "every event is delivered", async || {
-        let delivered: BTreeSet<String> = receiver.delivered().into_iter().map(|attempt| attempt.id).collect();
+        let delivered: BTreeSet<String> = receiver
+            .delivered()
+            .into_iter()
+            .map(|attempt| attempt.id)
+            .collect();
         Ok(wanted.is_subset(&delivered))
     })
     .await?;
@@ -65,7 +112,9 @@ async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result
     let verifier = standardwebhooks::Webhook::new(&secret)?;
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
     for attempt in receiver.attempts() {
-        verifier.verify(&attempt.body, &attempt.headers).with_context(|| format!("the signature of {}", attempt.id))?;
+        verifier
+            .verify(&attempt.body, &attempt.headers)
+            .with_context(|| format!("the signature of {}", attempt.id))?;
         let id = attempt.json()["id"].as_str().unwrap_or_default().to_owned();
         ensure!(id == attempt.id, "the header says {}, the body {id}", attempt.id);
         let text = String::from_utf8(attempt.body.to_vec())?;
@@ -80,17 +129,38 @@ async fn the_global_webhook_gets_each_message_in_the_seed_s_shape() -> Result<()
     let receiver = Receiver::start("127.0.0.1:0".parse()?).await?;
     let url = receiver.url();
     let cluster = Cluster::start_with(1, &[("WEBHOOK", &url)]).await?;
-    let contacts = Contacts { prefix: "1550", count: 1, deliver_ms: 0, read_ms: None, reply: None };
+    let contacts = Contacts {
+        prefix: "1550",
+        count: 1,
+        deliver_ms: 0,
+        read_ms: None,
+        reply: None,
+    };
     cluster.control.contacts(&contacts).await?;
     cluster.control.phone("5511900000007", "seed").await?;
-    cluster.operator.pair(&cluster.control, "seed", "5511900000007").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "seed", "5511900000007")
+        .await?;
     let number = contacts.numbers().remove(0);
-    cluster.control.contact_writes(&number, "5511900000007", "good morning").await?;
-    eventually(PATIENCE, "the message came", async || Ok(!receiver.delivered().is_empty())).await?;
+    cluster
+        .control
+        .contact_writes(&number, "5511900000007", "good morning")
+        .await?;
+    eventually(PATIENCE, "the message came", async || {
+        Ok(!receiver.delivered().is_empty())
+    })
+    .await?;
     let body = receiver.delivered()[0].json();
     ensure!(body["token"] == "seed", "{body}");
-    ensure!(body["key"]["remoteJid"] == format!("{number}@s.whatsapp.net"), "{body}");
-    ensure!(body["key"]["fromMe"] == false && body["key"]["id"].is_string(), "{body}");
+    ensure!(
+        body["key"]["remoteJid"] == format!("{number}@s.whatsapp.net"),
+        "{body}"
+    );
+    ensure!(
+        body["key"]["fromMe"] == false && body["key"]["id"].is_string(),
+        "{body}"
+    );
     ensure!(body["message"].to_string().contains("good morning"), "{body}");
     Ok(())
 }

@@ -42,11 +42,20 @@ impl Baileys {
             .context("starting node")?;
         let input = child.stdin.take().context("its input")?;
         let output = BufReader::new(child.stdout.take().context("its output")?).lines();
-        let mut baileys = Self { _child: child, input, output, heard: Vec::new() };
+        let mut baileys = Self {
+            _child: child,
+            input,
+            output,
+            heard: Vec::new(),
+        };
         loop {
             let said = baileys.hear().await?;
             match said["event"].as_str() {
-                Some("qr") => control.scan(number, said["qr"].as_str().unwrap_or_default()).await?,
+                Some("qr") => {
+                    control
+                        .scan(number, said["qr"].as_str().unwrap_or_default())
+                        .await?
+                }
                 Some("open") => return Ok(baileys),
                 Some("closed") => bail!("Baileys gave up: {said}"),
                 _ => baileys.heard.push(said),
@@ -62,7 +71,10 @@ impl Baileys {
         let line = format!("{}\n", json!({ "send": { "to": to, "text": text } }));
         self.input.write_all(line.as_bytes()).await?;
         let sent = self.until("sent", |_| true).await?;
-        Ok(sent["id"].as_str().context("the id of a sent message")?.to_owned())
+        Ok(sent["id"]
+            .as_str()
+            .context("the id of a sent message")?
+            .to_owned())
     }
 
     /// Waits until it has read the message `text`.
@@ -70,7 +82,9 @@ impl Baileys {
     /// # Errors
     /// When it does not in a minute.
     pub async fn reads(&mut self, text: &str) -> Result<Value> {
-        self.until("message", |said| said["text"] == text).await.with_context(|| format!("Baileys reads {text:?}"))
+        self.until("message", |said| said["text"] == text)
+            .await
+            .with_context(|| format!("Baileys reads {text:?}"))
     }
 
     async fn until(&mut self, event: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
@@ -88,7 +102,9 @@ impl Baileys {
     }
 
     async fn hear(&mut self) -> Result<Value> {
-        let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await.context("Baileys says nothing")??;
+        let line = tokio::time::timeout(PATIENCE, self.output.next_line())
+            .await
+            .context("Baileys says nothing")??;
         Ok(serde_json::from_str(&line.context("Baileys has ended")?)?)
     }
 }

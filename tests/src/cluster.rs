@@ -86,7 +86,17 @@ impl Cluster {
     /// When it does not become ready.
     pub async fn start_api(&mut self) -> Result<()> {
         let program = binary("fanfare-api")?;
-        self.api = Some(Process::start("api", &program, &["serve"], &self.settings, &self.folder, self.listen).await?);
+        self.api = Some(
+            Process::start(
+                "api",
+                &program,
+                &["serve"],
+                &self.settings,
+                &self.folder,
+                self.listen,
+            )
+            .await?,
+        );
         Ok(())
     }
 
@@ -125,7 +135,15 @@ impl Cluster {
         let admin = free_address()?;
         let mut settings = self.settings.clone();
         settings.push(("METRICS_ADDR".to_owned(), admin.to_string()));
-        Process::start(name, &binary("fanfare-worker")?, &[role], &settings, &self.folder, admin).await
+        Process::start(
+            name,
+            &binary("fanfare-worker")?,
+            &[role],
+            &settings,
+            &self.folder,
+            admin,
+        )
+        .await
     }
 
     /// A session worker.
@@ -133,7 +151,10 @@ impl Cluster {
     /// # Errors
     /// When it is not running.
     pub fn worker(&mut self, number: usize) -> Result<&mut Process> {
-        self.workers.get_mut(number).and_then(Option::as_mut).with_context(|| format!("session worker {number} does not run"))
+        self.workers
+            .get_mut(number)
+            .and_then(Option::as_mut)
+            .with_context(|| format!("session worker {number} does not run"))
     }
 
     /// Kills a session worker with SIGKILL.
@@ -151,7 +172,10 @@ impl Cluster {
     /// # Errors
     /// When it is not running.
     pub fn kill_webhook(&mut self) -> Result<()> {
-        self.webhook.as_mut().context("the webhook worker does not run")?.signal(Signal::Kill)?;
+        self.webhook
+            .as_mut()
+            .context("the webhook worker does not run")?
+            .signal(Signal::Kill)?;
         self.webhook = None;
         Ok(())
     }
@@ -203,7 +227,11 @@ impl Cluster {
     /// The simulator's addresses: WebSocket, control, root key.
     #[must_use]
     pub fn simulator(&self) -> (&str, &str, &str) {
-        (&self._simulator.ws, &self._simulator.control, &self._simulator.root_key)
+        (
+            &self._simulator.ws,
+            &self._simulator.control,
+            &self._simulator.root_key,
+        )
     }
 }
 
@@ -242,7 +270,10 @@ fn settings(
         ("WEBHOOK_ALLOW_PRIVATE", "true"),
         ("LOG", "info"),
     ];
-    ours.iter().chain(extra).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    ours.iter()
+        .chain(extra)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// The simulator as a process of its own.
@@ -257,7 +288,14 @@ impl Simulator {
     fn start(folder: &Path) -> Result<Self> {
         let log = std::fs::File::create(folder.join("simulator.log"))?;
         let mut child = Command::new(binary("simulator")?)
-            .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--seed", "1"])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--control",
+                "127.0.0.1:0",
+                "--seed",
+                "1",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -266,9 +304,20 @@ impl Simulator {
         let output = child.stdout.take().context("the simulator's output")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
-        let ready: Value = serde_json::from_str(&line).with_context(|| format!("the simulator said {line:?}"))?;
-        let field = |name: &str| ready[name].as_str().map(str::to_owned).with_context(|| format!("{name} in {line:?}"));
-        Ok(Self { ws: field("ws")?, control: field("control")?, root_key: field("root_public_key")?, child })
+        let ready: Value =
+            serde_json::from_str(&line).with_context(|| format!("the simulator said {line:?}"))?;
+        let field = |name: &str| {
+            ready[name]
+                .as_str()
+                .map(str::to_owned)
+                .with_context(|| format!("{name} in {line:?}"))
+        };
+        Ok(Self {
+            ws: field("ws")?,
+            control: field("control")?,
+            root_key: field("root_public_key")?,
+            child,
+        })
     }
 }
 

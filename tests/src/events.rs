@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::StreamExt as _;
-use lapin::options::{BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
@@ -26,15 +29,36 @@ impl Listener {
     pub async fn start(url: &str, prefix: &str, pattern: &str) -> Result<Self> {
         let connection = connect(url).await?;
         let channel = connection.create_channel().await?;
-        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?.name().clone();
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = channel
+            .queue_declare("".into(), options, FieldTable::default())
+            .await?
+            .name()
+            .clone();
         let exchange: ShortString = format!("{prefix}.events").into();
         channel
-            .queue_bind(queue.clone(), exchange, pattern.into(), QueueBindOptions::default(), FieldTable::default())
+            .queue_bind(
+                queue.clone(),
+                exchange,
+                pattern.into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
             .await?;
-        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        Ok(Self { consumer, _connection: connection })
+        let options = BasicConsumeOptions {
+            no_ack: true,
+            ..BasicConsumeOptions::default()
+        };
+        let consumer = channel
+            .basic_consume(queue, "".into(), options, FieldTable::default())
+            .await?;
+        Ok(Self {
+            consumer,
+            _connection: connection,
+        })
     }
 
     /// The next event, as JSON.
@@ -85,11 +109,21 @@ impl Record {
     ///
     /// # Errors
     /// When none comes in time.
-    pub async fn until_any(&self, patience: Duration, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
+    pub async fn until_any(
+        &self,
+        patience: Duration,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<()> {
         let heard = eventually(patience, what, async || Ok(self.events().iter().any(&wanted))).await;
         heard.with_context(|| {
             let events = self.events();
-            let names: Vec<&Value> = events.iter().rev().take(20).map(|event| &event["event"]).collect();
+            let names: Vec<&Value> = events
+                .iter()
+                .rev()
+                .take(20)
+                .map(|event| &event["event"])
+                .collect();
             format!("the last events were (newest first) {names:?}")
         })
     }
@@ -111,7 +145,11 @@ impl JobPublisher {
         let connection = connect(url).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { channel, exchange: format!("{prefix}.jobs").into(), _connection: connection })
+        Ok(Self {
+            channel,
+            exchange: format!("{prefix}.jobs").into(),
+            _connection: connection,
+        })
     }
 
     /// Publishes a job and returns when the broker has it.
@@ -124,8 +162,15 @@ impl JobPublisher {
             .with_message_id(id.into())
             .with_content_type("application/json".into())
             .with_delivery_mode(2);
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let confirm = self.channel.basic_publish(self.exchange.clone(), token.into(), options, body, properties).await?.await?;
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let confirm = self
+            .channel
+            .basic_publish(self.exchange.clone(), token.into(), options, body, properties)
+            .await?
+            .await?;
         ensure!(confirm.is_ack(), "not confirmed");
         Ok(())
     }
@@ -135,15 +180,24 @@ impl JobPublisher {
     /// # Errors
     /// When there is no such queue.
     pub async fn take(&self, name: &str) -> Result<Option<(Vec<u8>, String)>> {
-        let message = self.channel.basic_get(name.into(), BasicGetOptions { no_ack: true }).await?;
+        let message = self
+            .channel
+            .basic_get(name.into(), BasicGetOptions { no_ack: true })
+            .await?;
         Ok(message.map(|message| {
             let headers = message.properties.headers().clone().unwrap_or_default();
-            let reason = headers.inner().get("x-reason").map(|value| format!("{value:?}")).unwrap_or_default();
+            let reason = headers
+                .inner()
+                .get("x-reason")
+                .map(|value| format!("{value:?}"))
+                .unwrap_or_default();
             (message.data.clone(), reason)
         }))
     }
 }
 
 async fn connect(url: &str) -> Result<Connection> {
-    Connection::connect(url, ConnectionProperties::default()).await.context("connecting to the broker")
+    Connection::connect(url, ConnectionProperties::default())
+        .await
+        .context("connecting to the broker")
 }

@@ -25,13 +25,19 @@ impl Operator {
     /// A client of the API at `base` (`http://host:port`) with the key `auth`.
     #[must_use]
     pub fn new(base: &str, auth: &str) -> Self {
-        Self { base: base.trim_end_matches('/').into(), auth: auth.into(), http: crate::http::client() }
+        Self {
+            base: base.trim_end_matches('/').into(),
+            auth: auth.into(),
+            http: crate::http::client(),
+        }
     }
 
     /// A request of any kind, with the key on it.
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).basic_auth(&*self.auth, Some(""))
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .basic_auth(&*self.auth, Some(""))
     }
 
     /// A `POST` and its answer, whatever the status.
@@ -63,24 +69,30 @@ impl Operator {
     /// # Errors
     /// When it is not open in a minute.
     pub async fn pair(&self, control: &Control, token: &str, number: &str) -> Result<()> {
-        let (status, body) = self.post("/api/whatsapp/create-instance", json!({ "token": token })).await?;
+        let (status, body) = self
+            .post("/api/whatsapp/create-instance", json!({ "token": token }))
+            .await?;
         if !status.is_success() {
             bail!("create-instance {token}: {status}: {body}");
         }
         let mut scanned = String::new();
-        eventually(PAIRING_PATIENCE, &format!("session {token} is open"), async || {
-            let (_, session) = self.get(&format!("/v1/sessions/{token}")).await?;
-            if session["state"] == "open" {
-                return Ok(true);
-            }
-            if let Ok(qr) = self.qr_text(token).await
-                && qr != scanned
-            {
-                control.scan(number, &qr).await?;
-                scanned = qr;
-            }
-            Ok(false)
-        })
+        eventually(
+            PAIRING_PATIENCE,
+            &format!("session {token} is open"),
+            async || {
+                let (_, session) = self.get(&format!("/v1/sessions/{token}")).await?;
+                if session["state"] == "open" {
+                    return Ok(true);
+                }
+                if let Ok(qr) = self.qr_text(token).await
+                    && qr != scanned
+                {
+                    control.scan(number, &qr).await?;
+                    scanned = qr;
+                }
+                Ok(false)
+            },
+        )
         .await
     }
 
@@ -101,7 +113,13 @@ impl Operator {
     ///
     /// # Errors
     /// When the API refuses it.
-    pub async fn broadcast(&self, token: &str, numbers: &[String], text: &str, delay: (f64, f64)) -> Result<String> {
+    pub async fn broadcast(
+        &self,
+        token: &str,
+        numbers: &[String],
+        text: &str,
+        delay: (f64, f64),
+    ) -> Result<String> {
         let body = json!({
             "numbers": numbers,
             "message": { "type": "text", "text": text },
@@ -133,13 +151,21 @@ impl Operator {
     pub async fn command(&self, token: &str, queue: &str, command: &str) -> Result<(StatusCode, Value)> {
         match command {
             "delete" => self.delete(&format!("/v1/sessions/{token}/queues/{queue}")).await,
-            _ => self.post(&format!("/v1/sessions/{token}/queues/{queue}/{command}"), json!({})).await,
+            _ => {
+                self.post(
+                    &format!("/v1/sessions/{token}/queues/{queue}/{command}"),
+                    json!({}),
+                )
+                .await
+            }
         }
     }
 }
 
 fn queue_id(answer: &Value) -> Result<String> {
-    let id = answer["queueId"].as_str().or_else(|| answer["queue"]["queueId"].as_str());
+    let id = answer["queueId"]
+        .as_str()
+        .or_else(|| answer["queue"]["queueId"].as_str());
     Ok(id.with_context(|| format!("no queueId in {answer}"))?.to_owned())
 }
 
@@ -150,5 +176,8 @@ async fn answer(path: &str, request: RequestBuilder) -> Result<(StatusCode, Valu
     if text.is_empty() {
         return Ok((status, Value::Null));
     }
-    Ok((status, serde_json::from_str(&text).with_context(|| format!("{path}: {status}: {text}"))?))
+    Ok((
+        status,
+        serde_json::from_str(&text).with_context(|| format!("{path}: {status}: {text}"))?,
+    ))
 }

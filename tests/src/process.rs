@@ -62,18 +62,29 @@ impl Process {
         admin: SocketAddr,
     ) -> Result<Self> {
         let log = log_folder.join(format!("{name}.log"));
-        let output = File::options().create(true).append(true).open(&log).with_context(|| format!("{}", log.display()))?;
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("{}", log.display()))?;
         let child = Command::new(program)
             .args(arguments)
             .env_clear()
-            .envs(std::env::vars().filter(|(key, _)| matches!(key.as_str(), "PATH" | "HOME" | "RUST_BACKTRACE" | "SSL_CERT_FILE")))
+            .envs(std::env::vars().filter(|(key, _)| {
+                matches!(key.as_str(), "PATH" | "HOME" | "RUST_BACKTRACE" | "SSL_CERT_FILE")
+            }))
             .envs(settings.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        let mut process = Self { name: name.to_owned(), child, log, admin };
+        let mut process = Self {
+            name: name.to_owned(),
+            child,
+            log,
+            admin,
+        };
         process.await_ready().await?;
         Ok(process)
     }
@@ -83,14 +94,23 @@ impl Process {
         let deadline = tokio::time::Instant::now() + READY_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended ({status}) before it was ready:\n{}", self.name, self.log_tail());
+                bail!(
+                    "{} ended ({status}) before it was ready:\n{}",
+                    self.name,
+                    self.log_tail()
+                );
             }
             if let Ok(answer) = crate::http::client().get(&url).send().await
                 && answer.status().is_success()
             {
                 return Ok(());
             }
-            ensure!(tokio::time::Instant::now() < deadline, "{} is not ready:\n{}", self.name, self.log_tail());
+            ensure!(
+                tokio::time::Instant::now() < deadline,
+                "{} is not ready:\n{}",
+                self.name,
+                self.log_tail()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -110,7 +130,10 @@ impl Process {
             Signal::Continue => "-CONT",
             Signal::Terminate => "-TERM",
         };
-        let status = Command::new("kill").arg(flag).arg(self.child.id().to_string()).status()?;
+        let status = Command::new("kill")
+            .arg(flag)
+            .arg(self.child.id().to_string())
+            .status()?;
         ensure!(status.success(), "kill {flag} {} failed", self.name);
         Ok(())
     }
@@ -121,7 +144,10 @@ impl Process {
     /// When it does not end in [`READY_TIMEOUT`].
     pub async fn stop(mut self) -> Result<()> {
         self.signal(Signal::Terminate)?;
-        eventually(READY_TIMEOUT, &format!("{} ends", self.name), async || Ok(self.child.try_wait()?.is_some())).await
+        eventually(READY_TIMEOUT, &format!("{} ends", self.name), async || {
+            Ok(self.child.try_wait()?.is_some())
+        })
+        .await
     }
 
     /// The text of `/metrics` on the admin address.
@@ -129,7 +155,13 @@ impl Process {
     /// # Errors
     /// When the process does not answer.
     pub async fn metrics(&self) -> Result<String> {
-        Ok(crate::http::client().get(format!("http://{}/metrics", self.admin)).send().await?.error_for_status()?.text().await?)
+        Ok(crate::http::client()
+            .get(format!("http://{}/metrics", self.admin))
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?)
     }
 
     /// The resident memory of the process, in bytes (Linux).
@@ -138,7 +170,10 @@ impl Process {
     /// When the process is gone.
     pub fn resident_bytes(&self) -> Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("VmRSS")?;
         let kib: u64 = line.split_whitespace().nth(1).context("VmRSS")?.parse()?;
         Ok(kib * 1024)
     }

@@ -62,7 +62,9 @@ impl Receiver {
     /// # Errors
     /// When the address is taken.
     pub async fn start(address: SocketAddr) -> Result<Self> {
-        let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address}"))?;
         let address = listener.local_addr()?;
         let book = Arc::new(Book::default());
         let router = Router::new()
@@ -94,14 +96,26 @@ impl Receiver {
     /// The requests that were answered with success.
     #[must_use]
     pub fn delivered(&self) -> Vec<Attempt> {
-        self.attempts().into_iter().filter(|attempt| attempt.mood == Mood::Well).collect()
+        self.attempts()
+            .into_iter()
+            .filter(|attempt| attempt.mood == Mood::Well)
+            .collect()
     }
 }
 
 async fn take(State(book): State<Arc<Book>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let mood = *book.mood.lock().expect("a handler panicked");
-    let id = headers.get("webhook-id").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    book.attempts.lock().expect("a handler panicked").push(Attempt { id, headers, body, mood });
+    let id = headers
+        .get("webhook-id")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    book.attempts.lock().expect("a handler panicked").push(Attempt {
+        id,
+        headers,
+        body,
+        mood,
+    });
     match mood {
         Mood::Well => StatusCode::NO_CONTENT,
         Mood::Failing => StatusCode::INTERNAL_SERVER_ERROR,
@@ -112,7 +126,10 @@ async fn take(State(book): State<Arc<Book>>, headers: HeaderMap, body: Bytes) ->
 /// `{"attempts": N, "delivered": N}`, for a caller in another process.
 async fn count(State(book): State<Arc<Book>>) -> axum::Json<Value> {
     let attempts = book.attempts.lock().expect("a handler panicked");
-    let delivered: std::collections::HashSet<&str> =
-        attempts.iter().filter(|attempt| attempt.mood == Mood::Well).map(|attempt| attempt.id.as_str()).collect();
+    let delivered: std::collections::HashSet<&str> = attempts
+        .iter()
+        .filter(|attempt| attempt.mood == Mood::Well)
+        .map(|attempt| attempt.id.as_str())
+        .collect();
     axum::Json(serde_json::json!({ "attempts": attempts.len(), "delivered": delivered.len() }))
 }

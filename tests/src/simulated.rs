@@ -69,7 +69,9 @@ impl Contacts<'_> {
     #[must_use]
     pub fn numbers(&self) -> Vec<String> {
         let width = self.count.saturating_sub(1).to_string().len();
-        (0..self.count).map(|index| format!("{}{index:0width$}", self.prefix)).collect()
+        (0..self.count)
+            .map(|index| format!("{}{index:0width$}", self.prefix))
+            .collect()
     }
 }
 
@@ -77,7 +79,10 @@ impl Control {
     /// A client of the control address `base` (`http://host:port`).
     #[must_use]
     pub fn new(base: &str) -> Self {
-        Self { base: base.trim_end_matches('/').into(), http: crate::http::client() }
+        Self {
+            base: base.trim_end_matches('/').into(),
+            http: crate::http::client(),
+        }
     }
 
     /// Makes a phone with an account of its own.
@@ -85,7 +90,9 @@ impl Control {
     /// # Errors
     /// What the simulator refused, in its words.
     pub async fn phone(&self, number: &str, name: &str) -> Result<()> {
-        self.post("/phones", json!({ "number": number, "name": name })).await.map(drop)
+        self.post("/phones", json!({ "number": number, "name": name }))
+            .await
+            .map(drop)
     }
 
     /// The phone scans a QR code.
@@ -93,7 +100,9 @@ impl Control {
     /// # Errors
     /// What the simulator refused.
     pub async fn scan(&self, number: &str, qr: &str) -> Result<()> {
-        self.post(&format!("/phones/{number}/scan"), json!({ "qr": qr })).await.map(drop)
+        self.post(&format!("/phones/{number}/scan"), json!({ "qr": qr }))
+            .await
+            .map(drop)
     }
 
     /// The phone's owner types a pairing code.
@@ -101,7 +110,9 @@ impl Control {
     /// # Errors
     /// What the simulator refused.
     pub async fn link_code(&self, number: &str, code: &str) -> Result<()> {
-        self.post(&format!("/phones/{number}/link-code"), json!({ "code": code })).await.map(drop)
+        self.post(&format!("/phones/{number}/link-code"), json!({ "code": code }))
+            .await
+            .map(drop)
     }
 
     /// Makes contacts that answer by themselves.
@@ -109,7 +120,8 @@ impl Control {
     /// # Errors
     /// What the simulator refused.
     pub async fn contacts(&self, contacts: &Contacts<'_>) -> Result<()> {
-        let mut body = json!({ "prefix": contacts.prefix, "count": contacts.count, "deliver_ms": contacts.deliver_ms });
+        let mut body =
+            json!({ "prefix": contacts.prefix, "count": contacts.count, "deliver_ms": contacts.deliver_ms });
         if let Some(read_ms) = contacts.read_ms {
             body["read_ms"] = read_ms.into();
         }
@@ -124,7 +136,12 @@ impl Control {
     /// # Errors
     /// What the simulator refused.
     pub async fn contact_writes(&self, number: &str, to: &str, text: &str) -> Result<()> {
-        self.post(&format!("/contacts/{number}/messages"), json!({ "to": to, "text": text })).await.map(drop)
+        self.post(
+            &format!("/contacts/{number}/messages"),
+            json!({ "to": to, "text": text }),
+        )
+        .await
+        .map(drop)
     }
 
     /// What the contact got.
@@ -132,7 +149,9 @@ impl Control {
     /// # Errors
     /// When there is no such contact.
     pub async fn contact_messages(&self, number: &str) -> Result<Vec<Shown>> {
-        Ok(serde_json::from_value(self.get(&format!("/contacts/{number}/messages")).await?)?)
+        Ok(serde_json::from_value(
+            self.get(&format!("/contacts/{number}/messages")).await?,
+        )?)
     }
 
     /// What the phone holds, its own messages from other devices included.
@@ -140,7 +159,9 @@ impl Control {
     /// # Errors
     /// When there is no such phone.
     pub async fn phone_messages(&self, number: &str) -> Result<Vec<Shown>> {
-        Ok(serde_json::from_value(self.get(&format!("/phones/{number}/messages")).await?)?)
+        Ok(serde_json::from_value(
+            self.get(&format!("/phones/{number}/messages")).await?,
+        )?)
     }
 
     /// Sets a fault.
@@ -172,7 +193,15 @@ impl Control {
     /// # Errors
     /// An answer that is not a success, with its text.
     pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
-        Self::answer(path, self.http.post(format!("{}{path}", self.base)).json(&body).send().await?).await
+        Self::answer(
+            path,
+            self.http
+                .post(format!("{}{path}", self.base))
+                .json(&body)
+                .send()
+                .await?,
+        )
+        .await
     }
 
     async fn answer(path: &str, answer: reqwest::Response) -> Result<Value> {

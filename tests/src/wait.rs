@@ -12,7 +12,11 @@ const POLL: Duration = Duration::from_millis(25);
 /// # Errors
 /// When it is not true after `patience`, naming `what` was waited for; an error of `condition` itself is tried again
 /// until then and shown at the end.
-pub async fn eventually(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+pub async fn eventually(
+    patience: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         let last = condition().await;

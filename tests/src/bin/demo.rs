@@ -72,8 +72,20 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Receive { listen } => receive(listen).await,
-        Command::Run { api, control, receiver_file, auth, amqp_url } => {
-            run(Operator::new(&api, &auth), Control::new(&control), receiver_file, &amqp_url).await
+        Command::Run {
+            api,
+            control,
+            receiver_file,
+            auth,
+            amqp_url,
+        } => {
+            run(
+                Operator::new(&api, &auth),
+                Control::new(&control),
+                receiver_file,
+                &amqp_url,
+            )
+            .await
         }
     };
     match outcome {
@@ -99,19 +111,37 @@ async fn run(operator: Operator, control: Control, receiver_file: PathBuf, amqp_
     let (status, body) = operator.post("/v1/webhooks", hook).await?;
     ensure!(status.is_success(), "making the webhook: {status}: {body}");
 
-    note(&format!("broadcasting to {RECIPIENTS} contacts, {} to {} s apart", DELAY.0, DELAY.1));
-    let queue = operator.broadcast(TOKEN, &numbers, "Hello from Fanfare!", DELAY).await?;
+    note(&format!(
+        "broadcasting to {RECIPIENTS} contacts, {} to {} s apart",
+        DELAY.0, DELAY.1
+    ));
+    let queue = operator
+        .broadcast(TOKEN, &numbers, "Hello from Fanfare!", DELAY)
+        .await?;
     let mut tally = Tally::default();
     follow(&mut events, &queue, &mut tally, PAUSE_AT_PERCENT, None).await?;
     pause(&operator, &control, &mut events, &queue, &mut tally).await?;
-    follow(&mut events, &queue, &mut tally, 100, Some("send.message:COMPLETED")).await?;
+    follow(
+        &mut events,
+        &queue,
+        &mut tally,
+        100,
+        Some("send.message:COMPLETED"),
+    )
+    .await?;
     out("");
 
     finish(&control, &receiver, &tally).await
 }
 
 async fn prepare(operator: &Operator, control: &Control) -> Result<Vec<String>> {
-    let contacts = Contacts { prefix: "1555000", count: RECIPIENTS, deliver_ms: 20, read_ms: Some(60), reply: None };
+    let contacts = Contacts {
+        prefix: "1555000",
+        count: RECIPIENTS,
+        deliver_ms: 20,
+        read_ms: Some(60),
+        reply: None,
+    };
     control.contacts(&contacts).await?;
     control.phone(PHONE, "Fanfare demo").await?;
     note("pairing: the simulated phone scans the QR code");
@@ -121,11 +151,15 @@ async fn prepare(operator: &Operator, control: &Control) -> Result<Vec<String>> 
 
 async fn receiver_url(file: &PathBuf) -> Result<String> {
     let mut url = None;
-    eventually(PATIENCE, "the webhook receiver says where it listens", async || {
-        let line: Value = serde_json::from_str(std::fs::read_to_string(file)?.trim())?;
-        url = line["url"].as_str().map(str::to_owned);
-        Ok(url.is_some())
-    })
+    eventually(
+        PATIENCE,
+        "the webhook receiver says where it listens",
+        async || {
+            let line: Value = serde_json::from_str(std::fs::read_to_string(file)?.trim())?;
+            url = line["url"].as_str().map(str::to_owned);
+            Ok(url.is_some())
+        },
+    )
     .await?;
     url.context("the receiver's address")
 }
@@ -138,17 +172,33 @@ struct Tally {
 }
 
 /// Reads events and draws the bar until `percent` is reached or the event `until` came.
-async fn follow(events: &mut Listener, queue: &str, tally: &mut Tally, percent: u64, until: Option<&str>) -> Result<()> {
+async fn follow(
+    events: &mut Listener,
+    queue: &str,
+    tally: &mut Tally,
+    percent: u64,
+    until: Option<&str>,
+) -> Result<()> {
     loop {
-        let event = tokio::time::timeout(PATIENCE, events.next()).await.context("no event for a minute")??;
-        let data = if event["data"]["queue"].is_object() { &event["data"]["queue"] } else { &event["data"] };
+        let event = tokio::time::timeout(PATIENCE, events.next())
+            .await
+            .context("no event for a minute")??;
+        let data = if event["data"]["queue"].is_object() {
+            &event["data"]["queue"]
+        } else {
+            &event["data"]
+        };
         if data["queueId"] != queue {
             continue;
         }
         let name = event["event"].as_str().unwrap_or_default().to_owned();
         *tally.events.entry(name.clone()).or_default() += 1;
         if let Some(progress) = data["progress"].as_u64() {
-            ensure!(progress >= tally.progress, "progress went back from {} to {progress}", tally.progress);
+            ensure!(
+                progress >= tally.progress,
+                "progress went back from {} to {progress}",
+                tally.progress
+            );
             tally.progress = progress;
             bar(progress, &name);
         }
@@ -174,7 +224,11 @@ async fn pause(
     tokio::time::sleep(PAUSE_WATCH).await;
     let sent = control.audit().await?.messages_accepted - at_pause;
     out("");
-    note(&format!("paused at {} %: {sent} messages left in {} s; resuming", tally.progress, PAUSE_WATCH.as_secs()));
+    note(&format!(
+        "paused at {} %: {sent} messages left in {} s; resuming",
+        tally.progress,
+        PAUSE_WATCH.as_secs()
+    ));
     ensure!(sent == 0, "messages were sent during the pause");
     // The pause is no gap between sends.
     control.post("/audit/mark", json!({})).await?;
@@ -198,11 +252,23 @@ async fn finish(control: &Control, receiver: &str, tally: &Tally) -> Result<()> 
     let good = audit.shown_once == recipients
         && audit.shown_twice + audit.undecryptable + audit.message_keys_reused == 0
         && count("send.message:PROCESSING") == recipients
-        && ["send.message:START", "paused.queue", "resumed.queue", "send.message:COMPLETED"].iter().all(|event| count(event) == 1)
+        && [
+            "send.message:START",
+            "paused.queue",
+            "resumed.queue",
+            "send.message:COMPLETED",
+        ]
+        .iter()
+        .all(|event| count(event) == 1)
         && delivered == wanted
         && min >= DELAY.0 * 1000.0 - CLOCK_SLACK_MS;
-    note(&format!("{} contacts were shown the message once, {} twice, {lost} never", audit.shown_once, audit.shown_twice));
-    note(&format!("the gaps between sends were {min:.0} to {max:.0} ms; {delivered} webhooks were delivered"));
+    note(&format!(
+        "{} contacts were shown the message once, {} twice, {lost} never",
+        audit.shown_once, audit.shown_twice
+    ));
+    note(&format!(
+        "the gaps between sends were {min:.0} to {max:.0} ms; {delivered} webhooks were delivered"
+    ));
     out(&json!({
         "demo": if good { "ok" } else { "failed" },
         "recipients": recipients,
@@ -224,7 +290,14 @@ async fn webhooks_delivered(receiver: &str, wanted: u64) -> Result<u64> {
     let url = receiver.replace("/hook", "/count");
     let mut delivered = 0;
     eventually(PATIENCE, "every event reached the webhook", async || {
-        delivered = tests::http::client().get(&url).send().await?.json::<Value>().await?["delivered"].as_u64().unwrap_or_default();
+        delivered = tests::http::client()
+            .get(&url)
+            .send()
+            .await?
+            .json::<Value>()
+            .await?["delivered"]
+            .as_u64()
+            .unwrap_or_default();
         Ok(delivered >= wanted)
     })
     .await?;
@@ -233,9 +306,14 @@ async fn webhooks_delivered(receiver: &str, wanted: u64) -> Result<u64> {
 
 /// The shortest and the longest gap between two sends, in milliseconds.
 fn gaps(audit: &serde_json::Map<String, Value>) -> Result<(f64, f64)> {
-    let sessions = audit["sessions"].as_array().context("the sessions of the audit")?;
+    let sessions = audit["sessions"]
+        .as_array()
+        .context("the sessions of the audit")?;
     let gap = &sessions.first().context("a session in the audit")?["gap_ms"];
-    Ok((gap["min"].as_f64().context("the shortest gap")?, gap["max"].as_f64().context("the longest gap")?))
+    Ok((
+        gap["min"].as_f64().context("the shortest gap")?,
+        gap["max"].as_f64().context("the longest gap")?,
+    ))
 }
 
 fn bar(progress: u64, event: &str) {
@@ -243,7 +321,12 @@ fn bar(progress: u64, event: &str) {
     let empty = usize::try_from(BAR_WIDTH).unwrap_or_default() - filled;
     let mut output = std::io::stdout();
     // A closed standard output is no reason to stop.
-    let _ = write!(output, "\r  [{}{}] {progress:3} %  {event:<26}", "█".repeat(filled), "░".repeat(empty));
+    let _ = write!(
+        output,
+        "\r  [{}{}] {progress:3} %  {event:<26}",
+        "█".repeat(filled),
+        "░".repeat(empty)
+    );
     let _ = output.flush();
 }
 

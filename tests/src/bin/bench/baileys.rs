@@ -46,7 +46,12 @@ impl Baileys {
     /// When node or Baileys is missing, or the bench fails.
     pub(crate) async fn run(&self, arguments: &[&str], simulator: Option<(&str, &str)>) -> Result<Figures> {
         let modules = self.folder.join("node_modules/baileys");
-        ensure!(modules.is_dir(), "{} is missing; run `npm ci` in {}", modules.display(), self.folder.display());
+        ensure!(
+            modules.is_dir(),
+            "{} is missing; run `npm ci` in {}",
+            modules.display(),
+            self.folder.display()
+        );
         let (ws, control) = simulator.unwrap_or_default();
         let run = Command::new("node")
             .args(["--expose-gc", "bench.mjs"])
@@ -58,12 +63,24 @@ impl Baileys {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(PATIENCE, run).await.context("Baileys takes too long")?.context("starting node")?;
-        ensure!(output.status.success(), "bench.mjs {} ended with {}", arguments.join(" "), output.status);
+        let output = tokio::time::timeout(PATIENCE, run)
+            .await
+            .context("Baileys takes too long")?
+            .context("starting node")?;
+        ensure!(
+            output.status.success(),
+            "bench.mjs {} ended with {}",
+            arguments.join(" "),
+            output.status
+        );
         let text = String::from_utf8(output.stdout)?;
         let lines = text.lines().map(serde_json::from_str::<Line>);
-        let lines: Vec<Line> = lines.collect::<Result<_, _>>().with_context(|| format!("bench.mjs said {text:?}"))?;
-        Ok(Figures(lines.into_iter().map(|line| (line.name.clone(), line)).collect()))
+        let lines: Vec<Line> = lines
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("bench.mjs said {text:?}"))?;
+        Ok(Figures(
+            lines.into_iter().map(|line| (line.name.clone(), line)).collect(),
+        ))
     }
 }
 
@@ -75,7 +92,11 @@ impl Figures {
     pub(crate) fn get(&self, name: &str, unit: &str) -> Result<Figure> {
         let line = self.line(name)?;
         ensure!(line.unit == unit, "{name} is in {}, not in {unit}", line.unit);
-        Ok(Figure { median: line.median, min: line.min, max: line.max })
+        Ok(Figure {
+            median: line.median,
+            min: line.min,
+            max: line.max,
+        })
     }
 
     /// How large the payload of a figure was.
@@ -87,6 +108,8 @@ impl Figures {
     }
 
     fn line(&self, name: &str) -> Result<&Line> {
-        self.0.get(name).with_context(|| format!("bench.mjs did not measure {name}"))
+        self.0
+            .get(name)
+            .with_context(|| format!("bench.mjs did not measure {name}"))
     }
 }

@@ -36,7 +36,10 @@ const ANSWER_BYTES: usize = 4_096;
 /// Measures and prints the row.
 pub(crate) async fn measure() -> Result<()> {
     let cluster = Cluster::start_with(0, &[("LOG", "warn")]).await?;
-    let (status, answer) = cluster.operator.post("/v1/sessions", json!({ "token": TOKEN })).await?;
+    let (status, answer) = cluster
+        .operator
+        .post("/v1/sessions", json!({ "token": TOKEN }))
+        .await?;
     ensure!(status.is_success(), "making a session: {status}: {answer}");
     let body = json!({ "number": "5511900000000", "message": { "type": "text", "text": "We open at nine tomorrow." } });
     let body = body.to_string();
@@ -56,13 +59,23 @@ pub(crate) async fn measure() -> Result<()> {
     }
     let (ours, floor) = (Figure::of(accepted), Figure::of(raw));
     let target = Some(Target::AtLeast(SHARE * floor.median));
-    Row { name: "jobs_over_http", unit: "jobs/s", ours, baileys: None, floor: Some(floor), target }.print();
+    Row {
+        name: "jobs_over_http",
+        unit: "jobs/s",
+        ours,
+        baileys: None,
+        floor: Some(floor),
+        target,
+    }
+    .print();
     Ok(())
 }
 
 async fn rate(round: impl Future<Output = Result<()>>) -> Result<f64> {
     let start = Instant::now();
-    tokio::time::timeout(PATIENCE, round).await.context("the round takes too long")??;
+    tokio::time::timeout(PATIENCE, round)
+        .await
+        .context("the round takes too long")??;
     Ok(JOBS as f64 / start.elapsed().as_secs_f64())
 }
 
@@ -71,7 +84,11 @@ async fn publish(publisher: &JobPublisher, body: &str) -> Result<()> {
         let id = uuid::Uuid::new_v4().to_string();
         publisher.publish(TOKEN, "send", &id, body.as_bytes()).await
     };
-    stream::iter(0..JOBS).map(one).buffer_unordered(IN_FLIGHT).try_collect().await
+    stream::iter(0..JOBS)
+        .map(one)
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await
 }
 
 async fn post(address: &str, body: &str) -> Result<()> {
@@ -117,8 +134,12 @@ fn request(body: &str) -> Vec<u8> {
 
 /// Whether these bytes are an answer with all of its body.
 fn is_whole(answer: &[u8]) -> bool {
-    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
+        return false;
+    };
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     length.is_none_or(|length| answer.len() >= head + 4 + length)
 }

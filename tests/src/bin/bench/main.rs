@@ -64,7 +64,11 @@ async fn main() -> ExitCode {
             complete = false;
         }
     }
-    if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 async fn measure(part: Part, baileys: &Baileys, sessions: usize) -> Result<()> {

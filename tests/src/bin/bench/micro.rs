@@ -17,7 +17,10 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     let theirs = baileys.run(&["micro"], None).await?;
     let name = "encode_message_2_devices";
     let (own_bytes, their_bytes) = (codec::wire().len() - 1, theirs.bytes(name)? - 1);
-    ensure!(own_bytes == their_bytes, "payloads differ: {own_bytes} bytes and {their_bytes}");
+    ensure!(
+        own_bytes == their_bytes,
+        "payloads differ: {own_bytes} bytes and {their_bytes}"
+    );
 
     let encode = against_floor(codec::encoding(), codec::ENCODE_TARGET);
     row(name, encode, Some(theirs.get(name, "us")?)).print();
@@ -28,7 +31,12 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     row(name, (decoding, None, target), Some(their_decoding)).print();
 
     let encrypt = against_floor(pairwise::encrypting(), pairwise::ENCRYPT_TARGET);
-    row("ratchet_encrypt_112", encrypt, Some(theirs.get("ratchet_encrypt_112", "us")?)).print();
+    row(
+        "ratchet_encrypt_112",
+        encrypt,
+        Some(theirs.get("ratchet_encrypt_112", "us")?),
+    )
+    .print();
     let start = against_floor(pairwise::starting(), pairwise::START_TARGET);
     row("session_start", start, Some(theirs.get("session_start", "us")?)).print();
     let whole = against_floor(send::sending(), send::SEND_TARGET);
@@ -40,9 +48,20 @@ type Measured = (Figure, Option<Figure>, Target);
 
 fn against_floor((ours, floor): (Figure, Figure), factor: f64) -> Measured {
     let floor = floor.scaled(TO_US);
-    (ours.scaled(TO_US), Some(floor), Target::AtMost(factor * floor.median))
+    (
+        ours.scaled(TO_US),
+        Some(floor),
+        Target::AtMost(factor * floor.median),
+    )
 }
 
 fn row(name: &'static str, (ours, floor, target): Measured, baileys: Option<Figure>) -> Row {
-    Row { name, unit: "us", ours, baileys, floor, target: Some(target) }
+    Row {
+        name,
+        unit: "us",
+        ours,
+        baileys,
+        floor,
+        target: Some(target),
+    }
 }

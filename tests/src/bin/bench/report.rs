@@ -93,7 +93,11 @@ mod tests {
     use super::*;
 
     fn figure(median: f64) -> Figure {
-        Figure { median, min: median - 1.0, max: median + 1.0 }
+        Figure {
+            median,
+            min: median - 1.0,
+            max: median + 1.0,
+        }
     }
 
     #[test]
@@ -113,7 +117,14 @@ mod tests {
 
     #[test]
     fn lines_have_the_agreed_names_and_nulls() {
-        let row = Row { name: "x", unit: "us", ours: figure(1234.56), baileys: None, floor: None, target: None };
+        let row = Row {
+            name: "x",
+            unit: "us",
+            ours: figure(1234.56),
+            baileys: None,
+            floor: None,
+            target: None,
+        };
         assert_eq!(
             serde_json::to_value(row.line()).unwrap(),
             serde_json::json!({

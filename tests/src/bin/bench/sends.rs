@@ -45,9 +45,15 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     let cluster = Cluster::start_with(1, &[("SEND_CAP", "1000000"), ("LOG", "warn")]).await?;
     let theirs = of_baileys(&cluster, baileys).await?;
     let names = ["send_1_session_first_message", "send_1_session"];
-    Broadcasts::new(&cluster, "one", 1, CONTACTS_OF_ONE).await?.measure(names, &theirs, 0.0).await?;
+    Broadcasts::new(&cluster, "one", 1, CONTACTS_OF_ONE)
+        .await?
+        .measure(names, &theirs, 0.0)
+        .await?;
     let names = ["send_100_sessions_first_message", "send_100_sessions"];
-    Broadcasts::new(&cluster, "many", MANY, CONTACTS_OF_MANY).await?.measure(names, &theirs, TOGETHER).await
+    Broadcasts::new(&cluster, "many", MANY, CONTACTS_OF_MANY)
+        .await?
+        .measure(names, &theirs, TOGETHER)
+        .await
 }
 
 async fn of_baileys(cluster: &Cluster, baileys: &Baileys) -> Result<Figures> {
@@ -55,11 +61,22 @@ async fn of_baileys(cluster: &Cluster, baileys: &Baileys) -> Result<Figures> {
     contacts(&cluster.control, prefix, CONTACTS_OF_BAILEYS).await?;
     let (ws, control, _) = cluster.simulator();
     eprintln!("bench: Baileys sends to {CONTACTS_OF_BAILEYS} contacts");
-    baileys.run(&["send", &CONTACTS_OF_BAILEYS.to_string(), prefix], Some((ws, control))).await
+    baileys
+        .run(
+            &["send", &CONTACTS_OF_BAILEYS.to_string(), prefix],
+            Some((ws, control)),
+        )
+        .await
 }
 
 async fn contacts(control: &Control, prefix: &str, count: usize) -> Result<Vec<String>> {
-    let contacts = Contacts { prefix, count: u32::try_from(count)?, deliver_ms: 500, read_ms: None, reply: None };
+    let contacts = Contacts {
+        prefix,
+        count: u32::try_from(count)?,
+        deliver_ms: 500,
+        read_ms: None,
+        reply: None,
+    };
     control.contacts(&contacts).await?;
     Ok(contacts.numbers())
 }
@@ -79,11 +96,21 @@ impl<'a> Broadcasts<'a> {
         let numbers = contacts(&cluster.control, &format!("55219{sessions:04}"), count).await?;
         let (url, prefix) = cluster.broker();
         let completed = Listener::start(url, prefix, "*.send.message.COMPLETED").await?;
-        Ok(Self { cluster, tokens, numbers, completed })
+        Ok(Self {
+            cluster,
+            tokens,
+            numbers,
+            completed,
+        })
     }
 
     /// Measures the first messages and those that follow; `least` is what the latter have to reach whatever Baileys does.
-    async fn measure(mut self, [first, later]: [&'static str; 2], theirs: &Figures, least: f64) -> Result<()> {
+    async fn measure(
+        mut self,
+        [first, later]: [&'static str; 2],
+        theirs: &Figures,
+        least: f64,
+    ) -> Result<()> {
         let rates = vec![self.round().await?];
         row(first, rates, theirs.get("send_first_message", UNIT)?, 0.0).print();
         let mut rates = Vec::new();
@@ -100,11 +127,22 @@ impl<'a> Broadcasts<'a> {
         let before = self.cluster.control.audit().await?;
         let start = Instant::now();
         let operator = &self.cluster.operator;
-        let broadcasts = self.tokens.iter().map(|token| operator.broadcast(token, &self.numbers, TEXT, (0.0, 0.0)));
-        let queues: Vec<String> = stream::iter(broadcasts).buffer_unordered(PAIRING_AT_ONCE).try_collect().await?;
-        tokio::time::timeout(PATIENCE, self.all_completed(queues.len())).await.context("the round takes too long")??;
+        let broadcasts = self
+            .tokens
+            .iter()
+            .map(|token| operator.broadcast(token, &self.numbers, TEXT, (0.0, 0.0)));
+        let queues: Vec<String> = stream::iter(broadcasts)
+            .buffer_unordered(PAIRING_AT_ONCE)
+            .try_collect()
+            .await?;
+        tokio::time::timeout(PATIENCE, self.all_completed(queues.len()))
+            .await
+            .context("the round takes too long")??;
         let rate = messages as f64 / start.elapsed().as_secs_f64();
-        eprintln!("bench: {messages} messages of {} sessions at {rate:.0}/s", self.tokens.len());
+        eprintln!(
+            "bench: {messages} messages of {} sessions at {rate:.0}/s",
+            self.tokens.len()
+        );
         self.judge(before.shown_once + messages as u64).await?;
         Ok(rate)
     }
@@ -122,23 +160,39 @@ impl<'a> Broadcasts<'a> {
         eventually(ARRIVAL, "every message is shown", all_shown).await?;
         let audit = self.cluster.control.audit().await?;
         let faults = [audit.shown_twice, audit.undecryptable, audit.message_keys_reused];
-        ensure!(faults == [0; 3], "shown twice, undecryptable, message keys reused: {faults:?}");
+        ensure!(
+            faults == [0; 3],
+            "shown twice, undecryptable, message keys reused: {faults:?}"
+        );
         Ok(())
     }
 }
 
 fn row(name: &'static str, rates: Vec<f64>, baileys: Figure, least: f64) -> Row {
     let target = Target::AtLeast((FACTOR * baileys.median).max(least));
-    Row { name, unit: UNIT, ours: Figure::of(rates), baileys: Some(baileys), floor: None, target: Some(target) }
+    Row {
+        name,
+        unit: UNIT,
+        ours: Figure::of(rates),
+        baileys: Some(baileys),
+        floor: None,
+        target: Some(target),
+    }
 }
 
 /// Makes and pairs sessions, each with a phone of its own; returns their tokens.
 pub(crate) async fn pair(cluster: &Cluster, name: &str, count: usize) -> Result<Vec<String>> {
     let one = async |index: usize| {
         let (token, number) = (format!("{name}-{index}"), format!("55119{count:04}{index:05}"));
-        pair_one(&cluster.operator, &cluster.control, &token, &number).await.map(|()| token)
+        pair_one(&cluster.operator, &cluster.control, &token, &number)
+            .await
+            .map(|()| token)
     };
-    stream::iter(0..count).map(one).buffer_unordered(PAIRING_AT_ONCE).try_collect().await
+    stream::iter(0..count)
+        .map(one)
+        .buffer_unordered(PAIRING_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 async fn pair_one(operator: &Operator, control: &Control, token: &str, number: &str) -> Result<()> {
