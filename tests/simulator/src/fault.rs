@@ -279,7 +279,7 @@ impl Fault {
         if self.count == Some(0) {
             return Err(Refusal::bad("count", "must be at least 1"));
         }
-        if self.kind == Kind::Delay && !self.delay_ms.is_some_and(|ms| ms <= MAX_DELAY_MS) {
+        if self.kind == Kind::Delay && self.delay_ms.is_none_or(|ms| ms > MAX_DELAY_MS) {
             return Err(Refusal::bad("delay_ms", format!("must be 0 to {MAX_DELAY_MS}")));
         }
         if self

@@ -51,7 +51,7 @@ impl Shard {
                 self.answer(&delivery, shown.then_some(text));
             }
             Outcome::OldCopy => {
-                self.tally.duplicates_received += 1;
+                self.tally.duplicates_received += u64::from(is_contact(&delivery));
                 self.answer(&delivery, None);
             }
             Outcome::Unreadable(error) => {
@@ -115,7 +115,7 @@ impl Shard {
 
     /// Counts a text that the same account already sent this contact under another id.
     fn note_text(&mut self, delivery: &Delivery, text: &str) {
-        if delivery.manners.is_some() && delivery.to.device == 0 && !self.texts.note(delivery, text) {
+        if is_contact(delivery) && !self.texts.note(delivery, text) {
             self.tally.repeated_texts += 1;
         }
     }
@@ -192,9 +192,9 @@ fn show(entry: &mut Entry, delivery: &Delivery, text: &str, tally: &mut Tally) -
         tally.recovered += 1;
     }
     let dedupe = delivery.manners.as_ref().is_none_or(|manners| manners.dedupe);
-    let is_contact = delivery.manners.is_some() && delivery.to.device == 0;
+    let is_contact = is_contact(delivery);
     if entry.shown > 0 {
-        tally.duplicates_received += 1;
+        tally.duplicates_received += u64::from(is_contact);
         if dedupe {
             return false;
         }
@@ -214,6 +214,11 @@ fn show(entry: &mut Entry, delivery: &Delivery, text: &str, tally: &mut Tally) -
         _ => {}
     }
     true
+}
+
+/// Whether it is the phone of a contact that got the copy: what the audit is about.
+fn is_contact(delivery: &Delivery) -> bool {
+    delivery.manners.is_some() && delivery.to.device == 0
 }
 
 fn receipt(delivery: &Delivery, kind: Option<&'static str>) -> Box<ReceiptOut> {

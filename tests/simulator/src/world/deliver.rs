@@ -133,7 +133,7 @@ impl World {
     pub(super) fn ack(&mut self, conn: ConnId, node: &Node) {
         let Some(id) = node.value("id") else { return };
         let ack = Node::new("ack")
-            .attr("class", &node.tag.as_str().to_owned())
+            .attr("class", node.tag())
             .attr("id", id)
             .attr_opt("from", node.value("to"))
             .attr_opt("type", node.value("type"))

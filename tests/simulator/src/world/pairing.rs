@@ -215,8 +215,8 @@ impl World {
         let (who, key_index) = (DeviceAddr::new(number, device), account.last_key_index);
         let signed = Persona::new(&self.seed, who).sign_companion(&pairing.identity, key_index, now);
         let details = signed.encode_to_vec();
-        // Unwrap safety: HMAC takes keys of any length.
-        let mut mac = <Hmac<Sha256>>::new_from_slice(secret).unwrap();
+        let mut mac = <Hmac<Sha256>>::new_from_slice(secret)
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
         mac.update(&details);
         let sealed = AdvSignedDeviceIdentityHmac {
             details: Some(details.into()),
