@@ -240,7 +240,7 @@ impl SendError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NotOnWhatsApp | Self::NoDevices | Self::Cancelled | Self::Unsupported(_) => false,
-            Self::Nack { code } => matches!(code, 429 | 500 | 503),
+            Self::Nack { code } => matches!(code, 429 | 500 | 503 | 530),
             Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
         }
     }
