@@ -1,7 +1,7 @@
 //! Jobs: what clients, and our own API, ask of the worker that owns a session.
 //!
 //! A job is JSON, its kind in the AMQP `type` property and its identity in `message_id`. The wire bodies live
-//! in [`wire`]; the types here are parsed: a value of [`Job`] needs no further check. Knows nothing of AMQP.
+//! in `wire`; the types here are parsed: a value of [`Job`] needs no further check. Knows nothing of AMQP.
 
 mod wire;
 

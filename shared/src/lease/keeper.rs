@@ -69,12 +69,11 @@ impl Keeper {
                 epoch: record.epoch,
             };
             match self.held.get(&record.shard) {
-                Some(held) if mine && held.lease.fence() == fence => {
-                    // A lease that ended while the renewal was under way stays ended: its shard was told Lost.
-                    if held.lease.is_live(now) {
-                        held.lease.extend(deadline);
-                    }
+                Some(held) if mine && held.lease.fence() == fence && held.lease.is_live(now) => {
+                    held.lease.extend(deadline);
                 }
+                // A lease that ended while the renewal was under way stays ended: its shard was told Lost.
+                Some(held) if mine && held.lease.fence() == fence => {}
                 Some(_) => self.lose(record.shard),
                 None if mine => leases::release(&self.store, fence).await?,
                 None => {}

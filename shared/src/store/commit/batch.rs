@@ -353,6 +353,9 @@ impl Recipients {
     }
 }
 
+/// The identity of a stored key: session, kind and name.
+type KeyRow<'a> = (i64, u8, &'a [u8]);
+
 /// Changes of the same row joined into one, rows in the order of their first change.
 struct Joined<K, V> {
     index: HashMap<K, usize>,
@@ -391,7 +394,7 @@ impl<'a> Columns<'a> {
     }
 
     fn gather_keys(&mut self, writes: &[&'a Write]) {
-        let mut keys: Joined<(i64, u8, &[u8]), Option<&[u8]>> = Joined::new();
+        let mut keys: Joined<KeyRow<'_>, Option<&[u8]>> = Joined::new();
         for write in writes {
             let session = write.session.get();
             if write.session_row.as_ref().is_some_and(|row| row.forget_keys) {
