@@ -1,6 +1,6 @@
 //! The binary form of stanzas: a tree of nodes with attributes, in which frequent words are one or two bytes.
 //!
-//! Owns [`Node`], [`encode`] and [`decode`]. Knows nothing of frames, encryption or what a stanza means. A
+//! Owns [`Node`], [`encode()`] and [`decode()`]. Knows nothing of frames, encryption or what a stanza means. A
 //! plaintext begins with a flags byte; bit 1 says that the rest is a zlib stream, which only servers send.
 //!
 //! Facts: docs/PROTOCOL.md, "Node encoding".

@@ -1,6 +1,7 @@
 //! The keys a device publishes and the names it knows other devices by.
 //!
-//! Owns prekeys, signed prekeys, bundles, their ids and [`Address`]. Must not know how any of them travels or is kept.
+//! Owns prekeys, signed prekeys, bundles, their ids and [`super::Address`]. Must not know how any of them travels
+//! or is kept.
 //! Facts: docs/PROTOCOL.md, "Signal": ids are 24 bits and start at 1, registration ids have 14 bits.
 
 use std::fmt;

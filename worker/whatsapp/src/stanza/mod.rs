@@ -1,8 +1,8 @@
 //! Stanzas as types: the only code that knows the tags and attribute names of messages, receipts, acks,
 //! notifications, user queries and prekey requests.
 //!
-//! Pure translation between [`Node`] and types, in both directions where a server needs the other one. Must not know
-//! state, time, randomness or what anybody does with a stanza.
+//! Pure translation between [`Node`](crate::binary::Node) and types, in both directions where a server needs the other
+//! one. Must not know state, time, randomness or what anybody does with a stanza.
 
 pub mod ack;
 pub mod class;
