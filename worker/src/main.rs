@@ -95,10 +95,17 @@ async fn work(
     if let Some(settings) = session {
         let worker = WorkerId::generate(&host())?;
         tracing::info!(worker.id = %worker, "session worker starts");
-        session::run((store, broker), settings, worker, Timing::default(), (life, health)).await?;
+        session::run(
+            (store, broker),
+            settings,
+            worker,
+            Timing::default(),
+            (life, health),
+        )
+        .await?;
     } else if let Some(settings) = webhook {
         tracing::info!("webhook worker starts");
-        webhook::run(store, broker, settings, life.soft().clone()).await?;
+        Box::pin(webhook::run(store, broker, settings, life.soft().clone())).await?;
     }
     Ok(())
 }
@@ -113,7 +120,13 @@ fn health(store: &Store, broker: &Broker) -> Health {
     let broker = broker.clone();
     health.check("broker", move || {
         let ready = broker.is_ready();
-        async move { if ready { Ok(()) } else { Err("not connected, or out of memory or disk".to_owned()) } }
+        async move {
+            if ready {
+                Ok(())
+            } else {
+                Err("not connected, or out of memory or disk".to_owned())
+            }
+        }
     });
     health
 }
@@ -121,8 +134,17 @@ fn health(store: &Store, broker: &Broker) -> Health {
 /// The name of this machine, as far as an id takes it.
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(HOST_MAX_CHARS).collect();
-    if name.is_empty() { "worker".to_owned() } else { name }
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(HOST_MAX_CHARS)
+        .collect();
+    if name.is_empty() {
+        "worker".to_owned()
+    } else {
+        name
+    }
 }
 
 /// Characters of the machine's name in a worker's id.

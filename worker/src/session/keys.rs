@@ -44,10 +44,14 @@ impl KeyStore for Keys {
     async fn load(&mut self, request: Load) -> Result<Loaded, StoreError> {
         match request {
             Load::SentMessage { id, .. } => {
-                let Some(id) = stanza(&id) else { return Ok(Loaded::SentMessage(None)) };
+                let Some(id) = stanza(&id) else {
+                    return Ok(Loaded::SentMessage(None));
+                };
                 let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
                 let sent = sent.map_err(unavailable)?.pop();
-                Ok(Loaded::SentMessage(sent.map(|sent| content::encode(&sent.content))))
+                Ok(Loaded::SentMessage(
+                    sent.map(|sent| content::encode(&sent.content)),
+                ))
             }
             Load::Lids(users) => self.other_names(&users).await,
             request => {
@@ -65,7 +69,10 @@ impl KeyStore for Keys {
         }
         let (done, answer) = oneshot::channel();
         // The actor that is gone took its session along: this connection is about to be dropped too.
-        self.steps.send(Box::new(Step { keys, events, done })).await.map_err(|_| StoreError::Fenced)?;
+        self.steps
+            .send(Box::new(Step { keys, events, done }))
+            .await
+            .map_err(|_| StoreError::Fenced)?;
         answer.await.map_err(|_| StoreError::Fenced)?
     }
 }
@@ -75,23 +82,41 @@ impl Keys {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        store::keys::load(&self.store, self.session, &wanted).await.map_err(unavailable)
+        store::keys::load(&self.store, self.session, &wanted)
+            .await
+            .map_err(unavailable)
     }
 
     /// The hidden id of a phone number, the number of a hidden id. Both directions are rows; a pair holds only
     /// if they agree, since a newer pair overwrites one row of an older one and leaves the other.
     async fn other_names(&self, users: &[Jid]) -> Result<Loaded, StoreError> {
-        let known: Vec<_> = users.iter().filter(|user| user.is_user() || user.is_lid()).collect();
-        let there = known.iter().map(|user| (direction(user).0, user.user().as_bytes().to_vec())).collect();
+        let known: Vec<_> = users
+            .iter()
+            .filter(|user| user.is_user() || user.is_lid())
+            .collect();
+        let there = known
+            .iter()
+            .map(|user| (direction(user).0, user.user().as_bytes().to_vec()))
+            .collect();
         let others = self.rows(there).await?;
-        let pairs: Vec<_> = known.iter().zip(others).filter_map(|(user, other)| Some((*user, other?))).collect();
-        let back = pairs.iter().map(|(user, other)| (direction(user).1, other.to_vec())).collect();
+        let pairs: Vec<_> = known
+            .iter()
+            .zip(others)
+            .filter_map(|(user, other)| Some((*user, other?)))
+            .collect();
+        let back = pairs
+            .iter()
+            .map(|(user, other)| (direction(user).1, other.to_vec()))
+            .collect();
         let backs = self.rows(back).await?;
         let found = |user: &Jid| {
             let at = pairs.iter().position(|(asked, _)| *asked == user)?;
             let agrees = backs[at].as_deref() == Some(user.user().as_bytes());
             let other = std::str::from_utf8(&pairs[at].1).ok().filter(|_| agrees)?;
-            Some(Jid::new(other, if user.is_lid() { Server::User } else { Server::Lid }))
+            Some(Jid::new(
+                other,
+                if user.is_lid() { Server::User } else { Server::Lid },
+            ))
         };
         Ok(Loaded::Lids(users.iter().map(found).collect()))
     }
@@ -99,29 +124,47 @@ impl Keys {
 
 /// The kind of row that leads from this user to the other name, and the one that leads back.
 fn direction(user: &Jid) -> (KeyKind, KeyKind) {
-    if user.is_lid() { (KeyKind::PHONE, KeyKind::LID) } else { (KeyKind::LID, KeyKind::PHONE) }
+    if user.is_lid() {
+        (KeyKind::PHONE, KeyKind::LID)
+    } else {
+        (KeyKind::LID, KeyKind::PHONE)
+    }
 }
 
 /// Reads the credentials of a session; `None` if it has none.
 ///
 /// # Errors
 /// [`StoreError`].
-pub(crate) async fn device(store: &Store, session: SessionId) -> Result<Option<Device>, StoreError> {
+pub(crate) async fn device(store: &Store, session: SessionId) -> Result<Option<Box<Device>>, StoreError> {
     let wanted = names(&Load::Device);
-    let rows = store::keys::load(store, session, &wanted).await.map_err(unavailable)?;
+    let rows = store::keys::load(store, session, &wanted)
+        .await
+        .map_err(unavailable)?;
     match decode(&Load::Device, rows)? {
-        Loaded::Device(device) => Ok(device.map(|device| *device)),
+        Loaded::Device(device) => Ok(device),
         _ => Err(StoreError::Corrupt { what: "device" }),
     }
 }
 
 fn changes_to_rows(changes: Changes) -> Vec<KeyChange> {
-    let Changes { device, sessions, identities, prekeys, signed_prekeys, sender_keys, lids } = changes;
+    let Changes {
+        device,
+        sessions,
+        identities,
+        prekeys,
+        signed_prekeys,
+        sender_keys,
+        lids,
+    } = changes;
     let text = |name: &dyn std::fmt::Display| name.to_string().into_bytes();
     let mut rows = Vec::with_capacity(sessions.len() + prekeys.len() + 2);
     let mut put = |kind, name, value| rows.push(KeyChange { kind, name, value });
     if let Some(device) = device {
-        put(KeyKind::DEVICE, Vec::new(), Some(Bytes::copy_from_slice(&device.encode())));
+        put(
+            KeyKind::DEVICE,
+            Vec::new(),
+            Some(Bytes::copy_from_slice(&device.encode())),
+        );
     }
     for (address, record) in sessions {
         put(KeyKind::SESSION, text(&address), record);
@@ -140,7 +183,11 @@ fn changes_to_rows(changes: Changes) -> Vec<KeyChange> {
         put(KeyKind::SENDER_KEY, sender_key_name(&group, &sender), record);
     }
     for (phone, lid) in lids {
-        put(KeyKind::LID, phone.clone().into_bytes(), Some(Bytes::from(lid.clone())));
+        put(
+            KeyKind::LID,
+            phone.clone().into_bytes(),
+            Some(Bytes::from(lid.clone())),
+        );
         put(KeyKind::PHONE, lid.into_bytes(), Some(Bytes::from(phone)));
     }
     rows
@@ -166,8 +213,16 @@ fn names(request: &Load) -> Vec<(KeyKind, Vec<u8>)> {
 fn decode(request: &Load, mut rows: Vec<Option<Bytes>>) -> Result<Loaded, StoreError> {
     Ok(match request {
         Load::Device => {
-            let device = rows.pop().flatten().map(|bytes| Device::decode(&bytes)).transpose();
-            Loaded::Device(device.map_err(|_| StoreError::Corrupt { what: "device" })?.map(Box::new))
+            let device = rows
+                .pop()
+                .flatten()
+                .map(|bytes| Device::decode(&bytes))
+                .transpose();
+            Loaded::Device(
+                device
+                    .map_err(|_| StoreError::Corrupt { what: "device" })?
+                    .map(Box::new),
+            )
         }
         Load::Sessions(_) => Loaded::Sessions(rows),
         Load::Identities(_) => {
@@ -204,7 +259,6 @@ pub(crate) fn recipient_server(kind: NumberKind) -> Server {
         NumberKind::Lid => Server::Lid,
     }
 }
-
 
 #[cfg(test)]
 mod tests;

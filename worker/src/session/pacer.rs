@@ -1,13 +1,15 @@
 //! When a session may send next.
 //!
 //! Owns the gap between two sends of one session, whatever queues they come from, and the worker's cap on
-//! sends of all its sessions. Knows nothing of queues, of WhatsApp or of the database: it is told when a send
-//! was made durable and when it was acknowledged, and answers until when to wait and why.
+//! sends of all its sessions. Knows nothing of queues, of WhatsApp or of the database: it is told when a frame
+//! left and when it was acknowledged, and answers until when to wait and why.
 //!
 //! The gap after a send is drawn once, uniform over `[MIN, MAX]` in whole milliseconds with both ends
 //! included, at the moment the send is claimed; the caller stores it in the send's own commit, so that a new
-//! owner of the session waits it out. It counts from the moment that commit was durable, which is when the
-//! frame leaves.
+//! owner of the session waits it out. It counts from the moment the frame leaves.
+//!
+//! A send must be looked up, encrypted and committed before its frame can leave. It is claimed that much ahead
+//! of its time, and its frame is held until then: so the gap on the wire is the gap that was drawn.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -66,12 +68,23 @@ impl Pace {
 pub struct Pacer {
     /// No send before this.
     due: Option<Instant>,
-    /// When the last send was made durable, for a queue whose own MIN is larger than the one drawn from.
+    /// When the last send left, for a queue whose own MIN is larger than the one drawn from.
     last: Option<Instant>,
-    /// Claimed and not yet durable: the gap that starts when it is.
+    /// Claimed and not yet gone: the gap that starts when it is.
     claimed: Option<Duration>,
     /// `due` and `last` before the claim.
     before: (Option<Instant>, Option<Instant>),
+    /// How long sends take of late from their claim until their frame may leave.
+    lead: Duration,
+}
+
+/// A send that was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The gap behind it.
+    pub gap: Duration,
+    /// Its frame must not leave before this.
+    pub not_before: Option<Instant>,
 }
 
 impl Pacer {
@@ -83,21 +96,41 @@ impl Pacer {
         }
     }
 
-    /// The earliest moment for the next send of a queue with this pace; `None` when it may go at once.
+    /// When to claim the next send of a queue with this pace, so that its frame is ready in time; `None` for
+    /// at once.
+    pub fn start(&self, pace: Pace) -> Option<Instant> {
+        self.due(pace)
+            .map(|due| due.checked_sub(self.lead).unwrap_or(due))
+    }
+
+    /// A send was ready to leave this long after its claim.
+    pub fn ready_after(&mut self, took: Duration) {
+        let took = took.min(LEAD_MAX);
+        // Quick to grow, slow to shrink: few frames are late, and none is early.
+        self.lead = if took > self.lead {
+            took
+        } else {
+            (self.lead * 7 + took) / 8
+        };
+    }
+
+    /// The earliest moment for the frame of the next send of a queue with this pace; `None` for at once.
     pub fn due(&self, pace: Pace) -> Option<Instant> {
         let own = self.last.map(|last| last + pace.min());
         self.due.max(own)
     }
 
-    /// Claims the next send and draws the gap that follows it. Call it only when [`Pacer::due`] has passed;
-    /// the answer is to be stored as `next_send_at` in the same commit as the send.
-    pub fn claim(&mut self, pace: Pace, rng: &mut impl Rng, now: Instant) -> Duration {
+    /// Claims the next send and draws the gap that follows it. Call it only when [`Pacer::start`] has passed;
+    /// the end of the gap is to be stored as `next_send_at` in the same commit as the send.
+    pub fn claim(&mut self, pace: Pace, rng: &mut impl Rng, now: Instant) -> Claim {
         let gap = pace.draw(rng);
+        let not_before = self.due(pace).filter(|due| *due > now);
+        let leaves = not_before.unwrap_or(now);
         self.before = (self.due, self.last);
-        self.due = Some(now + gap);
-        self.last = Some(now);
+        self.due = Some(leaves + gap);
+        self.last = Some(leaves);
         self.claimed = Some(gap);
-        gap
+        Claim { gap, not_before }
     }
 
     /// The claimed send came to nothing before anything left: the gap before it holds again.
@@ -107,8 +140,8 @@ impl Pacer {
         }
     }
 
-    /// The claimed send is durable and its frame leaves now: its gap starts here.
-    pub fn committed(&mut self, now: Instant) {
+    /// The frame of the claimed send leaves now: its gap starts here.
+    pub fn left(&mut self, now: Instant) {
         if let Some(gap) = self.claimed.take() {
             self.due = self.due.max(Some(now + gap));
             self.last = Some(now);
@@ -249,6 +282,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The longest that a send is claimed ahead of its time.
+const LEAD_MAX: Duration = Duration::from_millis(100);
 /// How much of a second's sends may go at once after a quiet spell.
 const BURST_MS: u32 = 20;
 

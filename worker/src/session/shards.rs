@@ -75,7 +75,11 @@ fn on_event(
     match event {
         LeaseEvent::Gained(lease) => {
             let (shard, release) = (lease.shard(), CancellationToken::new());
-            tracing::info!(shard.id = shard.get(), epoch = lease.fence().epoch.get(), "shard taken");
+            tracing::info!(
+                shard.id = shard.get(),
+                epoch = lease.fence().epoch.get(),
+                "shard taken"
+            );
             let task = tasks.spawn(run_shard(ground.clone(), lease, release.clone()));
             if let Some(old) = held.insert(shard, Held { release, task }) {
                 old.task.abort();
@@ -153,10 +157,16 @@ struct Shard {
 impl Shard {
     fn new(ground: &Ground, lease: Lease) -> Self {
         let tasks = TaskTracker::new();
-        let desk = Arc::new(Desk { publisher: ground.broker.publisher(), tasks: tasks.clone() });
+        let desk = Arc::new(Desk {
+            publisher: ground.broker.publisher(),
+            tasks: tasks.clone(),
+        });
         let (around, starts) = (Arc::clone(&ground.around), Arc::clone(&ground.starts));
         Self {
-            intake: Intake { desk, broker: ground.broker.clone() },
+            intake: Intake {
+                desk,
+                broker: ground.broker.clone(),
+            },
             tasks,
             supervisor: Supervisor::new(around, starts, lease.clone()),
             consumer: ground.broker.consume(&QueueName::Shard(lease.shard()), PREFETCH),
@@ -192,7 +202,7 @@ impl Shard {
         }
     }
 
-    async fn records(&self) -> Result<Vec<SessionRecord>, Fenced> {
+    async fn records(&mut self) -> Result<Vec<SessionRecord>, Fenced> {
         loop {
             match sessions::of_shard(self.supervisor.store(), self.lease.shard()).await {
                 Ok(records) => return Ok(records),
@@ -249,7 +259,10 @@ async fn bind_all(broker: Broker, records: Vec<SessionRecord>) {
 /// Takes the jobs that no shard takes, until stopped.
 pub(crate) async fn run_unroutable(ground: Ground, stop: CancellationToken) {
     let tasks = TaskTracker::new();
-    let desk = Arc::new(Desk { publisher: ground.broker.publisher(), tasks: tasks.clone() });
+    let desk = Arc::new(Desk {
+        publisher: ground.broker.publisher(),
+        tasks: tasks.clone(),
+    });
     let mut consumer = ground.broker.consume(&QueueName::Unroutable, PREFETCH);
     loop {
         tokio::select! {

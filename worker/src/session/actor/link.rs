@@ -57,7 +57,9 @@ impl Link {
 
     /// Asks something of the connection; false if there is none, or it has too much to do.
     pub(super) fn tell(&self, command: Command) -> bool {
-        self.client.as_ref().is_some_and(|client| client.commands.try_send(command).is_ok())
+        self.client
+            .as_ref()
+            .is_some_and(|client| client.commands.try_send(command).is_ok())
     }
 
     /// Waits for the client's end; for ever if there is none. Dropping the wait loses nothing.
@@ -79,7 +81,10 @@ impl Link {
 
     /// When waiting for a logout ends.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deleting.as_ref().filter(|_| !self.erasing).map(|(_, until)| *until)
+        self.deleting
+            .as_ref()
+            .filter(|_| !self.erasing)
+            .map(|(_, until)| *until)
     }
 }
 
@@ -121,7 +126,8 @@ impl Actor {
 
     fn answer_when_durable(&mut self, errand: Box<Errand>) {
         meter::job(errand.job.kind(), JobOutcome::Done);
-        self.gather.after(After::Answer(errand, Answer::Done { queue_id: None }));
+        self.gather
+            .after(After::Answer(errand, Answer::Done { queue_id: None }));
     }
 
     /// Connects, unless that is done or under way.
@@ -135,11 +141,11 @@ impl Actor {
     }
 
     /// The credentials are read: run the client with them, or pair a new device.
-    pub(super) fn open_link(&mut self, device: Option<Device>) {
+    pub(super) fn open_link(&mut self, device: Option<Box<Device>>) {
         if !std::mem::take(&mut self.link.starting) || self.link.client.is_some() {
             return;
         }
-        let device = device.unwrap_or_else(|| Device::generate(&mut self.rng));
+        let device = device.map_or_else(|| Device::generate(&mut self.rng), |device| *device);
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let keys = Keys {
             store: self.around.store.clone(),
@@ -148,7 +154,14 @@ impl Actor {
         };
         let config = Arc::clone(&self.around.whatsapp);
         let rng = StdRng::from_rng(&mut self.rng);
-        let run = Box::pin(client::run(config, device, keys, receiver, SystemClock::new(), rng));
+        let run = Box::pin(client::run(
+            config,
+            device,
+            keys,
+            receiver,
+            SystemClock::new(),
+            rng,
+        ));
         self.link.client = Some(Client { commands, run });
         self.link.closing = false;
         if self.link.deleting.is_some() {
@@ -190,7 +203,10 @@ impl Actor {
     fn ask_exists(&mut self, errand: Box<Errand>, number: Option<String>) {
         // A question is worth nothing after a restart: its delivery is settled at once.
         let reply = errand.reply_later();
-        let failure = |code, message: &str| Answer::Failed { code, message: message.to_owned() };
+        let failure = |code, message: &str| Answer::Failed {
+            code,
+            message: message.to_owned(),
+        };
         let Some(number) = number else {
             let answer = failure(FailureCode::InvalidJob, "only phone numbers can be asked for");
             return reply.send(answer);
@@ -200,7 +216,10 @@ impl Actor {
             return reply.send(answer);
         }
         let ticket = self.link.tickets;
-        let ask = Command::IsOnWhatsApp { ticket, numbers: vec![number] };
+        let ask = Command::IsOnWhatsApp {
+            ticket,
+            numbers: vec![number],
+        };
         if self.link.asks.len() >= ASKS_MAX || !self.link.tell(ask) {
             let answer = failure(FailureCode::Internal, "too many questions are open");
             return reply.send(answer);
@@ -210,7 +229,9 @@ impl Actor {
     }
 
     pub(super) fn on_exists(&mut self, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
-        let Some(reply) = self.link.asks.remove(&ticket) else { return };
+        let Some(reply) = self.link.asks.remove(&ticket) else {
+            return;
+        };
         let answer = match result.map(|mut found| found.pop()) {
             Ok(found) => {
                 let (jid, lid) = found.map_or((None, None), |found| (found.jid, found.lid));
@@ -237,7 +258,10 @@ impl Actor {
         let reply = errand.reply_later();
         if self.record.paired_at.is_some() {
             let message = "the session is paired already".to_owned();
-            return reply.send(Answer::Failed { code: FailureCode::Conflict, message });
+            return reply.send(Answer::Failed {
+                code: FailureCode::Conflict,
+                message,
+            });
         }
         if self.link.client.is_none() {
             self.want(true);
@@ -246,8 +270,13 @@ impl Actor {
             self.link.starting = true;
             self.open_link(None);
         }
-        let told = self.link.tell(Command::RequestPairingCode { phone, custom: None });
-        let failed = |message: &str| Answer::Failed { code: FailureCode::Internal, message: message.to_owned() };
+        let told = self
+            .link
+            .tell(Command::RequestPairingCode { phone, custom: None });
+        let failed = |message: &str| Answer::Failed {
+            code: FailureCode::Internal,
+            message: message.to_owned(),
+        };
         if !told {
             return reply.send(failed("the connection is busy"));
         }
@@ -292,7 +321,8 @@ impl Actor {
         let wall = self.wall();
         let (token, id) = (self.record.token.clone(), self.record.id);
         if self.record.state != SessionState::LoggedOut {
-            self.gather.event(Event::connection(token, id, ConnectionState::Close, 401), wall);
+            self.gather
+                .event(Event::connection(token, id, ConnectionState::Close, 401), wall);
         }
         if let Some(after) = self.gather.after_all(After::Erase) {
             self.on_durable(after);
@@ -301,9 +331,9 @@ impl Actor {
 
     pub(super) fn delete_rows(&mut self) {
         let (store, fence, session) = (self.around.store.clone(), self.lease.fence(), self.record.id);
-        self.fetch(async move {
-            Fetched::Erased(shared::store::sessions::delete(&store, fence, session).await)
-        });
+        self.fetch(
+            async move { Fetched::Erased(shared::store::sessions::delete(&store, fence, session).await) },
+        );
     }
 
     pub(super) fn on_erased(&mut self) {

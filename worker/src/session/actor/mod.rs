@@ -42,11 +42,11 @@ use self::orders::{Orders, Rest};
 use self::sending::InHand;
 use super::gather::{After, Gather};
 use super::keys::Step;
-use shared::lease::Lease;
 use super::mail::{Accepted, Mail};
 use super::meter::Standing;
 use super::pacer::{Cap, Pace, Pacer};
 use super::queues::{Queue, Queues, Spec, Target};
+use shared::lease::Lease;
 
 /// What all sessions of a worker share.
 pub(crate) struct Surroundings {
@@ -86,7 +86,7 @@ enum Input {
 enum Fetched {
     Active(Result<Vec<QueueRecord>, StoreError>),
     Page(QueueId, Result<Vec<Pending>, StoreError>),
-    Device(Result<Option<Device>, whatsapp::store::StoreError>),
+    Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
     Ordered(Result<Option<QueueRecord>, StoreError>),
     Rest(Box<Rest>),
     Erased(Result<(), StoreError>),
@@ -107,6 +107,8 @@ pub(crate) struct Actor {
     orders: Orders,
     pacer: Pacer,
     in_hand: HashMap<StanzaId, InHand>,
+    /// Frames that are ready before their time, and what else followed their commit.
+    held: Option<(Instant, Vec<After>)>,
     cap_turn: Option<BoxFuture<'static, ()>>,
     cap_granted: bool,
     retry_at: Option<Instant>,
@@ -128,9 +130,17 @@ impl Actor {
         let owner = record.owner.as_ref().map(|owner| owner.jid.clone());
         let place = (lease.fence(), record.id);
         let committer = around.committer.clone();
-        let gather = Gather::new(place, record.token.clone(), owner, record.last_sequence, committer);
+        let gather = Gather::new(
+            place,
+            record.token.clone(),
+            owner,
+            record.last_sequence,
+            committer,
+        );
         let now = Instant::now();
-        let pacer = record.next_send_at.map_or_else(Pacer::default, |at| Pacer::resume(left(at), now));
+        let pacer = record
+            .next_send_at
+            .map_or_else(Pacer::default, |at| Pacer::resume(left(at), now));
         Self {
             around,
             lease,
@@ -145,6 +155,7 @@ impl Actor {
             orders: Orders::default(),
             pacer,
             in_hand: HashMap::new(),
+            held: None,
             cap_turn: None,
             cap_granted: false,
             retry_at: None,
@@ -187,12 +198,24 @@ impl Actor {
         self.gather.launch();
         let hand_over = self.hand_over(now);
         let until = waiting.and_then(|waiting| waiting.until());
-        [until, drain, hand_over, self.link.deadline()].into_iter().flatten().min()
+        let held = self.held.as_ref().map(|(until, _)| *until);
+        [until, drain, hand_over, held, self.link.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Waits for the next input. Dropping the wait loses nothing.
     async fn next(&mut self, wake: Option<Instant>) -> Input {
-        let Self { mail, steps, gather, fetches, link, cap_turn, .. } = self;
+        let Self {
+            mail,
+            steps,
+            gather,
+            fetches,
+            link,
+            cap_turn,
+            ..
+        } = self;
         tokio::select! {
             landed = gather.landed() => Input::Landed(landed),
             Some(step) = steps.1.recv() => Input::Step(step),
@@ -208,7 +231,7 @@ impl Actor {
         match input {
             Input::Mail(letter) => self.on_mail(letter),
             Input::Step(step) => self.on_step(*step),
-            Input::Landed(Ok(after)) => after.into_iter().for_each(|after| self.on_durable(after)),
+            Input::Landed(Ok(after)) => self.on_landed(after),
             Input::Landed(Err(error)) => self.lose(error),
             Input::Fetched(fetched) => self.on_fetched(fetched),
             Input::Ended(ended) => self.on_ended(ended),
@@ -216,7 +239,10 @@ impl Actor {
                 self.cap_turn = None;
                 self.cap_granted = true;
             }
-            Input::Tick => self.give_up_logout(Instant::now()),
+            Input::Tick => {
+                self.release(Instant::now());
+                self.give_up_logout(Instant::now());
+            }
         }
     }
 
@@ -229,8 +255,28 @@ impl Actor {
             Some(Mail::Refuse(errand, refusal)) => self.refuse(errand, *refusal),
             Some(Mail::Rejected(refusal)) => self.tell_rejected(*refusal),
             Some(Mail::HandOver) => {
-                self.handing_over.get_or_insert_with(|| Instant::now() + HAND_OVER_WAIT);
+                self.handing_over
+                    .get_or_insert_with(|| Instant::now() + HAND_OVER_WAIT);
             }
+        }
+    }
+
+    /// A write is durable. If a send in it is ready before its time, its step waits; the library commits one
+    /// step at a time, so that no other can be behind it.
+    fn on_landed(&mut self, after: Vec<After>) {
+        let Some(until) = self.held_until(&after) else {
+            return after.into_iter().for_each(|after| self.on_durable(after));
+        };
+        let of_step = |after: &After| matches!(after, After::Leaves(_) | After::Step(_));
+        let (held, now): (Vec<_>, Vec<_>) = after.into_iter().partition(of_step);
+        self.held = Some((until, held));
+        now.into_iter().for_each(|after| self.on_durable(after));
+    }
+
+    /// Lets the frames go whose time has come.
+    fn release(&mut self, now: Instant) {
+        if let Some((_, held)) = self.held.take_if(|(until, _)| *until <= now) {
+            held.into_iter().for_each(|after| self.on_durable(after));
         }
     }
 
@@ -264,16 +310,28 @@ impl Actor {
     }
 
     fn on_accepted(&mut self, accepted: Accepted) {
-        let Accepted { queue, single, errand } = accepted;
+        let Accepted {
+            queue,
+            single,
+            errand,
+        } = accepted;
         let id = queue.id;
         self.tell_accepted(&queue);
         let answer = shared::job::Answer::Done { queue_id: Some(id) };
         self.gather.after(After::Answer(Box::new(errand), answer));
         // While the store's queues are being read this one may or may not be among them: it is put in once.
-        if self.queues.insert(self.queue(queue)) {
-            if let (Some((number, stanza)), Some(_)) = (single, self.queues.get(id)) {
-                self.queues.page_at_hand(id, vec![Target { seq: 0, number, stanza, again: false, tries: 0 }]);
-            }
+        self.queues.insert(self.queue(queue));
+        if let Some((number, stanza)) = single {
+            self.queues.page_at_hand(
+                id,
+                vec![Target {
+                    seq: 0,
+                    number,
+                    stanza,
+                    again: false,
+                    tries: 0,
+                }],
+            );
         }
     }
 
@@ -299,7 +357,9 @@ impl Actor {
     }
 
     fn queue(&self, record: QueueRecord) -> Queue<Content> {
-        let own = record.delay.and_then(|delay| Pace::new(delay.min(), delay.max()).ok());
+        let own = record
+            .delay
+            .and_then(|delay| Pace::new(delay.min(), delay.max()).ok());
         Queue::new(Spec {
             id: record.id,
             content: Arc::new(record.content),
@@ -317,10 +377,15 @@ impl Actor {
             return;
         }
         while self.fetches.len() < FETCHES_MAX {
-            let Some((queue, after)) = self.queues.want_page() else { break };
+            let Some((queue, after)) = self.queues.want_page() else {
+                break;
+            };
             let (store, limit) = (self.around.store.clone(), PAGE_ROWS);
             self.fetch(async move {
-                Fetched::Page(queue, shared::store::recipients::next(&store, queue, after, limit).await)
+                Fetched::Page(
+                    queue,
+                    shared::store::recipients::next(&store, queue, after, limit).await,
+                )
             });
         }
         if !self.reading_queues && !self.orders.is_busy() && self.queues.take_room() {
@@ -386,7 +451,13 @@ async fn turn(cap_turn: &mut Option<BoxFuture<'static, ()>>) {
 
 fn target(pending: Pending) -> Target {
     let again = pending.state == shared::store::recipients::RecipientState::Sending;
-    Target { seq: pending.seq, number: pending.number, stanza: pending.stanza, again, tries: 0 }
+    Target {
+        seq: pending.seq,
+        number: pending.number,
+        stanza: pending.stanza,
+        again,
+        tries: 0,
+    }
 }
 
 /// What is left until a stored time; never more than the longest gap there is.

@@ -23,7 +23,7 @@ use super::super::gather::{After, millis};
 use super::super::inbound::{Peer, stanza};
 use super::super::keys::recipient_server;
 use super::super::meter;
-use super::super::pacer::{Pace, Waiting};
+use super::super::pacer::{Claim, Pace, Waiting};
 use super::super::queues::{Phase, Target, Then};
 use super::Actor;
 
@@ -33,8 +33,9 @@ pub(super) struct InHand {
     queue: QueueId,
     target: Target,
     pace: Pace,
-    gap: Duration,
+    claim: Claim,
     stage: Stage,
+    /// When it was asked for; when its frame left, once it has.
     since: Instant,
 }
 
@@ -106,14 +107,14 @@ impl Actor {
             return Err(Waiting::Connection);
         }
         self.cap_granted = false;
-        let gap = self.pacer.claim(pace, &mut self.rng, now);
+        let claim = self.pacer.claim(pace, &mut self.rng, now);
         self.in_hand.insert(
             id,
             InHand {
                 queue,
                 target,
                 pace,
-                gap,
+                claim,
                 stage: Stage::Asked,
                 since: now,
             },
@@ -137,7 +138,7 @@ impl Actor {
         if let Some(until) = self.retry_at.filter(|until| *until > now) {
             return Err(Waiting::Retry { until });
         }
-        match self.pacer.due(pace).filter(|until| *until > now) {
+        match self.pacer.start(pace).filter(|until| *until > now) {
             Some(until) => Err(Waiting::Pace { until }),
             None => Ok(()),
         }
@@ -193,20 +194,38 @@ impl Actor {
             return;
         };
         hand.stage = Stage::Prepared;
-        let (queue, seq, gap) = (hand.queue, hand.target.seq, hand.gap);
+        let (queue, seq, claim) = (hand.queue, hand.target.seq, hand.claim);
+        let held = claim
+            .not_before
+            .map(|at| at.saturating_duration_since(Instant::now()));
         self.start_queue(queue);
         let write = self.gather.write();
         write
             .recipients
             .push(RecipientChange::sending(queue, seq, id.clone(), wall));
-        write.next_send_at = Some(wall + gap);
+        write.next_send_at = Some(wall + held.unwrap_or_default() + claim.gap);
         self.gather.after(After::Leaves(id));
+    }
+
+    /// What is durable now, and when its frames may leave: not before the time of the sends among them.
+    pub(super) fn held_until(&mut self, after: &[After]) -> Option<Instant> {
+        let now = Instant::now();
+        let ids = after.iter().filter_map(|after| match after {
+            After::Leaves(id) => self.in_hand.get(id),
+            _ => None,
+        });
+        let mut until = None;
+        for hand in ids {
+            self.pacer.ready_after(now.saturating_duration_since(hand.since));
+            until = until.max(hand.claim.not_before);
+        }
+        until.filter(|until| *until > now)
     }
 
     /// The frame leaves now: the gap starts.
     pub(super) fn left(&mut self, id: &StanzaId) {
         let now = Instant::now();
-        self.pacer.committed(now);
+        self.pacer.left(now);
         if let Some(hand) = self.in_hand.get_mut(id) {
             hand.since = now;
         }
