@@ -2,6 +2,8 @@
 //!
 //! The rules are those of [`super::ratchets`]: an entry is read once and never while it is in memory, and one whose last
 //! change is not durable is not forgotten.
+//!
+//! Facts: docs/PROTOCOL.md, "Sender keys".
 
 use std::collections::HashMap;
 

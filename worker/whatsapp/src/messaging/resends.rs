@@ -2,6 +2,8 @@
 //!
 //! Nothing of what was sent is kept here: the owner is asked for the very message that the request names. The request
 //! is acknowledged in the step that answers it, or that decides not to.
+//!
+//! Facts: docs/PROTOCOL.md, "Retry receipts".
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
