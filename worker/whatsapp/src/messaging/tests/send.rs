@@ -242,7 +242,13 @@ fn a_session_starts_without_a_one_time_key() {
 #[test]
 fn a_refusal_is_told_with_its_code() {
     let mut network = Network::ann_and_bob();
-    for (code, again) in [(463u16, false), (479, false), (429, true), (503, true), (530, true)] {
+    for (code, again) in [
+        (463u16, false),
+        (479, false),
+        (429, true),
+        (503, true),
+        (530, true),
+    ] {
         network.nack = Some(u32::from(code));
         network.forget();
         network.send(ANN, number(2), &format!("3EB{code}"), "hi");
