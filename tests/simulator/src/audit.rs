@@ -14,6 +14,8 @@ use crate::number::{DeviceAddr, Number};
 
 /// Most message keys that are remembered; beyond, reuse is no longer noticed and the audit says so.
 pub const MAX_MESSAGE_KEYS: usize = 16_000_000;
+/// Most messages that are remembered; beyond, one that is accepted again counts as another.
+pub const MAX_MESSAGES: usize = 16_000_000;
 /// Most gaps that are remembered per session for the median.
 pub const MAX_GAPS: usize = 1_000_000;
 
@@ -140,9 +142,12 @@ impl Audit {
     /// Notes a message that the server accepted at `now`; `to_contact` if a contact gets it.
     pub fn accepted(&mut self, from: DeviceAddr, to: Number, id: &str, to_contact: bool, now: Instant) {
         let name = self.hash(&(from, to, id));
-        if !self.accepted.insert(name) {
+        if self.accepted.contains(&name) {
             self.count.accepted_again += 1;
             return;
+        }
+        if self.accepted.len() < MAX_MESSAGES {
+            self.accepted.insert(name);
         }
         self.count.messages_accepted += 1;
         self.count.accepted_for_contacts += u64::from(to_contact);

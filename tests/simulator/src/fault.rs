@@ -40,7 +40,7 @@ pub enum Kind {
     Cut,
     /// Logins are refused with `reason` (default 401).
     Failure,
-    /// The last byte of each copy that is delivered is changed, so that its MAC is wrong.
+    /// The last byte of the other side's copies is changed, so that their MAC is wrong.
     CorruptMac,
     /// A contact asks for the message again though it could read it; with new keys if `keys` is true.
     ForceRetry,

@@ -2,10 +2,8 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Message stanzas" and "Acks".
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -13,52 +11,17 @@ use whatsapp::binary::Node;
 use whatsapp::proto::AdvSignedDeviceIdentity;
 use whatsapp::signal::session::{PreKeyMessage, SignalMessage};
 
-use super::account::{Class, PendingKey};
+use super::fanout::{Enc, Fate, Routed};
 use super::timer::Action;
 use super::{ConnId, World};
 use crate::audit::KeyUse;
 use crate::clock::unix_seconds;
-use crate::crowd::{Delivery, Job, MessageOut, Proof, Tampering};
+use crate::crowd::{MessageOut, Proof};
 use crate::fault::{Fault, Kind, Moment};
-use crate::number::{Addressing, DeviceAddr};
+use crate::number::DeviceAddr;
 
-/// Copies of a message that are on their way, with all that their stanzas need.
-pub(super) struct Routed {
-    from: DeviceAddr,
-    /// The chat.
-    to: DeviceAddr,
-    addressing: Addressing,
-    id: CompactString,
-    t: u64,
-    /// Attributes and children that all copies carry.
-    shared: Node,
-    is_peer: bool,
-    from_session: bool,
-    proof: Proof,
-    copies: SmallVec<[Enc; 4]>,
-    fate: Fate,
-}
-
-/// One device's copy.
-struct Enc {
-    to: DeviceAddr,
-    kind: CompactString,
-    ciphertext: Bytes,
-    /// Attributes beyond type and version.
-    node: Node,
-}
-
-/// What faults do to a message.
-#[derive(Clone, Default)]
-struct Fate {
-    times: u32,
-    delay: Option<Duration>,
-    delay_ack: bool,
-    withhold_ack: bool,
-    cut: bool,
-    corrupt: bool,
-    force_retry: Option<bool>,
-}
+/// Most copies of one message.
+const MAX_COPIES: usize = 1024;
 
 /// Errors of the server in acks.
 mod nack {
@@ -188,122 +151,6 @@ impl World {
         }
     }
 
-    pub(super) fn deliver_copies(&mut self, routed: Routed) {
-        for enc in &routed.copies {
-            for _ in 0..routed.fate.times {
-                if self
-                    .accounts
-                    .get(&enc.to.number)
-                    .is_some_and(|account| account.devices.contains_key(&enc.to.device))
-                {
-                    self.deliver_to_linked(&routed, enc);
-                } else {
-                    self.deliver_to_simulated(&routed, enc);
-                }
-            }
-        }
-    }
-
-    fn deliver_to_linked(&mut self, routed: &Routed, enc: &Enc) {
-        let own = enc.to.number == routed.from.number;
-        let mut stanza = routed.shared.clone();
-        let other = match routed.addressing {
-            Addressing::Pn => Addressing::Lid,
-            Addressing::Lid => Addressing::Pn,
-        };
-        let alternate = |user: DeviceAddr| self.seed.jid(DeviceAddr::phone(user.number), other);
-        stanza.set_attr("from", self.seed.jid(routed.from, routed.addressing));
-        stanza.set_attr(
-            "to",
-            self.seed.jid(DeviceAddr::phone(enc.to.number), routed.addressing),
-        );
-        stanza.set_attr("id", &routed.id);
-        stanza.set_attr("t", routed.t);
-        if !own {
-            let name = if routed.addressing == Addressing::Pn {
-                "sender_lid"
-            } else {
-                "sender_pn"
-            };
-            stanza.set_attr(name, alternate(routed.from));
-        } else if routed.is_peer {
-            stanza.set_attr("category", "peer");
-        } else {
-            stanza.set_attr("recipient", self.seed.jid(routed.to, routed.addressing));
-            let name = if routed.addressing == Addressing::Pn {
-                "peer_recipient_lid"
-            } else {
-                "peer_recipient_pn"
-            };
-            stanza.set_attr(name, alternate(routed.to));
-        }
-        let ciphertext = if routed.fate.corrupt {
-            corrupted(&enc.ciphertext)
-        } else {
-            enc.ciphertext.clone()
-        };
-        let mut node = enc.node.clone().with_bytes(ciphertext);
-        node.set_attr("v", "2");
-        node.set_attr("type", &enc.kind);
-        stanza.push_child(node);
-        let key = PendingKey {
-            class: Class::Message,
-            id: routed.id.clone(),
-            from: None,
-        };
-        self.enqueue(enc.to, key, stanza);
-    }
-
-    fn deliver_to_simulated(&mut self, routed: &Routed, enc: &Enc) {
-        let Some(devices) = self
-            .devices_of(enc.to.number)
-            .filter(|devices| devices.contains(&enc.to.device))
-        else {
-            self.audit.count.unknown_devices += 1;
-            return;
-        };
-        drop(devices);
-        let own = enc.to.number == routed.from.number;
-        let manners = self.population.manners(enc.to.number).map(Arc::clone);
-        let corrupted_copy = routed.fate.corrupt;
-        let delivery = Delivery {
-            to: enc.to,
-            from: routed.from,
-            own_chat: (own && !routed.is_peer).then_some(routed.to.number),
-            id: routed.id.clone(),
-            kind: routed
-                .shared
-                .attr_str("type")
-                .map(|kind| CompactString::from(kind.as_ref()))
-                .unwrap_or_default(),
-            t: routed.t,
-            starts_session: enc.kind == "pkmsg",
-            ciphertext: if corrupted_copy {
-                corrupted(&enc.ciphertext)
-            } else {
-                enc.ciphertext.clone()
-            },
-            proof: routed.proof,
-            from_session: routed.from_session,
-            addressing: routed.addressing,
-            tampering: Tampering {
-                corrupted: corrupted_copy,
-                force_retry: routed
-                    .fate
-                    .force_retry
-                    .filter(|_| manners.is_some() && enc.to.device == 0),
-            },
-            sender_devices: match &manners {
-                Some(manners) if manners.reply.is_some() => {
-                    self.devices_of(routed.from.number).unwrap_or_default()
-                }
-                _ => SmallVec::new(),
-            },
-            manners,
-        };
-        self.crowd.give(enc.to.number, Job::Deliver(Box::new(delivery)));
-    }
-
     /// The copies of a message: those in `<participants>`, and a bare one for `to`. One per device.
     fn copies(&self, node: &Node, to: DeviceAddr) -> SmallVec<[Enc; 4]> {
         let mut copies: SmallVec<[Enc; 4]> = SmallVec::new();
@@ -316,7 +163,7 @@ impl World {
                 Some((who, child.child("enc")?))
             });
         let bare = node.child("enc").map(|enc| (to, enc));
-        for (who, enc) in bare.into_iter().chain(fanned_out) {
+        for (who, enc) in bare.into_iter().chain(fanned_out).take(MAX_COPIES) {
             let (Some(kind), Some(ciphertext)) = (enc.attr_str("type"), enc.bytes()) else {
                 continue;
             };
@@ -517,13 +364,4 @@ fn shared_parts(node: &Node) -> Node {
         .iter()
         .filter(|child| passed_on.contains(&child.tag()));
     shared.with_children(children.cloned())
-}
-
-/// The same with its last byte changed, which is part of the MAC.
-fn corrupted(ciphertext: &[u8]) -> Bytes {
-    let mut bytes = ciphertext.to_vec();
-    if let Some(last) = bytes.last_mut() {
-        *last ^= 1;
-    }
-    bytes.into()
 }

@@ -10,6 +10,8 @@
 mod account;
 mod command;
 mod deliver;
+mod fanout;
+mod link_code;
 mod login;
 mod message;
 mod pairing;

@@ -8,17 +8,16 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use prost::Message as _;
 use sha2::Sha256;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use whatsapp::binary::Node;
-use whatsapp::jid::Jid;
 use whatsapp::proto::client_payload::DevicePairingRegistrationData;
 use whatsapp::proto::{AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac};
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{RegistrationId, SignedPreKeyId};
 
 use super::account::{Device, Pending, SignedKey};
-use super::command::{LinkHello, LinkOutcome, Linked};
+use super::command::{LinkOutcome, Linked};
+use super::link_code::Link;
 use super::timer::Action;
 use super::{Conn, ConnId, ConnState, Lane, World, iq_from_server, stream_error};
 use crate::clock::unix_seconds;
@@ -37,23 +36,14 @@ const RESTART: u16 = 515;
 
 /// A connection that wants to be linked.
 pub(super) struct Pairing {
-    noise_key: PublicKey,
-    identity: PublicKey,
+    pub(super) noise_key: PublicKey,
+    pub(super) identity: PublicKey,
     registration_id: RegistrationId,
     signed_prekey: SignedKey,
     refs: Vec<String>,
-    link: Option<Link>,
+    pub(super) link: Option<Link>,
     offer: Option<Offer>,
     opened: Instant,
-}
-
-/// A link code that was asked for.
-struct Link {
-    number: Number,
-    reference: String,
-    wrapped: Bytes,
-    /// Who waits for the companion's answer.
-    waiting: Option<oneshot::Sender<LinkOutcome>>,
 }
 
 /// What was offered to the companion.
@@ -191,7 +181,12 @@ impl World {
     }
 
     /// Signs a companion and sends it what the phone has signed.
-    fn offer(&mut self, conn: ConnId, number: Number, secret: &[u8; 32]) -> Result<Linked, Refusal> {
+    pub(super) fn offer(
+        &mut self,
+        conn: ConnId,
+        number: Number,
+        secret: &[u8; 32],
+    ) -> Result<Linked, Refusal> {
         let iq = self.next_id();
         let now = unix_seconds();
         let Some(Conn {
@@ -308,181 +303,6 @@ impl World {
         self.write(conn, &stream_error(Some(RESTART), None));
         self.close(conn);
         self.notify_devices(offer.who, offer.key_index, "add");
-    }
-
-    fn on_link_code(&mut self, conn: ConnId, iq: &Node, link: &Node) {
-        let Some(id) = iq.attr_str("id") else { return };
-        let done = match link.attr_str("stage").as_deref() {
-            Some("companion_hello") => self.companion_hello(conn, link),
-            Some("companion_finish") => self.companion_finish(conn, link),
-            _ => Err(400),
-        };
-        let reply = match done {
-            Ok(Some(reply)) => iq_from_server("result", &id).with_child(reply),
-            Ok(None) => iq_from_server("result", &id),
-            Err(code) => iq_from_server("error", &id)
-                .with_child(Node::new("error").attr("code", code).attr("text", "bad-request")),
-        };
-        self.write(conn, &reply);
-        self.answer_finish(conn, link);
-    }
-
-    fn companion_hello(&mut self, conn: ConnId, link: &Node) -> Result<Option<Node>, u16> {
-        let number = link
-            .attr_jid("jid")
-            .and_then(|jid| self.seed.resolve(&jid))
-            .ok_or(400u16)?
-            .0
-            .number;
-        let wrapped = link
-            .child("link_code_pairing_wrapped_companion_ephemeral_pub")
-            .and_then(Node::bytes);
-        let wrapped = wrapped.filter(|wrapped| wrapped.len() == 80).ok_or(400u16)?;
-        let noise = link
-            .child("companion_server_auth_key_pub")
-            .and_then(|node| node.require_array::<32>().ok());
-        let display = link
-            .child("companion_platform_display")
-            .and_then(Node::text)
-            .unwrap_or_default()
-            .into_owned();
-        if !display.ends_with(')') || !display.contains(" (") {
-            return Err(400);
-        }
-        let reference = format!("1@{:016x}", self.seed.number_of("link ref", conn));
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
-            return Err(400);
-        };
-        if noise != Some(*pairing.noise_key.as_bytes()) {
-            return Err(400);
-        }
-        pairing.link = Some(Link {
-            number,
-            reference: reference.clone(),
-            wrapped,
-            waiting: None,
-        });
-        let reference = Node::new("link_code_pairing_ref").with_slice(reference.as_bytes());
-        Ok(Some(
-            Node::new("link_code_companion_reg")
-                .attr("stage", "companion_hello")
-                .with_child(reference),
-        ))
-    }
-
-    /// What a phone fetches when a code is typed into it.
-    pub(super) fn link_hello(&self, number: Number) -> Result<LinkHello, Refusal> {
-        let newest = self
-            .conns
-            .iter()
-            .filter_map(|(conn, open)| match &open.state {
-                ConnState::Pairing(pairing) => pairing.link.as_ref().map(|link| (*conn, link)),
-                ConnState::Online(_) => None,
-            })
-            .filter(|(_, link)| link.number == number)
-            .max_by_key(|(conn, _)| *conn);
-        let (conn, link) =
-            newest.ok_or_else(|| Refusal::conflict("code", "no companion has asked for one"))?;
-        Ok(LinkHello {
-            conn,
-            wrapped: link.wrapped.clone(),
-        })
-    }
-
-    /// Sends the phone's half of a link code.
-    pub(super) fn primary_hello(
-        &mut self,
-        conn: ConnId,
-        wrapped: &[u8],
-        answer: oneshot::Sender<LinkOutcome>,
-    ) -> Option<()> {
-        let id = self.next_id();
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
-            return None;
-        };
-        let link = pairing.link.as_mut()?;
-        link.waiting = Some(answer);
-        let identity = Persona::new(&self.seed, DeviceAddr::phone(link.number)).identity();
-        let hello = Node::new("link_code_companion_reg")
-            .attr("stage", "primary_hello")
-            .with_child(Node::new("link_code_pairing_wrapped_primary_ephemeral_pub").with_slice(wrapped))
-            .with_child(Node::new("primary_identity_pub").with_slice(identity.public().as_bytes()))
-            .with_child(Node::new("link_code_pairing_ref").with_slice(link.reference.as_bytes()));
-        let stanza = Node::new("notification")
-            .attr("from", Jid::SERVER)
-            .attr("type", "link_code_companion_reg")
-            .attr("id", id)
-            .attr("t", unix_seconds())
-            .with_child(hello);
-        self.write(conn, &stanza);
-        Some(())
-    }
-
-    fn companion_finish(&mut self, conn: ConnId, link: &Node) -> Result<Option<Node>, u16> {
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get(&conn)
-        else {
-            return Err(400);
-        };
-        let own = pairing
-            .link
-            .as_ref()
-            .filter(|link| link.waiting.is_some())
-            .ok_or(400u16)?;
-        let reference = link.child("link_code_pairing_ref").and_then(Node::text);
-        let identity = link
-            .child("companion_identity_public")
-            .and_then(|node| node.require_array::<32>().ok());
-        let matches = reference.as_deref() == Some(own.reference.as_str())
-            && identity == Some(*pairing.identity.as_bytes())
-            && link.child("link_code_pairing_wrapped_key_bundle").is_some();
-        if matches { Ok(None) } else { Err(400) }
-    }
-
-    /// Tells whoever typed the code what the companion answered.
-    fn answer_finish(&mut self, conn: ConnId, link: &Node) {
-        if !link.attr_is("stage", "companion_finish") {
-            return;
-        }
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
-            return;
-        };
-        let Some(waiting) = pairing.link.as_mut().and_then(|link| link.waiting.take()) else {
-            return;
-        };
-        let bundle = link
-            .child("link_code_pairing_wrapped_key_bundle")
-            .and_then(Node::bytes)
-            .unwrap_or_default();
-        // Whoever asked may have gone.
-        drop(waiting.send(LinkOutcome::Finished {
-            bundle,
-            companion: pairing.identity,
-        }));
-    }
-
-    /// The phone has the secret: goes on as after a scan.
-    pub(super) fn link_with(&mut self, conn: ConnId, secret: &[u8; 32]) -> Result<Linked, Refusal> {
-        let number = match self.conns.get(&conn).map(|conn| &conn.state) {
-            Some(ConnState::Pairing(pairing)) => pairing.link.as_ref().map(|link| link.number),
-            _ => None,
-        };
-        let number = number.ok_or_else(|| Refusal::conflict("code", "the companion is gone"))?;
-        self.offer(conn, number, secret)
     }
 }
 

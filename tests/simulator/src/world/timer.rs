@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use tokio::time::Instant;
 
-use super::message::Routed;
+use super::fanout::Routed;
 use super::{ConnId, World};
 
 /// Most actions that wait; beyond, they happen at once.

@@ -1,0 +1,179 @@
+//! Copies on their way: each rewritten for the device that gets it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use smallvec::SmallVec;
+use whatsapp::binary::Node;
+
+use super::World;
+use super::account::{Class, PendingKey};
+use crate::crowd::{Delivery, Job, Proof, Tampering};
+use crate::number::{Addressing, DeviceAddr};
+
+/// Copies of a message that are on their way, with all that their stanzas need.
+pub(super) struct Routed {
+    pub(super) from: DeviceAddr,
+    /// The chat.
+    pub(super) to: DeviceAddr,
+    pub(super) addressing: Addressing,
+    pub(super) id: CompactString,
+    pub(super) t: u64,
+    /// Attributes and children that all copies carry.
+    pub(super) shared: Node,
+    pub(super) is_peer: bool,
+    pub(super) from_session: bool,
+    pub(super) proof: Proof,
+    pub(super) copies: SmallVec<[Enc; 4]>,
+    pub(super) fate: Fate,
+}
+
+/// One device's copy.
+pub(super) struct Enc {
+    pub(super) to: DeviceAddr,
+    pub(super) kind: CompactString,
+    pub(super) ciphertext: Bytes,
+    /// Attributes beyond type and version.
+    pub(super) node: Node,
+}
+
+/// What faults do to a message.
+#[derive(Clone, Default)]
+pub(super) struct Fate {
+    pub(super) times: u32,
+    pub(super) delay: Option<Duration>,
+    pub(super) delay_ack: bool,
+    pub(super) withhold_ack: bool,
+    pub(super) cut: bool,
+    pub(super) corrupt: bool,
+    pub(super) force_retry: Option<bool>,
+}
+
+impl World {
+    pub(super) fn deliver_copies(&mut self, routed: Routed) {
+        for enc in &routed.copies {
+            for _ in 0..routed.fate.times {
+                if self.device_mut(enc.to).is_some() {
+                    self.deliver_to_linked(&routed, enc);
+                } else {
+                    self.deliver_to_simulated(&routed, enc);
+                }
+            }
+        }
+    }
+
+    fn deliver_to_linked(&mut self, routed: &Routed, enc: &Enc) {
+        let own = enc.to.number == routed.from.number;
+        let mut stanza = routed.shared.clone();
+        let other = match routed.addressing {
+            Addressing::Pn => Addressing::Lid,
+            Addressing::Lid => Addressing::Pn,
+        };
+        let alternate = |user: DeviceAddr| self.seed.jid(DeviceAddr::phone(user.number), other);
+        stanza.set_attr("from", self.seed.jid(routed.from, routed.addressing));
+        stanza.set_attr(
+            "to",
+            self.seed.jid(DeviceAddr::phone(enc.to.number), routed.addressing),
+        );
+        stanza.set_attr("id", &routed.id);
+        stanza.set_attr("t", routed.t);
+        if !own {
+            let name = if routed.addressing == Addressing::Pn {
+                "sender_lid"
+            } else {
+                "sender_pn"
+            };
+            stanza.set_attr(name, alternate(routed.from));
+        } else if routed.is_peer {
+            stanza.set_attr("category", "peer");
+        } else {
+            stanza.set_attr("recipient", self.seed.jid(routed.to, routed.addressing));
+            let name = if routed.addressing == Addressing::Pn {
+                "peer_recipient_lid"
+            } else {
+                "peer_recipient_pn"
+            };
+            stanza.set_attr(name, alternate(routed.to));
+        }
+        let mut node = enc.node.clone().with_bytes(routed.ciphertext(enc));
+        node.set_attr("v", "2");
+        node.set_attr("type", &enc.kind);
+        stanza.push_child(node);
+        let key = PendingKey {
+            class: Class::Message,
+            id: routed.id.clone(),
+            from: None,
+        };
+        self.enqueue(enc.to, key, stanza);
+    }
+
+    fn deliver_to_simulated(&mut self, routed: &Routed, enc: &Enc) {
+        let is_known = self
+            .devices_of(enc.to.number)
+            .is_some_and(|devices| devices.contains(&enc.to.device));
+        if !is_known {
+            self.audit.count.unknown_devices += 1;
+            return;
+        }
+        let own = enc.to.number == routed.from.number;
+        let manners = self.population.manners(enc.to.number).map(Arc::clone);
+        let delivery = Delivery {
+            to: enc.to,
+            from: routed.from,
+            own_chat: (own && !routed.is_peer).then_some(routed.to.number),
+            id: routed.id.clone(),
+            kind: routed
+                .shared
+                .attr_str("type")
+                .map(|kind| CompactString::from(kind.as_ref()))
+                .unwrap_or_default(),
+            t: routed.t,
+            starts_session: enc.kind == "pkmsg",
+            ciphertext: routed.ciphertext(enc),
+            proof: routed.proof,
+            from_session: routed.from_session,
+            addressing: routed.addressing,
+            tampering: Tampering {
+                corrupted: routed.is_corrupted(enc),
+                force_retry: routed
+                    .fate
+                    .force_retry
+                    .filter(|_| manners.is_some() && enc.to.device == 0),
+            },
+            sender_devices: match &manners {
+                Some(manners) if manners.reply.is_some() => {
+                    self.devices_of(routed.from.number).unwrap_or_default()
+                }
+                _ => SmallVec::new(),
+            },
+            manners,
+        };
+        self.crowd.give(enc.to.number, Job::Deliver(Box::new(delivery)));
+    }
+}
+
+impl Routed {
+    /// Faults corrupt what the other side gets, not what the own devices get.
+    fn is_corrupted(&self, enc: &Enc) -> bool {
+        self.fate.corrupt && enc.to.number == self.to.number
+    }
+
+    fn ciphertext(&self, enc: &Enc) -> Bytes {
+        if self.is_corrupted(enc) {
+            corrupted(&enc.ciphertext)
+        } else {
+            enc.ciphertext.clone()
+        }
+    }
+}
+
+/// The same with its last byte changed, which is part of the MAC.
+fn corrupted(ciphertext: &[u8]) -> Bytes {
+    let mut bytes = ciphertext.to_vec();
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    bytes.into()
+}
