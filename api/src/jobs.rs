@@ -7,9 +7,9 @@ use std::time::Duration;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use shared::broker::{CallError, PublishError};
-use shared::id::{JobId, StanzaId, Token};
-use shared::job::{Answer, FailureCode, JobError, RECIPIENTS_MAX};
-use shared::store::StoreError;
+use shared::id::{JobId, SessionId, StanzaId, Token};
+use shared::job::{Answer, FailureCode, JobError, RECIPIENTS_MAX, SendJob};
+use shared::store::{Store, StoreError, queues};
 use tokio::time::Instant;
 
 use crate::problem::{Code, Problem};
@@ -67,6 +67,31 @@ pub fn stanza_id(token: &Token, key: Option<&JobId>) -> StanzaId {
     // Unwrap safety: upper-case hex of fixed length.
     #[allow(clippy::unwrap_used)]
     StanzaId::new(&format!("{STANZA_PREFIX}{}", hex::encode_upper(bytes))).unwrap()
+}
+
+/// Refuses a job whose id belongs to another one, as far as the database knows by now; the worker has the last word,
+/// and says `job.rejected`. Jobs that name no id cost no query.
+///
+/// # Errors
+/// 409 when the id is taken by another job, 503 when the database is away.
+pub async fn refuse_reused(
+    store: &Store,
+    (token, session): (&Token, SessionId),
+    key: Option<&JobId>,
+    job: &SendJob,
+) -> Result<(), Problem> {
+    let id = match (job.queue_id, key) {
+        (Some(id), _) => id,
+        (None, Some(key)) => job.queue_id(token, key),
+        (None, None) => return Ok(()),
+    };
+    match queues::made_by(store, session, id, job).await? {
+        Some(false) => {
+            let text = format!("{id} belongs to another job; the same id is for the same body");
+            Err(Problem::new(Code::JobIdReused, text))
+        }
+        Some(true) | None => Ok(()),
+    }
 }
 
 /// What an answer that is no success means.

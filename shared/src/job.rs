@@ -376,7 +376,8 @@ impl SendJob {
         self.queue_id.unwrap_or_else(|| QueueId::derived(token, job))
     }
 
-    /// What makes two jobs the same: a SHA-256 of the canonical body without the queue's id.
+    /// What makes two jobs the same: a SHA-256 of the canonical body without its ids, one of which the API adds
+    /// where its callers give none.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         // Each part is a JSON document of its own or ends in a newline, so no two jobs run together.
@@ -384,12 +385,7 @@ impl SendJob {
             hash.update(number.as_text().as_bytes());
             hash.update(b"\n");
         }
-        hash.update(wire::to_vec(&(
-            &self.message,
-            &self.delay,
-            self.on_unknown,
-            &self.message_id,
-        )));
+        hash.update(wire::to_vec(&(&self.message, &self.delay, self.on_unknown)));
         hash.finalize().into()
     }
 }

@@ -93,6 +93,7 @@ async fn send_text(
                 "queue": { "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress },
             })
         } else {
+            jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
             let sent = send_one(&app, &token, key.clone(), job).await?;
             json!({ "status": true, "data": sent, "message": sent })
         };

@@ -45,9 +45,35 @@ async fn refusals_of_v1_are_problems() {
     let api = TestApi::new().await;
     let token = api.open_session().await;
     let mut book = Book::default();
-    let good = text(token.as_str(), json!("5531900000001"));
 
-    for (what, body) in [
+    for (what, body) in bad_messages(&token) {
+        book.note(what, &api.post(MESSAGES, &body).await);
+    }
+    let queues = format!("/v1/sessions/{token}/queues");
+    let mut many = vec![json!("5531900000001"); 3];
+    many[2] = json!("12");
+    let body = json!({ "numbers": many, "message": { "type": "text", "text": "hi" } });
+    book.note("queue with a bad number", &api.post(&queues, &body).await);
+    let many = vec!["5531900000001"; RECIPIENTS_MAX + 1];
+    let body = json!({ "numbers": many, "message": { "type": "text", "text": "hi" } });
+    book.note("queue of too many", &api.post(&queues, &body).await);
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    let queues = queues.replace(token.as_str(), "nobody");
+    book.note("queues of an unknown session", &api.get(&queues).await);
+    refusals_of_form(&api, &mut book).await;
+
+    let queue = format!("/v1/sessions/{token}/queues/{unknown}");
+    let answered = api.get(&queue).await;
+    assert_eq!(
+        (answered.status, &answered.json()["code"]),
+        (StatusCode::NOT_FOUND, &json!("queue_not_found"))
+    );
+    insta::assert_json_snapshot!("v1", book.0);
+}
+
+fn bad_messages(token: &Token) -> Vec<(&'static str, Value)> {
+    let good = text(token.as_str(), json!("5531900000001"));
+    vec![
         ("message without token", json!({ "number": "5531900000001" })),
         (
             "message with a token of another form",
@@ -94,29 +120,7 @@ async fn refusals_of_v1_are_problems() {
             "delay of years",
             with(good.clone(), "delay", json!({ "min": 1, "max": 1e9 })),
         ),
-    ] {
-        book.note(what, &api.post(MESSAGES, &body).await);
-    }
-    let queues = format!("/v1/sessions/{token}/queues");
-    let mut many = vec![json!("5531900000001"); 3];
-    many[2] = json!("12");
-    let body = json!({ "numbers": many, "message": { "type": "text", "text": "hi" } });
-    book.note("queue with a bad number", &api.post(&queues, &body).await);
-    let many = vec!["5531900000001"; RECIPIENTS_MAX + 1];
-    let body = json!({ "numbers": many, "message": { "type": "text", "text": "hi" } });
-    book.note("queue of too many", &api.post(&queues, &body).await);
-    let unknown = "00000000-0000-4000-8000-000000000000";
-    let queues = queues.replace(token.as_str(), "nobody");
-    book.note("queues of an unknown session", &api.get(&queues).await);
-    refusals_of_form(&api, &mut book).await;
-
-    let queue = format!("/v1/sessions/{token}/queues/{unknown}");
-    let answered = api.get(&queue).await;
-    assert_eq!(
-        (answered.status, &answered.json()["code"]),
-        (StatusCode::NOT_FOUND, &json!("queue_not_found"))
-    );
-    insta::assert_json_snapshot!("v1", book.0);
+    ]
 }
 
 /// What has nothing to do with any session.
@@ -194,9 +198,42 @@ async fn refusals_of_the_seed_dialect_have_its_shape() {
     let token = api.open_session().await;
     let mut book = Book::default();
     let send = "/api/whatsapp/send-text";
+    for (what, body) in bad_texts(&token) {
+        book.note(what, &api.post(send, &body).await);
+    }
+    let many = vec!["5531900000001"; RECIPIENTS_MAX + 1];
+    book.note(
+        "send-text to too many",
+        &api.post(send, &json!({ "token": token, "number": many, "text": "hi" }))
+            .await,
+    );
+    book.note("no JSON", &api.send(Method::POST, send, "{").await);
+    book.note(
+        "a body that is too large",
+        &api.send(Method::POST, send, vec![b' '; MAX_BODY_BYTES + 1]).await,
+    );
+    book.note(
+        "a path that is not",
+        &api.post("/api/whatsapp/nothing", &json!({})).await,
+    );
+    book.note("a method that is not", &api.get(send).await);
+    let nobody = json!({ "token": "nobody" });
+    book.note(
+        "delete-credential of nobody",
+        &api.post("/api/whatsapp/delete-credential", &nobody).await,
+    );
+    let bearer = Request::post(send).header("authorization", format!("Bearer {KEY}"));
+    book.note(
+        "a bearer key",
+        &api.request(bearer.body(Body::empty()).unwrap()).await,
+    );
+    insta::assert_json_snapshot!("seed", book.0);
+}
+
+fn bad_texts(token: &Token) -> Vec<(&'static str, Value)> {
     let good = json!({ "token": token, "number": "5531900000001", "text": "hi" });
     let long = "x".repeat(65_537);
-    for (what, body) in [
+    vec![
         (
             "send-text without token",
             json!({ "number": "5531900000001", "text": "hi" }),
@@ -241,35 +278,7 @@ async fn refusals_of_the_seed_dialect_have_its_shape() {
             "send-text for an unknown session",
             with(good.clone(), "token", json!("nobody")),
         ),
-    ] {
-        book.note(what, &api.post(send, &body).await);
-    }
-    let many = vec!["5531900000001"; RECIPIENTS_MAX + 1];
-    book.note(
-        "send-text to too many",
-        &api.post(send, &with(good, "number", json!(many))).await,
-    );
-    book.note("no JSON", &api.send(Method::POST, send, "{").await);
-    book.note(
-        "a body that is too large",
-        &api.send(Method::POST, send, vec![b' '; MAX_BODY_BYTES + 1]).await,
-    );
-    book.note(
-        "a path that is not",
-        &api.post("/api/whatsapp/nothing", &json!({})).await,
-    );
-    book.note("a method that is not", &api.get(send).await);
-    let nobody = json!({ "token": "nobody" });
-    book.note(
-        "delete-credential of nobody",
-        &api.post("/api/whatsapp/delete-credential", &nobody).await,
-    );
-    let bearer = Request::post(send).header("authorization", format!("Bearer {KEY}"));
-    book.note(
-        "a bearer key",
-        &api.request(bearer.body(Body::empty()).unwrap()).await,
-    );
-    insta::assert_json_snapshot!("seed", book.0);
+    ]
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod document;
 mod errors;
 mod queues;
 mod seed;

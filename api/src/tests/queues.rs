@@ -108,3 +108,36 @@ async fn a_command_that_no_worker_takes_is_stored_and_answered_so() {
         (StatusCode::ACCEPTED, &json!("queued"))
     );
 }
+
+#[tokio::test]
+async fn an_id_is_for_one_job_over_both_doors() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let id = "78e37ede-32d9-4636-83f0-39469daf89f6";
+    let body = json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
+    // First over AMQP, as a foreign publisher sends it.
+    let topology = api.broker.broker().topology().clone();
+    let job = (shared::job::JobKind::Send, body.to_string().into());
+    let message = shared::broker::Outgoing::job_body(&topology, &token, &JobId::new(id).unwrap(), job);
+    api.broker.broker().publisher().publish(message).await.unwrap();
+    worker.accept().await;
+
+    let other =
+        json!({ "queueId": id, "number": "5531900000001", "message": { "type": "text", "text": "bye" } });
+    for what in ["queues", "messages"] {
+        let path = format!("/v1/sessions/{token}/{what}");
+        let refused = api.post(&path, &other).await;
+        assert_eq!(
+            (refused.status, &refused.json()["code"]),
+            (StatusCode::CONFLICT, &json!("job_id_reused"))
+        );
+        // The same job again, under the same identity: accepted, and one queue to the worker.
+        assert_eq!(api.post_once(&path, id, &body).await.json()["queueId"], id);
+        worker.accept().await;
+    }
+    assert_eq!(
+        api.database.query("SELECT count(*) FROM queue").await,
+        [Some("1".to_owned())]
+    );
+}

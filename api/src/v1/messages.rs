@@ -72,7 +72,7 @@ async fn accept(app: &App, token: Token, headers: &HeaderMap, body: Bytes) -> Re
         let many = "must name one recipient here; POST …/queues takes many";
         return Err(Problem::field("numbers", many));
     }
-    app.tokens.session(&app.store, &token).await?;
+    let session = app.tokens.session(&app.store, &token).await?;
     let message_id = job
         .message_id
         .get_or_insert_with(|| jobs::stanza_id(&token, key.as_ref()))
@@ -83,6 +83,7 @@ async fn accept(app: &App, token: Token, headers: &HeaderMap, body: Bytes) -> Re
         key.as_ref(),
         &body,
         async {
+            jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
             let job_id = key.clone().unwrap_or_else(JobId::random);
             let queue_id = job.queue_id(&token, &job_id);
             app.publish(&token, &job_id, &Job::Send(Box::new(job))).await?;

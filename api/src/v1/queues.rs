@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::extract::{self, JsonBytes};
 use crate::idempotency;
-use crate::jobs::Looks;
+use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 
@@ -218,13 +218,14 @@ pub async fn create(
 /// Publishes a queue's job and gives its worker a moment to store it.
 ///
 /// # Errors
-/// 503 when the broker is away; 409 when the queue's id is another session's.
+/// 503 when the broker is away; 409 when the queue's id belongs to another job.
 pub async fn start(
     app: &App,
     (token, session): (&Token, SessionId),
     key: Option<JobId>,
     job: SendJob,
 ) -> Result<Accepted, Problem> {
+    jobs::refuse_reused(&app.store, (token, session), key.as_ref(), &job).await?;
     let job_id = key.unwrap_or_else(JobId::random);
     let (queue_id, total) = (job.queue_id(token, &job_id), job.numbers.len());
     app.publish(token, &job_id, &Job::Send(Box::new(job))).await?;

@@ -175,6 +175,7 @@ fn field_error(path: &str, error: &serde_json::Error) -> JobError {
         Some(expected) if expected.contains("struct ") || expected.contains("enum ") => {
             "must be a JSON object".to_owned()
         }
+        Some("f64") => "must be a number".to_owned(),
         Some(expected) => format!("must be {expected}"),
         None if text.starts_with("unknown field") => "is not known here".to_owned(),
         None if text.starts_with("UUID") => "must be a UUID".to_owned(),

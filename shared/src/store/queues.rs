@@ -275,6 +275,26 @@ pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Opti
         .transpose()
 }
 
+/// Whether the queue of this id was made by this very job of this session; `None` when there is no such queue.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn made_by(
+    store: &Store,
+    session: SessionId,
+    id: QueueId,
+    job: &SendJob,
+) -> Result<Option<bool>, StoreError> {
+    let sql = "-- queues::made_by\nSELECT session_id, fingerprint FROM queue WHERE id = $1 /* id */";
+    let client = store.client().await?;
+    let statement = client.prepare_cached(sql).await?;
+    let Some(row) = client.query_opt(&statement, &[&id.as_uuid()]).await? else {
+        return Ok(None);
+    };
+    let (owner, fingerprint): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(Some(owner == session.get() && fingerprint == job.fingerprint()))
+}
+
 /// A queue by id alone, with the token of its session.
 ///
 /// # Errors

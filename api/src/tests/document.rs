@@ -1,0 +1,44 @@
+//! The OpenAPI document against the routes.
+
+use serde_json::json;
+
+use super::*;
+use crate::openapi;
+
+#[tokio::test]
+async fn every_path_of_the_document_is_routed() {
+    let api = TestApi::new().await;
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() >= 15);
+    for (path, methods) in paths {
+        let path = path.replace('{', "").replace('}', "");
+        for method in methods
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|key| ["get", "post", "delete"].contains(&key.as_str()))
+        {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let answered = api.send(method.clone(), &path, json!({}).to_string()).await;
+            if !answered.status.is_success() {
+                let code = answered.json()["code"].clone();
+                assert!(
+                    code != "not_found" && code != "method_not_allowed",
+                    "{method} {path}: {code}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_needs_no_key() {
+    let api = TestApi::new().await;
+    let request = Request::get("/v1/openapi.json").body(Body::empty()).unwrap();
+    let answered = api.request(request).await;
+    assert_eq!(
+        (answered.status, &answered.json()["info"]["title"]),
+        (StatusCode::OK, &json!("Fanfare"))
+    );
+}
