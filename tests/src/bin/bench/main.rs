@@ -9,6 +9,7 @@ mod jobs;
 mod micro;
 mod report;
 mod sends;
+mod tls;
 // The payloads, our side and the floor's, are those of the library's own benches.
 #[path = "../../../../worker/whatsapp/benches/work/mod.rs"]
 #[allow(clippy::unwrap_used)]
