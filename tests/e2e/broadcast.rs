@@ -92,7 +92,7 @@ async fn a_thousand_recipients_survive_a_worker_killed_twice() -> Result<()> {
     let shares = BTreeMap::from([("a", 334_u32), ("b", 333), ("c", 333)]);
     let mut sessions = Vec::new();
     for (index, (token, share)) in shares.iter().enumerate() {
-        let prefix = format!("1555{index}");
+        let prefix = format!("155500{index}");
         cluster.control.contacts(&contacts(&prefix, *share)).await?;
         let phone = format!("551190000000{index}");
         cluster.control.phone(&phone, token).await?;
@@ -129,7 +129,7 @@ async fn a_thousand_recipients_survive_a_worker_killed_twice() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> {
     let mut cluster = Cluster::start(1).await?;
-    cluster.control.contacts(&contacts("1556", 300)).await?;
+    cluster.control.contacts(&contacts("1555600", 300)).await?;
     cluster.control.phone("5511900000001", "stale").await?;
     cluster
         .operator
@@ -138,7 +138,7 @@ async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> 
     let record = Record::start(cluster.events("stale").await?);
     let queue = cluster
         .operator
-        .broadcast("stale", &contacts("1556", 300).numbers(), "hello", (0.02, 0.05))
+        .broadcast("stale", &contacts("1555600", 300).numbers(), "hello", (0.02, 0.05))
         .await?;
     eventually(PATIENCE, "the broadcast runs", async || {
         Ok(cluster.control.audit().await?.messages_accepted >= 20)
@@ -165,14 +165,14 @@ async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_is_not_on_whatsapp_is_told_and_stops_nothing() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    cluster.control.contacts(&contacts("1557", 3)).await?;
+    cluster.control.contacts(&contacts("1555700", 3)).await?;
     cluster.control.phone("5511900000002", "mixed").await?;
     cluster
         .operator
         .pair(&cluster.control, "mixed", "5511900000002")
         .await?;
     let record = Record::start(cluster.events("mixed").await?);
-    let mut numbers = contacts("1557", 3).numbers();
+    let mut numbers = contacts("1555700", 3).numbers();
     numbers.insert(1, "15559999999".to_owned());
     let queue = cluster
         .operator

@@ -24,7 +24,7 @@ async fn paired(token: &str, phone: &str, contacts: &Contacts<'_>) -> Result<Clu
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_job_three_times_over_http_and_amqp_is_sent_once() -> Result<()> {
     let contacts = Contacts {
-        prefix: "1552",
+        prefix: "1555200",
         count: 5,
         deliver_ms: 0,
         read_ms: None,
@@ -83,7 +83,7 @@ async fn the_same_job_three_times_over_http_and_amqp_is_sent_once() -> Result<()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_job_is_set_aside_with_its_reason_and_holds_nobody_up() -> Result<()> {
     let contacts = Contacts {
-        prefix: "1553",
+        prefix: "1555300",
         count: 1,
         deliver_ms: 0,
         read_ms: None,

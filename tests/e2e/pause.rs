@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const WATCH: Duration = Duration::from_millis(1500);
 
 const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1558",
+    prefix: "1555800",
     count: 120,
     deliver_ms: 0,
     read_ms: None,

@@ -21,7 +21,7 @@ fn script(name: &str) -> PathBuf {
 async fn publishes_a_broadcast_and_a_pause(program: &str, script: PathBuf) -> Result<()> {
     let cluster = Cluster::start(1).await?;
     let contacts = Contacts {
-        prefix: "1551",
+        prefix: "1555100",
         count: 10,
         deliver_ms: 0,
         read_ms: None,

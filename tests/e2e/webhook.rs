@@ -35,7 +35,7 @@ async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result
         .to_owned();
 
     let contacts = Contacts {
-        prefix: "1559",
+        prefix: "1555900",
         count: 12,
         deliver_ms: 0,
         read_ms: None,
@@ -130,7 +130,7 @@ async fn the_global_webhook_gets_each_message_in_the_seed_s_shape() -> Result<()
     let url = receiver.url();
     let cluster = Cluster::start_with(1, &[("WEBHOOK", &url)]).await?;
     let contacts = Contacts {
-        prefix: "1550",
+        prefix: "1555000",
         count: 1,
         deliver_ms: 0,
         read_ms: None,

@@ -21,7 +21,8 @@ pub const AUTH: &str = "an-api-key-for-tests-only";
 /// The shards of test clusters: few, since each is a quorum queue.
 pub const SHARDS: u16 = 4;
 
-/// A running cluster. Dropping it ends its processes and removes what it made.
+/// A running cluster. Dropping it ends its processes and removes what it made, except for the logs where `KEEP_LOGS` is
+/// set.
 pub struct Cluster {
     /// The simulator's control interface.
     pub control: Control,
@@ -237,7 +238,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::env::var_os("KEEP_LOGS").is_some() {
             eprintln!("the logs of this cluster are in {}", self.folder.display());
             return;
         }
