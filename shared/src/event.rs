@@ -5,10 +5,12 @@
 //! but its routing key.
 
 mod data;
+mod queue;
 
 use serde::{Deserialize, Serialize};
 
 pub use data::*;
+pub use queue::*;
 
 use crate::id::{EventId, Token};
 

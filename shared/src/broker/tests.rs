@@ -150,10 +150,10 @@ async fn many_publishes_are_confirmed_in_parallel_and_keep_their_order() {
     }
     // From many tasks at once: every one gets its own confirm, whatever the order.
     let mut tasks = tokio::task::JoinSet::new();
-    for id in ids[1_000..].iter().cloned() {
+    for id in &ids[1_000..] {
         let (publisher, message) = (
             publisher.clone(),
-            Outgoing::job(broker.topology(), &token, &id, &pause()),
+            Outgoing::job(broker.topology(), &token, id, &pause()),
         );
         tasks.spawn(async move { publisher.publish(message).await });
     }

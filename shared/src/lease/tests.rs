@@ -105,7 +105,7 @@ async fn idle_shards_are_handed_over_first() {
     let mut a = Keeper::new(db.store().clone(), worker("a"), Timing::default());
     a.tick().await.unwrap();
     let plan = assign(&["a".into(), "b".into()], (0..8).map(shard));
-    let idle = (0..8).map(shard).filter(|s| plan[s] == "b").last().unwrap();
+    let idle = (0..8).map(shard).rfind(|s| plan[s] == "b").unwrap();
     (0..8)
         .map(shard)
         .for_each(|shard| a.set_idle(shard, shard == idle));

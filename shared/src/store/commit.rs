@@ -7,6 +7,7 @@
 
 mod batch;
 mod change;
+mod statements;
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use tokio_postgres::NoTls;
 
 pub use change::{KeyChange, QueueChange, RecipientChange, RecipientKey, SessionChange, Write};
 
-use self::batch::{Batch, Outcome, Statements};
+use self::batch::{Batch, Outcome};
+use self::statements::Statements;
 use super::{Store, StoreError};
 use crate::outbox::Wake;
 use crate::seal::{Place, Sealer};

@@ -239,7 +239,13 @@ pub async fn count(store: &Store) -> Result<Vec<(SessionState, i64)>, StoreError
 pub async fn delete(store: &Store, fence: Fence, session: SessionId) -> Result<(), StoreError> {
     let tx = store.begin("delete_session").await?;
     leases::hold(&tx, fence).await?;
+    // Keys and queues go with the session by themselves; recipients are no declared reference.
+    let recipients = "-- sessions::delete (recipients)
+        DELETE FROM recipient r USING queue q JOIN session s ON s.id = q.session_id
+        WHERE r.queue_id = q.id AND s.id = $1 AND s.shard = $2";
     let sql = "-- sessions::delete\nDELETE FROM session WHERE id = $1 AND shard = $2";
+    tx.execute(recipients, &[&session.get(), &smallint(fence.shard)])
+        .await?;
     tx.execute(sql, &[&session.get(), &smallint(fence.shard)]).await?;
     tx.commit().await
 }

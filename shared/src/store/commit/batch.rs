@@ -10,15 +10,11 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
+use super::statements::Statements;
 use crate::id::StanzaId;
 use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
 use crate::store::queues::QueueState;
-
-/// The rule of recipients' states, from `o` (old) to `i` (input): forward only. The same as
-/// [`crate::store::recipients::RecipientState::may_become`]; a test compares the two.
-const FORWARD: &str = "((o.state <= 4 AND i.state BETWEEN 1 AND 4 AND i.state > o.state)
-    OR (o.state <= 1 AND i.state IN (5, 6, 7)) OR (o.state = 7 AND i.state IN (2, 3, 4)))";
 
 /// Most characters of an error's words that are kept.
 const ERROR_MAX_CHARS: usize = 500;
@@ -30,33 +26,6 @@ pub(super) enum Outcome {
     Durable,
     /// Its epoch is not the current one; nothing of it is stored.
     Fenced,
-}
-
-/// The statements, prepared on one connection.
-pub(super) struct Statements {
-    fence: Statement,
-    forget: Statement,
-    keys: Statement,
-    by_seq: Statement,
-    by_stanza: Statement,
-    queues: Statement,
-    sessions: Statement,
-    outbox: Statement,
-}
-
-impl Statements {
-    pub(super) async fn prepare(client: &Client) -> Result<Self, StoreError> {
-        Ok(Self {
-            fence: client.prepare(FENCE).await?,
-            forget: client.prepare(FORGET).await?,
-            keys: client.prepare(KEYS).await?,
-            by_seq: client.prepare(&recipients_by_seq()).await?,
-            by_stanza: client.prepare(&recipients_by_stanza()).await?,
-            queues: client.prepare(QUEUES).await?,
-            sessions: client.prepare(SESSIONS).await?,
-            outbox: client.prepare(OUTBOX).await?,
-        })
-    }
 }
 
 /// A batch: its writes, of which those with a live fence are gathered into columns.
@@ -128,127 +97,6 @@ impl<'a> Batch<'a> {
         Ok(self.writes.iter().map(|write| current(write.fence)).collect())
     }
 }
-
-// A new lease of a shard can't be taken while its row is held. Rows are held in the order of their shards, as
-// everywhere, so that two transactions never wait for each other.
-const FENCE: &str = "-- commit::fence
-SELECT shard, epoch FROM shard_lease WHERE shard = ANY($1) ORDER BY shard FOR SHARE";
-
-const FORGET: &str = "-- commit::forget
-DELETE FROM device_key WHERE session_id = ANY($1)";
-
-const KEYS: &str = "-- commit::keys
-WITH gone AS (
-    DELETE FROM device_key k
-    USING unnest($5::bigint[] /* sessions */, $6::smallint[] /* kinds */, $7::bytea[] /* names */)
-        AS d (session_id, kind, name)
-    WHERE k.session_id = d.session_id AND k.kind = d.kind AND k.name = d.name)
-INSERT INTO device_key (session_id, kind, name, value)
-SELECT * FROM unnest($1::bigint[] /* sessions */, $2::smallint[] /* kinds */, $3::bytea[] /* names */,
-    $4::bytea[] /* values */)
-ON CONFLICT (session_id, kind, name) DO UPDATE SET value = excluded.value";
-
-const SET_RECIPIENT: &str = "state = i.state,
-    stanza_id    = coalesce(r.stanza_id, i.stanza_id),
-    error_status = i.error_status,
-    error        = i.error,
-    sent_at      = CASE WHEN i.state IN (2, 3, 4) THEN coalesce(r.sent_at, i.at) ELSE r.sent_at END,
-    delivered_at = CASE WHEN i.state IN (3, 4) THEN coalesce(r.delivered_at, i.at) ELSE r.delivered_at END,
-    read_at      = CASE WHEN i.state = 4 THEN i.at ELSE r.read_at END";
-
-/// The queues' counters follow the recipients that moved, in the same statement.
-const COUNT: &str = "UPDATE queue q SET settled = q.settled + d.settled, failed = q.failed + d.failed
-FROM (SELECT queue_id, count(*) FILTER (WHERE new >= 2)::int AS settled,
-          count(*) FILTER (WHERE new = 5)::int AS failed
-      FROM moved WHERE old <= 1 GROUP BY queue_id) d
-WHERE q.id = d.queue_id AND d.settled > 0";
-
-fn recipients_by_seq() -> String {
-    format!(
-        "-- commit::recipients_by_seq
-WITH i AS (
-    SELECT * FROM unnest($1::uuid[] /* queues */, $2::int[] /* seqs */, $3::smallint[] /* states */,
-        $4::text[] /* stanzas */, $5::smallint[] /* statuses */, $6::text[] /* errors */, $7::timestamptz[] /* ats */)
-        AS i (queue_id, seq, state, stanza_id, error_status, error, at)),
-moved AS (
-    UPDATE recipient r SET {SET_RECIPIENT}
-    FROM i JOIN recipient o ON o.queue_id = i.queue_id AND o.seq = i.seq
-    WHERE r.queue_id = i.queue_id AND r.seq = i.seq AND {FORWARD}
-    RETURNING r.queue_id, o.state AS old, r.state AS new)
-{COUNT}"
-    )
-}
-
-/// Never settles a recipient (`o.state >= 2`): whoever settles one also puts out its PROCESSING event, and that
-/// is done by place.
-fn recipients_by_stanza() -> String {
-    format!(
-        "-- commit::recipients_by_stanza
-WITH i AS (
-    SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* stanzas */, $3::smallint[] /* states */,
-        $4::smallint[] /* statuses */, $5::text[] /* errors */, $6::timestamptz[] /* ats */)
-        AS i (session_id, stanza_id, state, error_status, error, at)),
-moved AS (
-    UPDATE recipient r SET {SET_RECIPIENT}
-    FROM i JOIN recipient o
-        ON o.session_id = i.session_id AND o.stanza_id = i.stanza_id AND o.stanza_id IS NOT NULL
-    WHERE r.queue_id = o.queue_id AND r.seq = o.seq AND o.state >= 2 AND {FORWARD}
-    RETURNING r.queue_id, o.state AS old, r.state AS new)
-{COUNT}"
-    )
-}
-
-// `target` is null where a batch only starts a queue. A resumed queue that never started goes back to queued.
-const QUEUES: &str = "-- commit::queues
-WITH i AS (
-    SELECT q.id, i.start, CASE
-            WHEN i.target IN (2, 3, 4) THEN i.target
-            WHEN i.target = 1 AND (i.start OR q.started_at IS NOT NULL) THEN 1
-            WHEN i.target = 1 THEN 0
-            WHEN q.state = 2 THEN 2
-            ELSE 1
-        END AS state
-    FROM unnest($1::uuid[] /* queues */, $2::bool[] /* starts */, $3::smallint[] /* targets */)
-        AS i (id, start, target)
-    JOIN queue q ON q.id = i.id
-    WHERE q.state < 3)
-UPDATE queue q SET state = i.state,
-    started_at  = CASE WHEN i.start THEN coalesce(q.started_at, clock_timestamp()) ELSE q.started_at END,
-    paused_at   = CASE WHEN i.state = 2 THEN coalesce(q.paused_at, clock_timestamp()) END,
-    finished_at = CASE WHEN i.state IN (3, 4) THEN clock_timestamp() END
-FROM i WHERE q.id = i.id";
-
-// Most inputs have no patch: only the two columns that a send moves.
-const SESSIONS: &str = "-- commit::sessions
-UPDATE session s SET
-    next_send_at    = coalesce(i.next_send_at, s.next_send_at),
-    last_sequence   = greatest(i.last_sequence, s.last_sequence),
-    state           = coalesce((i.patch->>'state')::smallint, s.state),
-    wanted          = coalesce((i.patch->>'wanted')::boolean, s.wanted),
-    jid       = CASE WHEN (i.patch->>'forget_owner')::boolean THEN NULL ELSE coalesce(i.patch#>>'{owner,jid}', s.jid) END,
-    lid       = CASE WHEN (i.patch->>'forget_owner')::boolean THEN NULL ELSE coalesce(i.patch#>>'{owner,lid}', s.lid) END,
-    push_name = CASE WHEN (i.patch->>'forget_owner')::boolean THEN NULL ELSE coalesce(i.patch#>>'{owner,push_name}', s.push_name) END,
-    platform  = CASE WHEN (i.patch->>'forget_owner')::boolean THEN NULL ELSE coalesce(i.patch#>>'{owner,platform}', s.platform) END,
-    paired_at = CASE WHEN (i.patch->>'paired')::boolean THEN clock_timestamp()
-                     WHEN (i.patch->>'forget_owner')::boolean THEN NULL ELSE s.paired_at END,
-    qr              = CASE WHEN coalesce((i.patch->>'state')::smallint, s.state) = 2 THEN coalesce(i.patch->>'qr', s.qr) END,
-    qr_expires_at   = CASE WHEN coalesce((i.patch->>'state')::smallint, s.state) = 2
-                           THEN coalesce(to_timestamp((i.patch->>'qr_expires_at')::float8), s.qr_expires_at) END,
-    pairing_code    = CASE WHEN coalesce((i.patch->>'state')::smallint, s.state) = 2 THEN coalesce(i.patch->>'code', s.pairing_code) END,
-    code_expires_at = CASE WHEN coalesce((i.patch->>'state')::smallint, s.state) = 2
-                           THEN coalesce(to_timestamp((i.patch->>'code_expires_at')::float8), s.code_expires_at) END,
-    close_reason    = coalesce((i.patch->>'close_reason')::smallint, s.close_reason),
-    updated_at      = CASE WHEN i.patch IS NULL THEN s.updated_at ELSE clock_timestamp() END
-FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
-    $4::jsonb[] /* patches */) AS i (id, next_send_at, last_sequence, patch)
-WHERE s.id = i.id";
-
-const OUTBOX: &str = "-- commit::outbox
-INSERT INTO outbox (shard, event_id, token, event, body)
-SELECT shard, event_id, token, event, body
-FROM unnest($1::smallint[] /* shards */, $2::uuid[] /* ids */, $3::text[] /* tokens */, $4::text[] /* events */,
-    $5::text[] /* bodies */) WITH ORDINALITY AS i (shard, event_id, token, event, body, n)
-ORDER BY n";
 
 /// The changes of a batch as columns. No row appears twice: a statement over arrays changes a row only once.
 #[derive(Default)]

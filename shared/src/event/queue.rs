@@ -1,0 +1,213 @@
+//! The `data` of events of queues and jobs, in the sampled shapes of the contract; every field explained.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::LIST_MAX;
+use crate::id::{JobId, QueueId, StanzaId};
+use crate::job::{Content, FailureCode};
+
+/// A queue started.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+pub struct SendStart {
+    /// The queue.
+    pub queue: Started,
+}
+
+/// The queue of a [`SendStart`].
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    /// Its id.
+    pub queue_id: QueueId,
+    /// Always `STARTED`.
+    pub status: &'static str,
+    /// Always 0.
+    pub progress: u8,
+}
+
+/// One more recipient is settled.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+pub struct SendProcessing {
+    /// The queue.
+    pub queue: Processing,
+}
+
+/// The queue of a [`SendProcessing`].
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Processing {
+    /// The message that was settled; absent when none was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<StanzaId>,
+    /// Percent of recipients settled.
+    pub progress: u8,
+    /// The queue's id.
+    pub queue_id: QueueId,
+    /// When it was settled, in milliseconds since 1970.
+    pub queue_timestamp: i64,
+}
+
+/// All recipients of a queue are settled.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct SendCompleted {
+    /// The queue.
+    pub queue: QueueState,
+}
+
+/// A queue was paused, resumed or deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct QueueChanged {
+    /// What was done.
+    pub action: QueueAction,
+    /// The queue.
+    pub queue: QueueState,
+}
+
+/// What can be done to a queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueAction {
+    /// Stop sending.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Never send what is left.
+    Delete,
+}
+
+/// A queue, with all that the contract's samples show.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueState {
+    /// Its id.
+    pub queue_id: QueueId,
+    /// Percent of recipients settled.
+    pub progress: u8,
+    /// Its recipients and message.
+    pub data: QueueData,
+    /// When this happened, in milliseconds since 1970.
+    pub queue_timestamp: i64,
+}
+
+/// Recipients, message and message ids of a queue.
+#[derive(Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueData {
+    /// The recipients' jids, in order; at most [`LIST_MAX`].
+    pub jids: Vec<String>,
+    /// The kind of the message, beside `message` because one of the samples has it there.
+    pub message_type: &'static str,
+    /// The message.
+    pub message: QueueMessage,
+    /// The ids of the messages sent so far, in order; at most [`LIST_MAX`].
+    pub message_ids: Vec<StanzaId>,
+    /// How many recipients the queue has.
+    pub total: u32,
+    /// Present and true when a list is cut at [`LIST_MAX`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+}
+
+impl fmt::Debug for QueueData {
+    /// Numbers and bodies are never logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueueData({} of {} jids)", self.jids.len(), self.total)
+    }
+}
+
+impl QueueData {
+    /// Puts a queue's data together; lists are cut at [`LIST_MAX`].
+    pub fn new(content: &Content, mut jids: Vec<String>, mut message_ids: Vec<StanzaId>, total: u32) -> Self {
+        jids.truncate(LIST_MAX);
+        message_ids.truncate(LIST_MAX);
+        let truncated = (u64::from(total) > LIST_MAX as u64).then_some(true);
+        let message = QueueMessage::new(content);
+        Self {
+            jids,
+            message_type: message.message_type,
+            message,
+            message_ids,
+            total,
+            truncated,
+        }
+    }
+}
+
+/// The message of a queue.
+#[derive(Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueMessage {
+    /// The protocol's name of the kind.
+    pub message_type: &'static str,
+    /// The kind's fields.
+    pub message: serde_json::Value,
+}
+
+impl QueueMessage {
+    /// The message of a job, in the protocol's words.
+    pub fn new(content: &Content) -> Self {
+        match content {
+            Content::Text { text } => Self {
+                message_type: "extendedTextMessage",
+                message: serde_json::json!({ "text": text }),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for QueueMessage {
+    /// Bodies are never logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueueMessage({})", self.message_type)
+    }
+}
+
+/// A recipient of a queue can't be reached.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendError {
+    /// The recipient's jid.
+    pub number: String,
+    /// What was wrong, for people.
+    pub message: String,
+    /// What was wrong, in the manner of HTTP: 404 not on WhatsApp, 4xx refused, 5xx failed.
+    pub status: u16,
+    /// The status in words.
+    pub error: &'static str,
+    /// The queue.
+    pub queue_id: QueueId,
+}
+
+/// A job was accepted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobAccepted {
+    /// The job's identity.
+    pub job_id: JobId,
+    /// The queue it made.
+    pub queue_id: QueueId,
+    /// How many recipients it has.
+    pub total: u32,
+}
+
+/// A job was refused.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobRejected {
+    /// The job's identity, if it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// The job's kind as given, if it was text.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Why, for programs.
+    pub code: FailureCode,
+    /// The field that was wrong, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Why, for people.
+    pub message: String,
+}

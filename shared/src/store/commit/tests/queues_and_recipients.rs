@@ -1,0 +1,246 @@
+use super::*;
+
+#[tokio::test]
+async fn a_queue_runs_through_its_states_with_its_counters() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(3).await;
+    let at = now();
+    let of = |seq| RecipientKey::Seq(queue.id, seq);
+    bench
+        .commit(|w| {
+            w.queues = vec![QueueChange::Start(queue.id)];
+            w.recipients = vec![RecipientChange::sending(queue.id, 0, stanza(0), at)];
+        })
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!(
+        (seen.state, seen.settled, seen.started_at.is_some()),
+        (QueueState::Running, 0, true)
+    );
+    let sent = RecipientChange::state(of(0), RecipientState::Sent, at);
+    let failed = RecipientChange::failed(of(1), 404, "not on WhatsApp", at);
+    bench
+        .commit(|w| w.recipients = vec![sent.clone(), failed])
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!((seen.settled, seen.failed, seen.progress()), (2, 1, 67));
+    // The same again, and a step back, change nothing.
+    let back = RecipientChange::sending(queue.id, 0, stanza(9), at);
+    bench.commit(|w| w.recipients = vec![sent, back]).await.unwrap();
+    assert_eq!(bench.reload(&queue).await.settled, 2);
+
+    pause_and_resume(&bench, &queue).await;
+
+    bench
+        .commit(|w| {
+            w.recipients = vec![
+                RecipientChange::sending(queue.id, 2, stanza(2), at),
+                RecipientChange::state(of(2), RecipientState::Sent, at),
+            ];
+            w.queues = vec![QueueChange::Complete(queue.id)];
+        })
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!(
+        (seen.state, seen.settled, seen.progress()),
+        (QueueState::Completed, 3, 100)
+    );
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Delete(queue.id)])
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.reload(&queue).await.state,
+        QueueState::Completed,
+        "final is final"
+    );
+    assert!(
+        queues::active(bench.db.store(), bench.session)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    shows_what_happened(&bench, &queue, at).await;
+}
+
+#[tokio::test]
+async fn a_queue_paused_before_it_started_goes_back_to_queued() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(1).await;
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Pause(queue.id)])
+        .await
+        .unwrap();
+    assert_eq!(bench.reload(&queue).await.state, QueueState::Paused);
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Start(queue.id)])
+        .await
+        .unwrap();
+    let seen = bench.reload(&queue).await;
+    assert_eq!(
+        (seen.state, seen.started_at.is_some()),
+        (QueueState::Paused, true)
+    );
+    let other = bench.queue(1).await;
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Pause(other.id), QueueChange::Resume(other.id)])
+        .await
+        .unwrap();
+    assert_eq!(bench.reload(&other).await.state, QueueState::Queued);
+}
+
+#[tokio::test]
+async fn what_a_deleted_queue_did_not_send_reads_as_skipped() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    bench
+        .commit(|w| {
+            w.recipients = vec![RecipientChange::sending(queue.id, 0, stanza(0), now())];
+            w.queues = vec![QueueChange::Delete(queue.id)];
+        })
+        .await
+        .unwrap();
+    let counts = recipients::counts(bench.db.store(), queue.id).await.unwrap();
+    assert_eq!(
+        counts,
+        [(RecipientState::Sending, 1), (RecipientState::Skipped, 1)]
+    );
+    let skipped = Some(RecipientState::Skipped);
+    let page = recipients::page(bench.db.store(), queue.id, skipped, None, 10)
+        .await
+        .unwrap();
+    assert_eq!((page.len(), page[0].seq), (1, 1));
+}
+
+#[tokio::test]
+async fn receipts_find_their_recipient_by_stanza_id() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    let at = now();
+    bench
+        .commit(|w| w.recipients = vec![RecipientChange::sending(queue.id, 0, stanza(0), at)])
+        .await
+        .unwrap();
+    let receipt = |n, state| RecipientChange::state(RecipientKey::Stanza(stanza(n)), state, at);
+    // A receipt that overtakes the ack does not settle.
+    bench
+        .commit(|w| w.recipients = vec![receipt(0, RecipientState::Delivered)])
+        .await
+        .unwrap();
+    assert_eq!(bench.reload(&queue).await.settled, 0);
+    let acked = RecipientChange::state(RecipientKey::Seq(queue.id, 0), RecipientState::Sent, at);
+    bench.commit(|w| w.recipients = vec![acked]).await.unwrap();
+    // An unknown id does nothing.
+    bench
+        .commit(|w| {
+            w.recipients = vec![
+                receipt(0, RecipientState::Delivered),
+                receipt(0, RecipientState::Read),
+                receipt(7, RecipientState::Read),
+            ];
+        })
+        .await
+        .unwrap();
+    bench
+        .commit(|w| w.recipients = vec![receipt(0, RecipientState::Sent)])
+        .await
+        .unwrap();
+    let found = recipients::find_by_stanza(bench.db.store(), bench.session, &[stanza(0), stanza(7)])
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].queue, found[0].seq, found[0].state),
+        (queue.id, 0, RecipientState::Read)
+    );
+    assert_eq!(found[0].content, queue.content);
+    assert_eq!(bench.reload(&queue).await.settled, 1);
+}
+
+#[tokio::test]
+async fn states_move_by_one_rule_in_rust_and_in_sql() {
+    let bench = Bench::new().await;
+    let states = [
+        RecipientState::Queued,
+        RecipientState::Sending,
+        RecipientState::Sent,
+        RecipientState::Delivered,
+        RecipientState::Read,
+        RecipientState::Failed,
+        RecipientState::Skipped,
+        RecipientState::Unknown,
+    ];
+    let queue = bench.queue(64).await;
+    let at = now();
+    let mut pairs = HashMap::new();
+    let change = |seq, state| RecipientChange {
+        key: RecipientKey::Seq(queue.id, seq),
+        state,
+        stanza: (state != RecipientState::Queued).then(|| stanza(seq)),
+        error: (state == RecipientState::Failed).then(|| (500, "x".to_owned())),
+        at,
+    };
+    for (seq, (from, to)) in (0..).zip(states.iter().flat_map(|from| states.map(|to| (*from, to)))) {
+        pairs.insert(seq, (from, to));
+    }
+    bench
+        .commit(|w| w.recipients = pairs.iter().map(|(seq, (from, _))| change(*seq, *from)).collect())
+        .await
+        .unwrap();
+    bench
+        .commit(|w| w.recipients = pairs.iter().map(|(seq, (_, to))| change(*seq, *to)).collect())
+        .await
+        .unwrap();
+    for record in recipients::page(bench.db.store(), queue.id, None, None, 64)
+        .await
+        .unwrap()
+    {
+        let (from, to) = pairs[&record.seq];
+        let expected = if from.may_become(to) { to } else { from };
+        assert_eq!(record.state, expected, "{from:?} to {to:?}");
+    }
+    let seen = bench.reload(&queue).await;
+    let page = recipients::page(bench.db.store(), queue.id, None, None, 64)
+        .await
+        .unwrap();
+    let settled = page.iter().filter(|r| r.state.is_settled()).count();
+    let failed = page.iter().filter(|r| r.state == RecipientState::Failed).count();
+    assert_eq!((seen.settled as usize, seen.failed as usize), (settled, failed));
+}
+
+async fn pause_and_resume(bench: &Bench, queue: &QueueRecord) {
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Pause(queue.id)])
+        .await
+        .unwrap();
+    let seen = bench.reload(queue).await;
+    assert_eq!((seen.state, seen.paused_at.is_some()), (QueueState::Paused, true));
+    bench
+        .commit(|w| w.queues = vec![QueueChange::Resume(queue.id)])
+        .await
+        .unwrap();
+    let seen = bench.reload(queue).await;
+    assert_eq!((seen.state, seen.paused_at), (QueueState::Running, None));
+}
+
+async fn shows_what_happened(bench: &Bench, queue: &QueueRecord, at: OffsetDateTime) {
+    let page = recipients::page(bench.db.store(), queue.id, None, None, 10)
+        .await
+        .unwrap();
+    let states: Vec<_> = page.iter().map(|r| r.state).collect();
+    assert_eq!(
+        states,
+        [RecipientState::Sent, RecipientState::Failed, RecipientState::Sent]
+    );
+    assert_eq!(
+        (page[1].error_status, page[1].error.as_deref()),
+        (Some(404), Some("not on WhatsApp"))
+    );
+    assert_eq!(
+        (page[0].stanza.clone(), page[0].sent_at),
+        (Some(stanza(0)), Some(at))
+    );
+}
