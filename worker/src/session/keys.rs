@@ -61,6 +61,24 @@ impl KeyStore for Keys {
         }
     }
 
+    async fn load_all(&mut self, requests: Vec<Load>) -> Result<Vec<Loaded>, StoreError> {
+        // All rows of all requests in one query; what is more than rows, one by one.
+        let wanted: Vec<_> = requests.iter().map(names).collect();
+        let counts: Vec<_> = wanted.iter().map(Vec::len).collect();
+        let mut rows = self
+            .rows(wanted.into_iter().flatten().collect())
+            .await?
+            .into_iter();
+        let mut answers = Vec::with_capacity(requests.len());
+        for (request, count) in requests.into_iter().zip(counts) {
+            answers.push(match request {
+                Load::SentMessage { .. } | Load::Lids(_) => self.load(request).await?,
+                request => decode(&request, rows.by_ref().take(count).collect())?,
+            });
+        }
+        Ok(answers)
+    }
+
     async fn commit(&mut self, changes: Changes, events: &[Event]) -> Result<(), StoreError> {
         let keys = changes_to_rows(changes);
         let events: Vec<_> = events.iter().filter_map(happened).collect();

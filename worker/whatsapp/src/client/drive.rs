@@ -94,10 +94,11 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 
     fn start_load(&mut self) -> bool {
-        let Some(load) = self.loads.pop_front() else {
+        if self.loads.is_empty() {
             return false;
-        };
-        self.session.pipeline.load(load);
+        }
+        let together = self.loads.len().min(MAX_LOADS);
+        self.session.pipeline.load(self.loads.drain(..together).collect());
         true
     }
 
@@ -131,7 +132,11 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 self.release(frames, close);
                 self.connection.handle(Input::Committed, now);
             }
-            Turn::Store(Done::Loaded(loaded)) => self.connection.handle(Input::Loaded(loaded), now),
+            Turn::Store(Done::Loaded(answers)) => {
+                for loaded in answers {
+                    self.connection.handle(Input::Loaded(loaded), now);
+                }
+            }
             Turn::Socket(Ok(bytes)) => self.connection.handle(Input::Bytes(bytes), now),
             Turn::Socket(Err(error)) => {
                 tracing::debug!(error = %error, "socket closed");
@@ -139,15 +144,28 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 self.connection.handle(Input::SocketClosed, now);
             }
             Turn::Command(command) => {
-                let command = command.unwrap_or(Command::Stop);
-                self.session.wishes.note(&command);
-                self.connection.handle(Input::Command(command), now);
+                self.obey(command.unwrap_or(Command::Stop), now);
+                // Those that wait go along: what they ask of the store is then asked together.
+                for _ in 1..MAX_COMMANDS {
+                    if self.connection.is_closed() {
+                        break;
+                    }
+                    let Ok(command) = self.session.commands.try_recv() else {
+                        break;
+                    };
+                    self.obey(command, now);
+                }
             }
             Turn::Tick => self.connection.handle(Input::Tick, now),
         }
         if self.online_since.is_none() && self.connection.is_online() {
             self.online_since = Some(now);
         }
+    }
+
+    fn obey(&mut self, command: Command, now: Timestamp) {
+        self.session.wishes.note(&command);
+        self.connection.handle(Input::Command(command), now);
     }
 
     /// The only door through which frames leave: their step is durable, or needed no commit.
@@ -190,5 +208,9 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 }
 
+/// Questions that the store answers together.
+const MAX_LOADS: usize = 128;
+/// Commands that are taken at a time, before the store gets work.
+const MAX_COMMANDS: usize = 64;
 /// Frames that wait for the socket before no more steps are taken.
 const MAX_UNWRITTEN_FRAMES: usize = 1_024;

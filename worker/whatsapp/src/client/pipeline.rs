@@ -35,8 +35,8 @@ pub(super) enum Done {
         frames: Vec<Bytes>,
         close: Option<CloseReason>,
     },
-    /// A question is answered.
-    Loaded(Loaded),
+    /// Questions are answered, in the order asked.
+    Loaded(Vec<Loaded>),
 }
 
 impl<S: KeyStore> Pipeline<S> {
@@ -64,10 +64,10 @@ impl<S: KeyStore> Pipeline<S> {
         });
     }
 
-    /// Begins to answer a question. Only while idle.
-    pub(super) fn load(&mut self, load: Load) {
+    /// Begins to answer questions. Only while idle.
+    pub(super) fn load(&mut self, loads: Vec<Load>) {
         self.start(|mut store| async move {
-            let result = store.load(load).await;
+            let result = store.load_all(loads).await;
             (store, result.map(Done::Loaded))
         });
     }

@@ -105,6 +105,24 @@ pub trait KeyStore: Send + 'static {
     /// See [`StoreError`].
     fn load(&mut self, request: Load) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
+    /// Reads what all of `requests` name, in their order. A store that can answer them in one round trip should: a
+    /// session that sends to many asks for many ratchets at a time.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn load_all(
+        &mut self,
+        requests: Vec<Load>,
+    ) -> impl Future<Output = Result<Vec<Loaded>, StoreError>> + Send {
+        async move {
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                answers.push(self.load(request).await?);
+            }
+            Ok(answers)
+        }
+    }
+
     /// Makes `changes` durable, and with them whatever `events` mean to the owner, in one transaction: all or nothing.
     /// Returns when it is durable, not before: frames leave next.
     ///
