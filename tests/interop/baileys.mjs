@@ -2,7 +2,7 @@
 import { DisconnectReason, initAuthCreds, makeCacheableSignalKeyStore, makeWASocket, proto } from 'baileys';
 
 // The library of its sessions writes whole sessions to the console.
-for (const level of ['log', 'info', 'warn']) console[level] = () => {};
+for (const level of ['log', 'info', 'warn', 'error']) console[level] = () => {};
 const silent = { level: 'silent', child: () => silent, trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 // WA_TRACE=1 prints what Baileys logs.
 const noisy = { ...silent, level: 'trace', child: () => noisy };
@@ -107,8 +107,11 @@ export class BaileysClient {
       .filter((text) => text !== undefined);
   }
 
+  // How far a sent message is. An update that comes in the same flush as its message is merged into that.
   status(id) {
-    return Math.max(0, ...this.updates.filter((update) => update.key.id === id).map((update) => update.update.status ?? 0));
+    const updates = this.updates.filter((update) => update.key.id === id).map((update) => update.update.status ?? 0);
+    const messages = this.messages.filter((message) => message.key.id === id).map((message) => message.status ?? 0);
+    return Math.max(0, ...updates, ...messages);
   }
 
   // Waits until `done()` is true (or gives something); fails by the name of what did not happen.

@@ -144,6 +144,31 @@ test('a contact that asks again gets the message, and a corrupted one comes agai
   }
 });
 
+test('what arrives broken at Baileys comes again when it asks', async () => {
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Gil');
+  await ready(number);
+  await client.sendText(contact(8), 'so that both know each other');
+  for (let i = 0; i < 2; i++) {
+    await post('/faults', { kind: 'corrupt_mac', match: { from: contact(8), to: number } });
+    await post(`/contacts/${contact(8)}/messages`, { to: number, text: `broken ${i}` });
+    await client.until(() => client.textsFrom(contact(8)).includes(`broken ${i}`), 'the message that was sent again');
+  }
+});
+
+test('a contact that writes under its hidden id is understood', async () => {
+  await post('/contacts', { prefix: `4${prefix}`, count: 10, addressing: 'lid' });
+  const hidden = `4${prefix}1`;
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Hal');
+  await ready(number);
+  await post(`/contacts/${hidden}/messages`, { to: number, text: 'who am I' });
+  await client.until(() => client.textsFrom(hidden).includes('who am I'), 'the message of the hidden id');
+  const got = client.messages.find((message) => message.message?.conversation === 'who am I');
+  await client.socket.sendMessage(got.key.remoteJid, { text: 'I know you' });
+  await eventually(`/contacts/${hidden}/messages`, (all) => all.some((m) => m.text === 'I know you' && m.times_shown === 1), 'the answer');
+});
+
 test('unlinking on the phone logs Baileys out', async () => {
   const number = freshNumber();
   const client = await pairByQr(number, 'Fay');

@@ -40,6 +40,8 @@ const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
 const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + 64 * 1024;
 /// How long the handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a peer may take to read what is written to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long closing may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Stanzas are gathered up to this size before they are written.
@@ -77,8 +79,8 @@ pub enum Ended {
     /// A plaintext is no stanza, or a payload no payload.
     #[error("stanza can't be read")]
     Malformed,
-    /// The handshake took too long.
-    #[error("handshake took too long")]
+    /// The peer took too long, for the handshake or to read.
+    #[error("peer took too long")]
     TimedOut,
     /// The peer went away, or was sent away.
     #[error("closed")]
@@ -234,10 +236,13 @@ async fn write(
                 Err(_) => break,
             };
         }
-        if !batch.is_empty()
-            && let Err(error) = writer.send(Message::Binary(Bytes::from(batch))).await
-        {
-            return Ended::Socket(Box::new(error));
+        if !batch.is_empty() {
+            let writing = writer.send(Message::Binary(Bytes::from(batch)));
+            match tokio::time::timeout(WRITE_TIMEOUT, writing).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Ended::Socket(Box::new(error)),
+                Err(_) => return Ended::TimedOut,
+            }
         }
         if queue.is_empty()
             && hungry.swap(false, Ordering::SeqCst)

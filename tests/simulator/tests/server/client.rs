@@ -73,7 +73,7 @@ fn profile() -> Profile {
 
 impl Wire {
     pub(crate) async fn open(handle: &Handle, device: &Device, payload: &[u8], rng: &mut StdRng) -> Self {
-        let (mut socket, _) = tokio_tungstenite::connect_async(&handle.ws_url).await.unwrap();
+        let mut socket = connect(handle).await;
         let mut frames = FrameReader::new(frame::MAX_PAYLOAD_BYTES);
         let (initiator, hello) = Initiator::start(device.noise.clone(), rng);
         send_first(&mut socket, &hello).await;
@@ -101,7 +101,7 @@ impl Wire {
         payload: &[u8],
         rng: &mut StdRng,
     ) -> Self {
-        let (mut socket, _) = tokio_tungstenite::connect_async(&handle.ws_url).await.unwrap();
+        let mut socket = connect(handle).await;
         let mut frames = FrameReader::new(frame::MAX_PAYLOAD_BYTES);
         let (resumer, hello) = Resumer::start(device.noise.clone(), server, payload, rng).unwrap();
         send_first(&mut socket, &hello).await;
@@ -164,6 +164,12 @@ impl Wire {
             self.backlog.push_back(node);
         }
     }
+}
+
+/// The future of an upgrade is large: boxed, it does not make those of all tests large.
+async fn connect(handle: &Handle) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    let connecting = Box::pin(tokio_tungstenite::connect_async(&handle.ws_url));
+    connecting.await.unwrap().0
 }
 
 async fn send_first(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>, hello: &[u8]) {

@@ -84,6 +84,21 @@ async fn a_companion_that_signs_wrongly_is_not_linked() {
     assert_eq!(handle.audit().await.unwrap().server.violations, 1);
 }
 
+fn companion_hello(companion: &Companion, pending: &code::Companion) -> Node {
+    Node::new("link_code_companion_reg")
+        .attr("jid", Jid::phone(PHONE).unwrap())
+        .attr("stage", "companion_hello")
+        .with_child(
+            Node::new("link_code_pairing_wrapped_companion_ephemeral_pub").with_slice(&pending.hello()),
+        )
+        .with_child(
+            Node::new("companion_server_auth_key_pub").with_slice(companion.device.noise.public().as_bytes()),
+        )
+        .with_child(Node::new("companion_platform_id").with_slice(b"1"))
+        .with_child(Node::new("companion_platform_display").with_slice(b"Chrome (Mac OS)"))
+        .with_child(Node::new("link_code_pairing_nonce").with_slice(&[0]))
+}
+
 #[tokio::test]
 async fn a_typed_code_links_and_a_wrong_one_does_not() {
     let handle = simulator().await;
@@ -95,18 +110,7 @@ async fn a_typed_code_links_and_a_wrong_one_does_not() {
     companion.begin_pairing(&handle).await;
     let code: PairingCode = "ABCD1234".parse().unwrap();
     let pending = code::Companion::start(code, &mut companion.rng);
-    let hello = Node::new("link_code_companion_reg")
-        .attr("jid", Jid::phone(PHONE).unwrap())
-        .attr("stage", "companion_hello")
-        .with_child(
-            Node::new("link_code_pairing_wrapped_companion_ephemeral_pub").with_slice(&pending.hello()),
-        )
-        .with_child(
-            Node::new("companion_server_auth_key_pub").with_slice(companion.device.noise.public().as_bytes()),
-        )
-        .with_child(Node::new("companion_platform_id").with_slice(b"1"))
-        .with_child(Node::new("companion_platform_display").with_slice(b"Chrome (Mac OS)"))
-        .with_child(Node::new("link_code_pairing_nonce").with_slice(&[0]));
+    let hello = companion_hello(&companion, &pending);
     let reply = companion.iq("md", "set", hello).await;
     let reference = reply
         .child_at(&["link_code_companion_reg", "link_code_pairing_ref"])
