@@ -194,8 +194,8 @@ async fn run(
             .unwrap_or_else(|| Instant::now() + timing.ttl);
         tokio::select! {
             _ = ticks.tick() => {
-                // A tick that hangs must not keep ended leases from being told.
-                match tokio::time::timeout(timing.ttl, keeper.tick()).await {
+                // A tick that hangs is cut when the first lease ends, so that its end is told in time.
+                match tokio::time::timeout_at(end, keeper.tick()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(error = %error, "can't renew the leases"),
                     Err(_) => tracing::warn!("renewing the leases timed out"),
