@@ -12,7 +12,7 @@ async fn every_path_of_the_document_is_routed() {
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.len() >= 15);
     for (path, methods) in paths {
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         for method in methods
             .as_object()
             .unwrap()
