@@ -138,7 +138,12 @@ async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> 
     let record = Record::start(cluster.events("stale").await?);
     let queue = cluster
         .operator
-        .broadcast("stale", &contacts("1555600", 300).numbers(), "hello", (0.02, 0.05))
+        .broadcast(
+            "stale",
+            &contacts("1555600", 300).numbers(),
+            "hello",
+            (0.02, 0.05),
+        )
         .await?;
     eventually(PATIENCE, "the broadcast runs", async || {
         Ok(cluster.control.audit().await?.messages_accepted >= 20)
