@@ -157,8 +157,15 @@ impl<C> Queue<C> {
 #[derive(Debug)]
 pub struct Queues<C> {
     all: HashMap<QueueId, Queue<C>>,
-    singles: VecDeque<QueueId>,
-    bulk: VecDeque<QueueId>,
+    singles: Turns,
+    bulk: Turns,
+}
+
+/// The order of the queues of one kind.
+#[derive(Debug, Default)]
+struct Turns {
+    ids: VecDeque<QueueId>,
+    /// There are more of them in the store than there was room for.
     more_in_store: bool,
 }
 
@@ -166,46 +173,43 @@ impl<C> Default for Queues<C> {
     fn default() -> Self {
         Self {
             all: HashMap::new(),
-            singles: VecDeque::new(),
-            bulk: VecDeque::new(),
-            more_in_store: false,
+            singles: Turns::default(),
+            bulk: Turns::default(),
         }
     }
 }
 
 impl<C> Queues<C> {
-    /// Takes a queue in. Answers false, and remembers that the store holds more, when [`QUEUES_MAX`] are in
-    /// memory. A queue that is here already stays as it is.
+    /// Takes a queue in. Answers false, and remembers that the store holds more, when [`QUEUES_MAX`] of its
+    /// kind are in memory. A queue that is here already stays as it is.
     pub fn insert(&mut self, queue: Queue<C>) -> bool {
         if self.all.contains_key(&queue.id) {
             return true;
         }
-        if self.all.len() >= QUEUES_MAX {
-            self.more_in_store = true;
+        let turns = self.turns(queue.is_single());
+        if turns.ids.len() >= QUEUES_MAX {
+            turns.more_in_store = true;
             return false;
         }
-        let turns = if queue.is_single() {
-            &mut self.singles
-        } else {
-            &mut self.bulk
-        };
-        turns.push_back(queue.id);
+        turns.ids.push_back(queue.id);
         self.all.insert(queue.id, queue);
         true
     }
 
     /// Whether queues wait in the store for which there is room now. Asking clears it.
     pub fn take_room(&mut self) -> bool {
-        let room = self.more_in_store && self.all.len() <= QUEUES_MAX / 2;
-        if room {
-            self.more_in_store = false;
+        let mut room = false;
+        for turns in [&mut self.singles, &mut self.bulk] {
+            if turns.more_in_store && turns.ids.len() <= QUEUES_MAX / 2 {
+                turns.more_in_store = false;
+                room = true;
+            }
         }
         room
     }
 
-    /// The store was found to hold more running queues than were read.
-    pub fn more_in_store(&mut self) {
-        self.more_in_store = true;
+    fn turns(&mut self, single: bool) -> &mut Turns {
+        if single { &mut self.singles } else { &mut self.bulk }
     }
 
     /// One queue.
@@ -226,12 +230,7 @@ impl<C> Queues<C> {
     /// Lets a queue go (it ended, or is kept as paused or deleted).
     pub fn remove(&mut self, id: QueueId) -> Option<Queue<C>> {
         let queue = self.all.remove(&id)?;
-        let turns = if queue.is_single() {
-            &mut self.singles
-        } else {
-            &mut self.bulk
-        };
-        turns.retain(|other| *other != id);
+        self.turns(queue.is_single()).ids.retain(|other| *other != id);
         Some(queue)
     }
 
@@ -246,9 +245,9 @@ impl<C> Queues<C> {
         let queue = self.all.get_mut(&id)?;
         let target = queue.page.pop_front()?;
         queue.in_hand += 1;
-        if let Some(turn) = self.bulk.iter().position(|other| *other == id) {
-            self.bulk.remove(turn);
-            self.bulk.push_back(id);
+        if let Some(turn) = self.bulk.ids.iter().position(|other| *other == id) {
+            self.bulk.ids.remove(turn);
+            self.bulk.ids.push_back(id);
         }
         Some((id, target))
     }
@@ -258,8 +257,9 @@ impl<C> Queues<C> {
     pub fn want_page(&mut self) -> Option<(QueueId, Option<u32>)> {
         let id = self
             .singles
+            .ids
             .iter()
-            .chain(&self.bulk)
+            .chain(&self.bulk.ids)
             .find(|id| self.all[id].wants_page())
             .copied()?;
         let queue = self.all.get_mut(&id)?;
@@ -332,8 +332,9 @@ impl<C> Queues<C> {
 
     fn turn(&self) -> Option<&Queue<C>> {
         self.singles
+            .ids
             .iter()
-            .chain(&self.bulk)
+            .chain(&self.bulk.ids)
             .map(|id| &self.all[id])
             .find(|queue| queue.is_ready())
     }
@@ -341,7 +342,7 @@ impl<C> Queues<C> {
 
 /// Recipients per page: the bound of the look-ahead of one queue is one page and a half.
 pub const PAGE: usize = 64;
-/// Running queues of one session in memory; more wait in the store.
+/// Running queues of one kind (singles, broadcasts) of one session in memory; more wait in the store.
 pub const QUEUES_MAX: usize = 128;
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub(crate) struct Supervisor {
 
 struct Running {
     session: SessionId,
+    since: Instant,
     mail: mpsc::Sender<Mail>,
 }
 
@@ -135,6 +136,7 @@ impl Supervisor {
             token,
             Running {
                 session,
+                since: Instant::now(),
                 mail: mail.clone(),
             },
         );
@@ -152,7 +154,10 @@ impl Supervisor {
         let Some(token) = self.tokens.remove(&id) else {
             return Event::Nothing;
         };
-        self.running.remove(&token);
+        let ran = self.running.remove(&token).map(|running| running.since.elapsed());
+        if ran.is_some_and(|ran| ran >= STABLE) {
+            self.failures.remove(&token);
+        }
         match exit {
             Exit::HandedOver => Event::Nothing,
             Exit::Fenced => Event::Fenced,
@@ -173,12 +178,14 @@ impl Supervisor {
 
     /// Has every actor finish what it has in hand and write it down; waits for them, within bounds.
     pub(crate) async fn hand_over(mut self) {
-        for running in self.running.values() {
-            // An actor with a full mailbox is told by its mailbox's end.
-            let _ = running.mail.try_send(Mail::HandOver);
-        }
-        self.running.clear();
-        let all = async { while self.actors.join_next().await.is_some() {} };
+        // The mailboxes are kept until the end: an actor whose mailbox closes ends at once.
+        let all = async {
+            for running in self.running.values() {
+                // One that just ended needs no telling.
+                drop(running.mail.send(Mail::HandOver).await);
+            }
+            while self.actors.join_next().await.is_some() {}
+        };
         if tokio::time::timeout(HAND_OVER_MAX, all).await.is_err() {
             tracing::warn!(
                 actors = self.actors.len(),
@@ -233,5 +240,7 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// Shortest and longest wait before a lost session is started again.
 const LOST_BASE: Duration = Duration::from_millis(200);
 const LOST_CAP: Duration = Duration::from_secs(60);
+/// A session that ran this long is not in a row of failures any more.
+const STABLE: Duration = Duration::from_secs(120);
 /// How long all actors of a shard together may take to end.
 const HAND_OVER_MAX: Duration = Duration::from_secs(7);

@@ -1,14 +1,17 @@
 //! The connection of a session: when it is there, what it is asked, how it ends.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use shared::event::{ConnectionState, Event};
 use shared::job::{Answer, FailureCode, Job};
+use shared::lease::Lease;
 use shared::recipient::NumberKind;
 use shared::store::sessions::SessionState;
 use tokio::sync::mpsc;
@@ -62,12 +65,19 @@ impl Link {
             .is_some_and(|client| client.commands.try_send(command).is_ok())
     }
 
-    /// Waits for the client's end; for ever if there is none. Dropping the wait loses nothing.
-    pub(super) async fn ended(&mut self) -> Result<Ended, StoreError> {
-        match &mut self.client {
-            Some(client) => client.run.as_mut().await,
-            None => std::future::pending().await,
-        }
+    /// Runs the client to its end; for ever if there is none. Dropping the wait loses nothing.
+    ///
+    /// The lease is looked at right before each turn of the client: a worker that was stopped in the middle of
+    /// something and wakes up when its shard is another's sends nothing of what it was about to send.
+    pub(super) async fn ended(&mut self, lease: &Lease) -> Result<Ended, StoreError> {
+        let Some(client) = &mut self.client else {
+            return std::future::pending().await;
+        };
+        poll_fn(|cx| match lease.is_live(Instant::now()) {
+            true => client.run.as_mut().poll(cx),
+            false => Poll::Ready(Err(StoreError::Fenced)),
+        })
+        .await
     }
 
     /// Disconnects; answers whether there is still something to wait for.

@@ -213,6 +213,7 @@ impl Actor {
             gather,
             fetches,
             link,
+            lease,
             cap_turn,
             ..
         } = self;
@@ -220,7 +221,7 @@ impl Actor {
             landed = gather.landed() => Input::Landed(landed),
             Some(step) = steps.1.recv() => Input::Step(step),
             Some(fetched) = fetches.next(), if !fetches.is_empty() => Input::Fetched(fetched),
-            ended = link.ended() => Input::Ended(ended),
+            ended = link.ended(lease) => Input::Ended(ended),
             letter = mail.recv() => Input::Mail(letter),
             () = turn(cap_turn), if cap_turn.is_some() => Input::Granted,
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Input::Tick,
@@ -350,9 +351,7 @@ impl Actor {
                 continue;
             }
             let queue = self.queue(record);
-            if !self.queues.insert(queue) {
-                break;
-            }
+            self.queues.insert(queue);
         }
     }
 

@@ -24,7 +24,7 @@ use super::super::inbound::{Peer, stanza};
 use super::super::keys::recipient_server;
 use super::super::meter;
 use super::super::pacer::{Claim, Pace, Waiting};
-use super::super::queues::{Phase, Target, Then};
+use super::super::queues::{Phase, Queue, Target, Then};
 use super::Actor;
 
 /// A send whose outcome is open.
@@ -245,10 +245,11 @@ impl Actor {
         }
         let wall = self.wall();
         self.start_queue(hand.queue);
-        self.gather.event(
-            Event::message_status(MessageStatus::ServerAck, header, millis(wall)),
-            wall,
-        );
+        // In a broadcast send.message:PROCESSING says the same, and there are many.
+        if self.queues.get(hand.queue).is_some_and(Queue::is_single) {
+            let status = Event::message_status(MessageStatus::ServerAck, header, millis(wall));
+            self.gather.event(status, wall);
+        }
         self.settle(hand.queue, &hand.target, Outcome::Sent);
     }
 
