@@ -154,6 +154,13 @@ impl Audit {
         self.sessions.entry(from).or_default().sent(now);
     }
 
+    /// Begins anew with the gaps: the time until each session's next message is none, as after a pause on purpose.
+    pub fn mark(&mut self) {
+        for session in self.sessions.values_mut() {
+            session.last = None;
+        }
+    }
+
     /// Notes a login.
     pub fn connected(&mut self, who: DeviceAddr) {
         self.sessions.entry(who).or_default().connects += 1;

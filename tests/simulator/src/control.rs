@@ -121,6 +121,7 @@ fn router(handle: Handle) -> Router {
         .route("/faults/{id}", delete(end_fault))
         .route("/sessions", get(sessions))
         .route("/audit", get(audit))
+        .route("/audit/mark", post(mark_audit))
         .fallback(|| async {
             Refusal {
                 status: 404,
@@ -377,6 +378,11 @@ async fn sessions(State(handle): State<Handle>) -> Answer {
 
 async fn audit(State(handle): State<Handle>) -> Answer {
     done(&handle.audit().await?)
+}
+
+async fn mark_audit(State(handle): State<Handle>) -> Answer {
+    handle.mark_audit().await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn done(value: &impl Serialize) -> Answer {

@@ -385,6 +385,14 @@ impl Handle {
         Ok(self.ask(Command::Audit).await?.complete().await)
     }
 
+    /// Counts no gap across this moment.
+    ///
+    /// # Errors
+    /// If the simulator is stopping.
+    pub async fn mark_audit(&self) -> Result<(), Refusal> {
+        self.ask(Command::MarkAudit).await?
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Refusal> {
         let (answer, answered) = oneshot::channel();
         self.tell(command(answer)).await?;

@@ -107,7 +107,7 @@ async fn run(operator: Operator, control: Control, receiver_file: PathBuf, amqp_
     let numbers = prepare(&operator, &control).await?;
     let receiver = receiver_url(&receiver_file).await?;
     let mut events = Listener::start(amqp_url, "fanfare", &format!("{TOKEN}.#")).await?;
-    let hook = json!({ "url": receiver, "events": ["send.message:*", "paused.queue", "resumed.queue"] });
+    let hook = json!({ "url": receiver, "events": ["job.accepted", "send.message:*", "paused.queue", "resumed.queue"] });
     let (status, body) = operator.post("/v1/webhooks", hook).await?;
     ensure!(status.is_success(), "making the webhook: {status}: {body}");
 

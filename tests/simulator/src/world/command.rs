@@ -65,6 +65,8 @@ pub enum Command {
     Sessions(oneshot::Sender<Vec<SessionInfo>>),
     /// The audit; the first half is ready at once, the second when the shards have answered.
     Audit(oneshot::Sender<PendingReport>),
+    /// Count no gap across this moment.
+    MarkAudit(Answer<()>),
 }
 
 /// Who speaks: the owner of a phone, or a contact.
@@ -191,6 +193,10 @@ impl World {
             Command::EndFaults(id, answer) => drop(answer.send(self.end_faults(id))),
             Command::Faults(answer) => drop(answer.send(self.faults.active().to_vec())),
             Command::Sessions(answer) => drop(answer.send(self.sessions())),
+            Command::MarkAudit(answer) => {
+                self.audit.mark();
+                drop(answer.send(Ok(())));
+            }
             Command::Audit(answer) => {
                 let half = self.audit.half();
                 drop(answer.send(PendingReport {
