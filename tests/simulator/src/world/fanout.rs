@@ -1,4 +1,6 @@
 //! Copies on their way: each rewritten for the device that gets it.
+//!
+//! Facts: docs/PROTOCOL.md, "Message stanzas".
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Linking by a code that is typed into the phone: the server between companion and phone.
 //!
 //! The phone's half of the cryptography is in [`crate::server::Handle::link_code`], off the world's task.
+//!
+//! Facts: docs/PROTOCOL.md, "Pairing".
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
