@@ -20,19 +20,54 @@ async fn a_broadcast_tells_its_progress_and_reaches_everybody_once() {
     let names: Vec<_> = names.into_iter().filter(|name| *name != "job.accepted").collect();
     assert_eq!(names.first(), Some(&"send.message:START"), "{names:?}");
     assert_eq!(names.last(), Some(&"send.message:COMPLETED"));
-    assert_eq!(names.iter().filter(|name| **name == "send.message:PROCESSING").count(), 13);
-    assert_eq!(names.iter().filter(|name| **name == "send.message:ERROR").count(), 1);
-    let progress: Vec<u64> = events.iter().filter_map(|event| event["data"]["queue"]["progress"].as_u64()).collect();
+    assert_eq!(
+        names
+            .iter()
+            .filter(|name| **name == "send.message:PROCESSING")
+            .count(),
+        13
+    );
+    assert_eq!(
+        names.iter().filter(|name| **name == "send.message:ERROR").count(),
+        1
+    );
+    let progress: Vec<u64> = events
+        .iter()
+        .filter_map(|event| event["data"]["queue"]["progress"].as_u64())
+        .collect();
     assert!(progress.is_sorted(), "{progress:?}");
-    assert_eq!(done["data"]["queue"]["data"]["messageIds"].as_array().map(Vec::len), Some(12));
-    let sequences: Vec<i64> = stage.seen(&token).iter().filter_map(|event| event["sequence"].as_i64()).collect();
-    assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]), "{sequences:?}");
+    assert_eq!(
+        done["data"]["queue"]["data"]["messageIds"]
+            .as_array()
+            .map(Vec::len),
+        Some(12)
+    );
+    let sequences: Vec<i64> = stage
+        .seen(&token)
+        .iter()
+        .filter_map(|event| event["sequence"].as_i64())
+        .collect();
+    assert!(
+        sequences.windows(2).all(|pair| pair[0] < pair[1]),
+        "{sequences:?}"
+    );
 
     let report = stage.audit(|report| report.contacts.shown_once == 12).await;
-    assert_eq!((report.contacts.shown_twice, report.lost, report.server.message_keys_reused), (0, 0, 0));
+    assert_eq!(
+        (
+            report.contacts.shown_twice,
+            report.lost,
+            report.server.message_keys_reused
+        ),
+        (0, 0, 0)
+    );
     let gap = report.sessions[0].gap_ms.min.expect("gaps");
     assert!(gap >= 20.0, "the gap is at least MIN, seen {gap} ms");
-    stage.event(&token, "messages.update", |event| event["data"]["update"]["status"] == "DELIVERY_ACK").await;
+    stage
+        .event(&token, "messages.update", |event| {
+            event["data"]["update"]["status"] == "DELIVERY_ACK"
+        })
+        .await;
     worker.stop().await;
 }
 
@@ -47,13 +82,25 @@ async fn a_broadcast_survives_the_death_of_its_worker() {
     first.kill();
     let second = stage.worker("w2");
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
-    let report = stage.audit(|report| report.contacts.shown_once + report.contacts.shown_twice == 60).await;
-    assert_eq!((report.contacts.shown_twice, report.lost, report.server.message_keys_reused), (0, 0, 0));
+    let report = stage
+        .audit(|report| report.contacts.shown_once + report.contacts.shown_twice == 60)
+        .await;
+    assert_eq!(
+        (
+            report.contacts.shown_twice,
+            report.lost,
+            report.server.message_keys_reused
+        ),
+        (0, 0, 0)
+    );
 
     // An event may be published twice, under the same id; each one happened once.
     let mut events = stage.of_queue(&token, queue);
     events.dedup_by_key(|event| event["id"].to_string());
-    let processing = names(&events).into_iter().filter(|name| *name == "send.message:PROCESSING").count();
+    let processing = names(&events)
+        .into_iter()
+        .filter(|name| *name == "send.message:PROCESSING")
+        .count();
     assert_eq!(processing, 60);
     second.stop().await;
 }
@@ -69,10 +116,21 @@ async fn a_worker_that_stops_hands_over_in_good_order() {
     let second = stage.worker("w2");
     let stopped = tokio::time::Instant::now();
     first.stop().await;
-    assert!(stopped.elapsed() < Duration::from_secs(8), "a hand-over takes {:?}", stopped.elapsed());
+    assert!(
+        stopped.elapsed() < Duration::from_secs(8),
+        "a hand-over takes {:?}",
+        stopped.elapsed()
+    );
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     let report = stage.audit(|report| report.contacts.shown_once == 40).await;
-    assert_eq!((report.contacts.shown_twice, report.lost, report.server.accepted_again), (0, 0, 0));
+    assert_eq!(
+        (
+            report.contacts.shown_twice,
+            report.lost,
+            report.server.accepted_again
+        ),
+        (0, 0, 0)
+    );
     second.stop().await;
 }
 
@@ -83,11 +141,56 @@ async fn a_single_message_overtakes_a_broadcast() {
     let token = stage.paired("15550000004").await;
     let numbers = stage.contacts("15550004", 30).await;
     let bulk = stage.send(&token, text(&numbers, Some((0.1, 0.1)))).await;
-    stage.event(&token, "send.message:START", |event| event["data"]["queue"]["queueId"] == bulk.to_string()).await;
+    stage
+        .event(&token, "send.message:START", |event| {
+            event["data"]["queue"]["queueId"] == bulk.to_string()
+        })
+        .await;
     let single = stage.send(&token, text(&numbers[29..], Some((0.1, 0.1)))).await;
     let fits = |event: &serde_json::Value| event["data"]["queue"]["queueId"] == single.to_string();
     stage.event(&token, "send.message:COMPLETED", fits).await;
-    let settled = names(&stage.of_queue(&token, bulk)).iter().filter(|n| **n == "send.message:PROCESSING").count();
+    let settled = names(&stage.of_queue(&token, bulk))
+        .iter()
+        .filter(|n| **n == "send.message:PROCESSING")
+        .count();
     assert!(settled < 20, "{settled} of the broadcast went first");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_sessions_send_side_by_side() {
+    const SESSIONS: u64 = 10;
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let numbers = stage.contacts("1555009", 100).await;
+    let mut tokens = Vec::new();
+    for n in 0..SESSIONS {
+        tokens.push(stage.paired(&format!("1555000010{n:02}")).await);
+    }
+    let mut queues = Vec::new();
+    for token in &tokens {
+        let (fast, slow) = (
+            text(&numbers[..40], Some((0.0, 0.0))),
+            text(&numbers[40..60], Some((0.02, 0.02))),
+        );
+        queues.push((token, stage.send(token, fast).await));
+        queues.push((token, stage.send(token, slow).await));
+    }
+    for (token, queue) in queues {
+        let id = queue.to_string();
+        let of_queue = |event: &serde_json::Value| event["data"]["queue"]["queueId"] == id.as_str();
+        stage.event(token, "send.message:COMPLETED", of_queue).await;
+    }
+    let report = stage
+        .audit(|report| report.contacts.shown_once == SESSIONS * 60)
+        .await;
+    assert_eq!(
+        (
+            report.contacts.shown_twice,
+            report.lost,
+            report.server.message_keys_reused
+        ),
+        (0, 0, 0)
+    );
     worker.stop().await;
 }

@@ -145,3 +145,37 @@ async fn deleting_a_session_logs_it_out_and_leaves_nothing() {
     );
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_can_be_deleted_while_it_pairs_and_after_it_was_stopped() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let pairing = stage.session().await;
+    stage.event(&pairing, "qrcode.updated", |_| true).await;
+    assert!(matches!(
+        stage.call(&pairing, Job::SessionDelete).await,
+        Answer::Done { .. }
+    ));
+    assert_eq!(stage.record(&pairing).await, None);
+
+    let stopped = stage.paired("15550000035").await;
+    assert!(matches!(
+        stage.call(&stopped, Job::SessionStop).await,
+        Answer::Done { .. }
+    ));
+    stage
+        .event(&stopped, "connection.update", |event| {
+            event["data"]["state"] == "close"
+        })
+        .await;
+    assert!(matches!(
+        stage.call(&stopped, Job::SessionDelete).await,
+        Answer::Done { .. }
+    ));
+    assert_eq!(stage.record(&stopped).await, None);
+    assert!(
+        stage.simulator.sessions().await.unwrap().is_empty(),
+        "it connects once more to log out"
+    );
+    worker.stop().await;
+}
