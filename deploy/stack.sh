@@ -94,8 +94,7 @@ launch_worker() {
 random_key() { head -c 32 /dev/urandom | base64 -w0; }
 
 demo() {
-    build -p api -p worker
-    build -p simulator -p tests --bins
+    build -p api -p worker -p simulator -p tests --bin fanfare-api --bin fanfare-worker --bin simulator --bin demo
     stop_processes
     deploy/services.sh start
     eval "$(deploy/services.sh fresh fanfare_demo)"
