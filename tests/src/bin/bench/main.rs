@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
     let mut complete = true;
     for part in parts {
         if let Err(error) = measure(part, &baileys, arguments.sessions).await {
-            eprintln!("bench: {part:?} could not be measured: {error:?}");
+            eprintln!("bench: {part:?} could not be measured: {error:#}");
             complete = false;
         }
     }

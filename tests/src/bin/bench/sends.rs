@@ -29,10 +29,8 @@ const ROUNDS: usize = 3;
 const MANY: usize = 100;
 /// Contacts of each of many sessions: more than a session keeps ratchets of in memory.
 const CONTACTS_OF_MANY: usize = 200;
-/// Contacts of one session alone.
+/// Contacts of one session alone, and of Baileys.
 const CONTACTS_OF_ONE: usize = 2_000;
-/// Contacts of Baileys.
-const CONTACTS_OF_BAILEYS: usize = 300;
 /// How many sessions are paired at a time.
 const PAIRING_AT_ONCE: usize = 8;
 /// How long a round may take.
@@ -58,12 +56,12 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
 
 async fn of_baileys(cluster: &Cluster, baileys: &Baileys) -> Result<Figures> {
     let prefix = "552190";
-    contacts(&cluster.control, prefix, CONTACTS_OF_BAILEYS).await?;
+    contacts(&cluster.control, prefix, CONTACTS_OF_ONE).await?;
     let (ws, control, _) = cluster.simulator();
-    eprintln!("bench: Baileys sends to {CONTACTS_OF_BAILEYS} contacts");
+    eprintln!("bench: Baileys sends to {CONTACTS_OF_ONE} contacts");
     baileys
         .run(
-            &["send", &CONTACTS_OF_BAILEYS.to_string(), prefix],
+            &["send", &CONTACTS_OF_ONE.to_string(), prefix],
             Some((ws, control)),
         )
         .await
