@@ -15,7 +15,7 @@ use whatsapp::device::Device;
 use whatsapp::event::Event;
 use whatsapp::jid::{Jid, Server};
 use whatsapp::signal::curve::PublicKey;
-use whatsapp::store::{Changes, KeyStore, Load, Loaded, StoreError};
+use whatsapp::store::{Changes, KeyStore, Load, Loaded, SentMessage, StoreError};
 
 use super::content;
 use super::inbound::{Happened, happened, stanza};
@@ -49,9 +49,10 @@ impl KeyStore for Keys {
                 };
                 let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
                 let sent = sent.map_err(unavailable)?.pop();
-                Ok(Loaded::SentMessage(
-                    sent.map(|sent| content::encode(&sent.content)),
-                ))
+                Ok(Loaded::SentMessage(sent.map(|sent| SentMessage {
+                    chat: Jid::new(sent.number.user(), recipient_server(sent.number.kind())),
+                    message: content::encode(&sent.content),
+                })))
             }
             Load::Lids(users) => self.other_names(&users).await,
             request => {

@@ -341,7 +341,7 @@ impl<C> Queues<C> {
 }
 
 /// Recipients per page: the bound of the look-ahead of one queue is one page and a half.
-pub const PAGE: usize = 64;
+pub const PAGE: usize = 128;
 /// Running queues of one kind (singles, broadcasts) of one session in memory; more wait in the store.
 pub const QUEUES_MAX: usize = 128;
 
