@@ -3,6 +3,7 @@
 pub mod messages;
 pub mod queues;
 pub mod sessions;
+pub mod waiting;
 pub mod webhooks;
 
 use std::sync::Arc;

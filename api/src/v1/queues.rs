@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Content, Delay, Job, OnUnknown, QueueCommand, SendJob};
 use shared::recipient::Number;
+use shared::store::leases;
 use shared::store::queues::{self, QueueRecord, QueueState};
 use shared::store::recipients::{self, RecipientRecord, RecipientState};
+use shared::store::sessions;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -26,6 +28,7 @@ use crate::idempotency;
 use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
+use crate::v1::waiting::{Waiting, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
 const CREATE_PATIENCE: Duration = Duration::from_millis(500);
@@ -79,6 +82,9 @@ pub struct Queue {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<OffsetDateTime>,
+    /// Why it does not send at this moment; absent if it does, and in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
 }
 
 impl Queue {
@@ -98,6 +104,7 @@ impl Queue {
             started_at: record.started_at,
             paused_at: record.paused_at,
             finished_at: record.finished_at,
+            waiting: None,
         }
     }
 }
@@ -272,7 +279,12 @@ pub async fn show(
     Path((token, queue)): Path<(String, String)>,
 ) -> Result<Json<Queue>, Problem> {
     let (token, _, record) = find(&app, &token, &queue).await?;
-    Ok(Json(Queue::new(&token, record)))
+    let mut waits_for = None;
+    if let Some(session) = sessions::find(&app.store, &token).await? {
+        let worked = leases::is_held(&app.store, session.shard).await?;
+        waits_for = waiting(&record, &session, worked, OffsetDateTime::now_utc());
+    }
+    Ok(Json(Queue { waiting: waits_for, ..Queue::new(&token, record) }))
 }
 
 /// List the recipients of a queue, in its order.

@@ -168,6 +168,17 @@ pub async fn release(store: &Store, fence: Fence) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a worker holds the shard, and its time is not up.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn is_held(store: &Store, shard: ShardId) -> Result<bool, StoreError> {
+    let sql = "-- leases::is_held
+        SELECT 1 FROM shard_lease WHERE shard = $1 AND owner IS NOT NULL AND expires_at > clock_timestamp()";
+    let row = store.client().await?.query_opt(sql, &[&smallint(shard)]).await?;
+    Ok(row.is_some())
+}
+
 /// Takes a worker off the list, so that its shards are divided anew at once.
 ///
 /// # Errors
