@@ -45,4 +45,21 @@ mod tests {
             assert_eq!(devices_hash(&jids), case["phash"].as_str().unwrap());
         }
     }
+
+    #[test]
+    fn hashes_are_those_of_the_messages_vector() {
+        for row in crate::signal::test_vectors::vector("phash")["rows"]
+            .as_array()
+            .unwrap()
+        {
+            let devices: Vec<Jid> = row["devices"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|jid| jid.as_str().unwrap().parse().unwrap())
+                .collect();
+            assert_eq!(devices_hash(&devices), row["phash"].as_str().unwrap());
+        }
+        assert_eq!(devices_hash([]), "2:47DEQpj8");
+    }
 }

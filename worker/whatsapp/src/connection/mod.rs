@@ -141,7 +141,7 @@ impl Connection {
 
     /// When to call with [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
-        if self.is_stalled && !self.core.is_full() {
+        if self.is_stalled && !self.is_full() {
             return Some(Timestamp::EPOCH);
         }
         let state = match &self.state {
@@ -162,9 +162,10 @@ impl Connection {
             .min()
     }
 
-    /// Whether so much has gathered that no more should be read from the socket until a step was taken.
+    /// Whether so much has gathered that no more should be read from the socket until a step was taken or the store has
+    /// answered.
     pub fn is_backlogged(&self) -> bool {
-        self.is_stalled || self.core.is_full()
+        self.is_stalled || self.is_full()
     }
 
     /// Whether the login is done.
@@ -182,10 +183,18 @@ impl Connection {
         (self.core.device.into_device(), self.core.rng)
     }
 
+    fn is_full(&self) -> bool {
+        let is_messaging_full = match &self.state {
+            State::Online(online) => online.messaging.is_full(),
+            _ => false,
+        };
+        is_messaging_full || self.core.is_full()
+    }
+
     fn read(&mut self, now: Timestamp) {
         self.is_stalled = false;
         while self.core.gathering.close.is_none() {
-            if self.core.is_full() {
+            if self.is_full() {
                 self.is_stalled = true;
                 return;
             }

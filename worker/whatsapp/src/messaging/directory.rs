@@ -24,8 +24,8 @@ pub(super) const LIST_TTL: Duration = Duration::from_secs(300);
 pub(super) const SUPPOSED_LIST_TTL: Duration = Duration::from_secs(30);
 /// Most device lists kept.
 pub(super) const MAX_LISTS: usize = 256;
-/// Most mappings kept in memory.
-pub(super) const MAX_MAPPINGS: usize = 512;
+/// Most mappings kept in memory. The newer half is never forgotten, so that a name outlives what waits for it.
+pub(super) const MAX_MAPPINGS: usize = 1024;
 
 /// The devices of one user.
 #[derive(Clone, Debug)]
@@ -53,8 +53,27 @@ pub(super) struct Peer {
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     lists: HashMap<Jid, DeviceList>,
+    recent: Mappings,
+    older: Mappings,
+}
+
+/// A generation of mappings, in both directions.
+#[derive(Debug, Default)]
+struct Mappings {
     lids: HashMap<CompactString, CompactString>,
     phones: HashMap<CompactString, CompactString>,
+}
+
+impl Mappings {
+    /// Forgets every pair that one of the two is in.
+    fn part(&mut self, phone: &str, lid: &str) {
+        if let Some(lid) = self.lids.remove(phone) {
+            self.phones.remove(&lid);
+        }
+        if let Some(phone) = self.phones.remove(lid) {
+            self.lids.remove(&phone);
+        }
+    }
 }
 
 impl Directory {
@@ -85,15 +104,20 @@ impl Directory {
     pub(super) fn other_name(&self, user: &Jid) -> Option<Jid> {
         match user.server() {
             Server::User => self
-                .lids
-                .get(user.user())
+                .lid(user.user())
                 .map(|lid| Jid::new(lid.clone(), Server::Lid)),
-            Server::Lid => self
-                .phones
-                .get(user.user())
-                .map(|phone| Jid::new(phone.clone(), Server::User)),
+            Server::Lid => {
+                let phone = self.recent.phones.get(user.user());
+                phone
+                    .or_else(|| self.older.phones.get(user.user()))
+                    .map(|phone| Jid::new(phone.clone(), Server::User))
+            }
             _ => None,
         }
+    }
+
+    fn lid(&self, phone: &str) -> Option<&CompactString> {
+        self.recent.lids.get(phone).or_else(|| self.older.lids.get(phone))
     }
 
     /// Takes in a mapping that the store gave: nothing to write, nothing to tell.
@@ -109,13 +133,15 @@ impl Directory {
             return;
         };
         let known = self
-            .lids
-            .get(phone.user())
+            .lid(phone.user())
             .is_some_and(|known| known.as_str() == lid.user());
-        if known || is_own(cx.device, phone) {
+        if is_own(cx.device, phone) {
             return;
         }
         self.insert(phone, lid);
+        if known {
+            return;
+        }
         cx.changes().put_lid(phone.user(), lid.user());
         cx.emit(Event::LidMapping {
             phone: phone.to_bare(),
@@ -124,13 +150,18 @@ impl Directory {
     }
 
     fn insert(&mut self, phone: &Jid, lid: &Jid) {
-        if self.lids.len() >= MAX_MAPPINGS {
-            // Whichever go: they are read from the store or learned again.
-            self.lids.clear();
-            self.phones.clear();
+        let (phone, lid) = (phone.user(), lid.user());
+        if self.recent.lids.get(phone).is_some_and(|known| known == lid) {
+            return;
         }
-        self.lids.insert(phone.user().into(), lid.user().into());
-        self.phones.insert(lid.user().into(), phone.user().into());
+        self.recent.part(phone, lid);
+        self.older.part(phone, lid);
+        if self.recent.lids.len() >= MAX_MAPPINGS / 2 {
+            // What goes is read from the store or learned again.
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.lids.insert(phone.into(), lid.into());
+        self.recent.phones.insert(lid.into(), phone.into());
     }
 
     /// Where the ratchet with this device is kept.
@@ -250,14 +281,27 @@ mod tests {
     }
 
     #[test]
-    fn mappings_are_bounded() {
+    fn mappings_are_bounded_and_the_newer_ones_are_kept() {
         let mut directory = Directory::default();
+        let phone = |n: usize| Jid::phone(&format!("{}", 15_550_000 + n)).unwrap();
         for n in 0..3 * MAX_MAPPINGS {
-            directory.recall(
-                &Jid::phone(&format!("{}", 15_550_000 + n)).unwrap(),
-                &Jid::new(format!("{n}"), Server::Lid),
-            );
-            assert!(directory.lids.len() <= MAX_MAPPINGS);
+            directory.recall(&phone(n), &Jid::new(format!("{n}"), Server::Lid));
+            assert!(directory.recent.lids.len() + directory.older.lids.len() <= MAX_MAPPINGS);
+            let oldest = n.saturating_sub(MAX_MAPPINGS / 2 - 1);
+            assert!(directory.other_name(&phone(oldest)).is_some());
         }
+    }
+
+    #[test]
+    fn a_new_pair_parts_the_earlier_ones() {
+        let mut directory = Directory::default();
+        let phone = |n: u32| Jid::phone(&format!("1555000{n}")).unwrap();
+        let lid = |n: u32| Jid::new(format!("{n}"), Server::Lid);
+        directory.recall(&phone(1), &lid(1));
+        directory.recall(&phone(1), &lid(2));
+        assert_eq!(directory.other_name(&lid(1)), None);
+        directory.recall(&phone(3), &lid(2));
+        assert_eq!(directory.other_name(&phone(1)), None);
+        assert_eq!(directory.other_name(&lid(2)), Some(phone(3)));
     }
 }

@@ -14,6 +14,7 @@ use super::directory::{Directory, Peer, is_own};
 use super::group_keys::GroupKeys;
 use super::ratchets::Ratchets;
 use super::retries::Retries;
+use super::shown::Shown;
 use crate::binary::Node;
 use crate::connection::Context;
 use crate::event::Event;
@@ -26,9 +27,8 @@ use crate::stanza::message::{Absence, Enc, EncKind, Received};
 use crate::stanza::receipt::{self, Arrival, RetryReason};
 use crate::store::{Load, SenderKeyName};
 
-/// Most messages that wait for the store. One that finds no room is not acknowledged: the server hands it over again at
-/// the next login.
-pub const MAX_WAITING: usize = 1024;
+/// With this many messages waiting for the store, no more are read from the socket.
+pub const MAX_WAITING: usize = 256;
 /// How many messages' needs are asked for ahead of their turn.
 const LOOK_AHEAD: usize = 16;
 
@@ -43,6 +43,7 @@ pub(super) struct Inbox {
     /// How many of `used` are in the step that is being committed.
     committing: usize,
     available: bool,
+    shown: Shown,
 }
 
 #[derive(Debug)]
@@ -91,18 +92,23 @@ impl Inbox {
         self.available = available;
     }
 
+    /// Whether no more messages should be handed in before the store has answered.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= MAX_WAITING
+    }
+
     /// Takes a stanza. One that can't be told whom it is from is refused for good.
     pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &mut Directory, mut node: Node) {
-        let stanza = match Received::parse(&node) {
+        let mut stanza = match Received::parse(&node) {
             Ok(stanza) => stanza,
             Err(error) => {
                 tracing::debug!(%error, "message refused");
                 return ack(cx, &node, Some(Nack::Parsing));
             }
         };
-        if self.waiting.len() >= MAX_WAITING {
-            tracing::warn!("too many messages wait, one is left for the next login");
-            return;
+        if !is_own(cx.device, stanza.sender()) {
+            // Only our own devices send into other chats than their own.
+            stanza.recipient = None;
         }
         if let Some(other) = &stanza.sender_alt {
             directory.learn(cx, stanza.sender(), other);
@@ -327,7 +333,7 @@ impl Inbox {
     }
 
     /// Hands a decrypted message over, with its receipt.
-    fn read(&self, cx: &mut Context<'_>, parts: &mut Parts<'_>, waiting: &Waiting, plaintexts: &[Vec<u8>]) {
+    fn read(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>, waiting: &Waiting, plaintexts: &[Vec<u8>]) {
         let stanza = &waiting.stanza;
         let mut message = Message::default();
         for padded in plaintexts {
@@ -353,7 +359,8 @@ impl Inbox {
         message.device_sent_message = None;
         let chat = chat_of(stanza, destination.as_ref());
         self.arrived(cx, stanza, Some((&chat, &message)));
-        if is_for_owner(&mut message) {
+        let name = |jid: &Jid| parts.directory.peer(cx.device, jid.to_bare()).address;
+        if is_for_owner(&mut message) && self.shown.is_new(&name(&chat), &name(stanza.sender()), &stanza.id) {
             cx.emit(Event::Message(Box::new(incoming(
                 parts.directory,
                 stanza,

@@ -14,13 +14,13 @@ mod durability;
 mod group_keys;
 mod inbox;
 mod lookup;
-mod phash;
 mod plaintext;
 mod ratchets;
 mod resends;
 mod resolution;
 mod retries;
 mod sends;
+mod shown;
 mod supply;
 
 #[cfg(test)]
@@ -33,8 +33,7 @@ pub use self::lookup::Lookup;
 pub use self::ratchets::Wanted;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
-pub use self::sends::{ACK_TIMEOUT, MAX_SENDS};
-pub use self::supply::{FIRST_UPLOAD, LATER_UPLOAD};
+pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
     bundles::Bundles, directory::Directory, group_keys::GroupKeys, inbox::Inbox, ratchets::Ratchets,
     resends::Resends, retries::Retries, sends::Sends, supply::Supply,
@@ -86,7 +85,7 @@ pub enum LoadTag {
     /// A signed prekey.
     SignedPreKey(SignedPreKeyId),
     /// The content of a message that a device asks for again.
-    SentMessage(MessageId, Address),
+    SentMessage(MessageId, Jid),
     /// The other names of these users.
     Lids(Vec<Jid>),
 }
@@ -193,8 +192,8 @@ impl Messaging {
             (LoadTag::SignedPreKey(id), Loaded::SignedPreKey(value)) => {
                 self.inbox.on_signed_prekey(id, value.as_deref());
             }
-            (LoadTag::SentMessage(id, address), Loaded::SentMessage(value)) => {
-                self.resends.on_content(cx, &id, &address, value.as_deref());
+            (LoadTag::SentMessage(id, from), Loaded::SentMessage(value)) => {
+                self.resends.on_content(cx, &self.directory, &id, &from, value);
             }
             (LoadTag::Lids(users), Loaded::Lids(others)) => {
                 for (user, other) in users.iter().zip(others) {
@@ -222,7 +221,7 @@ impl Messaging {
         };
         match received.meaning {
             Meaning::Retry => {
-                self.resends.push(cx, &self.directory, stanza, &received);
+                self.resends.push(cx, &self.directory, stanza, received);
                 self.advance(cx);
                 return AckBy::Handler;
             }
@@ -316,6 +315,7 @@ impl Messaging {
             group_keys,
             bundles,
             retries,
+            resends,
             ..
         } = self;
         self.inbox.advance(
@@ -327,13 +327,14 @@ impl Messaging {
                 retries,
             },
         );
-        self.resends.advance(cx, ratchets, bundles);
+        resends.advance(cx, directory, ratchets, bundles);
         self.sends.advance(
             cx,
             &mut sends::Parts {
                 directory,
                 ratchets,
                 bundles,
+                resends,
             },
         );
         bundles.ask(cx, ratchets);
@@ -376,6 +377,12 @@ impl Messaging {
     /// The connection is over: sends without an answer are answered.
     pub fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.sends.on_closed(cx);
+    }
+
+    /// Whether so many messages wait for the store that no more should be handed in.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.inbox.is_full()
     }
 
     /// When [`Self::tick`] wants to be called.

@@ -88,17 +88,14 @@ impl Ratchets {
         let mut ready = true;
         let mut wanted = Vec::new();
         for peer in peers {
-            if let Some(entry) = self.entries.get_mut(&peer.address) {
-                entry.used = cx.now;
-                ready &= matches!(entry.slot, Slot::Loaded(_));
-                continue;
-            }
-            match self.take_earlier(cx, peer) {
-                Earlier::Moved => {}
-                Earlier::Loading => ready = false,
-                Earlier::Unknown { in_store } => {
+            match self.entries.get_mut(&peer.address) {
+                None => {
                     ready = false;
-                    self.want(peer, in_store, cx.now, &mut wanted);
+                    self.want(peer, cx.now, &mut wanted);
+                }
+                Some(entry) => {
+                    entry.used = cx.now;
+                    ready &= matches!(entry.slot, Slot::Loaded(_)) && self.take_earlier(cx, peer);
                 }
             }
         }
@@ -109,7 +106,7 @@ impl Ratchets {
         ready
     }
 
-    fn want(&mut self, peer: &Peer, earlier_in_store: bool, now: Timestamp, wanted: &mut Vec<Wanted>) {
+    fn want(&mut self, peer: &Peer, now: Timestamp, wanted: &mut Vec<Wanted>) {
         let entry = Entry {
             slot: Slot::Loading,
             used: now,
@@ -121,7 +118,12 @@ impl Ratchets {
             address: peer.address.clone(),
             moves_to: None,
         });
-        if let Some(earlier) = peer.earlier.as_ref().filter(|_| earlier_in_store) {
+        // One that is in memory is newer than what is stored; see `take_earlier`.
+        if let Some(earlier) = peer
+            .earlier
+            .as_ref()
+            .filter(|earlier| !self.entries.contains_key(earlier))
+        {
             wanted.push(Wanted {
                 address: earlier.clone(),
                 moves_to: Some(peer.address.clone()),
@@ -129,36 +131,22 @@ impl Ratchets {
         }
     }
 
-    /// Moves a session that is in memory under its earlier name.
-    fn take_earlier(&mut self, cx: &mut Context<'_>, peer: &Peer) -> Earlier {
+    /// Moves a session that is in memory under its earlier name. False while that is being read.
+    fn take_earlier(&mut self, cx: &mut Context<'_>, peer: &Peer) -> bool {
         let Some(earlier) = &peer.earlier else {
-            return Earlier::Unknown { in_store: false };
+            return true;
         };
-        match self
-            .entries
-            .get(earlier)
-            .map(|entry| entry.record().map(SessionRecord::has_session))
-        {
-            Some(None) => return Earlier::Loading,
-            Some(Some(true)) => {}
-            Some(Some(false)) => return Earlier::Unknown { in_store: false },
-            None => return Earlier::Unknown { in_store: true },
+        let Some(entry) = self.entries.get_mut(earlier) else {
+            return true;
+        };
+        let Slot::Loaded(record) = &mut entry.slot else {
+            return false;
+        };
+        if record.has_session() {
+            let record = std::mem::take(record);
+            self.move_in(cx, earlier.clone(), &peer.address, record);
         }
-        if let Some(Entry {
-            slot: Slot::Loaded(record),
-            pins,
-            ..
-        }) = self.entries.remove(earlier)
-        {
-            cx.changes()
-                .move_session(earlier.clone(), peer.address.clone(), &record);
-            let entry = Entry {
-                pins,
-                ..Entry::loaded(record, cx.now, Durability::Gathering)
-            };
-            self.entries.insert(peer.address.clone(), entry);
-        }
-        Earlier::Moved
+        true
     }
 
     /// The store has answered.
@@ -175,10 +163,16 @@ impl Ratchets {
                 .unwrap_or_default();
             match wanted.moves_to {
                 None => self.fill(&wanted.address, record),
+                // What came into memory while the store was asked is newer than its answer.
+                Some(_) if self.is_settled(&wanted.address) => {}
                 Some(address) if record.has_session() => self.move_in(cx, wanted.address, &address, record),
                 Some(_) => {}
             }
         }
+    }
+
+    fn is_settled(&self, address: &Address) -> bool {
+        self.record(address).is_some()
     }
 
     fn fill(&mut self, address: &Address, record: SessionRecord) {
@@ -192,15 +186,19 @@ impl Ratchets {
         }
     }
 
-    /// Takes over a session that the store has under its earlier name, unless there is one under the present name.
+    /// Takes over what there is under an earlier name. If there is a session under the present name too, that one goes on
+    /// being used, and messages of the other can still be read.
+    ///
+    /// The earlier name stays in memory, without a session, until that is durable: whoever read it from the store before
+    /// would have the ratchet twice.
     fn move_in(&mut self, cx: &mut Context<'_>, earlier: Address, address: &Address, record: SessionRecord) {
-        match self.entries.get_mut(address) {
-            Some(entry) if !entry.record().is_some_and(SessionRecord::has_session) => {
-                cx.changes().move_session(earlier, address.clone(), &record);
-                entry.slot = Slot::Loaded(record);
-                entry.durability = Durability::Gathering;
-            }
-            _ => drop(cx.changes().sessions.insert(earlier, None)),
+        if let Some(entry) = self.entries.get_mut(address)
+            && let Slot::Loaded(present) = &mut entry.slot
+        {
+            present.absorb(record);
+            cx.changes().move_session(earlier.clone(), address.clone(), present);
+            entry.durability = Durability::Gathering;
+            self.delete(cx, &earlier);
         }
     }
 
@@ -267,15 +265,6 @@ impl Ratchets {
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-}
-
-enum Earlier {
-    /// Under its present name now.
-    Moved,
-    /// Being read.
-    Loading,
-    /// Not in memory under its earlier name; whether the store may have it there.
-    Unknown { in_store: bool },
 }
 
 /// Using them. All of these want the session to be in memory (see [`Ratchets::ensure`]).
@@ -435,8 +424,13 @@ fn own_identity(device: &Device) -> LocalIdentity<'_> {
 
 #[cfg(test)]
 mod tests {
+    use rand::{SeedableRng, rngs::StdRng};
+
     use super::*;
+    use crate::connection::tests::desk::Desk;
     use crate::jid::{Jid, Server};
+    use crate::signal::curve::KeyPair;
+    use crate::signal::{SignedPreKey, SignedPreKeyId};
 
     fn address(n: usize) -> Address {
         Address::from(Jid::new(format!("{n}"), Server::Lid))
@@ -482,5 +476,112 @@ mod tests {
         ratchets.on_committed();
         ratchets.sweep(Timestamp::from_secs(100_000));
         assert_eq!(ratchets.entries.len(), 1);
+    }
+
+    /// A peer by number, and the same one by hidden id.
+    fn peers() -> (Peer, Peer) {
+        let phone = Jid::phone("15550002").unwrap();
+        let lid = Address::from(Jid::new("100", Server::Lid));
+        let by_number = Peer {
+            address: Address::new(&phone),
+            earlier: None,
+            wire: phone.clone(),
+        };
+        let by_lid = Peer {
+            address: lid,
+            earlier: Some(Address::new(&phone)),
+            wire: phone,
+        };
+        (by_number, by_lid)
+    }
+
+    fn bundle(rng: &mut StdRng) -> PreKeyBundle {
+        let identity = KeyPair::generate(rng);
+        let signed = SignedPreKey::generate(SignedPreKeyId::FIRST, &identity, rng);
+        PreKeyBundle {
+            registration_id: RegistrationId::new(1),
+            identity: *identity.public(),
+            signed_prekey_id: signed.id,
+            signed_prekey: *signed.pair.public(),
+            signature: signed.signature,
+            prekey: None,
+        }
+    }
+
+    fn answer(ratchets: &mut Ratchets, desk: &mut Desk, peer: &Peer, stored: &[Option<bytes::Bytes>]) {
+        let mut wanted = vec![Wanted {
+            address: peer.address.clone(),
+            moves_to: None,
+        }];
+        if let (2, Some(earlier)) = (stored.len(), &peer.earlier) {
+            wanted.push(Wanted {
+                address: earlier.clone(),
+                moves_to: Some(peer.address.clone()),
+            });
+        }
+        ratchets.on_loaded(&mut desk.context(), wanted, stored.to_vec());
+    }
+
+    #[test]
+    fn a_ratchet_that_moved_is_not_read_under_its_old_name_again() {
+        let (mut desk, mut ratchets) = (Desk::new(), Ratchets::default());
+        let (by_number, by_lid) = peers();
+        assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
+        answer(&mut ratchets, &mut desk, &by_number, &[None]);
+        let bundle = bundle(&mut StdRng::seed_from_u64(8));
+        ratchets
+            .start(&mut desk.context(), &by_number.address, &bundle)
+            .unwrap();
+        ratchets.on_step_taken();
+        ratchets.on_committed();
+        assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
+        desk.take_loads();
+        answer(&mut ratchets, &mut desk, &by_lid, &[None]);
+        assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
+        assert!(ratchets.has_session(&by_lid.address));
+        // The store still has the session under the number: two ratchets would use the same message keys.
+        assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
+        assert!(desk.take_loads().is_empty());
+        assert!(!ratchets.has_session(&by_number.address));
+    }
+
+    #[test]
+    fn a_ratchet_that_the_store_moved_is_not_read_under_its_old_name_again() {
+        let (mut desk, mut ratchets) = (Desk::new(), Ratchets::default());
+        let (by_number, by_lid) = peers();
+        let mut record = SessionRecord::default();
+        let own = KeyPair::generate(&mut StdRng::seed_from_u64(9));
+        let own = LocalIdentity {
+            pair: &own,
+            registration_id: RegistrationId::new(2),
+        };
+        let bundle = bundle(&mut StdRng::seed_from_u64(8));
+        record
+            .initiate(own, &bundle, &mut StdRng::seed_from_u64(10))
+            .unwrap();
+        assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
+        desk.take_loads();
+        answer(&mut ratchets, &mut desk, &by_lid, &[None, Some(record.encode())]);
+        assert!(ratchets.has_session(&by_lid.address));
+        assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
+        assert!(desk.take_loads().is_empty() && !ratchets.has_session(&by_number.address));
+        ratchets.on_step_taken();
+        ratchets.on_committed();
+        assert_eq!(desk.context().changes().sessions[&by_number.address], None);
+    }
+
+    #[test]
+    fn two_sessions_of_one_device_become_one_record() {
+        let (mut desk, mut ratchets) = (Desk::new(), Ratchets::default());
+        let (by_number, by_lid) = peers();
+        let bundle = bundle(&mut StdRng::seed_from_u64(8));
+        for peer in [&by_number, &by_lid] {
+            ratchets.start(&mut desk.context(), &peer.address, &bundle).unwrap();
+        }
+        let in_use = ratchets.base_key(&by_lid.address);
+        assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
+        assert_eq!(ratchets.base_key(&by_lid.address), in_use);
+        assert_eq!(ratchets.record(&by_lid.address).unwrap().archived(), 1);
+        assert!(!ratchets.has_session(&by_number.address));
     }
 }

@@ -1,7 +1,8 @@
 //! Messages that a device could not decrypt and asks for again.
 //!
-//! Nothing of what was sent is kept here: the owner is asked for the very message that the request names. The request
-//! is acknowledged in the step that answers it, or that decides not to.
+//! Nothing of what was sent is kept here: the owner is asked for the very message that the request names, and it is sent
+//! again only if the device that asks is one of its chat, or our own. The request is acknowledged in the step that answers
+//! it, or that decides not to.
 //!
 //! Facts: docs/PROTOCOL.md, "Retry receipts".
 
@@ -16,7 +17,7 @@ use super::plaintext::{device_sent, padded};
 use super::ratchets::Ratchets;
 use crate::binary::Node;
 use crate::connection::Context;
-use crate::jid::Jid;
+use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::proto::Message;
 use crate::signal::Address;
@@ -25,7 +26,7 @@ use crate::stanza::ack::ack_for;
 use crate::stanza::class::Class;
 use crate::stanza::message::{EncKind, Resend};
 use crate::stanza::receipt::{Received, RetryAsked};
-use crate::store::Load;
+use crate::store::{Load, SentMessage};
 use crate::time::Timestamp;
 
 /// A device gets one message again at most this often less one; so it is with requests that count themselves.
@@ -44,6 +45,8 @@ pub(super) struct Resends {
     served: HashMap<(MessageId, Address), Served>,
     order: VecDeque<(MessageId, Address)>,
     recreated: HashMap<Address, Timestamp>,
+    /// Messages whose number turned out to be another one's old form, with the chat that they went to.
+    redirected: VecDeque<(MessageId, Jid)>,
 }
 
 /// What one device got of one message.
@@ -60,7 +63,7 @@ struct Waiting {
     /// Acknowledges the request.
     ack: Option<Node>,
     peer: Peer,
-    /// The chat that the message is in.
+    /// The chat that the message is in, as the request says until the owner has said it.
     chat: Jid,
     own: bool,
     content: Content,
@@ -91,7 +94,7 @@ impl Resends {
         cx: &mut Context<'_>,
         directory: &Directory,
         receipt: &Node,
-        received: &Received,
+        received: Received,
     ) {
         let ack = ack_for(receipt);
         let asked = RetryAsked::parse(receipt)
@@ -101,32 +104,27 @@ impl Resends {
         let (Some(asked), None, false) = (asked, &received.participant, received.from.is_group()) else {
             return send_if(cx, ack);
         };
-        let peer = directory.peer(cx.device, received.from.clone());
-        let own = is_own(cx.device, &received.from);
+        let from = received.from;
+        let own = is_own(cx.device, &from);
         let chat = received
             .recipient
-            .as_ref()
             .filter(|_| own)
-            .unwrap_or(&received.from)
-            .to_bare();
-        let key = (asked.id.clone(), peer.address.clone());
-        let is_served = self
-            .served
-            .get(&key)
-            .is_some_and(|served| served.times >= MAX_RESENDS - 1);
-        let is_waiting = self
-            .waiting
-            .iter()
-            .any(|other| other.asked.id == key.0 && other.peer.address == key.1);
-        if is_served || is_waiting || self.waiting.len() >= MAX_WAITING {
+            .unwrap_or_else(|| from.to_bare());
+        if self.waiting.len() >= MAX_WAITING || self.is_under_way(&asked.id, &from) {
             return send_if(cx, ack);
         }
+        let peer = directory.peer(cx.device, from);
+        if peer.earlier.is_none() && matches!(peer.wire.server(), Server::User | Server::Lid) {
+            // Answered before the message is: the chat may be known by the other name, and so may the ratchet.
+            let user = peer.wire.to_bare();
+            cx.load(Load::Lids(vec![user.clone()]), LoadTag::Lids(vec![user]));
+        }
         let load = Load::SentMessage {
-            id: key.0.clone(),
+            id: asked.id.clone(),
             chat: chat.clone(),
-            to: key.1.clone(),
+            to: peer.address.clone(),
         };
-        cx.load(load, LoadTag::SentMessage(key.0, key.1));
+        cx.load(load, LoadTag::SentMessage(asked.id.clone(), peer.wire.clone()));
         let (content, session) = (Content::Asked, Session::Undecided);
         self.waiting.push(Waiting {
             asked,
@@ -139,23 +137,56 @@ impl Resends {
         });
     }
 
+    fn is_under_way(&self, id: &MessageId, from: &Jid) -> bool {
+        self.waiting
+            .iter()
+            .any(|one| one.asked.id == *id && one.peer.wire == *from)
+    }
+
+    /// A message to this number goes to a chat of another name: that of an account that is still known by an old form of
+    /// its number.
+    pub(super) fn note_redirected(&mut self, id: MessageId, chat: Jid) {
+        if self.redirected.len() >= MAX_COUNTED {
+            self.redirected.pop_front();
+        }
+        self.redirected.push_back((id, chat));
+    }
+
     /// The owner has answered what the message was, if it still has it.
     pub(super) fn on_content(
         &mut self,
         cx: &mut Context<'_>,
+        directory: &Directory,
         id: &MessageId,
-        address: &Address,
-        content: Option<&[u8]>,
+        from: &Jid,
+        sent: Option<SentMessage>,
     ) {
         let Some(at) = self
             .waiting
             .iter()
-            .position(|one| one.asked.id == *id && one.peer.address == *address)
+            .position(|one| one.asked.id == *id && one.peer.wire == *from)
         else {
             return;
         };
-        match content.map(Message::decode) {
-            Some(Ok(message)) => self.waiting[at].content = Content::Here(Box::new(message)),
+        let one = &self.waiting[at];
+        let is_of_chat = |sent: &SentMessage| {
+            one.own
+                || is_same(directory, &sent.chat, &one.chat)
+                || self
+                    .redirected
+                    .iter()
+                    .any(|(other, chat)| other == id && is_same(directory, chat, &one.chat))
+        };
+        let sent = sent.filter(is_of_chat);
+        match sent.map(|sent| (Message::decode(sent.message), sent.chat)) {
+            Some((Ok(message), chat)) => {
+                let one = &mut self.waiting[at];
+                one.content = Content::Here(Box::new(message));
+                if one.own && is_own(cx.device, &one.chat) {
+                    // The request does not say which chat.
+                    one.chat = chat.to_bare();
+                }
+            }
             _ => send_if(cx, self.waiting.remove(at).ack),
         }
     }
@@ -187,28 +218,54 @@ impl Resends {
     }
 
     /// Moves every request as far as it goes now.
-    pub(super) fn advance(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, bundles: &mut Bundles) {
+    pub(super) fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        directory: &Directory,
+        ratchets: &mut Ratchets,
+        bundles: &mut Bundles,
+    ) {
         let mut at = 0;
         while at < self.waiting.len() {
-            let one = &self.waiting[at];
+            let one = &mut self.waiting[at];
             let has_content = matches!(one.content, Content::Here(_));
-            if !has_content
-                || one.session == Session::Fetching
-                || !ratchets.ensure(cx, [&one.peer].into_iter())
-            {
+            if !has_content || one.session == Session::Fetching {
                 at += 1;
                 continue;
             }
-            if one.session == Session::Undecided && self.wants_bundle(cx, ratchets, at) {
-                let one = &mut self.waiting[at];
-                bundles.want(&one.peer.address, true);
-                one.session = Session::Fetching;
+            if one.peer.earlier.is_none() {
+                // The other name may have been learned meanwhile.
+                one.peer = directory.peer(cx.device, one.peer.wire.clone());
+            }
+            if !ratchets.ensure(cx, std::iter::once(&one.peer)) {
                 at += 1;
                 continue;
+            }
+            if one.session == Session::Undecided {
+                if self.is_served(at) {
+                    send_if(cx, self.waiting.remove(at).ack);
+                    continue;
+                }
+                if self.wants_bundle(cx, ratchets, at) {
+                    let one = &mut self.waiting[at];
+                    bundles.want(&one.peer.address, true);
+                    one.session = Session::Fetching;
+                    at += 1;
+                    continue;
+                }
             }
             let one = self.waiting.remove(at);
             self.answer(cx, ratchets, one);
         }
+    }
+
+    /// Whether this device has got this message as often as it may.
+    fn is_served(&self, at: usize) -> bool {
+        let one = &self.waiting[at];
+        let key = (one.asked.id.clone(), one.peer.address.clone());
+        self.served
+            .get(&key)
+            .is_some_and(|served| served.times >= MAX_RESENDS - 1)
     }
 
     /// Decides whether the session that there is will do: starts one from the keys in the request if there are any, and
@@ -314,6 +371,11 @@ impl Resends {
         served.times += 1;
         served.base_key = base_key;
     }
+}
+
+/// Whether these are one user, by whatever names.
+fn is_same(directory: &Directory, one: &Jid, other: &Jid) -> bool {
+    one.same_user(other) || directory.other_name(one).is_some_and(|name| name.same_user(other))
 }
 
 fn send_if(cx: &mut Context<'_>, node: Option<Node>) {

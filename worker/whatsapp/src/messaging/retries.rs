@@ -111,7 +111,7 @@ impl Retries {
             self.order.push_back(key.clone());
         }
         let attempts = self.attempts.entry(key).or_default();
-        *attempts = (*attempts).max(stanza.count) + 1;
+        *attempts = (*attempts).max(stanza.count).saturating_add(1);
         *attempts
     }
 }

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use prost::Message as _;
 use smallvec::SmallVec;
 
 use super::bundles::{Bundles, Outcome};
 use super::directory::{Directory, Peer, is_own};
-use super::phash;
 use super::plaintext::Plaintexts;
 use super::ratchets::Ratchets;
+use super::resends::Resends;
 use super::resolution::Resolution;
 use crate::binary::Node;
 use crate::command::{Outgoing, Recipient};
@@ -22,6 +23,7 @@ use crate::device::Device;
 use crate::event::{Event, QueryError, SendError};
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
+use crate::phash::devices_hash;
 use crate::signal::Address;
 use crate::stanza::ack::MessageAck;
 use crate::stanza::class::Class;
@@ -30,6 +32,8 @@ use crate::time::Timestamp;
 
 /// Most sends under way, confirmed ones not counted; more are answered with [`SendError::Busy`].
 pub const MAX_SENDS: usize = 256;
+/// Largest message, encoded: a stanza repeats it for each device, and one that fits no frame would cost the connection.
+pub const MAX_MESSAGE_BYTES: usize = 512 * 1024;
 /// How long the server may take to confirm a message.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many messages whose confirmation did not come in time are remembered, should it come late.
@@ -95,6 +99,7 @@ pub(super) struct Parts<'a> {
     pub(super) directory: &'a mut Directory,
     pub(super) ratchets: &'a mut Ratchets,
     pub(super) bundles: &'a mut Bundles,
+    pub(super) resends: &'a mut Resends,
 }
 
 impl Sends {
@@ -111,6 +116,8 @@ impl Sends {
         }
         let reason = if under_way.count() >= MAX_SENDS {
             Err(SendError::Busy)
+        } else if outgoing.message.encoded_len() > MAX_MESSAGE_BYTES {
+            Err(SendError::Unsupported("messages of this size"))
         } else {
             addressee(&outgoing.to)
         };
@@ -276,6 +283,9 @@ impl Sends {
             lid,
         });
         cx.send(stanza);
+        if send.is_number && !send.user.same_user(&to) {
+            parts.resends.note_redirected(id.clone(), to.clone());
+        }
         self.unconfirmed.push_back(Unconfirmed {
             id,
             to,
@@ -309,7 +319,7 @@ impl Sends {
         }
         if let Some(theirs) = &ack.phash
             && let Some(own) = own_device(cx.device, &to)
-            && *theirs != phash::of(devices.iter().chain([own]))
+            && *theirs != devices_hash(devices.iter().chain([own]))
         {
             directory.forget_devices(&to);
             directory.forget_devices(&own.to_bare());
@@ -390,6 +400,7 @@ impl Waiting {
         let State::Keys(targets) = &mut self.state else {
             return Progress::Waits;
         };
+        targets.rename(cx.device, parts.directory);
         if !targets.fetching.is_empty() || !parts.ratchets.ensure(cx, targets.devices.iter().map(|t| &t.peer))
         {
             return Progress::Waits;
@@ -409,6 +420,17 @@ impl Waiting {
 }
 
 impl Targets {
+    /// Goes over to names that were learned while the send waited: the ratchets may have moved there.
+    fn rename(&mut self, device: &Device, directory: &Directory) {
+        for target in self
+            .devices
+            .iter_mut()
+            .filter(|target| target.peer.earlier.is_none())
+        {
+            target.peer = directory.peer(device, target.peer.wire.clone());
+        }
+    }
+
     /// Every device that gets a message to this user, ourselves left out; `None` while a list is missing.
     fn new(device: &Device, directory: &Directory, user: &Jid, now: Timestamp) -> Option<Self> {
         let list = directory.devices(user, now)?;

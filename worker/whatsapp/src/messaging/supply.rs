@@ -12,10 +12,6 @@ use crate::signal::{PreKey, PreKeyId, SignedPreKey};
 use crate::stanza::keys::{self, KeyDigest, PublicSignedPreKey, Upload};
 use crate::time::Timestamp;
 
-/// How many the first upload of a device holds, as other clients do it.
-pub const FIRST_UPLOAD: u32 = 812;
-/// How many each later upload holds.
-pub const LATER_UPLOAD: u32 = 50;
 /// With fewer than this left at the server, more are uploaded.
 pub(super) const FEW: u32 = 5;
 /// How old the signed prekey grows before a login replaces it.
@@ -39,6 +35,8 @@ pub(super) struct Supply {
 struct Pending {
     /// What to send again. Boxed with the rest: there is one for some seconds in a device's life.
     node: Node,
+    /// How many prekeys are to follow in stanzas of their own.
+    rest: u32,
     repeats: u32,
     repeat_at: Option<Timestamp>,
 }
@@ -54,21 +52,23 @@ impl Supply {
         let Some(left) = reply.ok().and_then(|node| keys::count(&node)) else {
             return;
         };
-        if left < FEW {
-            self.upload(cx, if left == 0 { FIRST_UPLOAD } else { LATER_UPLOAD });
-        } else {
-            self.check_digest(cx);
-        }
+        // Before the digest: what the server holds is compared with the new one.
         let made = cx.device.signed_prekey_made;
         if made != Timestamp::EPOCH && cx.now.since(made) > SIGNED_PREKEY_AGE {
             self.rotate(cx);
+        }
+        let limits = &cx.config.limits;
+        match left {
+            0 => self.upload(cx, limits.first_prekeys),
+            1..FEW => self.upload(cx, limits.later_prekeys),
+            _ => self.check_digest(cx),
         }
     }
 
     /// The server says that few are left.
     pub(super) fn on_few(&mut self, cx: &mut Context<'_>, left: u32) {
         if left < FEW {
-            self.upload(cx, LATER_UPLOAD);
+            self.upload(cx, cx.config.limits.later_prekeys);
         }
     }
 
@@ -80,12 +80,12 @@ impl Supply {
     /// The server has told what it holds: what differs is uploaded again.
     pub(super) fn on_digest(&mut self, cx: &mut Context<'_>, reply: Result<Node, QueryError>) {
         match reply {
-            Err(QueryError::Refused { code: LOST }) => self.upload(cx, FIRST_UPLOAD),
+            Err(QueryError::Refused { code: LOST }) => self.upload(cx, cx.config.limits.first_prekeys),
             // Not all servers say what they hold; without that there is nothing to compare.
             Err(_) => {}
             Ok(node) => {
                 if KeyDigest::parse(&node).is_ok_and(|digest| !is_current(cx, &digest)) {
-                    self.upload(cx, LATER_UPLOAD);
+                    self.upload(cx, cx.config.limits.later_prekeys);
                 }
             }
         }
@@ -98,14 +98,23 @@ impl Supply {
         let now = cx.now;
         let device = cx.device_mut();
         device.signed_prekey_made = now;
-        let previous = std::mem::replace(&mut device.signed_prekey, next);
+        // Each is stored when it is made, so that it can be read as soon as it is no longer the one in use. The first one
+        // of a device may be older than its store.
+        let previous = std::mem::replace(&mut device.signed_prekey, next.clone());
         cx.changes().put_signed_prekey(&previous);
+        cx.changes().put_signed_prekey(&next);
     }
 
     /// The upload was confirmed or refused.
     pub(super) fn on_uploaded(&mut self, cx: &mut Context<'_>, reply: &Result<Node, QueryError>) {
         let Some(pending) = &mut self.upload else { return };
-        if reply.is_ok() || pending.repeats >= MAX_REPEATS {
+        if reply.is_ok() {
+            let rest = pending.rest;
+            self.upload = None;
+            if rest > 0 {
+                self.upload(cx, rest);
+            }
+        } else if pending.repeats >= MAX_REPEATS {
             // Given up, the keys stay unpublished; the next login counts again.
             self.upload = None;
         } else {
@@ -138,7 +147,8 @@ impl Supply {
             let now = cx.now;
             cx.device_mut().signed_prekey_made = now;
         }
-        let prekeys = (0..count)
+        let now = count.min(cx.config.limits.prekeys_per_upload.max(1));
+        let prekeys = (0..now)
             .map(|_| {
                 let prekey = fresh(cx);
                 (prekey.id, *prekey.pair.public())
@@ -154,6 +164,7 @@ impl Supply {
         cx.iq(node.clone(), Op::PreKeyUpload);
         self.upload = Some(Box::new(Pending {
             node,
+            rest: count - now,
             repeats: 0,
             repeat_at: None,
         }));

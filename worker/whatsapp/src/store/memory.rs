@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Changes, KeyStore, Load, Loaded, SenderKeyName, StoreError};
+use super::{Changes, KeyStore, Load, Loaded, SenderKeyName, SentMessage, StoreError};
 use crate::device::Device;
 use crate::event::Event;
 use crate::jid::{Jid, Server};
@@ -29,7 +29,7 @@ struct Tables {
     sender_keys: HashMap<SenderKeyName, Bytes>,
     lid_of: HashMap<String, String>,
     phone_of: HashMap<String, String>,
-    sent: HashMap<(MessageId, Jid), Bytes>,
+    sent: HashMap<MessageId, SentMessage>,
     commits: u64,
 }
 
@@ -53,7 +53,7 @@ impl MemoryStore {
 
     /// Keeps the content of a message, so that it can be sent again when a device asks.
     pub fn keep_sent(&self, id: MessageId, chat: Jid, message: Bytes) {
-        self.tables().sent.insert((id, chat), message);
+        self.tables().sent.insert(id, SentMessage { chat, message });
     }
 
     /// How many commits there were.
@@ -111,7 +111,7 @@ impl Tables {
                     .map(|name| self.sender_keys.get(name).cloned())
                     .collect(),
             ),
-            Load::SentMessage { id, chat, to: _ } => Loaded::SentMessage(self.sent.get(&(id, chat)).cloned()),
+            Load::SentMessage { id, .. } => Loaded::SentMessage(self.sent.get(&id).cloned()),
             Load::Lids(users) => Loaded::Lids(users.iter().map(|user| self.other_name(user)).collect()),
         }
     }
@@ -198,6 +198,6 @@ mod tests {
             chat,
         };
         let loaded = store.clone().load(request).await.unwrap();
-        assert!(matches!(loaded, Loaded::SentMessage(Some(message)) if message == "m"));
+        assert!(matches!(loaded, Loaded::SentMessage(Some(sent)) if sent.message == "m"));
     }
 }

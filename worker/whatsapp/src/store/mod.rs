@@ -45,11 +45,12 @@ pub enum Load {
     SignedPreKey(SignedPreKeyId),
     /// Sender keys.
     SenderKeys(Vec<SenderKeyName>),
-    /// The content of a message we sent, because `to` asks for it again.
+    /// A message we sent, because `to` asks for it again. Whether it is a device of the message's chat is checked by
+    /// whoever asks, against [`SentMessage::chat`].
     SentMessage {
         /// Its id.
         id: MessageId,
-        /// The chat it was sent in.
+        /// The chat that it is in as `to` says; by LID or by phone number.
         chat: Jid,
         /// The device that asks.
         to: Address,
@@ -73,10 +74,19 @@ pub enum Loaded {
     SignedPreKey(Option<Bytes>),
     /// Encoded [`crate::signal::sender_key::SenderKeyRecord`]s.
     SenderKeys(Vec<Option<Bytes>>),
-    /// An encoded [`crate::proto::Message`], if the owner still has it and wants it sent again.
-    SentMessage(Option<Bytes>),
+    /// The message, if the owner still has it and wants it sent again.
+    SentMessage(Option<SentMessage>),
     /// Users without device.
     Lids(Vec<Option<Jid>>),
+}
+
+/// A message that the owner has sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SentMessage {
+    /// Whom the owner sent it to, by LID or by phone number. Nobody else gets it again.
+    pub chat: Jid,
+    /// The encoded [`crate::proto::Message`].
+    pub message: Bytes,
 }
 
 /// Prints which answer it is, and no value: they are secrets.

@@ -3,6 +3,7 @@
 pub(crate) mod peer;
 mod world;
 
+pub(crate) mod desk;
 mod hostile;
 mod login;
 mod online;

@@ -259,6 +259,12 @@ impl Network {
             self.carry_out(at, step);
             moved = true;
         }
+        let connection = &mut self.clients[at].connection;
+        if connection.deadline() == Some(Timestamp::EPOCH) {
+            // More can be read again.
+            connection.handle(Input::Tick, now);
+            moved = true;
+        }
         moved
     }
 

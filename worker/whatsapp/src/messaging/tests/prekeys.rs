@@ -5,13 +5,26 @@ use std::time::Duration;
 use super::network::{Network, number, phone};
 use crate::binary::Node;
 use crate::jid::Jid;
-use crate::messaging::{FIRST_UPLOAD, LATER_UPLOAD};
+use crate::connection::Limits;
 use crate::signal::{MAX_PREKEY_ID, PreKeyId};
 use crate::stanza::keys::Upload;
 use crate::time::Timestamp;
 
 /// Client number of Ann's companion.
 const ANN: usize = 1;
+/// The default limits.
+const FIRST_UPLOAD: u32 = 812;
+const LATER_UPLOAD: u32 = 50;
+const PER_UPLOAD: u32 = 100;
+
+#[test]
+fn the_default_limits_are_those_of_the_tests() {
+    let limits = Limits::default();
+    assert_eq!(
+        (limits.first_prekeys, limits.later_prekeys, limits.prekeys_per_upload),
+        (FIRST_UPLOAD, LATER_UPLOAD, PER_UPLOAD)
+    );
+}
 
 fn notification(child: Node) -> Node {
     Node::new("notification")
@@ -109,6 +122,11 @@ fn keys_that_the_server_has_lost_are_published_again() {
     let mut network = Network::ann_and_bob();
     network.loses_digest = true;
     network.hand(ANN, &notification(Node::new("digest")));
-    let upload = Upload::parse(network.questions.last().unwrap()).unwrap();
-    assert_eq!(upload.prekeys.len() as u32, FIRST_UPLOAD);
+    let counts: Vec<u32> = network
+        .questions
+        .iter()
+        .filter_map(|iq| Some(Upload::parse(iq).ok()?.prekeys.len() as u32))
+        .collect();
+    assert_eq!(counts.iter().sum::<u32>(), FIRST_UPLOAD);
+    assert!(counts.iter().all(|count| *count <= PER_UPLOAD));
 }

@@ -130,6 +130,53 @@ fn a_first_message_twice_is_shown_once() {
 }
 
 #[test]
+fn a_message_that_is_encrypted_anew_under_its_id_is_shown_once() {
+    let mut network = Network::ann_and_bob();
+    for _ in 0..2 {
+        network.send(ANN, number(2), "3EB001", "hi");
+    }
+    let bob = &network.clients[BOB];
+    assert_eq!(bob.texts(), ["hi"]);
+    assert_eq!(bob.receipts(None).len(), 2);
+    assert_eq!(network.clients[ANN_PHONE].texts(), ["hi"]);
+    // Ids are each sender's own.
+    network.send(BOB, number(1), "3EB001", "hello");
+    assert_eq!(network.clients[ANN].texts(), ["hello"]);
+}
+
+#[test]
+fn more_messages_than_may_wait_are_all_taken() {
+    let mut network = Network::ann_and_bob();
+    network.hold = true;
+    let count = crate::messaging::MAX_WAITING_MESSAGES + 50;
+    for n in 0..count {
+        network.send(BOB, number(1), &format!("3EB0{n}"), &n.to_string());
+    }
+    network.hold = false;
+    network.restart(ANN);
+    let burst: Vec<Node> = network
+        .held
+        .drain(..)
+        .filter(|(at, _)| *at == ANN)
+        .map(|(_, node)| node)
+        .collect();
+    network.hand_together(ANN, &burst);
+    let expected: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+    assert_eq!(network.clients[ANN].texts(), expected);
+}
+
+#[test]
+fn a_stranger_speaks_in_its_own_chat_only() {
+    let mut network = Network::ann_and_bob();
+    let mut forger = Forger::new(&mut network, ANN);
+    let stanza = forger
+        .stanza(&phone(7), "A", &text_message("hi"))
+        .attr("recipient", phone(2));
+    network.hand(ANN, &stanza);
+    assert_eq!(network.clients[ANN].messages()[0].chat, phone(7));
+}
+
+#[test]
 fn a_message_after_a_restart_is_read_with_the_stored_ratchet() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, number(2), "3EB001", "one");

@@ -214,6 +214,65 @@ fn our_own_device_gets_its_copy_again() {
 }
 
 #[test]
+fn a_stranger_gets_nothing_of_other_chats() {
+    let mut network = Network::ann_and_bob();
+    let carol = network.join(3, 0);
+    network.keep(ANN, "3EB001", phone(2), "for Bob alone");
+    network.send(ANN, number(2), "3EB001", "for Bob alone");
+    network.send(carol, number(1), "3EB002", "hi");
+    network.forget();
+    for from in [phone(3), lid(3), phone(9), lid(9)] {
+        let mut request = request(1, "3EB001");
+        request.set_attr("from", &from);
+        network.hand(ANN, &request);
+        // Nor if it says that it is about Bob's chat.
+        request.set_attr("recipient", phone(2));
+        network.hand(ANN, &request);
+    }
+    let ann = &network.clients[ANN];
+    assert!(ann.sent("message").is_empty());
+    assert_eq!(ann.sent("ack").len(), 8, "but each request is acknowledged");
+    assert!(
+        network
+            .questions
+            .iter()
+            .all(|iq| !iq.attr_is("xmlns", "encrypt"))
+    );
+}
+
+#[test]
+fn a_device_may_ask_by_its_other_name() {
+    let mut network = Network::ann_and_bob();
+    network.keep(ANN, "3EB001", phone(2), "one");
+    network.send(ANN, number(2), "3EB001", "one");
+    // Only the store knows the names now.
+    network.restart(ANN);
+    let mut request = request(1, "3EB001");
+    request.set_attr("from", lid(2));
+    network.hand(ANN, &request);
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.sent("message").len(), 1);
+    assert_eq!(ann.last_message().attr_jid("to"), Some(lid(2)));
+    assert!(!network.has_session(ANN, phone(2)));
+}
+
+#[test]
+fn a_count_of_the_sender_s_choice_is_survived() {
+    let mut network = Network::ann_and_bob();
+    let enc = Node::new("enc")
+        .attr("v", "2")
+        .attr("type", "msg")
+        .attr("count", u32::MAX)
+        .with_slice(&[0x33; 60]);
+    let node = Node::new("message")
+        .attr("id", "A")
+        .attr("from", phone(7))
+        .attr("t", 1u64);
+    network.hand(ANN, &node.with_child(enc));
+    assert_eq!(network.clients[ANN].undecryptable().last().unwrap().1, true);
+}
+
+#[test]
 fn a_message_that_the_owner_does_not_have_is_not_sent() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, number(2), "3EB001", "one");

@@ -325,6 +325,19 @@ fn too_many_sends_are_refused() {
 }
 
 #[test]
+fn a_message_that_fits_no_frame_is_refused_and_costs_nothing_else() {
+    let mut network = Network::ann_and_bob();
+    let text = "x".repeat(crate::messaging::MAX_MESSAGE_BYTES);
+    network.send(ANN, number(2), "3EB001", &text);
+    assert!(matches!(
+        network.clients[ANN].failures()[..],
+        [SendError::Unsupported(_)]
+    ));
+    network.send(ANN, number(2), "3EB002", "short");
+    assert_eq!(network.clients[BOB].texts(), ["short"]);
+}
+
+#[test]
 fn the_end_of_a_connection_answers_every_send() {
     let mut network = Network::ann_and_bob();
     network.silent = true;
@@ -435,7 +448,7 @@ fn a_device_list_that_the_server_disputes_is_asked_for_again() {
         phone(2).with_device(5),
     ];
     ack.id = "3EB002".parse().unwrap();
-    ack.phash = Some(crate::messaging::phash::of(devices.iter()));
+    ack.phash = Some(crate::phash::devices_hash(devices.iter()));
     network.hand(ANN, &ack.to_node());
     network.questions.clear();
     network.send(ANN, number(2), "3EB003", "hi");

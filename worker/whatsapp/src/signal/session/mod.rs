@@ -164,6 +164,18 @@ impl SessionRecord {
         })
     }
 
+    /// Takes the states of another record of the same device, behind its own: what is sent in them can still be read. They
+    /// become the states in use if there are none.
+    pub fn absorb(&mut self, other: Self) {
+        let identity = self.remote_identity().copied();
+        let kept = other
+            .states
+            .into_iter()
+            .filter(|state| identity.is_none_or(|identity| identity == *state.remote_identity()));
+        self.states.extend(kept);
+        self.states.truncate(MAX_ARCHIVED_STATES + 1);
+    }
+
     /// Whether there is a state to send in.
     pub fn has_session(&self) -> bool {
         !self.states.is_empty()

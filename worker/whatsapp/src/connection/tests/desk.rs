@@ -1,0 +1,31 @@
+//! A [`Context`] without a connection around it, for parts that are tested alone.
+
+use rand::{SeedableRng, rngs::StdRng};
+
+use super::peer::{NOW, ServerKeys, shared};
+use crate::{
+    connection::{Context, core::Core},
+    device::Device,
+    store::Load,
+};
+
+/// Lends a [`Context`] and keeps what was done through it.
+pub(crate) struct Desk(Core);
+
+impl Desk {
+    /// With a device that is not paired.
+    pub(crate) fn new() -> Self {
+        let mut rng = StdRng::seed_from_u64(3);
+        let device = Device::generate(&mut rng);
+        Self(Core::new(shared(ServerKeys::new(1).config()), device, rng))
+    }
+
+    pub(crate) fn context(&mut self) -> Context<'_> {
+        self.0.context(NOW)
+    }
+
+    /// The questions to the store since the last call.
+    pub(crate) fn take_loads(&mut self) -> Vec<Load> {
+        self.0.take_loads()
+    }
+}
