@@ -22,6 +22,8 @@ pub const MAX_ROUTING_BYTES: usize = 1024;
 /// Begins the optional routing prefix.
 const ROUTING_HEADER: [u8; 4] = [b'E', b'D', 0, 1];
 const LENGTH_BYTES: usize = 3;
+/// Most room that is made ahead for a payload that has not come.
+const MAX_RESERVED_BYTES: usize = 64 * 1024;
 
 /// The stream of bytes can't be split into frames; the connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -163,7 +165,9 @@ impl FrameReader {
             });
         }
         if self.buffer.len() < LENGTH_BYTES + len {
-            self.buffer.reserve(LENGTH_BYTES + len - self.buffer.len());
+            // A length is only a claim: the buffer grows with what really comes.
+            let missing = LENGTH_BYTES + len - self.buffer.len();
+            self.buffer.reserve(missing.min(MAX_RESERVED_BYTES));
             return Ok(None);
         }
         self.buffer.advance(LENGTH_BYTES);

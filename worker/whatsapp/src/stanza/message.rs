@@ -146,7 +146,8 @@ fn with_identity_and_meta(mut message: Node, identity: Option<Bytes>, class: &Cl
 /// What an incoming stanza holds in place of a ciphertext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// The sender chose not to encrypt for us: view once, hosted. Nothing will come.
+    /// The sender chose not to encrypt for us (view once, hosted), or in a way that we don't know. Nothing better will
+    /// come.
     Meant,
     /// The server has no copy for us.
     Lost,
@@ -245,7 +246,9 @@ fn enc(node: &Node) -> Option<Enc> {
 fn absence(node: &Node) -> Absence {
     let meant =
         |unavailable: &Node| unavailable.value("type").is_some() || unavailable.value("hosted").is_some();
-    let meant = node.child("unavailable").is_some_and(meant) || node.child("plaintext").is_some();
+    let meant = node.child("unavailable").is_some_and(meant)
+        || node.child("plaintext").is_some()
+        || node.child("enc").is_some_and(|enc| enc.value("type").is_some());
     if meant { Absence::Meant } else { Absence::Lost }
 }
 
@@ -317,6 +320,10 @@ mod tests {
             .attr("from", Jid::phone("15550002").unwrap());
         let lost = base.clone().with_child(Node::new("unavailable"));
         assert_eq!(Received::parse(&lost).unwrap().absence, Some(Absence::Lost));
+        let unknown = base
+            .clone()
+            .with_child(Node::new("enc").attr("type", "msmsg").with_slice(&[1]));
+        assert_eq!(Received::parse(&unknown).unwrap().absence, Some(Absence::Meant));
         let meant = base.with_child(Node::new("unavailable").attr("type", "view_once"));
         assert_eq!(Received::parse(&meant).unwrap().absence, Some(Absence::Meant));
     }
