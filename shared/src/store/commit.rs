@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio_postgres::NoTls;
 
 pub use change::{KeyChange, QueueChange, RecipientChange, RecipientKey, SessionChange, Write};
 
 use self::batch::{Batch, Outcome};
 use self::statements::Statements;
+use super::server::Server;
 use super::{Store, StoreError};
 use crate::outbox::Wake;
 use crate::seal::{Place, Sealer};
@@ -91,7 +91,7 @@ impl Committer {
             .ok_or(StoreError::Seal(crate::seal::SealError::BadKey))?;
         let (queue, entries) = mpsc::channel(WAITING_MAX);
         let task = Task {
-            config: store.connection_config(),
+            server: store.server(),
             entries,
             wake,
             connection: None,
@@ -141,7 +141,7 @@ impl Committer {
 }
 
 struct Task {
-    config: tokio_postgres::Config,
+    server: Server,
     entries: mpsc::Receiver<Entry>,
     wake: Wake,
     connection: Option<Connection>,
@@ -219,7 +219,7 @@ impl Task {
             let deadline = tokio::time::Instant::now() + COMMIT_TIMEOUT;
             let mut pause = RECONNECT.0;
             self.connection = loop {
-                match connect(&self.config).await {
+                match connect(&self.server).await {
                     Ok(connection) => break Some(connection),
                     Err(error) if tokio::time::Instant::now() + pause >= deadline => return Err(error),
                     Err(_) => tokio::time::sleep(pause).await,
@@ -233,17 +233,16 @@ impl Task {
     }
 }
 
-async fn connect(config: &tokio_postgres::Config) -> Result<Connection, StoreError> {
-    let mut config = config.clone();
+async fn connect(server: &Server) -> Result<Connection, StoreError> {
     // Every statement of a batch finds its rows by key. A plan made while a table was small must never turn
     // into a scan of a large one, and planning each time would cost more than running.
-    config.options(format!(
+    let config = server.configured(&format!(
         "-c statement_timeout={} -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
          -c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout={}",
         COMMIT_TIMEOUT.as_millis(),
         super::IDLE_TIMEOUT.as_millis()
     ));
-    let (client, connection) = config.connect(NoTls).await?;
+    let (client, connection) = config.connect(server.tls()).await?;
     // Ends by itself when the client is dropped.
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -15,18 +15,19 @@ pub mod outbox;
 pub mod queues;
 pub mod recipients;
 pub mod sessions;
+mod server;
 pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
 pub use leases::Fence;
 pub use migrate::{Migration, SCHEMA_VERSION};
 
+use self::server::Server;
 use crate::config;
 use crate::seal::{SealError, Sealer};
 
@@ -120,7 +121,7 @@ pub(crate) fn violates(error: &tokio_postgres::Error, constraint: &str) -> bool 
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
-    config: tokio_postgres::Config,
+    server: Server,
     sealer: Option<Arc<Sealer>>,
 }
 
@@ -136,42 +137,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Url`].
     pub fn new(database: &config::Database, sealer: Option<Sealer>) -> Result<Self, StoreError> {
-        let mut config: tokio_postgres::Config = database
-            .url
-            .expose()
-            .parse()
-            .map_err(|e: tokio_postgres::Error| StoreError::Url(e.to_string()))?;
-        config
-            .application_name("fanfare")
-            .connect_timeout(CONNECT_TIMEOUT)
-            .keepalives_idle(Duration::from_secs(10))
-            .keepalives_interval(Duration::from_secs(5))
-            .keepalives_retries(2)
-            .tcp_user_timeout(Duration::from_secs(20));
-        let mut pooled = config.clone();
-        pooled.options(format!(
-            "-c statement_timeout={} -c idle_in_transaction_session_timeout={}",
-            STATEMENT_TIMEOUT.as_millis(),
-            IDLE_TIMEOUT.as_millis()
-        ));
-        let manager = Manager::from_config(
-            pooled,
-            NoTls,
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(database.pool_size)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECT_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
-            .build()
-            .map_err(|e| StoreError::Url(e.to_string()))?;
+        let server = Server::read(database.url.expose())?;
         Ok(Self {
-            pool,
-            config,
+            pool: pool(&server, database.pool_size)?,
+            server,
             sealer: sealer.map(Arc::new),
+        })
+    }
+
+    /// The same database with so many connections of its own: for what must not wait until others are done.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`].
+    pub(crate) fn apart(&self, connections: usize) -> Result<Self, StoreError> {
+        Ok(Self {
+            pool: pool(&self.server, connections)?,
+            ..self.clone()
         })
     }
 
@@ -242,19 +223,40 @@ impl Store {
 
     /// Begins a named transaction; the name is the label of its metric.
     pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
-        let client = self.client().await?;
-        client.batch_execute("BEGIN").await?;
-        Ok(Tx {
-            client: Some(client),
+        // Guarded before the word is out: a caller that goes away meanwhile must not put a connection with an open
+        // transaction back into the pool, where others would write into it and never commit.
+        let tx = Tx {
+            client: Some(self.client().await?),
             name,
             started: Instant::now(),
-        })
+        };
+        tx.batch_execute("BEGIN").await?;
+        Ok(tx)
     }
 
-    /// The settings of a connection outside the pool (the committer's).
-    pub(crate) fn connection_config(&self) -> tokio_postgres::Config {
-        self.config.clone()
+    /// The server, for a connection outside the pool (the committer's).
+    pub(crate) fn server(&self) -> Server {
+        self.server.clone()
     }
+}
+
+/// Connections that are made when first needed.
+fn pool(server: &Server, size: usize) -> Result<Pool, StoreError> {
+    let config = server.configured(&format!(
+        "-c statement_timeout={} -c idle_in_transaction_session_timeout={}",
+        STATEMENT_TIMEOUT.as_millis(),
+        IDLE_TIMEOUT.as_millis()
+    ));
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    Pool::builder(Manager::from_config(config, server.tls(), recycling))
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECT_TIMEOUT))
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .build()
+        .map_err(|e| StoreError::Url(e.to_string()))
 }
 
 /// A transaction of its own connection. Dropped without [`Tx::commit`], it takes the connection with it: the
@@ -277,14 +279,11 @@ impl Tx {
     }
 
     async fn end(mut self, verb: &str, outcome: &'static str) -> Result<(), StoreError> {
-        if let Some(client) = self.client.take() {
-            if let Err(error) = client.batch_execute(verb).await {
-                drop(Object::take(client));
-                return Err(error.into());
-            }
-            metrics::histogram!("fanfare_transaction_seconds", "name" => self.name, "outcome" => outcome)
-                .record(self.started.elapsed().as_secs_f64());
-        }
+        self.batch_execute(verb).await?;
+        metrics::histogram!("fanfare_transaction_seconds", "name" => self.name, "outcome" => outcome)
+            .record(self.started.elapsed().as_secs_f64());
+        // Only now it goes back to the pool.
+        self.client = None;
         Ok(())
     }
 }
@@ -292,7 +291,7 @@ impl Tx {
 impl std::ops::Deref for Tx {
     type Target = Object;
     fn deref(&self) -> &Object {
-        // Unwrap safety: `client` is taken only by `end`, which consumes the guard.
+        // Unwrap safety: `client` is taken only at the end of `end`, which consumes the guard.
         #[allow(clippy::unwrap_used)]
         self.client.as_ref().unwrap()
     }
