@@ -24,6 +24,8 @@ use crate::store::{Fence, Store};
 const EVENTS_MAX: usize = 256;
 /// Most commands that wait for the next turn of the loop.
 const COMMANDS_MAX: usize = 256;
+/// Connections of the loop alone: a renewal that waited for one behind large jobs would end all leases.
+const CONNECTIONS: usize = 2;
 
 /// The times of leases. The defaults were measured: a crash is taken over within `ttl`, a join balances in
 /// about one `tick` per shard.
@@ -146,6 +148,8 @@ impl Leases {
     ) -> (Self, mpsc::Receiver<LeaseEvent>, JoinHandle<()>) {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
+        // The URL was read before, so it can be read again; if not, sharing is better than no leases.
+        let store = store.apart(CONNECTIONS).unwrap_or(store);
         let keeper = Keeper::new(store, worker, timing);
         let task = tokio::spawn(run(keeper, timing, inbox, sender));
         (Self { commands }, events, task)

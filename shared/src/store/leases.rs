@@ -74,9 +74,10 @@ pub async fn tick(
         INSERT INTO worker (id, expires_at)
         VALUES ($1 /* worker */, clock_timestamp() + $2 /* ttl */ * interval '1 second')
         ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at";
-    // Rows are locked in the order of their shards, as the committer does: no deadlock between the two.
+    // Rows are locked in the order of their shards, so that two ticks never wait for each other; and in a way that
+    // writes which hold them do not hinder: a renewal that waited for a long write would end all of our leases.
     let renew = "-- leases::tick (renew)
-        WITH mine AS (SELECT shard FROM shard_lease WHERE owner = $1 /* worker */ ORDER BY shard FOR UPDATE)
+        WITH mine AS (SELECT shard FROM shard_lease WHERE owner = $1 /* worker */ ORDER BY shard FOR NO KEY UPDATE)
         UPDATE shard_lease l SET expires_at = clock_timestamp() + $2 /* ttl */ * interval '1 second'
         FROM mine WHERE l.shard = mine.shard AND l.expires_at > clock_timestamp()";
     let forget = "-- leases::tick (forget)
@@ -116,7 +117,8 @@ fn lease(row: &tokio_postgres::Row) -> Result<LeaseRecord, StoreError> {
     })
 }
 
-/// Takes those of the shards that are free or expired; each gets a new epoch.
+/// Takes those of the shards that are free or expired, and that no write of their former owner holds; each gets a
+/// new epoch.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
@@ -190,13 +192,14 @@ pub async fn leave(store: &Store, worker: &WorkerId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Holds the lease row of a fence until the end of the transaction, so that nobody takes the shard meanwhile.
+/// Holds the lease row of a fence until the end of the transaction, so that nobody takes the shard meanwhile. It can
+/// be renewed, and given back.
 ///
 /// # Errors
 /// [`StoreError::Fenced`] if the epoch is not the current one.
 pub(crate) async fn hold(tx: &Tx, fence: Fence) -> Result<(), StoreError> {
     let sql = "-- leases::hold
-        SELECT 1 FROM shard_lease WHERE shard = $1 AND epoch = $2 FOR SHARE";
+        SELECT 1 FROM shard_lease WHERE shard = $1 AND epoch = $2 FOR KEY SHARE";
     let statement = tx.prepare_cached(sql).await?;
     let row = tx
         .query_opt(&statement, &[&smallint(fence.shard), &fence.epoch.get()])

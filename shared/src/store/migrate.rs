@@ -14,7 +14,7 @@ pub struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration {
         version: 1,
         name: "cluster",
@@ -44,6 +44,11 @@ const MIGRATIONS: [Migration; 6] = [
         version: 6,
         name: "idempotency",
         sql: include_str!("../../../migrations/0006_idempotency.sql"),
+    },
+    Migration {
+        version: 7,
+        name: "sweeps",
+        sql: include_str!("../../../migrations/0007_sweeps.sql"),
     },
 ];
 

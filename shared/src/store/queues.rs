@@ -342,6 +342,44 @@ pub async fn list(
         .collect()
 }
 
+/// Forgets queues that were finished longer than `keep` ago, with their recipients: at most so many recipients of
+/// one queue in a call, and the queue with the last of them. Says how many recipients went, `None` when no queue is
+/// that old.
+///
+/// Needs no lease: nothing changes a finished queue any more. Two callers at once take different queues.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn forget_finished(
+    store: &Store,
+    keep: std::time::Duration,
+    most: u32,
+) -> Result<Option<u64>, StoreError> {
+    let oldest = "-- queues::forget_finished (oldest)
+        SELECT id FROM queue
+        WHERE finished_at IS NOT NULL AND finished_at < clock_timestamp() - $1 /* keep */ * interval '1 second'
+        ORDER BY finished_at LIMIT 1 FOR UPDATE SKIP LOCKED";
+    let recipients = "-- queues::forget_finished (recipients)
+        DELETE FROM recipient WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM recipient WHERE queue_id = $1 /* queue */ LIMIT $2 /* most */))";
+    let tx = store.begin("forget_queue").await?;
+    let Some(row) = tx.query_opt(oldest, &[&keep.as_secs_f64()]).await? else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
+    let id: Uuid = row.try_get(0)?;
+    let forgotten = tx.execute(recipients, &[&id, &i64::from(most)]).await?;
+    if forgotten < u64::from(most) {
+        tx.execute(
+            "-- queues::forget_finished\nDELETE FROM queue WHERE id = $1 /* queue */",
+            &[&id],
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(Some(forgotten))
+}
+
 fn record(row: &Row) -> Result<QueueRecord, StoreError> {
     let (min, max): (Option<i32>, Option<i32>) = (row.try_get("delay_min_ms")?, row.try_get("delay_max_ms")?);
     let delay = match min.zip(max) {

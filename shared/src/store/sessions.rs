@@ -10,6 +10,8 @@ use crate::id::{SessionId, ShardId, Token};
 
 /// Most sessions that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
+/// Most recipients that one transaction deletes with their session.
+const DELETE_PIECE: u32 = 20_000;
 
 /// How a session stands.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, schemars::JsonSchema)]
@@ -234,20 +236,45 @@ pub async fn count(store: &Store) -> Result<Vec<(SessionState, i64)>, StoreError
 
 /// Deletes a session with its credentials, queues and recipients. Its events in the outbox stay.
 ///
+/// Many recipients go piece by piece, each in a transaction of its own; the first one ends all queues. Cut short, it
+/// can be done again.
+///
 /// # Errors
 /// [`StoreError::Fenced`], [`StoreError::Unavailable`].
 pub async fn delete(store: &Store, fence: Fence, session: SessionId) -> Result<(), StoreError> {
+    while delete_piece(store, fence, session, DELETE_PIECE).await? {}
+    Ok(())
+}
+
+/// Deletes at most so many recipients of a session's, whose queues are over with the first piece; the session itself
+/// with the last piece. Says whether there is more.
+pub(super) async fn delete_piece(
+    store: &Store,
+    fence: Fence,
+    session: SessionId,
+    most: u32,
+) -> Result<bool, StoreError> {
     let tx = store.begin("delete_session").await?;
     leases::hold(&tx, fence).await?;
+    let end_queues = "-- sessions::delete (queues)
+        UPDATE queue q SET state = 4, paused_at = NULL, finished_at = clock_timestamp()
+        FROM session s
+        WHERE s.id = $1 AND s.shard = $2 AND q.session_id = s.id AND q.finished_at IS NULL";
     // Keys and queues go with the session by themselves; recipients are no declared reference.
     let recipients = "-- sessions::delete (recipients)
-        DELETE FROM recipient r USING queue q JOIN session s ON s.id = q.session_id
-        WHERE r.queue_id = q.id AND s.id = $1 AND s.shard = $2";
+        DELETE FROM recipient WHERE ctid = ANY (ARRAY(
+            SELECT r.ctid FROM session s JOIN queue q ON q.session_id = s.id JOIN recipient r ON r.queue_id = q.id
+            WHERE s.id = $1 AND s.shard = $2 LIMIT $3 /* most */))";
     let sql = "-- sessions::delete\nDELETE FROM session WHERE id = $1 AND shard = $2";
-    tx.execute(recipients, &[&session.get(), &smallint(fence.shard)])
-        .await?;
-    tx.execute(sql, &[&session.get(), &smallint(fence.shard)]).await?;
-    tx.commit().await
+    let (id, shard) = (session.get(), smallint(fence.shard));
+    tx.execute(end_queues, &[&id, &shard]).await?;
+    let deleted = tx.execute(recipients, &[&id, &shard, &i64::from(most)]).await?;
+    let more = deleted >= u64::from(most);
+    if !more {
+        tx.execute(sql, &[&id, &shard]).await?;
+    }
+    tx.commit().await?;
+    Ok(more)
 }
 
 fn record(row: &Row) -> Result<SessionRecord, StoreError> {

@@ -36,10 +36,10 @@ impl Statements {
 const FORWARD: &str = "((o.state <= 4 AND i.state BETWEEN 1 AND 4 AND i.state > o.state)
     OR (o.state <= 1 AND i.state IN (5, 6, 7)) OR (o.state = 7 AND i.state IN (2, 3, 4)))";
 
-// A new lease of a shard can't be taken while its row is held. Rows are held in the order of their shards, as
-// everywhere, so that two transactions never wait for each other.
+// A new lease of a shard can't be taken while its row is held; renewals don't wait for it. Rows are held in the
+// order of their shards, as everywhere, so that two transactions never wait for each other.
 const FENCE: &str = "-- commit::fence
-SELECT shard, epoch FROM shard_lease WHERE shard = ANY($1) ORDER BY shard FOR SHARE";
+SELECT shard, epoch FROM shard_lease WHERE shard = ANY($1) ORDER BY shard FOR KEY SHARE";
 
 const FORGET: &str = "-- commit::forget
 DELETE FROM device_key WHERE session_id = ANY($1)";
