@@ -66,6 +66,7 @@ impl Presence {
 /// A message to send.
 pub struct Outgoing {
     /// The stanza id. Sending again under the same id is how an unknown outcome is repaired: recipients show an id once.
+    /// Events name a send by it alone, so of sends under way no two may share one: the later is taken for a repeat.
     pub id: MessageId,
     /// Who gets it.
     pub to: Recipient,
