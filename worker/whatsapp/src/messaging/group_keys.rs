@@ -7,10 +7,14 @@
 
 use std::collections::HashMap;
 
+use prost::Message as _;
+
 use super::LoadTag;
 use super::durability::Durability;
 use super::ratchets::RATCHET_IDLE;
 use crate::connection::Context;
+use crate::proto::Message;
+use crate::signal::padding;
 use crate::signal::sender_key::SenderKeyRecord;
 use crate::signal::session::DecryptError;
 use crate::store::{Load, SenderKeyName};
@@ -81,8 +85,21 @@ impl GroupKeys {
         }
     }
 
-    /// Takes a key that its sender has handed to us.
-    pub(super) fn accept(
+    /// Takes the key that a message to us alone may carry. It comes before the message that needs it.
+    pub(super) fn accept_handed(&mut self, cx: &mut Context<'_>, name: &SenderKeyName, padded: &[u8]) {
+        let message = padding::unpad(padded)
+            .ok()
+            .and_then(|plaintext| Message::decode(plaintext).ok());
+        let handed = message.and_then(|message| message.sender_key_distribution_message);
+        let distribution = handed.and_then(|handed| handed.axolotl_sender_key_distribution_message);
+        if let Some(distribution) = distribution
+            && self.accept(cx, name, &distribution).is_err()
+        {
+            tracing::debug!("a sender key was refused");
+        }
+    }
+
+    fn accept(
         &mut self,
         cx: &mut Context<'_>,
         name: &SenderKeyName,

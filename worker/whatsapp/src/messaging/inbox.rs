@@ -223,7 +223,7 @@ impl Inbox {
                 },
             };
             if let (Ok(plaintext), Some(name)) = (&result, &group) {
-                take_sender_key(cx, group_keys, name, plaintext);
+                group_keys.accept_handed(cx, name, plaintext);
             }
             match result {
                 Ok(plaintext) => plaintexts.push(plaintext),
@@ -333,7 +333,13 @@ impl Inbox {
     }
 
     /// Hands a decrypted message over, with its receipt.
-    fn read(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>, waiting: &Waiting, plaintexts: &[Vec<u8>]) {
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &mut Parts<'_>,
+        waiting: &Waiting,
+        plaintexts: &[Vec<u8>],
+    ) {
         let stanza = &waiting.stanza;
         let mut message = Message::default();
         for padded in plaintexts {
@@ -360,7 +366,11 @@ impl Inbox {
         let chat = chat_of(stanza, destination.as_ref());
         self.arrived(cx, stanza, Some((&chat, &message)));
         let name = |jid: &Jid| parts.directory.peer(cx.device, jid.to_bare()).address;
-        if is_for_owner(&mut message) && self.shown.is_new(&name(&chat), &name(stanza.sender()), &stanza.id) {
+        if is_for_owner(&mut message)
+            && self
+                .shown
+                .is_new(&name(&chat), &name(stanza.sender()), &stanza.id)
+        {
             cx.emit(Event::Message(Box::new(incoming(
                 parts.directory,
                 stanza,
@@ -432,20 +442,6 @@ impl Waiting {
             .participant
             .is_some()
             .then(|| (self.stanza.from.clone(), peer.address.clone()))
-    }
-}
-
-/// Takes the sender key that a message to us alone may carry. It comes before the message that needs it.
-fn take_sender_key(cx: &mut Context<'_>, group_keys: &mut GroupKeys, name: &SenderKeyName, padded: &[u8]) {
-    let message = padding::unpad(padded)
-        .ok()
-        .and_then(|plaintext| Message::decode(plaintext).ok());
-    let handed = message.and_then(|message| message.sender_key_distribution_message);
-    let distribution = handed.and_then(|handed| handed.axolotl_sender_key_distribution_message);
-    if let Some(distribution) = distribution
-        && group_keys.accept(cx, name, &distribution).is_err()
-    {
-        tracing::debug!("a sender key was refused");
     }
 }
 

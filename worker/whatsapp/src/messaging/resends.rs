@@ -375,7 +375,10 @@ impl Resends {
 
 /// Whether these are one user, by whatever names.
 fn is_same(directory: &Directory, one: &Jid, other: &Jid) -> bool {
-    one.same_user(other) || directory.other_name(one).is_some_and(|name| name.same_user(other))
+    one.same_user(other)
+        || directory
+            .other_name(one)
+            .is_some_and(|name| name.same_user(other))
 }
 
 fn send_if(cx: &mut Context<'_>, node: Option<Node>) {

@@ -64,6 +64,8 @@ pub(super) struct Network {
     pub(super) hides_lids: bool,
     /// Numbers that begin with 1777 exist, and share these keys.
     pub(super) crowd: Option<PreKeyBundle>,
+    /// Numbers that belong to the account of another number now.
+    pub(super) old_numbers: BTreeMap<String, String>,
     /// Every question of every client.
     pub(super) questions: Vec<Node>,
     pub(super) now: Timestamp,
@@ -86,6 +88,7 @@ impl Network {
             held: VecDeque::new(),
             hides_lids: false,
             crowd: None,
+            old_numbers: BTreeMap::new(),
             questions: Vec::new(),
             now: NOW,
             accounts: BTreeMap::new(),

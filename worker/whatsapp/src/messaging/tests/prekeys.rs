@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::network::{Network, number, phone};
 use crate::binary::Node;
-use crate::jid::Jid;
 use crate::connection::Limits;
+use crate::jid::Jid;
 use crate::signal::{MAX_PREKEY_ID, PreKeyId};
 use crate::stanza::keys::Upload;
 use crate::time::Timestamp;
@@ -21,7 +21,11 @@ const PER_UPLOAD: u32 = 100;
 fn the_default_limits_are_those_of_the_tests() {
     let limits = Limits::default();
     assert_eq!(
-        (limits.first_prekeys, limits.later_prekeys, limits.prekeys_per_upload),
+        (
+            limits.first_prekeys,
+            limits.later_prekeys,
+            limits.prekeys_per_upload
+        ),
         (FIRST_UPLOAD, LATER_UPLOAD, PER_UPLOAD)
     );
 }

@@ -36,7 +36,13 @@ impl Network {
 
     fn user(&self, subject: &Subject) -> UserAnswer {
         let (digits, asked) = match subject {
-            Subject::Phone(digits) => (digits.to_string(), Some(digits.clone())),
+            Subject::Phone(digits) => {
+                let now = self.old_numbers.get(digits.as_str());
+                (
+                    now.cloned().unwrap_or_else(|| digits.to_string()),
+                    Some(digits.clone()),
+                )
+            }
             Subject::User(jid) if jid.is_lid() => (phone_of(jid).user().to_owned(), None),
             Subject::User(jid) => (jid.user().to_owned(), None),
         };
