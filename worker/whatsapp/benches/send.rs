@@ -1,7 +1,7 @@
 //! What a whole send to three devices costs above the primitives it is made of. Prints one JSON object.
 //!
 //! `cargo bench -p whatsapp --bench send`. Times are of the machine; the ratio is what to watch.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(missing_docs)]
 
 mod work;
 

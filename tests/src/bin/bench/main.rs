@@ -12,7 +12,6 @@ mod sends;
 mod tls;
 // The payloads, our side and the floor's, are those of the library's own benches.
 #[path = "../../../../worker/whatsapp/benches/work/mod.rs"]
-#[allow(clippy::unwrap_used)]
 mod work;
 
 use std::path::PathBuf;
