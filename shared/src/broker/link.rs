@@ -232,26 +232,26 @@ impl Slot {
         if let Some(channel) = self.current() {
             return Ok(channel);
         }
-        let _opening = self.opening.lock().await;
-        if let Some(channel) = self.current() {
-            return Ok(channel);
-        }
+        // All wait for the connection side by side: behind the lock each would wait its full time after the others.
         let connection = self.link.ready(REQUEST_TIMEOUT).await?;
         let open = async {
+            let _opening = self.opening.lock().await;
+            if let Some(channel) = self.current() {
+                return Ok(channel);
+            }
             let channel = connection.create_channel().await?;
             if self.confirms {
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
             }
+            *self
+                .channel
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(channel.clone());
             Ok::<_, lapin::Error>(channel)
         };
-        let channel = tokio::time::timeout(REQUEST_TIMEOUT, open)
+        Ok(tokio::time::timeout(REQUEST_TIMEOUT, open)
             .await
-            .map_err(|_| BrokerError::Unavailable("opening a channel timed out".into()))??;
-        *self
-            .channel
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(channel.clone());
-        Ok(channel)
+            .map_err(|_| BrokerError::Unavailable("opening a channel timed out".into()))??)
     }
 
     /// Drops the channel, so that the next use opens another.
@@ -286,5 +286,26 @@ impl Slot {
             .as_ref()
             .filter(|channel| channel.status().connected())
             .cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_for_a_broker_that_is_away_wait_side_by_side() {
+        let stop = CancellationToken::new();
+        let link = Link::start("amqp://127.0.0.1:1", "test", None, stop.clone()).unwrap();
+        let slot = Slot::confirming(link);
+        let started = tokio::time::Instant::now();
+        let all = futures_util::future::join_all((0..20).map(|_| slot.channel())).await;
+        assert!(all.iter().all(Result::is_err));
+        assert!(
+            started.elapsed() < REQUEST_TIMEOUT * 2,
+            "{:?} for all of them",
+            started.elapsed()
+        );
+        stop.cancel();
     }
 }

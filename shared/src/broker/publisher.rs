@@ -190,10 +190,9 @@ impl Publisher {
         let closed = || PublishError::Unavailable("the publisher is closed".into());
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
-        let channel = self
-            .slot
-            .channel()
+        let channel = tokio::time::timeout_at(deadline, self.slot.channel())
             .await
+            .map_err(|_| PublishError::Unavailable("no channel in time".into()))?
             .map_err(|error| PublishError::Unavailable(error.to_string()))?;
         let options = BasicPublishOptions {
             mandatory: message.mandatory,
