@@ -21,8 +21,11 @@ pub const MAX_DEFAULT: f64 = 30.0;
 pub const SHARDS_DEFAULT: u16 = 16;
 /// Default of `AMQP_PREFIX`, the first part of every broker object's name.
 pub const AMQP_PREFIX_DEFAULT: &str = "fanfare";
-/// Default of `DATABASE_POOL`: connections a process keeps beside its committer's.
+/// Default of `DATABASE_POOL`: connections a process keeps, beside the few of a session worker's own (one for its
+/// writes, two for its leases).
 pub const DATABASE_POOL_DEFAULT: usize = 8;
+/// Largest `DATABASE_POOL`.
+pub const DATABASE_POOL_MAX: usize = 1_000;
 
 /// All mistakes found in the environment, one per line.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -190,8 +193,8 @@ impl Database {
             "such as postgres://user:password@host:5432/fanfare",
         );
         let pool_size = env.or("DATABASE_POOL", DATABASE_POOL_DEFAULT);
-        if pool_size == 0 {
-            env.problem("DATABASE_POOL", "must be at least 1");
+        if pool_size == 0 || pool_size > DATABASE_POOL_MAX {
+            env.problem("DATABASE_POOL", format!("must be 1 to {DATABASE_POOL_MAX}"));
         }
         Self {
             url: url.unwrap_or_else(|| Secret::new("")),

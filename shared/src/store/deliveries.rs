@@ -227,28 +227,52 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
     }))
 }
 
-/// Leases due deliveries, oldest first. A worker that dies leaves them due again when the lease ends.
+/// Leases due deliveries, oldest first, at most `share` of one endpoint, and none of those in `resting`. A worker that
+/// dies leaves them due again when the lease ends.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn lease_due(store: &Store, limit: u32, ttl: Duration) -> Result<Vec<Leased>, StoreError> {
+pub async fn lease_due(
+    store: &Store,
+    (limit, share): (u32, u32),
+    resting: &[WebhookId],
+    ttl: Duration,
+) -> Result<Vec<Leased>, StoreError> {
+    // Endpoint by endpoint, each found by one step in the index: the backlog of one is not read to find the others'.
+    // `now()` is as good as the clock here, and unlike it can end a range of the index.
     let sql = "-- deliveries::lease_due
-        WITH due AS (
-            SELECT d.id FROM delivery d JOIN webhook w ON w.id = d.webhook_id
-            WHERE d.state = 0 AND d.next_attempt_at <= clock_timestamp() AND w.disabled_at IS NULL
-              AND (d.leased_until IS NULL OR d.leased_until <= clock_timestamp())
-            ORDER BY d.next_attempt_at LIMIT $1 /* limit */ FOR UPDATE OF d SKIP LOCKED)
+        WITH RECURSIVE endpoint AS (
+            (SELECT webhook_id AS id FROM delivery WHERE state = 0 ORDER BY webhook_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT d.webhook_id FROM delivery d WHERE d.state = 0 AND d.webhook_id > e.id
+                    ORDER BY d.webhook_id LIMIT 1)
+            FROM endpoint e WHERE e.id IS NOT NULL),
+        due AS (
+            SELECT d.id FROM endpoint e JOIN webhook w ON w.id = e.id, LATERAL (
+                SELECT o.id, o.next_attempt_at FROM delivery o
+                WHERE o.webhook_id = e.id AND o.state = 0 AND o.next_attempt_at <= now()
+                  AND (o.leased_until IS NULL OR o.leased_until <= now())
+                ORDER BY o.next_attempt_at LIMIT $4 /* share */ FOR UPDATE SKIP LOCKED) d
+            WHERE w.disabled_at IS NULL AND e.id <> ALL ($5::uuid[] /* resting */)
+            ORDER BY d.next_attempt_at LIMIT $1 /* limit */)
         UPDATE delivery d
         SET leased_until = clock_timestamp() + $2 /* ttl */ * interval '1 second', lease_token = $3 /* lease */
         FROM due WHERE d.id = due.id
         RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts";
+    let resting: Vec<Uuid> = resting.iter().map(|id| id.as_uuid()).collect();
     let lease = Uuid::new_v4();
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let rows = client
         .query(
             &statement,
-            &[&i64::from(limit.min(PAGE_MAX)), &ttl.as_secs_f64(), &lease],
+            &[
+                &i64::from(limit.min(PAGE_MAX)),
+                &ttl.as_secs_f64(),
+                &lease,
+                &i64::from(share),
+                &resting,
+            ],
         )
         .await?;
     let leased = |row: &Row| {
@@ -333,19 +357,20 @@ pub async fn list(
     before: Option<DeliveryId>,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
+    // A number in the text, so that the index of the dead ones serves.
+    let of_state = only.map_or_else(String::new, |state| format!("AND d.state = {}", state.code()));
     let sql = format!(
         "-- deliveries::list
         SELECT {COLUMNS} FROM delivery d
-        WHERE d.webhook_id = $1 /* webhook */ AND ($2::smallint IS NULL OR d.state = $2 /* state */)
-          AND ($3::uuid IS NULL OR d.id < $3 /* before */)
-        ORDER BY d.id DESC LIMIT $4 /* limit */"
+        WHERE d.webhook_id = $1 /* webhook */ {of_state} AND ($2::uuid IS NULL OR d.id < $2 /* before */)
+        ORDER BY d.id DESC LIMIT $3 /* limit */"
     );
-    let (only, limit) = (only.map(DeliveryState::code), i64::from(limit.min(PAGE_MAX)));
+    let limit = i64::from(limit.min(PAGE_MAX));
     let before = before.map(DeliveryId::as_uuid);
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
     let rows = client
-        .query(&statement, &[&webhook.as_uuid(), &only, &before, &limit])
+        .query(&statement, &[&webhook.as_uuid(), &before, &limit])
         .await?;
     rows.iter().map(record).collect()
 }
@@ -383,7 +408,7 @@ pub async fn replay(
 /// [`StoreError::Unavailable`].
 pub async fn count_open(store: &Store) -> Result<(i64, i64), StoreError> {
     let sql = "-- deliveries::count_open
-        SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2) FROM delivery";
+        SELECT (SELECT count(*) FROM delivery WHERE state = 0), (SELECT count(*) FROM delivery WHERE state = 2)";
     let row = store.client().await?.query_one(sql, &[]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
@@ -396,7 +421,7 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- deliveries::purge
         DELETE FROM delivery WHERE id IN (
             SELECT id FROM delivery
-            WHERE state <> 0 AND finished_at < clock_timestamp() - $1 /* keep */ * interval '1 second'
+            WHERE state <> 0 AND finished_at < now() - $1 /* keep */ * interval '1 second'
             LIMIT $2 /* limit */)";
     Ok(store
         .client()
@@ -422,16 +447,18 @@ pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result
         > 0)
 }
 
-/// When the next pending delivery is due, for the loop that waits for it.
+/// Gives up what is still pending for endpoints that were disabled while it was under way; says how many.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn next_due_in(store: &Store) -> Result<Option<Duration>, StoreError> {
-    let sql = "-- deliveries::next_due_in
-        SELECT extract(epoch FROM min(greatest(next_attempt_at, leased_until)) - clock_timestamp())::float8
-        FROM delivery WHERE state = 0";
-    let seconds: Option<f64> = store.client().await?.query_one(sql, &[]).await?.try_get(0)?;
-    Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
+pub async fn give_up_disabled(store: &Store) -> Result<u64, StoreError> {
+    let sql = "-- deliveries::give_up_disabled
+        UPDATE delivery d SET state = 2, finished_at = clock_timestamp(), next_attempt_at = NULL,
+            leased_until = NULL, lease_token = NULL, last_error = left(w.disabled_why, 500)
+        FROM webhook w
+        WHERE w.disabled_at IS NOT NULL AND d.webhook_id = w.id AND d.state = 0
+          AND (d.leased_until IS NULL OR d.leased_until <= now())";
+    Ok(store.client().await?.execute(sql, &[]).await?)
 }
 
 /// State and, where another attempt is due, the seconds until then.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{Store, StoreError};
 
+/// Most rows that one purge removes.
+pub const PURGE_MAX: u32 = 1_000;
+
 /// What is known of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reservation {
@@ -112,11 +115,17 @@ pub async fn abandon(store: &Store, (scope, key): (&str, &str)) -> Result<(), St
     Ok(())
 }
 
-/// Forgets what has expired; returns how much.
+/// Forgets what has expired, at most [`PURGE_MAX`]; returns how much.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn purge(store: &Store) -> Result<u64, StoreError> {
-    let sql = "-- idempotency::purge\nDELETE FROM idempotency WHERE expires_at <= clock_timestamp()";
-    Ok(store.client().await?.execute(sql, &[]).await?)
+    let sql = "-- idempotency::purge
+        DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM idempotency WHERE expires_at <= now() LIMIT $1 /* limit */))";
+    Ok(store
+        .client()
+        .await?
+        .execute(sql, &[&i64::from(PURGE_MAX)])
+        .await?)
 }

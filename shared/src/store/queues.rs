@@ -357,7 +357,7 @@ pub async fn forget_finished(
 ) -> Result<Option<u64>, StoreError> {
     let oldest = "-- queues::forget_finished (oldest)
         SELECT id FROM queue
-        WHERE finished_at IS NOT NULL AND finished_at < clock_timestamp() - $1 /* keep */ * interval '1 second'
+        WHERE finished_at IS NOT NULL AND finished_at < now() - $1 /* keep */ * interval '1 second'
         ORDER BY finished_at LIMIT 1 FOR UPDATE SKIP LOCKED";
     let recipients = "-- queues::forget_finished (recipients)
         DELETE FROM recipient WHERE ctid = ANY (ARRAY(

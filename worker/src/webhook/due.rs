@@ -1,4 +1,4 @@
-//! The rows that are due: leased, handed to their endpoints' tasks, and swept when they are old.
+//! The rows that are due: leased and handed to their endpoints' tasks.
 //!
 //! Owns how many rows are in memory. Must not know what an attempt is.
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::store::deliveries;
-use shared::store::{Store, StoreError, idempotency};
+use shared::store::{Store, StoreError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +24,12 @@ const BATCH: u32 = 64;
 /// How often due rows are looked for.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Rows of one endpoint that one look leases at most: what it may have under way.
+const SHARE: u32 = 16;
+const _: () = assert!(SHARE as usize == super::endpoint::IN_FLIGHT_MAX);
+
 /// How often rows are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
-
-/// How often old rows are forgotten.
-const PURGE_EVERY: Duration = Duration::from_secs(600);
 
 /// How long a row of an endpoint that just went away is put off.
 const AWAY: Duration = Duration::from_secs(5);
@@ -36,8 +37,7 @@ const AWAY: Duration = Duration::from_secs(5);
 /// Leases due rows until `stop`. `lease` is how long a row is ours.
 pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, lease: Duration, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
-    let now = Instant::now();
-    let (mut next_count, mut next_purge) = (now, now + PURGE_EVERY);
+    let mut next_count = Instant::now();
     loop {
         let more = match work(&store, &mut endpoints, &hub, lease, &room).await {
             Ok(more) => more,
@@ -50,10 +50,6 @@ pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, lease: Durati
             next_count = Instant::now() + COUNT_EVERY;
             count(&store).await;
         }
-        if Instant::now() >= next_purge {
-            next_purge = Instant::now() + PURGE_EVERY;
-            purge(&store).await;
-        }
         if more {
             tokio::task::yield_now().await;
             if stop.is_cancelled() {
@@ -61,8 +57,9 @@ pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, lease: Durati
             }
             continue;
         }
+        let pause = hub.rests().next_end(Instant::now()).map_or(TICK, |end| end.min(TICK));
         tokio::select! {
-            () = tokio::time::sleep(TICK) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => return,
         }
     }
@@ -82,11 +79,13 @@ async fn work(
     if free == 0 {
         return Ok(false);
     }
-    let rows = deliveries::lease_due(store, free, lease).await?;
+    let resting = hub.rests().now(Instant::now());
+    let rows = deliveries::lease_due(store, (free, SHARE.min(free)), &resting, lease).await?;
     if rows.is_empty() {
         return Ok(false);
     }
-    let more = rows.len() == usize::try_from(BATCH).unwrap_or(usize::MAX);
+    // An endpoint that gave its full share may have more.
+    let more = rows.len() >= usize::try_from(SHARE.min(free)).unwrap_or(usize::MAX);
     let snapshot = endpoints.now().await?;
     for delivery in rows {
         let Some(target) = snapshot.find(delivery.webhook) else {
@@ -116,15 +115,5 @@ async fn count(store: &Store) {
             metrics::gauge!("fanfare_webhook_dead").set(dead as f64);
         }
         Err(error) => tracing::debug!(%error, "webhook deliveries could not be counted"),
-    }
-}
-
-async fn purge(store: &Store) {
-    for result in [deliveries::purge(store).await, idempotency::purge(store).await] {
-        match result {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "forgot old rows"),
-            Err(error) => tracing::warn!(%error, "old rows could not be forgotten"),
-        }
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::attempt::{Attempts, Parcel, Target, Verdict};
 use super::circuit::{Circuit, CircuitLimits, Gate};
+use super::rests::Rests;
 
 /// Attempts that may be under way to one endpoint.
 pub const IN_FLIGHT_MAX: usize = 16;
@@ -35,6 +36,9 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// How long a due row is put off when its endpoint is busy.
 const WHILE_BUSY: Duration = Duration::from_secs(1);
+
+/// How long the other rows of a busy endpoint are not looked at: its places may be free again at any moment.
+const BUSY_REST: Duration = Duration::from_millis(50);
 
 /// What an endpoint's task is asked to do.
 #[derive(Debug)]
@@ -60,13 +64,19 @@ pub enum Order {
 }
 
 /// Starts the task of one endpoint.
-pub fn spawn(id: WebhookId, attempts: Arc<Attempts>, limits: CircuitLimits) -> mpsc::Sender<Order> {
+pub fn spawn(
+    id: WebhookId,
+    attempts: Arc<Attempts>,
+    limits: CircuitLimits,
+    rests: Rests,
+) -> mpsc::Sender<Order> {
     let (sender, orders) = mpsc::channel(MAILBOX);
     let endpoint = Endpoint {
         id,
         attempts,
         orders,
         circuit: Circuit::new(limits),
+        rests,
         waiting: HashMap::new(),
         ready: VecDeque::new(),
         waiting_count: 0,
@@ -99,6 +109,8 @@ struct Endpoint {
     attempts: Arc<Attempts>,
     orders: mpsc::Receiver<Order>,
     circuit: Circuit,
+    /// Told when due rows need not come.
+    rests: Rests,
     /// First attempts that wait for the one before them of the same session, or for a free place.
     waiting: HashMap<Token, VecDeque<FirstAttempt>>,
     /// Sessions in the order in which their waiting attempts may start.
@@ -238,10 +250,17 @@ impl Endpoint {
     }
 
     fn again(&mut self, target: Arc<Target>, delivery: Leased, permit: OwnedSemaphorePermit) {
-        let gate = match self.in_flight < IN_FLIGHT_MAX {
-            true => self.circuit.enter(Instant::now()),
-            false => Gate::Closed(WHILE_BUSY),
+        let now = Instant::now();
+        let (gate, rest) = match self.in_flight < IN_FLIGHT_MAX {
+            true => match self.circuit.enter(now) {
+                Gate::Pass => (Gate::Pass, None),
+                Gate::Closed(wait) => (Gate::Closed(wait), Some(wait)),
+            },
+            false => (Gate::Closed(WHILE_BUSY), Some(BUSY_REST)),
         };
+        if let Some(rest) = rest {
+            self.rests.until(self.id, now + rest);
+        }
         let attempts = self.attempts.clone();
         match gate {
             Gate::Pass => {
@@ -272,7 +291,12 @@ impl Endpoint {
         };
         self.in_flight -= 1;
         match verdict {
-            Verdict::Answered => self.circuit.succeeded(),
+            Verdict::Answered => {
+                if self.circuit.is_open(Instant::now()) {
+                    self.rests.end(self.id);
+                }
+                self.circuit.succeeded();
+            }
             Verdict::Failed => {
                 if self.circuit.failed(Instant::now()) {
                     metrics::counter!("fanfare_webhook_circuit_opened_total").increment(1);

@@ -28,6 +28,9 @@ pub const PREFETCH: u16 = 512;
 /// Most events that share one look at the set of endpoints.
 const BATCH_MAX: usize = 256;
 
+/// Most bytes of an event's name.
+const NAME_MAX_BYTES: usize = 255;
+
 /// Waits between two tries to learn the endpoints while the database is away.
 const LOOK_MIN: Duration = Duration::from_millis(100);
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -148,6 +151,10 @@ async fn acknowledge(delivery: Delivery, pending: Vec<oneshot::Receiver<()>>) {
 /// What is posted of an event: its envelope, and for messages the shape of the global webhook.
 fn parcels(body: &Bytes) -> Result<(Arc<Parcel>, Option<Arc<Parcel>>), &'static str> {
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| "the body is no event")?;
+    // Anybody may publish to the exchange. A name that the database refuses would be tried for ever.
+    if envelope.event.len() > NAME_MAX_BYTES || envelope.event.chars().any(char::is_control) {
+        return Err("the name of the event is too long or not printable");
+    }
     let parcel = |body| {
         let (event, token, name) = (
             envelope.id,

@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use super::attempt::Attempts;
 use super::circuit::CircuitLimits;
 use super::endpoint::{self, Order};
+use super::rests::Rests;
 
 /// Sends orders to endpoints' tasks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Hub {
     attempts: Arc<Attempts>,
     limits: CircuitLimits,
+    rests: Rests,
     mailboxes: Arc<Mutex<HashMap<WebhookId, mpsc::Sender<Order>>>>,
 }
 
@@ -26,6 +28,7 @@ impl Hub {
         Self {
             attempts,
             limits,
+            rests: Rests::default(),
             mailboxes: Arc::default(),
         }
     }
@@ -42,6 +45,11 @@ impl Hub {
         }
     }
 
+    /// The endpoints that take no rows at this moment.
+    pub fn rests(&self) -> &Rests {
+        &self.rests
+    }
+
     /// Ends all tasks once they have done what they were given.
     pub fn close(&self) {
         self.lock().clear();
@@ -54,7 +62,7 @@ impl Hub {
             _ => {
                 // A new task is rare: the moment to forget those that ended.
                 mailboxes.retain(|_, mailbox| !mailbox.is_closed());
-                let mailbox = endpoint::spawn(id, self.attempts.clone(), self.limits);
+                let mailbox = endpoint::spawn(id, self.attempts.clone(), self.limits, self.rests.clone());
                 mailboxes.insert(id, mailbox.clone());
                 mailbox
             }

@@ -13,7 +13,9 @@ pub mod fanout;
 pub mod hub;
 pub mod legacy;
 pub mod request;
+pub mod rests;
 pub mod schedule;
+pub mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +36,18 @@ use self::schedule::Schedule;
 /// Default of `WEBHOOK_TIMEOUT`.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 
+/// Longest `WEBHOOK_TIMEOUT`.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
+
+/// Longest `WEBHOOK_CIRCUIT_SECONDS`.
+pub const CIRCUIT_MAX: Duration = Duration::from_secs(86_400);
+
+/// Default of `KEEP_QUEUES_DAYS`.
+pub const KEEP_QUEUES_DAYS_DEFAULT: u16 = 30;
+
+/// Largest `KEEP_QUEUES_DAYS`; 0 is for ever.
+pub const KEEP_QUEUES_DAYS_MAX: u16 = 3_650;
+
 /// How long a stop waits for attempts that are under way; their events come again otherwise.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -50,6 +64,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// How long a failing endpoint is left alone: `WEBHOOK_CIRCUIT_SECONDS` the first time.
     pub circuit: CircuitLimits,
+    /// `KEEP_QUEUES_DAYS`: how long finished queues and their recipients are kept; for ever if `None`.
+    pub keep_queues: Option<Duration>,
 }
 
 /// Why the role does not start.
@@ -72,10 +88,19 @@ impl Settings {
         }
         let mut circuit = CircuitLimits::default();
         circuit.first = read_seconds(env, "WEBHOOK_CIRCUIT_SECONDS", circuit.first);
+        if circuit.first > CIRCUIT_MAX {
+            env.problem(
+                "WEBHOOK_CIRCUIT_SECONDS",
+                format!("must be at most {} seconds", CIRCUIT_MAX.as_secs()),
+            );
+        }
         circuit.longest = circuit.longest.max(circuit.first);
         let timeout = read_seconds(env, "WEBHOOK_TIMEOUT", TIMEOUT_DEFAULT);
-        if timeout.is_zero() {
-            env.problem("WEBHOOK_TIMEOUT", "must be above 0 seconds");
+        if timeout.is_zero() || timeout > TIMEOUT_MAX {
+            env.problem(
+                "WEBHOOK_TIMEOUT",
+                format!("must be above 0 and at most {} seconds", TIMEOUT_MAX.as_secs()),
+            );
         }
         let schedule: Option<Schedule> = env.optional("WEBHOOK_RETRY_SCHEDULE");
         Self {
@@ -88,8 +113,20 @@ impl Settings {
             timeout,
             schedule: schedule.unwrap_or_default(),
             circuit,
+            keep_queues: read_keep_queues(env),
         }
     }
+}
+
+fn read_keep_queues(env: &mut Env) -> Option<Duration> {
+    let days = env.or("KEEP_QUEUES_DAYS", KEEP_QUEUES_DAYS_DEFAULT);
+    if days > KEEP_QUEUES_DAYS_MAX {
+        env.problem(
+            "KEEP_QUEUES_DAYS",
+            format!("must be 0 (for ever) to {KEEP_QUEUES_DAYS_MAX} days"),
+        );
+    }
+    (days > 0).then(|| Duration::from_secs(86_400 * u64::from(days)))
 }
 
 /// Delivers events until `stop`, then finishes what is under way for at most [`STOP_PATIENCE`].
@@ -115,6 +152,7 @@ pub async fn run(
     let hub = Hub::new(Arc::new(attempts), settings.circuit);
     let consumer = broker.consume(&QueueName::Webhooks, fanout::PREFETCH);
     let fanout = fanout::run(consumer, Endpoints::new(store.clone()), hub.clone(), stop.clone());
+    let sweep = sweep::run(store.clone(), settings.keep_queues, stop.clone());
     let due = due::run(
         store.clone(),
         Endpoints::new(store),
@@ -122,7 +160,7 @@ pub async fn run(
         lease,
         stop.clone(),
     );
-    let work = async { tokio::join!(fanout, due) };
+    let work = async { tokio::join!(fanout, due, sweep) };
     tokio::pin!(work);
     tokio::select! {
         _ = &mut work => {}

@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
+mod rows;
+
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -199,6 +201,7 @@ fn settings() -> Settings {
             first: Duration::from_millis(200),
             longest: Duration::from_millis(400),
         },
+        keep_queues: None,
     }
 }
 

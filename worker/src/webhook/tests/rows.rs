@@ -1,0 +1,114 @@
+//! Many rows: one endpoint's backlog beside the others, and the sweep of what is old.
+
+use super::*;
+
+/// Rows as they would be after a long failure, made by SQL.
+async fn put_rows(database: &TestDatabase, webhook: WebhookId, count: u32, columns: &str, values: &str) {
+    let sql = format!(
+        "INSERT INTO delivery (id, webhook_id, event_id, token, event, body, {columns})
+         SELECT gen_random_uuid(), '{webhook}', gen_random_uuid(), 't', 'paused.queue', '{{}}', {values}
+         FROM generate_series(1, {count})"
+    );
+    database.query(&sql).await;
+}
+
+async fn count(database: &TestDatabase, condition: &str) -> u32 {
+    let sql = format!("SELECT count(*) FROM delivery WHERE {condition}");
+    let texts = database.query(&sql).await;
+    texts[0].as_ref().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_backlog_of_one_endpoint_hides_no_row_of_another() {
+    let mut stage = Stage::new().await;
+    let (dead, well) = (
+        Receiver::start(Mood::Failing).await,
+        Receiver::start(Mood::Well).await,
+    );
+    let (of_dead, of_well) = (
+        stage.register(&dead, None, &[]).await,
+        stage.register(&well, None, &[]).await,
+    );
+    let hour_ago = "now() - interval '1 hour'";
+    put_rows(&stage.database, of_dead, 3_000, "next_attempt_at", hour_ago).await;
+    put_rows(&stage.database, of_well, 100, "next_attempt_at", "now()").await;
+    stage.start(settings());
+    until("the other's rows are taken", async || {
+        well.taken_ids().len() == 100
+    })
+    .await;
+    let untouched = format!("webhook_id = '{of_dead}' AND leased_until IS NULL AND next_attempt_at < now() - interval '59 minutes'");
+    let untouched = count(&stage.database, &untouched).await;
+    assert!(untouched > 2_000, "only {untouched} rows of the dead one were left alone");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_sweep_forgets_all_that_is_old_and_gives_up_what_nobody_wants() {
+    let stage = Stage::new().await;
+    let receiver = Receiver::start(Mood::Well).await;
+    let (webhook, gone) = (
+        stage.register(&receiver, None, &[]).await,
+        stage.register(&receiver, None, &[]).await,
+    );
+    let finished = |days: u32| format!("1, now() - interval '{days} days'");
+    let old = deliveries::PURGE_MAX * 2 + 1;
+    put_rows(&stage.database, webhook, old, "state, finished_at", &finished(31)).await;
+    put_rows(&stage.database, webhook, 3, "state, finished_at", &finished(29)).await;
+    // A retry that was under way while its endpoint was disabled.
+    webhooks::disable(stage.database.store(), gone, "it answered 410 Gone")
+        .await
+        .unwrap();
+    put_rows(&stage.database, gone, 2, "next_attempt_at", "now()").await;
+    let rows = sweep::sweep(stage.database.store(), None).await.unwrap();
+    assert_eq!(rows, u64::from(old) + 2);
+    assert_eq!(count(&stage.database, "true").await, 5);
+    let given_up = stage.rows(gone, DeliveryState::Dead).await;
+    assert_eq!(given_up.len(), 2);
+    assert_eq!(given_up[0].last_error.as_deref(), Some("it answered 410 Gone"));
+}
+
+#[tokio::test]
+async fn an_event_whose_name_the_database_would_refuse_is_a_dead_letter() {
+    let mut stage = Stage::new().await;
+    let receiver = Receiver::start(Mood::Failing).await;
+    stage.register(&receiver, None, &[]).await;
+    stage.start(settings());
+    let (token, id) = (testing::token(), EventId::now_v7());
+    let body = json!({ "event": "a\0b", "id": id, "instance": { "name": token }, "data": {} });
+    let topology = stage.broker.broker().topology().clone();
+    let event = Outgoing::event(&topology, &token, ("x", id), body.to_string().into());
+    stage.broker.broker().publisher().publish(event).await.unwrap();
+    until("it is put away", async || {
+        stage.depth(&QueueName::DeadWebhooks).await == 1
+    })
+    .await;
+    stage.stop().await;
+    assert_eq!(receiver.attempts().len(), 0);
+}
+
+#[test]
+fn settings_have_defaults_and_limits() {
+    let read = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut env = Env::new(pairs);
+        let settings = Settings::read(&mut env);
+        (settings, env.finish())
+    };
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    assert_eq!(read(&[]).0.keep_queues, days(30));
+    assert_eq!(read(&[("KEEP_QUEUES_DAYS", "0")]).0.keep_queues, None);
+    assert_eq!(read(&[("KEEP_QUEUES_DAYS", "7")]).0.keep_queues, days(7));
+    for (name, wrong) in [
+        ("KEEP_QUEUES_DAYS", "4000"),
+        ("KEEP_QUEUES_DAYS", "-1"),
+        ("WEBHOOK_TIMEOUT", "0"),
+        ("WEBHOOK_TIMEOUT", "301"),
+        ("WEBHOOK_TIMEOUT", "NaN"),
+        ("WEBHOOK_CIRCUIT_SECONDS", "1e9"),
+        ("WEBHOOK_RETRY_SCHEDULE", "1,x"),
+    ] {
+        let error = read(&[(name, wrong)]).1.unwrap_err();
+        assert!(error.0.iter().any(|problem| problem.starts_with(name)), "{name}={wrong}");
+    }
+}
