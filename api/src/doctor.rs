@@ -159,7 +159,9 @@ async fn clock(store: &Store) -> Finding {
 async fn broker(report: &mut Report, amqp: &config::Amqp) {
     let broker = match Broker::connect(amqp).await {
         Ok(broker) => broker,
-        Err(error) => return report.add("broker", Finding::Bad(connect_advice(&error))),
+        Err(error) => {
+            return report.add("broker", Finding::Bad(format!("{error}; {}", error.advice())));
+        }
     };
     report.add(
         "broker",
@@ -197,18 +199,6 @@ async fn broker(report: &mut Report, amqp: &config::Amqp) {
         );
     }
     broker.close().await;
-}
-
-fn connect_advice(error: &BrokerError) -> String {
-    let advice = match error {
-        BrokerError::Unavailable(_) => "is RabbitMQ running, and is the address in AMQP_URL right?",
-        BrokerError::Refused(_) => {
-            "check user, password and virtual host in AMQP_URL; if an object exists with other arguments (another \
-             SHARDS or release), delete it or set another AMQP_PREFIX"
-        }
-        BrokerError::Url(_) => "correct it: amqp://user:password@host:5672/%2f",
-    };
-    format!("{error}; {advice}")
 }
 
 /// A broker in a memory or disk alarm takes connections and no messages. A message for nobody tells: it comes back.

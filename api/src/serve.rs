@@ -26,7 +26,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
     // The port first: it is the cheapest mistake to find.
     let listener = listen(settings.listen).await?;
     let store = Store::connect(&settings.common.database, Some(settings.sealer)).await?;
-    let broker = Broker::connect(&settings.common.amqp).await?;
+    let broker = Broker::connect(&settings.common.amqp)
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}; {}", error.advice()))?;
     let health = health(&store, &broker);
     let app = App::new(
         store.clone(),

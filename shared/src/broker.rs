@@ -45,6 +45,20 @@ pub enum BrokerError {
     Url(String),
 }
 
+impl BrokerError {
+    /// What somebody who can't start because of it is to look at.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "is RabbitMQ running, and is the address in AMQP_URL right?",
+            Self::Refused(_) => {
+                "check user, password and virtual host in AMQP_URL; if an object exists with other arguments (another \
+                 SHARDS or release), delete it or set another AMQP_PREFIX"
+            }
+            Self::Url(_) => "correct it: amqp://user:password@host:5672/%2f",
+        }
+    }
+}
+
 impl From<lapin::Error> for BrokerError {
     fn from(error: lapin::Error) -> Self {
         match error.kind() {

@@ -61,7 +61,9 @@ async fn run(role: Role) -> anyhow::Result<()> {
     let metrics = Metrics::install().map_err(|why| anyhow!(why))?;
     let life = Lifecycle::with_signals().context("signals can't be listened to")?;
     let store = Store::connect(&common.database, sealer).await?;
-    let broker = Broker::connect(&common.amqp).await?;
+    let broker = Broker::connect(&common.amqp)
+        .await
+        .map_err(|error| anyhow!("{error}; {}", error.advice()))?;
     let health = health(&store, &broker);
     if let Some(address) = common.metrics_addr {
         let serve = telemetry::serve(address, metrics, health.clone(), life.hard().clone());

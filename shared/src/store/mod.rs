@@ -162,8 +162,14 @@ impl Store {
     /// [`StoreError::Url`], [`StoreError::Schema`], [`StoreError::Unavailable`].
     pub async fn connect(database: &config::Database, sealer: Option<Sealer>) -> Result<Self, StoreError> {
         let store = Self::new(database, sealer)?;
-        store.check_schema().await?;
-        Ok(store)
+        match store.check_schema().await {
+            Ok(()) => Ok(store),
+            // Nothing has worked yet, so the setting is as likely to be wrong as the server to be down.
+            Err(StoreError::Unavailable(why)) => Err(StoreError::Unavailable(format!(
+                "{why}; is PostgreSQL running, and are address, user and password in DATABASE_URL right?"
+            ))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Brings the schema to this program's version; returns the migrations applied now.
