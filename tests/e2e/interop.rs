@@ -1,16 +1,19 @@
 //! Baileys and our worker talk to each other through the simulator: each decrypts the other, over restarts of either,
 //! with a device added, and with retry receipts forced in both directions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tests::baileys::Baileys;
-use tests::cluster::Cluster;
+use tests::cluster::{Cluster, Simulator};
 use tests::events::Record;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// All that Baileys does with the simulator alone.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(180);
 const OURS: &str = "5511900000020";
 const THEIRS: &str = "5511900000021";
 
@@ -55,10 +58,6 @@ async fn set_up(cluster: &Cluster, folder: &Folder) -> Result<(Record, Baileys)>
     Ok((record, baileys))
 }
 
-fn our_jid() -> String {
-    format!("{OURS}@s.whatsapp.net")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()> {
     let mut cluster = Cluster::start(1).await?;
@@ -67,7 +66,7 @@ async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()
 
     we_write(&cluster, "one from us").await?;
     baileys.reads("one from us").await?;
-    baileys.write(&our_jid(), "one from them").await?;
+    baileys.write(OURS, "one from them").await?;
     we_read(&record, "one from them").await?;
     we_write(&cluster, "two from us").await?;
     baileys.reads("two from us").await?;
@@ -76,14 +75,14 @@ async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()
     cluster.restart_worker(0).await?;
     we_write(&cluster, "after our restart").await?;
     baileys.reads("after our restart").await?;
-    baileys.write(&our_jid(), "they saw our restart").await?;
+    baileys.write(OURS, "they saw our restart").await?;
     we_read(&record, "they saw our restart").await?;
 
     drop(baileys);
     we_write(&cluster, "while they were away").await?;
     let mut baileys = Baileys::start(&folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
     baileys.reads("while they were away").await?;
-    baileys.write(&our_jid(), "after their restart").await?;
+    baileys.write(OURS, "after their restart").await?;
     we_read(&record, "after their restart").await?;
 
     let second_folder = Folder::new()?;
@@ -92,12 +91,12 @@ async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()
     we_write(&cluster, "to both devices").await?;
     baileys.reads("to both devices").await?;
     second.reads("to both devices").await?;
-    second.write(&our_jid(), "from the second device").await?;
+    second.write(OURS, "from the second device").await?;
     we_read(&record, "from the second device").await?;
 
     let audit = cluster.control.audit().await?;
     ensure!(
-        audit.message_keys_reused == 0 && audit.undecryptable == 0,
+        audit.message_keys_reused == 0 && audit.undecryptable == 0 && audit.repeated_texts == 0,
         "{audit:?}"
     );
     Ok(())
@@ -110,7 +109,7 @@ async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
     let (record, mut baileys) = set_up(&cluster, &folder).await?;
     we_write(&cluster, "a session first").await?;
     baileys.reads("a session first").await?;
-    baileys.write(&our_jid(), "a session back").await?;
+    baileys.write(OURS, "a session back").await?;
     we_read(&record, "a session back").await?;
 
     cluster
@@ -126,10 +125,34 @@ async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
         .fault(json!({ "kind": "corrupt_mac", "match": { "to": OURS } }))
         .await
         .context("a fault for us")?;
-    baileys.write(&our_jid(), "garbled on the way to us").await?;
+    baileys.write(OURS, "garbled on the way to us").await?;
     we_read(&record, "garbled on the way to us").await?;
 
     we_write(&cluster, "and all is well again").await?;
     baileys.reads("and all is well again").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn baileys_pairs_with_the_simulator_and_exchanges_texts_with_its_contacts() -> Result<()> {
+    let folder = Folder::new()?;
+    let simulator = Simulator::start(&folder.0)?;
+    let run = tokio::process::Command::new("node")
+        .args(["--test", "--test-force-exit", "simulator.test.mjs"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop"))
+        .env("SIM_WS", &simulator.ws)
+        .env("SIM_CONTROL", &simulator.control)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(SCRIPT_PATIENCE, run)
+        .await
+        .context("the script does not end")??;
+    ensure!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }

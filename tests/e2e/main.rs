@@ -1,10 +1,15 @@
 //! Everything together: real processes, RabbitMQ, PostgreSQL, the simulator, and clients that are not ours.
 
 mod broadcast;
+mod faults;
 mod identity;
 mod interop;
+mod limits;
+mod pairing;
 mod pause;
 mod publishers;
 mod schemas;
+mod seed;
+mod setup;
 mod tidy;
 mod webhook;

@@ -35,11 +35,16 @@ export function memoryAuth() {
   return { creds: initAuthCreds(), keys: makeCacheableSignalKeyStore(keys, silent) };
 }
 
+// Whether a client that was closed with this code stays so.
+export const isFinal = (code) => code === DisconnectReason.loggedOut || code === DisconnectReason.connectionReplaced;
+
 export class BaileysClient {
-  constructor(url, options = {}) {
+  // `auth`: credentials and keys. `listen`: called with each new socket, to hear its events too.
+  constructor(url, { auth = memoryAuth(), listen = () => {}, ...options } = {}) {
     this.url = url;
     this.options = options;
-    this.auth = memoryAuth();
+    this.auth = auth;
+    this.listen = listen;
     this.messages = [];
     this.updates = [];
     this.closes = [];
@@ -71,8 +76,7 @@ export class BaileysClient {
         this.isOpen = false;
         const code = update.lastDisconnect?.error?.output?.statusCode;
         this.closes.push(code);
-        const isOver = code === DisconnectReason.loggedOut || code === DisconnectReason.connectionReplaced;
-        if (!this.isStopped && !isOver) setTimeout(() => this.isStopped || this.start(), code === 515 ? 0 : 100);
+        if (!this.isStopped && !isFinal(code)) setTimeout(() => this.isStopped || this.start(), code === 515 ? 0 : 100);
       }
       this.#wake();
     });
@@ -84,6 +88,7 @@ export class BaileysClient {
       this.updates.push(...updates);
       this.#wake();
     });
+    this.listen(socket);
     return this;
   }
 

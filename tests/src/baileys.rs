@@ -63,7 +63,7 @@ impl Baileys {
         }
     }
 
-    /// Writes a text and returns its message id.
+    /// Writes a text to a phone number and returns its message id.
     ///
     /// # Errors
     /// When Baileys can't send it.

@@ -31,12 +31,12 @@ pub struct Cluster {
     api: Option<Process>,
     workers: Vec<Option<Process>>,
     webhook: Option<Process>,
-    _simulator: Simulator,
+    simulator: Simulator,
     settings: Vec<(String, String)>,
     listen: SocketAddr,
     folder: PathBuf,
     broker: TestBroker,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Cluster {
@@ -66,12 +66,12 @@ impl Cluster {
             api: None,
             workers: Vec::new(),
             webhook: None,
-            _simulator: simulator,
+            simulator,
             settings,
             listen,
             folder,
             broker,
-            _database: database,
+            database,
         };
         cluster.start_api().await?;
         for _ in 0..workers {
@@ -168,6 +168,18 @@ impl Cluster {
         Ok(())
     }
 
+    /// Asks a session worker to end and waits until it has.
+    ///
+    /// # Errors
+    /// When it is not running or does not end.
+    pub async fn stop_worker(&mut self, number: usize) -> Result<()> {
+        let worker = self.workers.get_mut(number).and_then(Option::take);
+        worker
+            .with_context(|| format!("session worker {number} does not run"))?
+            .stop()
+            .await
+    }
+
     /// Kills the webhook worker with SIGKILL.
     ///
     /// # Errors
@@ -229,10 +241,21 @@ impl Cluster {
     #[must_use]
     pub fn simulator(&self) -> (&str, &str, &str) {
         (
-            &self._simulator.ws,
-            &self._simulator.control,
-            &self._simulator.root_key,
+            &self.simulator.ws,
+            &self.simulator.control,
+            &self.simulator.root_key,
         )
+    }
+
+    /// How many keys the database holds of all sessions together: credentials, prekeys, ratchets.
+    pub async fn stored_keys(&self) -> usize {
+        self.database.query("SELECT name FROM device_key").await.len()
+    }
+
+    /// What the processes are told by their environment.
+    #[must_use]
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.settings
     }
 }
 
@@ -277,16 +300,23 @@ fn settings(
         .collect()
 }
 
-/// The simulator as a process of its own.
-struct Simulator {
+/// The simulator as a process of its own. Dropping it ends it.
+pub struct Simulator {
     child: Child,
-    ws: String,
-    control: String,
-    root_key: String,
+    /// Where clients connect.
+    pub ws: String,
+    /// The control interface.
+    pub control: String,
+    /// The root of its certificates, in hex.
+    pub root_key: String,
 }
 
 impl Simulator {
-    fn start(folder: &Path) -> Result<Self> {
+    /// Starts it with its log in `folder` and returns when it says that it is ready.
+    ///
+    /// # Errors
+    /// When the binary is missing or says anything else.
+    pub fn start(folder: &Path) -> Result<Self> {
         let log = std::fs::File::create(folder.join("simulator.log"))?;
         let mut child = Command::new(binary("simulator")?)
             .args([

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,13 +22,67 @@ pub struct Audit {
     pub shown_once: u64,
     /// Messages that a recipient saw more than once.
     pub shown_twice: u64,
-    /// Messages that a recipient could not read, after all retries.
+    /// Messages that a recipient could not read at first.
     pub undecryptable: u64,
+    /// Undecryptable messages that a recipient could read after asking for them again.
+    pub recovered: u64,
     /// Message keys that sealed more than one ciphertext.
     pub message_keys_reused: u64,
+    /// Texts that a recipient saw again under another id: sent twice, as its owner sees it.
+    pub repeated_texts: u64,
+    /// Messages that the server took for contacts and that none of them saw.
+    pub lost: u64,
+    /// Copies that no real client would send.
+    pub malformed: u64,
+    /// Stanzas that no real client would send.
+    pub violations: u64,
     /// Everything else of the answer, for messages about a failure.
     #[serde(flatten)]
     pub rest: serde_json::Map<String, Value>,
+}
+
+impl Audit {
+    /// What must hold whatever went wrong on the way: `shown` messages were seen, each once, none lost, and no message
+    /// key used twice. Tests whose contacts get several messages give each a text of its own.
+    ///
+    /// # Errors
+    /// Names what does not hold.
+    pub fn unharmed(&self, shown: u64) -> Result<()> {
+        for (count, what) in [
+            (self.shown_twice, "messages were shown twice"),
+            (self.repeated_texts, "texts were sent twice, under two ids"),
+            (self.lost, "messages were lost"),
+            (self.message_keys_reused, "message keys were used twice"),
+            (self.malformed + self.violations, "things no real client sends"),
+        ] {
+            ensure!(count == 0, "{count} {what}: {self:?}");
+        }
+        ensure!(
+            self.undecryptable == self.recovered,
+            "{} of {} undecryptable messages came again: {self:?}",
+            self.recovered,
+            self.undecryptable
+        );
+        ensure!(
+            self.shown_once == shown,
+            "{} messages were shown, not {shown}: {self:?}",
+            self.shown_once
+        );
+        Ok(())
+    }
+
+    /// As [`Audit::unharmed`] where no fault spoiled anything: every copy could be read at once.
+    ///
+    /// # Errors
+    /// Names what does not hold.
+    pub fn clean(&self, shown: u64) -> Result<()> {
+        ensure!(
+            self.undecryptable == 0,
+            "{} were undecryptable: {self:?}",
+            self.undecryptable
+        );
+        self.unharmed(shown)
+    }
 }
 
 /// One message as its recipient has it.
@@ -142,6 +196,27 @@ impl Control {
         )
         .await
         .map(drop)
+    }
+
+    /// The phone's owner logs all linked devices out; how many there were.
+    ///
+    /// # Errors
+    /// What the simulator refused.
+    pub async fn unlink(&self, number: &str) -> Result<u64> {
+        let answer = self.post(&format!("/phones/{number}/unlink"), json!({})).await?;
+        answer["unlinked"].as_u64().context("how many were unlinked")
+    }
+
+    /// The devices that are linked with the phone `number`, as the server knows them.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn devices(&self, number: &str) -> Result<Vec<Value>> {
+        let Value::Array(mut all) = self.get("/sessions").await? else {
+            bail!("/sessions is no list");
+        };
+        all.retain(|session| session["number"] == number);
+        Ok(all)
     }
 
     /// What the contact got.

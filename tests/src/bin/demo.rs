@@ -250,7 +250,7 @@ async fn finish(control: &Control, receiver: &str, tally: &Tally) -> Result<()> 
     let lost = recipients.saturating_sub(audit.shown_once + audit.shown_twice);
     let count = |event: &str| tally.events.get(event).copied().unwrap_or_default();
     let good = audit.shown_once == recipients
-        && audit.shown_twice + audit.undecryptable + audit.message_keys_reused == 0
+        && audit.shown_twice + audit.repeated_texts + audit.undecryptable + audit.message_keys_reused == 0
         && count("send.message:PROCESSING") == recipients
         && [
             "send.message:START",
