@@ -128,6 +128,8 @@ listeners.tcp.1 = 127.0.0.1:$AMQP_PORT
 loopback_users = none
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.absolute = 1GB
+# Quorum queues keep their log in memory up to this size; the default of 512 MB alone comes near the limit above.
+raft.wal_max_size_bytes = 67108864
 max_message_size = 16777216
 log.console = false
 CONF
