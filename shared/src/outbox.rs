@@ -132,7 +132,7 @@ impl Relay {
                 }
             }
         }
-        outbox::delete(&self.store, &confirmed).await?;
+        outbox::delete(&self.store, self.lease.shard(), &confirmed).await?;
         metrics::counter!("fanfare_events_published_total").increment(confirmed.len() as u64);
         match failure {
             None => Ok(confirmed.len()),

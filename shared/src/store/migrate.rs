@@ -14,7 +14,7 @@ pub struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration {
         version: 1,
         name: "cluster",
@@ -49,6 +49,11 @@ const MIGRATIONS: [Migration; 7] = [
         version: 7,
         name: "sweeps",
         sql: include_str!("../../../migrations/0007_sweeps.sql"),
+    },
+    Migration {
+        version: 8,
+        name: "outbox order",
+        sql: include_str!("../../../migrations/0008_outbox_order.sql"),
     },
 ];
 

@@ -79,15 +79,15 @@ pub async fn oldest(store: &Store, shard: ShardId) -> Result<Vec<Stored>, StoreE
     rows.iter().map(stored).collect()
 }
 
-/// Forgets events that the broker confirmed.
+/// Forgets events of a shard that the broker confirmed.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn delete(store: &Store, positions: &[i64]) -> Result<(), StoreError> {
-    let sql = "-- outbox::delete\nDELETE FROM outbox WHERE id = ANY($1)";
+pub async fn delete(store: &Store, shard: ShardId, positions: &[i64]) -> Result<(), StoreError> {
+    let sql = "-- outbox::delete\nDELETE FROM outbox WHERE shard = $1 /* shard */ AND id = ANY($2 /* positions */)";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, &[&positions]).await?;
+    client.execute(&statement, &[&smallint(shard), &positions]).await?;
     Ok(())
 }
 

@@ -361,7 +361,7 @@ pub async fn forget_finished(
         ORDER BY finished_at LIMIT 1 FOR UPDATE SKIP LOCKED";
     let recipients = "-- queues::forget_finished (recipients)
         DELETE FROM recipient WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM recipient WHERE queue_id = $1 /* queue */ LIMIT $2 /* most */))";
+            SELECT ctid FROM recipient WHERE queue_id = $1 /* queue */ ORDER BY seq LIMIT $2 /* most */))";
     let tx = store.begin("forget_queue").await?;
     let Some(row) = tx.query_opt(oldest, &[&keep.as_secs_f64()]).await? else {
         tx.rollback().await?;

@@ -263,7 +263,8 @@ pub(super) async fn delete_piece(
     // Keys and queues go with the session by themselves; recipients are no declared reference.
     let recipients = "-- sessions::delete (recipients)
         DELETE FROM recipient WHERE ctid = ANY (ARRAY(
-            SELECT r.ctid FROM session s JOIN queue q ON q.session_id = s.id JOIN recipient r ON r.queue_id = q.id
+            SELECT r.ctid FROM session s JOIN queue q ON q.session_id = s.id, LATERAL (
+                SELECT o.ctid FROM recipient o WHERE o.queue_id = q.id ORDER BY o.seq LIMIT $3 /* most */) r
             WHERE s.id = $1 AND s.shard = $2 LIMIT $3 /* most */))";
     let sql = "-- sessions::delete\nDELETE FROM session WHERE id = $1 AND shard = $2";
     let (id, shard) = (session.get(), smallint(fence.shard));

@@ -10,6 +10,7 @@ use crate::recipient::Number;
 use crate::testing::{TestDatabase, job_id, token};
 
 mod holding;
+mod plans;
 
 fn job(recipients: u32) -> SendJob {
     let numbers = (0..recipients)
