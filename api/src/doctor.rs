@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::Url;
-use shared::broker::{Broker, BrokerError, Outgoing, PublishError, QueueName};
+use shared::broker::{Broker, Outgoing, PublishError, QueueName};
 use shared::config::{self, ConfigError, Env};
 use shared::egress::Reach;
 use shared::store::{SCHEMA_VERSION, Store, StoreError};

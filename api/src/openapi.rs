@@ -4,6 +4,7 @@ use serde::Deserialize;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use crate::seed;
 use crate::v1::{messages, queues, sessions, webhooks};
 
 /// The body of a `send` job. `number` and `numbers` are two names of one field; give one of them.
@@ -61,6 +62,92 @@ pub struct DelayBody {
     max: f64,
 }
 
+/// The seed dialect: a session.
+#[derive(Debug, Deserialize, ToSchema)]
+#[allow(
+    dead_code,
+    reason = "the body is taken apart field by field; this is its schema"
+)]
+pub struct SeedToken {
+    /// The session.
+    token: String,
+}
+
+/// The seed dialect: a text.
+#[derive(Debug, Deserialize, ToSchema)]
+#[allow(
+    dead_code,
+    reason = "the body is taken apart field by field; this is its schema"
+)]
+pub struct SeedText {
+    /// The session that sends.
+    token: String,
+    /// A phone number or a full jid, or an array of them.
+    #[schema(value_type = Object)]
+    number: serde_json::Value,
+    /// 1 to 65,536 bytes.
+    text: String,
+    /// The gap between two sends; the deployment's MIN and MAX when absent.
+    delay: Option<DelayBody>,
+}
+
+/// The seed dialect: a number.
+#[derive(Debug, Deserialize, ToSchema)]
+#[allow(
+    dead_code,
+    reason = "the body is taken apart field by field; this is its schema"
+)]
+pub struct SeedNumber {
+    /// The session that asks.
+    token: String,
+    /// A phone number or a full jid.
+    number: String,
+}
+
+/// The seed dialect's answer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[allow(
+    dead_code,
+    reason = "handlers answer in the seed's own shapes; this is what they have in common"
+)]
+pub struct SeedAnswer {
+    /// Whether it was done; false with a QR code that is to be scanned.
+    status: bool,
+    /// What came of it.
+    #[schema(value_type = Option<Object>)]
+    data: Option<serde_json::Value>,
+    /// In words, or what was sent.
+    #[schema(value_type = Option<Object>)]
+    message: Option<serde_json::Value>,
+    /// The QR code to scan, as a data URL.
+    qrcode: Option<String>,
+    /// The queue of a text to many.
+    #[schema(value_type = Option<Object>)]
+    queue: Option<serde_json::Value>,
+}
+
+/// The seed dialect's error.
+#[derive(Debug, Deserialize, ToSchema)]
+#[allow(dead_code, reason = "made in `seed::dialect`; this is its schema")]
+pub struct SeedError {
+    /// Always false.
+    status: bool,
+    /// What was wrong and where.
+    message: String,
+    /// What was wrong, for programs.
+    error: SeedErrorCode,
+}
+
+/// The program's part of a seed dialect's error.
+#[derive(Debug, Deserialize, ToSchema)]
+#[allow(dead_code, reason = "made in `seed::dialect`; this is its schema")]
+pub struct SeedErrorCode {
+    /// A stable code.
+    code: String,
+    /// The field at fault, if it is one.
+    field: Option<String>,
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Fanfare", description = "A self-hosted WhatsApp client API. Jobs and events go over AMQP too: see docs/AMQP.md."),
@@ -69,6 +156,7 @@ pub struct DelayBody {
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
         webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
+        seed::create_instance, seed::delete_credential, seed::send_text, seed::is_exists,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))

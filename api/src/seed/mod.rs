@@ -34,7 +34,11 @@ pub fn router() -> Router<Arc<App>> {
         .route("/is-exists", post(is_exists))
 }
 
-async fn create_instance(
+/// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.
+#[utoipa::path(post, path = "/api/whatsapp/create-instance", tag = "seed", security(("basic" = [])),
+    request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn create_instance(
     State(app): State<Arc<App>>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Value>, Problem> {
@@ -58,7 +62,11 @@ fn connection_answer(session: SessionRecord) -> Result<Value, Problem> {
     Ok(json!({ "status": false, "qrcode": picture, "message": "Please scan qrcode" }))
 }
 
-async fn delete_credential(
+/// Log a session out at WhatsApp and delete it with all that belongs to it.
+#[utoipa::path(post, path = "/api/whatsapp/delete-credential", tag = "seed", security(("basic" = [])),
+    request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn delete_credential(
     State(app): State<Arc<App>>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Value>, Problem> {
@@ -70,7 +78,12 @@ async fn delete_credential(
     ))
 }
 
-async fn send_text(
+/// Send a text to one number, or to many as a queue.
+#[utoipa::path(post, path = "/api/whatsapp/send-text", tag = "seed", security(("basic" = [])),
+    params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = crate::openapi::SeedText, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn send_text(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
@@ -166,7 +179,14 @@ fn sent(job: &SendJob, id: &str) -> Value {
     })
 }
 
-async fn is_exists(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Json<Value>, Problem> {
+/// Ask whether a number is on WhatsApp.
+#[utoipa::path(post, path = "/api/whatsapp/is-exists", tag = "seed", security(("basic" = [])),
+    request_body = crate::openapi::SeedNumber, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn is_exists(
+    State(app): State<Arc<App>>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Value>, Problem> {
     let mut fields = Fields::parse(&body)?;
     let token = fields.token()?;
     let number = fields.need_text("number")?;

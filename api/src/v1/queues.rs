@@ -284,7 +284,10 @@ pub async fn show(
         let worked = leases::is_held(&app.store, session.shard).await?;
         waits_for = waiting(&record, &session, worked, OffsetDateTime::now_utc());
     }
-    Ok(Json(Queue { waiting: waits_for, ..Queue::new(&token, record) }))
+    Ok(Json(Queue {
+        waiting: waits_for,
+        ..Queue::new(&token, record)
+    }))
 }
 
 /// List the recipients of a queue, in its order.

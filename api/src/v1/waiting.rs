@@ -12,7 +12,10 @@ pub struct Waiting {
     /// For programs.
     pub reason: Reason,
     /// Until when, where that is known.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<OffsetDateTime>,
     /// For people: what it is, and what would end it.
@@ -39,8 +42,19 @@ pub enum Reason {
 
 /// Why `queue` does not send now; `None` if it does, or has nothing left to send. `worked` says whether a live worker
 /// holds the session's shard.
-pub fn waiting(queue: &QueueRecord, session: &SessionRecord, worked: bool, now: OffsetDateTime) -> Option<Waiting> {
-    let plain = |reason, detail| Some(Waiting { reason, until: None, detail });
+pub fn waiting(
+    queue: &QueueRecord,
+    session: &SessionRecord,
+    worked: bool,
+    now: OffsetDateTime,
+) -> Option<Waiting> {
+    let plain = |reason, detail| {
+        Some(Waiting {
+            reason,
+            until: None,
+            detail,
+        })
+    };
     if matches!(queue.state, QueueState::Completed | QueueState::Deleted) {
         return None;
     }
@@ -48,7 +62,10 @@ pub fn waiting(queue: &QueueRecord, session: &SessionRecord, worked: bool, now: 
         return plain(Reason::Paused, "the queue is paused; resume it");
     }
     if !worked {
-        return plain(Reason::NoWorker, "no session worker runs, or one is being replaced");
+        return plain(
+            Reason::NoWorker,
+            "no session worker runs, or one is being replaced",
+        );
     }
     if !session.wanted {
         return plain(Reason::Stopped, "the session was stopped; start it");
@@ -59,11 +76,18 @@ pub fn waiting(queue: &QueueRecord, session: &SessionRecord, worked: bool, now: 
             return plain(Reason::NotPaired, "the session has no account; scan its QR code");
         }
         SessionState::Connecting | SessionState::Closed => {
-            return plain(Reason::NotConnected, "the session is not connected; it keeps trying");
+            return plain(
+                Reason::NotConnected,
+                "the session is not connected; it keeps trying",
+            );
         }
     }
     let until = session.next_send_at.filter(|until| *until > now)?;
-    Some(Waiting { reason: Reason::Pace, until: Some(until), detail: "the random gap after the session's last send" })
+    Some(Waiting {
+        reason: Reason::Pace,
+        until: Some(until),
+        detail: "the random gap after the session's last send",
+    })
 }
 
 #[cfg(test)]
@@ -100,7 +124,9 @@ mod tests {
             id: QueueId::random(),
             session: SessionId::new(1),
             job: JobId::new("job").unwrap(),
-            content: Content::Text { text: "hello".to_owned() },
+            content: Content::Text {
+                text: "hello".to_owned(),
+            },
             delay: None,
             on_unknown: OnUnknown::Resend,
             state,
@@ -127,15 +153,34 @@ mod tests {
         assert_eq!(reason(Deleted, &open, false), None);
         assert_eq!(reason(Paused, &open, false), Some(Reason::Paused));
         assert_eq!(reason(Running, &open, false), Some(Reason::NoWorker));
-        assert_eq!(reason(Running, &session(SessionState::Pairing), true), Some(Reason::NotPaired));
-        assert_eq!(reason(Running, &session(SessionState::Closed), true), Some(Reason::NotConnected));
-        assert_eq!(reason(Running, &SessionRecord { wanted: false, ..open }, true), Some(Reason::Stopped));
+        assert_eq!(
+            reason(Running, &session(SessionState::Pairing), true),
+            Some(Reason::NotPaired)
+        );
+        assert_eq!(
+            reason(Running, &session(SessionState::Closed), true),
+            Some(Reason::NotConnected)
+        );
+        assert_eq!(
+            reason(
+                Running,
+                &SessionRecord {
+                    wanted: false,
+                    ..open
+                },
+                true
+            ),
+            Some(Reason::Stopped)
+        );
     }
 
     #[test]
     fn the_gap_is_told_with_its_end() {
         let until = NOW + Duration::seconds(7);
-        let paced = SessionRecord { next_send_at: Some(until), ..session(SessionState::Open) };
+        let paced = SessionRecord {
+            next_send_at: Some(until),
+            ..session(SessionState::Open)
+        };
         let told = waiting(&queue(QueueState::Running), &paced, true, NOW).unwrap();
         assert_eq!((told.reason, told.until), (Reason::Pace, Some(until)));
         assert_eq!(waiting(&queue(QueueState::Running), &paced, true, until), None);
