@@ -14,8 +14,8 @@ mod migrate;
 pub mod outbox;
 pub mod queues;
 pub mod recipients;
-pub mod sessions;
 mod server;
+pub mod sessions;
 pub mod webhooks;
 
 use std::sync::Arc;

@@ -84,10 +84,13 @@ pub async fn oldest(store: &Store, shard: ShardId) -> Result<Vec<Stored>, StoreE
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn delete(store: &Store, shard: ShardId, positions: &[i64]) -> Result<(), StoreError> {
-    let sql = "-- outbox::delete\nDELETE FROM outbox WHERE shard = $1 /* shard */ AND id = ANY($2 /* positions */)";
+    let sql =
+        "-- outbox::delete\nDELETE FROM outbox WHERE shard = $1 /* shard */ AND id = ANY($2 /* positions */)";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, &[&smallint(shard), &positions]).await?;
+    client
+        .execute(&statement, &[&smallint(shard), &positions])
+        .await?;
     Ok(())
 }
 

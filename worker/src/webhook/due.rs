@@ -57,7 +57,10 @@ pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, lease: Durati
             }
             continue;
         }
-        let pause = hub.rests().next_end(Instant::now()).map_or(TICK, |end| end.min(TICK));
+        let pause = hub
+            .rests()
+            .next_end(Instant::now())
+            .map_or(TICK, |end| end.min(TICK));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => return,

@@ -91,7 +91,9 @@ async fn tls_is_what_sslmode_says() {
     };
     let roots = format!("sslrootcert={}", door.roots.display());
     for mode in ["require", "verify-ca", "verify-full"] {
-        ping("localhost", &format!("sslmode={mode}&{roots}")).await.unwrap();
+        ping("localhost", &format!("sslmode={mode}&{roots}"))
+            .await
+            .unwrap();
         let unknown = ping("localhost", &format!("sslmode={mode}")).await;
         assert!(unknown.is_err(), "{mode}: a stranger's certificate");
         let other_name = ping("127.0.0.1", &format!("sslmode={mode}&{roots}")).await;

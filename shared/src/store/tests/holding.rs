@@ -61,7 +61,9 @@ async fn a_session_is_deleted_piece_by_piece_and_sends_nothing_meanwhile() {
         accept(&db, fence, session, (&job_id(), &job(900))).await;
     }
     // The first piece: no queue is active any more, whatever becomes of the rest.
-    let more = sessions::delete_piece(db.store(), fence, session, 1_000).await.unwrap();
+    let more = sessions::delete_piece(db.store(), fence, session, 1_000)
+        .await
+        .unwrap();
     assert!(more);
     assert!(queues::active(db.store(), session).await.unwrap().is_empty());
     assert_eq!(
@@ -110,5 +112,9 @@ async fn finished_queues_are_forgotten_piece_by_piece_and_others_are_kept() {
     assert_eq!(forget(3).await, Some(2));
     assert_eq!(counts().await, ["10", "2"], "the rest, and the queue");
     assert_eq!(forget(3).await, None);
-    assert_eq!(counts().await, ["10", "2"], "a younger and an unfinished one stay");
+    assert_eq!(
+        counts().await,
+        ["10", "2"],
+        "a younger and an unfinished one stay"
+    );
 }

@@ -37,9 +37,14 @@ async fn the_backlog_of_one_endpoint_hides_no_row_of_another() {
         well.taken_ids().len() == 100
     })
     .await;
-    let untouched = format!("webhook_id = '{of_dead}' AND leased_until IS NULL AND next_attempt_at < now() - interval '59 minutes'");
+    let untouched = format!(
+        "webhook_id = '{of_dead}' AND leased_until IS NULL AND next_attempt_at < now() - interval '59 minutes'"
+    );
     let untouched = count(&stage.database, &untouched).await;
-    assert!(untouched > 2_000, "only {untouched} rows of the dead one were left alone");
+    assert!(
+        untouched > 2_000,
+        "only {untouched} rows of the dead one were left alone"
+    );
     stage.stop().await;
 }
 
@@ -90,7 +95,9 @@ async fn an_event_whose_name_the_database_would_refuse_is_a_dead_letter() {
 #[test]
 fn settings_have_defaults_and_limits() {
     let read = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mut env = Env::new(pairs);
         let settings = Settings::read(&mut env);
         (settings, env.finish())
@@ -109,6 +116,9 @@ fn settings_have_defaults_and_limits() {
         ("WEBHOOK_RETRY_SCHEDULE", "1,x"),
     ] {
         let error = read(&[(name, wrong)]).1.unwrap_err();
-        assert!(error.0.iter().any(|problem| problem.starts_with(name)), "{name}={wrong}");
+        assert!(
+            error.0.iter().any(|problem| problem.starts_with(name)),
+            "{name}={wrong}"
+        );
     }
 }
