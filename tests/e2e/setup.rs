@@ -49,7 +49,12 @@ async fn a_mistake_is_said_by_name() -> Result<()> {
         (API, "AMQP_URL", "http://127.0.0.1", "AMQP_URL"),
         (API, "AMQP_URL", "amqp://127.0.0.1:1", "AMQP_URL"),
         (API, "KEY_ENCRYPTION_KEY", "short", "KEY_ENCRYPTION_KEY"),
-        (SESSION, "DATABASE_URL", "postgres://127.0.0.1:1/x", "DATABASE_URL"),
+        (
+            SESSION,
+            "DATABASE_URL",
+            "postgres://127.0.0.1:1/x",
+            "DATABASE_URL",
+        ),
         (SESSION, "AMQP_URL", "amqp://127.0.0.1:1", "AMQP_URL"),
         (SESSION, "METRICS_ADDR", "9000", "METRICS_ADDR"),
         (SESSION, "MIN", "-1", "MIN"),
@@ -75,4 +80,17 @@ async fn a_mistake_is_said_by_name() -> Result<()> {
     }))
     .await
     .map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_a_good_set_up_well_and_a_bad_one_ill() -> Result<()> {
+    let cluster = Cluster::start(1).await?;
+    let doctor = ("fanfare-api", "doctor");
+    let well = run(&cluster, doctor, ("LOG", "info")).await?;
+    let said = String::from_utf8_lossy(&well.stdout);
+    ensure!(well.status.success(), "{said}");
+    let ill = run(&cluster, doctor, ("WHATSAPP_URL", "ws://127.0.0.1:1/ws/chat")).await?;
+    let said = String::from_utf8_lossy(&ill.stdout);
+    ensure!(!ill.status.success() && said.contains("BAD  whatsapp"), "{said}");
+    Ok(())
 }

@@ -13,6 +13,14 @@ use tests::wait::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
+const CONTACTS: Contacts<'static> = Contacts {
+    prefix: "1555900",
+    count: 12,
+    deliver_ms: 0,
+    read_ms: None,
+    reply: None,
+};
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result<()> {
     let schedule = [
@@ -34,14 +42,7 @@ async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result
         .context("the secret is shown once, when the webhook is made")?
         .to_owned();
 
-    let contacts = Contacts {
-        prefix: "1555900",
-        count: 12,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
-    cluster.control.contacts(&contacts).await?;
+    cluster.control.contacts(&CONTACTS).await?;
     cluster.control.phone("5511900000006", "hooks").await?;
     cluster
         .operator
@@ -49,41 +50,7 @@ async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result
         .await?;
     let record = Record::start(cluster.events("hooks").await?);
 
-    receiver.set_mood(Mood::Failing);
-    let first = cluster
-        .operator
-        .broadcast("hooks", &contacts.numbers()[..4], "one", (0.0, 0.0))
-        .await?;
-    record.until(PATIENCE, "send.message:COMPLETED", &first).await?;
-    eventually(PATIENCE, "an attempt was refused", async || {
-        Ok(!receiver.attempts().is_empty())
-    })
-    .await?;
-
-    receiver.set_mood(Mood::Hanging);
-    let second = cluster
-        .operator
-        .broadcast("hooks", &contacts.numbers()[4..8], "two", (0.0, 0.0))
-        .await?;
-    record.until(PATIENCE, "send.message:COMPLETED", &second).await?;
-    let hung = || {
-        receiver
-            .attempts()
-            .iter()
-            .any(|attempt| attempt.mood == Mood::Hanging)
-    };
-    eventually(PATIENCE, "an attempt hangs", async || Ok(hung())).await?;
-
-    // What was not delivered yet must be in the database by now or still at the broker, not in the worker's memory.
-    cluster.kill_webhook()?;
-    cluster.start_webhook().await?;
-    receiver.set_mood(Mood::Well);
-    let third = cluster
-        .operator
-        .broadcast("hooks", &contacts.numbers()[8..], "three", (0.0, 0.0))
-        .await?;
-    record.until(PATIENCE, "send.message:COMPLETED", &third).await?;
-
+    three_broadcasts_while_it_suffers(&mut cluster, &receiver, &record).await?;
     let wanted: BTreeSet<String> = record
         .events()
         .iter()
@@ -109,7 +76,51 @@ async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result
     })
     .await?;
 
-    let verifier = standardwebhooks::Webhook::new(&secret)?;
+    every_attempt_is_signed(&receiver, &secret)?;
+    cluster.control.audit().await?.clean(12)
+}
+
+/// One while the receiver fails, one while it hangs, one after it and the worker came back.
+async fn three_broadcasts_while_it_suffers(
+    cluster: &mut Cluster,
+    receiver: &Receiver,
+    record: &Record,
+) -> Result<()> {
+    let numbers = CONTACTS.numbers();
+    let broadcast = async |cluster: &Cluster, numbers: &[String], text: &str| {
+        let queue = cluster
+            .operator
+            .broadcast("hooks", numbers, text, (0.0, 0.0))
+            .await?;
+        record.until(PATIENCE, "send.message:COMPLETED", &queue).await
+    };
+    receiver.set_mood(Mood::Failing);
+    broadcast(cluster, &numbers[..4], "one").await?;
+    eventually(PATIENCE, "an attempt was refused", async || {
+        Ok(!receiver.attempts().is_empty())
+    })
+    .await?;
+
+    receiver.set_mood(Mood::Hanging);
+    broadcast(cluster, &numbers[4..8], "two").await?;
+    let hung = || {
+        receiver
+            .attempts()
+            .iter()
+            .any(|attempt| attempt.mood == Mood::Hanging)
+    };
+    eventually(PATIENCE, "an attempt hangs", async || Ok(hung())).await?;
+
+    // What was not delivered yet must be in the database by now or still at the broker, not in the worker's memory.
+    cluster.kill_webhook()?;
+    cluster.start_webhook().await?;
+    receiver.set_mood(Mood::Well);
+    broadcast(cluster, &numbers[8..], "three").await
+}
+
+/// Each attempt verifies with the reference library, and those of one event are the same.
+fn every_attempt_is_signed(receiver: &Receiver, secret: &str) -> Result<()> {
+    let verifier = standardwebhooks::Webhook::new(secret)?;
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
     for attempt in receiver.attempts() {
         verifier

@@ -33,7 +33,6 @@ impl Operator {
     }
 
     /// A request of any kind, with the key on it.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.base))
