@@ -225,7 +225,7 @@ async fn pause(
     let sent = control.audit().await?.messages_accepted - at_pause;
     out("");
     note(&format!(
-        "paused at {} %: {sent} messages left in {} s; resuming",
+        "paused at {} %: {sent} messages were sent in {} s; resuming",
         tally.progress,
         PAUSE_WATCH.as_secs()
     ));
