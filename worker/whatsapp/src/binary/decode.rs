@@ -106,7 +106,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Fills `node` in place: nodes are large, and moving each one up through results costs more than reading it.
+    /// Fills `node` in place, as everything below does with its part: what was just written piece by piece and is then
+    /// moved as a whole makes the processor wait, and that costs more than the reading.
     fn node(&mut self, node: &mut Node, depth: usize) -> Result<(), DecodeError> {
         if depth >= MAX_DEPTH {
             return Err(DecodeError::TooDeep);
@@ -116,21 +117,19 @@ impl<'a> Reader<'a> {
         if size == 0 {
             return Err(DecodeError::NoTag);
         }
-        node.tag = self.name()?;
+        self.name(&mut node.tag)?;
         if node.tag.token().is_none() && node.tag.as_str().is_empty() {
             return Err(DecodeError::NoTag);
         }
         let count = (size - 1) / 2;
         self.claim(count, MIN_ATTR_BYTES)?;
-        node.attrs.reserve(count);
-        for _ in 0..count {
-            let key = self.name()?;
+        for (key, value) in node.attrs.blanks(count) {
+            self.name(key)?;
             let first = self.byte()?;
-            let value = match Token::single(first) {
-                Some(token) => Value(ValueForm::Token(token)),
-                None => self.value(first)?,
-            };
-            node.attrs.push(key, value);
+            match Token::single(first) {
+                Some(token) => value.0 = ValueForm::Token(token),
+                None => self.value(first, value)?,
+            }
         }
         if size % 2 == 0 {
             self.content(&mut node.content, depth)
@@ -141,27 +140,30 @@ impl<'a> Reader<'a> {
 
     fn content(&mut self, content: &mut Content, depth: usize) -> Result<(), DecodeError> {
         let first = self.byte()?;
-        *content = match first {
+        match first {
             tag::LIST_EMPTY | tag::LIST_8 | tag::LIST_16 => {
                 let count = self.list_size(first)?;
                 self.claim(count, MIN_NODE_BYTES)?;
-                let mut nodes = Vec::with_capacity(count);
-                for _ in 0..count {
-                    nodes.push(Node::blank());
-                    if let Some(node) = nodes.last_mut() {
+                *content = Content::Nodes(Vec::with_capacity(count));
+                if let Content::Nodes(nodes) = content {
+                    nodes.resize_with(count, Node::blank);
+                    for node in nodes {
                         self.node(node, depth + 1)?;
                     }
                 }
-                Content::Nodes(nodes)
             }
             tag::BINARY_8 | tag::BINARY_20 | tag::BINARY_32 => {
                 let len = self.binary_len(first)?;
                 let start = self.at;
                 self.take(len)?;
-                Content::Bytes(self.data.slice(start..start + len))
+                *content = Content::Bytes(self.data.slice(start..start + len));
             }
-            first => Content::Text(self.value(first)?),
-        };
+            first => {
+                let mut value = Value::BLANK;
+                self.value(first, &mut value)?;
+                *content = Content::Text(value);
+            }
+        }
         Ok(())
     }
 
@@ -179,12 +181,13 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn name(&mut self) -> Result<Name, DecodeError> {
+    fn name(&mut self, name: &mut Name) -> Result<(), DecodeError> {
         let first = self.byte()?;
         match Token::single(first) {
-            Some(token) => Ok(Name::from_token(token)),
-            None => self.long_name(first),
+            Some(token) => *name = Name::from_token(token),
+            None => *name = self.long_name(first)?,
         }
+        Ok(())
     }
 
     #[inline(never)]
@@ -195,17 +198,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, first: u8) -> Result<Value, DecodeError> {
-        if let Some(token) = self.token(first)? {
-            return Ok(Value(ValueForm::Token(token)));
-        }
-        match first {
-            tag::JID_PAIR => self.jid_pair(),
-            tag::AD_JID => self.ad_jid(),
-            tag::FB_JID => self.fb_jid(),
-            tag::INTEROP_JID => self.interop_jid(),
-            first => Ok(Value(ValueForm::Text(self.text(first)?))),
-        }
+    /// A value that is no single token, put in place.
+    #[inline(never)]
+    fn value(&mut self, first: u8, value: &mut Value) -> Result<(), DecodeError> {
+        value.0 = match first {
+            tag::DICTIONARY_0..=tag::DICTIONARY_3 => {
+                ValueForm::Token(Token::double(first - tag::DICTIONARY_0, self.byte()?))
+            }
+            tag::JID_PAIR => return self.jid_pair(value),
+            tag::AD_JID => ValueForm::Jid(self.ad_jid()?),
+            tag::FB_JID => ValueForm::Jid(self.fb_jid()?),
+            tag::INTEROP_JID => ValueForm::Jid(self.interop_jid()?),
+            first => match Token::single(first) {
+                Some(token) => ValueForm::Token(token),
+                None => ValueForm::Text(self.text(first)?),
+            },
+        };
+        Ok(())
     }
 
     /// The token that begins with `first`, if one does.
@@ -247,17 +256,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn jid_pair(&mut self) -> Result<Value, DecodeError> {
+    fn jid_pair(&mut self, value: &mut Value) -> Result<(), DecodeError> {
         let user = self.word()?;
+        if self.data.get(self.at) == Some(&USER_SERVER) {
+            self.at += 1;
+            value.0 = ValueForm::Jid(Jid::new(user, Server::User));
+            return Ok(());
+        }
         let server = self.word()?;
-        Ok(Value(match Server::from_name(&server) {
+        value.0 = match Server::from_name(&server) {
             Some(server) => ValueForm::Jid(Jid::new(user, server)),
             // A server that we don't know is no reason to drop the stream.
             None => ValueForm::Text(compact_str::format_compact!("{user}@{server}")),
-        }))
+        };
+        Ok(())
     }
 
-    fn ad_jid(&mut self) -> Result<Value, DecodeError> {
+    #[inline]
+    fn ad_jid(&mut self) -> Result<Jid, DecodeError> {
         let server = match self.byte()? {
             domain::LID => Server::Lid,
             domain::HOSTED => Server::Hosted,
@@ -267,25 +283,24 @@ impl<'a> Reader<'a> {
         };
         let device = self.byte()?;
         let user = self.word()?;
-        Ok(Jid::new(user, server).with_device(device.into()).into())
+        Ok(Jid::new(user, server).with_device(device.into()))
     }
 
-    fn fb_jid(&mut self) -> Result<Value, DecodeError> {
+    fn fb_jid(&mut self) -> Result<Jid, DecodeError> {
         let user = self.word()?;
         let device = self.u16()?;
         self.server_name(Server::Messenger)?;
-        Ok(Jid::new(user, Server::Messenger).with_device(device).into())
+        Ok(Jid::new(user, Server::Messenger).with_device(device))
     }
 
-    fn interop_jid(&mut self) -> Result<Value, DecodeError> {
+    fn interop_jid(&mut self) -> Result<Jid, DecodeError> {
         let user = self.word()?;
         let device = self.u16()?;
         let integrator = self.u16()?;
         self.server_name(Server::Interop)?;
         Ok(Jid::new(user, Server::Interop)
             .with_device(device)
-            .with_integrator(integrator)
-            .into())
+            .with_integrator(integrator))
     }
 
     fn server_name(&mut self, expected: Server) -> Result<(), DecodeError> {
@@ -372,6 +387,8 @@ fn unpack(
         .map_err(|_| DecodeError::BadPacked)
 }
 
+/// The token of `s.whatsapp.net`, which nearly every address ends with.
+const USER_SERVER: u8 = 3;
 /// Stands for a code that no character has.
 const INVALID: u8 = 0;
 const NIBBLES: [u8; 16] = *b"0123456789-.\0\0\0\0";

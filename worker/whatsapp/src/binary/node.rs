@@ -420,6 +420,20 @@ impl Attrs {
         self.0.push((key, value));
     }
 
+    /// Begins anew with so many attributes to be filled in.
+    #[inline]
+    pub(super) fn blanks(&mut self, count: usize) -> &mut [(Name, Value)] {
+        if count <= INLINE_ATTRS {
+            // What is behind `count` is never dropped; it holds no memory.
+            self.0 = SmallVec::from_buf_and_len([const { (Name::EMPTY, Value::BLANK) }; INLINE_ATTRS], count);
+        } else {
+            self.0.clear();
+            self.0.reserve_exact(count);
+            self.0.resize_with(count, || (Name::EMPTY, Value::BLANK));
+        }
+        &mut self.0
+    }
+
     /// Sets an attribute, replacing one of the same name.
     pub fn set(&mut self, key: Name, value: Value) {
         match self.0.iter_mut().find(|(name, _)| *name == key) {
@@ -451,11 +465,6 @@ impl Attrs {
     #[inline]
     pub fn iter(&self) -> std::slice::Iter<'_, (Name, Value)> {
         self.0.iter()
-    }
-
-    #[inline]
-    pub(super) fn reserve(&mut self, count: usize) {
-        self.0.reserve_exact(count);
     }
 }
 

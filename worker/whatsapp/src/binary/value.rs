@@ -108,6 +108,9 @@ pub(super) enum ValueForm {
 }
 
 impl Value {
+    /// To be filled in.
+    pub(super) const BLANK: Self = Self(ValueForm::Token(Token::EMPTY));
+
     /// The text form; of an address its text form.
     #[must_use]
     #[inline]
