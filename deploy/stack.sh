@@ -34,6 +34,8 @@ launch() {
     local name=$1; shift
     running "$name" && die "$name runs already; make down first"
     mkdir -p "$RUN" "$LOG"
+    # What the last one said must not be taken for the word of this one.
+    rm -f "$LOG/$name.out"
     FANFARE_CHECKOUT=$ROOT setsid "$@" </dev/null >"$LOG/$name.out" 2>"$LOG/$name.log" &
     echo $! >"$RUN/$name.pid"
 }
@@ -108,6 +110,7 @@ demo() {
     field() { sed -nE "s/.*\"$1\":\"([^\"]+)\".*/\1/p" "$LOG/simulator.out" | head -n1; }
     export WHATSAPP_URL WHATSAPP_ROOT_KEY SIMULATOR_CONTROL AUTH KEY_ENCRYPTION_KEY
     WHATSAPP_URL=$(field ws) WHATSAPP_ROOT_KEY=$(field root_public_key) SIMULATOR_CONTROL=$(field control)
+    [ -n "$WHATSAPP_URL" ] && [ -n "$WHATSAPP_ROOT_KEY" ] && [ -n "$SIMULATOR_CONTROL" ] || die "the simulator did not say where it is; see $LOG/simulator.out"
     AUTH=${AUTH:-$(random_key)} KEY_ENCRYPTION_KEY=${KEY_ENCRYPTION_KEY:-$(random_key)}
     export MIN=0.05 MAX=0.15 HOST=127.0.0.1 WEBHOOK_ALLOW_PRIVATE=true LOG_DIR=$LOG
     unset WEBHOOK
