@@ -220,9 +220,13 @@ fresh() {
     bin=$(pg_bin)
     "$bin/dropdb" --if-exists --force -h 127.0.0.1 -p "$PG_PORT" -U fanfare "$name" 2>/dev/null
     "$bin/createdb" -h 127.0.0.1 -p "$PG_PORT" -U fanfare "$name"
-    ctl -q delete_vhost "$name" >/dev/null 2>&1 || true
-    ctl -q add_vhost "$name" >/dev/null && ctl -q set_permissions -p "$name" guest '.*' '.*' '.*' >/dev/null
-    printf 'export AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%s DATABASE_URL=postgres://fanfare@127.0.0.1:%s/%s\n' "$AMQP_PORT" "$name" "$PG_PORT" "$name"
+    # A virtual host of the same name, made right behind the deletion of the old one, answers INTERNAL_ERROR for a while:
+    # so each has a name of its own.
+    local vhost old
+    vhost=$name-$(date +%s%N)
+    for old in $(ctl -q list_vhosts name | grep "^$name-" || true); do ctl -q delete_vhost "$old" >/dev/null 2>&1 || true; done
+    ctl -q add_vhost "$vhost" >/dev/null && ctl -q set_permissions -p "$vhost" guest '.*' '.*' '.*' >/dev/null
+    printf 'export AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%s DATABASE_URL=postgres://fanfare@127.0.0.1:%s/%s\n' "$AMQP_PORT" "$vhost" "$PG_PORT" "$name"
 }
 
 ctl() { rabbit_env; (cd / && as_user "${RABBIT_ENV[@]}" "$RABBIT_BIN/rabbitmqctl" "$@"); }

@@ -30,6 +30,9 @@ running() {
     pid=$(cat "$RUN/$1.pid" 2>/dev/null) && [ -n "$pid" ] && grep -qzxF "FANFARE_CHECKOUT=$ROOT" "/proc/$pid/environ" 2>/dev/null
 }
 
+# Whether the process that was just launched is still there; it may not have got as far as its own environment.
+there() { kill -0 "$(cat "$RUN/$1.pid")" 2>/dev/null; }
+
 launch() {
     local name=$1; shift
     running "$name" && die "$name runs already; make down first"
@@ -47,7 +50,7 @@ await() {
     local name=$1 url=$2 i
     for ((i = 0; i < READY_TIMEOUT_S * 10; i++)); do
         curl -fsS -o /dev/null --max-time 2 "$url" 2>/dev/null && return
-        running "$name" || { tail -n 5 "$LOG/$name.log" >&2; die "$name stopped at once; its log is $LOG/$name.log"; }
+        there "$name" || { tail -n 5 "$LOG/$name.log" >&2; die "$name stopped at once; its log is $LOG/$name.log"; }
         sleep 0.1
     done
     die "$name is not ready after ${READY_TIMEOUT_S} s; its log is $LOG/$name.log"
@@ -104,7 +107,7 @@ demo() {
     local i
     for ((i = 0; i < READY_TIMEOUT_S * 10; i++)); do
         [ -s "$LOG/simulator.out" ] && break
-        running simulator || { tail -n 5 "$LOG/simulator.log" >&2; die "the simulator stopped at once"; }
+        there simulator || { tail -n 5 "$LOG/simulator.log" >&2; die "the simulator stopped at once"; }
         sleep 0.1
     done
     field() { sed -nE "s/.*\"$1\":\"([^\"]+)\".*/\1/p" "$LOG/simulator.out" | head -n1; }
