@@ -3,6 +3,7 @@
 //!
 //! No session worker runs: what is measured is the door.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -22,7 +23,7 @@ use crate::work::measure::Figure;
 const SHARE: f64 = 0.5;
 const ROUNDS: usize = 5;
 /// Jobs of one round of one side.
-const JOBS: usize = 10_000;
+const JOBS: usize = 20_000;
 /// HTTP clients, each with one request at a time.
 const CLIENTS: usize = 256;
 /// Publishes that wait for their confirms.
@@ -45,12 +46,12 @@ pub(crate) async fn measure() -> Result<()> {
     let body = body.to_string();
     let (url, prefix) = cluster.broker();
     let publisher = JobPublisher::connect(url, prefix).await?;
-    let address = cluster.api_address().to_string();
+    let mut clients = connect(cluster.api_address()).await?;
     let (mut accepted, mut raw) = (Vec::new(), Vec::new());
     // One round each to warm up.
     for round in 0..=ROUNDS {
         let published = rate(publish(&publisher, &body)).await?;
-        let posted = rate(post(&address, &body)).await?;
+        let posted = rate(post(&mut clients, &body)).await?;
         eprintln!("bench: {posted:.0} jobs/s over HTTP, {published:.0} published");
         if round > 0 {
             raw.push(published);
@@ -91,21 +92,30 @@ async fn publish(publisher: &JobPublisher, body: &str) -> Result<()> {
         .await
 }
 
-async fn post(address: &str, body: &str) -> Result<()> {
-    let clients = (0..CLIENTS).map(|client| {
-        let share = JOBS / CLIENTS + usize::from(client < JOBS % CLIENTS);
-        tokio::spawn(requests(address.to_owned(), request(body), share))
+/// Clients that keep their connections, one after the other: a burst would measure the system's queue of connections.
+async fn connect(address: SocketAddr) -> Result<Vec<TcpStream>> {
+    let mut clients = Vec::with_capacity(CLIENTS);
+    for _ in 0..CLIENTS {
+        let client = TcpStream::connect(address).await?;
+        client.set_nodelay(true)?;
+        clients.push(client);
+    }
+    Ok(clients)
+}
+
+async fn post(clients: &mut Vec<TcpStream>, body: &str) -> Result<()> {
+    let tasks = clients.drain(..).enumerate().map(|(index, client)| {
+        let share = JOBS / CLIENTS + usize::from(index < JOBS % CLIENTS);
+        tokio::spawn(requests(client, request(body), share))
     });
-    for client in clients.collect::<Vec<_>>() {
-        client.await??;
+    for task in tasks.collect::<Vec<_>>() {
+        clients.push(task.await??);
     }
     Ok(())
 }
 
 /// One client on one connection. By hand: a client library would take more of the machine than what is measured.
-async fn requests(address: String, request: Vec<u8>, count: usize) -> Result<()> {
-    let mut socket = TcpStream::connect(&address).await?;
-    socket.set_nodelay(true)?;
+async fn requests(mut socket: TcpStream, request: Vec<u8>, count: usize) -> Result<TcpStream> {
     let mut answer = vec![0; ANSWER_BYTES];
     for _ in 0..count {
         socket.write_all(&request).await?;
@@ -119,7 +129,7 @@ async fn requests(address: String, request: Vec<u8>, count: usize) -> Result<()>
         let text = String::from_utf8_lossy(&answer[..filled]);
         ensure!(text.starts_with("HTTP/1.1 202 "), "the API answered {text}");
     }
-    Ok(())
+    Ok(socket)
 }
 
 fn request(body: &str) -> Vec<u8> {
