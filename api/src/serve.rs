@@ -25,6 +25,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let lifecycle = Lifecycle::with_signals().context("signals can't be listened to")?;
     // The port first: it is the cheapest mistake to find.
     let listener = listen(settings.listen).await?;
+    let apart = telemetry::listen(settings.common.metrics_addr)
+        .await
+        .map_err(anyhow::Error::msg)?;
     let store = Store::connect(&settings.common.database, Some(settings.sealer)).await?;
     let broker = Broker::connect(&settings.common.amqp)
         .await
@@ -39,7 +42,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     );
     let admin: Router = telemetry::routes(Some(metrics.clone()), health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);
-    watch(&lifecycle, settings.common.metrics_addr, metrics, health);
+    watch(&lifecycle, apart, metrics, health);
     let soft = lifecycle.soft().clone();
     lifecycle.spawn(async move {
         let server = axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
@@ -87,19 +90,11 @@ fn health(store: &Store, broker: &Broker) -> Health {
 }
 
 /// Serves health and metrics on their own address too, where one is set.
-fn watch(lifecycle: &Lifecycle, address: Option<SocketAddr>, metrics: Metrics, health: Health) {
+fn watch(lifecycle: &Lifecycle, apart: Option<TcpListener>, metrics: Metrics, health: Health) {
     let soft = lifecycle.soft().clone();
     lifecycle.spawn(async move {
-        match address {
-            Some(address) => {
-                if let Err(error) = telemetry::serve(address, metrics, health, soft).await {
-                    tracing::error!(%error, "health and metrics are not served on their own address");
-                }
-            }
-            None => tokio::select! {
-                () = metrics.upkeep() => {}
-                () = soft.cancelled() => {}
-            },
+        if let Err(error) = telemetry::serve(apart, metrics, health, soft).await {
+            tracing::error!(%error, "health and metrics are not served on their own address any more");
         }
     });
 }

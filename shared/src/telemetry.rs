@@ -6,6 +6,7 @@
 
 mod health;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -252,25 +254,48 @@ fn report(problems: Vec<String>) -> impl IntoResponse {
     )
 }
 
-/// Serves the admin routes until stopped.
+/// Listens where `METRICS_ADDR` says, if it says anything.
 ///
 /// # Errors
-/// If the address is taken or not ours.
+/// If the address is taken or not ours, with what to do about it.
+pub async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, String> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "another process listens there: stop it, or choose another port",
+            ErrorKind::AddrNotAvailable => "this machine has no such address: correct it",
+            ErrorKind::PermissionDenied => "this user may not: choose a port above 1023",
+            _ => "correct it",
+        };
+        format!("METRICS_ADDR: can't listen on {address} ({error}); {advice}")
+    })?;
+    Ok(Some(listener))
+}
+
+/// Keeps the metrics small, and serves the admin routes where there is a listener, until stopped.
+///
+/// # Errors
+/// If the server breaks.
 pub async fn serve(
-    address: SocketAddr,
+    listener: Option<TcpListener>,
     metrics: Metrics,
     health: Health,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
-        std::io::Error::new(
-            error.kind(),
-            format!("METRICS_ADDR {address} can't be listened on: {error}"),
-        )
-    })?;
     let upkeep = metrics.clone();
-    let server = axum::serve(listener, routes(Some(metrics), health))
-        .with_graceful_shutdown(async move { stop.cancelled().await });
+    let server = async {
+        match listener {
+            Some(listener) => {
+                axum::serve(listener, routes(Some(metrics), health))
+                    .with_graceful_shutdown(stop.cancelled_owned())
+                    .await
+            }
+            None => {
+                stop.cancelled().await;
+                Ok(())
+            }
+        }
+    };
     tokio::select! {
         result = server => result,
         () = upkeep.upkeep() => Ok(()),
@@ -297,6 +322,19 @@ mod tests {
                 metric.name
             );
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_said_with_what_to_do() {
+        assert!(listen(None).await.unwrap().is_none());
+        let taken = listen(Some(([127, 0, 0, 1], 0).into())).await.unwrap().unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = listen(Some(address)).await.unwrap_err();
+        assert!(
+            error.starts_with(&format!("METRICS_ADDR: can't listen on {address} (")),
+            "{error}"
+        );
+        assert!(error.ends_with("choose another port"), "{error}");
     }
 
     #[tokio::test]

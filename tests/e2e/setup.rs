@@ -39,6 +39,7 @@ const WEBHOOK: (&str, &str) = ("fanfare-worker", "webhook");
 async fn a_mistake_is_said_by_name() -> Result<()> {
     let cluster = Cluster::start(0).await?;
     let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
     let port = taken.local_addr()?.port().to_string();
     let cases = [
         (API, "PORT", port.as_str(), port.as_str()),
@@ -57,6 +58,9 @@ async fn a_mistake_is_said_by_name() -> Result<()> {
         ),
         (SESSION, "AMQP_URL", "amqp://127.0.0.1:1", "AMQP_URL"),
         (SESSION, "METRICS_ADDR", "9000", "METRICS_ADDR"),
+        (API, "METRICS_ADDR", &address, "METRICS_ADDR: can't listen on"),
+        (SESSION, "METRICS_ADDR", &address, "METRICS_ADDR: can't listen on"),
+        (WEBHOOK, "METRICS_ADDR", &address, "METRICS_ADDR: can't listen on"),
         (SESSION, "MIN", "-1", "MIN"),
         (SESSION, "MAX", "1e9", "MAX"),
         (SESSION, "MIN", "5", "MIN"),

@@ -60,20 +60,22 @@ async fn run(role: Role) -> anyhow::Result<()> {
     telemetry::init_logs(&common.log).map_err(|why| anyhow!(why))?;
     let metrics = Metrics::install().map_err(|why| anyhow!(why))?;
     let life = Lifecycle::with_signals().context("signals can't be listened to")?;
+    // The address first: it is the cheapest mistake to find.
+    let admin = telemetry::listen(common.metrics_addr)
+        .await
+        .map_err(|why| anyhow!(why))?;
     let store = Store::connect(&common.database, sealer).await?;
     let broker = Broker::connect(&common.amqp)
         .await
         .map_err(|error| anyhow!("{error}; {}", error.advice()))?;
     let health = health(&store, &broker);
-    if let Some(address) = common.metrics_addr {
-        let serve = telemetry::serve(address, metrics, health.clone(), life.hard().clone());
-        // Ends with the process: the last thing to be watched is the stop itself.
-        tokio::spawn(async move {
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "metrics are not served");
-            }
-        });
-    }
+    let serve = telemetry::serve(admin, metrics, health.clone(), life.hard().clone());
+    // Ends with the process: the last thing to be watched is the stop itself.
+    tokio::spawn(async move {
+        if let Err(error) = serve.await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    });
     let work = work((session, webhook), (store, broker.clone()), life.clone(), health);
     let mut work = life.spawn(work);
     tokio::select! {
