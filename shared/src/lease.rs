@@ -7,7 +7,7 @@
 mod keeper;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -56,6 +56,17 @@ impl Default for Timing {
 pub struct Lease {
     fence: Fence,
     deadline: Arc<Deadline>,
+    busy: Arc<AtomicUsize>,
+}
+
+/// Something of a shard has work in hand, as long as this lives.
+#[derive(Debug)]
+pub struct Busy(Arc<AtomicUsize>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A moment that moves on: nanoseconds behind `origin`, 0 when over.
@@ -75,6 +86,7 @@ impl Lease {
                 origin,
                 nanos: AtomicU64::new(0),
             }),
+            busy: Arc::default(),
         };
         lease.extend(deadline);
         lease
@@ -98,6 +110,16 @@ impl Lease {
     /// Until when it lasts if not renewed.
     pub fn deadline(&self) -> Instant {
         self.deadline.origin + Duration::from_nanos(self.deadline.nanos.load(Ordering::Acquire))
+    }
+
+    /// Says that something of the shard has work in hand: shards without are handed over first.
+    pub fn busy(&self) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(&self.busy))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) == 0
     }
 
     /// Ends the lease for all of its clones.
@@ -134,7 +156,6 @@ pub struct Leases {
 
 enum Command {
     Release(ShardId, oneshot::Sender<()>),
-    Idle(ShardId, bool),
     Leave(oneshot::Sender<()>),
 }
 
@@ -163,12 +184,6 @@ impl Leases {
             // The loop is gone only when the process ends.
             let _ = wait.await;
         }
-    }
-
-    /// Says whether a shard has nothing in hand: idle shards are handed over first.
-    pub async fn set_idle(&self, shard: ShardId, idle: bool) {
-        // The loop is gone only when the process ends.
-        let _ = self.commands.send(Command::Idle(shard, idle)).await;
     }
 
     /// Takes this worker off the list: every shard gets a [`LeaseEvent::Release`]. Returns when all are
@@ -208,7 +223,6 @@ async fn run(
             () = tokio::time::sleep_until(end) => {}
             command = commands.recv() => match command {
                 None => return,
-                Some(Command::Idle(shard, idle)) => keeper.set_idle(shard, idle),
                 Some(Command::Release(shard, done)) => {
                     keeper.release(shard).await;
                     let _ = done.send(());

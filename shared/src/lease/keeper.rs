@@ -23,7 +23,6 @@ pub(super) struct Keeper {
 struct Held {
     lease: Lease,
     releasing: bool,
-    idle: bool,
 }
 
 impl Keeper {
@@ -106,7 +105,6 @@ impl Keeper {
                 Held {
                     lease,
                     releasing: false,
-                    idle: true,
                 },
             );
         }
@@ -125,7 +123,7 @@ impl Keeper {
             .held
             .iter_mut()
             .filter(|(shard, _)| plan.get(shard).is_some_and(|owner| owner != self.worker.as_str()))
-            .min_by_key(|(shard, held)| (!held.idle, **shard));
+            .min_by_key(|(shard, held)| (!held.lease.is_idle(), **shard));
         if let Some((shard, held)) = surplus {
             held.releasing = true;
             self.events.push(LeaseEvent::Release(*shard));
@@ -182,12 +180,6 @@ impl Keeper {
 
     pub(super) fn has_left(&self) -> bool {
         self.leaving && self.held.is_empty()
-    }
-
-    pub(super) fn set_idle(&mut self, shard: ShardId, idle: bool) {
-        if let Some(held) = self.held.get_mut(&shard) {
-            held.idle = idle;
-        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {

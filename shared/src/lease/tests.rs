@@ -106,10 +106,14 @@ async fn idle_shards_are_handed_over_first() {
     a.tick().await.unwrap();
     let plan = assign(&["a".into(), "b".into()], (0..8).map(shard));
     let idle = (0..8).map(shard).rfind(|s| plan[s] == "b").unwrap();
-    (0..8)
-        .map(shard)
-        .for_each(|shard| a.set_idle(shard, shard == idle));
-    a.take_events();
+    let leases = gained(a.take_events());
+    let _at_work: Vec<_> = leases
+        .iter()
+        .filter(|lease| lease.shard() != idle)
+        .map(Lease::busy)
+        .collect();
+    // One that was at work and is not any more is idle too.
+    leases.iter().for_each(|lease| drop(lease.busy()));
     let mut b = Keeper::new(db.another_store(), worker("b"), Timing::default());
     b.tick().await.unwrap();
     a.tick().await.unwrap();

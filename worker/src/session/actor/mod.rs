@@ -44,9 +44,9 @@ use super::gather::{After, Gather};
 use super::keys::Step;
 use super::mail::{Accepted, Mail};
 use super::meter::Standing;
-use super::pacer::{Cap, Pace, Pacer};
+use super::pacer::{Cap, Pace, Pacer, Waiting};
 use super::queues::{Queue, Queues, Spec, Target};
-use shared::lease::Lease;
+use shared::lease::{Busy, Lease};
 
 /// What all sessions of a worker share.
 pub(crate) struct Surroundings {
@@ -114,6 +114,7 @@ pub(crate) struct Actor {
     retry_at: Option<Instant>,
     recent: Recent,
     standing: Standing,
+    busy: Option<Busy>,
     rng: StdRng,
     handing_over: Option<Instant>,
     exit: Option<Exit>,
@@ -161,6 +162,7 @@ impl Actor {
             retry_at: None,
             recent: Recent::default(),
             standing: Standing::default(),
+            busy: None,
             rng: StdRng::from_rng(&mut rand::rng()),
             handing_over: None,
             exit: None,
@@ -195,6 +197,7 @@ impl Actor {
         self.fetch_wanted();
         let waiting = self.pump(now);
         self.standing.wait(waiting);
+        self.note_busy(waiting);
         self.gather.launch();
         let hand_over = self.hand_over(now);
         let until = waiting.and_then(|waiting| waiting.until());
@@ -203,6 +206,15 @@ impl Actor {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// A shard whose sessions have nothing to send is handed over before others.
+    fn note_busy(&mut self, waiting: Option<Waiting>) {
+        if matches!(waiting, None | Some(Waiting::Idle)) && self.in_hand.is_empty() {
+            self.busy = None;
+        } else if self.busy.is_none() {
+            self.busy = Some(self.lease.busy());
+        }
     }
 
     /// Waits for the next input. Dropping the wait loses nothing.
