@@ -194,6 +194,9 @@ impl Consumer {
             message_id: text(properties.message_id()),
             reply_to: text(properties.reply_to()),
             correlation_id: text(properties.correlation_id()),
+            expiration: text(properties.expiration())
+                .and_then(|millis| millis.parse().ok())
+                .map(Duration::from_millis),
             reason: properties
                 .headers()
                 .as_ref()
@@ -252,6 +255,8 @@ pub struct Delivery {
     pub reply_to: Option<String>,
     /// What the answer belongs to.
     pub correlation_id: Option<String>,
+    /// After how long in a queue it is of no use, as its publisher set it.
+    pub expiration: Option<Duration>,
     /// Why it is a dead letter, if it is one.
     pub reason: Option<String>,
     /// Whether it may have been delivered before.

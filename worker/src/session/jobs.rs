@@ -7,17 +7,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::broker::{Broker, Delivery, Outgoing, PublishError, Publisher};
+use shared::broker::{Broker, BrokerError, Delivery, Outgoing, PublishError, Publisher};
 use shared::event::{Instance, routing_key};
-use shared::id::{EventId, JobId, QueueId, SessionId, Token};
+use shared::id::{EventId, JobId, QueueId, SessionId, ShardId, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, SendJob};
 use shared::store::queues::{self, Acceptance};
-use shared::store::{StoreError, sessions};
+use shared::store::sessions::{self, SessionRecord};
+use shared::store::{Store, StoreError};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::errand::{Desk, Errand, Reply, give_back};
+use super::errand::{Desk, Errand, Reply};
 use super::gather::millis;
 use super::mail::{Accepted, Mail, Refusal};
 use super::meter::{self, JobOutcome};
@@ -46,7 +47,7 @@ impl Intake {
         let mailbox = match self.mailbox(supervisor, &token).await? {
             Some(found) => found,
             None => {
-                self.unknown_session(&token, delivery).await;
+                self.strayed(supervisor, delivery);
                 return Ok(());
             }
         };
@@ -161,18 +162,28 @@ impl Intake {
         }
     }
 
-    /// A token that is bound and has no session: it was just deleted.
-    async fn unknown_session(&self, token: &Token, delivery: Delivery) {
-        refuse_unknown(&self.desk, &self.broker, token, delivery).await;
+    /// A token that is bound and has no session here: it was just deleted, or made anew for another shard.
+    fn strayed(&self, supervisor: &Supervisor, delivery: Delivery) {
+        let (desk, broker, store) = (
+            Arc::clone(&self.desk),
+            self.broker.clone(),
+            supervisor.store().clone(),
+        );
+        let from = Some(supervisor.lease().shard());
+        self.desk
+            .tasks
+            .spawn(async move { stray((&desk, &broker, &store), from, delivery).await });
     }
 }
 
-/// Deals with one job that no shard takes: its session is there after all and its binding was lost, or there
-/// is none and the job is refused.
-pub(crate) async fn unroutable(
-    desk: &Arc<Desk>,
-    broker: &Broker,
-    store: &shared::store::Store,
+/// Deals with one job that finds no session where it came to: the session is elsewhere after all and its binding
+/// was lost or is an old one, or there is none and the job is refused.
+///
+/// Waits for the database and the broker for as long as the delivery can be answered: nothing is known against the
+/// job, so that its deliveries must not be used up. `from` is the shard whose queue it came through.
+pub(crate) async fn stray(
+    (desk, broker, store): (&Arc<Desk>, &Broker, &Store),
+    from: Option<ShardId>,
     delivery: Delivery,
 ) {
     let Ok(token) = Token::new(&delivery.routing_key) else {
@@ -180,31 +191,40 @@ pub(crate) async fn unroutable(
         drop(delivery.dead_letter("the routing key is not a token").await);
         return;
     };
-    match sessions::find(store, &token).await {
-        Err(error) => {
-            tracing::warn!(%error, "could not look up the session of an unroutable job");
-            retry(delivery, desk);
+    let mut pause = STRAY_PAUSE.0;
+    while delivery.is_usable() {
+        let settled = match sessions::find(store, &token).await {
+            Err(error) => Err(error.to_string()),
+            Ok(None) => refuse_unknown(desk, broker, &token, &delivery).await,
+            Ok(Some(session)) => lead_home(desk, broker, (from, &session), &delivery).await,
+        };
+        match settled {
+            Ok(()) => return drop(delivery.ack().await),
+            Err(error) => tracing::warn!(error, "a job without a session waits"),
         }
-        Ok(None) => refuse_unknown(desk, broker, &token, delivery).await,
-        Ok(Some(session)) => {
-            if let Err(error) = broker.bind_token(&token, session.shard).await {
-                tracing::warn!(%error, "could not bind a token again");
-                return retry(delivery, desk);
-            }
-            match desk.publisher.publish(copy(broker, &delivery)).await {
-                Ok(()) => drop(delivery.ack().await),
-                Err(error) => {
-                    tracing::warn!(%error, "could not publish an unroutable job again");
-                    retry(delivery, desk);
-                }
-            }
-        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(STRAY_PAUSE.1);
     }
 }
 
-fn retry(delivery: Delivery, desk: &Arc<Desk>) {
-    meter::job_named(delivery.kind.as_deref(), JobOutcome::Retried);
-    give_back(delivery, &desk.tasks);
+/// Routes the token of a session to its shard, and the job with it.
+async fn lead_home(
+    desk: &Arc<Desk>,
+    broker: &Broker,
+    (from, session): (Option<ShardId>, &SessionRecord),
+    delivery: &Delivery,
+) -> Result<(), String> {
+    let told = |error: BrokerError| error.to_string();
+    if let Some(old) = from.filter(|from| *from != session.shard) {
+        // Else the job would come back here.
+        broker.unbind_token(&session.token, old).await.map_err(told)?;
+    }
+    broker
+        .bind_token(&session.token, session.shard)
+        .await
+        .map_err(told)?;
+    let published = desk.publisher.publish(copy(broker, delivery)).await;
+    published.map_err(|error| error.to_string())
 }
 
 fn copy(broker: &Broker, delivery: &Delivery) -> Outgoing {
@@ -215,6 +235,7 @@ fn copy(broker: &Broker, delivery: &Delivery) -> Outgoing {
         message_id: delivery.message_id.clone(),
         reply_to: delivery.reply_to.clone(),
         correlation_id: delivery.correlation_id.clone(),
+        expiration: delivery.expiration,
         mandatory: true,
         body: delivery.body.clone(),
         ..Outgoing::default()
@@ -222,8 +243,13 @@ fn copy(broker: &Broker, delivery: &Delivery) -> Outgoing {
 }
 
 /// Answers and tells that no session has this token. There is no state that the event tells of, so it goes to
-/// the broker directly; the job is settled when it is there.
-async fn refuse_unknown(desk: &Arc<Desk>, broker: &Broker, token: &Token, delivery: Delivery) {
+/// the broker directly; the job is to be settled when it is there.
+async fn refuse_unknown(
+    desk: &Arc<Desk>,
+    broker: &Broker,
+    token: &Token,
+    delivery: &Delivery,
+) -> Result<(), String> {
     let refusal = Refusal {
         job_id: delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok()),
         kind: delivery.kind.clone(),
@@ -232,17 +258,12 @@ async fn refuse_unknown(desk: &Arc<Desk>, broker: &Broker, token: &Token, delive
         message: "no session has this token".to_owned(),
     };
     let answer = refusal.answer();
-    match publish_rejected(&desk.publisher, broker, token, refusal).await {
-        Ok(()) => {
-            meter::job_named(delivery.kind.as_deref(), JobOutcome::Rejected);
-            Reply::to(&delivery, desk).send(answer);
-            drop(delivery.ack().await);
-        }
-        Err(error) => {
-            tracing::warn!(%error, "could not tell of an unknown session");
-            retry(delivery, desk);
-        }
-    }
+    publish_rejected(&desk.publisher, broker, token, refusal)
+        .await
+        .map_err(|error| error.to_string())?;
+    meter::job_named(delivery.kind.as_deref(), JobOutcome::Rejected);
+    Reply::to(delivery, desk).send(answer);
+    Ok(())
 }
 
 async fn publish_rejected(
@@ -311,3 +332,5 @@ async fn wait_out(supervisor: &Supervisor, error: &StoreError) -> Result<(), Fen
 
 /// Between two tries of the database.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// First and longest pause of a job without a session that waits for the database or the broker.
+const STRAY_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));

@@ -51,8 +51,6 @@ pub(crate) enum JobOutcome {
     Rejected,
     /// No job at all: kept as a dead letter.
     Dead,
-    /// To be delivered again.
-    Retried,
 }
 
 impl JobOutcome {
@@ -63,7 +61,6 @@ impl JobOutcome {
             Self::Done => "done",
             Self::Rejected => "rejected",
             Self::Dead => "dead",
-            Self::Retried => "retried",
         }
     }
 }

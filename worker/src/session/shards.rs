@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::actor::Surroundings;
 use super::errand::Desk;
-use super::jobs::{Fenced, Intake, unroutable};
+use super::jobs::{Fenced, Intake, stray};
 use super::supervisor::{Event, Starts, Supervisor};
 
 /// What all shards of a worker share.
@@ -268,7 +268,11 @@ pub(crate) async fn run_unroutable(ground: Ground, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             delivery = consumer.next() => match delivery {
-                Some(delivery) => unroutable(&desk, &ground.broker, &ground.around.store, delivery).await,
+                // Cut off by the stop it goes back to the queue.
+                Some(delivery) => tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = stray((&desk, &ground.broker, &ground.around.store), None, delivery) => {}
+                },
                 None => break,
             },
         }

@@ -1,6 +1,10 @@
 //! Jobs: once whatever happens, refused with a reason, and never in each other's way.
 
-use shared::id::{JobId, Token};
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::broker::QueueName;
+use shared::id::{JobId, QueueId, ShardId, Token};
 use shared::job::Job;
 
 use crate::stage::{Stage, names, text};
@@ -89,5 +93,50 @@ async fn a_job_for_an_unknown_token_is_refused_and_a_lost_binding_is_made_again(
     let queue = stage.send(&token, text(&numbers, None)).await;
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     assert!(names(&stage.of_queue(&token, queue)).contains(&"send.message:START"));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_binding_to_a_former_shard_misleads_no_job() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000024").await;
+    let numbers = stage.contacts("15550074", 2).await;
+    let home = stage.record(&token).await.unwrap().shard;
+    let former = ShardId::new(1 - home.get()).unwrap();
+    let broker = stage.broker.broker();
+    // Beside the right one, and instead of it.
+    broker.bind_token(&token, former).await.unwrap();
+    let first = stage.send(&token, text(&numbers[..1], None)).await;
+    let of = |queue: QueueId| move |event: &Value| event["data"]["queue"]["queueId"] == queue.to_string();
+    stage.event(&token, "send.message:COMPLETED", of(first)).await;
+    broker.unbind_token(&token, home).await.unwrap();
+    broker.bind_token(&token, former).await.unwrap();
+    let second = stage.send(&token, text(&numbers[1..], None)).await;
+    stage.event(&token, "send.message:COMPLETED", of(second)).await;
+    assert!(!names(&stage.seen(&token)).contains(&"job.rejected"));
+    stage.audit(|report| report.contacts.shown_once == 2).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_without_a_binding_waits_for_the_database() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000025").await;
+    let numbers = stage.contacts("15550075", 1).await;
+    let home = stage.record(&token).await.unwrap().shard;
+    stage.broker.broker().unbind_token(&token, home).await.unwrap();
+    stage.database.query("ALTER TABLE session RENAME TO away").await;
+    let queue = stage.send(&token, text(&numbers, None)).await;
+    let broker = stage.broker.broker();
+    // Taken from its queue, and neither given back nor given up.
+    while broker.depth(&QueueName::Unroutable).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.database.query("ALTER TABLE away RENAME TO session").await;
+    stage.event(&token, "send.message:COMPLETED", |_| true).await;
+    assert!(names(&stage.of_queue(&token, queue)).contains(&"send.message:START"));
+    assert_eq!(broker.depth(&QueueName::DeadJobs).await.unwrap(), 0);
     worker.stop().await;
 }
