@@ -201,6 +201,7 @@ impl Consumer {
                 .headers()
                 .as_ref()
                 .and_then(|headers| header(headers, REASON_HEADER)),
+            place: delivery.delivery_tag,
             redelivered: delivery.redelivered,
             body: delivery.data.into(),
             acker: delivery.acker,
@@ -259,6 +260,8 @@ pub struct Delivery {
     pub expiration: Option<Duration>,
     /// Why it is a dead letter, if it is one.
     pub reason: Option<String>,
+    /// Its place among the deliveries of its subscription.
+    pub place: u64,
     /// Whether it may have been delivered before.
     pub redelivered: bool,
     /// The body.

@@ -1,6 +1,8 @@
 //! Queues: accepted here in one go, changed by their owner through [`super::commit`].
 
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -116,6 +118,21 @@ pub enum Acceptance {
     Duplicate(Box<QueueRecord>),
     /// Its id, its queue's id or its stanza id is taken by another job: nothing was done.
     Conflict,
+    /// Its session is not there any more: nothing was done.
+    NoSession,
+}
+
+/// A job that is to be accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// The session that is to send it.
+    pub session: SessionId,
+    /// The id of its queue.
+    pub queue: QueueId,
+    /// Its identity.
+    pub id: &'a JobId,
+    /// The job.
+    pub job: &'a SendJob,
 }
 
 /// Stores a job: its queue and all of its recipients, in one transaction. Twice the same is one.
@@ -126,68 +143,184 @@ pub async fn accept(
     store: &Store,
     fence: Fence,
     session: SessionId,
-    id: QueueId,
-    (job_id, job): (&JobId, &SendJob),
+    queue: QueueId,
+    (id, job): (&JobId, &SendJob),
 ) -> Result<Acceptance, StoreError> {
-    let tx = store.begin("accept_job").await?;
-    leases::hold(&tx, fence).await?;
-    let fingerprint = job.fingerprint();
-    let Some(row) = insert_queue(&tx, session, id, (job_id, job), &fingerprint).await? else {
-        let found = existing(&tx, session, id, (job_id, &fingerprint)).await?;
-        tx.rollback().await?;
-        return Ok(found);
+    let offer = Offer {
+        session,
+        queue,
+        id,
+        job,
     };
-    let record = record(&row)?;
-    match copy_recipients(&tx, session, id, job).await {
-        Ok(()) => {}
-        // The caller's stanza id is one that this session used before.
-        Err(error) if violates(&error, "recipient_stanza") => {
-            tx.rollback().await?;
-            return Ok(Acceptance::Conflict);
-        }
-        Err(error) => return Err(error.into()),
-    }
-    tx.commit().await?;
-    Ok(Acceptance::Accepted(Box::new(record)))
+    let mut accepted = accept_together(store, fence, &[offer]).await?;
+    accepted.pop().ok_or(StoreError::Corrupt("no answer to an offer"))
 }
 
-async fn insert_queue(
+/// Stores jobs of one shard, in their order: all of them in one transaction. Where the database refuses one of them,
+/// each is stored for itself; the words are why it was refused.
+///
+/// # Errors
+/// [`StoreError::Fenced`], [`StoreError::Unavailable`]: any of them may be stored or not. To offer them again is safe.
+pub async fn accept_all(
+    store: &Store,
+    fence: Fence,
+    offers: &[Offer<'_>],
+) -> Result<Vec<Result<Acceptance, String>>, StoreError> {
+    match accept_together(store, fence, offers).await {
+        Ok(accepted) => return Ok(accepted.into_iter().map(Ok).collect()),
+        Err(StoreError::Refused(_)) if offers.len() > 1 => {}
+        Err(StoreError::Refused(why)) => return Ok(vec![Err(why)]),
+        Err(error) => return Err(error),
+    }
+    let mut accepted = Vec::with_capacity(offers.len());
+    for offer in offers {
+        accepted.push(match accept_together(store, fence, &[*offer]).await {
+            Ok(mut one) => one.pop().ok_or_else(|| "no answer to an offer".to_owned()),
+            Err(StoreError::Refused(why)) => Err(why),
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(accepted)
+}
+
+/// Stores jobs in one transaction. One answer per offer.
+async fn accept_together(
+    store: &Store,
+    fence: Fence,
+    offers: &[Offer<'_>],
+) -> Result<Vec<Acceptance>, StoreError> {
+    let tx = store.begin("accept_jobs").await?;
+    leases::hold(&tx, fence).await?;
+    let fingerprints: Vec<_> = offers.iter().map(|offer| offer.job.fingerprint()).collect();
+    let mut stored = match store_offers(&tx, offers, &fingerprints).await {
+        Ok(stored) => stored,
+        Err(Refusal::Told(told)) if offers.len() == 1 => {
+            tx.rollback().await?;
+            return Ok(vec![told]);
+        }
+        Err(Refusal::Told(_)) => return Err(StoreError::Refused("one of several jobs".into())),
+        Err(Refusal::Error(error)) => return Err(error),
+    };
+    let anything = !stored.is_empty();
+    let mut accepted = Vec::with_capacity(offers.len());
+    for (offer, fingerprint) in offers.iter().zip(&fingerprints) {
+        // Of two offers that are the same the first one was stored.
+        accepted.push(match stored.remove(&key(offer.queue, offer.session, offer.id)) {
+            Some(record) => Acceptance::Accepted(Box::new(record)),
+            None => existing(&tx, offer.session, offer.queue, (offer.id, fingerprint)).await?,
+        });
+    }
+    match anything {
+        true => tx.commit().await?,
+        false => tx.rollback().await?,
+    }
+    Ok(accepted)
+}
+
+/// Why offers were not stored.
+enum Refusal {
+    /// By a rule that has an answer of its own.
+    Told(Acceptance),
+    Error(StoreError),
+}
+
+impl From<tokio_postgres::Error> for Refusal {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if violates(&error, "recipient_stanza") {
+            // The caller's stanza id is one that this session used before.
+            Self::Told(Acceptance::Conflict)
+        } else if violates(&error, "queue_session_id_fkey") {
+            Self::Told(Acceptance::NoSession)
+        } else {
+            Self::Error(error.into())
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Key = (QueueId, SessionId, String);
+
+fn key(queue: QueueId, session: SessionId, job: &JobId) -> Key {
+    (queue, session, job.to_string())
+}
+
+/// Stores the queues that are not there yet, and their recipients.
+async fn store_offers(
     tx: &Tx,
-    session: SessionId,
-    id: QueueId,
-    (job_id, job): (&JobId, &SendJob),
-    fingerprint: &[u8; 32],
-) -> Result<Option<Row>, StoreError> {
+    offers: &[Offer<'_>],
+    fingerprints: &[[u8; 32]],
+) -> Result<HashMap<Key, QueueRecord>, Refusal> {
+    let mut stored = HashMap::with_capacity(offers.len());
+    for row in insert_queues(tx, offers, fingerprints).await? {
+        let record = record(&row)?;
+        stored.insert(key(record.id, record.session, &record.job), record);
+    }
+    let mut new = HashSet::with_capacity(stored.len());
+    let is_new = |offer: &&Offer<'_>| {
+        let key = key(offer.queue, offer.session, offer.id);
+        stored.contains_key(&key) && new.insert(key)
+    };
+    let fresh: Vec<&Offer<'_>> = offers.iter().filter(is_new).collect();
+    if !fresh.is_empty() {
+        copy_recipients(tx, &fresh).await?;
+    }
+    Ok(stored)
+}
+
+async fn insert_queues(
+    tx: &Tx,
+    offers: &[Offer<'_>],
+    fingerprints: &[[u8; 32]],
+) -> Result<Vec<Row>, Refusal> {
     let sql = format!(
         "-- queues::accept
         INSERT INTO queue AS q
             (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total)
-        VALUES ($1 /* id */, $2 /* session */, $3 /* job */, $4 /* fingerprint */, $5 /* content */,
-            $6 /* min */, $7 /* max */, $8 /* on_unknown */, $9 /* total */)
+        SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total
+        FROM unnest($1::uuid[] /* ids */, $2::bigint[] /* sessions */, $3::text[] /* jobs */,
+            $4::bytea[] /* fingerprints */, $5::jsonb[] /* contents */, $6::int[] /* mins */, $7::int[] /* maxs */,
+            $8::smallint[] /* on_unknowns */, $9::int[] /* totals */) WITH ORDINALITY
+            AS o (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total, n)
+        ORDER BY n
         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
-    let (min, max) = (
-        job.delay.map(|d| millis(d.min())),
-        job.delay.map(|d| millis(d.max())),
-    );
-    let on_unknown: i16 = match job.on_unknown {
-        OnUnknown::Resend => 0,
-        OnUnknown::Hold => 1,
+    let ids: Vec<Uuid> = offers.iter().map(|offer| offer.queue.as_uuid()).collect();
+    let sessions: Vec<i64> = offers.iter().map(|offer| offer.session.get()).collect();
+    let jobs: Vec<&str> = offers.iter().map(|offer| offer.id.as_str()).collect();
+    let fingerprints: Vec<&[u8]> = fingerprints.iter().map(<[u8; 32]>::as_slice).collect();
+    let contents: Vec<Json<&Content>> = offers.iter().map(|offer| Json(&offer.job.message)).collect();
+    let gap = |of: fn(&Delay) -> Duration| -> Vec<Option<i32>> {
+        let gap = |offer: &Offer<'_>| offer.job.delay.as_ref().map(|delay| millis(of(delay)));
+        offers.iter().map(gap).collect()
     };
-    let total = i32::try_from(job.numbers.len()).unwrap_or(i32::MAX);
+    let (mins, maxs) = (gap(|delay| delay.min()), gap(|delay| delay.max()));
+    let on_unknowns: Vec<i16> = offers
+        .iter()
+        .map(|offer| match offer.job.on_unknown {
+            OnUnknown::Resend => 0,
+            OnUnknown::Hold => 1,
+        })
+        .collect();
+    let total = |offer: &Offer<'_>| i32::try_from(offer.job.numbers.len()).unwrap_or(i32::MAX);
+    let totals: Vec<i32> = offers.iter().map(total).collect();
     let parameters: [&(dyn ToSql + Sync); 9] = [
-        &id.as_uuid(),
-        &session.get(),
-        &job_id.as_str(),
-        &fingerprint.as_slice(),
-        &Json(&job.message),
-        &min,
-        &max,
-        &on_unknown,
-        &total,
+        &ids,
+        &sessions,
+        &jobs,
+        &fingerprints,
+        &contents,
+        &mins,
+        &maxs,
+        &on_unknowns,
+        &totals,
     ];
     let statement = tx.prepare_cached(&sql).await?;
-    Ok(tx.query_opt(&statement, &parameters).await?)
+    Ok(tx.query(&statement, &parameters).await?)
 }
 
 /// Tells a repeated job from one that took another's id.
@@ -216,43 +349,47 @@ async fn existing(
     })
 }
 
-async fn copy_recipients(
-    tx: &Tx,
-    session: SessionId,
-    id: QueueId,
-    job: &SendJob,
-) -> Result<(), tokio_postgres::Error> {
+async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_postgres::Error> {
     const TYPES: [Type; 5] = [Type::UUID, Type::INT4, Type::INT8, Type::TEXT, Type::TEXT];
     let sql = "COPY recipient (queue_id, seq, session_id, number, stanza_id) FROM STDIN BINARY";
     let mut writer = pin!(BinaryCopyInWriter::new(tx.copy_in(sql).await?, &TYPES));
-    let (queue, session): (Uuid, i64) = (id.as_uuid(), session.get());
-    let stanza = job.message_id.as_ref().map(|stanza| stanza.as_str());
-    for (seq, number) in (0_i32..).zip(&job.numbers) {
-        let number = number.as_text();
-        let number: &str = &number;
-        writer
-            .as_mut()
-            .write(&[&queue, &seq, &session, &number, &stanza])
-            .await?;
+    for offer in offers {
+        let (queue, session): (Uuid, i64) = (offer.queue.as_uuid(), offer.session.get());
+        let stanza = offer.job.message_id.as_ref().map(|stanza| stanza.as_str());
+        for (seq, number) in (0_i32..).zip(&offer.job.numbers) {
+            let number = number.as_text();
+            let number: &str = &number;
+            writer
+                .as_mut()
+                .write(&[&queue, &seq, &session, &number, &stanza])
+                .await?;
+        }
     }
     writer.finish().await?;
     Ok(())
 }
 
-/// Queues of a session that are neither completed nor deleted, oldest first.
+/// The oldest queues of a session that run or are to: so many with a single recipient, and so many others.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn active(store: &Store, session: SessionId) -> Result<Vec<QueueRecord>, StoreError> {
+pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<QueueRecord>, StoreError> {
+    let of_kind = |kind: &str| {
+        format!(
+            "(SELECT {COLUMNS} FROM queue q
+            WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND q.state IN (0, 1) AND {kind}
+            ORDER BY q.created_at, q.id LIMIT $2 /* most */)"
+        )
+    };
     let sql = format!(
-        "-- queues::active
-        SELECT {COLUMNS} FROM queue q
-        WHERE q.session_id = $1 AND q.finished_at IS NULL ORDER BY q.created_at, q.id"
+        "-- queues::active\n{} UNION ALL {}",
+        of_kind("q.total = 1"),
+        of_kind("q.total > 1")
     );
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
     client
-        .query(&statement, &[&session.get()])
+        .query(&statement, &[&session.get(), &i64::from(most.min(PAGE_MAX))])
         .await?
         .iter()
         .map(record)
@@ -350,11 +487,7 @@ pub async fn list(
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn forget_finished(
-    store: &Store,
-    keep: std::time::Duration,
-    most: u32,
-) -> Result<Option<u64>, StoreError> {
+pub async fn forget_finished(store: &Store, keep: Duration, most: u32) -> Result<Option<u64>, StoreError> {
     let oldest = "-- queues::forget_finished (oldest)
         SELECT id FROM queue
         WHERE finished_at IS NOT NULL AND finished_at < now() - $1 /* keep */ * interval '1 second'
@@ -415,6 +548,6 @@ fn unsigned(row: &Row, column: &str) -> Result<u32, StoreError> {
     u32::try_from(row.try_get::<_, i32>(column)?).map_err(|_| StoreError::Corrupt("negative count"))
 }
 
-fn millis(duration: std::time::Duration) -> i32 {
+fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }

@@ -206,16 +206,26 @@ pub async fn list(
         .collect()
 }
 
-/// All sessions of a shard, by number.
+/// Sessions of a shard by number, behind `after`.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn of_shard(store: &Store, shard: ShardId) -> Result<Vec<SessionRecord>, StoreError> {
-    let sql = format!("-- sessions::of_shard\nSELECT {COLUMNS} FROM session WHERE shard = $1 ORDER BY id");
+pub async fn of_shard(
+    store: &Store,
+    shard: ShardId,
+    after: Option<SessionId>,
+    limit: u32,
+) -> Result<Vec<SessionRecord>, StoreError> {
+    let sql = format!(
+        "-- sessions::of_shard
+        SELECT {COLUMNS} FROM session WHERE shard = $1 /* shard */ AND id > $2 /* after */ ORDER BY id LIMIT $3"
+    );
+    let after = after.map_or(i64::MIN, SessionId::get);
+    let limit = i64::from(limit.min(PAGE_MAX));
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
     client
-        .query(&statement, &[&smallint(shard)])
+        .query(&statement, &[&smallint(shard), &after, &limit])
         .await?
         .iter()
         .map(record)

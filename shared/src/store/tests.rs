@@ -9,6 +9,7 @@ use crate::job::{Content, Delay, OnUnknown, SendJob};
 use crate::recipient::Number;
 use crate::testing::{TestDatabase, job_id, token};
 
+mod accepting;
 mod holding;
 mod plans;
 
@@ -105,7 +106,7 @@ async fn sessions_go_to_the_emptiest_shard_and_a_token_is_taken_once() {
     );
     assert_eq!(sessions::find(db.store(), &token()).await.unwrap(), None);
     assert!(
-        sessions::of_shard(db.store(), new.shard)
+        sessions::of_shard(db.store(), new.shard, None, 10)
             .await
             .unwrap()
             .contains(&new)
@@ -296,7 +297,7 @@ async fn queues_are_found_and_listed() {
         };
         ids.push(queue.id);
     }
-    let active: Vec<_> = queues::active(db.store(), session)
+    let active: Vec<_> = queues::active(db.store(), session, 10)
         .await
         .unwrap()
         .iter()

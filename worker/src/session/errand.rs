@@ -1,12 +1,12 @@
 //! A job on its way through the worker: its delivery is settled, and its publisher answered, exactly once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use shared::broker::{Delivery, Publisher};
 use shared::id::JobId;
 use shared::job::{Answer, Job};
-use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What settling a delivery and answering takes.
@@ -14,26 +14,51 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Desk {
     pub(crate) publisher: Publisher,
     pub(crate) tasks: TaskTracker,
+    /// Takes back what a session that was lost had not settled. Room for all that a shard has on its way.
+    pub(crate) returned: mpsc::Sender<Returned>,
+    /// The shard is handed over: what is not settled stays so, and goes back to the queue in its order when the
+    /// channel closes.
+    pub(crate) leaving: CancellationToken,
 }
 
-/// A job and its delivery. Dropped unsettled (its session was lost), the job is delivered again.
+/// A delivery that a session did not settle.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) delivery: Delivery,
+    /// How often it was returned, this time included.
+    pub(crate) times: u32,
+}
+
+/// A job and its delivery. Dropped unsettled (its session was lost), it is returned to its shard's intake.
 #[derive(Debug)]
 pub(crate) struct Errand {
     pub(crate) job: Job,
     pub(crate) job_id: Option<JobId>,
     delivery: Option<Delivery>,
+    returns: u32,
     desk: Arc<Desk>,
 }
 
 impl Errand {
-    /// A parsed job.
-    pub(crate) fn new(job: Job, job_id: Option<JobId>, delivery: Delivery, desk: Arc<Desk>) -> Self {
+    /// A parsed job, whose delivery was returned so often before.
+    pub(crate) fn new((job, job_id): (Job, Option<JobId>), returned: Returned, desk: Arc<Desk>) -> Self {
         Self {
             job,
             job_id,
-            delivery: Some(delivery),
+            delivery: Some(returned.delivery),
+            returns: returned.times,
             desk,
         }
+    }
+
+    /// Its delivery's place among those of the shard.
+    pub(crate) fn place(&self) -> Option<u64> {
+        self.delivery.as_ref().map(|delivery| delivery.place)
+    }
+
+    /// The delivery alone, unsettled.
+    pub(crate) fn into_delivery(mut self) -> Option<Delivery> {
+        self.delivery.take()
     }
 
     /// The kind of the job, as its publisher wrote it.
@@ -73,19 +98,15 @@ impl Errand {
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        // At the end of the runtime the channel ends too, which gives the delivery back all the same.
-        if let Some(delivery) = self.delivery.take().filter(|_| Handle::try_current().is_ok()) {
-            give_back(delivery, &self.desk.tasks);
+        if self.desk.leaving.is_cancelled() {
+            return;
+        }
+        if let Some(delivery) = self.delivery.take() {
+            let times = self.returns + 1;
+            // A shard that is gone takes nothing back: the broker does, when the channel closes.
+            drop(self.desk.returned.try_send(Returned { delivery, times }));
         }
     }
-}
-
-/// Has a job delivered again, after a pause: each time counts towards the queue's delivery limit.
-pub(crate) fn give_back(delivery: Delivery, tasks: &TaskTracker) {
-    tasks.spawn(async move {
-        tokio::time::sleep(GIVE_BACK_PAUSE).await;
-        drop(delivery.retry().await);
-    });
 }
 
 /// The way back to the publisher of a job.
@@ -125,6 +146,3 @@ impl Reply {
         });
     }
 }
-
-/// Before a job that could not be handled is delivered again.
-const GIVE_BACK_PAUSE: Duration = Duration::from_secs(2);

@@ -1,180 +1,24 @@
-//! Jobs as they come from the broker: parsed, accepted in one fenced transaction, acknowledged.
-//!
-//! A send is stored before it is acknowledged, and never held while it is paced. A command goes to its
-//! session's actor, behind the sends that came before it. What is no job becomes a dead letter with its
-//! reason; what cannot be done is refused, in the answer and as `job.rejected`.
+//! Jobs as they come from the broker: what is one, and what becomes of those that find no session.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared::broker::{Broker, BrokerError, Delivery, Outgoing, PublishError, Publisher};
 use shared::event::{Instance, routing_key};
-use shared::id::{EventId, JobId, QueueId, SessionId, ShardId, Token};
-use shared::job::{Answer, FailureCode, Job, JobError, JobKind, SendJob};
-use shared::store::queues::{self, Acceptance};
+use shared::id::{EventId, JobId, ShardId, Token};
+use shared::job::{FailureCode, Job, JobError};
+use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
-use shared::store::{Store, StoreError};
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use super::errand::{Desk, Errand, Reply};
+use super::errand::{Desk, Reply};
 use super::gather::millis;
-use super::mail::{Accepted, Mail, Refusal};
+use super::mail::Refusal;
 use super::meter::{self, JobOutcome};
-use super::supervisor::Supervisor;
 
 /// The shard has another owner: nothing of it may be done any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fenced;
-
-/// Takes in the jobs of one shard.
-pub(crate) struct Intake {
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) broker: Broker,
-}
-
-impl Intake {
-    /// Deals with one delivery. Returns when it is on its way: stored, with its actor, or settled.
-    ///
-    /// # Errors
-    /// [`Fenced`]: the delivery goes back to the queue.
-    pub(crate) async fn take(&self, supervisor: &mut Supervisor, delivery: Delivery) -> Result<(), Fenced> {
-        let Ok(token) = Token::new(&delivery.routing_key) else {
-            self.bury(delivery, "the routing key is not a token").await;
-            return Ok(());
-        };
-        let mailbox = match self.mailbox(supervisor, &token).await? {
-            Some(found) => found,
-            None => {
-                self.strayed(supervisor, delivery);
-                return Ok(());
-            }
-        };
-        let job_id = delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok());
-        match parse(&delivery) {
-            Err(error) => {
-                let refusal = Refusal::invalid(job_id, delivery.kind.clone(), error);
-                self.poison(mailbox.1, delivery, refusal).await;
-                Ok(())
-            }
-            Ok(job) => {
-                let errand = Errand::new(job, job_id, delivery, Arc::clone(&self.desk));
-                self.pass_on(supervisor, &token, mailbox, errand).await
-            }
-        }
-    }
-
-    /// The actor of a token's session. Waits out a database that is away, as long as the lease holds.
-    async fn mailbox(
-        &self,
-        supervisor: &mut Supervisor,
-        token: &Token,
-    ) -> Result<Option<(SessionId, mpsc::Sender<Mail>)>, Fenced> {
-        loop {
-            match supervisor.mailbox(token).await {
-                Ok(found) => return Ok(found),
-                Err(StoreError::Fenced) => return Err(Fenced),
-                Err(error) => wait_out(supervisor, &error).await?,
-            }
-        }
-    }
-
-    async fn pass_on(
-        &self,
-        supervisor: &mut Supervisor,
-        token: &Token,
-        (session, mail): (SessionId, mpsc::Sender<Mail>),
-        errand: Errand,
-    ) -> Result<(), Fenced> {
-        let letter = match (&errand.job, &errand.job_id) {
-            (Job::Send(job), Some(id)) => {
-                let (job, id) = (job.clone(), id.clone());
-                match self.accept(supervisor, token, session, (&id, &job)).await? {
-                    Ok(Acceptance::Accepted(queue)) => {
-                        meter::job(JobKind::Send, JobOutcome::Accepted);
-                        let single = single(&job);
-                        Mail::Accepted(Box::new(Accepted {
-                            queue: *queue,
-                            single,
-                            errand,
-                        }))
-                    }
-                    Ok(Acceptance::Duplicate(queue)) => {
-                        meter::job(JobKind::Send, JobOutcome::Duplicate);
-                        errand.finish(Answer::Done {
-                            queue_id: Some(queue.id),
-                        });
-                        return Ok(());
-                    }
-                    Ok(Acceptance::Conflict) => {
-                        let words = "another job has this id, queueId or messageId already";
-                        let refusal = Refusal::new(&errand, FailureCode::Conflict, words);
-                        Mail::Refuse(Box::new(errand), Box::new(refusal))
-                    }
-                    Err(why) => {
-                        tracing::error!(why, "the database refused a job");
-                        let refusal = Refusal::new(&errand, FailureCode::Internal, "the job can't be stored");
-                        Mail::Refuse(Box::new(errand), Box::new(refusal))
-                    }
-                }
-            }
-            _ => Mail::Errand(Box::new(errand)),
-        };
-        // An actor that just ended leaves the job unsettled: it is delivered again.
-        drop(mail.send(letter).await);
-        Ok(())
-    }
-
-    /// Stores a job, waiting out a database that is away as long as the lease holds. The inner error is a
-    /// refusal by the database.
-    async fn accept(
-        &self,
-        supervisor: &Supervisor,
-        token: &Token,
-        session: SessionId,
-        (id, job): (&JobId, &SendJob),
-    ) -> Result<Result<Acceptance, String>, Fenced> {
-        let queue: QueueId = job.queue_id(token, id);
-        loop {
-            let fence = supervisor.lease().fence();
-            match queues::accept(supervisor.store(), fence, session, queue, (id, job)).await {
-                Ok(acceptance) => return Ok(Ok(acceptance)),
-                Err(StoreError::Fenced) => return Err(Fenced),
-                Err(StoreError::Refused(why)) => return Ok(Err(why)),
-                Err(error) => wait_out(supervisor, &error).await?,
-            }
-        }
-    }
-
-    /// A body that is no job: its dead letter is kept, its publisher and the world are told.
-    async fn poison(&self, mail: mpsc::Sender<Mail>, delivery: Delivery, refusal: Refusal) {
-        Reply::to(&delivery, &self.desk).send(refusal.answer());
-        let reason = refusal.message.clone();
-        self.bury(delivery, &reason).await;
-        drop(mail.send(Mail::Rejected(Box::new(refusal))).await);
-    }
-
-    async fn bury(&self, delivery: Delivery, reason: &str) {
-        meter::job_named(delivery.kind.as_deref(), JobOutcome::Dead);
-        if let Err(error) = delivery.dead_letter(reason).await {
-            tracing::warn!(%error, "could not keep a dead letter; the job comes again");
-        }
-    }
-
-    /// A token that is bound and has no session here: it was just deleted, or made anew for another shard.
-    fn strayed(&self, supervisor: &Supervisor, delivery: Delivery) {
-        let (desk, broker, store) = (
-            Arc::clone(&self.desk),
-            self.broker.clone(),
-            supervisor.store().clone(),
-        );
-        let from = Some(supervisor.lease().shard());
-        self.desk
-            .tasks
-            .spawn(async move { stray((&desk, &broker, &store), from, delivery).await });
-    }
-}
 
 /// Deals with one job that finds no session where it came to: the session is elsewhere after all and its binding
 /// was lost or is an old one, or there is none and the job is refused.
@@ -295,7 +139,11 @@ async fn publish_rejected(
         .await
 }
 
-fn parse(delivery: &Delivery) -> Result<Job, JobError> {
+/// The job of a delivery.
+///
+/// # Errors
+/// [`JobError`]: it is none.
+pub(crate) fn parse(delivery: &Delivery) -> Result<Job, JobError> {
     let kind = delivery
         .kind
         .as_deref()
@@ -312,25 +160,5 @@ fn parse(delivery: &Delivery) -> Result<Job, JobError> {
     }
 }
 
-fn single(job: &SendJob) -> Option<(shared::recipient::Number, Option<shared::id::StanzaId>)> {
-    match job.numbers.as_slice() {
-        [number] => Some((number.clone(), job.message_id.clone())),
-        _ => None,
-    }
-}
-
-/// Waits a moment for the database, unless the lease has run out meanwhile.
-async fn wait_out(supervisor: &Supervisor, error: &StoreError) -> Result<(), Fenced> {
-    tracing::warn!(%error, "a job waits for the database");
-    tokio::time::sleep(STORE_PAUSE).await;
-    if supervisor.lease().is_live(Instant::now()) {
-        Ok(())
-    } else {
-        Err(Fenced)
-    }
-}
-
-/// Between two tries of the database.
-const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// First and longest pause of a job without a session that waits for the database or the broker.
 const STRAY_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));

@@ -7,6 +7,7 @@ pub mod content;
 mod errand;
 mod gather;
 mod inbound;
+mod intake;
 mod jobs;
 mod keys;
 mod mail;
@@ -63,6 +64,7 @@ pub async fn run(
         broker,
         wake,
         starts: Arc::new(Starts::default()),
+        doors: Arc::default(),
         leases,
         health,
     };

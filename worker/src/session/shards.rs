@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::broker::{Broker, Consumer, QueueName};
-use shared::id::ShardId;
+use shared::id::{ShardId, Token};
 use shared::lease::{Lease, LeaseEvent, Leases};
 use shared::lifecycle::Lifecycle;
 use shared::outbox::{Relay, Wake};
-use shared::store::sessions::{self, SessionRecord};
+use shared::store::sessions;
 use shared::telemetry::{Health, Heartbeat};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -23,7 +23,8 @@ use tokio_util::task::TaskTracker;
 
 use super::actor::Surroundings;
 use super::errand::Desk;
-use super::jobs::{Fenced, Intake, stray};
+use super::intake::{Doors, Intake};
+use super::jobs::{Fenced, stray};
 use super::supervisor::{Event, Starts, Supervisor};
 
 /// What all shards of a worker share.
@@ -33,6 +34,7 @@ pub(crate) struct Ground {
     pub(crate) broker: Broker,
     pub(crate) wake: Wake,
     pub(crate) starts: Arc<Starts>,
+    pub(crate) doors: Arc<Doors>,
     pub(crate) leases: Leases,
     pub(crate) health: Health,
 }
@@ -147,7 +149,6 @@ async fn run_shard(ground: Ground, lease: Lease, release: CancellationToken) -> 
 /// The sessions and the jobs of one shard.
 struct Shard {
     intake: Intake,
-    tasks: TaskTracker,
     supervisor: Supervisor,
     consumer: Consumer,
     lease: Lease,
@@ -156,18 +157,15 @@ struct Shard {
 
 impl Shard {
     fn new(ground: &Ground, lease: Lease) -> Self {
-        let tasks = TaskTracker::new();
-        let desk = Arc::new(Desk {
-            publisher: ground.broker.publisher(),
-            tasks: tasks.clone(),
-        });
         let (around, starts) = (Arc::clone(&ground.around), Arc::clone(&ground.starts));
         Self {
-            intake: Intake {
-                desk,
-                broker: ground.broker.clone(),
-            },
-            tasks,
+            intake: Intake::new(
+                ground.broker.clone(),
+                ground.around.store.clone(),
+                lease.clone(),
+                Arc::clone(&ground.doors),
+                PREFETCH,
+            ),
             supervisor: Supervisor::new(around, starts, lease.clone()),
             consumer: ground.broker.consume(&QueueName::Shard(lease.shard()), PREFETCH),
             lease,
@@ -180,9 +178,8 @@ impl Shard {
     /// # Errors
     /// [`Fenced`]: the lease is over.
     async fn serve(&mut self, release: &CancellationToken) -> Result<(), Fenced> {
-        let records = self.records().await?;
-        self.supervisor.plan(&records);
-        let binding = bind_all(self.intake.broker.clone(), records);
+        let tokens = self.plan_all().await?;
+        let binding = bind_all(self.intake.broker.clone(), self.lease.shard(), tokens);
         let mut binding = std::pin::pin!(binding);
         let mut bound = false;
         loop {
@@ -193,8 +190,9 @@ impl Shard {
             tokio::select! {
                 () = release.cancelled() => return Ok(()),
                 event = self.supervisor.next() => self.on_session(event).await?,
-                Some(delivery) = self.consumer.next() => {
-                    self.intake.take(&mut self.supervisor, delivery).await?;
+                done = self.intake.next() => self.intake.on_done(&mut self.supervisor, done)?,
+                Some(delivery) = self.consumer.next(), if self.intake.has_room() => {
+                    self.intake.take(&mut self.supervisor, delivery);
                 }
                 () = &mut binding, if !bound => bound = true,
                 () = sleep(LOOK_AGAIN) => {}
@@ -202,13 +200,26 @@ impl Shard {
         }
     }
 
-    async fn records(&mut self) -> Result<Vec<SessionRecord>, Fenced> {
+    /// Plans the shard's sessions, a page at a time; answers all their tokens.
+    async fn plan_all(&mut self) -> Result<Vec<Token>, Fenced> {
+        let (mut tokens, mut last) = (Vec::new(), None);
         loop {
-            match sessions::of_shard(self.supervisor.store(), self.lease.shard()).await {
-                Ok(records) => return Ok(records),
-                Err(error) => tracing::warn!(%error, "a shard waits for the database"),
+            let shard = self.lease.shard();
+            match sessions::of_shard(self.supervisor.store(), shard, last, sessions::PAGE_MAX).await {
+                Ok(page) => {
+                    last = page.last().map(|record| record.id);
+                    self.supervisor.plan(&page);
+                    tokens.extend(page.into_iter().map(|record| record.token));
+                    if last.is_none() {
+                        return Ok(tokens);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a shard waits for the database");
+                    sleep(STORE_PAUSE).await;
+                }
             }
-            sleep(STORE_PAUSE).await;
+            self.pulse.beat();
             if !self.lease.is_live(Instant::now()) {
                 return Err(Fenced);
             }
@@ -235,10 +246,18 @@ impl Shard {
 
     /// Takes no more jobs, lets every session finish what it has in hand, and settles every delivery.
     async fn hand_over(mut self) {
+        self.intake.desk.leaving.cancel();
         self.consumer.cancel().await;
+        if timeout(SETTLE_WAIT, self.intake.finish(&mut self.supervisor))
+            .await
+            .is_err()
+        {
+            tracing::debug!("jobs that were not stored in time go back to their queue");
+        }
         self.supervisor.hand_over().await;
-        self.tasks.close();
-        if timeout(SETTLE_WAIT, self.tasks.wait()).await.is_err() {
+        let tasks = &self.intake.desk.tasks;
+        tasks.close();
+        if timeout(SETTLE_WAIT, tasks.wait()).await.is_err() {
             tracing::debug!("deliveries that were not settled in time go back to their queue");
         }
         // What was delivered behind the cancel goes back too, to the next owner.
@@ -247,9 +266,9 @@ impl Shard {
 }
 
 /// Routes the jobs of a shard's sessions here, whatever the broker has forgotten.
-async fn bind_all(broker: Broker, records: Vec<SessionRecord>) {
-    for record in records {
-        if let Err(error) = broker.bind_token(&record.token, record.shard).await {
+async fn bind_all(broker: Broker, shard: ShardId, tokens: Vec<Token>) {
+    for token in tokens {
+        if let Err(error) = broker.bind_token(&token, shard).await {
             // A job that finds no binding comes back through the queue of the unroutable.
             tracing::warn!(%error, "could not bind a token");
         }
@@ -259,9 +278,13 @@ async fn bind_all(broker: Broker, records: Vec<SessionRecord>) {
 /// Takes the jobs that no shard takes, until stopped.
 pub(crate) async fn run_unroutable(ground: Ground, stop: CancellationToken) {
     let tasks = TaskTracker::new();
+    // Nothing of it is ever in a session's hands.
+    let (returned, _) = mpsc::channel(1);
     let desk = Arc::new(Desk {
         publisher: ground.broker.publisher(),
         tasks: tasks.clone(),
+        returned,
+        leaving: stop.clone(),
     });
     let mut consumer = ground.broker.consume(&QueueName::Unroutable, PREFETCH);
     loop {
@@ -284,7 +307,7 @@ pub(crate) async fn run_unroutable(ground: Ground, stop: CancellationToken) {
 }
 
 /// Jobs of one shard that are on their way at a time.
-const PREFETCH: u16 = 32;
+const PREFETCH: u16 = 64;
 /// How often a shard's task looks at its lease when nothing happens.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// A shard's task that is silent for longer is stuck: a lease does not even last that long.

@@ -1,17 +1,18 @@
 //! The sessions of one shard: one actor each, started apart from each other, started again when lost.
 //!
 //! Owns the actors' tasks and their mailboxes. Knows nothing of what they do; jobs reach them through
-//! [`Supervisor::mailbox`].
+//! [`Supervisor::running`].
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use shared::id::{SessionId, Token};
+use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
-use shared::store::{Store, StoreError};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -34,6 +35,7 @@ pub(crate) struct Supervisor {
 }
 
 struct Running {
+    task: Id,
     session: SessionId,
     since: Instant,
     mail: mpsc::Sender<Mail>,
@@ -76,27 +78,10 @@ impl Supervisor {
         }
     }
 
-    /// The session of a token and the mailbox of its actor, which is started if it does not run. `None` if
-    /// there is no such session in this shard.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub(crate) async fn mailbox(
-        &mut self,
-        token: &Token,
-    ) -> Result<Option<(SessionId, mpsc::Sender<Mail>)>, StoreError> {
-        if let Some(running) = self
-            .running
-            .get(token)
-            .filter(|running| !running.mail.is_closed())
-        {
-            return Ok(Some((running.session, running.mail.clone())));
-        }
-        let Some(record) = self.stored(token).await? else {
-            return Ok(None);
-        };
-        let session = record.id;
-        Ok(Some((session, self.start(record))))
+    /// The session of a token and the mailbox of its actor, if it runs.
+    pub(crate) fn running(&self, token: &Token) -> Option<(SessionId, &mpsc::Sender<Mail>)> {
+        let running = self.running.get(token)?;
+        (!running.mail.is_closed()).then_some((running.session, &running.mail))
     }
 
     /// Waits for the next start that is due, or the next actor that ends. Cancel safe.
@@ -115,18 +100,21 @@ impl Supervisor {
         let Some(Reverse((_, token))) = self.waiting.pop() else {
             return;
         };
-        if let Err(error) = self.mailbox(&token).await {
-            tracing::warn!(%error, "could not read a session");
-            self.waiting.push(Reverse((Instant::now() + START_AGAIN, token)));
+        if self.running(&token).is_some() {
+            return;
+        }
+        match sessions::find(&self.around.store, &token).await {
+            Ok(Some(record)) if record.shard == self.lease.shard() => self.start(record),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "could not read a session");
+                self.waiting.push(Reverse((Instant::now() + START_AGAIN, token)));
+            }
         }
     }
 
-    async fn stored(&self, token: &Token) -> Result<Option<SessionRecord>, StoreError> {
-        let found = sessions::find(&self.around.store, token).await?;
-        Ok(found.filter(|record| record.shard == self.lease.fence().shard))
-    }
-
-    fn start(&mut self, record: SessionRecord) -> mpsc::Sender<Mail> {
+    /// Starts the actor of a session that does not run.
+    pub(crate) fn start(&mut self, record: SessionRecord) {
         let (mail, letters) = mpsc::channel(MAIL_MAX);
         let (session, token) = (record.id, record.token.clone());
         let actor = Actor::new(Arc::clone(&self.around), self.lease.clone(), record, letters);
@@ -135,12 +123,12 @@ impl Supervisor {
         self.running.insert(
             token,
             Running {
+                task: task.id(),
                 session,
                 since: Instant::now(),
-                mail: mail.clone(),
+                mail,
             },
         );
-        mail
     }
 
     fn ended(&mut self, ended: Result<(Id, Exit), JoinError>) -> Event {
@@ -154,7 +142,11 @@ impl Supervisor {
         let Some(token) = self.tokens.remove(&id) else {
             return Event::Nothing;
         };
-        let ran = self.running.remove(&token).map(|running| running.since.elapsed());
+        // A job may have started the session again already: that actor stays.
+        let ran = match self.running.entry(token.clone()) {
+            Entry::Occupied(running) if running.get().task == id => Some(running.remove().since.elapsed()),
+            _ => None,
+        };
         if ran.is_some_and(|ran| ran >= STABLE) {
             self.failures.remove(&token);
         }
@@ -220,11 +212,6 @@ fn backoff(failures: u32) -> Duration {
 
 /// The database of a supervisor's surroundings, for those who share it.
 impl Supervisor {
-    /// The shard's lease.
-    pub(crate) fn lease(&self) -> &Lease {
-        &self.lease
-    }
-
     /// The database.
     pub(crate) fn store(&self) -> &Store {
         &self.around.store

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use shared::id::{JobId, QueueId};
 use shared::job::{Answer, FailureCode};
 use shared::store::queues::{self, QueueState};
+use simulator::fault::{Kind, Match};
 
-use crate::stage::{Stage, delete, names, pause, resume, text};
+use crate::stage::{Stage, delete, fault, names, pause, resume, text};
 
 fn is_done(answer: &Answer) -> bool {
     matches!(answer, Answer::Done { .. })
@@ -118,5 +120,103 @@ async fn a_deleted_queue_is_never_sent_and_cannot_be_resumed() {
         ),
         "{unknown:?}"
     );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_of_a_session_that_gets_no_answers_hold_up_nobody() {
+    // More than a shard has jobs on their way.
+    const MANY: usize = 100;
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let (stuck, _, quick) = (
+        stage.paired("15550000061").await,
+        stage.session().await,
+        stage.paired("15550000062").await,
+    );
+    let shard = stage.record(&stuck).await.unwrap().shard;
+    assert_eq!(shard, stage.record(&quick).await.unwrap().shard);
+    let numbers = stage.contacts("15550096", 3).await;
+    let swallowed = simulator::fault::Fault {
+        matching: Match {
+            from: None,
+            to: Some(numbers[1].clone()),
+        },
+        cut: Some(false),
+        ..fault(Kind::DropBefore)
+    };
+    stage.simulator.add_fault(swallowed).await.unwrap();
+    let unanswered = stage.send(&stuck, text(&numbers[..2], Some((0.1, 0.1)))).await;
+    stage.event(&stuck, "send.message:PROCESSING", |_| true).await;
+    while !stage.is_sending(unanswered, 1).await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Its pause waits for the answer that never comes; those behind it are for other queues.
+    stage.publish(&stuck, &JobId::random(), &pause(unanswered)).await;
+    for _ in 0..MANY {
+        stage
+            .publish(&stuck, &JobId::random(), &pause(QueueId::random()))
+            .await;
+    }
+    let queue = stage.send(&quick, text(&numbers[2..], None)).await;
+    stage.event(&quick, "send.message:COMPLETED", |_| true).await;
+    assert!(is_conflict(&stage.call(&quick, pause(queue)).await));
+    assert!(
+        !names(&stage.seen(&stuck)).contains(&"paused.queue"),
+        "the stuck one still waits"
+    );
+    stage.event(&stuck, "paused.queue", |_| true).await;
+    let rejected = names(&stage.seen(&stuck))
+        .iter()
+        .filter(|name| **name == "job.rejected")
+        .count();
+    assert_eq!(rejected, MANY);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_lost_session_had_in_its_hands_is_done_in_its_order_and_never_given_up() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000063").await;
+    let numbers = stage.contacts("15550097", 2).await;
+    let queue = stage.send(&token, text(&numbers, Some((3600.0, 3600.0)))).await;
+    stage.event(&token, "send.message:PROCESSING", |_| true).await;
+    // Each write of an event fails, and with it the session.
+    stage.database.query("CREATE SEQUENCE failures").await;
+    stage
+        .database
+        .query(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM nextval('failures'); RAISE EXCEPTION 'disk full'; END $$",
+        )
+        .await;
+    stage
+        .database
+        .query("CREATE TRIGGER fail BEFORE INSERT ON outbox EXECUTE FUNCTION fail()")
+        .await;
+    for order in [pause(queue), resume(queue), pause(queue)] {
+        stage.publish(&token, &JobId::random(), &order).await;
+    }
+    let failures = async || {
+        let last = stage.database.query("SELECT last_value FROM failures").await;
+        last[0].as_deref().unwrap_or_default().parse::<u32>().unwrap()
+    };
+    while failures().await < 4 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.database.query("DROP TRIGGER fail ON outbox").await;
+    let resumed = stage.event(&token, "resumed.queue", |_| true).await;
+    stage
+        .event(&token, "paused.queue", |event| {
+            event["sequence"].as_i64() > resumed["sequence"].as_i64()
+        })
+        .await;
+    let events = stage.of_queue(&token, queue);
+    let told: Vec<_> = names(&events)
+        .into_iter()
+        .filter(|name| name.ends_with(".queue"))
+        .collect();
+    assert_eq!(told, ["paused.queue", "resumed.queue", "paused.queue"]);
     worker.stop().await;
 }

@@ -2,26 +2,9 @@
 
 use shared::job::{Answer, OnUnknown};
 use shared::store::recipients::{self, RecipientState};
-use simulator::fault::{Fault, Kind, Match, On};
+use simulator::fault::{Fault, Kind, Match};
 
-use crate::stage::{Stage, names, pause, resume, text};
-
-fn fault(kind: Kind) -> Fault {
-    Fault {
-        kind,
-        matching: Match::default(),
-        probability: None,
-        count: None,
-        delay_ms: None,
-        ack: false,
-        code: None,
-        reason: None,
-        copies: None,
-        cut: None,
-        on: On::Message,
-        keys: false,
-    }
-}
+use crate::stage::{Stage, fault, names, pause, resume, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_messages_and_lost_answers_are_repaired_under_the_same_id() {

@@ -12,6 +12,7 @@ use shared::recipient::Number;
 use shared::store::sessions::{self, SessionRecord};
 use shared::telemetry::Health;
 use shared::testing::{TestBroker, TestDatabase, token};
+use simulator::fault::{Fault, Kind, Match, On};
 use simulator::{Handle, Options, Simulator};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -195,6 +196,12 @@ impl Stage {
             .expect("an answer")
     }
 
+    /// Whether the recipient at this place of a queue is being sent to.
+    pub(crate) async fn is_sending(&self, queue: QueueId, seq: u32) -> bool {
+        let sql = format!("SELECT state FROM recipient WHERE queue_id = '{queue}' AND seq = {seq}");
+        self.database.query(&sql).await == [Some("1".to_owned())]
+    }
+
     pub(crate) async fn record(&self, token: &Token) -> Option<SessionRecord> {
         sessions::find(self.database.store(), token)
             .await
@@ -277,6 +284,24 @@ pub(crate) fn text(numbers: &[String], delay: Option<(f64, f64)>) -> SendJob {
         delay: delay.map(|(min, max)| Delay::new(min, max).expect("a delay")),
         on_unknown: OnUnknown::Resend,
         message_id: None,
+    }
+}
+
+/// A fault of messages, for all of them.
+pub(crate) fn fault(kind: Kind) -> Fault {
+    Fault {
+        kind,
+        matching: Match::default(),
+        probability: None,
+        count: None,
+        delay_ms: None,
+        ack: false,
+        code: None,
+        reason: None,
+        copies: None,
+        cut: None,
+        on: On::Message,
+        keys: false,
     }
 }
 

@@ -245,7 +245,7 @@ async fn a_write_that_the_database_refuses_fails_alone() {
 async fn a_sessions_row_follows_its_life() {
     let bench = Bench::new().await;
     let at = now();
-    let token = sessions::of_shard(bench.db.store(), bench.fence.shard)
+    let token = sessions::of_shard(bench.db.store(), bench.fence.shard, None, 10)
         .await
         .unwrap()[0]
         .token

@@ -87,7 +87,7 @@ enum Fetched {
     Active(Result<Vec<QueueRecord>, StoreError>),
     Page(QueueId, Result<Vec<Pending>, StoreError>),
     Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
-    Ordered(Result<Option<QueueRecord>, StoreError>),
+    Ordered(QueueId, Result<Option<QueueRecord>, StoreError>),
     Rest(Box<Rest>),
     Erased(Result<(), StoreError>),
 }
@@ -192,7 +192,7 @@ impl Actor {
     /// Does all that can be done now; answers when to look again.
     fn work(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        self.next_order();
+        self.next_orders();
         let drain = self.drain(now);
         self.fetch_wanted();
         let waiting = self.pump(now);
@@ -311,12 +311,12 @@ impl Actor {
             Fetched::Active(Ok(records)) => self.on_active(records),
             Fetched::Page(queue, Ok(page)) => self.queues.page(queue, page.into_iter().map(target).collect()),
             Fetched::Device(Ok(device)) => self.open_link(device),
-            Fetched::Ordered(Ok(record)) => self.on_ordered(record),
+            Fetched::Ordered(id, Ok(record)) => self.on_ordered(id, record),
             Fetched::Rest(rest) => self.on_rest(*rest),
             Fetched::Erased(Ok(())) => self.on_erased(),
             Fetched::Active(Err(error))
             | Fetched::Page(_, Err(error))
-            | Fetched::Ordered(Err(error))
+            | Fetched::Ordered(_, Err(error))
             | Fetched::Erased(Err(error)) => self.lose_store(&error),
             Fetched::Device(Err(error)) => self.exit = Some(Exit::Lost(error.to_string())),
         }
@@ -352,7 +352,9 @@ impl Actor {
     fn read_queues(&mut self) {
         self.reading_queues = true;
         let (store, session) = (self.around.store.clone(), self.record.id);
-        self.fetch(async move { Fetched::Active(shared::store::queues::active(&store, session).await) });
+        self.fetch(async move {
+            Fetched::Active(shared::store::queues::active(&store, session, QUEUES_READ).await)
+        });
     }
 
     fn on_active(&mut self, records: Vec<QueueRecord>) {
@@ -481,10 +483,12 @@ fn left(at: OffsetDateTime) -> Duration {
 const FETCHES_MAX: usize = 4;
 /// How long a hand-over waits for answers, the goodbye and the last write.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
+/// Queues of one kind per read: those in memory may be among them, and the rest shows whether there are more.
+const QUEUES_READ: u32 = 2 * super::queues::QUEUES_MAX as u32;
 /// Rows per page, as the store takes it.
 const PAGE_ROWS: u32 = super::queues::PAGE as u32;
-/// Room for what a session is told from outside.
-pub(crate) const MAIL_MAX: usize = 16;
+/// Room for what a session is told from outside: more than a shard has jobs on their way, so that none waits for it.
+pub(crate) const MAIL_MAX: usize = 256;
 /// The cap on a worker's sends per second unless set otherwise.
 // Unwrap safety: it is not zero.
 #[allow(clippy::unwrap_used)]

@@ -1,10 +1,13 @@
-//! Commands on queues, one at a time, and the ends and rests of queues.
+//! Commands on queues, and the ends and rests of queues.
+//!
+//! The commands of one queue are carried out one after the other, those of different queues side by side: a queue
+//! that waits for an answer of WhatsApp holds up no command on another.
 //!
 //! Pause and delete first let the queue drain: what is in hand is answered or given back, and is durable. Only
 //! then the change and its event are written, so that behind `paused.queue` nothing of the queue starts.
 //! A change that is there already is done again without a trace; an illegal one is refused and changes nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use shared::event::{self, Event, JobAccepted, QueueAction, QueueData};
 use shared::id::{QueueId, StanzaId};
@@ -21,36 +24,91 @@ use super::super::meter::{self, JobOutcome};
 use super::super::queues::{Phase, Then};
 use super::{Actor, Fetched};
 
-/// Commands that wait, and the one that is being carried out.
+/// Commands that wait, and those that are being carried out.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    waiting: VecDeque<Box<Errand>>,
-    current: Option<Current>,
+    lines: HashMap<QueueId, Line>,
+    /// Queues whose next command may begin.
+    ready: Vec<QueueId>,
+    /// Commands in all lines.
+    count: usize,
     /// Queues that came to their end while the store's were being read.
     ended: Vec<QueueId>,
 }
 
+/// The commands on one queue.
+#[derive(Debug, Default)]
+struct Line {
+    current: Option<Current>,
+    waiting: VecDeque<Box<Errand>>,
+}
+
+/// The command that is being carried out on a queue.
+#[derive(Debug)]
+struct Current {
+    action: QueueAction,
+    /// Gone when its answer is on the way.
+    errand: Option<Box<Errand>>,
+    /// The queue as stored, when it is not in memory.
+    record: Option<QueueRecord>,
+}
+
 impl Orders {
-    /// Whether a command is being carried out.
+    /// Whether any command waits or is being carried out.
     pub(super) fn is_busy(&self) -> bool {
-        self.current.is_some()
+        !self.lines.is_empty()
     }
 
     /// Queues that ended while the store's were being read: what was read of them is old.
     pub(super) fn take_ended(&mut self) -> Vec<QueueId> {
         std::mem::take(&mut self.ended)
     }
-}
 
-/// The command that is being carried out.
-#[derive(Debug)]
-struct Current {
-    queue: QueueId,
-    action: QueueAction,
-    /// Gone when its answer is on the way.
-    errand: Option<Box<Errand>>,
-    /// The queue as stored, when it is not in memory.
-    record: Option<QueueRecord>,
+    fn push(&mut self, queue: QueueId, errand: Box<Errand>) {
+        let line = self.lines.entry(queue).or_default();
+        line.waiting.push_back(errand);
+        self.count += 1;
+        if line.current.is_none() && line.waiting.len() == 1 {
+            self.ready.push(queue);
+        }
+    }
+
+    /// Makes the next command of a queue the current one.
+    fn begin(&mut self, queue: QueueId) -> bool {
+        let Some(line) = self.lines.get_mut(&queue) else {
+            return false;
+        };
+        let Some((action, errand)) = line
+            .waiting
+            .pop_front()
+            .and_then(|errand| Some((command(&errand.job)?.1, errand)))
+        else {
+            return false;
+        };
+        line.current = Some(Current {
+            action,
+            errand: Some(errand),
+            record: None,
+        });
+        true
+    }
+
+    fn current(&mut self, queue: QueueId) -> Option<&mut Current> {
+        self.lines.get_mut(&queue)?.current.as_mut()
+    }
+
+    /// The current command of a queue is over: the next one may begin.
+    fn finish(&mut self, queue: QueueId) -> Option<Current> {
+        let line = self.lines.get_mut(&queue)?;
+        let current = line.current.take()?;
+        self.count -= 1;
+        if line.waiting.is_empty() {
+            self.lines.remove(&queue);
+        } else {
+            self.ready.push(queue);
+        }
+        Some(current)
+    }
 }
 
 /// What the event of a queue's end or rest lists, read back from the store.
@@ -78,46 +136,33 @@ impl From<Then> for Step {
 }
 
 impl Actor {
-    /// A command on a queue: it waits for those before it.
+    /// A command on a queue: it waits for those before it on the same queue.
     pub(super) fn order(&mut self, errand: Box<Errand>) {
-        if self.orders.waiting.len() >= ORDERS_MAX {
-            drop(errand);
-        } else {
-            self.orders.waiting.push_back(errand);
+        match command(&errand.job) {
+            Some((queue, _)) if self.orders.count < ORDERS_MAX => self.orders.push(queue, errand),
+            _ => drop(errand),
         }
     }
 
-    /// Begins with the next command, if there is one and nothing stands in its way.
-    pub(super) fn next_order(&mut self) {
-        while self.orders.current.is_none() && !self.reading_queues {
-            let Some((queue, action)) = self
-                .orders
-                .waiting
-                .front()
-                .and_then(|errand| command(&errand.job))
-            else {
-                break;
-            };
-            let resting = |queue: &super::Queue<_>| matches!(queue.phase, Phase::Resting(_));
-            if self.queues.get(queue).is_some_and(resting) {
-                break;
+    /// Begins with the commands that nothing stands in the way of.
+    pub(super) fn next_orders(&mut self) {
+        if self.reading_queues {
+            return;
+        }
+        let mut resting = Vec::new();
+        while let Some(id) = self.orders.ready.pop() {
+            let rests = |queue: &super::Queue<_>| matches!(queue.phase, Phase::Resting(_));
+            if self.queues.get(id).is_some_and(rests) {
+                resting.push(id);
+            } else if self.orders.begin(id) {
+                self.begin_order(id);
             }
-            let errand = self.orders.waiting.pop_front();
-            self.orders.current = Some(Current {
-                queue,
-                action,
-                errand,
-                record: None,
-            });
-            self.begin_order();
         }
+        self.orders.ready = resting;
     }
 
-    fn begin_order(&mut self) {
-        let Some(Current {
-            queue: id, action, ..
-        }) = self.orders.current
-        else {
+    fn begin_order(&mut self, id: QueueId) {
+        let Some(action) = self.orders.current(id).map(|current| current.action) else {
             return;
         };
         match (self.queues.get_mut(id), action) {
@@ -127,37 +172,38 @@ impl Actor {
             (Some(queue), QueueAction::Delete) if queue.phase == Phase::Running => {
                 queue.phase = Phase::Draining(Then::Delete);
             }
-            (Some(_), QueueAction::Resume) => self.order_done(),
+            (Some(_), QueueAction::Resume) => self.order_done(id),
             // It is being completed: the order is judged when that is written.
             (Some(_), _) => {}
             (None, _) => {
                 let (store, session) = (self.around.store.clone(), self.record.id);
                 self.fetch(async move {
-                    Fetched::Ordered(shared::store::queues::find(&store, session, id).await)
+                    Fetched::Ordered(id, shared::store::queues::find(&store, session, id).await)
                 });
             }
         }
     }
 
     /// The queue of the command, which is not in memory, as stored.
-    pub(super) fn on_ordered(&mut self, record: Option<QueueRecord>) {
+    pub(super) fn on_ordered(&mut self, id: QueueId, record: Option<QueueRecord>) {
         use QueueAction::{Delete, Pause, Resume};
         use QueueState::{Completed, Deleted, Paused, Queued, Running};
-        let Some(current) = &mut self.orders.current else {
+        let Some(record) = record else {
+            let words = "no queue of this session has this id";
+            return self.order_refused(id, FailureCode::UnknownQueue, words);
+        };
+        let Some(current) = self.orders.current(id) else {
             return;
         };
-        let Some(record) = record else {
-            return self.order_refused(FailureCode::UnknownQueue, "no queue of this session has this id");
-        };
-        let (id, action, state) = (record.id, current.action, record.state);
+        let (action, state) = (current.action, record.state);
         current.record = Some(record);
         match (state, action) {
-            (Paused, Pause) | (Deleted, Delete) | (Queued | Running, Resume) => self.order_done(),
+            (Paused, Pause) | (Deleted, Delete) | (Queued | Running, Resume) => self.order_done(id),
             (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => {
                 self.read_rest(id, Step::Change(action))
             }
-            (Completed, _) => self.order_refused(FailureCode::Conflict, "the queue is completed"),
-            (Deleted, _) => self.order_refused(FailureCode::Conflict, "the queue is deleted"),
+            (Completed, _) => self.order_refused(id, FailureCode::Conflict, "the queue is completed"),
+            (Deleted, _) => self.order_refused(id, FailureCode::Conflict, "the queue is deleted"),
         }
     }
 
@@ -187,13 +233,12 @@ impl Actor {
         let jids = numbers.iter().map(Number::jid).collect();
         let of_order = self
             .orders
-            .current
-            .as_ref()
+            .current(id)
             .and_then(|current| current.record.as_ref());
         let (data, progress) = if let Some(queue) = self.queues.get(id) {
             let data = QueueData::new(&queue.content, jids, stanzas, queue.total);
             (data, event::progress(queue.settled, queue.total))
-        } else if let Some(record) = of_order.filter(|record| record.id == id) {
+        } else if let Some(record) = of_order {
             (
                 QueueData::new(&record.content, jids, stanzas, record.total),
                 record.progress(),
@@ -231,33 +276,24 @@ impl Actor {
         if self.reading_queues {
             self.orders.ended.push(id);
         }
-        let Some(current) = self.orders.current.as_ref().filter(|current| current.queue == id) else {
-            return;
-        };
-        if current.errand.is_none() {
-            self.orders.current = None;
-        } else {
+        match self.orders.current(id) {
+            None => {}
+            Some(Current { errand: None, .. }) => drop(self.orders.finish(id)),
             // It was completed while the command waited for it to drain: now it is judged by what is stored.
-            self.begin_order();
+            Some(_) => self.begin_order(id),
         }
     }
 
     /// A queue goes on, durably: its recipients take turns again.
     pub(super) fn resumed(&mut self, id: QueueId) {
-        let Some(current) = self.orders.current.take_if(|current| current.queue == id) else {
-            return;
-        };
-        if let Some(record) = current.record {
+        if let Some(record) = self.orders.finish(id).and_then(|current| current.record) {
             let queue = self.queue(record);
             self.queues.insert(queue);
         }
     }
 
     fn answer_order(&mut self, id: QueueId) {
-        let Some(current) = self.orders.current.as_mut().filter(|current| current.queue == id) else {
-            return;
-        };
-        if let Some(errand) = current.errand.take() {
+        if let Some(errand) = self.orders.current(id).and_then(|current| current.errand.take()) {
             meter::job(errand.job.kind(), JobOutcome::Done);
             self.gather
                 .after(After::Answer(errand, Answer::Done { queue_id: Some(id) }));
@@ -265,23 +301,15 @@ impl Actor {
     }
 
     /// The command changes nothing: the queue is as it wants it.
-    fn order_done(&mut self) {
-        let Some(current) = self.orders.current.take() else {
-            return;
-        };
-        if let Some(errand) = current.errand {
+    fn order_done(&mut self, id: QueueId) {
+        if let Some(errand) = self.orders.finish(id).and_then(|current| current.errand) {
             meter::job(errand.job.kind(), JobOutcome::Done);
-            errand.finish(Answer::Done {
-                queue_id: Some(current.queue),
-            });
+            errand.finish(Answer::Done { queue_id: Some(id) });
         }
     }
 
-    fn order_refused(&mut self, code: FailureCode, message: &str) {
-        let Some(current) = self.orders.current.take() else {
-            return;
-        };
-        if let Some(errand) = current.errand {
+    fn order_refused(&mut self, id: QueueId, code: FailureCode, message: &str) {
+        if let Some(errand) = self.orders.finish(id).and_then(|current| current.errand) {
             let refusal = Refusal::new(&errand, code, message);
             self.refuse(errand, refusal);
         }

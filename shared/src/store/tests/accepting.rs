@@ -1,0 +1,141 @@
+//! Jobs that are accepted together: each as if it were alone.
+
+use super::*;
+use crate::store::queues::Offer;
+
+struct Send {
+    session: SessionId,
+    queue: QueueId,
+    id: JobId,
+    job: SendJob,
+}
+
+impl Send {
+    fn new(session: SessionId, job: SendJob) -> Self {
+        let id = job_id();
+        Self {
+            session,
+            queue: QueueId::random(),
+            id,
+            job,
+        }
+    }
+
+    fn offer(&self) -> Offer<'_> {
+        Offer {
+            session: self.session,
+            queue: self.queue,
+            id: &self.id,
+            job: &self.job,
+        }
+    }
+}
+
+fn offers<'a>(sends: &[&'a Send]) -> Vec<Offer<'a>> {
+    sends.iter().map(|send| send.offer()).collect()
+}
+
+#[tokio::test]
+async fn jobs_that_come_together_are_stored_in_their_order_and_each_once() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let (a, b) = (session(&db).await, session(&db).await);
+    let first = Send::new(a, job(3));
+    let other_body = Send {
+        job: job(1),
+        id: first.id.clone(),
+        ..Send::new(a, job(1))
+    };
+    let of_another = Send::new(b, job(2));
+    let last = Send::new(a, job(1));
+    let together = [&first, &of_another, &first, &other_body, &last];
+    let answers = queues::accept_all(db.store(), fence, &offers(&together))
+        .await
+        .unwrap();
+    let Ok(
+        [
+            Ok(Acceptance::Accepted(stored)),
+            Ok(Acceptance::Accepted(_)),
+            Ok(Acceptance::Duplicate(again)),
+            Ok(Acceptance::Conflict),
+            Ok(Acceptance::Accepted(_)),
+        ],
+    ) = <[_; 5]>::try_from(answers.clone())
+    else {
+        panic!("{answers:?}")
+    };
+    assert_eq!((stored.id, again.id), (first.queue, first.queue));
+    assert_eq!(
+        db.query("SELECT count(*) FROM recipient").await,
+        [Some("6".into())]
+    );
+    // In the order in which they came, not in that of their ids.
+    let order = db.query("SELECT id FROM queue ORDER BY created_at").await;
+    let came = [&first, &of_another, &last].map(|send| Some(send.queue.to_string()));
+    assert_eq!(order, came);
+    let again = queues::accept_all(db.store(), fence, &offers(&together))
+        .await
+        .unwrap();
+    assert!(!again.iter().any(|one| matches!(one, Ok(Acceptance::Accepted(_)))));
+}
+
+#[tokio::test]
+async fn one_that_is_refused_spoils_nothing_for_those_beside_it() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let here = session(&db).await;
+    let stanza = |id: &str| SendJob {
+        message_id: Some(StanzaId::new(id).unwrap()),
+        ..job(1)
+    };
+    let (good, named, taken) = (
+        Send::new(here, job(2)),
+        Send::new(here, stanza("3EB0AA")),
+        Send::new(here, stanza("3EB0AA")),
+    );
+    let nowhere = Send::new(SessionId::new(99), job(1));
+    let together = [&good, &named, &taken, &nowhere];
+    let answers = queues::accept_all(db.store(), fence, &offers(&together))
+        .await
+        .unwrap();
+    assert!(
+        matches!(
+            answers.as_slice(),
+            [
+                Ok(Acceptance::Accepted(_)),
+                Ok(Acceptance::Accepted(_)),
+                Ok(Acceptance::Conflict),
+                Ok(Acceptance::NoSession)
+            ]
+        ),
+        "{answers:?}"
+    );
+    assert_eq!(
+        db.query("SELECT count(*) FROM recipient").await,
+        [Some("3".into())]
+    );
+    leases::release(db.store(), fence).await.unwrap();
+    let stale = queues::accept_all(db.store(), fence, &offers(&[&good])).await;
+    assert!(matches!(stale, Err(StoreError::Fenced)), "{stale:?}");
+}
+
+#[tokio::test]
+async fn the_oldest_queues_of_both_kinds_are_read_and_no_more_than_asked_for() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let mut ids = Vec::new();
+    for recipients in [2, 2, 2, 1, 1, 1] {
+        let Acceptance::Accepted(queue) = accept(&db, fence, session, (&job_id(), &job(recipients))).await
+        else {
+            panic!("not accepted")
+        };
+        ids.push(queue.id);
+    }
+    let read = queues::active(db.store(), session, 2).await.unwrap();
+    let read: Vec<_> = read.iter().map(|queue| queue.id).collect();
+    assert_eq!(read.len(), 4);
+    for id in [ids[0], ids[1], ids[3], ids[4]] {
+        assert!(read.contains(&id));
+    }
+}
