@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rand::RngExt as _;
 
 use crate::wait::eventually;
 
@@ -195,10 +197,19 @@ impl Drop for Process {
     }
 }
 
+/// Below the ports that outgoing connections take (32768 and up), which would take one before the process that it is for.
+const PORTS: Range<u16> = 10_240..24_000;
+/// How many ports are tried before the machine counts as full.
+const PORT_TRIES: usize = 1_000;
+
 /// A loopback address that nobody listens on just now.
 ///
 /// # Errors
 /// When the machine has no free port.
 pub fn free_address() -> Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    let mut rng = rand::rng();
+    (0..PORT_TRIES)
+        .map(|_| SocketAddr::from(([127, 0, 0, 1], rng.random_range(PORTS))))
+        .find(|address| std::net::TcpListener::bind(address).is_ok())
+        .context("no free port")
 }
