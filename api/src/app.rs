@@ -104,6 +104,17 @@ impl App {
         })
     }
 
+    /// Has the events collected for webhooks.
+    ///
+    /// # Errors
+    /// 503 when the broker is away.
+    pub async fn collect_for_webhooks(&self) -> Result<(), Problem> {
+        self.broker.collect_for_webhooks().await.map_err(|error| {
+            tracing::warn!(%error, "events could not be collected for webhooks");
+            jobs::broker_away("the message broker is not available; try again")
+        })
+    }
+
     /// In an alarm the broker would let us wait until the confirm's time is over.
     fn broker_takes_messages(&self) -> Result<(), Problem> {
         if self.broker.is_ready() {

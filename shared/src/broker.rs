@@ -185,6 +185,16 @@ impl Broker {
             .await
     }
 
+    /// Has all events collected in the queue of the webhook workers, from now on and for good. Twice is once.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn collect_for_webhooks(&self) -> Result<(), BrokerError> {
+        self.bindings
+            .request(async |channel| self.topology.collect_for_webhooks(channel).await)
+            .await
+    }
+
     /// Whether both connections stand and the broker takes messages (it does not in a memory or disk alarm).
     pub fn is_ready(&self) -> bool {
         self.publishing.is_ready() && self.consuming.is_ready()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,8 @@ use crate::store::{Store, StoreError};
 
 /// How often a relay looks without being woken: for what a former owner left, and for lost wakes.
 const POLL: Duration = Duration::from_secs(1);
+/// How often the backlog is counted.
+const WATCH: Duration = Duration::from_secs(15);
 /// First and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -70,17 +73,26 @@ impl Relay {
     /// Cancel safe: a dropped relay leaves events that the next owner publishes again.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = PAUSE.0;
+        let mut most = BATCH_MAX;
         while self.lease.is_live(Instant::now()) {
             let stopping = stop.is_cancelled();
-            match self.batch().await {
+            match self.batch(most).await {
                 Ok(published) => {
                     pause = PAUSE.0;
-                    if published == usize::try_from(BATCH_MAX).unwrap_or(usize::MAX) {
+                    let full = published == usize::try_from(most).unwrap_or(usize::MAX);
+                    most = BATCH_MAX;
+                    if full {
                         continue;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(shard.id = self.lease.shard().get(), error = %error, "can't publish events");
+                    // One alone until that goes: where one queue is full and refuses, the others would get the whole
+                    // batch again with each try.
+                    most = 1;
+                    tracing::warn!(
+                        shard.id = self.lease.shard().get(), error = %error,
+                        "can't publish events; they wait in the database"
+                    );
                     if stopping {
                         return;
                     }
@@ -101,8 +113,8 @@ impl Relay {
     }
 
     /// Publishes the oldest events; says how many. An error after some were confirmed forgets those first.
-    async fn batch(&self) -> Result<usize, RelayError> {
-        let events = outbox::oldest(&self.store, self.lease.shard()).await?;
+    async fn batch(&self, most: i64) -> Result<usize, RelayError> {
+        let events = outbox::oldest(&self.store, self.lease.shard(), most).await?;
         if events.is_empty() {
             return Ok(0);
         }
@@ -121,14 +133,16 @@ impl Relay {
                 }
             }
         }
-        let mut confirmed = Vec::with_capacity(handed.len());
+        let (mut confirmed, mut gap) = (Vec::with_capacity(handed.len()), false);
         for (position, confirm) in handed {
+            // What comes behind a gap is published again, so that the order holds. Its confirms are waited for all
+            // the same: the channel keeps those that nobody takes.
             match confirm.wait().await {
-                Ok(()) => confirmed.push(position),
-                // What comes behind the gap is published again, so that the order holds.
+                Ok(()) if !gap => confirmed.push(position),
+                Ok(()) => {}
                 Err(error) => {
+                    gap = true;
                     failure = Some(error);
-                    break;
                 }
             }
         }
@@ -147,6 +161,26 @@ impl Relay {
             (&event.event, event.id),
             event.body.into(),
         )
+    }
+}
+
+/// Shows how many events wait to be published and since when, until stopped.
+pub async fn watch(store: Store, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match outbox::backlog(&store).await {
+            Ok((events, oldest)) => {
+                let age = oldest.map_or(0.0, |oldest| {
+                    (OffsetDateTime::now_utc() - oldest).as_seconds_f64().max(0.0)
+                });
+                metrics::gauge!("fanfare_outbox_events").set(events as f64);
+                metrics::gauge!("fanfare_outbox_age_seconds").set(age);
+            }
+            Err(error) => tracing::debug!(%error, "can't see how many events wait"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(WATCH) => {}
+        }
     }
 }
 

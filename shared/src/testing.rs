@@ -127,6 +127,7 @@ impl TestBroker {
             shards,
         };
         let broker = Broker::connect(&config).await.unwrap();
+        broker.collect_for_webhooks().await.unwrap();
         Self { broker, config }
     }
 

@@ -152,11 +152,7 @@ impl Supervisor {
             .await
             .map_err(|_| BrokerError::Unavailable("connecting timed out".into()))??;
         if let Some(topology) = &self.topology {
-            let declare = async {
-                let channel = connection.create_channel().await?;
-                topology.declare(&channel).await
-            };
-            tokio::time::timeout(REQUEST_TIMEOUT, declare)
+            tokio::time::timeout(REQUEST_TIMEOUT, topology.declare(&connection))
                 .await
                 .map_err(|_| BrokerError::Unavailable("declaring timed out".into()))??;
         }

@@ -34,7 +34,7 @@ pub enum PublishError {
     #[error("the broker did not confirm in time")]
     Unconfirmed,
     /// The broker can't store it now. Try again later.
-    #[error("the broker refused the message")]
+    #[error("the broker refused the message: a queue that takes it is full, or it can't store it")]
     Refused,
     /// No queue takes it (only where asked: [`Outgoing::mandatory`]).
     #[error("no queue takes the message")]

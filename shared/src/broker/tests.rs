@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio::time::timeout;
 
 use super::*;
@@ -430,5 +431,112 @@ mod reconnect {
         assert_eq!(seen.len(), 6);
         consumer.close().await;
         broker.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_was_made_without_limits_stays_as_it_is() {
+    let test = TestBroker::new(1).await;
+    let broker = test.broker();
+    let name = broker.topology().queue(&QueueName::Webhooks);
+    let older = broker.topology().arguments_without_limits(&QueueName::Webhooks);
+    let options = lapin::options::QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    let make = async |channel: &lapin::Channel| {
+        channel
+            .queue_delete(name.as_str().into(), Default::default())
+            .await?;
+        channel.queue_declare(name.as_str().into(), options, older).await
+    };
+    broker.bindings.request(make).await.unwrap();
+    let upgraded = Broker::connect(test.config()).await.unwrap();
+    upgraded.collect_for_webhooks().await.unwrap();
+    assert!(upgraded.is_ready());
+    assert_eq!(upgraded.depth(&QueueName::Webhooks).await.unwrap(), 0);
+    upgraded.close().await;
+}
+
+#[tokio::test]
+async fn events_are_collected_for_webhooks_only_once_somebody_wants_them() {
+    let test = TestBroker::new(1).await;
+    let broker = test.broker();
+    let name = broker.topology().queue(&QueueName::Webhooks);
+    let events = broker.topology().events();
+    let unbind = async |channel: &lapin::Channel| {
+        channel
+            .queue_unbind(
+                name.as_str().into(),
+                events.as_str().into(),
+                "#".into(),
+                Default::default(),
+            )
+            .await
+    };
+    broker.bindings.request(unbind).await.unwrap();
+    let another = Broker::connect(test.config()).await.unwrap();
+    let tell = async |broker: &Broker| {
+        let event = Outgoing::event(
+            broker.topology(),
+            &token(),
+            ("new.message", EventId::now_v7()),
+            "{}".into(),
+        );
+        broker.publisher().publish(event).await.unwrap();
+        broker.depth(&QueueName::Webhooks).await.unwrap()
+    };
+    assert_eq!(tell(&another).await, 0);
+    another.collect_for_webhooks().await.unwrap();
+    assert_eq!(tell(&another).await, 1);
+    another.close().await;
+}
+
+/// A queue that somebody bound to all events and gave little room: what more is published is refused.
+impl Broker {
+    pub(crate) async fn narrow_queue(&self, room: i32) -> String {
+        let name = format!("{}.narrow", self.topology().prefix());
+        let events = self.topology().events();
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(room));
+        arguments.insert("x-overflow".into(), topology::text("reject-publish"));
+        let make = async |channel: &lapin::Channel| {
+            let options = lapin::options::QueueDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
+            let name: ShortString = name.as_str().into();
+            channel.queue_declare(name.clone(), options, arguments).await?;
+            channel
+                .queue_bind(
+                    name,
+                    events.as_str().into(),
+                    "#".into(),
+                    Default::default(),
+                    FieldTable::default(),
+                )
+                .await
+        };
+        self.bindings.request(make).await.unwrap();
+        name
+    }
+
+    /// Takes all that waits in a queue.
+    pub(crate) async fn drain(&self, queue: &str) -> Vec<Vec<u8>> {
+        let get = async |channel: &lapin::Channel| {
+            let mut bodies = Vec::new();
+            let options = lapin::options::BasicGetOptions { no_ack: true };
+            while let Some(message) = channel.basic_get(queue.into(), options).await? {
+                bodies.push(message.delivery.data);
+            }
+            Ok(bodies)
+        };
+        self.bindings.request(get).await.unwrap()
+    }
+
+    pub(crate) async fn remove(&self, queue: &str) {
+        let remove =
+            async |channel: &lapin::Channel| channel.queue_delete(queue.into(), Default::default()).await;
+        self.bindings.request(remove).await.unwrap();
     }
 }

@@ -3,11 +3,14 @@
 //! Arguments can't be changed once declared: any difference is refused by the broker. Only what 3.10 and 4.x
 //! treat alike is used, and every limit whose default differs is set.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 
 use crate::id::{SHARDS_MAX, ShardId, Token};
 
@@ -16,6 +19,20 @@ use crate::id::{SHARDS_MAX, ShardId, Token};
 pub const JOB_DELIVERY_LIMIT: i32 = 20;
 /// The same for an event on its way to webhooks.
 pub const WEBHOOK_DELIVERY_LIMIT: i32 = 50;
+
+/// Most jobs of a shard, or without a binding, that wait in the broker; more are refused to their publishers, who
+/// see it in the confirm.
+pub const JOBS_MAX: i32 = 1_000_000;
+/// The same in bytes.
+pub const JOBS_MAX_BYTES: i64 = 4 << 30;
+/// Most events that wait for webhook workers. More are refused, and wait in the database in their order.
+pub const WEBHOOKS_MAX: i32 = 1_000_000;
+/// The same in bytes.
+pub const WEBHOOKS_MAX_BYTES: i64 = 4 << 30;
+/// Most dead letters that are kept of jobs, and of events; the oldest go first.
+pub const DEAD_MAX: i32 = 100_000;
+/// The same in bytes.
+pub const DEAD_MAX_BYTES: i64 = 1 << 30;
 
 /// Header of a dead letter: why it is one.
 pub const REASON_HEADER: &str = "x-reason";
@@ -44,6 +61,8 @@ pub enum QueueName {
 pub struct Topology {
     prefix: String,
     shards: u16,
+    /// Somebody wants the events for webhooks.
+    collects: Arc<AtomicBool>,
 }
 
 impl Topology {
@@ -52,6 +71,7 @@ impl Topology {
         Self {
             prefix: prefix.to_owned(),
             shards: shards.min(SHARDS_MAX),
+            collects: Arc::default(),
         }
     }
 
@@ -110,52 +130,95 @@ impl Topology {
     }
 
     /// Declares everything. Twice is once.
-    pub(super) async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
+    pub(super) async fn declare(&self, connection: &Connection) -> Result<(), lapin::Error> {
+        let channel = connection.create_channel().await?;
         let mut alternate = FieldTable::default();
         alternate.insert("alternate-exchange".into(), text(&self.unroutable()));
-        exchange(channel, &self.dead(), ExchangeKind::Direct, FieldTable::default()).await?;
-        exchange(
-            channel,
-            &self.unroutable(),
-            ExchangeKind::Fanout,
-            FieldTable::default(),
-        )
-        .await?;
-        exchange(channel, &self.jobs(), ExchangeKind::Direct, alternate).await?;
-        exchange(
-            channel,
-            &self.events(),
-            ExchangeKind::Topic,
-            FieldTable::default(),
-        )
-        .await?;
-        let options = QueueDeclareOptions {
-            durable: true,
-            ..QueueDeclareOptions::default()
-        };
-        for queue in self.queues() {
-            let name = short(&self.queue(&queue));
-            channel
-                .queue_declare(name, options, self.arguments(&queue))
-                .await?;
-        }
+        let plain = FieldTable::default;
+        exchange(&channel, &self.dead(), ExchangeKind::Direct, plain()).await?;
+        exchange(&channel, &self.unroutable(), ExchangeKind::Fanout, plain()).await?;
+        exchange(&channel, &self.jobs(), ExchangeKind::Direct, alternate).await?;
+        exchange(&channel, &self.events(), ExchangeKind::Topic, plain()).await?;
+        let channel = self.declare_queues(connection, channel).await?;
         let (jobs, webhooks) = (
             self.queue(&QueueName::DeadJobs),
             self.queue(&QueueName::DeadWebhooks),
         );
-        bind(channel, &jobs, &self.dead(), "jobs").await?;
-        bind(channel, &webhooks, &self.dead(), "webhooks").await?;
-        bind(
-            channel,
-            &self.queue(&QueueName::Unroutable),
-            &self.unroutable(),
-            "",
-        )
-        .await?;
+        bind(&channel, &jobs, &self.dead(), "jobs").await?;
+        bind(&channel, &webhooks, &self.dead(), "webhooks").await?;
+        let unroutable = self.queue(&QueueName::Unroutable);
+        bind(&channel, &unroutable, &self.unroutable(), "").await?;
+        match self.collects.load(Ordering::Relaxed) {
+            true => self.bind_webhooks(&channel).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Declares the queues; answers a channel that still stands. A queue that an older release made without limits
+    /// is left as it is: its arguments can't be changed, and its messages must not be lost.
+    async fn declare_queues(
+        &self,
+        connection: &Connection,
+        mut channel: Channel,
+    ) -> Result<Channel, lapin::Error> {
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        let mut unlimited = Vec::new();
+        for queue in self.queues() {
+            let name = self.queue(&queue);
+            let declared = channel
+                .queue_declare(short(&name), options, self.arguments(&queue))
+                .await;
+            match declared {
+                Err(error) if is_precondition_failed(&error) => {
+                    channel = connection.create_channel().await?;
+                    channel
+                        .queue_declare(short(&name), options, self.arguments_without_limits(&queue))
+                        .await?;
+                    unlimited.push(name);
+                }
+                declared => drop(declared?),
+            }
+        }
+        if !unlimited.is_empty() {
+            tracing::warn!(
+                broker.queues = unlimited.join(", "),
+                "these queues of an older release have no length limit; set one by a policy, or delete them while \
+                 they are empty and nothing runs"
+            );
+        }
+        Ok(channel)
+    }
+
+    /// Has the events collected for webhooks from now on: where nobody ever wants them, nobody would take them out of
+    /// their queue, and a full queue would hold up the events for everybody.
+    pub(super) async fn collect_for_webhooks(&self, channel: &Channel) -> Result<(), lapin::Error> {
+        self.collects.store(true, Ordering::Relaxed);
+        self.bind_webhooks(channel).await
+    }
+
+    async fn bind_webhooks(&self, channel: &Channel) -> Result<(), lapin::Error> {
         bind(channel, &self.queue(&QueueName::Webhooks), &self.events(), "#").await
     }
 
     fn arguments(&self, queue: &QueueName) -> FieldTable {
+        let mut arguments = self.arguments_without_limits(queue);
+        let (most, bytes) = match queue {
+            QueueName::Shard(_) | QueueName::Unroutable => (JOBS_MAX, JOBS_MAX_BYTES),
+            QueueName::Webhooks => (WEBHOOKS_MAX, WEBHOOKS_MAX_BYTES),
+            QueueName::DeadJobs | QueueName::DeadWebhooks => {
+                arguments.insert("x-overflow".into(), text("drop-head"));
+                (DEAD_MAX, DEAD_MAX_BYTES)
+            }
+        };
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(most));
+        arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(bytes));
+        arguments
+    }
+
+    pub(super) fn arguments_without_limits(&self, queue: &QueueName) -> FieldTable {
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), text("quorum"));
         let (dead, limit) = match queue {
@@ -223,6 +286,13 @@ impl Topology {
         Ok(())
     }
 }
+
+/// An object exists with other arguments.
+fn is_precondition_failed(error: &lapin::Error) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(protocol) if protocol.get_id() == PRECONDITION_FAILED)
+}
+
+const PRECONDITION_FAILED: u16 = 406;
 
 /// How many messages wait in a queue that exists.
 pub(super) async fn depth(channel: &Channel, name: &str) -> Result<u32, lapin::Error> {

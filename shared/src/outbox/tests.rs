@@ -139,3 +139,45 @@ async fn nothing_is_published_after_the_lease() {
     bench.relay(&heir).run(stop).await;
     assert_eq!(bench.left().await, 0, "the next owner publishes them");
 }
+
+#[tokio::test]
+async fn a_full_queue_holds_events_back_in_their_order_and_floods_nobody_else() {
+    const EVENTS: i64 = 40;
+    const ROOM: i32 = 10;
+    let bench = Bench::new().await;
+    let broker = bench.test.broker();
+    let narrow = broker.narrow_queue(ROOM).await;
+    bench.put(0..EVENTS).await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(bench.relay(&bench.lease()).run(stop.clone()));
+    let mut beside = broker.consume(&QueueName::Webhooks, 500);
+    // The first batch whole, and then again one by one what the narrow queue refused.
+    let mut seen = sequences(&mut beside, usize::try_from(EVENTS).unwrap()).await;
+    while bench.left().await > EVENTS - i64::from(ROOM) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(bench.left().await > 0, "what is refused is kept");
+    let mut taken = Vec::new();
+    while taken.len() < usize::try_from(EVENTS).unwrap() {
+        for body in broker.drain(&narrow).await {
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let sequence = body["sequence"].as_i64().unwrap();
+            if taken.last().is_none_or(|last| *last < sequence) {
+                assert_eq!(
+                    sequence,
+                    i64::try_from(taken.len()).unwrap(),
+                    "in order, none left out"
+                );
+                taken.push(sequence);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(bench.left().await, 0);
+    beside.close().await;
+    seen.dedup();
+    assert_eq!(seen, (0..EVENTS).collect::<Vec<_>>());
+    broker.remove(&narrow).await;
+}

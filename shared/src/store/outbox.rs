@@ -57,16 +57,18 @@ impl Stored {
     }
 }
 
-/// The oldest events of a shard, in order.
+/// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`].
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn oldest(store: &Store, shard: ShardId) -> Result<Vec<Stored>, StoreError> {
+pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
         SELECT id, event_id, token, event, body FROM outbox WHERE shard = $1 ORDER BY id LIMIT $2";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &[&smallint(shard), &BATCH_MAX]).await?;
+    let rows = client
+        .query(&statement, &[&smallint(shard), &most.min(BATCH_MAX)])
+        .await?;
     let stored = |row: &Row| {
         Ok(Stored {
             position: row.try_get(0)?,

@@ -25,7 +25,7 @@ use shared::broker::Broker;
 use shared::id::WorkerId;
 use shared::lease::{Leases, Timing};
 use shared::lifecycle::Lifecycle;
-use shared::outbox::Wake;
+use shared::outbox::{self, Wake};
 use shared::store::commit::Committer;
 use shared::store::{Store, StoreError, leases};
 use shared::telemetry::Health;
@@ -58,6 +58,7 @@ pub async fn run(
         pace: settings.pace,
         cap: Arc::new(Cap::new(settings.cap)),
     };
+    let backlog = outbox::watch(store.clone(), life.soft().clone());
     let (leases, events, _) = Leases::start(store, worker, timing);
     let ground = Ground {
         around: Arc::new(around),
@@ -69,6 +70,6 @@ pub async fn run(
         health,
     };
     let unroutable = shards::run_unroutable(ground.clone(), life.soft().clone());
-    tokio::join!(shards::run(ground, events, life), unroutable);
+    tokio::join!(shards::run(ground, events, life), unroutable, backlog);
     Ok(())
 }

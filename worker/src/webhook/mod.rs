@@ -20,7 +20,7 @@ pub mod sweep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::broker::{Broker, QueueName};
+use shared::broker::{Broker, BrokerError, QueueName};
 use shared::config::{Env, read_seconds};
 use shared::egress::Reach;
 use shared::store::{Store, StoreError, webhooks};
@@ -74,6 +74,9 @@ pub enum StartError {
     /// The database is away, or has no key to open secrets with.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The broker is away.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
     /// The TLS roots of this machine can't be read.
     #[error("the HTTP client can't be set up: {0}")]
     Http(#[from] reqwest::Error),
@@ -140,6 +143,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     webhooks::set_global(&store, settings.global.as_deref(), legacy::EVENT).await?;
+    broker.collect_for_webhooks().await?;
     let poster = Poster::new(settings.reach, settings.timeout)?;
     let attempts = Attempts::new(
         store.clone(),

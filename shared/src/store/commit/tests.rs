@@ -189,7 +189,7 @@ async fn a_stale_write_fails_alone_among_good_ones() {
         .unwrap();
     assert_eq!(names.len(), 40, "nothing of a stale write is stored");
     assert_eq!(
-        outbox::oldest(bench.db.store(), bench.fence.shard)
+        outbox::oldest(bench.db.store(), bench.fence.shard, 500)
             .await
             .unwrap()
             .len(),
@@ -327,7 +327,9 @@ async fn events_keep_the_order_of_their_writes() {
     for write in submitted {
         write.durable().await.unwrap();
     }
-    let stored = outbox::oldest(bench.db.store(), bench.fence.shard).await.unwrap();
+    let stored = outbox::oldest(bench.db.store(), bench.fence.shard, 500)
+        .await
+        .unwrap();
     let sequences: Vec<i64> = stored
         .iter()
         .map(|e| {

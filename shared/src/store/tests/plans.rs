@@ -28,7 +28,7 @@ async fn an_empty_shard_is_seen_without_reading_the_backlog_of_the_others() {
         "{plan:#?}"
     );
     let shard = ShardId::new(3).unwrap();
-    let oldest = outbox::oldest(db.store(), shard).await.unwrap();
+    let oldest = outbox::oldest(db.store(), shard, 500).await.unwrap();
     let positions: Vec<i64> = oldest.iter().map(|event| event.position).collect();
     assert!(positions.is_sorted() && positions.len() == 500);
     outbox::delete(db.store(), shard, &positions).await.unwrap();
