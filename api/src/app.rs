@@ -17,6 +17,8 @@ use shared::egress::Reach;
 use shared::id::{JobId, ShardId, Token};
 use shared::job::{Answer, Job};
 use shared::store::Store;
+use shared::store::webhooks::{NewWebhook, WebhookRecord};
+use shared::subscription::{self, SubscriptionError};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::{ApiKey, Scheme};
@@ -104,14 +106,18 @@ impl App {
         })
     }
 
-    /// Has the events collected for webhooks.
+    /// Registers a webhook: events that are published after this reach it.
     ///
     /// # Errors
-    /// 503 when the broker is away.
-    pub async fn collect_for_webhooks(&self) -> Result<(), Problem> {
-        self.broker.collect_for_webhooks().await.map_err(|error| {
-            tracing::warn!(%error, "events could not be collected for webhooks");
-            jobs::broker_away("the message broker is not available; try again")
+    /// 503 when the broker or the database is away.
+    pub async fn register(&self, webhook: &NewWebhook) -> Result<WebhookRecord, Problem> {
+        let registered = subscription::register(&self.store, &self.broker, webhook).await;
+        registered.map_err(|error| match error {
+            SubscriptionError::Store(error) => error.into(),
+            SubscriptionError::Broker(error) => {
+                tracing::warn!(%error, "the broker could not be told of a webhook");
+                jobs::broker_away("the message broker is not available; try again")
+            }
         })
     }
 

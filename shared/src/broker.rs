@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub use consumer::{AnswerError, Consumer, Delivery};
 pub use publisher::{CONFIRM_TIMEOUT, Confirm, IN_FLIGHT_MAX, Outgoing, PublishError, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};
-pub use topology::{QueueName, Topology};
+pub use topology::{QueueName, Topology, Wanted};
 
 use self::link::{Link, Slot};
 use crate::config;
@@ -185,13 +185,34 @@ impl Broker {
             .await
     }
 
-    /// Has all events collected in the queue of the webhook workers, from now on and for good. Twice is once.
+    /// Has all events collected in the queue of the webhook workers, now and after each reconnection, until
+    /// [`Broker::want_only`]. For webhook workers, who look who wants what. Twice is once.
     ///
     /// # Errors
     /// [`BrokerError`].
     pub async fn collect_for_webhooks(&self) -> Result<(), BrokerError> {
         self.bindings
             .request(async |channel| self.topology.collect_for_webhooks(channel).await)
+            .await
+    }
+
+    /// Has the webhooks' queue take these events, beside those that it takes. Twice is once.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn want_events(&self, wanted: &Wanted) -> Result<(), BrokerError> {
+        self.bindings
+            .request(async |channel| self.topology.want(channel, wanted).await)
+            .await
+    }
+
+    /// Has the webhooks' queue take no others than these events. Twice is once.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn want_only(&self, wanted: &Wanted) -> Result<(), BrokerError> {
+        self.bindings
+            .request(async |channel| self.topology.want_only(channel, wanted).await)
             .await
     }
 

@@ -19,7 +19,9 @@ use crate::id::{EventId, Token};
 pub const LIST_MAX: usize = 10_000;
 
 /// The name of an event, as sent.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub enum EventName {
     /// The connection with WhatsApp changed.
     #[serde(rename = "connection.update")]

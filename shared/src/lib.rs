@@ -15,5 +15,6 @@ pub mod outbox;
 pub mod recipient;
 pub mod seal;
 pub mod store;
+pub mod subscription;
 pub mod telemetry;
 pub mod testing;

@@ -177,8 +177,7 @@ pub async fn create(
     let key = idempotency::key(&headers)?;
     let new = checked(&app, extract::parse(&body)?)?;
     idempotency::once(&app.store, "webhooks", key.as_ref(), &body, async {
-        app.collect_for_webhooks().await?;
-        let mut webhook = Webhook::from(webhooks::put(&app.store, &new).await?);
+        let mut webhook = Webhook::from(app.register(&new).await?);
         webhook.secret = Some(new.secret.expose().to_owned());
         let location = format!("/v1/webhooks/{}", webhook.id);
         Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(webhook)).into_response())

@@ -3,6 +3,7 @@
 //! Arguments can't be changed once declared: any difference is refused by the broker. Only what 3.10 and 4.x
 //! treat alike is used, and every limit whose default differs is set.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +13,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 
+use crate::event::EventName;
 use crate::id::{SHARDS_MAX, ShardId, Token};
 
 /// How often a job is delivered before it is dead-lettered. It also counts connection losses, so it must not
@@ -56,12 +58,48 @@ pub enum QueueName {
     DeadWebhooks,
 }
 
+/// Which events go to the webhooks' queue.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Wanted {
+    /// All, those of names unknown to us too.
+    All,
+    /// Those of these names.
+    Only(BTreeSet<EventName>),
+}
+
+impl Wanted {
+    /// The pattern that takes every event.
+    const EVERY: &str = "#";
+
+    /// The binding keys that take these events.
+    fn patterns(&self) -> Vec<String> {
+        match self {
+            Self::All => vec![Self::EVERY.to_owned()],
+            Self::Only(names) => names.iter().map(|name| pattern(*name)).collect(),
+        }
+    }
+
+    /// All binding keys there can be, without those.
+    fn others(&self) -> Vec<String> {
+        let own = self.patterns();
+        let every = std::iter::once(Self::EVERY.to_owned());
+        let all = every.chain(EventName::ALL.into_iter().map(pattern));
+        all.filter(|pattern| !own.contains(pattern)).collect()
+    }
+}
+
+/// The binding key that takes an event of every session.
+fn pattern(event: EventName) -> String {
+    format!("*.{}", event.as_str().replace(':', "."))
+}
+
 /// The names of one deployment's objects.
 #[derive(Clone, Debug)]
 pub struct Topology {
     prefix: String,
     shards: u16,
-    /// Somebody wants the events for webhooks.
+    /// This process serves webhooks: whenever it declares, the webhooks' queue takes all events until it has looked
+    /// who wants what.
     collects: Arc<AtomicBool>,
 }
 
@@ -149,7 +187,7 @@ impl Topology {
         let unroutable = self.queue(&QueueName::Unroutable);
         bind(&channel, &unroutable, &self.unroutable(), "").await?;
         match self.collects.load(Ordering::Relaxed) {
-            true => self.bind_webhooks(&channel).await,
+            true => self.want(&channel, &Wanted::All).await,
             false => Ok(()),
         }
     }
@@ -192,15 +230,32 @@ impl Topology {
         Ok(channel)
     }
 
-    /// Has the events collected for webhooks from now on: where nobody ever wants them, nobody would take them out of
-    /// their queue, and a full queue would hold up the events for everybody.
+    /// Has all events collected for webhooks, now and whenever everything is declared: a broker that lost its data has
+    /// lost what webhooks want, too. Only for a process that serves webhooks and takes back what nobody wants
+    /// ([`Self::want_only`]): where nobody takes events out of their queue, it would fill up and hold up the events for
+    /// everybody.
     pub(super) async fn collect_for_webhooks(&self, channel: &Channel) -> Result<(), lapin::Error> {
         self.collects.store(true, Ordering::Relaxed);
-        self.bind_webhooks(channel).await
+        self.want(channel, &Wanted::All).await
     }
 
-    async fn bind_webhooks(&self, channel: &Channel) -> Result<(), lapin::Error> {
-        bind(channel, &self.queue(&QueueName::Webhooks), &self.events(), "#").await
+    /// Has the webhooks' queue take these events, beside those that it takes.
+    pub(super) async fn want(&self, channel: &Channel, wanted: &Wanted) -> Result<(), lapin::Error> {
+        let queue = self.queue(&QueueName::Webhooks);
+        for pattern in wanted.patterns() {
+            bind(channel, &queue, &self.events(), &pattern).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the webhooks' queue take no others than these events. Those of them that it takes already are never missed.
+    pub(super) async fn want_only(&self, channel: &Channel, wanted: &Wanted) -> Result<(), lapin::Error> {
+        self.want(channel, wanted).await?;
+        let queue = self.queue(&QueueName::Webhooks);
+        for pattern in wanted.others() {
+            unbind(channel, &queue, &self.events(), &pattern).await?;
+        }
+        Ok(())
     }
 
     fn arguments(&self, queue: &QueueName) -> FieldTable {
@@ -260,15 +315,8 @@ impl Topology {
         token: &Token,
         shard: ShardId,
     ) -> Result<(), lapin::Error> {
-        let queue = short(&self.queue(&QueueName::Shard(shard)));
-        channel
-            .queue_unbind(
-                queue,
-                short(&self.jobs()),
-                short(token.as_str()),
-                FieldTable::default(),
-            )
-            .await
+        let queue = self.queue(&QueueName::Shard(shard));
+        unbind(channel, &queue, &self.jobs(), token.as_str()).await
     }
 
     /// Deletes everything, messages included.
@@ -331,6 +379,12 @@ async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Resu
             options,
             FieldTable::default(),
         )
+        .await
+}
+
+async fn unbind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {
+    channel
+        .queue_unbind(short(queue), short(exchange), short(key), FieldTable::default())
         .await
 }
 

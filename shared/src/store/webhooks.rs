@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use crate::config::Secret;
 use crate::id::{SessionId, Token, WebhookId};
 use crate::seal::Place;
@@ -103,11 +103,43 @@ pub struct NewWebhook {
 
 const COLUMNS: &str = "id, token, url, secret, events, dialect, disabled_at, disabled_why, created_at";
 
-/// Registers a webhook, or replaces the one of the same id.
-///
-/// # Errors
-/// [`StoreError::Refused`], [`StoreError::Unavailable`].
-pub async fn put(store: &Store, webhook: &NewWebhook) -> Result<WebhookRecord, StoreError> {
+/// The right to add to the set of webhooks and to say what it wants, until it is committed or dropped: one holder in
+/// the deployment.
+pub(crate) struct Registry<'a> {
+    store: &'a Store,
+    tx: Tx,
+}
+
+impl<'a> Registry<'a> {
+    /// Waits for the right.
+    pub(crate) async fn hold(store: &'a Store) -> Result<Self, StoreError> {
+        let tx = store.begin("webhook_registry").await?;
+        let sql = "-- webhooks::hold\nSELECT pg_advisory_xact_lock($1)";
+        tx.execute(sql, &[&REGISTRY_LOCK]).await?;
+        Ok(Self { store, tx })
+    }
+
+    /// Registers a webhook, or replaces the one of the same id.
+    pub(crate) async fn put(&self, webhook: &NewWebhook) -> Result<WebhookRecord, StoreError> {
+        put(self.store, &self.tx, webhook).await
+    }
+
+    /// The lists of wanted events of all webhooks that are not disabled, each once.
+    pub(crate) async fn wanted(&self) -> Result<Vec<Vec<String>>, StoreError> {
+        let sql = "-- webhooks::wanted\nSELECT DISTINCT events FROM webhook WHERE disabled_at IS NULL";
+        let rows = self.tx.query(sql, &[]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+}
+
+/// The advisory lock behind [`Registry`].
+const REGISTRY_LOCK: i64 = 0x66_61_6e_66_77_68;
+
+async fn put(store: &Store, tx: &Tx, webhook: &NewWebhook) -> Result<WebhookRecord, StoreError> {
     let sql = format!(
         "-- webhooks::put
         INSERT INTO webhook (id, token, url, secret, events, dialect)
@@ -126,9 +158,8 @@ pub async fn put(store: &Store, webhook: &NewWebhook) -> Result<WebhookRecord, S
         Dialect::Seed => 1,
     };
     let token = webhook.token.as_ref().map(Token::as_str);
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    let row = client
+    let statement = tx.prepare_cached(&sql).await?;
+    let row = tx
         .query_one(
             &statement,
             &[
@@ -221,31 +252,6 @@ pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<(), Stor
         WHERE webhook_id = $1 /* id */ AND state = 0 AND lease_token IS NULL";
     tx.execute(sql, &[&id.as_uuid(), &why]).await?;
     tx.commit().await
-}
-
-/// Makes the row of the operator's global webhook say `url`, or removes it, and its deliveries, when there is none.
-///
-/// # Errors
-/// [`StoreError::Seal`], [`StoreError::Unavailable`].
-pub async fn set_global(store: &Store, url: Option<&str>, event: &str) -> Result<(), StoreError> {
-    let Some(url) = url else {
-        return delete(store, GLOBAL).await.map(|_| ());
-    };
-    if find(store, GLOBAL)
-        .await?
-        .is_some_and(|known| known.url == url && known.disabled.is_none())
-    {
-        return Ok(());
-    }
-    let webhook = NewWebhook {
-        id: GLOBAL,
-        token: None,
-        url: url.to_owned(),
-        secret: Secret::new(""),
-        events: vec![event.to_owned()],
-        dialect: Dialect::Seed,
-    };
-    put(store, &webhook).await.map(|_| ())
 }
 
 /// The version of the set of webhooks: cheap, to be asked before each batch of events.

@@ -168,7 +168,7 @@ fn parcels(body: &Bytes) -> Result<(Arc<Parcel>, Option<Arc<Parcel>>), &'static 
             body,
         })
     };
-    let seed = (envelope.event == legacy::EVENT)
+    let seed = (envelope.event == legacy::EVENT.as_str())
         .then(|| legacy::body(body))
         .flatten()
         .map(parcel);

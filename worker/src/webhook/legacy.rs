@@ -5,9 +5,10 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use shared::event::EventName;
 
 /// The only event that the global webhook hears of.
-pub const EVENT: &str = "new.message";
+pub const EVENT: EventName = EventName::NewMessage;
 
 #[derive(Deserialize)]
 struct Envelope {

@@ -23,7 +23,8 @@ use std::time::Duration;
 use shared::broker::{Broker, BrokerError, QueueName};
 use shared::config::{Env, read_seconds};
 use shared::egress::Reach;
-use shared::store::{Store, StoreError, webhooks};
+use shared::store::{Store, StoreError};
+use shared::subscription::{self, SubscriptionError};
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Attempts;
@@ -77,6 +78,9 @@ pub enum StartError {
     /// The broker is away.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The global webhook can't be registered.
+    #[error("the global webhook can't be registered: {0}")]
+    Global(#[from] SubscriptionError),
     /// The TLS roots of this machine can't be read.
     #[error("the HTTP client can't be set up: {0}")]
     Http(#[from] reqwest::Error),
@@ -142,8 +146,8 @@ pub async fn run(
     settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    webhooks::set_global(&store, settings.global.as_deref(), legacy::EVENT).await?;
     broker.collect_for_webhooks().await?;
+    subscription::set_global(&store, &broker, settings.global.as_deref(), legacy::EVENT).await?;
     let poster = Poster::new(settings.reach, settings.timeout)?;
     let attempts = Attempts::new(
         store.clone(),
@@ -154,6 +158,7 @@ pub async fn run(
     );
     let lease = attempts.lease();
     let hub = Hub::new(Arc::new(attempts), settings.circuit);
+    let reviewed = (store.clone(), broker.clone());
     let consumer = broker.consume(&QueueName::Webhooks, fanout::PREFETCH);
     let fanout = fanout::run(consumer, Endpoints::new(store.clone()), hub.clone(), stop.clone());
     let sweep = sweep::run(store.clone(), settings.keep_queues, stop.clone());
@@ -164,7 +169,8 @@ pub async fn run(
         lease,
         stop.clone(),
     );
-    let work = async { tokio::join!(fanout, due, sweep) };
+    let review = subscription::keep_reviewing(&reviewed.0, &reviewed.1, &stop);
+    let work = async { tokio::join!(fanout, due, sweep, review) };
     tokio::pin!(work);
     tokio::select! {
         _ = &mut work => {}

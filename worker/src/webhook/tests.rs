@@ -15,7 +15,7 @@ use shared::config::Secret;
 use shared::event::{Event, Instance};
 use shared::id::{EventId, QueueId, Token, WebhookId};
 use shared::store::deliveries::{self, DeliveryState};
-use shared::store::webhooks::{Dialect, GLOBAL, NewWebhook};
+use shared::store::webhooks::{self, Dialect, GLOBAL, NewWebhook};
 use shared::testing::{self, TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
 
@@ -162,7 +162,8 @@ impl Stage {
             events: events.iter().map(|event| (*event).to_owned()).collect(),
             dialect: Dialect::Standard,
         };
-        webhooks::put(self.database.store(), &webhook).await.unwrap().id
+        let (store, broker) = (self.database.store(), self.broker.broker());
+        subscription::register(store, broker, &webhook).await.unwrap().id
     }
 
     /// Publishes an event as the relay does; returns its id.

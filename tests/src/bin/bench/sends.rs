@@ -1,15 +1,21 @@
 //! Sends through the simulator without a pause between them, everything on this machine, every promise kept: jobs over
 //! HTTP and a quorum queue, ratchets and recipients in PostgreSQL before the wire, events back over the broker.
 //!
+//! No webhook is registered, so that the broker keeps no event for the webhook worker; the last row has one that takes
+//! every event.
+//!
 //! A round is over when the broker has said that every queue is completed. The audit has the last word.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
 use tests::cluster::Cluster;
 use tests::events::Listener;
 use tests::operator::Operator;
+use tests::receiver::Receiver;
 use tests::simulated::{Contacts, Control};
 use tests::wait::eventually;
 
@@ -48,9 +54,9 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
         .measure(names, &theirs, 0.0)
         .await?;
     let names = ["send_100_sessions_first_message", "send_100_sessions"];
-    Broadcasts::new(&cluster, "many", MANY, CONTACTS_OF_MANY)
-        .await?
-        .measure(names, &theirs, TOGETHER)
+    let mut many = Broadcasts::new(&cluster, "many", MANY, CONTACTS_OF_MANY).await?;
+    many.measure(names, &theirs, TOGETHER).await?;
+    many.measure_with_a_webhook("send_100_sessions_and_a_webhook")
         .await
 }
 
@@ -104,7 +110,7 @@ impl<'a> Broadcasts<'a> {
 
     /// Measures the first messages and those that follow; `least` is what the latter have to reach whatever Baileys does.
     async fn measure(
-        mut self,
+        &mut self,
         [first, later]: [&'static str; 2],
         theirs: &Figures,
         least: f64,
@@ -116,6 +122,28 @@ impl<'a> Broadcasts<'a> {
             rates.push(self.round().await?);
         }
         row(later, rates, theirs.get("send_message", UNIT)?, least).print();
+        Ok(())
+    }
+
+    /// Measures the later messages again while a webhook takes every event of every session.
+    async fn measure_with_a_webhook(&mut self, name: &'static str) -> Result<()> {
+        let receiver = Receiver::start(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let hook = json!({ "url": receiver.url() });
+        let (status, body) = self.cluster.operator.post("/v1/webhooks", hook).await?;
+        ensure!(
+            status.is_success(),
+            "the webhook was not registered: {status} {body}"
+        );
+        let ours = Figure::of(vec![self.round().await?]);
+        let row = Row {
+            name,
+            unit: UNIT,
+            ours,
+            baileys: None,
+            floor: None,
+            target: None,
+        };
+        row.print();
         Ok(())
     }
 
