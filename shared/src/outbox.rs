@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Confirm, Outgoing, PublishError, Publisher, Topology};
+use crate::broker::{Outgoing, PublishError, Publisher, Topology};
 use crate::id::{SHARDS_MAX, ShardId};
 use crate::lease::Lease;
 use crate::store::outbox::{self, BATCH_MAX, Stored};
@@ -18,6 +18,9 @@ use crate::store::{Store, StoreError};
 const POLL: Duration = Duration::from_secs(1);
 /// How often the backlog is counted.
 const WATCH: Duration = Duration::from_secs(15);
+/// Least time from one read to the next while events come in, unless as many wait as one read takes: what is committed
+/// meanwhile goes together. What comes after a silence goes at once.
+const GATHER: Duration = Duration::from_millis(20);
 /// First and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -76,6 +79,7 @@ impl Relay {
         let mut most = BATCH_MAX;
         while self.lease.is_live(Instant::now()) {
             let stopping = stop.is_cancelled();
+            let read_at = Instant::now();
             match self.batch(most).await {
                 Ok(published) => {
                     pause = PAUSE.0;
@@ -104,9 +108,13 @@ impl Relay {
             if stopping {
                 return;
             }
+            let more = async {
+                self.wake.wait(self.lease.shard()).await;
+                tokio::time::sleep_until(read_at + GATHER).await;
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.wake.wait(self.lease.shard()) => {}
+                () = more => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
@@ -118,27 +126,19 @@ impl Relay {
         if events.is_empty() {
             return Ok(0);
         }
-        let mut handed: Vec<(i64, Confirm)> = Vec::with_capacity(events.len());
-        let mut failure = None;
-        for event in events {
-            if !self.lease.is_live(Instant::now()) {
-                break;
-            }
-            let position = event.position;
-            match self.publisher.send(self.message(event)).await {
-                Ok(confirm) => handed.push((position, confirm)),
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            }
-        }
-        let (mut confirmed, mut gap) = (Vec::with_capacity(handed.len()), false);
-        for (position, confirm) in handed {
+        let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
+        let messages = events.into_iter().map(|event| self.message(event)).collect();
+        let (confirms, mut failure) = tokio::select! {
+            handed = self.publisher.send_all(messages) => handed,
+            // The next owner publishes them.
+            () = tokio::time::sleep_until(self.lease.deadline()) => return Ok(0),
+        };
+        let (mut confirmed, mut gap) = (0, false);
+        for confirm in confirms {
             // What comes behind a gap is published again, so that the order holds. Its confirms are waited for all
             // the same: the channel keeps those that nobody takes.
             match confirm.wait().await {
-                Ok(()) if !gap => confirmed.push(position),
+                Ok(()) if !gap => confirmed += 1,
                 Ok(()) => {}
                 Err(error) => {
                     gap = true;
@@ -146,10 +146,12 @@ impl Relay {
                 }
             }
         }
-        outbox::delete(&self.store, self.lease.shard(), &confirmed).await?;
-        metrics::counter!("fanfare_events_published_total").increment(confirmed.len() as u64);
+        if let (Some(first), Some(last)) = (positions[..confirmed].first(), positions[..confirmed].last()) {
+            outbox::delete(&self.store, self.lease.shard(), *first..=*last).await?;
+        }
+        metrics::counter!("fanfare_events_published_total").increment(confirmed as u64);
         match failure {
-            None => Ok(confirmed.len()),
+            None => Ok(confirmed),
             Some(error) => Err(error.into()),
         }
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::maybe_done;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Confirmation, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -179,47 +180,124 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`].
     pub async fn send(&self, message: Outgoing) -> Result<Confirm, PublishError> {
-        if message.body.len() > BODY_MAX_BYTES {
-            return Err(PublishError::TooLarge("the body is over 16 MiB"));
+        let (mut confirms, failure) = self.send_all(vec![message]).await;
+        match (confirms.pop(), failure) {
+            (Some(confirm), _) => Ok(confirm),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(PublishError::Unconfirmed),
         }
-        let properties = message.properties()?;
-        let name = |text: &str| {
-            ShortString::try_new(text).map_err(|_| PublishError::TooLarge("a property is over 255 bytes"))
-        };
-        let (exchange, key) = (name(&message.exchange)?, name(&message.key)?);
+    }
+
+    /// Hands messages to the broker together, at most [`IN_FLIGHT_MAX`]: they leave in their order and in few
+    /// writes, where one after the other each would wait for its own. Answers the confirms of those that were
+    /// handed over, and why not all were: of the next one and those behind it nothing is known.
+    pub async fn send_all(&self, messages: Vec<Outgoing>) -> (Vec<Confirm>, Option<PublishError>) {
+        let mut failure = None;
+        let mut prepared = Vec::with_capacity(messages.len());
+        for message in messages {
+            match Prepared::new(message) {
+                Ok(message) => prepared.push(message),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        match self.hand_over(prepared).await {
+            Ok((confirms, None)) => (confirms, failure),
+            Ok((confirms, earlier)) => (confirms, earlier),
+            Err(earlier) => (Vec::new(), Some(earlier)),
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        messages: Vec<Prepared>,
+    ) -> Result<(Vec<Confirm>, Option<PublishError>), PublishError> {
         let closed = || PublishError::Unavailable("the publisher is closed".into());
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
+        let count = u32::try_from(messages.len().min(IN_FLIGHT_MAX)).unwrap_or_default();
+        let mut permits = self
+            .permits
+            .clone()
+            .acquire_many_owned(count)
+            .await
+            .map_err(|_| closed())?;
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
         let channel = tokio::time::timeout_at(deadline, self.slot.channel())
             .await
             .map_err(|_| PublishError::Unavailable("no channel in time".into()))?
             .map_err(|error| PublishError::Unavailable(error.to_string()))?;
-        let options = BasicPublishOptions {
-            mandatory: message.mandatory,
-            immediate: false,
-        };
-        let mut publish =
-            std::pin::pin!(channel.basic_publish(exchange, key, options, &message.body, properties));
-        let in_turn = std::future::poll_fn(|cx| {
+        let mut publishes: Vec<_> = messages
+            .iter()
+            .map(|message| Box::pin(maybe_done(message.publish(&channel))))
+            .collect();
+        std::future::poll_fn(|cx| {
             let _turn = self
                 .turn
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            publish.as_mut().poll(cx)
-        });
-        match tokio::time::timeout_at(deadline, in_turn).await {
-            Ok(Ok(confirm)) => Ok(Confirm {
-                confirm,
-                slot: self.slot.clone(),
-                deadline,
-                _permit: permit,
-            }),
-            // The frames may be on the wire already.
-            Ok(Err(_)) | Err(_) => {
-                self.slot.discard();
-                Err(PublishError::Unconfirmed)
+            for publish in &mut publishes {
+                // Waited for below.
+                let _ = publish.as_mut().poll(cx);
+            }
+            std::task::Poll::Ready(())
+        })
+        .await;
+        let mut confirms = Vec::with_capacity(publishes.len());
+        for mut publish in publishes {
+            let written = tokio::time::timeout_at(deadline, publish.as_mut()).await;
+            match (written, publish.as_mut().take_output(), permits.split(1)) {
+                (Ok(()), Some(Ok(confirm)), Some(permit)) => confirms.push(Confirm {
+                    confirm,
+                    slot: self.slot.clone(),
+                    deadline,
+                    _permit: permit,
+                }),
+                // The frames may be on the wire already.
+                _ => {
+                    self.slot.discard();
+                    return Ok((confirms, Some(PublishError::Unconfirmed)));
+                }
             }
         }
+        Ok((confirms, None))
+    }
+}
+
+/// A message in lapin's words.
+struct Prepared {
+    exchange: ShortString,
+    key: ShortString,
+    options: BasicPublishOptions,
+    properties: BasicProperties,
+    body: Bytes,
+}
+
+impl Prepared {
+    fn new(message: Outgoing) -> Result<Self, PublishError> {
+        if message.body.len() > BODY_MAX_BYTES {
+            return Err(PublishError::TooLarge("the body is over 16 MiB"));
+        }
+        let name = |text: &str| {
+            ShortString::try_new(text).map_err(|_| PublishError::TooLarge("a property is over 255 bytes"))
+        };
+        Ok(Self {
+            exchange: name(&message.exchange)?,
+            key: name(&message.key)?,
+            options: BasicPublishOptions {
+                mandatory: message.mandatory,
+                immediate: false,
+            },
+            properties: message.properties()?,
+            body: message.body,
+        })
+    }
+
+    async fn publish(&self, channel: &Channel) -> Result<PublisherConfirm, lapin::Error> {
+        let (exchange, key) = (self.exchange.clone(), self.key.clone());
+        channel
+            .basic_publish(exchange, key, self.options, &self.body, self.properties.clone())
+            .await
     }
 }
 

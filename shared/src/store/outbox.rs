@@ -81,17 +81,24 @@ pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stor
     rows.iter().map(stored).collect()
 }
 
-/// Forgets events of a shard that the broker confirmed.
+/// Forgets the events of a shard from one place to another: those that one read gave and the broker confirmed.
+///
+/// There are no others between them: a shard has one writer, one transaction at a time, so that places are given in the
+/// order of commits.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn delete(store: &Store, shard: ShardId, positions: &[i64]) -> Result<(), StoreError> {
-    let sql =
-        "-- outbox::delete\nDELETE FROM outbox WHERE shard = $1 /* shard */ AND id = ANY($2 /* positions */)";
+pub async fn delete(
+    store: &Store,
+    shard: ShardId,
+    places: std::ops::RangeInclusive<i64>,
+) -> Result<(), StoreError> {
+    let sql = "-- outbox::delete
+        DELETE FROM outbox WHERE shard = $1 /* shard */ AND id BETWEEN $2 /* first */ AND $3 /* last */";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     client
-        .execute(&statement, &[&smallint(shard), &positions])
+        .execute(&statement, &[&smallint(shard), places.start(), places.end()])
         .await?;
     Ok(())
 }
