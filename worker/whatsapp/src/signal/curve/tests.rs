@@ -1,5 +1,5 @@
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::signal::test_vectors::{bytes, vector};
@@ -102,6 +102,35 @@ fn agreement_matches_the_x25519_crate() {
     let mine = x25519_dalek::PublicKey::from(ours.public().to_bytes());
     assert_eq!(ours.agree(&public), theirs.diffie_hellman(&mine).to_bytes());
 }
+
+/// On the curve, on its twist (every other number is), of low order, and not reduced.
+#[test]
+fn agreement_is_that_of_the_ladder_for_every_public_key() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let mut keys: Vec<[u8; 32]> = (0..64).map(|_| rng.random()).collect();
+    let prime = |last: u8| {
+        let mut bytes = [0xff; 32];
+        (bytes[0], bytes[31]) = (last, 0x7f);
+        bytes
+    };
+    // From two below the prime (minus one, which has no Edwards form) to one above it.
+    keys.extend([0xec, 0xed, 0xee].map(prime));
+    keys.extend([[0; 32], [0xff; 32], [1; 32]]);
+    keys.extend([ORDER_8, OTHER_ORDER_8].map(point));
+    for key in keys {
+        let ours = PrivateKey::new(rng.random());
+        let ladder = MontgomeryPoint(key).mul_clamped(*ours.as_bytes());
+        assert_eq!(ours.agree(&PublicKey::new(key)), ladder.to_bytes(), "{key:x?}");
+    }
+}
+
+fn point(hex: &str) -> [u8; 32] {
+    hex::decode(hex).unwrap().try_into().unwrap()
+}
+
+/// Points of order eight.
+const ORDER_8: &str = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800";
+const OTHER_ORDER_8: &str = "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157";
 
 #[test]
 fn public_keys_parse_with_and_without_type_and_nothing_else() {
