@@ -35,8 +35,15 @@ pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
-    bundles::Bundles, directory::Directory, group_keys::GroupKeys, inbox::Inbox, ratchets::Ratchets,
-    resends::Resends, retries::Retries, sends::Sends, supply::Supply,
+    bundles::Bundles,
+    directory::Directory,
+    group_keys::GroupKeys,
+    inbox::Inbox,
+    ratchets::Ratchets,
+    resends::Resends,
+    retries::Retries,
+    sends::{Sends, Stirred},
+    supply::Supply,
 };
 use crate::binary::Node;
 use crate::command::Outgoing;
@@ -121,7 +128,7 @@ impl Messaging {
     /// Sends a message. Answered by events.
     pub fn send(&mut self, cx: &mut Context<'_>, outgoing: Box<Outgoing>) {
         self.sends.push(cx, outgoing);
-        self.advance(cx);
+        self.advance_sends(cx, Stirred::Last);
     }
 
     /// Forgets a send whose frame is not in a step yet.
@@ -182,7 +189,9 @@ impl Messaging {
     pub fn on_loaded(&mut self, cx: &mut Context<'_>, tag: LoadTag, loaded: Loaded) {
         match (tag, loaded) {
             (LoadTag::Sessions(wanted), Loaded::Sessions(values)) => {
-                self.ratchets.on_loaded(cx, wanted, values)
+                self.ratchets.on_loaded(cx, &wanted, values);
+                self.advance_incoming(cx);
+                return self.advance_sends(cx, Stirred::By(&wanted));
             }
             (LoadTag::SenderKey(name), Loaded::SenderKeys(values)) => {
                 self.group_keys
@@ -309,6 +318,13 @@ impl Messaging {
 
     /// Moves everything as far as it goes, and asks for what is missing.
     fn advance(&mut self, cx: &mut Context<'_>) {
+        self.advance_incoming(cx);
+        self.advance_sends(cx, Stirred::All);
+        self.relieve();
+    }
+
+    /// Moves what came in: messages, and requests to repeat one.
+    fn advance_incoming(&mut self, cx: &mut Context<'_>) {
         let Self {
             directory,
             ratchets,
@@ -328,6 +344,16 @@ impl Messaging {
             },
         );
         resends.advance(cx, directory, ratchets, bundles);
+    }
+
+    fn advance_sends(&mut self, cx: &mut Context<'_>, stirred: Stirred<'_>) {
+        let Self {
+            directory,
+            ratchets,
+            bundles,
+            resends,
+            ..
+        } = self;
         self.sends.advance(
             cx,
             &mut sends::Parts {
@@ -336,9 +362,9 @@ impl Messaging {
                 bundles,
                 resends,
             },
+            stirred,
         );
         bundles.ask(cx, ratchets);
-        self.relieve();
         self.note_sweep(cx.now);
     }
 

@@ -36,6 +36,15 @@ pub struct Wanted {
     moves_to: Option<Address>,
 }
 
+impl Wanted {
+    /// Whether somebody who wants to use this peer's session waited for this one.
+    pub(super) fn concerns(&self, peer: &Peer) -> bool {
+        let names = [Some(&self.address), self.moves_to.as_ref()];
+        let mut names = names.into_iter().flatten();
+        names.any(|name| *name == peer.address || Some(name) == peer.earlier.as_ref())
+    }
+}
+
 /// The sessions.
 #[derive(Debug, Default)]
 pub(super) struct Ratchets {
@@ -153,19 +162,21 @@ impl Ratchets {
     pub(super) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,
-        wanted: Vec<Wanted>,
+        wanted: &[Wanted],
         values: Vec<Option<bytes::Bytes>>,
     ) {
-        for (wanted, value) in wanted.into_iter().zip(values) {
+        for (wanted, value) in wanted.iter().zip(values) {
             // A record that can't be read is a session that is lost; the peer will ask for a new one.
             let record = value
                 .and_then(|bytes| SessionRecord::decode(&bytes).ok())
                 .unwrap_or_default();
-            match wanted.moves_to {
+            match &wanted.moves_to {
                 None => self.fill(&wanted.address, record),
                 // What came into memory while the store was asked is newer than its answer.
                 Some(_) if self.is_settled(&wanted.address) => {}
-                Some(address) if record.has_session() => self.move_in(cx, wanted.address, &address, record),
+                Some(address) if record.has_session() => {
+                    self.move_in(cx, wanted.address.clone(), address, record);
+                }
                 Some(_) => {}
             }
         }

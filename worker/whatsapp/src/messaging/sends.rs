@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::bundles::{Bundles, Outcome};
 use super::directory::{Directory, Peer, is_own};
 use super::plaintext::Plaintexts;
-use super::ratchets::Ratchets;
+use super::ratchets::{Ratchets, Wanted};
 use super::resends::Resends;
 use super::resolution::Resolution;
 use crate::binary::Node;
@@ -145,11 +145,20 @@ impl Sends {
         }
     }
 
-    /// Moves every send as far as it goes now, and asks for what they lack.
-    pub(super) fn advance(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) {
-        let mut at = 0;
+    /// Moves sends as far as they go now, and asks for what they lack. Looking at one that can't go on yet is not free,
+    /// and there may be many: `stirred` says which of them something has changed for.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>, stirred: Stirred<'_>) {
+        let mut at = match stirred {
+            Stirred::Last => self.waiting.len().saturating_sub(1),
+            Stirred::All | Stirred::By(_) => 0,
+        };
         while at < self.waiting.len() {
-            match self.waiting[at].advance(cx, parts) {
+            let send = &mut self.waiting[at];
+            if !send.is_stirred(stirred) {
+                at += 1;
+                continue;
+            }
+            match send.advance(cx, parts) {
                 Progress::Waits => at += 1,
                 Progress::Ready => {
                     let send = self.waiting.remove(at);
@@ -374,6 +383,17 @@ impl Sends {
     }
 }
 
+/// Which sends something has changed for.
+#[derive(Clone, Copy)]
+pub(super) enum Stirred<'a> {
+    /// Any of them.
+    All,
+    /// The one that was taken last.
+    Last,
+    /// Those that waited for one of these ratchets.
+    By(&'a [Wanted]),
+}
+
 /// Codes after which the device list is asked for anew.
 const STALE_DEVICES: [u32; 3] = [406, 421, 479];
 
@@ -388,6 +408,17 @@ impl Waiting {
             id: self.outgoing.id,
             reason,
         });
+    }
+
+    fn is_stirred(&self, stirred: Stirred<'_>) -> bool {
+        match (stirred, &self.state) {
+            (Stirred::All | Stirred::Last, _) => true,
+            (Stirred::By(_), State::Resolving) => false,
+            (Stirred::By(loaded), State::Keys(targets)) => targets
+                .devices
+                .iter()
+                .any(|target| loaded.iter().any(|wanted| wanted.concerns(&target.peer))),
+        }
     }
 
     fn advance(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) -> Progress {

@@ -95,7 +95,7 @@ fn answer(ratchets: &mut Ratchets, desk: &mut Desk, peer: &Peer, stored: &[Optio
             moves_to: Some(peer.address.clone()),
         });
     }
-    ratchets.on_loaded(&mut desk.context(), wanted, stored.to_vec());
+    ratchets.on_loaded(&mut desk.context(), &wanted, stored.to_vec());
 }
 
 #[test]
