@@ -315,6 +315,13 @@ impl<C> Queues<C> {
             .is_some_and(|queue| matches!(queue.phase, Phase::Draining(_)))
     }
 
+    /// Whether any queue drains.
+    pub fn is_any_draining(&self) -> bool {
+        self.all
+            .values()
+            .any(|queue| matches!(queue.phase, Phase::Draining(_)))
+    }
+
     /// The queues that drain and have nothing in hand.
     pub fn drained(&self) -> Vec<(QueueId, Then)> {
         self.all

@@ -130,7 +130,9 @@ impl Actor {
             .map(|hand| hand.since + ANSWER_WAIT)
             .filter(|until| *until > now);
         let window = if pace.min().is_zero() { WINDOW } else { 1 };
-        if unanswered.clone().count() >= window || self.in_hand.len() >= IN_HAND_MAX {
+        // No more are unanswered than are in hand, and counting them at each send would cost more than sending.
+        let is_full = self.in_hand.len() >= window && unanswered.clone().count() >= window;
+        if is_full || self.in_hand.len() >= IN_HAND_MAX {
             return Err(Waiting::Answer {
                 until: unanswered.min().unwrap_or(now + ANSWER_WAIT),
             });
@@ -368,6 +370,10 @@ impl Actor {
     /// Walks draining queues on. What is in hand for longer than an answer may take is given back: it goes out
     /// again under its id when the queue goes on. Answers when to look again.
     pub(super) fn drain(&mut self, now: Instant) -> Option<Instant> {
+        if !self.queues.is_any_draining() {
+            // Nearly always, and what is in hand is much to look through at each turn.
+            return None;
+        }
         let of_draining = |hand: &InHand| self.queues.is_draining(hand.queue);
         let overdue: Vec<_> = self
             .in_hand
