@@ -15,7 +15,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::link::Link;
 use super::publisher::{Outgoing, PublishError, Publisher};
-use super::topology::{KEY_HEADER, QueueName, REASON_HEADER, Topology, short};
+use super::topology::{KEY_HEADER, QueueName, REASON_HEADER, TURN_HEADER, Topology, short};
 use super::{BrokerError, REQUEST_TIMEOUT};
 
 /// Pause before subscribing again after a failure that is not the connection's.
@@ -82,7 +82,7 @@ impl Consumer {
         prefetch: u16,
     ) -> Self {
         let dead_key = match queue {
-            QueueName::Shard(_) | QueueName::Unroutable => Some("jobs"),
+            QueueName::Shard(_) | QueueName::Unroutable | QueueName::Later => Some("jobs"),
             QueueName::Webhooks => Some("webhooks"),
             QueueName::DeadJobs | QueueName::DeadWebhooks => None,
         };
@@ -186,6 +186,7 @@ impl Consumer {
         let origin = Origin {
             housekeeping: self.housekeeping.clone(),
             dead_exchange: self.topology.dead(),
+            later_exchange: self.topology.later(),
             dead_key: self.dead_key,
         };
         Delivery {
@@ -197,6 +198,10 @@ impl Consumer {
             expiration: text(properties.expiration())
                 .and_then(|millis| millis.parse().ok())
                 .map(Duration::from_millis),
+            turn: properties
+                .headers()
+                .as_ref()
+                .and_then(|headers| header(headers, TURN_HEADER)),
             reason: properties
                 .headers()
                 .as_ref()
@@ -239,6 +244,7 @@ fn header(headers: &FieldTable, name: &str) -> Option<String> {
 struct Origin {
     housekeeping: Publisher,
     dead_exchange: String,
+    later_exchange: String,
     dead_key: Option<&'static str>,
 }
 
@@ -258,6 +264,8 @@ pub struct Delivery {
     pub correlation_id: Option<String>,
     /// After how long in a queue it is of no use, as its publisher set it.
     pub expiration: Option<Duration>,
+    /// Its turn, if it was put back before ([`Delivery::later`]).
+    pub turn: Option<String>,
     /// Why it is a dead letter, if it is one.
     pub reason: Option<String>,
     /// Its place among the deliveries of its subscription.
@@ -309,6 +317,35 @@ impl Delivery {
                 })
                 .await,
         )
+    }
+
+    /// It can't be done now: a copy comes back through its queue after [`LATER_AFTER`](super::topology::LATER_AFTER),
+    /// behind what is there, with this turn. Not counted towards the delivery limit. Tries for as long as the
+    /// delivery can be answered.
+    ///
+    /// # Errors
+    /// [`AnswerError::Gone`].
+    pub async fn later(self, turn: &str) -> Result<(), AnswerError> {
+        while self.is_usable() {
+            let copy = Outgoing {
+                exchange: self.origin.later_exchange.clone(),
+                key: self.routing_key.clone(),
+                kind: self.kind.clone(),
+                message_id: self.message_id.clone(),
+                reply_to: self.reply_to.clone(),
+                correlation_id: self.correlation_id.clone(),
+                headers: vec![(TURN_HEADER, turn.to_owned())],
+                mandatory: true,
+                body: self.body.clone(),
+                ..Outgoing::default()
+            };
+            match self.origin.housekeeping.publish(copy).await {
+                Ok(()) => return self.ack().await,
+                Err(error) => tracing::warn!(%error, "a job can't be put back; it stays where it is"),
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        Err(AnswerError::Gone)
     }
 
     /// It can never be done: a copy with its reason goes to the dead letters, then the queue forgets it.

@@ -492,6 +492,45 @@ async fn events_are_collected_for_webhooks_only_once_somebody_wants_them() {
     another.close().await;
 }
 
+#[tokio::test]
+async fn a_job_that_is_put_back_comes_again_behind_the_others_under_its_turn() {
+    let test = TestBroker::new(1).await;
+    let broker = test.broker();
+    let token = token();
+    broker.bind_token(&token, shard(0)).await.unwrap();
+    let (first, second) = (job_id(), job_id());
+    for id in [&first, &second] {
+        publish(broker, &token, id, &pause()).await;
+    }
+    let mut consumer = broker.consume(&QueueName::Shard(shard(0)), 20);
+    let delivery = next(&mut consumer).await;
+    assert_eq!(
+        (delivery.message_id.as_deref(), &delivery.turn),
+        (Some(first.as_str()), &None)
+    );
+    let (body, kind) = (delivery.body.clone(), delivery.kind.clone());
+    delivery.later("t-1").await.unwrap();
+    let delivery = next(&mut consumer).await;
+    assert_eq!(delivery.message_id.as_deref(), Some(second.as_str()));
+    delivery.ack().await.unwrap();
+    // As often as need be: it is never a dead letter for that.
+    for turn in ["t-1", "t-2"] {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(
+            (&delivery.body, &delivery.kind, delivery.redelivered),
+            (&body, &kind, false)
+        );
+        assert_eq!(delivery.turn.as_deref(), Some(turn));
+        assert_eq!(delivery.routing_key, token.as_str());
+        match turn {
+            "t-1" => delivery.later("t-2").await.unwrap(),
+            _ => delivery.ack().await.unwrap(),
+        }
+    }
+    consumer.close().await;
+    assert_eq!(broker.depth(&QueueName::Later).await.unwrap(), 0);
+}
+
 /// A queue that somebody bound to all events and gave little room: what more is published is refused.
 impl Broker {
     pub(crate) async fn narrow_queue(&self, room: i32) -> String {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
@@ -36,6 +37,15 @@ pub const DEAD_MAX: i32 = 100_000;
 /// The same in bytes.
 pub const DEAD_MAX_BYTES: i64 = 1 << 30;
 
+/// How long a job that was put back stays away.
+pub const LATER_AFTER: Duration = Duration::from_secs(1);
+/// Most jobs that are put back at a time; more stay where they are.
+pub const LATER_MAX: i32 = 100_000;
+/// The same in bytes.
+pub const LATER_MAX_BYTES: i64 = 256 << 20;
+
+/// Header of a job that was put back: its turn, by which its session knows it again.
+pub const TURN_HEADER: &str = "x-turn";
 /// Header of a dead letter: why it is one.
 pub const REASON_HEADER: &str = "x-reason";
 /// Header of a dead letter: the routing key it came with.
@@ -50,6 +60,8 @@ pub enum QueueName {
     Shard(ShardId),
     /// Jobs whose token has no session.
     Unroutable,
+    /// Jobs that were put back for a moment: they return to their shard by themselves.
+    Later,
     /// Jobs given up, with their reason.
     DeadJobs,
     /// Events for webhooks.
@@ -138,11 +150,17 @@ impl Topology {
         self.name("unroutable")
     }
 
+    /// The exchange that takes jobs that are put back for a moment.
+    pub fn later(&self) -> String {
+        self.name("later")
+    }
+
     /// The name of a queue.
     pub fn queue(&self, queue: &QueueName) -> String {
         match queue {
             QueueName::Shard(shard) => self.name(&format!("jobs.shard.{shard}")),
             QueueName::Unroutable => self.name("jobs.unroutable"),
+            QueueName::Later => self.name("jobs.later"),
             QueueName::DeadJobs => self.name("jobs.dead"),
             QueueName::Webhooks => self.name("webhooks"),
             QueueName::DeadWebhooks => self.name("webhooks.dead"),
@@ -160,6 +178,7 @@ impl Topology {
             .map(QueueName::Shard);
         let others = [
             QueueName::Unroutable,
+            QueueName::Later,
             QueueName::DeadJobs,
             QueueName::Webhooks,
             QueueName::DeadWebhooks,
@@ -175,6 +194,7 @@ impl Topology {
         let plain = FieldTable::default;
         exchange(&channel, &self.dead(), ExchangeKind::Direct, plain()).await?;
         exchange(&channel, &self.unroutable(), ExchangeKind::Fanout, plain()).await?;
+        exchange(&channel, &self.later(), ExchangeKind::Fanout, plain()).await?;
         exchange(&channel, &self.jobs(), ExchangeKind::Direct, alternate).await?;
         exchange(&channel, &self.events(), ExchangeKind::Topic, plain()).await?;
         let channel = self.declare_queues(connection, channel).await?;
@@ -186,6 +206,7 @@ impl Topology {
         bind(&channel, &webhooks, &self.dead(), "webhooks").await?;
         let unroutable = self.queue(&QueueName::Unroutable);
         bind(&channel, &unroutable, &self.unroutable(), "").await?;
+        bind(&channel, &self.queue(&QueueName::Later), &self.later(), "").await?;
         match self.collects.load(Ordering::Relaxed) {
             true => self.want(&channel, &Wanted::All).await,
             false => Ok(()),
@@ -262,6 +283,7 @@ impl Topology {
         let mut arguments = self.arguments_without_limits(queue);
         let (most, bytes) = match queue {
             QueueName::Shard(_) | QueueName::Unroutable => (JOBS_MAX, JOBS_MAX_BYTES),
+            QueueName::Later => (LATER_MAX, LATER_MAX_BYTES),
             QueueName::Webhooks => (WEBHOOKS_MAX, WEBHOOKS_MAX_BYTES),
             QueueName::DeadJobs | QueueName::DeadWebhooks => {
                 arguments.insert("x-overflow".into(), text("drop-head"));
@@ -276,14 +298,19 @@ impl Topology {
     pub(super) fn arguments_without_limits(&self, queue: &QueueName) -> FieldTable {
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), text("quorum"));
-        let (dead, limit) = match queue {
-            QueueName::Shard(_) | QueueName::Unroutable => ("jobs", JOB_DELIVERY_LIMIT),
-            QueueName::Webhooks => ("webhooks", WEBHOOK_DELIVERY_LIMIT),
+        match queue {
+            QueueName::Shard(_) | QueueName::Unroutable => {
+                self.give_up(&mut arguments, ("jobs", JOB_DELIVERY_LIMIT))
+            }
+            QueueName::Webhooks => self.give_up(&mut arguments, ("webhooks", WEBHOOK_DELIVERY_LIMIT)),
+            QueueName::Later => {
+                // All wait equally long, so that the first in the queue is the first to go; each under its own key.
+                let after = i64::try_from(LATER_AFTER.as_millis()).unwrap_or(i64::MAX);
+                arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(after));
+                arguments.insert("x-dead-letter-exchange".into(), text(&self.jobs()));
+            }
             QueueName::DeadJobs | QueueName::DeadWebhooks => return arguments,
-        };
-        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(limit));
-        arguments.insert("x-dead-letter-exchange".into(), text(&self.dead()));
-        arguments.insert("x-dead-letter-routing-key".into(), text(dead));
+        }
         // A dead letter is only forgotten when the dead queue has it; the broker wants this overflow rule for it.
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
         arguments.insert("x-overflow".into(), text("reject-publish"));
@@ -292,6 +319,13 @@ impl Topology {
             arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
         }
         arguments
+    }
+
+    /// After so many deliveries a message goes to the dead letters.
+    fn give_up(&self, arguments: &mut FieldTable, (dead, deliveries): (&str, i32)) {
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(deliveries));
+        arguments.insert("x-dead-letter-exchange".into(), text(&self.dead()));
+        arguments.insert("x-dead-letter-routing-key".into(), text(dead));
     }
 
     pub(super) async fn bind(
@@ -326,7 +360,14 @@ impl Topology {
                 .queue_delete(short(&self.queue(&queue)), QueueDeleteOptions::default())
                 .await?;
         }
-        for exchange in [self.jobs(), self.events(), self.dead(), self.unroutable()] {
+        let exchanges = [
+            self.jobs(),
+            self.events(),
+            self.dead(),
+            self.unroutable(),
+            self.later(),
+        ];
+        for exchange in exchanges {
             channel
                 .exchange_delete(short(&exchange), ExchangeDeleteOptions::default())
                 .await?;

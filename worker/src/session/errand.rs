@@ -14,11 +14,29 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Desk {
     pub(crate) publisher: Publisher,
     pub(crate) tasks: TaskTracker,
-    /// Takes back what a session that was lost had not settled. Room for all that a shard has on its way.
-    pub(crate) returned: mpsc::Sender<Returned>,
+    /// Takes back what a session did not settle. Room for all that a shard has on its way.
+    pub(crate) returned: mpsc::Sender<Back>,
     /// The shard is handed over: what is not settled stays so, and goes back to the queue in its order when the
     /// channel closes.
     pub(crate) leaving: CancellationToken,
+}
+
+impl Desk {
+    /// A shard that is handed over or gone takes nothing back: the broker does, when the channel closes.
+    fn take_back(&self, back: Back) {
+        if !self.leaving.is_cancelled() {
+            drop(self.returned.try_send(back));
+        }
+    }
+}
+
+/// What comes back from a session.
+#[derive(Debug)]
+pub(crate) enum Back {
+    /// The session was lost with it in its hands.
+    Returned(Returned),
+    /// It is to be put back under this turn.
+    Later(Delivery, String),
 }
 
 /// A delivery that a session did not settle.
@@ -54,6 +72,18 @@ impl Errand {
     /// Its delivery's place among those of the shard.
     pub(crate) fn place(&self) -> Option<u64> {
         self.delivery.as_ref().map(|delivery| delivery.place)
+    }
+
+    /// The turn under which it was put back before.
+    pub(crate) fn turn(&self) -> Option<&str> {
+        self.delivery.as_ref()?.turn.as_deref()
+    }
+
+    /// Puts the job back for a moment, under this turn: its session has enough to do.
+    pub(crate) fn put_back(mut self, turn: String) {
+        if let Some(delivery) = self.delivery.take() {
+            self.desk.take_back(Back::Later(delivery, turn));
+        }
     }
 
     /// The delivery alone, unsettled.
@@ -98,13 +128,9 @@ impl Errand {
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        if self.desk.leaving.is_cancelled() {
-            return;
-        }
         if let Some(delivery) = self.delivery.take() {
             let times = self.returns + 1;
-            // A shard that is gone takes nothing back: the broker does, when the channel closes.
-            drop(self.desk.returned.try_send(Returned { delivery, times }));
+            self.desk.take_back(Back::Returned(Returned { delivery, times }));
         }
     }
 }

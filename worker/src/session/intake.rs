@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use shared::broker::{Broker, Delivery};
 use shared::id::{JobId, SessionId, Token};
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::lane::{Item, Lane, Offered, Weight, What, is_large, letter};
-use super::errand::{Desk, Errand, Reply, Returned};
+use super::errand::{Back, Desk, Errand, Reply, Returned};
 use super::jobs::{Fenced, parse, stray};
 use super::mail::{Mail, Refusal};
 use super::meter::{self, JobOutcome};
@@ -67,7 +67,10 @@ pub(crate) struct Intake {
     /// A transaction of gathered sends is under way.
     storing: bool,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
-    returned: mpsc::Receiver<Returned>,
+    returned: mpsc::Receiver<Back>,
+    /// To be put back, in this order, when those before are.
+    later: Vec<(Delivery, String)>,
+    putting_back: bool,
     held_bytes: Arc<AtomicUsize>,
 }
 
@@ -77,8 +80,10 @@ pub(crate) enum Done {
     Found(Token, Option<Box<SessionRecord>>),
     /// What became of sends.
     Stored(Stored),
-    /// A session was lost and left this.
-    Returned(Box<Returned>),
+    /// This comes back from a session.
+    Back(Box<Back>),
+    /// Jobs are put back.
+    PutBack,
     /// The lease is over.
     Fenced,
 }
@@ -116,6 +121,8 @@ impl Intake {
             storing: false,
             under_way: FuturesUnordered::new(),
             returned,
+            later: Vec::new(),
+            putting_back: false,
             held_bytes: Arc::default(),
         }
     }
@@ -190,7 +197,7 @@ impl Intake {
         tokio::select! {
             Some(done) = under_way.next() => done,
             // The desk has a sender: this never ends.
-            Some(returned) = returned.recv() => Done::Returned(Box::new(returned)),
+            Some(back) = returned.recv() => Done::Back(Box::new(back)),
             else => std::future::pending().await,
         }
     }
@@ -204,9 +211,14 @@ impl Intake {
             Done::Fenced => return Err(Fenced),
             Done::Found(token, found) => self.on_found(supervisor, &token, found),
             Done::Stored(stored) => self.on_stored(supervisor, stored),
-            Done::Returned(returned) => self.on_returned(*returned),
+            Done::Back(back) => match *back {
+                Back::Returned(returned) => self.on_returned(returned),
+                Back::Later(delivery, turn) => self.later.push((delivery, turn)),
+            },
+            Done::PutBack => self.putting_back = false,
         }
         self.store_gathered();
+        self.put_back();
         Ok(())
     }
 
@@ -381,6 +393,24 @@ impl Intake {
                     Err(_) => {}
                 }
             }
+        }));
+    }
+
+    /// Puts jobs back for a moment, in the order in which their sessions let go of them.
+    fn put_back(&mut self) {
+        if self.putting_back || self.later.is_empty() {
+            return;
+        }
+        self.putting_back = true;
+        let later = std::mem::take(&mut self.later);
+        // All are polled for the first time in their order, and that is when they are published.
+        let copies = later
+            .into_iter()
+            .map(|(delivery, turn)| async move { drop(delivery.later(&turn).await) });
+        let copies = join_all(copies);
+        self.under_way.push(Box::pin(async move {
+            copies.await;
+            Done::PutBack
         }));
     }
 

@@ -51,6 +51,8 @@ pub(crate) enum JobOutcome {
     Rejected,
     /// No job at all: kept as a dead letter.
     Dead,
+    /// Put back for a moment: its session has enough to do.
+    PutBack,
 }
 
 impl JobOutcome {
@@ -61,6 +63,7 @@ impl JobOutcome {
             Self::Done => "done",
             Self::Rejected => "rejected",
             Self::Dead => "dead",
+            Self::PutBack => "put_back",
         }
     }
 }

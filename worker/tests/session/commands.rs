@@ -158,6 +158,10 @@ async fn commands_of_a_session_that_gets_no_answers_hold_up_nobody() {
             .publish(&stuck, &JobId::random(), &pause(QueueId::random()))
             .await;
     }
+    // Nor do those behind it for the same queue, which wait as long as it does.
+    for _ in 0..MANY {
+        stage.publish(&stuck, &JobId::random(), &pause(unanswered)).await;
+    }
     let queue = stage.send(&quick, text(&numbers[2..], None)).await;
     stage.event(&quick, "send.message:COMPLETED", |_| true).await;
     assert!(is_conflict(&stage.call(&quick, pause(queue)).await));
@@ -166,6 +170,13 @@ async fn commands_of_a_session_that_gets_no_answers_hold_up_nobody() {
         "the stuck one still waits"
     );
     stage.event(&stuck, "paused.queue", |_| true).await;
+    // Those that were put back meanwhile come back, and this one behind them.
+    assert!(is_done(&stage.call(&stuck, pause(unanswered)).await));
+    let paused = names(&stage.seen(&stuck))
+        .iter()
+        .filter(|name| **name == "paused.queue")
+        .count();
+    assert_eq!(paused, 1, "twice is once");
     let rejected = names(&stage.seen(&stuck))
         .iter()
         .filter(|name| **name == "job.rejected")

@@ -192,7 +192,7 @@ impl Actor {
     /// Does all that can be done now; answers when to look again.
     fn work(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        self.next_orders();
+        self.next_orders(now);
         let drain = self.drain(now);
         self.fetch_wanted();
         let waiting = self.pump(now);
@@ -202,10 +202,17 @@ impl Actor {
         let hand_over = self.hand_over(now);
         let until = waiting.and_then(|waiting| waiting.until());
         let held = self.held.as_ref().map(|(until, _)| *until);
-        [until, drain, hand_over, held, self.link.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            until,
+            drain,
+            hand_over,
+            held,
+            self.link.deadline(),
+            self.orders.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// A shard whose sessions have nothing to send is handed over before others.

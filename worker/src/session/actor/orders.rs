@@ -7,7 +7,7 @@
 //! then the change and its event are written, so that behind `paused.queue` nothing of the queue starts.
 //! A change that is there already is done again without a trace; an illegal one is refused and changes nothing.
 
-use std::collections::{HashMap, VecDeque};
+mod lines;
 
 use shared::event::{self, Event, JobAccepted, QueueAction, QueueData};
 use shared::id::{QueueId, StanzaId};
@@ -16,7 +16,10 @@ use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::commit::QueueChange;
 use shared::store::queues::{QueueRecord, QueueState};
+use tokio::time::Instant;
+use uuid::Uuid;
 
+use self::lines::Lines;
 use super::super::errand::Errand;
 use super::super::gather::{After, millis};
 use super::super::mail::Refusal;
@@ -27,20 +30,9 @@ use super::{Actor, Fetched};
 /// Commands that wait, and those that are being carried out.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    lines: HashMap<QueueId, Line>,
-    /// Queues whose next command may begin.
-    ready: Vec<QueueId>,
-    /// Commands in all lines.
-    count: usize,
+    lines: Lines<Box<Errand>, Current>,
     /// Queues that came to their end while the store's were being read.
     ended: Vec<QueueId>,
-}
-
-/// The commands on one queue.
-#[derive(Debug, Default)]
-struct Line {
-    current: Option<Current>,
-    waiting: VecDeque<Box<Errand>>,
 }
 
 /// The command that is being carried out on a queue.
@@ -59,55 +51,14 @@ impl Orders {
         !self.lines.is_empty()
     }
 
+    /// When commands are to be put back.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lines.overdue_at()
+    }
+
     /// Queues that ended while the store's were being read: what was read of them is old.
     pub(super) fn take_ended(&mut self) -> Vec<QueueId> {
         std::mem::take(&mut self.ended)
-    }
-
-    fn push(&mut self, queue: QueueId, errand: Box<Errand>) {
-        let line = self.lines.entry(queue).or_default();
-        line.waiting.push_back(errand);
-        self.count += 1;
-        if line.current.is_none() && line.waiting.len() == 1 {
-            self.ready.push(queue);
-        }
-    }
-
-    /// Makes the next command of a queue the current one.
-    fn begin(&mut self, queue: QueueId) -> bool {
-        let Some(line) = self.lines.get_mut(&queue) else {
-            return false;
-        };
-        let Some((action, errand)) = line
-            .waiting
-            .pop_front()
-            .and_then(|errand| Some((command(&errand.job)?.1, errand)))
-        else {
-            return false;
-        };
-        line.current = Some(Current {
-            action,
-            errand: Some(errand),
-            record: None,
-        });
-        true
-    }
-
-    fn current(&mut self, queue: QueueId) -> Option<&mut Current> {
-        self.lines.get_mut(&queue)?.current.as_mut()
-    }
-
-    /// The current command of a queue is over: the next one may begin.
-    fn finish(&mut self, queue: QueueId) -> Option<Current> {
-        let line = self.lines.get_mut(&queue)?;
-        let current = line.current.take()?;
-        self.count -= 1;
-        if line.waiting.is_empty() {
-            self.lines.remove(&queue);
-        } else {
-            self.ready.push(queue);
-        }
-        Some(current)
     }
 }
 
@@ -138,31 +89,35 @@ impl From<Then> for Step {
 impl Actor {
     /// A command on a queue: it waits for those before it on the same queue.
     pub(super) fn order(&mut self, errand: Box<Errand>) {
-        match command(&errand.job) {
-            Some((queue, _)) if self.orders.count < ORDERS_MAX => self.orders.push(queue, errand),
-            _ => drop(errand),
+        let Some((queue, _)) = command(&errand.job) else {
+            return;
+        };
+        let turn = errand.turn().map(str::to_owned);
+        let arrival = (errand, turn);
+        if let Some((errand, turn)) = self.orders.lines.arrive(queue, arrival, Instant::now(), new_turn) {
+            put_back(*errand, turn);
         }
     }
 
-    /// Begins with the commands that nothing stands in the way of.
-    pub(super) fn next_orders(&mut self) {
-        if self.reading_queues {
-            return;
-        }
-        let mut resting = Vec::new();
-        while let Some(id) = self.orders.ready.pop() {
+    /// Begins with the commands that nothing stands in the way of, and puts back what waits behind slow ones.
+    pub(super) fn next_orders(&mut self, now: Instant) {
+        while !self.reading_queues {
+            let (queues, lines) = (&self.queues, &mut self.orders.lines);
             let rests = |queue: &super::Queue<_>| matches!(queue.phase, Phase::Resting(_));
-            if self.queues.get(id).is_some_and(rests) {
-                resting.push(id);
-            } else if self.orders.begin(id) {
+            let Some(id) = lines.next_ready(|id| queues.get(id).is_some_and(rests)) else {
+                break;
+            };
+            if lines.begin(id, now, Current::new) {
                 self.begin_order(id);
             }
         }
-        self.orders.ready = resting;
+        for (errand, turn) in self.orders.lines.overdue(now, new_turn) {
+            put_back(*errand, turn);
+        }
     }
 
     fn begin_order(&mut self, id: QueueId) {
-        let Some(action) = self.orders.current(id).map(|current| current.action) else {
+        let Some(action) = self.orders.lines.current(id).map(|current| current.action) else {
             return;
         };
         match (self.queues.get_mut(id), action) {
@@ -192,7 +147,7 @@ impl Actor {
             let words = "no queue of this session has this id";
             return self.order_refused(id, FailureCode::UnknownQueue, words);
         };
-        let Some(current) = self.orders.current(id) else {
+        let Some(current) = self.orders.lines.current(id) else {
             return;
         };
         let (action, state) = (current.action, record.state);
@@ -233,6 +188,7 @@ impl Actor {
         let jids = numbers.iter().map(Number::jid).collect();
         let of_order = self
             .orders
+            .lines
             .current(id)
             .and_then(|current| current.record.as_ref());
         let (data, progress) = if let Some(queue) = self.queues.get(id) {
@@ -276,9 +232,9 @@ impl Actor {
         if self.reading_queues {
             self.orders.ended.push(id);
         }
-        match self.orders.current(id) {
+        match self.orders.lines.current(id) {
             None => {}
-            Some(Current { errand: None, .. }) => drop(self.orders.finish(id)),
+            Some(Current { errand: None, .. }) => drop(self.orders.lines.finish(id)),
             // It was completed while the command waited for it to drain: now it is judged by what is stored.
             Some(_) => self.begin_order(id),
         }
@@ -286,14 +242,19 @@ impl Actor {
 
     /// A queue goes on, durably: its recipients take turns again.
     pub(super) fn resumed(&mut self, id: QueueId) {
-        if let Some(record) = self.orders.finish(id).and_then(|current| current.record) {
+        if let Some(record) = self.orders.lines.finish(id).and_then(|current| current.record) {
             let queue = self.queue(record);
             self.queues.insert(queue);
         }
     }
 
     fn answer_order(&mut self, id: QueueId) {
-        if let Some(errand) = self.orders.current(id).and_then(|current| current.errand.take()) {
+        if let Some(errand) = self
+            .orders
+            .lines
+            .current(id)
+            .and_then(|current| current.errand.take())
+        {
             meter::job(errand.job.kind(), JobOutcome::Done);
             self.gather
                 .after(After::Answer(errand, Answer::Done { queue_id: Some(id) }));
@@ -302,14 +263,14 @@ impl Actor {
 
     /// The command changes nothing: the queue is as it wants it.
     fn order_done(&mut self, id: QueueId) {
-        if let Some(errand) = self.orders.finish(id).and_then(|current| current.errand) {
+        if let Some(errand) = self.orders.lines.finish(id).and_then(|current| current.errand) {
             meter::job(errand.job.kind(), JobOutcome::Done);
             errand.finish(Answer::Done { queue_id: Some(id) });
         }
     }
 
     fn order_refused(&mut self, id: QueueId, code: FailureCode, message: &str) {
-        if let Some(errand) = self.orders.finish(id).and_then(|current| current.errand) {
+        if let Some(errand) = self.orders.lines.finish(id).and_then(|current| current.errand) {
             let refusal = Refusal::new(&errand, code, message);
             self.refuse(errand, refusal);
         }
@@ -340,6 +301,28 @@ impl Actor {
     }
 }
 
+impl Current {
+    fn new(errand: Box<Errand>) -> Self {
+        // Nothing but commands on queues is put into a line.
+        let action = command(&errand.job).map_or(QueueAction::Pause, |(_, action)| action);
+        Self {
+            action,
+            errand: Some(errand),
+            record: None,
+        }
+    }
+}
+
+fn put_back(errand: Errand, turn: String) {
+    meter::job(errand.job.kind(), JobOutcome::PutBack);
+    errand.put_back(turn);
+}
+
+/// A name for a turn that nobody else uses.
+fn new_turn() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
 fn command(job: &Job) -> Option<(QueueId, QueueAction)> {
     match job {
         Job::Pause(command) => Some((command.queue_id, QueueAction::Pause)),
@@ -356,6 +339,3 @@ fn change(action: QueueAction, id: QueueId) -> QueueChange {
         QueueAction::Delete => QueueChange::Delete(id),
     }
 }
-
-/// Commands that wait in one session; more go back to the broker.
-const ORDERS_MAX: usize = 32;
