@@ -252,6 +252,13 @@ impl EventId {
     pub fn now_v7() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// The id of what happens once to a queue, at `millis` since 1970: the same however often it is told.
+    pub fn of_queue(queue: QueueId, millis: u64) -> Self {
+        let mut random = [0; 10];
+        random.copy_from_slice(&queue.as_uuid().as_bytes()[6..]);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
 }
 
 impl WebhookId {

@@ -74,6 +74,15 @@ impl Errand {
         self.delivery.as_ref().map(|delivery| delivery.place)
     }
 
+    /// Whether it may have been taken up before.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.returns > 0
+            || self
+                .delivery
+                .as_ref()
+                .is_some_and(|delivery| delivery.redelivered)
+    }
+
     /// The turn under which it was put back before.
     pub(crate) fn turn(&self) -> Option<&str> {
         self.delivery.as_ref()?.turn.as_deref()

@@ -85,13 +85,13 @@ impl Gather {
 
     /// Adds an event behind those gathered.
     pub(crate) fn event(&mut self, event: Event, at: OffsetDateTime) {
+        self.event_as(EventId::now_v7(), event, at);
+    }
+
+    /// Adds an event under this id.
+    pub(crate) fn event_as(&mut self, id: EventId, event: Event, at: OffsetDateTime) {
         self.sequence += 1;
-        let envelope = event.envelope(
-            self.instance.clone(),
-            EventId::now_v7(),
-            millis(at),
-            self.sequence,
-        );
+        let envelope = event.envelope(self.instance.clone(), id, millis(at), self.sequence);
         self.write.events.push(OutboxEvent::from(&envelope));
         self.write.last_sequence = Some(self.sequence);
     }

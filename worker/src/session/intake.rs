@@ -30,11 +30,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::lane::{Item, Lane, Offered, Weight, What, is_large, letter};
+use self::lane::{Aside, Item, Lane, Offered, Weight, What, is_large, letter};
 use super::errand::{Back, Desk, Errand, Reply, Returned};
 use super::jobs::{Fenced, parse, stray};
 use super::mail::{Mail, Refusal};
-use super::meter::{self, JobOutcome};
 use super::supervisor::Supervisor;
 
 /// How many transactions that store jobs a worker has at a time, over all its shards: fewer than its pool has
@@ -68,9 +67,9 @@ pub(crate) struct Intake {
     storing: bool,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     returned: mpsc::Receiver<Back>,
-    /// To be put back, in this order, when those before are.
-    later: Vec<(Delivery, String)>,
-    putting_back: bool,
+    /// To be put aside, in this order, when those before are.
+    aside: Vec<Aside>,
+    putting_aside: bool,
     held_bytes: Arc<AtomicUsize>,
 }
 
@@ -82,8 +81,8 @@ pub(crate) enum Done {
     Stored(Stored),
     /// This comes back from a session.
     Back(Box<Back>),
-    /// Jobs are put back.
-    PutBack,
+    /// Deliveries are put aside.
+    PutAside,
     /// The lease is over.
     Fenced,
 }
@@ -121,8 +120,8 @@ impl Intake {
             storing: false,
             under_way: FuturesUnordered::new(),
             returned,
-            later: Vec::new(),
-            putting_back: false,
+            aside: Vec::new(),
+            putting_aside: false,
             held_bytes: Arc::default(),
         }
     }
@@ -136,19 +135,17 @@ impl Intake {
     pub(crate) fn take(&mut self, supervisor: &mut Supervisor, delivery: Delivery) {
         if let Some(token) = self.queue_up(Returned { delivery, times: 0 }) {
             self.advance(supervisor, &token);
-            self.store_gathered();
         }
+        self.store_gathered();
+        self.put_aside();
     }
 
     /// Puts a delivery into its lane, at its place.
     fn queue_up(&mut self, returned: Returned) -> Option<Token> {
         let delivery = &returned.delivery;
         let Ok(token) = Token::new(&delivery.routing_key) else {
-            bury(
-                &self.desk,
-                returned.delivery,
-                "the routing key is not a token".to_owned(),
-            );
+            let reason = "the routing key is not a token".to_owned();
+            self.aside.push(Aside::Dead(returned.delivery, reason));
             return None;
         };
         let weight = self.weigh(delivery);
@@ -213,12 +210,12 @@ impl Intake {
             Done::Stored(stored) => self.on_stored(supervisor, stored),
             Done::Back(back) => match *back {
                 Back::Returned(returned) => self.on_returned(returned),
-                Back::Later(delivery, turn) => self.later.push((delivery, turn)),
+                Back::Later(delivery, turn) => self.aside.push(Aside::Later(delivery, turn)),
             },
-            Done::PutBack => self.putting_back = false,
+            Done::PutAside => self.putting_aside = false,
         }
         self.store_gathered();
-        self.put_back();
+        self.put_aside();
         Ok(())
     }
 
@@ -283,7 +280,7 @@ impl Intake {
             What::Job(errand) => errand,
             What::Poison(delivery, refusal) => {
                 Reply::to(&delivery, &self.desk).send(refusal.answer());
-                bury(&self.desk, delivery, refusal.message.clone());
+                self.aside.push(Aside::Dead(delivery, refusal.message.clone()));
                 return lane.letters.push_back(Mail::Rejected(Box::new(refusal)));
             }
         };
@@ -396,21 +393,17 @@ impl Intake {
         }));
     }
 
-    /// Puts jobs back for a moment, in the order in which their sessions let go of them.
-    fn put_back(&mut self) {
-        if self.putting_back || self.later.is_empty() {
+    /// Puts deliveries aside, in the order in which they came to it.
+    fn put_aside(&mut self) {
+        if self.putting_aside || self.aside.is_empty() {
             return;
         }
-        self.putting_back = true;
-        let later = std::mem::take(&mut self.later);
+        self.putting_aside = true;
         // All are polled for the first time in their order, and that is when they are published.
-        let copies = later
-            .into_iter()
-            .map(|(delivery, turn)| async move { drop(delivery.later(&turn).await) });
-        let copies = join_all(copies);
+        let all = join_all(std::mem::take(&mut self.aside).into_iter().map(Aside::put));
         self.under_way.push(Box::pin(async move {
-            copies.await;
-            Done::PutBack
+            all.await;
+            Done::PutAside
         }));
     }
 
@@ -435,16 +428,6 @@ impl Intake {
             self.advance(supervisor, &token);
         }
     }
-}
-
-/// Keeps what is no job as a dead letter. If that can't be done now it comes again.
-fn bury(desk: &Arc<Desk>, delivery: Delivery, reason: String) {
-    meter::job_named(delivery.kind.as_deref(), JobOutcome::Dead);
-    desk.tasks.spawn(async move {
-        if let Err(error) = delivery.dead_letter(&reason).await {
-            tracing::warn!(%error, "could not keep a dead letter; the job comes again");
-        }
-    });
 }
 
 /// Waits a moment for the database, unless the lease has run out meanwhile.

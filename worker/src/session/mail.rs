@@ -13,6 +13,8 @@ use super::errand::Errand;
 pub(crate) enum Mail {
     /// A job was accepted: its queue and recipients are stored.
     Accepted(Box<Accepted>),
+    /// A job was accepted before, and perhaps nobody was told: a session or a worker was lost in between.
+    Again(Box<QueueRecord>, Box<Errand>),
     /// A command, or a question.
     Errand(Box<Errand>),
     /// A job for this session is refused; tell the world, then settle it.

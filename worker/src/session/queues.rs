@@ -351,6 +351,8 @@ impl<C> Queues<C> {
 pub const PAGE: usize = 128;
 /// Running queues of one kind (singles, broadcasts) of one session in memory; more wait in the store.
 pub const QUEUES_MAX: usize = 128;
+/// Queues of one kind per read: those in memory may be among them, and the rest shows whether there are more.
+pub const QUEUES_READ: u32 = 2 * QUEUES_MAX as u32;
 
 #[cfg(test)]
 mod tests;

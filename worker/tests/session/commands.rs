@@ -193,30 +193,14 @@ async fn what_a_lost_session_had_in_its_hands_is_done_in_its_order_and_never_giv
     let numbers = stage.contacts("15550097", 2).await;
     let queue = stage.send(&token, text(&numbers, Some((3600.0, 3600.0)))).await;
     stage.event(&token, "send.message:PROCESSING", |_| true).await;
-    // Each write of an event fails, and with it the session.
-    stage.database.query("CREATE SEQUENCE failures").await;
-    stage
-        .database
-        .query(
-            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN PERFORM nextval('failures'); RAISE EXCEPTION 'disk full'; END $$",
-        )
-        .await;
-    stage
-        .database
-        .query("CREATE TRIGGER fail BEFORE INSERT ON outbox EXECUTE FUNCTION fail()")
-        .await;
+    stage.fail_events().await;
     for order in [pause(queue), resume(queue), pause(queue)] {
         stage.publish(&token, &JobId::random(), &order).await;
     }
-    let failures = async || {
-        let last = stage.database.query("SELECT last_value FROM failures").await;
-        last[0].as_deref().unwrap_or_default().parse::<u32>().unwrap()
-    };
-    while failures().await < 4 {
+    while stage.failures().await < 4 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    stage.database.query("DROP TRIGGER fail ON outbox").await;
+    stage.mend_events().await;
     let resumed = stage.event(&token, "resumed.queue", |_| true).await;
     stage
         .event(&token, "paused.queue", |event| {

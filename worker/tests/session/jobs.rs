@@ -140,3 +140,33 @@ async fn a_job_without_a_binding_waits_for_the_database() {
     assert_eq!(broker.depth(&QueueName::DeadJobs).await.unwrap(), 0);
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_acceptance_was_lost_with_its_session_is_told_of_all_the_same() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000026").await;
+    let numbers = stage.contacts("15550076", 1).await;
+    stage.fail_events().await;
+    let queue = stage.send(&token, text(&numbers, None)).await;
+    // Stored, and then its session is lost over telling of it.
+    while stage.failures().await < 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.mend_events().await;
+    let accepted = stage
+        .event(&token, "job.accepted", |event| {
+            event["data"]["queueId"] == queue.to_string()
+        })
+        .await;
+    stage.event(&token, "send.message:COMPLETED", |_| true).await;
+    let told = stage.of_queue(&token, queue);
+    let ids: std::collections::HashSet<_> = told
+        .iter()
+        .filter(|event| event["event"] == "job.accepted")
+        .map(|event| event["id"].as_str())
+        .collect();
+    assert_eq!(ids, [accepted["id"].as_str()].into(), "under one id");
+    stage.audit(|report| report.contacts.shown_once == 1).await;
+    worker.stop().await;
+}

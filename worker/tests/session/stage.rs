@@ -202,6 +202,31 @@ impl Stage {
         self.database.query(&sql).await == [Some("1".to_owned())]
     }
 
+    /// From now on each write of an event fails, and its session is lost.
+    pub(crate) async fn fail_events(&self) {
+        let steps = [
+            "CREATE SEQUENCE failures",
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM nextval('failures'); RAISE EXCEPTION 'disk full'; END $$",
+            "CREATE TRIGGER fail BEFORE INSERT ON outbox EXECUTE FUNCTION fail()",
+        ];
+        for step in steps {
+            self.database.query(step).await;
+        }
+    }
+
+    /// Events can be written again.
+    pub(crate) async fn mend_events(&self) {
+        self.database.query("DROP TRIGGER fail ON outbox").await;
+    }
+
+    /// How many writes of events failed.
+    pub(crate) async fn failures(&self) -> u32 {
+        let last = self.database.query("SELECT last_value FROM failures").await;
+        let last = last[0].as_deref().expect("a number");
+        last.parse().expect("a number")
+    }
+
     pub(crate) async fn record(&self, token: &Token) -> Option<SessionRecord> {
         sessions::find(self.database.store(), token)
             .await

@@ -45,7 +45,7 @@ use super::keys::Step;
 use super::mail::{Accepted, Mail};
 use super::meter::Standing;
 use super::pacer::{Cap, Pace, Pacer, Waiting};
-use super::queues::{Queue, Queues, Spec, Target};
+use super::queues::{QUEUES_READ, Queue, Queues, Spec, Target};
 use shared::lease::{Busy, Lease};
 
 /// What all sessions of a worker share.
@@ -271,6 +271,7 @@ impl Actor {
             // The supervisor is gone, and the shard with it.
             None => self.exit = Some(Exit::HandedOver),
             Some(Mail::Accepted(accepted)) => self.on_accepted(*accepted),
+            Some(Mail::Again(queue, errand)) => self.tell_accepted(&queue, errand),
             Some(Mail::Errand(errand)) => self.on_errand(errand),
             Some(Mail::Refuse(errand, refusal)) => self.refuse(errand, *refusal),
             Some(Mail::Rejected(refusal)) => self.tell_rejected(*refusal),
@@ -336,9 +337,7 @@ impl Actor {
             errand,
         } = accepted;
         let id = queue.id;
-        self.tell_accepted(&queue);
-        let answer = shared::job::Answer::Done { queue_id: Some(id) };
-        self.gather.after(After::Answer(Box::new(errand), answer));
+        self.tell_accepted(&queue, Box::new(errand));
         // While the store's queues are being read this one may or may not be among them: it is put in once.
         self.queues.insert(self.queue(queue));
         if let Some((number, stanza)) = single {
@@ -490,8 +489,6 @@ fn left(at: OffsetDateTime) -> Duration {
 const FETCHES_MAX: usize = 4;
 /// How long a hand-over waits for answers, the goodbye and the last write.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
-/// Queues of one kind per read: those in memory may be among them, and the rest shows whether there are more.
-const QUEUES_READ: u32 = 2 * super::queues::QUEUES_MAX as u32;
 /// Rows per page, as the store takes it.
 const PAGE_ROWS: u32 = super::queues::PAGE as u32;
 /// Room for what a session is told from outside: more than a shard has jobs on their way, so that none waits for it.

@@ -10,7 +10,7 @@
 mod lines;
 
 use shared::event::{self, Event, JobAccepted, QueueAction, QueueData};
-use shared::id::{QueueId, StanzaId};
+use shared::id::{EventId, QueueId, StanzaId};
 use shared::job::{Answer, FailureCode, Job};
 use shared::recipient::Number;
 use shared::store::StoreError;
@@ -290,14 +290,20 @@ impl Actor {
         meter::job_named(kind.as_deref(), JobOutcome::Rejected);
     }
 
-    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord) {
-        let wall = self.wall();
+    /// Tells the world and the publisher that a job is accepted; each time under the same id.
+    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord, errand: Box<Errand>) {
         let accepted = JobAccepted {
             job_id: queue.job.clone(),
             queue_id: queue.id,
             total: queue.total,
         };
-        self.gather.event(Event::JobAccepted(accepted), wall);
+        let at = u64::try_from(millis(queue.created_at)).unwrap_or_default();
+        let (id, wall) = (EventId::of_queue(queue.id, at), self.wall());
+        self.gather.event_as(id, Event::JobAccepted(accepted), wall);
+        let answer = Answer::Done {
+            queue_id: Some(queue.id),
+        };
+        self.gather.after(After::Answer(errand, answer));
     }
 }
 

@@ -47,6 +47,29 @@ impl Item {
     }
 }
 
+/// A delivery that goes elsewhere.
+pub(super) enum Aside {
+    /// Put back for a moment, under a turn.
+    Later(Delivery, String),
+    /// Kept as a dead letter, for a reason.
+    Dead(Delivery, String),
+}
+
+impl Aside {
+    /// Puts it there. What can't be put there now comes again.
+    pub(super) async fn put(self) {
+        match self {
+            Self::Later(delivery, turn) => drop(delivery.later(&turn).await),
+            Self::Dead(delivery, reason) => {
+                meter::job_named(delivery.kind.as_deref(), JobOutcome::Dead);
+                if let Err(error) = delivery.dead_letter(&reason).await {
+                    tracing::warn!(%error, "could not keep a dead letter; the job comes again");
+                }
+            }
+        }
+    }
+}
+
 /// A send that is to be stored.
 pub(super) struct Offered {
     pub(super) token: Token,
@@ -121,6 +144,9 @@ pub(super) fn letter(accepted: Result<Acceptance, String>, job: &SendJob, errand
         }
         Ok(Acceptance::Duplicate(queue)) => {
             meter::job(JobKind::Send, JobOutcome::Duplicate);
+            if errand.is_repeated() {
+                return Some(Mail::Again(queue, Box::new(errand)));
+            }
             errand.finish(Answer::Done {
                 queue_id: Some(queue.id),
             });
