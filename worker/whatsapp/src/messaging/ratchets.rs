@@ -324,7 +324,7 @@ impl Ratchets {
             entry.durability = Durability::Gathering;
         }
         entry.slot = Slot::Loaded(record);
-        started
+        started.map(drop)
     }
 
     /// Encrypts. The change is in the step.

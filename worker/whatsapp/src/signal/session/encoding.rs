@@ -1,11 +1,13 @@
 //! The stored form of a session record.
 //!
 //! `version, count of states, state…`; integers are variable-length, keys are 32 bytes. A state that has just begun takes
-//! about 210 bytes, each receiving chain 34 to 70 more.
+//! about 210 bytes, each receiving chain 34 to 70 more. Version 2 has what is kept beside the states before their count:
+//! a byte that says which parts there are, and the parts in the order of their bits. It is written only if there are any.
 
 use bytes::Bytes;
 
 use super::state::{Pending, ReceivingChain, SessionState, SkippedSeed};
+use super::ties::Ties;
 use super::{MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS};
 use crate::signal::cipher::{Chain, Secret};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
@@ -13,6 +15,10 @@ use crate::signal::wire::{Malformed, Reader, put_varint};
 use crate::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 const VERSION: u8 = 1;
+const VERSION_WITH_TIES: u8 = 2;
+/// The parts of the ties.
+const HAS_IDENTITY: u8 = 1;
+const HAS_ACCOUNT: u8 = 2;
 const KEY_SIZE_BYTES: usize = 32;
 /// Six keys, the numbers between them, the pending prekey ids.
 const STATE_SIZE_BYTES: usize = 6 * KEY_SIZE_BYTES + 28;
@@ -30,9 +36,15 @@ const SETTLED: u8 = 0;
 const PENDING: u8 = 1;
 const PENDING_WITH_PREKEY: u8 = 2;
 
-pub(super) fn encode(states: &[SessionState]) -> Bytes {
-    let mut out = Vec::with_capacity(2 + states.iter().map(size_bound).sum::<usize>());
-    out.push(VERSION);
+pub(super) fn encode(states: &[SessionState], ties: &Ties) -> Bytes {
+    let states_size = states.iter().map(size_bound).sum::<usize>();
+    let mut out = Vec::with_capacity(3 + 2 * KEY_SIZE_BYTES + states_size);
+    if ties.is_empty() {
+        out.push(VERSION);
+    } else {
+        out.push(VERSION_WITH_TIES);
+        put_ties(&mut out, ties);
+    }
     put_varint(&mut out, states.len() as u64);
     for state in states {
         put_state(&mut out, state);
@@ -41,18 +53,44 @@ pub(super) fn encode(states: &[SessionState]) -> Bytes {
     Bytes::from(out.into_boxed_slice())
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Vec<SessionState>, Malformed> {
+pub(super) fn decode(bytes: &[u8]) -> Result<(Vec<SessionState>, Ties), Malformed> {
     let mut reader = Reader::new(bytes);
-    if reader.byte()? != VERSION {
-        return Err(Malformed);
-    }
+    let ties = match reader.byte()? {
+        VERSION => Ties::default(),
+        VERSION_WITH_TIES => ties(&mut reader)?,
+        _ => return Err(Malformed),
+    };
     let count = bounded(reader.count(MIN_STATE_SIZE_BYTES)?, MAX_ARCHIVED_STATES + 1)?;
     let states = (0..count).map(|_| state(&mut reader)).collect::<Result<_, _>>()?;
     if reader.is_empty() {
-        Ok(states)
+        Ok((states, ties))
     } else {
         Err(Malformed)
     }
+}
+
+fn put_ties(out: &mut Vec<u8>, ties: &Ties) {
+    let Ties { identity, account } = ties;
+    let has = |is: bool, bit: u8| if is { bit } else { 0 };
+    out.push(has(identity.is_some(), HAS_IDENTITY) | has(account.is_some(), HAS_ACCOUNT));
+    for key in [identity, account].into_iter().flatten() {
+        out.extend_from_slice(key.as_bytes());
+    }
+}
+
+fn ties(reader: &mut Reader<'_>) -> Result<Ties, Malformed> {
+    let parts = reader.byte()?;
+    if parts & !(HAS_IDENTITY | HAS_ACCOUNT) != 0 {
+        return Err(Malformed);
+    }
+    let mut key = |bit| match parts & bit {
+        0 => Ok(None),
+        _ => reader.array().map(|bytes| Some(PublicKey::new(bytes))),
+    };
+    Ok(Ties {
+        identity: key(HAS_IDENTITY)?,
+        account: key(HAS_ACCOUNT)?,
+    })
 }
 
 fn size_bound(state: &SessionState) -> usize {

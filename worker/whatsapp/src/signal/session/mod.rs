@@ -10,6 +10,7 @@
 mod encoding;
 mod message;
 mod state;
+mod ties;
 
 pub use message::{PreKeyMessage, SignalMessage};
 
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use rand::CryptoRng;
 
 use self::state::SessionState;
+use self::ties::Ties;
 use super::curve::{BadPublicKey, BadSignature, KeyPair, PublicKey};
 use super::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
 
@@ -44,6 +46,7 @@ pub struct LocalIdentity<'a> {
 #[derive(Clone, Default)]
 pub struct SessionRecord {
     states: Vec<SessionState>,
+    ties: Ties,
 }
 
 impl SessionRecord {
@@ -58,10 +61,11 @@ impl SessionRecord {
         own: LocalIdentity<'_>,
         bundle: &PreKeyBundle,
         rng: &mut R,
-    ) -> Result<(), InitiateError> {
+    ) -> Result<Initiated, InitiateError> {
         let state = SessionState::initiate(own.pair, bundle, rng)?;
+        let identity_changed = self.is_other_identity(&bundle.identity);
         self.adopt(state);
-        Ok(())
+        Ok(Initiated { identity_changed })
     }
 
     /// Encrypts for the other side, in the state in use. Persist the record before the ciphertext leaves.
@@ -153,9 +157,7 @@ impl SessionRecord {
         let mut state =
             SessionState::respond(own.pair, &signed.pair, one_time.map(|key| &key.pair), message)?;
         let plaintext = state.decrypt(own.pair.public(), &inner, rng)?;
-        let identity_changed = self
-            .remote_identity()
-            .is_some_and(|known| known != message.identity());
+        let identity_changed = self.is_other_identity(message.identity());
         self.adopt(state);
         Ok(PreKeyDecrypted {
             plaintext,
@@ -168,12 +170,43 @@ impl SessionRecord {
     /// become the states in use if there are none.
     pub fn absorb(&mut self, other: Self) {
         let identity = self.remote_identity().copied();
+        if identity.is_none_or(|identity| other.remote_identity() == Some(&identity)) {
+            self.ties.absorb(&other.ties);
+        }
         let kept = other
             .states
             .into_iter()
             .filter(|state| identity.is_none_or(|identity| identity == *state.remote_identity()));
         self.states.extend(kept);
         self.states.truncate(MAX_ARCHIVED_STATES + 1);
+    }
+
+    /// Forgets every state, so that nothing more is encrypted or decrypted in them; what the device was known by stays.
+    pub fn close(&mut self) {
+        self.ties.identity = self.remote_identity().copied();
+        self.states.clear();
+    }
+
+    /// Believes that this is the device's identity, before there is a session; does nothing once one is known.
+    pub fn pin(&mut self, identity: PublicKey) {
+        if self.remote_identity().is_none() {
+            self.ties.identity = Some(identity);
+        }
+    }
+
+    /// Notes which account key has vouched for the identity of this companion.
+    pub fn vouch(&mut self, account: PublicKey) {
+        self.ties.account = Some(account);
+    }
+
+    /// The account key that has vouched for the present identity, if this is a companion that proved itself.
+    pub fn account(&self) -> Option<&PublicKey> {
+        self.ties.account.as_ref()
+    }
+
+    /// Whether there is anything to keep.
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty() && self.ties.is_empty()
     }
 
     /// Whether there is a state to send in.
@@ -187,9 +220,12 @@ impl SessionRecord {
         self.states.first().is_some_and(SessionState::is_pending)
     }
 
-    /// The other side's identity, in the state in use.
+    /// The other side's identity: that of the state in use, or what is known of it without one.
     pub fn remote_identity(&self) -> Option<&PublicKey> {
-        self.states.first().map(SessionState::remote_identity)
+        self.states
+            .first()
+            .map(SessionState::remote_identity)
+            .or(self.ties.identity.as_ref())
     }
 
     /// The other side's installation, in the state in use.
@@ -210,7 +246,7 @@ impl SessionRecord {
 
     /// The stored form, versioned. Holds secrets in clear: seal it before it touches a disk.
     pub fn encode(&self) -> Bytes {
-        encoding::encode(&self.states)
+        encoding::encode(&self.states, &self.ties)
     }
 
     /// Reads what [`Self::encode`] wrote.
@@ -219,7 +255,7 @@ impl SessionRecord {
     /// [`BadRecord`]: treat the session as lost.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
         encoding::decode(bytes)
-            .map(|states| Self { states })
+            .map(|(states, ties)| Self { states, ties })
             .map_err(|_| BadRecord)
     }
 
@@ -242,7 +278,16 @@ impl SessionRecord {
         Ok(plaintext)
     }
 
+    fn is_other_identity(&self, identity: &PublicKey) -> bool {
+        self.remote_identity().is_some_and(|known| known != identity)
+    }
+
     fn adopt(&mut self, state: SessionState) {
+        if self.is_other_identity(state.remote_identity()) {
+            // Whoever vouched for the earlier identity has said nothing of this one.
+            self.ties.account = None;
+        }
+        self.ties.identity = None;
         self.states
             .retain(|old| old.remote_identity() == state.remote_identity());
         self.states.truncate(MAX_ARCHIVED_STATES);
@@ -295,6 +340,13 @@ pub struct PreKeys<'a> {
     pub signed: Option<&'a SignedPreKey>,
     /// The one that [`PreKeyMessage::prekey_id`] names.
     pub one_time: Option<&'a PreKey>,
+}
+
+/// A session was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Initiated {
+    /// The other side has another identity than before; its earlier states are forgotten. Tell the user, do not block.
+    pub identity_changed: bool,
 }
 
 /// What came out of a message that may have started a session.

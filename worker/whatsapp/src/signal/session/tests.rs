@@ -5,6 +5,7 @@ use super::*;
 
 mod exchange;
 mod limits;
+mod ties;
 mod transcript;
 
 /// One side of a conversation, with what its device keeps.
