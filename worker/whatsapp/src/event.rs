@@ -106,6 +106,21 @@ pub enum Event {
         /// One answer per asked number, in the order asked.
         result: Result<Vec<Registration>, QueryError>,
     },
+    /// A device is left out: nothing is encrypted for it, and what it sent is not believed. The other devices of its
+    /// user are not concerned.
+    DeviceRefused {
+        /// The device.
+        device: Jid,
+        /// Why.
+        reason: DeviceRefusal,
+    },
+    /// A device has another identity than the one it was known by: its user has installed anew, or somebody takes their
+    /// place. Nothing is encrypted for the earlier identity from the step on that carries this. If the device is a phone,
+    /// the companions of its account must prove themselves anew.
+    IdentityChanged {
+        /// The device.
+        device: Jid,
+    },
     /// A phone number and a LID turned out to be one account.
     LidMapping {
         /// The account by phone number.
@@ -242,6 +257,41 @@ impl SendError {
             Self::NotOnWhatsApp | Self::NoDevices | Self::Cancelled | Self::Unsupported(_) => false,
             Self::Nack { code } => matches!(code, 429 | 500 | 503 | 530),
             Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
+        }
+    }
+}
+
+/// Why a device is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceRefusal {
+    /// A companion brought no proof that its account has linked it.
+    #[error("the companion brought no proof of its account")]
+    NoProof,
+    /// Its proof is no proof, or not one of this device.
+    #[error("the companion's proof does not verify")]
+    BadProof,
+    /// Its account has another key than the one it is known by.
+    #[error("the device is not of the account as it is known")]
+    OtherAccount,
+    /// Its proof does not say which account signed it, and the account is not known.
+    #[error("the account that should have signed the companion's proof is not known")]
+    UnknownAccount,
+    /// Its keys are not signed by its identity, or would give the session away.
+    #[error("the device's keys are not its own")]
+    BadKeys,
+}
+
+impl DeviceRefusal {
+    /// A short name, for counting.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoProof => "no_proof",
+            Self::BadProof => "bad_proof",
+            Self::OtherAccount => "other_account",
+            Self::UnknownAccount => "unknown_account",
+            Self::BadKeys => "bad_keys",
         }
     }
 }

@@ -5,17 +5,24 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Prekeys".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::Op;
 use super::companion;
-use super::directory::Directory;
+use super::directory::{Directory, is_own};
 use super::ratchets::Ratchets;
 use crate::binary::Node;
 use crate::connection::Context;
-use crate::event::QueryError;
+use crate::event::{DeviceRefusal, Event, QueryError};
 use crate::signal::Address;
 use crate::stanza::keys::{self, Bundle, ERROR_UNREGISTERED, MAX_BUNDLES, NoBundle};
+use crate::time::Timestamp;
+
+/// How often a phone is asked who it is because of companions that it did not vouch for.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(3600);
+/// How many doubted phones are remembered; while there are as many, no more are asked.
+const MAX_DOUBTED: usize = 256;
 
 /// What became of a wanted bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,29 +40,97 @@ pub(super) enum Outcome {
 pub(super) struct Bundles {
     /// With whether a session that exists is to be replaced.
     wanted: BTreeMap<Address, bool>,
-    open: BTreeMap<Address, bool>,
+    open: BTreeMap<Address, Asked>,
+    /// Phones that were asked for because of their companions, with the time.
+    doubted: HashMap<Address, Timestamp>,
+}
+
+/// A device that the open request names.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// As in [`Bundles::wanted`].
+    fresh: bool,
+    /// The answer counts no more; the device is wanted again.
+    outdated: bool,
 }
 
 impl Bundles {
-    /// Wants a session with this device; `fresh` even if there is one.
-    pub(super) fn want(&mut self, address: &Address, fresh: bool) {
+    /// Wants a session with this device; `fresh` even if there is one. What is known of the device is in memory, and stays
+    /// there until the answer has come.
+    pub(super) fn want(&mut self, ratchets: &mut Ratchets, address: &Address, fresh: bool) {
         match self.open.get(address) {
             // The open request does it.
-            Some(open) if *open || !fresh => {}
-            _ => *self.wanted.entry(address.clone()).or_default() |= fresh,
+            Some(asked) if !asked.outdated && (asked.fresh || !fresh) => return,
+            _ => {}
+        }
+        let wanted = self.wanted.entry(address.clone()).or_insert_with(|| {
+            ratchets.pin(address);
+            false
+        });
+        *wanted |= fresh;
+    }
+
+    /// What is on its way for these devices is out of date: they are asked for anew.
+    pub(super) fn ask_again(&mut self, ratchets: &mut Ratchets, is_concerned: impl Fn(&Address) -> bool) {
+        let mut wanted = Vec::new();
+        for (address, asked) in self.open.iter_mut().filter(|(address, _)| is_concerned(address)) {
+            asked.outdated = true;
+            wanted.push((address.clone(), asked.fresh));
+        }
+        for (address, fresh) in wanted {
+            self.want(ratchets, &address, fresh);
         }
     }
 
+    /// Tells the owner that a device is left out. If its account may have changed without our knowing, the account's
+    /// phone is asked who it is, so that the device has a chance the next time.
+    pub(super) fn refuse(
+        &mut self,
+        cx: &mut Context<'_>,
+        ratchets: &mut Ratchets,
+        address: &Address,
+        reason: DeviceRefusal,
+    ) {
+        cx.emit(Event::DeviceRefused {
+            device: address.jid().clone(),
+            reason,
+        });
+        let may_have_changed = matches!(
+            reason,
+            DeviceRefusal::OtherAccount | DeviceRefusal::UnknownAccount
+        );
+        let phone = Address::from(companion::phone_of(address.jid()));
+        if may_have_changed && !is_own(cx.device, address.jid()) && self.is_doubtful(&phone, cx.now) {
+            self.want(ratchets, &phone, true);
+        }
+    }
+
+    /// Notes that a phone is asked who it is; false if it was not long ago.
+    fn is_doubtful(&mut self, phone: &Address, now: Timestamp) -> bool {
+        let is_recent = |at: &Timestamp| now.since(*at) < DOUBT_INTERVAL;
+        if self.doubted.get(phone).is_some_and(is_recent) {
+            return false;
+        }
+        if self.doubted.len() >= MAX_DOUBTED {
+            self.doubted.retain(|_, at| is_recent(at));
+        }
+        let has_room = self.doubted.len() < MAX_DOUBTED;
+        if has_room {
+            self.doubted.insert(phone.clone(), now);
+        }
+        has_room
+    }
+
     /// Asks the server, if something is wanted and no request is open.
-    pub(super) fn ask(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets) {
+    pub(super) fn ask(&mut self, cx: &mut Context<'_>) {
         if self.wanted.is_empty() || !self.open.is_empty() {
             return;
         }
         while self.open.len() < MAX_BUNDLES
             && let Some((address, fresh)) = self.wanted.pop_first()
         {
-            ratchets.pin(&address);
-            self.open.insert(address, fresh);
+            let outdated = false;
+            self.open.insert(address, Asked { fresh, outdated });
         }
         let asked: Vec<Address> = self.open.keys().cloned().collect();
         let request = keys::bundles_request(asked.iter().map(Address::jid));
@@ -75,6 +150,7 @@ impl Bundles {
         for address in &asked {
             ratchets.unpin(address);
         }
+        let current = |address: &Address| open.get(address).filter(|asked| !asked.outdated);
         let bundles = reply.and_then(|node| keys::bundles(&node).map_err(|_| QueryError::Malformed));
         let mut answers: BTreeMap<Address, Result<Bundle, NoBundle>> = match bundles {
             Ok(bundles) => bundles
@@ -82,19 +158,21 @@ impl Bundles {
                 .map(|(jid, bundle)| (Address::from(jid), bundle))
                 .collect(),
             Err(error) => {
-                return asked
-                    .into_iter()
+                let failed = asked.into_iter().filter(|address| current(address).is_some());
+                return failed
                     .map(|address| (address, Outcome::Failed(error.clone())))
                     .collect();
             }
         };
         let mut outcomes = BTreeMap::new();
         for address in asked {
-            let fresh = open.get(&address).copied().unwrap_or_default();
+            let Some(fresh) = current(&address).map(|asked| asked.fresh) else {
+                continue;
+            };
             let outcome = match answers.remove(&address) {
                 // Somebody else's message may have started one while we asked.
-                _ if !fresh && ratchets.has_session(&address) => Outcome::Session,
-                Some(Ok(bundle)) => start(cx, ratchets, &address, &bundle),
+                _ if !fresh && ratchets.has_session(cx.device, &address) => Outcome::Session,
+                Some(Ok(bundle)) => self.start(cx, ratchets, &address, &bundle),
                 Some(Err(NoBundle::Refused(code))) => {
                     if code == ERROR_UNREGISTERED {
                         directory.forget_devices(address.jid());
@@ -108,28 +186,25 @@ impl Bundles {
         }
         outcomes
     }
-}
 
-/// Starts a session from a bundle, if everything in it is signed as it must be.
-pub(super) fn start(
-    cx: &mut Context<'_>,
-    ratchets: &mut Ratchets,
-    address: &Address,
-    bundle: &Bundle,
-) -> Outcome {
-    let known = ratchets.account_identity(address);
-    if companion::check(
-        address,
-        &bundle.keys.identity,
-        bundle.device_identity.as_deref(),
-        known.as_ref(),
-    )
-    .is_err()
-    {
-        return Outcome::Skip;
-    }
-    match ratchets.start(cx, address, &bundle.keys) {
-        Ok(()) => Outcome::Session,
-        Err(_) => Outcome::Skip,
+    /// Starts a session from a bundle, if everything in it is signed as it must be.
+    pub(super) fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        ratchets: &mut Ratchets,
+        address: &Address,
+        bundle: &Bundle,
+    ) -> Outcome {
+        let proof = bundle.device_identity.as_deref();
+        let started = ratchets
+            .check(cx.device, address, &bundle.keys.identity, proof)
+            .and_then(|account| ratchets.start(cx, address, &bundle.keys, account));
+        match started {
+            Ok(()) => Outcome::Session,
+            Err(reason) => {
+                self.refuse(cx, ratchets, address, reason);
+                Outcome::Skip
+            }
+        }
     }
 }

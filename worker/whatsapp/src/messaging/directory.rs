@@ -11,6 +11,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
+use super::companion;
 use crate::connection::Context;
 use crate::device::Device;
 use crate::event::Event;
@@ -164,12 +165,18 @@ impl Directory {
         self.recent.phones.insert(lid.into(), phone.into());
     }
 
+    /// The phone of a companion's account; none for phones, and for our own account, whose key we have.
+    pub(super) fn phone_of(&self, device: &Device, wire: &Jid) -> Option<Peer> {
+        let is_others = wire.device() != 0 && !is_own(device, wire);
+        is_others.then(|| self.peer(device, companion::phone_of(wire)))
+    }
+
     /// Where the ratchet with this device is kept.
     pub(super) fn peer(&self, device: &Device, wire: Jid) -> Peer {
-        let lid = own_other_name(device, &wire).or_else(|| self.other_name(&wire));
+        let lid = own_other_name(device, &wire).or_else(|| self.other_name(&companion::phone_of(&wire)));
         match (wire.server(), lid) {
-            (Server::User, Some(lid)) => Peer {
-                address: Address::from(lid.with_device(wire.device())),
+            (Server::User | Server::Hosted, Some(lid)) => Peer {
+                address: Address::new(&wire).with_lid(lid.user()),
                 earlier: Some(Address::new(&wire)),
                 wire,
             },

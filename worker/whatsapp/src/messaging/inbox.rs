@@ -6,8 +6,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use prost::Message as _;
+use smallvec::SmallVec;
 
 use super::LoadTag;
+use super::bundles::Bundles;
 use super::companion;
 use super::delivery::{chat_of, incoming, is_for_owner, unwrap_device_sent};
 use super::directory::{Directory, Peer, is_own};
@@ -20,6 +22,7 @@ use crate::connection::Context;
 use crate::event::Event;
 use crate::jid::{Jid, Server};
 use crate::proto::Message;
+use crate::signal::curve::PublicKey;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
 use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
 use crate::stanza::ack::{Nack, message_ack};
@@ -52,8 +55,8 @@ struct Waiting {
     /// For acks, which repeat what it names.
     node: Node,
     name: Name,
-    /// The ratchet that was asked for.
-    address: Option<Address>,
+    /// The ratchets that were asked for.
+    addresses: SmallVec<[Address; 2]>,
     /// Prekeys were asked for.
     asked_keys: bool,
 }
@@ -72,6 +75,7 @@ pub(super) struct Parts<'a> {
     pub(super) ratchets: &'a mut Ratchets,
     pub(super) group_keys: &'a mut GroupKeys,
     pub(super) retries: &'a mut Retries,
+    pub(super) bundles: &'a mut Bundles,
 }
 
 /// What became of a message's ciphertexts.
@@ -122,7 +126,7 @@ impl Inbox {
             stanza,
             node,
             name: Name::NotAsked,
-            address: None,
+            addresses: SmallVec::new(),
             asked_keys: false,
         });
     }
@@ -179,7 +183,10 @@ impl Inbox {
         waiting: &mut Waiting,
     ) -> Decrypted {
         let Parts {
-            ratchets, group_keys, ..
+            ratchets,
+            group_keys,
+            bundles,
+            ..
         } = parts;
         // Nothing may be decrypted before all can be: a plaintext can't be had twice.
         let named = |enc: &Enc| {
@@ -211,7 +218,11 @@ impl Inbox {
         let mut plaintexts = Vec::with_capacity(waiting.stanza.encs.len());
         for enc in &waiting.stanza.encs {
             let result = match enc.kind {
-                EncKind::PreKey => self.decrypt_prekey(cx, ratchets, peer, &waiting.stanza, enc),
+                EncKind::PreKey => {
+                    let proof = waiting.stanza.device_identity.as_deref();
+                    let trusted = trust(cx, ratchets, bundles, peer, enc, proof);
+                    trusted.and_then(|account| self.decrypt_prekey(cx, ratchets, peer, account, enc))
+                }
                 EncKind::Message => ratchets
                     .decrypt_message(cx, &peer.address, &enc.ciphertext)
                     .map_err(Failure::from),
@@ -244,18 +255,10 @@ impl Inbox {
         cx: &mut Context<'_>,
         ratchets: &mut Ratchets,
         peer: &Peer,
-        stanza: &Received,
+        account: Option<PublicKey>,
         enc: &Enc,
     ) -> Result<Vec<u8>, Failure> {
         let message = PreKeyMessage::parse(&enc.ciphertext)?;
-        let account = ratchets.account_identity(&peer.address);
-        companion::check(
-            &peer.address,
-            message.identity(),
-            stanza.device_identity.as_deref(),
-            account.as_ref(),
-        )
-        .map_err(|_| Failure::Retry(RetryReason::Adv))?;
         let current = cx.device.signed_prekey.clone();
         let signed = if current.id == message.signed_prekey_id() {
             Some(&current)
@@ -269,7 +272,7 @@ impl Inbox {
             .and_then(|id| self.prekeys.get(&id))
             .and_then(Option::as_ref);
         let prekeys = PreKeys { signed, one_time };
-        let decrypted = ratchets.decrypt_prekey(cx, &peer.address, &message, prekeys)?;
+        let decrypted = ratchets.decrypt_prekey(cx, &peer.address, &message, prekeys, account)?;
         self.used.extend(decrypted.used_prekey);
         Ok(decrypted.plaintext)
     }
@@ -294,7 +297,7 @@ impl Inbox {
 
     /// The ratchets that messages wait with.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
-        self.waiting.iter().filter_map(|waiting| waiting.address.as_ref())
+        self.waiting.iter().flat_map(|waiting| &waiting.addresses)
     }
 
     /// The store has answered for the other name of a user; the directory has it if there is one.
@@ -302,7 +305,7 @@ impl Inbox {
         for waiting in self
             .waiting
             .iter_mut()
-            .filter(|waiting| waiting.stanza.sender().same_user(user))
+            .filter(|waiting| companion::phone_of(waiting.stanza.sender()).same_user(user))
         {
             waiting.name = Name::Answered;
         }
@@ -414,11 +417,11 @@ impl Waiting {
     /// Asks for what the message needs before its ciphertext is looked at; the sender's ratchet if all of it is here.
     fn prepare(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) -> Option<Peer> {
         let sender = self.stanza.sender();
-        let has_two_names = matches!(sender.server(), Server::User | Server::Lid);
-        let is_known = is_own(cx.device, sender) || parts.directory.other_name(sender).is_some();
+        let user = companion::phone_of(sender);
+        let has_two_names = matches!(user.server(), Server::User | Server::Lid);
+        let is_known = is_own(cx.device, sender) || parts.directory.other_name(&user).is_some();
         match self.name {
             Name::NotAsked if has_two_names && !is_known => {
-                let user = sender.to_bare();
                 self.name = Name::Asked;
                 cx.load(Load::Lids(vec![user.clone()]), LoadTag::Lids(vec![user]));
                 return None;
@@ -427,11 +430,17 @@ impl Waiting {
             _ => {}
         }
         let peer = parts.directory.peer(cx.device, sender.clone());
-        self.address = Some(peer.address.clone());
+        // Only what may start a session is looked at for who vouches for it.
+        let starts = self.stanza.encs.iter().any(|enc| enc.kind == EncKind::PreKey);
+        let phone = starts
+            .then(|| parts.directory.phone_of(cx.device, sender))
+            .flatten();
+        let peers = || std::iter::once(&peer).chain(&phone);
+        self.addresses = peers().map(|peer| peer.address.clone()).collect();
         let has_group_key = self
             .group_key(&peer)
             .is_none_or(|name| parts.group_keys.ensure(cx, &name));
-        (parts.ratchets.ensure(cx, [&peer].into_iter()) && has_group_key).then_some(peer)
+        (parts.ratchets.ensure(cx, peers()) && has_group_key).then_some(peer)
     }
 }
 
@@ -443,6 +452,25 @@ impl Waiting {
             .is_some()
             .then(|| (self.stanza.from.clone(), peer.address.clone()))
     }
+}
+
+/// Whether the device that may start a session with this ciphertext is of its account; its account's key, if it is a
+/// companion.
+fn trust(
+    cx: &mut Context<'_>,
+    ratchets: &mut Ratchets,
+    bundles: &mut Bundles,
+    peer: &Peer,
+    enc: &Enc,
+    proof: Option<&[u8]>,
+) -> Result<Option<PublicKey>, Failure> {
+    let message = PreKeyMessage::parse(&enc.ciphertext)?;
+    ratchets
+        .check(cx.device, &peer.address, message.identity(), proof)
+        .map_err(|reason| {
+            bundles.refuse(cx, ratchets, &peer.address, reason);
+            Failure::Retry(RetryReason::Adv)
+        })
 }
 
 /// The prekeys that a message was encrypted with.

@@ -36,7 +36,7 @@ pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
     bundles::Bundles,
-    directory::Directory,
+    directory::{Directory, is_own},
     group_keys::GroupKeys,
     inbox::Inbox,
     ratchets::Ratchets,
@@ -52,14 +52,17 @@ use crate::event::{Event, QueryError, Receipt};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::signal::{Address, PreKeyId, SignedPreKeyId};
-use crate::stanza::ack::MessageAck;
+use crate::stanza::ack::{MessageAck, ack_for};
 use crate::stanza::notification::Notification;
 use crate::stanza::receipt::{self, MAX_READ_IDS, Meaning};
-use crate::store::{Loaded, SenderKeyName};
+use crate::store::{Load, Loaded, SenderKeyName};
 use crate::time::Timestamp;
 
 /// How often idle ratchets and old device lists are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Most users that registered anew whose other name is looked up at a time.
+const MAX_CHANGED: usize = 256;
 
 /// What one of messaging's questions to the server was for.
 #[derive(Debug)]
@@ -109,6 +112,8 @@ pub struct Messaging {
     inbox: Inbox,
     retries: Retries,
     supply: Supply,
+    /// Users who registered anew and whose other name is being looked up, with what acknowledges that.
+    changed: Vec<(Jid, Option<Node>)>,
     sweep_at: Option<Timestamp>,
 }
 
@@ -209,7 +214,7 @@ impl Messaging {
                     if let Some(other) = other {
                         self.directory.recall(user, &other);
                     }
-                    self.inbox.on_name(user);
+                    self.on_name(cx, user);
                 }
             }
             (tag, _) => tracing::error!(?tag, "the store gave another answer than was asked for"),
@@ -268,7 +273,12 @@ impl Messaging {
         match Notification::parse(stanza) {
             Notification::FewPreKeys(left) => self.supply.on_few(cx, left),
             Notification::CheckKeys => self.supply.check_digest(cx),
-            Notification::IdentityChanged(user) => self.forget_user(cx, &user),
+            Notification::IdentityChanged { user, lid } => {
+                if let Some(lid) = &lid {
+                    self.directory.learn(cx, &user, lid);
+                }
+                return self.on_identity_changed(cx, user, stanza);
+            }
             Notification::Devices { user, lid, removed } => {
                 if let Some(lid) = &lid {
                     self.directory.learn(cx, &user, lid);
@@ -292,8 +302,37 @@ impl Messaging {
         AckBy::Connection
     }
 
+    /// A contact registered anew. Their sessions may be kept under a name that only the store knows: then it is asked, and
+    /// the notification acknowledged when it has answered.
+    fn on_identity_changed(&mut self, cx: &mut Context<'_>, user: Jid, stanza: &Node) -> AckBy {
+        let may_have_another_name = !is_own(cx.device, &user) && self.directory.other_name(&user).is_none();
+        if may_have_another_name && self.changed.len() < MAX_CHANGED {
+            cx.load(Load::Lids(vec![user.clone()]), LoadTag::Lids(vec![user.clone()]));
+            self.changed.push((user, ack_for(stanza)));
+            return AckBy::Handler;
+        }
+        self.forget_user(cx, &user);
+        AckBy::Connection
+    }
+
+    /// The store has answered for the other name of a user.
+    fn on_name(&mut self, cx: &mut Context<'_>, user: &Jid) {
+        self.inbox.on_name(user);
+        for (changed, ack) in self
+            .changed
+            .extract_if(.., |(changed, _)| changed.same_user(user))
+            .collect::<Vec<_>>()
+        {
+            self.forget_user(cx, &changed);
+            if let Some(ack) = ack {
+                cx.send(ack);
+            }
+        }
+    }
+
     /// A contact registered anew: none of their sessions will be answered again. Those of companions that are not in
-    /// memory are replaced when they ask for a message again.
+    /// memory count no more either, because the phone that vouched for them is gone; and what the server said of the
+    /// user's keys before it said this is not believed.
     fn forget_user(&mut self, cx: &mut Context<'_>, user: &Jid) {
         let phone = self.directory.peer(cx.device, user.clone());
         let mut addresses = vec![phone.address];
@@ -313,7 +352,15 @@ impl Messaging {
         for address in addresses {
             self.ratchets.delete(cx, &address);
         }
+        let other = self.directory.other_name(user);
+        self.bundles.ask_again(&mut self.ratchets, |address| {
+            let is = |user: &Jid| companion::phone_of(address.jid()).same_user(user);
+            is(user) || other.as_ref().is_some_and(is)
+        });
         self.directory.forget_devices(user);
+        if !is_own(cx.device, user) {
+            cx.emit(Event::IdentityChanged { device: user.clone() });
+        }
     }
 
     /// Moves everything as far as it goes, and asks for what is missing.
@@ -341,6 +388,7 @@ impl Messaging {
                 ratchets,
                 group_keys,
                 retries,
+                bundles,
             },
         );
         resends.advance(cx, directory, ratchets, bundles);
@@ -364,7 +412,7 @@ impl Messaging {
             },
             stirred,
         );
-        bundles.ask(cx, ratchets);
+        bundles.ask(cx);
         self.note_sweep(cx.now);
     }
 

@@ -7,14 +7,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::LoadTag;
-use super::directory::Peer;
+use super::companion;
+use super::directory::{Peer, is_own};
 use super::durability::Durability;
 use crate::connection::Context;
 use crate::device::Device;
+use crate::event::{DeviceRefusal, Event};
 use crate::signal::curve::PublicKey;
 use crate::signal::session::{
-    CiphertextKind, DecryptError, EncryptError, InitiateError, LocalIdentity, PreKeyDecrypted, PreKeyMessage,
-    PreKeys, SessionRecord,
+    CiphertextKind, DecryptError, EncryptError, LocalIdentity, PreKeyDecrypted, PreKeyMessage, PreKeys,
+    SessionRecord,
 };
 use crate::signal::{Address, PreKeyBundle, RegistrationId};
 use crate::stanza::message::{Enc, EncKind};
@@ -151,7 +153,7 @@ impl Ratchets {
         let Slot::Loaded(record) = &mut entry.slot else {
             return false;
         };
-        if record.has_session() {
+        if !record.is_empty() {
             let record = std::mem::take(record);
             self.move_in(cx, earlier.clone(), &peer.address, record);
         }
@@ -174,7 +176,7 @@ impl Ratchets {
                 None => self.fill(&wanted.address, record),
                 // What came into memory while the store was asked is newer than its answer.
                 Some(_) if self.is_settled(&wanted.address) => {}
-                Some(address) if record.has_session() => {
+                Some(address) if !record.is_empty() => {
                     self.move_in(cx, wanted.address.clone(), address, record);
                 }
                 Some(_) => {}
@@ -281,9 +283,19 @@ impl Ratchets {
 
 /// Using them. All of these want the session to be in memory (see [`Ratchets::ensure`]).
 impl Ratchets {
-    /// Whether there is a session to send in.
-    pub(super) fn has_session(&self, address: &Address) -> bool {
-        self.record(address).is_some_and(SessionRecord::has_session)
+    /// Whether there is a session to send in. That with a companion counts only as long as its phone has the identity
+    /// that vouched for the companion: a phone that was installed anew has linked nobody yet.
+    pub(super) fn has_session(&self, device: &Device, address: &Address) -> bool {
+        self.record(address)
+            .is_some_and(|record| record.has_session() && self.is_vouched_for(device, address, record))
+    }
+
+    fn is_vouched_for(&self, device: &Device, address: &Address, record: &SessionRecord) -> bool {
+        // Our own account's key does not change as long as we are linked.
+        address.device() == 0
+            || record.account().is_some_and(|account| {
+                is_own(device, address.jid()) || self.phone_identity(address) == Some(account)
+            })
     }
 
     /// The key that the session in use began with.
@@ -296,19 +308,50 @@ impl Ratchets {
         self.record(address)?.remote_registration_id()
     }
 
-    /// The identity of the account that this device belongs to (that of its phone), if it is in memory.
-    pub(super) fn account_identity(&self, address: &Address) -> Option<PublicKey> {
-        let phone = Address::from(address.jid().to_bare());
-        self.record(&phone)?.remote_identity().copied()
+    fn phone_identity(&self, address: &Address) -> Option<&PublicKey> {
+        self.record(&phone_of(address))?.remote_identity()
     }
 
-    /// Starts a session.
+    /// Checks that the device with this identity is of the account that its address says. The session with its phone must
+    /// be in memory too. Gives the account's key for a companion, to be handed in with whatever starts a session.
+    pub(super) fn check(
+        &self,
+        device: &Device,
+        address: &Address,
+        identity: &PublicKey,
+        proof: Option<&[u8]>,
+    ) -> Result<Option<PublicKey>, DeviceRefusal> {
+        let is_own = is_own(device, address.jid());
+        let own = is_own.then(|| companion::own_account_key(device)).flatten();
+        if address.device() == 0 {
+            return match own {
+                Some(account) if account != *identity => Err(DeviceRefusal::OtherAccount),
+                _ => Ok(None),
+            };
+        }
+        let record = self.record(address).ok_or(DeviceRefusal::UnknownAccount)?;
+        if record.remote_identity() == Some(identity) && self.is_vouched_for(device, address, record) {
+            return Ok(record.account().copied());
+        }
+        let known = match own {
+            None if !is_own => {
+                let phone = self.record(&phone_of(address));
+                let phone = phone.ok_or(DeviceRefusal::UnknownAccount)?;
+                phone.remote_identity().copied()
+            }
+            own => own,
+        };
+        companion::check(identity, proof, known.as_ref()).map(Some)
+    }
+
+    /// Starts a session. `account` is what [`Self::check`] gave for the bundle's identity.
     pub(super) fn start(
         &mut self,
         cx: &mut Context<'_>,
         address: &Address,
         bundle: &PreKeyBundle,
-    ) -> Result<(), InitiateError> {
+        account: Option<PublicKey>,
+    ) -> Result<(), DeviceRefusal> {
         let entry = self
             .entries
             .entry(address.clone())
@@ -319,12 +362,38 @@ impl Ratchets {
         };
         let own = own_identity(cx.device);
         let started = record.initiate(own, bundle, cx.rng);
-        if started.is_ok() {
-            cx.changes().put_session(address.clone(), &record);
-            entry.durability = Durability::Gathering;
-        }
         entry.slot = Slot::Loaded(record);
-        started.map(drop)
+        let started = started.map_err(|_| DeviceRefusal::BadKeys)?;
+        self.begun(cx, address, account, started.identity_changed);
+        Ok(())
+    }
+
+    /// A session was begun with the device: writes it, with what is known of its account now.
+    fn begun(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: &Address,
+        account: Option<PublicKey>,
+        identity_changed: bool,
+    ) {
+        if let (Some(account), Some(record)) = (account, self.record_mut(address)) {
+            record.vouch(account);
+            let phone = phone_of(address);
+            let is_news = |phone: &SessionRecord| phone.remote_identity().is_none();
+            if !is_own(cx.device, address.jid()) && self.record(&phone).is_some_and(is_news) {
+                // From now on another key can't vouch for devices of this account without our noticing.
+                if let Some(record) = self.record_mut(&phone) {
+                    record.pin(account);
+                }
+                self.write(cx, &phone);
+            }
+        }
+        self.write(cx, address);
+        if identity_changed {
+            cx.emit(Event::IdentityChanged {
+                device: address.jid().clone(),
+            });
+        }
     }
 
     /// Encrypts. The change is in the step.
@@ -334,6 +403,9 @@ impl Ratchets {
         address: &Address,
         padded: &[u8],
     ) -> Result<Enc, EncryptError> {
+        if !self.has_session(cx.device, address) {
+            return Err(EncryptError::NoSession);
+        }
         let own = own_identity(cx.device);
         let record = self.record_mut(address).ok_or(EncryptError::NoSession)?;
         let ciphertext = record.encrypt(own, padded)?;
@@ -368,13 +440,15 @@ impl Ratchets {
             .is_none_or(|record| record.is_new_session(message))
     }
 
-    /// Decrypts a message that may start a session. A one-time prekey that it used is deleted in the step.
+    /// Decrypts a message that may start a session. A one-time prekey that it used is deleted in the step. `account` is
+    /// what [`Self::check`] gave for the message's identity.
     pub(super) fn decrypt_prekey(
         &mut self,
         cx: &mut Context<'_>,
         address: &Address,
         message: &PreKeyMessage<'_>,
         prekeys: PreKeys<'_>,
+        account: Option<PublicKey>,
     ) -> Result<PreKeyDecrypted, DecryptError> {
         let own = own_identity(cx.device);
         let record = self.record_mut(address).ok_or(DecryptError::NoSession)?;
@@ -382,8 +456,16 @@ impl Ratchets {
         if let Some(id) = decrypted.used_prekey {
             cx.changes().prekeys.insert(id, None);
         }
-        self.write(cx, address);
+        self.begun(cx, address, account, decrypted.identity_changed);
         Ok(decrypted)
+    }
+
+    /// Ends the session with a device that is in memory; whom it was with is not forgotten.
+    pub(super) fn close(&mut self, cx: &mut Context<'_>, address: &Address) {
+        if let Some(record) = self.record_mut(address) {
+            record.close();
+            self.write(cx, address);
+        }
     }
 
     /// Deletes a session, whether it is in memory or not.
@@ -424,6 +506,11 @@ impl Ratchets {
         entry.durability = Durability::Gathering;
         entry.used = cx.now;
     }
+}
+
+/// Where the session with the phone of a device's account is kept.
+fn phone_of(address: &Address) -> Address {
+    Address::from(companion::phone_of(address.jid()))
 }
 
 /// Who we are in our sessions.

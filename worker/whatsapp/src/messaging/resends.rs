@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use prost::Message as _;
 
 use super::LoadTag;
-use super::bundles::{self, Bundles, Outcome};
+use super::bundles::{Bundles, Outcome};
 use super::directory::{Directory, Peer, is_own};
 use super::plaintext::{device_sent, padded};
 use super::ratchets::Ratchets;
@@ -63,6 +63,8 @@ struct Waiting {
     /// Acknowledges the request.
     ack: Option<Node>,
     peer: Peer,
+    /// The phone of a companion.
+    phone: Option<Peer>,
     /// The chat that the message is in, as the request says until the owner has said it.
     chat: Jid,
     own: bool,
@@ -85,6 +87,13 @@ enum Session {
     Fetching,
     /// To be used as it is.
     Decided,
+}
+
+impl Waiting {
+    /// Those whose ratchets the answer needs.
+    fn peers(&self) -> impl Iterator<Item = &Peer> {
+        std::iter::once(&self.peer).chain(&self.phone)
+    }
 }
 
 impl Resends {
@@ -126,10 +135,12 @@ impl Resends {
         };
         cx.load(load, LoadTag::SentMessage(asked.id.clone(), peer.wire.clone()));
         let (content, session) = (Content::Asked, Session::Undecided);
+        let phone = directory.phone_of(cx.device, &peer.wire);
         self.waiting.push(Waiting {
             asked,
             ack,
             peer,
+            phone,
             chat,
             own,
             content,
@@ -214,7 +225,8 @@ impl Resends {
 
     /// The ratchets that requests wait with.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
-        self.waiting.iter().map(|one| &one.peer.address)
+        let peers = self.waiting.iter().flat_map(|one| one.peers());
+        peers.map(|peer| &peer.address)
     }
 
     /// Moves every request as far as it goes now.
@@ -236,8 +248,9 @@ impl Resends {
             if one.peer.earlier.is_none() {
                 // The other name may have been learned meanwhile.
                 one.peer = directory.peer(cx.device, one.peer.wire.clone());
+                one.phone = directory.phone_of(cx.device, &one.peer.wire);
             }
-            if !ratchets.ensure(cx, std::iter::once(&one.peer)) {
+            if !ratchets.ensure(cx, one.peers()) {
                 at += 1;
                 continue;
             }
@@ -246,9 +259,9 @@ impl Resends {
                     send_if(cx, self.waiting.remove(at).ack);
                     continue;
                 }
-                if self.wants_bundle(cx, ratchets, at) {
+                if self.wants_bundle(cx, ratchets, bundles, at) {
                     let one = &mut self.waiting[at];
-                    bundles.want(&one.peer.address, true);
+                    bundles.want(ratchets, &one.peer.address, true);
                     one.session = Session::Fetching;
                     at += 1;
                     continue;
@@ -270,11 +283,17 @@ impl Resends {
 
     /// Decides whether the session that there is will do: starts one from the keys in the request if there are any, and
     /// says whether a bundle is needed.
-    fn wants_bundle(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, at: usize) -> bool {
+    fn wants_bundle(
+        &mut self,
+        cx: &mut Context<'_>,
+        ratchets: &mut Ratchets,
+        bundles: &mut Bundles,
+        at: usize,
+    ) -> bool {
         let one = &self.waiting[at];
         let address = one.peer.address.clone();
         if let Some(keys) = &one.asked.keys
-            && bundles::start(cx, ratchets, &address, keys) == Outcome::Session
+            && bundles.start(cx, ratchets, &address, keys) == Outcome::Session
         {
             return false;
         }
@@ -284,9 +303,9 @@ impl Resends {
             .registration_id
             .is_some_and(|theirs| id.is_some_and(|ours| ours != theirs));
         if is_reinstalled {
-            ratchets.delete(cx, &address);
+            ratchets.close(cx, &address);
         }
-        if !ratchets.has_session(&address) {
+        if !ratchets.has_session(cx.device, &address) {
             return true;
         }
         let key = (one.asked.id.clone(), address.clone());

@@ -75,6 +75,8 @@ struct Targets {
     /// The chat as the stanza addresses it.
     to: Jid,
     devices: SmallVec<[Target; 4]>,
+    /// The recipient's phone, if it is none of the devices: their keys are good only with its.
+    phone: Option<Peer>,
     /// Those whose bundles are on their way.
     fetching: SmallVec<[Address; 4]>,
 }
@@ -344,10 +346,10 @@ impl Sends {
     /// The ratchets that sends wait with.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
         let targets = self.waiting.iter().filter_map(|send| match &send.state {
-            State::Keys(targets) => Some(targets.devices.iter()),
+            State::Keys(targets) => Some(targets.peers()),
             State::Resolving => None,
         });
-        targets.flatten().map(|target| &target.peer.address)
+        targets.flatten().map(|peer| &peer.address)
     }
 
     /// When [`Self::tick`] wants to be called.
@@ -415,9 +417,8 @@ impl Waiting {
             (Stirred::All | Stirred::Last, _) => true,
             (Stirred::By(_), State::Resolving) => false,
             (Stirred::By(loaded), State::Keys(targets)) => targets
-                .devices
-                .iter()
-                .any(|target| loaded.iter().any(|wanted| wanted.concerns(&target.peer))),
+                .peers()
+                .any(|peer| loaded.iter().any(|wanted| wanted.concerns(peer))),
         }
     }
 
@@ -432,13 +433,12 @@ impl Waiting {
             return Progress::Waits;
         };
         targets.rename(cx.device, parts.directory);
-        if !targets.fetching.is_empty() || !parts.ratchets.ensure(cx, targets.devices.iter().map(|t| &t.peer))
-        {
+        if !targets.fetching.is_empty() || !parts.ratchets.ensure(cx, targets.peers()) {
             return Progress::Waits;
         }
         for Target { peer, .. } in &targets.devices {
-            if !parts.ratchets.has_session(&peer.address) {
-                parts.bundles.want(&peer.address, false);
+            if !parts.ratchets.has_session(cx.device, &peer.address) {
+                parts.bundles.want(parts.ratchets, &peer.address, false);
                 targets.fetching.push(peer.address.clone());
             }
         }
@@ -460,6 +460,14 @@ impl Targets {
         {
             target.peer = directory.peer(device, target.peer.wire.clone());
         }
+        if let Some(phone) = self.phone.as_mut().filter(|phone| phone.earlier.is_none()) {
+            *phone = directory.peer(device, phone.wire.clone());
+        }
+    }
+
+    /// Those whose ratchets the send needs.
+    fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.devices.iter().map(|target| &target.peer).chain(&self.phone)
     }
 
     /// Every device that gets a message to this user, ourselves left out; `None` while a list is missing.
@@ -476,11 +484,14 @@ impl Targets {
         if !is_own(device, &to) {
             devices.extend(list.devices.iter().map(|id| target(&to, *id, false)));
         }
+        let has_phone = is_own(device, &to) || list.devices.contains(&0);
+        let phone = (!has_phone).then(|| directory.peer(device, to.clone()));
         let others = own_list.devices.iter().filter(|id| **id != own.device());
         devices.extend(others.map(|id| target(own, *id, true)));
         Some(Self {
             to,
             devices,
+            phone,
             fetching: SmallVec::new(),
         })
     }

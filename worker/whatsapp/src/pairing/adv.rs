@@ -122,6 +122,14 @@ pub fn verify(
     }
 }
 
+/// The account's key that an encoded `ADVSignedDeviceIdentity` names, if it is one that names a key. Nothing is checked:
+/// ask this only of one that [`accept`] gave.
+#[must_use]
+pub fn account_key(signed: &[u8]) -> Option<PublicKey> {
+    let signed = AdvSignedDeviceIdentity::decode(signed).ok()?;
+    key(signed.account_signature_key.as_deref()).ok().flatten()
+}
+
 /// Who hosts a device or account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hosting {
@@ -283,8 +291,10 @@ fn is_hosted(kind: Option<i32>) -> bool {
     kind == Some(AdvEncryptionType::Hosted as i32)
 }
 
+/// Empty counts as absent: some writers leave the field in.
 fn key(bytes: Option<&[u8]>) -> Result<Option<PublicKey>, AdvError> {
     bytes
+        .filter(|bytes| !bytes.is_empty())
         .map(|bytes| {
             bytes
                 .try_into()

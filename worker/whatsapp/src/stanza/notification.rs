@@ -14,7 +14,12 @@ pub enum Notification {
     /// The server wants its copy of our keys checked.
     CheckKeys,
     /// A contact registered anew: its sessions and devices are void.
-    IdentityChanged(Jid),
+    IdentityChanged {
+        /// The user.
+        user: Jid,
+        /// The user by LID, if the notification tells it.
+        lid: Option<Jid>,
+    },
     /// A user's devices changed.
     Devices {
         /// The user.
@@ -40,7 +45,10 @@ impl Notification {
     fn known(node: &Node) -> Option<Self> {
         let from = node.attr_jid("from")?;
         match node.attr_str("type")?.as_ref() {
-            "encrypt" if node.child("identity").is_some() => Some(Self::IdentityChanged(from.to_bare())),
+            "encrypt" if node.child("identity").is_some() => Some(Self::IdentityChanged {
+                user: from.to_bare(),
+                lid: node.attr_jid("lid").filter(Jid::is_lid),
+            }),
             "encrypt" if node.child("digest").is_some() => Some(Self::CheckKeys),
             "encrypt" => keys::count(node).map(Self::FewPreKeys),
             "devices" => {
@@ -80,7 +88,10 @@ mod tests {
         let anew = notification("encrypt", "15550002@s.whatsapp.net").with_child(Node::new("identity"));
         assert_eq!(
             Notification::parse(&anew),
-            Notification::IdentityChanged(user.clone())
+            Notification::IdentityChanged {
+                user: user.clone(),
+                lid: None
+            }
         );
         let device = Node::new("device").attr("jid", user.clone().with_device(5));
         let gone = notification("devices", "15550002@s.whatsapp.net")

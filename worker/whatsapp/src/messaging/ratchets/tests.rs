@@ -106,7 +106,7 @@ fn a_ratchet_that_moved_is_not_read_under_its_old_name_again() {
     answer(&mut ratchets, &mut desk, &by_number, &[None]);
     let bundle = bundle(&mut StdRng::seed_from_u64(8));
     ratchets
-        .start(&mut desk.context(), &by_number.address, &bundle)
+        .start(&mut desk.context(), &by_number.address, &bundle, None)
         .unwrap();
     ratchets.on_step_taken();
     ratchets.on_committed();
@@ -114,11 +114,11 @@ fn a_ratchet_that_moved_is_not_read_under_its_old_name_again() {
     desk.take_loads();
     answer(&mut ratchets, &mut desk, &by_lid, &[None]);
     assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
-    assert!(ratchets.has_session(&by_lid.address));
+    assert!(ratchets.has_session(desk.context().device, &by_lid.address));
     // The store still has the session under the number: two ratchets would use the same message keys.
     assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
     assert!(desk.take_loads().is_empty());
-    assert!(!ratchets.has_session(&by_number.address));
+    assert!(!ratchets.has_session(desk.context().device, &by_number.address));
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn a_ratchet_that_the_store_moved_is_not_read_under_its_old_name_again() {
     assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
     desk.take_loads();
     answer(&mut ratchets, &mut desk, &by_lid, &[None, Some(record.encode())]);
-    assert!(ratchets.has_session(&by_lid.address));
+    assert!(ratchets.has_session(desk.context().device, &by_lid.address));
     assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
-    assert!(desk.take_loads().is_empty() && !ratchets.has_session(&by_number.address));
+    assert!(desk.take_loads().is_empty() && !ratchets.has_session(desk.context().device, &by_number.address));
     ratchets.on_step_taken();
     ratchets.on_committed();
     assert_eq!(desk.context().changes().sessions[&by_number.address], None);
@@ -153,12 +153,12 @@ fn two_sessions_of_one_device_become_one_record() {
     let bundle = bundle(&mut StdRng::seed_from_u64(8));
     for peer in [&by_number, &by_lid] {
         ratchets
-            .start(&mut desk.context(), &peer.address, &bundle)
+            .start(&mut desk.context(), &peer.address, &bundle, None)
             .unwrap();
     }
     let in_use = ratchets.base_key(&by_lid.address);
     assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
     assert_eq!(ratchets.base_key(&by_lid.address), in_use);
     assert_eq!(ratchets.record(&by_lid.address).unwrap().archived(), 1);
-    assert!(!ratchets.has_session(&by_number.address));
+    assert!(!ratchets.has_session(desk.context().device, &by_number.address));
 }

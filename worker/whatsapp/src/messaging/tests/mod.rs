@@ -1,9 +1,12 @@
 //! Messaging end to end in memory: whole connections against a server that routes between them.
 
+mod forger;
 mod network;
 mod server;
 
+mod companions;
 mod groups;
+mod identities;
 mod prekeys;
 mod receive;
 mod retry;

@@ -68,8 +68,11 @@ pub(super) struct Network {
     pub(super) old_numbers: BTreeMap<String, String>,
     /// Every question of every client.
     pub(super) questions: Vec<Node>,
+    /// What a client is told right before the next bundles that it asked for, which are from before that.
+    pub(super) meanwhile: Option<Node>,
     pub(super) now: Timestamp,
-    accounts: BTreeMap<String, KeyPair>,
+    /// The identities of the phones, by number.
+    pub(super) accounts: BTreeMap<String, KeyPair>,
 }
 
 impl Network {
@@ -90,6 +93,7 @@ impl Network {
             crowd: None,
             old_numbers: BTreeMap::new(),
             questions: Vec::new(),
+            meanwhile: None,
             now: NOW,
             accounts: BTreeMap::new(),
         }
@@ -146,7 +150,11 @@ impl Network {
     }
 
     fn device(&mut self, jid: &Jid, user: u32) -> Device {
-        let mut rng = StdRng::seed_from_u64(10_000 * u64::from(user) + u64::from(jid.device()));
+        self.device_from(10_000 * u64::from(user) + u64::from(jid.device()), jid, user)
+    }
+
+    pub(super) fn device_from(&mut self, seed: u64, jid: &Jid, user: u32) -> Device {
+        let mut rng = StdRng::seed_from_u64(seed);
         let mut device = Device::generate(&mut rng);
         let account = self
             .accounts

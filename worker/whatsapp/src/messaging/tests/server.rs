@@ -22,6 +22,9 @@ impl Network {
         let id = iq.attr_str("id").unwrap().into_owned();
         let mut answer = answer;
         answer.set_attr("id", id);
+        if let Some(node) = self.meanwhile.take_if(|_| bundles_asked(iq).is_some()) {
+            self.clients[at].peer.send(&node);
+        }
         self.clients[at].peer.send(&answer);
     }
 
