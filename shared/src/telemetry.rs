@@ -121,6 +121,14 @@ pub const METRICS: &[Metric] = &[
         "Messages that could not be sent, by reason",
     ),
     counter("fanfare_messages_received_total", "Messages that came in"),
+    counter(
+        "fanfare_devices_refused_total",
+        "Devices that were left out because they did not prove who they are, by reason",
+    ),
+    counter(
+        "fanfare_identities_changed_total",
+        "Devices that turned out to have another identity than before",
+    ),
     histogram(
         "fanfare_send_ack_seconds",
         "From a message's first byte to WhatsApp's acknowledgement",

@@ -9,7 +9,9 @@ use shared::event::{
 use shared::id::StanzaId;
 use time::OffsetDateTime;
 use whatsapp::connection::CloseReason;
-use whatsapp::event::{Event, Incoming, QueryError, Receipt, ReceiptKind, Registration, SendError};
+use whatsapp::event::{
+    DeviceRefusal, Event, Incoming, QueryError, Receipt, ReceiptKind, Registration, SendError,
+};
 use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 use whatsapp::time::Timestamp;
@@ -57,6 +59,10 @@ pub(crate) enum Happened {
     },
     /// A message came in.
     Message(Box<NewMessage>),
+    /// A device is left out of what is sent and not believed.
+    DeviceRefused(DeviceRefusal),
+    /// A device has another identity than before.
+    IdentityChanged,
     /// Answer to a question.
     Exists {
         ticket: u64,
@@ -140,6 +146,8 @@ pub(crate) fn happened(event: &Event) -> Option<Happened> {
         },
         Event::Receipt(receipt) => return status_change(receipt),
         Event::Message(incoming) => Happened::Message(Box::new(new_message(incoming)?)),
+        Event::DeviceRefused { reason, .. } => Happened::DeviceRefused(*reason),
+        Event::IdentityChanged { .. } => Happened::IdentityChanged,
         Event::IsOnWhatsApp { ticket, result } => Happened::Exists {
             ticket: *ticket,
             result: result.clone(),

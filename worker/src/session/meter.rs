@@ -23,6 +23,16 @@ pub(crate) fn received() {
     counter!("fanfare_messages_received_total").increment(1);
 }
 
+/// A device was left out of a send, or what it sent was not believed; `reason` is one of a closed set.
+pub(crate) fn device_refused(reason: &'static str) {
+    counter!("fanfare_devices_refused_total", "reason" => reason).increment(1);
+}
+
+/// A device turned out to have another identity than before.
+pub(crate) fn identity_changed() {
+    counter!("fanfare_identities_changed_total").increment(1);
+}
+
 /// What became of a job.
 pub(crate) fn job(kind: JobKind, outcome: JobOutcome) {
     counter!("fanfare_jobs_total", "kind" => kind.as_str(), "outcome" => outcome.label()).increment(1);

@@ -88,6 +88,14 @@ impl Actor {
                 let wall = self.wall();
                 self.gather.event(Event::NewMessage(message), wall);
             }
+            Happened::DeviceRefused(reason) => {
+                meter::device_refused(reason.as_str());
+                tracing::info!(session.id = %self.record.id, %reason, "a device is left out");
+            }
+            Happened::IdentityChanged => {
+                meter::identity_changed();
+                tracing::info!(session.id = %self.record.id, "a contact's device has another identity");
+            }
             Happened::Exists { ticket, result } => self.on_exists(ticket, result),
             Happened::Closed(reason) => self.on_closed(&reason),
         }

@@ -94,3 +94,16 @@ fn the_kind_of_device_is_read_from_the_id() {
     assert_eq!(source_device("3A8B7F4631EA2A840895"), "ios");
     assert_eq!(source_device("X"), "unknown");
 }
+
+#[test]
+fn what_is_wrong_with_a_device_is_counted_without_its_number() {
+    let device: whatsapp::jid::Jid = "5531900000001:3@s.whatsapp.net".parse().unwrap();
+    let refused = Event::DeviceRefused {
+        device: device.clone(),
+        reason: DeviceRefusal::NoProof,
+    };
+    let happened_to = |event: &Event| format!("{:?}", happened(event));
+    assert_eq!(happened_to(&refused), "Some(DeviceRefused(NoProof))");
+    let changed = Event::IdentityChanged { device };
+    assert_eq!(happened_to(&changed), "Some(IdentityChanged)");
+}
