@@ -16,7 +16,7 @@ use super::directory::{Directory, Peer, is_own};
 use super::group_keys::GroupKeys;
 use super::ratchets::Ratchets;
 use super::retries::Retries;
-use super::shown::Shown;
+use super::shown;
 use crate::binary::Node;
 use crate::connection::Context;
 use crate::event::Event;
@@ -46,7 +46,6 @@ pub(super) struct Inbox {
     /// How many of `used` are in the step that is being committed.
     committing: usize,
     available: bool,
-    shown: Shown,
 }
 
 #[derive(Debug)]
@@ -170,7 +169,7 @@ impl Inbox {
             Decrypted::Later => return false,
             Decrypted::Duplicate => self.arrived(cx, &waiting.stanza, None),
             Decrypted::Failed(reason) => parts.retries.ask(cx, &waiting.stanza, &waiting.node, reason),
-            Decrypted::Plain(plaintexts) => self.read(cx, parts, waiting, &plaintexts),
+            Decrypted::Plain(plaintexts) => self.read(cx, parts, &peer, waiting, &plaintexts),
         }
         true
     }
@@ -340,6 +339,7 @@ impl Inbox {
         &mut self,
         cx: &mut Context<'_>,
         parts: &mut Parts<'_>,
+        peer: &Peer,
         waiting: &Waiting,
         plaintexts: &[Vec<u8>],
     ) {
@@ -368,12 +368,7 @@ impl Inbox {
         message.device_sent_message = None;
         let chat = chat_of(stanza, destination.as_ref());
         self.arrived(cx, stanza, Some((&chat, &message)));
-        let name = |jid: &Jid| parts.directory.peer(cx.device, jid.to_bare()).address;
-        if is_for_owner(&mut message)
-            && self
-                .shown
-                .is_new(&name(&chat), &name(stanza.sender()), &stanza.id)
-        {
+        if is_for_owner(&mut message) && parts.ratchets.note_shown(cx, &peer.address, shown::mark(stanza)) {
             cx.emit(Event::Message(Box::new(incoming(
                 parts.directory,
                 stanza,

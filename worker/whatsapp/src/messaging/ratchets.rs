@@ -15,7 +15,7 @@ use crate::device::Device;
 use crate::event::{DeviceRefusal, Event};
 use crate::signal::curve::PublicKey;
 use crate::signal::session::{
-    CiphertextKind, DecryptError, EncryptError, LocalIdentity, PreKeyDecrypted, PreKeyMessage, PreKeys,
+    CiphertextKind, DecryptError, EncryptError, LocalIdentity, Mark, PreKeyDecrypted, PreKeyMessage, PreKeys,
     SessionRecord,
 };
 use crate::signal::{Address, PreKeyBundle, RegistrationId};
@@ -458,6 +458,17 @@ impl Ratchets {
         }
         self.begun(cx, address, account, decrypted.identity_changed);
         Ok(decrypted)
+    }
+
+    /// Notes that a message of this device is shown in this step; false if it was shown before.
+    pub(super) fn note_shown(&mut self, cx: &mut Context<'_>, address: &Address, mark: Mark) -> bool {
+        let is_new = self
+            .record_mut(address)
+            .is_none_or(|record| record.note_shown(mark));
+        if is_new {
+            self.write(cx, address);
+        }
+        is_new
     }
 
     /// Ends the session with a device that is in memory; whom it was with is not forgotten.

@@ -148,3 +148,25 @@ fn a_spoiled_or_repeated_group_message_is_not_shown() {
     network.hand(ANN, &stanza("B").with_child(enc("skmsg").with_bytes(bytes)));
     assert_eq!(network.clients[ANN].undecryptable(), [(1, false)]);
 }
+
+#[test]
+fn a_group_message_encrypted_anew_is_shown_once_in_each_group() {
+    let mut network = Network::ann_and_bob();
+    let mut member = Member::new(&mut network);
+    let (handover, one) = (member.handover(), member.say("one"));
+    network.hand(ANN, &stanza("A").with_child(handover).with_child(one));
+    network.restart(ANN);
+    let again = member.say("one");
+    network.hand(ANN, &stanza("A").with_child(again));
+    let ann = &network.clients[ANN];
+    assert!(ann.messages().is_empty() && ann.undecryptable().is_empty());
+    assert_eq!(ann.receipts(None).len(), 1);
+    let elsewhere = Node::new("message")
+        .attr("id", "A")
+        .attr("from", "120363000000000002@g.us".parse::<Jid>().unwrap())
+        .attr("participant", lid(7))
+        .attr("t", 1u64);
+    let (handover, one) = (member.handover(), member.say("one"));
+    network.hand(ANN, &elsewhere.with_child(handover).with_child(one));
+    assert_eq!(network.clients[ANN].texts(), ["one"]);
+}

@@ -137,6 +137,42 @@ fn a_message_that_is_encrypted_anew_under_its_id_is_shown_once() {
 }
 
 #[test]
+fn a_message_that_is_encrypted_anew_after_a_restart_is_shown_once() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "hi");
+    network.send(BOB, number(1), "3EB00A", "answer");
+    for who in [BOB, ANN, BOB] {
+        // Whoever comes back, the sender repeats what it is not sure of.
+        network.restart(who);
+        network.forget();
+        network.send(ANN, number(2), "3EB001", "hi");
+        let bob = &network.clients[BOB];
+        assert!(bob.messages().is_empty());
+        assert_eq!(bob.receipts(None).len(), 1, "but it is receipted each time");
+    }
+    // Nor is the copy that our phone got.
+    network.restart(ANN_PHONE);
+    network.send(ANN, number(2), "3EB001", "hi");
+    assert!(network.clients[ANN_PHONE].messages().is_empty());
+    network.send(ANN, number(2), "3EB002", "news");
+    assert_eq!(network.clients[BOB].texts(), ["news"]);
+    assert_eq!(network.clients[ANN_PHONE].texts(), ["news"]);
+}
+
+#[test]
+fn the_step_that_shows_a_message_remembers_it() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "hi");
+    // What a process leaves behind that dies after this commit is what the store has now.
+    let before = network.clients[BOB].store.commits();
+    network.send(ANN, number(2), "3EB002", "again");
+    assert_eq!(network.clients[BOB].store.commits(), before + 1);
+    network.restart(BOB);
+    network.send(ANN, number(2), "3EB002", "again");
+    assert!(network.clients[BOB].messages().is_empty());
+}
+
+#[test]
 fn more_messages_than_may_wait_are_all_taken() {
     let mut network = Network::ann_and_bob();
     network.hold = true;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::state::{Pending, ReceivingChain, SessionState, SkippedSeed};
-use super::ties::Ties;
+use super::ties::{MARK_BYTES, MAX_SHOWN, Ties};
 use super::{MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS};
 use crate::signal::cipher::{Chain, Secret};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
@@ -19,6 +19,7 @@ const VERSION_WITH_TIES: u8 = 2;
 /// The parts of the ties.
 const HAS_IDENTITY: u8 = 1;
 const HAS_ACCOUNT: u8 = 2;
+const HAS_SHOWN: u8 = 4;
 const KEY_SIZE_BYTES: usize = 32;
 /// Six keys, the numbers between them, the pending prekey ids.
 const STATE_SIZE_BYTES: usize = 6 * KEY_SIZE_BYTES + 28;
@@ -38,7 +39,8 @@ const PENDING_WITH_PREKEY: u8 = 2;
 
 pub(super) fn encode(states: &[SessionState], ties: &Ties) -> Bytes {
     let states_size = states.iter().map(size_bound).sum::<usize>();
-    let mut out = Vec::with_capacity(3 + 2 * KEY_SIZE_BYTES + states_size);
+    let ties_size = 4 + 2 * KEY_SIZE_BYTES + ties.shown.len() * MARK_BYTES;
+    let mut out = Vec::with_capacity(ties_size + states_size);
     if ties.is_empty() {
         out.push(VERSION);
     } else {
@@ -70,26 +72,41 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Vec<SessionState>, Ties), Malforme
 }
 
 fn put_ties(out: &mut Vec<u8>, ties: &Ties) {
-    let Ties { identity, account } = ties;
+    let Ties {
+        identity,
+        account,
+        shown,
+    } = ties;
     let has = |is: bool, bit: u8| if is { bit } else { 0 };
-    out.push(has(identity.is_some(), HAS_IDENTITY) | has(account.is_some(), HAS_ACCOUNT));
+    let keys = has(identity.is_some(), HAS_IDENTITY) | has(account.is_some(), HAS_ACCOUNT);
+    out.push(keys | has(!shown.is_empty(), HAS_SHOWN));
     for key in [identity, account].into_iter().flatten() {
         out.extend_from_slice(key.as_bytes());
+    }
+    if !shown.is_empty() {
+        put_varint(out, shown.len() as u64);
+        shown.iter().for_each(|mark| out.extend_from_slice(mark));
     }
 }
 
 fn ties(reader: &mut Reader<'_>) -> Result<Ties, Malformed> {
     let parts = reader.byte()?;
-    if parts & !(HAS_IDENTITY | HAS_ACCOUNT) != 0 {
+    if parts & !(HAS_IDENTITY | HAS_ACCOUNT | HAS_SHOWN) != 0 {
         return Err(Malformed);
     }
     let mut key = |bit| match parts & bit {
         0 => Ok(None),
         _ => reader.array().map(|bytes| Some(PublicKey::new(bytes))),
     };
+    let (identity, account) = (key(HAS_IDENTITY)?, key(HAS_ACCOUNT)?);
+    let count = match parts & HAS_SHOWN {
+        0 => 0,
+        _ => bounded(reader.count(MARK_BYTES)?, MAX_SHOWN)?,
+    };
     Ok(Ties {
-        identity: key(HAS_IDENTITY)?,
-        account: key(HAS_ACCOUNT)?,
+        identity,
+        account,
+        shown: (0..count).map(|_| reader.array()).collect::<Result<_, _>>()?,
     })
 }
 

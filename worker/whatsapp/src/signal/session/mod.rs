@@ -13,6 +13,7 @@ mod state;
 mod ties;
 
 pub use message::{PreKeyMessage, SignalMessage};
+pub use ties::{MARK_BYTES, MAX_SHOWN, Mark};
 
 use bytes::Bytes;
 use rand::CryptoRng;
@@ -170,6 +171,7 @@ impl SessionRecord {
     /// become the states in use if there are none.
     pub fn absorb(&mut self, other: Self) {
         let identity = self.remote_identity().copied();
+        self.ties.absorb_shown(&other.ties);
         if identity.is_none_or(|identity| other.remote_identity() == Some(&identity)) {
             self.ties.absorb(&other.ties);
         }
@@ -204,7 +206,15 @@ impl SessionRecord {
         self.ties.account.as_ref()
     }
 
-    /// Whether there is anything to keep.
+    /// Notes that a message of this device was shown to the owner; false if it was before. Whoever does not know whether a
+    /// message left sends it again under its id, encrypted anew: no ratchet takes that for a repeat. Of each device the
+    /// last [`MAX_SHOWN`] are remembered.
+    #[must_use]
+    pub fn note_shown(&mut self, mark: Mark) -> bool {
+        self.ties.note_shown(mark)
+    }
+
+    /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.states.is_empty() && self.ties.is_empty()
     }

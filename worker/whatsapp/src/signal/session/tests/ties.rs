@@ -108,3 +108,45 @@ fn a_record_without_ties_is_written_as_ever_and_an_unknown_part_is_refused() {
     bytes[1] |= 0x80;
     assert!(SessionRecord::decode(&bytes).is_err());
 }
+
+fn mark(n: usize) -> Mark {
+    (n as u64).to_be_bytes()
+}
+
+#[test]
+fn a_shown_message_is_remembered_for_so_many_more() {
+    let mut record = SessionRecord::default();
+    for n in 0..2 * MAX_SHOWN {
+        assert!(record.note_shown(mark(n)));
+        assert!(!record.note_shown(mark(n)));
+        record = reopened(&record);
+    }
+    assert!(!record.note_shown(mark(MAX_SHOWN)), "the oldest that is kept");
+    assert!(
+        record.note_shown(mark(MAX_SHOWN - 1)),
+        "the one before it is forgotten"
+    );
+}
+
+#[test]
+fn what_was_shown_outlives_sessions_identities_and_names() {
+    let (mut alice, bob, mut rng) = pair_of_parties(26);
+    alice.initiate(&bob.bundle(), &mut rng);
+    assert!(alice.record.note_shown(mark(1)));
+    alice.record.close();
+    alice.initiate(&Party::new(&mut rng).bundle(), &mut rng);
+    let mut other_name = SessionRecord::default();
+    other_name.pin(key(&mut rng));
+    assert!(other_name.note_shown(mark(2)));
+    other_name.absorb(alice.record);
+    let mut record = reopened(&other_name);
+    assert!(!record.note_shown(mark(1)) && !record.note_shown(mark(2)));
+}
+
+#[test]
+fn more_marks_than_may_be_are_refused() {
+    let mut bytes = vec![2, 4, MAX_SHOWN as u8 + 1];
+    bytes.resize(3 + (MAX_SHOWN + 1) * MARK_BYTES, 7);
+    bytes.push(0);
+    assert!(SessionRecord::decode(&bytes).is_err());
+}
