@@ -36,6 +36,10 @@ pub struct Device {
     pub signed_prekey_made: Timestamp,
     /// The id that the next one-time prekey gets.
     pub next_prekey_id: PreKeyId,
+    /// No one-time prekey with an id before this one is kept.
+    pub oldest_prekey_id: PreKeyId,
+    /// One-time prekeys that were handed to one device each, oldest first.
+    pub handed_prekeys: Vec<PreKeyId>,
     /// Who we are, once paired.
     pub account: Option<Account>,
     /// Where the server wants the next connection routed (docs/PROTOCOL.md, "Frames").
@@ -77,6 +81,8 @@ impl Device {
             signed_prekey,
             signed_prekey_made: Timestamp::EPOCH,
             next_prekey_id: PreKeyId::FIRST,
+            oldest_prekey_id: PreKeyId::FIRST,
+            handed_prekeys: Vec::new(),
             account: None,
             routing_info: None,
             login_counter: 0,
@@ -126,6 +132,8 @@ impl Device {
             }),
             routing_info: self.routing_info.as_ref().map(|info| info.to_vec()),
             login_counter: self.login_counter,
+            oldest_prekey_id: self.oldest_prekey_id.get(),
+            handed_prekeys: self.handed_prekeys.iter().map(|id| id.get()).collect(),
         };
         let bytes = Zeroizing::new(stored.encode_to_vec());
         stored.wipe();
@@ -162,6 +170,13 @@ impl Device {
                 .ok_or(BadDevice("signed prekey"))?,
             signed_prekey_made: Timestamp::from_millis(stored.signed_prekey_made),
             next_prekey_id: PreKeyId::new(stored.next_prekey_id).ok_or(BadDevice("prekey id"))?,
+            // Earlier versions wrote none, and deleted none.
+            oldest_prekey_id: PreKeyId::new(stored.oldest_prekey_id).unwrap_or(PreKeyId::FIRST),
+            handed_prekeys: stored
+                .handed_prekeys
+                .iter()
+                .filter_map(|id| PreKeyId::new(*id))
+                .collect(),
             account: stored.account.as_ref().map(Account::from_stored).transpose()?,
             routing_info: stored.routing_info.clone().map(Bytes::from),
             login_counter: stored.login_counter,
@@ -262,6 +277,10 @@ struct StoredDevice {
     routing_info: Option<Vec<u8>>,
     #[prost(uint32, tag = "12")]
     login_counter: u32,
+    #[prost(uint32, tag = "13")]
+    oldest_prekey_id: u32,
+    #[prost(uint32, repeated, tag = "14")]
+    handed_prekeys: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -316,6 +335,8 @@ mod tests {
         });
         device.routing_info = Some(Bytes::from_static(&[8, 2]));
         device.login_counter = 7;
+        device.oldest_prekey_id = PreKeyId::new(9).unwrap();
+        device.handed_prekeys = [11, 12].map(|id| PreKeyId::new(id).unwrap()).to_vec();
         device
     }
 
@@ -327,6 +348,8 @@ mod tests {
             assert_eq!(*back.encode(), *bytes);
             assert_eq!(back.noise.public(), device.noise.public());
             assert_eq!(back.jid(), device.jid());
+            assert_eq!(back.oldest_prekey_id, device.oldest_prekey_id);
+            assert_eq!(back.handed_prekeys, device.handed_prekeys);
         }
     }
 

@@ -34,6 +34,7 @@ pub use self::ratchets::Wanted;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
+pub use self::supply::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 use self::{
     bundles::Bundles,
     directory::{Directory, is_own},

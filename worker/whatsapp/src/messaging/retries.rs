@@ -122,7 +122,7 @@ fn key(stanza: &Received) -> (MessageId, Jid) {
 
 /// Keys for a new session with us, whose one-time prekey nobody else gets.
 fn keys(cx: &mut Context<'_>) -> RetryKeys {
-    let prekey = supply::fresh(cx);
+    let prekey = supply::hand_out(cx);
     RetryKeys {
         identity: *cx.device.identity.public(),
         prekey: (prekey.id, *prekey.pair.public()),

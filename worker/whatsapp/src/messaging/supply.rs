@@ -16,6 +16,14 @@ use crate::time::Timestamp;
 pub(super) const FEW: u32 = 5;
 /// How old the signed prekey grows before a login replaces it.
 pub(super) const SIGNED_PREKEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many one-time prekeys that were handed to one device each, in requests for messages, are kept until they are used.
+/// The oldest goes first: a device that asks again gets another.
+pub const MAX_HANDED_PREKEYS: usize = 256;
+/// How many ids the one-time prekeys that are kept may span. Those before were published long ago: the server had given
+/// away almost all of them before it got any of the later ones.
+pub const MAX_PREKEY_SPAN: u32 = 4096;
+/// How many ids at most one upload goes on with the deletion of old prekeys; it makes fewer new ones itself.
+const MAX_FORGOTTEN: u32 = 1024;
 /// How often an upload that failed is repeated.
 const MAX_REPEATS: u32 = 3;
 /// How long the first repeat waits; each later one twice as long as the one before.
@@ -154,6 +162,7 @@ impl Supply {
                 (prekey.id, *prekey.pair.public())
             })
             .collect();
+        forget_old(cx);
         let node = Upload {
             registration_id: cx.device.registration_id,
             identity: *cx.device.identity.public(),
@@ -171,8 +180,31 @@ impl Supply {
     }
 }
 
-/// Makes one prekey, to be kept with this step. Ids of 24 bits wrap around; the oldest keys are long used by then.
-pub(super) fn fresh(cx: &mut Context<'_>) -> PreKey {
+/// Makes one prekey for one device, to be kept with this step until it is used or too many others were made after it.
+pub(super) fn hand_out(cx: &mut Context<'_>) -> PreKey {
+    let prekey = fresh(cx);
+    let handed = &mut cx.device_mut().handed_prekeys;
+    handed.push(prekey.id);
+    let surplus = handed.len().saturating_sub(MAX_HANDED_PREKEYS);
+    let gone: Vec<PreKeyId> = handed.drain(..surplus).collect();
+    for id in gone {
+        cx.changes().prekeys.insert(id, None);
+    }
+    prekey
+}
+
+/// Deletes prekeys that nobody will use any more, whether or not they were used.
+fn forget_old(cx: &mut Context<'_>) {
+    let span = cx.device.next_prekey_id.since(cx.device.oldest_prekey_id);
+    for _ in 0..span.saturating_sub(MAX_PREKEY_SPAN).min(MAX_FORGOTTEN) {
+        let id = cx.device.oldest_prekey_id;
+        cx.device_mut().oldest_prekey_id = id.next();
+        cx.changes().prekeys.insert(id, None);
+    }
+}
+
+/// Makes one prekey, to be kept with this step. Ids of 24 bits wrap around; the oldest keys are long gone by then.
+fn fresh(cx: &mut Context<'_>) -> PreKey {
     let id: PreKeyId = cx.device.next_prekey_id;
     cx.device_mut().next_prekey_id = id.next();
     let prekey = PreKey::generate(id, cx.rng);

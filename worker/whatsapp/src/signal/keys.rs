@@ -41,6 +41,11 @@ macro_rules! key_id {
                 if self.0 >= MAX_PREKEY_ID { Self::FIRST } else { Self(self.0 + 1) }
             }
 
+            /// How many ids come after `earlier` up to this one, going round.
+            pub const fn since(self, earlier: Self) -> u32 {
+                if self.0 >= earlier.0 { self.0 - earlier.0 } else { MAX_PREKEY_ID - earlier.0 + self.0 }
+            }
+
             /// The three bytes, big endian, that stanza nodes carry.
             pub const fn to_be_bytes3(self) -> [u8; 3] {
                 let [_, a, b, c] = self.0.to_be_bytes();
@@ -234,7 +239,11 @@ mod tests {
         assert_eq!(PreKeyId::from_be_bytes3(&[1, 2, 3]), Some(id));
         assert_eq!(PreKeyId::from_be_bytes3(&[0, 0, 0]), None);
         assert_eq!(PreKeyId::from_be_bytes3(&[0, 1, 2, 3]), None);
-        assert_eq!(PreKeyId::new(MAX_PREKEY_ID).unwrap().next(), PreKeyId::FIRST);
+        let last = PreKeyId::new(MAX_PREKEY_ID).unwrap();
+        assert_eq!(last.next(), PreKeyId::FIRST);
+        assert_eq!(last.next().since(last), 1);
+        assert_eq!(last.since(PreKeyId::FIRST), MAX_PREKEY_ID - 1);
+        assert_eq!(last.since(last), 0);
         assert_eq!(PreKeyId::new(MAX_PREKEY_ID + 1), None);
     }
 

@@ -6,6 +6,7 @@ use super::network::{Network, number, phone};
 use crate::binary::Node;
 use crate::connection::Limits;
 use crate::jid::Jid;
+use crate::messaging::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 use crate::signal::{MAX_PREKEY_ID, PreKeyId};
 use crate::stanza::keys::Upload;
 use crate::time::Timestamp;
@@ -74,6 +75,7 @@ fn ids_wrap_around() {
     let mut network = Network::ann_and_bob();
     let mut device = network.clients[ANN].store.device().unwrap();
     device.next_prekey_id = PreKeyId::new(MAX_PREKEY_ID - 1).unwrap();
+    device.oldest_prekey_id = PreKeyId::new(MAX_PREKEY_ID - 100).unwrap();
     network.replace_device(ANN, device);
     network.hand(ANN, &few(0));
     let upload = Upload::parse(network.questions.last().unwrap()).unwrap();
@@ -133,4 +135,64 @@ fn keys_that_the_server_has_lost_are_published_again() {
         .collect();
     assert_eq!(counts.iter().sum::<u32>(), FIRST_UPLOAD);
     assert!(counts.iter().all(|count| *count <= PER_UPLOAD));
+}
+
+/// Has a client ask for a message that the server has no copy of for it; such a request carries keys.
+fn ask_with_keys(network: &mut Network, id: &str) {
+    let node = Node::new("message")
+        .attr("id", id)
+        .attr("from", phone(7))
+        .attr("t", 1u64);
+    network.hand(ANN, &node.with_child(Node::new("unavailable")));
+}
+
+#[test]
+fn keys_that_were_handed_out_and_never_used_are_bounded() {
+    let mut network = Network::ann_and_bob();
+    let published = network.clients[ANN].store.prekeys();
+    for n in 0..MAX_HANDED_PREKEYS + 5 {
+        ask_with_keys(&mut network, &format!("A{n}"));
+        if n == MAX_HANDED_PREKEYS / 2 {
+            network.restart(ANN);
+        }
+    }
+    assert_eq!(
+        network.clients[ANN].store.prekeys(),
+        published + MAX_HANDED_PREKEYS,
+        "of those that were handed out; what is published stays"
+    );
+    let device = network.clients[ANN].store.device().unwrap();
+    assert_eq!(device.handed_prekeys.len(), MAX_HANDED_PREKEYS);
+    assert_eq!(
+        device.handed_prekeys[0].get(),
+        FIRST_UPLOAD + 1 + 5,
+        "the oldest are gone"
+    );
+}
+
+#[test]
+fn published_keys_that_are_never_used_are_bounded() {
+    let mut network = Network::ann_and_bob();
+    let uploads = 2 * MAX_PREKEY_SPAN / LATER_UPLOAD;
+    for _ in 0..uploads {
+        network.hand(ANN, &few(1));
+    }
+    let kept = network.clients[ANN].store.prekeys();
+    assert_eq!(kept as u32, MAX_PREKEY_SPAN);
+    let device = network.clients[ANN].store.device().unwrap();
+    assert_eq!(
+        device.next_prekey_id.since(device.oldest_prekey_id),
+        MAX_PREKEY_SPAN
+    );
+    // One from the newest upload starts a session and is gone with it.
+    let prekeys = &mut network
+        .published
+        .get_mut(&phone(1).with_device(3))
+        .unwrap()
+        .keys
+        .prekeys;
+    prekeys.drain(..prekeys.len() - 1);
+    network.send(2, number(1), "3EB001", "hi");
+    assert_eq!(network.clients[ANN].texts(), ["hi"]);
+    assert_eq!(network.clients[ANN].store.prekeys(), kept - 1);
 }
