@@ -40,6 +40,10 @@ const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
 const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + 64 * 1024;
 /// How long the handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a client is told first leaves this long after its handshake. Clients change to the keys of the transport some
+/// moments after their last message of the handshake, and some lose what comes before (Baileys up to 7.0.0-rc.9). A real
+/// server is further away than this.
+pub const FIRST_STANZA_AFTER: Duration = Duration::from_millis(50);
 /// How long a peer may take to read what is written to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long closing may take.
@@ -219,6 +223,7 @@ async fn write(
     conn: ConnId,
     context: &Context,
 ) -> Ended {
+    tokio::time::sleep(FIRST_STANZA_AFTER).await;
     let mut is_open = true;
     while is_open {
         let Some(mut next) = queue.recv().await else { break };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -122,14 +122,31 @@ fn router(handle: Handle) -> Router {
         .route("/sessions", get(sessions))
         .route("/audit", get(audit))
         .route("/audit/mark", post(mark_audit))
-        .fallback(|| async {
+        .fallback(|| async { Refusal::unknown("path") })
+        .method_not_allowed_fallback(|| async {
             Refusal {
-                status: 404,
-                field: "path".into(),
-                problem: "does not exist".into(),
+                status: 405,
+                field: "method".into(),
+                problem: "is not one of this path's".into(),
             }
         })
         .with_state(handle)
+}
+
+/// The body of a request, refused as everything else is.
+struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|rejection| Refusal {
+            status: rejection.status().as_u16(),
+            field: "body".into(),
+            problem: rejection.body_text(),
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -140,17 +157,16 @@ struct PhoneBody {
     name: Option<String>,
 }
 
-async fn create_phone(State(handle): State<Handle>, body: Bytes) -> Answer {
+async fn create_phone(State(handle): State<Handle>, Body(body): Body) -> Answer {
     let body: PhoneBody = parse(&body)?;
     let number = number("number", &body.number)?;
-    let name = body.name.unwrap_or_else(|| format!("Phone {number}"));
-    if name.len() > MAX_NAME_BYTES {
+    if body.name.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
         return Err(Refusal::bad(
             "name",
             format!("is longer than {MAX_NAME_BYTES} bytes"),
         ));
     }
-    handle.create_phone(number, name.as_str()).await?;
+    let name = handle.make_phone(number, body.name).await?;
     created(&json!({ "number": number.to_string(), "name": name }))
 }
 
@@ -160,7 +176,7 @@ struct ScanBody {
     qr: String,
 }
 
-async fn scan(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+async fn scan(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     let body: ScanBody = parse(&body)?;
     done(&handle.scan(number("number", &phone)?, body.qr).await?)
 }
@@ -171,7 +187,7 @@ struct CodeBody {
     code: String,
 }
 
-async fn link_code(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+async fn link_code(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     let body: CodeBody = parse(&body)?;
     done(&handle.link_code(number("number", &phone)?, &body.code).await?)
 }
@@ -183,7 +199,7 @@ struct UnlinkBody {
     device: Option<u16>,
 }
 
-async fn unlink(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+async fn unlink(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     let body: UnlinkBody = if body.is_empty() {
         UnlinkBody::default()
     } else {
@@ -200,11 +216,11 @@ struct SayBody {
     text: String,
 }
 
-async fn phone_says(State(handle): State<Handle>, Path(phone): Path<String>, body: Bytes) -> Answer {
+async fn phone_says(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     say(&handle, Speaker::Phone(number("number", &phone)?), &body).await
 }
 
-async fn contact_says(State(handle): State<Handle>, Path(contact): Path<String>, body: Bytes) -> Answer {
+async fn contact_says(State(handle): State<Handle>, Path(contact): Path<String>, Body(body): Body) -> Answer {
     say(&handle, Speaker::Contact(number("number", &contact)?), &body).await
 }
 
@@ -248,7 +264,7 @@ async fn contact_messages(
     Path(contact): Path<String>,
     query: DeviceQuery,
 ) -> Answer {
-    let Query(of) = query.map_err(|error| Refusal::bad("device", error.body_text()))?;
+    let Query(of) = query.map_err(|error| Refusal::bad("device", format!("is not understood: {error}")))?;
     done(
         &handle
             .messages(Speaker::Contact(number("number", &contact)?), of.device)
@@ -332,7 +348,7 @@ impl ContactsBody {
     }
 }
 
-async fn create_contacts(State(handle): State<Handle>, body: Bytes) -> Answer {
+async fn create_contacts(State(handle): State<Handle>, Body(body): Body) -> Answer {
     let body: ContactsBody = parse(&body)?;
     let run = handle
         .create_contacts(&body.prefix, body.count, body.manners()?)
@@ -351,7 +367,7 @@ async fn add_contact_device(State(handle): State<Handle>, Path(contact): Path<St
     created(&json!({ "device": device }))
 }
 
-async fn add_fault(State(handle): State<Handle>, body: Bytes) -> Answer {
+async fn add_fault(State(handle): State<Handle>, Body(body): Body) -> Answer {
     let fault: Fault = parse(&body)?;
     let (id, struck) = handle.add_fault(fault).await?;
     created(&json!({ "id": id, "struck": struck }))
@@ -400,18 +416,29 @@ fn number(field: &str, text: &str) -> Result<Number, Refusal> {
 
 /// Parses a body; the error names the field, as far as the parser knows it.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| {
-        let problem = error.to_string();
-        let field = problem
-            .split('`')
-            .nth(1)
-            .filter(|_| error.is_data())
-            .unwrap_or("body")
-            .to_owned();
-        Refusal {
-            status: 400,
-            field,
-            problem,
-        }
-    })
+    let refusal = |field: String, problem: String| Refusal {
+        status: 400,
+        field,
+        problem,
+    };
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+        let problem = error.inner().to_string();
+        let path = error.path().to_string();
+        // A field that is missing has no path, only its name in the message.
+        let missing = problem.strip_prefix("missing field `");
+        let missing = missing
+            .and_then(|rest| rest.split('`').next())
+            .filter(|_| path == ".");
+        let field = match missing {
+            Some(name) => name,
+            None if path == "." || !error.inner().is_data() => "body",
+            None => &path,
+        };
+        refusal(field.to_owned(), problem.clone())
+    })?;
+    parser
+        .end()
+        .map_err(|error| refusal("body".into(), error.to_string()))?;
+    Ok(parsed)
 }

@@ -1,6 +1,6 @@
 //! The simulator as a process. Prints one JSON line when it is ready and runs until it is told to stop.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -34,11 +34,13 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("LOG").unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // Nobody is left to tell if standard error is closed.
+            drop(writeln!(std::io::stderr(), "simulator: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -52,6 +54,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         refuse_resumption: arguments.refuse_resumption,
         shards: arguments.shards,
     };
+    // Both are listened for before anybody is told that we are ready.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let handle = Simulator::start(options).await?;
     let ready = serde_json::json!({
@@ -63,7 +67,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     writeln!(out, "{ready}")?;
     out.flush()?;
     tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
+        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     handle.shutdown().await;

@@ -31,6 +31,8 @@ use crate::world::{COMMAND_QUEUE, Command, INPUT_QUEUE, LinkOutcome, Linked, Ses
 
 /// How long certificates are valid from now on.
 const CERTIFICATES_LAST_SECONDS: u64 = 10 * 365 * 86_400;
+/// How long a phone into which a code was typed waits for a companion that has asked for one.
+const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a phone waits for the companion's answer to a code.
 const LINK_CODE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most connections at once.
@@ -67,8 +69,8 @@ impl Default for Options {
 /// The simulator can't start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Another process has the address: choose another one.
-    #[error("can't listen on {address}: {source}")]
+    /// Another process has the address, or it is not this machine's.
+    #[error("can't listen on {address} (choose another address, or port 0 for any port that is free)")]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -239,8 +241,16 @@ impl Handle {
     /// # Errors
     /// If the number is a contact's.
     pub async fn create_phone(&self, number: Number, name: impl Into<String>) -> Result<(), Refusal> {
-        self.ask(|answer| Command::Phone(number, name.into(), answer))
-            .await?
+        self.make_phone(number, Some(name.into())).await.map(drop)
+    }
+
+    /// Makes a phone with an account, or renames it. Without a name a new one gets one and another keeps its own.
+    /// Returns its name.
+    ///
+    /// # Errors
+    /// If the number is a contact's.
+    pub async fn make_phone(&self, number: Number, name: Option<String>) -> Result<String, Refusal> {
+        self.ask(|answer| Command::Phone(number, name, answer)).await?
     }
 
     /// The phone scans a QR code.
@@ -255,13 +265,16 @@ impl Handle {
     /// A code is typed into the phone. Returns when the companion has answered.
     ///
     /// # Errors
-    /// If nobody asked for a code, the code is wrong, or the companion does not answer within ten seconds.
+    /// If nobody asks for a code within two seconds, the code is wrong, or the companion does not answer within ten.
     pub async fn link_code(&self, number: Number, code: &str) -> Result<Linked, Refusal> {
         let code: PairingCode = code
             .trim()
             .parse()
             .map_err(|_| Refusal::bad("code", "is no pairing code"))?;
-        let hello = self.ask(|answer| Command::LinkHello(number, answer)).await??;
+        let asked = self.ask(|answer| Command::LinkHello(number, answer));
+        let hello = tokio::time::timeout(LINK_HELLO_TIMEOUT, asked)
+            .await
+            .map_err(|_| Refusal::conflict("code", "no companion has asked for one"))???;
         let random = self.seed.number_of("link code", hello.conn);
         let wrapped = hello.wrapped;
         // Stretching the code takes a while; the world goes on meanwhile.

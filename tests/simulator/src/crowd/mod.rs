@@ -59,7 +59,7 @@ pub struct Delivery {
     pub tampering: Tampering,
     /// How the contact behaves; `None` for a phone.
     pub manners: Option<Arc<Manners>>,
-    /// The sender's devices, for a reply.
+    /// The sender's devices, for a reply; none if there is to be no reply.
     pub sender_devices: Devices,
 }
 

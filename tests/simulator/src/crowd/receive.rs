@@ -142,6 +142,9 @@ impl Shard {
                 Later::Receipt(receipt(delivery, Some("read"))),
             );
         }
+        if delivery.sender_devices.is_empty() {
+            return;
+        }
         let text = match &manners.reply {
             Some(Reply::Echo) if !text.is_empty() => text,
             Some(Reply::Text(fixed)) if !text.is_empty() => fixed.clone(),

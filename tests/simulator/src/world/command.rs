@@ -26,11 +26,11 @@ const MAX_COMPANIONS: usize = 32;
 
 /// A request of the control API.
 pub enum Command {
-    /// Make a phone, or rename it.
-    Phone(Number, String, Answer<()>),
+    /// Make a phone, or rename it; answers its name.
+    Phone(Number, Option<String>, Answer<String>),
     /// The phone scans a QR code.
     Scan(Number, String, Answer<Linked>),
-    /// What a companion said that waits for a code.
+    /// What a companion said that waits for a code; answered when there is one.
     LinkHello(Number, Answer<LinkHello>),
     /// Send a companion the phone's half; the channel tells what it answers.
     PrimaryHello(ConnId, Vec<u8>, oneshot::Sender<LinkOutcome>),
@@ -159,10 +159,10 @@ impl World {
                 let known = self.require_phone(number);
                 drop(answer.send(known.and_then(|()| self.scan(number, &qr))));
             }
-            Command::LinkHello(number, answer) => {
-                let known = self.require_phone(number);
-                drop(answer.send(known.and_then(|()| self.link_hello(number))));
-            }
+            Command::LinkHello(number, answer) => match self.require_phone(number) {
+                Ok(()) => self.await_hello(number, answer),
+                Err(refusal) => drop(answer.send(Err(refusal))),
+            },
             Command::PrimaryHello(conn, wrapped, answer) => drop(self.primary_hello(conn, &wrapped, answer)),
             Command::LinkWith(conn, secret, answer) => drop(answer.send(self.link_with(conn, &secret))),
             Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
@@ -227,19 +227,23 @@ impl World {
         }
     }
 
-    fn make_phone(&mut self, number: Number, name: String) -> Result<(), Refusal> {
+    fn make_phone(&mut self, number: Number, name: Option<String>) -> Result<String, Refusal> {
         if self.population.contains(number) {
             return Err(Refusal::conflict("number", "is a contact's"));
         }
         if let Some(account) = self.accounts.get_mut(&number) {
-            account.name = name;
-            return Ok(());
+            if let Some(name) = name {
+                account.name = name;
+            }
+            return Ok(account.name.clone());
         }
         if self.accounts.len() >= MAX_ACCOUNTS {
             return Err(Refusal::conflict("number", "there are too many phones"));
         }
-        self.accounts.insert(number, Account::new(name, unix_seconds()));
-        Ok(())
+        let name = name.unwrap_or_else(|| format!("Phone {number}"));
+        self.accounts
+            .insert(number, Account::new(name.clone(), unix_seconds()));
+        Ok(name)
     }
 
     fn make_contacts(&mut self, prefix: &str, count: u64, manners: Manners) -> Result<Run, Refusal> {

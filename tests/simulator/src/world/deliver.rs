@@ -172,7 +172,8 @@ impl World {
             .attr("jid", self.seed.jid(changed, Addressing::Pn))
             .attr("lid", self.seed.jid(changed, Addressing::Lid))
             .attr("key-index", key_index);
-        let hash = self.device_hash(changed.number);
+        let hash = self.device_hash(&[changed.number], Addressing::Pn);
+        let lid_hash = self.device_hash(&[changed.number], Addressing::Lid);
         let own: Vec<_> = self
             .linked_devices(changed.number)
             .filter(|who| *who != changed)
@@ -192,6 +193,7 @@ impl World {
             for who in devices {
                 let child = Node::new(change)
                     .attr("device_hash", &hash)
+                    .attr("device_lid_hash", &lid_hash)
                     .with_child(device.clone())
                     .with_child(indexes.clone());
                 let id = self.next_id();

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 
-use super::command::{LinkHello, LinkOutcome, Linked};
+use super::command::{Answer, LinkHello, LinkOutcome, Linked};
 use super::{Conn, ConnId, ConnState, World, iq_from_server};
 use crate::clock::unix_seconds;
 use crate::control::Refusal;
@@ -40,6 +40,7 @@ impl World {
                 .with_child(Node::new("error").attr("code", code).attr("text", "bad-request")),
         };
         self.write(conn, &reply);
+        self.answer_hello();
         self.answer_finish(conn, link);
     }
 
@@ -90,8 +91,25 @@ impl World {
         ))
     }
 
-    /// What a phone fetches when a code is typed into it.
-    pub(super) fn link_hello(&self, number: Number) -> Result<LinkHello, Refusal> {
+    /// A code is typed into a phone: answers what the companion said that asked for one, as soon as there is one. Some
+    /// clients show their code before the server knows of it.
+    pub(super) fn await_hello(&mut self, number: Number, answer: Answer<LinkHello>) {
+        self.awaiting_hello.retain(|(_, waiting)| !waiting.is_closed());
+        self.awaiting_hello.push((number, answer));
+        self.answer_hello();
+    }
+
+    fn answer_hello(&mut self) {
+        for (number, answer) in std::mem::take(&mut self.awaiting_hello) {
+            match self.link_hello(number) {
+                Some(hello) => drop(answer.send(Ok(hello))),
+                None => self.awaiting_hello.push((number, answer)),
+            }
+        }
+    }
+
+    /// What the newest companion said that asked for a code for this phone.
+    fn link_hello(&self, number: Number) -> Option<LinkHello> {
         let newest = self
             .conns
             .iter()
@@ -101,9 +119,8 @@ impl World {
             })
             .filter(|(_, link)| link.number == number)
             .max_by_key(|(conn, _)| *conn);
-        let (conn, link) =
-            newest.ok_or_else(|| Refusal::conflict("code", "no companion has asked for one"))?;
-        Ok(LinkHello {
+        let (conn, link) = newest?;
+        Some(LinkHello {
             conn,
             wrapped: link.wrapped.clone(),
         })

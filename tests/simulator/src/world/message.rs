@@ -18,7 +18,7 @@ use crate::audit::KeyUse;
 use crate::clock::unix_seconds;
 use crate::crowd::{MessageOut, Proof};
 use crate::fault::{Fault, Kind, Moment};
-use crate::number::DeviceAddr;
+use crate::number::{Addressing, DeviceAddr};
 
 /// Most copies of one message.
 const MAX_COPIES: usize = 1024;
@@ -53,6 +53,7 @@ impl World {
             return self.nack(conn, &node, nack::MALFORMED);
         }
         let is_peer = node.attr_is("category", "peer");
+        let chat = self.chat_of(from, to, &node);
         let faults = if is_peer {
             Vec::new()
         } else {
@@ -63,12 +64,12 @@ impl World {
         };
         let proof = self.proof(from, &node, &copies);
         if !is_peer {
-            let is_contact = self.population.contains(to.number);
-            self.audit.accepted(from, to.number, &id, is_contact, at);
-            self.note_peers(from, to);
+            let is_contact = self.population.contains(chat.number);
+            self.audit.accepted(from, chat.number, &id, is_contact, at);
+            self.note_peers(from, chat);
         }
         if !fate.withhold_ack {
-            let ack = self.message_ack(&node, &copies, from, to);
+            let ack = self.message_ack(&node, &copies, from, (to, addressing));
             match fate.delay.filter(|_| fate.delay_ack) {
                 Some(delay) => self.at(Instant::now() + delay, Action::Ack(conn, Box::new(ack))),
                 None => self.write(conn, &ack),
@@ -77,7 +78,7 @@ impl World {
         let cut = fate.cut;
         let routed = Routed {
             from,
-            to: DeviceAddr::phone(to.number),
+            to: chat,
             addressing,
             id,
             t: unix_seconds(),
@@ -92,6 +93,13 @@ impl World {
         if cut {
             self.close(conn);
         }
+    }
+
+    /// The chat that a message belongs to. What goes to one of our own devices again says in `recipient` which it was.
+    fn chat_of(&self, from: DeviceAddr, to: DeviceAddr, node: &Node) -> DeviceAddr {
+        let named = node.attr_jid("recipient").filter(|_| to.number == from.number);
+        let named = named.and_then(|jid| self.seed.resolve(&jid));
+        DeviceAddr::phone(named.map_or(to.number, |(chat, _)| chat.number))
     }
 
     /// A simulated device has encrypted a message.
@@ -273,7 +281,13 @@ impl World {
     }
 
     /// The ack of an accepted message; with the hash of the devices if the client has missed some.
-    fn message_ack(&self, node: &Node, copies: &[Enc], from: DeviceAddr, to: DeviceAddr) -> Node {
+    fn message_ack(
+        &self,
+        node: &Node,
+        copies: &[Enc],
+        from: DeviceAddr,
+        (to, form): (DeviceAddr, Addressing),
+    ) -> Node {
         let ack = Node::new("ack")
             .attr("class", "message")
             .attr_opt("id", node.value("id"))
@@ -288,7 +302,7 @@ impl World {
         if is_resend || all.all(|who| copies.iter().any(|enc| enc.to == who)) {
             return ack;
         }
-        ack.attr("phash", self.device_hash_of(&[to.number, from.number]))
+        ack.attr("phash", self.device_hash(&[to.number, from.number], form))
     }
 
     fn nack(&mut self, conn: ConnId, node: &Node, code: u16) {

@@ -133,6 +133,8 @@ pub struct World {
     faults: Faults,
     audit: Audit,
     timers: Timers,
+    /// Phones into which a code was typed before a companion asked for one.
+    awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     last_id: u64,
 }
 
@@ -160,6 +162,7 @@ impl World {
             faults: Faults::new(number),
             audit: Audit::default(),
             timers: Timers::default(),
+            awaiting_hello: Vec::new(),
             last_id: 0,
         }
     }

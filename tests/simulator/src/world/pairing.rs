@@ -167,7 +167,7 @@ impl World {
                 matches!(&conn.state, ConnState::Pairing(pairing) if pairing.refs.iter().any(|own| own == reference))
             })
             .map(|(conn, _)| *conn)
-            .ok_or_else(|| Refusal::conflict("qr", "its connection is gone"))?;
+            .ok_or_else(|| Refusal::conflict("qr", "no connected client shows this code"))?;
         let Some(ConnState::Pairing(pairing)) = self.conns.get(&conn).map(|conn| &conn.state) else {
             return Err(Refusal::conflict("qr", "its connection is gone"));
         };

@@ -150,20 +150,21 @@ impl World {
     }
 }
 
-/// No collection has anything. A request that can't be read must be refused: some clients repeat it without end at an
-/// empty result.
+/// No collection has anything, which is no error: clients that are told of one ask again at each login. Nothing can be
+/// added to them. A request that can't be read must be refused: some clients repeat it without end at an empty result.
 fn app_state(id: &str, iq: &Node) -> Node {
     let Some(sync) = iq.child("sync").filter(|sync| sync.child("collection").is_some()) else {
         return error(id, 400, "bad-request");
     };
     let collections = sync.nodes_named("collection").map(|collection| {
+        let answer = Node::new("collection").attr_opt("name", collection.value("name"));
+        if collection.child("patch").is_none() {
+            return answer.attr("version", "0");
+        }
         let missing = Node::new("error")
             .attr("code", 404u32)
             .attr("text", "item-not-found");
-        Node::new("collection")
-            .attr_opt("name", collection.value("name"))
-            .attr("type", "error")
-            .with_child(missing)
+        answer.attr("type", "error").with_child(missing)
     });
     iq_from_server("result", id).with_child(Node::new("sync").with_children(collections))
 }

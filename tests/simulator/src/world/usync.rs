@@ -62,7 +62,10 @@ impl World {
         if let Some(number) = number {
             let who = DeviceAddr::phone(number);
             let form = if by_lid { Addressing::Lid } else { form };
-            answer = answer.attr("jid", self.seed.jid(who, form));
+            // Who is not on WhatsApp has no hidden id.
+            if known.is_some() || form == Addressing::Pn {
+                answer = answer.attr("jid", self.seed.jid(who, form));
+            }
             if form == Addressing::Lid {
                 answer = answer.attr("pn_jid", self.seed.jid(who, Addressing::Pn));
             }
@@ -96,7 +99,6 @@ impl World {
                     .map_or("Available", |account| account.about.as_str())
                     .as_bytes(),
             ),
-            "business" => Node::new("business"),
             "disappearing_mode" => Node::new("disappearing_mode")
                 .attr("duration", 0u32)
                 .attr("t", unix_seconds()),
@@ -123,7 +125,7 @@ impl World {
             .iter()
             .map(|(device, index)| Node::new("device").attr("id", *device).attr("key-index", *index));
         let list = Node::new("device-list")
-            .attr("hash", self.device_hash(number))
+            .attr("hash", self.device_hash(&[number], Addressing::Pn))
             .with_children(std::iter::once(phone).chain(linked));
         let devices = Node::new("devices").with_child(list);
         if companions.is_empty() {
@@ -133,20 +135,15 @@ impl World {
         devices.with_child(Node::new("key-index-list").attr("ts", since).with_bytes(signed))
     }
 
-    /// The hash of a user's devices.
-    pub(super) fn device_hash(&self, number: Number) -> String {
-        self.device_hash_of(&[number])
-    }
-
-    /// The hash of the devices of several users.
-    pub(super) fn device_hash_of(&self, numbers: &[Number]) -> String {
+    /// The hash of the devices of users, under the addresses of this form.
+    pub(super) fn device_hash(&self, numbers: &[Number], form: Addressing) -> String {
         let jids: Vec<_> = numbers
             .iter()
             .flat_map(|number| {
                 let devices = self.devices_of(*number).unwrap_or_default();
                 devices
                     .into_iter()
-                    .map(|device| self.seed.jid(DeviceAddr::new(*number, device), Addressing::Pn))
+                    .map(|device| self.seed.jid(DeviceAddr::new(*number, device), form))
             })
             .collect();
         devices_hash(&jids)

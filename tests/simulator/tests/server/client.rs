@@ -1,7 +1,7 @@
 //! A raw client for the tests: the wire, a ratchet per device, and nothing that repairs anything by itself.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -39,6 +39,8 @@ pub(crate) struct Wire {
     pub(crate) backlog: VecDeque<Node>,
     pub(crate) server_static: PublicKey,
     pub(crate) was_resumed: bool,
+    /// When its last message of the handshake left.
+    pub(crate) finished: Instant,
 }
 
 /// A companion and what it must remember.
@@ -82,8 +84,10 @@ impl Wire {
         let verified = initiator.read_server_hello(&answer, &root, now()).unwrap();
         let server_static = *verified.server_static();
         let (finish, transport) = verified.finish(payload);
+        let finished = Instant::now();
         send_plain(&mut socket, &finish).await;
         Self {
+            finished,
             socket,
             frames,
             transport,
@@ -104,6 +108,7 @@ impl Wire {
         let mut socket = connect(handle).await;
         let mut frames = FrameReader::new(frame::MAX_PAYLOAD_BYTES);
         let (resumer, hello) = Resumer::start(device.noise.clone(), server, payload, rng).unwrap();
+        let finished = Instant::now();
         send_first(&mut socket, &hello).await;
         let answer = next_frame(&mut socket, &mut frames).await.unwrap();
         let root = PublicKey::new(handle.root_public_key);
@@ -117,6 +122,7 @@ impl Wire {
             }
         };
         Self {
+            finished,
             socket,
             frames,
             transport,

@@ -8,6 +8,9 @@ use simulator::number::Addressing;
 use simulator::population::{Manners, Reply};
 use simulator::world::Speaker;
 use whatsapp::binary::Node;
+use whatsapp::jid::Jid;
+use whatsapp::phash::devices_hash;
+use whatsapp::proto::{Message, message::DeviceSentMessage};
 
 const PHONE: &str = "15551230001";
 
@@ -219,17 +222,92 @@ async fn a_contact_with_two_devices_gets_two_copies() {
 async fn a_missed_device_shows_in_the_ack() {
     let handle = simulator_with_contacts(quick(None)).await;
     let mut companion = Companion::online(&handle, PHONE).await;
-    let stanza = companion.text_stanza(&contact(1), "3EB0AA", "stale").await;
+    companion.send_text(&contact(1), "3EB0A0", "fine").await;
+    let mut stanza = companion.text_stanza(&contact(1), "3EB0AA", "stale").await;
     handle.add_contact_device(number(&contact(1))).await.unwrap();
-    companion.wire().send(&stanza).await;
-    assert!(
-        companion
-            .acked("3EB0AA")
-            .await
-            .attr_str("phash")
-            .unwrap()
-            .starts_with("2:")
+    let told = companion
+        .wire()
+        .expect("devices", |node| node.attr_is("type", "devices"))
+        .await;
+    let contact_lid = told.attr_jid("lid").unwrap();
+    let (pn, lid) = (companion.jid(), companion.device.lid().unwrap().clone());
+    for (id, chat, own) in [
+        ("3EB0AA", Jid::phone(&contact(1)).unwrap(), pn),
+        ("3EB0AB", contact_lid, lid),
+    ] {
+        let devices = [0u16, 1].map(|device| chat.clone().with_device(device));
+        let owns = [0u16, own.device()].map(|device| own.clone().with_device(device));
+        let all: Vec<_> = devices.into_iter().chain(owns).collect();
+        stanza.set_attr("id", id);
+        stanza.set_attr("to", chat);
+        companion.wire().send(&stanza).await;
+        assert!(companion.acked(id).await.attr_is("phash", &devices_hash(&all)));
+    }
+}
+
+#[tokio::test]
+async fn what_goes_to_the_own_phone_again_belongs_to_its_chat() {
+    let handle = simulator_with_contacts(quick(None)).await;
+    let mut companion = Companion::online(&handle, PHONE).await;
+    companion.send_text(&contact(1), "3EB0AA", "hello").await;
+    let phone = companion.jid().to_bare();
+    let chat = Jid::phone(&contact(1)).unwrap();
+    let wrapped = DeviceSentMessage {
+        destination_jid: Some(chat.to_string()),
+        message: Some(Box::new(Message {
+            conversation: Some("hello".into()),
+            ..Message::default()
+        })),
+        phash: None,
+    };
+    let wrapped = Message {
+        device_sent_message: Some(Box::new(wrapped)),
+        ..Message::default()
+    };
+    let enc = companion.encrypt(&phone, &wrapped);
+    let identity = companion.device.account.as_ref().unwrap().identity.clone();
+    let again = Node::new("message")
+        .attr("id", "3EB0AA")
+        .attr("to", &phone)
+        .attr("recipient", chat)
+        .attr("type", "text")
+        .with_child(enc)
+        .with_child(Node::new("device-identity").with_bytes(identity));
+    companion.wire().send(&again).await;
+    companion.acked("3EB0AA").await;
+    let audit = handle.audit().await.unwrap();
+    assert_eq!(
+        (audit.server.messages_accepted, audit.server.accepted_again),
+        (1, 1)
     );
+    assert_eq!(audit.sessions[0].sends, 1);
+    let own = handle.messages(Speaker::Phone(number(PHONE)), 0).await.unwrap();
+    assert_eq!(
+        (own.len(), own[0].to.as_deref(), own[0].times_received),
+        (1, Some(contact(1).as_str()), 2)
+    );
+}
+
+#[tokio::test]
+async fn a_reply_to_a_device_that_was_unlinked_is_nobodys_mistake() {
+    let handle = simulator_with_contacts(Manners {
+        read_after: Some(Duration::from_millis(200)),
+        ..quick(Some(Reply::Echo))
+    })
+    .await;
+    let mut companion = Companion::online(&handle, PHONE).await;
+    companion.send_text(&contact(1), "3EB0AA", "hello").await;
+    handle.audit().await.unwrap();
+    handle.unlink(number(PHONE), None).await.unwrap();
+    while handle
+        .sent(Speaker::Contact(number(&contact(1))))
+        .await
+        .unwrap()
+        .is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handle.audit().await.unwrap().server.unknown_devices, 0);
 }
 
 #[tokio::test]
@@ -285,4 +363,18 @@ async fn what_cannot_be_read_is_asked_for_with_keys_the_second_time() {
         (audit.contacts.undecryptable, audit.contacts.recovered, audit.lost),
         (1, 1, 0)
     );
+}
+
+#[tokio::test]
+async fn contacts_do_not_answer_each_other() {
+    let handle = simulator_with_contacts(quick(Some(Reply::Echo))).await;
+    let (one, other) = (number(&contact(1)), number(&contact(2)));
+    handle.say(Speaker::Contact(one), other, "hello").await.unwrap();
+    let read =
+        |sent: &[simulator::crowd::Sent]| sent[0].receipts.iter().any(|receipt| receipt.kind == "read");
+    // The reply would leave with the receipt.
+    while !read(&handle.sent(Speaker::Contact(one)).await.unwrap()) {
+        tokio::task::yield_now().await;
+    }
+    assert!(handle.sent(Speaker::Contact(other)).await.unwrap().is_empty());
 }

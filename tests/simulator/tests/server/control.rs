@@ -151,15 +151,70 @@ async fn bad_input_is_answered_by_the_name_of_the_field() {
             "number",
         ),
         ("/faults", json!({ "kind": "delay" }), "delay_ms"),
-        ("/faults", json!({ "kind": "explode" }), "explode"),
     ] {
         let (status, answer) = http.post(path, &body).await;
         assert!((400..500).contains(&status), "{path} {body}: {status}");
         assert_eq!(answer["field"], field, "{path} {body}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_refused_by_name_too() {
+    let handle = simulator().await;
+    let http = Http::new(&handle.control_url);
+    for (path, body, field) in [
+        ("/faults", json!({ "kind": "explode" }), "kind"),
+        (
+            "/faults",
+            json!({ "kind": "cut", "match": { "to": 5 } }),
+            "match.to",
+        ),
+        ("/phones", json!({ "number": 15_551_230_002_u64 }), "number"),
+        ("/phones", json!({ "number": "15551230002", "name": 5 }), "name"),
+        ("/phones/15551230001/scan", json!({}), "qr"),
+        ("/contacts", json!({ "prefix": "1888", "count": -1 }), "count"),
+        ("/contacts", json!({ "prefix": "1888", "count": "5" }), "count"),
+        (
+            "/contacts",
+            json!({ "prefix": "188800", "count": 5, "reply": 7 }),
+            "reply",
+        ),
+        (
+            "/contacts",
+            json!({ "prefix": "188800", "count": 5, "addressing": "x" }),
+            "addressing",
+        ),
+    ] {
+        let (status, answer) = http.post(path, &body).await;
+        assert_eq!(status, 400, "{path} {body}");
+        assert_eq!(answer["field"], field, "{path} {body}: {answer}");
+    }
     assert_eq!(http.get("/nothing").await.0, 404);
+    let (status, answer) = http.get("/phones").await;
+    assert_eq!((status, answer["field"].clone()), (405, json!("method")));
+    let (status, answer) = http.post("/phones", &json!("x".repeat(3 << 20))).await;
+    assert_eq!((status, answer["field"].clone()), (413, json!("body")));
+    let (status, answer) = http.get("/contacts/17770001/messages?device=x").await;
+    assert_eq!((status, answer["field"].clone()), (422, json!("device")));
     let (status, answer) = http.send(reqwest::Method::POST, "/phones", Some("{")).await;
     assert_eq!((status, answer["field"].clone()), (400, json!("body")));
     assert_eq!(http.send(reqwest::Method::DELETE, "/faults", None).await.0, 204);
     assert_eq!(http.send(reqwest::Method::DELETE, "/faults/7", None).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_phone_that_is_made_again_without_a_name_keeps_its_own() {
+    let handle = simulator().await;
+    let http = Http::new(&handle.control_url);
+    for (body, name) in [
+        (json!({ "number": "15551230001" }), "Phone 15551230001"),
+        (
+            json!({ "number": "15551230001", "name": "Ann \u{2603}" }),
+            "Ann \u{2603}",
+        ),
+        (json!({ "number": "15551230001" }), "Ann \u{2603}"),
+    ] {
+        let (status, made) = http.post("/phones", &body).await;
+        assert_eq!((status, made["name"].clone()), (201, json!(name)));
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::client::{Companion, Wire, number};
 use crate::{simulator, simulator_with_contacts};
+use simulator::connection::FIRST_STANZA_AFTER;
 use simulator::population::Manners;
 use simulator::{Options, Simulator};
 use whatsapp::binary::Node;
@@ -103,8 +104,8 @@ fn companion_hello(companion: &Companion, pending: &code::Companion) -> Node {
 async fn a_typed_code_links_and_a_wrong_one_does_not() {
     let handle = simulator().await;
     handle.create_phone(number(PHONE), "Test").await.unwrap();
-    let early = handle.link_code(number(PHONE), "ABCDEFGH").await.unwrap_err();
-    assert_eq!(early.field, "code");
+    let nobody = handle.link_code(number(PHONE), "ABCDEFGH").await.unwrap_err();
+    assert_eq!(nobody.field, "code");
 
     let mut companion = Companion::new(1);
     companion.begin_pairing(&handle).await;
@@ -166,6 +167,37 @@ async fn a_typed_code_links_and_a_wrong_one_does_not() {
     }
     companion.finish_pairing().await;
     companion.log_in(&handle).await;
+}
+
+#[tokio::test]
+async fn a_code_may_be_typed_a_little_before_the_companion_asks() {
+    let handle = simulator().await;
+    handle.create_phone(number(PHONE), "Test").await.unwrap();
+    let mut companion = Companion::new(1);
+    companion.begin_pairing(&handle).await;
+    let pending = code::Companion::start("ABCD1234".parse().unwrap(), &mut companion.rng);
+    // The typed code is with the server before the companion says anything: the first branch is polled first.
+    let asked = async {
+        let hello = companion_hello(&companion, &pending);
+        companion.iq("md", "set", hello).await;
+        companion
+            .wire()
+            .expect("primary_hello", |node| node.is("notification"))
+            .await
+    };
+    tokio::select! {
+        biased;
+        early = handle.link_code(number(PHONE), "ABCD1234") => panic!("{early:?}"),
+        hello = asked => assert!(hello.child("link_code_companion_reg").is_some()),
+    }
+}
+
+#[tokio::test]
+async fn a_client_has_a_moment_to_end_its_handshake() {
+    let handle = simulator().await;
+    let mut companion = Companion::new(1);
+    companion.begin_pairing(&handle).await;
+    assert!(companion.wire().finished.elapsed() >= FIRST_STANZA_AFTER);
 }
 
 #[tokio::test]

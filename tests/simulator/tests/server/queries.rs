@@ -46,22 +46,41 @@ async fn only_contacts_and_phones_are_on_whatsapp() {
     );
 }
 
+/// What whatsmeow asks: the answers go by hidden ids, and who is not on WhatsApp has none.
 #[tokio::test]
-async fn app_state_is_missing_and_bad_requests_are_refused() {
+async fn numbers_asked_for_by_hidden_id_have_one_only_on_whatsapp() {
     let mut companion = online().await;
-    let collection = Node::new("collection")
-        .attr("name", "regular")
-        .attr("version", "0");
-    let reply = companion
-        .iq(
-            "w:sync:app:state",
-            "set",
-            Node::new("sync").with_child(collection),
-        )
-        .await;
-    let collection = reply.child_at(&["sync", "collection"]).unwrap();
-    assert!(collection.attr_is("name", "regular"));
-    assert!(collection.child("error").unwrap().attr_is("code", "404"));
+    let nobody = "15551230099";
+    let users = [contact(5), nobody.into()].map(|number| {
+        Node::new("user").with_child(Node::new("contact").with_slice(format!("{number}@c.us").as_bytes()))
+    });
+    let query = Node::new("query")
+        .with_child(Node::new("contact").attr("addressing_mode", "lid"))
+        .with_child(Node::new("business").with_child(Node::new("verified_name")));
+    let usync = Node::new("usync")
+        .with_child(query)
+        .with_child(Node::new("list").with_children(users));
+    let reply = companion.iq("usync", "get", usync).await;
+    let users = reply.child_at(&["usync", "list"]).unwrap().nodes();
+    assert!(users[0].attr_jid("jid").unwrap().is_lid());
+    assert_eq!(users[0].attr_jid("pn_jid").unwrap().user(), contact(5));
+    assert!(users[0].child("business").is_none());
+    assert!(users[1].value("jid").is_none());
+    assert_eq!(users[1].attr_jid("pn_jid").unwrap().user(), nobody);
+    assert!(users[1].child("contact").unwrap().attr_is("type", "out"));
+}
+
+#[tokio::test]
+async fn app_state_is_empty_and_bad_requests_are_refused() {
+    let mut companion = online().await;
+    let asked = Node::new("collection").attr("name", "regular");
+    let uploaded = asked.clone().with_child(Node::new("patch").with_slice(&[1]));
+    let sync = Node::new("sync").with_children([asked, uploaded]);
+    let reply = companion.iq("w:sync:app:state", "set", sync).await;
+    let collections = reply.child("sync").unwrap().nodes();
+    assert!(collections[0].attr_is("name", "regular") && collections[0].attr_is("version", "0"));
+    assert!(collections[0].nodes().is_empty());
+    assert!(collections[1].child("error").unwrap().attr_is("code", "404"));
     let reply = companion
         .iq("w:sync:app:state", "set", Node::new("nonsense"))
         .await;
