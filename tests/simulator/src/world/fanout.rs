@@ -9,6 +9,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use whatsapp::binary::Node;
+use whatsapp::signal::session::PreKeyMessage;
 
 use super::World;
 use super::account::{Class, PendingKey};
@@ -168,17 +169,27 @@ impl Routed {
 
     fn ciphertext(&self, enc: &Enc) -> Bytes {
         if self.is_corrupted(enc) {
-            corrupted(&enc.ciphertext)
+            corrupted(enc)
         } else {
             enc.ciphertext.clone()
         }
     }
 }
 
-/// The same with its last byte changed, which is part of the MAC.
-fn corrupted(ciphertext: &[u8]) -> Bytes {
-    let mut bytes = ciphertext.to_vec();
-    if let Some(last) = bytes.last_mut() {
+/// The same with the last byte of its MAC changed. A message that starts a session has another one inside, whose MAC it is,
+/// and more behind that.
+fn corrupted(enc: &Enc) -> Bytes {
+    let mut bytes = enc.ciphertext.to_vec();
+    let inner = match PreKeyMessage::parse(&enc.ciphertext) {
+        Ok(message) if enc.kind == "pkmsg" => message.message_bytes(),
+        _ => &enc.ciphertext,
+    };
+    let starts_at = enc
+        .ciphertext
+        .windows(inner.len().max(1))
+        .position(|part| part == inner);
+    let mac_ends_at = starts_at.map(|start| start + inner.len());
+    if let Some(last) = mac_ends_at.and_then(|end| bytes.get_mut(end - 1)) {
         *last ^= 1;
     }
     bytes.into()

@@ -214,9 +214,9 @@ fn retry_children(id: &CompactString, retry: &RetryOut) -> Vec<Node> {
     children
 }
 
-/// The keys in a client's request to send again.
+/// The keys in a client's request to send again. Some clients write the type of a key before it here (whatsapp-rust 0.5).
 fn retry_keys(receipt: &Node, keys: &Node) -> Option<PreKeyBundle> {
-    let public = |node: &Node| Some(PublicKey::new(node.require_array::<32>().ok()?));
+    let public = |node: &Node| PublicKey::parse(&node.data()?).ok();
     let registration = receipt.child("registration")?.data()?;
     let signed = keys.child("skey")?;
     let prekey = keys.child("key").and_then(|key| {

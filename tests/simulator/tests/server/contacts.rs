@@ -11,6 +11,8 @@ use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 use whatsapp::phash::devices_hash;
 use whatsapp::proto::{Message, message::DeviceSentMessage};
+use whatsapp::signal::curve::PublicKey;
+use whatsapp::signal::{PreKey, PreKeyId};
 
 const PHONE: &str = "15551230001";
 
@@ -377,4 +379,86 @@ async fn contacts_do_not_answer_each_other() {
         tokio::task::yield_now().await;
     }
     assert!(handle.sent(Speaker::Contact(other)).await.unwrap().is_empty());
+}
+
+/// The request of a client to send a message again, with keys; `typed` with the type of each key before it.
+fn retry_with_keys(companion: &Companion, stanza: &Node, prekey: &PreKey, typed: bool) -> Node {
+    let key = |key: &PublicKey| match typed {
+        true => Node::new("value").with_slice(&key.serialize33()),
+        false => Node::new("value").with_slice(key.as_bytes()),
+    };
+    let signed = &companion.device.signed_prekey;
+    let keys = Node::new("keys")
+        .with_child(Node::new("type").with_slice(&[5]))
+        .with_child(Node::new("identity").with_slice(companion.device.identity.public().as_bytes()))
+        .with_child(
+            Node::new("key")
+                .with_child(Node::new("id").with_slice(&prekey.id.to_be_bytes3()))
+                .with_child(key(prekey.pair.public())),
+        )
+        .with_child(
+            Node::new("skey")
+                .with_child(Node::new("id").with_slice(&signed.id.to_be_bytes3()))
+                .with_child(key(signed.pair.public()))
+                .with_child(Node::new("signature").with_slice(&signed.signature)),
+        );
+    let id = stanza.value("id").unwrap();
+    let retry = Node::new("retry")
+        .attr("count", 2u32)
+        .attr("id", id)
+        .attr("t", stanza.value("t").unwrap())
+        .attr("v", 1u32);
+    Node::new("receipt")
+        .attr("id", id)
+        .attr("to", stanza.attr_jid("from").unwrap())
+        .attr("type", "retry")
+        .with_child(retry)
+        .with_child(Node::new("registration").with_slice(&companion.device.registration_id.to_be_bytes()))
+        .with_child(keys)
+}
+
+#[tokio::test]
+async fn a_client_may_ask_again_with_keys_of_either_form() {
+    let handle = simulator_with_contacts(quick(None)).await;
+    let mut companion = Companion::online(&handle, PHONE).await;
+    for (typed, text) in [(false, "one"), (true, "two")] {
+        handle
+            .say(Speaker::Contact(number(&contact(1))), number(PHONE), text)
+            .await
+            .unwrap();
+        let (stanza, _) = companion.message().await;
+        let prekey = PreKey::generate(PreKeyId::new(900 + u32::from(typed)).unwrap(), &mut companion.rng);
+        companion.prekeys.push(prekey.clone());
+        // The session is lost.
+        companion.sessions.clear();
+        let request = retry_with_keys(&companion, &stanza, &prekey, typed);
+        companion.wire().send(&request).await;
+        let (again, message) = companion.message().await;
+        assert_eq!(again.value("id"), stanza.value("id"));
+        assert!(again.child("enc").unwrap().attr_is("type", "pkmsg"));
+        assert_eq!(message.conversation.as_deref(), Some(text));
+    }
+    assert_eq!(handle.audit().await.unwrap().server.violations, 0);
+}
+
+#[tokio::test]
+async fn the_own_phone_needs_no_proof_of_a_device_that_it_signed() {
+    let handle = simulator_with_contacts(quick(None)).await;
+    let mut companion = Companion::online(&handle, PHONE).await;
+    let phone = companion.jid().to_bare();
+    companion.start_sessions(std::slice::from_ref(&phone)).await;
+    let enc = companion.encrypt(&phone, &Message::default());
+    let stanza = Node::new("message")
+        .attr("id", "3EB0AA")
+        .attr("to", &phone)
+        .attr("type", "text")
+        .attr("category", "peer")
+        .with_child(enc);
+    companion.wire().send(&stanza).await;
+    assert!(companion.acked("3EB0AA").await.value("error").is_none());
+    let audit = handle.audit().await.unwrap();
+    assert_eq!(
+        (audit.server.violations, audit.contacts.retries_requested),
+        (0, 0)
+    );
 }

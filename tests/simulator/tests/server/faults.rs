@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use simulator::Handle;
 use simulator::population::Manners;
 use simulator::world::Speaker;
+use whatsapp::signal::session::{DecryptError, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord};
 
 const PHONE: &str = "15551230001";
 
@@ -219,4 +220,38 @@ async fn streams_end_and_logins_fail_as_told() {
     );
     handle.end_faults(None).await.unwrap();
     assert!(handle.faults().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_corrupted_in_a_first_message_is_its_mac() {
+    let (handle, mut companion) = online().await;
+    let from = number(&contact(1));
+    fault(
+        &handle,
+        json!({ "kind": "corrupt_mac", "match": { "from": contact(1) } }),
+    )
+    .await;
+    handle
+        .say(Speaker::Contact(from), number(PHONE), "spoiled")
+        .await
+        .unwrap();
+    let stanza = companion
+        .wire()
+        .expect("a message", |node| node.is("message"))
+        .await;
+    let bytes = stanza.child("enc").unwrap().bytes().unwrap();
+    let message = PreKeyMessage::parse(&bytes).unwrap();
+    let prekeys = PreKeys {
+        signed: Some(&companion.device.signed_prekey),
+        one_time: companion
+            .prekeys
+            .iter()
+            .find(|key| Some(key.id) == message.prekey_id()),
+    };
+    let own = LocalIdentity {
+        pair: &companion.device.identity,
+        registration_id: companion.device.registration_id,
+    };
+    let read = SessionRecord::default().decrypt_prekey(own, &message, prekeys, &mut companion.rng);
+    assert!(matches!(read, Err(DecryptError::BadMac)));
 }

@@ -169,6 +169,11 @@ impl<'a> PreKeyMessage<'a> {
     pub fn message(&self) -> Result<SignalMessage<'a>, DecryptError> {
         SignalMessage::parse(self.message)
     }
+
+    /// The message inside as it came: a part of what was parsed.
+    pub const fn message_bytes(&self) -> &'a [u8] {
+        self.message
+    }
 }
 
 /// What goes in front of a message while the other side has not answered.
