@@ -10,7 +10,7 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::ConnId;
-use crate::number::{DeviceAddr, Number};
+use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
 pub(super) const MAX_PENDING: usize = 100_000;
@@ -29,6 +29,9 @@ pub(super) struct Account {
     pub(super) devices_changed: u64,
     /// Accounts it has written with.
     pub(super) peers: HashSet<Number>,
+    /// How its companions called its phone last. Some clients keep a session for each form of an address; the phone
+    /// writes under that of the session that it uses, which is the last one.
+    pub(super) phone_called: Addressing,
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
     pub(super) privacy: BTreeMap<String, String>,
@@ -43,6 +46,7 @@ impl Account {
             last_key_index: 0,
             devices_changed: now,
             peers: HashSet::new(),
+            phone_called: Addressing::Pn,
             blocked: BTreeSet::new(),
             about: "Hey there! I am using WhatsApp.".into(),
             privacy: DEFAULT_PRIVACY

@@ -298,14 +298,18 @@ impl World {
         let Some(to_devices) = self.devices_of(to) else {
             return drop(answer.send(Err(Refusal::bad("to", "is not on WhatsApp"))));
         };
-        let manners = self.population.manners(from);
+        let addressing = match (self.population.manners(from), self.accounts.get(&from)) {
+            (Some(manners), _) => manners.addressing,
+            (None, Some(account)) => account.phone_called,
+            (None, None) => Addressing::Pn,
+        };
         let (id_told, id) = oneshot::channel();
         let send = SendText {
             from: DeviceAddr::phone(from),
             to,
             to_devices,
             own_devices: self.devices_of(from).unwrap_or_default(),
-            addressing: manners.map_or(Addressing::Pn, |manners| manners.addressing),
+            addressing,
             text,
             answer: Some(id_told),
         };

@@ -36,6 +36,8 @@ pub(super) struct Routed {
 /// One device's copy.
 pub(super) struct Enc {
     pub(super) to: DeviceAddr,
+    /// Which form of its address the device was called by.
+    pub(super) form: Addressing,
     pub(super) kind: CompactString,
     pub(super) ciphertext: Bytes,
     /// Attributes beyond type and version.

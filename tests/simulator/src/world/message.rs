@@ -43,7 +43,8 @@ impl World {
         let Some((to, addressing)) = self.seed.resolve(&chat) else {
             return self.nack(conn, &node, nack::NOT_ALLOWED);
         };
-        let copies = self.copies(&node, to);
+        let copies = self.copies(&node, (to, addressing));
+        self.note_form(from, &copies);
         self.audit_keys(from, &copies);
         if !self.exists(to.number) {
             return self.nack(conn, &node, nack::UNKNOWN_RECIPIENT);
@@ -109,6 +110,7 @@ impl World {
             .into_iter()
             .map(|copy| Enc {
                 to: copy.to,
+                form: message.addressing,
                 kind: if copy.starts_session {
                     "pkmsg".into()
                 } else {
@@ -160,18 +162,18 @@ impl World {
     }
 
     /// The copies of a message: those in `<participants>`, and a bare one for `to`. One per device.
-    fn copies(&self, node: &Node, to: DeviceAddr) -> SmallVec<[Enc; 4]> {
+    fn copies(&self, node: &Node, (to, form): (DeviceAddr, Addressing)) -> SmallVec<[Enc; 4]> {
         let mut copies: SmallVec<[Enc; 4]> = SmallVec::new();
         let fanned_out = node.child("participants").map(Node::nodes).unwrap_or_default();
         let fanned_out = fanned_out
             .iter()
             .filter(|child| child.is("to"))
             .filter_map(|child| {
-                let (who, _) = self.seed.resolve(&child.attr_jid("jid")?)?;
-                Some((who, child.child("enc")?))
+                let (who, form) = self.seed.resolve(&child.attr_jid("jid")?)?;
+                Some((who, form, child.child("enc")?))
             });
-        let bare = node.child("enc").map(|enc| (to, enc));
-        for (who, enc) in bare.into_iter().chain(fanned_out).take(MAX_COPIES) {
+        let bare = node.child("enc").map(|enc| (to, form, enc));
+        for (who, form, enc) in bare.into_iter().chain(fanned_out).take(MAX_COPIES) {
             let (Some(kind), Some(ciphertext)) = (enc.attr_str("type"), enc.bytes()) else {
                 continue;
             };
@@ -187,6 +189,7 @@ impl World {
             }
             copies.push(Enc {
                 to: who,
+                form,
                 kind,
                 ciphertext,
                 node: rest,
@@ -316,6 +319,16 @@ impl World {
             .attr("t", unix_seconds())
             .attr("error", code);
         self.write(conn, &ack);
+    }
+
+    /// Remembers how a companion calls its phone.
+    fn note_form(&mut self, from: DeviceAddr, copies: &[Enc]) {
+        let phone = DeviceAddr::phone(from.number);
+        if let Some(enc) = copies.iter().find(|enc| enc.to == phone)
+            && let Some(account) = self.accounts.get_mut(&from.number)
+        {
+            account.phone_called = enc.form;
+        }
     }
 
     /// Remembers who writes with whom, to tell them of changes of their devices.

@@ -462,3 +462,37 @@ async fn the_own_phone_needs_no_proof_of_a_device_that_it_signed() {
         (0, 0)
     );
 }
+
+#[tokio::test]
+async fn a_phone_writes_under_the_address_that_its_companions_call_it_by() {
+    let handle = simulator_with_contacts(quick(None)).await;
+    let mut companion = Companion::online(&handle, PHONE).await;
+    let (pn, lid) = (
+        companion.jid().to_bare(),
+        companion.device.lid().unwrap().to_bare(),
+    );
+    for (id, phone) in [("3EB0AA", lid), ("3EB0AB", pn)] {
+        companion.start_sessions(std::slice::from_ref(&phone)).await;
+        let enc = companion.encrypt(&phone, &Message::default());
+        let identity = companion.device.account.as_ref().unwrap().identity.clone();
+        let note = Node::new("message")
+            .attr("id", id)
+            .attr("to", &phone)
+            .attr("type", "text")
+            .with_child(enc)
+            .with_child(Node::new("device-identity").with_bytes(identity));
+        companion.wire().send(&note).await;
+        companion.acked(id).await;
+        let to = number(&contact(1));
+        handle
+            .say(Speaker::Phone(number(PHONE)), to, "mine")
+            .await
+            .unwrap();
+        // Readable in the session with the phone under that address, and in no other.
+        let (stanza, message) = companion.message().await;
+        assert_eq!(stanza.attr_jid("from").unwrap(), phone);
+        let inner = message.device_sent_message.unwrap().message.unwrap();
+        assert_eq!(inner.conversation.as_deref(), Some("mine"));
+        companion.thank(&stanza).await;
+    }
+}
