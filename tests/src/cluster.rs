@@ -147,6 +147,14 @@ impl Cluster {
         .await
     }
 
+    /// The API's process.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn api(&self) -> Result<&Process> {
+        self.api.as_ref().context("the API does not run")
+    }
+
     /// A session worker.
     ///
     /// # Errors

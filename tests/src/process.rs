@@ -15,6 +15,9 @@ use crate::wait::eventually;
 /// How long a process may take until it says that it is ready.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Linux counts processor time for its users in hundredths of a second, on every machine.
+const TICK_MS: u64 = 10;
+
 /// The folder of the binaries that belong to this build, next to the test binary's own.
 ///
 /// # Errors
@@ -178,6 +181,23 @@ impl Process {
             .context("VmRSS")?;
         let kib: u64 = line.split_whitespace().nth(1).context("VmRSS")?.parse()?;
         Ok(kib * 1024)
+    }
+
+    /// The processor time that the process has taken, its own and the system's for it (Linux).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // Behind the name, which may hold blanks: the state is the first field, user and system time are the twelfth
+        // and the thirteenth.
+        let (_, fields) = text.rsplit_once(')').context("a name in /proc/…/stat")?;
+        let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+        let (user, system) = (
+            ticks.next().context("user time")??,
+            ticks.next().context("system time")??,
+        );
+        Ok(Duration::from_millis((user + system) * TICK_MS))
     }
 
     /// The last lines of its log, for a failure's message.

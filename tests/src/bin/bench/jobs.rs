@@ -1,7 +1,10 @@
 //! Jobs accepted over HTTP, single messages, each answered when a quorum queue has confirmed it; beside publishing the
 //! same jobs with confirms and nothing else.
 //!
-//! No session worker runs: what is measured is the door.
+//! Both sides do the same for the broker: the same bytes, persistent and mandatory, through the same exchange to the
+//! same quorum queue, as many in flight, on one connection and one channel. What differs is that the raw side needs no
+//! HTTP and that one task of it publishes everything. No session worker runs: what is measured is the door. All
+//! processes share the machine's processors, the broker and the clients too.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
+use shared::job::{Job, SendJob};
 use tests::cluster::{AUTH, Cluster};
 use tests::events::JobPublisher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,9 +28,7 @@ const SHARE: f64 = 0.5;
 const ROUNDS: usize = 5;
 /// Jobs of one round of one side.
 const JOBS: usize = 20_000;
-/// HTTP clients, each with one request at a time.
-const CLIENTS: usize = 256;
-/// Publishes that wait for their confirms.
+/// Jobs that wait for their confirms, on either side: as many HTTP clients, each with one request at a time.
 const IN_FLIGHT: usize = 1_024;
 const TOKEN: &str = "bench-jobs";
 /// How long a round may take.
@@ -44,15 +46,21 @@ pub(crate) async fn measure() -> Result<()> {
     ensure!(status.is_success(), "making a session: {status}: {answer}");
     let body = json!({ "number": "5511900000000", "message": { "type": "text", "text": "We open at nine tomorrow." } });
     let body = body.to_string();
+    let job = as_published(&body)?;
     let (url, prefix) = cluster.broker();
     let publisher = JobPublisher::connect(url, prefix).await?;
     let mut clients = connect(cluster.api_address()).await?;
     let (mut accepted, mut raw) = (Vec::new(), Vec::new());
+    eprintln!("bench: {IN_FLIGHT} in flight on either side; raw: one connection, one channel, one task");
     // One round each to warm up.
     for round in 0..=ROUNDS {
-        let published = rate(publish(&publisher, &body)).await?;
+        let published = rate(publish(&publisher, &job)).await?;
+        let spent = cluster.api()?.cpu_time()?;
         let posted = rate(post(&mut clients, &body)).await?;
-        eprintln!("bench: {posted:.0} jobs/s over HTTP, {published:.0} published");
+        let spent = (cluster.api()?.cpu_time()? - spent).as_secs_f64() * 1e6 / JOBS as f64;
+        eprintln!(
+            "bench: {posted:.0} jobs/s over HTTP ({spent:.1} us of the API's processor time each), {published:.0} raw"
+        );
         if round > 0 {
             raw.push(published);
             accepted.push(posted);
@@ -80,10 +88,17 @@ async fn rate(round: impl Future<Output = Result<()>>) -> Result<f64> {
     Ok(JOBS as f64 / start.elapsed().as_secs_f64())
 }
 
-async fn publish(publisher: &JobPublisher, body: &str) -> Result<()> {
+/// The body that the API makes of a request's.
+fn as_published(body: &str) -> Result<Vec<u8>> {
+    let mut job = SendJob::parse(body.as_bytes())?;
+    job.message_id = Some("3EB0000000000000000000".parse()?);
+    Ok(Job::Send(Box::new(job)).to_body())
+}
+
+async fn publish(publisher: &JobPublisher, body: &[u8]) -> Result<()> {
     let one = async |_| {
         let id = uuid::Uuid::new_v4().to_string();
-        publisher.publish(TOKEN, "send", &id, body.as_bytes()).await
+        publisher.publish(TOKEN, "send", &id, body).await
     };
     stream::iter(0..JOBS)
         .map(one)
@@ -94,8 +109,8 @@ async fn publish(publisher: &JobPublisher, body: &str) -> Result<()> {
 
 /// Clients that keep their connections, one after the other: a burst would measure the system's queue of connections.
 async fn connect(address: SocketAddr) -> Result<Vec<TcpStream>> {
-    let mut clients = Vec::with_capacity(CLIENTS);
-    for _ in 0..CLIENTS {
+    let mut clients = Vec::with_capacity(IN_FLIGHT);
+    for _ in 0..IN_FLIGHT {
         let client = TcpStream::connect(address).await?;
         client.set_nodelay(true)?;
         clients.push(client);
@@ -105,7 +120,7 @@ async fn connect(address: SocketAddr) -> Result<Vec<TcpStream>> {
 
 async fn post(clients: &mut Vec<TcpStream>, body: &str) -> Result<()> {
     let tasks = clients.drain(..).enumerate().map(|(index, client)| {
-        let share = JOBS / CLIENTS + usize::from(index < JOBS % CLIENTS);
+        let share = JOBS / IN_FLIGHT + usize::from(index < JOBS % IN_FLIGHT);
         tokio::spawn(requests(client, request(body), share))
     });
     for task in tasks.collect::<Vec<_>>() {
