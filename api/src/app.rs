@@ -4,11 +4,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -19,10 +18,13 @@ use shared::job::{Answer, Job};
 use shared::store::Store;
 use shared::store::webhooks::{NewWebhook, WebhookRecord};
 use shared::subscription::{self, SubscriptionError};
+use tower::util::MapResponseLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::validate_request::ValidateRequestHeaderLayer;
 
 use crate::auth::{ApiKey, Scheme};
 use crate::extract::MAX_BODY_BYTES;
+use crate::observe::ObserveLayer;
 use crate::problem::{Code, Problem};
 use crate::tokens::TokenCache;
 use crate::{idempotency, jobs, openapi, seed, v1};
@@ -145,16 +147,17 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
     let v1 = v1::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(
-            app.clone(),
-            open_to_basic_or_bearer,
-        ))
-        .layer(middleware::map_response(unreadable));
+        .layer((
+            MapResponseLayer::new(unreadable),
+            door(&app, Scheme::BasicOrBearer),
+        ));
     let seed = seed::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(app.clone(), open_to_basic))
-        .layer(middleware::map_response(seed::dialect::dress));
+        .layer((
+            MapResponseLayer::new(seed::dialect::dress),
+            door(&app, Scheme::Basic),
+        ));
     Router::new()
         .nest("/v1", v1)
         .nest("/api/whatsapp", seed)
@@ -163,66 +166,25 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
         .merge(admin)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(observe))
-        .layer(cors(origins))
+        // All in one: each further `layer` would box every request once more.
+        .layer((cors(origins), ObserveLayer, DefaultBodyLimit::max(MAX_BODY_BYTES)))
 }
 
-async fn open_to_basic(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    authenticate(&app, Scheme::Basic, request, next).await
-}
-
-async fn open_to_basic_or_bearer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    authenticate(&app, Scheme::BasicOrBearer, request, next).await
-}
-
-async fn authenticate(app: &App, scheme: Scheme, request: Request, next: Next) -> Response {
-    match app.key.check(request.headers(), scheme) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
-/// Counts and times each request by route and status, and logs it without its query string or body.
-async fn observe(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
-        .to_owned();
-    let response = next.run(request).await;
-    let status = response.status().as_u16();
-    let seconds = started.elapsed().as_secs_f64();
-    metrics::histogram!(
-        "fanfare_http_request_seconds",
-        "method" => method_label(&method), "route" => route.clone(), "status" => class_label(status)
-    )
-    .record(seconds);
-    tracing::debug!(http.method = %method, http.route = route, http.status = status, duration_s = seconds, "request");
-    response
-}
-
-/// A closed set of labels: a client may invent methods.
-fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
-}
-
-fn class_label(status: u16) -> &'static str {
-    match status {
-        200..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        500..600 => "5xx",
-        _ => "other",
-    }
+/// Lets a request in that brings the key by one of `scheme`'s ways.
+#[allow(
+    clippy::result_large_err,
+    reason = "the layer wants the whole answer, and is asked once per request"
+)]
+fn door(
+    app: &Arc<App>,
+    scheme: Scheme,
+) -> ValidateRequestHeaderLayer<impl FnMut(&mut Request) -> Result<(), Response> + Clone + use<>> {
+    let app = app.clone();
+    ValidateRequestHeaderLayer::custom(move |request: &mut Request| {
+        app.key
+            .check(request.headers(), scheme)
+            .map_err(IntoResponse::into_response)
+    })
 }
 
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
@@ -248,7 +210,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
 }
 
 /// Gives a body to what the framework itself refused: a path or a query string that can't be decoded.
-async fn unreadable(response: Response) -> Response {
+fn unreadable(response: Response) -> Response {
     if response.status() != StatusCode::BAD_REQUEST || response.extensions().get::<Arc<Problem>>().is_some() {
         return response;
     }

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use axum::body::to_bytes;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use shared::id::JobId;
@@ -27,19 +29,22 @@ pub const HEADER: &str = "idempotency-key";
 /// The answer's header when it is one that was given before.
 pub const REPLAYED: &str = "idempotent-replayed";
 
-/// The key of a request.
-///
-/// # Errors
-/// 400 for a key that can't be a job's identity.
-pub fn key(headers: &HeaderMap) -> Result<Option<JobId>, Problem> {
-    let Some(value) = headers.get(HEADER) else {
-        return Ok(None);
-    };
-    let key = value.to_str().ok().map(JobId::new);
-    match key {
-        Some(Ok(key)) => Ok(Some(key)),
-        Some(Err(error)) => Err(Problem::field("Idempotency-Key", error.to_string())),
-        None => Err(Problem::field("Idempotency-Key", "must be printable ASCII")),
+/// The key of a request, if it has one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Key(pub Option<JobId>);
+
+impl<S: Sync> FromRequestParts<S> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get(HEADER) else {
+            return Ok(Self(None));
+        };
+        match value.to_str().ok().map(JobId::new) {
+            Some(Ok(key)) => Ok(Self(Some(key))),
+            Some(Err(error)) => Err(Problem::field("Idempotency-Key", error.to_string())),
+            None => Err(Problem::field("Idempotency-Key", "must be printable ASCII")),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::problem::Problem;
 
 /// Gives a refused request the error body of this dialect; every other answer passes unchanged.
-pub async fn dress(response: Response) -> Response {
+pub fn dress(response: Response) -> Response {
     let Some(problem) = response.extensions().get::<Arc<Problem>>().cloned() else {
         return response;
     };

@@ -7,7 +7,6 @@ pub mod dialect;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -20,10 +19,11 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::extract::{Fields, JsonBytes};
+use crate::idempotency::{self, Key};
 use crate::jobs;
 use crate::problem::{Code, Problem};
+use crate::qr;
 use crate::v1::{queues, sessions};
-use crate::{idempotency, qr};
 
 /// All routes under `/api/whatsapp`.
 pub fn router() -> Router<Arc<App>> {
@@ -85,7 +85,7 @@ pub async fn delete_credential(
     (status = "default", body = crate::openapi::SeedError)))]
 pub async fn send_text(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::parse(&body)?;
@@ -94,7 +94,6 @@ pub async fn send_text(
     let text = fields.need_text("text")?;
     let many = number.is_array();
     let job = send_job(number, text, fields.take("delay")).map_err(seed_fields)?;
-    let key = idempotency::key(&headers)?;
     let session = app.tokens.session(&app.store, &token).await?;
     idempotency::once(&app.store, &format!("send-text {token}"), key.as_ref(), &body, async {
         let answer = if many {

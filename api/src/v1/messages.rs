@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shared::id::{JobId, QueueId, StanzaId, Token};
@@ -14,8 +14,8 @@ use shared::job::{Job, SendJob};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::extract::{self, Fields, JsonBytes};
-use crate::idempotency;
+use crate::extract::{Fields, JsonBytes, SessionPath};
+use crate::idempotency::{self, Key};
 use crate::jobs;
 use crate::problem::{Problem, ProblemBody};
 
@@ -43,12 +43,11 @@ pub struct Accepted {
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
+    SessionPath(token): SessionPath,
+    Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let token: Token = extract::text("token", &token)?;
-    accept(&app, token, &headers, body).await
+    accept(&app, token, key, body).await
 }
 
 /// Send one message. The body is that of a `send` job with one number, and `token` besides.
@@ -57,16 +56,15 @@ pub async fn create(
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create_anywhere(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::parse(&body)?;
     let token = fields.token()?;
-    accept(&app, token, &headers, fields.rest().to_string().into()).await
+    accept(&app, token, key, fields.rest().to_string().into()).await
 }
 
-async fn accept(app: &App, token: Token, headers: &HeaderMap, body: Bytes) -> Result<Response, Problem> {
-    let key = idempotency::key(headers)?;
+async fn accept(app: &App, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {
     let mut job = SendJob::parse(&body)?;
     if job.numbers.len() != 1 {
         let many = "must name one recipient here; POST …/queues takes many";

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
@@ -23,8 +23,8 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::extract::{self, JsonBytes};
-use crate::idempotency;
+use crate::extract::{self, JsonBytes, SessionPath};
+use crate::idempotency::{self, Key};
 use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
@@ -201,12 +201,10 @@ pub struct RecipientQuery {
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
+    SessionPath(token): SessionPath,
+    Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let token: Token = extract::text("token", &token)?;
-    let key = idempotency::key(&headers)?;
     let job = SendJob::parse(&body)?;
     let session = app.tokens.session(&app.store, &token).await?;
     idempotency::once(
@@ -254,10 +252,9 @@ pub async fn start(
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn list(
     State(app): State<Arc<App>>,
-    Path(token): Path<String>,
+    SessionPath(token): SessionPath,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Queue>>, Problem> {
-    let token: Token = extract::text("token", &token)?;
     let (limit, before) = (page.limit()?, page.after::<Place>()?);
     let session = app.tokens.session(&app.store, &token).await?;
     let before = before.map(|place| (place.time, place.id));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::extract::{self, Fields, JsonBytes};
+use crate::extract::{Fields, JsonBytes, SessionPath};
 use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
@@ -186,7 +186,10 @@ pub async fn list(
 #[utoipa::path(get, path = "/v1/sessions/{token}", params(("token" = String, Path)), tag = "sessions", responses(
     (status = 200, body = Session),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn show(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Json<Session>, Problem> {
+pub async fn show(
+    State(app): State<Arc<App>>,
+    SessionPath(token): SessionPath,
+) -> Result<Json<Session>, Problem> {
     find(&app, &token).await.map(Session::from).map(Json)
 }
 
@@ -195,8 +198,11 @@ pub async fn show(State(app): State<Arc<App>>, Path(token): Path<String>) -> Res
 #[utoipa::path(delete, path = "/v1/sessions/{token}", params(("token" = String, Path)), tag = "sessions", responses(
     (status = 204), (status = 202, description = "under way"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn delete(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<StatusCode, Problem> {
-    let token = find(&app, &token).await?.token;
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    SessionPath(token): SessionPath,
+) -> Result<StatusCode, Problem> {
+    find(&app, &token).await?;
     close(&app, &token).await?;
     let mut looks = Looks::within(DELETE_PATIENCE);
     while sessions::find(&app.store, &token).await?.is_some() {
@@ -223,17 +229,14 @@ pub async fn close(app: &App, token: &Token) -> Result<(), Problem> {
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn qr(
     State(app): State<Arc<App>>,
-    Path(token): Path<String>,
+    SessionPath(token): SessionPath,
     Query(query): Query<QrQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let format = QrFormat::choose(&query, &headers)?;
-    let token: Token = extract::text("token", &token)?;
     let mut looks = Looks::within(QR_PATIENCE);
     loop {
-        let session = sessions::find(&app.store, &token)
-            .await?
-            .ok_or_else(|| unknown(&token))?;
+        let session = find(&app, &token).await?;
         if session.state == SessionState::Open {
             return Err(Problem::new(
                 Code::AlreadyConnected,
@@ -261,7 +264,7 @@ pub fn valid(code: Option<Expiring>) -> Option<Expiring> {
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn pairing_code(
     State(app): State<Arc<App>>,
-    Path(token): Path<String>,
+    SessionPath(token): SessionPath,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<PairingCode>, Problem> {
     let text = Fields::parse(&body)?.need_text("phone")?;
@@ -285,11 +288,10 @@ pub async fn pairing_code(
     }
 }
 
-async fn find(app: &App, token: &str) -> Result<SessionRecord, Problem> {
-    let token: Token = extract::text("token", token)?;
-    sessions::find(&app.store, &token)
+async fn find(app: &App, token: &Token) -> Result<SessionRecord, Problem> {
+    sessions::find(&app.store, token)
         .await?
-        .ok_or_else(|| unknown(&token))
+        .ok_or_else(|| unknown(token))
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes};
-use crate::idempotency;
+use crate::idempotency::{self, Key};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 
@@ -171,10 +171,9 @@ pub struct DeliveryQuery {
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let key = idempotency::key(&headers)?;
     let new = checked(&app, extract::parse(&body)?)?;
     idempotency::once(&app.store, "webhooks", key.as_ref(), &body, async {
         let mut webhook = Webhook::from(app.register(&new).await?);

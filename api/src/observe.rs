@@ -1,0 +1,112 @@
+//! Every request is counted, timed and logged: by route and status, without its query string or body.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
+use axum::response::Response;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+/// Adds [`Observe`] to routes. A service of its own, not a function as middleware: that would box every request.
+#[derive(Clone, Copy, Debug)]
+pub struct ObserveLayer;
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner }
+    }
+}
+
+/// Observes the requests to a route.
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    inner: S,
+}
+
+impl<S> Service<Request> for Observe<S>
+where
+    S: Service<Request, Response = Response>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Observed<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let started = Instant::now();
+        let method = request.method().clone();
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Observed {
+            inner: self.inner.call(request),
+            started,
+            method,
+            route,
+        }
+    }
+}
+
+pin_project! {
+    /// A request under way.
+    #[derive(Debug)]
+    pub struct Observed<F> {
+        #[pin]
+        inner: F,
+        started: Instant,
+        method: Method,
+        route: Option<MatchedPath>,
+    }
+}
+
+impl<F, E> Future for Observed<F>
+where
+    F: Future<Output = Result<Response, E>>,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx))?;
+        let route = this.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        note(this.method, route, response.status().as_u16(), *this.started);
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn note(method: &Method, route: &str, status: u16, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    metrics::histogram!(
+        "fanfare_http_request_seconds",
+        "method" => method_label(method), "route" => route.to_owned(), "status" => class_label(status)
+    )
+    .record(seconds);
+    tracing::debug!(http.method = %method, http.route = route, http.status = status, duration_s = seconds, "request");
+}
+
+/// A closed set of labels: a client may invent methods.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn class_label(status: u16) -> &'static str {
+    match status {
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        500..600 => "5xx",
+        _ => "other",
+    }
+}
