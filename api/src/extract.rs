@@ -3,6 +3,7 @@
 //! Must not know what a route does with the values.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
@@ -18,6 +19,9 @@ use crate::problem::{Code, Problem};
 /// Largest request body, in bytes. A broker of today takes no larger message.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
+/// How long a request may take from the end of its head to the end of its body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A body that was announced as JSON, or not announced at all; not parsed yet.
 #[derive(Debug)]
 pub struct JsonBytes(pub Bytes);
@@ -32,10 +36,13 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
                 "send the body with Content-Type: application/json",
             ));
         }
-        Bytes::from_request(request, state)
-            .await
-            .map(Self)
-            .map_err(body_problem)
+        match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+            Ok(body) => body.map(Self).map_err(body_problem),
+            Err(_) => Err(Problem::new(
+                Code::BodyTimeout,
+                format!("the body did not come within {} seconds", BODY_TIMEOUT.as_secs()),
+            )),
+        }
     }
 }
 
@@ -269,6 +276,15 @@ mod tests {
         assert_eq!(refused(r#"{"inner":{"size":1}} x"#).0, Code::MalformedBody);
         assert_eq!(refused("[]").0, Code::MalformedBody);
         assert_eq!(Fields::parse(b"[]").unwrap_err().code(), Code::MalformedBody);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let body =
+            axum::body::Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let request = Request::post("/").body(body).unwrap();
+        let refused = JsonBytes::from_request(request, &()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::BodyTimeout);
     }
 
     #[test]

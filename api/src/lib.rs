@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod extract;
 pub mod idempotency;
 pub mod jobs;
+pub mod listener;
 pub mod observe;
 pub mod openapi;
 pub mod paging;

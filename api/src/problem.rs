@@ -67,6 +67,8 @@ pub enum Code {
     JobIdReused,
     /// The body is larger than the door lets in.
     BodyTooLarge,
+    /// The body did not come to its end in time.
+    BodyTimeout,
     /// More recipients than one job may have.
     TooManyRecipients,
     /// The body is not announced as JSON.
@@ -105,6 +107,7 @@ impl Code {
             Self::IdempotencyKeyInUse => "idempotency_key_in_use",
             Self::JobIdReused => "job_id_reused",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
             Self::TooManyRecipients => "too_many_recipients",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Refused => "refused",
@@ -134,6 +137,7 @@ impl Code {
             | Self::IdempotencyKeyInUse
             | Self::JobIdReused => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRecipients | Self::Refused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::SessionNotConnected | Self::BrokerUnavailable | Self::DatabaseUnavailable => {
@@ -163,6 +167,7 @@ impl Code {
             Self::IdempotencyKeyInUse => "The first request with this Idempotency-Key is under way",
             Self::JobIdReused => "The id belongs to another job",
             Self::BodyTooLarge => "The body is too large",
+            Self::BodyTimeout => "The body took too long",
             Self::TooManyRecipients => "Too many recipients",
             Self::UnsupportedMediaType => "The body must be JSON",
             Self::Refused => "Refused",

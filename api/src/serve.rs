@@ -13,6 +13,7 @@ use shared::telemetry::{self, Health, Metrics};
 use tokio::net::TcpListener;
 
 use crate::app::{App, router};
+use crate::listener::{self, Limits};
 use crate::settings::Settings;
 
 /// Serves until a signal ends it.
@@ -24,7 +25,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
     let lifecycle = Lifecycle::with_signals().context("signals can't be listened to")?;
     // The port first: it is the cheapest mistake to find.
-    let listener = listen(settings.listen).await?;
+    let socket = listen(settings.listen).await?;
     let apart = telemetry::listen(settings.common.metrics_addr)
         .await
         .map_err(anyhow::Error::msg)?;
@@ -43,14 +44,8 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let admin: Router = telemetry::routes(Some(metrics.clone()), health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);
     watch(&lifecycle, apart, metrics, health);
-    let soft = lifecycle.soft().clone();
-    lifecycle.spawn(async move {
-        let server = axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the API stopped serving");
-        }
-    });
     tracing::info!(address = %settings.listen, "the API is ready");
+    listener::serve(socket, router, Limits::default(), &lifecycle).await;
     lifecycle.ended().await;
     broker.close().await;
     store.close();

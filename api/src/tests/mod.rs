@@ -2,6 +2,7 @@
 
 mod document;
 mod errors;
+mod listener;
 mod queues;
 mod seed;
 mod sessions;
