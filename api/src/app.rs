@@ -18,6 +18,7 @@ use shared::job::{Answer, Job};
 use shared::store::Store;
 use shared::store::webhooks::{NewWebhook, WebhookRecord};
 use shared::subscription::{self, SubscriptionError};
+use tokio_util::task::TaskTracker;
 use tower::util::MapResponseLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
@@ -50,6 +51,8 @@ pub struct App {
     pub shards: u16,
     /// How far webhooks may reach.
     pub reach: Reach,
+    /// Work that goes on when its client leaves; waited for before the process ends.
+    pub tasks: TaskTracker,
     lanes: [Publisher; LANES],
     rpc: Rpc,
 }
@@ -66,6 +69,7 @@ impl App {
             tokens: TokenCache::default(),
             shards,
             reach,
+            tasks: TaskTracker::new(),
             lanes,
             rpc,
         }

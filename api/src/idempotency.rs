@@ -15,6 +15,7 @@ use shared::id::JobId;
 use shared::store::Store;
 use shared::store::idempotency::{self, Reservation};
 
+use crate::app::App;
 use crate::extract::MAX_BODY_BYTES;
 use crate::problem::{Code, Problem};
 
@@ -51,21 +52,45 @@ impl<S: Sync> FromRequestParts<S> for Key {
 /// Does `work` unless a request of the same `scope` and key did it already, then gives its answer. Refusals are
 /// not kept: the request may be sent again.
 ///
+/// Work with a key goes on when its client leaves: half done, it would hold the key until the lock's end, and the
+/// client that comes back has its answer at once.
+///
 /// # Errors
 /// 409 when the key came with another request, or the first one is still at work; else what `work` says.
 pub async fn once<W>(
-    store: &Store,
-    scope: &str,
-    key: Option<&JobId>,
+    app: &App,
+    scope: String,
+    key: Option<JobId>,
     request: &[u8],
+    work: W,
+) -> Result<Response, Problem>
+where
+    W: Future<Output = Result<Response, Problem>> + Send + 'static,
+{
+    let Some(key) = key else { return work.await };
+    let fingerprint: [u8; 32] = Sha256::digest(request).into();
+    let store = app.store.clone();
+    let done = app
+        .tasks
+        .spawn(async move { with_key(&store, (&scope, key.as_str()), fingerprint, work).await });
+    done.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request with an idempotency key ended in a panic");
+        Err(Problem::new(
+            Code::Internal,
+            "something failed on our side; the log says what",
+        ))
+    })
+}
+
+async fn with_key<W>(
+    store: &Store,
+    name: (&str, &str),
+    fingerprint: [u8; 32],
     work: W,
 ) -> Result<Response, Problem>
 where
     W: Future<Output = Result<Response, Problem>>,
 {
-    let Some(key) = key else { return work.await };
-    let fingerprint: [u8; 32] = Sha256::digest(request).into();
-    let name = (scope, key.as_str());
     match idempotency::reserve(store, name, &fingerprint, LOCK, KEEP).await? {
         Reservation::New => {}
         Reservation::Done { status, body } => return Ok(replay(status, body)),

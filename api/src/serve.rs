@@ -34,13 +34,14 @@ pub async fn serve(settings: Settings) -> Result<()> {
         .await
         .map_err(|error| anyhow::anyhow!("{error}; {}", error.advice()))?;
     let health = health(&store, &broker);
-    let app = App::new(
+    let mut app = App::new(
         store.clone(),
         broker.clone(),
         settings.key,
         settings.common.amqp.shards,
         settings.reach,
     );
+    app.tasks = lifecycle.tasks().clone();
     let admin: Router = telemetry::routes(Some(metrics.clone()), health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);
     watch(&lifecycle, apart, metrics, health);

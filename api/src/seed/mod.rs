@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
-use shared::id::{JobId, Token};
+use shared::id::{JobId, SessionId, Token};
 use shared::job::{Answer, Content, IsExistsJob, Job, SendJob};
 use shared::recipient::Number;
 use shared::store::sessions::{Created, SessionRecord, SessionState};
@@ -95,23 +95,21 @@ pub async fn send_text(
     let many = number.is_array();
     let job = send_job(number, text, fields.take("delay")).map_err(seed_fields)?;
     let session = app.tokens.session(&app.store, &token).await?;
-    idempotency::once(&app.store, &format!("send-text {token}"), key.as_ref(), &body, async {
-        let answer = if many {
-            let total = job.numbers.len();
-            let queue = queues::start(&app, (&token, session), key.clone(), job).await?;
-            json!({
-                "status": true,
-                "data": format!("Sending {total} message start"),
-                "queue": { "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress },
-            })
-        } else {
-            jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
-            let sent = send_one(&app, &token, key.clone(), job).await?;
-            json!({ "status": true, "data": sent, "message": sent })
-        };
-        Ok(Json(answer).into_response())
-    })
-    .await
+    let scope = format!("send-text {token}");
+    let work = {
+        let (app, key) = (app.clone(), key.clone());
+        async move {
+            let answer = if many {
+                send_many(&app, (&token, session), key, job).await?
+            } else {
+                jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
+                let sent = send_one(&app, &token, key, job).await?;
+                json!({ "status": true, "data": sent, "message": sent })
+            };
+            Ok(Json(answer).into_response())
+        }
+    };
+    idempotency::once(&app, scope, key, &body, work).await
 }
 
 /// The job of a request: the body of a `send` job, so that both doors refuse the same things in the same words.
@@ -152,6 +150,21 @@ fn seed_fields(problem: Problem) -> Problem {
         }
         _ => problem,
     }
+}
+
+async fn send_many(
+    app: &App,
+    to: (&Token, SessionId),
+    key: Option<JobId>,
+    job: SendJob,
+) -> Result<Value, Problem> {
+    let total = job.numbers.len();
+    let queue = queues::start(app, to, key, job).await?;
+    Ok(json!({
+        "status": true,
+        "data": format!("Sending {total} message start"),
+        "queue": { "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress },
+    }))
 }
 
 async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob) -> Result<Value, Problem> {

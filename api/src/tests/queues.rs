@@ -141,3 +141,30 @@ async fn an_id_is_for_one_job_over_both_doors() {
         [Some("1".to_owned())]
     );
 }
+
+#[tokio::test]
+async fn work_with_a_key_is_finished_when_its_client_leaves() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/queues");
+    let body =
+        json!({ "numbers": ["5531900000001", "5531900000002"], "message": { "type": "text", "text": "hi" } });
+    // The answer waits for the worker to store the queue, which it does only when the client has left.
+    let (_, delivery) = tokio::select! {
+        answered = api.post_once(&path, "once", &body) => panic!("{answered:?}"),
+        taken = worker.next() => taken,
+    };
+    delivery.ack().await.unwrap();
+    let again = async {
+        loop {
+            let answered = api.post_once(&path, "once", &body).await;
+            if answered.json()["code"] != "idempotency_key_in_use" {
+                return answered;
+            }
+        }
+    };
+    let answered = tokio::time::timeout(PATIENCE, again).await.expect("in time");
+    assert_eq!(answered.status, StatusCode::ACCEPTED);
+    assert_eq!(answered.headers["idempotent-replayed"], "true");
+}

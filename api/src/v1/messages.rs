@@ -64,7 +64,7 @@ pub async fn create_anywhere(
     accept(&app, token, key, fields.rest().to_string().into()).await
 }
 
-async fn accept(app: &App, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {
+async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {
     let mut job = SendJob::parse(&body)?;
     if job.numbers.len() != 1 {
         let many = "must name one recipient here; POST …/queues takes many";
@@ -75,24 +75,22 @@ async fn accept(app: &App, token: Token, key: Option<JobId>, body: Bytes) -> Res
         .message_id
         .get_or_insert_with(|| jobs::stanza_id(&token, key.as_ref()))
         .clone();
-    idempotency::once(
-        &app.store,
-        &format!("messages {token}"),
-        key.as_ref(),
-        &body,
-        async {
+    let scope = format!("messages {token}");
+    let work = {
+        let (app, key) = (app.clone(), key.clone());
+        async move {
             jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
-            let job_id = key.clone().unwrap_or_else(JobId::random);
+            let job_id = key.unwrap_or_else(JobId::random);
             let queue_id = job.queue_id(&token, &job_id);
             app.publish(&token, &job_id, &Job::Send(Box::new(job))).await?;
             let accepted = Accepted {
                 message_id,
                 queue_id,
-                token: token.clone(),
+                token,
                 status: "PENDING",
             };
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
-        },
-    )
-    .await
+        }
+    };
+    idempotency::once(app, scope, key, &body, work).await
 }

@@ -207,17 +207,15 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let job = SendJob::parse(&body)?;
     let session = app.tokens.session(&app.store, &token).await?;
-    idempotency::once(
-        &app.store,
-        &format!("queues {token}"),
-        key.as_ref(),
-        &body,
-        async {
-            let accepted = start(&app, (&token, session), key.clone(), job).await?;
+    let scope = format!("queues {token}");
+    let work = {
+        let (app, key) = (app.clone(), key.clone());
+        async move {
+            let accepted = start(&app, (&token, session), key, job).await?;
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
-        },
-    )
-    .await
+        }
+    };
+    idempotency::once(&app, scope, key, &body, work).await
 }
 
 /// Publishes a queue's job and gives its worker a moment to store it.

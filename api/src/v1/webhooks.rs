@@ -175,13 +175,16 @@ pub async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let new = checked(&app, extract::parse(&body)?)?;
-    idempotency::once(&app.store, "webhooks", key.as_ref(), &body, async {
-        let mut webhook = Webhook::from(app.register(&new).await?);
-        webhook.secret = Some(new.secret.expose().to_owned());
-        let location = format!("/v1/webhooks/{}", webhook.id);
-        Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(webhook)).into_response())
-    })
-    .await
+    let work = {
+        let app = app.clone();
+        async move {
+            let mut webhook = Webhook::from(app.register(&new).await?);
+            webhook.secret = Some(new.secret.expose().to_owned());
+            let location = format!("/v1/webhooks/{}", webhook.id);
+            Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(webhook)).into_response())
+        }
+    };
+    idempotency::once(&app, "webhooks".to_owned(), key, &body, work).await
 }
 
 fn checked(app: &App, body: CreateWebhook) -> Result<NewWebhook, Problem> {
