@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 use shared::id::JobId;
 use shared::store::Store;
@@ -49,6 +50,9 @@ impl<S: Sync> FromRequestParts<S> for Key {
     }
 }
 
+/// What a request asks for, not begun yet.
+pub type Work = BoxFuture<'static, Result<Response, Problem>>;
+
 /// Does `work` unless a request of the same `scope` and key did it already, then gives its answer. Refusals are
 /// not kept: the request may be sent again.
 ///
@@ -57,18 +61,19 @@ impl<S: Sync> FromRequestParts<S> for Key {
 ///
 /// # Errors
 /// 409 when the key came with another request, or the first one is still at work; else what `work` says.
-pub async fn once<W>(
+pub async fn once(
     app: &App,
     scope: String,
     key: Option<JobId>,
-    request: &[u8],
-    work: W,
-) -> Result<Response, Problem>
-where
-    W: Future<Output = Result<Response, Problem>> + Send + 'static,
-{
-    let Some(key) = key else { return work.await };
-    let fingerprint: [u8; 32] = Sha256::digest(request).into();
+    request: Bytes,
+    work: Work,
+) -> Result<Response, Problem> {
+    let fingerprint = key.is_some().then(|| Sha256::digest(&request).into());
+    // The connection reads on into this memory, if nobody holds it while the work is done.
+    drop(request);
+    let Some((key, fingerprint)) = key.zip(fingerprint) else {
+        return work.await;
+    };
     let store = app.store.clone();
     let done = app
         .tasks
@@ -82,15 +87,12 @@ where
     })
 }
 
-async fn with_key<W>(
+async fn with_key(
     store: &Store,
     name: (&str, &str),
     fingerprint: [u8; 32],
-    work: W,
-) -> Result<Response, Problem>
-where
-    W: Future<Output = Result<Response, Problem>>,
-{
+    work: Work,
+) -> Result<Response, Problem> {
     match idempotency::reserve(store, name, &fingerprint, LOCK, KEEP).await? {
         Reservation::New => {}
         Reservation::Done { status, body } => return Ok(replay(status, body)),

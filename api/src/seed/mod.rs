@@ -98,7 +98,7 @@ pub async fn send_text(
     let scope = format!("send-text {token}");
     let work = {
         let (app, key) = (app.clone(), key.clone());
-        async move {
+        Box::pin(async move {
             let answer = if many {
                 send_many(&app, (&token, session), key, job).await?
             } else {
@@ -107,9 +107,9 @@ pub async fn send_text(
                 json!({ "status": true, "data": sent, "message": sent })
             };
             Ok(Json(answer).into_response())
-        }
+        })
     };
-    idempotency::once(&app, scope, key, &body, work).await
+    idempotency::once(&app, scope, key, body, work).await
 }
 
 /// The job of a request: the body of a `send` job, so that both doors refuse the same things in the same words.

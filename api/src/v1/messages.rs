@@ -78,7 +78,7 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
     let scope = format!("messages {token}");
     let work = {
         let (app, key) = (app.clone(), key.clone());
-        async move {
+        Box::pin(async move {
             jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
             let job_id = key.unwrap_or_else(JobId::random);
             let queue_id = job.queue_id(&token, &job_id);
@@ -90,7 +90,7 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
                 status: "PENDING",
             };
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
-        }
+        })
     };
-    idempotency::once(app, scope, key, &body, work).await
+    idempotency::once(app, scope, key, body, work).await
 }

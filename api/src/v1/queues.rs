@@ -210,12 +210,12 @@ pub async fn create(
     let scope = format!("queues {token}");
     let work = {
         let (app, key) = (app.clone(), key.clone());
-        async move {
+        Box::pin(async move {
             let accepted = start(&app, (&token, session), key, job).await?;
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
-        }
+        })
     };
-    idempotency::once(&app, scope, key, &body, work).await
+    idempotency::once(&app, scope, key, body, work).await
 }
 
 /// Publishes a queue's job and gives its worker a moment to store it.

@@ -177,14 +177,14 @@ pub async fn create(
     let new = checked(&app, extract::parse(&body)?)?;
     let work = {
         let app = app.clone();
-        async move {
+        Box::pin(async move {
             let mut webhook = Webhook::from(app.register(&new).await?);
             webhook.secret = Some(new.secret.expose().to_owned());
             let location = format!("/v1/webhooks/{}", webhook.id);
             Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(webhook)).into_response())
-        }
+        })
     };
-    idempotency::once(&app, "webhooks".to_owned(), key, &body, work).await
+    idempotency::once(&app, "webhooks".to_owned(), key, body, work).await
 }
 
 fn checked(app: &App, body: CreateWebhook) -> Result<NewWebhook, Problem> {
