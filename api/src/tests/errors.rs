@@ -21,7 +21,7 @@ struct Book(BTreeMap<String, Value>);
 impl Book {
     fn note(&mut self, what: &str, answered: &Answered) {
         let mut entry = json!({ "status": answered.status.as_u16(), "body": answered.json() });
-        for name in ["content-type", "retry-after", "www-authenticate"] {
+        for name in ["allow", "content-type", "retry-after", "www-authenticate"] {
             if let Some(value) = answered.headers.get(name) {
                 entry[name] = json!(value.to_str().unwrap());
             }
@@ -61,6 +61,10 @@ async fn refusals_of_v1_are_problems() {
     let queues = queues.replace(token.as_str(), "nobody");
     book.note("queues of an unknown session", &api.get(&queues).await);
     refusals_of_form(&api, &mut book).await;
+    book.note(
+        "a method of nobody's",
+        &api.send("BREW".parse().unwrap(), "/v1/sessions", "").await,
+    );
 
     let queue = format!("/v1/sessions/{token}/queues/{unknown}");
     let answered = api.get(&queue).await;
@@ -362,4 +366,15 @@ async fn browsers_are_let_in_by_origin_without_a_key_for_their_questions() {
     );
     let other = api.request(ask("https://evil.example.com")).await;
     assert!(!other.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_head_is_what_a_get_begins_with() {
+    let api = TestApi::new().await;
+    let (head, got) = (
+        api.send(Method::HEAD, "/v1/sessions", Body::empty()).await,
+        api.get("/v1/sessions").await,
+    );
+    assert_eq!((head.status, head.bytes.len()), (StatusCode::OK, 0));
+    assert_eq!(head.headers["content-type"], got.headers["content-type"]);
 }
