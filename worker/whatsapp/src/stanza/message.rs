@@ -153,6 +153,10 @@ pub enum Absence {
     Lost,
 }
 
+/// Most ciphertexts of one message. Servers deliver two at most: a key of the sender's, and what needs it. Each may cost
+/// questions to the store and agreements of keys, whoever made it.
+pub const MAX_ENCS: usize = 8;
+
 /// An incoming message as the server delivers it.
 #[derive(Clone, Debug)]
 pub struct Received {
@@ -190,7 +194,7 @@ impl Received {
     /// Reads the stanza.
     ///
     /// # Errors
-    /// If it can't be told who sent it, or what its id is.
+    /// If it can't be told who sent it, or what its id is, or it has more than [`MAX_ENCS`] ciphertexts.
     pub fn parse(node: &Node) -> Result<Self, StanzaError> {
         let from = node.require_jid("from")?;
         let participant = node.attr_jid("participant");
@@ -200,6 +204,9 @@ impl Received {
             let names = if by_lid { when_lid } else { when_phone };
             names.iter().find_map(|name| node.attr_jid(name))
         };
+        if node.nodes_named("enc").nth(MAX_ENCS).is_some() {
+            return Err(bad_content("enc"));
+        }
         let encs: Vec<Enc> = node.nodes_named("enc").filter_map(enc).collect();
         let counts = node.nodes_named("enc").filter_map(|enc| enc.attr_u64("count"));
         Ok(Self {
@@ -310,6 +317,20 @@ mod tests {
         let by_lid = base("100:5@lid").attr("sender_pn", &phone);
         assert_eq!(Received::parse(&by_lid).unwrap().sender_alt, Some(phone));
         assert!(Received::parse(&Node::new("message").attr("id", "A").attr("t", 1u64)).is_err());
+    }
+
+    #[test]
+    fn more_ciphertexts_than_a_message_can_have_are_refused() {
+        let with = |count: usize| {
+            let node = Node::new("message")
+                .attr("id", "A")
+                .attr("t", 1u64)
+                .attr("from", Jid::phone("15550002").unwrap());
+            let enc = || Node::new("enc").attr("type", "pkmsg").with_slice(&[1]);
+            Received::parse(&node.with_children(std::iter::repeat_with(enc).take(count)))
+        };
+        assert_eq!(with(MAX_ENCS).unwrap().encs.len(), MAX_ENCS);
+        assert!(with(MAX_ENCS + 1).is_err());
     }
 
     #[test]
