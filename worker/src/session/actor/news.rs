@@ -12,6 +12,7 @@ use shared::store::sessions::{Expiring, Owner, SessionState};
 use time::OffsetDateTime;
 use whatsapp::connection::{CloseReason, Next};
 use whatsapp::jid::Jid;
+use whatsapp::store::StoreError;
 
 use super::super::gather::{After, millis};
 use super::super::inbound::{Happened, Peer, rank};
@@ -50,11 +51,24 @@ impl Actor {
             events,
             done,
         } = step;
+        if !done.is_closed() && self.has_given_up(&events) {
+            // It must not leave: its queue may rest by now, and no row would know of it. The connection ends without
+            // this step, and begins again from what is stored.
+            let why = "a send was given up before it was ready to leave";
+            return drop(done.send(Err(StoreError::Unavailable(why.into()))));
+        }
         self.gather.write().keys.append(&mut keys);
         for happened in events {
             self.on_happened(happened);
         }
         self.gather.after(After::Step(done));
+    }
+
+    /// Whether a send that is about to leave is not in hand any more.
+    fn has_given_up(&self, events: &[Happened]) -> bool {
+        events
+            .iter()
+            .any(|happened| matches!(happened, Happened::Prepared(id) if !self.in_hand.contains_key(id)))
     }
 
     fn on_happened(&mut self, happened: Happened) {

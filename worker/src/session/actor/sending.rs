@@ -386,7 +386,11 @@ impl Actor {
                 if let Ok(id) = id.as_str().parse() {
                     self.link.tell(Command::Cancel(id));
                 }
-                self.outcome_unknown(hand);
+                match hand.stage {
+                    // Nothing of it is stored, and its step is refused if it still comes.
+                    Stage::Asked => self.give_back(hand),
+                    Stage::Prepared => self.outcome_unknown(hand),
+                }
             }
         }
         for (id, then) in self.queues.drained() {
