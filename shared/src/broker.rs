@@ -7,6 +7,7 @@
 //! and events only by name and bytes.
 
 mod consumer;
+mod lane;
 mod link;
 mod publisher;
 mod rpc;
@@ -18,7 +19,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use consumer::{AnswerError, Consumer, Delivery};
-pub use publisher::{CONFIRM_TIMEOUT, Confirm, IN_FLIGHT_MAX, Outgoing, PublishError, Publisher};
+pub use lane::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX};
+pub use publisher::{Confirm, Outgoing, PublishError, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};
 pub use topology::{QueueName, Topology, Wanted};
 

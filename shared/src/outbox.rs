@@ -128,15 +128,28 @@ impl Relay {
         }
         let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
         let messages = events.into_iter().map(|event| self.message(event)).collect();
-        let (confirms, mut failure) = tokio::select! {
-            handed = self.publisher.send_all(messages) => handed,
-            // The next owner publishes them.
+        let (confirmed, failure) = tokio::select! {
+            published = self.publish(messages) => published,
+            // What has not left by now never does; the next owner publishes it, and what was not forgotten.
             () = tokio::time::sleep_until(self.lease.deadline()) => return Ok(0),
         };
+        if let (Some(first), Some(last)) = (positions[..confirmed].first(), positions[..confirmed].last()) {
+            outbox::delete(&self.store, self.lease.shard(), *first..=*last).await?;
+        }
+        metrics::counter!("fanfare_events_published_total").increment(confirmed as u64);
+        match failure {
+            None => Ok(confirmed),
+            Some(error) => Err(error.into()),
+        }
+    }
+
+    /// Publishes events; says how many were confirmed before the first that was not, and why it was not.
+    async fn publish(&self, messages: Vec<Outgoing>) -> (usize, Option<PublishError>) {
+        let (confirms, mut failure) = self.publisher.send_all(messages).await;
         let (mut confirmed, mut gap) = (0, false);
         for confirm in confirms {
             // What comes behind a gap is published again, so that the order holds. Its confirms are waited for all
-            // the same: the channel keeps those that nobody takes.
+            // the same: what nobody waits for may not leave.
             match confirm.wait().await {
                 Ok(()) if !gap => confirmed += 1,
                 Ok(()) => {}
@@ -146,14 +159,7 @@ impl Relay {
                 }
             }
         }
-        if let (Some(first), Some(last)) = (positions[..confirmed].first(), positions[..confirmed].last()) {
-            outbox::delete(&self.store, self.lease.shard(), *first..=*last).await?;
-        }
-        metrics::counter!("fanfare_events_published_total").increment(confirmed as u64);
-        match failure {
-            None => Ok(confirmed),
-            Some(error) => Err(error.into()),
-        }
+        (confirmed, failure)
     }
 
     fn message(&self, event: Stored) -> Outgoing {

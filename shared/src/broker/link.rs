@@ -1,6 +1,7 @@
 //! One supervised connection, and channels on it that are opened again when they break.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -200,6 +201,8 @@ pub(super) struct Slot {
     link: Link,
     confirms: bool,
     channel: std::sync::Mutex<Option<Channel>>,
+    /// How many channels were opened here.
+    opened: AtomicU64,
     /// One opener at a time; the others wait for its channel.
     opening: Mutex<()>,
 }
@@ -211,6 +214,7 @@ impl Slot {
             link,
             confirms: false,
             channel: std::sync::Mutex::new(None),
+            opened: AtomicU64::new(0),
             opening: Mutex::new(()),
         }
     }
@@ -239,6 +243,7 @@ impl Slot {
             if self.confirms {
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
             }
+            self.opened.fetch_add(1, Ordering::Relaxed);
             *self
                 .channel
                 .lock()
@@ -248,6 +253,11 @@ impl Slot {
         Ok(tokio::time::timeout(REQUEST_TIMEOUT, open)
             .await
             .map_err(|_| BrokerError::Unavailable("opening a channel timed out".into()))??)
+    }
+
+    /// The number of the channel that was opened last: another one than before where another channel is.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// Drops the channel, so that the next use opens another.

@@ -4,23 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::maybe_done;
+use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::link::{Link, Slot};
+use super::lane::{self, CONFIRM_TIMEOUT, Handed, Letter, Sender, Series};
+use super::link::Link;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
 use crate::job::{BODY_MAX_BYTES, Job, JobKind};
-
-/// Most publishes of one publisher that wait for their confirms; more wait at the door.
-pub const IN_FLIGHT_MAX: usize = 1_024;
-/// How long a confirm may take.
-pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
@@ -104,13 +100,24 @@ impl Outgoing {
         }
     }
 
+    fn into_letter(self) -> Result<Letter, PublishError> {
+        if self.body.len() > BODY_MAX_BYTES {
+            return Err(PublishError::TooLarge("the body is over 16 MiB"));
+        }
+        Ok(Letter {
+            exchange: short(&self.exchange)?,
+            key: short(&self.key)?,
+            options: BasicPublishOptions {
+                mandatory: self.mandatory,
+                immediate: false,
+            },
+            properties: self.properties()?,
+            body: self.body,
+        })
+    }
+
     fn properties(&self) -> Result<BasicProperties, PublishError> {
-        let short = |value: &Option<String>| match value {
-            Some(text) => ShortString::try_new(text.as_str())
-                .map(Some)
-                .map_err(|_| PublishError::TooLarge("a property is over 255 bytes")),
-            None => Ok(None),
-        };
+        let short = |value: &Option<String>| value.as_deref().map(short).transpose();
         let mode = if self.transient { TRANSIENT } else { PERSISTENT };
         let mut properties = BasicProperties::default()
             .with_content_type("application/json".into())
@@ -141,14 +148,14 @@ impl Outgoing {
     }
 }
 
+fn short(text: &str) -> Result<ShortString, PublishError> {
+    ShortString::try_new(text).map_err(|_| PublishError::TooLarge("a property is over 255 bytes"))
+}
+
 /// A lane to the broker: what it sends keeps its order. Cheap to clone (same lane).
 #[derive(Clone)]
 pub struct Publisher {
-    slot: Arc<Slot>,
-    permits: Arc<Semaphore>,
-    /// lapin numbers a message and queues its frames in the first poll, in two steps: two threads at once could
-    /// number them in another order than they leave, and confirms would go to the wrong message.
-    turn: Arc<std::sync::Mutex<()>>,
+    door: mpsc::Sender<Handed>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -160,175 +167,81 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     pub(super) fn new(link: Link) -> Self {
         Self {
-            slot: Arc::new(Slot::confirming(link)),
-            permits: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
-            turn: Arc::new(std::sync::Mutex::new(())),
+            door: lane::start(link),
         }
     }
 
     /// Publishes a message and waits for the broker's confirm. Many may wait at the same time.
     ///
     /// # Errors
-    /// [`PublishError`].
+    /// [`PublishError`], after [`CONFIRM_TIMEOUT`] at the latest.
     pub async fn publish(&self, message: Outgoing) -> Result<(), PublishError> {
         self.send(message).await?.wait().await
     }
 
-    /// Hands a message to the broker; what is handed over first is published first. The confirm is to be
-    /// waited for.
+    /// Hands a message over; what is handed over first is published first. The confirm is to be waited for: a message
+    /// that nobody waits for any more when its turn comes is not published.
     ///
     /// # Errors
-    /// [`PublishError`].
+    /// [`PublishError`], if it was not taken.
     pub async fn send(&self, message: Outgoing) -> Result<Confirm, PublishError> {
-        let (mut confirms, failure) = self.send_all(vec![message]).await;
-        match (confirms.pop(), failure) {
-            (Some(confirm), _) => Ok(confirm),
-            (None, Some(error)) => Err(error),
-            (None, None) => Err(PublishError::Unconfirmed),
-        }
+        self.hand_over(message, None).await
     }
 
-    /// Hands messages to the broker together, at most [`IN_FLIGHT_MAX`]: they leave in their order and in few
-    /// writes, where one after the other each would wait for its own. Answers the confirms of those that were
-    /// handed over, and why not all were: of the next one and those behind it nothing is known.
+    /// Hands messages over that leave in their order: where the channel is lost between two of them, the later one is
+    /// refused, and so are all behind it. Answers the confirms of those that were handed over, and why not all were.
     pub async fn send_all(&self, messages: Vec<Outgoing>) -> (Vec<Confirm>, Option<PublishError>) {
-        let mut failure = None;
-        let mut prepared = Vec::with_capacity(messages.len());
+        let series = Arc::new(Series::new());
+        let mut confirms = Vec::with_capacity(messages.len());
         for message in messages {
-            match Prepared::new(message) {
-                Ok(message) => prepared.push(message),
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+            match self.hand_over(message, Some(series.clone())).await {
+                Ok(confirm) => confirms.push(confirm),
+                Err(error) => return (confirms, Some(error)),
             }
         }
-        match self.hand_over(prepared).await {
-            Ok((confirms, None)) => (confirms, failure),
-            Ok((confirms, earlier)) => (confirms, earlier),
-            Err(earlier) => (Vec::new(), Some(earlier)),
-        }
+        (confirms, None)
     }
 
     async fn hand_over(
         &self,
-        messages: Vec<Prepared>,
-    ) -> Result<(Vec<Confirm>, Option<PublishError>), PublishError> {
-        let closed = || PublishError::Unavailable("the publisher is closed".into());
-        let count = u32::try_from(messages.len().min(IN_FLIGHT_MAX)).unwrap_or_default();
-        let mut permits = self
-            .permits
-            .clone()
-            .acquire_many_owned(count)
-            .await
-            .map_err(|_| closed())?;
+        message: Outgoing,
+        series: Option<Arc<Series>>,
+    ) -> Result<Confirm, PublishError> {
+        let letter = message.into_letter()?;
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
-        let channel = tokio::time::timeout_at(deadline, self.slot.channel())
-            .await
-            .map_err(|_| PublishError::Unavailable("no channel in time".into()))?
-            .map_err(|error| PublishError::Unavailable(error.to_string()))?;
-        let mut publishes: Vec<_> = messages
-            .iter()
-            .map(|message| Box::pin(maybe_done(message.publish(&channel))))
-            .collect();
-        std::future::poll_fn(|cx| {
-            let _turn = self
-                .turn
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            for publish in &mut publishes {
-                // Waited for below.
-                let _ = publish.as_mut().poll(cx);
-            }
-            std::task::Poll::Ready(())
-        })
-        .await;
-        let mut confirms = Vec::with_capacity(publishes.len());
-        for mut publish in publishes {
-            let written = tokio::time::timeout_at(deadline, publish.as_mut()).await;
-            match (written, publish.as_mut().take_output(), permits.split(1)) {
-                (Ok(()), Some(Ok(confirm)), Some(permit)) => confirms.push(Confirm {
-                    confirm,
-                    slot: self.slot.clone(),
-                    deadline,
-                    _permit: permit,
-                }),
-                // The frames may be on the wire already.
-                _ => {
-                    self.slot.discard();
-                    return Ok((confirms, Some(PublishError::Unconfirmed)));
-                }
-            }
-        }
-        Ok((confirms, None))
-    }
-}
-
-/// A message in lapin's words.
-struct Prepared {
-    exchange: ShortString,
-    key: ShortString,
-    options: BasicPublishOptions,
-    properties: BasicProperties,
-    body: Bytes,
-}
-
-impl Prepared {
-    fn new(message: Outgoing) -> Result<Self, PublishError> {
-        if message.body.len() > BODY_MAX_BYTES {
-            return Err(PublishError::TooLarge("the body is over 16 MiB"));
-        }
-        let name = |text: &str| {
-            ShortString::try_new(text).map_err(|_| PublishError::TooLarge("a property is over 255 bytes"))
+        let (answer, outcome) = oneshot::channel();
+        let handed = Handed {
+            letter,
+            sender: Sender { answer, deadline },
+            series,
         };
-        Ok(Self {
-            exchange: name(&message.exchange)?,
-            key: name(&message.key)?,
-            options: BasicPublishOptions {
-                mandatory: message.mandatory,
-                immediate: false,
-            },
-            properties: message.properties()?,
-            body: message.body,
-        })
-    }
-
-    async fn publish(&self, channel: &Channel) -> Result<PublisherConfirm, lapin::Error> {
-        let (exchange, key) = (self.exchange.clone(), self.key.clone());
-        channel
-            .basic_publish(exchange, key, self.options, &self.body, self.properties.clone())
-            .await
+        let closed = || PublishError::Unavailable("the publisher is closed".into());
+        match self.door.try_send(handed) {
+            Ok(()) => {}
+            Err(TrySendError::Full(handed)) => {
+                let turn = tokio::time::timeout_at(deadline, self.door.send(handed)).await;
+                turn.map_err(|_| PublishError::Unavailable("too many messages wait before it".into()))?
+                    .map_err(|_| closed())?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(closed()),
+        }
+        Ok(Confirm { outcome })
     }
 }
 
 /// A message that was handed over and not confirmed yet.
+#[derive(Debug)]
 pub struct Confirm {
-    confirm: PublisherConfirm,
-    slot: Arc<Slot>,
-    deadline: Instant,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl std::fmt::Debug for Confirm {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Confirm")
-    }
+    outcome: oneshot::Receiver<Result<(), PublishError>>,
 }
 
 impl Confirm {
     /// Waits for the broker's word.
     ///
     /// # Errors
-    /// [`PublishError::Unconfirmed`], [`PublishError::Refused`], [`PublishError::Unroutable`].
+    /// [`PublishError`].
     pub async fn wait(self) -> Result<(), PublishError> {
-        match tokio::time::timeout_at(self.deadline, self.confirm).await {
-            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
-            Ok(Ok(Confirmation::Ack(Some(_)))) => Err(PublishError::Unroutable),
-            Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused),
-            Ok(Ok(Confirmation::NotRequested) | Err(_)) | Err(_) => {
-                self.slot.discard();
-                Err(PublishError::Unconfirmed)
-            }
-        }
+        // The lane answers everybody; it is gone only with the whole process.
+        self.outcome.await.unwrap_or(Err(PublishError::Unconfirmed))
     }
 }

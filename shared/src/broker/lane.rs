@@ -1,0 +1,249 @@
+//! The owner of one publishing channel: the task that every message of a publisher passes through.
+//!
+//! It takes all that waits at its door in one go, so that one wake of it and one write of lapin serve many messages,
+//! and it alone is woken by confirms; it wakes those who wait for them. Time-outs are its own too: one timer, whatever
+//! the number of messages in flight.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
+
+use super::link::{Link, Slot};
+use super::publisher::PublishError;
+
+/// Most publishes of one publisher that wait for their confirms. As many wait at its door; more wait before it.
+pub const IN_FLIGHT_MAX: usize = 1_024;
+/// How long a publish may take, the wait for its turn included.
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A message as it is published.
+pub(super) struct Letter {
+    pub(super) exchange: ShortString,
+    pub(super) key: ShortString,
+    pub(super) options: BasicPublishOptions,
+    pub(super) properties: BasicProperties,
+    pub(super) body: Bytes,
+}
+
+/// A message at the door, and who is told what became of it.
+pub(super) struct Handed {
+    pub(super) letter: Letter,
+    pub(super) sender: Sender,
+    /// What it belongs to, if it is to leave over the same channel as others, or not at all.
+    pub(super) series: Option<Arc<Series>>,
+}
+
+/// Messages that leave over one channel: the number of that channel, once the first of them has left. Behind a lost
+/// channel the later ones would come before the earlier ones, which are published again.
+pub(super) type Series = OnceLock<u64>;
+
+/// Who waits for a message's confirm.
+pub(super) struct Sender {
+    pub(super) answer: oneshot::Sender<Result<(), PublishError>>,
+    /// When it is answered at the latest.
+    pub(super) deadline: Instant,
+}
+
+/// Starts a lane and returns its door. The lane ends when nobody has the door and everybody is answered.
+pub(super) fn start(link: Link) -> mpsc::Sender<Handed> {
+    let (door, handed) = mpsc::channel(IN_FLIGHT_MAX);
+    let lane = Lane {
+        slot: Slot::confirming(link),
+        in_flight: FuturesUnordered::new(),
+        waiting: Waiting::default(),
+        alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        alarm_is_set: false,
+    };
+    tokio::spawn(lane.run(handed));
+    door
+}
+
+/// A publish under way: its number, and what lapin says in the end.
+type Publish = Pin<Box<dyn Future<Output = (u64, Result<Confirmation, lapin::Error>)> + Send>>;
+
+struct Lane {
+    slot: Slot,
+    /// What was published and not confirmed yet. One that was given up stays until lapin is done with it, so that a
+    /// broker that takes nothing does not fill lapin's own queue, which has no limit.
+    in_flight: FuturesUnordered<Publish>,
+    waiting: Waiting,
+    /// Rings at the deadline of the one that waits longest, or before.
+    alarm: Pin<Box<Sleep>>,
+    alarm_is_set: bool,
+}
+
+impl Lane {
+    async fn run(mut self, mut handed: mpsc::Receiver<Handed>) {
+        let mut batch = Vec::with_capacity(IN_FLIGHT_MAX);
+        let mut is_open = true;
+        while is_open || !self.in_flight.is_empty() {
+            let room = IN_FLIGHT_MAX - self.in_flight.len();
+            tokio::select! {
+                biased;
+                Some((number, outcome)) = self.in_flight.next() => self.settle(number, outcome),
+                () = self.alarm.as_mut(), if self.alarm_is_set => self.give_up(),
+                taken = handed.recv_many(&mut batch, room), if is_open && room > 0 => {
+                    is_open = taken > 0;
+                    self.publish(&mut batch).await;
+                }
+            }
+        }
+    }
+
+    /// Publishes what was taken, in its order, all over one channel.
+    async fn publish(&mut self, batch: &mut Vec<Handed>) {
+        // Who left before the turn came wants nothing any more.
+        batch.retain(|handed| !handed.sender.answer.is_closed());
+        let Some(first) = batch.first() else { return };
+        let channel = match tokio::time::timeout_at(first.sender.deadline, self.slot.channel()).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => return refuse(batch, &error.to_string()),
+            Err(_) => return refuse(batch, "no channel in time"),
+        };
+        let current = self.slot.opened();
+        for Handed {
+            letter,
+            sender,
+            series,
+        } in batch.drain(..)
+        {
+            if series.is_some_and(|series| *series.get_or_init(|| current) != current) {
+                let lost = PublishError::Unavailable("the channel of the message before it is gone".into());
+                // Who left needs no answer.
+                let _ = sender.answer.send(Err(lost));
+                continue;
+            }
+            let number = self.waiting.add(sender);
+            let mut publish: Publish = Box::pin(publish(number, channel.clone(), letter));
+            // The first poll gives the message its number and queues its frames: in this order, then. It is polled
+            // again right away by those in flight, which wait for it.
+            match publish.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready((number, outcome)) => self.settle(number, outcome),
+                Poll::Pending => self.in_flight.push(publish),
+            }
+        }
+        self.set_alarm();
+    }
+
+    fn settle(&mut self, number: u64, outcome: Result<Confirmation, lapin::Error>) {
+        let outcome = match outcome {
+            Ok(Confirmation::Ack(None)) => Ok(()),
+            Ok(Confirmation::Ack(Some(_))) => Err(PublishError::Unroutable),
+            Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
+            // The frames may be on the wire already.
+            Ok(Confirmation::NotRequested) | Err(_) => {
+                self.slot.discard();
+                Err(PublishError::Unconfirmed)
+            }
+        };
+        self.waiting.answer(number, outcome);
+    }
+
+    /// Answers those whose time is over. A channel that owes a confirm for so long is not trusted with more.
+    fn give_up(&mut self) {
+        self.alarm_is_set = false;
+        if self.waiting.give_up(Instant::now()) {
+            self.slot.discard();
+        }
+        self.set_alarm();
+    }
+
+    fn set_alarm(&mut self) {
+        if self.alarm_is_set {
+            return;
+        }
+        if let Some(deadline) = self.waiting.deadline() {
+            self.alarm.as_mut().reset(deadline);
+            self.alarm_is_set = true;
+        }
+    }
+}
+
+async fn publish(number: u64, channel: Channel, letter: Letter) -> (u64, Result<Confirmation, lapin::Error>) {
+    let confirmed = async {
+        let Letter {
+            exchange,
+            key,
+            options,
+            properties,
+            body,
+        } = letter;
+        let written = channel.basic_publish(exchange, key, options, &body, properties);
+        written.await?.await
+    };
+    (number, confirmed.await)
+}
+
+/// Answers all that were not published.
+fn refuse(batch: &mut Vec<Handed>, why: &str) {
+    for handed in batch.drain(..) {
+        // Who left needs no answer.
+        let _ = handed
+            .sender
+            .answer
+            .send(Err(PublishError::Unavailable(why.to_owned())));
+    }
+}
+
+/// Those who wait for confirms, by the numbers of their messages.
+#[derive(Default)]
+struct Waiting {
+    /// The number of the first row.
+    first: u64,
+    /// `None` when answered. The first row is never `None`.
+    rows: VecDeque<Option<Sender>>,
+}
+
+impl Waiting {
+    /// Adds one and returns its number.
+    fn add(&mut self, sender: Sender) -> u64 {
+        self.rows.push_back(Some(sender));
+        self.first + self.rows.len() as u64 - 1
+    }
+
+    /// Answers one, if it was not answered before.
+    fn answer(&mut self, number: u64, outcome: Result<(), PublishError>) {
+        let row = number
+            .checked_sub(self.first)
+            .and_then(|row| usize::try_from(row).ok());
+        if let Some(sender) = row.and_then(|row| self.rows.get_mut(row)?.take()) {
+            // Who left needs no answer.
+            let _ = sender.answer.send(outcome);
+        }
+        self.forget_answered();
+    }
+
+    /// Answers those whose deadline is over; says whether there was one.
+    fn give_up(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.answer(self.first, Err(PublishError::Unconfirmed));
+            any = true;
+        }
+        any
+    }
+
+    /// The deadline of the one that waits longest.
+    fn deadline(&self) -> Option<Instant> {
+        self.rows.front()?.as_ref().map(|sender| sender.deadline)
+    }
+
+    fn forget_answered(&mut self) {
+        while let Some(None) = self.rows.front() {
+            self.rows.pop_front();
+            self.first += 1;
+        }
+    }
+}
