@@ -1,11 +1,17 @@
-//! Answers to requests with an Idempotency-Key: the same key again gets the same answer.
+//! Answers to requests with an Idempotency-Key: the same key again gets the same answer. They are sealed: an answer
+//! may hold a secret that is shown only once.
 
 use std::time::Duration;
 
 use super::{Store, StoreError};
+use crate::id::SessionId;
+use crate::seal::Place;
 
 /// Most rows that one purge removes.
 pub const PURGE_MAX: u32 = 1_000;
+
+/// The kind under which answers are sealed: outside what a session's keys and webhooks use.
+const ANSWER_KIND: u8 = 254;
 
 /// What is known of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,7 +34,7 @@ pub enum Reservation {
 /// Reserves a key. A reservation whose worker died can be had again after `lock`; an answer is kept for `keep`.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`]; [`StoreError::Seal`], if the kept answer does not open.
 pub async fn reserve(
     store: &Store,
     (scope, key): (&str, &str),
@@ -73,19 +79,20 @@ pub async fn reserve(
     if row.try_get::<_, &[u8]>(0)? != fingerprint {
         return Ok(Reservation::Mismatch);
     }
-    let (status, body): (Option<i16>, Option<Vec<u8>>) = (row.try_get(1)?, row.try_get(2)?);
-    Ok(
-        match (status.and_then(|status| u16::try_from(status).ok()), body) {
-            (Some(status), Some(body)) => Reservation::Done { status, body },
-            _ => Reservation::InProgress,
-        },
-    )
+    let (status, sealed): (Option<i16>, Option<&[u8]>) = (row.try_get(1)?, row.try_get(2)?);
+    match (status.and_then(|status| u16::try_from(status).ok()), sealed) {
+        (Some(status), Some(sealed)) => {
+            let body = store.sealer()?.open(place(&name(scope, key)), sealed)?;
+            Ok(Reservation::Done { status, body })
+        }
+        _ => Ok(Reservation::InProgress),
+    }
 }
 
 /// Keeps the answer of a reserved key.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`], [`StoreError::Seal`].
 pub async fn complete(
     store: &Store,
     (scope, key): (&str, &str),
@@ -96,10 +103,11 @@ pub async fn complete(
         UPDATE idempotency SET status = $3, body = $4, locked_until = NULL
         WHERE scope = $1 AND key = $2 AND status IS NULL";
     let status = i16::try_from(status).unwrap_or(500);
+    let sealed = store.sealer()?.seal(place(&name(scope, key)), body);
     store
         .client()
         .await?
-        .execute(sql, &[&scope, &key, &status, &body])
+        .execute(sql, &[&scope, &key, &status, &sealed])
         .await?;
     Ok(())
 }
@@ -128,4 +136,17 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
         .await?
         .execute(sql, &[&i64::from(PURGE_MAX)])
         .await?)
+}
+
+/// Lengths apart, so that no two rows share a name.
+fn name(scope: &str, key: &str) -> Vec<u8> {
+    format!("{}:{scope}{key}", scope.len()).into_bytes()
+}
+
+const fn place(name: &[u8]) -> Place<'_> {
+    Place {
+        session: SessionId::new(0),
+        kind: ANSWER_KIND,
+        name,
+    }
 }

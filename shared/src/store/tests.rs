@@ -427,6 +427,7 @@ async fn workers_and_leases_follow_the_database_clock() {
 #[tokio::test]
 async fn an_idempotency_key_answers_once() {
     use super::idempotency::{Reservation, abandon, complete, purge, reserve};
+    const ANSWER: &[u8] = br#"{"secret":"whsec_"}"#;
     let db = TestDatabase::new().await;
     let (lock, keep) = (Duration::from_secs(60), Duration::from_secs(3600));
     let at = ("POST /v1/x", "key-1");
@@ -436,15 +437,20 @@ async fn an_idempotency_key_answers_once() {
     assert_eq!(again(&[2; 32]).await, Reservation::Mismatch);
     abandon(db.store(), at).await.unwrap();
     assert_eq!(again(&[1; 32]).await, Reservation::New);
-    complete(db.store(), at, 202, b"{}").await.unwrap();
+    complete(db.store(), at, 202, ANSWER).await.unwrap();
     assert_eq!(
         again(&[1; 32]).await,
         Reservation::Done {
             status: 202,
-            body: b"{}".to_vec()
+            body: ANSWER.to_vec()
         }
     );
     assert_eq!(again(&[2; 32]).await, Reservation::Mismatch);
+    let kept = db.query("SELECT encode(body, 'hex') FROM idempotency").await;
+    assert!(
+        !format!("{kept:?}").contains(&hex::encode(ANSWER)),
+        "the answer is not sealed"
+    );
     assert_eq!(purge(db.store()).await.unwrap(), 0);
     db.query("UPDATE idempotency SET expires_at = now()").await;
     assert_eq!(
