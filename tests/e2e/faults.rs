@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tests::cluster::Cluster;
 use tests::events::Record;
 use tests::simulated::Contacts;
+use tests::wait::eventually;
 
 /// Reconnects with backoff, answers that never come, and resends.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -84,6 +85,9 @@ async fn nothing_is_lost_or_shown_twice_whatever_the_server_does() -> Result<()>
         ensure!(errors(record).is_empty(), "{:?}", errors(record));
     }
     all_struck(&cluster).await?;
+    // What could not be read is asked for again, and that may be later than the server's word on the last message.
+    let all_shown = async || Ok(cluster.control.audit().await?.shown_once == 300);
+    eventually(PATIENCE, "every message is shown", all_shown).await?;
     cluster.control.audit().await?.unharmed(300)
 }
 
