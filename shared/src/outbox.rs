@@ -83,15 +83,15 @@ impl Relay {
             match self.batch(most).await {
                 Ok(published) => {
                     pause = PAUSE.0;
-                    let full = published == usize::try_from(most).unwrap_or(usize::MAX);
-                    most = BATCH_MAX;
-                    if full {
+                    if published == usize::try_from(most).unwrap_or(usize::MAX) {
                         continue;
                     }
+                    most = BATCH_MAX;
                 }
                 Err(error) => {
-                    // One alone until that goes: where one queue is full and refuses, the others would get the whole
-                    // batch again with each try.
+                    // One alone until none waits: where one queue is full and refuses, the others would get the whole
+                    // batch again with each try, and room that is made meanwhile would let the end of a batch pass its
+                    // middle.
                     most = 1;
                     tracing::warn!(
                         shard.id = self.lease.shard().get(), error = %error,
