@@ -32,6 +32,8 @@ use crate::id::{ShardId, Token};
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long any single request to the broker may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The filter of those logs that show the bodies of messages: lapin's, of each job that has no queue to go to.
+pub const TELLTALE_LOGS: &str = "lapin::returned_messages=off";
 
 /// Why the broker did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]

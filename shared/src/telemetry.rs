@@ -167,9 +167,8 @@ pub const METRICS: &[Metric] = &[
 /// What is wrong with the filter.
 pub fn init_logs(filter: &str) -> Result<(), String> {
     let mut filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG: {error}"))?;
-    for silence in TELLTALES {
-        filter = filter.add_directive(silence.parse().map_err(|error| format!("{silence}: {error}"))?);
-    }
+    let silence = crate::broker::TELLTALE_LOGS;
+    filter = filter.add_directive(silence.parse().map_err(|error| format!("{silence}: {error}"))?);
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -183,10 +182,6 @@ pub fn init_logs(filter: &str) -> Result<(), String> {
     // A second call in one process (tests) keeps the first one's settings.
     done.or(Ok(()))
 }
-
-/// Modules of libraries whose logs show the bodies of messages, whatever the filter says: lapin's logs each job that
-/// has no queue to go to.
-const TELLTALES: [&str; 1] = ["lapin::returned_messages=off"];
 
 /// The metrics of this process.
 #[derive(Clone)]
