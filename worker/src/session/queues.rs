@@ -348,7 +348,7 @@ impl<C> Queues<C> {
 }
 
 /// Recipients per page: the bound of the look-ahead of one queue is one page and a half.
-pub const PAGE: usize = 128;
+pub const PAGE: usize = 256;
 /// Running queues of one kind (singles, broadcasts) of one session in memory; more wait in the store.
 pub const QUEUES_MAX: usize = 128;
 /// Queues of one kind per read: those in memory may be among them, and the rest shows whether there are more.

@@ -360,7 +360,7 @@ impl Actor {
 }
 
 /// Commands that wait for the client; more than the sends in hand and the questions can be.
-const COMMANDS_MAX: usize = 256;
+const COMMANDS_MAX: usize = 320;
 /// Questions of one session without an answer.
 const ASKS_MAX: usize = 32;
 /// How long deleting a session waits for WhatsApp to take the logout.

@@ -437,9 +437,9 @@ fn words(reason: &SendError) -> String {
 }
 
 /// Sends of a session without an answer yet, when its pace allows them to overlap (MIN is 0).
-const WINDOW: usize = 128;
+const WINDOW: usize = 240;
 /// Sends of a session that nobody answers, before no more start.
-const IN_HAND_MAX: usize = 192;
+const IN_HAND_MAX: usize = 256;
 /// How long the next send waits for the answer to the last.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// How often a send that fails for now is tried again.
