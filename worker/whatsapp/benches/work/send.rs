@@ -19,12 +19,13 @@ use whatsapp::binary::{self, Node};
 use whatsapp::cert::{self, Validity};
 use whatsapp::command::{Command, Outgoing, Recipient};
 use whatsapp::connection::{ClientVersion, Config, Connection, Input, Step};
-use whatsapp::device::{Account, Device};
+use whatsapp::device::{Account, AdvSecret, Device};
 use whatsapp::event::Event;
 use whatsapp::frame::{self, FrameReader};
 use whatsapp::jid::{Jid, Server as Space};
 use whatsapp::message_id::MessageId;
 use whatsapp::noise::{AwaitFinish, Hello, Responder, Resumption, Transport};
+use whatsapp::pairing::adv::{self, DeviceDetails, Hosting};
 use whatsapp::proto::message::ExtendedTextMessage;
 use whatsapp::proto::{self, message::DeviceSentMessage};
 use whatsapp::signal::curve::{KeyPair, PublicKey};
@@ -48,8 +49,6 @@ const OWN_DEVICE: u16 = 11;
 const PEER: &str = "15551230002";
 const PEER_DEVICES: [u16; 2] = [0, 5];
 const TEXT: &str = "We open at nine tomorrow.";
-/// As long as a real one.
-const DEVICE_IDENTITY: [u8; 185] = [0x33; 185];
 const RUNS: u32 = 200;
 
 /// A send beside its primitives, in nanoseconds: three encryptions of texts of the same length, and AES-GCM over the
@@ -128,8 +127,8 @@ impl Sender {
     /// Logs in, sends a first message, and hears from every device, so that plain messages follow.
     pub fn new() -> Self {
         let mut rng = StdRng::seed_from_u64(1);
-        let device = device(&mut rng);
         let (server, root) = Server::new(&mut rng);
+        let device = device(server.devices[&Jid::new(OWN, Space::User)].own().pair, &mut rng);
         let config = Config {
             root_key: root,
             ..Config::whatsapp(ClientVersion::KNOWN)
@@ -230,16 +229,30 @@ impl Sender {
     }
 }
 
-fn device(rng: &mut StdRng) -> Device {
+fn device(phone: &KeyPair, rng: &mut StdRng) -> Device {
     let mut device = Device::generate(rng);
+    let identity = vouch(phone, &device.identity, rng);
     device.account = Some(Account {
         jid: Jid::new(OWN, Space::User).with_device(OWN_DEVICE),
         lid: Some(Jid::new(OWN_LID, Space::Lid).with_device(OWN_DEVICE)),
-        identity: Bytes::from_static(&DEVICE_IDENTITY),
+        identity,
         push_name: Some("Ann".to_owned()),
         platform: "android".to_owned(),
     });
     device
+}
+
+/// The proof that a companion is of the account of this phone.
+fn vouch(phone: &KeyPair, companion: &KeyPair, rng: &mut StdRng) -> Bytes {
+    let secret = AdvSecret::generate(rng);
+    let details = DeviceDetails {
+        raw_id: 1,
+        timestamp: NOW.as_secs(),
+        key_index: 1,
+        hosting: Hosting::Own,
+    };
+    let container = adv::issue(phone, companion.public(), &secret, details, rng);
+    adv::accept(&container, &secret, companion, rng).unwrap().identity
 }
 
 /// The server's end of the socket, and the devices behind it.
@@ -249,6 +262,8 @@ struct Server {
     stage: Stage,
     outbox: VecDeque<Bytes>,
     devices: BTreeMap<Jid, Party>,
+    /// Why companions are believed.
+    proofs: BTreeMap<Jid, Bytes>,
 }
 
 enum Stage {
@@ -268,8 +283,17 @@ impl Server {
         let chain = cert::issue(&root, &intermediate, own.public(), validity, rng);
         let theirs = PEER_DEVICES.map(|device| peer().with_device(device));
         let devices = theirs.into_iter().chain([Jid::new(OWN, Space::User)]);
+        let devices: BTreeMap<Jid, Party> = devices.map(|jid| (jid, Party::new(rng))).collect();
+        let mut proof = |jid: Jid| {
+            let (phone, companion) = (devices[&peer()].own().pair, devices[&jid].own().pair);
+            (jid, vouch(phone, companion, rng))
+        };
+        let companions = PEER_DEVICES.into_iter().filter(|device| *device != 0);
         let server = Self {
-            devices: devices.map(|jid| (jid, Party::new(rng))).collect(),
+            proofs: companions
+                .map(|device| proof(peer().with_device(device)))
+                .collect(),
+            devices,
             rng: StdRng::seed_from_u64(3),
             reader: FrameReader::accepting(1 << 20),
             stage: Stage::AwaitHello(Responder::new(own, chain, Resumption::Refuse)),
@@ -350,7 +374,7 @@ impl Server {
         if let Some(asked) = keys::bundles_asked(iq) {
             let bundle = |jid: &Jid| Bundle {
                 keys: self.devices[&by_number(jid)].bundle(),
-                device_identity: None,
+                device_identity: self.proofs.get(jid).cloned(),
             };
             let bundles: Vec<_> = asked
                 .into_iter()
@@ -419,5 +443,15 @@ fn user(subject: &Subject) -> UserAnswer {
         }),
         devices: Some(Ok(ids.into_iter().map(listed).collect())),
         ..UserAnswer::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn three_devices_get_a_message_each() {
+        let mut sender = super::Sender::new();
+        let (_, bytes) = sender.send();
+        assert!(bytes > 3 * super::TEXT.len());
     }
 }
