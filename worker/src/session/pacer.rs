@@ -70,9 +70,11 @@ pub struct Pacer {
     due: Option<Instant>,
     /// When the last send left, for a queue whose own MIN is larger than the one drawn from.
     last: Option<Instant>,
-    /// Claimed and not yet gone: the gap that starts when it is.
-    claimed: Option<Duration>,
-    /// `due` and `last` before the claim.
+    /// How many sends were claimed: the number of the newest.
+    claims: u64,
+    /// The newest send has neither left nor come to nothing.
+    claimed: bool,
+    /// What `due` and `last` would be without the newest.
     before: (Option<Instant>, Option<Instant>),
     /// How long sends take of late from their claim until their frame may leave.
     lead: Duration,
@@ -81,6 +83,8 @@ pub struct Pacer {
 /// A send that was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
+    /// Its number among the claims of its pacer.
+    number: u64,
     /// The gap behind it.
     pub gap: Duration,
     /// Its frame must not leave before this.
@@ -129,29 +133,44 @@ impl Pacer {
         self.before = (self.due, self.last);
         self.due = Some(leaves + gap);
         self.last = Some(leaves);
-        self.claimed = Some(gap);
-        Claim { gap, not_before }
+        self.claims += 1;
+        self.claimed = true;
+        Claim {
+            number: self.claims,
+            gap,
+            not_before,
+        }
     }
 
-    /// The claimed send came to nothing before anything left: the gap before it holds again.
-    pub fn unclaim(&mut self) {
-        if self.claimed.take().is_some() {
+    /// A claimed send came to nothing before anything left: the gap before it holds again. Not if others were claimed
+    /// behind it: their gaps stay.
+    pub fn unclaim(&mut self, claim: Claim) {
+        if self.claimed && claim.number == self.claims {
+            self.claimed = false;
             (self.due, self.last) = self.before;
         }
     }
 
-    /// The frame of the claimed send leaves now: its gap starts here.
-    pub fn left(&mut self, now: Instant) {
-        if let Some(gap) = self.claimed.take() {
-            self.due = self.due.max(Some(now + gap));
-            self.last = Some(now);
+    /// The frame of a claimed send leaves now: its gap starts here, and stays if a newer one comes to nothing.
+    pub fn left(&mut self, claim: Claim, now: Instant) {
+        if claim.number == self.claims {
+            self.claimed = false;
+        }
+        for (due, last) in [
+            (&mut self.due, &mut self.last),
+            (&mut self.before.0, &mut self.before.1),
+        ] {
+            *due = (*due).max(Some(now + claim.gap));
+            *last = (*last).max(Some(now));
         }
     }
 
     /// The last send was answered. A frame that lay in a slow socket arrived later than it was written, and
     /// the server counts from there: never let the next one follow closer than MIN.
     pub fn answered(&mut self, pace: Pace, now: Instant) {
-        self.due = self.due.max(Some(now + pace.min()));
+        for due in [&mut self.due, &mut self.before.0] {
+            *due = (*due).max(Some(now + pace.min()));
+        }
     }
 }
 

@@ -227,8 +227,8 @@ impl Actor {
     /// The frame leaves now: the gap starts.
     pub(super) fn left(&mut self, id: &StanzaId) {
         let now = Instant::now();
-        self.pacer.left(now);
         if let Some(hand) = self.in_hand.get_mut(id) {
+            self.pacer.left(hand.claim, now);
             hand.since = now;
         }
     }
@@ -271,7 +271,7 @@ impl Actor {
             return;
         };
         if hand.stage == Stage::Asked {
-            self.pacer.unclaim();
+            self.pacer.unclaim(hand.claim);
         }
         match reason {
             SendError::NotConnected | SendError::Cancelled => self.give_back(hand),

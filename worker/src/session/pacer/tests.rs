@@ -24,7 +24,7 @@ async fn send(pacer: &mut Pacer, pace: Pace, rng: &mut StdRng, ready: Duration, 
         sleep_until(not_before).await;
     }
     let sent = Instant::now();
-    pacer.left(sent);
+    pacer.left(claim, sent);
     tokio::time::sleep(answer).await;
     pacer.answered(pace, Instant::now());
     sent
@@ -132,9 +132,46 @@ async fn a_send_that_never_left_takes_no_gap() {
     let mut pacer = Pacer::default();
     let sent = send(&mut pacer, pace, &mut rng, Duration::ZERO, Duration::ZERO).await;
     sleep_until(pacer.start(pace).unwrap()).await;
-    pacer.claim(pace, &mut rng, Instant::now());
-    pacer.unclaim();
+    let claim = pacer.claim(pace, &mut rng, Instant::now());
+    pacer.unclaim(claim);
     assert_eq!(pacer.due(pace), Some(sent + Duration::from_millis(100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_comes_to_nothing_late_takes_no_gap_of_another() {
+    const GAP: Duration = Duration::from_millis(100);
+    let pace = pace(100, 100);
+    let mut rng = StdRng::seed_from_u64(6);
+    let mut pacer = Pacer::default();
+    let stuck = pacer.claim(pace, &mut rng, Instant::now());
+    sleep_until(pacer.due(pace).unwrap()).await;
+    let newer = pacer.claim(pace, &mut rng, Instant::now());
+    pacer.unclaim(stuck);
+    assert_eq!(
+        pacer.due(pace),
+        Some(Instant::now() + GAP),
+        "before the newer one left"
+    );
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    pacer.left(newer, Instant::now());
+    assert_eq!(pacer.due(pace), Some(Instant::now() + GAP), "and after");
+    pacer.unclaim(stuck);
+    assert_eq!(pacer.due(pace), Some(Instant::now() + GAP));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_leaves_late_keeps_its_gap_when_a_newer_one_comes_to_nothing() {
+    const GAP: Duration = Duration::from_millis(100);
+    let pace = pace(100, 100);
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut pacer = Pacer::default();
+    let late = pacer.claim(pace, &mut rng, Instant::now());
+    sleep_until(pacer.due(pace).unwrap()).await;
+    let newer = pacer.claim(pace, &mut rng, Instant::now());
+    let left = Instant::now();
+    pacer.left(late, left);
+    pacer.unclaim(newer);
+    assert_eq!(pacer.due(pace), Some(left + GAP));
 }
 
 #[test]
