@@ -64,13 +64,12 @@ impl Device {
     }
 
     /// Decrypts a copy. A failed try changes nothing.
-    pub(super) fn decrypt<R: CryptoRng>(
+    pub(super) fn decrypt(
         &mut self,
         seed: &Seed,
         from: DeviceAddr,
         starts_session: bool,
         ciphertext: &[u8],
-        rng: &mut R,
     ) -> Result<Vec<u8>, Unreadable> {
         let mut record = self.record(from);
         let own = LocalIdentity {
@@ -85,25 +84,30 @@ impl Device {
                 one_time: one_time.as_ref(),
             };
             let read = record
-                .decrypt_prekey(own, &message, prekeys, rng)
+                .decrypt_prekey(own, &message, prekeys)
                 .map_err(unreadable)?;
             self.used_prekeys.extend(read.used_prekey);
             read.plaintext
         } else {
-            record.decrypt_message(own, ciphertext, rng).map_err(unreadable)?
+            record.decrypt_message(own, ciphertext).map_err(unreadable)?
         };
         self.keep(from, &record);
         Ok(padded)
     }
 
     /// Encrypts for a device; also says whether the message starts a session. `None` without a session.
-    pub(super) fn encrypt(&mut self, to: DeviceAddr, padded: &[u8]) -> Option<(bool, Bytes)> {
+    pub(super) fn encrypt<R: CryptoRng>(
+        &mut self,
+        to: DeviceAddr,
+        padded: &[u8],
+        rng: &mut R,
+    ) -> Option<(bool, Bytes)> {
         let mut record = self.record(to);
         let own = LocalIdentity {
             pair: &self.identity,
             registration_id: self.registration_id,
         };
-        let sealed = record.encrypt(own, padded).ok()?;
+        let sealed = record.encrypt(own, padded, rng).ok()?;
         self.keep(to, &record);
         Some((sealed.kind == CiphertextKind::PreKey, sealed.bytes))
     }

@@ -78,17 +78,12 @@ impl Shard {
             self.tally.malformed += 1;
             return Outcome::Unreadable(reason::ADV_FAILURE);
         }
-        let (seed, rng) = (&self.seed, &mut self.rng);
+        let seed = &self.seed;
         let Some(device) = self.devices.get_mut(&delivery.to) else {
             return Outcome::Unreadable(reason::UNKNOWN);
         };
-        let padded = match device.decrypt(
-            seed,
-            delivery.from,
-            delivery.starts_session,
-            &delivery.ciphertext,
-            rng,
-        ) {
+        let padded = match device.decrypt(seed, delivery.from, delivery.starts_session, &delivery.ciphertext)
+        {
             Ok(padded) => padded,
             Err(Unreadable::Duplicate) => return Outcome::OldCopy,
             Err(Unreadable::Because(error)) => return Outcome::Unreadable(error),

@@ -448,7 +448,12 @@ impl Companion {
             pair: &self.device.identity,
             registration_id: self.device.registration_id,
         };
-        let sealed = self.sessions.get_mut(to).unwrap().encrypt(own, &padded).unwrap();
+        let sealed = self
+            .sessions
+            .get_mut(to)
+            .unwrap()
+            .encrypt(own, &padded, &mut self.rng)
+            .unwrap();
         Node::new("enc")
             .attr("v", "2")
             .attr("type", sealed.kind.as_str())
@@ -553,12 +558,9 @@ impl Companion {
                 signed: Some(&self.device.signed_prekey),
                 one_time,
             };
-            record
-                .decrypt_prekey(own, &message, prekeys, &mut self.rng)
-                .unwrap()
-                .plaintext
+            record.decrypt_prekey(own, &message, prekeys).unwrap().plaintext
         } else {
-            record.decrypt_message(own, &bytes, &mut self.rng).unwrap()
+            record.decrypt_message(own, &bytes).unwrap()
         };
         Message::decode(padding::unpad(&padded).unwrap()).unwrap()
     }

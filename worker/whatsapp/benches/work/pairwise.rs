@@ -78,8 +78,8 @@ impl Party {
             signed: Some(&self.signed),
             one_time: Some(&self.one_time),
         };
-        record.decrypt_prekey(self.own(), &message, prekeys, rng).unwrap();
-        let answer = record.encrypt(self.own(), answer).unwrap();
+        record.decrypt_prekey(self.own(), &message, prekeys).unwrap();
+        let answer = record.encrypt(self.own(), answer, rng).unwrap();
         (record, answer)
     }
 }
@@ -88,9 +88,9 @@ impl Party {
 pub fn settled(alice: &Party, bob: &Party, rng: &mut StdRng) -> (SessionRecord, SessionRecord) {
     let mut ours = SessionRecord::default();
     ours.initiate(alice.own(), &bob.bundle(), rng).unwrap();
-    let first = ours.encrypt(alice.own(), b"hello").unwrap();
+    let first = ours.encrypt(alice.own(), b"hello", rng).unwrap();
     let (theirs, answer) = bob.answer(&first.bytes, b"hi", rng);
-    ours.decrypt_message(alice.own(), &answer.bytes, rng).unwrap();
+    ours.decrypt_message(alice.own(), &answer.bytes).unwrap();
     (ours, theirs)
 }
 
@@ -104,7 +104,7 @@ pub fn encrypting() -> (Figure, Figure) {
     side_by_side(
         || {
             timed(400, || {
-                let message = black_box(ours.encrypt(alice.own(), &plaintext).unwrap());
+                let message = black_box(ours.encrypt(alice.own(), &plaintext, rng).unwrap());
                 assert!(message.kind == CiphertextKind::Message);
             })
         },
@@ -146,13 +146,17 @@ pub fn decrypting() -> Figure {
     let (alice, bob) = (Party::new(rng), Party::new(rng));
     let (mut ours, mut theirs) = settled(&alice, &bob, rng);
     let messages: Vec<Bytes> = (0..(ROUNDS + 1) * RUNS as usize)
-        .map(|_| ours.encrypt(alice.own(), &[7; PLAINTEXT_BYTES]).unwrap().bytes)
+        .map(|_| {
+            ours.encrypt(alice.own(), &[7; PLAINTEXT_BYTES], rng)
+                .unwrap()
+                .bytes
+        })
         .collect();
     let mut messages = messages.iter();
     alone(|| {
         timed(RUNS, || {
             let message = messages.next().unwrap();
-            black_box(theirs.decrypt_message(bob.own(), message, rng).unwrap());
+            black_box(theirs.decrypt_message(bob.own(), message).unwrap());
         })
     })
 }

@@ -408,7 +408,7 @@ impl Ratchets {
         }
         let own = own_identity(cx.device);
         let record = self.record_mut(address).ok_or(EncryptError::NoSession)?;
-        let ciphertext = record.encrypt(own, padded)?;
+        let ciphertext = record.encrypt(own, padded, cx.rng)?;
         let kind = match ciphertext.kind {
             CiphertextKind::PreKey => EncKind::PreKey,
             CiphertextKind::Message => EncKind::Message,
@@ -429,7 +429,7 @@ impl Ratchets {
     ) -> Result<Vec<u8>, DecryptError> {
         let own = own_identity(cx.device);
         let record = self.record_mut(address).ok_or(DecryptError::NoSession)?;
-        let plaintext = record.decrypt_message(own, bytes, cx.rng)?;
+        let plaintext = record.decrypt_message(own, bytes)?;
         self.write(cx, address);
         Ok(plaintext)
     }
@@ -452,7 +452,7 @@ impl Ratchets {
     ) -> Result<PreKeyDecrypted, DecryptError> {
         let own = own_identity(cx.device);
         let record = self.record_mut(address).ok_or(DecryptError::NoSession)?;
-        let decrypted = record.decrypt_prekey(own, message, prekeys, cx.rng)?;
+        let decrypted = record.decrypt_prekey(own, message, prekeys)?;
         if let Some(id) = decrypted.used_prekey {
             cx.changes().prekeys.insert(id, None);
         }

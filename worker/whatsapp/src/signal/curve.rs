@@ -79,14 +79,41 @@ impl PublicKey {
         message: &[&[u8]],
         signature: &[u8; SIGNATURE_SIZE_BYTES],
     ) -> Result<(), BadSignature> {
+        self.prepare().verify_parts(message, signature)
+    }
+
+    /// The key with its point at hand, for whoever uses it more than once.
+    pub(super) fn prepare(&self) -> PreparedKey {
+        PreparedKey {
+            u: MontgomeryPoint(self.0),
+            point: MontgomeryPoint(self.0).to_edwards(0),
+        }
+    }
+}
+
+/// A public key whose point on the curve's Edwards form was computed: a fifth of what an agreement costs.
+pub(super) struct PreparedKey {
+    u: MontgomeryPoint,
+    /// The one of the two points with this coordinate whose sign is 0. Keys on the curve's twist have none.
+    point: Option<EdwardsPoint>,
+}
+
+impl PreparedKey {
+    /// As [`PublicKey::verify_parts`].
+    pub(super) fn verify_parts(
+        &self,
+        message: &[&[u8]],
+        signature: &[u8; SIGNATURE_SIZE_BYTES],
+    ) -> Result<(), BadSignature> {
         let (nonce_point, tail) = signature.split_at(32);
         let mut s = [0u8; 32];
         s.copy_from_slice(tail);
-        let sign = s[31] >> 7;
+        let is_negative = s[31] >> 7 == 1;
         s[31] &= 0x7f;
         // A scalar that is not reduced would make a second valid signature out of each one.
         let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).ok_or(BadSignature)?;
-        let point = MontgomeryPoint(self.0).to_edwards(sign).ok_or(BadSignature)?;
+        let point = self.point.ok_or(BadSignature)?;
+        let point = if is_negative { -point } else { point };
         let mut hash = Sha512::new();
         hash.update(nonce_point);
         hash.update(point.compress().as_bytes());
@@ -138,11 +165,14 @@ impl PrivateKey {
 
     /// X25519 with `theirs`. All zeros if `theirs` is of low order; see [`Self::agree_contributory`].
     pub fn agree(&self, theirs: &PublicKey) -> [u8; 32] {
-        let point = MontgomeryPoint(theirs.0);
-        // The curve's Edwards form takes two thirds of the time. Keys on its twist have none.
-        match point.to_edwards(0) {
+        self.agree_prepared(&theirs.prepare())
+    }
+
+    fn agree_prepared(&self, theirs: &PreparedKey) -> [u8; 32] {
+        // The curve's Edwards form takes two thirds of the time.
+        match theirs.point {
             Some(point) => point.mul_clamped(self.0).to_montgomery().to_bytes(),
-            None => point.mul_clamped(self.0).to_bytes(),
+            None => theirs.u.mul_clamped(self.0).to_bytes(),
         }
     }
 
@@ -151,7 +181,15 @@ impl PrivateKey {
     /// # Errors
     /// [`BadPublicKey`]: the other side is broken or hostile.
     pub fn agree_contributory(&self, theirs: &PublicKey) -> Result<Zeroizing<[u8; 32]>, BadPublicKey> {
-        let secret = Zeroizing::new(self.agree(theirs));
+        self.agree_contributory_prepared(&theirs.prepare())
+    }
+
+    /// As [`Self::agree_contributory`].
+    pub(super) fn agree_contributory_prepared(
+        &self,
+        theirs: &PreparedKey,
+    ) -> Result<Zeroizing<[u8; 32]>, BadPublicKey> {
+        let secret = Zeroizing::new(self.agree_prepared(theirs));
         if bool::from(secret.ct_eq(&[0; 32])) {
             Err(BadPublicKey)
         } else {

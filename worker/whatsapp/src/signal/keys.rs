@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use rand::CryptoRng;
 
-use super::curve::{BadSignature, KeyPair, PrivateKey, PublicKey, SIGNATURE_SIZE_BYTES};
+use super::curve::{BadSignature, KeyPair, PreparedKey, PrivateKey, PublicKey, SIGNATURE_SIZE_BYTES};
 
 /// The highest prekey id: they travel in three bytes.
 pub const MAX_PREKEY_ID: u32 = 0x00ff_ffff;
@@ -204,8 +204,12 @@ impl PreKeyBundle {
     /// # Errors
     /// [`BadSignature`]: do not send to this device under this bundle.
     pub fn verify(&self) -> Result<(), BadSignature> {
-        self.identity
-            .verify(&self.signed_prekey.serialize33(), &self.signature)
+        self.verify_with(&self.identity.prepare())
+    }
+
+    /// As [`Self::verify`]; `identity` is the bundle's.
+    pub(super) fn verify_with(&self, identity: &PreparedKey) -> Result<(), BadSignature> {
+        identity.verify_parts(&[&self.signed_prekey.serialize33()], &self.signature)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The stored form of a session record.
 //!
 //! `version, count of states, state…`; integers are variable-length, keys are 32 bytes. A state that has just begun takes
-//! about 210 bytes, each receiving chain 34 to 70 more. Version 2 has what is kept beside the states before their count:
+//! about 210 bytes (100 less while it has no chain to send in), each receiving chain 34 to 70 more. Version 2 has what is kept beside the states before their count:
 //! a byte that says which parts there are, and the parts in the order of their bits. It is written only if there are any.
 
 use bytes::Bytes;
 
-use super::state::{Pending, ReceivingChain, SessionState, SkippedSeed};
+use super::state::{Pending, ReceivingChain, SendingChain, SessionState, SkippedSeed};
 use super::ties::{MARK_BYTES, MAX_SHOWN, Ties};
 use super::{MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS};
 use crate::signal::cipher::{Chain, Secret};
@@ -28,7 +28,7 @@ const CHAIN_SIZE_BYTES: usize = 2 * KEY_SIZE_BYTES + 12;
 /// One key and its number.
 const SEED_SIZE_BYTES: usize = KEY_SIZE_BYTES + 5;
 /// The least that a state, a chain and a seed can take.
-const MIN_STATE_SIZE_BYTES: usize = 6 * KEY_SIZE_BYTES;
+const MIN_STATE_SIZE_BYTES: usize = 3 * KEY_SIZE_BYTES;
 const MIN_CHAIN_SIZE_BYTES: usize = KEY_SIZE_BYTES + 3;
 const MIN_SEED_SIZE_BYTES: usize = KEY_SIZE_BYTES + 1;
 
@@ -120,11 +120,14 @@ fn put_state(out: &mut Vec<u8>, state: &SessionState) {
     put_varint(out, state.remote_registration_id.get());
     out.extend_from_slice(state.base_key.as_bytes());
     out.extend_from_slice(state.root.as_bytes());
-    out.extend_from_slice(state.ratchet.private().as_bytes());
-    out.extend_from_slice(state.ratchet.public().as_bytes());
     put_varint(out, state.previous_counter);
-    out.extend_from_slice(state.sending.key.as_bytes());
-    put_varint(out, state.sending.index);
+    out.push(u8::from(state.sending.is_some()));
+    if let Some(SendingChain { ratchet, chain }) = &state.sending {
+        out.extend_from_slice(ratchet.private().as_bytes());
+        out.extend_from_slice(ratchet.public().as_bytes());
+        out.extend_from_slice(chain.key.as_bytes());
+        put_varint(out, chain.index);
+    }
     match state.pending {
         None => out.push(SETTLED),
         Some(Pending {
@@ -168,12 +171,11 @@ fn state(reader: &mut Reader<'_>) -> Result<SessionState, Malformed> {
     let remote_registration_id = RegistrationId::new(reader.u32()?);
     let base_key = PublicKey::new(reader.array()?);
     let root = Secret::new(reader.array()?);
-    let private = PrivateKey::new(reader.array()?);
-    let ratchet = KeyPair::from_halves(private, PublicKey::new(reader.array()?));
     let previous_counter = reader.u32()?;
-    let sending = Chain {
-        key: Secret::new(reader.array()?),
-        index: reader.u32()?,
+    let sending = match reader.byte()? {
+        0 => None,
+        1 => Some(sending(reader)?),
+        _ => return Err(Malformed),
     };
     let pending = match reader.byte()? {
         SETTLED => None,
@@ -197,12 +199,21 @@ fn state(reader: &mut Reader<'_>) -> Result<SessionState, Malformed> {
         remote_registration_id,
         base_key,
         root,
-        ratchet,
-        previous_counter,
         sending,
+        previous_counter,
         receiving,
         pending,
     })
+}
+
+fn sending(reader: &mut Reader<'_>) -> Result<SendingChain, Malformed> {
+    let private = PrivateKey::new(reader.array()?);
+    let ratchet = KeyPair::from_halves(private, PublicKey::new(reader.array()?));
+    let chain = Chain {
+        key: Secret::new(reader.array()?),
+        index: reader.u32()?,
+    };
+    Ok(SendingChain { ratchet, chain })
 }
 
 fn chain(reader: &mut Reader<'_>) -> Result<ReceivingChain, Malformed> {

@@ -75,23 +75,23 @@ impl SessionRecord {
     ///
     /// # Errors
     /// [`EncryptError`]: fetch a bundle and [`initiate`](Self::initiate).
-    pub fn encrypt(&mut self, own: LocalIdentity<'_>, plaintext: &[u8]) -> Result<Ciphertext, EncryptError> {
+    pub fn encrypt<R: CryptoRng + ?Sized>(
+        &mut self,
+        own: LocalIdentity<'_>,
+        plaintext: &[u8],
+        rng: &mut R,
+    ) -> Result<Ciphertext, EncryptError> {
         self.states
             .first_mut()
             .ok_or(EncryptError::NoSession)?
-            .encrypt(own, plaintext)
+            .encrypt(own, plaintext, rng)
     }
 
     /// Decrypts a message of a session that exists (`<enc type="msg">`).
     ///
     /// # Errors
     /// [`DecryptError`]; the record is as before.
-    pub fn decrypt_message<R: CryptoRng + ?Sized>(
-        &mut self,
-        own: LocalIdentity<'_>,
-        bytes: &[u8],
-        rng: &mut R,
-    ) -> Result<Vec<u8>, DecryptError> {
+    pub fn decrypt_message(&mut self, own: LocalIdentity<'_>, bytes: &[u8]) -> Result<Vec<u8>, DecryptError> {
         let message = SignalMessage::parse(bytes)?;
         // A ratchet key that a state has seen belongs to that state: its answer is the answer.
         if let Some(at) = self
@@ -99,10 +99,10 @@ impl SessionRecord {
             .iter()
             .position(|state| state.has_chain(message.ratchet_key()))
         {
-            return self.decrypt_in(at, own, &message, rng);
+            return self.decrypt_in(at, own, &message);
         }
         for at in 0..self.states.len() {
-            match self.decrypt_in(at, own, &message, rng) {
+            match self.decrypt_in(at, own, &message) {
                 Err(DecryptError::BadMac) => {}
                 done => return done,
             }
@@ -128,16 +128,15 @@ impl SessionRecord {
     ///
     /// # Errors
     /// [`DecryptError`]; the record is as before, and no prekey is used up.
-    pub fn decrypt_prekey<R: CryptoRng + ?Sized>(
+    pub fn decrypt_prekey(
         &mut self,
         own: LocalIdentity<'_>,
         message: &PreKeyMessage<'_>,
         prekeys: PreKeys<'_>,
-        rng: &mut R,
     ) -> Result<PreKeyDecrypted, DecryptError> {
         let inner = message.message()?;
         if let Some(at) = self.position_of(message) {
-            let plaintext = self.decrypt_in(at, own, &inner, rng)?;
+            let plaintext = self.decrypt_in(at, own, &inner)?;
             return Ok(PreKeyDecrypted {
                 plaintext,
                 used_prekey: None,
@@ -157,7 +156,7 @@ impl SessionRecord {
         };
         let mut state =
             SessionState::respond(own.pair, &signed.pair, one_time.map(|key| &key.pair), message)?;
-        let plaintext = state.decrypt(own.pair.public(), &inner, rng)?;
+        let plaintext = state.decrypt(own.pair.public(), &inner)?;
         let identity_changed = self.is_other_identity(message.identity());
         self.adopt(state);
         Ok(PreKeyDecrypted {
@@ -276,14 +275,13 @@ impl SessionRecord {
     }
 
     /// Decrypts in one state and, on success, makes it the one in use: what the other side sends in, it can read.
-    fn decrypt_in<R: CryptoRng + ?Sized>(
+    fn decrypt_in(
         &mut self,
         at: usize,
         own: LocalIdentity<'_>,
         message: &SignalMessage<'_>,
-        rng: &mut R,
     ) -> Result<Vec<u8>, DecryptError> {
-        let plaintext = self.states[at].decrypt(own.pair.public(), message, rng)?;
+        let plaintext = self.states[at].decrypt(own.pair.public(), message)?;
         self.states[..=at].rotate_right(1);
         Ok(plaintext)
     }

@@ -3,6 +3,7 @@
 //! Decryption computes first and changes the state only once the message is authentic.
 
 use rand::CryptoRng;
+use zeroize::Zeroizing;
 
 use super::message::{Header, PreKeyMessage, Preamble, SignalMessage, seal};
 use super::{
@@ -10,7 +11,7 @@ use super::{
     MAX_SKIPPED_SEEDS,
 };
 use crate::signal::cipher::{Chain, MessageKeys, Secret, ratchet_keys, session_keys};
-use crate::signal::curve::{KeyPair, PublicKey};
+use crate::signal::curve::{KeyPair, PreparedKey, PublicKey};
 use crate::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 
 /// One session with one device.
@@ -21,13 +22,21 @@ pub(super) struct SessionState {
     /// The initiator's fresh key: names the session.
     pub(super) base_key: PublicKey,
     pub(super) root: Secret,
-    pub(super) ratchet: KeyPair,
+    /// `None` between the other side's step of the ratchet and our next message, which makes ours: whoever only listens
+    /// never pays for it, and a key that is not made yet can't be stolen (the Double Ratchet's deferred generation).
+    pub(super) sending: Option<SendingChain>,
     /// The last number used in the sending chain before this one.
     pub(super) previous_counter: u32,
-    pub(super) sending: Chain,
     /// Oldest first.
     pub(super) receiving: Vec<ReceivingChain>,
     pub(super) pending: Option<Pending>,
+}
+
+/// Our chain and its ratchet key.
+#[derive(Clone)]
+pub(super) struct SendingChain {
+    pub(super) ratchet: KeyPair,
+    pub(super) chain: Chain,
 }
 
 /// A chain of the other side, by its ratchet key.
@@ -81,11 +90,12 @@ impl SessionState {
         bundle: &PreKeyBundle,
         rng: &mut R,
     ) -> Result<Self, InitiateError> {
-        bundle.verify()?;
+        let (identity, signed) = (bundle.identity.prepare(), bundle.signed_prekey.prepare());
+        bundle.verify_with(&identity)?;
         let base = KeyPair::generate(rng);
-        let identity_with_signed = own.private().agree_contributory(&bundle.signed_prekey)?;
-        let base_with_identity = base.private().agree_contributory(&bundle.identity)?;
-        let base_with_signed = base.private().agree_contributory(&bundle.signed_prekey)?;
+        let identity_with_signed = own.private().agree_contributory_prepared(&signed)?;
+        let base_with_identity = base.private().agree_contributory_prepared(&identity)?;
+        let base_with_signed = base.private().agree_contributory_prepared(&signed)?;
         let (root, _) = match &bundle.prekey {
             None => session_keys(&[&identity_with_signed, &base_with_identity, &base_with_signed]),
             Some((_, one_time)) => {
@@ -99,16 +109,15 @@ impl SessionState {
             }
         };
         let ratchet = KeyPair::generate(rng);
-        let product = ratchet.private().agree_contributory(&bundle.signed_prekey)?;
+        let product = ratchet.private().agree_contributory_prepared(&signed)?;
         let (root, chain) = ratchet_keys(&root, &product);
         Ok(Self {
             remote_identity: bundle.identity,
             remote_registration_id: bundle.registration_id,
             base_key: *base.public(),
             root,
-            ratchet,
+            sending: Some(SendingChain::new(ratchet, chain)),
             previous_counter: 0,
-            sending: Chain::new(chain),
             receiving: Vec::new(),
             pending: Some(Pending {
                 prekey_id: bundle.prekey.map(|(id, _)| id),
@@ -125,18 +134,19 @@ impl SessionState {
         one_time: Option<&KeyPair>,
         message: &PreKeyMessage<'_>,
     ) -> Result<Self, DecryptError> {
-        let agree = |ours: &KeyPair, theirs: &PublicKey| {
+        let agree = |ours: &KeyPair, theirs: &PreparedKey| {
             ours.private()
-                .agree_contributory(theirs)
+                .agree_contributory_prepared(theirs)
                 .map_err(|_| DecryptError::Malformed)
         };
-        let signed_with_identity = agree(signed, message.identity())?;
-        let identity_with_base = agree(own, message.base_key())?;
-        let signed_with_base = agree(signed, message.base_key())?;
+        let (identity, base) = (message.identity().prepare(), message.base_key().prepare());
+        let signed_with_identity = agree(signed, &identity)?;
+        let identity_with_base = agree(own, &base)?;
+        let signed_with_base = agree(signed, &base)?;
         let (root, chain) = match one_time {
             None => session_keys(&[&signed_with_identity, &identity_with_base, &signed_with_base]),
             Some(one_time) => {
-                let one_time_with_base = agree(one_time, message.base_key())?;
+                let one_time_with_base = agree(one_time, &base)?;
                 session_keys(&[
                     &signed_with_identity,
                     &identity_with_base,
@@ -150,9 +160,8 @@ impl SessionState {
             remote_registration_id: message.registration_id(),
             base_key: *message.base_key(),
             root,
-            ratchet: signed.clone(),
+            sending: Some(SendingChain::new(signed.clone(), chain)),
             previous_counter: 0,
-            sending: Chain::new(chain),
             receiving: Vec::new(),
             pending: None,
         })
@@ -179,23 +188,36 @@ impl SessionState {
         self.chain_of(ratchet_key).is_some()
     }
 
-    pub(super) fn encrypt(
+    pub(super) fn encrypt<R: CryptoRng + ?Sized>(
         &mut self,
         own: LocalIdentity<'_>,
         plaintext: &[u8],
+        rng: &mut R,
     ) -> Result<Ciphertext, EncryptError> {
-        let counter = self.sending.index;
+        let sending = match &mut self.sending {
+            Some(sending) => sending,
+            none => {
+                let theirs = self.receiving.last().ok_or(EncryptError::NoSession)?;
+                let ratchet = KeyPair::generate(rng);
+                // The other side's key was checked when its message came.
+                let product = Zeroizing::new(ratchet.agree(&theirs.remote));
+                let (root, chain) = ratchet_keys(&self.root, &product);
+                self.root = root;
+                none.insert(SendingChain::new(ratchet, chain))
+            }
+        };
+        let counter = sending.chain.index;
         if counter == u32::MAX {
             return Err(EncryptError::Exhausted);
         }
-        let keys = MessageKeys::derive(&self.sending.step());
+        let keys = MessageKeys::derive(&sending.chain.step());
         let preamble = self.pending.map(|pending| Preamble {
             prekey_id: pending.prekey_id,
             signed_prekey_id: pending.signed_prekey_id,
             base_key: &self.base_key,
         });
         let header = Header {
-            ratchet_key: self.ratchet.public(),
+            ratchet_key: sending.ratchet.public(),
             counter,
             previous_counter: self.previous_counter,
         };
@@ -210,15 +232,14 @@ impl SessionState {
     }
 
     /// Decrypts and, only if the message is authentic, advances.
-    pub(super) fn decrypt<R: CryptoRng + ?Sized>(
+    pub(super) fn decrypt(
         &mut self,
         own: &PublicKey,
         message: &SignalMessage<'_>,
-        rng: &mut R,
     ) -> Result<Vec<u8>, DecryptError> {
         let (seed, advance) = self.seed_of(message)?;
         let plaintext = message.open(&MessageKeys::derive(&seed), &self.remote_identity, own)?;
-        self.apply(advance, message.previous_counter(), rng);
+        self.apply(advance, message.previous_counter());
         self.pending = None;
         Ok(plaintext)
     }
@@ -231,7 +252,9 @@ impl SessionState {
 
     fn seed_of(&self, message: &SignalMessage<'_>) -> Result<(Secret, Advance), DecryptError> {
         let Some(chain) = self.chain_of(message.ratchet_key()) else {
-            let product = self
+            // The other side steps only after it has seen a new key of ours: here it has seen none, so it is not its message.
+            let sending = self.sending.as_ref().ok_or(DecryptError::BadMac)?;
+            let product = sending
                 .ratchet
                 .private()
                 .agree_contributory(message.ratchet_key())
@@ -269,7 +292,7 @@ impl SessionState {
         Ok((seed, Advance::Moved { chain, next, skipped }))
     }
 
-    fn apply<R: CryptoRng + ?Sized>(&mut self, advance: Advance, previous_counter: u32, rng: &mut R) {
+    fn apply(&mut self, advance: Advance, previous_counter: u32) {
         match advance {
             Advance::Used { chain, at } => drop(self.receiving[chain].skipped.remove(at)),
             Advance::Moved { chain, next, skipped } => {
@@ -293,8 +316,6 @@ impl SessionState {
                 if self.receiving.len() == MAX_RECEIVING_CHAINS {
                     self.receiving.remove(0);
                 }
-                let own = KeyPair::generate(rng);
-                let (root, chain) = ratchet_keys(&root, &zeroize::Zeroizing::new(own.agree(&remote)));
                 self.receiving.push(ReceivingChain {
                     remote,
                     index: next.index,
@@ -302,10 +323,10 @@ impl SessionState {
                     skipped,
                 });
                 self.drop_oldest_seeds();
-                self.previous_counter = self.sending.index.saturating_sub(1);
+                if let Some(sending) = self.sending.take() {
+                    self.previous_counter = sending.chain.index.saturating_sub(1);
+                }
                 self.root = root;
-                self.ratchet = own;
-                self.sending = Chain::new(chain);
             }
         }
     }
@@ -317,6 +338,15 @@ impl SessionState {
             let here = excess.min(chain.skipped.len());
             chain.skipped.drain(..here);
             excess -= here;
+        }
+    }
+}
+
+impl SendingChain {
+    const fn new(ratchet: KeyPair, key: Secret) -> Self {
+        Self {
+            ratchet,
+            chain: Chain::new(key),
         }
     }
 }

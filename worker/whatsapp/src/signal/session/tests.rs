@@ -15,6 +15,8 @@ pub(super) struct Party {
     pub(super) signed: SignedPreKey,
     pub(super) one_time: Vec<PreKey>,
     pub(super) record: SessionRecord,
+    /// For the ratchet keys that it sends under.
+    pub(super) rng: Box<dyn CryptoRng>,
 }
 
 impl Party {
@@ -25,6 +27,7 @@ impl Party {
             signed: SignedPreKey::generate(SignedPreKeyId::FIRST, &pair, rng),
             one_time: vec![PreKey::generate(PreKeyId::FIRST, rng)],
             record: SessionRecord::default(),
+            rng: Box::new(StdRng::from_rng(rng)),
             pair,
         }
     }
@@ -54,24 +57,20 @@ impl Party {
             pair: &self.pair,
             registration_id: self.registration_id,
         };
-        let sent = self.record.encrypt(own, plaintext).unwrap();
+        let sent = self.record.encrypt(own, plaintext, &mut self.rng).unwrap();
         self.record = SessionRecord::decode(&self.record.encode()).unwrap();
         sent
     }
 
     /// Decrypts; on failure checks that nothing changed.
-    pub(super) fn receive<R: CryptoRng>(
-        &mut self,
-        sent: &Ciphertext,
-        rng: &mut R,
-    ) -> Result<Vec<u8>, DecryptError> {
+    pub(super) fn receive(&mut self, sent: &Ciphertext) -> Result<Vec<u8>, DecryptError> {
         let before = self.record.encode();
         let own = LocalIdentity {
             pair: &self.pair,
             registration_id: self.registration_id,
         };
         let result = match sent.kind {
-            CiphertextKind::Message => self.record.decrypt_message(own, &sent.bytes, rng),
+            CiphertextKind::Message => self.record.decrypt_message(own, &sent.bytes),
             CiphertextKind::PreKey => PreKeyMessage::parse(&sent.bytes)
                 .and_then(|message| {
                     let prekeys = PreKeys {
@@ -81,7 +80,7 @@ impl Party {
                             .iter()
                             .find(|key| Some(key.id) == message.prekey_id()),
                     };
-                    self.record.decrypt_prekey(own, &message, prekeys, rng)
+                    self.record.decrypt_prekey(own, &message, prekeys)
                 })
                 .map(|done| {
                     self.one_time.retain(|key| Some(key.id) != done.used_prekey);
@@ -113,9 +112,9 @@ fn session_without_one_time_prekey_works() {
     alice.initiate(&bob.bundle(), &mut rng);
     let first = alice.send(b"hello");
     assert_eq!(PreKeyMessage::parse(&first.bytes).unwrap().prekey_id(), None);
-    assert_eq!(bob.receive(&first, &mut rng).unwrap(), b"hello");
+    assert_eq!(bob.receive(&first).unwrap(), b"hello");
     let answer = bob.send(b"hi");
-    assert_eq!(alice.receive(&answer, &mut rng).unwrap(), b"hi");
+    assert_eq!(alice.receive(&answer).unwrap(), b"hi");
 }
 
 #[test]
@@ -129,15 +128,15 @@ fn messages_are_prekey_messages_until_the_other_side_answers() {
         (CiphertextKind::PreKey, CiphertextKind::PreKey)
     );
     // The second comes first and starts the session; the first finds it started and uses no prekey.
-    assert_eq!(bob.receive(&two, &mut rng).unwrap(), b"2");
+    assert_eq!(bob.receive(&two).unwrap(), b"2");
     assert!(
         !bob.record
             .is_new_session(&PreKeyMessage::parse(&one.bytes).unwrap())
     );
-    assert_eq!(bob.receive(&one, &mut rng).unwrap(), b"1");
+    assert_eq!(bob.receive(&one).unwrap(), b"1");
     let answer = bob.send(b"3");
     assert_eq!(answer.kind, CiphertextKind::Message);
-    alice.receive(&answer, &mut rng).unwrap();
+    alice.receive(&answer).unwrap();
     assert!(!alice.record.is_pending());
     assert_eq!(alice.send(b"4").kind, CiphertextKind::Message);
 }
@@ -175,8 +174,8 @@ fn bundle_with_a_bad_signature_or_key_starts_nothing() {
 fn every_altered_bit_is_refused_and_changes_nothing() {
     let (mut alice, mut bob, mut rng) = pair_of_parties(4);
     alice.initiate(&bob.bundle(), &mut rng);
-    bob.receive(&alice.send(b"1"), &mut rng).unwrap();
-    alice.receive(&bob.send(b"2"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"1")).unwrap();
+    alice.receive(&bob.send(b"2")).unwrap();
     let message = alice.send(b"the message");
     for bit in 0..message.bytes.len() * 8 {
         let mut bytes = message.bytes.to_vec();
@@ -185,13 +184,13 @@ fn every_altered_bit_is_refused_and_changes_nothing() {
             kind: message.kind,
             bytes: bytes.into(),
         };
-        let result = bob.receive(&altered, &mut rng);
+        let result = bob.receive(&altered);
         assert!(result.is_err(), "bit {bit} altered");
         if bit >= (message.bytes.len() - message::MAC_SIZE_BYTES) * 8 {
             assert_eq!(result, Err(DecryptError::BadMac), "bit {bit} of the MAC altered");
         }
     }
-    assert_eq!(bob.receive(&message, &mut rng).unwrap(), b"the message");
+    assert_eq!(bob.receive(&message).unwrap(), b"the message");
 }
 
 #[test]
@@ -214,7 +213,7 @@ fn every_altered_bit_of_a_session_start_is_refused_except_of_the_registration() 
         };
         // Neither MAC nor key agreement covers the outer version (whose range is what counts) and the sender's
         // registration id (three bytes before the two of the signed prekey id).
-        match fresh.receive(&altered, &mut rng) {
+        match fresh.receive(&altered) {
             Ok(plaintext) => {
                 assert_eq!(plaintext, b"hello");
                 assert!(
@@ -225,7 +224,7 @@ fn every_altered_bit_of_a_session_start_is_refused_except_of_the_registration() 
             Err(_) => assert_eq!(fresh.one_time.len(), 1, "no prekey is used"),
         }
     }
-    assert_eq!(bob.receive(&message, &mut rng).unwrap(), b"hello");
+    assert_eq!(bob.receive(&message).unwrap(), b"hello");
 }
 
 #[test]
@@ -235,16 +234,16 @@ fn missing_prekeys_are_named_and_nothing_is_used() {
     let message = alice.send(b"hello");
     let one_time = std::mem::take(&mut bob.one_time);
     assert_eq!(
-        bob.receive(&message, &mut rng),
+        bob.receive(&message),
         Err(DecryptError::UnknownPreKey(PreKeyId::FIRST))
     );
     bob.one_time = one_time;
     let rotated = SignedPreKey::generate(bob.signed.id.next(), &bob.pair, &mut rng);
     let previous = std::mem::replace(&mut bob.signed, rotated);
     let expected = DecryptError::UnknownSignedPreKey(SignedPreKeyId::FIRST);
-    assert_eq!(bob.receive(&message, &mut rng), Err(expected));
+    assert_eq!(bob.receive(&message), Err(expected));
     bob.signed = previous;
-    assert_eq!(bob.receive(&message, &mut rng).unwrap(), b"hello");
+    assert_eq!(bob.receive(&message).unwrap(), b"hello");
     assert!(bob.one_time.is_empty());
 }
 
@@ -255,17 +254,17 @@ fn both_sides_may_start_at_once_and_archived_states_still_decrypt() {
     alice.initiate(&to_bob, &mut rng);
     bob.initiate(&to_alice, &mut rng);
     let (from_alice, from_bob) = (alice.send(b"a"), bob.send(b"b"));
-    assert_eq!(bob.receive(&from_alice, &mut rng).unwrap(), b"a");
-    assert_eq!(alice.receive(&from_bob, &mut rng).unwrap(), b"b");
+    assert_eq!(bob.receive(&from_alice).unwrap(), b"a");
+    assert_eq!(alice.receive(&from_bob).unwrap(), b"b");
     assert_eq!((alice.record.archived(), bob.record.archived()), (1, 1));
     for round in 0..4u8 {
         let (from_alice, from_bob) = (alice.send(&[round]), bob.send(&[round, round]));
-        assert_eq!(bob.receive(&from_alice, &mut rng).unwrap(), [round]);
-        assert_eq!(alice.receive(&from_bob, &mut rng).unwrap(), [round, round]);
+        assert_eq!(bob.receive(&from_alice).unwrap(), [round]);
+        assert_eq!(alice.receive(&from_bob).unwrap(), [round, round]);
     }
     // Once messages do not cross, both settle on one session.
-    alice.receive(&bob.send(b"x"), &mut rng).unwrap();
-    bob.receive(&alice.send(b"y"), &mut rng).unwrap();
+    alice.receive(&bob.send(b"x")).unwrap();
+    bob.receive(&alice.send(b"y")).unwrap();
     assert_eq!(alice.record.base_key(), bob.record.base_key());
 }
 
@@ -273,7 +272,7 @@ fn both_sides_may_start_at_once_and_archived_states_still_decrypt() {
 fn new_identity_is_taken_and_its_old_sessions_are_forgotten() {
     let (mut alice, mut bob, mut rng) = pair_of_parties(12);
     alice.initiate(&bob.bundle(), &mut rng);
-    bob.receive(&alice.send(b"old"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"old")).unwrap();
     let late = alice.send(b"late");
     let mut reinstalled = Party::new(&mut rng);
     bob.one_time = vec![PreKey::generate(PreKeyId::FIRST.next(), &mut rng)];
@@ -312,13 +311,13 @@ fn sessions_of_nobody_and_garbage_are_told_apart() {
     let (mut alice, mut bob, mut rng) = pair_of_parties(13);
     alice.initiate(&bob.bundle(), &mut rng);
     let message = inner(&alice.send(b"m"));
-    assert_eq!(bob.receive(&message, &mut rng), Err(DecryptError::NoSession));
+    assert_eq!(bob.receive(&message), Err(DecryptError::NoSession));
     for garbage in [&b""[..], b"\x33", &[0x33; 8], &[0x33; 40]] {
         let garbage = Ciphertext {
             kind: CiphertextKind::Message,
             bytes: Bytes::copy_from_slice(garbage),
         };
-        assert_eq!(bob.receive(&garbage, &mut rng), Err(DecryptError::Malformed));
+        assert_eq!(bob.receive(&garbage), Err(DecryptError::Malformed));
     }
     let mut old = message.bytes.to_vec();
     old[0] = 0x23;
@@ -326,10 +325,7 @@ fn sessions_of_nobody_and_garbage_are_told_apart() {
         kind: message.kind,
         bytes: old.into(),
     };
-    assert_eq!(
-        bob.receive(&old, &mut rng),
-        Err(DecryptError::UnsupportedVersion(0x23))
-    );
+    assert_eq!(bob.receive(&old), Err(DecryptError::UnsupportedVersion(0x23)));
 }
 
 impl Party {

@@ -101,7 +101,7 @@ impl Network {
     }
 
     fn arrive(&mut self, to: bool, message: &Ciphertext, plaintext: &[u8]) {
-        let result = self.parties[usize::from(to)].receive(message, &mut self.rng);
+        let result = self.parties[usize::from(to)].receive(message);
         if self.delivered.contains(plaintext) {
             assert_eq!(
                 result,
@@ -139,11 +139,7 @@ impl Network {
                         kind: message.kind,
                         bytes: bytes.into(),
                     };
-                    assert!(
-                        self.parties[usize::from(to)]
-                            .receive(&altered, &mut self.rng)
-                            .is_err()
-                    );
+                    assert!(self.parties[usize::from(to)].receive(&altered).is_err());
                     self.under_way[usize::from(to)].push((message, plaintext));
                 }
             }

@@ -6,7 +6,7 @@ use super::*;
 fn message_may_be_2000_ahead_and_no_more() {
     let (mut alice, mut bob, mut rng) = pair_of_parties(7);
     alice.initiate(&bob.bundle(), &mut rng);
-    bob.receive(&alice.send(b"first"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"first")).unwrap();
     let skipped = alice.send(b"skipped");
     for _ in 1..MAX_GAP {
         let own = alice.pair.clone();
@@ -18,46 +18,43 @@ fn message_may_be_2000_ahead_and_no_more() {
     }
     let at_limit = alice.send(b"at the limit");
     let beyond = alice.send(b"beyond");
-    assert_eq!(bob.receive(&beyond, &mut rng), Err(DecryptError::TooFarAhead));
-    assert_eq!(bob.receive(&at_limit, &mut rng).unwrap(), b"at the limit");
-    assert_eq!(bob.receive(&skipped, &mut rng).unwrap(), b"skipped");
-    assert_eq!(bob.receive(&skipped, &mut rng), Err(DecryptError::Duplicate));
-    assert_eq!(bob.receive(&beyond, &mut rng).unwrap(), b"beyond");
+    assert_eq!(bob.receive(&beyond), Err(DecryptError::TooFarAhead));
+    assert_eq!(bob.receive(&at_limit).unwrap(), b"at the limit");
+    assert_eq!(bob.receive(&skipped).unwrap(), b"skipped");
+    assert_eq!(bob.receive(&skipped), Err(DecryptError::Duplicate));
+    assert_eq!(bob.receive(&beyond).unwrap(), b"beyond");
 }
 
 #[test]
 fn skipped_seeds_are_bounded_and_the_oldest_go_first() {
     let (mut alice, mut bob, mut rng) = pair_of_parties(8);
     alice.initiate(&bob.bundle(), &mut rng);
-    bob.receive(&alice.send(b"0"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"0")).unwrap();
     let oldest = alice.send(b"oldest");
     for _ in 0..MAX_GAP - 1 {
         let _ = alice.send(b"lost");
     }
-    bob.receive(&alice.send(b"x"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"x")).unwrap();
     let newer = alice.send(b"newer");
-    bob.receive(&alice.send(b"y"), &mut rng).unwrap();
-    assert_eq!(bob.receive(&oldest, &mut rng), Err(DecryptError::Duplicate));
-    assert_eq!(bob.receive(&newer, &mut rng).unwrap(), b"newer");
+    bob.receive(&alice.send(b"y")).unwrap();
+    assert_eq!(bob.receive(&oldest), Err(DecryptError::Duplicate));
+    assert_eq!(bob.receive(&newer).unwrap(), b"newer");
 }
 
 #[test]
 fn messages_of_old_chains_decrypt_for_five_ratchet_steps() {
     let (mut alice, mut bob, mut rng) = pair_of_parties(9);
     alice.initiate(&bob.bundle(), &mut rng);
-    bob.receive(&alice.send(b"start"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"start")).unwrap();
     let mut late = Vec::new();
     for round in 0..MAX_RECEIVING_CHAINS {
-        alice.receive(&bob.send(b"ping"), &mut rng).unwrap();
+        alice.receive(&bob.send(b"ping")).unwrap();
         late.push(alice.send(format!("late {round}").as_bytes()));
-        bob.receive(&alice.send(b"pong"), &mut rng).unwrap();
+        bob.receive(&alice.send(b"pong")).unwrap();
     }
     for (round, message) in late.iter().enumerate() {
-        assert_eq!(
-            bob.receive(message, &mut rng).unwrap(),
-            format!("late {round}").as_bytes()
-        );
-        assert_eq!(bob.receive(message, &mut rng), Err(DecryptError::Duplicate));
+        assert_eq!(bob.receive(message).unwrap(), format!("late {round}").as_bytes());
+        assert_eq!(bob.receive(message), Err(DecryptError::Duplicate));
     }
 }
 
@@ -73,10 +70,10 @@ fn archived_states_are_bounded() {
     }
     assert_eq!(alice.record.archived(), MAX_ARCHIVED_STATES);
     for start in &starts {
-        bob.receive(start, &mut rng).unwrap();
+        bob.receive(start).unwrap();
     }
     assert_eq!(bob.record.archived(), MAX_ARCHIVED_STATES);
-    assert_eq!(bob.receive(&starts[2], &mut rng), Err(DecryptError::Duplicate));
+    assert_eq!(bob.receive(&starts[2]), Err(DecryptError::Duplicate));
 }
 
 #[test]
@@ -85,10 +82,10 @@ fn stored_form_is_small_and_cut_or_longer_bytes_are_refused() {
     alice.initiate(&bob.bundle(), &mut rng);
     let fresh = alice.record.encode();
     assert!(fresh.len() <= 250, "a fresh record takes {} bytes", fresh.len());
-    bob.receive(&alice.send(b"1"), &mut rng).unwrap();
-    alice.receive(&bob.send(b"2"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"1")).unwrap();
+    alice.receive(&bob.send(b"2")).unwrap();
     let _lost = alice.send(b"lost");
-    bob.receive(&alice.send(b"3"), &mut rng).unwrap();
+    bob.receive(&alice.send(b"3")).unwrap();
     let stored = bob.record.encode();
     for len in 0..stored.len() {
         assert_eq!(
