@@ -252,6 +252,6 @@ async fn what_is_corrupted_in_a_first_message_is_its_mac() {
         pair: &companion.device.identity,
         registration_id: companion.device.registration_id,
     };
-    let read = SessionRecord::default().decrypt_prekey(own, &message, prekeys, &mut companion.rng);
+    let read = SessionRecord::default().decrypt_prekey(own, &message, prekeys);
     assert!(matches!(read, Err(DecryptError::BadMac)));
 }

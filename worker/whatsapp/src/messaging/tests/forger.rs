@@ -43,7 +43,10 @@ impl Forger {
             pair: &self.keys,
             registration_id: RegistrationId::new(9),
         };
-        let ciphertext = self.record.encrypt(own, padded).unwrap();
+        let ciphertext = self
+            .record
+            .encrypt(own, padded, &mut StdRng::seed_from_u64(9))
+            .unwrap();
         Node::new("enc")
             .attr("v", "2")
             .attr("type", ciphertext.kind.as_str())

@@ -61,7 +61,7 @@ impl Member {
             pair: &self.keys,
             registration_id: RegistrationId::new(5),
         };
-        let ciphertext = self.session.encrypt(own, &padded).unwrap();
+        let ciphertext = self.session.encrypt(own, &padded, &mut self.rng).unwrap();
         enc(ciphertext.kind.as_str()).with_bytes(ciphertext.bytes)
     }
 

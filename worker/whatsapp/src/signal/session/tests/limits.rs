@@ -1,6 +1,7 @@
 //! How far, how many, how large.
 
 use super::*;
+use crate::signal::test_vectors::ScriptedRng;
 
 #[test]
 fn message_may_be_2000_ahead_and_no_more() {
@@ -14,7 +15,7 @@ fn message_may_be_2000_ahead_and_no_more() {
             pair: &own,
             registration_id: alice.registration_id,
         };
-        let _ = alice.record.encrypt(own, b"lost").unwrap();
+        let _ = alice.record.encrypt(own, b"lost", &mut rng).unwrap();
     }
     let at_limit = alice.send(b"at the limit");
     let beyond = alice.send(b"beyond");
@@ -102,4 +103,36 @@ fn stored_form_is_small_and_cut_or_longer_bytes_are_refused() {
             .archived(),
         0
     );
+}
+
+#[test]
+fn whoever_only_listens_makes_no_ratchet_key() {
+    let (mut alice, mut bob, mut rng) = pair_of_parties(15);
+    alice.initiate(&bob.bundle(), &mut rng);
+    bob.rng = Box::new(ScriptedRng::new([]));
+    bob.receive(&alice.send(b"1")).unwrap();
+    bob.receive(&alice.send(b"2")).unwrap();
+    let listening = bob.record.encode().len();
+    bob.rng = Box::new(ScriptedRng::new([vec![7; 32]]));
+    alice.receive(&bob.send(b"3")).unwrap();
+    // The key is made once, by the first answer; the scripted numbers are used up.
+    alice.receive(&bob.send(b"4")).unwrap();
+    assert!(bob.record.encode().len() >= listening + 3 * 32);
+}
+
+#[test]
+fn a_second_step_without_a_key_of_ours_between_is_not_the_peers() {
+    let (mut alice, mut bob, mut rng) = pair_of_parties(16);
+    alice.initiate(&bob.bundle(), &mut rng);
+    bob.receive(&alice.send(b"1")).unwrap();
+    let mut twin = alice.copy();
+    alice.receive(&bob.copy().send(b"a")).unwrap();
+    twin.rng = Box::new(ScriptedRng::new([vec![8; 32]]));
+    twin.receive(&bob.copy().send(b"b")).unwrap();
+    // Both answer under keys of their own to answers that this bob never gave.
+    for stranger in [&mut alice, &mut twin] {
+        let message = stranger.send(b"c");
+        assert_eq!(bob.receive(&message), Err(DecryptError::BadMac));
+    }
+    alice.receive(&bob.send(b"2")).unwrap_err();
 }
