@@ -30,10 +30,6 @@ impl ScriptedRng {
     pub(crate) fn new(script: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self(script.into_iter().collect())
     }
-
-    pub(crate) fn push(&mut self, key: Vec<u8>) {
-        self.0.push_back(key);
-    }
 }
 
 impl TryRng for ScriptedRng {
