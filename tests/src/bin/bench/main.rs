@@ -22,6 +22,10 @@ use clap::{Parser, ValueEnum};
 
 use self::baileys::Baileys;
 
+/// That of the product's processes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What there is to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
