@@ -82,7 +82,9 @@ pub struct Queue {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<OffsetDateTime>,
-    /// Why it does not send at this moment; absent if it does, and in lists.
+    /// Why it does not send at this moment. Absent in lists, and where nothing that is stored holds it back: then it
+    /// sends, or waits for a moment for what its worker alone knows, and counts in `fanfare_sessions_waiting`: the answer
+    /// to its last send (10 seconds at most), a send that is tried again (16 at most), `SEND_CAP`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
 }

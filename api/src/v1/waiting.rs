@@ -30,57 +30,48 @@ pub enum Reason {
     Paused,
     /// No session worker holds the session's shard.
     NoWorker,
+    /// The session is being deleted, and the queue with it.
+    Deleting,
+    /// The session has no account: it was never paired, or was logged out.
+    NotPaired,
     /// The session was stopped.
     Stopped,
-    /// The session has no account.
-    NotPaired,
+    /// WhatsApp refused the session: nobody connects it again until it is started.
+    Refused,
     /// The session is connecting, or its connection broke.
     NotConnected,
     /// The random gap after the session's last send.
     Pace,
 }
 
-/// Why `queue` does not send now; `None` if it does, or has nothing left to send. `worked` says whether a live worker
-/// holds the session's shard.
+/// Why `queue` does not send now; `None` if it has nothing left to send, or if nothing that is stored holds it back:
+/// then it sends, or waits for a moment for what its worker alone knows. `worked` says whether a live worker holds the
+/// session's shard.
 pub fn waiting(
     queue: &QueueRecord,
     session: &SessionRecord,
     worked: bool,
     now: OffsetDateTime,
 ) -> Option<Waiting> {
-    let plain = |reason, detail| {
-        Some(Waiting {
+    if queue.state.is_final() {
+        return None;
+    }
+    let held = if queue.state == QueueState::Paused {
+        Some((Reason::Paused, "the queue is paused; resume it"))
+    } else if !worked {
+        Some((
+            Reason::NoWorker,
+            "no session worker runs, or one is being replaced",
+        ))
+    } else {
+        held_by(session)
+    };
+    if let Some((reason, detail)) = held {
+        return Some(Waiting {
             reason,
             until: None,
             detail,
-        })
-    };
-    if matches!(queue.state, QueueState::Completed | QueueState::Deleted) {
-        return None;
-    }
-    if queue.state == QueueState::Paused {
-        return plain(Reason::Paused, "the queue is paused; resume it");
-    }
-    if !worked {
-        return plain(
-            Reason::NoWorker,
-            "no session worker runs, or one is being replaced",
-        );
-    }
-    if !session.wanted {
-        return plain(Reason::Stopped, "the session was stopped; start it");
-    }
-    match session.state {
-        SessionState::Open => {}
-        SessionState::New | SessionState::Pairing | SessionState::LoggedOut => {
-            return plain(Reason::NotPaired, "the session has no account; scan its QR code");
-        }
-        SessionState::Connecting | SessionState::Closed => {
-            return plain(
-                Reason::NotConnected,
-                "the session is not connected; it keeps trying",
-            );
-        }
+        });
     }
     let until = session.next_send_at.filter(|until| *until > now)?;
     Some(Waiting {
@@ -88,6 +79,54 @@ pub fn waiting(
         until: Some(until),
         detail: "the random gap after the session's last send",
     })
+}
+
+/// What keeps a session that has a worker from sending. To start it is to create it again.
+fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
+    if session.deleting_at.is_some() {
+        return Some((Reason::Deleting, "the session is being deleted"));
+    }
+    if session.state == SessionState::Open {
+        return (!session.wanted)
+            .then_some((Reason::Stopped, "the session is being stopped; start it again"));
+    }
+    // Before all else: without an account, starting it leads no further than to a QR code.
+    if session.paired_at.is_none() {
+        let detail = match (session.state, session.wanted) {
+            (SessionState::LoggedOut, _) => {
+                "WhatsApp logged the session out; start it again and scan its QR code"
+            }
+            (_, true) => "the session has no account; scan its QR code",
+            (_, false) => "the session has no account; start it again and scan its QR code",
+        };
+        return Some((Reason::NotPaired, detail));
+    }
+    if !session.wanted {
+        return Some((Reason::Stopped, "the session was stopped; start it again"));
+    }
+    if session.refused {
+        return Some((Reason::Refused, refused(session.close_reason)));
+    }
+    let detail = "the session is not connected; it keeps trying";
+    Some((Reason::NotConnected, detail))
+}
+
+/// A refusal by its number, and what would end it.
+fn refused(close_reason: Option<u16>) -> &'static str {
+    match close_reason {
+        Some(402) => "WhatsApp has banned the account for a time; start the session again when that is over",
+        Some(405 | 409) => {
+            "WhatsApp does not take this client's version any more; update the workers, then start the session again"
+        }
+        Some(411) => {
+            "the account is not set up for linked devices; mend that on its phone, then start the session again"
+        }
+        Some(440) => {
+            "another connection took the session over; make sure that nobody else uses its credentials, then start it \
+             again"
+        }
+        _ => "WhatsApp refused the session (its closeReason says how); start it again when that is mended",
+    }
 }
 
 #[cfg(test)]
@@ -111,11 +150,13 @@ mod tests {
             qr: None,
             pairing_code: None,
             close_reason: None,
+            refused: false,
+            deleting_at: None,
             next_send_at: None,
             last_sequence: 0,
             created_at: NOW,
             updated_at: NOW,
-            paired_at: None,
+            paired_at: Some(NOW),
         }
     }
 
@@ -154,24 +195,69 @@ mod tests {
         assert_eq!(reason(Paused, &open, false), Some(Reason::Paused));
         assert_eq!(reason(Running, &open, false), Some(Reason::NoWorker));
         assert_eq!(
-            reason(Running, &session(SessionState::Pairing), true),
-            Some(Reason::NotPaired)
-        );
-        assert_eq!(
             reason(Running, &session(SessionState::Closed), true),
             Some(Reason::NotConnected)
         );
-        assert_eq!(
-            reason(
-                Running,
-                &SessionRecord {
-                    wanted: false,
-                    ..open
-                },
-                true
+        let stopped = SessionRecord {
+            wanted: false,
+            ..session(SessionState::Closed)
+        };
+        assert_eq!(reason(Running, &stopped, true), Some(Reason::Stopped));
+        let deleting = SessionRecord {
+            deleting_at: Some(NOW),
+            ..open
+        };
+        assert_eq!(reason(Running, &deleting, true), Some(Reason::Deleting));
+    }
+
+    #[test]
+    fn without_an_account_there_is_something_to_scan_whoever_ended_the_session() {
+        use SessionState::{Closed, Connecting, LoggedOut, New, Pairing};
+        for (state, wanted, word) in [
+            (New, true, "scan"),
+            (Connecting, true, "scan"),
+            (Pairing, true, "scan"),
+            // Nobody scanned in time.
+            (Closed, false, "start it again and scan"),
+            (
+                LoggedOut,
+                false,
+                "logged the session out; start it again and scan",
             ),
-            Some(Reason::Stopped)
-        );
+        ] {
+            let session = SessionRecord {
+                wanted,
+                paired_at: None,
+                ..session(state)
+            };
+            let told = waiting(&queue(QueueState::Running), &session, true, NOW).unwrap();
+            assert_eq!(told.reason, Reason::NotPaired, "{state:?}");
+            assert!(told.detail.contains(word), "{state:?}: {}", told.detail);
+        }
+    }
+
+    #[test]
+    fn a_refused_session_does_not_keep_trying() {
+        for (code, word) in [
+            (402, "banned"),
+            (405, "version"),
+            (411, "linked devices"),
+            (440, "another connection"),
+            (418, "closeReason"),
+        ] {
+            let refused = SessionRecord {
+                close_reason: Some(code),
+                refused: true,
+                ..session(SessionState::Closed)
+            };
+            let told = waiting(&queue(QueueState::Running), &refused, true, NOW).unwrap();
+            assert_eq!(told.reason, Reason::Refused);
+            assert!(
+                told.detail.contains(word) && told.detail.contains("again"),
+                "{}",
+                told.detail
+            );
+        }
     }
 
     #[test]

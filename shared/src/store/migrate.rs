@@ -14,7 +14,7 @@ pub struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration {
         version: 1,
         name: "cluster",
@@ -54,6 +54,11 @@ const MIGRATIONS: [Migration; 8] = [
         version: 8,
         name: "outbox order",
         sql: include_str!("../../../migrations/0008_outbox_order.sql"),
+    },
+    Migration {
+        version: 9,
+        name: "session ends",
+        sql: include_str!("../../../migrations/0009_session_ends.sql"),
     },
 ];
 

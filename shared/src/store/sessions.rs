@@ -1,8 +1,12 @@
-//! Sessions: created by the API, changed by the owner of their shard (through [`super::commit`]).
+//! Sessions: created and marked for deletion by the API, changed by the owner of their shard (through
+//! [`super::commit`]).
+
+use std::time::Duration;
 
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::leases::{self, Fence, shard_id, smallint};
 use super::{Store, StoreError};
@@ -10,6 +14,10 @@ use crate::id::{SessionId, ShardId, Token};
 
 /// Most sessions that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
+/// How often a session that is deleted meanwhile is tried to be created.
+const CREATE_TRIES: u32 = 3;
+/// How long after a session was marked for deletion its worker may be asked again: longer than it waits for WhatsApp.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// Most recipients that one transaction deletes with their session.
 const DELETE_PIECE: u32 = 20_000;
 
@@ -101,6 +109,10 @@ pub struct SessionRecord {
     pub pairing_code: Option<Expiring>,
     /// Why it last closed.
     pub close_reason: Option<u16>,
+    /// Whether WhatsApp refused it for that reason: it is not connected again until it is started.
+    pub refused: bool,
+    /// Since when it is to be deleted.
+    pub deleting_at: Option<OffsetDateTime>,
     /// Before this nothing is sent.
     pub next_send_at: Option<OffsetDateTime>,
     /// Sequence of its newest event.
@@ -114,7 +126,8 @@ pub struct SessionRecord {
 }
 
 const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
-     pairing_code, code_expires_at, close_reason, next_send_at, last_sequence, created_at, updated_at, paired_at";
+     pairing_code, code_expires_at, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
+     updated_at, paired_at";
 
 /// Whether a session was made now or was there.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -149,20 +162,20 @@ pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created
         ON CONFLICT (token) DO NOTHING
         RETURNING {COLUMNS}"
     );
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    if let Some(row) = client
-        .query_opt(&statement, &[&token.as_str(), &i32::from(shards)])
-        .await?
-    {
-        return Ok(Created::New(record(&row)?));
+    for _ in 0..CREATE_TRIES {
+        let client = store.client().await?;
+        let statement = client.prepare_cached(&sql).await?;
+        let parameters: [&(dyn ToSql + Sync); 2] = [&token.as_str(), &i32::from(shards)];
+        if let Some(row) = client.query_opt(&statement, &parameters).await? {
+            return Ok(Created::New(record(&row)?));
+        }
+        drop(client);
+        // Deleted between the two statements, it can be made anew.
+        if let Some(existing) = find(store, token).await? {
+            return Ok(Created::Existing(existing));
+        }
     }
-    drop(client);
-    let existing = find(store, token).await?;
-    // Between the two statements it may have been deleted; the caller tries again.
-    existing
-        .map(Created::Existing)
-        .ok_or_else(|| StoreError::Unavailable("session just deleted".into()))
+    Err(StoreError::Unavailable("session just deleted".into()))
 }
 
 /// The session of a token.
@@ -244,6 +257,36 @@ pub async fn count(store: &Store) -> Result<Vec<(SessionState, i64)>, StoreError
         .collect()
 }
 
+/// Marks a session for deletion, so that from now on everybody knows that it goes. Says whether its worker is to be
+/// asked: not if it was a moment ago, since a second request that comes late would hit the next session of the token.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn mark_deleting(store: &Store, session: SessionId) -> Result<bool, StoreError> {
+    let sql = "-- sessions::mark_deleting
+        UPDATE session SET deleting_at = clock_timestamp()
+        WHERE id = $1 /* session */
+          AND (deleting_at IS NULL OR deleting_at < clock_timestamp() - $2 /* again */ * interval '1 second')";
+    let again = ASK_AGAIN.as_secs_f64();
+    let marked = store
+        .client()
+        .await?
+        .execute(sql, &[&session.get(), &again])
+        .await?;
+    Ok(marked > 0)
+}
+
+/// Takes the mark of [`mark_deleting`] back: its worker was not asked.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn unmark_deleting(store: &Store, session: SessionId) -> Result<(), StoreError> {
+    let sql = "-- sessions::unmark_deleting
+        UPDATE session SET deleting_at = NULL WHERE id = $1 /* session */";
+    store.client().await?.execute(sql, &[&session.get()]).await?;
+    Ok(())
+}
+
 /// Deletes a session with its credentials, queues and recipients. Its events in the outbox stay.
 ///
 /// Many recipients go piece by piece, each in a transaction of its own; the first one ends all queues. Cut short, it
@@ -309,6 +352,8 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         qr: expiring(row, "qr", "qr_expires_at")?,
         pairing_code: expiring(row, "pairing_code", "code_expires_at")?,
         close_reason: close_reason.and_then(|code| u16::try_from(code).ok()),
+        refused: row.try_get("refused")?,
+        deleting_at: row.try_get("deleting_at")?,
         next_send_at: row.try_get("next_send_at")?,
         last_sequence: row.try_get("last_sequence")?,
         created_at: row.try_get("created_at")?,

@@ -134,6 +134,33 @@ async fn sessions_are_listed_in_pages() {
 }
 
 #[tokio::test]
+async fn a_session_is_marked_for_deletion_once_until_its_worker_is_overdue() {
+    let db = TestDatabase::new().await;
+    let taken = token();
+    let session = sessions::create(db.store(), &taken, 1)
+        .await
+        .unwrap()
+        .into_record();
+    assert_eq!(session.deleting_at, None);
+    assert!(sessions::mark_deleting(db.store(), session.id).await.unwrap());
+    assert!(!sessions::mark_deleting(db.store(), session.id).await.unwrap());
+    let marked = sessions::find(db.store(), &taken).await.unwrap().unwrap();
+    assert!(marked.deleting_at.is_some());
+    db.query("UPDATE session SET deleting_at = deleting_at - interval '1 hour'")
+        .await;
+    assert!(sessions::mark_deleting(db.store(), session.id).await.unwrap());
+    sessions::unmark_deleting(db.store(), session.id).await.unwrap();
+    assert_eq!(
+        sessions::find(db.store(), &taken)
+            .await
+            .unwrap()
+            .unwrap()
+            .deleting_at,
+        None
+    );
+}
+
+#[tokio::test]
 async fn deleting_a_session_takes_all_of_it_and_needs_the_lease() {
     let db = TestDatabase::new().await;
     let fence = db.lease(0, "w").await;

@@ -3,9 +3,10 @@
 use shared::job::{Answer, FailureCode, IsExistsJob, Job, PairingCodeJob};
 use shared::recipient::Number;
 use shared::store::sessions::SessionState;
+use simulator::fault::{Fault, Kind, On};
 use simulator::world::Speaker;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, fault, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_come_in_and_questions_are_answered() {
@@ -177,5 +178,98 @@ async fn a_session_can_be_deleted_while_it_pairs_and_after_it_was_stopped() {
         stage.simulator.sessions().await.unwrap().is_empty(),
         "it connects once more to log out"
     );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_being_deleted_is_not_started_again_and_says_so() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000036").await;
+    stage.hold_deletes().await;
+    let deleted = async {
+        let deleted = stage.call(&token, Job::SessionDelete).await;
+        assert!(matches!(deleted, Answer::Done { .. }), "{deleted:?}");
+        assert_eq!(stage.record(&token).await, None);
+    };
+    let refused = async {
+        while stage.record(&token).await.unwrap().deleting_at.is_none() {
+            tokio::task::yield_now().await;
+        }
+        for job in [Job::SessionStart, Job::SessionStop] {
+            let answer = stage.call(&token, job).await;
+            let conflict = matches!(&answer, Answer::Failed { code: FailureCode::Conflict, message }
+                if message.contains("being deleted"));
+            assert!(conflict, "{answer:?}");
+        }
+        stage
+            .event(&token, "job.rejected", |event| {
+                event["data"]["type"] == "session.start"
+            })
+            .await;
+        stage.let_deletes_go().await;
+    };
+    tokio::join!(deleted, refused);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_connects_only_to_log_out_sends_nothing() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000037").await;
+    let numbers = stage.contacts("15550086", 60).await;
+    assert!(matches!(
+        stage.call(&token, Job::SessionStop).await,
+        Answer::Done { .. }
+    ));
+    stage
+        .event(&token, "connection.update", |event| {
+            event["data"]["state"] == "close"
+        })
+        .await;
+    stage.send(&token, text(&numbers, Some((0.0, 0.0)))).await;
+    stage.event(&token, "job.accepted", |_| true).await;
+    assert!(matches!(
+        stage.call(&token, Job::SessionDelete).await,
+        Answer::Done { .. }
+    ));
+    assert_eq!(stage.record(&token).await, None);
+    let report = stage.simulator.audit().await.unwrap();
+    assert_eq!(report.server.messages_accepted, 0);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_whatsapp_refused_says_so_until_it_is_started() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000038").await;
+    let replaced = Fault {
+        on: On::Now,
+        ..fault(Kind::StreamError)
+    };
+    stage.simulator.add_fault(replaced).await.unwrap();
+    let closed = stage
+        .event(&token, "connection.update", |event| {
+            event["data"]["statusReason"] == 440
+        })
+        .await;
+    let record = stage.record(&token).await.unwrap();
+    assert_eq!(
+        (record.state, record.close_reason, record.refused),
+        (SessionState::Closed, Some(440), true)
+    );
+
+    stage.call(&token, Job::SessionStart).await;
+    let opened = |event: &serde_json::Value| {
+        event["data"]["state"] == "open" && event["sequence"].as_i64() > closed["sequence"].as_i64()
+    };
+    stage.event(&token, "connection.update", opened).await;
+    assert!(!stage.record(&token).await.unwrap().refused);
+    stage.call(&token, Job::SessionStop).await;
+    let stopped = |event: &serde_json::Value| event["data"]["statusReason"] == 428;
+    stage.event(&token, "connection.update", stopped).await;
+    assert!(!stage.record(&token).await.unwrap().refused);
     worker.stop().await;
 }

@@ -220,6 +220,27 @@ impl Stage {
         self.database.query("DROP TRIGGER fail ON outbox").await;
     }
 
+    /// From now on no session's row goes, until [`Stage::let_deletes_go`].
+    pub(crate) async fn hold_deletes(&self) {
+        let steps = [
+            "CREATE TABLE go ()",
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN
+                WHILE NOT EXISTS (SELECT 1 FROM go) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NULL;
+             END $$",
+            // Of the statement: one of the row would lock it against all other writes.
+            "CREATE TRIGGER hold BEFORE DELETE ON session FOR EACH STATEMENT EXECUTE FUNCTION hold()",
+        ];
+        for step in steps {
+            self.database.query(step).await;
+        }
+    }
+
+    /// Deletes that were held go through.
+    pub(crate) async fn let_deletes_go(&self) {
+        self.database.query("INSERT INTO go DEFAULT VALUES").await;
+    }
+
     /// How many writes of events failed.
     pub(crate) async fn failures(&self) -> u32 {
         let last = self.database.query("SELECT last_value FROM failures").await;

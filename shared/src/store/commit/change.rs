@@ -215,6 +215,10 @@ pub struct SessionChange {
     pub pairing_code: Option<Expiring>,
     /// Why it closed.
     pub close_reason: Option<u16>,
+    /// That WhatsApp refused it, and nobody tries again; with the state closed, and until the next state.
+    pub refused: bool,
+    /// That it is being deleted now.
+    pub deleting: bool,
     /// Deletes all of the session's keys, before `keys` of the same write are set.
     pub forget_keys: bool,
 }
@@ -224,6 +228,7 @@ impl SessionChange {
     pub(super) fn join(&mut self, later: &Self) {
         if let Some(state) = later.state {
             self.state = Some(state);
+            self.refused = later.refused;
             // What an earlier state carried goes with it.
             if state != SessionState::Pairing {
                 (self.qr, self.pairing_code) = (None, None);
@@ -242,6 +247,7 @@ impl SessionChange {
             self.pairing_code.clone_from(&later.pairing_code);
         }
         self.close_reason = later.close_reason.or(self.close_reason);
+        self.deleting |= later.deleting;
         self.forget_keys |= later.forget_keys;
     }
 }
@@ -267,6 +273,8 @@ pub(super) struct SessionPatch<'a> {
     code_expires_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     close_reason: Option<u16>,
+    refused: bool,
+    deleting: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -300,6 +308,9 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             code: change.pairing_code.as_ref().map(|code| code.text.as_str()),
             code_expires_at: change.pairing_code.as_ref().map(|code| seconds(code.expires_at)),
             close_reason: change.close_reason,
+            // What is said of one state does not hold for another.
+            refused: change.refused && change.state == Some(SessionState::Closed),
+            deleting: change.deleting,
         }
     }
 }

@@ -145,6 +145,9 @@ UPDATE session s SET
     code_expires_at = CASE WHEN coalesce((i.patch->>'state')::smallint, s.state) = 2
                            THEN coalesce(to_timestamp((i.patch->>'code_expires_at')::float8), s.code_expires_at) END,
     close_reason    = coalesce((i.patch->>'close_reason')::smallint, s.close_reason),
+    refused         = CASE WHEN i.patch->>'state' IS NULL THEN s.refused ELSE (i.patch->>'refused')::boolean END,
+    deleting_at     = CASE WHEN (i.patch->>'deleting')::boolean THEN coalesce(s.deleting_at, clock_timestamp())
+                           ELSE s.deleting_at END,
     updated_at      = CASE WHEN i.patch IS NULL THEN s.updated_at ELSE clock_timestamp() END
 FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
     $4::jsonb[] /* patches */) AS i (id, next_send_at, last_sequence, patch)

@@ -315,6 +315,33 @@ async fn a_sessions_row_follows_its_life() {
 }
 
 #[tokio::test]
+async fn a_refusal_holds_until_the_next_state_and_a_deletion_for_good() {
+    let bench = Bench::new().await;
+    let load = async || {
+        let page = sessions::of_shard(bench.db.store(), bench.fence.shard, None, 10);
+        page.await.unwrap().remove(0)
+    };
+    let closed = |row: &mut SessionChange| {
+        (row.state, row.refused) = (Some(SessionState::Closed), true);
+    };
+    bench.commit(|w| closed(w.session_row())).await.unwrap();
+    bench.commit(|w| w.session_row().deleting = true).await.unwrap();
+    let (refused, since) = (load().await.refused, load().await.deleting_at);
+    assert!(refused && since.is_some());
+    // In one write with the state behind it, nothing of it is left.
+    bench
+        .commit(|w| {
+            let row = w.session_row();
+            closed(row);
+            row.state = Some(SessionState::Connecting);
+            row.deleting = true;
+        })
+        .await
+        .unwrap();
+    assert_eq!((load().await.refused, load().await.deleting_at), (false, since));
+}
+
+#[tokio::test]
 async fn events_keep_the_order_of_their_writes() {
     let bench = Bench::new().await;
     let mut submitted = Vec::new();

@@ -25,6 +25,7 @@ use whatsapp::store::StoreError;
 use super::super::errand::{Errand, Reply};
 use super::super::gather::After;
 use super::super::keys::{self, Keys};
+use super::super::mail::Refusal;
 use super::super::meter::{self, JobOutcome};
 use super::{Actor, Exit, Fetched};
 
@@ -53,9 +54,9 @@ struct Client {
 }
 
 impl Link {
-    /// Whether messages can be sent.
+    /// Whether messages can be sent. A session that is being deleted sends none while its logout waits for an answer.
     pub(super) fn is_open(&self) -> bool {
-        self.open && !self.closing
+        self.open && !self.closing && self.deleting.is_none()
     }
 
     /// Asks something of the connection; false if there is none, or it has too much to do.
@@ -101,6 +102,10 @@ impl Link {
 impl Actor {
     /// A command or a question.
     pub(super) fn on_errand(&mut self, errand: Box<Errand>) {
+        if self.link.deleting.is_some() && needs_a_session(&errand.job) {
+            let refusal = Refusal::new(&errand, FailureCode::Conflict, "the session is being deleted");
+            return self.refuse(errand, refusal);
+        }
         match &errand.job {
             Job::Pause(_) | Job::Resume(_) | Job::Delete(_) => self.order(errand),
             Job::SessionStart => {
@@ -308,6 +313,7 @@ impl Actor {
             return errand.finish(Answer::Done { queue_id: None });
         }
         self.link.deleting = Some((errand, Instant::now() + LOGOUT_WAIT));
+        self.gather.write().session_row().deleting = true;
         if self.link.client.is_some() {
             self.link.tell(Command::Logout);
         } else if self.record.paired_at.is_some() {
@@ -357,6 +363,11 @@ impl Actor {
     pub(super) fn set_open(&mut self, open: bool) {
         self.link.open = open;
     }
+}
+
+/// Whether a job asks something of a connection that a session which is being deleted needs for its logout.
+fn needs_a_session(job: &Job) -> bool {
+    matches!(job, Job::SessionStart | Job::SessionStop | Job::PairingCode(_))
 }
 
 /// Commands that wait for the client; more than the sends in hand and the questions can be.

@@ -124,6 +124,7 @@ impl Actor {
         self.standing.state(label(state));
         let row = self.gather.write().session_row();
         row.state = Some(state);
+        row.refused = false;
         if matches!(state, SessionState::Closed | SessionState::LoggedOut) {
             row.close_reason = Some(status);
         }
@@ -209,6 +210,13 @@ impl Actor {
             }
             // A new connection follows at once: the state has not changed for anybody.
             (_, Next::ReconnectNow) => {}
+            (CloseReason::Stopped, _) => {
+                self.connection(SessionState::Closed, ConnectionState::Close, status);
+            }
+            (_, Next::Stop) => {
+                self.connection(SessionState::Closed, ConnectionState::Close, status);
+                self.gather.write().session_row().refused = true;
+            }
             _ => self.connection(SessionState::Closed, ConnectionState::Close, status),
         }
     }
