@@ -3,8 +3,11 @@
 //!
 //! Owns the limits of one endpoint. Must not know the broker, nor which events an endpoint wants.
 //!
-//! Order: first attempts of one session are made one after the other, in the order of its events. What fails or
-//! does not fit in memory becomes a row and is retried out of order; `sequence` in the envelope tells.
+//! Order: first attempts of one session are made one after the other, in the order of its events. What fails, does
+//! not fit in memory or would wait too long becomes a row and is tried out of order; `sequence` in the envelope tells.
+//!
+//! An event that waits holds its broker message, of which there are few for all endpoints together. So none waits
+//! longer than [`PATIENCE`], and at an endpoint that is known to be behind none waits at all.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -17,8 +20,9 @@ use shared::id::{Token, WebhookId};
 use shared::store::deliveries::Leased;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
-use super::attempt::{Attempts, Parcel, Target, Verdict};
+use super::attempt::{Attempts, PATIENCE, Parcel, Target, Verdict};
 use super::circuit::{Circuit, CircuitLimits, Gate};
 use super::rests::Rests;
 
@@ -63,12 +67,13 @@ pub enum Order {
     },
 }
 
-/// Starts the task of one endpoint.
+/// Starts the task of one endpoint among `tasks`.
 pub fn spawn(
     id: WebhookId,
     attempts: Arc<Attempts>,
     limits: CircuitLimits,
     rests: Rests,
+    tasks: &TaskTracker,
 ) -> mpsc::Sender<Order> {
     let (sender, orders) = mpsc::channel(MAILBOX);
     let endpoint = Endpoint {
@@ -80,11 +85,13 @@ pub fn spawn(
         waiting: HashMap::new(),
         ready: VecDeque::new(),
         waiting_count: 0,
+        overdue_at: None,
+        is_behind: false,
         busy: HashSet::new(),
         in_flight: 0,
         work: FuturesUnordered::new(),
     };
-    tokio::spawn(endpoint.run());
+    tasks.spawn(endpoint.run());
     sender
 }
 
@@ -92,14 +99,15 @@ struct FirstAttempt {
     target: Arc<Target>,
     parcel: Arc<Parcel>,
     settled: oneshot::Sender<()>,
+    came: Instant,
 }
 
 /// What a finished piece of work was.
 enum Landed {
-    /// A first attempt of a session.
-    First(Token, Verdict),
-    /// An attempt of a row.
-    Again(Verdict),
+    /// A first attempt of a session, and how long it took.
+    First(Token, Verdict, Duration),
+    /// An attempt of a row, and how long it took.
+    Again(Verdict, Duration),
     /// A row was written; nothing was attempted.
     Stored,
 }
@@ -116,6 +124,10 @@ struct Endpoint {
     /// Sessions in the order in which their waiting attempts may start.
     ready: VecDeque<Token>,
     waiting_count: usize,
+    /// When the first of those that wait has waited long enough, or earlier; `None` when none waits.
+    overdue_at: Option<Instant>,
+    /// It does not keep up: its attempts take too long, or it gets more than it can take.
+    is_behind: bool,
     /// Sessions whose attempt is under way.
     busy: HashSet<Token>,
     in_flight: usize,
@@ -131,6 +143,7 @@ impl Endpoint {
                     None => break,
                 },
                 Some(landed) = self.work.next() => self.landed(landed),
+                () = overdue(self.overdue_at) => self.store_overdue(Instant::now()),
                 () = tokio::time::sleep(IDLE), if self.is_idle() => break,
             }
             self.start_waiting();
@@ -162,11 +175,12 @@ impl Endpoint {
                     target,
                     parcel,
                     settled,
+                    came: Instant::now(),
                 };
-                if self.waiting_count >= WAITING_MAX {
-                    self.store(first, Duration::ZERO);
-                } else {
+                if self.may_wait(&first.parcel.token) {
                     self.wait(first);
+                } else {
+                    self.store(first, Duration::ZERO);
                 }
             }
             Order::Again {
@@ -177,7 +191,17 @@ impl Endpoint {
         }
     }
 
+    /// Whether the next event of a session may be kept in memory until its turn comes.
+    fn may_wait(&self, token: &Token) -> bool {
+        if !self.is_behind {
+            return self.waiting_count < WAITING_MAX;
+        }
+        // Its turn is now.
+        self.waiting_count == 0 && !self.busy.contains(token) && self.in_flight < IN_FLIGHT_MAX
+    }
+
     fn wait(&mut self, first: FirstAttempt) {
+        self.overdue_at.get_or_insert(first.came + PATIENCE);
         let token = first.parcel.token.clone();
         let queue = self.waiting.entry(token.clone()).or_default();
         if queue.is_empty() && !self.busy.contains(&token) {
@@ -185,6 +209,32 @@ impl Endpoint {
         }
         queue.push_back(first);
         self.waiting_count += 1;
+    }
+
+    /// Makes rows of those that have waited too long: their broker messages are needed for other endpoints.
+    fn store_overdue(&mut self, now: Instant) {
+        let tokens: Vec<Token> = self.waiting.keys().cloned().collect();
+        for token in tokens {
+            while self.came_first(&token).is_some_and(|came| now >= came + PATIENCE) {
+                let Some(first) = self.next_of(&token) else {
+                    break;
+                };
+                self.is_behind = true;
+                self.store(first, Duration::ZERO);
+            }
+        }
+        // A session that waits no more is not ready any more, or it would be twice with its next event.
+        self.ready.retain(|token| self.waiting.contains_key(token));
+        let oldest = self
+            .waiting
+            .values()
+            .filter_map(|queue| queue.front())
+            .min_by_key(|first| first.came);
+        self.overdue_at = oldest.map(|first| first.came + PATIENCE);
+    }
+
+    fn came_first(&self, token: &Token) -> Option<Instant> {
+        self.waiting.get(token)?.front().map(|first| first.came)
     }
 
     /// Starts what may start: one attempt per session, as many as there are places, while the circuit lets them.
@@ -231,10 +281,9 @@ impl Endpoint {
         let attempts = self.attempts.clone();
         let token = first.parcel.token.clone();
         self.work.push(Box::pin(async move {
-            Landed::First(
-                token,
-                attempts.first(&first.target, &first.parcel, first.settled).await,
-            )
+            let started = Instant::now();
+            let verdict = attempts.first(&first.target, &first.parcel, first.settled).await;
+            Landed::First(token, verdict, started.elapsed())
         }));
     }
 
@@ -266,9 +315,10 @@ impl Endpoint {
             Gate::Pass => {
                 self.in_flight += 1;
                 self.work.push(Box::pin(async move {
+                    let started = Instant::now();
                     let verdict = attempts.again(&target, delivery).await;
                     drop(permit);
-                    Landed::Again(verdict)
+                    Landed::Again(verdict, started.elapsed())
                 }));
             }
             Gate::Closed(wait) => self.work.push(Box::pin(async move {
@@ -280,16 +330,17 @@ impl Endpoint {
     }
 
     fn landed(&mut self, landed: Landed) {
-        let verdict = match landed {
+        let (verdict, took) = match landed {
             Landed::Stored => return,
-            Landed::First(token, verdict) => {
+            Landed::First(token, verdict, took) => {
                 self.busy.remove(&token);
                 self.make_ready(token);
-                verdict
+                (verdict, took)
             }
-            Landed::Again(verdict) => verdict,
+            Landed::Again(verdict, took) => (verdict, took),
         };
         self.in_flight -= 1;
+        self.is_behind = took > PATIENCE || (self.is_behind && self.waiting_count > 0);
         match verdict {
             Verdict::Answered => {
                 if self.circuit.is_open(Instant::now()) {
@@ -304,5 +355,13 @@ impl Endpoint {
                 }
             }
         }
+    }
+}
+
+/// Waits until then; for ever if there is no time.
+async fn overdue(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

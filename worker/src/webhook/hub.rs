@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use shared::id::WebhookId;
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::attempt::Attempts;
 use super::circuit::CircuitLimits;
@@ -20,6 +21,7 @@ pub struct Hub {
     limits: CircuitLimits,
     rests: Rests,
     mailboxes: Arc<Mutex<HashMap<WebhookId, mpsc::Sender<Order>>>>,
+    tasks: TaskTracker,
 }
 
 impl Hub {
@@ -30,6 +32,7 @@ impl Hub {
             limits,
             rests: Rests::default(),
             mailboxes: Arc::default(),
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -50,9 +53,12 @@ impl Hub {
         &self.rests
     }
 
-    /// Ends all tasks once they have done what they were given.
-    pub fn close(&self) {
+    /// Ends all tasks once they have done what they were given, and waits for that. Nothing is to be ordered any
+    /// more.
+    pub async fn close(&self) {
         self.lock().clear();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     fn mailbox(&self, id: WebhookId) -> mpsc::Sender<Order> {
@@ -62,7 +68,8 @@ impl Hub {
             _ => {
                 // A new task is rare: the moment to forget those that ended.
                 mailboxes.retain(|_, mailbox| !mailbox.is_closed());
-                let mailbox = endpoint::spawn(id, self.attempts.clone(), self.limits, self.rests.clone());
+                let (attempts, rests) = (self.attempts.clone(), self.rests.clone());
+                let mailbox = endpoint::spawn(id, attempts, self.limits, rests, &self.tasks);
                 mailboxes.insert(id, mailbox.clone());
                 mailbox
             }

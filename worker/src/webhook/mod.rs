@@ -170,17 +170,19 @@ pub async fn run(
         stop.clone(),
     );
     let review = subscription::keep_reviewing(&reviewed.0, &reviewed.1, &stop);
-    let work = async { tokio::join!(fanout, due, sweep, review) };
-    tokio::pin!(work);
+    let work = async {
+        tokio::join!(fanout, due, sweep, review);
+        // Nobody orders any more; what is under way is recorded, so that it is not made again.
+        hub.close().await;
+    };
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
     tokio::select! {
-        _ = &mut work => {}
-        () = stop.cancelled() => {
-            if tokio::time::timeout(STOP_PATIENCE, &mut work).await.is_err() {
-                tracing::warn!("attempts were still under way at the stop; their events come again");
-            }
-        }
+        () = work => {}
+        () = late => tracing::warn!("attempts were still under way at the stop; their events come again"),
     }
-    hub.close();
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use super::*;
 
 mod rows;
+mod slow;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +33,8 @@ enum Mood {
     Well,
     Failing,
     Hanging,
+    /// Answers well, but not before its mood is another.
+    Late,
     Gone,
     Moved,
 }
@@ -94,11 +97,11 @@ impl Receiver {
 }
 
 async fn take(
-    State((mood, attempts)): State<Book>,
+    State((now, attempts)): State<Book>,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, HeaderMap) {
-    let mood = *mood.lock().unwrap();
+    let mood = *now.lock().unwrap();
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
     attempts.lock().unwrap().push(Attempt {
         id,
@@ -111,6 +114,12 @@ async fn take(
         Mood::Well => StatusCode::NO_CONTENT,
         Mood::Failing => StatusCode::INTERNAL_SERVER_ERROR,
         Mood::Hanging => std::future::pending().await,
+        Mood::Late => {
+            while *now.lock().unwrap() == Mood::Late {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            StatusCode::NO_CONTENT
+        }
         Mood::Gone => StatusCode::GONE,
         Mood::Moved => {
             answer.insert("location", "/hook".parse().unwrap());
@@ -317,48 +326,6 @@ async fn a_receiver_that_fails_hangs_and_recovers_gets_every_event_under_one_id(
         rows.iter()
             .all(|row| row.last_status == Some(204) && !row.history.is_empty())
     );
-}
-
-#[tokio::test]
-async fn a_slow_endpoint_holds_nobody_up() {
-    let mut stage = Stage::new().await;
-    let (slow, quick) = (
-        Receiver::start(Mood::Hanging).await,
-        Receiver::start(Mood::Well).await,
-    );
-    let webhook = stage.register(&slow, None, &[]).await;
-    stage.register(&quick, None, &[]).await;
-    stage.start(Settings {
-        timeout: Duration::from_secs(20),
-        ..settings()
-    });
-    let token = testing::token();
-    let count = i64::try_from(endpoint::WAITING_MAX).unwrap() + 50;
-    for sequence in 0..count {
-        stage.publish(&token, sequence).await;
-    }
-    until("the quick one has all", async || {
-        quick.taken().len() == usize::try_from(count).unwrap()
-    })
-    .await;
-    let order: Vec<i64> = quick
-        .taken()
-        .iter()
-        .map(|attempt| {
-            serde_json::from_slice::<Value>(&attempt.body).unwrap()["sequence"]
-                .as_i64()
-                .unwrap()
-        })
-        .collect();
-    assert!(
-        order.is_sorted(),
-        "the events of a session keep their order: {order:?}"
-    );
-    // The attempt that hangs has a row of its own by now, leased while it is under way.
-    until("the slow one's attempt is a row", async || {
-        !stage.rows(webhook, DeliveryState::Pending).await.is_empty()
-    })
-    .await;
 }
 
 #[tokio::test]
