@@ -89,6 +89,12 @@ impl IqTable {
         self.refused.pop()
     }
 
+    /// Takes out every question that has no outcome yet, oldest first.
+    pub(super) fn take_all(&mut self) -> Vec<Op> {
+        let open = std::mem::take(&mut self.open).into_values().map(|(op, _)| op);
+        open.chain(std::mem::take(&mut self.refused)).collect()
+    }
+
     /// When the next question expires.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.open.values().map(|(_, deadline)| *deadline).min()

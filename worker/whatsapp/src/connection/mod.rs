@@ -44,6 +44,7 @@ use crate::{
     command::Command,
     device::Device,
     event::{Event, QueryError, SendError},
+    messaging,
     store::{Load, Loaded},
     time::Timestamp,
 };
@@ -57,6 +58,8 @@ pub struct Connection {
     is_over: bool,
     /// Frames were left unread because too much had gathered.
     is_stalled: bool,
+    /// When the last input came.
+    now: Timestamp,
 }
 
 /// What may happen to a connection.
@@ -86,11 +89,13 @@ impl Connection {
             state,
             is_over: false,
             is_stalled: false,
+            now,
         }
     }
 
     /// Takes in one input. Never fails: what goes wrong becomes events and the end of the connection.
     pub fn handle(&mut self, input: Input, now: Timestamp) {
+        self.now = now;
         if self.is_closed() {
             if let Input::Command(command) = input {
                 refuse(&mut self.core.context(now), command);
@@ -119,12 +124,11 @@ impl Connection {
     /// What has gathered since the last call, if anything. See [`Step`] for what to do with it.
     pub fn take_step(&mut self) -> Option<Step> {
         let mut step = self.core.take_step()?;
-        if let Some(reason) = step.close.as_ref().filter(|_| !self.is_over) {
+        if let Some(reason) = step.close.clone().filter(|_| !self.is_over) {
             // Sealing failed: a stanza of ours fits no frame, or the cipher is used up.
-            self.is_over = true;
-            step.events.push(Event::Closed {
-                reason: reason.clone(),
-            });
+            self.core.gathering.close(reason);
+            self.close_if_over(self.now);
+            step.events.extend(mem::take(&mut self.core.gathering).events);
         }
         if let State::Online(online) = &mut self.state
             && step.needs_commit()
@@ -331,9 +335,19 @@ impl Connection {
             }
             State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed => {}
         }
+        self.answer_lookups(now);
         self.is_over = true;
         self.core.keep_alive = None;
         self.core.gathering.events.push(Event::Closed { reason });
+    }
+
+    /// The owner waits for these; of the other open questions only the connection knows.
+    fn answer_lookups(&mut self, now: Timestamp) {
+        for op in self.core.iqs.take_all() {
+            if let Op::Messaging(messaging::Op::IsOnWhatsApp(lookup)) = op {
+                lookup.fail(&mut self.core.context(now), QueryError::NotConnected);
+            }
+        }
     }
 }
 

@@ -41,12 +41,7 @@ impl Lookup {
     ) {
         let answer = match resolution::read(reply) {
             Ok(answer) => answer,
-            Err(error) => {
-                return cx.emit(Event::IsOnWhatsApp {
-                    ticket: self.ticket,
-                    result: Err(error),
-                });
-            }
+            Err(error) => return self.fail(cx, error),
         };
         for number in std::mem::take(&mut self.asked) {
             let found = answer.users.iter().find(|user| is_about(user, &number));
@@ -62,6 +57,14 @@ impl Lookup {
             });
         }
         self.ask(cx);
+    }
+
+    /// There will be no answer.
+    pub(crate) fn fail(self, cx: &mut Context<'_>, error: QueryError) {
+        cx.emit(Event::IsOnWhatsApp {
+            ticket: self.ticket,
+            result: Err(error),
+        });
     }
 
     fn ask(mut self: Box<Self>, cx: &mut Context<'_>) {

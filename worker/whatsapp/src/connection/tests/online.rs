@@ -12,7 +12,7 @@ use crate::{
     binary::Node,
     command::{Command, Outgoing, Recipient},
     connection::{CloseReason, Input, Next},
-    event::{Event, SendError},
+    event::{Event, QueryError, SendError},
     jid::Jid,
     proto,
 };
@@ -273,6 +273,49 @@ fn a_send_that_comes_too_late_is_answered() {
         )
     };
     assert!(world.events.iter().any(failed));
+}
+
+/// The tickets of the lookups that were answered with the end of the connection.
+fn abandoned_lookups(world: &World) -> Vec<u64> {
+    let ticket = |event: &Event| match event {
+        Event::IsOnWhatsApp {
+            ticket,
+            result: Err(QueryError::NotConnected),
+        } => Some(*ticket),
+        _ => None,
+    };
+    world.events.iter().filter_map(ticket).collect()
+}
+
+fn lookup(ticket: u64, number: impl Into<String>) -> Command {
+    Command::IsOnWhatsApp {
+        ticket,
+        numbers: vec![number.into()],
+    }
+}
+
+#[test]
+fn the_end_of_the_connection_answers_open_lookups() {
+    let mut world = World::online();
+    for ticket in [7, 8] {
+        world.command(lookup(ticket, "15551230002"));
+    }
+    world.handle(Input::SocketClosed);
+    world.pump();
+    assert_eq!(abandoned_lookups(&world), [7, 8]);
+    world.expect_close(&CloseReason::SocketClosed, Next::Reconnect);
+}
+
+#[test]
+fn a_stanza_that_fits_no_frame_ends_the_connection_and_answers_what_is_open() {
+    let mut world = World::online();
+    world.command(lookup(7, "15551230002"));
+    world.command(lookup(8, "x".repeat(1 << 24)));
+    assert_eq!(abandoned_lookups(&world), [7, 8]);
+    assert!(world.connection.is_closed());
+    let last = world.events.last();
+    assert!(matches!(last, Some(Event::Closed { .. })), "{last:?}");
+    assert!(world.connection.take_step().is_none());
 }
 
 #[test]
