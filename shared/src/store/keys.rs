@@ -28,6 +28,8 @@ impl KeyKind {
     pub const LID: Self = Self(6);
     /// The phone number of a hidden id.
     pub const PHONE: Self = Self(7);
+    /// The present phone number of an account, by one that it is still known by.
+    pub const RENUMBERED: Self = Self(8);
 }
 
 /// Most values that one call loads.

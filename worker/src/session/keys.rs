@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use whatsapp::device::Device;
 use whatsapp::event::Event;
 use whatsapp::jid::{Jid, Server};
+use whatsapp::message_id::MessageId;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::store::{Changes, KeyStore, Load, Loaded, SentMessage, StoreError};
 
@@ -43,17 +44,7 @@ pub(crate) struct Keys {
 impl KeyStore for Keys {
     async fn load(&mut self, request: Load) -> Result<Loaded, StoreError> {
         match request {
-            Load::SentMessage { id, .. } => {
-                let Some(id) = stanza(&id) else {
-                    return Ok(Loaded::SentMessage(None));
-                };
-                let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
-                let sent = sent.map_err(unavailable)?.pop();
-                Ok(Loaded::SentMessage(sent.map(|sent| SentMessage {
-                    chat: Jid::new(sent.number.user(), recipient_server(sent.number.kind())),
-                    message: content::encode(&sent.content),
-                })))
-            }
+            Load::SentMessage { id, .. } => Ok(Loaded::SentMessage(self.sent_message(&id).await?)),
             Load::Lids(users) => self.other_names(&users).await,
             request => {
                 let rows = self.rows(names(&request)).await?;
@@ -104,6 +95,33 @@ impl Keys {
         store::keys::load(&self.store, self.session, &wanted)
             .await
             .map_err(unavailable)
+    }
+
+    /// A message that a device asks for again, with the chat as it was addressed.
+    async fn sent_message(&self, id: &MessageId) -> Result<Option<SentMessage>, StoreError> {
+        let Some(id) = stanza(id) else {
+            return Ok(None);
+        };
+        let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
+        let Some(sent) = sent.map_err(unavailable)?.pop() else {
+            return Ok(None);
+        };
+        let chat = Jid::new(sent.number.user(), recipient_server(sent.number.kind()));
+        Ok(Some(SentMessage {
+            chat: self.present_form(chat).await?,
+            message: content::encode(&sent.content),
+        }))
+    }
+
+    /// The account that a message to this one was addressed to: another number if the server knows it by that now.
+    async fn present_form(&self, chat: Jid) -> Result<Jid, StoreError> {
+        if !chat.is_user() {
+            return Ok(chat);
+        }
+        let wanted = vec![(KeyKind::RENUMBERED, chat.user().as_bytes().to_vec())];
+        let present = self.rows(wanted).await?.pop().flatten();
+        let present = present.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+        Ok(present.map_or(chat, |present| Jid::new(present, Server::User)))
     }
 
     /// The hidden id of a phone number, the number of a hidden id. Both directions are rows; a pair holds only
@@ -174,6 +192,7 @@ fn changes_to_rows(changes: Changes) -> Vec<KeyChange> {
         signed_prekeys,
         sender_keys,
         lids,
+        renumbered,
     } = changes;
     let text = |name: &dyn std::fmt::Display| name.to_string().into_bytes();
     let mut rows = Vec::with_capacity(sessions.len() + prekeys.len() + 2);
@@ -208,6 +227,9 @@ fn changes_to_rows(changes: Changes) -> Vec<KeyChange> {
             Some(Bytes::from(lid.clone())),
         );
         put(KeyKind::PHONE, lid.into_bytes(), Some(Bytes::from(phone)));
+    }
+    for (old, present) in renumbered {
+        put(KeyKind::RENUMBERED, old.into_bytes(), Some(Bytes::from(present)));
     }
     rows
 }

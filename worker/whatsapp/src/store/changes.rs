@@ -32,6 +32,8 @@ pub struct Changes {
     pub sender_keys: BTreeMap<SenderKeyName, Option<Bytes>>,
     /// Hidden ids by phone number, both as user parts. A pair replaces every earlier pair that either side was in.
     pub lids: BTreeMap<String, String>,
+    /// The number that an account has now, by a number that the server still knows it by; both as user parts.
+    pub renumbered: BTreeMap<String, String>,
 }
 
 impl Changes {
@@ -45,6 +47,7 @@ impl Changes {
             signed_prekeys,
             sender_keys,
             lids,
+            renumbered,
         } = self;
         device.is_none()
             && sessions.is_empty()
@@ -53,6 +56,7 @@ impl Changes {
             && signed_prekeys.is_empty()
             && sender_keys.is_empty()
             && lids.is_empty()
+            && renumbered.is_empty()
     }
 
     /// Adds `later` on top: where both name a key, `later` holds.
@@ -65,6 +69,7 @@ impl Changes {
             signed_prekeys,
             sender_keys,
             lids,
+            renumbered,
         } = later;
         if device.is_some() {
             self.device = device;
@@ -77,6 +82,7 @@ impl Changes {
         for (phone, lid) in lids {
             self.put_lid(phone, lid);
         }
+        self.renumbered.extend(renumbered);
     }
 
     /// Writes a session's new state.
@@ -107,6 +113,11 @@ impl Changes {
         self.lids.insert(phone, lid);
     }
 
+    /// Notes that a message to the account with the number `old` is addressed to the number `present`.
+    pub fn put_renumbered(&mut self, old: impl Into<String>, present: impl Into<String>) {
+        self.renumbered.insert(old.into(), present.into());
+    }
+
     /// Deletes the sender key of one device in one group.
     pub fn delete_sender_key(&mut self, group: Jid, sender: Address) {
         self.sender_keys.insert((group, sender), None);
@@ -124,6 +135,7 @@ impl fmt::Debug for Changes {
             .field("signed_prekeys", &self.signed_prekeys.len())
             .field("sender_keys", &self.sender_keys.len())
             .field("lids", &self.lids.len())
+            .field("renumbered", &self.renumbered.len())
             .finish()
     }
 }

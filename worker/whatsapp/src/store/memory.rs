@@ -29,6 +29,7 @@ struct Tables {
     sender_keys: HashMap<SenderKeyName, Bytes>,
     lid_of: HashMap<String, String>,
     phone_of: HashMap<String, String>,
+    renumbered: HashMap<String, String>,
     sent: HashMap<MessageId, SentMessage>,
     commits: u64,
 }
@@ -51,7 +52,7 @@ impl MemoryStore {
         self.tables().device.as_deref().cloned()
     }
 
-    /// Keeps the content of a message, so that it can be sent again when a device asks.
+    /// Keeps the content of a message to `chat`, so that it can be sent again when a device asks.
     pub fn keep_sent(&self, id: MessageId, chat: Jid, message: Bytes) {
         self.tables().sent.insert(id, SentMessage { chat, message });
     }
@@ -111,9 +112,21 @@ impl Tables {
                     .map(|name| self.sender_keys.get(name).cloned())
                     .collect(),
             ),
-            Load::SentMessage { id, .. } => Loaded::SentMessage(self.sent.get(&id).cloned()),
+            Load::SentMessage { id, .. } => Loaded::SentMessage(self.sent(&id)),
             Load::Lids(users) => Loaded::Lids(users.iter().map(|user| self.other_name(user)).collect()),
         }
+    }
+
+    fn sent(&self, id: &MessageId) -> Option<SentMessage> {
+        let mut sent = self.sent.get(id)?.clone();
+        if let Some(present) = self
+            .renumbered
+            .get(sent.chat.user())
+            .filter(|_| sent.chat.is_user())
+        {
+            sent.chat = Jid::new(present.as_str(), Server::User);
+        }
+        Some(sent)
     }
 
     fn other_name(&self, user: &Jid) -> Option<Jid> {
@@ -139,6 +152,7 @@ impl Tables {
             signed_prekeys,
             sender_keys,
             lids,
+            renumbered,
         } = changes;
         if device.is_some() {
             self.device = device;
@@ -160,6 +174,7 @@ impl Tables {
                 self.lid_of.remove(&old);
             }
         }
+        self.renumbered.extend(renumbered);
         self.commits += 1;
     }
 }

@@ -83,7 +83,8 @@ pub enum Loaded {
 /// A message that the owner has sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SentMessage {
-    /// Whom the owner sent it to, by LID or by phone number. Nobody else gets it again.
+    /// Whom the owner sent it to, by LID or by phone number: the present one of a number that
+    /// [`Changes::renumbered`] names. Nobody else gets it again.
     pub chat: Jid,
     /// The encoded [`crate::proto::Message`].
     pub message: Bytes,
