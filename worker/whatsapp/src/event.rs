@@ -82,6 +82,16 @@ pub enum Event {
         /// Why, and whether another try makes sense.
         reason: SendError,
     },
+    /// A device asked for a message again, and the server did not take the answer: the device goes on showing that it
+    /// waits for the message.
+    ResendFailed {
+        /// Which message.
+        id: MessageId,
+        /// The device that asked.
+        device: Jid,
+        /// Why. If it is retryable, the device's request comes again at the next login.
+        reason: SendError,
+    },
     /// What became of messages.
     Receipt(Receipt),
     /// A message came in.

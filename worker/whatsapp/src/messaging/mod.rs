@@ -236,7 +236,7 @@ impl Messaging {
         };
         match received.meaning {
             Meaning::Retry => {
-                self.resends.push(cx, &self.directory, stanza, received);
+                self.resends.push(cx, &self.directory, stanza);
                 self.advance(cx);
                 return AckBy::Handler;
             }
@@ -263,10 +263,17 @@ impl Messaging {
 
     /// An `<ack>` came in.
     pub fn on_ack(&mut self, cx: &mut Context<'_>, stanza: &Node) {
-        if let Ok(Some(ack)) = MessageAck::parse(stanza) {
-            self.sends.on_ack(cx, &mut self.directory, ack);
-            self.note_sweep(cx.now);
+        let Ok(Some(ack)) = MessageAck::parse(stanza) else {
+            return;
+        };
+        // A message that is asked for again keeps its id, and only a companion's address tells the answer from the first.
+        let names_companion = ack.from.device() != 0;
+        if (names_companion && self.resends.on_ack(cx, &ack))
+            || !self.sends.on_ack(cx, &mut self.directory, &ack) && self.resends.on_ack(cx, &ack)
+        {
+            self.advance(cx);
         }
+        self.note_sweep(cx.now);
     }
 
     /// A `<notification>` came in that is no part of pairing.
@@ -400,7 +407,6 @@ impl Messaging {
             directory,
             ratchets,
             bundles,
-            resends,
             ..
         } = self;
         self.sends.advance(
@@ -409,7 +415,6 @@ impl Messaging {
                 directory,
                 ratchets,
                 bundles,
-                resends,
             },
             stirred,
         );
@@ -463,16 +468,24 @@ impl Messaging {
     /// When [`Self::tick`] wants to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        [self.sends.deadline(), self.supply.deadline(), self.sweep_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.sends.deadline(),
+            self.resends.deadline(),
+            self.supply.deadline(),
+            self.sweep_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Time passed.
     pub fn tick(&mut self, cx: &mut Context<'_>) {
         self.sends.tick(cx);
         self.supply.tick(cx);
+        if self.resends.tick(cx) {
+            self.advance(cx);
+        }
         if self.sweep_at.is_some_and(|at| at <= cx.now) {
             self.sweep_at = None;
             self.ratchets.sweep(cx.now);

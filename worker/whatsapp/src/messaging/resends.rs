@@ -1,12 +1,13 @@
 //! Messages that a device could not decrypt and asks for again.
 //!
 //! Nothing of what was sent is kept here: the owner is asked for the very message that the request names, and it is sent
-//! again only if the device that asks is one of its chat, or our own. The request is acknowledged in the step that answers
-//! it, or that decides not to.
+//! again only if the device that asks is one of its chat, or our own. A request is acknowledged when the server has
+//! confirmed the answer, or in the step that decides not to answer: what is not acknowledged comes again at the next login.
 //!
 //! Facts: docs/PROTOCOL.md, "Retry receipts".
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
 
 use prost::Message as _;
 
@@ -15,14 +16,16 @@ use super::bundles::{Bundles, Outcome};
 use super::directory::{Directory, Peer, is_own};
 use super::plaintext::{device_sent, padded};
 use super::ratchets::Ratchets;
-use crate::binary::Node;
+use super::sends::ACK_TIMEOUT;
+use crate::binary::{self, Node};
 use crate::connection::Context;
+use crate::event::{Event, SendError};
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::proto::Message;
 use crate::signal::Address;
 use crate::signal::curve::PublicKey;
-use crate::stanza::ack::ack_for;
+use crate::stanza::ack::{MessageAck, ack_for};
 use crate::stanza::class::Class;
 use crate::stanza::message::{EncKind, Resend};
 use crate::stanza::receipt::{Received, RetryAsked};
@@ -31,22 +34,30 @@ use crate::time::Timestamp;
 
 /// A device gets one message again at most this often less one; so it is with requests that count themselves.
 pub const MAX_RESENDS: u32 = 5;
-/// Most requests under way; more are acknowledged and dropped, their senders ask again.
-const MAX_WAITING: usize = 64;
+/// Most requests under way, the unconfirmed ones included; more wait in line.
+pub(super) const MAX_UNDER_WAY: usize = 64;
+/// Most requests in line. More are dropped without an ack, so that the server brings them again.
+pub(super) const MAX_IN_LINE: usize = 1024;
+/// Largest request, encoded. Real ones have less than 1 KiB; larger ones are acknowledged and dropped.
+const MAX_REQUEST_BYTES: usize = 4 * 1024;
+/// How often an answer is repeated that the server refused for the moment.
+pub(super) const MAX_REPEATS: u32 = 3;
+/// How long after the first refusal it is repeated; twice as long after each further one.
+pub(super) const REPEAT_PAUSE: Duration = Duration::from_secs(2);
 /// How many devices' requests are remembered for counting.
 const MAX_COUNTED: usize = 256;
 /// A session with a device is made anew at most this often without keys of its own.
-const RECREATE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3600);
+const RECREATE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The requests.
 #[derive(Debug, Default)]
 pub(super) struct Resends {
-    waiting: Vec<Waiting>,
+    under_way: Vec<Request>,
+    /// Receipts that nothing was done for yet, oldest first.
+    line: VecDeque<Node>,
     served: HashMap<(MessageId, Address), Served>,
     order: VecDeque<(MessageId, Address)>,
     recreated: HashMap<Address, Timestamp>,
-    /// Messages whose number turned out to be another one's old form, with the chat that they went to.
-    redirected: VecDeque<(MessageId, Jid)>,
 }
 
 /// What one device got of one message.
@@ -58,7 +69,7 @@ struct Served {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Request {
     asked: RetryAsked,
     /// Acknowledges the request.
     ack: Option<Node>,
@@ -68,60 +79,120 @@ struct Waiting {
     /// The chat that the message is in, as the request says until the owner has said it.
     chat: Jid,
     own: bool,
-    content: Content,
-    session: Session,
+    /// What the owner has said the message is.
+    content: Option<Content>,
+    progress: Progress,
+    /// How often the server refused the answer.
+    refusals: u32,
 }
 
+/// What is sent again.
 #[derive(Debug)]
-enum Content {
-    Asked,
-    Here(Box<Message>),
+struct Content {
+    class: Class,
+    padded: Vec<u8>,
 }
 
-/// How far the session to answer in is.
+/// How far an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Session {
-    /// Not looked at.
+enum Progress {
+    /// Which session to answer in is not looked at.
     Undecided,
     /// A bundle is on its way.
     Fetching,
-    /// To be used as it is.
+    /// The session is to be used as it is.
     Decided,
+    /// The session is to be used if there is one: none better could be had.
+    Settled,
+    /// Refused for the moment; to be repeated then.
+    Paused(Timestamp),
+    /// Answered; confirmed at the latest then.
+    Sent(Timestamp),
 }
 
-impl Waiting {
+impl Progress {
+    fn deadline(self) -> Option<Timestamp> {
+        match self {
+            Self::Paused(at) | Self::Sent(at) => Some(at),
+            Self::Undecided | Self::Fetching | Self::Decided | Self::Settled => None,
+        }
+    }
+}
+
+impl Request {
+    fn is(&self, id: &MessageId, from: &Jid) -> bool {
+        self.asked.id == *id && self.peer.wire == *from
+    }
+
+    /// Whether the next thing to do for it is done here.
+    fn can_advance(&self) -> bool {
+        let waits = matches!(
+            self.progress,
+            Progress::Fetching | Progress::Paused(_) | Progress::Sent(_)
+        );
+        self.content.is_some() && !waits
+    }
+
     /// Those whose ratchets the answer needs.
     fn peers(&self) -> impl Iterator<Item = &Peer> {
         std::iter::once(&self.peer).chain(&self.phone)
     }
 }
 
+/// Taking requests.
 impl Resends {
-    /// Takes a request. The receipt is of type `retry`.
-    pub(super) fn push(
-        &mut self,
-        cx: &mut Context<'_>,
-        directory: &Directory,
-        receipt: &Node,
-        received: Received,
-    ) {
+    /// Takes a request: a receipt of type `retry`.
+    pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &Directory, receipt: &Node) {
+        if self.line.is_empty() && self.under_way.len() < MAX_UNDER_WAY {
+            return self.begin(cx, directory, receipt);
+        }
+        if encoded_len(receipt) > MAX_REQUEST_BYTES {
+            return send_if(cx, ack_for(receipt));
+        }
+        if self.line.len() < MAX_IN_LINE {
+            self.line.push_back(receipt.clone());
+        } else {
+            tracing::debug!("too many messages are asked for again; one request is left for the next login");
+        }
+    }
+
+    /// Takes up those in line, as far as there is room.
+    fn begin_more(&mut self, cx: &mut Context<'_>, directory: &Directory) {
+        while self.under_way.len() < MAX_UNDER_WAY
+            && let Some(receipt) = self.line.pop_front()
+        {
+            self.begin(cx, directory, &receipt);
+        }
+        if self.line.is_empty() {
+            self.line = VecDeque::new();
+        }
+    }
+
+    fn begin(&mut self, cx: &mut Context<'_>, directory: &Directory, receipt: &Node) {
         let ack = ack_for(receipt);
         let asked = RetryAsked::parse(receipt)
             .ok()
             .filter(|asked| (1..MAX_RESENDS).contains(&asked.count));
-        // Groups ask by their participant; those we don't send to yet.
-        let (Some(asked), None, false) = (asked, &received.participant, received.from.is_group()) else {
+        let (Some(asked), Ok(received)) = (asked, Received::parse(receipt)) else {
             return send_if(cx, ack);
         };
         let from = received.from;
+        // Groups ask by their participant; those we don't send to yet.
+        if received.participant.is_some() || from.is_group() {
+            return send_if(cx, ack);
+        }
+        if let Some(at) = self.under_way.iter().position(|one| one.is(&asked.id, &from)) {
+            if !matches!(self.under_way[at].progress, Progress::Sent(_)) {
+                return send_if(cx, ack);
+            }
+            // That answer has come, and was of no use.
+            self.drop_acked(cx, at);
+        }
         let own = is_own(cx.device, &from);
         let chat = received
             .recipient
             .filter(|_| own)
             .unwrap_or_else(|| from.to_bare());
-        if self.waiting.len() >= MAX_WAITING || self.is_under_way(&asked.id, &from) {
-            return send_if(cx, ack);
-        }
         let peer = directory.peer(cx.device, from);
         if peer.earlier.is_none() && matches!(peer.wire.server(), Server::User | Server::Lid) {
             // Answered before the message is: the chat may be known by the other name, and so may the ratchet.
@@ -134,33 +205,18 @@ impl Resends {
             to: peer.address.clone(),
         };
         cx.load(load, LoadTag::SentMessage(asked.id.clone(), peer.wire.clone()));
-        let (content, session) = (Content::Asked, Session::Undecided);
         let phone = directory.phone_of(cx.device, &peer.wire);
-        self.waiting.push(Waiting {
+        self.under_way.push(Request {
             asked,
             ack,
             peer,
             phone,
             chat,
             own,
-            content,
-            session,
+            content: None,
+            progress: Progress::Undecided,
+            refusals: 0,
         });
-    }
-
-    fn is_under_way(&self, id: &MessageId, from: &Jid) -> bool {
-        self.waiting
-            .iter()
-            .any(|one| one.asked.id == *id && one.peer.wire == *from)
-    }
-
-    /// A message to this number goes to a chat of another name: that of an account that is still known by an old form of
-    /// its number.
-    pub(super) fn note_redirected(&mut self, id: MessageId, chat: Jid) {
-        if self.redirected.len() >= MAX_COUNTED {
-            self.redirected.pop_front();
-        }
-        self.redirected.push_back((id, chat));
     }
 
     /// The owner has answered what the message was, if it still has it.
@@ -172,49 +228,44 @@ impl Resends {
         from: &Jid,
         sent: Option<SentMessage>,
     ) {
-        let Some(at) = self
-            .waiting
-            .iter()
-            .position(|one| one.asked.id == *id && one.peer.wire == *from)
-        else {
+        let is_waiting = |one: &Request| one.is(id, from) && one.content.is_none();
+        let Some(at) = self.under_way.iter().position(is_waiting) else {
             return;
         };
-        let one = &self.waiting[at];
-        let is_of_chat = |sent: &SentMessage| {
-            one.own
-                || is_same(directory, &sent.chat, &one.chat)
-                || self
-                    .redirected
-                    .iter()
-                    .any(|(other, chat)| other == id && is_same(directory, chat, &one.chat))
+        let one = &mut self.under_way[at];
+        let sent = sent.filter(|sent| one.own || is_same(directory, &sent.chat, &one.chat));
+        let Some((Ok(message), chat)) = sent.map(|sent| (Message::decode(sent.message), sent.chat)) else {
+            return self.drop_acked(cx, at);
         };
-        let sent = sent.filter(is_of_chat);
-        match sent.map(|sent| (Message::decode(sent.message), sent.chat)) {
-            Some((Ok(message), chat)) => {
-                let one = &mut self.waiting[at];
-                one.content = Content::Here(Box::new(message));
-                if one.own && is_own(cx.device, &one.chat) {
-                    // The request does not say which chat.
-                    one.chat = chat.to_bare();
-                }
-            }
-            _ => send_if(cx, self.waiting.remove(at).ack),
+        if one.own && is_own(cx.device, &one.chat) {
+            // The request does not say which chat.
+            one.chat = chat.to_bare();
         }
+        let class = Class::of_message(&message);
+        let message = match one.own {
+            true => device_sent(message, &one.chat),
+            false => message,
+        };
+        let padded = padded(&message, cx.rng);
+        one.content = Some(Content { class, padded });
+    }
+
+    /// Ends a request for good.
+    fn drop_acked(&mut self, cx: &mut Context<'_>, at: usize) {
+        send_if(cx, self.under_way.remove(at).ack);
     }
 
     /// Requested bundles came, or did not.
     pub(super) fn on_bundles(&mut self, cx: &mut Context<'_>, outcomes: &BTreeMap<Address, Outcome>) {
         let mut at = 0;
-        while at < self.waiting.len() {
-            let one = &mut self.waiting[at];
-            match outcomes
-                .get(&one.peer.address)
-                .filter(|_| one.session == Session::Fetching)
-            {
-                Some(Outcome::Session) => one.session = Session::Decided,
-                Some(Outcome::Skip | Outcome::Failed(_)) => {
-                    // The device will ask again if it still wants it.
-                    send_if(cx, self.waiting.remove(at).ack);
+        while at < self.under_way.len() {
+            let one = &mut self.under_way[at];
+            let is_fetching = one.progress == Progress::Fetching;
+            match outcomes.get(&one.peer.address).filter(|_| is_fetching) {
+                Some(Outcome::Session) => one.progress = Progress::Decided,
+                Some(Outcome::Failed(_)) => one.progress = Progress::Settled,
+                Some(Outcome::Skip) => {
+                    self.drop_acked(cx, at);
                     continue;
                 }
                 None => {}
@@ -225,10 +276,13 @@ impl Resends {
 
     /// The ratchets that requests wait with.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
-        let peers = self.waiting.iter().flat_map(|one| one.peers());
+        let peers = self.under_way.iter().flat_map(|one| one.peers());
         peers.map(|peer| &peer.address)
     }
+}
 
+/// Answering them.
+impl Resends {
     /// Moves every request as far as it goes now.
     pub(super) fn advance(
         &mut self,
@@ -238,10 +292,9 @@ impl Resends {
         bundles: &mut Bundles,
     ) {
         let mut at = 0;
-        while at < self.waiting.len() {
-            let one = &mut self.waiting[at];
-            let has_content = matches!(one.content, Content::Here(_));
-            if !has_content || one.session == Session::Fetching {
+        while at < self.under_way.len() {
+            let one = &mut self.under_way[at];
+            if !one.can_advance() {
                 at += 1;
                 continue;
             }
@@ -254,27 +307,27 @@ impl Resends {
                 at += 1;
                 continue;
             }
-            if one.session == Session::Undecided {
+            if one.progress == Progress::Undecided {
                 if self.is_served(at) {
-                    send_if(cx, self.waiting.remove(at).ack);
+                    self.drop_acked(cx, at);
                     continue;
                 }
                 if self.wants_bundle(cx, ratchets, bundles, at) {
-                    let one = &mut self.waiting[at];
+                    let one = &mut self.under_way[at];
                     bundles.want(ratchets, &one.peer.address, true);
-                    one.session = Session::Fetching;
+                    one.progress = Progress::Fetching;
                     at += 1;
                     continue;
                 }
             }
-            let one = self.waiting.remove(at);
-            self.answer(cx, ratchets, one);
+            at += usize::from(self.answer(cx, ratchets, at));
         }
+        self.begin_more(cx, directory);
     }
 
     /// Whether this device has got this message as often as it may.
     fn is_served(&self, at: usize) -> bool {
-        let one = &self.waiting[at];
+        let one = &self.under_way[at];
         let key = (one.asked.id.clone(), one.peer.address.clone());
         self.served
             .get(&key)
@@ -290,7 +343,7 @@ impl Resends {
         bundles: &mut Bundles,
         at: usize,
     ) -> bool {
-        let one = &self.waiting[at];
+        let one = &self.under_way[at];
         let address = one.peer.address.clone();
         if let Some(keys) = &one.asked.keys
             && bundles.start(cx, ratchets, &address, keys) == Outcome::Session
@@ -333,48 +386,40 @@ impl Resends {
         }
     }
 
-    fn answer(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, one: Waiting) {
-        let Waiting {
-            asked,
-            ack,
-            peer,
-            chat,
-            own,
-            content: Content::Here(message),
-            ..
-        } = one
-        else {
-            return;
+    /// Sends the message again; the request then waits for the server. False if it was dropped.
+    fn answer(&mut self, cx: &mut Context<'_>, ratchets: &mut Ratchets, at: usize) -> bool {
+        let one = &mut self.under_way[at];
+        let Some(content) = &one.content else { return true };
+        let Ok(enc) = ratchets.encrypt(cx, &one.peer.address, &content.padded) else {
+            if one.progress == Progress::Settled {
+                // Nobody knows whether the device can be encrypted for: the server asks again for it.
+                self.under_way.remove(at);
+            } else {
+                self.drop_acked(cx, at);
+            }
+            return false;
         };
-        let class = Class::of_message(&message);
-        let message = if own {
-            device_sent(*message, &chat)
-        } else {
-            *message
+        let device_identity = match (&enc.kind, &cx.device.account) {
+            (EncKind::PreKey, Some(account)) => Some(account.identity.clone()),
+            _ => None,
         };
-        let plaintext = padded(&message, cx.rng);
-        if let Ok(enc) = ratchets.encrypt(cx, &peer.address, &plaintext) {
-            let device_identity = match (&enc.kind, &cx.device.account) {
-                (EncKind::PreKey, Some(account)) => Some(account.identity.clone()),
-                _ => None,
-            };
-            let recipient = own.then_some(&chat);
-            let (id, to, count) = (&asked.id, &peer.wire, asked.count);
-            cx.send(
-                Resend {
-                    id,
-                    to,
-                    recipient,
-                    class,
-                    enc,
-                    count,
-                    device_identity,
-                }
-                .into_node(),
-            );
-            self.note_served((asked.id, peer.address.clone()), ratchets.base_key(&peer.address));
+        let resend = Resend {
+            id: &one.asked.id,
+            to: &one.peer.wire,
+            recipient: one.own.then_some(&one.chat),
+            class: content.class,
+            enc,
+            count: one.asked.count,
+            device_identity,
+        };
+        cx.send(resend.into_node());
+        one.progress = Progress::Sent(cx.now + ACK_TIMEOUT);
+        if one.refusals == 0 {
+            let key = (one.asked.id.clone(), one.peer.address.clone());
+            let base_key = ratchets.base_key(&key.1);
+            self.note_served(key, base_key);
         }
-        send_if(cx, ack);
+        true
     }
 
     fn note_served(&mut self, key: (MessageId, Address), base_key: Option<PublicKey>) {
@@ -392,6 +437,72 @@ impl Resends {
     }
 }
 
+/// What becomes of the answers.
+impl Resends {
+    /// The server confirmed or refused a message; false if it was no answer to a request.
+    pub(super) fn on_ack(&mut self, cx: &mut Context<'_>, ack: &MessageAck) -> bool {
+        let is_meant =
+            |one: &Request| matches!(one.progress, Progress::Sent(_)) && one.is(&ack.id, &ack.from);
+        let Some(at) = self.under_way.iter().position(is_meant) else {
+            return false;
+        };
+        match ack.error {
+            None => self.drop_acked(cx, at),
+            Some(code) => self.refused(cx, at, code),
+        }
+        true
+    }
+
+    /// A refusal for the moment is no refusal of the device's request: it is answered again after a pause.
+    fn refused(&mut self, cx: &mut Context<'_>, at: usize, code: u32) {
+        let one = &mut self.under_way[at];
+        let reason = SendError::Nack {
+            code: u16::try_from(code).unwrap_or(u16::MAX),
+        };
+        let is_retryable = reason.is_retryable();
+        if is_retryable && one.refusals < MAX_REPEATS {
+            one.progress = Progress::Paused(cx.now + REPEAT_PAUSE * 2u32.pow(one.refusals));
+            one.refusals += 1;
+            return;
+        }
+        tracing::debug!(code, "a message that was asked for again is refused");
+        cx.emit(Event::ResendFailed {
+            id: one.asked.id.clone(),
+            device: one.peer.wire.clone(),
+            reason,
+        });
+        if is_retryable {
+            self.under_way.remove(at);
+        } else {
+            self.drop_acked(cx, at);
+        }
+    }
+
+    /// When [`Self::tick`] wants to be called.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.under_way
+            .iter()
+            .filter_map(|one| one.progress.deadline())
+            .min()
+    }
+
+    /// Repeats what was refused for the moment, and stops waiting for confirmations; true if something is to be done now.
+    pub(super) fn tick(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_stirred = false;
+        for at in (0..self.under_way.len()).rev() {
+            let one = &mut self.under_way[at];
+            match one.progress {
+                Progress::Paused(until) if until <= cx.now => one.progress = Progress::Settled,
+                // Whether it has it, the device knows: it asks again if not.
+                Progress::Sent(until) if until <= cx.now => self.drop_acked(cx, at),
+                _ => continue,
+            }
+            is_stirred = true;
+        }
+        is_stirred
+    }
+}
+
 /// Whether these are one user, by whatever names.
 fn is_same(directory: &Directory, one: &Jid, other: &Jid) -> bool {
     one.same_user(other)
@@ -404,4 +515,10 @@ fn send_if(cx: &mut Context<'_>, node: Option<Node>) {
     if let Some(node) = node {
         cx.send(node);
     }
+}
+
+fn encoded_len(node: &Node) -> usize {
+    let mut bytes = Vec::new();
+    binary::encode(node, &mut bytes);
+    bytes.len()
 }

@@ -14,7 +14,6 @@ use super::bundles::{Bundles, Outcome};
 use super::directory::{Directory, Peer, is_own};
 use super::plaintext::Plaintexts;
 use super::ratchets::{Ratchets, Wanted};
-use super::resends::Resends;
 use super::resolution::Resolution;
 use crate::binary::Node;
 use crate::command::{Outgoing, Recipient};
@@ -101,7 +100,6 @@ pub(super) struct Parts<'a> {
     pub(super) directory: &'a mut Directory,
     pub(super) ratchets: &'a mut Ratchets,
     pub(super) bundles: &'a mut Bundles,
-    pub(super) resends: &'a mut Resends,
 }
 
 impl Sends {
@@ -295,8 +293,10 @@ impl Sends {
         });
         cx.send(stanza);
         if send.is_number && !send.user.same_user(&to) {
-            parts.resends.note_redirected(id.clone(), to.clone());
+            cx.changes().put_renumbered(send.user.user(), to.user());
         }
+        // Its own ack counts for this one too.
+        self.late.retain(|(late, _)| *late != id);
         self.unconfirmed.push_back(Unconfirmed {
             id,
             to,
@@ -305,8 +305,13 @@ impl Sends {
         });
     }
 
-    /// The server confirmed or refused a message.
-    pub(super) fn on_ack(&mut self, cx: &mut Context<'_>, directory: &mut Directory, ack: MessageAck) {
+    /// The server confirmed or refused a message; false if it is none of these.
+    pub(super) fn on_ack(
+        &mut self,
+        cx: &mut Context<'_>,
+        directory: &mut Directory,
+        ack: &MessageAck,
+    ) -> bool {
         let (to, devices) = if let Some(at) = self.unconfirmed.iter().position(|send| send.id == ack.id)
             && let Some(send) = self.unconfirmed.remove(at)
         {
@@ -316,8 +321,7 @@ impl Sends {
         {
             (to, SmallVec::new())
         } else {
-            // A message that was repeated for one device: the owner has heard of it long ago.
-            return;
+            return false;
         };
         if let Some(code) = ack.error {
             if STALE_DEVICES.contains(&code) {
@@ -326,7 +330,9 @@ impl Sends {
             let reason = SendError::Nack {
                 code: u16::try_from(code).unwrap_or(u16::MAX),
             };
-            return cx.emit(Event::MessageFailed { id: ack.id, reason });
+            let id = ack.id.clone();
+            cx.emit(Event::MessageFailed { id, reason });
+            return true;
         }
         if let Some(theirs) = &ack.phash
             && let Some(own) = own_device(cx.device, &to)
@@ -337,10 +343,11 @@ impl Sends {
         }
         let timestamp = ack.timestamp.unwrap_or(cx.now);
         cx.emit(Event::MessageAcked {
-            id: ack.id,
+            id: ack.id.clone(),
             to,
             timestamp,
         });
+        true
     }
 
     /// The ratchets that sends wait with.

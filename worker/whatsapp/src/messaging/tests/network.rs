@@ -54,6 +54,8 @@ pub(super) struct Network {
     pub(super) usync_error: Option<u16>,
     /// Refuse prekeys.
     pub(super) refuses_uploads: bool,
+    /// Refuse to hand out bundles.
+    pub(super) refuses_bundles: bool,
     /// Say that there are no keys when asked for their digest.
     pub(super) loses_digest: bool,
     /// Do not deliver; see `held`.
@@ -86,6 +88,7 @@ impl Network {
             silent: false,
             usync_error: None,
             refuses_uploads: false,
+            refuses_bundles: false,
             loses_digest: false,
             hold: false,
             held: VecDeque::new(),

@@ -284,6 +284,25 @@ fn silence_is_told_in_time_and_a_late_answer_still_counts() {
 }
 
 #[test]
+fn of_two_tries_under_one_id_one_is_confirmed() {
+    let mut network = Network::ann_and_bob();
+    network.silent = true;
+    network.send(ANN, number(2), "3EB001", "hi");
+    network.pass(ACK_TIMEOUT);
+    network.send(ANN, number(2), "3EB001", "hi");
+    let ack = MessageAck {
+        id: "3EB001".parse().unwrap(),
+        from: phone(2),
+        timestamp: Some(network.now),
+        error: None,
+        phash: None,
+    };
+    network.hand(ANN, &ack.to_node());
+    network.hand(ANN, &ack.to_node());
+    assert_eq!(network.clients[ANN].acked(), 1);
+}
+
+#[test]
 fn a_failed_query_fails_the_sends_that_wait_for_it() {
     let mut network = Network::ann_and_bob();
     network.usync_error = Some(429);

@@ -90,6 +90,9 @@ impl Network {
 
     fn encrypt(&mut self, at: usize, iq: &Node) -> Node {
         if let Some(asked) = bundles_asked(iq) {
+            if self.refuses_bundles {
+                return refusal(503);
+            }
             let bundles: Vec<_> = asked
                 .into_iter()
                 .map(|jid| (jid.clone(), self.bundle(&jid)))
