@@ -72,6 +72,11 @@ impl TestDatabase {
         &self.database
     }
 
+    /// The URL of this database where its server is reached by another URL.
+    pub fn at(&self, server: &str) -> String {
+        with_database(server, &self.name)
+    }
+
     /// A second store on the same database, with its own pool.
     pub fn another_store(&self) -> Store {
         Store::new(&self.database, Some(sealer())).unwrap()

@@ -25,7 +25,7 @@ fn contacts(prefix: &str, count: u32) -> Contacts<'_> {
 }
 
 /// What must hold of the events of one queue, whatever happened on the way.
-fn in_order(events: &[Value], queue: &str, recipients: u64) -> Result<()> {
+pub(crate) fn in_order(events: &[Value], queue: &str, recipients: u64) -> Result<()> {
     let mut ids = HashSet::new();
     let mut sequence = 0;
     let mut progress = 0;

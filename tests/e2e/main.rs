@@ -5,6 +5,7 @@ mod faults;
 mod identity;
 mod interop;
 mod limits;
+mod outages;
 mod pairing;
 mod pause;
 mod publishers;

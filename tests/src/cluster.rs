@@ -53,7 +53,22 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub async fn start_with(workers: usize, extra: &[(&str, &str)]) -> Result<Self> {
+        Self::assemble(workers, extra, TestDatabase::new().await).await
+    }
+
+    /// Starts everything with one session worker, whose processes reach the services by these URLs instead of the usual
+    /// ones.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_over(amqp_url: &str, database_url: &str) -> Result<Self> {
         let database = TestDatabase::new().await;
+        let database_url = database.at(database_url);
+        let settings = [("AMQP_URL", amqp_url), ("DATABASE_URL", &database_url)];
+        Self::assemble(1, &settings, database).await
+    }
+
+    async fn assemble(workers: usize, extra: &[(&str, &str)], database: TestDatabase) -> Result<Self> {
         let broker = TestBroker::new(SHARDS).await;
         let folder = std::env::temp_dir().join(format!("fanfare-test-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder)?;

@@ -7,6 +7,7 @@ pub mod baileys;
 pub mod cluster;
 pub mod events;
 pub mod http;
+pub mod line;
 pub mod operator;
 pub mod process;
 pub mod receiver;

@@ -95,7 +95,6 @@ impl Process {
     }
 
     async fn await_ready(&mut self) -> Result<()> {
-        let url = format!("http://{}/readyz", self.admin);
         let deadline = tokio::time::Instant::now() + READY_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -105,9 +104,7 @@ impl Process {
                     self.log_tail()
                 );
             }
-            if let Ok(answer) = crate::http::client().get(&url).send().await
-                && answer.status().is_success()
-            {
+            if self.is_ready().await {
                 return Ok(());
             }
             ensure!(
@@ -118,6 +115,13 @@ impl Process {
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Whether it says that it is ready for work.
+    pub async fn is_ready(&self) -> bool {
+        let url = format!("http://{}/readyz", self.admin);
+        let answer = crate::http::client().get(&url).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Sends a signal. `Kill` also waits until the process is gone.
