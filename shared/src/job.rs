@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{JobId, QueueId, StanzaId, Token};
-use crate::recipient::Number;
+use crate::recipient::{Number, NumberKind};
 
 /// Most recipients of one job.
 pub const RECIPIENTS_MAX: usize = 100_000;
@@ -27,18 +27,40 @@ pub const DELAY_MAX_SECONDS: f64 = 86_400.0;
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct JobError {
+    /// What kind of mistake it is, for programs.
+    #[serde(skip)]
+    pub kind: JobErrorKind,
     /// The field as the caller wrote it (`numbers[3]`, `delay.min`), `body` for the whole, `type` for the kind.
     pub field: String,
     /// What is wrong, to be read behind the field's name.
     pub problem: String,
 }
 
+/// Kinds of mistakes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum JobErrorKind {
+    /// A field is missing, unknown, or has a value that can't be used.
+    #[default]
+    Form,
+    /// More than [`RECIPIENTS_MAX`] recipients.
+    TooManyRecipients,
+}
+
 impl JobError {
     /// Makes an error of one field.
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
+            kind: JobErrorKind::Form,
             field: field.into(),
             problem: problem.into(),
+        }
+    }
+
+    /// `field` names more than [`RECIPIENTS_MAX`] recipients.
+    fn too_many(field: &str) -> Self {
+        Self {
+            kind: JobErrorKind::TooManyRecipients,
+            ..Self::new(field, format!("must name at most {RECIPIENTS_MAX} recipients"))
         }
     }
 }
@@ -183,7 +205,7 @@ pub struct PairingCodeJob {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IsExistsJob {
-    /// The number asked for.
+    /// The number asked for; a phone number.
     pub number: Number,
 }
 
@@ -297,12 +319,14 @@ impl Job {
             JobKind::SessionDelete => wire::parse_empty(body).map(|()| Self::SessionDelete)?,
             JobKind::PairingCode => {
                 let job: PairingCodeJob = wire::parse(body)?;
-                if job.phone.kind() != crate::recipient::NumberKind::Phone {
-                    return Err(JobError::new("phone", "must be a phone number"));
-                }
+                phone_only("phone", &job.phone)?;
                 Self::PairingCode(job)
             }
-            JobKind::IsExists => Self::IsExists(wire::parse(body)?),
+            JobKind::IsExists => {
+                let job: IsExistsJob = wire::parse(body)?;
+                phone_only("number", &job.number)?;
+                Self::IsExists(job)
+            }
         })
     }
 
@@ -338,6 +362,14 @@ impl Job {
     }
 }
 
+/// Refuses a jid of a group or a hidden id where WhatsApp takes a phone number only.
+fn phone_only(field: &str, number: &Number) -> Result<(), JobError> {
+    match number.kind() {
+        NumberKind::Phone => Ok(()),
+        NumberKind::Group | NumberKind::Lid => Err(JobError::new(field, "must be a phone number")),
+    }
+}
+
 impl SendJob {
     /// Parses the body of a `send` job.
     ///
@@ -357,10 +389,7 @@ impl SendJob {
             return Err(JobError::new("numbers", "must name at least one recipient"));
         }
         if self.numbers.len() > RECIPIENTS_MAX {
-            return Err(JobError::new(
-                "numbers",
-                format!("must name at most {RECIPIENTS_MAX} recipients"),
-            ));
+            return Err(JobError::too_many("numbers"));
         }
         if self.message_id.is_some() && self.numbers.len() > 1 {
             return Err(JobError::new(

@@ -197,9 +197,8 @@ impl JsonSchema for Number {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "a phone number (7 to 15 digits, country code first) or a full jid \
-                            (@s.whatsapp.net, @g.us, @lid)",
-            "examples": ["5531900000000", "5531900000000@s.whatsapp.net", "120363000000000000@g.us"]
+            "description": "a phone number (7 to 15 digits, country code first), or its full jid (@s.whatsapp.net)",
+            "examples": ["5531900000000", "5531900000000@s.whatsapp.net"]
         })
     }
 }

@@ -37,7 +37,7 @@ fn every_job_has_a_stable_body() {
     let jobs = [
         Job::Send(Box::new(full)),
         Job::Send(Box::new(send(
-            r#"{"numbers":["5531900000001","1203630001@g.us"],"message":{"type":"text","text":"hi"}}"#,
+            r#"{"numbers":["5531900000001","98765@lid"],"message":{"type":"text","text":"hi"}}"#,
         ))),
         Job::Pause(queue),
         Job::Resume(queue),
@@ -151,6 +151,24 @@ fn errors_name_the_field_and_not_its_value() {
     insta::assert_json_snapshot!("errors", shown);
     for text in &shown {
         assert!(!text.contains("5531900000001"), "{text}");
+    }
+}
+
+#[test]
+fn what_can_t_be_done_is_refused_by_name() {
+    let send = |numbers: &str| {
+        let body = format!(r#"{{{numbers},"message":{{"type":"text","text":"hi"}}}}"#);
+        error("send", &body)
+    };
+    let group = "is a group, which can't be sent to yet";
+    assert_eq!(send(r#""number":"1203630001@g.us""#), format!("number: {group}"));
+    assert_eq!(
+        send(r#""numbers":["5531900000001","1203630001@g.us"]"#),
+        format!("numbers[1]: {group}")
+    );
+    for number in ["98765@lid", "1203630001@g.us"] {
+        let told = error("is-exists", &format!(r#"{{"number":"{number}"}}"#));
+        assert_eq!(told, "number: must be a phone number");
     }
 }
 

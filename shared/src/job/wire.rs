@@ -8,7 +8,7 @@ use super::{
     Content, Delay, IsExistsJob, JobError, JobKind, OnUnknown, PairingCodeJob, QueueCommand, SendJob,
 };
 use crate::id::{QueueId, StanzaId};
-use crate::recipient::Number;
+use crate::recipient::{Number, NumberKind};
 
 /// Send a message to one or many numbers. `number` and `numbers` are two names of one field; each takes one
 /// text or an array.
@@ -17,7 +17,7 @@ use crate::recipient::Number;
 pub(super) struct SendBody {
     /// The queue's id; when absent it is the message_id if that is a UUID, else derived from it.
     queue_id: Option<QueueId>,
-    /// One recipient or an array of 1 to 100,000.
+    /// One recipient or an array of 1 to 100,000: phone numbers or full jids (@s.whatsapp.net, @lid). No groups yet.
     number: Option<OneOrMany>,
     /// The same as `number`; give one of the two.
     numbers: Option<OneOrMany>,
@@ -109,21 +109,29 @@ impl TryFrom<SendBody> for SendJob {
 fn numbers(field: &str, given: OneOrMany) -> Result<Vec<Number>, JobError> {
     let many = match given {
         OneOrMany::One(text) => {
-            let number = Number::new(&text).map_err(|e| JobError::new(field, e.to_string()))?;
+            let number = recipient(&text).map_err(|problem| JobError::new(field, problem))?;
             return Ok(vec![number]);
         }
         OneOrMany::Many(many) => many,
     };
     if many.len() > super::RECIPIENTS_MAX {
-        let problem = format!("must name at most {} recipients", super::RECIPIENTS_MAX);
-        return Err(JobError::new(field, problem));
+        return Err(JobError::too_many(field));
     }
     many.iter()
         .enumerate()
         .map(|(index, text)| {
-            Number::new(text).map_err(|e| JobError::new(format!("{field}[{index}]"), e.to_string()))
+            recipient(text).map_err(|problem| JobError::new(format!("{field}[{index}]"), problem))
         })
         .collect()
+}
+
+/// One that can be sent to. Groups can't yet, and what can't be done is not accepted.
+fn recipient(text: &str) -> Result<Number, String> {
+    let number = Number::new(text).map_err(|error| error.to_string())?;
+    match number.kind() {
+        NumberKind::Phone | NumberKind::Lid => Ok(number),
+        NumberKind::Group => Err("is a group, which can't be sent to yet".to_owned()),
+    }
 }
 
 /// Parses a JSON body, naming the field that is wrong.

@@ -60,7 +60,7 @@ impl Refusal {
 
     /// A refusal of something that is no job.
     pub(crate) fn invalid(job_id: Option<JobId>, kind: Option<String>, error: JobError) -> Self {
-        let JobError { field, problem } = error;
+        let JobError { field, problem, .. } = error;
         let message = format!("{field} {problem}");
         Self {
             job_id,
