@@ -1,16 +1,9 @@
-//! The router: which path goes where, and what every request passes on its way.
+//! What every handler can reach: the database, the broker, the key, and how jobs are published.
 //!
-//! Owns the order of the layers. Must not hold any logic of a route.
+//! Must not know any route.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use shared::broker::{Broker, Outgoing, Publisher, Rpc};
 use shared::egress::Reach;
 use shared::id::{JobId, ShardId, Token};
@@ -19,19 +12,11 @@ use shared::store::Store;
 use shared::store::webhooks::{NewWebhook, WebhookRecord};
 use shared::subscription::{self, SubscriptionError};
 use tokio_util::task::TaskTracker;
-use tower::util::MapResponseLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::validate_request::ValidateRequestHeaderLayer;
 
-use crate::auth::{ApiKey, Scheme};
-use crate::extract::MAX_BODY_BYTES;
-use crate::observe::ObserveLayer;
-use crate::problem::{Code, Problem};
+use crate::auth::ApiKey;
+use crate::jobs;
+use crate::problem::Problem;
 use crate::tokens::TokenCache;
-use crate::{idempotency, jobs, openapi, seed, v1};
-
-/// How long a browser may remember the answer to a preflight request.
-const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 
 /// Lanes that jobs are published over. The jobs of a session keep to one, so that they keep their order.
 const LANES: usize = 4;
@@ -143,91 +128,4 @@ impl App {
         let lane = hasher.finish() % LANES as u64;
         &self.lanes[usize::try_from(lane).unwrap_or_default()]
     }
-}
-
-/// The whole API. `origins` are the browser origins that may call it; `admin` are the routes that tell of health and
-/// metrics, which need no key.
-pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
-    let v1 = v1::router()
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer((
-            MapResponseLayer::new(unreadable),
-            door(&app, Scheme::BasicOrBearer),
-        ));
-    let seed = seed::router()
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer((
-            MapResponseLayer::new(seed::dialect::dress),
-            door(&app, Scheme::Basic),
-        ));
-    Router::new()
-        .nest("/v1", v1)
-        .nest("/api/whatsapp", seed)
-        .route("/v1/openapi.json", get(async || Json(openapi::document())))
-        .with_state(app)
-        .merge(admin)
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        // All in one: each further `layer` would box every request once more.
-        .layer((cors(origins), ObserveLayer, DefaultBodyLimit::max(MAX_BODY_BYTES)))
-}
-
-/// Lets a request in that brings the key by one of `scheme`'s ways.
-#[allow(
-    clippy::result_large_err,
-    reason = "the layer wants the whole answer, and is asked once per request"
-)]
-fn door(
-    app: &Arc<App>,
-    scheme: Scheme,
-) -> ValidateRequestHeaderLayer<impl FnMut(&mut Request) -> Result<(), Response> + Clone + use<>> {
-    let app = app.clone();
-    ValidateRequestHeaderLayer::custom(move |request: &mut Request| {
-        app.key
-            .check(request.headers(), scheme)
-            .map_err(IntoResponse::into_response)
-    })
-}
-
-fn cors(origins: &[HeaderValue]) -> CorsLayer {
-    let origins = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins.iter().cloned())
-    };
-    CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static(idempotency::HEADER),
-        ])
-        .expose_headers([
-            header::RETRY_AFTER,
-            header::LOCATION,
-            HeaderName::from_static(idempotency::REPLAYED),
-        ])
-        .max_age(PREFLIGHT_AGE)
-}
-
-/// Gives a body to what the framework itself refused: a path or a query string that can't be decoded.
-fn unreadable(response: Response) -> Response {
-    if response.status() != StatusCode::BAD_REQUEST || response.extensions().get::<Arc<Problem>>().is_some() {
-        return response;
-    }
-    Problem::new(Code::MalformedBody, "the path or the query string can't be read").into_response()
-}
-
-async fn no_such_path() -> Problem {
-    Problem::new(
-        Code::NotFound,
-        "there is nothing at this path; /v1/openapi.json lists what there is",
-    )
-}
-
-async fn no_such_method() -> Problem {
-    Problem::new(Code::MethodNotAllowed, "this path does not take this method")
 }

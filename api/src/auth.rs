@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -24,6 +24,9 @@ const SAMPLE_KEYS: [&str; 5] = [
     "change-me",
     "changeme",
 ];
+
+/// How a browser says on whose behalf it asks.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Which schemes a path accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,10 +85,11 @@ impl ApiKey {
     /// Lets a request in, or says why not.
     ///
     /// # Errors
-    /// 401 when the header is missing, of another scheme, or holds another key.
-    pub fn check(&self, headers: &HeaderMap, scheme: Scheme) -> Result<(), Problem> {
+    /// 401 when the header is missing, of another scheme, or holds another key. 403, where no key is set, when a browser
+    /// asks for a page that is none of `origins`: it would ask for any page that its user looks at.
+    pub fn check(&self, headers: &HeaderMap, scheme: Scheme, origins: &[HeaderValue]) -> Result<(), Problem> {
         if self.open {
-            return Ok(());
+            return refuse_foreign_pages(headers, origins);
         }
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Err(unauthorized("the Authorization header is missing"));
@@ -127,6 +131,37 @@ fn offered_key(value: &str, scheme: Scheme) -> Option<Vec<u8>> {
     (pair.pop()? == b':').then_some(pair)
 }
 
+fn refuse_foreign_pages(headers: &HeaderMap, origins: &[HeaderValue]) -> Result<(), Problem> {
+    let foreign = match headers.get(header::ORIGIN) {
+        Some(origin) => {
+            let allowed = origins.iter().any(|allowed| allowed == "*" || allowed == origin);
+            !allowed && !is_own(origin, headers)
+        }
+        // Without an Origin come what no page asked for, and reads, whose answers a foreign page does not get.
+        None => headers
+            .get(SEC_FETCH_SITE)
+            .is_some_and(|site| site == "cross-site"),
+    };
+    if foreign {
+        let text = "no key is set, so pages of other origins are not let in; set AUTH, or name the page's origin in ORIGIN";
+        return Err(Problem::new(Code::CrossSite, text));
+    }
+    Ok(())
+}
+
+/// Whether a page is our own: from the address that it asks, and that is loopback by name. Any other name could lead
+/// here for a while.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    let Some((host, origin)) = host.zip(origin) else {
+        return false;
+    };
+    let name = origin.host().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    loopback && origin.scheme_str() == Some("http") && origin.authority().is_some_and(|own| own == host)
+}
+
 fn unauthorized(detail: &str) -> Problem {
     Problem::new(Code::Unauthorized, detail)
 }
@@ -165,7 +200,7 @@ mod tests {
     #[test]
     fn basic_takes_the_key_as_user_name_with_an_empty_password() {
         let key = ApiKey::new(KEY, ANYWHERE).unwrap();
-        assert!(key.check(&basic(KEY, ""), Scheme::Basic).is_ok());
+        assert!(key.check(&basic(KEY, ""), Scheme::Basic, &[]).is_ok());
         for wrong in [
             basic(KEY, "x"),
             basic("", KEY),
@@ -174,25 +209,80 @@ mod tests {
             headers("Digest x"),
         ] {
             assert_eq!(
-                key.check(&wrong, Scheme::Basic).unwrap_err().code(),
+                key.check(&wrong, Scheme::Basic, &[]).unwrap_err().code(),
                 Code::Unauthorized
             );
         }
-        assert!(key.check(&HeaderMap::new(), Scheme::Basic).is_err());
+        assert!(key.check(&HeaderMap::new(), Scheme::Basic, &[]).is_err());
     }
 
     #[test]
     fn bearer_is_for_v1_only() {
         let key = ApiKey::new(KEY, ANYWHERE).unwrap();
         let bearer = headers(&format!("Bearer {KEY}"));
-        assert!(key.check(&bearer, Scheme::BasicOrBearer).is_ok());
-        assert!(key.check(&bearer, Scheme::Basic).is_err());
+        assert!(key.check(&bearer, Scheme::BasicOrBearer, &[]).is_ok());
+        assert!(key.check(&bearer, Scheme::Basic, &[]).is_err());
     }
 
     #[test]
     fn an_empty_key_on_loopback_lets_everybody_in() {
         let key = ApiKey::new("", LOOPBACK).unwrap();
-        assert!(key.check(&HeaderMap::new(), Scheme::Basic).is_ok());
+        assert!(key.check(&HeaderMap::new(), Scheme::Basic, &[]).is_ok());
+    }
+
+    #[test]
+    fn without_a_key_pages_of_other_origins_are_kept_out() {
+        let open = ApiKey::new("", LOOPBACK).unwrap();
+        let closed = ApiKey::new(KEY, LOOPBACK).unwrap();
+        let origins = ["https://app.example.com".parse().unwrap()];
+        let with = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs.iter().map(|(name, value)| {
+                (
+                    name.parse::<axum::http::HeaderName>().unwrap(),
+                    value.parse().unwrap(),
+                )
+            });
+            pairs.collect::<HeaderMap>()
+        };
+        let host = ("host", "127.0.0.1:3000");
+        for asked in [
+            with(&[host]),
+            with(&[host, ("sec-fetch-site", "none")]),
+            with(&[
+                host,
+                ("origin", "http://127.0.0.1:3000"),
+                ("sec-fetch-site", "same-origin"),
+            ]),
+            with(&[("host", "localhost:3000"), ("origin", "http://localhost:3000")]),
+            with(&[
+                host,
+                ("origin", "https://app.example.com"),
+                ("sec-fetch-site", "cross-site"),
+            ]),
+        ] {
+            assert!(open.check(&asked, Scheme::Basic, &origins).is_ok(), "{asked:?}");
+        }
+        for asked in [
+            with(&[host, ("sec-fetch-site", "cross-site")]),
+            with(&[host, ("origin", "https://evil.example.com")]),
+            with(&[
+                host,
+                ("origin", "http://127.0.0.1:8080"),
+                ("sec-fetch-site", "same-site"),
+            ]),
+            with(&[host, ("origin", "null")]),
+            // A name that its owner makes lead here.
+            with(&[
+                ("host", "evil.example.com"),
+                ("origin", "http://evil.example.com"),
+            ]),
+        ] {
+            let refused = open.check(&asked, Scheme::Basic, &origins).unwrap_err();
+            assert_eq!(refused.code(), Code::CrossSite, "{asked:?}");
+            // With a key it is the key that tells.
+            let refused = closed.check(&asked, Scheme::Basic, &origins).unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthorized);
+        }
     }
 
     #[test]

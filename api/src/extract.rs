@@ -59,6 +59,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// The query string, in the shape `T`.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(error) => Err(query_problem(&error.body_text())),
+        }
+    }
+}
+
+/// serde's words for a parameter that comes twice name it; those for what can't be decoded name none.
+fn query_problem(message: &str) -> Problem {
+    let twice = message.split_once("duplicate field `");
+    match twice.and_then(|(_, rest)| rest.split_once('`')) {
+        Some((name, _)) => Problem::field(name, "must be given once"),
+        None => Problem::new(Code::MalformedBody, "the query string can't be read"),
+    }
+}
+
 /// The session that a path names.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SessionPath(pub Token);

@@ -8,8 +8,8 @@ use rand::Rng;
 use sha2::{Digest, Sha256};
 use shared::broker::{CallError, PublishError};
 use shared::id::{JobId, SessionId, StanzaId, Token};
-use shared::job::{Answer, FailureCode, JobError, RECIPIENTS_MAX, SendJob};
-use shared::store::{Store, StoreError, queues};
+use shared::job::{Answer, FailureCode, JobError, JobErrorKind, SendJob};
+use shared::store::{Store, StoreError, queues, sessions};
 use tokio::time::Instant;
 
 use crate::problem::{Code, Problem};
@@ -85,13 +85,24 @@ pub async fn refuse_reused(
         (None, Some(key)) => job.queue_id(token, key),
         (None, None) => return Ok(()),
     };
-    match queues::made_by(store, session, id, job).await? {
-        Some(false) => {
-            let text = format!("{id} belongs to another job; the same id is for the same body");
-            Err(Problem::new(Code::JobIdReused, text))
-        }
-        Some(true) | None => Ok(()),
+    if queues::made_by(store, session, id, job).await? != Some(false) {
+        return Ok(());
     }
+    // Perhaps the token has another session by now, and the job is that one's.
+    let newest = sessions::find(store, token).await?.map(|record| record.id);
+    if let Some(newest) = newest.filter(|newest| *newest != session)
+        && queues::made_by(store, newest, id, job).await? != Some(false)
+    {
+        return Ok(());
+    }
+    let text = match queues::find_any(store, id).await? {
+        Some((owner, _)) if owner != *token => format!(
+            "{id} is the id of a queue of another session; a UUID, as queueId or as Idempotency-Key, names one queue \
+             of all sessions: take another"
+        ),
+        _ => format!("{id} belongs to another job; the same id is for the same body"),
+    };
+    Err(Problem::new(Code::JobIdReused, text))
 }
 
 /// What an answer that is no success means.
@@ -100,7 +111,7 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::UnknownSession => Code::SessionNotFound,
         FailureCode::UnknownQueue => Code::QueueNotFound,
         FailureCode::InvalidJob => Code::InvalidField,
-        FailureCode::Conflict => Code::IllegalTransition,
+        FailureCode::Conflict => Code::Conflict,
         FailureCode::NotConnected => Code::SessionNotConnected,
         FailureCode::Timeout => Code::AnswerTimeout,
         FailureCode::Refused => Code::Refused,
@@ -157,7 +168,7 @@ pub fn not_answered(error: CallError) -> Problem {
 impl From<JobError> for Problem {
     fn from(error: JobError) -> Self {
         // The only limit whose excess is no mistake of form.
-        if error.problem == format!("must name at most {RECIPIENTS_MAX} recipients") {
+        if error.kind == JobErrorKind::TooManyRecipients {
             return Self::new(Code::TooManyRecipients, "").with_field(error.field, error.problem);
         }
         if error.field == "body" {
@@ -188,6 +199,8 @@ impl From<StoreError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use shared::job::RECIPIENTS_MAX;
+
     use super::*;
 
     #[test]

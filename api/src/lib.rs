@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod paging;
 pub mod problem;
 pub mod qr;
+pub mod router;
 pub mod seed;
 pub mod serve;
 pub mod settings;

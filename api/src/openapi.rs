@@ -12,22 +12,32 @@ use crate::v1::{messages, queues, sessions, webhooks};
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code, reason = "the body is parsed by `shared::job`; this is its schema")]
 pub struct SendBody {
-    /// One recipient or an array: phone numbers or full jids.
-    #[schema(value_type = Option<Object>)]
-    number: Option<serde_json::Value>,
+    /// One recipient or an array: phone numbers or full jids. No groups yet.
+    number: Option<OneOrMany>,
     /// The same as `number`.
-    numbers: Option<Vec<String>>,
+    numbers: Option<OneOrMany>,
     /// What to send.
     message: TextMessage,
     /// The gap between two sends; the deployment's MIN and MAX when absent.
     delay: Option<DelayBody>,
     /// `resend` (under the same id) or `hold`: what to do with a send that a crash cut off.
     on_unknown: Option<String>,
-    /// The queue's id.
+    /// The queue's id, of no other queue of any session.
     #[schema(format = Uuid)]
     queue_id: Option<String>,
     /// The message's id at WhatsApp; only with one number.
     message_id: Option<String>,
+}
+
+/// One text or an array of them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the body is parsed by `shared::job`; this is its schema")]
+enum OneOrMany {
+    /// One.
+    One(String),
+    /// 1 to 100,000.
+    Many(Vec<String>),
 }
 
 /// The body of a `send` job and the session it is for.
@@ -82,7 +92,7 @@ pub struct SeedToken {
 pub struct SeedText {
     /// The session that sends.
     token: String,
-    /// A phone number or a full jid, or an array of them.
+    /// A phone number or a full jid, as text or number, or an array of them. No groups yet.
     #[schema(value_type = Object)]
     number: serde_json::Value,
     /// 1 to 65,536 bytes.
@@ -100,8 +110,9 @@ pub struct SeedText {
 pub struct SeedNumber {
     /// The session that asks.
     token: String,
-    /// A phone number or a full jid.
-    number: String,
+    /// A phone number, as text or number.
+    #[schema(value_type = String)]
+    number: serde_json::Value,
 }
 
 /// The seed dialect's answer.

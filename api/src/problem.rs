@@ -59,6 +59,14 @@ pub enum Code {
     IllegalTransition,
     /// The session is connected already, so it has nothing to scan.
     AlreadyConnected,
+    /// The session has an account already, so it has nothing to pair.
+    AlreadyPaired,
+    /// The session is being deleted: nothing can be begun with it, and none of its name be made, until it is gone.
+    SessionBeingDeleted,
+    /// A worker says that the state of things does not allow what was asked.
+    Conflict,
+    /// A browser asks on behalf of a page that may not, and no key is set that would tell.
+    CrossSite,
     /// This `Idempotency-Key` came with another body before.
     IdempotencyKeyReused,
     /// The first request with this `Idempotency-Key` is still under way.
@@ -103,6 +111,10 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::IllegalTransition => "illegal_transition",
             Self::AlreadyConnected => "already_connected",
+            Self::AlreadyPaired => "already_paired",
+            Self::SessionBeingDeleted => "session_being_deleted",
+            Self::Conflict => "conflict",
+            Self::CrossSite => "cross_site",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyKeyInUse => "idempotency_key_in_use",
             Self::JobIdReused => "job_id_reused",
@@ -124,6 +136,7 @@ impl Code {
         match self {
             Self::InvalidField | Self::MalformedBody => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound
             | Self::SessionNotFound
             | Self::QueueNotFound
@@ -133,6 +146,9 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::IllegalTransition
             | Self::AlreadyConnected
+            | Self::AlreadyPaired
+            | Self::SessionBeingDeleted
+            | Self::Conflict
             | Self::IdempotencyKeyReused
             | Self::IdempotencyKeyInUse
             | Self::JobIdReused => StatusCode::CONFLICT,
@@ -163,6 +179,10 @@ impl Code {
             Self::MethodNotAllowed => "Method not allowed",
             Self::IllegalTransition => "The queue's state does not allow this",
             Self::AlreadyConnected => "The session is connected",
+            Self::AlreadyPaired => "The session is paired",
+            Self::SessionBeingDeleted => "The session is being deleted",
+            Self::Conflict => "The state does not allow this",
+            Self::CrossSite => "Not from this page",
             Self::IdempotencyKeyReused => "Idempotency-Key used with another request",
             Self::IdempotencyKeyInUse => "The first request with this Idempotency-Key is under way",
             Self::JobIdReused => "The id belongs to another job",

@@ -12,8 +12,9 @@ use shared::store::Store;
 use shared::telemetry::{self, Health, Metrics};
 use tokio::net::TcpListener;
 
-use crate::app::{App, router};
+use crate::app::App;
 use crate::listener::{self, Limits};
+use crate::router::router;
 use crate::settings::Settings;
 
 /// Serves until a signal ends it.

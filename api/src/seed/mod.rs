@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use shared::id::{JobId, SessionId, Token};
 use shared::job::{Answer, Content, IsExistsJob, Job, SendJob};
-use shared::recipient::Number;
+use shared::recipient::{Number, NumberKind};
 use shared::store::sessions::{Created, SessionRecord, SessionState};
 use time::OffsetDateTime;
 
@@ -71,8 +71,9 @@ pub async fn delete_credential(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Value>, Problem> {
     let token = Fields::parse(&body)?.token()?;
-    app.tokens.session(&app.store, &token).await?;
-    sessions::close(&app, &token).await?;
+    let session = sessions::find(&app, &token).await?;
+    // Gone or not after a few seconds: it will be, and is as good as gone for all that is asked meanwhile.
+    sessions::close(&app, &session).await?;
     Ok(Json(
         json!({ "status": true, "data": { "status": true, "message": "Deleting session and credential" } }),
     ))
@@ -115,20 +116,8 @@ pub async fn send_text(
 /// The job of a request: the body of a `send` job, so that both doors refuse the same things in the same words.
 fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob, Problem> {
     let number = match number {
-        // The original took what JavaScript took.
-        Value::Number(number) => Value::String(number.to_string()),
-        Value::Array(all) => Value::Array(
-            all.into_iter()
-                .map(|one| {
-                    if one.is_number() {
-                        Value::String(one.to_string())
-                    } else {
-                        one
-                    }
-                })
-                .collect(),
-        ),
-        other => other,
+        Value::Array(all) => Value::Array(all.into_iter().map(number_text).collect()),
+        one => number_text(one),
     };
     let mut body = Map::new();
     body.insert("number".into(), number);
@@ -137,6 +126,14 @@ fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob
         body.insert("delay".into(), delay);
     }
     Ok(SendJob::parse(Value::Object(body).to_string().as_bytes())?)
+}
+
+/// A number as text: the original took what JavaScript took.
+fn number_text(number: Value) -> Value {
+    match number {
+        Value::Number(number) => Value::String(number.to_string()),
+        other => other,
+    }
 }
 
 /// Names the fields as this dialect does.
@@ -201,8 +198,13 @@ pub async fn is_exists(
 ) -> Result<Json<Value>, Problem> {
     let mut fields = Fields::parse(&body)?;
     let token = fields.token()?;
-    let number = fields.need_text("number")?;
+    let Value::String(number) = number_text(fields.need("number")?) else {
+        return Err(Problem::field("number", "must be a phone number"));
+    };
     let number = Number::new(&number).map_err(|error| Problem::field("number", error.to_string()))?;
+    if number.kind() != NumberKind::Phone {
+        return Err(Problem::field("number", "must be a phone number"));
+    }
     app.tokens.session(&app.store, &token).await?;
     match app
         .call(

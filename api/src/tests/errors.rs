@@ -89,6 +89,10 @@ fn bad_messages(token: &Token) -> Vec<(&'static str, Value)> {
         ),
         ("message to a bad number", text(token.as_str(), json!("abc"))),
         (
+            "message to a group",
+            text(token.as_str(), json!("1203630001@g.us")),
+        ),
+        (
             "message to two",
             text(token.as_str(), json!(["5531900000001", "5531900000002"])),
         ),
@@ -306,7 +310,7 @@ async fn failures_of_others_have_their_problems() {
         ),
         (
             "worker: conflict",
-            jobs::failure(FailureCode::Conflict, "the queue is completed".to_owned()),
+            jobs::failure(FailureCode::Conflict, "the session is being deleted".to_owned()),
         ),
         (
             "worker: refused",

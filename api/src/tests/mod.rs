@@ -28,8 +28,9 @@ use shared::store::sessions as session_rows;
 use shared::testing::{self, TestBroker, TestDatabase};
 use tower::ServiceExt;
 
-use crate::app::{App, router};
+use crate::app::App;
 use crate::auth::ApiKey;
+use crate::router::router;
 
 const KEY: &str = "a key of the tests: 0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(20);

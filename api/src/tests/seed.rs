@@ -106,16 +106,61 @@ async fn delete_credential_asks_the_worker_to_log_out() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;
     let token = api.open_session().await;
-    let answered = api
-        .post("/api/whatsapp/delete-credential", &json!({ "token": token }))
-        .await;
+    let body = json!({ "token": token });
+    let gone = async {
+        let (job, delivery) = worker.next().await;
+        assert_eq!(job, Job::SessionDelete);
+        api.database
+            .query(&format!("DELETE FROM session WHERE token = '{token}'"))
+            .await;
+        delivery.ack().await.unwrap();
+    };
+    let (answered, ()) = tokio::join!(api.post("/api/whatsapp/delete-credential", &body), gone);
     let expected = json!({
         "status": true, "data": { "status": true, "message": "Deleting session and credential" }
     });
     assert_eq!(answered.json(), expected);
-    let (job, delivery) = worker.next().await;
-    assert_eq!(job, Job::SessionDelete);
-    delivery.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_instance_is_created_anew_when_the_deleted_one_is_gone() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let body = json!({ "token": token });
+    let create = "/api/whatsapp/create-instance";
+    let asked = api.post("/api/whatsapp/delete-credential", &body);
+    // The worker takes its time: nothing may be lost meanwhile.
+    let slow = async {
+        let (job, delivery) = worker.next().await;
+        assert_eq!(job, Job::SessionDelete);
+        let refused = api.post(create, &body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        assert_eq!(refused.json()["error"]["code"], "session_being_deleted");
+        assert!(refused.headers.contains_key("retry-after"));
+        let text = json!({ "token": token, "number": "5531900000001", "text": "hi" });
+        let refused = api.post("/api/whatsapp/send-text", &text).await;
+        assert_eq!(refused.json()["error"]["code"], "session_being_deleted");
+        // Asked again, it waits for the same end.
+        let path = format!("/v1/sessions/{token}");
+        let again = api.delete(&path);
+        let created = api.post(create, &body);
+        let gone = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            api.database
+                .query(&format!("DELETE FROM session WHERE token = '{token}'"))
+                .await;
+            delivery.ack().await.unwrap();
+        };
+        let (again, created, ()) = tokio::join!(again, created, gone);
+        assert_eq!(again.status, StatusCode::NO_CONTENT);
+        assert_eq!(created.json(), json!({ "status": true, "message": "Processing" }));
+        let (job, delivery) = worker.next().await;
+        assert_eq!(job, Job::SessionStart, "and no second delete before it");
+        delivery.ack().await.unwrap();
+    };
+    let (deleted, ()) = tokio::join!(asked, slow);
+    assert_eq!(deleted.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -123,7 +168,15 @@ async fn is_exists_is_answered_by_the_worker() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;
     let token = api.open_session().await;
-    let body = json!({ "token": token, "number": "5531900000001" });
+    for number in ["1203630001@g.us", "98765@lid"] {
+        let body = json!({ "token": token, "number": number });
+        let refused = api.post("/api/whatsapp/is-exists", &body).await;
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["field"]),
+            (StatusCode::BAD_REQUEST, &json!("number"))
+        );
+    }
+    let body = json!({ "token": token, "number": 5_531_900_000_001_u64 });
     let jid = "5531900000001@s.whatsapp.net";
 
     let yes = Answer::IsExists {

@@ -163,3 +163,93 @@ async fn the_same_key_is_one_job_and_one_answer() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_session_that_is_paired_has_nothing_to_pair() {
+    let api = TestApi::new().await;
+    let token = api.session().await;
+    api.set_session(
+        &token,
+        "state = 4, jid = '5531900000000@s.whatsapp.net', paired_at = now()",
+    )
+    .await;
+    let path = format!("/v1/sessions/{token}/pairing-code");
+    let refused = api.post(&path, &json!({ "phone": "5531900000001" })).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::CONFLICT, &json!("already_paired"))
+    );
+}
+
+#[tokio::test]
+async fn a_session_whose_worker_can_t_be_asked_stays() {
+    let api = TestApi::new().await;
+    let token = api.open_session().await;
+    api.broker.broker().close().await;
+    let path = format!("/v1/sessions/{token}");
+    assert_eq!(api.delete(&path).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(api.get(&path).await.json()["deleting"], false);
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_token_s_new_session_is_found_at_once() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/queues");
+    // Now this process believes that the token has this session; another process deletes it.
+    assert_eq!(
+        api.get(&format!("{path}/{}", uuid::Uuid::nil())).await.status,
+        StatusCode::NOT_FOUND
+    );
+    api.app
+        .tokens
+        .session(api.database.store(), &token)
+        .await
+        .unwrap();
+    api.database
+        .query(&format!("DELETE FROM session WHERE token = '{token}'"))
+        .await;
+    let new = session_rows::create(api.database.store(), &token, 1)
+        .await
+        .unwrap();
+    api.broker
+        .broker()
+        .bind_token(&token, new.into_record().shard)
+        .await
+        .unwrap();
+
+    let id = "78e37ede-32d9-4636-83f0-39469daf89f6";
+    let body =
+        json!({ "numbers": ["5531900000001"], "queueId": id, "message": { "type": "text", "text": "hi" } });
+    let (answered, _) = tokio::join!(api.post(&path, &body), worker.accept());
+    assert_eq!(answered.status, StatusCode::ACCEPTED);
+    // The same job again is no other job's.
+    assert_eq!(api.post(&path, &body).await.status, StatusCode::ACCEPTED);
+    assert_eq!(api.get(&format!("{path}/{id}")).await.status, StatusCode::OK);
+    assert_eq!(api.get(&path).await.json()["items"][0]["queueId"], id);
+}
+
+#[tokio::test]
+async fn a_uuid_names_one_queue_of_all_sessions() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let (first, second) = (api.open_session().await, api.open_session().await);
+    let id = "78e37ede-32d9-4636-83f0-39469daf89f7";
+    let body = json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
+    let path = format!("/v1/sessions/{first}/queues");
+    let (answered, _) = tokio::join!(api.post_once(&path, id, &body), worker.accept());
+    assert_eq!(answered.json()["queueId"], id);
+    let refused = api
+        .post_once(&format!("/v1/sessions/{second}/queues"), id, &body)
+        .await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::CONFLICT, &json!("job_id_reused"))
+    );
+    let told = refused.json()["detail"].to_string();
+    assert!(
+        told.contains("another session") && told.contains("Idempotency-Key"),
+        "{told}"
+    );
+}

@@ -47,6 +47,17 @@ async fn a_secret_of_the_client_is_kept() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_kept_says_where_the_webhook_is() {
+    let api = TestApi::new().await;
+    let body = json!({ "url": "https://example.com/" });
+    let first = api.post_once("/v1/webhooks", "once", &body).await;
+    let again = api.post_once("/v1/webhooks", "once", &body).await;
+    assert_eq!((first.status, &first.bytes), (again.status, &again.bytes));
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(first.headers["location"], again.headers["location"]);
+}
+
+#[tokio::test]
 async fn deliveries_are_listed_by_state_and_replayed() {
     let api = TestApi::new().await;
     let id = api

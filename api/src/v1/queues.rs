@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::extract::{self, JsonBytes, SessionPath};
+use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::idempotency::{self, Key};
 use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
@@ -256,7 +256,7 @@ pub async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Queue>>, Problem> {
     let (limit, before) = (page.limit()?, page.after::<Place>()?);
-    let session = app.tokens.session(&app.store, &token).await?;
+    let session = app.tokens.look_up(&app.store, &token).await?.id;
     let before = before.map(|place| (place.time, place.id));
     let rows = queues::list(&app.store, session, before, u32::from(limit) + 1).await?;
     let place = |row: &QueueRecord| Place {
@@ -416,10 +416,14 @@ fn legal(command: Command, state: QueueState) -> Result<(), Problem> {
 async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, SessionId, QueueRecord), Problem> {
     let token: Token = extract::text("token", token)?;
     let queue: QueueId = extract::text("queueId", queue)?;
-    let session = app.tokens.session(&app.store, &token).await?;
-    let record = queues::find(&app.store, session, queue)
-        .await?
-        .ok_or_else(|| no_such_queue(&token))?;
+    let mut session = app.tokens.known(&app.store, &token).await?;
+    let mut found = queues::find(&app.store, session, queue).await?;
+    if found.is_none() {
+        // Perhaps the token has another session by now.
+        session = app.tokens.look_up(&app.store, &token).await?.id;
+        found = queues::find(&app.store, session, queue).await?;
+    }
+    let record = found.ok_or_else(|| no_such_queue(&token))?;
     Ok((token, session, record))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -16,15 +16,18 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::extract::{Fields, JsonBytes, SessionPath};
+use crate::extract::{Fields, JsonBytes, Query, SessionPath};
 use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::qr;
-use crate::tokens::unknown;
+use crate::tokens::{being_deleted, unknown};
 
 /// How long a request for a QR code waits for one to come.
 const QR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a new session waits for an old one of its token to be gone.
+const GONE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a delete waits for the worker to have done it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub struct Session {
     pub state: SessionState,
     /// Whether it is to be connected.
     pub wanted: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
     /// The account it is paired with.
     pub jid: Option<String>,
     /// Hidden id of the account.
@@ -72,6 +77,7 @@ impl From<SessionRecord> for Session {
             token: record.token,
             state: record.state,
             wanted: record.wanted,
+            deleting: record.deleting_at.is_some(),
             jid: owner.as_ref().map(|owner| owner.jid.clone()),
             lid: owner.as_ref().and_then(|owner| owner.lid.clone()),
             push_name: owner.as_ref().and_then(|owner| owner.push_name.clone()),
@@ -129,7 +135,8 @@ pub struct QrQuery {
     format: Option<String>,
 }
 
-/// Create a session and start pairing it. A token that is there already is started again.
+/// Create a session and start pairing it. A token that is there already is started again; one whose session is being
+/// deleted is waited for, for a few seconds, and then refused with 409 and `Retry-After`.
 #[utoipa::path(post, path = "/v1/sessions", request_body = NewSession, tag = "sessions", responses(
     (status = 201, body = Session), (status = 200, body = Session, description = "it was there already"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
@@ -153,15 +160,32 @@ pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> 
 /// Makes sure that a session exists, that its jobs reach its shard, and that its worker starts it.
 ///
 /// # Errors
-/// 503 when the broker or the database is away. What was done by then is done again by the next call.
+/// 409 while an older session of the token is being deleted; 503 when the broker or the database is away. What was done
+/// by then is done again by the next call.
 pub async fn open(app: &App, token: &Token) -> Result<Created, Problem> {
-    let created = sessions::create(&app.store, token, app.shards).await?;
+    let created = create_when_free(app, token).await?;
     let (Created::New(record) | Created::Existing(record)) = &created;
+    app.tokens.remember(record);
     if record.state != SessionState::Open {
         app.bind(token, record.shard).await?;
         app.publish(token, &JobId::random(), &Job::SessionStart).await?;
     }
     Ok(created)
+}
+
+/// A session that is being deleted can't be started: its worker would let it go all the same.
+async fn create_when_free(app: &App, token: &Token) -> Result<Created, Problem> {
+    let mut looks = Looks::within(GONE_PATIENCE);
+    loop {
+        let created = sessions::create(&app.store, token, app.shards).await?;
+        match &created {
+            Created::Existing(record) if record.deleting_at.is_some() => {}
+            _ => return Ok(created),
+        }
+        if !looks.again().await {
+            return Err(being_deleted(token));
+        }
+    }
 }
 
 /// List sessions, in the order of their tokens.
@@ -202,25 +226,44 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     SessionPath(token): SessionPath,
 ) -> Result<StatusCode, Problem> {
-    find(&app, &token).await?;
-    close(&app, &token).await?;
-    let mut looks = Looks::within(DELETE_PATIENCE);
-    while sessions::find(&app.store, &token).await?.is_some() {
-        if !looks.again().await {
-            return Ok(StatusCode::ACCEPTED);
-        }
+    let session = find(&app, &token).await?;
+    match close(&app, &session).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Ok(StatusCode::ACCEPTED),
     }
-    Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks a session's worker to log it out and delete it.
+/// Marks a session for deletion, asks its worker to log it out and delete it, and gives it a few seconds; says whether
+/// it is gone by then.
 ///
 /// # Errors
-/// 503 when the broker is away.
-pub async fn close(app: &App, token: &Token) -> Result<(), Problem> {
-    app.publish(token, &JobId::random(), &Job::SessionDelete).await?;
+/// 503 when the broker or the database is away.
+pub async fn close(app: &App, session: &SessionRecord) -> Result<bool, Problem> {
+    let token = &session.token;
+    if sessions::mark_deleting(&app.store, session.id).await? {
+        let asked = app.publish(token, &JobId::random(), &Job::SessionDelete).await;
+        if let Err(problem) = asked {
+            // Nobody may know of it; a worker that does marks it itself.
+            sessions::unmark_deleting(&app.store, session.id).await?;
+            return Err(problem);
+        }
+    }
     app.tokens.forget(token);
-    Ok(())
+    let mut looks = Looks::within(DELETE_PATIENCE);
+    loop {
+        match sessions::find(&app.store, token).await? {
+            Some(now) if now.id == session.id && now.deleting_at.is_none() => {
+                let text = "the session's worker could not be asked to delete it; try again";
+                return Err(jobs::broker_away(text));
+            }
+            Some(now) if now.id == session.id => {}
+            // Gone, or another one by now.
+            _ => return Ok(true),
+        }
+        if !looks.again().await {
+            return Ok(false);
+        }
+    }
 }
 
 /// Show the QR code to scan now, as PNG, text or JSON; waits a few seconds for the first one.
@@ -279,6 +322,14 @@ pub async fn pairing_code(
             "the session is connected; there is nothing to pair",
         ));
     }
+    if session.paired_at.is_some() {
+        let text =
+            "the session is paired and not connected at this moment; delete it to pair another account";
+        return Err(Problem::new(Code::AlreadyPaired, text));
+    }
+    if session.deleting_at.is_some() {
+        return Err(being_deleted(&token));
+    }
     match app
         .call(&session.token, &Job::PairingCode(PairingCodeJob { phone }))
         .await?
@@ -288,7 +339,11 @@ pub async fn pairing_code(
     }
 }
 
-async fn find(app: &App, token: &Token) -> Result<SessionRecord, Problem> {
+/// The session of a token as it is now.
+///
+/// # Errors
+/// 404 when there is none, 503 when the database is away.
+pub async fn find(app: &App, token: &Token) -> Result<SessionRecord, Problem> {
     sessions::find(&app.store, token)
         .await?
         .ok_or_else(|| unknown(token))

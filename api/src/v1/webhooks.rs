@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::body::to_bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::config::Secret;
 use shared::event::EventName;
 use shared::id::{DeliveryId, EventId, Token, WebhookId};
@@ -19,7 +21,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::extract::{self, JsonBytes};
+use crate::extract::{self, JsonBytes, MAX_BODY_BYTES, Query};
 use crate::idempotency::{self, Key};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
@@ -180,11 +182,23 @@ pub async fn create(
         Box::pin(async move {
             let mut webhook = Webhook::from(app.register(&new).await?);
             webhook.secret = Some(new.secret.expose().to_owned());
-            let location = format!("/v1/webhooks/{}", webhook.id);
-            Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(webhook)).into_response())
+            Ok((StatusCode::CREATED, Json(webhook)).into_response())
         })
     };
-    idempotency::once(&app, "webhooks".to_owned(), key, body, work).await
+    located(idempotency::once(&app, "webhooks".to_owned(), key, body, work).await?).await
+}
+
+/// Says where the webhook of this answer is: of one that was kept for its key there is only the body.
+async fn located(response: Response) -> Result<Response, Problem> {
+    let (mut parts, body) = response.into_parts();
+    let unread = |_| Problem::new(Code::Internal, "the answer could not be put together");
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(unread)?;
+    let webhook: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let location = webhook["id"].as_str().map(|id| format!("/v1/webhooks/{id}"));
+    if let Some(location) = location.and_then(|path| HeaderValue::try_from(path).ok()) {
+        parts.headers.insert(header::LOCATION, location);
+    }
+    Ok(Response::from_parts(parts, bytes.into()))
 }
 
 fn checked(app: &App, body: CreateWebhook) -> Result<NewWebhook, Problem> {
