@@ -9,7 +9,8 @@ use reqwest::Url;
 use shared::broker::{Broker, Outgoing, PublishError, QueueName};
 use shared::config::{self, ConfigError, Env};
 use shared::egress::Reach;
-use shared::store::{SCHEMA_VERSION, Store, StoreError};
+use shared::store::keys::{self, KeyKind};
+use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions};
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -75,9 +76,17 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
     let mut report = Report::default();
     settings(&mut report, &env);
     let common = config::Common::read(&mut env());
-    let store = Store::new(&common.database, None);
-    match store {
-        Ok(store) => database(&mut report, &store).await,
+    let sealer = config::read_sealer(&mut env());
+    let has_key = sealer.is_some();
+    match Store::new(&common.database, sealer) {
+        Ok(store) => {
+            if database(&mut report, &store).await {
+                report.add("workers", in_time(workers(&store, &common.amqp)).await);
+                if has_key {
+                    report.add("key", in_time(key(&store)).await);
+                }
+            }
+        }
         Err(error) => report.add("database", Finding::Bad(format!("{error}; correct DATABASE_URL"))),
     }
     broker(&mut report, &common.amqp).await;
@@ -102,36 +111,100 @@ fn settings(report: &mut Report, env: &impl Fn() -> Env) {
         problems.extend(found);
     }
     if problems.is_empty() {
-        report.add("settings", Finding::Ok("all can be read".to_owned()));
+        let text =
+            "those of the API, MIN and MAX can be read; workers name mistakes in theirs when they start";
+        report.add("settings", Finding::Ok(text.to_owned()));
     }
     for problem in problems {
         report.add("settings", Finding::Bad(problem));
     }
 }
 
-async fn database(report: &mut Report, store: &Store) {
+/// What one check finds, if it does not hang.
+async fn in_time(check: impl Future<Output = Finding>) -> Finding {
+    timeout(PATIENCE, check).await.unwrap_or_else(|_| {
+        Finding::Bad(format!(
+            "no answer in {} s; the service is overloaded, or something holds it up",
+            PATIENCE.as_secs()
+        ))
+    })
+}
+
+/// Looks at the database; says whether its tables can be asked for more.
+async fn database(report: &mut Report, store: &Store) -> bool {
     match timeout(PATIENCE, store.ping()).await {
         Ok(Ok(())) => report.add("database", Finding::Ok("reachable".to_owned())),
         Ok(Err(error)) => {
             let advice = "is PostgreSQL running, and are address, user and password in DATABASE_URL right?";
-            return report.add("database", Finding::Bad(format!("{error}; {advice}")));
+            report.add("database", Finding::Bad(format!("{error}; {advice}")));
+            return false;
         }
         Err(_) => {
             let text = "no answer in 10 s; does a firewall stand before the address in DATABASE_URL?";
-            return report.add("database", Finding::Bad(text.to_owned()));
+            report.add("database", Finding::Bad(text.to_owned()));
+            return false;
         }
     }
-    report.add(
-        "schema",
-        match store.check_schema().await {
-            Ok(()) => Finding::Ok(format!("version {SCHEMA_VERSION}")),
-            Err(StoreError::Schema { found, needed }) if found < needed => Finding::Bad(format!(
-                "version {found}, this program needs {needed}; run fanfare-api migrate"
-            )),
-            Err(error) => Finding::Bad(format!("{error}; run the release that migrated the database")),
-        },
-    );
-    report.add("clock", clock(store).await);
+    let schema = in_time(schema(store)).await;
+    let is_ours = matches!(schema, Finding::Ok(_));
+    report.add("schema", schema);
+    report.add("clock", in_time(clock(store)).await);
+    is_ours
+}
+
+async fn schema(store: &Store) -> Finding {
+    match store.check_schema().await {
+        Ok(()) => Finding::Ok(format!("version {SCHEMA_VERSION}")),
+        Err(StoreError::Schema { found, needed }) if found < needed => Finding::Bad(format!(
+            "version {found}, this program needs {needed}; run fanfare-api migrate"
+        )),
+        Err(error @ StoreError::Schema { .. }) => {
+            Finding::Bad(format!("{error}; run the release that migrated the database"))
+        }
+        Err(error) => Finding::Bad(error.to_string()),
+    }
+}
+
+/// Whether somebody works: jobs are taken all the same, and wait.
+async fn workers(store: &Store, amqp: &config::Amqp) -> Finding {
+    let (mut held, all) = (0, amqp.shards);
+    for shard in amqp.shard_ids() {
+        match leases::is_held(store, shard).await {
+            Ok(true) => held += 1,
+            Ok(false) => {}
+            Err(error) => return Finding::Bad(error.to_string()),
+        }
+    }
+    if held == all {
+        Finding::Ok(format!("a session worker holds each of the {all} shards"))
+    } else if held == 0 {
+        Finding::Bad("no session worker runs, so jobs wait; start fanfare-worker session".to_owned())
+    } else {
+        Finding::Warn(format!(
+            "session workers hold {held} of {all} shards; the others are being taken over, or SHARDS is not the same \
+             for all processes"
+        ))
+    }
+}
+
+/// Whether the key opens what others sealed, tried on the credentials of one session.
+async fn key(store: &Store) -> Finding {
+    let sessions = match sessions::list(store, None, sessions::PAGE_MAX).await {
+        Ok(sessions) => sessions,
+        Err(error) => return Finding::Bad(error.to_string()),
+    };
+    let Some(session) = sessions.iter().find(|session| session.paired_at.is_some()) else {
+        return Finding::Ok("not tried: no session is paired yet".to_owned());
+    };
+    match keys::load(store, session.id, &[(KeyKind::DEVICE, Vec::new())]).await {
+        Ok(_) => Finding::Ok("opens the credentials in the database".to_owned()),
+        Err(StoreError::Seal(_)) => Finding::Bad(
+            "does not open the credentials in the database; put the one that sealed them into KEY_ENCRYPTION_KEY, behind \
+             the new one if there is one"
+                .to_owned(),
+        ),
+        Err(error) => Finding::Bad(error.to_string()),
+    }
 }
 
 /// Compares our clock with the database's, allowing for the time that the question took.
@@ -157,17 +230,21 @@ async fn clock(store: &Store) -> Finding {
 }
 
 async fn broker(report: &mut Report, amqp: &config::Amqp) {
-    let broker = match Broker::connect(amqp).await {
-        Ok(broker) => broker,
-        Err(error) => {
+    let broker = match timeout(PATIENCE, Broker::connect(amqp)).await {
+        Ok(Ok(broker)) => broker,
+        Ok(Err(error)) => {
             return report.add("broker", Finding::Bad(format!("{error}; {}", error.advice())));
+        }
+        Err(_) => {
+            let text = "no answer in 10 s; does a firewall stand before the address in AMQP_URL?";
+            return report.add("broker", Finding::Bad(text.to_owned()));
         }
     };
     report.add(
         "broker",
         Finding::Ok("reachable; exchanges and queues are as they should be".to_owned()),
     );
-    report.add("alarm", alarm(&broker).await);
+    report.add("alarm", in_time(alarm(&broker)).await);
     for (what, queue, advice) in [
         (
             "dead jobs",
@@ -186,19 +263,21 @@ async fn broker(report: &mut Report, amqp: &config::Amqp) {
         ),
         ("events", QueueName::Webhooks, "is a webhook worker running?"),
     ] {
-        report.add(
-            what,
-            match broker.depth(&queue).await {
-                Ok(0) => Finding::Ok("nothing waits".to_owned()),
-                Ok(waiting) => Finding::Warn(format!(
-                    "{waiting} wait in {}; {advice}",
-                    broker.topology().queue(&queue)
-                )),
-                Err(error) => Finding::Bad(error.to_string()),
-            },
-        );
+        report.add(what, in_time(depth(&broker, &queue, advice)).await);
     }
-    broker.close().await;
+    // It has been told all that there is; a broker that hangs is not waited for.
+    drop(timeout(PATIENCE, broker.close()).await);
+}
+
+async fn depth(broker: &Broker, queue: &QueueName, advice: &str) -> Finding {
+    match broker.depth(queue).await {
+        Ok(0) => Finding::Ok("nothing waits".to_owned()),
+        Ok(waiting) => Finding::Warn(format!(
+            "{waiting} wait in {}; {advice}",
+            broker.topology().queue(queue)
+        )),
+        Err(error) => Finding::Bad(error.to_string()),
+    }
 }
 
 /// A broker in a memory or disk alarm takes connections and no messages. A message for nobody tells: it comes back.
@@ -260,6 +339,10 @@ fn endpoint(url: &str) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use shared::config::Secret;
+    use shared::seal::Place;
+    use shared::testing::{self, TestDatabase};
+
     use super::*;
 
     #[test]
@@ -276,6 +359,66 @@ mod tests {
             report.to_string(),
             "ok   database    reachable\nBAD  schema      version 0; run fanfare-api migrate\n"
         );
+    }
+
+    #[tokio::test]
+    async fn a_set_up_without_a_session_worker_is_bad() {
+        let database = TestDatabase::new().await;
+        let amqp = |shards| config::Amqp {
+            url: Secret::new(""),
+            prefix: String::new(),
+            shards,
+        };
+        assert!(matches!(
+            workers(database.store(), &amqp(1)).await,
+            Finding::Bad(_)
+        ));
+        database.lease(0, "w").await;
+        assert!(matches!(
+            workers(database.store(), &amqp(1)).await,
+            Finding::Ok(_)
+        ));
+        assert!(matches!(
+            workers(database.store(), &amqp(2)).await,
+            Finding::Warn(_)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_did_not_seal_the_credentials_is_bad() {
+        let database = TestDatabase::new().await;
+        let token = testing::token();
+        let session = sessions::create(database.store(), &token, 1)
+            .await
+            .unwrap()
+            .into_record()
+            .id;
+        assert!(matches!(key(database.store()).await, Finding::Ok(_)));
+        let paired = "UPDATE session SET jid = '1@s.whatsapp.net', paired_at = now()";
+        database.query(paired).await;
+        let place = Place {
+            session,
+            kind: KeyKind::DEVICE.0,
+            name: b"",
+        };
+        let other: shared::seal::Sealer = "0123456789abcdef".repeat(4).parse().unwrap();
+        let ours = testing::sealer();
+        for (sealer, opens) in [(&other, false), (&ours, true)] {
+            let sealed = hex::encode(sealer.seal(place, b"credentials"));
+            let sql = format!(
+                "INSERT INTO device_key VALUES ({session}, 0, '', '\\x{sealed}')
+                 ON CONFLICT (session_id, kind, name) DO UPDATE SET value = excluded.value"
+            );
+            database.query(&sql).await;
+            let found = key(database.store()).await;
+            assert_eq!(matches!(found, Finding::Ok(_)), opens, "{found:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_is_bad() {
+        let hanging = in_time(std::future::pending()).await;
+        assert!(matches!(hanging, Finding::Bad(_)));
     }
 
     #[test]
