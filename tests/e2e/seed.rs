@@ -219,6 +219,25 @@ async fn forgets(cluster: &Cluster, record: &Record) -> Result<()> {
     cluster.operator.qr_text("seed").await.map(drop)
 }
 
+/// What is created right behind a deletion is another session, and does not go with the old one.
+async fn starts_anew_at_once(cluster: &Cluster) -> Result<()> {
+    cluster.operator.pair(&cluster.control, "seed", PHONE).await?;
+    let (status, deleted) = cluster.operator.post(DELETE, json!({ "token": "seed" })).await?;
+    ensure!(status == StatusCode::OK, "{status}: {deleted}");
+    let created = create(cluster).await?;
+    ensure!(
+        created == json!({ "status": true, "message": "Processing" }),
+        "{created}"
+    );
+    cluster.operator.pair(&cluster.control, "seed", PHONE).await?;
+    let (_, session) = cluster.operator.get("/v1/sessions/seed").await?;
+    ensure!(
+        session["state"] == "open" && session["deleting"] == false,
+        "{session}"
+    );
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_is_created_used_and_deleted() -> Result<()> {
     let cluster = Cluster::start(1).await?;
@@ -232,6 +251,7 @@ async fn an_instance_is_created_used_and_deleted() -> Result<()> {
     sends_once_for_one_key(&cluster, &record).await?;
     cluster.control.audit().await?.clean(5)?;
     forgets(&cluster, &record).await?;
+    starts_anew_at_once(&cluster).await?;
     cluster.control.audit().await?.clean(5)
 }
 
