@@ -49,6 +49,9 @@ pub(super) struct Handed {
 /// channel the later ones would come before the earlier ones, which are published again.
 pub(super) type Series = OnceLock<u64>;
 
+/// The number of no channel: they are counted from 1.
+const NO_CHANNEL: u64 = 0;
+
 /// Who waits for a message's confirm.
 pub(super) struct Sender {
     pub(super) answer: oneshot::Sender<Result<(), PublishError>>,
@@ -125,7 +128,7 @@ impl Lane {
                 let _ = sender.answer.send(Err(lost));
                 continue;
             }
-            let number = self.waiting.add(sender);
+            let number = self.waiting.add(sender, current);
             let mut publish: Publish = Box::pin(publish(number, channel.clone(), letter));
             // The first poll gives the message its number and queues its frames: in this order, then. It is polled
             // again right away by those in flight, which wait for it.
@@ -144,7 +147,10 @@ impl Lane {
             Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
             // The frames may be on the wire already.
             Ok(Confirmation::NotRequested) | Err(_) => {
-                self.slot.discard();
+                // Who was given up has discarded it already.
+                if let Some(channel) = self.waiting.channel(number) {
+                    self.slot.discard(channel);
+                }
                 Err(PublishError::Unconfirmed)
             }
         };
@@ -154,8 +160,8 @@ impl Lane {
     /// Answers those whose time is over. A channel that owes a confirm for so long is not trusted with more.
     fn give_up(&mut self) {
         self.alarm_is_set = false;
-        if self.waiting.give_up(Instant::now()) {
-            self.slot.discard();
+        if let Some(channel) = self.waiting.give_up(Instant::now()) {
+            self.slot.discard(channel);
         }
         self.set_alarm();
     }
@@ -186,9 +192,13 @@ async fn publish(number: u64, channel: Channel, letter: Letter) -> (u64, Result<
     (number, confirmed.await)
 }
 
-/// Answers all that were not published.
+/// Answers all that were not published. What comes behind them of the same series must not leave either.
 fn refuse(batch: &mut Vec<Handed>, why: &str) {
     for handed in batch.drain(..) {
+        if let Some(series) = &handed.series {
+            // One that has its channel already keeps it: that channel is gone.
+            let _ = series.set(NO_CHANNEL);
+        }
         // Who left needs no answer.
         let _ = handed
             .sender
@@ -203,41 +213,54 @@ struct Waiting {
     /// The number of the first row.
     first: u64,
     /// `None` when answered. The first row is never `None`.
-    rows: VecDeque<Option<Sender>>,
+    rows: VecDeque<Option<Row>>,
+}
+
+struct Row {
+    sender: Sender,
+    /// The number of the channel that the message left over.
+    channel: u64,
 }
 
 impl Waiting {
     /// Adds one and returns its number.
-    fn add(&mut self, sender: Sender) -> u64 {
-        self.rows.push_back(Some(sender));
+    fn add(&mut self, sender: Sender, channel: u64) -> u64 {
+        self.rows.push_back(Some(Row { sender, channel }));
         self.first + self.rows.len() as u64 - 1
     }
 
     /// Answers one, if it was not answered before.
     fn answer(&mut self, number: u64, outcome: Result<(), PublishError>) {
-        let row = number
-            .checked_sub(self.first)
-            .and_then(|row| usize::try_from(row).ok());
-        if let Some(sender) = row.and_then(|row| self.rows.get_mut(row)?.take()) {
+        let row = self.place(number);
+        if let Some(row) = row.and_then(|row| self.rows.get_mut(row)?.take()) {
             // Who left needs no answer.
-            let _ = sender.answer.send(outcome);
+            let _ = row.sender.answer.send(outcome);
         }
         self.forget_answered();
     }
 
-    /// Answers those whose deadline is over; says whether there was one.
-    fn give_up(&mut self, now: Instant) -> bool {
-        let mut any = false;
+    /// Answers those whose deadline is over; says over which channel the last of them left.
+    fn give_up(&mut self, now: Instant) -> Option<u64> {
+        let mut last = None;
         while self.deadline().is_some_and(|deadline| deadline <= now) {
+            last = self.channel(self.first);
             self.answer(self.first, Err(PublishError::Unconfirmed));
-            any = true;
         }
-        any
+        last
+    }
+
+    /// The channel that a message left over, unless it was answered.
+    fn channel(&self, number: u64) -> Option<u64> {
+        Some(self.rows.get(self.place(number)?)?.as_ref()?.channel)
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
     /// The deadline of the one that waits longest.
     fn deadline(&self) -> Option<Instant> {
-        self.rows.front()?.as_ref().map(|sender| sender.deadline)
+        self.rows.front()?.as_ref().map(|row| row.sender.deadline)
     }
 
     fn forget_answered(&mut self) {
@@ -245,5 +268,34 @@ impl Waiting {
             self.rows.pop_front();
             self.first += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_behind_a_refused_message_of_a_series_leaves_over_no_channel() {
+        let series = Arc::new(Series::new());
+        let (answer, refused) = oneshot::channel();
+        let mut batch = vec![Handed {
+            letter: Letter {
+                exchange: "".into(),
+                key: "".into(),
+                options: BasicPublishOptions::default(),
+                properties: BasicProperties::default(),
+                body: Bytes::new(),
+            },
+            sender: Sender {
+                answer,
+                deadline: Instant::now(),
+            },
+            series: Some(series.clone()),
+        }];
+        refuse(&mut batch, "no channel in time");
+        assert!(matches!(refused.await, Ok(Err(PublishError::Unavailable(_)))));
+        let first_channel = 1;
+        assert_ne!(*series.get_or_init(|| first_channel), first_channel);
     }
 }

@@ -255,17 +255,21 @@ impl Slot {
             .map_err(|_| BrokerError::Unavailable("opening a channel timed out".into()))??)
     }
 
-    /// The number of the channel that was opened last: another one than before where another channel is.
+    /// The number of the channel that was opened last, from 1: another one than before where another channel is.
     pub(super) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// Drops the channel, so that the next use opens another.
-    pub(super) fn discard(&self) {
-        self.channel
+    /// Drops the channel of that number, so that the next use opens another. A newer one stays: what is told of an
+    /// old one may be told late.
+    pub(super) fn discard(&self, number: u64) {
+        let mut channel = self
+            .channel
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take();
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.opened() == number {
+            *channel = None;
+        }
     }
 
     /// Does one request on the channel, within the time a request may take.
@@ -274,10 +278,11 @@ impl Slot {
         request: impl AsyncFnOnce(&Channel) -> Result<T, lapin::Error>,
     ) -> Result<T, BrokerError> {
         let channel = self.channel().await?;
+        let number = self.opened();
         match tokio::time::timeout(REQUEST_TIMEOUT, request(&channel)).await {
             Ok(result) => Ok(result?),
             Err(_) => {
-                self.discard();
+                self.discard(number);
                 Err(BrokerError::Unavailable("a request timed out".into()))
             }
         }

@@ -174,7 +174,8 @@ impl Publisher {
     /// Publishes a message and waits for the broker's confirm. Many may wait at the same time.
     ///
     /// # Errors
-    /// [`PublishError`], after [`CONFIRM_TIMEOUT`] at the latest.
+    /// [`PublishError`]. It is told within [`CONFIRM_TIMEOUT`], or, where others wait before the message that the
+    /// broker does not confirm either, when their connection ends.
     pub async fn publish(&self, message: Outgoing) -> Result<(), PublishError> {
         self.send(message).await?.wait().await
     }

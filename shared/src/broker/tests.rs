@@ -435,6 +435,21 @@ mod reconnect {
 }
 
 #[tokio::test]
+async fn a_late_word_of_an_old_channel_takes_nothing_from_the_new_one() {
+    let test = TestBroker::new(1).await;
+    let slot = Slot::confirming(test.broker().publishing.clone());
+    slot.channel().await.unwrap();
+    let first = slot.opened();
+    slot.discard(first);
+    slot.channel().await.unwrap();
+    let second = slot.opened();
+    assert_ne!(first, second);
+    slot.discard(first);
+    slot.channel().await.unwrap();
+    assert_eq!(slot.opened(), second, "it is there still");
+}
+
+#[tokio::test]
 async fn a_queue_that_was_made_without_limits_stays_as_it_is() {
     let test = TestBroker::new(1).await;
     let broker = test.broker();
