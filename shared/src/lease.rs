@@ -127,7 +127,7 @@ impl Lease {
         self.deadline.nanos.store(0, Ordering::Release);
     }
 
-    fn extend(&self, deadline: Instant) {
+    pub(crate) fn extend(&self, deadline: Instant) {
         let nanos = deadline
             .saturating_duration_since(self.deadline.origin)
             .as_nanos();

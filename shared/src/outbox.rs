@@ -23,6 +23,8 @@ const WATCH: Duration = Duration::from_secs(15);
 const GATHER: Duration = Duration::from_millis(20);
 /// First and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Most events on their way at a time: those of one read.
+const ABREAST_MAX: usize = BATCH_MAX as usize;
 
 /// Wakes relays in process: told of a shard when events of it were committed. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -76,34 +78,29 @@ impl Relay {
     /// Cancel safe: a dropped relay leaves events that the next owner publishes again.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = PAUSE.0;
-        let mut most = BATCH_MAX;
+        let mut width = Width::default();
         while self.lease.is_live(Instant::now()) {
             let stopping = stop.is_cancelled();
             let read_at = Instant::now();
-            match self.batch(most).await {
-                Ok(published) => {
-                    pause = PAUSE.0;
-                    if published == usize::try_from(most).unwrap_or(usize::MAX) {
-                        continue;
-                    }
-                    most = BATCH_MAX;
+            let (published, failure) = self.batch(width.events()).await;
+            if published > 0 {
+                pause = PAUSE.0;
+            }
+            width.learn(published, failure.as_ref());
+            if let Some(error) = failure {
+                tracing::warn!(
+                    shard.id = self.lease.shard().get(), error = %error,
+                    "can't publish events; they wait in the database"
+                );
+                if stopping {
+                    return;
                 }
-                Err(error) => {
-                    // One alone until none waits: where one queue is full and refuses, the others would get the whole
-                    // batch again with each try, and room that is made meanwhile would let the end of a batch pass its
-                    // middle.
-                    most = 1;
-                    tracing::warn!(
-                        shard.id = self.lease.shard().get(), error = %error,
-                        "can't publish events; they wait in the database"
-                    );
-                    if stopping {
-                        return;
-                    }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE.1);
-                    continue;
-                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
+                continue;
+            }
+            if published == ABREAST_MAX {
+                continue;
             }
             if stopping {
                 return;
@@ -120,27 +117,32 @@ impl Relay {
         }
     }
 
-    /// Publishes the oldest events; says how many. An error after some were confirmed forgets those first.
-    async fn batch(&self, most: i64) -> Result<usize, RelayError> {
-        let events = outbox::oldest(&self.store, self.lease.shard(), most).await?;
-        if events.is_empty() {
-            return Ok(0);
-        }
-        let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
-        let messages = events.into_iter().map(|event| self.message(event)).collect();
-        let (confirmed, failure) = tokio::select! {
-            published = self.publish(messages) => published,
-            // What has not left by now never does; the next owner publishes it, and what was not forgotten.
-            () = tokio::time::sleep_until(self.lease.deadline()) => return Ok(0),
+    /// Publishes the oldest events, `abreast` at a time; says how many were confirmed and are forgotten, and why not
+    /// all of them.
+    async fn batch(&self, abreast: usize) -> (usize, Option<RelayError>) {
+        let events = match outbox::oldest(&self.store, self.lease.shard(), BATCH_MAX).await {
+            Ok(events) => events,
+            Err(error) => return (0, Some(error.into())),
         };
-        if let (Some(first), Some(last)) = (positions[..confirmed].first(), positions[..confirmed].last()) {
-            outbox::delete(&self.store, self.lease.shard(), *first..=*last).await?;
+        let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
+        let mut messages = events.into_iter().map(|event| self.message(event));
+        let (mut confirmed, mut failure) = (0, None);
+        while confirmed < positions.len() && failure.is_none() {
+            let some = messages.by_ref().take(abreast).collect();
+            let (more, why) = tokio::select! {
+                (more, why) = self.publish(some) => (more, why.map(RelayError::Publish)),
+                // What has not left by now never does; the next owner publishes it, and what was not forgotten.
+                () = over(&self.lease) => (0, Some(RelayError::LeaseOver)),
+            };
+            confirmed += more;
+            failure = why;
+        }
+        match outbox::delete(&self.store, self.lease.shard(), &positions[..confirmed]).await {
+            Ok(()) => {}
+            Err(error) => return (0, Some(error.into())),
         }
         metrics::counter!("fanfare_events_published_total").increment(confirmed as u64);
-        match failure {
-            None => Ok(confirmed),
-            Some(error) => Err(error.into()),
-        }
+        (confirmed, failure)
     }
 
     /// Publishes events; says how many were confirmed before the first that was not, and why it was not.
@@ -155,7 +157,10 @@ impl Relay {
                 Ok(()) => {}
                 Err(error) => {
                     gap = true;
-                    failure = Some(error);
+                    // A refusal says more than what else went wrong: see `Width`.
+                    if failure != Some(PublishError::Refused) {
+                        failure = Some(error);
+                    }
                 }
             }
         }
@@ -169,6 +174,43 @@ impl Relay {
             (&event.event, event.id),
             event.body.into(),
         )
+    }
+}
+
+/// How many events are on their way at a time: all of a read, until a queue refuses one.
+///
+/// Where a queue is full, the others get all again that was on its way, and room that is made meanwhile lets the end of
+/// what is on its way pass the refused middle. So then it is one at a time. Each full read that is confirmed shows that
+/// there is room, and doubles it; when none waits any more, it is all again.
+#[derive(Debug)]
+struct Width(usize);
+
+impl Default for Width {
+    fn default() -> Self {
+        Self(ABREAST_MAX)
+    }
+}
+
+impl Width {
+    const fn events(&self) -> usize {
+        self.0
+    }
+
+    fn learn(&mut self, confirmed: usize, failure: Option<&RelayError>) {
+        self.0 = match failure {
+            Some(RelayError::Publish(PublishError::Refused)) => 1,
+            // It says nothing of the queues.
+            Some(_) => self.0,
+            None if confirmed == ABREAST_MAX => (self.0 * 2).min(ABREAST_MAX),
+            None => ABREAST_MAX,
+        };
+    }
+}
+
+/// Waits until the lease is over, however often it is renewed until then.
+async fn over(lease: &Lease) {
+    while lease.is_live(Instant::now()) {
+        tokio::time::sleep_until(lease.deadline()).await;
     }
 }
 
@@ -197,7 +239,9 @@ enum RelayError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Publish(PublishError),
+    #[error("the lease of the shard is over")]
+    LeaseOver,
 }
 
 #[cfg(test)]

@@ -181,3 +181,53 @@ async fn a_full_queue_holds_events_back_in_their_order_and_floods_nobody_else() 
     assert_eq!(seen, (0..EVENTS).collect::<Vec<_>>());
     broker.remove(&narrow).await;
 }
+
+#[test]
+fn only_a_refusal_narrows_what_is_on_its_way_and_full_reads_widen_it_again() {
+    let refused = RelayError::Publish(PublishError::Refused);
+    let mut width = Width::default();
+    assert_eq!(width.events(), ABREAST_MAX);
+    for error in [
+        RelayError::Publish(PublishError::Unconfirmed),
+        RelayError::Publish(PublishError::Unavailable("away".into())),
+        RelayError::Store(StoreError::Unavailable("away".into())),
+        RelayError::LeaseOver,
+    ] {
+        width.learn(0, Some(&error));
+        assert_eq!(width.events(), ABREAST_MAX, "{error}");
+    }
+    width.learn(7, Some(&refused));
+    assert_eq!(width.events(), 1);
+    width.learn(0, Some(&RelayError::Publish(PublishError::Unconfirmed)));
+    assert_eq!(width.events(), 1);
+    width.learn(ABREAST_MAX, None);
+    width.learn(ABREAST_MAX, None);
+    assert_eq!(width.events(), 4);
+    for _ in 0..10 {
+        width.learn(ABREAST_MAX, None);
+    }
+    assert_eq!(width.events(), ABREAST_MAX);
+    width.learn(0, Some(&refused));
+    width.learn(3, None);
+    assert_eq!(width.events(), ABREAST_MAX, "none waits any more");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_while_the_broker_says_nothing_is_not_over() {
+    let bench = Bench::new().await;
+    tokio::time::pause();
+    let lease = Lease::new(bench.fence, Instant::now() + Duration::from_secs(8));
+    let started = Instant::now();
+    let renew = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        lease.extend(started + Duration::from_secs(13));
+    };
+    tokio::join!(over(&lease), renew);
+    assert!(
+        started.elapsed() >= Duration::from_secs(13),
+        "{:?}",
+        started.elapsed()
+    );
+    lease.end();
+    over(&lease).await;
+}

@@ -5,11 +5,13 @@ use tokio_postgres::Row;
 
 use super::leases::smallint;
 use super::{Store, StoreError};
-use crate::event::{Envelope, EventName, routing_key};
-use crate::id::{EventId, ShardId, Token};
+use crate::event::{Envelope, EventName};
+use crate::id::{EventId, SHARDS_MAX, ShardId, Token};
 
 /// Most events that one read of the relay takes.
 pub const BATCH_MAX: i64 = 500;
+/// Most events that are counted.
+pub const COUNT_MAX: i64 = 100_000;
 
 /// An event on its way into the outbox.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,13 +52,6 @@ pub struct Stored {
     pub body: String,
 }
 
-impl Stored {
-    /// The AMQP routing key.
-    pub fn routing_key(&self) -> String {
-        routing_key(&self.token, &self.event)
-    }
-}
-
 /// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`].
 ///
 /// # Errors
@@ -81,34 +76,34 @@ pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stor
     rows.iter().map(stored).collect()
 }
 
-/// Forgets the events of a shard from one place to another: those that one read gave and the broker confirmed.
-///
-/// There are no others between them: a shard has one writer, one transaction at a time, so that places are given in the
-/// order of commits.
+/// Forgets events of a shard by their places: those that the broker confirmed, and no others, whatever lies between.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn delete(
-    store: &Store,
-    shard: ShardId,
-    places: std::ops::RangeInclusive<i64>,
-) -> Result<(), StoreError> {
+pub async fn delete(store: &Store, shard: ShardId, places: &[i64]) -> Result<(), StoreError> {
+    if places.is_empty() {
+        return Ok(());
+    }
     let sql = "-- outbox::delete
-        DELETE FROM outbox WHERE shard = $1 /* shard */ AND id BETWEEN $2 /* first */ AND $3 /* last */";
+        DELETE FROM outbox WHERE shard = $1 /* shard */ AND id = ANY ($2 /* places */)";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    client
-        .execute(&statement, &[&smallint(shard), places.start(), places.end()])
-        .await?;
+    client.execute(&statement, &[&smallint(shard), &places]).await?;
     Ok(())
 }
 
-/// How many events wait, and since when the oldest does: for metrics.
+/// How many events wait, [`COUNT_MAX`] for that many or more, and since when the oldest does: for metrics. As much
+/// work however many wait.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn backlog(store: &Store) -> Result<(i64, Option<OffsetDateTime>), StoreError> {
-    let sql = "-- outbox::backlog\nSELECT count(*), min(created_at) FROM outbox";
-    let row = store.client().await?.query_one(sql, &[]).await?;
+    let sql = "-- outbox::backlog
+        SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1 /* most */) AS counted),
+               (SELECT min(oldest.created_at) FROM generate_series(0, $2 /* last shard */) AS s (shard), LATERAL (
+                    SELECT created_at FROM outbox o WHERE o.shard = s.shard ORDER BY o.id LIMIT 1) AS oldest)";
+    let last = i32::from(SHARDS_MAX) - 1;
+    let client = store.client().await?;
+    let row = client.query_one(sql, &[&COUNT_MAX, &last]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }

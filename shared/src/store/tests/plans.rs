@@ -31,8 +31,13 @@ async fn an_empty_shard_is_seen_without_reading_the_backlog_of_the_others() {
     let oldest = outbox::oldest(db.store(), shard, 500).await.unwrap();
     let positions: Vec<i64> = oldest.iter().map(|event| event.position).collect();
     assert!(positions.is_sorted() && positions.len() == 500);
-    outbox::delete(db.store(), shard, positions[0]..=positions[499])
-        .await
-        .unwrap();
+    outbox::delete(db.store(), shard, &positions).await.unwrap();
     assert_eq!(outbox::backlog(db.store()).await.unwrap().0, 19_500);
+    let between = [positions[0] + 500 - 1, positions[0] + 500 + 1];
+    outbox::delete(db.store(), shard, &between).await.unwrap();
+    assert_eq!(
+        outbox::oldest(db.store(), shard, 2).await.unwrap()[0].position,
+        positions[499] + 1,
+        "what lies between two that were confirmed stays"
+    );
 }
