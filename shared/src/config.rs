@@ -3,7 +3,8 @@
 //! Sections that more than one process reads live here; each process composes what it needs:
 //! `let mut env = Env::process(); let common = Common::read(&mut env); …; env.finish()?`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -66,13 +67,15 @@ impl FromStr for Secret {
 #[derive(Debug, Default)]
 pub struct Env {
     values: HashMap<String, String>,
+    /// Names whose values are no text.
+    unreadable: HashSet<String>,
     problems: Vec<String>,
 }
 
 impl Env {
     /// The environment of this process.
     pub fn process() -> Self {
-        Self::new(std::env::vars())
+        Self::of_system(std::env::vars_os())
     }
 
     /// Any environment. Empty values count as absent, as in a `.env` file.
@@ -83,7 +86,23 @@ impl Env {
             .collect();
         Self {
             values,
-            problems: Vec::new(),
+            ..Self::default()
+        }
+    }
+
+    /// An environment as the system has it. What is no text is somebody else's, and a mistake only where we read it.
+    fn of_system(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let (mut values, mut unreadable) = (Vec::new(), HashSet::new());
+        for (name, value) in variables {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => values.push((name, value)),
+                (Ok(name), Err(_)) => drop(unreadable.insert(name)),
+                (Err(_), _) => {}
+            }
+        }
+        Self {
+            unreadable,
+            ..Self::new(values)
         }
     }
 
@@ -92,6 +111,9 @@ impl Env {
     where
         T::Err: fmt::Display,
     {
+        if self.unreadable.contains(name) {
+            self.problem(name, "is not UTF-8");
+        }
         let text = self.values.get(name)?.trim();
         match text.parse() {
             Ok(value) => Some(value),
@@ -116,7 +138,7 @@ impl Env {
     where
         T::Err: fmt::Display,
     {
-        if !self.values.contains_key(name) {
+        if !self.values.contains_key(name) && !self.unreadable.contains(name) {
             self.problems.push(format!("{name}: is not set ({hint})"));
         }
         self.optional(name)

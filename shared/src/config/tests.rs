@@ -54,6 +54,24 @@ fn defaults_hold_and_secrets_stay_hidden() {
     env.finish().unwrap();
 }
 
+#[test]
+fn a_variable_that_is_no_text_is_a_mistake_only_where_it_is_ours() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let no_text = || OsString::from_vec(vec![b'a', 0xff]);
+    let mut env = Env::of_system([
+        (OsString::from("SOMEBODYS"), no_text()),
+        (no_text(), OsString::from("x")),
+        (OsString::from("LOG"), OsString::from("debug")),
+        (OsString::from("AMQP_URL"), no_text()),
+        (OsString::from("SHARDS"), no_text()),
+    ]);
+    assert_eq!(env.or("LOG", "info".to_owned()), "debug");
+    assert_eq!(env.required::<String>("AMQP_URL", "such as x"), None);
+    assert_eq!(env.or("SHARDS", 7), 7);
+    let ConfigError(problems) = env.finish().unwrap_err();
+    assert_eq!(problems, ["AMQP_URL: is not UTF-8", "SHARDS: is not UTF-8"]);
+}
+
 /// The names that the products read from the environment, found in their sources.
 fn names_in_sources(root: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
