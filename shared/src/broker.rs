@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
 
 pub use consumer::{AnswerError, Consumer, Delivery};
 pub use lane::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX};
@@ -32,8 +33,11 @@ use crate::id::{ShardId, Token};
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long any single request to the broker may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The filter of those logs that show the bodies of messages: lapin's, of each job that has no queue to go to.
-pub const TELLTALE_LOGS: &str = "lapin::returned_messages=off";
+/// Logs of lapin that show bodies, and how much of them passes: frames, and each job that has no queue to go to.
+pub const TELLTALE_LOGS: [(&str, LevelFilter); 2] = [
+    ("lapin", LevelFilter::DEBUG),
+    ("lapin::returned_messages", LevelFilter::OFF),
+];
 
 /// Why the broker did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]

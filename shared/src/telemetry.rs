@@ -18,7 +18,13 @@ use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use health::{Health, Heartbeat};
 
@@ -152,13 +158,17 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "fanfare_webhook_dead_total",
-        "Deliveries given up after their last attempt",
+        "Deliveries given up: after their last attempt, or because their webhook was disabled",
     ),
     gauge(
         "fanfare_webhook_pending",
         "Deliveries that wait for another attempt",
     ),
     gauge("fanfare_webhook_dead", "Deliveries given up that can be replayed"),
+    gauge(
+        "fanfare_webhooks_unusable",
+        "Webhooks that get nothing because their row can't be used, or is beyond the limit",
+    ),
 ];
 
 /// Begins to log to standard error; `filter` is a tracing filter such as `info` or `info,shared=debug`.
@@ -166,21 +176,31 @@ pub const METRICS: &[Metric] = &[
 /// # Errors
 /// What is wrong with the filter.
 pub fn init_logs(filter: &str) -> Result<(), String> {
-    let mut filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG: {error}"))?;
-    let silence = crate::broker::TELLTALE_LOGS;
-    filter = filter.add_directive(silence.parse().map_err(|error| format!("{silence}: {error}"))?);
-    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let filtered = filtered(filter)?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // In a container each line is one JSON object; at a terminal people read it.
-    let done = if terminal {
-        builder.try_init()
+    let done = if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        filtered.with(layer).try_init()
     } else {
-        builder.json().flatten_event(true).try_init()
+        filtered.with(layer.json().flatten_event(true)).try_init()
     };
     // A second call in one process (tests) keeps the first one's settings.
     done.or(Ok(()))
+}
+
+/// What passes the filter and gives nothing away. Whatever the filter says: logs of others that show bodies, numbers
+/// or keys have a level of their own, and the stricter of the two counts.
+fn filtered(
+    filter: &str,
+) -> Result<impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static, String> {
+    let asked = EnvFilter::try_new(filter).map_err(|error| format!("LOG: {error}"))?;
+    let telltales = crate::broker::TELLTALE_LOGS
+        .into_iter()
+        .chain(crate::store::TELLTALE_LOGS);
+    let discreet = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_targets(telltales);
+    Ok(tracing_subscriber::registry().with(asked).with(discreet))
 }
 
 /// The metrics of this process.
@@ -313,59 +333,4 @@ pub async fn serve(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_named_by_the_rules() {
-        for metric in METRICS {
-            assert!(metric.name.starts_with("fanfare_"), "{}", metric.name);
-            assert_eq!(
-                metric.name.ends_with("_total"),
-                metric.kind == Kind::Counter,
-                "{}",
-                metric.name
-            );
-            assert!(
-                !metric.help.is_empty() && !metric.help.ends_with('.'),
-                "{}",
-                metric.name
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn an_address_that_is_taken_is_said_with_what_to_do() {
-        assert!(listen(None).await.unwrap().is_none());
-        let taken = listen(Some(([127, 0, 0, 1], 0).into())).await.unwrap().unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = listen(Some(address)).await.unwrap_err();
-        assert!(
-            error.starts_with(&format!("METRICS_ADDR: can't listen on {address} (")),
-            "{error}"
-        );
-        assert!(error.ends_with("choose another port"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn readiness_names_what_is_not_ready() {
-        let health = Health::new();
-        health.check("broker", async || Err("not connected".to_owned()));
-        health.check("database", async || Ok(()));
-        assert_eq!(health.not_ready().await, ["broker: not connected"]);
-        assert!(health.stuck().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_loop_is_stuck_until_it_beats() {
-        let health = Health::new();
-        let heartbeat = health.heartbeat("leases", Duration::from_secs(5));
-        tokio::time::advance(Duration::from_secs(6)).await;
-        assert_eq!(health.stuck(), ["leases: silent for more than 5s"]);
-        heartbeat.beat();
-        assert!(health.stuck().is_empty());
-        drop(heartbeat);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(health.stuck().is_empty(), "a loop that ended is not stuck");
-    }
-}
+mod tests;

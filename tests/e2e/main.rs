@@ -5,6 +5,7 @@ mod faults;
 mod identity;
 mod interop;
 mod limits;
+mod logs;
 mod outages;
 mod pairing;
 mod pause;

@@ -21,6 +21,9 @@ pub const AUTH: &str = "an-api-key-for-tests-only";
 /// The shards of test clusters: few, since each is a quorum queue.
 pub const SHARDS: u16 = 4;
 
+/// The simulator's log, beside those of the product.
+const SIMULATOR_LOG: &str = "simulator.log";
+
 /// A running cluster. Dropping it ends its processes and removes what it made, except for the logs where `KEEP_LOGS` is
 /// set.
 pub struct Cluster {
@@ -275,6 +278,21 @@ impl Cluster {
         self.database.query("SELECT name FROM device_key").await.len()
     }
 
+    /// All that the processes of the product logged so far.
+    ///
+    /// # Errors
+    /// When a log can't be read.
+    pub fn logs(&self) -> Result<String> {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "log") && !path.ends_with(SIMULATOR_LOG) {
+                text.push_str(&String::from_utf8_lossy(&std::fs::read(&path)?));
+            }
+        }
+        Ok(text)
+    }
+
     /// What the processes are told by their environment.
     #[must_use]
     pub fn settings(&self) -> &[(String, String)] {
@@ -340,7 +358,7 @@ impl Simulator {
     /// # Errors
     /// When the binary is missing or says anything else.
     pub fn start(folder: &Path) -> Result<Self> {
-        let log = std::fs::File::create(folder.join("simulator.log"))?;
+        let log = std::fs::File::create(folder.join(SIMULATOR_LOG))?;
         let mut child = Command::new(binary("simulator")?)
             .args([
                 "--listen",

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::error::SqlState;
+use tracing::level_filters::LevelFilter;
 
 pub use leases::Fence;
 pub use migrate::{Migration, SCHEMA_VERSION};
@@ -35,6 +36,13 @@ use crate::seal::{SealError, Sealer};
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After this the server gives up a statement of ours (migrations excepted).
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Logs of tokio-postgres that show what is stored, and how much of them passes: statements with their parameters, and
+/// notices of the server.
+pub const TELLTALE_LOGS: [(&str, LevelFilter); 3] = [
+    ("tokio_postgres::query", LevelFilter::OFF),
+    ("tokio_postgres::simple_query", LevelFilter::OFF),
+    ("tokio_postgres::connection", LevelFilter::WARN),
+];
 /// After this the server undoes a transaction whose client says nothing. A worker that is stopped in the middle
 /// of one would else hold its lease rows, and nobody could take its shards.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -59,7 +67,7 @@ pub enum StoreError {
     Seal(#[from] SealError),
     /// The schema is not the one this program was built with.
     #[error(
-        "the database schema is version {found}, this program needs {needed}: run `fanfare migrate` of the same release"
+        "the database schema is version {found}, this program needs {needed}: run `fanfare-api migrate` of the same release"
     )]
     Schema {
         /// The version found.

@@ -1,0 +1,106 @@
+use super::*;
+
+#[test]
+fn metrics_are_named_by_the_rules() {
+    for metric in METRICS {
+        assert!(metric.name.starts_with("fanfare_"), "{}", metric.name);
+        assert_eq!(
+            metric.name.ends_with("_total"),
+            metric.kind == Kind::Counter,
+            "{}",
+            metric.name
+        );
+        assert!(
+            !metric.help.is_empty() && !metric.help.ends_with('.'),
+            "{}",
+            metric.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_with_what_to_do() {
+    assert!(listen(None).await.unwrap().is_none());
+    let taken = listen(Some(([127, 0, 0, 1], 0).into())).await.unwrap().unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = listen(Some(address)).await.unwrap_err();
+    assert!(
+        error.starts_with(&format!("METRICS_ADDR: can't listen on {address} (")),
+        "{error}"
+    );
+    assert!(error.ends_with("choose another port"), "{error}");
+}
+
+#[tokio::test]
+async fn readiness_names_what_is_not_ready() {
+    let health = Health::new();
+    health.check("broker", async || Err("not connected".to_owned()));
+    health.check("database", async || Ok(()));
+    assert_eq!(health.not_ready().await, ["broker: not connected"]);
+    assert!(health.stuck().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_loop_is_stuck_until_it_beats() {
+    let health = Health::new();
+    let heartbeat = health.heartbeat("leases", Duration::from_secs(5));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(health.stuck(), ["leases: silent for more than 5s"]);
+    heartbeat.beat();
+    assert!(health.stuck().is_empty());
+    drop(heartbeat);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(health.stuck().is_empty(), "a loop that ended is not stuck");
+}
+
+/// Where the logs of a test go.
+#[derive(Clone, Default)]
+struct Captured(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Captured {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl std::io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_to_the_database_is_never_logged() {
+    use crate::store::idempotency;
+    let database = crate::testing::TestDatabase::new().await;
+    let telltale = format!("info,{}=trace", crate::store::TELLTALE_LOGS[0].0);
+    // What each of these asks for passes them, as far as it gives nothing away.
+    for asked in ["trace", &telltale, "[any]=trace"] {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let logs = filtered(asked).unwrap().with(layer).set_default();
+        let in_a_span = tracing::info_span!("any").entered();
+        let key = format!("+15550001111 {asked}");
+        let second = Duration::from_secs(1);
+        idempotency::reserve(database.store(), ("scope", &key), &[7; 32], second, second)
+            .await
+            .unwrap();
+        tracing::debug!("a line of our own");
+        drop((in_a_span, logs));
+        let text = captured.text();
+        assert!(!text.contains("15550001111"), "{asked}: {text}");
+        if asked == "trace" {
+            assert!(text.contains("a line of our own"), "{text}");
+            assert!(
+                text.contains("preparing query"),
+                "the database's own logs come through: {text}"
+            );
+        }
+    }
+}
