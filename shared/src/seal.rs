@@ -118,11 +118,6 @@ impl Sealer {
             })
             .ok_or(SealError::Unopened)
     }
-
-    /// Whether a value is sealed under the current key (a rotation re-seals the others).
-    pub fn is_current(&self, sealed: &[u8]) -> bool {
-        sealed.first() == Some(&self.keys[0].0)
-    }
 }
 
 impl fmt::Debug for Sealer {
@@ -222,9 +217,7 @@ mod tests {
         let old = Sealer::new([1; 32], &[]).unwrap().seal(place(1, 1, b""), b"v");
         let rotated = Sealer::new([2; 32], &[[1; 32]]).unwrap();
         assert_eq!(rotated.open(place(1, 1, b""), &old).unwrap(), b"v");
-        assert!(!rotated.is_current(&old));
         let new = rotated.seal(place(1, 1, b""), b"v");
-        assert!(rotated.is_current(&new));
         assert!(
             Sealer::new([1; 32], &[])
                 .unwrap()

@@ -245,18 +245,6 @@ pub async fn of_shard(
         .collect()
 }
 
-/// How many sessions are in each state, for metrics.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
-pub async fn count(store: &Store) -> Result<Vec<(SessionState, i64)>, StoreError> {
-    let sql = "-- sessions::count\nSELECT state, count(*) FROM session GROUP BY state ORDER BY state";
-    let rows = store.client().await?.query(sql, &[]).await?;
-    rows.iter()
-        .map(|row| Ok((SessionState::from_code(row.try_get(0)?)?, row.try_get(1)?)))
-        .collect()
-}
-
 /// Marks a session for deletion, so that from now on everybody knows that it goes. Says whether its worker is to be
 /// asked: not if it was a moment ago, since a second request that comes late would hit the next session of the token.
 ///
