@@ -109,7 +109,7 @@ async fn finished_queues_are_forgotten_piece_by_piece_and_others_are_kept() {
     };
     assert_eq!(forget(3).await, Some(3));
     assert_eq!(counts().await, ["12", "3"], "a piece of the queue's recipients");
-    assert_eq!(forget(3).await, Some(2));
+    assert_eq!(forget(3).await, Some(3));
     assert_eq!(counts().await, ["10", "2"], "the rest, and the queue");
     assert_eq!(forget(3).await, None);
     assert_eq!(
@@ -117,4 +117,34 @@ async fn finished_queues_are_forgotten_piece_by_piece_and_others_are_kept() {
         ["10", "2"],
         "a younger and an unfinished one stay"
     );
+}
+
+#[tokio::test]
+async fn many_small_queues_are_forgotten_together() {
+    let db = TestDatabase::new().await;
+    let session = session(&db).await;
+    let queues = queues::FORGET_MAX + 200;
+    let one_each = format!(
+        "WITH made AS (
+            INSERT INTO queue (id, session_id, job_id, fingerprint, content, state, total, finished_at)
+            SELECT gen_random_uuid(), {}, n::text, sha256('x'), '{{}}', 4, 1, now() - interval '31 days'
+            FROM generate_series(1, {queues}) AS n RETURNING id)
+         INSERT INTO recipient (queue_id, seq, session_id, number) SELECT id, 0, 0, '1' FROM made",
+        session.get()
+    );
+    db.query(&one_each).await;
+    let month = Duration::from_secs(30 * 86_400);
+    let forget = async |most: u32| queues::forget_finished(db.store(), month, most).await.unwrap();
+    assert_eq!(
+        forget(100).await,
+        Some(200),
+        "so many recipients, and their queues"
+    );
+    assert_eq!(
+        forget(10_000).await,
+        Some(2 * u64::from(queues::FORGET_MAX)),
+        "so many queues"
+    );
+    assert_eq!(forget(10_000).await, Some(200), "the rest");
+    assert_eq!(forget(10_000).await, None);
 }
