@@ -19,6 +19,8 @@ pub const PAGE_MAX: u32 = 1_000;
 pub const KEEP: Duration = Duration::from_secs(30 * 86_400);
 /// Most rows that one purge removes.
 pub const PURGE_MAX: u32 = 1_000;
+/// Most rows that one statement gives up or deletes with their webhook.
+pub const PIECE_MAX: u32 = 5_000;
 /// Most attempts that a row's history shows; the oldest go first.
 pub const HISTORY_MAX: i32 = 64;
 
@@ -402,15 +404,38 @@ pub async fn replay(
         .transpose()
 }
 
-/// How many deliveries are pending, and how many were given up, for metrics.
+/// How many deliveries were given up, for metrics.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn count_open(store: &Store) -> Result<(i64, i64), StoreError> {
-    let sql = "-- deliveries::count_open
-        SELECT (SELECT count(*) FROM delivery WHERE state = 0), (SELECT count(*) FROM delivery WHERE state = 2)";
-    let row = store.client().await?.query_one(sql, &[]).await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
+pub async fn count_dead(store: &Store) -> Result<i64, StoreError> {
+    let sql = "-- deliveries::count_dead\nSELECT count(*) FROM delivery WHERE state = 2";
+    Ok(store.client().await?.query_one(sql, &[]).await?.try_get(0)?)
+}
+
+/// How many deliveries are pending, by webhook; those that have none are left out.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn count_pending(store: &Store) -> Result<Vec<(WebhookId, i64)>, StoreError> {
+    let sql = "-- deliveries::count_pending
+        SELECT webhook_id, count(*) FROM delivery WHERE state = 0 GROUP BY webhook_id";
+    let rows = store.client().await?.query(sql, &[]).await?;
+    rows.iter()
+        .map(|row| Ok((WebhookId::new(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}
+
+/// Deletes deliveries of a webhook, at most [`PIECE_MAX`]; returns how many.
+pub(super) async fn delete_piece(store: &Store, webhook: WebhookId) -> Result<u64, StoreError> {
+    let sql = "-- deliveries::delete_piece
+        DELETE FROM delivery WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM delivery WHERE webhook_id = $1 /* webhook */ LIMIT $2 /* most */))";
+    Ok(store
+        .client()
+        .await?
+        .execute(sql, &[&webhook.as_uuid(), &i64::from(PIECE_MAX)])
+        .await?)
 }
 
 /// Forgets deliveries that were finished longer than [`KEEP`] ago, at most [`PURGE_MAX`]; returns how many.
@@ -447,18 +472,26 @@ pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result
         > 0)
 }
 
-/// Gives up what is still pending for endpoints that were disabled while it was under way; says how many.
+/// Gives up what is pending for webhooks that are disabled and is not under way, at most [`PIECE_MAX`]; says how many.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn give_up_disabled(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- deliveries::give_up_disabled
+        WITH piece AS MATERIALIZED (
+            SELECT o.id, w.disabled_why FROM webhook w, LATERAL (
+                SELECT d.id FROM delivery d
+                WHERE d.webhook_id = w.id AND d.state = 0 AND (d.leased_until IS NULL OR d.leased_until <= now())
+                LIMIT $1 /* most */ FOR UPDATE SKIP LOCKED) AS o
+            WHERE w.disabled_at IS NOT NULL LIMIT $1)
         UPDATE delivery d SET state = 2, finished_at = clock_timestamp(), next_attempt_at = NULL,
-            leased_until = NULL, lease_token = NULL, last_error = left(w.disabled_why, 500)
-        FROM webhook w
-        WHERE w.disabled_at IS NOT NULL AND d.webhook_id = w.id AND d.state = 0
-          AND (d.leased_until IS NULL OR d.leased_until <= now())";
-    Ok(store.client().await?.execute(sql, &[]).await?)
+            leased_until = NULL, lease_token = NULL, last_error = left(piece.disabled_why, 500)
+        FROM piece WHERE d.id = piece.id";
+    Ok(store
+        .client()
+        .await?
+        .execute(sql, &[&i64::from(PIECE_MAX)])
+        .await?)
 }
 
 /// State and, where another attempt is due, the seconds until then.

@@ -1,19 +1,20 @@
 //! Registered webhooks. Secrets are sealed here and leave only as [`Secret`].
 
+use deadpool_postgres::Object;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError, Tx, deliveries};
 use crate::config::Secret;
 use crate::id::{SessionId, Token, WebhookId};
-use crate::seal::Place;
+use crate::seal::{Place, SealError};
 
 /// Most webhooks that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
 /// Most webhooks that are loaded for a fan-out.
-pub const ENABLED_MAX: u32 = 100_000;
+pub const ENABLED_MAX: usize = 100_000;
 /// Most event names that one webhook lists.
 pub const EVENTS_MAX: usize = 64;
 
@@ -42,8 +43,8 @@ pub struct WebhookRecord {
     pub token: Option<Token>,
     /// Where to POST.
     pub url: String,
-    /// What to sign with.
-    pub secret: Secret,
+    /// What to sign with; `None` if it opens under no key that we have.
+    pub secret: Option<Secret>,
     /// Names of the events it wants, an entry may end in `*`; all if empty.
     pub events: Vec<String>,
     /// The shape of what is posted.
@@ -80,6 +81,7 @@ pub fn matches(wanted: &str, event: &str) -> bool {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Version {
     count: i64,
+    enabled: i64,
     created: Option<OffsetDateTime>,
     disabled: Option<OffsetDateTime>,
 }
@@ -178,7 +180,7 @@ async fn put(store: &Store, tx: &Tx, webhook: &NewWebhook) -> Result<WebhookReco
 /// Webhooks in the order of their ids, behind `after`; those of one session (and those for all) if asked.
 ///
 /// # Errors
-/// [`StoreError::Seal`], [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     token: Option<&Token>,
@@ -201,24 +203,67 @@ pub async fn list(
     rows.iter().map(|row| record(store, row)).collect()
 }
 
-/// All webhooks that are not disabled: what a fan-out keeps in memory.
+/// The webhooks that are not disabled: what a fan-out keeps in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Enabled {
+    /// Those that can be used, at most [`ENABLED_MAX`].
+    pub records: Vec<WebhookRecord>,
+    /// How many can't: their secret does not open, or they are beyond the limit.
+    pub unusable: i64,
+}
+
+/// All webhooks that are not disabled. One whose secret does not open is left out, so that it stops no other.
 ///
 /// # Errors
-/// [`StoreError::Seal`], [`StoreError::Unavailable`].
-pub async fn enabled(store: &Store) -> Result<Vec<WebhookRecord>, StoreError> {
+/// [`StoreError::Unavailable`]; [`StoreError::Seal`] where there are secrets and none opens: then it is the key that
+/// is wrong, and to go on would lose every event.
+pub async fn enabled(store: &Store) -> Result<Enabled, StoreError> {
     let sql = format!(
         "-- webhooks::enabled\nSELECT {COLUMNS} FROM webhook WHERE disabled_at IS NULL ORDER BY id LIMIT $1"
     );
     let client = store.client().await?;
     let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&i64::from(ENABLED_MAX)]).await?;
-    rows.iter().map(|row| record(store, row)).collect()
+    let rows = client.query(&statement, &[&(ENABLED_MAX as i64)]).await?;
+    let records = rows.iter().map(|row| record(store, row));
+    let (records, sealed): (Vec<_>, Vec<_>) = records
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .partition(|record| record.secret.is_some());
+    if let Some(first) = sealed.first() {
+        tracing::error!(
+            webhook.id = %first.id, webhooks = sealed.len(),
+            "webhooks get nothing, since their secrets were sealed under another KEY_ENCRYPTION_KEY: configure that key \
+             too, or delete them and register them again"
+        );
+    }
+    if records.is_empty() && !sealed.is_empty() {
+        return Err(SealError::Unopened.into());
+    }
+    let beyond = match rows.len() < ENABLED_MAX {
+        true => 0,
+        false => count_enabled(&client).await? - ENABLED_MAX as i64,
+    };
+    if beyond > 0 {
+        tracing::error!(
+            webhooks = beyond,
+            "webhooks get nothing: there are more than {ENABLED_MAX}"
+        );
+    }
+    Ok(Enabled {
+        records,
+        unusable: sealed.len() as i64 + beyond,
+    })
+}
+
+async fn count_enabled(client: &Object) -> Result<i64, StoreError> {
+    let sql = "-- webhooks::count_enabled\nSELECT count(*) FROM webhook WHERE disabled_at IS NULL";
+    Ok(client.query_one(sql, &[]).await?.try_get(0)?)
 }
 
 /// A webhook by id.
 ///
 /// # Errors
-/// [`StoreError::Seal`], [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, id: WebhookId) -> Result<Option<WebhookRecord>, StoreError> {
     let sql = format!("-- webhooks::find\nSELECT {COLUMNS} FROM webhook WHERE id = $1");
     let client = store.client().await?;
@@ -227,31 +272,42 @@ pub async fn find(store: &Store, id: WebhookId) -> Result<Option<WebhookRecord>,
     row.as_ref().map(|row| record(store, row)).transpose()
 }
 
-/// Deletes a webhook with its deliveries; says whether it was there.
+/// Deletes a webhook with its deliveries, however many there are; says whether it was there. Cut off in the middle it
+/// is disabled, and to be deleted again.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn delete(store: &Store, id: WebhookId) -> Result<bool, StoreError> {
+    // Piece by piece below, so that no statement takes long; and nothing comes in between.
+    mark_disabled(store, id, "it is being deleted").await?;
+    while deliveries::delete_piece(store, id).await? > 0 {}
     let sql = "-- webhooks::delete\nDELETE FROM webhook WHERE id = $1";
     Ok(store.client().await?.execute(sql, &[&id.as_uuid()]).await? > 0)
 }
 
-/// Stops sending to a webhook, for a reason that is shown. What is pending for it is given up; it can be replayed.
+/// Stops sending to a webhook, for a reason that is shown. What is pending for it is given up, and can be replayed;
+/// says how many deliveries that are. What is under way, or left by a call that was cut off, is for
+/// [`deliveries::give_up_disabled`].
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<(), StoreError> {
-    let tx = store.begin("disable_webhook").await?;
-    let sql = "-- webhooks::disable
+pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<u64, StoreError> {
+    mark_disabled(store, id, why).await?;
+    let mut given_up = 0;
+    loop {
+        match deliveries::give_up_disabled(store).await? {
+            0 => return Ok(given_up),
+            more => given_up += more,
+        }
+    }
+}
+
+async fn mark_disabled(store: &Store, id: WebhookId, why: &str) -> Result<(), StoreError> {
+    let sql = "-- webhooks::mark_disabled
         UPDATE webhook SET disabled_at = clock_timestamp(), disabled_why = $2 /* why */
         WHERE id = $1 /* id */ AND disabled_at IS NULL";
-    tx.execute(sql, &[&id.as_uuid(), &why]).await?;
-    let sql = "-- webhooks::disable (pending deliveries)
-        UPDATE delivery SET state = 2, finished_at = clock_timestamp(), next_attempt_at = NULL,
-            last_error = $2 /* why */
-        WHERE webhook_id = $1 /* id */ AND state = 0 AND lease_token IS NULL";
-    tx.execute(sql, &[&id.as_uuid(), &why]).await?;
-    tx.commit().await
+    store.client().await?.execute(sql, &[&id.as_uuid(), &why]).await?;
+    Ok(())
 }
 
 /// The version of the set of webhooks: cheap, to be asked before each batch of events.
@@ -259,14 +315,17 @@ pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<(), Stor
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn version(store: &Store) -> Result<Version, StoreError> {
-    let sql = "-- webhooks::version\nSELECT count(*), max(created_at), max(disabled_at) FROM webhook";
+    // The newest times alone would miss what commits behind a newer one.
+    let sql = "-- webhooks::version
+        SELECT count(*), count(*) FILTER (WHERE disabled_at IS NULL), max(created_at), max(disabled_at) FROM webhook";
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let row = client.query_one(&statement, &[]).await?;
     Ok(Version {
         count: row.try_get(0)?,
-        created: row.try_get(1)?,
-        disabled: row.try_get(2)?,
+        enabled: row.try_get(1)?,
+        created: row.try_get(2)?,
+        disabled: row.try_get(3)?,
     })
 }
 
@@ -280,9 +339,13 @@ fn place(id: &[u8]) -> Place<'_> {
 
 fn record(store: &Store, row: &Row) -> Result<WebhookRecord, StoreError> {
     let id: uuid::Uuid = row.try_get("id")?;
-    let secret = store
-        .sealer()?
-        .open(place(id.as_bytes()), row.try_get("secret")?)?;
+    let secret = match store.sealer()?.open(place(id.as_bytes()), row.try_get("secret")?) {
+        Ok(secret) => {
+            let text = String::from_utf8(secret).map_err(|_| StoreError::Corrupt("webhook secret"))?;
+            Some(Secret::new(text))
+        }
+        Err(_) => None,
+    };
     let token: Option<&str> = row.try_get("token")?;
     let (at, why): (Option<OffsetDateTime>, Option<String>) =
         (row.try_get("disabled_at")?, row.try_get("disabled_why")?);
@@ -293,7 +356,7 @@ fn record(store: &Store, row: &Row) -> Result<WebhookRecord, StoreError> {
             .transpose()
             .map_err(|_| StoreError::Corrupt("token"))?,
         url: row.try_get("url")?,
-        secret: Secret::new(String::from_utf8(secret).map_err(|_| StoreError::Corrupt("webhook secret"))?),
+        secret,
         events: row.try_get("events")?,
         dialect: match row.try_get::<_, i16>("dialect")? {
             0 => Dialect::Standard,

@@ -224,8 +224,11 @@ impl Attempts {
             Outcome::Failed { .. } => Verdict::Failed,
             Outcome::Gone => {
                 tracing::info!(webhook.id = %target.id, "webhook endpoint answered 410; it gets nothing more");
-                if let Err(error) = webhooks::disable(&self.store, target.id, "it answered 410 Gone").await {
-                    tracing::warn!(%error, webhook.id = %target.id, "the webhook could not be disabled; the next 410 will");
+                match webhooks::disable(&self.store, target.id, "it answered 410 Gone").await {
+                    Ok(given_up) => count_dead(given_up),
+                    Err(error) => {
+                        tracing::warn!(%error, webhook.id = %target.id, "the webhook could not be disabled; the next 410 will");
+                    }
                 }
                 Verdict::Answered
             }

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::store::deliveries;
-use shared::store::{Store, StoreError};
+use shared::store::{Store, StoreError, deliveries, webhooks};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::count_dead;
 use super::endpoint::Order;
 use super::endpoints::Endpoints;
 use super::hub::Hub;
@@ -28,18 +28,27 @@ const TICK: Duration = Duration::from_millis(500);
 const SHARE: u32 = 16;
 const _: () = assert!(SHARE as usize == super::endpoint::IN_FLIGHT_MAX);
 
-/// How often rows are counted for the metrics.
+/// How often rows are counted, for the metrics and against the limit.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 /// How long a row of an endpoint that just went away is put off.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// Leases due rows until `stop`. `lease` is how long a row is ours.
-pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, lease: Duration, stop: CancellationToken) {
+/// Limits of what is retried.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a leased row is ours.
+    pub lease: Duration,
+    /// Most rows that may be pending for one endpoint; with more it is disabled.
+    pub pending_max: u32,
+}
+
+/// Leases due rows until `stop`.
+pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, limits: Limits, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
     let mut next_count = Instant::now();
     loop {
-        let more = match work(&store, &mut endpoints, &hub, lease, &room).await {
+        let more = match work(&store, &mut endpoints, &hub, limits.lease, &room).await {
             Ok(more) => more,
             Err(error) => {
                 tracing::warn!(%error, "due webhook deliveries can't be read; trying again");
@@ -48,7 +57,9 @@ pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, lease: Durati
         };
         if Instant::now() >= next_count {
             next_count = Instant::now() + COUNT_EVERY;
-            count(&store).await;
+            if let Err(error) = review(&store, limits.pending_max).await {
+                tracing::warn!(%error, "webhook deliveries could not be counted");
+            }
         }
         if more {
             tokio::task::yield_now().await;
@@ -110,13 +121,18 @@ async fn work(
     Ok(more)
 }
 
-async fn count(store: &Store) {
-    match deliveries::count_open(store).await {
-        Ok((pending, dead)) => {
-            // Counts far below 2^52: exact as floating point.
-            metrics::gauge!("fanfare_webhook_pending").set(pending as f64);
-            metrics::gauge!("fanfare_webhook_dead").set(dead as f64);
-        }
-        Err(error) => tracing::debug!(%error, "webhook deliveries could not be counted"),
+/// Counts the rows, and disables endpoints for which too many wait: one that fails for ever would fill the database.
+async fn review(store: &Store, pending_max: u32) -> Result<(), StoreError> {
+    let pending = deliveries::count_pending(store).await?;
+    let dead = deliveries::count_dead(store).await?;
+    // Counts far below 2^52: exact as floating point.
+    metrics::gauge!("fanfare_webhook_pending").set(pending.iter().map(|(_, rows)| rows).sum::<i64>() as f64);
+    metrics::gauge!("fanfare_webhook_dead").set(dead as f64);
+    for (id, _) in pending.iter().filter(|(_, rows)| *rows > i64::from(pending_max)) {
+        let why = format!("more than {pending_max} deliveries waited for it");
+        let given_up = webhooks::disable(store, *id, &why).await?;
+        count_dead(given_up);
+        tracing::warn!(webhook.id = %id, given_up, "webhook endpoint disabled: too many deliveries wait for it");
     }
+    Ok(())
 }

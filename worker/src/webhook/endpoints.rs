@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use shared::id::{Token, WebhookId};
-use shared::store::webhooks::{self, Version, WebhookRecord};
+use shared::store::webhooks::{self, Enabled, Version, WebhookRecord};
 use shared::store::{Store, StoreError};
 
 use super::attempt::Target;
@@ -51,11 +51,12 @@ impl Snapshot {
         self.all.get(&id).map(|one| &one.target)
     }
 
-    fn build(rows: Vec<WebhookRecord>) -> Self {
-        let mut snapshot = Self::default();
-        for row in rows {
+    fn build(rows: Enabled) -> Self {
+        let (mut snapshot, mut unusable) = (Self::default(), rows.unusable);
+        for row in rows.records {
             let token = row.token.clone();
             let Some(subscription) = Subscription::new(row).map(Arc::new) else {
+                unusable += 1;
                 continue;
             };
             snapshot.all.insert(subscription.target.id, subscription.clone());
@@ -64,6 +65,7 @@ impl Snapshot {
                 None => snapshot.of_every_session.push(subscription),
             }
         }
+        metrics::gauge!("fanfare_webhooks_unusable").set(unusable as f64);
         snapshot
     }
 }
@@ -71,14 +73,14 @@ impl Snapshot {
 impl Subscription {
     /// `None` for a row that can't be used, which holds up nobody else.
     fn new(row: WebhookRecord) -> Option<Self> {
-        let Ok(url) = row.url.parse() else {
-            tracing::error!(webhook.id = %row.id, "a webhook's URL can't be read; register it again");
+        let (Ok(url), Some(secret)) = (row.url.parse(), row.secret) else {
+            tracing::error!(webhook.id = %row.id, "a webhook's URL or secret can't be read; register it again");
             return None;
         };
         let target = Target {
             id: row.id,
             url,
-            secret: row.secret,
+            secret,
             dialect: row.dialect,
         };
         Some(Self {

@@ -43,6 +43,12 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 /// Longest `WEBHOOK_CIRCUIT_SECONDS`.
 pub const CIRCUIT_MAX: Duration = Duration::from_secs(86_400);
 
+/// Default of `WEBHOOK_PENDING_MAX`.
+pub const PENDING_MAX_DEFAULT: u32 = 1_000_000;
+
+/// Largest `WEBHOOK_PENDING_MAX`.
+pub const PENDING_MAX_MAX: u32 = 100_000_000;
+
 /// Default of `KEEP_QUEUES_DAYS`.
 pub const KEEP_QUEUES_DAYS_DEFAULT: u16 = 30;
 
@@ -65,6 +71,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// How long a failing endpoint is left alone: `WEBHOOK_CIRCUIT_SECONDS` the first time.
     pub circuit: CircuitLimits,
+    /// `WEBHOOK_PENDING_MAX`: most deliveries that may wait for one endpoint; with more it is disabled.
+    pub pending_max: u32,
     /// `KEEP_QUEUES_DAYS`: how long finished queues and their recipients are kept; for ever if `None`.
     pub keep_queues: Option<Duration>,
 }
@@ -120,9 +128,18 @@ impl Settings {
             timeout,
             schedule: schedule.unwrap_or_default(),
             circuit,
+            pending_max: read_pending_max(env),
             keep_queues: read_keep_queues(env),
         }
     }
+}
+
+fn read_pending_max(env: &mut Env) -> u32 {
+    let most = env.or("WEBHOOK_PENDING_MAX", PENDING_MAX_DEFAULT);
+    if most == 0 || most > PENDING_MAX_MAX {
+        env.problem("WEBHOOK_PENDING_MAX", format!("must be 1 to {PENDING_MAX_MAX}"));
+    }
+    most
 }
 
 fn read_keep_queues(env: &mut Env) -> Option<Duration> {
@@ -156,7 +173,10 @@ pub async fn run(
         settings.timeout,
         stop.clone(),
     );
-    let lease = attempts.lease();
+    let limits = due::Limits {
+        lease: attempts.lease(),
+        pending_max: settings.pending_max,
+    };
     let hub = Hub::new(Arc::new(attempts), settings.circuit);
     let reviewed = (store.clone(), broker.clone());
     let consumer = broker.consume(&QueueName::Webhooks, fanout::PREFETCH);
@@ -166,7 +186,7 @@ pub async fn run(
         store.clone(),
         Endpoints::new(store),
         hub.clone(),
-        lease,
+        limits,
         stop.clone(),
     );
     let review = subscription::keep_reviewing(&reviewed.0, &reviewed.1, &stop);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use shared::store::{Store, StoreError, deliveries, idempotency, queues};
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::count_dead;
+
 /// How often old rows are looked for, and how soon after the start.
 const EVERY: Duration = Duration::from_secs(600);
 const FIRST: Duration = Duration::from_secs(60);
@@ -15,7 +17,8 @@ const FIRST: Duration = Duration::from_secs(60);
 /// Recipients that one transaction removes at most.
 const PIECE: u32 = 10_000;
 
-/// Pieces of one kind that one sweep removes at most; what is left is for the next.
+/// Pieces of one kind that one sweep removes at most, so that no kind waits for long behind another. Where that was
+/// not all, the next sweep follows at once.
 const PIECES_MAX: u32 = 1_000;
 
 /// Pause between two pieces: sweeping is not urgent.
@@ -26,44 +29,79 @@ pub async fn run(store: Store, keep_queues: Option<Duration>, stop: Cancellation
     let mut wait = FIRST;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(wait) => wait = EVERY,
+            () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return,
         }
         tokio::select! {
-            result = sweep(&store, keep_queues) => match result {
-                Ok(0) => {}
-                Ok(rows) => tracing::info!(rows, "forgot old rows"),
-                Err(error) => tracing::warn!(%error, "old rows could not be forgotten; the next sweep will"),
-            },
+            swept = sweep(&store, keep_queues) => {
+                if swept.rows > 0 {
+                    tracing::info!(rows = swept.rows, "forgot old rows");
+                }
+                wait = if swept.is_cut_short { PAUSE } else { EVERY };
+            }
             // A piece that is cut off is undone, or done.
             () = stop.cancelled() => return,
         }
     }
 }
 
-/// One sweep; returns how many rows went.
-///
-/// # Errors
-/// When the database is away.
-pub async fn sweep(store: &Store, keep_queues: Option<Duration>) -> Result<u64, StoreError> {
-    let mut gone = deliveries::give_up_disabled(store).await?;
-    for _ in 0..PIECES_MAX {
-        let rows = deliveries::purge(store).await? + idempotency::purge(store).await?;
-        gone += rows;
-        if rows < u64::from(deliveries::PURGE_MAX.min(idempotency::PURGE_MAX)) {
-            break;
+/// What a sweep did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// How many rows went or were given up.
+    pub rows: u64,
+    /// There may be more.
+    pub is_cut_short: bool,
+}
+
+/// One sweep. A kind of row that can't be removed keeps none of the others.
+pub async fn sweep(store: &Store, keep_queues: Option<Duration>) -> Swept {
+    let mut swept = Swept::default();
+    let given_up = swept
+        .pieces("deliveries of disabled webhooks", || async {
+            deliveries::give_up_disabled(store).await.map(some)
+        })
+        .await;
+    count_dead(given_up);
+    swept
+        .pieces("deliveries", || async {
+            deliveries::purge(store).await.map(some)
+        })
+        .await;
+    swept
+        .pieces("answers", || async { idempotency::purge(store).await.map(some) })
+        .await;
+    if let Some(keep) = keep_queues {
+        swept
+            .pieces("queues", || queues::forget_finished(store, keep, PIECE))
+            .await;
+    }
+    swept
+}
+
+impl Swept {
+    /// Removes rows of one kind until `piece` finds none; says how many.
+    async fn pieces<F>(&mut self, kind: &'static str, piece: impl Fn() -> F) -> u64
+    where
+        F: Future<Output = Result<Option<u64>, StoreError>>,
+    {
+        let before = self.rows;
+        for nth in 1..=PIECES_MAX {
+            match piece().await {
+                Ok(Some(more)) => self.rows += more,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, kind, "old rows could not be forgotten; the next sweep will");
+                    break;
+                }
+            }
+            self.is_cut_short |= nth == PIECES_MAX;
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
+        self.rows - before
     }
-    let Some(keep) = keep_queues else {
-        return Ok(gone);
-    };
-    for _ in 0..PIECES_MAX {
-        let Some(rows) = queues::forget_finished(store, keep, PIECE).await? else {
-            break;
-        };
-        gone += rows;
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(gone)
+}
+
+fn some(rows: u64) -> Option<u64> {
+    (rows > 0).then_some(rows)
 }

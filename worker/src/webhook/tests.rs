@@ -211,6 +211,7 @@ fn settings() -> Settings {
             first: Duration::from_millis(200),
             longest: Duration::from_millis(400),
         },
+        pending_max: 100_000,
         keep_queues: None,
     }
 }

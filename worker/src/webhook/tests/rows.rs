@@ -65,12 +65,132 @@ async fn a_sweep_forgets_all_that_is_old_and_gives_up_what_nobody_wants() {
         .await
         .unwrap();
     put_rows(&stage.database, gone, 2, "next_attempt_at", "now()").await;
-    let rows = sweep::sweep(stage.database.store(), None).await.unwrap();
-    assert_eq!(rows, u64::from(old) + 2);
+    let swept = sweep::sweep(stage.database.store(), None).await;
+    assert_eq!((swept.rows, swept.is_cut_short), (u64::from(old) + 2, false));
     assert_eq!(count(&stage.database, "true").await, 5);
     let given_up = stage.rows(gone, DeliveryState::Dead).await;
     assert_eq!(given_up.len(), 2);
     assert_eq!(given_up[0].last_error.as_deref(), Some("it answered 410 Gone"));
+}
+
+#[tokio::test]
+async fn a_part_of_the_sweep_that_fails_keeps_no_other() {
+    let stage = Stage::new().await;
+    let receiver = Receiver::start(Mood::Well).await;
+    let gone = stage.register(&receiver, None, &[]).await;
+    webhooks::disable(stage.database.store(), gone, "it answered 410 Gone")
+        .await
+        .unwrap();
+    put_rows(&stage.database, gone, 2, "next_attempt_at", "now()").await;
+    let session = "WITH s AS (INSERT INTO session (token, shard) VALUES ('t', 0) RETURNING id)";
+    stage
+        .database
+        .query(&format!(
+            "{session} INSERT INTO queue (id, session_id, job_id, fingerprint, content, state, total, finished_at)
+             SELECT gen_random_uuid(), id, 'j', sha256('x'), '{{}}', 4, 1, now() - interval '2 days' FROM s"
+        ))
+        .await;
+    stage
+        .database
+        .query("ALTER TABLE idempotency RENAME TO away")
+        .await;
+    let day = Duration::from_secs(86_400);
+    let swept = sweep::sweep(stage.database.store(), Some(day)).await;
+    assert_eq!((swept.rows, swept.is_cut_short), (3, false));
+}
+
+#[tokio::test]
+async fn an_endpoint_for_which_too_many_deliveries_wait_is_disabled() {
+    let mut stage = Stage::new().await;
+    let receiver = Receiver::start(Mood::Failing).await;
+    let (over, within) = (
+        stage.register(&receiver, None, &[]).await,
+        stage.register(&receiver, None, &[]).await,
+    );
+    let later = "now() + interval '1 hour'";
+    put_rows(&stage.database, over, 51, "next_attempt_at", later).await;
+    put_rows(&stage.database, within, 50, "next_attempt_at", later).await;
+    stage.start(Settings {
+        pending_max: 50,
+        ..settings()
+    });
+    until("its deliveries are given up", async || {
+        stage.rows(over, DeliveryState::Dead).await.len() == 51
+    })
+    .await;
+    let disabled = async |id| {
+        let record = webhooks::find(stage.database.store(), id).await.unwrap().unwrap();
+        record.disabled.map(|(_, why)| why)
+    };
+    let why = "more than 50 deliveries waited for it";
+    assert_eq!(disabled(over).await.as_deref(), Some(why));
+    let rows = stage.rows(over, DeliveryState::Dead).await;
+    assert_eq!(rows[0].last_error.as_deref(), Some(why));
+    assert_eq!(disabled(within).await, None);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn disabling_and_deleting_go_through_many_rows_in_pieces() {
+    let stage = Stage::new().await;
+    let receiver = Receiver::start(Mood::Well).await;
+    let (webhook, other) = (
+        stage.register(&receiver, None, &[]).await,
+        stage.register(&receiver, None, &[]).await,
+    );
+    let many = deliveries::PIECE_MAX * 2 + 1;
+    put_rows(&stage.database, webhook, many, "next_attempt_at", "now()").await;
+    put_rows(&stage.database, other, 1, "next_attempt_at", "now()").await;
+    let given_up = webhooks::disable(stage.database.store(), webhook, "x")
+        .await
+        .unwrap();
+    assert_eq!(given_up, u64::from(many));
+    assert_eq!(count(&stage.database, "state = 0").await, 1);
+    assert!(webhooks::delete(stage.database.store(), webhook).await.unwrap());
+    assert_eq!(count(&stage.database, "true").await, 1);
+    assert!(!webhooks::delete(stage.database.store(), webhook).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_secret_that_does_not_open_stops_its_own_webhook_only() {
+    let mut stage = Stage::new().await;
+    let (sealed, well) = (
+        Receiver::start(Mood::Well).await,
+        Receiver::start(Mood::Well).await,
+    );
+    let of_sealed = stage.register(&sealed, None, &[]).await;
+    stage.register(&well, None, &[]).await;
+    let damage = format!("UPDATE webhook SET secret = '\\x00' WHERE id = '{of_sealed}'");
+    stage.database.query(&damage).await;
+    stage.start(settings());
+    stage.publish(&testing::token(), 1).await;
+    until("the other has it", async || well.taken().len() == 1).await;
+    stage.stop().await;
+    assert_eq!(sealed.attempts().len(), 0);
+    let enabled = webhooks::enabled(stage.database.store()).await.unwrap();
+    assert_eq!((enabled.records.len(), enabled.unusable), (1, 1));
+    // Where none opens, the key is wrong: nothing is taken from the broker and lost.
+    stage.database.query("UPDATE webhook SET secret = '\\x00'").await;
+    let refused = webhooks::enabled(stage.database.store()).await;
+    assert!(matches!(refused, Err(StoreError::Seal(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_disable_that_commits_behind_a_later_one_is_seen() {
+    let stage = Stage::new().await;
+    let receiver = Receiver::start(Mood::Well).await;
+    let (early, late) = (
+        stage.register(&receiver, None, &[]).await,
+        stage.register(&receiver, None, &[]).await,
+    );
+    let store = stage.database.store();
+    webhooks::disable(store, late, "x").await.unwrap();
+    let before = webhooks::version(store).await.unwrap();
+    let sql = format!(
+        "UPDATE webhook SET disabled_at = now() - interval '1 minute', disabled_why = 'x' WHERE id = '{early}'"
+    );
+    stage.database.query(&sql).await;
+    assert_ne!(webhooks::version(store).await.unwrap(), before);
 }
 
 #[tokio::test]
@@ -113,6 +233,8 @@ fn settings_have_defaults_and_limits() {
         ("WEBHOOK_TIMEOUT", "301"),
         ("WEBHOOK_TIMEOUT", "NaN"),
         ("WEBHOOK_CIRCUIT_SECONDS", "1e9"),
+        ("WEBHOOK_PENDING_MAX", "0"),
+        ("WEBHOOK_PENDING_MAX", "100000001"),
         ("WEBHOOK_RETRY_SCHEDULE", "1,x"),
     ] {
         let error = read(&[(name, wrong)]).1.unwrap_err();
