@@ -123,3 +123,41 @@ async fn a_stop_waits_for_retries_that_are_under_way() {
     role.await.unwrap().unwrap();
     assert_eq!(stage.rows(webhook, DeliveryState::Delivered).await.len(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_that_comes_while_its_row_waits_for_the_database_is_in_time() {
+    let mut stage = Stage::new().await;
+    let receiver = Receiver::start(Mood::Late).await;
+    let webhook = stage.register(&receiver, None, &[]).await;
+    let timeout = attempt::PATIENCE * 2;
+    stage.start(Settings {
+        timeout,
+        ..settings()
+    });
+    let hold = stage.database.query(
+        "DO $$ BEGIN
+            LOCK TABLE delivery IN SHARE MODE;
+            WHILE to_regclass('released') IS NULL LOOP PERFORM pg_sleep(0.02); END LOOP;
+         END $$",
+    );
+    let story = async {
+        stage.publish(&testing::token(), 1).await;
+        until("its row waits", async || {
+            let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+                AND wait_event_type = 'Lock' AND query LIKE '-- deliveries::insert%'";
+            !stage.database.query(waiting).await.is_empty()
+        })
+        .await;
+        receiver.set(Mood::Well);
+        // Until the attempt would have run out of time, if it did not see the answer.
+        tokio::time::sleep(timeout).await;
+        stage.database.query("CREATE TABLE released ()").await;
+    };
+    tokio::join!(hold, story);
+    until("it is delivered", async || {
+        stage.rows(webhook, DeliveryState::Delivered).await.len() == 1
+    })
+    .await;
+    assert_eq!(receiver.attempts().len(), 1);
+    stage.stop().await;
+}
