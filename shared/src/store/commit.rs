@@ -2,9 +2,13 @@
 //!
 //! One task, one connection, one transaction in flight; what arrives meanwhile makes the next batch. Each
 //! [`Write`] is fenced by the epoch of its shard inside the transaction: a stale one fails alone. A write that
-//! the database refuses fails alone too: its batch is undone and done again one by one. An answer comes only
-//! when the write is durable. Writes are committed in the order they were handed over.
+//! the database refuses fails alone too: its batch is undone and done again one by one. Writes are committed in the
+//! order they were handed over.
+//!
+//! An answer is final. Success comes only when the write is durable. A failure comes only when the write can't become
+//! durable any more: what is read behind an answer is not older than what the answer was about.
 
+mod backend;
 mod batch;
 mod change;
 mod statements;
@@ -16,6 +20,7 @@ use tokio::task::JoinHandle;
 
 pub use change::{KeyChange, QueueChange, RecipientChange, RecipientKey, SessionChange, Write};
 
+use self::backend::Backend;
 use self::batch::{Batch, Outcome};
 use self::statements::Statements;
 use super::server::Server;
@@ -38,8 +43,8 @@ pub enum CommitError {
     /// The shard has another owner: drop all that is in memory of it, and send nothing.
     #[error("the shard has another owner")]
     Fenced,
-    /// The database can't be reached or broke off: the write may be durable or not. Drop what is in memory of
-    /// the session and load it again.
+    /// The database can't be reached or broke off: the write is durable or never will be, and nobody knows which.
+    /// Drop what is in memory of the session and load it again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// The database refused the write; nothing of it is stored. A mistake of ours.
@@ -72,9 +77,9 @@ fn stopped() -> CommitError {
     CommitError::Unavailable("the committer has stopped".into())
 }
 
-/// A write, sealed and waiting, and whom to tell.
+/// A write, sealed and waiting, and whom to tell. Without a write, who wants to know that those before it are over.
 struct Entry {
-    write: Write,
+    write: Option<Write>,
     answer: oneshot::Sender<Result<(), CommitError>>,
 }
 
@@ -117,6 +122,19 @@ impl Committer {
     /// [`CommitError::Unavailable`] if the committer has stopped.
     pub async fn submit(&self, mut write: Write) -> Result<Submitted, CommitError> {
         self.seal(&mut write);
+        self.hand_over(Some(write)).await
+    }
+
+    /// Waits until everything that was handed over before is durable, or can't become durable any more. What is read
+    /// afterwards is not older than any of it. Costs the database nothing.
+    ///
+    /// # Errors
+    /// [`CommitError::Unavailable`] if the committer has stopped.
+    pub async fn settled(&self) -> Result<(), CommitError> {
+        self.hand_over(None).await?.durable().await
+    }
+
+    async fn hand_over(&self, write: Option<Write>) -> Result<Submitted, CommitError> {
         let (answer, done) = oneshot::channel();
         self.queue
             .send(Entry { write, answer })
@@ -149,6 +167,7 @@ struct Task {
 
 struct Connection {
     client: tokio_postgres::Client,
+    backend: Backend,
     statements: Statements,
 }
 
@@ -159,24 +178,34 @@ impl Task {
             if self.entries.recv_many(&mut waiting, BATCH_MAX).await == 0 {
                 return;
             }
-            metrics::histogram!("fanfare_commit_batch_writes").record(waiting.len() as f64);
-            self.commit(std::mem::replace(&mut waiting, Vec::with_capacity(BATCH_MAX)))
-                .await;
+            let (mut writes, mut answers, mut bystanders) = (Vec::new(), Vec::new(), Vec::new());
+            for Entry { write, answer } in waiting.drain(..) {
+                match write {
+                    Some(write) => {
+                        writes.push(write);
+                        answers.push(answer);
+                    }
+                    None => bystanders.push(answer),
+                }
+            }
+            if !writes.is_empty() {
+                self.commit(&writes, answers).await;
+            }
+            for answer in bystanders {
+                let _ = answer.send(Ok(()));
+            }
         }
     }
 
     /// Commits a batch and answers each of its writes.
-    async fn commit(&mut self, entries: Vec<Entry>) {
-        let (writes, answers): (Vec<Write>, Vec<_>) = entries
-            .into_iter()
-            .map(|entry| (entry.write, entry.answer))
-            .unzip();
+    async fn commit(&mut self, writes: &[Write], answers: Vec<oneshot::Sender<Result<(), CommitError>>>) {
+        metrics::histogram!("fanfare_commit_batch_writes").record(writes.len() as f64);
         let started = std::time::Instant::now();
-        let results = match self.attempt(&writes).await {
+        let results = match self.attempt(writes).await {
             // The refused write is one of them: each for itself, in order, so that the others succeed.
             Err(StoreError::Refused(_)) if writes.len() > 1 => {
                 let mut results = Vec::with_capacity(writes.len());
-                for write in &writes {
+                for write in writes {
                     let alone = self.attempt(std::slice::from_ref(write)).await;
                     results.push(spread(alone, 1).remove(0));
                 }
@@ -194,7 +223,8 @@ impl Task {
         }
     }
 
-    /// One transaction. Any failure but a refusal costs the connection, since its state is unknown.
+    /// One transaction. Any failure but a refusal costs the connection, since its state is unknown: all of the
+    /// transaction may be on the wire. It is over, one way or the other, when this returns.
     async fn attempt(&mut self, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
         let connection = self.connected().await?;
         let batch = Batch::new(writes);
@@ -204,9 +234,33 @@ impl Task {
             Err(_) => Err(StoreError::Unavailable("a commit timed out".into())),
         };
         if !matches!(result, Ok(_) | Err(StoreError::Refused(_))) {
+            let backend = connection.backend;
             self.connection = None;
+            self.end(backend).await;
         }
         result
+    }
+
+    /// Ends a backend whose connection is given up, and waits until it is gone: what it was sent, a COMMIT too, it
+    /// may still carry out for as long as it lives. Tries for as long as it takes. Whoever waits for the answer holds
+    /// a lease that ends first, and a new one has another epoch.
+    async fn end(&mut self, backend: Backend) {
+        let mut pause = RECONNECT.0;
+        loop {
+            match self.connected().await {
+                Ok(connection) => match backend.end(&connection.client).await {
+                    Ok(true) => return,
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "can't tell yet what became of a commit");
+                        self.connection = None;
+                    }
+                },
+                Err(error) => tracing::warn!(%error, "can't tell yet what became of a commit"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RECONNECT.1);
+        }
     }
 
     /// The connection, made anew if need be; tries for as long as one commit may take.
@@ -234,6 +288,13 @@ impl Task {
 }
 
 async fn connect(server: &Server) -> Result<Connection, StoreError> {
+    match tokio::time::timeout(super::CONNECT_TIMEOUT, connect_now(server)).await {
+        Ok(connection) => connection,
+        Err(_) => Err(StoreError::Unavailable("connecting timed out".into())),
+    }
+}
+
+async fn connect_now(server: &Server) -> Result<Connection, StoreError> {
     // Every statement of a batch finds its rows by key. A plan made while a table was small must never turn
     // into a scan of a large one, and planning each time would cost more than running.
     let config = server.configured(&format!(
@@ -249,8 +310,11 @@ async fn connect(server: &Server) -> Result<Connection, StoreError> {
             tracing::warn!(error = %error, "the committer's database connection broke");
         }
     });
-    let statements = Statements::prepare(&client).await?;
-    Ok(Connection { client, statements })
+    Ok(Connection {
+        backend: Backend::of(&client).await?,
+        statements: Statements::prepare(&client).await?,
+        client,
+    })
 }
 
 /// Turns the result of a batch into one per write.

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
+mod final_answers;
 mod queues_and_recipients;
 
 use super::*;
