@@ -307,10 +307,18 @@ pub(super) async fn delete_piece(
             SELECT r.ctid FROM session s JOIN queue q ON q.session_id = s.id, LATERAL (
                 SELECT o.ctid FROM recipient o WHERE o.queue_id = q.id ORDER BY o.seq LIMIT $3 /* most */) r
             WHERE s.id = $1 AND s.shard = $2 LIMIT $3 /* most */))";
+    // From here on no job is accepted any more: one that waits finds no session.
+    let lock = "-- sessions::delete (lock)\nSELECT 1 FROM session WHERE id = $1 AND shard = $2 FOR UPDATE";
     let sql = "-- sessions::delete\nDELETE FROM session WHERE id = $1 AND shard = $2";
     let (id, shard) = (session.get(), smallint(fence.shard));
     tx.execute(end_queues, &[&id, &shard]).await?;
-    let deleted = tx.execute(recipients, &[&id, &shard, &i64::from(most)]).await?;
+    let mut deleted = tx.execute(recipients, &[&id, &shard, &i64::from(most)]).await?;
+    if deleted < u64::from(most) {
+        // The session's row comes last, as in every write of its owner, so that neither waits for the other; and what
+        // a job brought since goes too.
+        tx.execute(lock, &[&id, &shard]).await?;
+        deleted = tx.execute(recipients, &[&id, &shard, &i64::from(most)]).await?;
+    }
     let more = deleted >= u64::from(most);
     if !more {
         tx.execute(sql, &[&id, &shard]).await?;

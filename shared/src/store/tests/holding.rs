@@ -80,6 +80,38 @@ async fn a_session_is_deleted_piece_by_piece_and_sends_nothing_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_accepted_while_its_session_is_deleted_leaves_nothing() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let accepting = db.store().begin("test").await.unwrap();
+    // What accepting a job does, up to its commit.
+    let rows = format!(
+        "SET LOCAL idle_in_transaction_session_timeout = 0;
+         INSERT INTO queue (id, session_id, job_id, fingerprint, content, total)
+         VALUES ('00000000-0000-4000-8000-000000000001', {session}, 'j', decode(repeat('00', 32), 'hex'), '{{}}', 1);
+         INSERT INTO recipient (queue_id, seq, session_id, number)
+         VALUES ('00000000-0000-4000-8000-000000000001', 0, {session}, '5531900000000')"
+    );
+    accepting.batch_execute(&rows).await.unwrap();
+    let commit = async {
+        let waits =
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while db.query(waits).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        accepting.commit().await.unwrap();
+    };
+    let other = db.another_store();
+    let (deleted, ()) = tokio::join!(sessions::delete(&other, fence, session), commit);
+    deleted.unwrap();
+    for table in ["recipient", "queue", "session"] {
+        let rows = db.query(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(rows, [Some("0".into())], "{table}");
+    }
+}
+
+#[tokio::test]
 async fn finished_queues_are_forgotten_piece_by_piece_and_others_are_kept() {
     let db = TestDatabase::new().await;
     let fence = db.lease(0, "w").await;
