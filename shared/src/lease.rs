@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 pub use keeper::assign;
 
@@ -214,7 +214,7 @@ async fn run(
         tokio::select! {
             _ = ticks.tick() => {
                 // A tick that hangs is cut when the first lease ends, so that its end is told in time.
-                match tokio::time::timeout_at(end, keeper.tick()).await {
+                match timeout_at(end, keeper.tick()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(error = %error, "can't renew the leases"),
                     Err(_) => tracing::warn!("renewing the leases timed out"),
@@ -223,12 +223,17 @@ async fn run(
             () = tokio::time::sleep_until(end) => {}
             command = commands.recv() => match command {
                 None => return,
+                // Cut when the next lease ends, as ticks are; the row runs out instead.
                 Some(Command::Release(shard, done)) => {
-                    keeper.release(shard).await;
+                    if timeout_at(end, keeper.release(shard)).await.is_err() {
+                        tracing::warn!(shard.id = shard.get(), "giving the shard back timed out; its lease runs out");
+                    }
                     let _ = done.send(());
                 }
                 Some(Command::Leave(done)) => {
-                    keeper.leave().await;
+                    if timeout_at(end, keeper.leave()).await.is_err() {
+                        tracing::warn!("leaving the list of workers timed out; the entry runs out");
+                    }
                     left = Some(done);
                 }
             },

@@ -217,3 +217,30 @@ async fn a_worker_that_leaves_gives_all_back_at_once() {
     task.await.unwrap();
     drain.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_shard_that_can_not_be_given_back_does_not_keep_the_end_of_another_from_being_told() {
+    let db = TestDatabase::new().await;
+    leases::ensure_shards(db.store(), 2).await.unwrap();
+    let timing = Timing {
+        ttl: Duration::from_secs(2),
+        tick: Duration::from_secs(60),
+        margin: Duration::from_millis(500),
+    };
+    let (leases, mut events, _) = Leases::start(db.another_store(), worker("a"), timing);
+    for _ in 0..2 {
+        assert!(matches!(events.recv().await, Some(LeaseEvent::Gained(_))));
+    }
+    let held = db.store().begin("test").await.unwrap();
+    let rows = "SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM shard_lease FOR UPDATE";
+    held.batch_execute(rows).await.unwrap();
+    let given_back = tokio::spawn(async move { leases.release(shard(0)).await });
+    let told = tokio::time::timeout(Duration::from_secs(10), events.recv()).await;
+    let told = told.expect("in time");
+    assert!(
+        matches!(told, Some(LeaseEvent::Lost(lost)) if lost == shard(1)),
+        "{told:?}"
+    );
+    given_back.await.unwrap();
+    held.rollback().await.unwrap();
+}
