@@ -331,7 +331,7 @@ impl Intake {
         match found {
             Some(record) => {
                 if supervisor.running(token).is_none() {
-                    supervisor.start(*record);
+                    supervisor.start(token.clone(), record.id);
                 }
             }
             None => {
@@ -355,6 +355,17 @@ impl Intake {
         self.desk
             .tasks
             .spawn(async move { stray((&desk, &broker, &store), from, delivery).await });
+    }
+
+    /// The session of a token is gone: its jobs need not come here any more.
+    pub(crate) fn unbind(&self, token: Token) {
+        let (broker, shard) = (self.broker.clone(), self.lease.shard());
+        self.desk.tasks.spawn(async move {
+            if let Err(error) = broker.unbind_token(&token, shard).await {
+                // Its jobs still come here and are refused: unknown session.
+                tracing::warn!(%error, "could not unbind the token of a deleted session");
+            }
+        });
     }
 
     /// Stores what has gathered, unless such a transaction is under way.

@@ -189,7 +189,7 @@ impl Shard {
             }
             tokio::select! {
                 () = release.cancelled() => return Ok(()),
-                event = self.supervisor.next() => self.on_session(event).await?,
+                event = self.supervisor.next() => self.on_session(event)?,
                 done = self.intake.next() => self.intake.on_done(&mut self.supervisor, done)?,
                 Some(delivery) = self.consumer.next(), if self.intake.has_room() => {
                     self.intake.take(&mut self.supervisor, delivery);
@@ -226,19 +226,12 @@ impl Shard {
         }
     }
 
-    async fn on_session(&mut self, event: Event) -> Result<(), Fenced> {
+    fn on_session(&mut self, event: Event) -> Result<(), Fenced> {
         match event {
             Event::Nothing => Ok(()),
-            Event::Due => {
-                self.supervisor.start_due().await;
-                Ok(())
-            }
             Event::Fenced => Err(Fenced),
             Event::Deleted(token) => {
-                if let Err(error) = self.intake.broker.unbind_token(&token, self.lease.shard()).await {
-                    // Its jobs still come here and are refused: unknown session.
-                    tracing::warn!(%error, "could not unbind the token of a deleted session");
-                }
+                self.intake.unbind(token);
                 Ok(())
             }
         }

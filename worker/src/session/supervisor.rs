@@ -28,9 +28,9 @@ pub(crate) struct Supervisor {
     lease: Lease,
     running: HashMap<Token, Running>,
     actors: JoinSet<Exit>,
-    tokens: HashMap<Id, Token>,
+    tokens: HashMap<Id, (Token, SessionId)>,
     /// Sessions to start, the next one on top.
-    waiting: BinaryHeap<Reverse<(Instant, Token)>>,
+    waiting: BinaryHeap<Reverse<(Instant, Token, SessionId)>>,
     failures: HashMap<Token, u32>,
 }
 
@@ -48,8 +48,6 @@ pub(crate) enum Event {
     Deleted(Token),
     /// The shard has another owner: everything must go.
     Fenced,
-    /// It is a session's turn to be started.
-    Due,
     /// Nothing that anybody else must know.
     Nothing,
 }
@@ -73,9 +71,12 @@ impl Supervisor {
     pub(crate) fn plan(&mut self, records: &[SessionRecord]) {
         for record in records.iter().filter(|record| record.wanted) {
             let jitter = rand::rng().random_range(Duration::ZERO..=START_JITTER);
-            self.waiting
-                .push(Reverse((Instant::now() + jitter, record.token.clone())));
+            self.plan_start(Instant::now() + jitter, record.token.clone(), record.id);
         }
+    }
+
+    fn plan_start(&mut self, at: Instant, token: Token, session: SessionId) {
+        self.waiting.push(Reverse((at, token, session)));
     }
 
     /// The session of a token and the mailbox of its actor, if it runs.
@@ -84,42 +85,34 @@ impl Supervisor {
         (!running.mail.is_closed()).then_some((running.session, &running.mail))
     }
 
-    /// Waits for the next start that is due, or the next actor that ends. Cancel safe.
+    /// Starts the next session that is due, or waits for the next actor that ends. Cancel safe.
     pub(crate) async fn next(&mut self) -> Event {
-        let due = self.waiting.peek().map(|Reverse((at, _))| *at);
+        let due = self.waiting.peek().map(|Reverse((at, ..))| *at);
         let starts = Arc::clone(&self.starts);
         tokio::select! {
             Some(ended) = self.actors.join_next_with_id(), if !self.actors.is_empty() => self.ended(ended),
-            () = starts.turn(due.unwrap_or_else(Instant::now)), if due.is_some() => Event::Due,
+            () = starts.turn(due.unwrap_or_else(Instant::now)), if due.is_some() => self.start_due(),
             else => std::future::pending().await,
         }
     }
 
-    /// Starts the session whose turn it is. To be called, and awaited to its end, after [`Event::Due`].
-    pub(crate) async fn start_due(&mut self) {
-        let Some(Reverse((_, token))) = self.waiting.pop() else {
-            return;
-        };
-        if self.running(&token).is_some() {
-            return;
+    fn start_due(&mut self) -> Event {
+        if let Some(Reverse((_, token, session))) = self.waiting.pop()
+            && self.running(&token).is_none()
+        {
+            self.start(token, session);
         }
-        match sessions::find(&self.around.store, &token).await {
-            Ok(Some(record)) if record.shard == self.lease.shard() => self.start(record),
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "could not read a session");
-                self.waiting.push(Reverse((Instant::now() + START_AGAIN, token)));
-            }
-        }
+        Event::Nothing
     }
 
     /// Starts the actor of a session that does not run.
-    pub(crate) fn start(&mut self, record: SessionRecord) {
+    pub(crate) fn start(&mut self, token: Token, session: SessionId) {
         let (mail, letters) = mpsc::channel(MAIL_MAX);
-        let (session, token) = (record.id, record.token.clone());
-        let actor = Actor::new(Arc::clone(&self.around), self.lease.clone(), record, letters);
-        let task = self.actors.spawn(actor.run());
-        self.tokens.insert(task.id(), token.clone());
+        let (around, lease) = (Arc::clone(&self.around), self.lease.clone());
+        let task = self
+            .actors
+            .spawn(run(around, lease, (token.clone(), session), letters));
+        self.tokens.insert(task.id(), (token.clone(), session));
         self.running.insert(
             token,
             Running {
@@ -139,7 +132,7 @@ impl Supervisor {
                 (error.id(), Exit::Lost("panic".to_owned()))
             }
         };
-        let Some(token) = self.tokens.remove(&id) else {
+        let Some((token, session)) = self.tokens.remove(&id) else {
             return Event::Nothing;
         };
         // A job may have started the session again already: that actor stays.
@@ -152,6 +145,10 @@ impl Supervisor {
         }
         match exit {
             Exit::HandedOver => Event::Nothing,
+            Exit::Gone => {
+                self.failures.remove(&token);
+                Event::Nothing
+            }
             Exit::Fenced => Event::Fenced,
             Exit::Deleted => {
                 self.failures.remove(&token);
@@ -162,7 +159,7 @@ impl Supervisor {
                 *failures = failures.saturating_add(1);
                 let wait = backoff(*failures);
                 tracing::warn!(why, wait_ms = wait.as_millis(), "a session is started again");
-                self.waiting.push(Reverse((Instant::now() + wait, token)));
+                self.plan_start(Instant::now() + wait, token, session);
                 Event::Nothing
             }
         }
@@ -183,6 +180,32 @@ impl Supervisor {
                 actors = self.actors.len(),
                 "sessions that did not end in time are dropped"
             );
+        }
+    }
+}
+
+/// Runs a session from what is stored of it to its end.
+async fn run(
+    around: Arc<Surroundings>,
+    lease: Lease,
+    (token, session): (Token, SessionId),
+    mail: mpsc::Receiver<Mail>,
+) -> Exit {
+    // An actor of this session that was lost, or panicked, may have left a write on its way: what is read now must not
+    // be older than that.
+    if let Err(error) = around.committer.settled().await {
+        return Exit::Lost(error.to_string());
+    }
+    loop {
+        match sessions::find(&around.store, &token).await {
+            Ok(Some(record)) if record.id == session && record.shard == lease.shard() => {
+                return Actor::new(around, lease, record, mail).run().await;
+            }
+            Ok(_) => return Exit::Gone,
+            Err(error) => {
+                tracing::warn!(%error, "could not read a session");
+                tokio::time::sleep(START_AGAIN).await;
+            }
         }
     }
 }

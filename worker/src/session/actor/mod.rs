@@ -5,7 +5,8 @@
 //! [`orders`], the connection's life is in [`link`], its news in [`news`].
 //!
 //! Cancellation points: every wait of the loop is in [`Actor::next`]; dropping the actor there loses only
-//! memory. What was not durable has not left, and a delivery that was not settled comes again.
+//! memory. What was not durable has not left, and a delivery that was not settled comes again. A write that was handed
+//! over goes its way without the actor: whoever starts the session again waits for it before reading.
 
 mod link;
 mod news;
@@ -63,6 +64,8 @@ pub(crate) struct Surroundings {
 pub(crate) enum Exit {
     /// Everything is written down; somebody else may take over.
     HandedOver,
+    /// There is no such session, or not in this shard.
+    Gone,
     /// The session does not exist any more.
     Deleted,
     /// The shard has another owner.
