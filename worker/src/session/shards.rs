@@ -16,7 +16,7 @@ use shared::outbox::{Relay, Wake};
 use shared::store::sessions;
 use shared::telemetry::{Health, Heartbeat};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,7 +60,9 @@ pub(crate) async fn run(ground: Ground, mut events: mpsc::Receiver<LeaseEvent>, 
                 None => break,
                 Some(event) => on_event(&ground, event, &mut held, &mut tasks),
             },
-            Some(ended) = tasks.join_next(), if !tasks.is_empty() => on_ended(ended, &mut held),
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                on_ended(&ground.leases, ended, &mut held, &mut tasks);
+            }
             () = &mut leave => break,
             () = life.hard().cancelled() => break,
         }
@@ -89,7 +91,7 @@ fn on_event(
         }
         LeaseEvent::Release(shard) => match held.get(&shard) {
             Some(held) => held.release.cancel(),
-            None => give_back(ground.leases.clone(), shard),
+            None => give_back(tasks, ground.leases.clone(), shard),
         },
         LeaseEvent::Lost(shard) => {
             tracing::warn!(shard.id = shard.get(), "shard lost");
@@ -101,11 +103,19 @@ fn on_event(
 }
 
 /// A shard whose task is gone: there is nothing to wait for.
-fn give_back(leases: Leases, shard: ShardId) {
-    tokio::spawn(async move { leases.release(shard).await });
+fn give_back(tasks: &mut JoinSet<ShardId>, leases: Leases, shard: ShardId) {
+    tasks.spawn(async move {
+        leases.release(shard).await;
+        shard
+    });
 }
 
-fn on_ended(ended: Result<ShardId, tokio::task::JoinError>, held: &mut HashMap<ShardId, Held>) {
+fn on_ended(
+    leases: &Leases,
+    ended: Result<ShardId, JoinError>,
+    held: &mut HashMap<ShardId, Held>,
+    tasks: &mut JoinSet<ShardId>,
+) {
     match ended {
         Ok(shard) => {
             if held.get(&shard).is_some_and(|held| held.task.is_finished()) {
@@ -114,7 +124,14 @@ fn on_ended(ended: Result<ShardId, tokio::task::JoinError>, held: &mut HashMap<S
         }
         Err(error) if error.is_panic() => {
             tracing::error!(%error, "a shard's task panicked");
-            held.retain(|_, held| !held.task.is_finished());
+            // Its lease would be renewed for ever, and nobody would serve it.
+            let panicked: Vec<_> = held
+                .extract_if(|_, held| held.task.id() == error.id())
+                .map(|(shard, _)| shard)
+                .collect();
+            for shard in panicked {
+                give_back(tasks, leases.clone(), shard);
+            }
         }
         Err(_) => {}
     }
@@ -133,17 +150,32 @@ async fn run_shard(ground: Ground, lease: Lease, release: CancellationToken) -> 
         lease: lease.clone(),
         wake: ground.wake.clone(),
     };
-    let relay = tokio::spawn(relay.run(stop.clone()));
+    let mut relay = tokio::spawn(relay.run(stop.clone()));
     let mut work = Shard::new(&ground, lease);
-    if let Ok(()) = work.serve(&release).await {
+    let served = tokio::select! {
+        served = work.serve(&release) => served,
+        ended = &mut relay => Err(relay_ended(shard, ended)),
+    };
+    if let Ok(()) = served {
         work.hand_over().await;
         stop.cancel();
         drop(timeout(RELAY_WAIT, relay).await);
         tracing::info!(shard.id = shard.get(), "shard handed over");
+    } else {
+        drop(work);
     }
     // Lost or handed over: either way nothing of ours acts for it any more.
     ground.leases.release(shard).await;
     shard
+}
+
+/// Without its relay a shard must not be served: its events would wait, and nobody would know. A lease that is over
+/// ends it too.
+fn relay_ended(shard: ShardId, ended: Result<(), JoinError>) -> Fenced {
+    if let Err(error) = ended {
+        tracing::error!(shard.id = shard.get(), %error, "a shard's relay panicked");
+    }
+    Fenced
 }
 
 /// The sessions and the jobs of one shard.
@@ -311,3 +343,45 @@ const STORE_PAUSE: Duration = Duration::from_millis(500);
 const SETTLE_WAIT: Duration = Duration::from_secs(3);
 /// How long a hand-over waits for the last events to be published.
 const RELAY_WAIT: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use shared::id::WorkerId;
+    use shared::lease::Timing;
+    use shared::store::leases;
+    use shared::testing::TestDatabase;
+
+    use super::*;
+
+    async fn gained(events: &mut mpsc::Receiver<LeaseEvent>) -> Lease {
+        loop {
+            if let LeaseEvent::Gained(lease) = events.recv().await.unwrap() {
+                return lease;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shard_whose_task_panicked_is_given_back_and_served_again() {
+        let db = TestDatabase::new().await;
+        leases::ensure_shards(db.store(), 1).await.unwrap();
+        let timing = Timing {
+            tick: Duration::from_millis(50),
+            ..Timing::default()
+        };
+        let worker = WorkerId::generate("w").unwrap();
+        let (leases, mut events, _) = Leases::start(db.another_store(), worker, timing);
+        let first = gained(&mut events).await;
+        let (shard, mut held, mut tasks) = (first.shard(), HashMap::new(), JoinSet::new());
+        let task = tasks.spawn(async { panic!("as a test wants it") });
+        let release = CancellationToken::new();
+        held.insert(shard, Held { release, task });
+        let ended = tasks.join_next().await.unwrap();
+        on_ended(&leases, ended, &mut held, &mut tasks);
+        assert!(held.is_empty());
+        let again = timeout(Duration::from_secs(10), gained(&mut events)).await;
+        let again = again.expect("the shard is taken again");
+        assert!(again.fence().epoch > first.fence().epoch && !first.is_live(Instant::now()));
+        assert_eq!(tasks.join_next().await.unwrap().unwrap(), shard);
+    }
+}
