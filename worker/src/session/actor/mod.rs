@@ -110,6 +110,8 @@ pub(crate) struct Actor {
     orders: Orders,
     pacer: Pacer,
     in_hand: HashMap<StanzaId, InHand>,
+    /// The send that was claimed last, while it is in hand.
+    newest: Option<StanzaId>,
     /// Frames that are ready before their time, and what else followed their commit.
     held: Option<(Instant, Vec<After>)>,
     cap_turn: Option<BoxFuture<'static, ()>>,
@@ -159,6 +161,7 @@ impl Actor {
             orders: Orders::default(),
             pacer,
             in_hand: HashMap::new(),
+            newest: None,
             held: None,
             cap_turn: None,
             cap_granted: false,

@@ -46,6 +46,8 @@ enum Stage {
     Asked,
     /// It is stored, or about to be: its frame may have left.
     Prepared,
+    /// Its frame has left.
+    Left,
 }
 
 /// How a recipient is settled.
@@ -108,6 +110,7 @@ impl Actor {
         }
         self.cap_granted = false;
         let claim = self.pacer.claim(pace, &mut self.rng, now);
+        self.newest = Some(id.clone());
         self.in_hand.insert(
             id,
             InHand {
@@ -124,6 +127,11 @@ impl Actor {
 
     /// The session's own rules: answers to earlier sends, retries, the gap.
     fn may_start(&self, pace: Pace, now: Instant) -> Result<(), Waiting> {
+        if self.is_crowded(pace) {
+            return Err(Waiting::Answer {
+                until: now + ANSWER_WAIT,
+            });
+        }
         let unanswered = self
             .in_hand
             .values()
@@ -144,6 +152,18 @@ impl Actor {
             Some(until) => Err(Waiting::Pace { until }),
             None => Ok(()),
         }
+    }
+
+    /// Whether a send that has not left stands in the way, however long it takes. When it leaves is when its gap
+    /// starts: a send with a MIN that was claimed behind one whose look-up hangs would leave right behind it.
+    fn is_crowded(&self, pace: Pace) -> bool {
+        let waits = |hand: &InHand| hand.stage != Stage::Left;
+        if pace.min().is_zero() {
+            // Behind one that has a MIN nothing is claimed until it leaves, so it is the newest.
+            let newest = self.newest.as_ref().and_then(|id| self.in_hand.get(id));
+            return newest.is_some_and(|hand| waits(hand) && !hand.pace.min().is_zero());
+        }
+        self.in_hand.values().any(waits)
     }
 
     /// The worker's cap: at once if nobody waits, else behind the others.
@@ -229,6 +249,7 @@ impl Actor {
         let now = Instant::now();
         if let Some(hand) = self.in_hand.get_mut(id) {
             self.pacer.left(hand.claim, now);
+            hand.stage = Stage::Left;
             hand.since = now;
         }
     }
@@ -260,7 +281,7 @@ impl Actor {
         if self
             .in_hand
             .get(id)
-            .is_some_and(|hand| hand.stage == Stage::Prepared)
+            .is_some_and(|hand| hand.stage != Stage::Asked)
         {
             self.on_acked(id, chat);
         }
@@ -306,7 +327,7 @@ impl Actor {
         for hand in open {
             match hand.stage {
                 Stage::Asked => self.give_back(hand),
-                Stage::Prepared => self.outcome_unknown(hand),
+                Stage::Prepared | Stage::Left => self.outcome_unknown(hand),
             }
         }
     }
@@ -389,7 +410,7 @@ impl Actor {
                 match hand.stage {
                     // Nothing of it is stored, and its step is refused if it still comes.
                     Stage::Asked => self.give_back(hand),
-                    Stage::Prepared => self.outcome_unknown(hand),
+                    Stage::Prepared | Stage::Left => self.outcome_unknown(hand),
                 }
             }
         }
