@@ -295,14 +295,20 @@ impl Actor {
             self.pacer.unclaim(hand.claim);
         }
         match reason {
-            SendError::NotConnected | SendError::Cancelled => self.give_back(hand),
-            SendError::Unconfirmed => self.outcome_unknown(hand),
+            SendError::NotConnected | SendError::Cancelled if hand.stage == Stage::Asked => {
+                self.give_back(hand)
+            }
+            SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
+                self.outcome_unknown(hand);
+            }
             reason if reason.is_retryable() && hand.target.tries < TRIES_MAX => {
                 let wait = RETRY_BASE * 2_u32.pow(u32::from(hand.target.tries));
                 self.retry_at = Some(Instant::now() + wait);
                 hand.target.tries += 1;
                 self.give_back(hand);
             }
+            // This try came to nothing, and nobody knows of the one before.
+            _ if hand.target.again => self.settle(hand.queue, &hand.target, Outcome::Unknown),
             reason => {
                 let (status, error) = status(reason);
                 meter::failed(error);
@@ -333,15 +339,14 @@ impl Actor {
     }
 
     fn outcome_unknown(&mut self, mut hand: InHand) {
-        hand.stage = Stage::Prepared;
+        hand.target.again = true;
         match self.queues.get(hand.queue).map(|queue| queue.on_unknown) {
             Some(OnUnknown::Hold) => self.settle(hand.queue, &hand.target, Outcome::Unknown),
             _ => self.give_back(hand),
         }
     }
 
-    fn give_back(&mut self, mut hand: InHand) {
-        hand.target.again |= hand.stage == Stage::Prepared;
+    fn give_back(&mut self, hand: InHand) {
         self.queues.give_back(hand.queue, hand.target);
     }
 
