@@ -260,6 +260,11 @@ impl Actor {
             return;
         };
         let now = Instant::now();
+        if hand.stage == Stage::Asked {
+            // The answer to the try before: this one need not leave any more.
+            self.pacer.unclaim(hand.claim);
+            self.cancel(id);
+        }
         self.pacer.answered(hand.pace, now);
         meter::acked(now.saturating_duration_since(hand.since));
         let mut header = chat.header(id.clone());
@@ -274,6 +279,13 @@ impl Actor {
             self.gather.event(status, wall);
         }
         self.settle(hand.queue, &hand.target, Outcome::Sent);
+    }
+
+    /// Tells the connection to forget a send that has not left.
+    fn cancel(&self, id: &StanzaId) {
+        if let Ok(id) = id.as_str().parse() {
+            self.link.tell(Command::Cancel(id));
+        }
     }
 
     /// A receipt of the recipient says as much as the server's answer, which may come behind it.
@@ -409,9 +421,7 @@ impl Actor {
             .collect();
         for id in overdue {
             if let Some(hand) = self.in_hand.remove(&id) {
-                if let Ok(id) = id.as_str().parse() {
-                    self.link.tell(Command::Cancel(id));
-                }
+                self.cancel(&id);
                 match hand.stage {
                     // Nothing of it is stored, and its step is refused if it still comes.
                     Stage::Asked => self.give_back(hand),
