@@ -86,9 +86,12 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// The session waits for this reason, or sends (`None`).
-    pub(crate) fn wait(&mut self, reason: Option<Waiting>) {
-        let index = reason.map(|reason| reason.index());
+    /// The session waits for this reason.
+    pub(crate) fn wait(&mut self, reason: Waiting) {
+        self.wait_at(Some(reason.index()));
+    }
+
+    fn wait_at(&mut self, index: Option<usize>) {
         if index != self.waiting {
             step(WAITING, "reason", self.waiting.map(|i| Waiting::LABELS[i]), -1.0);
             step(WAITING, "reason", index.map(|i| Waiting::LABELS[i]), 1.0);
@@ -108,7 +111,7 @@ impl Standing {
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        self.wait(None);
+        self.wait_at(None);
         step(SESSIONS, "state", self.state.take(), -1.0);
     }
 }

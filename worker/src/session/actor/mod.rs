@@ -206,10 +206,9 @@ impl Actor {
         self.note_busy(waiting);
         self.gather.launch();
         let hand_over = self.hand_over(now);
-        let until = waiting.and_then(|waiting| waiting.until());
         let held = self.held.as_ref().map(|(until, _)| *until);
         [
-            until,
+            waiting.until(),
             drain,
             hand_over,
             held,
@@ -222,8 +221,8 @@ impl Actor {
     }
 
     /// A shard whose sessions have nothing to send is handed over before others.
-    fn note_busy(&mut self, waiting: Option<Waiting>) {
-        if matches!(waiting, None | Some(Waiting::Idle)) && self.in_hand.is_empty() {
+    fn note_busy(&mut self, waiting: Waiting) {
+        if waiting == Waiting::Idle && self.in_hand.is_empty() {
             self.busy = None;
         } else if self.busy.is_none() {
             self.busy = Some(self.lease.busy());

@@ -63,10 +63,10 @@ enum Outcome {
 
 impl Actor {
     /// Starts all sends that may start now; answers why the next one may not.
-    pub(super) fn pump(&mut self, now: Instant) -> Option<Waiting> {
+    pub(super) fn pump(&mut self, now: Instant) -> Waiting {
         loop {
             if let Err(waiting) = self.start_one(now) {
-                return Some(waiting);
+                return waiting;
             }
         }
     }
