@@ -152,6 +152,7 @@ impl<S: KeyStore, C: Clock> Session<S, C> {
                 () = sleep_until(time) => return Ok(None),
                 command = self.commands.recv() => command,
             };
+            let is_logout = matches!(command, Some(Command::Logout));
             if let Some(reason) = self.offline(command, device).await? {
                 self.tell(Event::Closed {
                     reason: reason.clone(),
@@ -161,6 +162,10 @@ impl<S: KeyStore, C: Clock> Session<S, C> {
                     Next::LoggedOut => Ended::LoggedOut(reason),
                     _ => Ended::Stopped(reason),
                 }));
+            }
+            if is_logout {
+                // Only a connection can take it, and its owner does not wait for long.
+                return Ok(None);
             }
         }
     }
