@@ -208,6 +208,11 @@ impl<C> Queues<C> {
         room
     }
 
+    /// The store holds a queue of this kind that is not here.
+    pub fn more_in_store(&mut self, single: bool) {
+        self.turns(single).more_in_store = true;
+    }
+
     fn turns(&mut self, single: bool) -> &mut Turns {
         if single { &mut self.singles } else { &mut self.bulk }
     }

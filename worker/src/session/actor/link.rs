@@ -25,7 +25,6 @@ use whatsapp::store::StoreError;
 use super::super::errand::{Errand, Reply};
 use super::super::gather::After;
 use super::super::keys::{self, Keys};
-use super::super::mail::Refusal;
 use super::super::meter::{self, JobOutcome};
 use super::{Actor, Exit, Fetched};
 
@@ -36,14 +35,23 @@ pub(super) struct Link {
     /// The credentials are being read, to connect.
     starting: bool,
     open: bool,
-    /// Told to close, so that nothing more is asked of it.
-    closing: bool,
+    stop: Stop,
     tickets: u64,
     asks: HashMap<u64, Reply>,
     pairing: Option<Reply>,
     /// The session is to be deleted: who asked, and when waiting for the logout ends.
-    deleting: Option<(Box<Errand>, Instant)>,
+    deleting: Option<(Vec<Errand>, Instant)>,
     erasing: bool,
+}
+
+/// Whether the connection is to end, so that nothing more is asked of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stop {
+    #[default]
+    No,
+    /// It has too much to do to be told.
+    Wanted,
+    Told,
 }
 
 type Run = Pin<Box<dyn Future<Output = Result<Ended, StoreError>> + Send>>;
@@ -56,7 +64,7 @@ struct Client {
 impl Link {
     /// Whether messages can be sent. A session that is being deleted sends none while its logout waits for an answer.
     pub(super) fn is_open(&self) -> bool {
-        self.open && !self.closing && self.deleting.is_none()
+        self.open && self.stop == Stop::No && self.deleting.is_none()
     }
 
     /// Asks something of the connection; false if there is none, or it has too much to do.
@@ -84,10 +92,25 @@ impl Link {
     /// Disconnects; answers whether there is still something to wait for.
     pub(super) fn close(&mut self) -> bool {
         self.starting = false;
-        if self.client.is_some() && !self.closing {
-            self.closing = self.tell(Command::Stop);
+        if self.client.is_some() && self.stop != Stop::Told {
+            self.stop = match self.tell(Command::Stop) {
+                true => Stop::Told,
+                false => Stop::Wanted,
+            };
         }
         self.client.is_some()
+    }
+
+    /// Disconnects, if that was wanted and could not be told yet.
+    pub(super) fn close_if_wanted(&mut self) {
+        if self.stop == Stop::Wanted {
+            self.close();
+        }
+    }
+
+    /// Whether the session is to be deleted.
+    pub(super) fn is_deleting(&self) -> bool {
+        self.deleting.is_some()
     }
 
     /// When waiting for a logout ends.
@@ -103,8 +126,7 @@ impl Actor {
     /// A command or a question.
     pub(super) fn on_errand(&mut self, errand: Box<Errand>) {
         if self.link.deleting.is_some() && needs_a_session(&errand.job) {
-            let refusal = Refusal::new(&errand, FailureCode::Conflict, "the session is being deleted");
-            return self.refuse(errand, refusal);
+            return self.refuse_deleting(errand);
         }
         match &errand.job {
             Job::Pause(_) | Job::Resume(_) | Job::Delete(_) => self.order(errand),
@@ -178,7 +200,7 @@ impl Actor {
             rng,
         ));
         self.link.client = Some(Client { commands, run });
-        self.link.closing = false;
+        self.link.stop = Stop::No;
         if self.link.deleting.is_some() {
             self.link.tell(Command::Logout);
         }
@@ -186,7 +208,7 @@ impl Actor {
 
     /// The client came to its end, by itself or because it was told to.
     pub(super) fn on_ended(&mut self, ended: Result<Ended, StoreError>) {
-        let was_closing = std::mem::take(&mut self.link.closing);
+        let was_closing = std::mem::take(&mut self.link.stop) != Stop::No;
         self.link.client = None;
         self.link.open = false;
         self.on_disconnected();
@@ -205,13 +227,9 @@ impl Actor {
     }
 
     fn fail_questions(&mut self) {
-        let failed = || Answer::Failed {
-            code: FailureCode::NotConnected,
-            message: "the session is not connected".to_owned(),
-        };
         let asks = std::mem::take(&mut self.link.asks).into_values();
         for reply in asks.chain(self.link.pairing.take()) {
-            reply.send(failed());
+            reply.send(not_connected());
         }
     }
 
@@ -227,8 +245,7 @@ impl Actor {
             return reply.send(answer);
         };
         if !self.link.is_open() {
-            let answer = failure(FailureCode::NotConnected, "the session is not connected");
-            return reply.send(answer);
+            return reply.send(not_connected());
         }
         let ticket = self.link.tickets;
         let ask = Command::IsOnWhatsApp {
@@ -278,9 +295,11 @@ impl Actor {
                 message,
             });
         }
+        if self.is_leaving() {
+            return reply.send(not_connected());
+        }
         if self.link.client.is_none() {
             self.want(true);
-            self.link.starting = false;
             // There are no credentials: a new device is paired at once.
             self.link.starting = true;
             self.open_link(None);
@@ -307,12 +326,14 @@ impl Actor {
     }
 
     fn delete(&mut self, errand: Box<Errand>) {
-        if let Some((_, until)) = self.link.deleting {
-            // A second call waits for the same end; the first one's delivery is the one that counts.
-            tracing::debug!(session.id = %self.record.id, ?until, "session is being deleted already");
-            return errand.finish(Answer::Done { queue_id: None });
+        if let Some((errands, _)) = &mut self.link.deleting {
+            // It waits for the same end.
+            if errands.len() < DELETES_MAX {
+                return errands.push(*errand);
+            }
+            return self.refuse_deleting(errand);
         }
-        self.link.deleting = Some((errand, Instant::now() + LOGOUT_WAIT));
+        self.link.deleting = Some((vec![*errand], Instant::now() + LOGOUT_WAIT));
         self.gather.write().session_row().deleting = true;
         if self.link.client.is_some() {
             self.link.tell(Command::Logout);
@@ -353,7 +374,12 @@ impl Actor {
     }
 
     pub(super) fn on_erased(&mut self) {
-        if let Some((errand, _)) = self.link.deleting.take() {
+        let errands = self
+            .link
+            .deleting
+            .take()
+            .map_or_else(Vec::new, |(errands, _)| errands);
+        for errand in errands {
             meter::job(errand.job.kind(), JobOutcome::Done);
             errand.finish(Answer::Done { queue_id: None });
         }
@@ -370,9 +396,18 @@ fn needs_a_session(job: &Job) -> bool {
     matches!(job, Job::SessionStart | Job::SessionStop | Job::PairingCode(_))
 }
 
+fn not_connected() -> Answer {
+    Answer::Failed {
+        code: FailureCode::NotConnected,
+        message: "the session is not connected".to_owned(),
+    }
+}
+
 /// Commands that wait for the client; more than the sends in hand and the questions can be.
 const COMMANDS_MAX: usize = 320;
 /// Questions of one session without an answer.
 const ASKS_MAX: usize = 32;
+/// Requests to delete a session that wait for the same end.
+const DELETES_MAX: usize = 8;
 /// How long deleting a session waits for WhatsApp to take the logout.
 const LOGOUT_WAIT: Duration = Duration::from_secs(15);

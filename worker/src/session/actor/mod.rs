@@ -41,6 +41,7 @@ use self::link::Link;
 use self::news::Recent;
 use self::orders::{Orders, Rest};
 use self::sending::InHand;
+use super::errand::Errand;
 use super::gather::{After, Gather};
 use super::keys::Step;
 use super::mail::{Accepted, Mail};
@@ -198,6 +199,7 @@ impl Actor {
     /// Does all that can be done now; answers when to look again.
     fn work(&mut self) -> Option<Instant> {
         let now = Instant::now();
+        self.link.close_if_wanted();
         self.next_orders(now);
         let drain = self.drain(now);
         self.fetch_wanted();
@@ -276,7 +278,7 @@ impl Actor {
             // The supervisor is gone, and the shard with it.
             None => self.exit = Some(Exit::HandedOver),
             Some(Mail::Accepted(accepted)) => self.on_accepted(*accepted),
-            Some(Mail::Again(queue, errand)) => self.tell_accepted(&queue, errand),
+            Some(Mail::Again(queue, errand)) => self.on_again(&queue, errand),
             Some(Mail::Errand(errand)) => self.on_errand(errand),
             Some(Mail::Refuse(errand, refusal)) => self.refuse(errand, *refusal),
             Some(Mail::Rejected(refusal)) => self.tell_rejected(*refusal),
@@ -342,6 +344,9 @@ impl Actor {
             errand,
         } = accepted;
         let id = queue.id;
+        if self.link.is_deleting() {
+            return self.refuse_deleting(Box::new(errand));
+        }
         self.tell_accepted(&queue, Box::new(errand));
         // While the store's queues are being read this one may or may not be among them: it is put in once.
         self.queues.insert(self.queue(queue));
@@ -356,6 +361,18 @@ impl Actor {
                     tries: 0,
                 }],
             );
+        }
+    }
+
+    /// The session may never have been given it: if it is not here, the store is asked for it.
+    fn on_again(&mut self, queue: &QueueRecord, errand: Box<Errand>) {
+        if self.link.is_deleting() {
+            return self.refuse_deleting(errand);
+        }
+        self.tell_accepted(queue, errand);
+        let goes_on = matches!(queue.state, QueueState::Queued | QueueState::Running);
+        if goes_on && self.queues.get(queue.id).is_none() {
+            self.queues.more_in_store(queue.total == 1);
         }
     }
 

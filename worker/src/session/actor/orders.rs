@@ -283,6 +283,12 @@ impl Actor {
         self.gather.after(After::Answer(errand, answer));
     }
 
+    /// What the job wants, or brought, goes with the session.
+    pub(super) fn refuse_deleting(&mut self, errand: Box<Errand>) {
+        let refusal = Refusal::new(&errand, FailureCode::Conflict, "the session is being deleted");
+        self.refuse(errand, refusal);
+    }
+
     /// Tells the world that a job is refused.
     pub(super) fn tell_rejected(&mut self, refusal: Refusal) {
         let (wall, kind) = (self.wall(), refusal.kind.clone());
