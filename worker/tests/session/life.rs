@@ -1,12 +1,16 @@
 //! The life of a session: pairing, messages that come in, questions, logout.
 
+use std::time::Duration;
+
+use shared::id::{JobId, QueueId};
 use shared::job::{Answer, FailureCode, IsExistsJob, Job, PairingCodeJob};
 use shared::recipient::Number;
 use shared::store::sessions::SessionState;
 use simulator::fault::{Fault, Kind, On};
 use simulator::world::Speaker;
 
-use crate::stage::{Stage, fault, text};
+use crate::stage::{Stage, fault, pause, text};
+use crate::wire::{Way, Wire};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_come_in_and_questions_are_answered() {
@@ -186,7 +190,7 @@ async fn a_session_that_is_being_deleted_is_not_started_again_and_says_so() {
     let stage = Stage::new().await;
     let worker = stage.worker("w1");
     let token = stage.paired("15550000036").await;
-    stage.hold_deletes().await;
+    stage.hold("DELETE ON recipient").await;
     let deleted = async {
         let deleted = stage.call(&token, Job::SessionDelete).await;
         assert!(matches!(deleted, Answer::Done { .. }), "{deleted:?}");
@@ -207,7 +211,7 @@ async fn a_session_that_is_being_deleted_is_not_started_again_and_says_so() {
                 event["data"]["type"] == "session.start"
             })
             .await;
-        stage.let_deletes_go().await;
+        stage.let_go().await;
     };
     tokio::join!(deleted, refused);
     worker.stop().await;
@@ -271,5 +275,81 @@ async fn a_session_that_whatsapp_refused_says_so_until_it_is_started() {
     let stopped = |event: &serde_json::Value| event["data"]["statusReason"] == 428;
     stage.event(&token, "connection.update", stopped).await;
     assert!(!stage.record(&token).await.unwrap().refused);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_does_not_wait_for_the_next_connections_time_and_everybody_waits_for_it() {
+    let stage = Stage::new().await;
+    let wire = Wire::to(&stage.simulator.ws_url).await;
+    let worker = stage.worker_with("w1", |config| {
+        config.url.clone_from(&wire.url);
+        config.timing.backoff_base = Duration::from_secs(36_000);
+        config.timing.backoff_cap = Duration::from_secs(36_000);
+    });
+    let token = stage.paired("15550000039").await;
+    wire.set(Way::Down);
+    // Once right behind the loss, and then not for hours.
+    stage
+        .event(&token, "connection.update", |event| {
+            event["data"]["state"] == "close"
+        })
+        .await;
+    wire.set(Way::Open);
+    let delete = async || {
+        let answer = stage.call(&token, Job::SessionDelete).await;
+        assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+        assert_eq!(stage.record(&token).await, None);
+    };
+    tokio::join!(delete(), delete());
+    assert!(
+        stage.simulator.sessions().await.unwrap().is_empty(),
+        "the device is unlinked at WhatsApp"
+    );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_started_again_waits_for_what_the_lost_one_left_on_its_way() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000040").await;
+    let numbers = stage.contacts("15550040", 1).await;
+    // A write that hangs, and behind it a read that fails: the session is lost while the write is on its way.
+    stage.hold("INSERT ON outbox").await;
+    stage
+        .publish_raw(token.as_str(), "no-such-kind", "bad-1", "{}")
+        .await;
+    stage.until_held().await;
+    stage.database.query("ALTER TABLE queue RENAME TO away").await;
+    stage
+        .publish(&token, &JobId::random(), &pause(QueueId::random()))
+        .await;
+    while stage
+        .simulator
+        .sessions()
+        .await
+        .unwrap()
+        .iter()
+        .any(|session| session.online)
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stage.database.query("ALTER TABLE away RENAME TO queue").await;
+    // Time enough for the next one to start.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    stage.let_go().await;
+    stage.send(&token, text(&numbers, None)).await;
+    stage.event(&token, "send.message:COMPLETED", |_| true).await;
+    let mut events = stage.seen(&token);
+    events.dedup_by_key(|event| event["id"].to_string());
+    let sequences: Vec<_> = events
+        .iter()
+        .filter_map(|event| event["sequence"].as_i64())
+        .collect();
+    assert!(
+        sequences.windows(2).all(|pair| pair[0] < pair[1]),
+        "{sequences:?}"
+    );
     worker.stop().await;
 }

@@ -6,3 +6,4 @@ mod faults;
 mod jobs;
 mod life;
 mod stage;
+mod wire;

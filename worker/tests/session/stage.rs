@@ -81,12 +81,22 @@ impl Stage {
 
     /// Starts a session worker whose default gap is none.
     pub(crate) fn worker(&self, name: &str) -> Worker {
+        self.worker_with(name, |_| {})
+    }
+
+    /// Starts a session worker that connects in another way.
+    pub(crate) fn worker_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut whatsapp::connection::Config),
+    ) -> Worker {
         let life = Lifecycle::new();
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
         whatsapp.url = self.simulator.ws_url.clone();
         whatsapp.root_key = whatsapp::signal::curve::PublicKey::new(self.simulator.root_public_key);
         whatsapp.timing.backoff_base = Duration::from_millis(50);
         whatsapp.timing.backoff_cap = Duration::from_millis(500);
+        change(&mut whatsapp);
         let settings = Settings {
             shards: 2,
             pace: Pace::default(),
@@ -220,24 +230,35 @@ impl Stage {
         self.database.query("DROP TRIGGER fail ON outbox").await;
     }
 
-    /// From now on no session's row goes, until [`Stage::let_deletes_go`].
-    pub(crate) async fn hold_deletes(&self) {
+    /// From now on statements like `INSERT ON outbox` hang, until [`Stage::let_go`].
+    pub(crate) async fn hold(&self, statements: &str) {
+        // Of the statement: a trigger of the row would lock it against all other writes.
+        let trigger =
+            format!("CREATE TRIGGER hold BEFORE {statements} FOR EACH STATEMENT EXECUTE FUNCTION hold()");
         let steps = [
             "CREATE TABLE go ()",
             "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN
                 WHILE NOT EXISTS (SELECT 1 FROM go) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NULL;
              END $$",
-            // Of the statement: one of the row would lock it against all other writes.
-            "CREATE TRIGGER hold BEFORE DELETE ON session FOR EACH STATEMENT EXECUTE FUNCTION hold()",
+            &trigger,
         ];
         for step in steps {
             self.database.query(step).await;
         }
     }
 
-    /// Deletes that were held go through.
-    pub(crate) async fn let_deletes_go(&self) {
+    /// Waits until a statement hangs.
+    pub(crate) async fn until_held(&self) {
+        let sql =
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        while self.database.query(sql).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What was held goes through.
+    pub(crate) async fn let_go(&self) {
         self.database.query("INSERT INTO go DEFAULT VALUES").await;
     }
 
