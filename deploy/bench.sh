@@ -28,5 +28,6 @@ cargo build --release --quiet -p api -p worker
 cargo build --release --quiet -p simulator -p tests --bins
 
 deploy/services.sh start
-eval "$(deploy/services.sh env)"
+urls=$(deploy/services.sh env)
+eval "$urls"
 exec "$BIN/bench" "$@"

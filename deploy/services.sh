@@ -9,19 +9,29 @@
 #   deploy/services.sh stop     stop both, leave the data
 #   deploy/services.sh wipe     stop both and remove the data
 #
-# They listen on loopback only, on ports of their own, under an unprivileged user, and share nothing with the
-# system's services of the same name. Where AMQP_URL and DATABASE_URL are both set, those are used and nothing is
-# started. FANFARE_DIR (default: .fanfare in the checkout) is where the data, logs and pid files lie.
+# They listen on loopback only, on ports of their own, under an unprivileged user, with a password that is made with the
+# data, and share nothing with the system's services of the same name. Where AMQP_URL and DATABASE_URL are both set,
+# those are used and nothing is started. FANFARE_DIR (default: .fanfare in the checkout) is where the data, logs and pid
+# files lie.
 set -euo pipefail
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 RABBIT_BIN=/usr/lib/rabbitmq/bin
 START_TIMEOUT_S=90
 
 say() { printf 'services: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-external() { [ -n "${AMQP_URL:-}" ] && [ -n "${DATABASE_URL:-}" ]; }
+given() { [ -n "${AMQP_URL:-}" ] && [ -n "${DATABASE_URL:-}" ]; }
+
+# Whether somebody else's services are to be used. With one of the two, half the data would go to a place that nobody
+# named.
+external() {
+    if given; then return 0; fi
+    if [ -n "${AMQP_URL:-}" ]; then die "AMQP_URL is set and DATABASE_URL is not: set both, or neither"; fi
+    if [ -n "${DATABASE_URL:-}" ]; then die "DATABASE_URL is set and AMQP_URL is not: set both, or neither"; fi
+    return 1
+}
 
 # PostgreSQL refuses to run as root, so as root both run as the user that its package made.
 run_user() { if [ "$(id -u)" = 0 ]; then echo postgres; else id -un; fi; }
@@ -41,6 +51,8 @@ choose_dir() {
         mkdir -p "$DIR"
         if ! as_user test -x "$DIR" 2>/dev/null; then
             DIR=/var/tmp/fanfare-$(printf %s "$ROOT" | sha256sum | cut -c1-12)
+            # Anybody may make a folder of this name before us.
+            if [ -e "$DIR" ] && [ ! -O "$DIR" ]; then die "$DIR belongs to another user; set FANFARE_DIR"; fi
         fi
     fi
     S=$DIR/services
@@ -72,22 +84,65 @@ choose_ports() {
     printf 'PG_PORT=%s\nAMQP_PORT=%s\nDIST_PORT=%s\nEPMD_PORT=%s\n' "${found[@]}" >"$S/ports"
 }
 
-alive() { local pid; pid=$(cat "$1" 2>/dev/null | head -n1) && [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; }
+# Made with the data, and kept beside it. Data from before there was one keeps its open door.
+make_password() {
+    local made
+    for made in "$S/password" "$S/pg/PG_VERSION" "$S/rabbit/data"; do
+        if [ -e "$made" ]; then return; fi
+    done
+    head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n' >"$S/password.new"
+    if [ "$(id -u)" = 0 ]; then chown postgres:postgres "$S/password.new"; fi
+    mv "$S/password.new" "$S/password"
+}
+
+# Where the instance is, and who may enter.
+read_instance() {
+    # shellcheck disable=SC1091
+    . "$S/ports"
+    PASSWORD='' AMQP_USER=guest AMQP_LOGIN=guest:guest PG_LOGIN=fanfare
+    if [ -f "$S/password" ]; then
+        PASSWORD=$(cat "$S/password")
+        AMQP_USER=fanfare AMQP_LOGIN=fanfare:$PASSWORD PG_LOGIN=fanfare:$PASSWORD
+    fi
+}
+
+# A pid file may outlive its process, and the number may be somebody else's by then. Ours carry the data folder:
+# PostgreSQL on its command line, RabbitMQ and epmd in their environment. Root in a container may not read the
+# environment of other users, so there their own user looks.
+alive() {
+    local pid
+    pid=$(head -n1 "$1" 2>/dev/null) || return 1
+    [[ $pid =~ ^[0-9]+$ ]] || return 1
+    marked "$pid" || { [ "$(id -u)" = 0 ] && marked "$pid" as_user; }
+}
+
+# marked PID [as_user]
+marked() {
+    "${@:2}" grep -qszxF -e "$S/pg" -e "HOME=$S/rabbit" "/proc/$1/cmdline" "/proc/$1/environ" 2>/dev/null
+}
+
+# Whether a process that was just launched is still there; it may not have got as far as its own environment.
+there() { kill -0 "$(cat "$1")" 2>/dev/null; }
 
 prepare() {
     mkdir -p "$S"
-    [ "$(id -u)" = 0 ] && chown postgres:postgres "$S"
+    if [ "$(id -u)" = 0 ]; then chown postgres:postgres "$S"; fi
+    chmod 700 "$S"
+    umask 077
+    exec 9>"$S/lock"; flock 9
     choose_ports
-    # shellcheck disable=SC1091
-    . "$S/ports"
+    make_password
+    read_instance
 }
 
 start_postgres() {
     local bin; bin=$(pg_bin)
     if alive "$S/pg/postmaster.pid"; then say "PostgreSQL runs already (port $PG_PORT)"; return; fi
-    port_taken "$PG_PORT" && die "port $PG_PORT is taken by somebody else; remove $S/ports to choose again"
+    if port_taken "$PG_PORT"; then die "port $PG_PORT is taken by somebody else; remove $S/ports to choose again"; fi
     if [ ! -f "$S/pg/PG_VERSION" ]; then
-        as_user "$bin/initdb" -D "$S/pg" -U fanfare --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-instructions \
+        local auth=(--auth=trust)
+        if [ -n "$PASSWORD" ]; then auth=(--auth=scram-sha-256 "--pwfile=$S/password"); fi
+        as_user "$bin/initdb" -D "$S/pg" -U fanfare "${auth[@]}" --encoding=UTF8 --locale=C.UTF-8 --no-instructions \
             >"$S/initdb.log" 2>&1 || die "initdb failed; see $S/initdb.log"
     fi
     rm -f "$S/pg/postmaster.pid"
@@ -99,10 +154,15 @@ start_postgres() {
     say "PostgreSQL is up (port $PG_PORT)"
 }
 
-create_database() {
+# pg TOOL ...: one of PostgreSQL's own tools against this instance.
+pg() {
     local bin; bin=$(pg_bin)
-    "$bin/psql" -qtA -h 127.0.0.1 -p "$PG_PORT" -U fanfare -d postgres -c "SELECT 1 FROM pg_database WHERE datname = 'fanfare'" | grep -q 1 ||
-        "$bin/createdb" -h 127.0.0.1 -p "$PG_PORT" -U fanfare fanfare
+    PGPASSWORD=$PASSWORD "$bin/$1" -h 127.0.0.1 -p "$PG_PORT" -U fanfare "${@:2}"
+}
+
+create_database() {
+    local found; found=$(pg psql -qtA -d postgres -c "SELECT 1 FROM pg_database WHERE datname = 'fanfare'")
+    [ "$found" = 1 ] || pg createdb fanfare
 }
 
 rabbit_env() {
@@ -119,8 +179,10 @@ rabbit_env() {
 
 start_rabbit() {
     if alive "$S/rabbit/wrapper.pid"; then say "RabbitMQ runs already (port $AMQP_PORT)"; return; fi
-    local p; for p in "$AMQP_PORT" "$DIST_PORT"; do
-        port_taken "$p" && die "port $p is taken by somebody else; remove $S/ports to choose again"
+    local p ports=("$AMQP_PORT" "$DIST_PORT")
+    alive "$S/rabbit/epmd.pid" || ports+=("$EPMD_PORT")
+    for p in "${ports[@]}"; do
+        if port_taken "$p"; then die "port $p is taken by somebody else; remove $S/ports to choose again"; fi
     done
     mkdir -p "$S/rabbit"
     cat >"$S/rabbit/rabbitmq.conf" <<CONF
@@ -133,8 +195,10 @@ raft.wal_max_size_bytes = 67108864
 max_message_size = 16777216
 log.console = false
 CONF
+    # RabbitMQ makes its first user by this, and looks at it no more once there is one.
+    if [ -n "$PASSWORD" ]; then printf 'default_user = %s\ndefault_pass = %s\n' "$AMQP_USER" "$PASSWORD" >>"$S/rabbit/rabbitmq.conf"; fi
     echo '[].' >"$S/rabbit/enabled_plugins"
-    [ "$(id -u)" = 0 ] && chown -R postgres:postgres "$S/rabbit"
+    if [ "$(id -u)" = 0 ]; then chown -R postgres:postgres "$S/rabbit"; fi
     rabbit_env
     # epmd in the foreground and ours: else the virtual machine leaves a daemon behind.
     if ! alive "$S/rabbit/epmd.pid"; then
@@ -146,7 +210,7 @@ CONF
     local i
     for ((i = 0; i < START_TIMEOUT_S * 5; i++)); do
         port_taken "$AMQP_PORT" && { say "RabbitMQ is up (port $AMQP_PORT)"; return; }
-        alive "$S/rabbit/wrapper.pid" || break
+        there "$S/rabbit/wrapper.pid" || break
         sleep 0.2
     done
     die "RabbitMQ did not start; see $S/rabbit/log and $S/rabbit/wrapper.out"
@@ -171,7 +235,8 @@ stop_pid() {
     alive "$pidfile" || { rm -f "$pidfile"; return 0; }
     kill -TERM "$(head -n1 "$pidfile")"
     for ((i = 0; i < 300; i++)); do alive "$pidfile" || break; sleep 0.1; done
-    if alive "$pidfile"; then say "$name does not stop; killing it"; kill -KILL "$(head -n1 "$pidfile")"; fi
+    # Each leads a session of its own. A wrapper that is killed alone would leave the virtual machine behind.
+    if alive "$pidfile"; then say "$name does not stop; killing it"; kill -KILL -- "-$(head -n1 "$pidfile")"; fi
     rm -f "$pidfile"
 }
 
@@ -180,7 +245,6 @@ start() {
     install_missing
     choose_dir
     prepare
-    exec 9>"$S/lock"; flock 9
     start_rabbit &
     local rabbit=$!
     start_postgres 9>&-
@@ -191,8 +255,6 @@ start() {
 stop() {
     choose_dir
     [ -f "$S/ports" ] || { say "nothing to stop"; return; }
-    # shellcheck disable=SC1091
-    . "$S/ports"
     exec 9>"$S/lock"; flock 9
     stop_pid "$S/rabbit/wrapper.pid" RabbitMQ &
     if alive "$S/pg/postmaster.pid"; then (cd / && as_user "$(pg_bin)/pg_ctl" -s -w -m fast -D "$S/pg" stop); fi
@@ -205,28 +267,31 @@ print_env() {
     if external; then printf 'export AMQP_URL=%q DATABASE_URL=%q\n' "$AMQP_URL" "$DATABASE_URL"; return; fi
     choose_dir
     [ -f "$S/ports" ] || die "not started yet; run deploy/services.sh start"
-    # shellcheck disable=SC1091
-    . "$S/ports"
-    printf 'export AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%%2f DATABASE_URL=postgres://fanfare@127.0.0.1:%s/fanfare\n' "$AMQP_PORT" "$PG_PORT"
+    read_instance
+    print_urls %2f fanfare
+}
+
+# print_urls VHOST DATABASE
+print_urls() {
+    printf 'export AMQP_URL=amqp://%s@127.0.0.1:%s/%s DATABASE_URL=postgres://%s@127.0.0.1:%s/%s\n' \
+        "$AMQP_LOGIN" "$AMQP_PORT" "$1" "$PG_LOGIN" "$PG_PORT" "$2"
 }
 
 # Somebody else's services are used as they are: nothing there is deleted.
 fresh() {
-    local name=$1 bin
+    local name=$1
     if external; then print_env; return; fi
     choose_dir
-    # shellcheck disable=SC1091
-    . "$S/ports"
-    bin=$(pg_bin)
-    "$bin/dropdb" --if-exists --force -h 127.0.0.1 -p "$PG_PORT" -U fanfare "$name" 2>/dev/null
-    "$bin/createdb" -h 127.0.0.1 -p "$PG_PORT" -U fanfare "$name"
+    read_instance
+    PGOPTIONS='-c client_min_messages=warning' pg dropdb --if-exists --force "$name"
+    pg createdb "$name"
     # A virtual host of the same name, made right behind the deletion of the old one, answers INTERNAL_ERROR for a while:
     # so each has a name of its own.
     local vhost old
     vhost=$name-$(date +%s%N)
     for old in $(ctl -q list_vhosts name | grep "^$name-" || true); do ctl -q delete_vhost "$old" >/dev/null 2>&1 || true; done
-    ctl -q add_vhost "$vhost" >/dev/null && ctl -q set_permissions -p "$vhost" guest '.*' '.*' '.*' >/dev/null
-    printf 'export AMQP_URL=amqp://guest:guest@127.0.0.1:%s/%s DATABASE_URL=postgres://fanfare@127.0.0.1:%s/%s\n' "$AMQP_PORT" "$vhost" "$PG_PORT" "$name"
+    ctl -q add_vhost "$vhost" >/dev/null && ctl -q set_permissions -p "$vhost" "$AMQP_USER" '.*' '.*' '.*' >/dev/null
+    print_urls "$vhost" "$name"
 }
 
 ctl() { rabbit_env; (cd / && as_user "${RABBIT_ENV[@]}" "$RABBIT_BIN/rabbitmqctl" "$@"); }
@@ -242,13 +307,11 @@ case "${1:-}" in
     start) start ;;
     env) print_env ;;
     status) status ;;
-    stop) external || stop ;;
-    wipe) external || { stop; choose_dir; rm -rf "$S"; } ;;
+    stop) given || stop ;;
+    wipe) given || { stop; choose_dir; rm -rf "$S"; } ;;
     fresh) fresh "${2:?a name}" ;;
     ctl)
-        shift; choose_dir
-        # shellcheck disable=SC1091
-        . "$S/ports"
+        shift; choose_dir; read_instance
         ctl "$@" ;;
     *) sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed -e 's/^# \{0,1\}//' -e '/^set -euo/d'; exit 2 ;;
 esac

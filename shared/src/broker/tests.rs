@@ -295,8 +295,9 @@ async fn a_wrong_url_is_told_apart_from_a_missing_broker() {
         shards: 1,
     };
     assert!(matches!(Broker::connect(&config).await, Err(BrokerError::Url(_))));
-    let url = crate::testing::service_url("AMQP_URL");
-    config.url = crate::config::Secret::new(url.replace("guest:guest", "guest:wrong"));
+    let mut url = url::Url::parse(&crate::testing::service_url("AMQP_URL")).unwrap();
+    url.set_password(Some("wrong")).unwrap();
+    config.url = crate::config::Secret::new(url);
     let error = Broker::connect(&config).await.unwrap_err();
     assert!(matches!(error, BrokerError::Refused(_)), "{error}");
 }
