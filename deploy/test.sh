@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests, from nothing: starts the services, builds, runs. `make test` calls it.
-# With arguments, they are passed to the Rust test runner as a filter and the rest is left out.
+# With arguments, they are passed to the Rust test runner as a filter: `deploy/test.sh pause`, or what cargo-nextest
+# takes where it is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
@@ -11,14 +12,22 @@ need cargo "https://rustup.rs"
 need node "Debian package nodejs, version 20 or later; the tests run Baileys, an independent client"
 need npm "Debian package npm"
 need python3 "Debian package python3"
+nextest=$(command -v cargo-nextest || true)
+if [ -z "$nextest" ] && [[ ${1:-} == -E* ]]; then
+    say "-E is an option of cargo-nextest, which is not installed (cargo install --locked cargo-nextest); a part of the test's name works without it: deploy/test.sh pause"
+    exit 1
+fi
 
 deploy/services.sh start
-eval "$(deploy/services.sh env)"
+urls=$(deploy/services.sh env)
+eval "$urls"
 
 prepare_peers() {
     say "installing the independent clients (npm: baileys, amqplib; pip: pika)"
     for d in tests/interop tests/publishers; do
-        (cd "$d" && { [ -f node_modules/.package-lock.json ] && [ node_modules/.package-lock.json -nt package-lock.json ]; } || npm ci --no-audit --no-fund --loglevel=error)
+        if [ ! "$d/node_modules/.package-lock.json" -nt "$d/package-lock.json" ]; then
+            npm ci --prefix "$d" --no-audit --no-fund --loglevel=error
+        fi
     done
     if [ ! -x "$ROOT/.fanfare/venv/bin/python" ] || ! "$ROOT/.fanfare/venv/bin/python" -c 'import pika' 2>/dev/null; then
         mkdir -p "$ROOT/.fanfare"
@@ -36,7 +45,7 @@ wait "$peers" || { cat .fanfare/peers.log >&2; exit 1; }
 export FANFARE_PYTHON="$ROOT/.fanfare/venv/bin/python"
 
 say "running"
-if command -v cargo-nextest >/dev/null; then
+if [ -n "$nextest" ]; then
     cargo nextest run --workspace "$@"
 else
     say "cargo-nextest is not installed; using cargo test"
