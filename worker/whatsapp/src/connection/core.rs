@@ -34,6 +34,8 @@ pub(super) struct Core {
     pub(super) transport: Option<Transport>,
     /// Running once the handshake is done.
     pub(super) keep_alive: Option<KeepAlive>,
+    /// Frames of the server that could not be read.
+    pub(super) skipped: u64,
     /// Handshake bytes for the next step; they leave before its frames.
     pub(super) raw: Vec<Bytes>,
     /// Questions to the store that the driver has not taken yet.
@@ -57,6 +59,7 @@ impl Core {
             gathering: Gathering::default(),
             transport: None,
             keep_alive: None,
+            skipped: 0,
             raw: Vec::new(),
             loads: Vec::new(),
             awaited_loads: VecDeque::new(),
@@ -91,12 +94,21 @@ impl Core {
         self.gathering.len() >= self.config.limits.step_items
     }
 
-    /// Deciphers and decodes one frame.
-    pub(super) fn open(&mut self, frame: BytesMut) -> Result<Node, CloseReason> {
+    /// Deciphers and decodes one frame. `None` if it is the server's and makes no sense: it costs itself alone, because
+    /// the server brings it again at every login.
+    pub(super) fn open(&mut self, frame: BytesMut) -> Result<Option<Node>, CloseReason> {
         let bad = |error: &dyn fmt::Display| CloseReason::BadFrame(error.to_string());
         let transport = self.transport.as_mut().ok_or_else(|| bad(&"no cipher yet"))?;
         let plaintext = transport.open(frame).map_err(|error| bad(&error))?;
-        binary::decode(plaintext).map_err(|error| bad(&error))
+        let bytes = plaintext.len();
+        match binary::decode(plaintext) {
+            Ok(node) => Ok(Some(node)),
+            Err(error) => {
+                self.skipped += 1;
+                tracing::warn!(%error, bytes, skipped = self.skipped, "a stanza that can't be read is skipped");
+                Ok(None)
+            }
+        }
     }
 
     /// Sends the empty result of a request of the server.

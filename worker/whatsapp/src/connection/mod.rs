@@ -223,7 +223,8 @@ impl Connection {
             });
         }
         match self.core.open(frame) {
-            Ok(node) => self.node(node, now),
+            Ok(Some(node)) => self.node(node, now),
+            Ok(None) => {}
             Err(reason) => self.core.gathering.close(reason),
         }
     }

@@ -73,37 +73,74 @@ fn a_frame_over_the_limit_is_refused_before_it_is_held() {
     expect_bad_frame(&world);
 }
 
+/// Stanzas of one tag that lack what the tag promises.
+fn nonsense(tag: &'static str) -> [Node; 4] {
+    let node = || Node::new(tag);
+    [
+        node(),
+        node().attr("type", "result").attr("id", "1"),
+        node()
+            .attr("type", "set")
+            .attr("id", "")
+            .with_child(Node::new("novelty")),
+        node().attr("from", "no address").with_slice(&[0; 40]),
+    ]
+}
+
 #[test]
 fn stanzas_that_make_no_sense_are_survived() {
-    for mut world in [World::online(), World::new(new_device())] {
-        for tag in [
-            "iq",
-            "message",
-            "receipt",
-            "ack",
-            "notification",
-            "ib",
-            "call",
-            "presence",
-            "chatstate",
-            "zzz",
-        ] {
-            world.server_sends(&Node::new(tag));
-            world.server_sends(&Node::new(tag).attr("type", "result").attr("id", "1"));
-            world.server_sends(
-                &Node::new(tag)
-                    .attr("type", "set")
-                    .attr("id", "")
-                    .with_child(Node::new("pair-success")),
-            );
-            world.server_sends(&Node::new(tag).attr("from", "no address").with_slice(&[0; 40]));
+    let tags = [
+        "iq",
+        "message",
+        "receipt",
+        "ack",
+        "notification",
+        "ib",
+        "call",
+        "presence",
+        "chatstate",
+        "zzz",
+    ];
+    for tag in tags {
+        for mut world in [World::online(), World::new(new_device())] {
+            for node in nonsense(tag) {
+                world.server_sends(&node);
+                assert_eq!(world.closed, None, "{tag}");
+            }
+            assert!(!world.connection.is_closed(), "{tag}");
         }
-        assert!(
-            !matches!(world.closed, Some(CloseReason::BadFrame(_))),
-            "{:?}",
-            world.closed
-        );
     }
+}
+
+#[test]
+fn a_pairing_that_makes_no_sense_is_refused() {
+    let mut world = World::new(new_device());
+    let success = Node::new("iq").attr("type", "set").attr("id", "");
+    world.server_sends(&success.with_child(Node::new("pair-success")));
+    assert!(matches!(world.closed, Some(CloseReason::PairingRefused(_))));
+}
+
+#[test]
+fn a_frame_that_authenticates_and_makes_no_sense_costs_itself_alone() {
+    let mut world = World::online();
+    for plaintext in [
+        &b""[..],
+        b"\0",
+        b"\0\xf8\0",
+        b"\x02rubbish",
+        b"\0\xf8\x01\x10trailing",
+    ] {
+        world.peer.send_plaintext(plaintext);
+        world.pump();
+        assert_eq!(world.closed, None, "{plaintext:?}");
+    }
+    let ping = Node::new("iq")
+        .attr("from", Jid::SERVER)
+        .attr("id", "s-1")
+        .attr("type", "get")
+        .attr("xmlns", "urn:xmpp:ping");
+    world.server_sends(&ping);
+    world.expect("pong", |node| node.attr_is("id", "s-1"));
 }
 
 #[test]
