@@ -10,8 +10,6 @@ use std::str::FromStr;
 use compact_str::CompactString;
 use thiserror::Error;
 
-/// The device of a user that hosts business accounts.
-pub const HOSTED_DEVICE: u16 = 99;
 /// Fewest digits of a phone number that we take.
 pub const MIN_PHONE_DIGITS: usize = 5;
 /// Most digits of a phone number (E.164).
@@ -164,6 +162,13 @@ impl Jid {
             return Err(JidError::BadPhone);
         }
         Ok(Self::new(digits, Server::User))
+    }
+
+    /// Whether the text form names the same address: a peer may put anything into the parts of a binary one.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_odd = |c: char| matches!(c, '@' | ':') || c.is_whitespace() || c.is_control();
+        self.user.len() <= MAX_USER_BYTES && !self.user.contains(is_odd)
     }
 
     /// The same user's device of this number. A server that knows no devices keeps 0

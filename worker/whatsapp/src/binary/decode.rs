@@ -98,6 +98,16 @@ fn inflate(zlib: &[u8]) -> Result<Bytes, DecodeError> {
     }
 }
 
+/// An address, unless its text would be that of another one: such a value is only a text.
+#[inline]
+fn address(jid: Jid) -> ValueForm {
+    if jid.is_plain() {
+        ValueForm::Jid(jid)
+    } else {
+        ValueForm::Text(compact_str::format_compact!("{jid}"))
+    }
+}
+
 struct Reader<'a> {
     data: &'a Bytes,
     at: usize,
@@ -206,9 +216,9 @@ impl<'a> Reader<'a> {
                 ValueForm::Token(Token::double(first - tag::DICTIONARY_0, self.byte()?))
             }
             tag::JID_PAIR => return self.jid_pair(value),
-            tag::AD_JID => ValueForm::Jid(self.ad_jid()?),
-            tag::FB_JID => ValueForm::Jid(self.fb_jid()?),
-            tag::INTEROP_JID => ValueForm::Jid(self.interop_jid()?),
+            tag::AD_JID => address(self.ad_jid()?),
+            tag::FB_JID => address(self.fb_jid()?),
+            tag::INTEROP_JID => address(self.interop_jid()?),
             first => match Token::single(first) {
                 Some(token) => ValueForm::Token(token),
                 None => ValueForm::Text(self.text(first)?),
@@ -260,12 +270,12 @@ impl<'a> Reader<'a> {
         let user = self.word()?;
         if self.data.get(self.at) == Some(&USER_SERVER) {
             self.at += 1;
-            value.0 = ValueForm::Jid(Jid::new(user, Server::User));
+            value.0 = address(Jid::new(user, Server::User));
             return Ok(());
         }
         let server = self.word()?;
         value.0 = match Server::from_name(&server) {
-            Some(server) => ValueForm::Jid(Jid::new(user, server)),
+            Some(server) => address(Jid::new(user, server)),
             // A server that we don't know is no reason to drop the stream.
             None => ValueForm::Text(compact_str::format_compact!("{user}@{server}")),
         };

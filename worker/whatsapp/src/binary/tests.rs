@@ -118,6 +118,36 @@ fn compressed_stanza_is_inflated() {
 }
 
 #[test]
+fn an_address_whose_text_would_be_another_s_is_only_text() {
+    let strange = ["15550002:5", "1@2", "1 2", "1\n", "1\u{7f}", "1\u{a0}"];
+    for user in strange {
+        for jid in [
+            Jid::new(user, Server::User),
+            Jid::new(user, Server::Lid).with_device(3),
+            Jid::new(user, Server::Group),
+            Jid::new(user, Server::Messenger),
+            Jid::new(user, Server::Interop),
+        ] {
+            let text = jid.to_string();
+            let back = decoded(&encoded(&Node::new("x").attr("from", jid))).unwrap();
+            let value = back.value("from").unwrap();
+            assert!(value.as_jid().is_none(), "{text:?}");
+            assert_eq!(value.as_str(), text);
+        }
+    }
+    assert!(
+        decoded(&encoded(
+            &Node::new("x").attr("from", Jid::new("1-2.a_b", Server::Group))
+        ))
+        .unwrap()
+        .value("from")
+        .unwrap()
+        .as_jid()
+        .is_some()
+    );
+}
+
+#[test]
 fn text_with_an_at_sign_is_not_made_an_address() {
     let node = Node::new("x")
         .attr("name", "me@lid")
