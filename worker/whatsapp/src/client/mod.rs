@@ -119,6 +119,7 @@ impl<S: KeyStore, C: Clock> Session<S, C> {
                 return Ok((device, reason));
             }
         };
+        self.clock = self.clock.set_anew();
         let rng = rand::SeedableRng::from_rng(&mut self.rng);
         let mut connection = Connection::new(Arc::clone(&self.config), device, rng, self.clock.now());
         self.wishes.hand_to(&mut connection, self.clock.now());

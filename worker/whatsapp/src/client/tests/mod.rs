@@ -293,7 +293,7 @@ async fn a_server_that_says_stop_is_obeyed() {
 #[tokio::test]
 async fn no_frame_leaves_before_its_step_is_durable_and_inputs_are_handled_meanwhile() {
     let (server, config) = Server::new().await;
-    // Two commits: `Connecting`, and none for the login yet.
+    // One commit, of `Connecting`; none for the login yet.
     let session = Session::start_with(paired_device(), config, 1, None);
     let mut line = server.accept().await;
     line.handshake().await;
