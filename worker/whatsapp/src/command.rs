@@ -5,7 +5,8 @@ use std::fmt;
 use crate::{jid::Jid, message_id::MessageId, proto};
 
 /// One request of the owner. Answers come as [`Event`](crate::event::Event)s.
-#[derive(Debug)]
+///
+/// [`fmt::Debug`] prints neither numbers nor codes.
 pub enum Command {
     /// Send a message. Answered by `MessagePrepared`, then `MessageAcked` or `MessageFailed`. While the session is not
     /// open it is answered at once by `MessageFailed` with a reason that says to try again.
@@ -13,7 +14,8 @@ pub enum Command {
     /// Forget a send whose frame has not left. Answered by `MessageFailed { Cancelled }` if it could be stopped, else
     /// not at all (the send's own answer follows).
     Cancel(MessageId),
-    /// Pair by code rather than by QR. Answered by `PairingCode` or `PairingCodeRefused`.
+    /// Pair by code rather than by QR. Answered by `PairingCode` or `PairingCodeRefused`. A request that comes before an
+    /// earlier one is answered takes its place: there is one answer, to the later.
     RequestPairingCode {
         /// The account's number, digits only, with country code.
         phone: String,
@@ -42,6 +44,29 @@ pub enum Command {
     Logout,
     /// Close the connection and end the driver; the credentials stay good.
     Stop,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(outgoing) => f.debug_tuple("Send").field(outgoing).finish(),
+            Self::Cancel(id) => f.debug_tuple("Cancel").field(id).finish(),
+            Self::RequestPairingCode { .. } => f.write_str("RequestPairingCode(…)"),
+            Self::IsOnWhatsApp { ticket, numbers } => f
+                .debug_struct("IsOnWhatsApp")
+                .field("ticket", ticket)
+                .field("numbers", &numbers.len())
+                .finish(),
+            Self::MarkRead { chat, ids, .. } => f
+                .debug_struct("MarkRead")
+                .field("chat", chat)
+                .field("ids", ids)
+                .finish_non_exhaustive(),
+            Self::SetPresence(presence) => f.debug_tuple("SetPresence").field(presence).finish(),
+            Self::Logout => f.write_str("Logout"),
+            Self::Stop => f.write_str("Stop"),
+        }
+    }
 }
 
 /// Own presence, as contacts see it.
@@ -99,6 +124,32 @@ impl fmt::Debug for Recipient {
         match self {
             Self::Phone(_) => f.write_str("Phone(…)"),
             Self::Jid(jid) => f.debug_tuple("Jid").field(jid).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_codes_are_not_printed() {
+        let commands = [
+            Command::RequestPairingCode {
+                phone: "15550002".to_owned(),
+                custom: Some("ABCD1234".to_owned()),
+            },
+            Command::IsOnWhatsApp {
+                ticket: 1,
+                numbers: vec!["15550002".to_owned()],
+            },
+        ];
+        for command in &commands {
+            let printed = format!("{command:?}");
+            assert!(
+                !printed.contains("15550002") && !printed.contains("ABCD"),
+                "{printed}"
+            );
         }
     }
 }

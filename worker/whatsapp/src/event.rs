@@ -8,7 +8,8 @@ use std::fmt;
 use crate::{connection::CloseReason, jid::Jid, message_id::MessageId, proto, time::Timestamp};
 
 /// One thing that happened in a session.
-#[derive(Debug)]
+///
+/// [`fmt::Debug`] tells which, and nothing that must not be logged: no code to pair with, no name, no number.
 #[non_exhaustive]
 pub enum Event {
     /// A socket is being opened.
@@ -145,6 +146,44 @@ pub enum Event {
     },
 }
 
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut one = |name: &str, field: &str, value: &dyn fmt::Debug| {
+            let mut printed = f.debug_struct(name);
+            printed.field(field, value).finish_non_exhaustive()
+        };
+        match self {
+            Self::QrCode { expires_at, .. } => one("QrCode", "expires_at", expires_at),
+            Self::PairingCodeRefused { code } => one("PairingCodeRefused", "code", code),
+            Self::Paired { jid, .. } => one("Paired", "jid", jid),
+            Self::Open { jid, .. } => one("Open", "jid", jid),
+            Self::CaughtUp { count } => one("CaughtUp", "count", count),
+            Self::MessagePrepared { id, .. } => one("MessagePrepared", "id", id),
+            Self::MessageAcked { id, .. } => one("MessageAcked", "id", id),
+            Self::MessageFailed { id, reason } => one("MessageFailed", "why", &(id, reason)),
+            Self::ResendFailed { id, device, reason } => one("ResendFailed", "why", &(id, device, reason)),
+            Self::Receipt(receipt) => receipt.fmt(f),
+            Self::Message(incoming) => incoming.fmt(f),
+            Self::Undecryptable {
+                id,
+                attempt,
+                given_up,
+                ..
+            } => one("Undecryptable", "how", &(id, attempt, given_up)),
+            Self::IsOnWhatsApp { ticket, result } => {
+                let answers = result.as_ref().map(Vec::len);
+                one("IsOnWhatsApp", "answer", &(ticket, answers))
+            }
+            Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
+            Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
+            Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),
+            Self::Closed { reason } => one("Closed", "reason", reason),
+            Self::Connecting => f.write_str("Connecting"),
+            Self::PairingCode { .. } => f.write_str("PairingCode(…)"),
+        }
+    }
+}
+
 /// What became of messages that we, or our other devices, sent or got.
 #[derive(Debug)]
 pub struct Receipt {
@@ -214,7 +253,7 @@ impl fmt::Debug for Incoming {
 }
 
 /// Whether one number has an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Registration {
     /// The number as asked.
     pub number: String,
@@ -222,6 +261,15 @@ pub struct Registration {
     pub jid: Option<Jid>,
     /// The account's LID, if the server told it.
     pub lid: Option<Jid>,
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("jid", &self.jid)
+            .field("lid", &self.lid)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a message was not sent.
@@ -327,4 +375,48 @@ pub enum QueryError {
     /// Too many questions are open already.
     #[error("too many questions are open")]
     Busy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_not_be_logged_is_not_printed() {
+        let jid = || Jid::phone("15550002").unwrap();
+        let secret = || "secret".to_owned();
+        let events = [
+            Event::QrCode {
+                text: secret(),
+                expires_at: Timestamp::EPOCH,
+            },
+            Event::PairingCode { code: secret() },
+            Event::Paired {
+                jid: jid(),
+                lid: None,
+                platform: secret(),
+                name: Some(secret()),
+            },
+            Event::Open {
+                jid: jid(),
+                lid: None,
+                push_name: Some(secret()),
+            },
+            Event::IsOnWhatsApp {
+                ticket: 1,
+                result: Ok(vec![Registration {
+                    number: "15550002".to_owned(),
+                    jid: Some(jid()),
+                    lid: None,
+                }]),
+            },
+        ];
+        for event in &events {
+            let printed = format!("{event:?}");
+            assert!(
+                !printed.contains("secret") && !printed.contains("15550"),
+                "{printed}"
+            );
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! What one or more inputs amount to: the unit of durability.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::{binary::Node, connection::CloseReason, event::Event, store::Changes};
 
 /// What to do next, in this order: commit `changes` and `events` in one transaction, then write `frames` to the socket,
 /// then close it if `close` says so.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Step {
     /// State to make durable.
     pub changes: Changes,
@@ -22,6 +24,18 @@ impl Step {
     /// Whether the step has something to commit. If not, its bytes may leave as soon as every earlier step's have.
     pub fn needs_commit(&self) -> bool {
         !self.changes.is_empty() || !self.events.is_empty()
+    }
+}
+
+/// Frames are printed by their number.
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step")
+            .field("changes", &self.changes)
+            .field("events", &self.events)
+            .field("frames", &self.frames.len())
+            .field("close", &self.close)
+            .finish()
     }
 }
 

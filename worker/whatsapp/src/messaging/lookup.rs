@@ -1,5 +1,7 @@
 //! Which numbers have an account, for the owner.
 
+use std::fmt;
+
 use compact_str::format_compact;
 
 use super::Op;
@@ -11,12 +13,23 @@ use crate::event::{Event, QueryError, Registration};
 use crate::stanza::usync::{MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
 /// A question of the owner, answered query by query if it names many numbers.
-#[derive(Debug)]
 pub struct Lookup {
     ticket: u64,
     asked: Vec<String>,
     rest: Vec<String>,
     answered: Vec<Registration>,
+}
+
+/// Numbers are counted, not printed.
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup")
+            .field("ticket", &self.ticket)
+            .field("asked", &self.asked.len())
+            .field("rest", &self.rest.len())
+            .field("answered", &self.answered.len())
+            .finish()
+    }
 }
 
 impl Lookup {
