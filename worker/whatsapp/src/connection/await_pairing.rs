@@ -161,13 +161,21 @@ impl AwaitPairing {
             cx.send(ack);
         }
         if let Some(message) = node.child("link_code_companion_reg") {
-            self.code.notified(cx, message);
-        } else if node.attr_is("type", "companion_reg_refresh") {
+            if self.code.notified(cx, message) {
+                // The code that is shown holds the secret from before.
+                self.show(cx);
+            }
+        } else if node.attr_is("type", "companion_reg_refresh") && self.may_change_secret() {
             // The secret may have been seen: a new one makes every code shown so far worthless.
             let secret = AdvSecret::generate(cx.rng);
             cx.device_mut().adv_secret = secret;
             self.show(cx);
         }
+    }
+
+    /// Whether no phone that holds the secret is about to use it, or has used it.
+    fn may_change_secret(&self) -> bool {
+        self.phase != Phase::Paired && !self.code.is_finishing()
     }
 
     /// The phone has linked us: checks that it is a phone that saw our secret, and signs back.
@@ -239,7 +247,7 @@ fn link(cx: &mut Context<'_>, success: &Node) -> Result<(Paired, Account), Refus
         .ok_or_else(|| Refusal::malformed("device"))?;
     let jid = device
         .attr_jid("jid")
-        .filter(Jid::is_user)
+        .filter(can_log_in)
         .ok_or_else(|| Refusal::malformed("jid"))?;
     let text = |child: &str, attr: &str| success.child(child)?.attr_str(attr).map(|text| text.into_owned());
     let account = Account {
@@ -250,6 +258,11 @@ fn link(cx: &mut Context<'_>, success: &Node) -> Result<(Paired, Account), Refus
         platform: text("platform", "name").unwrap_or_default(),
     };
     Ok((paired, account))
+}
+
+/// Whether the login can name this account: it does by number.
+fn can_log_in(jid: &Jid) -> bool {
+    jid.is_user() && jid.user().parse::<u64>().is_ok()
 }
 
 /// Puts everything that the pairing taught us into the step that answers it.

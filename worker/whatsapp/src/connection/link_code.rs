@@ -121,8 +121,8 @@ impl LinkCode {
         }
     }
 
-    /// The phone's answer, or the server's wish for a new code.
-    pub(super) fn notified(&mut self, cx: &mut Context<'_>, message: &Node) {
+    /// The phone's answer, or the server's wish for a new code. True if the secret is another one from now on.
+    pub(super) fn notified(&mut self, cx: &mut Context<'_>, message: &Node) -> bool {
         let Stage::Shown {
             offer,
             reference,
@@ -130,24 +130,22 @@ impl LinkCode {
             ..
         } = &mut self.stage
         else {
-            return;
+            return false;
         };
-        if message
-            .child("link_code_pairing_ref")
-            .and_then(Node::bytes)
-            .as_ref()
-            != Some(reference)
-        {
-            return;
+        let named = message.child("link_code_pairing_ref").and_then(Node::bytes);
+        if named.as_ref() != Some(reference) {
+            return false;
         }
         match message.attr_str("stage").as_deref() {
             Some("primary_hello") if *tries < cx.config.limits.pairing_code_tries => {
                 *tries += 1;
-                if answer_phone(cx, offer, reference, message) {
+                let is_answered = answer_phone(cx, offer, reference, message);
+                if is_answered {
                     self.stage = Stage::Finishing {
                         until: cx.now + cx.config.timing.pairing_finish,
                     };
                 }
+                return is_answered;
             }
             Some("refresh_code") => {
                 let phone = offer.phone.user().to_owned();
@@ -155,6 +153,7 @@ impl LinkCode {
             }
             _ => {}
         }
+        false
     }
 
     /// The server's answer to `companion_finish`.
@@ -188,6 +187,11 @@ impl LinkCode {
     /// Whether the owner still waits for a code or a refusal.
     pub(super) fn is_unanswered(&self) -> bool {
         matches!(self.stage, Stage::Wanted(..) | Stage::Asked(_))
+    }
+
+    /// Whether a phone has the secret that it was handed for its code.
+    pub(super) fn is_finishing(&self) -> bool {
+        matches!(self.stage, Stage::Finishing { .. })
     }
 
     /// Whether a phone may still link us by code.

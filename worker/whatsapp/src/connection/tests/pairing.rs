@@ -9,12 +9,12 @@ use super::{
     world::{World, new_device, paired_device},
 };
 use crate::{
-    binary::Node,
+    binary::{Content, Node},
     command::Command,
     connection::{CloseReason, Next},
     device::AdvSecret,
     event::Event,
-    jid::Jid,
+    jid::{Jid, Server},
     pairing::{adv, code, qr::QrCode},
     signal::{Address, curve::PublicKey},
     store::{KeyStore as _, Load, Loaded},
@@ -355,6 +355,60 @@ fn a_secret_that_may_have_been_seen_is_replaced() {
         world.store.device().unwrap().adv_secret.as_bytes(),
         after.adv_secret.as_bytes()
     );
+}
+
+fn refresh() -> Node {
+    Node::new("notification")
+        .attr("from", Jid::SERVER)
+        .attr("id", "n-3")
+        .attr("type", "companion_reg_refresh")
+}
+
+#[test]
+fn a_secret_that_a_phone_is_about_to_use_is_kept_and_shown() {
+    let (mut world, mut phone, reference) = (showing(), Phone::new(), Bytes::from_static(b"the-ref"));
+    request_code(&mut world, None);
+    let hello = world.expect("companion_hello", stage("companion_hello"));
+    answer_hello(&mut world, &hello, &reference);
+    type_code(&mut world, &mut phone, &hello, &reference);
+    let secret = world.store.device().unwrap().adv_secret;
+    assert_eq!(scanned(&world).adv_secret.as_bytes(), secret.as_bytes());
+    let shown = world.qr_codes().len();
+    world.server_sends(&refresh());
+    assert_eq!(
+        world.store.device().unwrap().adv_secret.as_bytes(),
+        secret.as_bytes()
+    );
+    assert_eq!(world.qr_codes().len(), shown);
+}
+
+#[test]
+fn a_refresh_after_the_pairing_shows_nothing() {
+    let (mut world, mut phone) = (showing(), Phone::new());
+    let qr = scanned(&world);
+    let container = phone.vouch(&qr.identity, &qr.adv_secret);
+    world.server_sends(&pair_success(container));
+    let shown = world.qr_codes().len();
+    world.server_sends(&refresh());
+    assert_eq!(world.qr_codes().len(), shown);
+}
+
+#[test]
+fn an_account_that_the_login_could_not_name_is_refused() {
+    let (mut world, mut phone) = (showing(), Phone::new());
+    let qr = scanned(&world);
+    let mut success = pair_success(phone.vouch(&qr.identity, &qr.adv_secret));
+    let strange = Node::new("device").attr("jid", Jid::new("ann", Server::User).with_device(11));
+    let Content::Nodes(children) = &mut success.content else {
+        panic!("no children")
+    };
+    let Content::Nodes(parts) = &mut children[0].content else {
+        panic!("no parts")
+    };
+    *parts.last_mut().unwrap() = strange;
+    world.server_sends(&success);
+    assert!(matches!(world.closed, Some(CloseReason::PairingRefused(_))));
+    assert!(!world.store.device().unwrap().is_paired());
 }
 
 #[test]
