@@ -68,8 +68,9 @@ const MAX_CHANGED: usize = 256;
 /// What one of messaging's questions to the server was for.
 #[derive(Debug)]
 pub enum Op {
-    /// Who is on WhatsApp and has which devices, for the sends that wait.
-    Devices(Vec<Jid>),
+    /// Who is on WhatsApp and has which devices, for the sends that wait; with each, whether it is asked for as a number
+    /// that may have no account.
+    Devices(Vec<(Jid, bool)>),
     /// Bundles to start sessions with.
     Bundles(Vec<Address>),
     /// How many of our one-time prekeys are left.

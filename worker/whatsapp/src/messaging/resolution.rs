@@ -39,10 +39,14 @@ impl Resolution {
         let mut wants_any = false;
         for (user, is_number) in wanted {
             wants_any = true;
+            if let Some((_, asked_as_number)) = users.iter_mut().find(|(other, _)| other == user) {
+                *asked_as_number |= is_number;
+                continue;
+            }
             // One place is for ourselves.
             let has_room = users.len() + 1 < MAX_USERS;
             let is_missing = directory.devices(user, cx.now).is_none();
-            if is_missing && has_room && !users.iter().any(|(other, _)| other == user) {
+            if is_missing && has_room {
                 users.push((user.clone(), is_number));
             }
         }
@@ -69,8 +73,7 @@ impl Resolution {
             },
             subjects: users.iter().map(subject).collect(),
         };
-        let asked = users.into_iter().map(|(user, _)| user).collect();
-        cx.iq(query.to_node(), Op::Devices(asked));
+        cx.iq(query.to_node(), Op::Devices(users.into_vec()));
     }
 
     /// Takes the answer into the directory; gives those who can't be sent to, and why.
@@ -78,12 +81,15 @@ impl Resolution {
         &mut self,
         cx: &mut Context<'_>,
         directory: &mut Directory,
-        asked: &[Jid],
+        asked: &[(Jid, bool)],
         reply: Result<Node, QueryError>,
     ) -> Result<Vec<(Jid, SendError)>, QueryError> {
         self.open = false;
         let answer = read(reply)?;
-        let failure = |user: &Jid| Some((user.clone(), take_in(cx, directory, user, &answer).err()?));
+        let failure = |(user, is_number): &(Jid, bool)| {
+            let failure = take_in(cx, directory, user, *is_number, &answer).err()?;
+            Some((user.clone(), failure))
+        };
         Ok(asked.iter().filter_map(failure).collect())
     }
 }
@@ -102,12 +108,14 @@ fn take_in(
     cx: &mut Context<'_>,
     directory: &mut Directory,
     user: &Jid,
+    is_number: bool,
     answer: &Answer,
 ) -> Result<(), SendError> {
     let own = is_own(cx.device, user);
     let found = answer.users.iter().find(|found| is_about(found, user));
-    let unregistered =
-        found.is_none_or(|found| found.contact.as_ref().is_some_and(|contact| !contact.registered));
+    // The verdict on a number says nothing of an address that was not asked for as one.
+    let verdict = |found: &UserAnswer| found.contact.as_ref().map(|contact| contact.registered);
+    let unregistered = found.is_none_or(|found| is_number && verdict(found) == Some(false));
     let devices = match found.and_then(|found| found.devices.as_ref()) {
         _ if own && found.is_none() => None,
         _ if unregistered && !own => return Err(SendError::NotOnWhatsApp),
@@ -160,4 +168,41 @@ fn is_about(answer: &UserAnswer, user: &Jid) -> bool {
 /// Server codes have three digits.
 fn to_u16(code: u32) -> u16 {
     u16::try_from(code).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::tests::desk::Desk;
+    use crate::stanza::usync::{Contact, ListedDevice};
+
+    #[test]
+    fn a_verdict_on_a_number_says_nothing_of_an_address() {
+        let (mut desk, mut directory) = (Desk::new(), Directory::default());
+        let user = Jid::phone("15550002").unwrap();
+        let phone = ListedDevice {
+            id: 0,
+            key_index: None,
+            hosted: false,
+        };
+        let found = UserAnswer {
+            jid: Some(user.clone()),
+            contact: Some(Contact {
+                registered: false,
+                asked: CompactString::const_new(""),
+            }),
+            devices: Some(Ok(vec![phone])),
+            ..UserAnswer::default()
+        };
+        let answer = Answer {
+            users: vec![found],
+            error: None,
+        };
+        let mut take_in = |is_number| {
+            let cx = &mut desk.context();
+            take_in(cx, &mut directory, &user, is_number, &answer)
+        };
+        assert_eq!(take_in(true), Err(SendError::NotOnWhatsApp));
+        assert_eq!(take_in(false), Ok(()));
+    }
 }

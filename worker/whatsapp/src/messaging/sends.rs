@@ -179,7 +179,7 @@ impl Sends {
         &mut self,
         cx: &mut Context<'_>,
         directory: &mut Directory,
-        asked: Vec<Jid>,
+        asked: Vec<(Jid, bool)>,
         reply: Result<Node, QueryError>,
     ) {
         match self.resolution.on_reply(cx, directory, &asked, reply) {
@@ -189,7 +189,7 @@ impl Sends {
                 }
             }
             Err(error) => {
-                for user in asked {
+                for (user, _) in asked {
                     self.fail_user(cx, &user, &SendError::Query(error.clone()));
                 }
                 self.fail_unresolved(cx, directory, &error);
