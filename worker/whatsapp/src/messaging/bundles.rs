@@ -31,7 +31,7 @@ pub(super) enum Outcome {
     Session,
     /// The device can't be encrypted for: leave it out.
     Skip,
-    /// Nobody knows: the request failed as a whole.
+    /// Nobody knows: the request failed, as a whole or for this device for the moment.
     Failed(QueryError),
 }
 
@@ -177,7 +177,7 @@ impl Bundles {
                     if code == ERROR_UNREGISTERED {
                         directory.forget_devices(address.jid());
                     }
-                    Outcome::Skip
+                    refused(code)
                 }
                 // The server knows nothing of the device, or sent nonsense.
                 Some(Err(NoBundle::Malformed(_))) | None => Outcome::Skip,
@@ -195,6 +195,10 @@ impl Bundles {
         address: &Address,
         bundle: &Bundle,
     ) -> Outcome {
+        if !ratchets.is_loaded(address) {
+            // So much is under way that what is known of the device had to leave memory.
+            return Outcome::Failed(QueryError::Busy);
+        }
         let proof = bundle.device_identity.as_deref();
         let started = ratchets
             .check(cx.device, address, &bundle.keys.identity, proof)
@@ -206,5 +210,15 @@ impl Bundles {
                 Outcome::Skip
             }
         }
+    }
+}
+
+/// A refusal for the moment says nothing of the device: who leaves it out sends it nothing for good.
+fn refused(code: u32) -> Outcome {
+    if matches!(code, 408 | 429 | 500..) {
+        let code = u16::try_from(code).unwrap_or(u16::MAX);
+        Outcome::Failed(QueryError::Refused { code })
+    } else {
+        Outcome::Skip
     }
 }

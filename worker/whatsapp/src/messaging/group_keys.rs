@@ -77,9 +77,12 @@ impl GroupKeys {
     /// The store has answered.
     pub(super) fn on_loaded(&mut self, name: &SenderKeyName, stored: Option<&[u8]>) {
         // A record that can't be read is a key that is lost; its sender is asked for a new one.
-        let record = stored
-            .and_then(|bytes| SenderKeyRecord::decode(bytes).ok())
-            .unwrap_or_default();
+        let record = stored.map(SenderKeyRecord::decode).transpose();
+        let record = record.unwrap_or_else(|error| {
+            tracing::warn!(group = ?name.0, %error, "a stored sender key can't be read and is taken for none");
+            None
+        });
+        let record = record.unwrap_or_default();
         if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.record.is_none()) {
             entry.record = Some(record);
         }

@@ -26,6 +26,7 @@ mod supply;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
@@ -161,11 +162,6 @@ impl Messaging {
     /// Whether the account is at the keyboard; decides the kind of delivery receipts.
     pub fn set_available(&mut self, available: bool) {
         self.inbox.set_available(available);
-    }
-
-    /// Makes a new signed prekey and publishes it; the one in use is kept.
-    pub fn rotate_signed_prekey(&mut self, cx: &mut Context<'_>) {
-        self.supply.rotate(cx);
     }
 }
 
@@ -427,12 +423,7 @@ impl Messaging {
     fn relieve(&mut self) {
         self.group_keys.shrink();
         if self.ratchets.is_crowded() {
-            let in_use = self
-                .sends
-                .in_use()
-                .chain(self.resends.in_use())
-                .chain(self.inbox.in_use())
-                .collect();
+            let in_use = in_use(&self.sends, &self.resends, &self.inbox);
             self.ratchets.shrink(&in_use);
         }
     }
@@ -489,7 +480,8 @@ impl Messaging {
         }
         if self.sweep_at.is_some_and(|at| at <= cx.now) {
             self.sweep_at = None;
-            self.ratchets.sweep(cx.now);
+            let in_use = in_use(&self.sends, &self.resends, &self.inbox);
+            self.ratchets.sweep(cx.now, &in_use);
             self.group_keys.sweep(cx.now);
             self.directory.sweep(cx.now);
             self.note_sweep(cx.now);
@@ -503,4 +495,10 @@ impl Messaging {
             self.sweep_at = Some(now + SWEEP_INTERVAL);
         }
     }
+}
+
+/// The ratchets that somebody waits with.
+fn in_use<'a>(sends: &'a Sends, resends: &'a Resends, inbox: &'a Inbox) -> HashSet<&'a Address> {
+    let sending = sends.in_use().chain(resends.in_use());
+    sending.chain(inbox.in_use()).collect()
 }

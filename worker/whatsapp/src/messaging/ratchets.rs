@@ -168,24 +168,17 @@ impl Ratchets {
         values: Vec<Option<bytes::Bytes>>,
     ) {
         for (wanted, value) in wanted.iter().zip(values) {
-            // A record that can't be read is a session that is lost; the peer will ask for a new one.
-            let record = value
-                .and_then(|bytes| SessionRecord::decode(&bytes).ok())
-                .unwrap_or_default();
+            let record = value.map_or_else(SessionRecord::default, |bytes| read(&wanted.address, &bytes));
             match &wanted.moves_to {
                 None => self.fill(&wanted.address, record),
                 // What came into memory while the store was asked is newer than its answer.
-                Some(_) if self.is_settled(&wanted.address) => {}
+                Some(_) if self.is_loaded(&wanted.address) => {}
                 Some(address) if !record.is_empty() => {
                     self.move_in(cx, wanted.address.clone(), address, record);
                 }
                 Some(_) => {}
             }
         }
-    }
-
-    fn is_settled(&self, address: &Address) -> bool {
-        self.record(address).is_some()
     }
 
     fn fill(&mut self, address: &Address, record: SessionRecord) {
@@ -268,10 +261,11 @@ impl Ratchets {
         }
     }
 
-    /// Forgets idle sessions and gives their memory back.
-    pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.entries
-            .retain(|_, entry| !entry.can_go() || now.since(entry.used) < RATCHET_IDLE);
+    /// Forgets idle sessions that nobody waits with, and gives their memory back.
+    pub(super) fn sweep(&mut self, now: Timestamp, in_use: &HashSet<&Address>) {
+        self.entries.retain(|address, entry| {
+            !entry.can_go() || now.since(entry.used) < RATCHET_IDLE || in_use.contains(address)
+        });
         self.entries.shrink_to_fit();
     }
 
@@ -344,6 +338,11 @@ impl Ratchets {
         companion::check(identity, proof, known.as_ref()).map(Some)
     }
 
+    /// Whether what is known of this device is in memory.
+    pub(super) fn is_loaded(&self, address: &Address) -> bool {
+        self.record(address).is_some()
+    }
+
     /// Starts a session. `account` is what [`Self::check`] gave for the bundle's identity.
     pub(super) fn start(
         &mut self,
@@ -352,18 +351,12 @@ impl Ratchets {
         bundle: &PreKeyBundle,
         account: Option<PublicKey>,
     ) -> Result<(), DeviceRefusal> {
-        let entry = self
-            .entries
-            .entry(address.clone())
-            .or_insert_with(|| Entry::loaded(SessionRecord::default(), cx.now, Durability::Durable));
-        let mut record = match std::mem::replace(&mut entry.slot, Slot::Loading) {
-            Slot::Loaded(record) => record,
-            Slot::Loading => SessionRecord::default(),
-        };
+        // A record made up here would overwrite the stored one, and the states that can still read what is on its way.
+        let record = self.record_mut(address).ok_or(DeviceRefusal::UnknownAccount)?;
         let own = own_identity(cx.device);
-        let started = record.initiate(own, bundle, cx.rng);
-        entry.slot = Slot::Loaded(record);
-        let started = started.map_err(|_| DeviceRefusal::BadKeys)?;
+        let started = record
+            .initiate(own, bundle, cx.rng)
+            .map_err(|_| DeviceRefusal::BadKeys)?;
         self.begun(cx, address, account, started.identity_changed);
         Ok(())
     }
@@ -517,6 +510,14 @@ impl Ratchets {
         entry.durability = Durability::Gathering;
         entry.used = cx.now;
     }
+}
+
+/// A record that can't be read is a session that is lost; the peer will ask for a new one.
+fn read(address: &Address, bytes: &[u8]) -> SessionRecord {
+    SessionRecord::decode(bytes).unwrap_or_else(|error| {
+        tracing::warn!(device = ?address.jid(), %error, "a stored session can't be read and is taken for none");
+        SessionRecord::default()
+    })
 }
 
 /// Where the session with the phone of a device's account is kept.

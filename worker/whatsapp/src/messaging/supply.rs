@@ -100,7 +100,7 @@ impl Supply {
     }
 
     /// Makes a new signed prekey; the one in use is kept for those who have its bundle.
-    pub(super) fn rotate(&mut self, cx: &mut Context<'_>) {
+    fn rotate(&mut self, cx: &mut Context<'_>) {
         let next = SignedPreKey::generate(cx.device.signed_prekey.id.next(), &cx.device.identity, cx.rng);
         cx.iq(keys::rotate_request(&next), Op::Rotate);
         let now = cx.now;

@@ -33,7 +33,9 @@ fn the_longest_unused_are_forgotten_but_not_those_in_use() {
     assert_eq!(ratchets.entries.len(), KEPT_RATCHETS);
     assert!(ratchets.entries.contains_key(&oldest));
     assert!(ratchets.entries.contains_key(&address(3 * MAX_RATCHETS - 1)));
-    ratchets.sweep(Timestamp::from_secs(100_000));
+    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::from([&oldest]));
+    assert!(ratchets.entries.contains_key(&oldest));
+    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::new());
     assert!(ratchets.is_empty());
 }
 
@@ -42,7 +44,7 @@ fn what_is_not_durable_is_never_forgotten() {
     let mut ratchets = crowd(Durability::Gathering);
     let all = ratchets.entries.len();
     ratchets.shrink(&HashSet::new());
-    ratchets.sweep(Timestamp::from_secs(100_000));
+    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::new());
     assert_eq!(ratchets.entries.len(), all);
     ratchets.on_step_taken();
     // A change after the step was taken is not in it.
@@ -50,7 +52,7 @@ fn what_is_not_durable_is_never_forgotten() {
     ratchets.shrink(&HashSet::new());
     assert_eq!(ratchets.entries.len(), all);
     ratchets.on_committed();
-    ratchets.sweep(Timestamp::from_secs(100_000));
+    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::new());
     assert_eq!(ratchets.entries.len(), 1);
 }
 
@@ -151,7 +153,13 @@ fn two_sessions_of_one_device_become_one_record() {
     let (mut desk, mut ratchets) = (Desk::new(), Ratchets::default());
     let (by_number, by_lid) = peers();
     let bundle = bundle(&mut StdRng::seed_from_u64(8));
-    for peer in [&by_number, &by_lid] {
+    let apart = Peer {
+        earlier: None,
+        ..by_lid.clone()
+    };
+    for peer in [&by_number, &apart] {
+        assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(peer)));
+        answer(&mut ratchets, &mut desk, peer, &[None]);
         ratchets
             .start(&mut desk.context(), &peer.address, &bundle, None)
             .unwrap();
@@ -161,4 +169,25 @@ fn two_sessions_of_one_device_become_one_record() {
     assert_eq!(ratchets.base_key(&by_lid.address), in_use);
     assert_eq!(ratchets.record(&by_lid.address).unwrap().archived(), 1);
     assert!(!ratchets.has_session(desk.context().device, &by_number.address));
+}
+
+#[test]
+fn what_is_not_in_memory_is_not_made_up() {
+    let (mut desk, mut ratchets) = (Desk::new(), Ratchets::default());
+    let (by_number, _) = peers();
+    let bundle = bundle(&mut StdRng::seed_from_u64(8));
+    let start = |ratchets: &mut Ratchets, desk: &mut Desk| {
+        let address = &by_number.address;
+        let refusal = ratchets
+            .start(&mut desk.context(), address, &bundle, None)
+            .unwrap_err();
+        assert_eq!(refusal, DeviceRefusal::UnknownAccount);
+        assert!(desk.context().changes().is_empty());
+    };
+    start(&mut ratchets, &mut desk);
+    assert!(ratchets.is_empty());
+    // Nor while it is being read.
+    assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
+    start(&mut ratchets, &mut desk);
+    assert!(!ratchets.is_loaded(&by_number.address));
 }

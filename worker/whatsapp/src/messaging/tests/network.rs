@@ -46,6 +46,8 @@ pub(super) struct Network {
     pub(super) published: BTreeMap<Jid, Published>,
     /// Devices that the server says are not linked any more.
     pub(super) unregistered: BTreeSet<Jid>,
+    /// Refuse the bundles of these devices, with this code.
+    pub(super) bundle_refusals: BTreeMap<Jid, u32>,
     /// Refuse messages with this code.
     pub(super) nack: Option<u32>,
     /// Do not confirm messages.
@@ -84,6 +86,7 @@ impl Network {
             clients: Vec::new(),
             published: BTreeMap::new(),
             unregistered: BTreeSet::new(),
+            bundle_refusals: BTreeMap::new(),
             nack: None,
             silent: false,
             usync_error: None,

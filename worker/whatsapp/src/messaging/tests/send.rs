@@ -284,6 +284,21 @@ fn silence_is_told_in_time_and_a_late_answer_still_counts() {
 }
 
 #[test]
+fn a_bundle_that_is_refused_for_the_moment_leaves_no_device_out() {
+    let mut network = Network::ann_and_bob();
+    let laptop = phone(2).with_device(5);
+    network.bundle_refusals.insert(laptop.clone(), 503);
+    network.send(ANN, number(2), "3EB001", "hi");
+    let refused = SendError::Query(QueryError::Refused { code: 503 });
+    assert_eq!(network.clients[ANN].failures(), [refused]);
+    // For good, it costs the device alone.
+    network.bundle_refusals.insert(laptop, 403);
+    network.send(ANN, number(2), "3EB001", "hi");
+    assert_eq!(network.clients[ANN].acked(), 1);
+    assert_eq!(network.clients[BOB].texts(), ["hi"]);
+}
+
+#[test]
 fn of_two_tries_under_one_id_one_is_confirmed() {
     let mut network = Network::ann_and_bob();
     network.silent = true;

@@ -167,6 +167,9 @@ impl Network {
         if self.unregistered.contains(&jid) {
             return Err(406);
         }
+        if let Some(code) = self.bundle_refusals.get(&jid) {
+            return Err(*code);
+        }
         let published = self.published.get_mut(&jid).ok_or(404u32)?;
         let keys = &mut published.keys;
         let prekey = (!keys.prekeys.is_empty()).then(|| keys.prekeys.remove(0));
