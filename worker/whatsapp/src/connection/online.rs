@@ -9,6 +9,7 @@ use crate::{
     binary::Node,
     command::{Command, Presence},
     event::{Event, QueryError},
+    frame::MAX_ROUTING_BYTES,
     jid::Jid,
     messaging::Messaging,
     stanza::ack::ack_for,
@@ -207,7 +208,7 @@ fn store_routing(cx: &mut Context<'_>, edge_routing: &Node) {
     let info = edge_routing.child("routing_info").and_then(Node::bytes);
     // It comes with every login; only news costs a write.
     if let Some(info) = info
-        && info.len() <= MAX_ROUTING_INFO_BYTES
+        && info.len() <= MAX_ROUTING_BYTES
         && cx.device.routing_info.as_ref() != Some(&info)
     {
         cx.device_mut().routing_info = Some(bytes::Bytes::copy_from_slice(&info));
@@ -255,7 +256,5 @@ fn millis(duration: Duration) -> u64 {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Longest routing info that is stored; real ones have about 20 bytes.
-const MAX_ROUTING_INFO_BYTES: usize = 1_024;
 /// The nack for a stanza whose tag we do not know.
 const UNRECOGNISED_STANZA: u32 = 488;

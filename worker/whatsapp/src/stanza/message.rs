@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::bad_content;
 use super::class::Class;
 use crate::binary::{Node, StanzaError};
-use crate::jid::Jid;
+use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::time::Timestamp;
 
@@ -194,10 +194,13 @@ impl Received {
     /// Reads the stanza.
     ///
     /// # Errors
-    /// If it can't be told who sent it, or what its id is, or it has more than [`MAX_ENCS`] ciphertexts.
+    /// If it can't be told who sent it (in a group that is its participant), or what its id is, or it has more than [`MAX_ENCS`] ciphertexts.
     pub fn parse(node: &Node) -> Result<Self, StanzaError> {
         let from = node.require_jid("from")?;
-        let participant = node.attr_jid("participant");
+        let participant = match from.server() {
+            Server::Group | Server::Broadcast => Some(node.require_jid("participant")?),
+            _ => node.attr_jid("participant"),
+        };
         let sender = participant.as_ref().unwrap_or(&from);
         let by_lid = sender.is_lid();
         let alternate = |when_lid: [&str; 2], when_phone: [&str; 2]| {
@@ -317,6 +320,21 @@ mod tests {
         let by_lid = base("100:5@lid").attr("sender_pn", &phone);
         assert_eq!(Received::parse(&by_lid).unwrap().sender_alt, Some(phone));
         assert!(Received::parse(&Node::new("message").attr("id", "A").attr("t", 1u64)).is_err());
+    }
+
+    #[test]
+    fn a_group_sends_nothing_itself() {
+        let from = |from: &str| {
+            Node::new("message")
+                .attr("id", "A")
+                .attr("t", 1u64)
+                .attr("from", from.parse::<Jid>().unwrap())
+        };
+        for chat in ["1-2@g.us", "status@broadcast"] {
+            assert!(Received::parse(&from(chat)).is_err());
+            let sent = from(chat).attr("participant", Jid::phone("15550002").unwrap());
+            assert_eq!(Received::parse(&sent).unwrap().sender().user(), "15550002");
+        }
     }
 
     #[test]

@@ -86,8 +86,6 @@ pub enum RetryReason {
     Unknown,
     /// There is no session with the sender.
     NoSession,
-    /// A key in it is not valid.
-    InvalidKey,
     /// It names a prekey that is gone.
     InvalidKeyId,
     /// It is not well formed.
@@ -105,7 +103,6 @@ impl RetryReason {
         match self {
             Self::Unknown => 0,
             Self::NoSession => 1,
-            Self::InvalidKey => 2,
             Self::InvalidKeyId => 3,
             Self::InvalidMessage => 4,
             Self::BadMac => 7,
