@@ -16,7 +16,7 @@ impl KeyKind {
     pub const DEVICE: Self = Self(0);
     /// A ratchet session with an address.
     pub const SESSION: Self = Self(1);
-    /// The identity of an address.
+    /// The identity of an address. Not written any more: a ratchet session knows it.
     pub const IDENTITY: Self = Self(2);
     /// A one-time prekey.
     pub const PREKEY: Self = Self(3);

@@ -15,7 +15,6 @@ use whatsapp::device::Device;
 use whatsapp::event::Event;
 use whatsapp::jid::{Jid, Server};
 use whatsapp::message_id::MessageId;
-use whatsapp::signal::curve::PublicKey;
 use whatsapp::store::{Changes, KeyStore, Load, Loaded, SentMessage, StoreError};
 
 use super::content;
@@ -187,7 +186,6 @@ fn changes_to_rows(changes: Changes) -> Vec<KeyChange> {
     let Changes {
         device,
         sessions,
-        identities,
         prekeys,
         signed_prekeys,
         sender_keys,
@@ -206,10 +204,6 @@ fn changes_to_rows(changes: Changes) -> Vec<KeyChange> {
     }
     for (address, record) in sessions {
         put(KeyKind::SESSION, text(&address), record);
-    }
-    for (address, identity) in identities {
-        let value = identity.map(|identity| Bytes::copy_from_slice(identity.as_bytes()));
-        put(KeyKind::IDENTITY, text(&address), value);
     }
     for (id, prekey) in prekeys {
         put(KeyKind::PREKEY, id.get().to_be_bytes().to_vec(), prekey);
@@ -240,7 +234,6 @@ fn names(request: &Load) -> Vec<(KeyKind, Vec<u8>)> {
     match request {
         Load::Device => vec![(KeyKind::DEVICE, Vec::new())],
         Load::Sessions(addresses) => addresses.iter().map(|a| (KeyKind::SESSION, text(a))).collect(),
-        Load::Identities(addresses) => addresses.iter().map(|a| (KeyKind::IDENTITY, text(a))).collect(),
         Load::PreKey(id) => vec![(KeyKind::PREKEY, id.get().to_be_bytes().to_vec())],
         Load::SignedPreKey(id) => vec![(KeyKind::SIGNED_PREKEY, id.get().to_be_bytes().to_vec())],
         Load::SenderKeys(wanted) => {
@@ -266,11 +259,6 @@ fn decode(request: &Load, mut rows: Vec<Option<Bytes>>) -> Result<Loaded, StoreE
             )
         }
         Load::Sessions(_) => Loaded::Sessions(rows),
-        Load::Identities(_) => {
-            let identity = |row: Option<Bytes>| row.map(|bytes| PublicKey::parse(&bytes)).transpose();
-            let identities = rows.into_iter().map(identity).collect::<Result<_, _>>();
-            Loaded::Identities(identities.map_err(|_| StoreError::Corrupt { what: "identity" })?)
-        }
         Load::PreKey(_) => Loaded::PreKey(rows.pop().flatten()),
         Load::SignedPreKey(_) => Loaded::SignedPreKey(rows.pop().flatten()),
         Load::SenderKeys(_) => Loaded::SenderKeys(rows),

@@ -14,7 +14,6 @@ use crate::{
         adv::{self, Paired},
         qr::{PlatformId, QrCode},
     },
-    signal::Address,
     stanza::ack::ack_for,
     time::Timestamp,
 };
@@ -189,7 +188,7 @@ impl AwaitPairing {
         match link(cx, success) {
             Ok((paired, account)) => {
                 cx.send(signed_reply(&id, &paired));
-                remember(cx, &paired, account);
+                remember(cx, account);
                 self.phase = Phase::Paired;
                 self.until = cx.now + cx.config.timing.login;
                 self.code = LinkCode::default();
@@ -266,13 +265,7 @@ fn can_log_in(jid: &Jid) -> bool {
 }
 
 /// Puts everything that the pairing taught us into the step that answers it.
-fn remember(cx: &mut Context<'_>, paired: &Paired, account: Account) {
-    let phones = [Some(&account.jid), account.lid.as_ref()].into_iter().flatten();
-    for phone in phones.map(Jid::to_bare).collect::<Vec<_>>() {
-        cx.changes()
-            .identities
-            .insert(Address::new(&phone), Some(paired.account_key));
-    }
+fn remember(cx: &mut Context<'_>, account: Account) {
     if let Some(lid) = &account.lid {
         cx.changes().put_lid(account.jid.user(), lid.user());
     }

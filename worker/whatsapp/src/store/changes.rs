@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::SenderKeyName;
 use crate::device::Device;
 use crate::jid::Jid;
-use crate::signal::curve::PublicKey;
 use crate::signal::session::SessionRecord;
 use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId};
 
@@ -22,8 +21,6 @@ pub struct Changes {
     pub device: Option<Box<Device>>,
     /// Encoded session records.
     pub sessions: BTreeMap<Address, Option<Bytes>>,
-    /// Known identities.
-    pub identities: BTreeMap<Address, Option<PublicKey>>,
     /// Encoded one-time prekeys.
     pub prekeys: BTreeMap<PreKeyId, Option<Bytes>>,
     /// Encoded signed prekeys.
@@ -42,7 +39,6 @@ impl Changes {
         let Self {
             device,
             sessions,
-            identities,
             prekeys,
             signed_prekeys,
             sender_keys,
@@ -51,7 +47,6 @@ impl Changes {
         } = self;
         device.is_none()
             && sessions.is_empty()
-            && identities.is_empty()
             && prekeys.is_empty()
             && signed_prekeys.is_empty()
             && sender_keys.is_empty()
@@ -64,7 +59,6 @@ impl Changes {
         let Self {
             device,
             sessions,
-            identities,
             prekeys,
             signed_prekeys,
             sender_keys,
@@ -75,7 +69,6 @@ impl Changes {
             self.device = device;
         }
         self.sessions.extend(sessions);
-        self.identities.extend(identities);
         self.prekeys.extend(prekeys);
         self.signed_prekeys.extend(signed_prekeys);
         self.sender_keys.extend(sender_keys);
@@ -130,7 +123,6 @@ impl fmt::Debug for Changes {
         f.debug_struct("Changes")
             .field("device", &self.device.is_some())
             .field("sessions", &self.sessions.len())
-            .field("identities", &self.identities.len())
             .field("prekeys", &self.prekeys.len())
             .field("signed_prekeys", &self.signed_prekeys.len())
             .field("sender_keys", &self.sender_keys.len())

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use super::{Changes, KeyStore, Load, Loaded};
 use crate::device::Device;
 use crate::jid::{Jid, Server};
-use crate::signal::curve::{KeyPair, PublicKey};
+use crate::signal::curve::KeyPair;
 use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId};
 
 /// One-time prekeys of the first upload: a store must take them in one commit.
@@ -32,7 +32,6 @@ where
     device_comes_back_and_is_replaced(&mut open().await).await;
     sessions_come_back_in_the_order_asked(&mut open().await).await;
     last_write_holds_and_none_deletes(&mut open().await).await;
-    identities_come_back(&mut open().await).await;
     prekeys_come_back_and_are_used_once(&mut open().await).await;
     sender_keys_are_kept_per_group_and_device(&mut open().await).await;
     hidden_ids_are_found_both_ways(&mut open().await).await;
@@ -46,11 +45,6 @@ async fn empty_store_knows_nothing<S: KeyStore>(store: &mut S) {
         sessions(store, &[address(0)]).await,
         [None],
         "no session in an empty store"
-    );
-    assert_eq!(
-        identities(store, &[address(0)]).await,
-        [None],
-        "no identity in an empty store"
     );
     assert_eq!(
         prekey(store, PreKeyId::FIRST).await,
@@ -146,27 +140,6 @@ async fn last_write_holds_and_none_deletes<S: KeyStore>(store: &mut S) {
         sessions(store, &[address(1)]).await,
         [some(b"")],
         "an empty value is not a missing one"
-    );
-}
-
-async fn identities_come_back<S: KeyStore>(store: &mut S) {
-    let key = PublicKey::new([7; 32]);
-    let mut changes = Changes::default();
-    changes.identities.insert(address(1), Some(key));
-    commit(store, changes).await;
-    let asked = [address(2), address(1)];
-    assert_eq!(
-        identities(store, &asked).await,
-        [None, Some(key)],
-        "the identity comes back"
-    );
-    let mut changes = Changes::default();
-    changes.identities.insert(address(1), None);
-    commit(store, changes).await;
-    assert_eq!(
-        identities(store, &[address(1)]).await,
-        [None],
-        "the identity is deleted"
     );
 }
 
@@ -336,13 +309,6 @@ async fn sessions<S: KeyStore>(store: &mut S, names: &[Address]) -> Vec<Option<B
     match load(store, Load::Sessions(names.to_vec())).await {
         Loaded::Sessions(found) => found,
         _ => panic!("a load of sessions was answered with something else"),
-    }
-}
-
-async fn identities<S: KeyStore>(store: &mut S, names: &[Address]) -> Vec<Option<PublicKey>> {
-    match load(store, Load::Identities(names.to_vec())).await {
-        Loaded::Identities(found) => found,
-        _ => panic!("a load of identities was answered with something else"),
     }
 }
 

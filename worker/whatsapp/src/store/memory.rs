@@ -11,7 +11,6 @@ use crate::device::Device;
 use crate::event::Event;
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
-use crate::signal::curve::PublicKey;
 use crate::signal::{Address, PreKeyId, SignedPreKeyId};
 
 /// Keeps the state of one device in memory. Clones share it, so that a test can look on, or reopen it as a new process
@@ -23,7 +22,6 @@ pub struct MemoryStore(Arc<Mutex<Tables>>);
 struct Tables {
     device: Option<Box<Device>>,
     sessions: HashMap<Address, Bytes>,
-    identities: HashMap<Address, PublicKey>,
     prekeys: HashMap<PreKeyId, Bytes>,
     signed_prekeys: HashMap<SignedPreKeyId, Bytes>,
     sender_keys: HashMap<SenderKeyName, Bytes>,
@@ -98,12 +96,6 @@ impl Tables {
                     .map(|name| self.sessions.get(name).cloned())
                     .collect(),
             ),
-            Load::Identities(names) => Loaded::Identities(
-                names
-                    .iter()
-                    .map(|name| self.identities.get(name).copied())
-                    .collect(),
-            ),
             Load::PreKey(id) => Loaded::PreKey(self.prekeys.get(&id).cloned()),
             Load::SignedPreKey(id) => Loaded::SignedPreKey(self.signed_prekeys.get(&id).cloned()),
             Load::SenderKeys(names) => Loaded::SenderKeys(
@@ -147,7 +139,6 @@ impl Tables {
         let Changes {
             device,
             sessions,
-            identities,
             prekeys,
             signed_prekeys,
             sender_keys,
@@ -158,7 +149,6 @@ impl Tables {
             self.device = device;
         }
         put_all(&mut self.sessions, sessions);
-        put_all(&mut self.identities, identities);
         put_all(&mut self.prekeys, prekeys);
         put_all(&mut self.signed_prekeys, signed_prekeys);
         put_all(&mut self.sender_keys, sender_keys);

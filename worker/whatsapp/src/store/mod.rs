@@ -24,7 +24,6 @@ use crate::device::Device;
 use crate::event::Event;
 use crate::jid::Jid;
 use crate::message_id::MessageId;
-use crate::signal::curve::PublicKey;
 use crate::signal::{Address, PreKeyId, SignedPreKeyId};
 
 /// The name of a sender key: the group and the device that sends with it.
@@ -37,8 +36,6 @@ pub enum Load {
     Device,
     /// Sessions with these devices.
     Sessions(Vec<Address>),
-    /// Known identities of these devices.
-    Identities(Vec<Address>),
     /// A one-time prekey.
     PreKey(PreKeyId),
     /// A signed prekey, current or earlier.
@@ -66,8 +63,6 @@ pub enum Loaded {
     Device(Option<Box<Device>>),
     /// Encoded [`crate::signal::session::SessionRecord`]s.
     Sessions(Vec<Option<Bytes>>),
-    /// Identities.
-    Identities(Vec<Option<PublicKey>>),
     /// An encoded [`crate::signal::PreKey`].
     PreKey(Option<Bytes>),
     /// An encoded [`crate::signal::SignedPreKey`].
@@ -96,7 +91,6 @@ impl fmt::Debug for Loaded {
         f.write_str(match self {
             Self::Device(_) => "Device(…)",
             Self::Sessions(_) => "Sessions(…)",
-            Self::Identities(_) => "Identities(…)",
             Self::PreKey(_) => "PreKey(…)",
             Self::SignedPreKey(_) => "SignedPreKey(…)",
             Self::SenderKeys(_) => "SenderKeys(…)",

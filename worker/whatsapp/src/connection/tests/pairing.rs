@@ -16,8 +16,7 @@ use crate::{
     event::Event,
     jid::{Jid, Server},
     pairing::{adv, code, qr::QrCode},
-    signal::{Address, curve::PublicKey},
-    store::{KeyStore as _, Load, Loaded},
+    signal::curve::PublicKey,
 };
 
 const PHONE: &str = "15551230001";
@@ -146,13 +145,6 @@ fn a_scanned_qr_code_links_the_device() {
     let container = phone.vouch(&qr.identity, &qr.adv_secret);
     world.server_sends(&pair_success(container));
     expect_paired(&mut world, &phone, &qr.identity);
-    // The phone's identity is known from now on, under both addresses.
-    let addresses = [own_jid(), own_lid()].map(|jid| Address::new(&jid.to_bare()));
-    let load = world.store.load(Load::Identities(addresses.to_vec()));
-    let Ok(Loaded::Identities(known)) = futures_util::FutureExt::now_or_never(load).unwrap() else {
-        panic!()
-    };
-    assert_eq!(known, [Some(*phone.identity.public()); 2]);
 }
 
 #[test]
