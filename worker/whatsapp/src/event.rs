@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{connection::CloseReason, jid::Jid, message_id::MessageId, proto, time::Timestamp};
+use crate::{jid::Jid, message_id::MessageId, proto, reason::CloseReason, time::Timestamp};
 
 /// One thing that happened in a session.
 ///

@@ -104,6 +104,7 @@ pub mod pairing;
 pub mod payload;
 pub mod phash;
 pub mod proto;
+pub mod reason;
 pub mod signal;
 pub mod stanza;
 pub mod store;

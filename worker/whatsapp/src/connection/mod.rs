@@ -17,7 +17,6 @@ mod iq;
 mod keepalive;
 mod link_code;
 mod online;
-mod reason;
 mod step;
 mod stream;
 #[cfg(test)]
@@ -36,9 +35,9 @@ pub use self::{
     config::{ClientVersion, Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
     context::{AckBy, Context, Credentials},
     iq::Op,
-    reason::{CloseReason, Next},
     step::Step,
 };
+pub use crate::reason::{CloseReason, Next};
 use crate::{
     binary::Node,
     command::Command,
