@@ -4,6 +4,7 @@
 //! [`KeyStore`](crate::store::KeyStore) holds them one by one.
 
 use std::fmt;
+use std::ops::Deref;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -316,6 +317,47 @@ fn key_pair(bytes: &[u8], part: &'static str) -> Result<KeyPair, BadDevice> {
 
 fn pair_bytes(pair: &KeyPair) -> Vec<u8> {
     [&pair.private().as_bytes()[..], pair.public().as_bytes()].concat()
+}
+
+/// A device that remembers whether it was altered since it was last written.
+#[derive(Debug)]
+pub struct Credentials {
+    device: Device,
+    changed: bool,
+}
+
+impl Credentials {
+    /// Credentials as the store has them.
+    pub fn new(device: Device) -> Self {
+        Self {
+            device,
+            changed: false,
+        }
+    }
+
+    /// Lends them for a change that the current step makes durable.
+    pub fn edit(&mut self) -> &mut Device {
+        self.changed = true;
+        &mut self.device
+    }
+
+    /// The device as it is now.
+    pub(crate) fn into_device(self) -> Device {
+        self.device
+    }
+
+    /// A copy to write, if there is something to write.
+    pub(crate) fn take_changed(&mut self) -> Option<Box<Device>> {
+        std::mem::take(&mut self.changed).then(|| Box::new(self.device.clone()))
+    }
+}
+
+impl Deref for Credentials {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.device
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! events, questions to the server and to the store. Nothing written through it happens at once: frames leave when the
 //! step that carries them has been committed.
 
-use std::{ops::Deref, time::Duration};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 
@@ -15,7 +15,7 @@ use crate::{
         iq::{IqTable, Op},
         step::Gathering,
     },
-    device::Device,
+    device::{Credentials, Device},
     event::Event,
     messaging::LoadTag,
     store::{Changes, Load},
@@ -80,47 +80,6 @@ impl Context<'_> {
     /// Ends the connection after the frames of this step. The first reason given holds.
     pub fn close(&mut self, reason: CloseReason) {
         self.gathering.close(reason);
-    }
-}
-
-/// A device that remembers whether it was altered since it was last written.
-#[derive(Debug)]
-pub struct Credentials {
-    device: Device,
-    changed: bool,
-}
-
-impl Credentials {
-    /// Credentials as the store has them.
-    pub fn new(device: Device) -> Self {
-        Self {
-            device,
-            changed: false,
-        }
-    }
-
-    /// Lends them for a change that the current step makes durable.
-    pub fn edit(&mut self) -> &mut Device {
-        self.changed = true;
-        &mut self.device
-    }
-
-    /// The device as it is now.
-    pub(super) fn into_device(self) -> Device {
-        self.device
-    }
-
-    /// A copy to write, if there is something to write.
-    pub(super) fn take_changed(&mut self) -> Option<Box<Device>> {
-        std::mem::take(&mut self.changed).then(|| Box::new(self.device.clone()))
-    }
-}
-
-impl Deref for Credentials {
-    type Target = Device;
-
-    fn deref(&self) -> &Device {
-        &self.device
     }
 }
 

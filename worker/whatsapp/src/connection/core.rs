@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 
 use super::{
-    CloseReason, Config, Context, Credentials, Op, Step,
+    CloseReason, Config, Context, Op, Step,
     iq::IqTable,
     keepalive::{Due, KeepAlive},
     step::Gathering,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     binary::{self, Node},
     command::Presence,
-    device::Device,
+    device::{Credentials, Device},
     frame::{self, FrameReader},
     jid::Jid,
     messaging::LoadTag,

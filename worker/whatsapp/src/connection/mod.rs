@@ -33,7 +33,7 @@ use self::{
 };
 pub use self::{
     config::{ClientVersion, Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
-    context::{AckBy, Context, Credentials},
+    context::{AckBy, Context},
     iq::Op,
     step::Step,
 };
