@@ -4,10 +4,11 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Client payload".
 
+use std::fmt;
+
 use md5::{Digest as _, Md5};
 use prost::Message as _;
 
-use crate::connection::{ClientVersion, Config};
 use crate::device::Device;
 use crate::proto::client_payload::{
     ConnectReason, ConnectType, DevicePairingRegistrationData, UserAgent, WebInfo,
@@ -40,16 +41,29 @@ pub enum History {
     Full,
 }
 
-impl Profile {
-    /// The profile of a connection's settings, with recent history.
-    #[must_use]
-    pub fn of(config: &Config) -> Self {
-        Self {
-            version: config.version,
-            browser: config.browser.clone(),
-            os: config.os.clone(),
-            history: History::Recent,
-        }
+/// A version of WhatsApp Web, as in `2.3000.1043857760`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientVersion {
+    /// Major.
+    pub primary: u32,
+    /// Minor.
+    pub secondary: u32,
+    /// Build.
+    pub tertiary: u32,
+}
+
+impl ClientVersion {
+    /// The version that this library was written against.
+    pub const KNOWN: Self = Self {
+        primary: 2,
+        secondary: 3_000,
+        tertiary: 1_043_857_760,
+    };
+}
+
+impl fmt::Display for ClientVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.primary, self.secondary, self.tertiary)
     }
 }
 

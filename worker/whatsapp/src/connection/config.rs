@@ -1,8 +1,12 @@
 //! What a connection is told from outside: where, as whom, and every limit, with its default.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use crate::{command::Presence, signal::curve::PublicKey};
+use crate::{
+    command::Presence,
+    payload::{ClientVersion, History, Profile},
+    signal::curve::PublicKey,
+};
 
 /// Where WhatsApp Web listens.
 pub const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
@@ -97,32 +101,6 @@ pub struct Timing {
     pub stable: Duration,
 }
 
-/// A version of WhatsApp Web, as in `2.3000.1043857760`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientVersion {
-    /// Major.
-    pub primary: u32,
-    /// Minor.
-    pub secondary: u32,
-    /// Build.
-    pub tertiary: u32,
-}
-
-impl ClientVersion {
-    /// The version that this library was written against.
-    pub const KNOWN: Self = Self {
-        primary: 2,
-        secondary: 3_000,
-        tertiary: 1_043_857_760,
-    };
-}
-
-impl fmt::Display for ClientVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.primary, self.secondary, self.tertiary)
-    }
-}
-
 impl Config {
     /// WhatsApp itself, with this version.
     pub fn whatsapp(version: ClientVersion) -> Self {
@@ -136,6 +114,16 @@ impl Config {
             presence: Some(Presence::Available),
             limits: Limits::default(),
             timing: Timing::default(),
+        }
+    }
+
+    /// How a device of these settings presents itself, with recent history.
+    pub(super) fn profile(&self) -> Profile {
+        Profile {
+            version: self.version,
+            browser: self.browser.clone(),
+            os: self.os.clone(),
+            history: History::Recent,
         }
     }
 }

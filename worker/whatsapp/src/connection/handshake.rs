@@ -11,7 +11,7 @@ use super::{
 use crate::{
     frame,
     noise::{HandshakeError, Initiator, Verified},
-    payload::{self, Profile},
+    payload,
     time::Timestamp,
 };
 
@@ -79,7 +79,7 @@ impl fmt::Debug for AwaitServerHello {
 }
 
 fn say_who_we_are(core: &mut Core, verified: Verified) {
-    let profile = Profile::of(&core.config);
+    let profile = core.config.profile();
     let client_payload = payload::login(&core.device, &profile)
         .unwrap_or_else(|| payload::registration(&core.device, &profile));
     let (finish, transport) = verified.finish(&client_payload);

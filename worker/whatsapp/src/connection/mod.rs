@@ -32,12 +32,11 @@ use self::{
     online::Online,
 };
 pub use self::{
-    config::{ClientVersion, Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
+    config::{Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
     context::{AckBy, Context},
     iq::Op,
     step::Step,
 };
-pub use crate::reason::{CloseReason, Next};
 use crate::{
     binary::Node,
     command::Command,
@@ -46,6 +45,10 @@ use crate::{
     messaging,
     store::{Load, Loaded},
     time::Timestamp,
+};
+pub use crate::{
+    payload::ClientVersion,
+    reason::{CloseReason, Next},
 };
 
 /// One connection, from the ClientHello to its end.
