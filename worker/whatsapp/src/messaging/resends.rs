@@ -441,9 +441,11 @@ impl Resends {
 impl Resends {
     /// The server confirmed or refused a message; false if it was no answer to a request.
     pub(super) fn on_ack(&mut self, cx: &mut Context<'_>, ack: &MessageAck) -> bool {
-        let is_meant =
-            |one: &Request| matches!(one.progress, Progress::Sent(_)) && one.is(&ack.id, &ack.from);
-        let Some(at) = self.under_way.iter().position(is_meant) else {
+        let is_sent = |one: &Request| matches!(one.progress, Progress::Sent(_)) && one.asked.id == ack.id;
+        let find = |is_meant: &dyn Fn(&Request) -> bool| self.under_way.iter().position(is_meant);
+        // A server may name the device otherwise than we did; it answers in our order.
+        let exact = find(&|one| is_sent(one) && one.peer.wire == ack.from);
+        let Some(at) = exact.or_else(|| find(&is_sent)) else {
             return false;
         };
         match ack.error {

@@ -502,6 +502,25 @@ fn a_request_is_acknowledged_when_its_answer_is_confirmed_or_has_come() {
 }
 
 #[test]
+fn a_confirmation_may_name_the_device_otherwise() {
+    let mut network = one_message();
+    network.silent = true;
+    let mut asks = request(1, "3EB001");
+    asks.set_attr("from", phone(2).with_device(5));
+    network.hand(ANN, &asks);
+    let ack = crate::stanza::ack::MessageAck {
+        id: "3EB001".parse().unwrap(),
+        from: phone(2),
+        timestamp: None,
+        error: None,
+        phash: None,
+    };
+    network.hand(ANN, &ack.to_node());
+    let ann = &network.clients[ANN];
+    assert_eq!((requests_acked(ann), ann.acked()), (1, 0));
+}
+
+#[test]
 fn many_requests_at_once_are_all_answered() {
     let mut network = one_message();
     let count = MAX_UNDER_WAY + MAX_IN_LINE;
