@@ -98,7 +98,7 @@ pub mod event;
 pub mod frame;
 pub mod jid;
 pub mod message_id;
-pub mod messaging;
+mod messaging;
 pub mod noise;
 pub mod pairing;
 pub mod payload;
@@ -109,6 +109,11 @@ pub mod signal;
 pub mod stanza;
 pub mod store;
 pub mod time;
+
+pub use messaging::{
+    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_HANDED_PREKEYS, MAX_MESSAGE_BYTES, MAX_PREKEY_SPAN, MAX_RESENDS,
+    MAX_SENDS, MAX_WAITING_MESSAGES,
+};
 
 #[cfg(test)]
 mod test_vectors;

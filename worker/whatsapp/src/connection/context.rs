@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Access to the world for the length of one input.
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// Now.
     pub now: Timestamp,
     /// The session's randomness.
@@ -39,18 +39,18 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// Sends a stanza with the frames of this step, in the order of the calls.
-    pub fn send(&mut self, node: Node) {
+    pub(crate) fn send(&mut self, node: Node) {
         self.gathering.frames.push(node);
     }
 
     /// Asks the server. `node` is an `<iq>` without `id`; `op` comes back with the answer, the refusal, or after the
     /// usual time-out. With too many questions open nothing is sent and `op` comes back with `QueryError::Busy`.
-    pub fn iq(&mut self, node: Node, op: impl Into<Op>) {
+    pub(crate) fn iq(&mut self, node: Node, op: impl Into<Op>) {
         self.iq_within(node, op, self.config.timing.iq);
     }
 
     /// Like [`Self::iq`] with a time-out of its own.
-    pub fn iq_within(&mut self, node: Node, op: impl Into<Op>, timeout: Duration) {
+    pub(crate) fn iq_within(&mut self, node: Node, op: impl Into<Op>, timeout: Duration) {
         let deadline = self.now + timeout;
         if let Some(id) = self.iqs.open(op.into(), deadline) {
             self.send(node.attr("id", id));
@@ -58,27 +58,27 @@ impl Context<'_> {
     }
 
     /// Tells the owner something, with the commit of this step.
-    pub fn emit(&mut self, event: Event) {
+    pub(crate) fn emit(&mut self, event: Event) {
         self.gathering.events.push(event);
     }
 
     /// The state changes of this step.
-    pub fn changes(&mut self) -> &mut Changes {
+    pub(crate) fn changes(&mut self) -> &mut Changes {
         &mut self.gathering.changes
     }
 
     /// The credentials, to be written with this step.
-    pub fn device_mut(&mut self) -> &mut Device {
+    pub(crate) fn device_mut(&mut self) -> &mut Device {
         self.device.edit()
     }
 
     /// Asks the store. `tag` comes back with the answer, after every earlier question and every step taken before.
-    pub fn load(&mut self, load: Load, tag: LoadTag) {
+    pub(crate) fn load(&mut self, load: Load, tag: LoadTag) {
         self.loads.push((tag, load));
     }
 
     /// Ends the connection after the frames of this step. The first reason given holds.
-    pub fn close(&mut self, reason: CloseReason) {
+    pub(crate) fn close(&mut self, reason: CloseReason) {
         self.gathering.close(reason);
     }
 }
@@ -86,7 +86,7 @@ impl Context<'_> {
 /// Who answers a notification or a receipt with its `<ack>` (docs/PROTOCOL.md, "Acks").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum AckBy {
+pub(crate) enum AckBy {
     /// The connection, in this step: all that the stanza means is in the step already.
     Connection,
     /// The part that handled the stanza, through [`ack_for`](crate::stanza::ack::ack_for), when its meaning is in a step.

@@ -8,7 +8,7 @@ use crate::{binary::Node, event::QueryError, messaging, time::Timestamp};
 
 /// What an IQ was for; comes back with its outcome.
 #[derive(Debug)]
-pub enum Op {
+pub(crate) enum Op {
     /// Keep-alive.
     Ping,
     /// Ask for the stanzas that waited; the session is open when it is answered.

@@ -33,9 +33,11 @@ use self::{
 };
 pub use self::{
     config::{Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
+    step::Step,
+};
+pub(crate) use self::{
     context::{AckBy, Context},
     iq::Op,
-    step::Step,
 };
 use crate::{
     binary::Node,

@@ -13,7 +13,7 @@ use crate::event::{Event, QueryError, Registration};
 use crate::stanza::usync::{MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
 /// A question of the owner, answered query by query if it names many numbers.
-pub struct Lookup {
+pub(crate) struct Lookup {
     ticket: u64,
     asked: Vec<String>,
     rest: Vec<String>,

@@ -30,8 +30,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
-pub use self::lookup::Lookup;
-pub use self::ratchets::Wanted;
+use self::lookup::Lookup;
+use self::ratchets::Wanted;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
@@ -68,7 +68,7 @@ const MAX_CHANGED: usize = 256;
 
 /// What one of messaging's questions to the server was for.
 #[derive(Debug)]
-pub enum Op {
+pub(crate) enum Op {
     /// Who is on WhatsApp and has which devices, for the sends that wait; with each, whether it is asked for as a number
     /// that may have no account.
     Devices(Vec<(Jid, bool)>),
@@ -88,7 +88,7 @@ pub enum Op {
 
 /// What one of messaging's questions to the store was for.
 #[derive(Debug)]
-pub enum LoadTag {
+pub(crate) enum LoadTag {
     /// Ratchets, in this order.
     Sessions(Vec<Wanted>),
     /// What is known of a sender in a group.
@@ -105,7 +105,7 @@ pub enum LoadTag {
 
 /// The messaging part of one connection.
 #[derive(Debug, Default)]
-pub struct Messaging {
+pub(crate) struct Messaging {
     directory: Directory,
     ratchets: Ratchets,
     group_keys: GroupKeys,
@@ -124,33 +124,39 @@ pub struct Messaging {
 impl Messaging {
     /// Nothing under way; allocates nothing.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The login succeeded: checks the supply of prekeys. Call before the stanzas that waited are asked for.
-    pub fn start_online(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn start_online(&mut self, cx: &mut Context<'_>) {
         self.supply.check(cx);
     }
 
     /// Sends a message. Answered by events.
-    pub fn send(&mut self, cx: &mut Context<'_>, outgoing: Box<Outgoing>) {
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>, outgoing: Box<Outgoing>) {
         self.sends.push(cx, outgoing);
         self.advance_sends(cx, Stirred::Last);
     }
 
     /// Forgets a send whose frame is not in a step yet.
-    pub fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
+    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
         self.sends.cancel(cx, id);
     }
 
     /// Asks which numbers have an account. Answered by an event.
-    pub fn is_on_whatsapp(&mut self, cx: &mut Context<'_>, ticket: u64, numbers: Vec<String>) {
+    pub(crate) fn is_on_whatsapp(&mut self, cx: &mut Context<'_>, ticket: u64, numbers: Vec<String>) {
         Lookup::start(cx, ticket, numbers);
     }
 
     /// Tells the sender that messages were read.
-    pub fn mark_read(&mut self, cx: &mut Context<'_>, chat: &Jid, sender: Option<&Jid>, ids: &[MessageId]) {
+    pub(crate) fn mark_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat: &Jid,
+        sender: Option<&Jid>,
+        ids: &[MessageId],
+    ) {
         for ids in ids.chunks(MAX_READ_IDS) {
             let now = cx.now;
             if let Some(receipt) = receipt::read(ids, &chat.to_bare(), sender, now) {
@@ -160,7 +166,7 @@ impl Messaging {
     }
 
     /// Whether the account is at the keyboard; decides the kind of delivery receipts.
-    pub fn set_available(&mut self, available: bool) {
+    pub(crate) fn set_available(&mut self, available: bool) {
         self.inbox.set_available(available);
     }
 }
@@ -168,7 +174,7 @@ impl Messaging {
 /// What the server and the store say.
 impl Messaging {
     /// One of our questions to the server has an outcome.
-    pub fn on_iq(&mut self, cx: &mut Context<'_>, op: Op, outcome: Result<Node, QueryError>) {
+    pub(crate) fn on_iq(&mut self, cx: &mut Context<'_>, op: Op, outcome: Result<Node, QueryError>) {
         match op {
             Op::Devices(asked) => self.sends.on_devices(cx, &mut self.directory, asked, outcome),
             Op::Bundles(asked) => {
@@ -189,7 +195,7 @@ impl Messaging {
     }
 
     /// One of our questions to the store has an answer.
-    pub fn on_loaded(&mut self, cx: &mut Context<'_>, tag: LoadTag, loaded: Loaded) {
+    pub(crate) fn on_loaded(&mut self, cx: &mut Context<'_>, tag: LoadTag, loaded: Loaded) {
         match (tag, loaded) {
             (LoadTag::Sessions(wanted), Loaded::Sessions(values)) => {
                 self.ratchets.on_loaded(cx, &wanted, values);
@@ -221,13 +227,13 @@ impl Messaging {
     }
 
     /// A `<message>` came in. Acknowledged here.
-    pub fn on_message(&mut self, cx: &mut Context<'_>, stanza: Node) {
+    pub(crate) fn on_message(&mut self, cx: &mut Context<'_>, stanza: Node) {
         self.inbox.push(cx, &mut self.directory, stanza);
         self.advance(cx);
     }
 
     /// A `<receipt>` came in.
-    pub fn on_receipt(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
+    pub(crate) fn on_receipt(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
         let Ok(received) = receipt::Received::parse(stanza) else {
             return AckBy::Connection;
         };
@@ -259,7 +265,7 @@ impl Messaging {
     }
 
     /// An `<ack>` came in.
-    pub fn on_ack(&mut self, cx: &mut Context<'_>, stanza: &Node) {
+    pub(crate) fn on_ack(&mut self, cx: &mut Context<'_>, stanza: &Node) {
         let Ok(Some(ack)) = MessageAck::parse(stanza) else {
             return;
         };
@@ -274,7 +280,7 @@ impl Messaging {
     }
 
     /// A `<notification>` came in that is no part of pairing.
-    pub fn on_notification(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
+    pub(crate) fn on_notification(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
         match Notification::parse(stanza) {
             Notification::FewPreKeys(left) => self.supply.on_few(cx, left),
             Notification::CheckKeys => self.supply.check_digest(cx),
@@ -432,14 +438,14 @@ impl Messaging {
 /// Time and durability.
 impl Messaging {
     /// A step that carries changes was taken and is being committed.
-    pub fn on_step_taken(&mut self) {
+    pub(crate) fn on_step_taken(&mut self) {
         self.ratchets.on_step_taken();
         self.group_keys.on_step_taken();
         self.inbox.on_step_taken();
     }
 
     /// The step taken last is durable.
-    pub fn on_committed(&mut self) {
+    pub(crate) fn on_committed(&mut self) {
         self.ratchets.on_committed();
         self.group_keys.on_committed();
         self.inbox.on_committed();
@@ -447,19 +453,19 @@ impl Messaging {
     }
 
     /// The connection is over: sends without an answer are answered.
-    pub fn on_closed(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.sends.on_closed(cx);
     }
 
     /// Whether so many messages wait for the store that no more should be handed in.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.inbox.is_full()
     }
 
     /// When [`Self::tick`] wants to be called.
     #[must_use]
-    pub fn deadline(&self) -> Option<Timestamp> {
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
         [
             self.sends.deadline(),
             self.resends.deadline(),
@@ -472,7 +478,7 @@ impl Messaging {
     }
 
     /// Time passed.
-    pub fn tick(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
         self.sends.tick(cx);
         self.supply.tick(cx);
         if self.resends.tick(cx) {

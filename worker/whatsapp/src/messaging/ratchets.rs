@@ -32,7 +32,7 @@ pub(super) const RATCHET_IDLE: Duration = Duration::from_secs(60);
 
 /// A session that is being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     address: Address,
     /// The address under which the session is used, if this one is where it may still be from before.
     moves_to: Option<Address>,
