@@ -2,7 +2,7 @@
 //!
 //! Owns the handshake, pairing, login, keep-alive, the table of open questions and the end of a connection. States are
 //! types that are consumed by their transitions: `AwaitServerHello` → `AwaitPairing` or `AwaitSuccess` → `Online` →
-//! closed. Everything about messages is [`crate::messaging`]'s; sockets, tasks and time-outs of the operating system
+//! closed. Everything about messages is `messaging`'s; sockets, tasks and time-outs of the operating system
 //! are [`crate::client`]'s.
 //!
 //! A [`Connection`] never fails: whatever a peer sends ends in a typed [`CloseReason`] of this one connection.
