@@ -135,6 +135,10 @@ pub const METRICS: &[Metric] = &[
         "fanfare_identities_changed_total",
         "Devices that turned out to have another identity than before",
     ),
+    counter(
+        "fanfare_resends_failed_total",
+        "Messages that a device asked for again and WhatsApp did not take: it goes on waiting for them",
+    ),
     histogram(
         "fanfare_send_ack_seconds",
         "From a message's first byte to WhatsApp's acknowledgement",

@@ -63,6 +63,8 @@ pub(crate) enum Happened {
     DeviceRefused(DeviceRefusal),
     /// A device has another identity than before.
     IdentityChanged,
+    /// What a device asked for again was not taken from us.
+    ResendFailed(SendError),
     /// Answer to a question.
     Exists {
         ticket: u64,
@@ -148,6 +150,7 @@ pub(crate) fn happened(event: &Event) -> Option<Happened> {
         Event::Message(incoming) => Happened::Message(Box::new(new_message(incoming)?)),
         Event::DeviceRefused { reason, .. } => Happened::DeviceRefused(*reason),
         Event::IdentityChanged { .. } => Happened::IdentityChanged,
+        Event::ResendFailed { reason, .. } => Happened::ResendFailed(reason.clone()),
         Event::IsOnWhatsApp { ticket, result } => Happened::Exists {
             ticket: *ticket,
             result: result.clone(),

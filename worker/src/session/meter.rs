@@ -33,6 +33,11 @@ pub(crate) fn identity_changed() {
     counter!("fanfare_identities_changed_total").increment(1);
 }
 
+/// A message that a device asked for again was not taken from us.
+pub(crate) fn resend_failed() {
+    counter!("fanfare_resends_failed_total").increment(1);
+}
+
 /// What became of a job.
 pub(crate) fn job(kind: JobKind, outcome: JobOutcome) {
     counter!("fanfare_jobs_total", "kind" => kind.as_str(), "outcome" => outcome.label()).increment(1);

@@ -97,15 +97,12 @@ pub struct Outgoing {
     pub to: Recipient,
     /// What they get.
     pub message: proto::Message,
-    /// 1 for the first try; higher when the owner repeats a send of unknown outcome.
-    pub attempt: u32,
 }
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")
             .field("id", &self.id)
-            .field("attempt", &self.attempt)
             .finish_non_exhaustive()
     }
 }

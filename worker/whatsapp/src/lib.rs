@@ -71,7 +71,6 @@
 //!         conversation: Some("hello".to_owned()),
 //!         ..Message::default()
 //!     },
-//!     attempt: 1,
 //! };
 //! let (commands, received) = mpsc::channel(64);
 //! let owner = Owner {

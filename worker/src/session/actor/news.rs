@@ -110,6 +110,10 @@ impl Actor {
                 meter::identity_changed();
                 tracing::info!(session.id = %self.record.id, "a contact's device has another identity");
             }
+            Happened::ResendFailed(reason) => {
+                meter::resend_failed();
+                tracing::info!(session.id = %self.record.id, %reason, "a message could not be sent again to a device");
+            }
             Happened::Exists { ticket, result } => self.on_exists(ticket, result),
             Happened::Closed(reason) => self.on_closed(&reason),
         }

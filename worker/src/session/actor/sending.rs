@@ -199,12 +199,10 @@ impl Actor {
             return false;
         };
         let message = content::to_message(&queue.content);
-        let attempt = 1 + u32::from(target.again) + u32::from(target.tries);
         let outgoing = Outgoing {
             id,
             to: recipient(&target.number),
             message,
-            attempt,
         };
         self.link.tell(Command::Send(Box::new(outgoing)))
     }

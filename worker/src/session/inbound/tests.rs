@@ -104,6 +104,17 @@ fn what_is_wrong_with_a_device_is_counted_without_its_number() {
     };
     let happened_to = |event: &Event| format!("{:?}", happened(event));
     assert_eq!(happened_to(&refused), "Some(DeviceRefused(NoProof))");
-    let changed = Event::IdentityChanged { device };
+    let changed = Event::IdentityChanged {
+        device: device.clone(),
+    };
     assert_eq!(happened_to(&changed), "Some(IdentityChanged)");
+    let kept_waiting = Event::ResendFailed {
+        id: "3EB0".parse().unwrap(),
+        device,
+        reason: SendError::Nack { code: 463 },
+    };
+    assert_eq!(
+        happened_to(&kept_waiting),
+        "Some(ResendFailed(Nack { code: 463 }))"
+    );
 }

@@ -189,7 +189,6 @@ impl Sender {
             id: MessageId::generate(NOW.as_secs(), OWN, &mut self.rng),
             to: Recipient::Phone(PEER.to_owned()),
             message: text_message(TEXT),
-            attempt: 1,
         }))
     }
 

@@ -234,7 +234,6 @@ async fn a_server_that_is_not_there_is_tried_for_ever_and_commands_are_answered(
         id: "3EB0AA".parse().unwrap(),
         to: Recipient::Phone("15551230002".to_owned()),
         message: proto::Message::default(),
-        attempt: 1,
     };
     session
         .commands

@@ -260,7 +260,6 @@ fn a_send_that_comes_too_late_is_answered() {
         id: "3EB0AA".parse().unwrap(),
         to: Recipient::Phone("15551230002".to_owned()),
         message: proto::Message::default(),
-        attempt: 1,
     };
     world.command(Command::Send(Box::new(outgoing)));
     let failed = |event: &Event| {

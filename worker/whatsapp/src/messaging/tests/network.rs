@@ -453,7 +453,6 @@ pub(super) fn outgoing(to: Recipient, id: &str, text: &str) -> Command {
         id,
         to,
         message: text_message(text),
-        attempt: 1,
     }))
 }
 
