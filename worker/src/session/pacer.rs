@@ -248,7 +248,7 @@ pub struct Cap {
 }
 
 impl Cap {
-    /// A cap of `per_second` sends, without bursts beyond [`BURST_MS`] of them.
+    /// A cap of `per_second` sends, without bursts beyond 20 ms of them.
     pub fn new(per_second: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(per_second.get() * BURST_MS / 1000).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(per_second).allow_burst(burst);
