@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 pub use consumer::{AnswerError, Consumer, Delivery};
-pub use lane::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX};
-pub use publisher::{Confirm, Outgoing, PublishError, Publisher};
+pub use lane::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX, PublishError};
+pub use publisher::{Confirm, Outgoing, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};
 pub use topology::{QueueName, Topology, Wanted};
 

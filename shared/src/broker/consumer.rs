@@ -13,8 +13,9 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::lane::PublishError;
 use super::link::Link;
-use super::publisher::{Outgoing, PublishError, Publisher};
+use super::publisher::{Outgoing, Publisher};
 use super::topology::{KEY_HEADER, QueueName, REASON_HEADER, TURN_HEADER, Topology, short};
 use super::{BrokerError, REQUEST_TIMEOUT};
 

@@ -21,12 +21,31 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
 use super::link::{Link, Slot};
-use super::publisher::PublishError;
 
 /// Most publishes of one publisher that wait for their confirms. As many wait at its door; more wait before it.
 pub const IN_FLIGHT_MAX: usize = 1_024;
 /// How long a publish may take, the wait for its turn included.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a message is not known to be with the broker.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PublishError {
+    /// It was not published: there is no connection. Try again.
+    #[error("the broker is not available: {0}")]
+    Unavailable(String),
+    /// It may be published or not. Try again under the same message id.
+    #[error("the broker did not confirm in time")]
+    Unconfirmed,
+    /// The broker can't store it now. Try again later.
+    #[error("the broker refused the message: a queue that takes it is full, or it can't store it")]
+    Refused,
+    /// No queue takes it (only where asked: [`Outgoing::mandatory`]).
+    #[error("no queue takes the message")]
+    Unroutable,
+    /// It can't be published at all: the body is over the limit, or a property over 255 bytes.
+    #[error("the message is too large: {0}")]
+    TooLarge(&'static str),
+}
 
 /// A message as it is published.
 pub(super) struct Letter {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::lane::{self, CONFIRM_TIMEOUT, Handed, Letter, Sender, Series};
+use super::lane::{self, CONFIRM_TIMEOUT, Handed, Letter, PublishError, Sender, Series};
 use super::link::Link;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
 use crate::event::routing_key;
@@ -20,26 +20,6 @@ use crate::job::{BODY_MAX_BYTES, Job, JobKind};
 
 const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
-
-/// Why a message is not known to be with the broker.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum PublishError {
-    /// It was not published: there is no connection. Try again.
-    #[error("the broker is not available: {0}")]
-    Unavailable(String),
-    /// It may be published or not. Try again under the same message id.
-    #[error("the broker did not confirm in time")]
-    Unconfirmed,
-    /// The broker can't store it now. Try again later.
-    #[error("the broker refused the message: a queue that takes it is full, or it can't store it")]
-    Refused,
-    /// No queue takes it (only where asked: [`Outgoing::mandatory`]).
-    #[error("no queue takes the message")]
-    Unroutable,
-    /// It can't be published at all: the body is over the limit, or a property over 255 bytes.
-    #[error("the message is too large: {0}")]
-    TooLarge(&'static str),
-}
 
 /// A message to publish.
 #[derive(Clone, Debug, Default)]

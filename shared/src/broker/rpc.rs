@@ -11,8 +11,9 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::lane::PublishError;
 use super::link::Link;
-use super::publisher::{Outgoing, PublishError, Publisher};
+use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
 use super::{BrokerError, REQUEST_TIMEOUT};
 use crate::id::{JobId, Token};
