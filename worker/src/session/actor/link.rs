@@ -411,3 +411,26 @@ const ASKS_MAX: usize = 32;
 const DELETES_MAX: usize = 8;
 /// How long deleting a session waits for WhatsApp to take the logout.
 const LOGOUT_WAIT: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also one that connects only to log out: its queues must not go on meanwhile.
+    #[tokio::test]
+    async fn a_session_that_is_being_deleted_or_stopped_takes_no_messages() {
+        let open = || Link {
+            open: true,
+            ..Link::default()
+        };
+        assert!(open().is_open());
+        let deleting = Link {
+            deleting: Some((Vec::new(), Instant::now())),
+            ..open()
+        };
+        assert!(!deleting.is_open());
+        for stop in [Stop::Wanted, Stop::Told] {
+            assert!(!Link { stop, ..open() }.is_open(), "{stop:?}");
+        }
+    }
+}
