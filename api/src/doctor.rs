@@ -249,7 +249,7 @@ async fn broker(report: &mut Report, amqp: &config::Amqp) {
         (
             "dead jobs",
             QueueName::DeadJobs,
-            "look at their x-reason header, then move or purge them",
+            "look at their header x-reason, or x-death where the broker gave up, then move or purge them",
         ),
         (
             "dead events",
