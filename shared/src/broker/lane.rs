@@ -39,7 +39,7 @@ pub enum PublishError {
     /// The broker can't store it now. Try again later.
     #[error("the broker refused the message: a queue that takes it is full, or it can't store it")]
     Refused,
-    /// No queue takes it (only where asked: [`Outgoing::mandatory`]).
+    /// No queue takes it (only where asked: [`Outgoing::mandatory`](super::Outgoing::mandatory)).
     #[error("no queue takes the message")]
     Unroutable,
     /// It can't be published at all: the body is over the limit, or a property over 255 bytes.
