@@ -94,13 +94,15 @@ pub mod client;
 pub mod command;
 pub mod connection;
 pub mod device;
+mod e2e;
 pub mod event;
 pub mod frame;
 pub mod jid;
 pub mod message_id;
-mod messaging;
+mod messages;
 pub mod noise;
 pub mod pairing;
+mod part;
 pub mod payload;
 pub mod phash;
 pub mod proto;
@@ -110,9 +112,9 @@ pub mod stanza;
 pub mod store;
 pub mod time;
 
-pub use messaging::{
-    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_HANDED_PREKEYS, MAX_MESSAGE_BYTES, MAX_PREKEY_SPAN, MAX_RESENDS,
-    MAX_SENDS, MAX_WAITING_MESSAGES,
+pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
+pub use messages::{
+    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
 };
 
 #[cfg(test)]

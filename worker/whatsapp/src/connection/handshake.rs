@@ -4,14 +4,13 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-use super::{
-    CloseReason, Context, State, await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core,
-    keepalive::KeepAlive,
-};
+use super::{core::Core, keepalive::KeepAlive};
 use crate::{
     frame,
     noise::{HandshakeError, Initiator, Verified},
+    part::Context,
     payload,
+    reason::CloseReason,
     time::Timestamp,
 };
 
@@ -41,26 +40,21 @@ impl AwaitServerHello {
         self.deadline
     }
 
-    /// Checks who the server is, says who we are, and goes on to pairing or login.
-    pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> State {
+    /// Checks who the server is and says who we are; false if the server can't be believed. Pairing or login follows.
+    pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> bool {
         let verified = match self
             .initiator
             .read_server_hello(hello, &core.config.root_key, now)
         {
             Ok(verified) => verified,
             Err(error) => {
-                core.gathering.close(handshake_failure(error));
-                return State::Closed;
+                core.close(handshake_failure(error));
+                return false;
             }
         };
         say_who_we_are(core, verified);
         core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
-        let cx = &mut core.context(now);
-        if cx.device.is_paired() {
-            State::AwaitSuccess(AwaitSuccess::new(cx))
-        } else {
-            State::AwaitPairing(Box::new(AwaitPairing::new(cx, self.wanted_code)))
-        }
+        true
     }
 
     pub(super) fn tick(&self, cx: &mut Context<'_>) {
