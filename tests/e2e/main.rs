@@ -13,5 +13,4 @@ mod publishers;
 mod schemas;
 mod seed;
 mod setup;
-mod tidy;
 mod webhook;

@@ -1,5 +1,8 @@
 //! Rules of the tree as tests: who may use whom, where SQL and AMQP live, how long a file may be, which licences come in.
 
+mod circles;
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +12,16 @@ use serde_json::Value;
 
 /// The longest a hand-written source file may be, in lines.
 const FILE_LINES_MAX: usize = 700;
+
+/// The folders of the crates, simulator and harness among them.
+const CRATES: [&str; 6] = [
+    "api",
+    "shared",
+    "worker",
+    "worker/whatsapp",
+    "tests/simulator",
+    "tests",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
