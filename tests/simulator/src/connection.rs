@@ -24,9 +24,10 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use whatsapp::binary;
+use whatsapp::crypto::{Opener, Sealer};
 use whatsapp::frame::{self, FrameReader};
-use whatsapp::noise::{Accepted, Hello, Opener, Responder, Resumption, Sealer};
 use whatsapp::proto::ClientPayload;
+use whatsapp::server::{Accepted, Hello, Responder, Resumption};
 use whatsapp::signal::curve::KeyPair;
 
 use crate::seed::Seed;
@@ -76,10 +77,10 @@ pub enum Ended {
     Frame(#[from] frame::FrameError),
     /// The handshake failed.
     #[error("handshake: {0}")]
-    Handshake(#[from] whatsapp::noise::HandshakeError),
+    Handshake(#[from] whatsapp::crypto::HandshakeError),
     /// A frame does not decrypt.
     #[error("transport: {0}")]
-    Transport(#[from] whatsapp::noise::NoiseError),
+    Transport(#[from] whatsapp::crypto::NoiseError),
     /// A plaintext is no stanza, or a payload no payload.
     #[error("stanza can't be read")]
     Malformed,
@@ -266,7 +267,7 @@ fn seal(
     sealer: &mut Sealer,
     batch: &mut Vec<u8>,
     seed: &Seed,
-) -> Result<bool, whatsapp::noise::NoiseError> {
+) -> Result<bool, whatsapp::crypto::NoiseError> {
     match outbound {
         Outbound::Stanza(plaintext) => {
             frame::write_sealed(sealer, batch, |out| out.extend_from_slice(&plaintext))?;

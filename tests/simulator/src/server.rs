@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use whatsapp::cert::{self, Validity};
-use whatsapp::noise::Resumption;
+use whatsapp::crypto::cert::{self, Validity};
 use whatsapp::pairing::code::{PairingCode, Primary};
+use whatsapp::server::Resumption;
 use whatsapp::time::Timestamp;
 
 use crate::audit::Report;

@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;
 
 use crate::binary::{self, DICTIONARY_VERSION, Node};
-use crate::noise::{NoiseError, Sealer};
+use crate::crypto::{NoiseError, Sealer};
 
 /// `WA`, protocol magic and dictionary version: sent once before the client's first frame; also the Noise
 /// prologue.

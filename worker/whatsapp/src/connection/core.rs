@@ -14,11 +14,11 @@ use super::{
 use crate::{
     binary::{self, Node},
     command::Presence,
+    crypto::{NoiseError, Transport},
     device::{Credentials, Device},
     frame::{self, FrameReader},
     jid::Jid,
     messaging::LoadTag,
-    noise::{NoiseError, Transport},
     store::Load,
     time::Timestamp,
 };

@@ -9,9 +9,8 @@ use super::{
     keepalive::KeepAlive,
 };
 use crate::{
-    frame,
-    noise::{HandshakeError, Initiator, Verified},
-    payload,
+    crypto::{HandshakeError, Initiator, Verified},
+    frame, payload,
     time::Timestamp,
 };
 

@@ -8,14 +8,15 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     binary::{self, Node},
-    cert::{self, Validity},
     connection::{ClientVersion, Config},
+    crypto::Transport,
+    crypto::cert::{self, Validity},
     device::AdvSecret,
     frame::{self, FrameReader},
     jid::Jid,
-    noise::{AwaitFinish, Hello, Responder, Resumption, Transport},
     pairing::adv::{self, DeviceDetails, Hosting},
     proto::ClientPayload,
+    server::{AwaitFinish, Hello, Responder, Resumption},
     signal::curve::{KeyPair, PublicKey},
     time::Timestamp,
 };

@@ -4,26 +4,12 @@ use std::fmt;
 
 use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _, Tag};
 use bytes::{Bytes, BytesMut};
-use thiserror::Error;
 
+use super::error::NoiseError;
 use crate::frame::MAX_PAYLOAD_BYTES;
 
 /// Bytes that sealing adds.
 pub const TAG_BYTES: usize = 16;
-
-/// A frame can't be sealed or opened; the channel is of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum NoiseError {
-    /// Changed, replayed, or out of order.
-    #[error("frame does not decrypt")]
-    Undecryptable,
-    /// Longer than a frame can be.
-    #[error("frame of {0} bytes is too large")]
-    TooLarge(usize),
-    /// The counter is used up: reconnect.
-    #[error("channel has sealed as many frames as its nonce allows")]
-    Exhausted,
-}
 
 /// Both directions of a channel.
 #[derive(Debug)]
@@ -35,7 +21,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(sealing: &[u8; 32], opening: &[u8; 32]) -> Self {
+    pub(crate) fn new(sealing: &[u8; 32], opening: &[u8; 32]) -> Self {
         Self {
             sealer: Sealer {
                 cipher: cipher(sealing),
@@ -129,12 +115,12 @@ impl fmt::Debug for Opener {
     }
 }
 
-pub(super) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+pub(crate) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new(key.into())
 }
 
 /// Encrypts `out[start..]` and appends the tag.
-pub(super) fn seal(cipher: &Aes256Gcm, counter: u32, aad: &[u8], out: &mut Vec<u8>, start: usize) {
+pub(crate) fn seal(cipher: &Aes256Gcm, counter: u32, aad: &[u8], out: &mut Vec<u8>, start: usize) {
     // Unwrap safety: AES-GCM refuses only messages over 64 GiB.
     #[allow(clippy::unwrap_used)]
     let tag = cipher
@@ -144,7 +130,7 @@ pub(super) fn seal(cipher: &Aes256Gcm, counter: u32, aad: &[u8], out: &mut Vec<u
 }
 
 /// A buffer that loses its tag when it is opened.
-pub(super) trait Sealed: AsMut<[u8]> {
+pub(crate) trait Sealed: AsMut<[u8]> {
     fn truncate(&mut self, len: usize);
 }
 
@@ -161,7 +147,7 @@ impl Sealed for BytesMut {
 }
 
 /// Decrypts all of `sealed`, whose last bytes are the tag, and takes the tag off.
-pub(super) fn open(
+pub(crate) fn open(
     cipher: &Aes256Gcm,
     counter: u32,
     aad: &[u8],

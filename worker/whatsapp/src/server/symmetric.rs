@@ -4,14 +4,14 @@ use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::HandshakeError;
-use super::transport::{self, Transport};
+use crate::crypto::HandshakeError;
+use crate::crypto::transport::{self, Transport};
 use crate::frame;
 use crate::signal::curve::{PrivateKey, PublicKey};
 
 /// Which handshake is run; the name goes into the first hash.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Pattern {
+pub(crate) enum Pattern {
     /// Neither side knows the other.
     Xx,
     /// The client knows the server's key.
@@ -22,7 +22,7 @@ pub(super) enum Pattern {
 
 /// `h`, `ck`, `k` and `n` of the Noise specification.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct Symmetric {
+pub(crate) struct Symmetric {
     hash: [u8; 32],
     chaining_key: [u8; 32],
     key: [u8; 32],
@@ -31,7 +31,7 @@ pub(super) struct Symmetric {
 
 impl Symmetric {
     /// The state after the prologue.
-    pub(super) fn new(pattern: Pattern) -> Self {
+    pub(crate) fn new(pattern: Pattern) -> Self {
         let hash = match pattern {
             Pattern::Xx => *b"Noise_XX_25519_AESGCM_SHA256\0\0\0\0",
             Pattern::Ik => *b"Noise_IK_25519_AESGCM_SHA256\0\0\0\0",
@@ -47,7 +47,7 @@ impl Symmetric {
         state
     }
 
-    pub(super) fn mix_hash(&mut self, data: &[u8]) {
+    pub(crate) fn mix_hash(&mut self, data: &[u8]) {
         self.hash = Sha256::new()
             .chain_update(self.hash)
             .chain_update(data)
@@ -56,7 +56,7 @@ impl Symmetric {
     }
 
     /// Mixes the secret of a key agreement in; the cipher has a new key.
-    pub(super) fn mix_agreement(
+    pub(crate) fn mix_agreement(
         &mut self,
         own: &PrivateKey,
         theirs: &PublicKey,
@@ -69,7 +69,7 @@ impl Symmetric {
         Ok(())
     }
 
-    pub(super) fn encrypt_and_hash(&mut self, plaintext: &[u8]) -> Vec<u8> {
+    pub(crate) fn encrypt_and_hash(&mut self, plaintext: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(plaintext.len() + transport::TAG_BYTES);
         sealed.extend_from_slice(plaintext);
         transport::seal(
@@ -85,7 +85,7 @@ impl Symmetric {
     }
 
     /// `what` names the part for the error.
-    pub(super) fn decrypt_and_hash(
+    pub(crate) fn decrypt_and_hash(
         &mut self,
         sealed: &[u8],
         what: &'static str,
@@ -104,7 +104,7 @@ impl Symmetric {
     }
 
     /// A static key of 32 bytes, encrypted.
-    pub(super) fn decrypt_key(
+    pub(crate) fn decrypt_key(
         &mut self,
         sealed: &[u8],
         what: &'static str,
@@ -118,13 +118,13 @@ impl Symmetric {
     }
 
     /// The channel as the client sees it.
-    pub(super) fn split_initiator(self) -> Transport {
+    pub(crate) fn split_initiator(self) -> Transport {
         let (up, down) = self.derive(&[]);
         Transport::new(&up, &down)
     }
 
     /// The channel as the server sees it.
-    pub(super) fn split_responder(self) -> Transport {
+    pub(crate) fn split_responder(self) -> Transport {
         let (up, down) = self.derive(&[]);
         Transport::new(&down, &up)
     }
@@ -145,13 +145,13 @@ impl Symmetric {
 
     /// For the vectors: `h`, `ck`, `k` and `n`.
     #[cfg(test)]
-    pub(super) fn parts(&self) -> (&[u8; 32], &[u8; 32], &[u8; 32], u32) {
+    pub(crate) fn parts(&self) -> (&[u8; 32], &[u8; 32], &[u8; 32], u32) {
         (&self.hash, &self.chaining_key, &self.key, self.counter)
     }
 }
 
 /// A 32-byte public key in clear.
-pub(super) fn public_key(bytes: Option<&[u8]>, what: &'static str) -> Result<PublicKey, HandshakeError> {
+pub(crate) fn public_key(bytes: Option<&[u8]>, what: &'static str) -> Result<PublicKey, HandshakeError> {
     let bytes = bytes.ok_or(HandshakeError::Malformed(what))?;
     Ok(PublicKey::new(
         bytes.try_into().map_err(|_| HandshakeError::Malformed(what))?,

@@ -7,10 +7,11 @@ use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{BoxedCryptoResolver, CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 
-use super::super::{Hello, Initiator, Resumption};
+use super::super::Initiator;
 use super::{NOW, keys};
 use crate::frame::HEADER;
 use crate::proto::{HandshakeMessage, handshake_message};
+use crate::server::{Hello, Resumption};
 use crate::signal::curve::KeyPair;
 
 /// SHA-256 that leaves the transcript hash as it is when nothing is mixed in: the one difference of

@@ -3,11 +3,11 @@
 use prost::Message as _;
 use rand::CryptoRng;
 
-use super::HandshakeError;
-use super::symmetric::{Pattern, Symmetric, public_key};
+use super::cert;
+use super::error::HandshakeError;
 use super::transport::Transport;
-use crate::cert;
 use crate::proto::{HandshakeMessage, handshake_message as message};
+use crate::server::symmetric::{Pattern, Symmetric, public_key};
 use crate::signal::curve::{KeyPair, PublicKey};
 use crate::time::Timestamp;
 

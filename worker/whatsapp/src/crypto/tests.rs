@@ -3,11 +3,13 @@ use prost::Message as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value as Json;
 
-use super::symmetric::{Pattern, Symmetric};
+use super::cert::{CertError, Link};
+use super::transport::TAG_BYTES;
 use super::*;
-use crate::cert::Link;
 use crate::frame::{self, FrameReader, HEADER};
 use crate::proto::{HandshakeMessage, handshake_message};
+use crate::server::symmetric::{Pattern, Symmetric};
+use crate::server::{Hello, Responder, Resumption};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::test_vectors::{bytes, bytes32, vector};
 use crate::time::Timestamp;
