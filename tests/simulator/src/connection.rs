@@ -25,9 +25,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use whatsapp::binary;
 use whatsapp::crypto::{Opener, Sealer};
-use whatsapp::frame::{self, FrameReader};
+use whatsapp::frame;
 use whatsapp::proto::ClientPayload;
-use whatsapp::server::{Accepted, Hello, Responder, Resumption};
+use whatsapp::server::{Accepted, ClientFrames, FrameError, Hello, Responder, Resumption};
 use whatsapp::signal::curve::KeyPair;
 
 use crate::seed::Seed;
@@ -74,7 +74,7 @@ pub enum Ended {
     Socket(#[from] Box<tungstenite::Error>),
     /// The bytes are no frames.
     #[error("frames: {0}")]
-    Frame(#[from] frame::FrameError),
+    Frame(#[from] FrameError),
     /// The handshake failed.
     #[error("handshake: {0}")]
     Handshake(#[from] whatsapp::crypto::HandshakeError),
@@ -106,7 +106,7 @@ pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> En
     let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, async {
         let accept = tokio_tungstenite::accept_hdr_async_with_config(socket, check_path, Some(config));
         let (mut writer, mut reader) = accept.await.map_err(Box::new)?.split();
-        let mut frames = FrameReader::accepting(MAX_FRAME_BYTES);
+        let mut frames = ClientFrames::new(MAX_FRAME_BYTES);
         let accepted = handshake(&mut writer, &mut reader, &mut frames, conn, &context).await?;
         Ok::<_, Ended>((writer, reader, frames, accepted))
     });
@@ -158,7 +158,7 @@ fn check_path(request: &Request, response: Response) -> Result<Response, ErrorRe
 async fn handshake(
     writer: &mut Writer,
     reader: &mut Reader,
-    frames: &mut FrameReader,
+    frames: &mut ClientFrames,
     conn: ConnId,
     context: &Context,
 ) -> Result<Accepted, Ended> {
@@ -190,7 +190,7 @@ async fn handshake(
 
 async fn read(
     mut reader: Reader,
-    mut frames: FrameReader,
+    mut frames: ClientFrames,
     mut opener: Opener,
     conn: ConnId,
     inputs: &mpsc::Sender<Input>,
@@ -279,7 +279,7 @@ fn seal(
 }
 
 /// The next whole frame. WebSocket messages that are not binary are ignored.
-async fn next_frame(reader: &mut Reader, frames: &mut FrameReader) -> Result<BytesMut, Ended> {
+async fn next_frame(reader: &mut Reader, frames: &mut ClientFrames) -> Result<BytesMut, Ended> {
     loop {
         if let Some(payload) = frames.next()? {
             return Ok(payload);

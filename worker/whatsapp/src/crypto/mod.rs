@@ -8,10 +8,12 @@
 pub mod cert;
 mod error;
 mod initiator;
+pub(crate) mod primitives;
 pub(crate) mod transport;
 
 pub use error::{HandshakeError, NoiseError};
-pub use initiator::{Initiator, Resumed, Resumer, Verified};
+pub use initiator::Initiator;
+pub(crate) use transport::TAG_BYTES;
 pub use transport::{Opener, Sealer, Transport};
 
 #[cfg(test)]

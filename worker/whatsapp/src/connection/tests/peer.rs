@@ -10,13 +10,13 @@ use crate::{
     binary::{self, Node},
     connection::{ClientVersion, Config},
     crypto::Transport,
-    crypto::cert::{self, Validity},
     device::AdvSecret,
-    frame::{self, FrameReader},
+    frame,
     jid::Jid,
-    pairing::adv::{self, DeviceDetails, Hosting},
     proto::ClientPayload,
-    server::{AwaitFinish, Hello, Responder, Resumption},
+    server::adv::{self, DeviceDetails, Hosting},
+    server::cert::{self, Validity},
+    server::{AwaitFinish, ClientFrames, Hello, Responder, Resumption},
     signal::curve::{KeyPair, PublicKey},
     time::Timestamp,
 };
@@ -36,7 +36,7 @@ pub(crate) struct ServerKeys {
 pub(crate) struct Peer {
     keys: ServerKeys,
     rng: StdRng,
-    reader: FrameReader,
+    reader: ClientFrames,
     stage: Stage,
     /// What the client said about itself.
     pub(crate) payload: Option<ClientPayload>,
@@ -79,7 +79,7 @@ impl Peer {
         Self {
             keys: keys.clone(),
             rng: StdRng::seed_from_u64(99),
-            reader: FrameReader::accepting(1 << 20),
+            reader: ClientFrames::new(1 << 20),
             stage: Stage::AwaitHello,
             payload: None,
             client_noise: None,
