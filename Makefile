@@ -25,6 +25,9 @@ test: ## all tests: units, protocol, services, end to end, Baileys, foreign publ
 check: ## formatting, lints, docs, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p whatsapp --no-default-features -- -D warnings
+	cargo clippy -p whatsapp --no-default-features --features server -- -D warnings
+	cargo clippy -p whatsapp --no-default-features --features client -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked --quiet cargo-deny; }
 	cargo deny check

@@ -88,6 +88,7 @@
 //! ```
 
 pub mod binary;
+#[cfg(feature = "client")]
 pub mod client;
 pub mod command;
 pub mod connection;
@@ -103,6 +104,7 @@ pub mod payload;
 pub mod phash;
 pub mod proto;
 pub mod reason;
+#[cfg(any(feature = "server", test))]
 pub mod server;
 pub mod signal;
 pub mod stanza;
