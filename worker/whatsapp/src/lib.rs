@@ -16,6 +16,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
+//! use bytes::Bytes;
 //! use rand::rngs::StdRng;
 //! use tokio::sync::mpsc;
 //! use whatsapp::{
@@ -26,7 +27,7 @@
 //!     event::Event,
 //!     message_id::MessageId,
 //!     proto::Message,
-//!     store::{Changes, KeyStore, Load, Loaded, MemoryStore, StoreError},
+//!     store::{Changes, KeyStore, MemoryStore, RecordKey, StoreError},
 //! };
 //!
 //! /// Keeps the keys in memory, shows the QR code, and says hello once logged in.
@@ -37,8 +38,8 @@
 //! }
 //!
 //! impl KeyStore for Owner {
-//!     async fn load(&mut self, request: Load) -> Result<Loaded, StoreError> {
-//!         self.keys.load(request).await
+//!     async fn load(&mut self, keys: Vec<RecordKey>) -> Result<Vec<Option<Bytes>>, StoreError> {
+//!         self.keys.load(keys).await
 //!     }
 //!
 //!     async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {
