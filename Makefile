@@ -28,6 +28,9 @@ upgrade: ## go from the build of a commit to this one in mid-broadcast: make upg
 check: ## formatting, lints, docs, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p whatsapp --no-default-features -- -D warnings
+	cargo clippy -p whatsapp --no-default-features --features server -- -D warnings
+	cargo clippy -p whatsapp --no-default-features --features client -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked --quiet cargo-deny; }
 	cargo deny check

@@ -12,9 +12,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use whatsapp::cert::{self, Validity};
-use whatsapp::noise::Resumption;
-use whatsapp::pairing::code::{PairingCode, Primary};
+use whatsapp::pairing::code::PairingCode;
+use whatsapp::server::Resumption;
+use whatsapp::server::cert::{self, Validity};
+use whatsapp::server::code::Primary;
 use whatsapp::time::Timestamp;
 
 use crate::audit::Report;

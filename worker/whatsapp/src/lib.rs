@@ -89,22 +89,24 @@
 //! ```
 
 pub mod binary;
-pub mod cert;
+#[cfg(feature = "client")]
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod crypto;
 pub mod device;
 pub mod event;
 pub mod frame;
 pub mod jid;
 pub mod message_id;
 mod messaging;
-pub mod noise;
 pub mod pairing;
 pub mod payload;
 pub mod phash;
 pub mod proto;
 pub mod reason;
+#[cfg(any(feature = "server", test))]
+pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;

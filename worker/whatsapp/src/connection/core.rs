@@ -15,10 +15,10 @@ use super::{
 use crate::{
     binary::{self, Node},
     command::Presence,
+    crypto::{NoiseError, Transport},
     device::{Credentials, Device},
     frame::{self, FrameReader},
     jid::Jid,
-    noise::{NoiseError, Transport},
     time::Timestamp,
 };
 

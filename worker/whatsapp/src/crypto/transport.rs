@@ -4,26 +4,11 @@ use std::fmt;
 
 use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _, Tag};
 use bytes::{Bytes, BytesMut};
-use thiserror::Error;
 
-use crate::frame::MAX_PAYLOAD_BYTES;
+use super::error::NoiseError;
 
 /// Bytes that sealing adds.
-pub const TAG_BYTES: usize = 16;
-
-/// A frame can't be sealed or opened; the channel is of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum NoiseError {
-    /// Changed, replayed, or out of order.
-    #[error("frame does not decrypt")]
-    Undecryptable,
-    /// Longer than a frame can be.
-    #[error("frame of {0} bytes is too large")]
-    TooLarge(usize),
-    /// The counter is used up: reconnect.
-    #[error("channel has sealed as many frames as its nonce allows")]
-    Exhausted,
-}
+pub(crate) const TAG_BYTES: usize = 16;
 
 /// Both directions of a channel.
 #[derive(Debug)]
@@ -35,7 +20,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(sealing: &[u8; 32], opening: &[u8; 32]) -> Self {
+    pub(crate) fn new(sealing: &[u8; 32], opening: &[u8; 32]) -> Self {
         Self {
             sealer: Sealer {
                 cipher: cipher(sealing),
@@ -81,14 +66,11 @@ impl Sealer {
     /// Encrypts `out[start..]` in place and appends the tag.
     ///
     /// # Errors
-    /// If the result is longer than a frame or the counter is used up; nothing is changed then.
+    /// If the counter is used up; nothing is changed then.
     pub fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), NoiseError> {
-        let len = out.len() - start + TAG_BYTES;
-        if len > MAX_PAYLOAD_BYTES {
-            return Err(NoiseError::TooLarge(len));
-        }
         let next = self.counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
-        seal(&self.cipher, self.counter, &[], out, start);
+        let tag = encrypt(&self.cipher, self.counter.into(), &[], &mut out[start..]);
+        out.extend_from_slice(&tag);
         self.counter = next;
         Ok(())
     }
@@ -115,8 +97,13 @@ impl Opener {
     /// If it is not the next frame of the peer, as it sent it.
     pub fn open(&mut self, mut sealed: BytesMut) -> Result<Bytes, NoiseError> {
         let next = self.counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
-        open(&self.cipher, self.counter, &[], &mut sealed)?;
+        let (text, tag) = sealed
+            .split_last_chunk_mut::<TAG_BYTES>()
+            .ok_or(NoiseError::Undecryptable)?;
+        let (len, tag) = (text.len(), *tag);
+        decrypt(&self.cipher, self.counter.into(), &[], text, &tag)?;
         self.counter = next;
+        sealed.truncate(len);
         Ok(sealed.freeze())
     }
 }
@@ -129,58 +116,35 @@ impl fmt::Debug for Opener {
     }
 }
 
-pub(super) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+pub(crate) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new(key.into())
 }
 
-/// Encrypts `out[start..]` and appends the tag.
-pub(super) fn seal(cipher: &Aes256Gcm, counter: u32, aad: &[u8], out: &mut Vec<u8>, start: usize) {
+/// Encrypts `text` in place; gives its tag.
+pub(crate) fn encrypt(cipher: &Aes256Gcm, counter: u64, aad: &[u8], text: &mut [u8]) -> [u8; TAG_BYTES] {
     // Unwrap safety: AES-GCM refuses only messages over 64 GiB.
     #[allow(clippy::unwrap_used)]
     let tag = cipher
-        .encrypt_inout_detached(&nonce(counter).into(), aad, (&mut out[start..]).into())
+        .encrypt_inout_detached(&nonce(counter).into(), aad, text.into())
         .unwrap();
-    out.extend_from_slice(&tag);
+    tag.into()
 }
 
-/// A buffer that loses its tag when it is opened.
-pub(super) trait Sealed: AsMut<[u8]> {
-    fn truncate(&mut self, len: usize);
-}
-
-impl Sealed for Vec<u8> {
-    fn truncate(&mut self, len: usize) {
-        Self::truncate(self, len);
-    }
-}
-
-impl Sealed for BytesMut {
-    fn truncate(&mut self, len: usize) {
-        Self::truncate(self, len);
-    }
-}
-
-/// Decrypts all of `sealed`, whose last bytes are the tag, and takes the tag off.
-pub(super) fn open(
+/// Decrypts `text` in place. What it holds after an error must not be looked at.
+pub(crate) fn decrypt(
     cipher: &Aes256Gcm,
-    counter: u32,
+    counter: u64,
     aad: &[u8],
-    sealed: &mut impl Sealed,
+    text: &mut [u8],
+    tag: &[u8; TAG_BYTES],
 ) -> Result<(), NoiseError> {
-    let (text, tag) = sealed
-        .as_mut()
-        .split_last_chunk_mut::<TAG_BYTES>()
-        .ok_or(NoiseError::Undecryptable)?;
-    let (len, tag) = (text.len(), Tag::from(*tag));
     cipher
-        .decrypt_inout_detached(&nonce(counter).into(), aad, text.into(), &tag)
-        .map_err(|_| NoiseError::Undecryptable)?;
-    sealed.truncate(len);
-    Ok(())
+        .decrypt_inout_detached(&nonce(counter).into(), aad, text.into(), &Tag::from(*tag))
+        .map_err(|_| NoiseError::Undecryptable)
 }
 
-fn nonce(counter: u32) -> [u8; 12] {
+fn nonce(counter: u64) -> [u8; 12] {
     let mut nonce = [0; 12];
-    nonce[8..].copy_from_slice(&counter.to_be_bytes());
+    nonce[4..].copy_from_slice(&counter.to_be_bytes());
     nonce
 }

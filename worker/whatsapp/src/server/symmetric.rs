@@ -1,17 +1,19 @@
 //! The symmetric state of a handshake: transcript hash, chaining key, and the cipher of the moment.
+//!
+//! Written after the specification, for this end alone; the client's handshake runs on `snow`.
 
 use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::HandshakeError;
-use super::transport::{self, Transport};
+use crate::crypto::HandshakeError;
+use crate::crypto::transport::{self, Transport};
 use crate::frame;
 use crate::signal::curve::{PrivateKey, PublicKey};
 
 /// Which handshake is run; the name goes into the first hash.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Pattern {
+pub enum Pattern {
     /// Neither side knows the other.
     Xx,
     /// The client knows the server's key.
@@ -22,7 +24,7 @@ pub(super) enum Pattern {
 
 /// `h`, `ck`, `k` and `n` of the Noise specification.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct Symmetric {
+pub struct Symmetric {
     hash: [u8; 32],
     chaining_key: [u8; 32],
     key: [u8; 32],
@@ -31,7 +33,8 @@ pub(super) struct Symmetric {
 
 impl Symmetric {
     /// The state after the prologue.
-    pub(super) fn new(pattern: Pattern) -> Self {
+    #[must_use]
+    pub fn new(pattern: Pattern) -> Self {
         let hash = match pattern {
             Pattern::Xx => *b"Noise_XX_25519_AESGCM_SHA256\0\0\0\0",
             Pattern::Ik => *b"Noise_IK_25519_AESGCM_SHA256\0\0\0\0",
@@ -47,7 +50,8 @@ impl Symmetric {
         state
     }
 
-    pub(super) fn mix_hash(&mut self, data: &[u8]) {
+    /// `MixHash`.
+    pub fn mix_hash(&mut self, data: &[u8]) {
         self.hash = Sha256::new()
             .chain_update(self.hash)
             .chain_update(data)
@@ -55,12 +59,11 @@ impl Symmetric {
             .into();
     }
 
-    /// Mixes the secret of a key agreement in; the cipher has a new key.
-    pub(super) fn mix_agreement(
-        &mut self,
-        own: &PrivateKey,
-        theirs: &PublicKey,
-    ) -> Result<(), HandshakeError> {
+    /// `MixKey` with the secret of a key agreement: the cipher has a new key.
+    ///
+    /// # Errors
+    /// If their key is one with which anybody would know the secret.
+    pub fn mix_agreement(&mut self, own: &PrivateKey, theirs: &PublicKey) -> Result<(), HandshakeError> {
         let secret = own
             .agree_contributory(theirs)
             .map_err(|_| HandshakeError::BadKey)?;
@@ -69,46 +72,39 @@ impl Symmetric {
         Ok(())
     }
 
-    pub(super) fn encrypt_and_hash(&mut self, plaintext: &[u8]) -> Vec<u8> {
-        let mut sealed = Vec::with_capacity(plaintext.len() + transport::TAG_BYTES);
-        sealed.extend_from_slice(plaintext);
-        transport::seal(
-            &transport::cipher(&self.key),
-            self.counter,
-            &self.hash,
-            &mut sealed,
-            0,
-        );
+    /// `EncryptAndHash`.
+    pub fn encrypt_and_hash(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        let mut sealed = plaintext.to_vec();
+        let cipher = transport::cipher(&self.key);
+        let tag = transport::encrypt(&cipher, self.counter.into(), &self.hash, &mut sealed);
+        sealed.extend_from_slice(&tag);
         self.counter += 1;
         self.mix_hash(&sealed);
         sealed
     }
 
-    /// `what` names the part for the error.
-    pub(super) fn decrypt_and_hash(
-        &mut self,
-        sealed: &[u8],
-        what: &'static str,
-    ) -> Result<Vec<u8>, HandshakeError> {
-        let mut plaintext = sealed.to_vec();
-        transport::open(
-            &transport::cipher(&self.key),
-            self.counter,
-            &self.hash,
-            &mut plaintext,
-        )
-        .map_err(|_| HandshakeError::Undecryptable(what))?;
+    /// `DecryptAndHash`; `what` names the part for the error.
+    ///
+    /// # Errors
+    /// If it does not decrypt.
+    pub fn decrypt_and_hash(&mut self, sealed: &[u8], what: &'static str) -> Result<Vec<u8>, HandshakeError> {
+        let (text, tag) = sealed
+            .split_last_chunk()
+            .ok_or(HandshakeError::Undecryptable(what))?;
+        let mut plaintext = text.to_vec();
+        let cipher = transport::cipher(&self.key);
+        transport::decrypt(&cipher, self.counter.into(), &self.hash, &mut plaintext, tag)
+            .map_err(|_| HandshakeError::Undecryptable(what))?;
         self.counter += 1;
         self.mix_hash(sealed);
         Ok(plaintext)
     }
 
     /// A static key of 32 bytes, encrypted.
-    pub(super) fn decrypt_key(
-        &mut self,
-        sealed: &[u8],
-        what: &'static str,
-    ) -> Result<PublicKey, HandshakeError> {
+    ///
+    /// # Errors
+    /// If it does not decrypt, or is no key.
+    pub fn decrypt_key(&mut self, sealed: &[u8], what: &'static str) -> Result<PublicKey, HandshakeError> {
         let key = self.decrypt_and_hash(sealed, what)?;
         Ok(PublicKey::new(
             key.as_slice()
@@ -118,13 +114,15 @@ impl Symmetric {
     }
 
     /// The channel as the client sees it.
-    pub(super) fn split_initiator(self) -> Transport {
+    #[must_use]
+    pub fn split_initiator(self) -> Transport {
         let (up, down) = self.derive(&[]);
         Transport::new(&up, &down)
     }
 
     /// The channel as the server sees it.
-    pub(super) fn split_responder(self) -> Transport {
+    #[must_use]
+    pub fn split_responder(self) -> Transport {
         let (up, down) = self.derive(&[]);
         Transport::new(&down, &up)
     }

@@ -3,9 +3,8 @@
 use prost::Message as _;
 use rand::CryptoRng;
 
-use super::HandshakeError;
 use super::symmetric::{Pattern, Symmetric, public_key};
-use super::transport::Transport;
+use crate::crypto::{HandshakeError, Transport};
 use crate::proto::{HandshakeMessage, handshake_message as message};
 use crate::signal::curve::{KeyPair, PublicKey};
 
@@ -60,7 +59,7 @@ pub struct Accepted {
 }
 
 impl Responder {
-    /// A server with this static key and the certificate chain for it ([`crate::cert::issue`]).
+    /// A server with this static key and the certificate chain for it ([`crate::crypto::cert::issue`]).
     #[must_use]
     pub const fn new(static_keys: KeyPair, chain: Vec<u8>, resumption: Resumption) -> Self {
         Self {
@@ -83,7 +82,7 @@ impl Responder {
         self.read_with_ephemeral(client_hello, KeyPair::generate(rng))
     }
 
-    pub(super) fn read_with_ephemeral(
+    pub(crate) fn read_with_ephemeral(
         self,
         bytes: &[u8],
         ephemeral: KeyPair,

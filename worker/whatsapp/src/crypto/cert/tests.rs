@@ -1,7 +1,8 @@
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::signal::curve::PrivateKey;
+use crate::server::cert::{Validity, issue};
+use crate::signal::curve::{KeyPair, PrivateKey};
 use crate::test_vectors::{bytes, bytes32, vector};
 
 const NOW: Timestamp = Timestamp::from_secs(1_750_000_000);

@@ -1,25 +1,19 @@
 //! The server's certificate chain: root, intermediate, leaf. The leaf certifies the static key of the Noise
 //! handshake.
 //!
-//! Owns [`verify`] for clients and [`issue`] for the simulator. Knows nothing of the handshake around it.
+//! Owns the client's check. Knows nothing of the handshake around it.
 //!
 //! Facts: docs/PROTOCOL.md, "Certificates".
 
 use prost::Message as _;
-use rand::CryptoRng;
 use thiserror::Error;
 
 use crate::proto::{
     CertChain,
     cert_chain::{NoiseCertificate, noise_certificate::Details},
 };
-use crate::signal::curve::{KeyPair, PublicKey};
+use crate::signal::curve::PublicKey;
 use crate::time::Timestamp;
-
-/// Serial of the root key, which has no certificate.
-const ROOT_SERIAL: u32 = 0;
-const INTERMEDIATE_SERIAL: u32 = 1;
-const LEAF_SERIAL: u32 = 2;
 
 /// One of the two certificates of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,56 +82,6 @@ pub fn verify(
     }
 }
 
-/// When certificates are valid, both ends included.
-#[derive(Clone, Copy, Debug)]
-pub struct Validity {
-    /// From this second on.
-    pub not_before: Timestamp,
-    /// Until this second.
-    pub not_after: Timestamp,
-}
-
-/// Makes an encoded chain for a server's static key.
-#[must_use]
-pub fn issue<R: CryptoRng + ?Sized>(
-    root: &KeyPair,
-    intermediate: &KeyPair,
-    server_static: &PublicKey,
-    validity: Validity,
-    rng: &mut R,
-) -> Vec<u8> {
-    let mut certify = |issuer: &KeyPair, serial, issuer_serial, key: &PublicKey| {
-        let details = Details {
-            serial: Some(serial),
-            issuer_serial: Some(issuer_serial),
-            key: Some(key.to_bytes().to_vec().into()),
-            not_before: Some(validity.not_before.as_secs()),
-            not_after: Some(validity.not_after.as_secs()),
-        }
-        .encode_to_vec();
-        let signature = issuer.sign(&details, rng);
-        NoiseCertificate {
-            details: Some(details.into()),
-            signature: Some(signature.to_vec().into()),
-        }
-    };
-    CertChain {
-        intermediate: Some(certify(
-            root,
-            INTERMEDIATE_SERIAL,
-            ROOT_SERIAL,
-            intermediate.public(),
-        )),
-        leaf: Some(certify(
-            intermediate,
-            LEAF_SERIAL,
-            INTERMEDIATE_SERIAL,
-            server_static,
-        )),
-    }
-    .encode_to_vec()
-}
-
 /// A certificate with every part that must be there.
 struct Certificate {
     link: Link,
@@ -187,6 +131,9 @@ impl Certificate {
         Ok(())
     }
 }
+
+/// Serial of the root key, which has no certificate.
+pub(crate) const ROOT_SERIAL: u32 = 0;
 
 #[cfg(test)]
 mod tests;
