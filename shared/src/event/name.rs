@@ -1,22 +1,8 @@
-//! Events: what a session tells the world, in one envelope, in the shapes of the contract.
-//!
-//! An event is made by the owner of its session, gets its place in the session's sequence, and is stored in the
-//! outbox with the state it tells of ([`Event::envelope`] → [`Envelope::to_json`]). Knows nothing of transport
-//! but its routing key.
-
-mod data;
-mod queue;
+//! The names of events, and the routing keys made from them.
 
 use serde::{Deserialize, Serialize};
 
-pub use data::*;
-pub use queue::*;
-
-use crate::id::{EventId, Token};
-
-/// Most jids and message ids that one event lists. Longer lists are cut and say so (`truncated`); the whole is
-/// in the queue's recipients. Keeps an event under 1 MiB.
-pub const LIST_MAX: usize = 10_000;
+use crate::id::Token;
 
 /// The name of an event, as sent.
 #[derive(
@@ -116,72 +102,3 @@ impl EventName {
 pub fn routing_key(token: &Token, event: &str) -> String {
     format!("{token}.{}", event.replace(':', "."))
 }
-
-/// Whose event it is.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Instance {
-    /// The jid of the account; null while the session is not paired.
-    pub owner: Option<String>,
-    /// The session's token.
-    pub name: Token,
-}
-
-/// An event as it is sent.
-#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
-pub struct Envelope {
-    /// The event's name.
-    pub event: EventName,
-    /// Whose event it is.
-    pub instance: Instance,
-    /// What happened.
-    pub data: Event,
-    /// UUIDv7, the same on every redelivery.
-    pub id: EventId,
-    /// When it was made, in milliseconds since 1970.
-    pub timestamp: i64,
-    /// The event's place among those of its session, increasing. 0 where there is no session.
-    pub sequence: i64,
-}
-
-impl Envelope {
-    /// The JSON text.
-    pub fn to_json(&self) -> String {
-        // Unwrap safety: our own types have no maps with other than text keys and no failing serializers.
-        #[allow(clippy::unwrap_used)]
-        serde_json::to_string(self).unwrap()
-    }
-
-    /// The AMQP routing key.
-    pub fn routing_key(&self) -> String {
-        self.event.routing_key(&self.instance.name)
-    }
-}
-
-impl Event {
-    /// Puts the event into its envelope. `sequence` is the session's last plus one; `id` a fresh
-    /// [`EventId::now_v7`]; `timestamp_ms` the caller's clock.
-    pub fn envelope(self, instance: Instance, id: EventId, timestamp_ms: i64, sequence: i64) -> Envelope {
-        Envelope {
-            event: self.name(),
-            instance,
-            data: self,
-            id,
-            timestamp: timestamp_ms,
-            sequence,
-        }
-    }
-}
-
-/// The progress of a queue in percent: rounded half up, 100 only when all are settled.
-pub fn progress(settled: u32, total: u32) -> u8 {
-    if settled >= total {
-        return 100;
-    }
-    let rounded = (u64::from(settled) * 200 + u64::from(total)) / (u64::from(total) * 2);
-    // Unwrap safety: the value is at most 99 after `min`.
-    #[allow(clippy::unwrap_used)]
-    u8::try_from(rounded.min(99)).unwrap()
-}
-
-#[cfg(test)]
-mod tests;
