@@ -11,6 +11,7 @@ pub mod id;
 pub mod job;
 pub mod lease;
 pub mod lifecycle;
+mod named;
 pub mod outbox;
 pub mod recipient;
 pub mod seal;

@@ -103,7 +103,7 @@ fn routing_keys_start_with_the_token_and_have_no_colon() {
     );
     assert_eq!(EventName::PausedQueue.routing_key(&token), "shop-1.paused.queue");
     for name in EventName::ALL {
-        assert_eq!(EventName::parse(name.as_str()), Some(name));
+        assert_eq!(EventName::find(name.as_str()), Some(name));
         assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
     }
 }

@@ -11,8 +11,7 @@ mod queue;
 mod send;
 mod session;
 
-use schemars::{JsonSchema, Schema, schema_for};
-use serde::{Deserialize, Serialize};
+use schemars::{Schema, schema_for};
 
 pub use answer::*;
 pub use error::*;
@@ -21,84 +20,46 @@ pub use queue::*;
 pub use send::*;
 pub use session::*;
 
+use crate::named::named;
 use crate::recipient::{Number, NumberKind};
 
 /// Most bytes of a job's body; the broker's own limit in its 4.x default is the same.
 pub const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The kind of a job: its AMQP `type`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub enum JobKind {
-    /// Send a message to one or many.
-    #[serde(rename = "send")]
-    Send,
-    /// Pause a queue.
-    #[serde(rename = "pause")]
-    Pause,
-    /// Resume a paused queue.
-    #[serde(rename = "resume")]
-    Resume,
-    /// Delete a queue: what is not sent yet never is.
-    #[serde(rename = "delete")]
-    Delete,
-    /// Connect the session, pairing it if it has no credentials.
-    #[serde(rename = "session.start")]
-    SessionStart,
-    /// Disconnect the session and keep its credentials.
-    #[serde(rename = "session.stop")]
-    SessionStop,
-    /// Log the session out at WhatsApp and delete it with its credentials.
-    #[serde(rename = "session.delete")]
-    SessionDelete,
-    /// Ask for a pairing code instead of a QR code. Answered.
-    #[serde(rename = "session.pairing-code")]
-    PairingCode,
-    /// Ask whether a number is on WhatsApp. Answered.
-    #[serde(rename = "is-exists")]
-    IsExists,
+named! {
+    /// The kind of a job: its AMQP `type`.
+    JobKind {
+        /// Send a message to one or many.
+        Send = "send",
+        /// Pause a queue.
+        Pause = "pause",
+        /// Resume a paused queue.
+        Resume = "resume",
+        /// Delete a queue: what is not sent yet never is.
+        Delete = "delete",
+        /// Connect the session, pairing it if it has no credentials.
+        SessionStart = "session.start",
+        /// Disconnect the session and keep its credentials.
+        SessionStop = "session.stop",
+        /// Log the session out at WhatsApp and delete it with its credentials.
+        SessionDelete = "session.delete",
+        /// Ask for a pairing code instead of a QR code. Answered.
+        PairingCode = "session.pairing-code",
+        /// Ask whether a number is on WhatsApp. Answered.
+        IsExists = "is-exists",
+    }
 }
 
 impl JobKind {
-    /// All kinds.
-    pub const ALL: [Self; 9] = [
-        Self::Send,
-        Self::Pause,
-        Self::Resume,
-        Self::Delete,
-        Self::SessionStart,
-        Self::SessionStop,
-        Self::SessionDelete,
-        Self::PairingCode,
-        Self::IsExists,
-    ];
-
-    /// The AMQP `type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Send => "send",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Delete => "delete",
-            Self::SessionStart => "session.start",
-            Self::SessionStop => "session.stop",
-            Self::SessionDelete => "session.delete",
-            Self::PairingCode => "session.pairing-code",
-            Self::IsExists => "is-exists",
-        }
-    }
-
     /// The kind of an AMQP `type`.
     ///
     /// # Errors
     /// A [`JobError`] on the field `type`.
     pub fn parse(text: &str) -> Result<Self, JobError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::as_str).join(", ");
-                JobError::new("type", format!("must be one of {known}"))
-            })
+        Self::find(text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            JobError::new("type", format!("must be one of {known}"))
+        })
     }
 }
 
