@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod config;
+pub mod content;
 pub mod egress;
 pub mod event;
 pub mod id;

@@ -12,7 +12,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use shared::id::{JobId, SessionId, Token};
-use shared::job::{Answer, Content, IsExistsJob, Job, SendJob};
+use shared::job::{Answer, IsExistsJob, Job, SendJob};
 use shared::recipient::{Number, NumberKind};
 use shared::store::sessions::{Created, SessionRecord, SessionState};
 use time::OffsetDateTime;
@@ -179,10 +179,9 @@ async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob
 
 /// The document's WebMessageInfo of a message that is on its way.
 fn sent(job: &SendJob, id: &str) -> Value {
-    let Content::Text { text } = &job.message;
     json!({
         "key": { "remoteJid": job.numbers.first().map(Number::jid), "fromMe": true, "id": id },
-        "message": { "extendedTextMessage": { "text": text } },
+        "message": { job.message.message_type(): job.message.message() },
         "messageTimestamp": OffsetDateTime::now_utc().unix_timestamp().to_string(),
         "status": "PENDING",
     })

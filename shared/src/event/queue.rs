@@ -5,8 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::content::Content;
 use crate::id::{QueueId, StanzaId};
-use crate::job::Content;
 
 /// Most jids and message ids that one event lists. Longer lists are cut and say so (`truncated`); the whole is
 /// in the queue's recipients. Keeps an event under 1 MiB.
@@ -163,11 +163,9 @@ pub struct QueueMessage {
 impl QueueMessage {
     /// The message of a job, in the protocol's words.
     pub fn new(content: &Content) -> Self {
-        match content {
-            Content::Text { text } => Self {
-                message_type: "extendedTextMessage",
-                message: serde_json::json!({ "text": text }),
-            },
+        Self {
+            message_type: content.message_type(),
+            message: content.message(),
         }
     }
 }

@@ -2,18 +2,30 @@
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::error::JobError;
 
 /// Parses a JSON body, naming the field that is wrong.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| field_error(&error.path().to_string(), error.inner()))?;
+    let value = named(&mut json)?;
     json.end()
         .map_err(|_| JobError::new("body", "must be one JSON object and nothing behind it"))?;
     Ok(value)
+}
+
+/// Parses the fields of a JSON object, naming the one that is wrong.
+pub(crate) fn from_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, JobError> {
+    named(Value::Object(fields))
+}
+
+fn named<'de, T: Deserialize<'de>>(
+    json: impl Deserializer<'de, Error = serde_json::Error>,
+) -> Result<T, JobError> {
+    serde_path_to_error::deserialize(json)
+        .map_err(|error| field_error(&error.path().to_string(), error.inner()))
 }
 
 /// Says serde's error in our words. Its own may quote the input, which can hold numbers and texts, so only what
@@ -55,6 +67,7 @@ fn field_error(path: &str, error: &serde_json::Error) -> JobError {
         Some(expected) if expected.contains("struct ") || expected.contains("enum ") => {
             "must be a JSON object".to_owned()
         }
+        Some("a map") => "must be a JSON object".to_owned(),
         Some("f64") => "must be a number".to_owned(),
         Some(expected) => format!("must be {expected}"),
         None if text.starts_with("unknown field") => "is not known here".to_owned(),

@@ -34,4 +34,13 @@ impl JobError {
             problem: problem.into(),
         }
     }
+
+    /// The same error, of a field that lies within `outer`.
+    #[must_use]
+    pub(crate) fn within(self, outer: &str) -> Self {
+        Self {
+            field: format!("{outer}.{}", self.field),
+            ..self
+        }
+    }
 }

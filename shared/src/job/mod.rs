@@ -4,7 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod error;
 mod query;
 mod queue;

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::body;
 use super::error::{JobError, JobErrorKind};
+use crate::content::Content;
 use crate::id::{JobId, QueueId, StanzaId, Token};
 use crate::recipient::{Number, NumberKind};
 
 /// Most recipients of one job.
 pub const RECIPIENTS_MAX: usize = 100_000;
-/// Most bytes of a text message (WhatsApp's own limit).
-pub const TEXT_MAX_BYTES: usize = 65_536;
 /// Longest delay between two sends, in seconds: a day.
 pub const DELAY_MAX_SECONDS: f64 = 86_400.0;
 
@@ -48,12 +48,8 @@ impl SendJob {
         body::parse::<SendBody>(body)?.try_into()
     }
 
-    /// Checks what the types can't: the number of recipients, the text's length, and that a stanza id goes
-    /// with one number. For callers that build a job themselves; parsing does it too.
-    ///
-    /// # Errors
-    /// [`JobError`], which names the field.
-    pub fn check(&self) -> Result<(), JobError> {
+    /// Checks what the types can't: the number of recipients, and that a stanza id goes with one number.
+    fn check(&self) -> Result<(), JobError> {
         if self.numbers.is_empty() {
             return Err(JobError::new("numbers", "must name at least one recipient"));
         }
@@ -66,7 +62,7 @@ impl SendJob {
                 "can only be given with a single number",
             ));
         }
-        self.message.check()
+        Ok(())
     }
 
     /// The id of the queue this job makes.
@@ -148,48 +144,6 @@ pub enum OnUnknown {
     Hold,
 }
 
-/// What a message says.
-#[derive(Clone, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Content {
-    /// Plain text, 1 to 65,536 bytes.
-    Text {
-        /// The text.
-        text: String,
-    },
-}
-
-impl std::fmt::Debug for Content {
-    /// Bodies are never logged: only kind and size.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Text { text } => write!(f, "Text({} bytes)", text.len()),
-        }
-    }
-}
-
-impl Content {
-    /// Checks the limits of the content.
-    ///
-    /// # Errors
-    /// [`JobError`], which names the field.
-    pub fn check(&self) -> Result<(), JobError> {
-        match self {
-            Self::Text { text } if text.is_empty() => Err(JobError::new("message.text", "must not be empty")),
-            Self::Text { text } if text.len() > TEXT_MAX_BYTES => Err(JobError::new(
-                "message.text",
-                format!("must be at most {TEXT_MAX_BYTES} bytes"),
-            )),
-            // A database text can't hold it, and no client shows it.
-            Self::Text { text } if text.contains('\0') => Err(JobError::new(
-                "message.text",
-                "must not contain the character U+0000",
-            )),
-            Self::Text { .. } => Ok(()),
-        }
-    }
-}
-
 /// Send a message to one or many numbers. `number` and `numbers` are two names of one field; each takes one
 /// text or an array.
 #[derive(Deserialize, JsonSchema)]
@@ -203,7 +157,7 @@ pub(super) struct SendBody {
     numbers: Option<OneOrMany>,
     /// What to send.
     #[schemars(with = "Content")]
-    message: ContentBody,
+    message: Map<String, Value>,
     /// The gap between two sends; the deployment's MIN and MAX when absent.
     delay: Option<Delay>,
     /// What to do with a recipient whose send was cut off by a crash.
@@ -220,37 +174,6 @@ enum OneOrMany {
     Many(Vec<String>),
 }
 
-/// All fields that any kind of content has. Taken apart by hand: serde's own tagged enums lose the name of the
-/// field that is wrong.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ContentBody {
-    #[serde(rename = "type")]
-    kind: ContentKind,
-    text: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ContentKind {
-    Text,
-}
-
-impl TryFrom<ContentBody> for Content {
-    type Error = JobError;
-
-    fn try_from(body: ContentBody) -> Result<Self, JobError> {
-        match body.kind {
-            ContentKind::Text => {
-                let text = body
-                    .text
-                    .ok_or_else(|| JobError::new("message.text", "is required"))?;
-                Ok(Self::Text { text })
-            }
-        }
-    }
-}
-
 impl TryFrom<SendBody> for SendJob {
     type Error = JobError;
 
@@ -261,18 +184,12 @@ impl TryFrom<SendBody> for SendJob {
             (None, Some(many)) => ("numbers", many),
             (None, None) => return Err(JobError::new("numbers", "is required")),
         };
-        let delay = match body.delay {
-            Some(delay) => Some(
-                Delay::new(delay.min, delay.max)
-                    .map_err(|e| JobError::new(format!("delay.{}", e.field), e.problem))?,
-            ),
-            None => None,
-        };
+        let delay = body.delay.map(|delay| Delay::new(delay.min, delay.max));
         let job = SendJob {
             queue_id: body.queue_id,
             numbers: numbers(field, given)?,
-            message: body.message.try_into()?,
-            delay,
+            message: Content::parse(body.message).map_err(|error| error.within("message"))?,
+            delay: delay.transpose().map_err(|error| error.within("delay"))?,
             on_unknown: body.on_unknown,
             message_id: body.message_id,
         };

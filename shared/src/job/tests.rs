@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::TEXT_MAX_BYTES;
 
 fn error(kind: &str, body: &str) -> String {
     Job::parse(kind, body.as_bytes()).unwrap_err().to_string()
