@@ -21,7 +21,6 @@ pub use send::*;
 pub use session::*;
 
 use crate::named::named;
-use crate::recipient::{Number, NumberKind};
 
 /// Most bytes of a job's body; the broker's own limit in its 4.x default is the same.
 pub const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -114,16 +113,8 @@ impl Job {
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
-            JobKind::PairingCode => {
-                let job: PairingCodeJob = body::parse(body)?;
-                phone_only("phone", &job.phone)?;
-                Self::PairingCode(job)
-            }
-            JobKind::IsExists => {
-                let job: IsExistsJob = body::parse(body)?;
-                phone_only("number", &job.number)?;
-                Self::IsExists(job)
-            }
+            JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
+            JobKind::IsExists => Self::IsExists(body::parse(body)?),
         })
     }
 
@@ -162,14 +153,6 @@ impl Job {
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
         }
-    }
-}
-
-/// Refuses a jid of a group or a hidden id where WhatsApp takes a phone number only.
-fn phone_only(field: &str, number: &Number) -> Result<(), JobError> {
-    match number.kind() {
-        NumberKind::Phone => Ok(()),
-        NumberKind::Group | NumberKind::Lid => Err(JobError::new(field, "must be a phone number")),
     }
 }
 

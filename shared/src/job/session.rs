@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::recipient::Number;
+use crate::recipient::{Number, deserialize_phone};
 
 /// A request for a pairing code.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PairingCodeJob {
     /// The phone number of the account to pair with.
+    #[serde(deserialize_with = "deserialize_phone")]
     pub phone: Number,
 }
