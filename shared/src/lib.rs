@@ -5,12 +5,14 @@
 
 pub mod broker;
 pub mod config;
+pub mod content;
 pub mod egress;
 pub mod event;
 pub mod id;
 pub mod job;
 pub mod lease;
 pub mod lifecycle;
+mod named;
 pub mod outbox;
 pub mod recipient;
 pub mod seal;

@@ -1,4 +1,4 @@
-//! The seed dialect's clothes: its error body, made from the same [`Problem`] as everywhere else.
+//! The error body of the older API, made from the same [`Problem`] as everywhere else.
 
 use std::sync::Arc;
 

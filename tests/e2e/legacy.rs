@@ -1,4 +1,4 @@
-//! The seed dialect end to end: its bodies, and that what they say is so at the phones.
+//! The older API end to end: its bodies, and that what they say is so at the phones.
 
 use std::time::Duration;
 
@@ -35,10 +35,10 @@ async fn done(cluster: &Cluster, path: &str, body: Value) -> Result<Value> {
 }
 
 async fn create(cluster: &Cluster) -> Result<Value> {
-    done(cluster, CREATE, json!({ "token": "seed" })).await
+    done(cluster, CREATE, json!({ "token": "shop" })).await
 }
 
-/// From nothing to an open session, as a client of the seed sees it.
+/// From nothing to an open session, as its clients see it.
 async fn connect(cluster: &Cluster) -> Result<()> {
     let first = create(cluster).await?;
     ensure!(
@@ -58,7 +58,7 @@ async fn connect(cluster: &Cluster) -> Result<()> {
         .with_context(|| shown.to_string())?;
     image::load_from_memory_with_format(&STANDARD.decode(data)?, image::ImageFormat::Png)?;
     // A picture is for eyes; its text is the same code.
-    let text = cluster.operator.qr_text("seed").await?;
+    let text = cluster.operator.qr_text("shop").await?;
     cluster.control.scan(PHONE, &text).await?;
     eventually(PATIENCE, "the instance is connected", async || {
         Ok(create(cluster).await? == json!({ "status": true, "message": "Already connected" }))
@@ -72,7 +72,7 @@ async fn sends_to_one(cluster: &Cluster, record: &Record) -> Result<()> {
     let answer = done(
         cluster,
         SEND,
-        json!({ "token": "seed", "number": jid, "text": "to one" }),
+        json!({ "token": "shop", "number": jid, "text": "to one" }),
     )
     .await?;
     ensure!(
@@ -111,7 +111,7 @@ async fn sends_to_one(cluster: &Cluster, record: &Record) -> Result<()> {
 
 async fn sends_to_many(cluster: &Cluster, record: &Record) -> Result<()> {
     let numbers = &CONTACTS.numbers()[1..4];
-    let body = json!({ "token": "seed", "number": numbers, "text": "to many" });
+    let body = json!({ "token": "shop", "number": numbers, "text": "to many" });
     let answer = done(cluster, SEND, body).await?;
     let queue = answer["queue"]["queueId"]
         .as_str()
@@ -131,7 +131,7 @@ async fn sends_to_many(cluster: &Cluster, record: &Record) -> Result<()> {
             "{got:?}"
         );
     }
-    let path = format!("/v1/sessions/seed/queues/{queue}/recipients?state=read");
+    let path = format!("/v1/sessions/shop/queues/{queue}/recipients?state=read");
     eventually(PATIENCE, "all three are listed as read", async || {
         let (_, page) = cluster.operator.get(&path).await?;
         Ok(page["items"].as_array().map(Vec::len) == Some(3))
@@ -142,7 +142,7 @@ async fn sends_to_many(cluster: &Cluster, record: &Record) -> Result<()> {
 /// The same one over `/v1`, twice under one key.
 async fn sends_once_for_one_key(cluster: &Cluster, record: &Record) -> Result<()> {
     let number = &CONTACTS.numbers()[4];
-    let body = json!({ "token": "seed", "number": number, "message": { "type": "text", "text": "by key" } });
+    let body = json!({ "token": "shop", "number": number, "message": { "type": "text", "text": "by key" } });
     let mut ids = Vec::new();
     for _ in 0..2 {
         let request = cluster.operator.request(Method::POST, "/v1/messages");
@@ -166,7 +166,7 @@ async fn sends_once_for_one_key(cluster: &Cluster, record: &Record) -> Result<()
 async fn knows_who_exists(cluster: &Cluster) -> Result<()> {
     let known = CONTACTS.numbers().remove(0);
     for (number, exists) in [(known.as_str(), true), ("15559999999", false)] {
-        let answer = done(cluster, EXISTS, json!({ "token": "seed", "number": number })).await?;
+        let answer = done(cluster, EXISTS, json!({ "token": "shop", "number": number })).await?;
         let jid = format!("{number}@s.whatsapp.net");
         ensure!(
             answer == json!({ "status": true, "data": { "exists": exists, "jid": jid } }),
@@ -181,7 +181,7 @@ async fn forgets(cluster: &Cluster, record: &Record) -> Result<()> {
         cluster.stored_keys().await > 0,
         "an open session has keys in the database"
     );
-    let answer = done(cluster, DELETE, json!({ "token": "seed" })).await?;
+    let answer = done(cluster, DELETE, json!({ "token": "shop" })).await?;
     let wanted =
         json!({ "status": true, "data": { "status": true, "message": "Deleting session and credential" } });
     ensure!(answer == wanted, "{answer}");
@@ -193,7 +193,7 @@ async fn forgets(cluster: &Cluster, record: &Record) -> Result<()> {
         })
         .await?;
     eventually(PATIENCE, "the session is gone", async || {
-        let (status, _) = cluster.operator.get("/v1/sessions/seed").await?;
+        let (status, _) = cluster.operator.get("/v1/sessions/shop").await?;
         Ok(status == StatusCode::NOT_FOUND)
     })
     .await?;
@@ -203,34 +203,34 @@ async fn forgets(cluster: &Cluster, record: &Record) -> Result<()> {
     for (path, body) in [
         (
             SEND,
-            json!({ "token": "seed", "number": CONTACTS.numbers()[0], "text": "too late" }),
+            json!({ "token": "shop", "number": CONTACTS.numbers()[0], "text": "too late" }),
         ),
         (
             EXISTS,
-            json!({ "token": "seed", "number": CONTACTS.numbers()[0] }),
+            json!({ "token": "shop", "number": CONTACTS.numbers()[0] }),
         ),
-        (DELETE, json!({ "token": "seed" })),
+        (DELETE, json!({ "token": "shop" })),
     ] {
         let (status, answer) = cluster.operator.post(path, body).await?;
         ensure!(status == StatusCode::NOT_FOUND, "{path}: {status}: {answer}");
     }
     // The token is free again, and whoever takes it is a stranger to the account.
     create(cluster).await?;
-    cluster.operator.qr_text("seed").await.map(drop)
+    cluster.operator.qr_text("shop").await.map(drop)
 }
 
 /// What is created right behind a deletion is another session, and does not go with the old one.
 async fn starts_anew_at_once(cluster: &Cluster) -> Result<()> {
-    cluster.operator.pair(&cluster.control, "seed", PHONE).await?;
-    let (status, deleted) = cluster.operator.post(DELETE, json!({ "token": "seed" })).await?;
+    cluster.operator.pair(&cluster.control, "shop", PHONE).await?;
+    let (status, deleted) = cluster.operator.post(DELETE, json!({ "token": "shop" })).await?;
     ensure!(status == StatusCode::OK, "{status}: {deleted}");
     let created = create(cluster).await?;
     ensure!(
         created == json!({ "status": true, "message": "Processing" }),
         "{created}"
     );
-    cluster.operator.pair(&cluster.control, "seed", PHONE).await?;
-    let (_, session) = cluster.operator.get("/v1/sessions/seed").await?;
+    cluster.operator.pair(&cluster.control, "shop", PHONE).await?;
+    let (_, session) = cluster.operator.get("/v1/sessions/shop").await?;
     ensure!(
         session["state"] == "open" && session["deleting"] == false,
         "{session}"
@@ -242,8 +242,8 @@ async fn starts_anew_at_once(cluster: &Cluster) -> Result<()> {
 async fn an_instance_is_created_used_and_deleted() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone(PHONE, "seed").await?;
-    let record = Record::start(cluster.events("seed").await?);
+    cluster.control.phone(PHONE, "shop").await?;
+    let record = Record::start(cluster.events("shop").await?);
     connect(&cluster).await?;
     knows_who_exists(&cluster).await?;
     sends_to_one(&cluster, &record).await?;
@@ -259,7 +259,7 @@ async fn an_instance_is_created_used_and_deleted() -> Result<()> {
 async fn without_the_key_nothing_is_done() -> Result<()> {
     let cluster = Cluster::start(0).await?;
     let base = format!("http://{}", cluster.api_address());
-    let body = json!({ "token": "seed", "number": "15550001111", "text": "x" });
+    let body = json!({ "token": "shop", "number": "15550001111", "text": "x" });
     for path in [CREATE, DELETE, SEND, EXISTS, "/v1/sessions", "/v1/messages"] {
         for key in [None, Some(""), Some("wrong"), Some(&AUTH[1..])] {
             let mut request = tests::http::client().post(format!("{base}{path}")).json(&body);
@@ -284,12 +284,12 @@ async fn without_the_key_nothing_is_done() -> Result<()> {
 async fn bad_input_names_its_field_and_nothing_is_half_done() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone(PHONE, "seed").await?;
-    cluster.operator.pair(&cluster.control, "seed", PHONE).await?;
-    let record = Record::start(cluster.events("seed").await?);
+    cluster.control.phone(PHONE, "shop").await?;
+    cluster.operator.pair(&cluster.control, "shop", PHONE).await?;
+    let record = Record::start(cluster.events("shop").await?);
     let good = CONTACTS.numbers().remove(0);
     let one = |field: &str, value: Value| {
-        let mut body = json!({ "token": "seed", "number": good, "text": "never" });
+        let mut body = json!({ "token": "shop", "number": good, "text": "never" });
         body[field] = value;
         body
     };
@@ -298,7 +298,7 @@ async fn bad_input_names_its_field_and_nothing_is_half_done() -> Result<()> {
         (CREATE, json!({ "token": "no blanks" }), "token"),
         (CREATE, json!({ "token": "x".repeat(65) }), "token"),
         (CREATE, json!({ "token": 7 }), "token"),
-        (DELETE, json!({ "token": "../seed" }), "token"),
+        (DELETE, json!({ "token": "../shop" }), "token"),
         (SEND, one("token", json!("")), "token"),
         (SEND, one("number", json!("12")), "number"),
         (SEND, one("number", json!("nobody@example.com")), "number"),
@@ -311,8 +311,8 @@ async fn bad_input_names_its_field_and_nothing_is_half_done() -> Result<()> {
         (SEND, one("delay", json!({ "min": -1, "max": 1 })), "delay.min"),
         (SEND, one("delay", json!({ "min": 0, "max": 1e12 })), "delay.max"),
         (SEND, one("delay", json!({ "min": "0", "max": 1 })), "delay.min"),
-        (EXISTS, json!({ "token": "seed", "number": "x" }), "number"),
-        (EXISTS, json!({ "token": "seed" }), "number"),
+        (EXISTS, json!({ "token": "shop", "number": "x" }), "number"),
+        (EXISTS, json!({ "token": "shop" }), "number"),
     ] {
         let (status, answer) = cluster.operator.post(path, body.clone()).await?;
         ensure!(
@@ -327,11 +327,11 @@ async fn bad_input_names_its_field_and_nothing_is_half_done() -> Result<()> {
     }
 
     // A good one behind them is the only one that leaves a trace.
-    let body = json!({ "token": "seed", "number": [good], "text": "the only one" });
+    let body = json!({ "token": "shop", "number": [good], "text": "the only one" });
     let answer = done(&cluster, SEND, body).await?;
     let queue = answer["queue"]["queueId"].as_str().unwrap_or_default();
     record.until(PATIENCE, "send.message:COMPLETED", queue).await?;
-    let (_, queues) = cluster.operator.get("/v1/sessions/seed/queues").await?;
+    let (_, queues) = cluster.operator.get("/v1/sessions/shop/queues").await?;
     ensure!(queues["items"].as_array().map(Vec::len) == Some(1), "{queues}");
     let (_, sessions) = cluster.operator.get("/v1/sessions").await?;
     ensure!(

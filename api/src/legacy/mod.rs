@@ -1,4 +1,4 @@
-//! The seed dialect: `POST /api/whatsapp/*`, with the paths, fields and success bodies that its clients know.
+//! The older API: `POST /api/whatsapp/*`, with the paths, fields and success bodies that its clients know.
 //!
 //! Parses and answers in that shape; what is done is what `/v1` does.
 
@@ -12,7 +12,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use shared::id::{JobId, SessionId, Token};
-use shared::job::{Answer, Content, IsExistsJob, Job, SendJob};
+use shared::job::{Answer, IsExistsJob, Job, SendJob};
 use shared::recipient::{Number, NumberKind};
 use shared::store::sessions::{Created, SessionRecord, SessionState};
 use time::OffsetDateTime;
@@ -35,7 +35,7 @@ pub fn router() -> Router<Arc<App>> {
 }
 
 /// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.
-#[utoipa::path(post, path = "/api/whatsapp/create-instance", tag = "seed", security(("basic" = [])),
+#[utoipa::path(post, path = "/api/whatsapp/create-instance", tag = "legacy", security(("basic" = [])),
     request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
     (status = "default", body = crate::openapi::SeedError)))]
 pub async fn create_instance(
@@ -63,7 +63,7 @@ fn connection_answer(session: SessionRecord) -> Result<Value, Problem> {
 }
 
 /// Log a session out at WhatsApp and delete it with all that belongs to it.
-#[utoipa::path(post, path = "/api/whatsapp/delete-credential", tag = "seed", security(("basic" = [])),
+#[utoipa::path(post, path = "/api/whatsapp/delete-credential", tag = "legacy", security(("basic" = [])),
     request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
     (status = "default", body = crate::openapi::SeedError)))]
 pub async fn delete_credential(
@@ -80,7 +80,7 @@ pub async fn delete_credential(
 }
 
 /// Send a text to one number, or to many as a queue.
-#[utoipa::path(post, path = "/api/whatsapp/send-text", tag = "seed", security(("basic" = [])),
+#[utoipa::path(post, path = "/api/whatsapp/send-text", tag = "legacy", security(("basic" = [])),
     params(("Idempotency-Key" = Option<String>, Header)),
     request_body = crate::openapi::SeedText, responses((status = 200, body = crate::openapi::SeedAnswer),
     (status = "default", body = crate::openapi::SeedError)))]
@@ -94,7 +94,7 @@ pub async fn send_text(
     let number = fields.need("number")?;
     let text = fields.need_text("text")?;
     let many = number.is_array();
-    let job = send_job(number, text, fields.take("delay")).map_err(seed_fields)?;
+    let job = send_job(number, text, fields.take("delay")).map_err(own_names)?;
     let session = app.tokens.session(&app.store, &token).await?;
     let scope = format!("send-text {token}");
     let work = {
@@ -136,8 +136,8 @@ fn number_text(number: Value) -> Value {
     }
 }
 
-/// Names the fields as this dialect does.
-fn seed_fields(problem: Problem) -> Problem {
+/// Names the fields as this API does.
+fn own_names(problem: Problem) -> Problem {
     match problem.fields() {
         [only] if only.field == "message.text" => {
             Problem::new(problem.code(), "").with_field("text", &*only.problem)
@@ -179,17 +179,16 @@ async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob
 
 /// The document's WebMessageInfo of a message that is on its way.
 fn sent(job: &SendJob, id: &str) -> Value {
-    let Content::Text { text } = &job.message;
     json!({
         "key": { "remoteJid": job.numbers.first().map(Number::jid), "fromMe": true, "id": id },
-        "message": { "extendedTextMessage": { "text": text } },
+        "message": { job.message.message_type(): job.message.message() },
         "messageTimestamp": OffsetDateTime::now_utc().unix_timestamp().to_string(),
         "status": "PENDING",
     })
 }
 
 /// Ask whether a number is on WhatsApp.
-#[utoipa::path(post, path = "/api/whatsapp/is-exists", tag = "seed", security(("basic" = [])),
+#[utoipa::path(post, path = "/api/whatsapp/is-exists", tag = "legacy", security(("basic" = [])),
     request_body = crate::openapi::SeedNumber, responses((status = 200, body = crate::openapi::SeedAnswer),
     (status = "default", body = crate::openapi::SeedError)))]
 pub async fn is_exists(

@@ -1,4 +1,4 @@
-//! The seed dialect, body for body.
+//! The older API, body for body.
 
 use serde_json::json;
 use shared::job::{Answer, FailureCode, Job};
