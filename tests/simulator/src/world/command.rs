@@ -10,11 +10,11 @@ use super::account::{Account, MAX_DEVICE};
 use super::{ConnId, World};
 use crate::audit::{Report, ServerHalf};
 use crate::clock::unix_seconds;
-use crate::control::Refusal;
 use crate::crowd::{self, Job, Received, SendText, Sent};
 use crate::fault::{Active, Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::population::{Manners, Population, PopulationError, Run};
+use crate::refusal::Refusal;
 
 /// Where an answer goes.
 pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;

@@ -1,6 +1,6 @@
 //! Linking by a code that is typed into the phone: the server between companion and phone.
 //!
-//! The phone's half of the cryptography is in [`crate::server::Handle::link_code`], off the world's task.
+//! The phone's half of the cryptography is in [`crate::handle::Handle::link_code`], off the world's task.
 //!
 //! Facts: docs/PROTOCOL.md, "Pairing".
 
@@ -12,9 +12,9 @@ use whatsapp::jid::Jid;
 use super::command::{Answer, LinkHello, LinkOutcome, Linked};
 use super::{Conn, ConnId, ConnState, World, iq_from_server};
 use crate::clock::unix_seconds;
-use crate::control::Refusal;
 use crate::number::{DeviceAddr, Number};
 use crate::persona::Persona;
+use crate::refusal::Refusal;
 
 /// A link code that was asked for.
 pub(super) struct Link {

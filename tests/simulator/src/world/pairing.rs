@@ -21,9 +21,9 @@ use super::link_code::Link;
 use super::timer::Action;
 use super::{Conn, ConnId, ConnState, Lane, World, iq_from_server, stream_error};
 use crate::clock::unix_seconds;
-use crate::control::Refusal;
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::{PREFIX_DEVICE, Persona};
+use crate::refusal::Refusal;
 
 /// QR codes of one connection.
 const REFS: usize = 6;
