@@ -24,6 +24,7 @@ pub mod population;
 pub mod refusal;
 pub mod seed;
 pub mod server;
+mod timers;
 pub mod world;
 
 pub use handle::Handle;
