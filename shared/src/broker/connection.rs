@@ -12,17 +12,22 @@ use rand::RngExt;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{BrokerError, REQUEST_TIMEOUT, Topology};
+use super::error::BrokerError;
+use super::topology::Topology;
+
+/// How long any single request to the broker may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Seconds between heartbeats: a silent broker is noticed within two of them. The server's own proposal of 60
 /// would take two minutes.
 const HEARTBEAT_SECONDS: u16 = 10;
-/// Shortest and longest pause between two tries to connect; the longest is drawn out with full jitter.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Shortest and longest pause between two tries to connect; it grows between them, with full jitter.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long closing may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a link stands.
+/// How a connection stands.
 #[derive(Clone)]
 enum State {
     /// Not connected, and why.
@@ -33,11 +38,11 @@ enum State {
 
 /// A connection that comes back. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Link {
+pub(super) struct RecoveringConnection {
     state: watch::Receiver<State>,
 }
 
-impl Link {
+impl RecoveringConnection {
     /// Starts the supervisor. `topology` is declared on each new connection before anyone gets it.
     pub(super) fn start(
         url: &str,
@@ -117,7 +122,7 @@ struct Supervisor {
 impl Supervisor {
     /// Connects, waits for the end of the connection, and begins again; until told to stop.
     async fn run(self) {
-        let mut ceiling = PAUSE.0;
+        let mut ceiling = PAUSE_MIN;
         while !self.stop.is_cancelled() {
             let connection = tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -126,7 +131,7 @@ impl Supervisor {
             match connection {
                 Ok(connection) => {
                     tracing::info!(broker.link = self.name, "connected to the broker");
-                    ceiling = PAUSE.0;
+                    ceiling = PAUSE_MIN;
                     self.hold(connection).await;
                 }
                 Err(error) => {
@@ -135,8 +140,8 @@ impl Supervisor {
                 }
             }
             metrics::counter!("fanfare_broker_reconnects_total", "link" => self.name).increment(1);
-            let pause = rand::rng().random_range(PAUSE.0..=ceiling.max(PAUSE.0));
-            ceiling = (ceiling * 2).min(PAUSE.1);
+            let pause = rand::rng().random_range(PAUSE_MIN..=ceiling.max(PAUSE_MIN));
+            ceiling = (ceiling * 2).min(PAUSE_MAX);
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -196,9 +201,9 @@ impl Supervisor {
     }
 }
 
-/// A channel on a link, opened when needed and again when broken.
-pub(super) struct Slot {
-    link: Link,
+/// A channel on a recovering connection, opened when needed and again when broken.
+pub(super) struct RecoveringChannel {
+    connection: RecoveringConnection,
     confirms: bool,
     channel: std::sync::Mutex<Option<Channel>>,
     /// How many channels were opened here.
@@ -207,11 +212,11 @@ pub(super) struct Slot {
     opening: Mutex<()>,
 }
 
-impl Slot {
+impl RecoveringChannel {
     /// A channel for requests.
-    pub(super) fn plain(link: Link) -> Self {
+    pub(super) fn new(connection: RecoveringConnection) -> Self {
         Self {
-            link,
+            connection,
             confirms: false,
             channel: std::sync::Mutex::new(None),
             opened: AtomicU64::new(0),
@@ -220,20 +225,20 @@ impl Slot {
     }
 
     /// A channel with publisher confirms.
-    pub(super) fn confirming(link: Link) -> Self {
+    pub(super) fn confirming(connection: RecoveringConnection) -> Self {
         Self {
             confirms: true,
-            ..Self::plain(link)
+            ..Self::new(connection)
         }
     }
 
     /// The channel, opened if need be.
-    pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
+    pub(super) async fn get(&self) -> Result<Channel, BrokerError> {
         if let Some(channel) = self.current() {
             return Ok(channel);
         }
         // All wait for the connection side by side: behind the lock each would wait its full time after the others.
-        let connection = self.link.ready(REQUEST_TIMEOUT).await?;
+        let connection = self.connection.ready(REQUEST_TIMEOUT).await?;
         let open = async {
             let _opening = self.opening.lock().await;
             if let Some(channel) = self.current() {
@@ -277,7 +282,7 @@ impl Slot {
         &self,
         request: impl AsyncFnOnce(&Channel) -> Result<T, lapin::Error>,
     ) -> Result<T, BrokerError> {
-        let channel = self.channel().await?;
+        let channel = self.get().await?;
         let number = self.opened();
         match tokio::time::timeout(REQUEST_TIMEOUT, request(&channel)).await {
             Ok(result) => Ok(result?),
@@ -307,10 +312,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_for_a_broker_that_is_away_wait_side_by_side() {
         let stop = CancellationToken::new();
-        let link = Link::start("amqp://127.0.0.1:1", "test", None, stop.clone()).unwrap();
-        let slot = Slot::confirming(link);
+        let connection =
+            RecoveringConnection::start("amqp://127.0.0.1:1", "test", None, stop.clone()).unwrap();
+        let channel = RecoveringChannel::confirming(connection);
         let started = tokio::time::Instant::now();
-        let all = futures_util::future::join_all((0..20).map(|_| slot.channel())).await;
+        let all = futures_util::future::join_all((0..20).map(|_| channel.get())).await;
         assert!(all.iter().all(Result::is_err));
         assert!(
             started.elapsed() < REQUEST_TIMEOUT * 2,
