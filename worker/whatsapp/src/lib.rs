@@ -89,10 +89,11 @@
 //! ```
 
 pub mod binary;
-pub mod cert;
+#[cfg(feature = "client")]
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod crypto;
 pub mod device;
 mod e2e;
 pub mod event;
@@ -100,13 +101,14 @@ pub mod frame;
 pub mod jid;
 pub mod message_id;
 mod messages;
-pub mod noise;
 pub mod pairing;
 mod part;
 pub mod payload;
 pub mod phash;
 pub mod proto;
 pub mod reason;
+#[cfg(any(feature = "server", test))]
+pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;

@@ -16,18 +16,20 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use whatsapp::binary::{self, Node};
-use whatsapp::cert::{self, Validity};
 use whatsapp::command::{Command, Outgoing, Recipient};
 use whatsapp::connection::{ClientVersion, Config, Connection, Input, Step};
+use whatsapp::crypto::Transport;
 use whatsapp::device::{Account, AdvSecret, Device};
 use whatsapp::event::Event;
-use whatsapp::frame::{self, FrameReader};
+use whatsapp::frame;
 use whatsapp::jid::{Jid, Server as Space};
 use whatsapp::message_id::MessageId;
-use whatsapp::noise::{AwaitFinish, Hello, Responder, Resumption, Transport};
-use whatsapp::pairing::adv::{self, DeviceDetails, Hosting};
+use whatsapp::pairing::adv;
 use whatsapp::proto::message::ExtendedTextMessage;
 use whatsapp::proto::{self, message::DeviceSentMessage};
+use whatsapp::server::adv::{DeviceDetails, Hosting, issue};
+use whatsapp::server::cert::{self, Validity};
+use whatsapp::server::{AwaitFinish, ClientFrames, Hello, Responder, Resumption};
 use whatsapp::signal::curve::{KeyPair, PublicKey};
 use whatsapp::signal::padding;
 use whatsapp::stanza::ack::MessageAck;
@@ -251,14 +253,14 @@ fn vouch(phone: &KeyPair, companion: &KeyPair, rng: &mut StdRng) -> Bytes {
         key_index: 1,
         hosting: Hosting::Own,
     };
-    let container = adv::issue(phone, companion.public(), &secret, details, rng);
+    let container = issue(phone, companion.public(), &secret, details, rng);
     adv::accept(&container, &secret, companion, rng).unwrap().identity
 }
 
 /// The server's end of the socket, and the devices behind it.
 struct Server {
     rng: StdRng,
-    reader: FrameReader,
+    reader: ClientFrames,
     stage: Stage,
     outbox: VecDeque<Bytes>,
     devices: BTreeMap<Jid, Party>,
@@ -295,7 +297,7 @@ impl Server {
                 .collect(),
             devices,
             rng: StdRng::seed_from_u64(3),
-            reader: FrameReader::accepting(1 << 20),
+            reader: ClientFrames::new(1 << 20),
             stage: Stage::AwaitHello(Responder::new(own, chain, Resumption::Refuse)),
             outbox: VecDeque::new(),
         };

@@ -9,10 +9,10 @@ use super::keepalive::{Due, KeepAlive};
 use crate::{
     binary::{self, Node},
     command::Presence,
+    crypto::{NoiseError, Transport},
     device::{Credentials, Device},
     frame::{self, FrameReader},
     jid::Jid,
-    noise::{NoiseError, Transport},
     part::{Config, Context, Effects, Step, Ticket},
     reason::CloseReason,
     time::Timestamp,

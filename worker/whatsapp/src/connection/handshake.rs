@@ -6,8 +6,8 @@ use bytes::BytesMut;
 
 use super::{core::Core, keepalive::KeepAlive};
 use crate::{
+    crypto::{HandshakeError, Initiator},
     frame,
-    noise::{HandshakeError, Initiator, Verified},
     part::Context,
     payload,
     reason::CloseReason,
@@ -42,17 +42,21 @@ impl AwaitServerHello {
 
     /// Checks who the server is and says who we are; false if the server can't be believed. Pairing or login follows.
     pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> bool {
-        let verified = match self
-            .initiator
-            .read_server_hello(hello, &core.config.root_key, now)
-        {
-            Ok(verified) => verified,
+        let profile = core.config.profile();
+        let payload = payload::login(&core.device, &profile)
+            .unwrap_or_else(|| payload::registration(&core.device, &profile));
+        match self.initiator.finish(hello, &core.config.root_key, now, &payload) {
+            Ok((finish, transport)) => {
+                let mut framed = Vec::with_capacity(finish.len() + 3);
+                frame::write(&finish, &mut framed);
+                core.raw.push(framed.into());
+                core.transport = Some(transport);
+            }
             Err(error) => {
                 core.close(handshake_failure(error));
                 return false;
             }
-        };
-        say_who_we_are(core, verified);
+        }
         core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
         true
     }
@@ -70,17 +74,6 @@ impl fmt::Debug for AwaitServerHello {
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
-}
-
-fn say_who_we_are(core: &mut Core, verified: Verified) {
-    let profile = core.config.profile();
-    let client_payload = payload::login(&core.device, &profile)
-        .unwrap_or_else(|| payload::registration(&core.device, &profile));
-    let (finish, transport) = verified.finish(&client_payload);
-    let mut framed = Vec::with_capacity(finish.len() + 3);
-    frame::write(&finish, &mut framed);
-    core.raw.push(framed.into());
-    core.transport = Some(transport);
 }
 
 fn handshake_failure(error: HandshakeError) -> CloseReason {

@@ -14,8 +14,9 @@ use crate::connection::{Connection, Input, Step};
 use crate::device::{Account, AdvSecret, Device};
 use crate::event::{Event, Incoming, SendError};
 use crate::jid::{Jid, Server};
-use crate::pairing::adv::{self, DeviceDetails, Hosting};
+use crate::pairing::adv;
 use crate::proto::Message;
+use crate::server::adv::{DeviceDetails, Hosting, issue};
 use crate::signal::curve::KeyPair;
 use crate::signal::{Address, PreKeyBundle};
 use crate::stanza::keys::Upload;
@@ -177,7 +178,7 @@ impl Network {
                 key_index: 1,
                 hosting: Hosting::Own,
             };
-            let container = adv::issue(&account, device.identity.public(), &secret, details, &mut rng);
+            let container = issue(&account, device.identity.public(), &secret, details, &mut rng);
             adv::accept(&container, &secret, &device.identity, &mut rng)
                 .unwrap()
                 .identity
