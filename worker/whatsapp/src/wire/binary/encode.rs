@@ -1,10 +1,9 @@
 //! From nodes to bytes.
 
-use super::node::{Content, Node};
-use super::tag;
+use super::node::{Attrs, Content, Node};
+use super::tag::{self, domain};
 use super::token::Token;
 use super::value::{Name, Value, ValueForm};
-use super::{domain, node::Attrs};
 use crate::jid::{Jid, Server};
 
 /// Longest text that is packed, in characters.

@@ -9,9 +9,9 @@ use flate2::read::ZlibDecoder;
 use thiserror::Error;
 
 use super::node::{Content, Node};
+use super::tag::{self, FLAG_COMPRESSED, domain};
 use super::token::Token;
 use super::value::{Name, Value, ValueForm};
-use super::{FLAG_COMPRESSED, domain, tag};
 use crate::jid::{Jid, Server};
 
 /// Deepest tree of nodes that is taken.
