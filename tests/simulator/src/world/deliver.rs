@@ -6,14 +6,13 @@
 use std::sync::atomic::Ordering;
 
 use compact_str::CompactString;
-use whatsapp::binary::{self, Node};
+use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 
 use super::account::{Class, PendingKey};
 use super::port::{ConnId, OUTBOUND_RESERVE, Outbound};
 use super::stanza::ib;
 use super::{ConnState, World};
-use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::Persona;
 
@@ -51,7 +50,7 @@ impl World {
             }
             if device.pending.take_drained() {
                 let end = ib(Node::new("offline").attr("count", device.pending.drained));
-                if open.outbound.sender.try_send(encoded(&end)).is_err() {
+                if open.outbound.sender.try_send(Outbound::stanza(&end)).is_err() {
                     return;
                 }
             }
@@ -62,9 +61,9 @@ impl World {
                 Some(place) => {
                     let mut node = node.clone();
                     node.set_attr("offline", place);
-                    encoded(&node)
+                    Outbound::stanza(&node)
                 }
-                None => encoded(node),
+                None => Outbound::stanza(node),
             };
             if open.outbound.sender.try_send(stanza).is_err() {
                 // The connection is gone: all of it is written again on the next.
@@ -140,7 +139,7 @@ impl World {
             .attr_opt("from", node.value("to"))
             .attr_opt("type", node.value("type"))
             .attr_opt("participant", node.value("participant"))
-            .attr("t", unix_seconds());
+            .attr("t", self.clock.unix_seconds());
         self.write(conn, &ack);
     }
 
@@ -151,7 +150,7 @@ impl World {
             .attr("from", from)
             .attr("type", kind)
             .attr("id", &id)
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .with_child(child);
         self.enqueue(
             to,
@@ -204,7 +203,7 @@ impl World {
                     .attr("lid", &lid)
                     .attr("type", "devices")
                     .attr("id", &id)
-                    .attr("t", unix_seconds())
+                    .attr("t", self.clock.unix_seconds())
                     .with_child(child);
                 self.enqueue(
                     who,
@@ -281,10 +280,4 @@ impl World {
     pub(super) fn device_mut(&mut self, who: DeviceAddr) -> Option<&mut super::account::Device> {
         self.accounts.get_mut(&who.number)?.devices.get_mut(&who.device)
     }
-}
-
-fn encoded(node: &Node) -> Outbound {
-    let mut plaintext = Vec::with_capacity(256);
-    binary::encode(node, &mut plaintext);
-    Outbound::Stanza(plaintext.into())
 }

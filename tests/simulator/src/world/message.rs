@@ -15,7 +15,6 @@ use super::World;
 use super::fanout::{Enc, Fate, Routed};
 use super::port::ConnId;
 use crate::audit::KeyUse;
-use crate::clock::unix_seconds;
 use crate::crowd::{MessageOut, Proof};
 use crate::fault::{Fault, Kind, Moment};
 use crate::number::{Addressing, DeviceAddr};
@@ -43,7 +42,7 @@ impl World {
         let Some((to, addressing)) = self.seed.resolve(&chat) else {
             return self.nack(conn, &node, nack::NOT_ALLOWED);
         };
-        let copies = self.copies(&node, (to, addressing));
+        let copies = self.copies(&node, to, addressing);
         self.note_form(from, &copies);
         self.audit_keys(from, &copies);
         if !self.exists(to.number) {
@@ -70,9 +69,14 @@ impl World {
             self.note_peers(from, chat);
         }
         if !fate.withhold_ack {
-            let ack = self.message_ack(&node, &copies, from, (to, addressing));
+            let hash = match node.child("participants") {
+                Some(_) => self.hash_if_missed(from, to, addressing, &copies),
+                // One device asked for it again.
+                None => None,
+            };
+            let ack = self.message_ack(&node).attr_opt("phash", hash);
             match fate.delay.filter(|_| fate.delay_ack) {
-                Some(delay) => self.at(Instant::now() + delay, move |world| world.write(conn, &ack)),
+                Some(delay) => self.at(self.clock.now() + delay, move |world| world.write(conn, &ack)),
                 None => self.write(conn, &ack),
             }
         }
@@ -82,7 +86,7 @@ impl World {
             to: chat,
             addressing,
             id,
-            t: unix_seconds(),
+            t: self.clock.unix_seconds(),
             shared: shared_parts(&node),
             is_peer,
             from_session: true,
@@ -144,7 +148,7 @@ impl World {
             to: DeviceAddr::phone(message.to),
             addressing: message.addressing,
             id: message.id,
-            t: unix_seconds(),
+            t: self.clock.unix_seconds(),
             shared: Node::new("message").attr("type", "text").attr("notify", name),
             is_peer: false,
             from_session: false,
@@ -156,13 +160,15 @@ impl World {
 
     fn send_out(&mut self, routed: Routed) {
         match routed.fate.delay {
-            Some(delay) => self.at(Instant::now() + delay, move |world| world.deliver_copies(routed)),
+            Some(delay) => self.at(self.clock.now() + delay, move |world| {
+                world.deliver_copies(routed)
+            }),
             None => self.deliver_copies(routed),
         }
     }
 
     /// The copies of a message: those in `<participants>`, and a bare one for `to`. One per device.
-    fn copies(&self, node: &Node, (to, form): (DeviceAddr, Addressing)) -> SmallVec<[Enc; 4]> {
+    fn copies(&self, node: &Node, to: DeviceAddr, form: Addressing) -> SmallVec<[Enc; 4]> {
         let mut copies: SmallVec<[Enc; 4]> = SmallVec::new();
         let fanned_out = node.child("participants").map(Node::nodes).unwrap_or_default();
         let fanned_out = fanned_out
@@ -285,39 +291,35 @@ impl World {
         }
     }
 
-    /// The ack of an accepted message; with the hash of the devices if the client has missed some.
-    fn message_ack(
-        &self,
-        node: &Node,
-        copies: &[Enc],
-        from: DeviceAddr,
-        (to, form): (DeviceAddr, Addressing),
-    ) -> Node {
-        let ack = Node::new("ack")
+    fn message_ack(&self, node: &Node) -> Node {
+        Node::new("ack")
             .attr("class", "message")
             .attr_opt("id", node.value("id"))
             .attr_opt("from", node.value("to"))
-            .attr("t", unix_seconds());
-        let is_resend = node.child("participants").is_none();
-        let theirs = self.devices_of(to.number).unwrap_or_default().into_iter();
-        let theirs = theirs.map(|device| DeviceAddr::new(to.number, device));
-        let own = self.devices_of(from.number).unwrap_or_default().into_iter();
-        let own = own.map(|device| DeviceAddr::new(from.number, device));
-        let mut all = theirs.chain(own).filter(|who| *who != from);
-        if is_resend || all.all(|who| copies.iter().any(|enc| enc.to == who)) {
-            return ack;
-        }
-        ack.attr("phash", self.device_hash(&[to.number, from.number], form))
+            .attr("t", self.clock.unix_seconds())
+    }
+
+    /// The hash of the devices of both sides, if the client has missed some.
+    fn hash_if_missed(
+        &self,
+        from: DeviceAddr,
+        to: DeviceAddr,
+        form: Addressing,
+        copies: &[Enc],
+    ) -> Option<String> {
+        let mut all = [to.number, from.number].into_iter().flat_map(|number| {
+            let devices = self.devices_of(number).unwrap_or_default();
+            devices
+                .into_iter()
+                .map(move |device| DeviceAddr::new(number, device))
+        });
+        let missed = all.any(|who| who != from && !copies.iter().any(|enc| enc.to == who));
+        missed.then(|| self.device_hash(&[to.number, from.number], form))
     }
 
     fn nack(&mut self, conn: ConnId, node: &Node, code: u16) {
         self.audit.count.messages_nacked += 1;
-        let ack = Node::new("ack")
-            .attr("class", "message")
-            .attr_opt("id", node.value("id"))
-            .attr_opt("from", node.value("to"))
-            .attr("t", unix_seconds())
-            .attr("error", code);
+        let ack = self.message_ack(node).attr("error", code);
         self.write(conn, &ack);
     }
 

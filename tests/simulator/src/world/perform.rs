@@ -6,7 +6,6 @@ use tokio::sync::oneshot;
 use super::World;
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, PendingReport, SessionInfo, Speaker};
-use crate::clock::unix_seconds;
 use crate::crowd::{Job, SendText};
 use crate::fault::{Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -110,7 +109,7 @@ impl World {
         }
         let name = name.unwrap_or_else(|| format!("Phone {number}"));
         self.accounts
-            .insert(number, Account::new(name.clone(), unix_seconds()));
+            .insert(number, Account::new(name.clone(), self.clock.unix_seconds()));
         Ok(name)
     }
 

@@ -10,7 +10,6 @@ use whatsapp::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 use super::World;
 use super::account::{Class, PendingKey};
 use super::port::ConnId;
-use crate::clock::unix_seconds;
 use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
 use crate::number::DeviceAddr;
 
@@ -62,7 +61,7 @@ impl World {
         let mut stanza = Node::new("receipt")
             .attr("from", self.seed.jid(shown_from, addressing))
             .attr("id", &ids[0])
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .attr_opt("type", node.value("type"));
         if let Some(recipient) = node.value("recipient") {
             stanza.set_attr("recipient", recipient);
@@ -140,7 +139,7 @@ impl World {
             from,
             kind,
             ids,
-            t: unix_seconds(),
+            t: self.clock.unix_seconds(),
             retry,
         };
         self.crowd.give(to.number, Job::Receipt(Box::new(receipt)));
@@ -155,7 +154,7 @@ impl World {
         let mut stanza = Node::new("receipt")
             .attr("from", self.seed.jid(from, receipt.addressing))
             .attr("id", &receipt.id)
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .attr_opt("type", receipt.kind);
         if let Some(retry) = &receipt.retry {
             if let Some(chat) = receipt.own_chat {
@@ -186,7 +185,7 @@ impl World {
                 from: receipt.from,
                 kind: receipt.kind.unwrap_or_default().into(),
                 ids: vec![receipt.id],
-                t: unix_seconds(),
+                t: self.clock.unix_seconds(),
                 retry,
             };
             self.crowd.give(receipt.to.number, Job::Receipt(Box::new(told)));
