@@ -185,10 +185,9 @@ impl Shard {
             let content = if is_own { &own } else { &plain };
             let mut padded = content.clone();
             padding::pad(&mut padded, &mut self.rng);
-            if let Some((starts_session, ciphertext)) = device.encrypt(*target, &padded, &mut self.rng) {
+            if let Some(ciphertext) = device.encrypt(*target, &padded, &mut self.rng) {
                 copies.push(Copy {
                     to: *target,
-                    starts_session,
                     ciphertext,
                 });
             }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use whatsapp::binary::Node;
-use whatsapp::signal::session::PreKeyMessage;
+use whatsapp::signal::session::{Ciphertext, CiphertextKind, PreKeyMessage};
 
 use super::World;
 use super::account::{Class, PendingKey};
@@ -42,6 +42,12 @@ pub(super) struct Enc {
     pub(super) ciphertext: Bytes,
     /// Attributes beyond type and version.
     pub(super) node: Node,
+}
+
+impl Enc {
+    pub(super) fn starts_session(&self) -> bool {
+        self.kind == CiphertextKind::PreKey.as_str()
+    }
 }
 
 /// What faults do to a message.
@@ -136,8 +142,14 @@ impl World {
                 .map(|kind| CompactString::from(kind.as_ref()))
                 .unwrap_or_default(),
             t: routed.t,
-            starts_session: enc.kind == "pkmsg",
-            ciphertext: routed.ciphertext(enc),
+            ciphertext: Ciphertext {
+                kind: if enc.starts_session() {
+                    CiphertextKind::PreKey
+                } else {
+                    CiphertextKind::Message
+                },
+                bytes: routed.ciphertext(enc),
+            },
             proof: routed.proof,
             from_session: routed.from_session,
             addressing: routed.addressing,
@@ -183,7 +195,7 @@ impl Routed {
 fn corrupted(enc: &Enc) -> Bytes {
     let mut bytes = enc.ciphertext.to_vec();
     let inner = match PreKeyMessage::parse(&enc.ciphertext) {
-        Ok(message) if enc.kind == "pkmsg" => message.message_bytes(),
+        Ok(message) if enc.starts_session() => message.message_bytes(),
         _ => &enc.ciphertext,
     };
     let starts_at = enc

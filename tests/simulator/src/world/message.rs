@@ -14,7 +14,7 @@ use whatsapp::signal::session::{PreKeyMessage, SignalMessage};
 use super::World;
 use super::fanout::{Enc, Fate, Routed};
 use super::port::ConnId;
-use crate::audit::KeyUse;
+use crate::audit::{Accepted, KeyUse};
 use crate::crowd::{MessageOut, Proof};
 use crate::fault::{Fault, Kind, Moment};
 use crate::number::{Addressing, DeviceAddr};
@@ -64,8 +64,13 @@ impl World {
         };
         let proof = self.proof(from, &node, &copies, is_peer);
         if !is_peer {
-            let is_contact = self.population.contains(chat.number);
-            self.audit.accepted(from, chat.number, &id, is_contact, at);
+            let accepted = Accepted {
+                from,
+                to: chat.number,
+                id: &id,
+                is_for_contact: self.population.contains(chat.number),
+            };
+            self.audit.accepted(&accepted, at);
             self.note_peers(from, chat);
         }
         if !fate.withhold_ack {
@@ -115,12 +120,8 @@ impl World {
             .map(|copy| Enc {
                 to: copy.to,
                 form: message.addressing,
-                kind: if copy.starts_session {
-                    "pkmsg".into()
-                } else {
-                    "msg".into()
-                },
-                ciphertext: copy.ciphertext,
+                kind: copy.ciphertext.kind.as_str().into(),
+                ciphertext: copy.ciphertext.bytes,
                 node: Node::new("enc")
                     .attr_opt("count", (message.retry_count > 0).then_some(message.retry_count)),
             })
@@ -259,7 +260,7 @@ impl World {
     /// Whether a message that starts sessions proves that its device belongs to its account. The own phone needs no proof
     /// of a device that it has signed itself.
     fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc], is_peer: bool) -> Proof {
-        if !copies.iter().any(|enc| enc.kind == "pkmsg") {
+        if !copies.iter().any(|enc| enc.starts_session()) {
             return Proof::Fine;
         }
         let shown = node.child("device-identity").and_then(Node::bytes);
@@ -280,7 +281,7 @@ impl World {
             }
             _ => false,
         };
-        let of_device = copies.iter().filter(|enc| enc.kind == "pkmsg").all(|enc| {
+        let of_device = copies.iter().filter(|enc| enc.starts_session()).all(|enc| {
             PreKeyMessage::parse(&enc.ciphertext).is_ok_and(|message| *message.identity() == identity)
         });
         if (unneeded || shown_fine) && of_device {
