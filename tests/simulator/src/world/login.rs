@@ -61,10 +61,15 @@ impl World {
         if let Some(fault) = faults.first() {
             return self.end_by_fault(conn, fault);
         }
-        self.welcome(conn, who, payload.passive());
+        self.welcome(conn, who);
+        if !payload.passive() {
+            self.at(self.clock.now() + ACTIVE_ANYWAY, move |world| {
+                world.activate(conn)
+            });
+        }
     }
 
-    fn welcome(&mut self, conn: ConnId, who: DeviceAddr, passive: bool) {
+    fn welcome(&mut self, conn: ConnId, who: DeviceAddr) {
         let Some(device) = self.device_mut(who) else {
             return;
         };
@@ -89,11 +94,6 @@ impl World {
         self.write(conn, &success);
         let routing = Node::new("routing_info").with_slice(&[8, 2, 8, 5]);
         self.write(conn, &ib(Node::new("edge_routing").with_child(routing)));
-        if !passive {
-            self.at(self.clock.now() + ACTIVE_ANYWAY, move |world| {
-                world.activate(conn)
-            });
-        }
     }
 
     fn replace_connection(&mut self, who: DeviceAddr) {

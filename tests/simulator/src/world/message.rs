@@ -62,7 +62,7 @@ impl World {
         let Some(fate) = self.fate(conn, &node, &faults) else {
             return;
         };
-        let proof = self.proof(from, &node, &copies, is_peer);
+        let proof = self.proof(from, &node, &copies);
         if !is_peer {
             let accepted = Accepted {
                 from,
@@ -259,7 +259,7 @@ impl World {
 
     /// Whether a message that starts sessions proves that its device belongs to its account. The own phone needs no proof
     /// of a device that it has signed itself.
-    fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc], is_peer: bool) -> Proof {
+    fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc]) -> Proof {
         if !copies.iter().any(|enc| enc.starts_session()) {
             return Proof::Fine;
         }
@@ -269,7 +269,7 @@ impl World {
         };
         let known = AdvSignedDeviceIdentity::decode_from(&device.device_identity);
         let identity = device.identity;
-        let unneeded = is_peer && shown.is_none();
+        let unneeded = node.attr_is("category", "peer") && shown.is_none();
         let shown_fine = match (
             shown.as_deref().and_then(AdvSignedDeviceIdentity::decode_from),
             known,

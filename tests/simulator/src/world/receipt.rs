@@ -72,7 +72,7 @@ impl World {
             id: ids[0].clone(),
             from: Some(shown_from),
         };
-        for who in self.receivers(to, kind == "retry") {
+        for who in self.receivers(to, &kind) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
         self.tell_simulated(from, to, kind, ids, node);
@@ -94,9 +94,9 @@ impl World {
     }
 
     /// The linked devices that a receipt for `to` goes to: a request to send again only to the one that is asked.
-    fn receivers(&self, to: DeviceAddr, only_one: bool) -> Vec<DeviceAddr> {
+    fn receivers(&self, to: DeviceAddr, kind: &str) -> Vec<DeviceAddr> {
         self.linked_devices(to.number)
-            .filter(|who| !only_one || *who == to)
+            .filter(|who| kind != "retry" || *who == to)
             .collect()
     }
 
@@ -170,7 +170,7 @@ impl World {
             id: receipt.id.clone(),
             from: Some(from),
         };
-        for who in self.receivers(receipt.to, receipt.retry.is_some()) {
+        for who in self.receivers(receipt.to, receipt.kind.unwrap_or_default()) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
         let is_simulated = receipt.to.device == 0 || !self.accounts.contains_key(&receipt.to.number);
