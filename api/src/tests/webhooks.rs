@@ -117,7 +117,7 @@ async fn deliveries_are_listed_by_state_and_replayed() {
         (&replayed.json()["state"], &replayed.json()["attempts"]),
         (&json!("pending"), &json!(0))
     );
-    let due = deliveries::lease_due(api.database.store(), (10, 10), &[], Duration::from_secs(60))
+    let due = deliveries::lease_due(api.database.store(), 10, 10, &[], Duration::from_secs(60))
         .await
         .unwrap();
     assert_eq!(due.len(), 1);

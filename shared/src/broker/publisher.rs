@@ -52,11 +52,11 @@ pub struct Outgoing {
 impl Outgoing {
     /// A job for a session. An unknown token is taken by the alternate exchange.
     pub fn job(topology: &Topology, token: &Token, id: &JobId, job: &Job) -> Self {
-        Self::job_body(topology, token, id, (job.kind(), job.to_body().into()))
+        Self::job_body(topology, token, id, job.kind(), job.to_body().into())
     }
 
     /// A job whose body is at hand.
-    pub fn job_body(topology: &Topology, token: &Token, id: &JobId, (kind, body): (JobKind, Bytes)) -> Self {
+    pub fn job_body(topology: &Topology, token: &Token, id: &JobId, kind: JobKind, body: Bytes) -> Self {
         Self {
             exchange: topology.jobs(),
             key: token.to_string(),
@@ -69,11 +69,11 @@ impl Outgoing {
     }
 
     /// An event of a session. Nobody has to want it.
-    pub fn event(topology: &Topology, token: &Token, (event, id): (&str, EventId), body: Bytes) -> Self {
+    pub fn event(topology: &Topology, token: &Token, name: &str, id: EventId, body: Bytes) -> Self {
         Self {
             exchange: topology.events(),
-            key: routing_key(token, event),
-            kind: Some(event.to_owned()),
+            key: routing_key(token, name),
+            kind: Some(name.to_owned()),
             message_id: Some(id.to_string()),
             headers: vec![(EVENT_ID_HEADER, id.to_string())],
             body,

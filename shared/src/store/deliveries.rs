@@ -236,7 +236,8 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
 /// [`StoreError::Unavailable`].
 pub async fn lease_due(
     store: &Store,
-    (limit, share): (u32, u32),
+    limit: u32,
+    share: u32,
     resting: &[WebhookId],
     ttl: Duration,
 ) -> Result<Vec<Leased>, StoreError> {
