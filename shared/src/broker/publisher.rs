@@ -9,12 +9,12 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::confirms::{self, BasicPublish, Batch, CONFIRM_TIMEOUT, Queued, Waiter};
 use super::connection::RecoveringConnection;
 use super::error::PublishError;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
+use crate::clock::Clock;
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
 use crate::job::{BODY_MAX_BYTES, Job, JobKind};
@@ -137,6 +137,7 @@ fn short(text: &str) -> Result<ShortString, PublishError> {
 #[derive(Clone)]
 pub struct Publisher {
     queue: mpsc::Sender<Queued>,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -146,9 +147,10 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(connection: RecoveringConnection) -> Self {
+    pub(super) fn new(connection: RecoveringConnection, clock: Clock) -> Self {
         Self {
-            queue: confirms::start(connection),
+            queue: confirms::start(connection, clock),
+            clock,
         }
     }
 
@@ -186,7 +188,7 @@ impl Publisher {
 
     async fn enqueue(&self, message: Outgoing, batch: Option<Arc<Batch>>) -> Result<Confirm, PublishError> {
         let message = message.into_publish()?;
-        let deadline = Instant::now() + CONFIRM_TIMEOUT;
+        let deadline = self.clock.now() + CONFIRM_TIMEOUT;
         let (answer, outcome) = oneshot::channel();
         let queued = Queued {
             message,

@@ -517,7 +517,7 @@ async fn a_store_that_is_not_there_says_so() {
         url: config::Secret::new("postgres://nobody:hush@127.0.0.1:1/none?connect_timeout=1"),
         pool_size: 1,
     };
-    let store = Store::new(&database, None).unwrap();
+    let store = Store::new(&database, None, crate::clock::Clock::system()).unwrap();
     let error = store.ping().await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)));
     assert!(!error.to_string().contains("hush"));
@@ -526,5 +526,8 @@ async fn a_store_that_is_not_there_says_so() {
         url: config::Secret::new("nonsense"),
         pool_size: 1,
     };
-    assert!(matches!(Store::new(&nonsense, None), Err(StoreError::Url(_))));
+    assert!(matches!(
+        Store::new(&nonsense, None, crate::clock::Clock::system()),
+        Err(StoreError::Url(_))
+    ));
 }
