@@ -7,11 +7,10 @@ use std::sync::atomic::Ordering;
 
 use compact_str::CompactString;
 use whatsapp::binary::Node;
-use whatsapp::jid::Jid;
 
 use super::account::{Class, PendingKey};
 use super::port::{ConnId, OUTBOUND_RESERVE, Outbound};
-use super::stanza::ib;
+use super::stanza::{ib, notification};
 use super::{ConnState, World};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::Persona;
@@ -143,24 +142,14 @@ impl World {
         self.write(conn, &ack);
     }
 
-    /// Queues a notification for a linked device.
-    pub(super) fn notify(&mut self, to: DeviceAddr, from: Jid, kind: &'static str, child: Node) {
+    /// Queues a notification for a linked device: its head says from whom and of which type it is.
+    pub(super) fn notify(&mut self, to: DeviceAddr, head: Node, child: Node) {
         let id = self.next_id();
-        let node = Node::new("notification")
-            .attr("from", from)
-            .attr("type", kind)
+        let node = head
             .attr("id", &id)
             .attr("t", self.clock.unix_seconds())
             .with_child(child);
-        self.enqueue(
-            to,
-            PendingKey {
-                class: Class::Notification,
-                id: id.into(),
-                from: None,
-            },
-            node,
-        );
+        self.enqueue(to, PendingKey::notification(&id), node);
     }
 
     /// Tells an account's other devices and the accounts that know it that a device came (`add`) or went (`remove`).
@@ -182,7 +171,7 @@ impl World {
         for who in own {
             let devices = self.own_device_nodes(changed.number);
             let child = Node::new("devices").attr("dhash", &hash).with_children(devices);
-            self.notify(who, own_jid.clone(), "account_sync", child);
+            self.notify(who, notification(&own_jid, "account_sync"), child);
         }
         let indexes = if change == "add" {
             indexes.with_bytes(list)
@@ -197,23 +186,11 @@ impl World {
                     .attr("device_lid_hash", &lid_hash)
                     .with_child(device.clone())
                     .with_child(indexes.clone());
-                let id = self.next_id();
-                let node = Node::new("notification")
+                let head = Node::new("notification")
                     .attr("from", &own_jid)
                     .attr("lid", &lid)
-                    .attr("type", "devices")
-                    .attr("id", &id)
-                    .attr("t", self.clock.unix_seconds())
-                    .with_child(child);
-                self.enqueue(
-                    who,
-                    PendingKey {
-                        class: Class::Notification,
-                        id: id.into(),
-                        from: None,
-                    },
-                    node,
-                );
+                    .attr("type", "devices");
+                self.notify(who, head, child);
             }
         }
     }

@@ -12,7 +12,7 @@ use whatsapp::binary::Node;
 use whatsapp::signal::session::{Ciphertext, CiphertextKind, PreKeyMessage};
 
 use super::World;
-use super::account::{Class, PendingKey};
+use super::account::PendingKey;
 use crate::crowd::{Delivery, Job, Proof, Tampering};
 use crate::number::{Addressing, DeviceAddr};
 
@@ -112,11 +112,7 @@ impl World {
         node.set_attr("v", "2");
         node.set_attr("type", &enc.kind);
         stanza.push_child(node);
-        let key = PendingKey {
-            class: Class::Message,
-            id: routed.id.clone(),
-            from: None,
-        };
+        let key = PendingKey::message(&routed.id);
         self.enqueue(enc.to, key, stanza);
     }
 

@@ -8,7 +8,7 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::World;
-use super::account::{Class, PendingKey};
+use super::account::PendingKey;
 use super::port::ConnId;
 use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
 use crate::number::DeviceAddr;
@@ -67,11 +67,7 @@ impl World {
             stanza.set_attr("recipient", recipient);
         }
         let stanza = stanza.with_children(node.nodes().iter().cloned());
-        let key = PendingKey {
-            class: Class::Receipt,
-            id: ids[0].clone(),
-            from: Some(shown_from),
-        };
+        let key = PendingKey::receipt(&ids[0], shown_from);
         for who in self.receivers(to, &kind) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
@@ -84,11 +80,7 @@ impl World {
             return;
         };
         for id in ids {
-            let key = PendingKey {
-                class: Class::Message,
-                id: id.clone(),
-                from: None,
-            };
+            let key = PendingKey::message(id);
             device.pending.acked(&key, None);
         }
     }
@@ -165,11 +157,7 @@ impl World {
             }
             stanza = stanza.with_children(retry_children(&receipt.id, retry));
         }
-        let key = PendingKey {
-            class: Class::Receipt,
-            id: receipt.id.clone(),
-            from: Some(from),
-        };
+        let key = PendingKey::receipt(&receipt.id, from);
         for who in self.receivers(receipt.to, receipt.kind.unwrap_or_default()) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
