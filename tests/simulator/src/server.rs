@@ -87,11 +87,7 @@ impl Simulator {
 
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let shards = match options.shards {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            given => given,
-        };
-        let (crowd, outputs) = Crowd::start(&seed, shards, &tasks, clock);
+        let (crowd, outputs) = Crowd::start(&seed, shards(options.shards), &tasks, clock);
         let (inputs, world_inputs) = mpsc::channel(INPUT_QUEUE);
         let (commands, world_commands) = mpsc::channel(COMMAND_QUEUE);
         let world = World::new(seed.clone(), options.seed, crowd, clock);
@@ -102,11 +98,6 @@ impl Simulator {
                 .await;
         });
 
-        let resumption = if options.refuse_resumption {
-            Resumption::Refuse
-        } else {
-            Resumption::Accept
-        };
         let root = seed.server_key("root");
         let static_keys = seed.server_key("static");
         let context = Arc::new(Context {
@@ -114,7 +105,10 @@ impl Simulator {
             seed: seed.clone(),
             chain: certificates(&seed, &root, static_keys.public(), clock),
             static_keys,
-            resumption,
+            resumption: match options.refuse_resumption {
+                true => Resumption::Refuse,
+                false => Resumption::Accept,
+            },
             inputs,
         });
         let (listen_at, control_at) = (address(&clients), address(&controls));
@@ -147,6 +141,13 @@ fn certificates(seed: &Seed, root: &KeyPair, static_key: &PublicKey, clock: Cloc
     let mut rng = StdRng::seed_from_u64(seed.number_of("certificates", 0));
     let intermediate = seed.server_key("intermediate");
     cert::issue(root, &intermediate, static_key, validity, &mut rng)
+}
+
+fn shards(wanted: usize) -> usize {
+    match wanted {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        given => given,
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

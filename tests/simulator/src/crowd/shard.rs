@@ -101,24 +101,12 @@ impl Shard {
             Job::Receipt(receipt) => self.receipt_came(*receipt),
             // Whoever asked may have gone; nothing to tell then.
             Job::Inbox(of, answer) => {
-                drop(
-                    answer.send(
-                        self.devices
-                            .get(&of)
-                            .map(|device| device.inbox.list())
-                            .unwrap_or_default(),
-                    ),
-                );
+                let device = self.devices.get(&of);
+                drop(answer.send(device.map(|device| device.inbox.list()).unwrap_or_default()));
             }
             Job::Outbox(of, answer) => {
-                drop(
-                    answer.send(
-                        self.devices
-                            .get(&of)
-                            .map(|device| device.outbox.list())
-                            .unwrap_or_default(),
-                    ),
-                );
+                let device = self.devices.get(&of);
+                drop(answer.send(device.map(|device| device.outbox.list()).unwrap_or_default()));
             }
             Job::Tally(answer) => drop(answer.send(self.tally.clone())),
         }

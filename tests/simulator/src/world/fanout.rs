@@ -90,21 +90,18 @@ impl World {
         );
         stanza.set_attr("id", &routed.id);
         stanza.set_attr("t", routed.t);
+        let by_lid = routed.addressing == Addressing::Lid;
         if !own {
-            let name = if routed.addressing == Addressing::Pn {
-                "sender_lid"
-            } else {
-                "sender_pn"
-            };
+            let name = if by_lid { "sender_pn" } else { "sender_lid" };
             stanza.set_attr(name, alternate(routed.from));
         } else if routed.is_peer {
             stanza.set_attr("category", "peer");
         } else {
             stanza.set_attr("recipient", self.seed.jid(routed.to, routed.addressing));
-            let name = if routed.addressing == Addressing::Pn {
-                "peer_recipient_lid"
-            } else {
+            let name = if by_lid {
                 "peer_recipient_pn"
+            } else {
+                "peer_recipient_lid"
             };
             stanza.set_attr(name, alternate(routed.to));
         }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use compact_str::CompactString;
+use prost::Message as _;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use whatsapp::binary::Node;
@@ -73,18 +74,12 @@ impl World {
             self.audit.accepted(&accepted, at);
             self.note_peers(from, chat);
         }
-        if !fate.withhold_ack {
-            let hash = match node.child("participants") {
-                Some(_) => self.hash_if_missed(from, to, addressing, &copies),
-                // One device asked for it again.
-                None => None,
-            };
-            let ack = self.message_ack(&node).attr_opt("phash", hash);
-            match fate.delay.filter(|_| fate.delay_ack) {
-                Some(delay) => self.at(self.clock.now() + delay, move |world| world.write(conn, &ack)),
-                None => self.write(conn, &ack),
-            }
-        }
+        // One device asks for it again where it names no participants.
+        let hash = node
+            .child("participants")
+            .and_then(|_| self.hash_if_missed(from, to, addressing, &copies));
+        let ack = self.message_ack(&node).attr_opt("phash", hash);
+        self.acknowledge(conn, ack, &fate);
         let cut = fate.cut;
         let routed = Routed {
             from,
@@ -102,6 +97,14 @@ impl World {
         self.send_out(routed);
         if cut {
             self.close(conn);
+        }
+    }
+
+    fn acknowledge(&mut self, conn: ConnId, ack: Node, fate: &Fate) {
+        match fate.delay.filter(|_| fate.delay_ack) {
+            _ if fate.withhold_ack => {}
+            Some(delay) => self.at(self.clock.now() + delay, move |world| world.write(conn, &ack)),
+            None => self.write(conn, &ack),
         }
     }
 
@@ -267,20 +270,15 @@ impl World {
         let Some(device) = self.device_mut(from) else {
             return Proof::Bad;
         };
-        let known = AdvSignedDeviceIdentity::decode_from(&device.device_identity);
+        let known = AdvSignedDeviceIdentity::decode(device.device_identity.as_ref());
         let identity = device.identity;
         let unneeded = node.attr_is("category", "peer") && shown.is_none();
-        let shown_fine = match (
-            shown.as_deref().and_then(AdvSignedDeviceIdentity::decode_from),
-            known,
-        ) {
-            (Some(shown), Some(known)) => {
-                shown.details == known.details
-                    && shown.account_signature == known.account_signature
-                    && shown.device_signature == known.device_signature
-            }
-            _ => false,
-        };
+        let shown = shown.and_then(|shown| AdvSignedDeviceIdentity::decode(shown.as_ref()).ok());
+        let shown_fine = shown.zip(known.ok()).is_some_and(|(shown, known)| {
+            shown.details == known.details
+                && shown.account_signature == known.account_signature
+                && shown.device_signature == known.device_signature
+        });
         let of_device = copies.iter().filter(|enc| enc.starts_session()).all(|enc| {
             PreKeyMessage::parse(&enc.ciphertext).is_ok_and(|message| *message.identity() == identity)
         });
@@ -368,17 +366,6 @@ impl Fate {
             Kind::ForceRetry => self.force_retry = Some(fault.keys),
             Kind::DropBefore | Kind::Nack | Kind::StreamError | Kind::Cut | Kind::Failure => {}
         }
-    }
-}
-
-/// Decoding that does not say why it failed.
-trait DecodeFrom: Sized {
-    fn decode_from(bytes: &[u8]) -> Option<Self>;
-}
-
-impl<T: prost::Message + Default> DecodeFrom for T {
-    fn decode_from(bytes: &[u8]) -> Option<Self> {
-        T::decode(bytes).ok()
     }
 }
 
