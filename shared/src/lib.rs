@@ -6,12 +6,14 @@
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod content;
 pub mod egress;
 pub mod event;
 pub mod id;
 pub mod job;
 pub mod lease;
 pub mod lifecycle;
+mod named;
 pub mod outbox;
 pub mod random;
 pub mod recipient;

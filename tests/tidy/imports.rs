@@ -211,7 +211,7 @@ fn start(
     None
 }
 
-fn is_test_only(attribute: &Attribute) -> bool {
+pub fn is_test_only(attribute: &Attribute) -> bool {
     if !attribute.path().is_ident("cfg") {
         return false;
     }

@@ -23,9 +23,10 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use whatsapp::binary;
-use whatsapp::frame::{self, FrameReader};
-use whatsapp::noise::{Accepted, Hello, Opener, Responder, Resumption, Sealer};
+use whatsapp::crypto::{Opener, Sealer};
+use whatsapp::frame;
 use whatsapp::proto::ClientPayload;
+use whatsapp::server::{Accepted, ClientFrames, FrameError, Hello, Responder, Resumption};
 use whatsapp::signal::curve::KeyPair;
 
 use crate::clock::Clock;
@@ -75,13 +76,13 @@ pub enum Ended {
     Socket(#[from] Box<tungstenite::Error>),
     /// The bytes are no frames.
     #[error("frames: {0}")]
-    Frame(#[from] frame::FrameError),
+    Frame(#[from] FrameError),
     /// The handshake failed.
     #[error("handshake: {0}")]
-    Handshake(#[from] whatsapp::noise::HandshakeError),
+    Handshake(#[from] whatsapp::crypto::HandshakeError),
     /// A frame does not decrypt.
     #[error("transport: {0}")]
-    Transport(#[from] whatsapp::noise::NoiseError),
+    Transport(#[from] whatsapp::crypto::NoiseError),
     /// A plaintext is no stanza, or a payload no payload.
     #[error("stanza can't be read")]
     Malformed,
@@ -107,7 +108,7 @@ pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> En
     let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, async {
         let accept = tokio_tungstenite::accept_hdr_async_with_config(socket, check_path, Some(config));
         let (mut writer, mut reader) = accept.await.map_err(Box::new)?.split();
-        let mut frames = FrameReader::accepting(MAX_FRAME_BYTES);
+        let mut frames = ClientFrames::new(MAX_FRAME_BYTES);
         let accepted = handshake(&mut writer, &mut reader, &mut frames, conn, &context).await?;
         Ok::<_, Ended>((writer, reader, frames, accepted))
     });
@@ -159,7 +160,7 @@ fn check_path(request: &Request, response: Response) -> Result<Response, ErrorRe
 async fn handshake(
     writer: &mut Writer,
     reader: &mut Reader,
-    frames: &mut FrameReader,
+    frames: &mut ClientFrames,
     conn: ConnId,
     context: &Context,
 ) -> Result<Accepted, Ended> {
@@ -191,7 +192,7 @@ async fn handshake(
 
 async fn read(
     mut reader: Reader,
-    mut frames: FrameReader,
+    mut frames: ClientFrames,
     mut opener: Opener,
     conn: ConnId,
     context: &Context,
@@ -269,7 +270,7 @@ fn seal(
     sealer: &mut Sealer,
     batch: &mut Vec<u8>,
     seed: &Seed,
-) -> Result<bool, whatsapp::noise::NoiseError> {
+) -> Result<bool, whatsapp::crypto::NoiseError> {
     match outbound {
         Outbound::Stanza(plaintext) => {
             frame::write_sealed(sealer, batch, |out| out.extend_from_slice(&plaintext))?;
@@ -281,7 +282,7 @@ fn seal(
 }
 
 /// The next whole frame. WebSocket messages that are not binary are ignored.
-async fn next_frame(reader: &mut Reader, frames: &mut FrameReader) -> Result<BytesMut, Ended> {
+async fn next_frame(reader: &mut Reader, frames: &mut ClientFrames) -> Result<BytesMut, Ended> {
     loop {
         if let Some(payload) = frames.next()? {
             return Ok(payload);

@@ -9,7 +9,8 @@ use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use whatsapp::pairing::code::{PairingCode, Primary};
+use whatsapp::pairing::code::PairingCode;
+use whatsapp::server::code::Primary;
 
 use crate::audit::Report;
 use crate::crowd::{Received, Sent};

@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use whatsapp::cert::{self, Validity};
-use whatsapp::noise::Resumption;
+use whatsapp::server::Resumption;
+use whatsapp::server::cert::{self, Validity};
 use whatsapp::signal::curve::{KeyPair, PublicKey};
 use whatsapp::time::Timestamp;
 

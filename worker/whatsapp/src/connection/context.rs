@@ -13,12 +13,13 @@ use crate::{
     connection::{
         CloseReason, Config,
         iq::{IqTable, Op},
+        loads::Loads,
         step::Gathering,
     },
     device::{Credentials, Device},
     event::Event,
     messaging::LoadTag,
-    store::{Changes, Load},
+    store::{Changes, RecordKey},
     time::Timestamp,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Context<'a> {
     pub config: &'a Config,
     pub(super) gathering: &'a mut Gathering,
     pub(super) iqs: &'a mut IqTable,
-    pub(super) loads: &'a mut Vec<(LoadTag, Load)>,
+    pub(super) loads: &'a mut Loads,
 }
 
 impl Context<'_> {
@@ -72,9 +73,10 @@ impl Context<'_> {
         self.device.edit()
     }
 
-    /// Asks the store. `tag` comes back with the answer, after every earlier question and every step taken before.
-    pub(crate) fn load(&mut self, load: Load, tag: LoadTag) {
-        self.loads.push((tag, load));
+    /// Asks the store for these records, at least one. `tag` comes back with their values, after every earlier question and
+    /// every step taken before.
+    pub(crate) fn load(&mut self, keys: Vec<RecordKey>, tag: LoadTag) {
+        self.loads.ask(keys, tag);
     }
 
     /// Ends the connection after the frames of this step. The first reason given holds.

@@ -1,6 +1,6 @@
 //! What every state of a connection shares: settings, credentials, the cipher, and the effects that gather.
 
-use std::{collections::VecDeque, fmt, mem, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
@@ -9,17 +9,16 @@ use super::{
     CloseReason, Config, Context, Op, Step,
     iq::IqTable,
     keepalive::{Due, KeepAlive},
+    loads::Loads,
     step::Gathering,
 };
 use crate::{
     binary::{self, Node},
     command::Presence,
+    crypto::{NoiseError, Transport},
     device::{Credentials, Device},
     frame::{self, FrameReader},
     jid::Jid,
-    messaging::LoadTag,
-    noise::{NoiseError, Transport},
-    store::Load,
     time::Timestamp,
 };
 
@@ -38,10 +37,7 @@ pub(super) struct Core {
     pub(super) skipped: u64,
     /// Handshake bytes for the next step; they leave before its frames.
     pub(super) raw: Vec<Bytes>,
-    /// Questions to the store that the driver has not taken yet.
-    pub(super) loads: Vec<(LoadTag, Load)>,
-    /// Questions to the store that the driver has.
-    pub(super) awaited_loads: VecDeque<LoadTag>,
+    pub(super) loads: Loads,
     /// A logout was asked for before the login was through.
     pub(super) wants_logout: bool,
     /// A presence was set before the login was through.
@@ -61,8 +57,7 @@ impl Core {
             keep_alive: None,
             skipped: 0,
             raw: Vec::new(),
-            loads: Vec::new(),
-            awaited_loads: VecDeque::new(),
+            loads: Loads::default(),
             wants_logout: false,
             wants_presence: None,
         }
@@ -136,12 +131,6 @@ impl Core {
         }
     }
 
-    pub(super) fn take_loads(&mut self) -> Vec<Load> {
-        let (tags, loads): (Vec<_>, Vec<_>) = mem::take(&mut self.loads).into_iter().unzip();
-        self.awaited_loads.extend(tags);
-        loads
-    }
-
     /// Seals what has gathered. Frames get their place in the cipher's sequence here, and steps leave in the order they
     /// are taken.
     pub(super) fn take_step(&mut self) -> Option<Step> {
@@ -152,8 +141,8 @@ impl Core {
             frames,
             close,
         } = mem::take(&mut self.gathering);
-        if device.is_some() {
-            changes.device = device;
+        if let Some(device) = device {
+            changes.put_device(&device);
         }
         let mut close = close;
         let frames = self.seal(&frames).unwrap_or_else(|error| {

@@ -9,9 +9,8 @@ use super::{
     keepalive::KeepAlive,
 };
 use crate::{
-    frame,
-    noise::{HandshakeError, Initiator, Verified},
-    payload,
+    crypto::{HandshakeError, Initiator},
+    frame, payload,
     time::Timestamp,
 };
 
@@ -43,17 +42,21 @@ impl AwaitServerHello {
 
     /// Checks who the server is, says who we are, and goes on to pairing or login.
     pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> State {
-        let verified = match self
-            .initiator
-            .read_server_hello(hello, &core.config.root_key, now)
-        {
-            Ok(verified) => verified,
+        let profile = core.config.profile();
+        let payload = payload::login(&core.device, &profile)
+            .unwrap_or_else(|| payload::registration(&core.device, &profile));
+        match self.initiator.finish(hello, &core.config.root_key, now, &payload) {
+            Ok((finish, transport)) => {
+                let mut framed = Vec::with_capacity(finish.len() + 3);
+                frame::write(&finish, &mut framed);
+                core.raw.push(framed.into());
+                core.transport = Some(transport);
+            }
             Err(error) => {
                 core.gathering.close(handshake_failure(error));
                 return State::Closed;
             }
-        };
-        say_who_we_are(core, verified);
+        }
         core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
         let cx = &mut core.context(now);
         if cx.device.is_paired() {
@@ -76,17 +79,6 @@ impl fmt::Debug for AwaitServerHello {
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
-}
-
-fn say_who_we_are(core: &mut Core, verified: Verified) {
-    let profile = core.config.profile();
-    let client_payload = payload::login(&core.device, &profile)
-        .unwrap_or_else(|| payload::registration(&core.device, &profile));
-    let (finish, transport) = verified.finish(&client_payload);
-    let mut framed = Vec::with_capacity(finish.len() + 3);
-    frame::write(&finish, &mut framed);
-    core.raw.push(framed.into());
-    core.transport = Some(transport);
 }
 
 fn handshake_failure(error: HandshakeError) -> CloseReason {

@@ -16,6 +16,7 @@ mod handshake;
 mod iq;
 mod keepalive;
 mod link_code;
+mod loads;
 mod online;
 mod step;
 mod stream;
@@ -45,7 +46,7 @@ use crate::{
     device::Device,
     event::{Event, QueryError, SendError},
     messaging,
-    store::{Load, Loaded},
+    store::RecordKey,
     time::Timestamp,
 };
 pub use crate::{
@@ -73,8 +74,8 @@ pub enum Input {
     Bytes(Bytes),
     /// The owner asks for something.
     Command(Command),
-    /// The answer to the oldest unanswered [`Load`].
-    Loaded(Loaded),
+    /// The store's answer to the oldest unanswered [`Connection::take_load`].
+    Loaded(Vec<Option<Bytes>>),
     /// The step taken last is durable.
     Committed,
     /// Time passed; due when [`Connection::deadline`] is reached, harmless otherwise.
@@ -112,7 +113,7 @@ impl Connection {
                 self.read(now);
             }
             Input::Command(command) => self.command(command, now),
-            Input::Loaded(loaded) => self.loaded(loaded, now),
+            Input::Loaded(values) => self.loaded(values, now),
             Input::Committed => {
                 if let State::Online(online) = &mut self.state {
                     online.messaging.on_committed();
@@ -142,9 +143,11 @@ impl Connection {
         Some(step)
     }
 
-    /// The new questions to the store. Answer them in this order, each with the state as of the last step taken before.
-    pub fn take_loads(&mut self) -> Vec<Load> {
-        self.core.take_loads()
+    /// The records to load next, of as many questions as go together; none if there are no new questions. Answer each
+    /// such list by one [`Input::Loaded`], its values in this order and as of the last step taken before, and the lists in
+    /// the order they were taken.
+    pub fn take_load(&mut self) -> Vec<RecordKey> {
+        self.core.loads.take()
     }
 
     /// When to call with [`Input::Tick`] at the latest.
@@ -290,14 +293,15 @@ impl Connection {
         }
     }
 
-    fn loaded(&mut self, loaded: Loaded, now: Timestamp) {
-        let Some(tag) = self.core.awaited_loads.pop_front() else {
-            return;
-        };
-        if let State::Online(online) = &mut self.state {
-            online
-                .messaging
-                .on_loaded(&mut self.core.context(now), tag, loaded);
+    fn loaded(&mut self, values: Vec<Option<Bytes>>, now: Timestamp) {
+        for (tag, values) in self.core.loads.answers(values) {
+            if let State::Online(online) = &mut self.state
+                && self.core.gathering.close.is_none()
+            {
+                online
+                    .messaging
+                    .on_loaded(&mut self.core.context(now), tag, values);
+            }
         }
     }
 

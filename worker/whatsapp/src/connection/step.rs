@@ -56,6 +56,6 @@ impl Gathering {
 
     /// How much has gathered, for the bound on it.
     pub(super) fn len(&self) -> usize {
-        self.events.len() + self.frames.len() + self.changes.sessions.len() + self.changes.prekeys.len()
+        self.events.len() + self.frames.len() + self.changes.len()
     }
 }

@@ -53,8 +53,8 @@ mod tests {
 
     use super::*;
     use crate::device::AdvSecret;
-    use crate::pairing::adv::{DeviceDetails, Hosting};
     use crate::proto::AdvSignedDeviceIdentity;
+    use crate::server::adv::{DeviceDetails, Hosting, issue};
     use crate::signal::curve::KeyPair;
     use bytes::Bytes;
     use prost::Message as _;
@@ -86,7 +86,7 @@ mod tests {
             key_index: 1,
             hosting,
         };
-        let container = adv::issue(account, device.public(), &secret, details, rng);
+        let container = issue(account, device.public(), &secret, details, rng);
         adv::accept(&container, &secret, device, rng).unwrap().identity
     }
 

@@ -17,7 +17,7 @@ use crate::proto::Message;
 use crate::signal::padding;
 use crate::signal::sender_key::SenderKeyRecord;
 use crate::signal::session::DecryptError;
-use crate::store::{Load, SenderKeyName};
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// Most sender keys kept in memory beyond those whose changes are not durable yet.
@@ -25,10 +25,10 @@ pub(super) const MAX_GROUP_KEYS: usize = 128;
 /// How many stay when there were too many.
 const KEPT_GROUP_KEYS: usize = 96;
 
-/// The sender keys.
+/// The sender keys, by the record that each is kept in.
 #[derive(Default)]
 pub(super) struct GroupKeys {
-    entries: HashMap<SenderKeyName, Entry>,
+    entries: HashMap<RecordKey, Entry>,
 }
 
 struct Entry {
@@ -56,7 +56,7 @@ impl std::fmt::Debug for GroupKeys {
 impl GroupKeys {
     /// Whether what is known of this sender in this group is in memory. Asks the store if not; call again when it has
     /// answered.
-    pub(super) fn ensure(&mut self, cx: &mut Context<'_>, name: &SenderKeyName) -> bool {
+    pub(super) fn ensure(&mut self, cx: &mut Context<'_>, name: &RecordKey) -> bool {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.used = cx.now;
             return entry.record.is_some();
@@ -67,19 +67,16 @@ impl GroupKeys {
             durability: Durability::Durable,
         };
         self.entries.insert(name.clone(), entry);
-        cx.load(
-            Load::SenderKeys(vec![name.clone()]),
-            LoadTag::SenderKey(Box::new(name.clone())),
-        );
+        cx.load(vec![name.clone()], LoadTag::SenderKey(name.clone()));
         false
     }
 
     /// The store has answered.
-    pub(super) fn on_loaded(&mut self, name: &SenderKeyName, stored: Option<&[u8]>) {
+    pub(super) fn on_loaded(&mut self, name: &RecordKey, stored: Option<&[u8]>) {
         // A record that can't be read is a key that is lost; its sender is asked for a new one.
         let record = stored.map(SenderKeyRecord::decode).transpose();
         let record = record.unwrap_or_else(|error| {
-            tracing::warn!(group = ?name.0, %error, "a stored sender key can't be read and is taken for none");
+            tracing::warn!(%error, "a stored sender key can't be read and is taken for none");
             None
         });
         let record = record.unwrap_or_default();
@@ -89,7 +86,7 @@ impl GroupKeys {
     }
 
     /// Takes the key that a message to us alone may carry. It comes before the message that needs it.
-    pub(super) fn accept_handed(&mut self, cx: &mut Context<'_>, name: &SenderKeyName, padded: &[u8]) {
+    pub(super) fn accept_handed(&mut self, cx: &mut Context<'_>, name: &RecordKey, padded: &[u8]) {
         let message = padding::unpad(padded)
             .ok()
             .and_then(|plaintext| Message::decode(plaintext).ok());
@@ -105,7 +102,7 @@ impl GroupKeys {
     fn accept(
         &mut self,
         cx: &mut Context<'_>,
-        name: &SenderKeyName,
+        name: &RecordKey,
         distribution: &[u8],
     ) -> Result<(), DecryptError> {
         self.change(cx, name, |record| record.accept(distribution))
@@ -115,7 +112,7 @@ impl GroupKeys {
     pub(super) fn decrypt(
         &mut self,
         cx: &mut Context<'_>,
-        name: &SenderKeyName,
+        name: &RecordKey,
         bytes: &[u8],
     ) -> Result<Vec<u8>, DecryptError> {
         self.change(cx, name, |record| record.decrypt(bytes))
@@ -124,15 +121,13 @@ impl GroupKeys {
     fn change<T>(
         &mut self,
         cx: &mut Context<'_>,
-        name: &SenderKeyName,
+        name: &RecordKey,
         change: impl FnOnce(&mut SenderKeyRecord) -> Result<T, DecryptError>,
     ) -> Result<T, DecryptError> {
         let entry = self.entries.get_mut(name).ok_or(DecryptError::NoSession)?;
         let record = entry.record.as_mut().ok_or(DecryptError::NoSession)?;
         let done = change(record)?;
-        cx.changes()
-            .sender_keys
-            .insert(name.clone(), Some(record.encode()));
+        cx.changes().put(name.clone(), record.encode());
         entry.durability = Durability::Gathering;
         entry.used = cx.now;
         Ok(done)
@@ -159,7 +154,7 @@ impl GroupKeys {
             return;
         }
         let idle = self.entries.iter().filter(|(_, entry)| entry.can_go());
-        let mut idle: Vec<(Timestamp, SenderKeyName)> =
+        let mut idle: Vec<(Timestamp, RecordKey)> =
             idle.map(|(name, entry)| (entry.used, name.clone())).collect();
         idle.sort_unstable();
         let surplus = self.entries.len() - KEPT_GROUP_KEYS;

@@ -14,13 +14,14 @@ use super::companion;
 use super::delivery::{chat_of, incoming, is_for_owner, unwrap_device_sent};
 use super::directory::{Directory, Peer, is_own};
 use super::group_keys::GroupKeys;
+use super::names;
 use super::ratchets::Ratchets;
 use super::retries::Retries;
 use super::shown;
 use crate::binary::Node;
 use crate::connection::Context;
 use crate::event::Event;
-use crate::jid::{Jid, Server};
+use crate::jid::Jid;
 use crate::proto::Message;
 use crate::signal::curve::PublicKey;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
@@ -28,7 +29,7 @@ use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, pad
 use crate::stanza::ack::{Nack, message_ack};
 use crate::stanza::message::{Absence, Enc, EncKind, Received};
 use crate::stanza::receipt::{self, Arrival, RetryReason};
-use crate::store::{Load, SenderKeyName};
+use crate::store::RecordKey;
 
 /// With this many messages waiting for the store, no more are read from the socket.
 pub const MAX_WAITING: usize = 256;
@@ -284,13 +285,11 @@ impl Inbox {
 
     fn ask_keys(&self, cx: &mut Context<'_>, names: KeyNames) {
         if cx.device.signed_prekey.id != names.signed {
-            cx.load(
-                Load::SignedPreKey(names.signed),
-                LoadTag::SignedPreKey(names.signed),
-            );
+            let key = RecordKey::signed_prekey(names.signed);
+            cx.load(vec![key], LoadTag::SignedPreKey(names.signed));
         }
         if let Some(id) = names.one_time {
-            cx.load(Load::PreKey(id), LoadTag::PreKey(id));
+            cx.load(vec![RecordKey::prekey(id)], LoadTag::PreKey(id));
         }
     }
 
@@ -413,12 +412,10 @@ impl Waiting {
     fn prepare(&mut self, cx: &mut Context<'_>, parts: &mut Parts<'_>) -> Option<Peer> {
         let sender = self.stanza.sender();
         let user = companion::phone_of(sender);
-        let has_two_names = matches!(user.server(), Server::User | Server::Lid);
         let is_known = is_own(cx.device, sender) || parts.directory.other_name(&user).is_some();
         match self.name {
-            Name::NotAsked if has_two_names && !is_known => {
+            Name::NotAsked if !is_known && names::ask(cx, &user) => {
                 self.name = Name::Asked;
-                cx.load(Load::Lids(vec![user.clone()]), LoadTag::Lids(vec![user]));
                 return None;
             }
             Name::Asked if !is_known => return None,
@@ -441,11 +438,11 @@ impl Waiting {
 
 impl Waiting {
     /// Under which the sender's key in this group or list is kept; `None` outside of groups and lists.
-    fn group_key(&self, peer: &Peer) -> Option<SenderKeyName> {
+    fn group_key(&self, peer: &Peer) -> Option<RecordKey> {
         self.stanza
             .participant
             .is_some()
-            .then(|| (self.stanza.from.clone(), peer.address.clone()))
+            .then(|| RecordKey::sender_key(&self.stanza.from, &peer.address))
     }
 }
 

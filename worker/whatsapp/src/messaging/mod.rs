@@ -14,6 +14,7 @@ mod durability;
 mod group_keys;
 mod inbox;
 mod lookup;
+mod names;
 mod plaintext;
 mod ratchets;
 mod resends;
@@ -28,6 +29,8 @@ mod tests;
 
 use std::collections::HashSet;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
 use self::lookup::Lookup;
@@ -57,7 +60,7 @@ use crate::signal::{Address, PreKeyId, SignedPreKeyId};
 use crate::stanza::ack::{MessageAck, ack_for};
 use crate::stanza::notification::Notification;
 use crate::stanza::receipt::{self, MAX_READ_IDS, Meaning};
-use crate::store::{Load, Loaded, SenderKeyName};
+use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 
 /// How often idle ratchets and old device lists are looked for.
@@ -92,15 +95,19 @@ pub(crate) enum LoadTag {
     /// Ratchets, in this order.
     Sessions(Vec<Wanted>),
     /// What is known of a sender in a group.
-    SenderKey(Box<SenderKeyName>),
+    SenderKey(RecordKey),
     /// A one-time prekey.
     PreKey(PreKeyId),
     /// A signed prekey.
     SignedPreKey(SignedPreKeyId),
     /// The content of a message that a device asks for again.
     SentMessage(MessageId, Jid),
-    /// The other names of these users.
-    Lids(Vec<Jid>),
+    /// The present number of the chat that this message is in.
+    Renumbered(MessageId, Jid, SentMessage),
+    /// The other name of a user.
+    Name(Jid),
+    /// Whether the other name of the first is the second.
+    NameBack(Jid, Jid),
 }
 
 /// The messaging part of one connection.
@@ -195,33 +202,32 @@ impl Messaging {
     }
 
     /// One of our questions to the store has an answer.
-    pub(crate) fn on_loaded(&mut self, cx: &mut Context<'_>, tag: LoadTag, loaded: Loaded) {
-        match (tag, loaded) {
-            (LoadTag::Sessions(wanted), Loaded::Sessions(values)) => {
-                self.ratchets.on_loaded(cx, &wanted, values);
-                self.advance_incoming(cx);
-                return self.advance_sends(cx, Stirred::By(&wanted));
+    pub(crate) fn on_loaded(&mut self, cx: &mut Context<'_>, tag: LoadTag, mut values: Vec<Option<Bytes>>) {
+        if let LoadTag::Sessions(wanted) = tag {
+            self.ratchets.on_loaded(cx, &wanted, values);
+            self.advance_incoming(cx);
+            return self.advance_sends(cx, Stirred::By(&wanted));
+        }
+        let value = values.pop().flatten();
+        match tag {
+            LoadTag::Sessions(_) => {}
+            LoadTag::SenderKey(name) => self.group_keys.on_loaded(&name, value.as_deref()),
+            LoadTag::PreKey(id) => self.inbox.on_prekey(id, value.as_deref()),
+            LoadTag::SignedPreKey(id) => self.inbox.on_signed_prekey(id, value.as_deref()),
+            LoadTag::SentMessage(id, from) => self.resends.on_sent(cx, id, from, value),
+            LoadTag::Renumbered(id, from, sent) => {
+                let sent = sent.renumbered(value.as_deref());
+                self.resends.on_content(cx, &self.directory, &id, &from, sent);
             }
-            (LoadTag::SenderKey(name), Loaded::SenderKeys(values)) => {
-                self.group_keys
-                    .on_loaded(&name, values.first().and_then(Option::as_deref));
-            }
-            (LoadTag::PreKey(id), Loaded::PreKey(value)) => self.inbox.on_prekey(id, value.as_deref()),
-            (LoadTag::SignedPreKey(id), Loaded::SignedPreKey(value)) => {
-                self.inbox.on_signed_prekey(id, value.as_deref());
-            }
-            (LoadTag::SentMessage(id, from), Loaded::SentMessage(value)) => {
-                self.resends.on_content(cx, &self.directory, &id, &from, value);
-            }
-            (LoadTag::Lids(users), Loaded::Lids(others)) => {
-                for (user, other) in users.iter().zip(others) {
-                    if let Some(other) = other {
-                        self.directory.recall(user, &other);
-                    }
-                    self.on_name(cx, user);
+            LoadTag::Name(user) => {
+                if names::on_other(cx, &user, value) {
+                    self.on_name(cx, &user);
                 }
             }
-            (tag, _) => tracing::error!(?tag, "the store gave another answer than was asked for"),
+            LoadTag::NameBack(user, other) => {
+                names::on_back(&mut self.directory, &user, &other, value);
+                self.on_name(cx, &user);
+            }
         }
         self.advance(cx);
     }
@@ -317,8 +323,7 @@ impl Messaging {
     /// the notification acknowledged when it has answered.
     fn on_identity_changed(&mut self, cx: &mut Context<'_>, user: Jid, stanza: &Node) -> AckBy {
         let may_have_another_name = !is_own(cx.device, &user) && self.directory.other_name(&user).is_none();
-        if may_have_another_name && self.changed.len() < MAX_CHANGED {
-            cx.load(Load::Lids(vec![user.clone()]), LoadTag::Lids(vec![user.clone()]));
+        if may_have_another_name && self.changed.len() < MAX_CHANGED && names::ask(cx, &user) {
             self.changed.push((user, ack_for(stanza)));
             return AckBy::Handler;
         }

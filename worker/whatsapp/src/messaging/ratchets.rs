@@ -20,7 +20,7 @@ use crate::signal::session::{
 };
 use crate::signal::{Address, PreKeyBundle, RegistrationId};
 use crate::stanza::message::{Enc, EncKind};
-use crate::store::Load;
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// Most sessions kept in memory beyond those whose changes are not durable yet.
@@ -111,8 +111,8 @@ impl Ratchets {
             }
         }
         if !wanted.is_empty() {
-            let addresses = wanted.iter().map(|wanted| wanted.address.clone()).collect();
-            cx.load(Load::Sessions(addresses), LoadTag::Sessions(wanted));
+            let keys = wanted.iter().map(|wanted| RecordKey::session(&wanted.address));
+            cx.load(keys.collect(), LoadTag::Sessions(wanted));
         }
         ready
     }
@@ -202,8 +202,7 @@ impl Ratchets {
             && let Slot::Loaded(present) = &mut entry.slot
         {
             present.absorb(record);
-            cx.changes()
-                .move_session(earlier.clone(), address.clone(), present);
+            cx.changes().put_session(address, present);
             entry.durability = Durability::Gathering;
             self.delete(cx, &earlier);
         }
@@ -447,7 +446,7 @@ impl Ratchets {
         let record = self.record_mut(address).ok_or(DecryptError::NoSession)?;
         let decrypted = record.decrypt_prekey(own, message, prekeys)?;
         if let Some(id) = decrypted.used_prekey {
-            cx.changes().prekeys.insert(id, None);
+            cx.changes().delete(RecordKey::prekey(id));
         }
         self.begun(cx, address, account, decrypted.identity_changed);
         Ok(decrypted)
@@ -474,7 +473,7 @@ impl Ratchets {
 
     /// Deletes a session, whether it is in memory or not.
     pub(super) fn delete(&mut self, cx: &mut Context<'_>, address: &Address) {
-        cx.changes().sessions.insert(address.clone(), None);
+        cx.changes().delete(RecordKey::session(address));
         let entry = Entry::loaded(SessionRecord::default(), cx.now, Durability::Gathering);
         let pins = self.entries.get(address).map_or(0, |entry| entry.pins);
         self.entries.insert(address.clone(), Entry { pins, ..entry });
@@ -505,7 +504,7 @@ impl Ratchets {
             return;
         };
         if let Slot::Loaded(record) = &entry.slot {
-            cx.changes().put_session(address.clone(), record);
+            cx.changes().put_session(address, record);
         }
         entry.durability = Durability::Gathering;
         entry.used = cx.now;

@@ -9,18 +9,20 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use prost::Message as _;
 
 use super::LoadTag;
 use super::bundles::{Bundles, Outcome};
 use super::directory::{Directory, Peer, is_own};
+use super::names;
 use super::plaintext::{device_sent, padded};
 use super::ratchets::Ratchets;
 use super::sends::ACK_TIMEOUT;
 use crate::binary::{self, Node};
 use crate::connection::Context;
 use crate::event::{Event, SendError};
-use crate::jid::{Jid, Server};
+use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::proto::Message;
 use crate::signal::Address;
@@ -29,7 +31,7 @@ use crate::stanza::ack::{MessageAck, ack_for};
 use crate::stanza::class::Class;
 use crate::stanza::message::{EncKind, Resend};
 use crate::stanza::receipt::{Received, RetryAsked};
-use crate::store::{Load, SentMessage};
+use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 
 /// A device gets one message again at most this often less one; so it is with requests that count themselves.
@@ -194,17 +196,12 @@ impl Resends {
             .filter(|_| own)
             .unwrap_or_else(|| from.to_bare());
         let peer = directory.peer(cx.device, from);
-        if peer.earlier.is_none() && matches!(peer.wire.server(), Server::User | Server::Lid) {
+        if peer.earlier.is_none() {
             // Answered before the message is: the chat may be known by the other name, and so may the ratchet.
-            let user = peer.wire.to_bare();
-            cx.load(Load::Lids(vec![user.clone()]), LoadTag::Lids(vec![user]));
+            names::ask(cx, &peer.wire.to_bare());
         }
-        let load = Load::SentMessage {
-            id: asked.id.clone(),
-            chat: chat.clone(),
-            to: peer.address.clone(),
-        };
-        cx.load(load, LoadTag::SentMessage(asked.id.clone(), peer.wire.clone()));
+        let tag = LoadTag::SentMessage(asked.id.clone(), peer.wire.clone());
+        cx.load(vec![RecordKey::sent(&asked.id)], tag);
         let phone = directory.phone_of(cx.device, &peer.wire);
         self.under_way.push(Request {
             asked,
@@ -219,22 +216,38 @@ impl Resends {
         });
     }
 
-    /// The owner has answered what the message was, if it still has it.
+    /// The owner has answered what the message was, if it still has it. The account that it was addressed to may have
+    /// another number now; that is asked for every chat, so that it is known after the other name of who asks.
+    pub(super) fn on_sent(&mut self, cx: &mut Context<'_>, id: MessageId, from: Jid, value: Option<Bytes>) {
+        match value.and_then(SentMessage::decode) {
+            Some(sent) => {
+                let key = RecordKey::renumbered(sent.chat.user());
+                cx.load(vec![key], LoadTag::Renumbered(id, from, sent));
+            }
+            None => {
+                if let Some(at) = self.without_content(&id, &from) {
+                    self.drop_acked(cx, at);
+                }
+            }
+        }
+    }
+
+    /// All that there is to know of the message is known.
     pub(super) fn on_content(
         &mut self,
         cx: &mut Context<'_>,
         directory: &Directory,
         id: &MessageId,
         from: &Jid,
-        sent: Option<SentMessage>,
+        sent: SentMessage,
     ) {
-        let is_waiting = |one: &Request| one.is(id, from) && one.content.is_none();
-        let Some(at) = self.under_way.iter().position(is_waiting) else {
+        let Some(at) = self.without_content(id, from) else {
             return;
         };
         let one = &mut self.under_way[at];
-        let sent = sent.filter(|sent| one.own || is_same(directory, &sent.chat, &one.chat));
-        let Some((Ok(message), chat)) = sent.map(|sent| (Message::decode(sent.message), sent.chat)) else {
+        let SentMessage { chat, message } = sent;
+        let may_have_it = one.own || is_same(directory, &chat, &one.chat);
+        let Some(message) = Message::decode(message).ok().filter(|_| may_have_it) else {
             return self.drop_acked(cx, at);
         };
         if one.own && is_own(cx.device, &one.chat) {
@@ -248,6 +261,11 @@ impl Resends {
         };
         let padded = padded(&message, cx.rng);
         one.content = Some(Content { class, padded });
+    }
+
+    fn without_content(&self, id: &MessageId, from: &Jid) -> Option<usize> {
+        let is_waiting = |one: &Request| one.is(id, from) && one.content.is_none();
+        self.under_way.iter().position(is_waiting)
     }
 
     /// Ends a request for good.

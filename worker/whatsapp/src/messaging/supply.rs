@@ -10,6 +10,7 @@ use crate::connection::Context;
 use crate::event::QueryError;
 use crate::signal::{PreKey, PreKeyId, SignedPreKey};
 use crate::stanza::keys::{self, KeyDigest, PublicSignedPreKey, Upload};
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// With fewer than this left at the server, more are uploaded.
@@ -188,7 +189,7 @@ pub(super) fn hand_out(cx: &mut Context<'_>) -> PreKey {
     let surplus = handed.len().saturating_sub(MAX_HANDED_PREKEYS);
     let gone: Vec<PreKeyId> = handed.drain(..surplus).collect();
     for id in gone {
-        cx.changes().prekeys.insert(id, None);
+        cx.changes().delete(RecordKey::prekey(id));
     }
     prekey
 }
@@ -199,7 +200,7 @@ fn forget_old(cx: &mut Context<'_>) {
     for _ in 0..span.saturating_sub(MAX_PREKEY_SPAN).min(MAX_FORGOTTEN) {
         let id = cx.device.oldest_prekey_id;
         cx.device_mut().oldest_prekey_id = id.next();
-        cx.changes().prekeys.insert(id, None);
+        cx.changes().delete(RecordKey::prekey(id));
     }
 }
 

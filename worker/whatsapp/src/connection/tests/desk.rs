@@ -6,7 +6,7 @@ use super::peer::{NOW, ServerKeys, shared};
 use crate::{
     connection::{Context, core::Core},
     device::Device,
-    store::Load,
+    store::RecordKey,
 };
 
 /// Lends a [`Context`] and keeps what was done through it.
@@ -24,8 +24,8 @@ impl Desk {
         self.0.context(NOW)
     }
 
-    /// The questions to the store since the last call.
-    pub(crate) fn take_loads(&mut self) -> Vec<Load> {
-        self.0.take_loads()
+    /// The records that were asked for since the last call.
+    pub(crate) fn take_load(&mut self) -> Vec<RecordKey> {
+        self.0.loads.take()
     }
 }

@@ -113,13 +113,13 @@ fn a_ratchet_that_moved_is_not_read_under_its_old_name_again() {
     ratchets.on_step_taken();
     ratchets.on_committed();
     assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
-    desk.take_loads();
+    desk.take_load();
     answer(&mut ratchets, &mut desk, &by_lid, &[None]);
     assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
     assert!(ratchets.has_session(desk.context().device, &by_lid.address));
     // The store still has the session under the number: two ratchets would use the same message keys.
     assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
-    assert!(desk.take_loads().is_empty());
+    assert!(desk.take_load().is_empty());
     assert!(!ratchets.has_session(desk.context().device, &by_number.address));
 }
 
@@ -138,14 +138,15 @@ fn a_ratchet_that_the_store_moved_is_not_read_under_its_old_name_again() {
         .initiate(own, &bundle, &mut StdRng::seed_from_u64(10))
         .unwrap();
     assert!(!ratchets.ensure(&mut desk.context(), std::iter::once(&by_lid)));
-    desk.take_loads();
+    desk.take_load();
     answer(&mut ratchets, &mut desk, &by_lid, &[None, Some(record.encode())]);
     assert!(ratchets.has_session(desk.context().device, &by_lid.address));
     assert!(ratchets.ensure(&mut desk.context(), std::iter::once(&by_number)));
-    assert!(desk.take_loads().is_empty() && !ratchets.has_session(desk.context().device, &by_number.address));
+    assert!(desk.take_load().is_empty() && !ratchets.has_session(desk.context().device, &by_number.address));
     ratchets.on_step_taken();
     ratchets.on_committed();
-    assert_eq!(desk.context().changes().sessions[&by_number.address], None);
+    let moved = RecordKey::session(&by_number.address);
+    assert_eq!(desk.context().changes().get(&moved), Some(None));
 }
 
 #[test]

@@ -11,8 +11,9 @@ use crate::binary::{Content, Node};
 use crate::device::AdvSecret;
 use crate::event::{DeviceRefusal, Event};
 use crate::jid::Jid;
-use crate::pairing::adv::{self, DeviceDetails, Hosting};
+use crate::pairing::adv;
 use crate::proto::AdvSignedDeviceIdentity;
+use crate::server::adv::{DeviceDetails, Hosting, issue};
 use crate::signal::curve::KeyPair;
 
 /// Client numbers of [`Network::ann_and_bob`].
@@ -49,7 +50,7 @@ fn foreign_proof(network: &Network, at: usize) -> Bytes {
         key_index: 1,
         hosting: Hosting::Own,
     };
-    let container = adv::issue(&account, device.public(), &secret, details, &mut rng);
+    let container = issue(&account, device.public(), &secret, details, &mut rng);
     adv::accept(&container, &secret, &device, &mut rng)
         .unwrap()
         .identity

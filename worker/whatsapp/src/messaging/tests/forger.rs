@@ -8,8 +8,9 @@ use super::network::Network;
 use crate::binary::Node;
 use crate::device::AdvSecret;
 use crate::jid::Jid;
-use crate::pairing::adv::{self, DeviceDetails, Hosting};
+use crate::pairing::adv;
 use crate::proto::Message;
+use crate::server::adv::{DeviceDetails, Hosting, issue};
 use crate::signal::curve::KeyPair;
 use crate::signal::session::{LocalIdentity, SessionRecord};
 use crate::signal::{PreKeyBundle, RegistrationId, SignedPreKey, SignedPreKeyId, padding};
@@ -71,7 +72,7 @@ impl Forger {
             key_index: 1,
             hosting: Hosting::Own,
         };
-        let container = adv::issue(&account, self.keys.public(), &secret, details, &mut rng);
+        let container = issue(&account, self.keys.public(), &secret, details, &mut rng);
         let proof = adv::accept(&container, &secret, &self.keys, &mut rng)
             .unwrap()
             .identity;

@@ -14,12 +14,13 @@ use crate::connection::{Connection, Input, Step};
 use crate::device::{Account, AdvSecret, Device};
 use crate::event::{Event, Incoming, SendError};
 use crate::jid::{Jid, Server};
-use crate::pairing::adv::{self, DeviceDetails, Hosting};
+use crate::pairing::adv;
 use crate::proto::Message;
+use crate::server::adv::{DeviceDetails, Hosting, issue};
 use crate::signal::curve::KeyPair;
 use crate::signal::{Address, PreKeyBundle};
 use crate::stanza::keys::Upload;
-use crate::store::{Changes, KeyStore as _, Load, Loaded, MemoryStore};
+use crate::store::{Changes, KeyStore as _, MemoryStore, RecordKey, RecordKind};
 use crate::time::Timestamp;
 
 /// One device that is connected.
@@ -124,7 +125,7 @@ impl Network {
     pub(super) fn join_as(&mut self, device: Device, stored: Changes) -> usize {
         let keys = ServerKeys::new(1);
         let mut store = MemoryStore::with_device(device.clone());
-        store.commit(stored, &[]).now_or_never().unwrap().unwrap();
+        store.commit(stored, Vec::new()).now_or_never().unwrap().unwrap();
         let (jid, lid) = (device.jid().unwrap().clone(), device.lid().unwrap().clone());
         let rng = StdRng::seed_from_u64(1000 + self.clients.len() as u64);
         let connection = Connection::new(shared(keys.config()), device, rng, self.now);
@@ -177,7 +178,7 @@ impl Network {
                 key_index: 1,
                 hosting: Hosting::Own,
             };
-            let container = adv::issue(&account, device.identity.public(), &secret, details, &mut rng);
+            let container = issue(&account, device.identity.public(), &secret, details, &mut rng);
             adv::accept(&container, &secret, &device.identity, &mut rng)
                 .unwrap()
                 .identity
@@ -228,7 +229,7 @@ impl Network {
     /// Keeps a message's content for repeats, as an owner does.
     pub(super) fn keep(&self, at: usize, id: &str, chat: Jid, text: &str) {
         self.clients[at].store.keep_sent(
-            id.parse().unwrap(),
+            &id.parse().unwrap(),
             chat,
             text_message(text).encode_to_vec().into(),
         );
@@ -262,11 +263,11 @@ impl Network {
     fn turn(&mut self, at: usize) -> bool {
         let now = self.now;
         let client = &mut self.clients[at];
-        let loads = client.connection.take_loads();
-        let mut moved = !loads.is_empty();
-        for load in loads {
-            let loaded = client.store.load(load).now_or_never().unwrap().unwrap();
-            client.connection.handle(Input::Loaded(loaded), now);
+        let keys = client.connection.take_load();
+        let mut moved = !keys.is_empty();
+        if moved {
+            let values = client.store.load(keys).now_or_never().unwrap().unwrap();
+            client.connection.handle(Input::Loaded(values), now);
         }
         if let Some(bytes) = client.peer.outbox.pop_front() {
             client.connection.handle(Input::Bytes(bytes), now);
@@ -288,11 +289,11 @@ impl Network {
     fn carry_out(&mut self, at: usize, step: Step) {
         let now = self.now;
         let client = &mut self.clients[at];
-        let writes_sessions = !step.changes.sessions.is_empty();
+        let writes_sessions = step.changes.keys().any(|key| key.kind == RecordKind::Session);
         if step.needs_commit() {
             client
                 .store
-                .commit(step.changes, &step.events)
+                .commit(step.changes, Vec::new())
                 .now_or_never()
                 .unwrap()
                 .unwrap();
@@ -463,11 +464,9 @@ impl Network {
     }
 
     fn session(&mut self, at: usize, jid: Jid) -> Option<Bytes> {
-        let load = Load::Sessions(vec![Address::from(jid)]);
-        match self.clients[at].store.load(load).now_or_never().unwrap().unwrap() {
-            Loaded::Sessions(mut sessions) => sessions.remove(0),
-            other => panic!("{other:?}"),
-        }
+        let keys = vec![RecordKey::session(&Address::from(jid))];
+        let load = self.clients[at].store.load(keys);
+        load.now_or_never().unwrap().unwrap().remove(0)
     }
 
     /// A client comes back with what its store has, as a new process would.
@@ -490,13 +489,11 @@ impl Network {
 
     /// A client comes back with other credentials.
     pub(super) fn replace_device(&mut self, at: usize, device: Device) {
-        let changes = Changes {
-            device: Some(Box::new(device)),
-            ..Changes::default()
-        };
+        let mut changes = Changes::default();
+        changes.put_device(&device);
         self.clients[at]
             .store
-            .commit(changes, &[])
+            .commit(changes, Vec::new())
             .now_or_never()
             .unwrap()
             .unwrap();

@@ -7,7 +7,7 @@ use crate::binary::{Content, Node};
 use crate::event::{Event, SendError};
 use crate::messaging::resends::{MAX_IN_LINE, MAX_REPEATS, MAX_UNDER_WAY, REPEAT_PAUSE};
 use crate::messaging::{ACK_TIMEOUT, MAX_ATTEMPTS, MAX_RESENDS};
-use crate::store::{Changes, KeyStore as _};
+use crate::store::{Changes, KeyStore as _, RecordKey};
 use futures_util::FutureExt as _;
 
 /// Client numbers of [`Network::ann_and_bob`].
@@ -161,13 +161,11 @@ fn a_missing_prekey_is_asked_for_with_keys_until_it_works() {
     // Bob's store loses its one-time keys, though the server still hands them out.
     let mut changes = Changes::default();
     for id in 1..=900 {
-        changes
-            .prekeys
-            .insert(crate::signal::PreKeyId::new(id).unwrap(), None);
+        changes.delete(RecordKey::prekey(crate::signal::PreKeyId::new(id).unwrap()));
     }
     network.clients[BOB]
         .store
-        .commit(changes, &[])
+        .commit(changes, Vec::new())
         .now_or_never()
         .unwrap()
         .unwrap();
@@ -186,10 +184,10 @@ fn a_lost_session_is_answered_with_keys_at_once() {
     network.send(BOB, number(1), "3EB002", "two");
     network.forget();
     let mut changes = Changes::default();
-    changes.sessions.insert(lid(1).with_device(3).into(), None);
+    changes.delete(RecordKey::session(&lid(1).with_device(3).into()));
     network.clients[BOB]
         .store
-        .commit(changes, &[])
+        .commit(changes, Vec::new())
         .now_or_never()
         .unwrap()
         .unwrap();
@@ -568,8 +566,8 @@ fn without_a_bundle_the_session_there_is_will_do() {
 fn without_a_bundle_or_a_session_the_request_is_left_to_the_next_login() {
     let mut network = one_message();
     let mut changes = Changes::default();
-    changes.sessions.insert(lid(2).into(), None);
-    let lost = network.clients[ANN].store.commit(changes, &[]);
+    changes.delete(RecordKey::session(&lid(2).into()));
+    let lost = network.clients[ANN].store.commit(changes, Vec::new());
     lost.now_or_never().unwrap().unwrap();
     network.restart(ANN);
     network.refuses_bundles = true;
