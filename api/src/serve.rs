@@ -7,7 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use axum::Router;
 use shared::broker::Broker;
+use shared::clock::Clock;
 use shared::lifecycle::Lifecycle;
+use shared::random::Randomness;
 use shared::store::Store;
 use shared::telemetry::{self, Health, Metrics};
 use tokio::net::TcpListener;
@@ -30,11 +32,12 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let apart = telemetry::listen(settings.common.metrics_addr)
         .await
         .map_err(anyhow::Error::msg)?;
-    let store = Store::connect(&settings.common.database, Some(settings.sealer)).await?;
-    let broker = Broker::connect(&settings.common.amqp)
+    let clock = Clock::system();
+    let store = Store::connect(&settings.common.database, Some(settings.sealer), clock).await?;
+    let broker = Broker::connect(&settings.common.amqp, clock, &Randomness::system())
         .await
         .map_err(|error| anyhow::anyhow!("{error}; {}", error.advice()))?;
-    let health = health(&store, &broker);
+    let health = health(&store, &broker, clock);
     let mut app = App::new(
         store.clone(),
         broker.clone(),
@@ -66,8 +69,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-fn health(store: &Store, broker: &Broker) -> Health {
-    let health = Health::new();
+fn health(store: &Store, broker: &Broker, clock: Clock) -> Health {
+    let health = Health::new(clock);
     let (store, broker) = (store.clone(), broker.clone());
     health.check("database", move || {
         let store = store.clone();

@@ -8,9 +8,11 @@ use std::future::Future;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerError};
+use crate::clock::Clock;
 use crate::config::{Amqp, Database, Secret};
 use crate::id::{JobId, ShardId, Token, WorkerId};
+use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Fence, Store, leases};
 
@@ -53,7 +55,7 @@ impl TestDatabase {
             url: Secret::new(with_database(&url, &name)),
             pool_size: 4,
         };
-        let store = Store::new(&database, Some(sealer())).unwrap();
+        let store = Store::new(&database, Some(sealer()), Clock::system()).unwrap();
         store.migrate().await.unwrap();
         Self {
             store,
@@ -79,7 +81,7 @@ impl TestDatabase {
 
     /// A second store on the same database, with its own pool.
     pub fn another_store(&self) -> Store {
-        Store::new(&self.database, Some(sealer())).unwrap()
+        Store::new(&self.database, Some(sealer()), Clock::system()).unwrap()
     }
 
     /// Makes the lease rows and takes one shard for a worker of that name.
@@ -131,7 +133,7 @@ impl TestBroker {
             prefix,
             shards,
         };
-        let broker = Broker::connect(&config).await.unwrap();
+        let broker = connect(&config).await.unwrap();
         broker.collect_for_webhooks().await.unwrap();
         Self { broker, config }
     }
@@ -151,11 +153,19 @@ impl Drop for TestBroker {
     fn drop(&mut self) {
         let config = self.config.clone();
         aside(async move {
-            let broker = Broker::connect(&config).await.unwrap();
+            let broker = connect(&config).await.unwrap();
             broker.delete_topology().await.unwrap();
             broker.close().await;
         });
     }
+}
+
+/// Connects to a broker, as a process does.
+///
+/// # Errors
+/// [`BrokerError`].
+pub async fn connect(config: &Amqp) -> Result<Broker, BrokerError> {
+    Broker::connect(config, Clock::system(), &Randomness::system()).await
 }
 
 /// A token that no other test uses.

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use shared::broker::Broker;
+use shared::clock::Clock;
 use shared::config::{Common, Env, read_sealer};
 use shared::id::WorkerId;
 use shared::lease::Timing;
 use shared::lifecycle::{Ended, Lifecycle};
+use shared::random::Randomness;
 use shared::store::Store;
 use shared::telemetry::{self, Health, Metrics};
 use worker::{session, webhook};
@@ -69,11 +71,12 @@ async fn run(role: Role) -> anyhow::Result<()> {
     let admin = telemetry::listen(common.metrics_addr)
         .await
         .map_err(|why| anyhow!(why))?;
-    let store = Store::connect(&common.database, sealer).await?;
-    let broker = Broker::connect(&common.amqp)
+    let clock = Clock::system();
+    let store = Store::connect(&common.database, sealer, clock).await?;
+    let broker = Broker::connect(&common.amqp, clock, &Randomness::system())
         .await
         .map_err(|error| anyhow!("{error}; {}", error.advice()))?;
-    let health = health(&store, &broker);
+    let health = health(&store, &broker, clock);
     let serve = telemetry::serve(admin, metrics, health.clone(), life.hard().clone());
     // Ends with the process: the last thing to be watched is the stop itself.
     tokio::spawn(async move {
@@ -119,8 +122,8 @@ async fn work(
     Ok(())
 }
 
-fn health(store: &Store, broker: &Broker) -> Health {
-    let health = Health::new();
+fn health(store: &Store, broker: &Broker, clock: Clock) -> Health {
+    let health = Health::new(clock);
     let store = store.clone();
     health.check("database", move || {
         let store = store.clone();

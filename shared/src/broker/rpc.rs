@@ -1,6 +1,7 @@
 //! Jobs that are answered: published like any other, with a queue of this process to answer to.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Rpc {
     topology: Arc<Topology>,
     queue: watch::Receiver<Option<String>>,
     waiting: Arc<Mutex<Waiting>>,
+    /// How many calls were made: a correlation id need only be unique among those of one answer queue.
+    calls: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Rpc {
@@ -82,6 +85,7 @@ impl Rpc {
             topology,
             queue,
             waiting,
+            calls: Arc::default(),
         }
     }
 
@@ -97,7 +101,7 @@ impl Rpc {
         job: &Job,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let call = uuid::Uuid::new_v4().simple().to_string();
+        let call = self.calls.fetch_add(1, Ordering::Relaxed).to_string();
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = locked(&self.waiting);

@@ -215,7 +215,7 @@ async fn events_go_to_the_webhooks_queue_and_nobody_has_to_want_them() {
     let test = TestBroker::new(1).await;
     let broker = test.broker();
     let (token, id) = (token(), EventId::now_v7());
-    let event = Outgoing::event(broker.topology(), &token, ("send.message:START", id), "{}".into());
+    let event = Outgoing::event(broker.topology(), &token, "send.message:START", id, "{}".into());
     broker.publisher().publish(event).await.unwrap();
     let mut consumer = broker.consume(&QueueName::Webhooks, 20);
     let delivery = next(&mut consumer).await;
@@ -261,7 +261,7 @@ async fn a_call_gets_its_answer_or_times_out() {
 #[tokio::test]
 async fn declaring_again_changes_nothing_and_other_arguments_are_refused() {
     let test = TestBroker::new(2).await;
-    let second = Broker::connect(test.config()).await.unwrap();
+    let second = crate::testing::connect(test.config()).await.unwrap();
     assert!(second.is_ready());
     second.close().await;
     assert!(!second.is_ready());
@@ -277,7 +277,7 @@ async fn declaring_again_changes_nothing_and_other_arguments_are_refused() {
             .await
     };
     foreign.broker().bindings.request(declare).await.unwrap();
-    let refused = Broker::connect(foreign.config()).await.unwrap_err();
+    let refused = crate::testing::connect(foreign.config()).await.unwrap_err();
     assert!(matches!(refused, BrokerError::Refused(_)), "{refused}");
     let clear = async |channel: &lapin::Channel| {
         channel
@@ -294,11 +294,14 @@ async fn a_wrong_url_is_told_apart_from_a_missing_broker() {
         prefix: "x".into(),
         shards: 1,
     };
-    assert!(matches!(Broker::connect(&config).await, Err(BrokerError::Url(_))));
+    assert!(matches!(
+        crate::testing::connect(&config).await,
+        Err(BrokerError::Url(_))
+    ));
     let mut url = url::Url::parse(&crate::testing::service_url("AMQP_URL")).unwrap();
     url.set_password(Some("wrong")).unwrap();
     config.url = crate::config::Secret::new(url);
-    let error = Broker::connect(&config).await.unwrap_err();
+    let error = crate::testing::connect(&config).await.unwrap_err();
     assert!(matches!(error, BrokerError::Refused(_)), "{error}");
 }
 
@@ -391,7 +394,7 @@ mod reconnect {
         let hop = Hop::new().await;
         let mut config = test.config().clone();
         config.url = crate::config::Secret::new(hop.url.as_str());
-        let broker = Broker::connect(&config).await.unwrap();
+        let broker = crate::testing::connect(&config).await.unwrap();
         let (publisher, mut consumer) = (
             broker.publisher(),
             broker.consume(&QueueName::Shard(shard(0)), 20),
@@ -467,7 +470,7 @@ async fn a_queue_that_was_made_without_limits_stays_as_it_is() {
         channel.queue_declare(name.as_str().into(), options, older).await
     };
     broker.bindings.request(make).await.unwrap();
-    let upgraded = Broker::connect(test.config()).await.unwrap();
+    let upgraded = crate::testing::connect(test.config()).await.unwrap();
     upgraded.collect_for_webhooks().await.unwrap();
     assert!(upgraded.is_ready());
     assert_eq!(upgraded.depth(&QueueName::Webhooks).await.unwrap(), 0);
@@ -491,12 +494,13 @@ async fn events_are_collected_for_webhooks_only_once_somebody_wants_them() {
             .await
     };
     broker.bindings.request(unbind).await.unwrap();
-    let another = Broker::connect(test.config()).await.unwrap();
+    let another = crate::testing::connect(test.config()).await.unwrap();
     let tell = async |broker: &Broker| {
         let event = Outgoing::event(
             broker.topology(),
             &token(),
-            ("new.message", EventId::now_v7()),
+            "new.message",
+            EventId::now_v7(),
             "{}".into(),
         );
         broker.publisher().publish(event).await.unwrap();

@@ -133,7 +133,8 @@ async fn publish_rejected(
         .publish(Outgoing::event(
             broker.topology(),
             token,
-            (envelope.event.as_str(), id),
+            envelope.event.as_str(),
+            id,
             body,
         ))
         .await

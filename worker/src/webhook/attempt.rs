@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Url;
 use shared::config::Secret;
-use shared::id::{EventId, Token, WebhookId};
+use shared::id::{DeliveryId, EventId, Token, WebhookId};
 use shared::store::Store;
 use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery};
 use shared::store::webhooks::{self, Dialect};
@@ -253,6 +253,7 @@ impl Attempts {
             Plan::Leased => (None, Fate::Retry(Duration::ZERO), Some(self.lease)),
         };
         NewDelivery {
+            id: DeliveryId::now_v7(),
             webhook: target.id,
             event_id: parcel.event,
             token: parcel.token.clone(),

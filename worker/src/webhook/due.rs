@@ -94,7 +94,7 @@ async fn work(
         return Ok(false);
     }
     let resting = hub.rests().now(Instant::now());
-    let rows = deliveries::lease_due(store, (free, SHARE.min(free)), &resting, lease).await?;
+    let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, lease).await?;
     if rows.is_empty() {
         return Ok(false);
     }

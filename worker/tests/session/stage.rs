@@ -112,7 +112,7 @@ impl Stage {
         let (store, broker) = (self.database.another_store(), self.broker.broker().clone());
         let (worker, role_life) = (WorkerId::generate(name).expect("a name"), life.clone());
         let task = tokio::spawn(async move {
-            let around = (role_life, Health::new());
+            let around = (role_life, Health::new(shared::clock::Clock::system()));
             session::run((store, broker), settings, worker, timing, around)
                 .await
                 .expect("the role starts");

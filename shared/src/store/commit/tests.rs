@@ -63,9 +63,15 @@ impl Bench {
         };
         let id: JobId = job_id();
         let queue = send.queue_id.unwrap();
-        let accepted = queues::accept(self.db.store(), self.fence, self.session, queue, (&id, &send)).await;
-        match accepted.unwrap() {
-            Acceptance::Accepted(queue) => *queue,
+        let offer = queues::Offer {
+            session: self.session,
+            queue,
+            id: &id,
+            job: &send,
+        };
+        let accepted = queues::accept_all(self.db.store(), self.fence, &[offer]).await;
+        match accepted.unwrap().pop().unwrap() {
+            Ok(Acceptance::Accepted(queue)) => *queue,
             other => panic!("{other:?}"),
         }
     }

@@ -3,6 +3,7 @@
 use prost::Message as _;
 use whatsapp::proto::Message;
 use whatsapp::signal::padding;
+use whatsapp::signal::session::CiphertextKind;
 
 use super::device::Unreadable;
 use super::inbox::Entry;
@@ -75,7 +76,7 @@ impl Shard {
         if delivery.tampering.force_retry.is_some() {
             return Outcome::Unreadable(reason::UNKNOWN);
         }
-        if delivery.starts_session && delivery.proof == Proof::Bad {
+        if delivery.ciphertext.kind == CiphertextKind::PreKey && delivery.proof == Proof::Bad {
             self.tally.malformed += 1;
             return Outcome::Unreadable(reason::ADV_FAILURE);
         }
@@ -83,8 +84,7 @@ impl Shard {
         let Some(device) = self.devices.get_mut(&delivery.to) else {
             return Outcome::Unreadable(reason::UNKNOWN);
         };
-        let padded = match device.decrypt(seed, delivery.from, delivery.starts_session, &delivery.ciphertext)
-        {
+        let padded = match device.decrypt(seed, delivery.from, &delivery.ciphertext) {
             Ok(padded) => padded,
             Err(Unreadable::Duplicate) => return Outcome::OldCopy,
             Err(Unreadable::Because(error)) => return Outcome::Unreadable(error),
