@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use kind::Kind;
 pub use text::*;
 
-use crate::job::{JobError, body};
+use crate::job::{JobError, from_fields};
 
 /// Declares [`Content`] from the names that `type` takes and the kinds they stand for.
 macro_rules! kinds {
@@ -39,7 +39,7 @@ macro_rules! kinds {
 
             fn read(name: &str, fields: Map<String, Value>) -> Result<Self, JobError> {
                 match name {
-                    $($name => body::from_fields(fields).map(Self::$Kind),)+
+                    $($name => from_fields(fields).map(Self::$Kind),)+
                     _ => Err(JobError::new("type", format!("must be {}", one_of(NAMES)))),
                 }
             }
