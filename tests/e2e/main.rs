@@ -4,6 +4,7 @@ mod broadcast;
 mod faults;
 mod identity;
 mod interop;
+mod kinds;
 mod legacy;
 mod limits;
 mod logs;
