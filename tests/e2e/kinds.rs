@@ -64,6 +64,11 @@ async fn every_kind_is_read_and_sent_again_byte_for_byte_after_a_restart() -> Re
             first.message
         );
     }
+    let faults = cluster.control.get("/faults").await?;
+    ensure!(
+        faults[0]["struck"] == kinds().len(),
+        "each copy was spoiled once: {faults}"
+    );
     let audit = cluster.control.audit().await?;
     ensure!(
         audit.message_keys_reused == 0 && audit.violations == 0,

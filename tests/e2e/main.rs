@@ -12,7 +12,6 @@ mod outages;
 mod pairing;
 mod pause;
 mod publishers;
-mod schemas;
 mod setup;
 mod tidy;
 mod webhook;
