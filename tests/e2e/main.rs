@@ -4,6 +4,7 @@ mod broadcast;
 mod faults;
 mod identity;
 mod interop;
+mod library;
 mod limits;
 mod logs;
 mod outages;

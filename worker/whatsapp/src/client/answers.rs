@@ -50,17 +50,23 @@ pub(super) struct Waiting {
 struct Send {
     /// The encoded message, until it is prepared.
     message: Option<Bytes>,
-    answer: oneshot::Sender<Result<Sent, SendError>>,
+    answer: SendAnswer,
 }
+
+type SendAnswer = oneshot::Sender<Result<Sent, SendError>>;
 
 /// The calls of one session, shared by its handles and its store.
 #[derive(Clone, Default)]
 pub(super) struct Answers(Arc<Mutex<Waiting>>);
 
 impl Answers {
-    /// The table, unless the session has ended: then nobody would answer.
-    pub(super) fn open(&self) -> Option<MutexGuard<'_, Waiting>> {
-        Some(self.lock()).filter(|waiting| !waiting.has_ended)
+    /// Notes who awaits an answer; `false` if the session has ended and none would come.
+    pub(super) fn note(&self, note: impl FnOnce(&mut Waiting)) -> bool {
+        let mut waiting = self.lock();
+        if !waiting.has_ended {
+            note(&mut waiting);
+        }
+        !waiting.has_ended
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -70,16 +76,10 @@ impl Answers {
 }
 
 impl Waiting {
-    /// Takes note of a send before its command goes out.
-    pub(super) fn expect(
-        &mut self,
-        id: MessageId,
-        message: Bytes,
-    ) -> oneshot::Receiver<Result<Sent, SendError>> {
-        let (answer, answered) = oneshot::channel();
+    /// Notes a send.
+    pub(super) fn expect(&mut self, id: MessageId, message: Bytes, answer: SendAnswer) {
         let message = Some(message);
         self.sends.insert(id, Send { message, answer });
-        answered
     }
 
     fn answer_send(&mut self, id: &MessageId, result: Result<Sent, SendError>) -> bool {

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -113,10 +113,15 @@ impl Session {
     /// As there.
     pub async fn send_as(&self, id: MessageId, to: Recipient, message: Message) -> Result<Sent, SendError> {
         let encoded = Bytes::from(message.encode_to_vec());
-        let (slot, mut waiting) = self.ready().await.ok_or(SendError::NotConnected)?;
-        let answered = waiting.expect(id.clone(), encoded);
-        drop(waiting);
-        slot.send(Command::Send(Box::new(Outgoing { id, to, message })));
+        let (sender, answered) = oneshot::channel();
+        let note = {
+            let id = id.clone();
+            move |waiting: &mut Waiting| waiting.expect(id, encoded, sender)
+        };
+        let command = Command::Send(Box::new(Outgoing { id, to, message }));
+        if !self.ask(command, note).await {
+            return Err(SendError::NotConnected);
+        }
         answer(answered).await.unwrap_or(Err(SendError::Unconfirmed))
     }
 
@@ -137,13 +142,11 @@ impl Session {
         let ended = PairingRefused {
             code: CONNECTION_ENDED,
         };
-        let (slot, mut waiting) = self.ready().await.ok_or(ended)?;
-        waiting.code = Some(sender);
-        drop(waiting);
-        slot.send(Command::RequestPairingCode {
+        let command = Command::RequestPairingCode {
             phone: phone.to_owned(),
             custom: None,
-        });
+        };
+        self.ask(command, |waiting| waiting.code = Some(sender)).await;
         answer(answered).await.unwrap_or(Err(ended))
     }
 
@@ -154,10 +157,9 @@ impl Session {
     pub async fn is_on_whatsapp(&self, numbers: Vec<String>) -> Result<Vec<Registration>, QueryError> {
         let ticket = self.0.tickets.fetch_add(1, Ordering::Relaxed);
         let (sender, answered) = oneshot::channel();
-        let (slot, mut waiting) = self.ready().await.ok_or(QueryError::NotConnected)?;
-        waiting.queries.insert(ticket, sender);
-        drop(waiting);
-        slot.send(Command::IsOnWhatsApp { ticket, numbers });
+        let command = Command::IsOnWhatsApp { ticket, numbers };
+        let note = |waiting: &mut Waiting| drop(waiting.queries.insert(ticket, sender));
+        self.ask(command, note).await;
         answer(answered).await.unwrap_or(Err(QueryError::NotConnected))
     }
 
@@ -186,11 +188,15 @@ impl Session {
         self.0.commands.closed().await;
     }
 
-    /// Room for a command, and the table to note in who awaits its answer; `None` after the end. In this order a call
-    /// that is dropped while there is no room leaves nothing behind.
-    async fn ready(&self) -> Option<(mpsc::Permit<'_, Command>, MutexGuard<'_, Waiting>)> {
-        let slot = self.0.commands.reserve().await.ok()?;
-        Some((slot, self.0.answers.open()?))
+    /// Notes who awaits the answer of a command and hands it over, at once when there is room: a call that is dropped
+    /// before leaves nothing behind. `false` after the end.
+    async fn ask(&self, command: Command, note: impl FnOnce(&mut Waiting)) -> bool {
+        let Ok(slot) = self.0.commands.reserve().await else {
+            return false;
+        };
+        let is_noted = self.0.answers.note(note);
+        slot.send(command);
+        is_noted
     }
 
     /// Hands over a command that has no answer. After the end nobody takes it.
