@@ -6,6 +6,7 @@ mod identity;
 mod interop;
 mod kinds;
 mod legacy;
+mod library;
 mod limits;
 mod logs;
 mod outages;
