@@ -4,6 +4,7 @@
 //! HTTP routes and nothing of the WhatsApp protocol: those meet it in `api` and in `worker`.
 
 pub mod broker;
+pub mod clock;
 pub mod config;
 pub mod egress;
 pub mod event;
@@ -12,6 +13,7 @@ pub mod job;
 pub mod lease;
 pub mod lifecycle;
 pub mod outbox;
+pub mod random;
 pub mod recipient;
 pub mod seal;
 pub mod store;
