@@ -11,6 +11,7 @@ mod lane;
 mod link;
 mod publisher;
 mod rpc;
+mod testing;
 pub mod topology;
 
 use std::sync::Arc;

@@ -7,10 +7,10 @@ use clap::{Parser, Subcommand};
 use shared::broker::Broker;
 use shared::config::{Common, Env, read_sealer};
 use shared::id::WorkerId;
-use shared::lease::Timing;
 use shared::lifecycle::{Ended, Lifecycle};
 use shared::store::Store;
 use shared::telemetry::{self, Health, Metrics};
+use worker::shard::lease::Timing;
 use worker::{session, webhook};
 
 /// A message costs a hundred small allocations that other threads free; the system's allocator takes a quarter of the

@@ -4,13 +4,14 @@
 //! durable ([`After`]) waits here with it. A session has at most one commit in flight, so its writes are
 //! durable in the order in which they were gathered.
 
+use crate::shard::committer::Committer;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use shared::event::{Event, Instance};
 use shared::id::{EventId, QueueId, SessionId, StanzaId, Token};
 use shared::job::Answer;
 use shared::store::Fence;
-use shared::store::commit::{CommitError, Committer, Write};
+use shared::store::commit::{CommitError, Write};
 use shared::store::outbox::OutboxEvent;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;

@@ -2,31 +2,24 @@
 //!
 //! The one place where the product's words (tokens, queues, recipients) and WhatsApp's (jids, receipts) meet.
 
-mod actor;
+pub(crate) mod actor;
 pub mod content;
-mod errand;
-mod gather;
+pub(crate) mod errand;
+pub(crate) mod gather;
 mod inbound;
-mod intake;
-mod jobs;
 mod keys;
-mod mail;
-mod meter;
+pub(crate) mod mail;
+pub(crate) mod meter;
 pub mod pacer;
 pub mod qr;
 pub mod queues;
 pub mod settings;
-mod shards;
-mod supervisor;
 
 use std::sync::Arc;
 
 use shared::broker::Broker;
 use shared::id::WorkerId;
-use shared::lease::{Leases, Timing};
 use shared::lifecycle::Lifecycle;
-use shared::outbox::{self, Wake};
-use shared::store::commit::Committer;
 use shared::store::{Store, StoreError, leases};
 use shared::telemetry::Health;
 
@@ -34,8 +27,13 @@ pub use settings::Settings;
 
 use self::actor::Surroundings;
 use self::pacer::Cap;
-use self::shards::Ground;
-use self::supervisor::Starts;
+use crate::shard::committer::Committer;
+use crate::shard::lease::Timing;
+use crate::shard::leases::Leases;
+use crate::shard::relay::{self, Wake};
+use crate::shard::supervisor::Starts;
+use crate::shard::{self, Ground};
+use shared::clock::Clock;
 
 /// Runs the role until the soft stop, then hands every shard over.
 ///
@@ -49,8 +47,9 @@ pub async fn run(
     (life, health): (Lifecycle, Health),
 ) -> Result<(), StoreError> {
     leases::ensure_shards(&store, settings.shards).await?;
+    let clock = Clock::system();
     let wake = Wake::new();
-    let (committer, _) = Committer::start(&store, wake.clone())?;
+    let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
     let around = Surroundings {
         store: store.clone(),
         committer,
@@ -58,8 +57,8 @@ pub async fn run(
         pace: settings.pace,
         cap: Arc::new(Cap::new(settings.cap)),
     };
-    let backlog = outbox::watch(store.clone(), life.soft().clone());
-    let (leases, events, _) = Leases::start(store, worker, timing);
+    let backlog = relay::watch(store.clone(), clock, life.soft().clone());
+    let (leases, events, _) = Leases::start(store, worker, timing, clock);
     let ground = Ground {
         around: Arc::new(around),
         broker,
@@ -69,7 +68,7 @@ pub async fn run(
         leases,
         health,
     };
-    let unroutable = shards::run_unroutable(ground.clone(), life.soft().clone());
-    tokio::join!(shards::run(ground, events, life), unroutable, backlog);
+    let unroutable = shard::run_unroutable(ground.clone(), life.soft().clone());
+    tokio::join!(shard::run(ground, events, life), unroutable, backlog);
     Ok(())
 }

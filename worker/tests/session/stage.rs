@@ -6,7 +6,6 @@ use serde_json::Value;
 use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
 use shared::id::{JobId, QueueId, Token, WorkerId};
 use shared::job::{Answer, Content, Delay, Job, OnUnknown, QueueCommand, SendJob};
-use shared::lease::Timing;
 use shared::lifecycle::Lifecycle;
 use shared::recipient::Number;
 use shared::store::sessions::{self, SessionRecord};
@@ -18,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use worker::session::pacer::Pace;
 use worker::session::{self, Settings};
+use worker::shard::lease::Timing;
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(40);

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::shard::lease::Lease;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use shared::event::{ConnectionState, Event};
 use shared::job::{Answer, FailureCode, Job};
-use shared::lease::Lease;
 use shared::recipient::NumberKind;
 use shared::store::sessions::SessionState;
 use tokio::sync::mpsc;

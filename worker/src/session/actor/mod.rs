@@ -18,6 +18,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::shard::committer::Committer;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -25,7 +26,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use shared::id::{QueueId, StanzaId};
 use shared::job::Content;
-use shared::store::commit::{CommitError, Committer};
+use shared::store::commit::CommitError;
 use shared::store::queues::{QueueRecord, QueueState};
 use shared::store::recipients::Pending;
 use shared::store::sessions::SessionRecord;
@@ -48,7 +49,7 @@ use super::mail::{Accepted, Mail};
 use super::meter::Standing;
 use super::pacer::{Cap, Pace, Pacer, Waiting};
 use super::queues::{QUEUES_READ, Queue, Queues, Spec, Target};
-use shared::lease::{Busy, Lease};
+use crate::shard::lease::{Busy, Lease};
 
 /// What all sessions of a worker share.
 pub(crate) struct Surroundings {

@@ -1,9 +1,11 @@
 //! The adapter passes the library's own suite, on the real database.
 
+use crate::shard::committer::Committer;
+use crate::shard::relay::Wake;
+use shared::clock::Clock;
 use shared::id::Token;
-use shared::outbox::Wake;
 use shared::store::Fence;
-use shared::store::commit::{Committer, Write};
+use shared::store::commit::Write;
 use shared::store::sessions;
 use shared::testing::{TestDatabase, token};
 use whatsapp::store::conformance;
@@ -39,7 +41,7 @@ async fn open(database: &TestDatabase, committer: &Committer, fence: Fence) -> K
 async fn the_adapter_keeps_the_library_s_promises() {
     let database = TestDatabase::new().await;
     let fence = database.lease(0, "w").await;
-    let (committer, _) = Committer::start(database.store(), Wake::new()).unwrap();
+    let (committer, _) = Committer::start(database.store(), Wake::new(), Clock::system()).unwrap();
     conformance::run(|| open(&database, &committer, fence)).await;
 }
 
@@ -47,7 +49,7 @@ async fn the_adapter_keeps_the_library_s_promises() {
 async fn a_number_is_known_in_its_present_form() {
     let database = TestDatabase::new().await;
     let fence = database.lease(0, "w").await;
-    let (committer, _) = Committer::start(database.store(), Wake::new()).unwrap();
+    let (committer, _) = Committer::start(database.store(), Wake::new(), Clock::system()).unwrap();
     let mut keys = open(&database, &committer, fence).await;
     let mut changes = Changes::default();
     changes.put_renumbered("5511987654321", "551187654321");
@@ -66,7 +68,7 @@ async fn a_number_is_known_in_its_present_form() {
 async fn a_stale_owner_commits_nothing() {
     let database = TestDatabase::new().await;
     let fence = database.lease(0, "w").await;
-    let (committer, _) = Committer::start(database.store(), Wake::new()).unwrap();
+    let (committer, _) = Committer::start(database.store(), Wake::new(), Clock::system()).unwrap();
     let mut keys = open(&database, &committer, fence).await;
     shared::store::leases::release(database.store(), fence)
         .await

@@ -1,13 +1,18 @@
+//! Events in their order, none lost, none of a shard that is another's.
+
 use std::time::Duration;
 
+use shared::broker::{Consumer, QueueName};
+use shared::event::{Event, Instance};
+use shared::id::{EventId, QueueId, SessionId, Token};
+use shared::store::commit::Write;
+use shared::store::outbox::OutboxEvent;
+use shared::store::{Fence, sessions};
+use shared::testing::{TestBroker, TestDatabase, token};
+use tokio::time::Instant;
+
+use super::super::committer::Committer;
 use super::*;
-use crate::broker::{Consumer, QueueName};
-use crate::event::{Event, Instance};
-use crate::id::{EventId, QueueId, Token};
-use crate::store::commit::{Committer, Write};
-use crate::store::outbox::OutboxEvent;
-use crate::store::{Fence, sessions};
-use crate::testing::{TestBroker, TestDatabase, token};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -41,7 +46,7 @@ struct Bench {
     wake: Wake,
     committer: Committer,
     token: Token,
-    session: crate::id::SessionId,
+    session: SessionId,
 }
 
 impl Bench {
@@ -53,7 +58,7 @@ impl Bench {
             .unwrap()
             .into_record()
             .id;
-        let (committer, _task) = Committer::start(db.store(), wake.clone()).unwrap();
+        let (committer, _task) = Committer::start(db.store(), wake.clone(), Clock::system()).unwrap();
         Self {
             db,
             test,
@@ -78,11 +83,16 @@ impl Bench {
             topology: self.test.broker().topology().clone(),
             lease: lease.clone(),
             wake: self.wake.clone(),
+            clock: Clock::system(),
         }
     }
 
     fn lease(&self) -> Lease {
-        Lease::new(self.fence, Instant::now() + Duration::from_secs(600))
+        Lease::new(
+            self.fence,
+            Instant::now(),
+            Instant::now() + Duration::from_secs(600),
+        )
     }
 
     async fn left(&self) -> i64 {
@@ -146,7 +156,7 @@ async fn a_full_queue_holds_events_back_in_their_order_and_floods_nobody_else() 
     const ROOM: i32 = 10;
     let bench = Bench::new().await;
     let broker = bench.test.broker();
-    let narrow = broker.narrow_queue(ROOM).await;
+    let narrow = bench.test.narrow_queue(ROOM).await;
     bench.put(0..EVENTS).await;
     let stop = CancellationToken::new();
     let task = tokio::spawn(bench.relay(&bench.lease()).run(stop.clone()));
@@ -159,7 +169,7 @@ async fn a_full_queue_holds_events_back_in_their_order_and_floods_nobody_else() 
     assert!(bench.left().await > 0, "what is refused is kept");
     let mut taken = Vec::new();
     while taken.len() < usize::try_from(EVENTS).unwrap() {
-        for body in broker.drain(&narrow).await {
+        for body in bench.test.drain(&narrow).await {
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let sequence = body["sequence"].as_i64().unwrap();
             if taken.last().is_none_or(|last| *last < sequence) {
@@ -179,7 +189,7 @@ async fn a_full_queue_holds_events_back_in_their_order_and_floods_nobody_else() 
     beside.close().await;
     seen.dedup();
     assert_eq!(seen, (0..EVENTS).collect::<Vec<_>>());
-    broker.remove(&narrow).await;
+    bench.test.remove(&narrow).await;
 }
 
 #[test]
@@ -216,18 +226,22 @@ fn only_a_refusal_narrows_what_is_on_its_way_and_full_reads_widen_it_again() {
 async fn a_lease_that_is_renewed_while_the_broker_says_nothing_is_not_over() {
     let bench = Bench::new().await;
     tokio::time::pause();
-    let lease = Lease::new(bench.fence, Instant::now() + Duration::from_secs(8));
+    let lease = Lease::new(
+        bench.fence,
+        Instant::now(),
+        Instant::now() + Duration::from_secs(8),
+    );
     let started = Instant::now();
     let renew = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         lease.extend(started + Duration::from_secs(13));
     };
-    tokio::join!(over(&lease), renew);
+    tokio::join!(over(&lease, Clock::system()), renew);
     assert!(
         started.elapsed() >= Duration::from_secs(13),
         "{:?}",
         started.elapsed()
     );
     lease.end();
-    over(&lease).await;
+    over(&lease, Clock::system()).await;
 }

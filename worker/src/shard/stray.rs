@@ -11,10 +11,10 @@ use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
 use time::OffsetDateTime;
 
-use super::errand::{Desk, Reply};
-use super::gather::millis;
-use super::mail::Refusal;
-use super::meter::{self, JobOutcome};
+use crate::session::errand::{Desk, Reply};
+use crate::session::gather::millis;
+use crate::session::mail::Refusal;
+use crate::session::meter::{self, JobOutcome};
 
 /// The shard has another owner: nothing of it may be done any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,9 +17,9 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::actor::{Actor, Exit, MAIL_MAX, Surroundings};
-use super::mail::Mail;
-use shared::lease::Lease;
+use crate::session::actor::{Actor, Exit, MAIL_MAX, Surroundings};
+use crate::session::mail::Mail;
+use crate::shard::lease::Lease;
 
 /// The actors of one shard.
 pub(crate) struct Supervisor {

@@ -1,20 +1,22 @@
-//! The state behind [`super::Leases`]: one tick at a time, the clock read once per step.
+//! What a worker holds and should hold: one tick at a time, the clock read once per step.
 
 use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
+use shared::clock::Clock;
+use shared::id::{ShardId, WorkerId};
+use shared::store::leases::{self, LeaseRecord, Presence};
+use shared::store::{Fence, Store, StoreError};
 use tokio::time::Instant;
 
-use super::{Lease, LeaseEvent, Timing};
-use crate::id::{ShardId, WorkerId};
-use crate::store::leases::{self, LeaseRecord, Presence};
-use crate::store::{Fence, Store, StoreError};
+use super::lease::{Lease, LeaseEvent, Timing};
 
 /// This worker's leases.
 pub(super) struct Keeper {
     store: Store,
     worker: WorkerId,
     timing: Timing,
+    clock: Clock,
     held: BTreeMap<ShardId, Held>,
     events: Vec<LeaseEvent>,
     leaving: bool,
@@ -26,11 +28,12 @@ struct Held {
 }
 
 impl Keeper {
-    pub(super) fn new(store: Store, worker: WorkerId, timing: Timing) -> Self {
+    pub(super) fn new(store: Store, worker: WorkerId, timing: Timing, clock: Clock) -> Self {
         Self {
             store,
             worker,
             timing,
+            clock,
             held: BTreeMap::new(),
             events: Vec::new(),
             leaving: false,
@@ -41,8 +44,8 @@ impl Keeper {
     pub(super) async fn tick(&mut self) -> Result<(), StoreError> {
         // The clock is read before the renewal is sent: whatever time that takes, the lease in the database
         // lasts longer than we believe.
-        let before = Instant::now();
-        self.expire(before);
+        let before = self.clock.now();
+        self.expire_at(before);
         let presence = if self.leaving {
             Presence::Leaving
         } else {
@@ -60,7 +63,7 @@ impl Keeper {
     /// Extends what the database confirms, drops what it does not, and gives back what we dropped before.
     async fn reconcile(&mut self, before: Instant, leases: &[LeaseRecord]) -> Result<(), StoreError> {
         let deadline = before + self.timing.ttl - self.timing.margin;
-        let now = Instant::now();
+        let now = self.clock.now();
         for record in leases {
             let mine = record.owner.as_deref() == Some(self.worker.as_str()) && !record.expired;
             let fence = Fence {
@@ -96,9 +99,9 @@ impl Keeper {
         if wanted.is_empty() || self.leaving {
             return Ok(());
         }
-        let before = Instant::now();
+        let before = self.clock.now();
         for fence in leases::take(&self.store, &self.worker, &wanted, self.timing.ttl).await? {
-            let lease = Lease::new(fence, before + self.timing.ttl - self.timing.margin);
+            let lease = Lease::new(fence, before, before + self.timing.ttl - self.timing.margin);
             self.events.push(LeaseEvent::Gained(lease.clone()));
             self.held.insert(
                 fence.shard,
@@ -138,7 +141,11 @@ impl Keeper {
     }
 
     /// Ends what has run out by our own clock.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(super) fn expire(&mut self) {
+        self.expire_at(self.clock.now());
+    }
+
+    fn expire_at(&mut self, now: Instant) {
         let over = |held: &Held| !held.lease.is_live(now);
         let ended: Vec<ShardId> = self
             .held
@@ -182,8 +189,14 @@ impl Keeper {
         self.leaving && self.held.is_empty()
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.held.values().map(|held| held.lease.deadline()).min()
+    pub(super) fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// When the first lease ends unless it is renewed; a lease's time from now if there is none.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let first = self.held.values().map(|held| held.lease.deadline()).min();
+        first.unwrap_or_else(|| self.clock.now() + self.timing.ttl)
     }
 
     pub(super) fn take_events(&mut self) -> Vec<LeaseEvent> {
@@ -193,7 +206,7 @@ impl Keeper {
 
 /// Divides shards among workers, the same on every worker that sees the same list: each shard goes to the
 /// worker that ranks highest for it and has room. No two workers' shares differ by more than one.
-pub fn assign(workers: &[String], shards: impl Iterator<Item = ShardId>) -> HashMap<ShardId, String> {
+fn assign(workers: &[String], shards: impl Iterator<Item = ShardId>) -> HashMap<ShardId, String> {
     let shards: Vec<ShardId> = shards.collect();
     if workers.is_empty() {
         return HashMap::new();
@@ -227,3 +240,6 @@ fn score(worker: &str, shard: ShardId) -> [u8; 8] {
     score.copy_from_slice(&digest[..8]);
     score
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::shard::lease::Lease;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use shared::broker::{Broker, Delivery};
 use shared::id::{JobId, SessionId, Token};
 use shared::job::Job;
-use shared::lease::Lease;
 use shared::store::queues::{self, Acceptance, Offer};
 use shared::store::sessions::{self, SessionRecord};
 use shared::store::{Store, StoreError};
@@ -31,10 +31,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::lane::{Aside, Item, Lane, Offered, Weight, What, is_large, letter};
-use super::errand::{Back, Desk, Errand, Reply, Returned};
-use super::jobs::{Fenced, parse, stray};
-use super::mail::{Mail, Refusal};
+use super::stray::{Fenced, parse, stray};
 use super::supervisor::Supervisor;
+use crate::session::errand::{Back, Desk, Errand, Reply, Returned};
+use crate::session::mail::{Mail, Refusal};
 
 /// How many transactions that store jobs a worker has at a time, over all its shards: fewer than its pool has
 /// connections, so that sessions read beside them.

@@ -4,15 +4,22 @@
 //! One that is to be handed over stops taking jobs, lets its sessions finish what they have in hand, publishes
 //! what is left, and only then gives the lease back. One that is lost is dropped at once.
 
+pub(crate) mod committer;
+mod intake;
+mod keeper;
+pub mod lease;
+pub(crate) mod leases;
+pub(crate) mod relay;
+mod stray;
+pub(crate) mod supervisor;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared::broker::{Broker, Consumer, QueueName};
 use shared::id::{ShardId, Token};
-use shared::lease::{Lease, LeaseEvent, Leases};
 use shared::lifecycle::Lifecycle;
-use shared::outbox::{Relay, Wake};
 use shared::store::sessions;
 use shared::telemetry::{Health, Heartbeat};
 use tokio::sync::mpsc;
@@ -21,11 +28,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::actor::Surroundings;
-use super::errand::Desk;
-use super::intake::{Doors, Intake};
-use super::jobs::{Fenced, stray};
-use super::supervisor::{Event, Starts, Supervisor};
+use self::intake::{Doors, Intake};
+use self::lease::{Lease, LeaseEvent};
+use self::leases::Leases;
+use self::relay::{Relay, Wake};
+use self::stray::{Fenced, stray};
+use self::supervisor::{Event, Starts, Supervisor};
+use crate::session::actor::Surroundings;
+use crate::session::errand::Desk;
+use shared::clock::Clock;
 
 /// What all shards of a worker share.
 #[derive(Clone)]
@@ -149,6 +160,7 @@ async fn run_shard(ground: Ground, lease: Lease, release: CancellationToken) -> 
         topology: ground.broker.topology().clone(),
         lease: lease.clone(),
         wake: ground.wake.clone(),
+        clock: Clock::system(),
     };
     let mut relay = tokio::spawn(relay.run(stop.clone()));
     let mut work = Shard::new(&ground, lease);
@@ -346,8 +358,8 @@ const RELAY_WAIT: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
+    use super::lease::Timing;
     use shared::id::WorkerId;
-    use shared::lease::Timing;
     use shared::store::leases;
     use shared::testing::TestDatabase;
 
@@ -370,7 +382,7 @@ mod tests {
             ..Timing::default()
         };
         let worker = WorkerId::generate("w").unwrap();
-        let (leases, mut events, _) = Leases::start(db.another_store(), worker, timing);
+        let (leases, mut events, _) = Leases::start(db.another_store(), worker, timing, Clock::system());
         let first = gained(&mut events).await;
         let (shard, mut held, mut tasks) = (first.shard(), HashMap::new(), JoinSet::new());
         let task = tasks.spawn(async { panic!("as a test wants it") });

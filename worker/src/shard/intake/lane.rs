@@ -9,9 +9,9 @@ use shared::id::{JobId, QueueId, SessionId, Token};
 use shared::job::{Answer, FailureCode, Job, JobKind, SendJob};
 use shared::store::queues::{Acceptance, Offer};
 
-use super::super::errand::Errand;
-use super::super::mail::{Accepted, Mail, Refusal};
-use super::super::meter::{self, JobOutcome};
+use crate::session::errand::Errand;
+use crate::session::mail::{Accepted, Mail, Refusal};
+use crate::session::meter::{self, JobOutcome};
 
 /// What one session's jobs wait for.
 #[derive(Default)]

@@ -1,6 +1,11 @@
+//! Who gets which shard when, and when a lease is over.
+
+use std::time::Duration;
+
+use shared::testing::TestDatabase;
+
+use super::super::leases::Leases;
 use super::*;
-use crate::store::leases;
-use crate::testing::TestDatabase;
 
 fn worker(name: &str) -> WorkerId {
     WorkerId::new(name).unwrap()
@@ -56,31 +61,24 @@ fn shares_differ_by_one_at_most_and_few_shards_move() {
     assert!(assign(&[], shards()).is_empty());
 }
 
-#[test]
-fn a_lease_ends_by_the_clock_or_by_word_for_all_clones() {
-    let now = Instant::now();
-    let fence = Fence {
-        shard: shard(1),
-        epoch: crate::id::Epoch::new(1),
-    };
-    let lease = Lease::new(fence, now + Duration::from_secs(5));
-    let clone = lease.clone();
-    assert!(clone.is_live(now + Duration::from_secs(4)));
-    assert!(!clone.is_live(now + Duration::from_secs(6)));
-    lease.extend(now + Duration::from_secs(20));
-    assert!(clone.is_live(now + Duration::from_secs(6)));
-    lease.end();
-    assert!(!clone.is_live(now));
-}
-
 #[tokio::test]
 async fn a_second_worker_gets_its_share_one_shard_at_a_time() {
     let db = TestDatabase::new().await;
     leases::ensure_shards(db.store(), 7).await.unwrap();
-    let mut a = Keeper::new(db.store().clone(), worker("a"), Timing::default());
+    let mut a = Keeper::new(
+        db.store().clone(),
+        worker("a"),
+        Timing::default(),
+        Clock::system(),
+    );
     a.tick().await.unwrap();
     assert_eq!(gained(a.take_events()).len(), 7, "alone it has all");
-    let mut b = Keeper::new(db.another_store(), worker("b"), Timing::default());
+    let mut b = Keeper::new(
+        db.another_store(),
+        worker("b"),
+        Timing::default(),
+        Clock::system(),
+    );
     b.tick().await.unwrap();
     assert!(b.take_events().is_empty(), "nothing is free");
     a.tick().await.unwrap();
@@ -102,7 +100,12 @@ async fn a_second_worker_gets_its_share_one_shard_at_a_time() {
 async fn idle_shards_are_handed_over_first() {
     let db = TestDatabase::new().await;
     leases::ensure_shards(db.store(), 8).await.unwrap();
-    let mut a = Keeper::new(db.store().clone(), worker("a"), Timing::default());
+    let mut a = Keeper::new(
+        db.store().clone(),
+        worker("a"),
+        Timing::default(),
+        Clock::system(),
+    );
     a.tick().await.unwrap();
     let plan = assign(&["a".into(), "b".into()], (0..8).map(shard));
     let idle = (0..8).map(shard).rfind(|s| plan[s] == "b").unwrap();
@@ -114,7 +117,12 @@ async fn idle_shards_are_handed_over_first() {
         .collect();
     // One that was at work and is not any more is idle too.
     leases.iter().for_each(|lease| drop(lease.busy()));
-    let mut b = Keeper::new(db.another_store(), worker("b"), Timing::default());
+    let mut b = Keeper::new(
+        db.another_store(),
+        worker("b"),
+        Timing::default(),
+        Clock::system(),
+    );
     b.tick().await.unwrap();
     a.tick().await.unwrap();
     assert!(matches!(a.take_events().as_slice(), [LeaseEvent::Release(shard)] if *shard == idle));
@@ -130,11 +138,11 @@ async fn a_stalled_owner_stops_by_its_own_clock_before_another_takes_over() {
         tick: Duration::from_millis(100),
         margin: Duration::from_millis(500),
     };
-    let mut stalled = Keeper::new(db.store().clone(), worker("stalled"), timing);
+    let mut stalled = Keeper::new(db.store().clone(), worker("stalled"), timing, Clock::system());
     stalled.tick().await.unwrap();
     let old = gained(stalled.take_events());
     assert_eq!(old.len(), 2);
-    let mut heir = Keeper::new(db.another_store(), worker("heir"), timing);
+    let mut heir = Keeper::new(db.another_store(), worker("heir"), timing, Clock::system());
     let new = loop {
         heir.tick().await.unwrap();
         let new = gained(heir.take_events());
@@ -170,10 +178,10 @@ async fn a_lease_that_ended_by_our_clock_is_not_revived_by_a_late_renewal() {
         tick: Duration::from_secs(1),
         margin: Duration::from_secs(2),
     };
-    let mut keeper = Keeper::new(db.store().clone(), worker("a"), timing);
+    let mut keeper = Keeper::new(db.store().clone(), worker("a"), timing, Clock::system());
     keeper.tick().await.unwrap();
     let first = gained(keeper.take_events()).remove(0);
-    keeper.expire(first.deadline());
+    keeper.expire_at(first.deadline());
     assert!(matches!(keeper.take_events().as_slice(), [LeaseEvent::Lost(_)]));
     // The database still shows it as ours: it is given back, and taken again under another epoch.
     keeper.tick().await.unwrap();
@@ -191,7 +199,7 @@ async fn a_worker_that_leaves_gives_all_back_at_once() {
         tick: Duration::from_millis(50),
         ..Timing::default()
     };
-    let (leases, mut events, task) = Leases::start(db.store().clone(), worker("a"), timing);
+    let (leases, mut events, task) = Leases::start(db.store().clone(), worker("a"), timing, Clock::system());
     let mut held = Vec::new();
     while held.len() < 3 {
         let Some(LeaseEvent::Gained(lease)) = events.recv().await else {
@@ -227,13 +235,11 @@ async fn a_shard_that_can_not_be_given_back_does_not_keep_the_end_of_another_fro
         tick: Duration::from_secs(60),
         margin: Duration::from_millis(500),
     };
-    let (leases, mut events, _) = Leases::start(db.another_store(), worker("a"), timing);
+    let (leases, mut events, _) = Leases::start(db.another_store(), worker("a"), timing, Clock::system());
     for _ in 0..2 {
         assert!(matches!(events.recv().await, Some(LeaseEvent::Gained(_))));
     }
-    let held = db.store().begin("test").await.unwrap();
-    let rows = "SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM shard_lease FOR UPDATE";
-    held.batch_execute(rows).await.unwrap();
+    let held = db.hold("shard_lease").await;
     let given_back = tokio::spawn(async move { leases.release(shard(0)).await });
     let told = tokio::time::timeout(Duration::from_secs(10), events.recv()).await;
     let told = told.expect("in time");
@@ -242,5 +248,5 @@ async fn a_shard_that_can_not_be_given_back_does_not_keep_the_end_of_another_fro
         "{told:?}"
     );
     given_back.await.unwrap();
-    held.rollback().await.unwrap();
+    held.release().await;
 }

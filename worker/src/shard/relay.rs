@@ -3,46 +3,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
+use shared::broker::{Outgoing, PublishError, Publisher, Topology};
+use shared::clock::Clock;
+use shared::id::{SHARDS_MAX, ShardId};
+use shared::store::outbox::{self, BATCH_MAX, Stored};
+use shared::store::{Store, StoreError};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Outgoing, PublishError, Publisher, Topology};
-use crate::id::{SHARDS_MAX, ShardId};
-use crate::lease::Lease;
-use crate::store::outbox::{self, BATCH_MAX, Stored};
-use crate::store::{Store, StoreError};
-
-/// How often a relay looks without being woken: for what a former owner left, and for lost wakes.
-const POLL: Duration = Duration::from_secs(1);
-/// How often the backlog is counted.
-const WATCH: Duration = Duration::from_secs(15);
-/// Least time from one read to the next while events come in, unless as many wait as one read takes: what is committed
-/// meanwhile goes together. What comes after a silence goes at once.
-const GATHER: Duration = Duration::from_millis(20);
-/// First and longest pause after a failure.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// Most events on their way at a time: those of one read.
-const ABREAST_MAX: usize = BATCH_MAX as usize;
+use super::lease::Lease;
 
 /// Wakes relays in process: told of a shard when events of it were committed. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Wake(Arc<[Notify]>);
+pub(crate) struct Wake(Arc<[Notify]>);
 
 impl Wake {
     /// A wake for all shards that there can be.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self((0..SHARDS_MAX).map(|_| Notify::new()).collect())
     }
 
     /// Wakes the relay of a shard. Remembered until it waits, if it does not now.
-    pub fn shard(&self, shard: ShardId) {
+    pub(crate) fn shard(&self, shard: ShardId) {
         self.0[usize::from(shard.get())].notify_one();
     }
 
     /// Waits until the shard is woken. Cancel safe.
-    pub async fn wait(&self, shard: ShardId) {
+    pub(crate) async fn wait(&self, shard: ShardId) {
         self.0[usize::from(shard.get())].notified().await;
     }
 }
@@ -58,17 +45,19 @@ impl Default for Wake {
 /// In order: events are read by their place, handed to one publisher in that order, and forgotten only as far as
 /// they are confirmed without a gap. After a crash the last ones are published again, under the same ids.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     /// Where events wait.
-    pub store: Store,
-    /// The relay's own lane to the broker.
-    pub publisher: Publisher,
+    pub(crate) store: Store,
+    /// The relay's own way to the broker.
+    pub(crate) publisher: Publisher,
     /// The names of the broker's objects.
-    pub topology: Topology,
+    pub(crate) topology: Topology,
     /// The right to act for the shard: nothing is published after its end.
-    pub lease: Lease,
+    pub(crate) lease: Lease,
     /// Told of the shard when it has new events.
-    pub wake: Wake,
+    pub(crate) wake: Wake,
+    /// Tells the time.
+    pub(crate) clock: Clock,
 }
 
 impl Relay {
@@ -76,12 +65,12 @@ impl Relay {
     /// it publishes what is there once more after the stop.
     ///
     /// Cancel safe: a dropped relay leaves events that the next owner publishes again.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let mut pause = PAUSE.0;
         let mut width = Width::default();
-        while self.lease.is_live(Instant::now()) {
+        while self.lease.is_live(self.clock.now()) {
             let stopping = stop.is_cancelled();
-            let read_at = Instant::now();
+            let read_at = self.clock.now();
             let (published, failure) = self.batch(width.events()).await;
             if published > 0 {
                 pause = PAUSE.0;
@@ -132,7 +121,7 @@ impl Relay {
             let (more, why) = tokio::select! {
                 (more, why) = self.publish(some) => (more, why.map(RelayError::Publish)),
                 // What has not left by now never does; the next owner publishes it, and what was not forgotten.
-                () = over(&self.lease) => (0, Some(RelayError::LeaseOver)),
+                () = over(&self.lease, self.clock) => (0, Some(RelayError::LeaseOver)),
             };
             confirmed += more;
             failure = why;
@@ -208,20 +197,18 @@ impl Width {
 }
 
 /// Waits until the lease is over, however often it is renewed until then.
-async fn over(lease: &Lease) {
-    while lease.is_live(Instant::now()) {
+async fn over(lease: &Lease, clock: Clock) {
+    while lease.is_live(clock.now()) {
         tokio::time::sleep_until(lease.deadline()).await;
     }
 }
 
 /// Shows how many events wait to be published and since when, until stopped.
-pub async fn watch(store: Store, stop: CancellationToken) {
+pub(crate) async fn watch(store: Store, clock: Clock, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match outbox::backlog(&store).await {
             Ok((events, oldest)) => {
-                let age = oldest.map_or(0.0, |oldest| {
-                    (OffsetDateTime::now_utc() - oldest).as_seconds_f64().max(0.0)
-                });
+                let age = oldest.map_or(0.0, |oldest| (clock.wall() - oldest).as_seconds_f64().max(0.0));
                 metrics::gauge!("fanfare_outbox_events").set(events as f64);
                 metrics::gauge!("fanfare_outbox_age_seconds").set(age);
             }
@@ -243,6 +230,18 @@ enum RelayError {
     #[error("the lease of the shard is over")]
     LeaseOver,
 }
+
+/// How often a relay looks without being woken: for what a former owner left, and for lost wakes.
+const POLL: Duration = Duration::from_secs(1);
+/// How often the backlog is counted.
+const WATCH: Duration = Duration::from_secs(15);
+/// Least time from one read to the next while events come in, unless as many wait as one read takes: what is committed
+/// meanwhile goes together. What comes after a silence goes at once.
+const GATHER: Duration = Duration::from_millis(20);
+/// First and longest pause after a failure.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Most events on their way at a time: those of one read.
+const ABREAST_MAX: usize = BATCH_MAX as usize;
 
 #[cfg(test)]
 mod tests;
