@@ -70,7 +70,7 @@ impl KeyStore for Keys {
         Ok(answers)
     }
 
-    async fn commit(&mut self, changes: Changes, events: &[Event]) -> Result<(), StoreError> {
+    async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {
         let keys = changes_to_rows(changes);
         let events: Vec<_> = events.iter().filter_map(happened).collect();
         if keys.is_empty() && events.is_empty() {

@@ -41,8 +41,8 @@
 //!         self.keys.load(request).await
 //!     }
 //!
-//!     async fn commit(&mut self, changes: Changes, events: &[Event]) -> Result<(), StoreError> {
-//!         self.keys.commit(changes, events).await?;
+//!     async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {
+//!         self.keys.commit(changes, Vec::new()).await?;
 //!         for event in events {
 //!             match event {
 //!                 Event::QrCode { text, .. } => println!("scan: {text}"),

@@ -53,7 +53,7 @@ async fn a_number_is_known_in_its_present_form() {
     let mut keys = open(&database, &committer, fence).await;
     let mut changes = Changes::default();
     changes.put_renumbered("5511987654321", "551187654321");
-    keys.commit(changes, &[]).await.unwrap();
+    keys.commit(changes, Vec::new()).await.unwrap();
     for (asked, known) in [
         ("5511987654321@s.whatsapp.net", "551187654321@s.whatsapp.net"),
         ("551187654321@s.whatsapp.net", "551187654321@s.whatsapp.net"),
@@ -77,7 +77,10 @@ async fn a_stale_owner_commits_nothing() {
         lids: [("1".to_owned(), "2".to_owned())].into(),
         ..Changes::default()
     };
-    assert!(matches!(keys.commit(changes, &[]).await, Err(StoreError::Fenced)));
+    assert!(matches!(
+        keys.commit(changes, Vec::new()).await,
+        Err(StoreError::Fenced)
+    ));
     let Ok(Loaded::Lids(found)) = keys
         .load(Load::Lids(vec!["1@s.whatsapp.net".parse().unwrap()]))
         .await

@@ -59,7 +59,7 @@ impl<S: KeyStore> Pipeline<S> {
                 frames,
                 close,
             } = step;
-            let result = store.commit(changes, &events).await;
+            let result = store.commit(changes, events).await;
             (store, result.map(|()| Done::Committed { frames, close }))
         });
     }

@@ -300,7 +300,7 @@ async fn load<S: KeyStore>(store: &mut S, request: Load) -> Loaded {
 }
 
 async fn commit<S: KeyStore>(store: &mut S, changes: Changes) {
-    if let Err(error) = store.commit(changes, &[]).await {
+    if let Err(error) = store.commit(changes, Vec::new()).await {
         panic!("commit failed: {error:?}");
     }
 }

@@ -79,7 +79,7 @@ impl KeyStore for MemoryStore {
     fn commit(
         &mut self,
         changes: Changes,
-        _events: &[Event],
+        _events: Vec<Event>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.tables().apply(changes);
         std::future::ready(Ok(()))

@@ -137,7 +137,7 @@ pub trait KeyStore: Send + 'static {
     fn commit(
         &mut self,
         changes: Changes,
-        events: &[Event],
+        events: Vec<Event>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 

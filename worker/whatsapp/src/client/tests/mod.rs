@@ -52,7 +52,7 @@ impl KeyStore for Owner {
         self.inner.load(request).await
     }
 
-    async fn commit(&mut self, changes: Changes, events: &[Event]) -> Result<(), StoreError> {
+    async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {
         self.permits.acquire().await.unwrap().forget();
         let texts: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
         if self

@@ -97,7 +97,7 @@ impl World {
     fn carry_out(&mut self, step: Step) {
         if step.needs_commit() {
             self.store
-                .commit(step.changes, &step.events)
+                .commit(step.changes, Vec::new())
                 .now_or_never()
                 .unwrap()
                 .unwrap();

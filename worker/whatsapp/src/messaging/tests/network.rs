@@ -124,7 +124,7 @@ impl Network {
     pub(super) fn join_as(&mut self, device: Device, stored: Changes) -> usize {
         let keys = ServerKeys::new(1);
         let mut store = MemoryStore::with_device(device.clone());
-        store.commit(stored, &[]).now_or_never().unwrap().unwrap();
+        store.commit(stored, Vec::new()).now_or_never().unwrap().unwrap();
         let (jid, lid) = (device.jid().unwrap().clone(), device.lid().unwrap().clone());
         let rng = StdRng::seed_from_u64(1000 + self.clients.len() as u64);
         let connection = Connection::new(shared(keys.config()), device, rng, self.now);
@@ -292,7 +292,7 @@ impl Network {
         if step.needs_commit() {
             client
                 .store
-                .commit(step.changes, &step.events)
+                .commit(step.changes, Vec::new())
                 .now_or_never()
                 .unwrap()
                 .unwrap();
@@ -496,7 +496,7 @@ impl Network {
         };
         self.clients[at]
             .store
-            .commit(changes, &[])
+            .commit(changes, Vec::new())
             .now_or_never()
             .unwrap()
             .unwrap();

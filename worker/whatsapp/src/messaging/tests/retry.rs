@@ -167,7 +167,7 @@ fn a_missing_prekey_is_asked_for_with_keys_until_it_works() {
     }
     network.clients[BOB]
         .store
-        .commit(changes, &[])
+        .commit(changes, Vec::new())
         .now_or_never()
         .unwrap()
         .unwrap();
@@ -189,7 +189,7 @@ fn a_lost_session_is_answered_with_keys_at_once() {
     changes.sessions.insert(lid(1).with_device(3).into(), None);
     network.clients[BOB]
         .store
-        .commit(changes, &[])
+        .commit(changes, Vec::new())
         .now_or_never()
         .unwrap()
         .unwrap();
@@ -569,7 +569,7 @@ fn without_a_bundle_or_a_session_the_request_is_left_to_the_next_login() {
     let mut network = one_message();
     let mut changes = Changes::default();
     changes.sessions.insert(lid(2).into(), None);
-    let lost = network.clients[ANN].store.commit(changes, &[]);
+    let lost = network.clients[ANN].store.commit(changes, Vec::new());
     lost.now_or_never().unwrap().unwrap();
     network.restart(ANN);
     network.refuses_bundles = true;
