@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-pub use consumer::{AnswerError, Consumer, Delivery};
+pub use consumer::{AnswerError, Consumer, Delivery, ReplyTo};
 pub use lane::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX, PublishError};
 pub use publisher::{Confirm, Outgoing, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};

@@ -11,6 +11,7 @@ pub mod event;
 pub mod id;
 pub mod job;
 pub mod lifecycle;
+pub mod process;
 pub mod random;
 pub mod recipient;
 pub mod seal;

@@ -238,13 +238,13 @@ async fn a_call_gets_its_answer_or_times_out() {
     let answering = tokio::spawn(async move {
         let mut consumer = worker.consume(&QueueName::Shard(shard(0)), 20);
         let delivery = next(&mut consumer).await;
-        let to = (delivery.reply_to.as_deref(), delivery.correlation_id.as_deref());
+        let to = delivery.reply_address().unwrap();
         let answer = Answer::IsExists {
             exists: true,
             jid: Some("x@s.whatsapp.net".into()),
             lid: None,
         };
-        publisher.reply(to, &answer).await.unwrap();
+        publisher.reply(&to, &answer).await.unwrap();
         delivery.ack().await.unwrap();
         consumer.close().await;
     });

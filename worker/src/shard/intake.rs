@@ -1,188 +1,172 @@
 //! The jobs of one shard, on their way from the broker to their sessions.
 //!
-//! Each session has a lane: its jobs keep their order, and no lane waits for another. Sends are stored first, small
-//! ones of all lanes together: as many as come while the transaction before is under way. A large one has a
+//! Each session has a backlog: its jobs keep their order, and no session's wait for another's. Sends are stored first,
+//! small ones of all sessions together: as many as come while the transaction before is under way. A large one has a
 //! transaction of its own. Nothing waits in the shard's loop: what the database must answer comes back as [`Done`].
 //!
 //! A delivery stays unacknowledged until its job is stored and its session has settled it. What a lost session leaves
 //! comes back here, to its old place.
 
-mod lane;
-
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::shard::lease::Lease;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use shared::broker::{Broker, Delivery};
-use shared::id::{JobId, SessionId, Token};
-use shared::job::Job;
+use shared::clock::Clock;
+use shared::id::{SessionId, Token};
 use shared::store::queues::{self, Acceptance, Offer};
 use shared::store::sessions::{self, SessionRecord};
 use shared::store::{Store, StoreError};
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use self::lane::{Aside, Item, Lane, Offered, Weight, What, is_large, letter};
-use super::stray::{Fenced, parse, stray};
+use super::backlog::{Backlog, Size};
+use super::lease::{Fenced, Lease};
+use super::pending::{Held, PendingJob, Unread};
+use super::settlement::{Returned, Settlement};
+use super::slots::Slots;
+use super::stray::Strays;
 use super::supervisor::Supervisor;
-use crate::session::errand::{Back, Desk, Errand, Reply, Returned};
-use crate::session::mail::{Mail, Refusal};
-
-/// How many transactions that store jobs a worker has at a time, over all its shards: fewer than its pool has
-/// connections, so that sessions read beside them.
-#[derive(Debug)]
-pub(crate) struct Doors {
-    small: Semaphore,
-    large: Semaphore,
-}
-
-impl Default for Doors {
-    fn default() -> Self {
-        Self {
-            small: Semaphore::new(SMALL_AT_ONCE),
-            large: Semaphore::new(LARGE_AT_ONCE),
-        }
-    }
-}
+use super::worker::Worker;
+use crate::session::actor::Mail;
+use crate::session::meter::{self, JobOutcome};
 
 /// Takes in the jobs of one shard.
 pub(crate) struct Intake {
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) broker: Broker,
+    settlement: Arc<Settlement>,
+    strays: Strays,
+    broker: Broker,
     store: Store,
+    clock: Clock,
     lease: Lease,
-    doors: Arc<Doors>,
-    lanes: HashMap<Token, Lane>,
+    slots: Arc<Slots>,
+    backlogs: HashMap<Token, Backlog>,
     /// Small sends for the next transaction, in the order they came in.
     gathered: Vec<Offered>,
     /// A transaction of gathered sends is under way.
-    storing: bool,
+    is_storing: bool,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
-    returned: mpsc::Receiver<Back>,
+    returned: mpsc::Receiver<Returned>,
     /// To be put aside, in this order, when those before are.
     aside: Vec<Aside>,
-    putting_aside: bool,
-    held_bytes: Arc<AtomicUsize>,
+    is_putting_aside: bool,
+    held: Held,
 }
 
-/// What the database answered.
+/// What the database answered, or a session left.
 pub(crate) enum Done {
     /// The session of a token.
     Found(Token, Option<Box<SessionRecord>>),
     /// What became of sends.
     Stored(Stored),
     /// This comes back from a session.
-    Back(Box<Back>),
+    Returned(Box<Returned>),
     /// Deliveries are put aside.
     PutAside,
     /// The lease is over.
     Fenced,
 }
 
+/// What became of sends of one size, in their order.
 pub(crate) struct Stored {
     sends: Vec<Offered>,
     accepted: Vec<Result<Acceptance, String>>,
-    large: bool,
+    size: Size,
+}
+
+/// A send that is to be stored for a session.
+struct Offered {
+    session: SessionId,
+    job: PendingJob,
+}
+
+/// A delivery that goes elsewhere.
+enum Aside {
+    /// Put back for a moment, under a turn.
+    Later(Delivery, String),
+    /// Kept as a dead letter, for a reason.
+    Dead(Delivery, String),
 }
 
 impl Intake {
     /// Nothing taken yet. A shard has at most so many jobs on their way.
-    pub(crate) fn new(
-        broker: Broker,
-        store: Store,
-        lease: Lease,
-        doors: Arc<Doors>,
-        on_their_way: u16,
-    ) -> Self {
-        let (sender, returned) = mpsc::channel(usize::from(on_their_way));
-        let desk = Arc::new(Desk {
-            publisher: broker.publisher(),
-            tasks: TaskTracker::new(),
-            returned: sender,
-            leaving: CancellationToken::new(),
-        });
+    pub(crate) fn new(worker: &Worker, lease: Lease, on_their_way: u16) -> Self {
+        let (broker, store) = (worker.broker.clone(), worker.around.store.clone());
+        let (settlement, returned) =
+            Settlement::new(broker.publisher(), CancellationToken::new(), on_their_way);
         Self {
-            desk,
+            strays: Strays::new(worker, Arc::clone(&settlement)),
+            settlement,
             broker,
             store,
+            clock: worker.around.clock,
             lease,
-            doors,
-            lanes: HashMap::new(),
+            slots: Arc::clone(&worker.slots),
+            backlogs: HashMap::new(),
             gathered: Vec::new(),
-            storing: false,
+            is_storing: false,
             under_way: FuturesUnordered::new(),
             returned,
             aside: Vec::new(),
-            putting_aside: false,
-            held_bytes: Arc::default(),
+            is_putting_aside: false,
+            held: Held::default(),
         }
     }
 
     /// Whether the next delivery may be taken: the bodies that are held here have a bound.
     pub(crate) fn has_room(&self) -> bool {
-        self.held_bytes.load(Ordering::Relaxed) < HELD_BYTES_MAX
+        self.held.bytes() < HELD_BYTES_MAX
     }
 
-    /// Takes a delivery into the lane of its session.
+    /// What its deliveries are settled by.
+    pub(crate) fn settlement(&self) -> &Arc<Settlement> {
+        &self.settlement
+    }
+
+    /// Takes a delivery into the backlog of its session.
     pub(crate) fn take(&mut self, supervisor: &mut Supervisor, delivery: Delivery) {
-        if let Some(token) = self.queue_up(Returned { delivery, times: 0 }) {
+        if let Some(token) = self.queue_up(Unread { delivery, losses: 0 }) {
             self.advance(supervisor, &token);
         }
         self.store_gathered();
         self.put_aside();
     }
 
-    /// Puts a delivery into its lane, at its place.
-    fn queue_up(&mut self, returned: Returned) -> Option<Token> {
-        let delivery = &returned.delivery;
-        let Ok(token) = Token::new(&delivery.routing_key) else {
+    /// Puts a delivery into its backlog, at its place.
+    fn queue_up(&mut self, unread: Unread) -> Option<Token> {
+        let Ok(token) = Token::new(&unread.delivery.routing_key) else {
             let reason = "the routing key is not a token".to_owned();
-            self.aside.push(Aside::Dead(returned.delivery, reason));
+            self.aside.push(Aside::Dead(unread.delivery, reason));
             return None;
         };
-        let weight = self.weigh(delivery);
-        let job_id = delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok());
-        let what = match parse(delivery) {
-            Err(error) => {
-                let refusal = Refusal::invalid(job_id, delivery.kind.clone(), error);
-                What::Poison(returned.delivery, refusal)
-            }
-            Ok(job) => What::Job(Errand::new((job, job_id), returned, Arc::clone(&self.desk))),
-        };
-        let item = Item { what, weight };
-        let waiting = &mut self.lanes.entry(token.clone()).or_default().waiting;
-        let at = waiting.partition_point(|other| other.place() < item.place());
-        waiting.insert(at, item);
+        let weight = self.held.add(unread.delivery.body.len());
+        let job = PendingJob::read(token.clone(), unread, weight, &self.settlement);
+        self.backlogs.entry(token.clone()).or_default().insert(job);
         Some(token)
     }
 
     /// A session was lost with this in its hands. It is not given back to the broker, which counts deliveries and
     /// would let the jobs behind it pass: it waits a moment at its place, and then the session is started again.
-    fn on_returned(&mut self, returned: Returned) {
-        if !returned.delivery.is_usable() {
+    fn on_lost(&mut self, lost: Unread) {
+        if !lost.delivery.is_usable() {
             return;
         }
-        if returned.times >= RETURNS_MAX {
+        if lost.losses >= LOSSES_MAX {
             // Perhaps it is what the session dies of: the queue's delivery limit ends this.
-            self.desk
-                .tasks
-                .spawn(async move { drop(returned.delivery.retry().await) });
+            self.settlement
+                .spawn(async move { drop(lost.delivery.retry().await) });
             return;
         }
-        let Some(token) = self.queue_up(returned) else {
+        let Some(token) = self.queue_up(lost) else {
             return;
         };
-        let lane = self.lanes.entry(token.clone()).or_default();
-        if !std::mem::replace(&mut lane.looking, true) {
-            self.look_up(token, RETURN_PAUSE);
+        let backlog = self.backlogs.entry(token.clone()).or_default();
+        if !std::mem::replace(&mut backlog.is_looking, true) {
+            self.look_up(token, LOST_PAUSE);
         }
     }
 
@@ -193,8 +177,8 @@ impl Intake {
         } = self;
         tokio::select! {
             Some(done) = under_way.next() => done,
-            // The desk has a sender: this never ends.
-            Some(back) = returned.recv() => Done::Back(Box::new(back)),
+            // The settlement has a sender: this never ends.
+            Some(returned) = returned.recv() => Done::Returned(Box::new(returned)),
             else => std::future::pending().await,
         }
     }
@@ -208,11 +192,11 @@ impl Intake {
             Done::Fenced => return Err(Fenced),
             Done::Found(token, found) => self.on_found(supervisor, &token, found),
             Done::Stored(stored) => self.on_stored(supervisor, stored),
-            Done::Back(back) => match *back {
-                Back::Returned(returned) => self.on_returned(returned),
-                Back::Later(delivery, turn) => self.aside.push(Aside::Later(delivery, turn)),
+            Done::Returned(returned) => match *returned {
+                Returned::Lost(delivery, losses) => self.on_lost(Unread { delivery, losses }),
+                Returned::PutBack(delivery, turn) => self.aside.push(Aside::Later(delivery, turn)),
             },
-            Done::PutAside => self.putting_aside = false,
+            Done::PutAside => self.is_putting_aside = false,
         }
         self.store_gathered();
         self.put_aside();
@@ -223,9 +207,7 @@ impl Intake {
     /// to the queue.
     pub(crate) async fn finish(&mut self, supervisor: &mut Supervisor) {
         self.gathered.clear();
-        for lane in self.lanes.values_mut() {
-            lane.waiting.clear();
-        }
+        self.backlogs.values_mut().for_each(Backlog::drop_waiting);
         while let Some(done) = self.under_way.next().await {
             if let Done::Stored(stored) = done {
                 self.on_stored(supervisor, stored);
@@ -233,81 +215,54 @@ impl Intake {
         }
     }
 
-    fn weigh(&self, delivery: &Delivery) -> Weight {
-        let bytes = delivery.body.len();
-        self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Weight {
-            held: Arc::clone(&self.held_bytes),
-            bytes,
-        }
-    }
-
-    /// Goes as far with a lane as it can go now.
+    /// Goes as far with a backlog as it can go now.
     fn advance(&mut self, supervisor: &mut Supervisor, token: &Token) {
-        while let Some(lane) = self.lanes.get_mut(token).filter(|lane| !lane.looking) {
-            if lane.letters.is_empty() && !lane.may_go_on() {
-                if lane.is_done() {
-                    self.lanes.remove(token);
+        while let Some(backlog) = self.backlogs.get_mut(token).filter(|backlog| !backlog.is_looking) {
+            if !backlog.has_work() {
+                if backlog.is_done() {
+                    self.backlogs.remove(token);
                 }
                 return;
             }
-            let Some((session, mail)) = supervisor.running(token) else {
-                lane.looking = true;
+            let Some((session, mailbox)) = supervisor.running(token) else {
+                backlog.is_looking = true;
                 return self.look_up(token.clone(), Duration::ZERO);
             };
-            if let Some(letter) = lane.letters.pop_front() {
-                match mail.try_send(letter) {
-                    Ok(()) => {}
+            if let Some(job) = backlog.next_ready() {
+                match mailbox.try_send(Mail::Job(Box::new(job))) {
+                    Ok(()) | Err(TrySendError::Closed(Mail::HandOver)) => {}
                     // It just ended: the next turn looks the session up, and starts it again.
-                    Err(TrySendError::Closed(letter)) => lane.letters.push_front(letter),
+                    Err(TrySendError::Closed(Mail::Job(job))) => backlog.put_ready_back(*job),
                     Err(TrySendError::Full(_)) => {
-                        tracing::error!("a session does not take its mail: its jobs come again");
+                        tracing::error!("a session does not take its jobs: they come again");
                     }
                 }
-                continue;
-            }
-            if let Some(item) = lane.waiting.pop_front() {
-                self.pass_on((token, session), item);
+            } else if let Some(job) = backlog.next_waiting() {
+                self.pass_on(session, job);
             }
         }
     }
 
-    fn pass_on(&mut self, (token, session): (&Token, SessionId), item: Item) {
-        let Some(lane) = self.lanes.get_mut(token) else {
+    fn pass_on(&mut self, session: SessionId, mut job: PendingJob) {
+        let Some(backlog) = self.backlogs.get_mut(&job.token) else {
             return;
         };
-        let errand = match item.what {
-            What::Job(errand) => errand,
-            What::Poison(delivery, refusal) => {
-                Reply::to(&delivery, &self.desk).send(refusal.answer());
-                self.aside.push(Aside::Dead(delivery, refusal.message.clone()));
-                return lane.letters.push_back(Mail::Rejected(Box::new(refusal)));
+        let Some(size) = job.send().map(Size::of) else {
+            if let Some((delivery, reason)) = job.bury() {
+                self.aside.push(Aside::Dead(delivery, reason));
             }
+            return backlog.push_ready(job);
         };
-        let (Job::Send(job), Some(id)) = (&errand.job, &errand.job_id) else {
-            return lane.letters.push_back(Mail::Errand(Box::new(errand)));
-        };
-        let large = is_large(job);
-        let offered = Offered {
-            token: token.clone(),
-            session,
-            queue: job.queue_id(token, id),
-            id: id.clone(),
-            job: job.clone(),
-            errand,
-            _weight: item.weight,
-        };
-        lane.storing += 1;
-        lane.large |= large;
-        if large {
-            self.store_jobs(vec![offered], true);
-        } else {
-            self.gathered.push(offered);
+        backlog.begin_storing(size);
+        let offered = Offered { session, job };
+        match size {
+            Size::Large => self.store_jobs(vec![offered], size),
+            Size::Small => self.gathered.push(offered),
         }
     }
 
     fn look_up(&mut self, token: Token, after: Duration) {
-        let (store, lease) = (self.store.clone(), self.lease.clone());
+        let (store, lease, clock) = (self.store.clone(), self.lease.clone(), self.clock);
         self.under_way.push(Box::pin(async move {
             tokio::time::sleep(after).await;
             loop {
@@ -316,7 +271,7 @@ impl Intake {
                         let here = found.filter(|record| record.shard == lease.shard());
                         return Done::Found(token, here.map(Box::new));
                     }
-                    Err(error) if wait_out(&lease, &error).await.is_err() => return Done::Fenced,
+                    Err(error) if wait_out(&lease, clock, &error).await.is_err() => return Done::Fenced,
                     Err(_) => {}
                 }
             }
@@ -324,10 +279,10 @@ impl Intake {
     }
 
     fn on_found(&mut self, supervisor: &mut Supervisor, token: &Token, found: Option<Box<SessionRecord>>) {
-        let Some(lane) = self.lanes.get_mut(token) else {
+        let Some(backlog) = self.backlogs.get_mut(token) else {
             return;
         };
-        lane.looking = false;
+        backlog.is_looking = false;
         match found {
             Some(record) => {
                 if supervisor.running(token).is_none() {
@@ -335,12 +290,8 @@ impl Intake {
                 }
             }
             None => {
-                lane.letters.clear();
-                for item in std::mem::take(&mut lane.waiting) {
-                    match item.what {
-                        What::Job(errand) => self.lead_astray(errand.into_delivery()),
-                        What::Poison(delivery, _) => self.lead_astray(Some(delivery)),
-                    }
+                for job in backlog.take_all() {
+                    self.send_away(job);
                 }
             }
         }
@@ -348,19 +299,19 @@ impl Intake {
     }
 
     /// A job whose token is bound and has no session here: it was just deleted, or made anew for another shard.
-    fn lead_astray(&self, delivery: Option<Delivery>) {
-        let Some(delivery) = delivery else { return };
-        let (desk, broker, store) = (Arc::clone(&self.desk), self.broker.clone(), self.store.clone());
-        let from = Some(self.lease.shard());
-        self.desk
-            .tasks
-            .spawn(async move { stray((&desk, &broker, &store), from, delivery).await });
+    fn send_away(&self, job: PendingJob) {
+        let Some(delivery) = job.into_delivery() else {
+            return;
+        };
+        let (strays, from) = (self.strays.clone(), self.lease.shard());
+        self.settlement
+            .spawn(async move { strays.settle(delivery, Some(from)).await });
     }
 
     /// The session of a token is gone: its jobs need not come here any more.
     pub(crate) fn unbind(&self, token: Token) {
         let (broker, shard) = (self.broker.clone(), self.lease.shard());
-        self.desk.tasks.spawn(async move {
+        self.settlement.spawn(async move {
             if let Err(error) = broker.unbind_token(&token, shard).await {
                 // Its jobs still come here and are refused: unknown session.
                 tracing::warn!(%error, "could not unbind the token of a deleted session");
@@ -370,34 +321,37 @@ impl Intake {
 
     /// Stores what has gathered, unless such a transaction is under way.
     fn store_gathered(&mut self) {
-        if self.storing || self.gathered.is_empty() {
+        if self.is_storing || self.gathered.is_empty() {
             return;
         }
-        self.storing = true;
+        self.is_storing = true;
         let most = self.gathered.len().min(ACCEPT_MAX);
         let sends = self.gathered.drain(..most).collect();
-        self.store_jobs(sends, false);
+        self.store_jobs(sends, Size::Small);
     }
 
-    fn store_jobs(&mut self, sends: Vec<Offered>, large: bool) {
-        let (store, lease, doors) = (self.store.clone(), self.lease.clone(), Arc::clone(&self.doors));
+    fn store_jobs(&mut self, sends: Vec<Offered>, size: Size) {
+        let (store, lease, clock) = (self.store.clone(), self.lease.clone(), self.clock);
+        let slots = Arc::clone(&self.slots);
         self.under_way.push(Box::pin(async move {
-            let door = if large { &doors.large } else { &doors.small };
             loop {
-                let turn = door.acquire().await;
-                let offers: Vec<Offer<'_>> = sends.iter().map(Offered::offer).collect();
+                let slot = slots.take(size).await;
+                let offers: Vec<Offer<'_>> = sends
+                    .iter()
+                    .filter_map(|send| send.job.offer(send.session))
+                    .collect();
                 let accepted = queues::accept_all(&store, lease.fence(), &offers).await;
-                drop((offers, turn));
+                drop((offers, slot));
                 match accepted {
                     Ok(accepted) => {
                         return Done::Stored(Stored {
                             sends,
                             accepted,
-                            large,
+                            size,
                         });
                     }
                     Err(StoreError::Fenced) => return Done::Fenced,
-                    Err(error) if wait_out(&lease, &error).await.is_err() => return Done::Fenced,
+                    Err(error) if wait_out(&lease, clock, &error).await.is_err() => return Done::Fenced,
                     Err(_) => {}
                 }
             }
@@ -406,10 +360,10 @@ impl Intake {
 
     /// Puts deliveries aside, in the order in which they came to it.
     fn put_aside(&mut self) {
-        if self.putting_aside || self.aside.is_empty() {
+        if self.is_putting_aside || self.aside.is_empty() {
             return;
         }
-        self.putting_aside = true;
+        self.is_putting_aside = true;
         // All are polled for the first time in their order, and that is when they are published.
         let all = join_all(std::mem::take(&mut self.aside).into_iter().map(Aside::put));
         self.under_way.push(Box::pin(async move {
@@ -419,20 +373,23 @@ impl Intake {
     }
 
     fn on_stored(&mut self, supervisor: &mut Supervisor, stored: Stored) {
-        if !stored.large {
-            self.storing = false;
+        if stored.size == Size::Small {
+            self.is_storing = false;
         }
         let mut tokens = HashSet::new();
-        for (send, accepted) in stored.sends.into_iter().zip(stored.accepted) {
-            let Some(lane) = self.lanes.get_mut(&send.token) else {
+        for (Offered { job, .. }, accepted) in stored.sends.into_iter().zip(stored.accepted) {
+            let Some(backlog) = self.backlogs.get_mut(&job.token) else {
                 continue;
             };
-            lane.storing = lane.storing.saturating_sub(1);
-            lane.large &= !stored.large;
-            tokens.insert(send.token);
+            backlog.end_storing(stored.size);
+            tokens.insert(job.token.clone());
             match accepted {
-                Ok(Acceptance::NoSession) => self.lead_astray(send.errand.into_delivery()),
-                accepted => lane.letters.extend(letter(accepted, &send.job, send.errand)),
+                Ok(Acceptance::NoSession) => self.send_away(job),
+                accepted => {
+                    if let Some(job) = job.stored(accepted) {
+                        backlog.push_ready(job);
+                    }
+                }
             }
         }
         for token in tokens {
@@ -441,28 +398,35 @@ impl Intake {
     }
 }
 
+impl Aside {
+    /// Puts it there. What can't be put there now comes again.
+    async fn put(self) {
+        match self {
+            Self::Later(delivery, turn) => drop(delivery.later(&turn).await),
+            Self::Dead(delivery, reason) => {
+                meter::job_named(delivery.kind.as_deref(), JobOutcome::Dead);
+                if let Err(error) = delivery.dead_letter(&reason).await {
+                    tracing::warn!(%error, "could not keep a dead letter; the job comes again");
+                }
+            }
+        }
+    }
+}
+
 /// Waits a moment for the database, unless the lease has run out meanwhile.
-async fn wait_out(lease: &Lease, error: &StoreError) -> Result<(), Fenced> {
+async fn wait_out(lease: &Lease, clock: Clock, error: &StoreError) -> Result<(), Fenced> {
     tracing::warn!(%error, "a job waits for the database");
     tokio::time::sleep(STORE_PAUSE).await;
-    if lease.is_live(Instant::now()) {
-        Ok(())
-    } else {
-        Err(Fenced)
-    }
+    lease.check(clock.now())
 }
 
 /// Most sends of one transaction.
 const ACCEPT_MAX: usize = 64;
-/// Transactions of small sends that a worker has at a time.
-const SMALL_AT_ONCE: usize = 4;
-/// Transactions of large sends that a worker has at a time.
-const LARGE_AT_ONCE: usize = 2;
 /// Bytes of bodies on their way through one shard's intake; the next delivery is taken when there are fewer.
 const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How often a session may be lost with a job in its hands before the job's delivery counts as failed.
-const RETURNS_MAX: u32 = 100;
+const LOSSES_MAX: u32 = 100;
 /// Before a session that was lost is given what it left.
-const RETURN_PAUSE: Duration = Duration::from_secs(1);
+const LOST_PAUSE: Duration = Duration::from_secs(1);
 /// Between two tries of the database.
 const STORE_PAUSE: Duration = Duration::from_millis(500);

@@ -52,6 +52,10 @@ impl Drop for Busy {
     }
 }
 
+/// The shard has another owner: nothing of it may be done any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fenced;
+
 /// A moment that moves on: nanoseconds behind `origin`, 0 when over.
 #[derive(Debug)]
 struct Deadline {
@@ -87,6 +91,14 @@ impl Lease {
     /// Whether anything may still be sent for the shard. Ask right before each send.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
         self.deadline.nanos.load(Ordering::Acquire) != 0 && now < self.deadline()
+    }
+
+    /// Refuses to go on once it is over.
+    ///
+    /// # Errors
+    /// [`Fenced`].
+    pub(crate) fn check(&self, now: Instant) -> Result<(), Fenced> {
+        if self.is_live(now) { Ok(()) } else { Err(Fenced) }
     }
 
     /// Until when it lasts if not renewed.

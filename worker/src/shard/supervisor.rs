@@ -10,16 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
+use rand::rngs::StdRng;
 use shared::id::{SessionId, Token};
-use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use crate::session::actor::{Actor, Exit, MAIL_MAX, Surroundings};
-use crate::session::mail::Mail;
-use crate::shard::lease::Lease;
+use super::lease::Lease;
+use super::starts::Starts;
+use super::worker::Worker;
+use crate::session::actor::{Actor, MAIL_MAX, Mail};
+use crate::session::context::Exit;
+use crate::session::surroundings::Surroundings;
 
 /// The actors of one shard.
 pub(crate) struct Supervisor {
@@ -32,6 +35,7 @@ pub(crate) struct Supervisor {
     /// Sessions to start, the next one on top.
     waiting: BinaryHeap<Reverse<(Instant, Token, SessionId)>>,
     failures: HashMap<Token, u32>,
+    rng: StdRng,
 }
 
 struct Running {
@@ -54,10 +58,11 @@ pub(crate) enum Event {
 
 impl Supervisor {
     /// The supervisor of a shard without a session yet.
-    pub(crate) fn new(around: Arc<Surroundings>, starts: Arc<Starts>, lease: Lease) -> Self {
+    pub(crate) fn new(worker: &Worker, lease: Lease) -> Self {
         Self {
-            around,
-            starts,
+            around: Arc::clone(&worker.around),
+            starts: Arc::clone(&worker.starts),
+            rng: worker.around.randomness.fork(),
             lease,
             running: HashMap::new(),
             actors: JoinSet::new(),
@@ -70,8 +75,8 @@ impl Supervisor {
     /// Plans the start of every session that is to be connected.
     pub(crate) fn plan(&mut self, records: &[SessionRecord]) {
         for record in records.iter().filter(|record| record.wanted) {
-            let jitter = rand::rng().random_range(Duration::ZERO..=START_JITTER);
-            self.plan_start(Instant::now() + jitter, record.token.clone(), record.id);
+            let jitter = self.rng.random_range(Duration::ZERO..=START_JITTER);
+            self.plan_start(self.now() + jitter, record.token.clone(), record.id);
         }
     }
 
@@ -88,10 +93,10 @@ impl Supervisor {
     /// Starts the next session that is due, or waits for the next actor that ends. Cancel safe.
     pub(crate) async fn next(&mut self) -> Event {
         let due = self.waiting.peek().map(|Reverse((at, ..))| *at);
-        let starts = Arc::clone(&self.starts);
+        let (starts, now) = (Arc::clone(&self.starts), self.now());
         tokio::select! {
             Some(ended) = self.actors.join_next_with_id(), if !self.actors.is_empty() => self.ended(ended),
-            () = starts.turn(due.unwrap_or_else(Instant::now)), if due.is_some() => self.start_due(),
+            () = starts.turn(due.unwrap_or(now)), if due.is_some() => self.start_due(),
             else => std::future::pending().await,
         }
     }
@@ -107,18 +112,18 @@ impl Supervisor {
 
     /// Starts the actor of a session that does not run.
     pub(crate) fn start(&mut self, token: Token, session: SessionId) {
-        let (mail, letters) = mpsc::channel(MAIL_MAX);
+        let (mail, inbox) = mpsc::channel(MAIL_MAX);
         let (around, lease) = (Arc::clone(&self.around), self.lease.clone());
         let task = self
             .actors
-            .spawn(run(around, lease, (token.clone(), session), letters));
+            .spawn(run(around, lease, token.clone(), session, inbox));
         self.tokens.insert(task.id(), (token.clone(), session));
         self.running.insert(
             token,
             Running {
                 task: task.id(),
                 session,
-                since: Instant::now(),
+                since: self.now(),
                 mail,
             },
         );
@@ -135,9 +140,10 @@ impl Supervisor {
         let Some((token, session)) = self.tokens.remove(&id) else {
             return Event::Nothing;
         };
+        let now = self.now();
         // A job may have started the session again already: that actor stays.
         let ran = match self.running.entry(token.clone()) {
-            Entry::Occupied(running) if running.get().task == id => Some(running.remove().since.elapsed()),
+            Entry::Occupied(running) if running.get().task == id => Some(now - running.remove().since),
             _ => None,
         };
         if ran.is_some_and(|ran| ran >= STABLE) {
@@ -157,12 +163,16 @@ impl Supervisor {
             Exit::Lost(why) => {
                 let failures = self.failures.entry(token.clone()).or_default();
                 *failures = failures.saturating_add(1);
-                let wait = backoff(*failures);
+                let wait = backoff(*failures, &mut self.rng);
                 tracing::warn!(why, wait_ms = wait.as_millis(), "a session is started again");
-                self.plan_start(Instant::now() + wait, token, session);
+                self.plan_start(now + wait, token, session);
                 Event::Nothing
             }
         }
+    }
+
+    fn now(&self) -> Instant {
+        self.around.clock.now()
     }
 
     /// Has every actor finish what it has in hand and write it down; waits for them, within bounds.
@@ -188,7 +198,8 @@ impl Supervisor {
 async fn run(
     around: Arc<Surroundings>,
     lease: Lease,
-    (token, session): (Token, SessionId),
+    token: Token,
+    session: SessionId,
     mail: mpsc::Receiver<Mail>,
 ) -> Exit {
     // An actor of this session that was lost, or panicked, may have left a write on its way: what is read now must not
@@ -210,39 +221,11 @@ async fn run(
     }
 }
 
-/// The worker's rate of starts: one at a time, a short while apart, so that neither WhatsApp nor the database
-/// sees all sessions at once.
-#[derive(Debug, Default)]
-pub(crate) struct Starts(Mutex<Option<Instant>>);
-
-impl Starts {
-    /// Waits until `due`, then for the worker's turn. Dropped, it takes nothing.
-    async fn turn(&self, due: Instant) {
-        sleep_until(due).await;
-        let mut last = self.0.lock().await;
-        if let Some(last) = *last {
-            let jitter = rand::rng().random_range(Duration::ZERO..=START_GAP);
-            sleep_until(last + START_GAP / 2 + jitter).await;
-        }
-        *last = Some(Instant::now());
-    }
-}
-
-fn backoff(failures: u32) -> Duration {
+fn backoff(failures: u32, rng: &mut StdRng) -> Duration {
     let longest = (LOST_BASE * 2_u32.saturating_pow(failures.min(10))).min(LOST_CAP);
-    rand::rng().random_range(LOST_BASE..=longest)
+    rng.random_range(LOST_BASE..=longest)
 }
 
-/// The database of a supervisor's surroundings, for those who share it.
-impl Supervisor {
-    /// The database.
-    pub(crate) fn store(&self) -> &Store {
-        &self.around.store
-    }
-}
-
-/// Starts of a worker are this far apart, on average.
-const START_GAP: Duration = Duration::from_millis(5);
 /// Sessions of a shard that is taken over start within this time, if the worker's rate allows.
 const START_JITTER: Duration = Duration::from_millis(500);
 /// After a session could not be read.

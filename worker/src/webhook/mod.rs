@@ -20,12 +20,12 @@ pub mod sweep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::broker::{Broker, BrokerError, QueueName};
+use shared::broker::{BrokerError, QueueName};
 use shared::config::{Env, read_seconds};
 use shared::egress::Reach;
-use shared::store::{Store, StoreError};
+use shared::process::Process;
+use shared::store::StoreError;
 use shared::subscription::{self, SubscriptionError};
-use tokio_util::sync::CancellationToken;
 
 use self::attempt::Attempts;
 use self::circuit::CircuitLimits;
@@ -157,12 +157,11 @@ fn read_keep_queues(env: &mut Env) -> Option<Duration> {
 ///
 /// # Errors
 /// [`StartError`], at the start only: later the role waits for what is away.
-pub async fn run(
-    store: Store,
-    broker: Broker,
-    settings: Settings,
-    stop: CancellationToken,
-) -> Result<(), StartError> {
+pub async fn run(process: Process, settings: Settings) -> Result<(), StartError> {
+    let Process {
+        store, broker, life, ..
+    } = process;
+    let stop = life.soft().clone();
     broker.collect_for_webhooks().await?;
     subscription::set_global(&store, &broker, settings.global.as_deref(), legacy::EVENT).await?;
     let poster = Poster::new(settings.reach, settings.timeout)?;

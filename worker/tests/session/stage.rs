@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
+use shared::clock::Clock;
 use shared::id::{JobId, QueueId, Token, WorkerId};
 use shared::job::{Answer, Content, Delay, Job, OnUnknown, QueueCommand, SendJob};
 use shared::lifecycle::Lifecycle;
+use shared::process::Process;
+use shared::random::Randomness;
 use shared::recipient::Number;
 use shared::store::sessions::{self, SessionRecord};
 use shared::telemetry::Health;
@@ -109,10 +112,17 @@ impl Stage {
             margin: Duration::from_secs(1),
         };
         let (store, broker) = (self.database.another_store(), self.broker.broker().clone());
-        let (worker, role_life) = (WorkerId::generate(name).expect("a name"), life.clone());
+        let process = Process {
+            store,
+            broker,
+            clock: Clock::system(),
+            randomness: Randomness::system(),
+            life: life.clone(),
+            health: Health::new(),
+        };
+        let worker = WorkerId::generate(name, &mut process.randomness.fork()).expect("a name");
         let task = tokio::spawn(async move {
-            let around = (role_life, Health::new());
-            session::run((store, broker), settings, worker, timing, around)
+            session::run(process, settings, worker, timing)
                 .await
                 .expect("the role starts");
         });

@@ -6,7 +6,6 @@
 
 use bytes::Bytes;
 use shared::id::SessionId;
-use shared::recipient::NumberKind;
 use shared::store::commit::KeyChange;
 use shared::store::keys::KeyKind;
 use shared::store::{self, Store, recipients};
@@ -17,8 +16,9 @@ use whatsapp::jid::{Jid, Server};
 use whatsapp::message_id::MessageId;
 use whatsapp::store::{Changes, KeyStore, Load, Loaded, SentMessage, StoreError};
 
-use super::content;
-use super::inbound::{Happened, happened, stanza};
+use super::super::content;
+use super::events::concerns_owner;
+use super::names::{server, stanza_id};
 
 /// A step of the connection on its way to the actor.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Step {
     /// Keys to set and delete.
     pub(crate) keys: Vec<KeyChange>,
     /// What happened, in order.
-    pub(crate) events: Vec<Happened>,
+    pub(crate) events: Vec<Event>,
     /// Told when all of it is durable, or that it is not known to be.
     pub(crate) done: oneshot::Sender<Result<(), StoreError>>,
 }
@@ -70,9 +70,9 @@ impl KeyStore for Keys {
         Ok(answers)
     }
 
-    async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {
+    async fn commit(&mut self, changes: Changes, mut events: Vec<Event>) -> Result<(), StoreError> {
         let keys = changes_to_rows(changes);
-        let events: Vec<_> = events.iter().filter_map(happened).collect();
+        events.retain(concerns_owner);
         if keys.is_empty() && events.is_empty() {
             return Ok(());
         }
@@ -98,14 +98,12 @@ impl Keys {
 
     /// A message that a device asks for again, with the chat as it was addressed.
     async fn sent_message(&self, id: &MessageId) -> Result<Option<SentMessage>, StoreError> {
-        let Some(id) = stanza(id) else {
-            return Ok(None);
-        };
+        let id = stanza_id(id);
         let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
         let Some(sent) = sent.map_err(unavailable)?.pop() else {
             return Ok(None);
         };
-        let chat = Jid::new(sent.number.user(), recipient_server(sent.number.kind()));
+        let chat = Jid::new(sent.number.user(), server(sent.number.kind()));
         Ok(Some(SentMessage {
             chat: self.present_form(chat).await?,
             message: content::encode(&sent.content),
@@ -277,15 +275,6 @@ fn unavailable(error: store::StoreError) -> StoreError {
         store::StoreError::Fenced => StoreError::Fenced,
         store::StoreError::Seal(_) => StoreError::Corrupt { what: "sealed key" },
         other => StoreError::Unavailable(Box::new(other)),
-    }
-}
-
-/// The address of a recipient on the wire.
-pub(crate) fn recipient_server(kind: NumberKind) -> Server {
-    match kind {
-        NumberKind::Phone => Server::User,
-        NumberKind::Group => Server::Group,
-        NumberKind::Lid => Server::Lid,
     }
 }
 

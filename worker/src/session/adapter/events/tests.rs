@@ -1,6 +1,7 @@
 //! Shapes of the contract from events of the wire.
 
 use serde_json::json;
+use whatsapp::event::{DeviceRefusal, Receipt};
 use whatsapp::time::Timestamp;
 
 use super::*;
@@ -23,10 +24,7 @@ fn incoming(chat: &str) -> Incoming {
 
 #[test]
 fn a_message_tells_both_identities() {
-    let event = Event::Message(Box::new(incoming("5531900000001@s.whatsapp.net")));
-    let Some(Happened::Message(message)) = happened(&event) else {
-        panic!("a message")
-    };
+    let message = new_message(incoming("5531900000001@s.whatsapp.net")).unwrap();
     assert_eq!(
         serde_json::to_value(message).unwrap(),
         json!({
@@ -46,10 +44,7 @@ fn a_message_tells_both_identities() {
 
 #[test]
 fn a_group_message_names_its_sender() {
-    let event = Event::Message(Box::new(incoming("120363000000000001@g.us")));
-    let Some(Happened::Message(message)) = happened(&event) else {
-        panic!("a message")
-    };
+    let message = new_message(incoming("120363000000000001@g.us")).unwrap();
     assert_eq!(message.header.wuid, "120363000000000001@g.us");
     assert_eq!(message.header.participant.as_deref(), Some("98765@lid"));
     assert!(message.context.from_group);
@@ -59,9 +54,7 @@ fn a_group_message_names_its_sender() {
 fn our_own_copy_is_told_under_the_other_side() {
     let mut copy = incoming("5531900000002@s.whatsapp.net");
     copy.from_me = true;
-    let Some(Happened::Message(message)) = happened(&Event::Message(Box::new(copy))) else {
-        panic!()
-    };
+    let message = new_message(copy).unwrap();
     assert_eq!(message.header.phone_number.as_deref(), Some("5531900000002"));
     assert_eq!(message.header.lid, None);
 }
@@ -77,14 +70,14 @@ fn receipts_of_the_other_side_raise_the_status_and_our_own_do_not() {
             timestamp: Timestamp::from_secs(1),
         })
     };
-    let Some(Happened::Receipt { chat, status, .. }) = happened(&receipt(ReceiptKind::Read)) else {
-        panic!()
-    };
+    assert!(concerns_owner(&receipt(ReceiptKind::Read)) && !concerns_owner(&receipt(ReceiptKind::ReadSelf)));
+    assert_eq!(status(ReceiptKind::Read), Some(MessageStatus::Read));
+    assert_eq!(status(ReceiptKind::Sender), None);
+    let peer = Peer::new(&"98765@lid".parse().unwrap(), None, None);
     assert_eq!(
-        (chat.lid.as_deref(), status),
-        (Some("98765@lid"), MessageStatus::Read)
+        peer.header("3EB0AA".parse().unwrap()).lid.as_deref(),
+        Some("98765@lid")
     );
-    assert!(happened(&receipt(ReceiptKind::ReadSelf)).is_none());
     assert!(rank(MessageStatus::Read) > rank(MessageStatus::DeliveryAck));
 }
 
@@ -96,25 +89,23 @@ fn the_kind_of_device_is_read_from_the_id() {
 }
 
 #[test]
-fn what_is_wrong_with_a_device_is_counted_without_its_number() {
-    let device: whatsapp::jid::Jid = "5531900000001:3@s.whatsapp.net".parse().unwrap();
-    let refused = Event::DeviceRefused {
-        device: device.clone(),
-        reason: DeviceRefusal::NoProof,
-    };
-    let happened_to = |event: &Event| format!("{:?}", happened(event));
-    assert_eq!(happened_to(&refused), "Some(DeviceRefused(NoProof))");
-    let changed = Event::IdentityChanged {
-        device: device.clone(),
-    };
-    assert_eq!(happened_to(&changed), "Some(IdentityChanged)");
-    let kept_waiting = Event::ResendFailed {
-        id: "3EB0".parse().unwrap(),
-        device,
-        reason: SendError::Nack { code: 463 },
-    };
-    assert_eq!(
-        happened_to(&kept_waiting),
-        "Some(ResendFailed(Nack { code: 463 }))"
-    );
+fn what_is_wrong_with_a_device_concerns_the_owner_and_what_is_only_known_does_not() {
+    let device: Jid = "5531900000001:3@s.whatsapp.net".parse().unwrap();
+    let told = [
+        Event::DeviceRefused {
+            device: device.clone(),
+            reason: DeviceRefusal::NoProof,
+        },
+        Event::IdentityChanged {
+            device: device.clone(),
+        },
+        Event::ResendFailed {
+            id: "3EB0".parse().unwrap(),
+            device: device.clone(),
+            reason: SendError::Nack { code: 463 },
+        },
+    ];
+    assert!(told.iter().all(concerns_owner));
+    let lid = "98765@lid".parse().unwrap();
+    assert!(!concerns_owner(&Event::LidMapping { phone: device, lid }));
 }

@@ -60,7 +60,8 @@ impl<W, C> Lines<W, C> {
     pub(super) fn arrive(
         &mut self,
         queue: QueueId,
-        (command, turn): (W, Option<String>),
+        command: W,
+        turn: Option<String>,
         now: Instant,
         new_turn: impl FnOnce() -> String,
     ) -> Option<(W, String)> {
@@ -202,7 +203,7 @@ mod tests {
     /// Sends a command through until it is taken or put back; turns are named after commands.
     fn arrive(lines: &mut Numbered, queue: QueueId, (command, back): (u32, bool), now: Instant) -> bool {
         let turn = back.then(|| command.to_string());
-        let put_back = lines.arrive(queue, (command, turn), now, || command.to_string());
+        let put_back = lines.arrive(queue, command, turn, now, || command.to_string());
         assert!(
             put_back
                 .as_ref()
@@ -272,7 +273,7 @@ mod tests {
             laps += 1;
             assert!(laps < 50, "{away:?}");
             for (command, turn) in std::mem::take(&mut away) {
-                let back = lines.arrive(queue, (command, Some(turn)), now, String::new);
+                let back = lines.arrive(queue, command, Some(turn), now, String::new);
                 away.extend(back);
             }
             for (queue, command) in run(&mut lines, now) {
