@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use shared::clock::unix_millis;
 use shared::event::{self, Event, QueueAction, QueueData};
 use shared::id::{QueueId, StanzaId};
-use shared::job::{Content, FailureCode, Job};
+use shared::job::{FailureCode, Job};
 use shared::recipient::Number;
 use shared::store::commit::QueueChange;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use self::lines::Lines;
 use super::context::{Context, Fetched};
 use super::meter::JobOutcome;
-use super::queues::{Change, Queues};
+use super::queues::Change;
 use super::reader::{Reader, queue_of};
 use super::recorder::After;
 use crate::shard::pending::{PendingJob, Stage, done};
@@ -66,14 +66,14 @@ impl Commands {
     }
 
     /// Begins with the commands that nothing stands in the way of, and puts back what waits behind slow ones.
-    pub(super) fn advance(&mut self, cx: &mut Context, queues: &mut Queues<Content>, reader: &Reader) {
+    pub(super) fn advance(&mut self, cx: &mut Context, reader: &Reader) {
         let now = cx.now();
         while !reader.is_reading() {
-            let Some(id) = self.lines.next_ready(|id| queues.is_changing(id)) else {
+            let Some(id) = self.lines.next_ready(|id| cx.queues.is_changing(id)) else {
                 break;
             };
             if self.lines.begin(id, now, Current::new) {
-                self.begin(cx, queues, id);
+                self.begin(cx, id);
             }
         }
         for (job, turn) in self.lines.overdue(now, || new_turn(&mut cx.rng)) {
@@ -81,18 +81,18 @@ impl Commands {
         }
     }
 
-    fn begin(&mut self, cx: &mut Context, queues: &mut Queues<Content>, id: QueueId) {
+    fn begin(&mut self, cx: &mut Context, id: QueueId) {
         let Some(change) = self.lines.current(id).map(|current| current.change) else {
             return;
         };
-        if queues.get(id).is_none() {
+        if cx.queues.get(id).is_none() {
             let (store, session) = (cx.around.store.clone(), cx.record.id);
             return cx.fetch(async move { Fetched::OfCommand(id, store::find(&store, session, id).await) });
         }
         match change {
             Change::Resume => self.finish_unchanged(id),
             // One that is being completed goes on with that: the command is judged when it is written.
-            Change::Pause | Change::Delete | Change::Complete => queues.drain(id, change),
+            Change::Pause | Change::Delete | Change::Complete => cx.queues.drain(id, change),
         }
     }
 
@@ -120,13 +120,7 @@ impl Commands {
     }
 
     /// What the event of a change lists is read: writes the change.
-    pub(super) fn on_lists(
-        &mut self,
-        cx: &mut Context,
-        queues: &Queues<Content>,
-        change: Change,
-        lists: QueueLists,
-    ) {
+    pub(super) fn on_lists(&mut self, cx: &mut Context, change: Change, lists: QueueLists) {
         let QueueLists {
             queue: id,
             numbers,
@@ -135,7 +129,7 @@ impl Commands {
         let jids = numbers.iter().map(Number::jid).collect();
         let current = self.lines.current(id);
         let record = current.and_then(|current| current.record.as_ref());
-        let (data, progress) = match (queues.get(id), record) {
+        let (data, progress) = match (cx.queues.get(id), record) {
             (Some(queue), _) => (
                 QueueData::new(&queue.content, jids, stanzas, queue.total),
                 event::progress(queue.settled, queue.total),
@@ -177,27 +171,21 @@ impl Commands {
     }
 
     /// A queue is completed, paused or deleted, durably: it leaves the memory.
-    pub(super) fn on_stopped(
-        &mut self,
-        cx: &mut Context,
-        queues: &mut Queues<Content>,
-        reader: &mut Reader,
-        id: QueueId,
-    ) {
-        queues.remove(id);
+    pub(super) fn on_stopped(&mut self, cx: &mut Context, reader: &mut Reader, id: QueueId) {
+        cx.queues.remove(id);
         reader.on_stopped(id);
         match self.lines.current(id) {
             None => {}
             Some(Current { job: None, .. }) => drop(self.lines.finish(id)),
             // It was completed while the command waited for it to drain: now it is judged by what is stored.
-            Some(_) => self.begin(cx, queues, id),
+            Some(_) => self.begin(cx, id),
         }
     }
 
     /// A queue goes on, durably: its recipients take turns again.
-    pub(super) fn on_resumed(&mut self, cx: &Context, queues: &mut Queues<Content>, id: QueueId) {
+    pub(super) fn on_resumed(&mut self, cx: &mut Context, id: QueueId) {
         if let Some(record) = self.lines.finish(id).and_then(|current| current.record) {
-            queues.insert(queue_of(record, cx.around.pace));
+            cx.queues.insert(queue_of(record, cx.around.pace));
         }
     }
 

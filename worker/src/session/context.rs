@@ -1,7 +1,7 @@
 //! What the parts of a session are lent for as long as they deal with one input.
 //!
-//! Owns what is nobody's alone: the session's record, what is written of it, reads that are under way, time and
-//! randomness, and how the session ends. Knows none of the parts.
+//! Owns what is nobody's alone: the session's record, its queues in memory, what is written of it, reads that are under
+//! way, time and randomness, and how the session ends. Knows none of the parts.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use shared::clock::unix_millis;
-use shared::event::{Event, JobAccepted};
+use shared::event::{Event, JobAccepted, JobRejected};
 use shared::id::{EventId, QueueId, StanzaId};
-use shared::job::{Answer, FailureCode};
+use shared::job::{Answer, Content, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::queues::QueueRecord;
@@ -22,12 +22,11 @@ use tokio::time::Instant;
 use whatsapp::device::Device;
 
 use super::meter::{self, JobOutcome};
-use super::queues::Change;
+use super::queues::{Change, Queues};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
 use crate::shard::lease::Lease;
-use crate::shard::pending::{PendingJob, done};
-use crate::shard::refusal::Refusal;
+use crate::shard::pending::{PendingJob, done, failed};
 
 /// How a session's actor ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +65,8 @@ pub(crate) struct Context {
     pub(super) lease: Lease,
     pub(super) record: Box<SessionRecord>,
     pub(super) recorder: Recorder,
+    /// The running queues in memory.
+    pub(super) queues: Queues<Content>,
     pub(super) rng: StdRng,
     pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
     exit: Option<Exit>,
@@ -81,6 +82,7 @@ impl Context {
             around,
             lease,
             record: Box::new(record),
+            queues: Queues::default(),
             fetches: FuturesUnordered::new(),
             exit: None,
             leaves_by: None,
@@ -174,10 +176,10 @@ impl Context {
     }
 
     /// Tells the world and the publisher that a job is refused.
-    pub(super) fn tell_refused(&mut self, job: Box<PendingJob>, refusal: Refusal) {
+    pub(super) fn tell_refused(&mut self, job: Box<PendingJob>, refusal: JobRejected) {
         meter::job_named(refusal.kind.as_deref(), JobOutcome::Rejected);
-        let answer = refusal.answer();
-        self.recorder.event(refusal.into_event());
+        let answer = failed(refusal.code, &refusal.message);
+        self.recorder.event(Event::JobRejected(refusal));
         self.recorder.after(After::Answer(job, answer));
     }
 }
@@ -185,12 +187,4 @@ impl Context {
 /// The session is not there to be asked.
 pub(super) fn not_connected() -> Answer {
     failed(FailureCode::NotConnected, "the session is not connected")
-}
-
-/// What was asked came to nothing.
-pub(super) fn failed(code: FailureCode, message: &str) -> Answer {
-    Answer::Failed {
-        code,
-        message: message.to_owned(),
-    }
 }

@@ -3,7 +3,7 @@
 //! Owns the parts and lends them their context. A part knows at most those that it is lent; what one input means for
 //! several of them is said here.
 
-use shared::job::{Answer, Content, Job};
+use shared::job::{Answer, Job};
 use shared::store::StoreError;
 use shared::store::commit::CommitError;
 use shared::store::queues::QueueState;
@@ -22,11 +22,11 @@ use super::link::{Closed, Link};
 use super::meter;
 use super::pacer::Waiting;
 use super::questions::Questions;
-use super::queues::{Queues, Target};
+use super::queues::Target;
 use super::reader::{Reader, queue_of, target};
 use super::receipts::Receipts;
 use super::recorder::After;
-use super::sends::{Acked, Sends};
+use super::sends::Sends;
 use super::status::{Account, Status};
 use crate::shard::pending::{PendingJob, Stage};
 
@@ -38,7 +38,6 @@ pub(super) struct Parts {
     questions: Questions,
     deletion: Deletion,
     status: Status,
-    queues: Queues<Content>,
     reader: Reader,
     receipts: Receipts,
     commands: Commands,
@@ -54,7 +53,6 @@ impl Parts {
             questions: Questions::default(),
             deletion: Deletion::default(),
             status: Status::default(),
-            queues: Queues::default(),
             reader: Reader::default(),
             receipts: Receipts::default(),
             commands: Commands::default(),
@@ -69,11 +67,10 @@ impl Parts {
     /// Does all that can be done now; answers why nothing more is sent, and when to look again.
     pub(super) fn work(&mut self) -> (Waiting, Option<Instant>) {
         self.link.close_if_wanted();
-        self.commands
-            .advance(&mut self.cx, &mut self.queues, &self.reader);
+        self.commands.advance(&mut self.cx, &self.reader);
         let drain = self.drain();
         self.read_ahead();
-        let waiting = self.sends.pump(&mut self.cx, &mut self.queues, &self.link);
+        let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.status.wait(waiting);
         self.cx.recorder.launch();
         let wakes = [
@@ -107,7 +104,7 @@ impl Parts {
                 self.cx.tell_accepted(&queue, job);
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
-                self.queues.insert(queue_of(*queue, self.cx.around.pace));
+                self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
                 if let Some((number, stanza)) = single {
                     let target = Target {
                         seq: 0,
@@ -116,15 +113,15 @@ impl Parts {
                         again: false,
                         tries: 0,
                     };
-                    self.queues.page_at_hand(id, vec![target]);
+                    self.cx.queues.page_at_hand(id, vec![target]);
                 }
             }
             Stage::AcceptedBefore(queue) => {
                 self.cx.tell_accepted(&queue, job);
                 let goes_on = matches!(queue.state, QueueState::Queued | QueueState::Running);
                 // The session may never have been given it: if it is not here, the store is asked for it.
-                if goes_on && self.queues.get(queue.id).is_none() {
-                    self.queues.more_in_store(queue.total);
+                if goes_on && self.cx.queues.get(queue.id).is_none() {
+                    self.cx.queues.more_in_store(queue.total);
                 }
             }
             Stage::Refused(refusal) => self.cx.tell_refused(job, *refusal),
@@ -173,12 +170,12 @@ impl Parts {
 
     /// Walks draining queues on; answers when to look again.
     fn drain(&mut self) -> Option<Instant> {
-        if !self.queues.is_any_draining() {
+        if !self.cx.queues.is_any_draining() {
             // Nearly always, and what is in hand is much to look through at each turn.
             return None;
         }
-        let again = self.sends.drain(&mut self.cx, &mut self.queues, &self.link);
-        for (queue, change) in self.queues.take_drained() {
+        let again = self.sends.drain(&mut self.cx, &self.link);
+        for (queue, change) in self.cx.queues.take_drained() {
             let drained = After::Drained(queue, change);
             if self.cx.recorder.after_all(drained).is_some() {
                 read_lists(&mut self.cx, queue, change);
@@ -189,9 +186,9 @@ impl Parts {
 
     fn read_ahead(&mut self) {
         if self.link.is_open() {
-            self.reader.read_pages(&mut self.cx, &mut self.queues);
+            self.reader.read_pages(&mut self.cx);
             if !self.commands.is_busy() {
-                self.reader.read_more_queues(&mut self.cx, &mut self.queues);
+                self.reader.read_more_queues(&mut self.cx);
             }
         }
     }
@@ -266,16 +263,13 @@ impl Parts {
                 };
                 self.status.on_open(cx, account);
             }
-            Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, &mut self.queues, id),
+            Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, id),
             Event::MessageAcked { id, to, .. } => {
-                let acked = Acked {
-                    id: &id,
-                    chat: &Peer::new(&to, None, None),
-                };
-                self.sends.on_acked(cx, &mut self.queues, &self.link, acked);
+                self.sends
+                    .on_acked(cx, &self.link, &id, &Peer::new(&to, None, None));
             }
             Event::MessageFailed { id, reason } => {
-                self.sends.on_failed(cx, &mut self.queues, &id, &reason);
+                self.sends.on_failed(cx, &id, &reason);
             }
             Event::Receipt(receipt) => self.on_receipt(&receipt),
             Event::Message(incoming) => {
@@ -288,7 +282,7 @@ impl Parts {
             Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
             Event::Closed { reason } => {
                 self.link.on_closed();
-                self.sends.on_disconnected(cx, &mut self.queues);
+                self.sends.on_disconnected(cx);
                 self.status.on_closed(cx, &reason);
             }
             event => self.note(&event),
@@ -323,9 +317,7 @@ impl Parts {
         for id in &receipt.ids {
             // A receipt says as much as the server's answer, which may come behind it.
             if self.sends.awaits_answer(id) {
-                let acked = Acked { id, chat: &chat };
-                self.sends
-                    .on_acked(&mut self.cx, &mut self.queues, &self.link, acked);
+                self.sends.on_acked(&mut self.cx, &self.link, id, &chat);
             }
             self.receipts.on_status(&mut self.cx, id, &chat, status);
         }
@@ -334,7 +326,7 @@ impl Parts {
     /// The client came to its end, by itself or because it was told to.
     pub(super) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
         let closed = self.link.on_ended();
-        self.sends.on_disconnected(&mut self.cx, &mut self.queues);
+        self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
@@ -377,10 +369,9 @@ impl Parts {
             After::Answer(job, answer) => job.finish(answer),
             After::Drained(queue, change) => read_lists(cx, queue, change),
             After::Stopped(queue) => {
-                let (queues, reader) = (&mut self.queues, &mut self.reader);
-                self.commands.on_stopped(cx, queues, reader, queue);
+                self.commands.on_stopped(cx, &mut self.reader, queue);
             }
-            After::Resumed(queue) => self.commands.on_resumed(cx, &mut self.queues, queue),
+            After::Resumed(queue) => self.commands.on_resumed(cx, queue),
             After::Erase => delete_rows(cx),
         }
     }
@@ -395,10 +386,10 @@ impl Parts {
     fn take_fetched(&mut self, fetched: Fetched) -> Result<(), StoreError> {
         let cx = &mut self.cx;
         match fetched {
-            Fetched::Active(records) => self.reader.on_queues(cx, &mut self.queues, records?),
+            Fetched::Active(records) => self.reader.on_queues(cx, records?),
             Fetched::Page(queue, page) => {
                 let targets = page?.into_iter().map(target).collect();
-                self.queues.page(queue, targets);
+                self.cx.queues.page(queue, targets);
             }
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
@@ -410,7 +401,7 @@ impl Parts {
                     numbers,
                     stanzas,
                 };
-                self.commands.on_lists(cx, &self.queues, change, lists);
+                self.commands.on_lists(cx, change, lists);
             }
             Fetched::Erased(erased) => {
                 erased?;

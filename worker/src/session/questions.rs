@@ -11,9 +11,9 @@ use whatsapp::command::Command;
 use whatsapp::event::{QueryError, Registration};
 
 use super::adapter::events::registration;
-use super::context::{Context, failed, not_connected};
+use super::context::{Context, not_connected};
 use super::link::Link;
-use crate::shard::pending::PendingJob;
+use crate::shard::pending::{PendingJob, failed};
 use crate::shard::settlement::Reply;
 
 /// Open questions.

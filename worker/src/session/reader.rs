@@ -9,7 +9,7 @@ use shared::store::recipients::{self, Pending, RecipientState};
 
 use super::context::{Context, Fetched};
 use super::pacer::Pace;
-use super::queues::{PAGE, QUEUES_READ, Queue, Queues, Spec, Target};
+use super::queues::{PAGE, QUEUES_READ, Queue, Spec, Target};
 
 /// Reads queues and their recipients ahead of the sends.
 #[derive(Debug, Default)]
@@ -33,17 +33,12 @@ impl Reader {
     }
 
     /// They are read.
-    pub(super) fn on_queues(
-        &mut self,
-        cx: &Context,
-        queues: &mut Queues<Content>,
-        records: Vec<QueueRecord>,
-    ) {
+    pub(super) fn on_queues(&mut self, cx: &mut Context, records: Vec<QueueRecord>) {
         self.is_reading = false;
         let stopped = std::mem::take(&mut self.stopped);
         for record in records {
             if record.state != QueueState::Paused && !stopped.contains(&record.id) {
-                queues.insert(queue_of(record, cx.around.pace));
+                cx.queues.insert(queue_of(record, cx.around.pace));
             }
         }
     }
@@ -56,9 +51,9 @@ impl Reader {
     }
 
     /// Reads the pages that the queues want to look ahead to.
-    pub(super) fn read_pages(&self, cx: &mut Context, queues: &mut Queues<Content>) {
+    pub(super) fn read_pages(&self, cx: &mut Context) {
         while cx.fetches.len() < FETCHES_MAX {
-            let Some((queue, after)) = queues.want_page() else {
+            let Some((queue, after)) = cx.queues.want_page() else {
                 break;
             };
             let store = cx.around.store.clone();
@@ -69,8 +64,8 @@ impl Reader {
     }
 
     /// Reads the running queues again if there is room for those that had none.
-    pub(super) fn read_more_queues(&mut self, cx: &mut Context, queues: &mut Queues<Content>) {
-        if !self.is_reading && queues.take_room() {
+    pub(super) fn read_more_queues(&mut self, cx: &mut Context) {
+        if !self.is_reading && cx.queues.take_room() {
             self.read_queues(cx);
         }
     }

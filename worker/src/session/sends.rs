@@ -28,7 +28,7 @@ use super::context::Context;
 use super::link::Link;
 use super::meter;
 use super::pacer::{Claim, Pace, Pacer, Waiting};
-use super::queues::{Queue, Queues, Target};
+use super::queues::{Queue, Target};
 use super::recorder::After;
 
 /// The sends of a session: those in hand, and when the next may start.
@@ -106,30 +106,24 @@ impl Sends {
     }
 
     /// Starts all sends that may start now; answers why the next one may not.
-    pub(super) fn pump(&mut self, cx: &mut Context, queues: &mut Queues<Content>, link: &Link) -> Waiting {
+    pub(super) fn pump(&mut self, cx: &mut Context, link: &Link) -> Waiting {
         let now = cx.now();
         loop {
-            if let Err(waiting) = self.start_one(cx, queues, link, now) {
+            if let Err(waiting) = self.start_one(cx, link, now) {
                 return waiting;
             }
         }
     }
 
-    fn start_one(
-        &mut self,
-        cx: &mut Context,
-        queues: &mut Queues<Content>,
-        link: &Link,
-        now: Instant,
-    ) -> Result<(), Waiting> {
-        if queues.is_empty() || cx.is_leaving() {
+    fn start_one(&mut self, cx: &mut Context, link: &Link, now: Instant) -> Result<(), Waiting> {
+        if cx.queues.is_empty() || cx.is_leaving() {
             return Err(Waiting::Idle);
         }
         if !link.is_open() {
             return Err(Waiting::Connection);
         }
-        let Some((_, pace)) = queues.peek() else {
-            return Err(if queues.is_reading() {
+        let Some((_, pace)) = cx.queues.peek() else {
+            return Err(if cx.queues.is_reading() {
                 Waiting::Recipients
             } else {
                 Waiting::Idle
@@ -139,11 +133,11 @@ impl Sends {
         if !self.cap.is_granted(&cx.around.cap) {
             return Err(Waiting::Cap);
         }
-        let Some((queue, mut target)) = queues.take() else {
+        let Some((queue, mut target)) = cx.queues.take() else {
             return Err(Waiting::Idle);
         };
-        if target.again && is_held(queues, queue) {
-            settle(cx, queues, queue, &target, Outcome::Unknown);
+        if target.again && is_held(cx, queue) {
+            settle(cx, queue, &target, Outcome::Unknown);
             return Ok(());
         }
         let id = match &target.stanza {
@@ -151,8 +145,8 @@ impl Sends {
             None => new_id(cx),
         };
         target.stanza.get_or_insert_with(|| stanza_id(&id));
-        if !ask(queues.get(queue), &id, &target, link) {
-            queues.give_back(queue, target);
+        if !ask(cx.queues.get(queue), &id, &target, link) {
+            cx.queues.give_back(queue, target);
             return Err(Waiting::Connection);
         }
         self.cap.use_up();
@@ -220,7 +214,7 @@ impl Sends {
     }
 
     /// The send is encrypted: with its keys go its id, its state and the gap behind it.
-    pub(super) fn on_prepared(&mut self, cx: &mut Context, queues: &mut Queues<Content>, id: MessageId) {
+    pub(super) fn on_prepared(&mut self, cx: &mut Context, id: MessageId) {
         let (wall, now) = (cx.wall(), cx.now());
         let Some(hand) = self.in_hand.get_mut(&id) else {
             return;
@@ -228,7 +222,7 @@ impl Sends {
         hand.stage = Stage::Prepared;
         let claim = hand.claim;
         let held = claim.not_before.map(|at| at.saturating_duration_since(now));
-        start_queue(cx, queues, hand.queue);
+        start_queue(cx, hand.queue);
         let write = cx.recorder.write();
         if let Some(stanza) = hand.target.stanza.clone() {
             let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
@@ -280,35 +274,29 @@ impl Sends {
     }
 
     /// The server has it.
-    pub(super) fn on_acked(
-        &mut self,
-        cx: &mut Context,
-        queues: &mut Queues<Content>,
-        link: &Link,
-        acked: Acked<'_>,
-    ) {
-        let Some(hand) = self.in_hand.remove(acked.id) else {
+    pub(super) fn on_acked(&mut self, cx: &mut Context, link: &Link, id: &MessageId, chat: &Peer) {
+        let Some(hand) = self.in_hand.remove(id) else {
             return;
         };
         let (now, wall) = (cx.now(), cx.wall());
         if hand.stage == Stage::Asked {
             // The answer to the try before: this one need not leave any more.
             self.pacer.unclaim(hand.claim);
-            link.tell(Command::Cancel(acked.id.clone()));
+            link.tell(Command::Cancel(id.clone()));
         }
         self.pacer.answered(hand.pace, now);
         meter::acked(now.saturating_duration_since(hand.since));
-        start_queue(cx, queues, hand.queue);
+        start_queue(cx, hand.queue);
         // In a broadcast send.message:PROCESSING says the same, and there are many.
-        if queues.get(hand.queue).is_some_and(Queue::is_single) {
-            let mut header = acked.chat.header(stanza_id(acked.id));
+        if cx.queues.get(hand.queue).is_some_and(Queue::is_single) {
+            let mut header = chat.header(stanza_id(id));
             if hand.target.number.kind() == NumberKind::Phone {
                 header.phone_number = Some(hand.target.number.user().to_owned());
             }
             let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(wall));
             cx.recorder.event(status);
         }
-        settle(cx, queues, hand.queue, &hand.target, Outcome::Sent);
+        settle(cx, hand.queue, &hand.target, Outcome::Sent);
     }
 
     /// Whether a message is in hand of which a receipt says as much as the server's answer, which may come behind it.
@@ -318,13 +306,7 @@ impl Sends {
     }
 
     /// A send came to nothing, or nobody knows what it came to.
-    pub(super) fn on_failed(
-        &mut self,
-        cx: &mut Context,
-        queues: &mut Queues<Content>,
-        id: &MessageId,
-        reason: &SendError,
-    ) {
+    pub(super) fn on_failed(&mut self, cx: &mut Context, id: &MessageId, reason: &SendError) {
         let Some(mut hand) = self.in_hand.remove(id) else {
             return;
         };
@@ -333,47 +315,42 @@ impl Sends {
         }
         match reason {
             SendError::NotConnected | SendError::Cancelled if hand.stage == Stage::Asked => {
-                queues.give_back(hand.queue, hand.target);
+                cx.queues.give_back(hand.queue, hand.target);
             }
             SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
-                outcome_unknown(cx, queues, hand);
+                outcome_unknown(cx, hand);
             }
             reason if reason.is_retryable() && hand.target.tries < TRIES_MAX => {
                 let wait = RETRY_BASE * 2_u32.pow(u32::from(hand.target.tries));
                 self.retry_at = Some(cx.now() + wait);
                 hand.target.tries += 1;
-                queues.give_back(hand.queue, hand.target);
+                cx.queues.give_back(hand.queue, hand.target);
             }
             // This try came to nothing, and nobody knows of the one before.
-            _ if hand.target.again => settle(cx, queues, hand.queue, &hand.target, Outcome::Unknown),
+            _ if hand.target.again => settle(cx, hand.queue, &hand.target, Outcome::Unknown),
             reason => {
                 let failure = Failure::from(reason);
                 meter::failed(failure.error);
-                settle(cx, queues, hand.queue, &hand.target, Outcome::Failed(failure));
+                settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
             }
         }
     }
 
     /// The connection is gone, and with it all answers.
-    pub(super) fn on_disconnected(&mut self, cx: &mut Context, queues: &mut Queues<Content>) {
+    pub(super) fn on_disconnected(&mut self, cx: &mut Context) {
         let mut open: Vec<_> = self.in_hand.drain().map(|(_, hand)| hand).collect();
         // The last of a queue goes back first, so that the first is next again.
         open.sort_by_key(|hand| std::cmp::Reverse((hand.queue, hand.target.seq)));
         for hand in open {
-            give_up(cx, queues, hand);
+            give_up(cx, hand);
         }
     }
 
     /// Gives back what a draining queue has in hand for longer than an answer may take: it goes out again under its id
     /// when the queue goes on. Answers when to look again.
-    pub(super) fn drain(
-        &mut self,
-        cx: &mut Context,
-        queues: &mut Queues<Content>,
-        link: &Link,
-    ) -> Option<Instant> {
+    pub(super) fn drain(&mut self, cx: &mut Context, link: &Link) -> Option<Instant> {
         let now = cx.now();
-        let of_draining = |hand: &&InHand| queues.is_draining(hand.queue);
+        let of_draining = |hand: &&InHand| cx.queues.is_draining(hand.queue);
         let overdue: Vec<_> = self
             .in_hand
             .iter()
@@ -384,21 +361,15 @@ impl Sends {
             if let Some(hand) = self.in_hand.remove(&id) {
                 link.tell(Command::Cancel(id));
                 // What of it is not stored is refused if its step still comes.
-                give_up(cx, queues, hand);
+                give_up(cx, hand);
             }
         }
         let open = self
             .in_hand
             .values()
-            .filter(|hand| queues.is_draining(hand.queue));
+            .filter(|hand| cx.queues.is_draining(hand.queue));
         open.map(|hand| hand.since + ANSWER_WAIT).min()
     }
-}
-
-/// A message that the server has, in this chat.
-pub(super) struct Acked<'a> {
-    pub(super) id: &'a MessageId,
-    pub(super) chat: &'a Peer,
 }
 
 fn new_id(cx: &mut Context) -> MessageId {
@@ -419,34 +390,34 @@ fn ask(queue: Option<&Queue<Content>>, id: &MessageId, target: &Target, link: &L
 }
 
 /// No answer to it will come any more.
-fn give_up(cx: &mut Context, queues: &mut Queues<Content>, hand: InHand) {
+fn give_up(cx: &mut Context, hand: InHand) {
     match hand.stage {
         // Nothing of it is stored.
-        Stage::Asked => queues.give_back(hand.queue, hand.target),
-        Stage::Prepared | Stage::Left => outcome_unknown(cx, queues, hand),
+        Stage::Asked => cx.queues.give_back(hand.queue, hand.target),
+        Stage::Prepared | Stage::Left => outcome_unknown(cx, hand),
     }
 }
 
-fn outcome_unknown(cx: &mut Context, queues: &mut Queues<Content>, mut hand: InHand) {
+fn outcome_unknown(cx: &mut Context, mut hand: InHand) {
     hand.target.again = true;
-    if is_held(queues, hand.queue) {
-        settle(cx, queues, hand.queue, &hand.target, Outcome::Unknown);
+    if is_held(cx, hand.queue) {
+        settle(cx, hand.queue, &hand.target, Outcome::Unknown);
     } else {
-        queues.give_back(hand.queue, hand.target);
+        cx.queues.give_back(hand.queue, hand.target);
     }
 }
 
 /// Whether recipients of a queue are not sent to again when nobody knows whether they were.
-fn is_held(queues: &Queues<Content>, id: QueueId) -> bool {
-    let queue = queues.get(id);
+fn is_held(cx: &Context, id: QueueId) -> bool {
+    let queue = cx.queues.get(id);
     queue.is_some_and(|queue| queue.on_unknown == OnUnknown::Hold)
 }
 
 /// A recipient is past sending: its row, its events, the queue's counters, all in one write.
-fn settle(cx: &mut Context, queues: &mut Queues<Content>, id: QueueId, target: &Target, outcome: Outcome) {
+fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
     let wall = cx.wall();
-    start_queue(cx, queues, id);
-    let Some(queue) = queues.settle(id) else {
+    start_queue(cx, id);
+    let Some(queue) = cx.queues.settle(id) else {
         return;
     };
     let progress = event::progress(queue.settled, queue.total);
@@ -473,8 +444,8 @@ fn settle(cx: &mut Context, queues: &mut Queues<Content>, id: QueueId, target: &
 }
 
 /// send.message:START comes before every other event of its queue.
-fn start_queue(cx: &mut Context, queues: &mut Queues<Content>, id: QueueId) {
-    if queues.start(id) {
+fn start_queue(cx: &mut Context, id: QueueId) {
+    if cx.queues.start(id) {
         cx.recorder.write().queues.push(QueueChange::Start(id));
         cx.recorder.event(Event::send_start(id));
     }

@@ -10,7 +10,6 @@ pub mod lease;
 pub(crate) mod leases;
 pub(crate) mod owner;
 pub(crate) mod pending;
-pub(crate) mod refusal;
 pub(crate) mod relay;
 pub(crate) mod settlement;
 pub(crate) mod slots;

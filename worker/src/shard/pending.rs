@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shared::broker::Delivery;
+use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, SendJob};
 use shared::recipient::Number;
 use shared::store::queues::{Acceptance, Offer, QueueRecord};
 
-use super::refusal::Refusal;
 use super::settlement::{Reply, Settlement, Unsettled};
 use crate::session::meter::{self, JobOutcome};
 
@@ -53,7 +53,7 @@ pub(crate) enum Stage {
     /// It was accepted before, and perhaps nobody was told: a session or a worker was lost in between.
     AcceptedBefore(Box<QueueRecord>),
     /// It is refused; the world is to be told.
-    Refused(Box<Refusal>),
+    Refused(Box<JobRejected>),
     /// Its answer is on the way; nothing of it is left but its delivery.
     Answering,
 }
@@ -65,10 +65,7 @@ impl PendingJob {
         let id = delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok());
         let stage = match parse(&delivery) {
             Ok(job) => Stage::Read(job),
-            Err(error) => {
-                let refusal = Refusal::invalid(id.clone(), delivery.kind.clone(), error);
-                Stage::Refused(Box::new(refusal))
-            }
+            Err(error) => Stage::Refused(Box::new(invalid(id.clone(), &delivery, error))),
         };
         Self {
             token,
@@ -154,8 +151,8 @@ impl PendingJob {
     }
 
     /// A refusal of this job.
-    pub(crate) fn refusal(&self, code: FailureCode, message: &str) -> Refusal {
-        Refusal {
+    pub(crate) fn refusal(&self, code: FailureCode, message: &str) -> JobRejected {
+        JobRejected {
             job_id: self.id.clone(),
             kind: self
                 .delivery
@@ -173,7 +170,7 @@ impl PendingJob {
         let Stage::Refused(refusal) = &self.stage else {
             return None;
         };
-        let delivery = self.delivery.bury(refusal.answer())?;
+        let delivery = self.delivery.bury(failed(refusal.code, &refusal.message))?;
         Some((delivery, refusal.message.clone()))
     }
 
@@ -209,6 +206,27 @@ impl PendingJob {
 /// It is done; `queue` names what came of a send or a command on a queue.
 pub(crate) fn done(queue: Option<QueueId>) -> Answer {
     Answer::Done { queue_id: queue }
+}
+
+/// It came to nothing.
+pub(crate) fn failed(code: FailureCode, message: &str) -> Answer {
+    Answer::Failed {
+        code,
+        message: message.to_owned(),
+    }
+}
+
+/// A refusal of something that is no job.
+fn invalid(job_id: Option<JobId>, delivery: &Delivery, error: JobError) -> JobRejected {
+    let JobError { field, problem, .. } = error;
+    let message = format!("{field} {problem}");
+    JobRejected {
+        job_id,
+        kind: delivery.kind.clone(),
+        code: FailureCode::InvalidJob,
+        field: Some(field),
+        message,
+    }
 }
 
 /// The job of a delivery.

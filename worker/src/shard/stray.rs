@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::broker::{Broker, BrokerError, Delivery, Outgoing, PublishError, QueueName};
 use shared::clock::{Clock, unix_millis};
-use shared::event::Instance;
+use shared::event::{Event, Instance, JobRejected};
 use shared::id::{EventId, JobId, ShardId, Token};
 use shared::job::FailureCode;
 use shared::random::Randomness;
@@ -13,7 +13,7 @@ use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
 use tokio_util::sync::CancellationToken;
 
-use super::refusal::Refusal;
+use super::pending::failed;
 use super::settlement::{Reply, Settlement};
 use super::worker::Worker;
 use crate::session::meter::{self, JobOutcome};
@@ -104,14 +104,14 @@ impl Strays {
     /// Answers and tells that no session has this token. There is no state that the event tells of, so it goes to
     /// the broker directly; the job is to be settled when it is there.
     async fn refuse(&self, token: &Token, delivery: &Delivery) -> Result<(), String> {
-        let refusal = Refusal {
+        let refusal = JobRejected {
             job_id: delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok()),
             kind: delivery.kind.clone(),
             code: FailureCode::UnknownSession,
             field: None,
             message: "no session has this token".to_owned(),
         };
-        let answer = refusal.answer();
+        let answer = failed(refusal.code, &refusal.message);
         self.publish_rejected(token, refusal)
             .await
             .map_err(|error| error.to_string())?;
@@ -120,14 +120,14 @@ impl Strays {
         Ok(())
     }
 
-    async fn publish_rejected(&self, token: &Token, refusal: Refusal) -> Result<(), PublishError> {
+    async fn publish_rejected(&self, token: &Token, refusal: JobRejected) -> Result<(), PublishError> {
         let instance = Instance {
             owner: None,
             name: token.clone(),
         };
         let wall = self.clock.wall();
         let id = EventId::fresh(wall, &mut self.randomness.fork());
-        let envelope = refusal.into_event().envelope(instance, id, unix_millis(wall), 0);
+        let envelope = Event::JobRejected(refusal).envelope(instance, id, unix_millis(wall), 0);
         let body = envelope.to_json().into();
         let event = Outgoing::event(self.broker.topology(), token, (envelope.event.as_str(), id), body);
         self.settlement.publisher().publish(event).await
