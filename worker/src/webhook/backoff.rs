@@ -9,29 +9,29 @@ use std::time::Duration;
 use shared::id::WebhookId;
 use tokio::time::Instant;
 
-/// Who rests until when. Cheap to clone. As many entries as there are endpoints at most.
+/// Which endpoints are left alone until when. Cheap to clone. As many entries as there are endpoints at most.
 #[derive(Debug, Clone, Default)]
-pub struct Rests(Arc<Mutex<HashMap<WebhookId, Instant>>>);
+pub struct Backoff(Arc<Mutex<HashMap<WebhookId, Instant>>>);
 
-impl Rests {
+impl Backoff {
     /// Leaves an endpoint's rows alone until then.
     pub fn until(&self, id: WebhookId, end: Instant) {
         self.lock().insert(id, end);
     }
 
-    /// Ends the rest of an endpoint: it answers again.
+    /// An endpoint answers again.
     pub fn end(&self, id: WebhookId) {
         self.lock().remove(&id);
     }
 
-    /// Those that rest now.
+    /// Those that are left alone now.
     pub fn now(&self, now: Instant) -> Vec<WebhookId> {
-        let mut rests = self.lock();
-        rests.retain(|_, end| *end > now);
-        rests.keys().copied().collect()
+        let mut entries = self.lock();
+        entries.retain(|_, end| *end > now);
+        entries.keys().copied().collect()
     }
 
-    /// How long until the first of them has rested.
+    /// How long until the first of them is not any more.
     pub fn next_end(&self, now: Instant) -> Option<Duration> {
         let first = self.lock().values().min().copied();
         first.map(|end| end.saturating_duration_since(now))
@@ -47,15 +47,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rest_ends_by_the_clock_or_by_word() {
-        let (rests, now) = (Rests::default(), Instant::now());
+    fn a_backoff_ends_by_the_clock_or_by_word() {
+        let (backoff, now) = (Backoff::default(), Instant::now());
         let (a, b) = (WebhookId::random(), WebhookId::random());
-        rests.until(a, now + Duration::from_secs(1));
-        rests.until(b, now + Duration::from_secs(5));
-        assert_eq!(rests.now(now).len(), 2);
-        assert_eq!(rests.next_end(now), Some(Duration::from_secs(1)));
-        assert_eq!(rests.now(now + Duration::from_secs(1)), [b]);
-        rests.end(b);
-        assert!(rests.now(now).is_empty() && rests.next_end(now).is_none());
+        backoff.until(a, now + Duration::from_secs(1));
+        backoff.until(b, now + Duration::from_secs(5));
+        assert_eq!(backoff.now(now).len(), 2);
+        assert_eq!(backoff.next_end(now), Some(Duration::from_secs(1)));
+        assert_eq!(backoff.now(now + Duration::from_secs(1)), [b]);
+        backoff.end(b);
+        assert!(backoff.now(now).is_empty() && backoff.next_end(now).is_none());
     }
 }
