@@ -75,9 +75,13 @@ pub async fn once(
         return work.await;
     };
     let store = app.store.clone();
-    let done = app
-        .tasks
-        .spawn(async move { with_key(&store, (&scope, key.as_str()), fingerprint, work).await });
+    let done = app.tasks.spawn(async move {
+        let name = idempotency::Key {
+            scope: &scope,
+            key: key.as_str(),
+        };
+        with_key(&store, name, fingerprint, work).await
+    });
     done.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request with an idempotency key ended in a panic");
         Err(Problem::new(
@@ -89,7 +93,7 @@ pub async fn once(
 
 async fn with_key(
     store: &Store,
-    name: (&str, &str),
+    name: idempotency::Key<'_>,
     fingerprint: [u8; 32],
     work: Work,
 ) -> Result<Response, Problem> {
@@ -122,7 +126,7 @@ async fn with_key(
     }
 }
 
-async fn keep(store: &Store, name: (&str, &str), response: Response) -> Result<Response, Problem> {
+async fn keep(store: &Store, name: idempotency::Key<'_>, response: Response) -> Result<Response, Problem> {
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_BODY_BYTES)
         .await

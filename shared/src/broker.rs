@@ -27,8 +27,10 @@ pub use rpc::{CallError, Rpc, WAITING_MAX};
 pub use topology::{QueueName, Topology, Wanted};
 
 use self::link::{Link, Slot};
+use crate::clock::Clock;
 use crate::config;
 use crate::id::{ShardId, Token};
+use crate::random::Randomness;
 
 /// How long the first connection may take before [`Broker::connect`] gives up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -101,6 +103,8 @@ pub struct Broker {
     bindings: Arc<Slot>,
     /// Dead letters go through one lane.
     housekeeping: Publisher,
+    clock: Clock,
+    randomness: Randomness,
     stop: CancellationToken,
 }
 
@@ -121,9 +125,11 @@ impl Broker {
         let topology = Arc::new(Topology::new(&amqp.prefix, amqp.shards));
         let stop = CancellationToken::new();
         let url = amqp.url.expose();
-        let publishing = Link::start(url, "publish", None, stop.clone())?;
-        let consuming = Link::start(url, "consume", Some(topology.clone()), stop.clone())?;
-        let housekeeping = Publisher::new(publishing.clone());
+        let (clock, randomness) = (Clock::system(), Randomness::system());
+        let start = |name, topology| Link::start(url, name, topology, randomness.fork(), stop.clone());
+        let publishing = start("publish", None)?;
+        let consuming = start("consume", Some(topology.clone()))?;
+        let housekeeping = Publisher::new(publishing.clone(), clock);
         let bindings = Arc::new(Slot::plain(consuming.clone()));
         let broker = Self {
             topology,
@@ -131,6 +137,8 @@ impl Broker {
             consuming,
             bindings,
             housekeeping,
+            clock,
+            randomness,
             stop,
         };
         for link in [&broker.publishing, &broker.consuming] {
@@ -149,7 +157,7 @@ impl Broker {
 
     /// A publisher with a lane of its own. What one publisher sends keeps its order.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.publishing.clone())
+        Publisher::new(self.publishing.clone(), self.clock)
     }
 
     /// A consumer of a queue, with at most `prefetch` deliveries unanswered. Subscribes when first asked for
@@ -170,6 +178,7 @@ impl Broker {
             self.consuming.clone(),
             self.publisher(),
             self.topology.clone(),
+            self.randomness.clone(),
             self.stop.clone(),
         )
     }

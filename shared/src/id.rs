@@ -286,8 +286,8 @@ impl WebhookId {
 
 impl DeliveryId {
     /// A fresh id, ordered by time of making.
-    pub fn now_v7() -> Self {
-        Self(Uuid::now_v7())
+    pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
+        Self(uuid_v7(at, rng))
     }
 }
 

@@ -64,7 +64,8 @@ impl Process {
         let address = address.map_err(StartError::Telemetry)?;
         let store = Store::connect(&common.database, sealer).await?;
         let broker = Broker::connect(&common.amqp).await?;
-        let health = health(&store, &broker);
+        let clock = Clock::system();
+        let health = health(clock, &store, &broker);
         let serve = telemetry::serve(address, metrics.clone(), health.clone(), life.hard().clone());
         // Ends with the process, which does not wait for it.
         tokio::spawn(async move {
@@ -75,7 +76,7 @@ impl Process {
         let process = Self {
             store,
             broker,
-            clock: Clock::system(),
+            clock,
             randomness: Randomness::system(),
             life,
             health,
@@ -90,8 +91,8 @@ impl Process {
     }
 }
 
-fn health(store: &Store, broker: &Broker) -> Health {
-    let health = Health::new();
+fn health(clock: Clock, store: &Store, broker: &Broker) -> Health {
+    let health = Health::new(clock);
     let (store, broker) = (store.clone(), broker.clone());
     health.check("database", move || {
         let store = store.clone();

@@ -191,9 +191,14 @@ impl Worker<'_> {
         let token = Token::new(&delivery.routing_key).unwrap();
         let session = self.session(&token).await;
         let queue = job.queue_id(&token, &id);
-        queue_rows::accept(self.api.database.store(), self.fence, session, queue, (&id, &job))
-            .await
-            .unwrap();
+        let offer = queue_rows::Offer {
+            session,
+            queue,
+            id: &id,
+            job: &job,
+        };
+        let accepted = queue_rows::accept_all(self.api.database.store(), self.fence, &[offer]).await;
+        accepted.unwrap().remove(0).unwrap();
         delivery.ack().await.unwrap();
         (*job, id)
     }

@@ -117,9 +117,14 @@ async fn deliveries_are_listed_by_state_and_replayed() {
         (&replayed.json()["state"], &replayed.json()["attempts"]),
         (&json!("pending"), &json!(0))
     );
-    let due = deliveries::lease_due(api.database.store(), (10, 10), &[], Duration::from_secs(60))
-        .await
-        .unwrap();
+    let due = deliveries::lease_due(
+        api.database.store(),
+        deliveries::Most { rows: 10, of_one: 10 },
+        &[],
+        Duration::from_secs(60),
+    )
+    .await
+    .unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].event_id.to_string(), events[1]);
     let nobody = format!("{path}/{}/replay", EventId::now_v7());

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
 use super::link::{Link, Slot};
+use crate::clock::Clock;
 
 /// Most publishes of one publisher that wait for their confirms. As many wait at its door; more wait before it.
 pub const IN_FLIGHT_MAX: usize = 1_024;
@@ -79,10 +80,11 @@ pub(super) struct Sender {
 }
 
 /// Starts a lane and returns its door. The lane ends when nobody has the door and everybody is answered.
-pub(super) fn start(link: Link) -> mpsc::Sender<Handed> {
+pub(super) fn start(link: Link, clock: Clock) -> mpsc::Sender<Handed> {
     let (door, handed) = mpsc::channel(IN_FLIGHT_MAX);
     let lane = Lane {
         slot: Slot::confirming(link),
+        clock,
         in_flight: FuturesUnordered::new(),
         waiting: Waiting::default(),
         alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -97,6 +99,7 @@ type Publish = Pin<Box<dyn Future<Output = (u64, Result<Confirmation, lapin::Err
 
 struct Lane {
     slot: Slot,
+    clock: Clock,
     /// What was published and not confirmed yet. One that was given up stays until lapin is done with it, so that a
     /// broker that takes nothing does not fill lapin's own queue, which has no limit.
     in_flight: FuturesUnordered<Publish>,
@@ -179,7 +182,7 @@ impl Lane {
     /// Answers those whose time is over. A channel that owes a confirm for so long is not trusted with more.
     fn give_up(&mut self) {
         self.alarm_is_set = false;
-        if let Some(channel) = self.waiting.give_up(Instant::now()) {
+        if let Some(channel) = self.waiting.give_up(self.clock.now()) {
             self.slot.discard(channel);
         }
         self.set_alarm();

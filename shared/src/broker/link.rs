@@ -9,6 +9,7 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use rand::RngExt;
+use rand::rngs::StdRng;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,7 @@ impl Link {
         url: &str,
         name: &'static str,
         topology: Option<Arc<Topology>>,
+        rng: StdRng,
         stop: CancellationToken,
     ) -> Result<Self, BrokerError> {
         let mut uri: AMQPUri = url.parse().map_err(BrokerError::Url)?;
@@ -54,6 +56,7 @@ impl Link {
                 uri,
                 name,
                 topology,
+                rng,
                 stop,
                 state: sender,
             }
@@ -110,13 +113,14 @@ struct Supervisor {
     uri: AMQPUri,
     name: &'static str,
     topology: Option<Arc<Topology>>,
+    rng: StdRng,
     stop: CancellationToken,
     state: watch::Sender<State>,
 }
 
 impl Supervisor {
     /// Connects, waits for the end of the connection, and begins again; until told to stop.
-    async fn run(self) {
+    async fn run(mut self) {
         let mut ceiling = PAUSE.0;
         while !self.stop.is_cancelled() {
             let connection = tokio::select! {
@@ -135,7 +139,7 @@ impl Supervisor {
                 }
             }
             metrics::counter!("fanfare_broker_reconnects_total", "link" => self.name).increment(1);
-            let pause = rand::rng().random_range(PAUSE.0..=ceiling.max(PAUSE.0));
+            let pause = self.rng.random_range(PAUSE.0..=ceiling.max(PAUSE.0));
             ceiling = (ceiling * 2).min(PAUSE.1);
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -302,12 +306,21 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_for_a_broker_that_is_away_wait_side_by_side() {
         let stop = CancellationToken::new();
-        let link = Link::start("amqp://127.0.0.1:1", "test", None, stop.clone()).unwrap();
+        let link = Link::start(
+            "amqp://127.0.0.1:1",
+            "test",
+            None,
+            StdRng::seed_from_u64(1),
+            stop.clone(),
+        )
+        .unwrap();
         let slot = Slot::confirming(link);
         let started = tokio::time::Instant::now();
         let all = futures_util::future::join_all((0..20).map(|_| slot.channel())).await;

@@ -9,11 +9,11 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::lane::{self, CONFIRM_TIMEOUT, Handed, Letter, PublishError, Sender, Series};
 use super::link::Link;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
+use crate::clock::Clock;
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
 use crate::job::{BODY_MAX_BYTES, Job, JobKind};
@@ -51,11 +51,11 @@ pub struct Outgoing {
 impl Outgoing {
     /// A job for a session. An unknown token is taken by the alternate exchange.
     pub fn job(topology: &Topology, token: &Token, id: &JobId, job: &Job) -> Self {
-        Self::job_body(topology, token, id, (job.kind(), job.to_body().into()))
+        Self::job_body(topology, token, id, job.kind(), job.to_body().into())
     }
 
     /// A job whose body is at hand.
-    pub fn job_body(topology: &Topology, token: &Token, id: &JobId, (kind, body): (JobKind, Bytes)) -> Self {
+    pub fn job_body(topology: &Topology, token: &Token, id: &JobId, kind: JobKind, body: Bytes) -> Self {
         Self {
             exchange: topology.jobs(),
             key: token.to_string(),
@@ -68,7 +68,7 @@ impl Outgoing {
     }
 
     /// An event of a session. Nobody has to want it.
-    pub fn event(topology: &Topology, token: &Token, (event, id): (&str, EventId), body: Bytes) -> Self {
+    pub fn event(topology: &Topology, token: &Token, event: &str, id: EventId, body: Bytes) -> Self {
         Self {
             exchange: topology.events(),
             key: routing_key(token, event),
@@ -136,6 +136,7 @@ fn short(text: &str) -> Result<ShortString, PublishError> {
 #[derive(Clone)]
 pub struct Publisher {
     door: mpsc::Sender<Handed>,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -145,9 +146,10 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, clock: Clock) -> Self {
         Self {
-            door: lane::start(link),
+            door: lane::start(link, clock),
+            clock,
         }
     }
 
@@ -189,7 +191,7 @@ impl Publisher {
         series: Option<Arc<Series>>,
     ) -> Result<Confirm, PublishError> {
         let letter = message.into_letter()?;
-        let deadline = Instant::now() + CONFIRM_TIMEOUT;
+        let deadline = self.clock.now() + CONFIRM_TIMEOUT;
         let (answer, outcome) = oneshot::channel();
         let handed = Handed {
             letter,

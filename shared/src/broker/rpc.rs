@@ -19,6 +19,7 @@ use super::topology::Topology;
 use super::{BrokerError, REQUEST_TIMEOUT};
 use crate::id::{JobId, Token};
 use crate::job::{Answer, Job};
+use crate::random::Randomness;
 
 /// Most calls of one process that wait for their answers.
 pub const WAITING_MAX: usize = 4_096;
@@ -49,6 +50,7 @@ type Waiting = HashMap<String, oneshot::Sender<Bytes>>;
 pub struct Rpc {
     publisher: Publisher,
     topology: Arc<Topology>,
+    randomness: Randomness,
     queue: watch::Receiver<Option<String>>,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -64,6 +66,7 @@ impl Rpc {
         link: Link,
         publisher: Publisher,
         topology: Arc<Topology>,
+        randomness: Randomness,
         stop: CancellationToken,
     ) -> Self {
         let waiting = Arc::new(Mutex::new(Waiting::new()));
@@ -82,6 +85,7 @@ impl Rpc {
         Self {
             publisher,
             topology,
+            randomness,
             queue,
             waiting,
         }
@@ -99,7 +103,7 @@ impl Rpc {
         job: &Job,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let call = uuid::Uuid::new_v4().simple().to_string();
+        let call = self.randomness.uuid().simple().to_string();
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = locked(&self.waiting);

@@ -214,7 +214,7 @@ async fn events_go_to_the_webhooks_queue_and_nobody_has_to_want_them() {
     let test = TestBroker::new(1).await;
     let broker = test.broker();
     let (token, id) = (token(), EventId::now_v7());
-    let event = Outgoing::event(broker.topology(), &token, ("send.message:START", id), "{}".into());
+    let event = Outgoing::event(broker.topology(), &token, "send.message:START", id, "{}".into());
     broker.publisher().publish(event).await.unwrap();
     let mut consumer = broker.consume(&QueueName::Webhooks, 20);
     let delivery = next(&mut consumer).await;
@@ -495,7 +495,8 @@ async fn events_are_collected_for_webhooks_only_once_somebody_wants_them() {
         let event = Outgoing::event(
             broker.topology(),
             &token(),
-            ("new.message", EventId::now_v7()),
+            "new.message",
+            EventId::now_v7(),
             "{}".into(),
         );
         broker.publisher().publish(event).await.unwrap();

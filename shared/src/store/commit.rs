@@ -24,6 +24,7 @@ use self::batch::{Batch, Outcome};
 use self::statements::Statements;
 use super::server::Server;
 use super::{Store, StoreError};
+use crate::clock::Clock;
 
 /// Most writes of one transaction.
 pub const BATCH_MAX: usize = 500;
@@ -50,6 +51,7 @@ pub enum CommitError {
 /// The connection of group commit; made when first needed, and anew when it broke.
 pub struct GroupCommit {
     server: Server,
+    clock: Clock,
     connection: Option<Connection>,
 }
 
@@ -70,6 +72,7 @@ impl GroupCommit {
     pub fn new(store: &Store) -> Self {
         Self {
             server: store.server(),
+            clock: store.clock,
             connection: None,
         }
     }
@@ -137,12 +140,12 @@ impl GroupCommit {
             .as_ref()
             .is_none_or(|connection| connection.client.is_closed())
         {
-            let deadline = tokio::time::Instant::now() + COMMIT_TIMEOUT;
+            let deadline = self.clock.now() + COMMIT_TIMEOUT;
             let mut pause = RECONNECT.0;
             self.connection = loop {
                 match connect(&self.server).await {
                     Ok(connection) => break Some(connection),
-                    Err(error) if tokio::time::Instant::now() + pause >= deadline => return Err(error),
+                    Err(error) if self.clock.now() + pause >= deadline => return Err(error),
                     Err(_) => tokio::time::sleep(pause).await,
                 }
                 pause = (pause * 2).min(RECONNECT.1);

@@ -11,6 +11,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::clock::unix_millis;
 use crate::id::{DeliveryId, EventId, Token, WebhookId};
 
 /// Most deliveries that one page of a listing holds.
@@ -192,13 +193,17 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
             $12::smallint /* status */, $13::text /* error */, $14::jsonb /* history */
         FROM webhook WHERE webhook.id = $2::uuid FOR KEY SHARE
         ON CONFLICT (webhook_id, event_id) DO NOTHING";
-    let (id, lease) = (DeliveryId::now_v7(), Uuid::new_v4());
+    let at = store.clock.wall();
+    let (id, lease) = (
+        DeliveryId::fresh(at, &mut store.randomness.fork()),
+        store.randomness.uuid(),
+    );
     let (state, wait) = fate_columns(new.fate);
     let attempts = i32::from(new.attempted.is_some());
     let history = new
         .attempted
         .as_ref()
-        .map_or_else(|| json!([]), |attempted| json!([entry(attempted)]));
+        .map_or_else(|| json!([]), |attempted| json!([entry(attempted, at)]));
     let (status, error) = new.attempted.as_ref().map_or((None, None), outcome_columns);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
@@ -229,14 +234,23 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
     }))
 }
 
-/// Leases due deliveries, oldest first, at most `share` of one endpoint, and none of those in `resting`. A worker that
+/// How many deliveries are leased at a time at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    /// In all.
+    pub rows: u32,
+    /// Of one endpoint.
+    pub of_one: u32,
+}
+
+/// Leases due deliveries, oldest first, and none of those in `resting`. A worker that
 /// dies leaves them due again when the lease ends.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn lease_due(
     store: &Store,
-    (limit, share): (u32, u32),
+    most: Most,
     resting: &[WebhookId],
     ttl: Duration,
 ) -> Result<Vec<Leased>, StoreError> {
@@ -262,17 +276,17 @@ pub async fn lease_due(
         FROM due WHERE d.id = due.id
         RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts";
     let resting: Vec<Uuid> = resting.iter().map(|id| id.as_uuid()).collect();
-    let lease = Uuid::new_v4();
+    let lease = store.randomness.uuid();
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let rows = client
         .query(
             &statement,
             &[
-                &i64::from(limit.min(PAGE_MAX)),
+                &i64::from(most.rows.min(PAGE_MAX)),
                 &ttl.as_secs_f64(),
                 &lease,
-                &i64::from(share),
+                &i64::from(most.of_one),
                 &resting,
             ],
         )
@@ -312,7 +326,7 @@ pub async fn finish_attempt(
         WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
     let (state, wait) = fate_columns(fate);
     let (status, error) = outcome_columns(attempted);
-    let entry = json!([entry(attempted)]);
+    let entry = json!([entry(attempted, store.clock.wall())]);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let parameters: [&(dyn ToSql + Sync); 8] = [
@@ -510,10 +524,9 @@ fn outcome_columns(attempted: &Attempted) -> (Option<i16>, Option<&'static str>)
     )
 }
 
-fn entry(attempted: &Attempted) -> serde_json::Value {
-    let at = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+fn entry(attempted: &Attempted, at: OffsetDateTime) -> serde_json::Value {
     json!({
-        "at": i64::try_from(at).unwrap_or(i64::MAX),
+        "at": unix_millis(at),
         "status": attempted.status,
         "error": attempted.error,
         "ms": attempted.took_ms,

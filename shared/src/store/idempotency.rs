@@ -31,17 +31,27 @@ pub enum Reservation {
     Mismatch,
 }
 
+/// A key of a caller's choice, within what it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// What it is for.
+    pub scope: &'a str,
+    /// The key.
+    pub key: &'a str,
+}
+
 /// Reserves a key. A reservation whose worker died can be had again after `lock`; an answer is kept for `keep`.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`]; [`StoreError::Seal`], if the kept answer does not open.
 pub async fn reserve(
     store: &Store,
-    (scope, key): (&str, &str),
+    key: Key<'_>,
     fingerprint: &[u8; 32],
     lock: Duration,
     keep: Duration,
 ) -> Result<Reservation, StoreError> {
+    let Key { scope, key } = key;
     // Takes a new key, one that has expired, or one whose worker gave no answer in time.
     let take = "-- idempotency::reserve
         INSERT INTO idempotency AS i (scope, key, fingerprint, locked_until, expires_at)
@@ -93,12 +103,8 @@ pub async fn reserve(
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Seal`].
-pub async fn complete(
-    store: &Store,
-    (scope, key): (&str, &str),
-    status: u16,
-    body: &[u8],
-) -> Result<(), StoreError> {
+pub async fn complete(store: &Store, key: Key<'_>, status: u16, body: &[u8]) -> Result<(), StoreError> {
+    let Key { scope, key } = key;
     let sql = "-- idempotency::complete
         UPDATE idempotency SET status = $3, body = $4, locked_until = NULL
         WHERE scope = $1 AND key = $2 AND status IS NULL";
@@ -116,10 +122,14 @@ pub async fn complete(
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn abandon(store: &Store, (scope, key): (&str, &str)) -> Result<(), StoreError> {
+pub async fn abandon(store: &Store, key: Key<'_>) -> Result<(), StoreError> {
     let sql =
         "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
-    store.client().await?.execute(sql, &[&scope, &key]).await?;
+    store
+        .client()
+        .await?
+        .execute(sql, &[&key.scope, &key.key])
+        .await?;
     Ok(())
 }
 

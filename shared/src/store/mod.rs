@@ -19,9 +19,10 @@ pub mod sessions;
 pub mod webhooks;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tracing::level_filters::LevelFilter;
 
@@ -29,7 +30,9 @@ pub use leases::Fence;
 pub use migrate::{Migration, SCHEMA_VERSION};
 
 use self::server::Server;
+use crate::clock::Clock;
 use crate::config;
+use crate::random::Randomness;
 use crate::seal::{SealError, Sealer};
 
 /// How long a call waits for a pooled connection, and for the server to accept a new one.
@@ -131,6 +134,8 @@ pub struct Store {
     pool: Pool,
     server: Server,
     sealer: Option<Arc<Sealer>>,
+    clock: Clock,
+    randomness: Randomness,
 }
 
 impl std::fmt::Debug for Store {
@@ -150,6 +155,8 @@ impl Store {
             pool: pool(&server, database.pool_size)?,
             server,
             sealer: sealer.map(Arc::new),
+            clock: Clock::system(),
+            randomness: Randomness::system(),
         })
     }
 
@@ -242,7 +249,8 @@ impl Store {
         let tx = Tx {
             client: Some(self.client().await?),
             name,
-            started: Instant::now(),
+            started: self.clock.now(),
+            clock: self.clock,
         };
         tx.batch_execute("BEGIN").await?;
         Ok(tx)
@@ -279,6 +287,7 @@ pub(crate) struct Tx {
     client: Option<Object>,
     name: &'static str,
     started: Instant,
+    clock: Clock,
 }
 
 impl Tx {
@@ -295,7 +304,7 @@ impl Tx {
     async fn end(mut self, verb: &str, outcome: &'static str) -> Result<(), StoreError> {
         self.batch_execute(verb).await?;
         metrics::histogram!("fanfare_transaction_seconds", "name" => self.name, "outcome" => outcome)
-            .record(self.started.elapsed().as_secs_f64());
+            .record((self.clock.now() - self.started).as_secs_f64());
         // Only now it goes back to the pool.
         self.client = None;
         Ok(())

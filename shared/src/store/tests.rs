@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::queues::{Acceptance, QueueState};
+use super::queues::{Acceptance, Offer, QueueState};
 use super::recipients::RecipientState;
 use super::sessions::{Created, SessionState};
 use super::*;
@@ -42,9 +42,18 @@ async fn accept(
     (id, job): (&JobId, &SendJob),
 ) -> Acceptance {
     let queue = job.queue_id(&Token::new("t").unwrap(), id);
-    queues::accept(db.store(), fence, session, queue, (id, job))
-        .await
-        .unwrap()
+    let offer = Offer {
+        session,
+        queue,
+        id,
+        job,
+    };
+    accept_one(db.store(), fence, offer).await.unwrap()
+}
+
+async fn accept_one(store: &Store, fence: Fence, offer: Offer<'_>) -> Result<Acceptance, StoreError> {
+    let mut accepted = queues::accept_all(store, fence, &[offer]).await?;
+    Ok(accepted.remove(0).unwrap())
 }
 
 #[tokio::test]
@@ -229,11 +238,15 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
         .unwrap()
         .into_record()
         .id;
-    let claimed = queues::accept(db.store(), fence, other, queue.id, (&id, &send))
-        .await
-        .unwrap();
+    let offer = |queue| Offer {
+        session: other,
+        queue,
+        id: &id,
+        job: &send,
+    };
+    let claimed = accept_one(db.store(), fence, offer(queue.id)).await.unwrap();
     assert_eq!(claimed, Acceptance::Conflict);
-    let fresh = queues::accept(db.store(), fence, other, QueueId::random(), (&id, &send))
+    let fresh = accept_one(db.store(), fence, offer(QueueId::random()))
         .await
         .unwrap();
     assert!(matches!(fresh, Acceptance::Accepted(_)));
@@ -246,7 +259,13 @@ async fn a_stale_owner_accepts_nothing() {
     let session = session(&db).await;
     leases::release(db.store(), old).await.unwrap();
     let id = job_id();
-    let result = queues::accept(db.store(), old, session, QueueId::random(), (&id, &job(1))).await;
+    let offer = Offer {
+        session,
+        queue: QueueId::random(),
+        id: &id,
+        job: &job(1),
+    };
+    let result = accept_one(db.store(), old, offer).await;
     assert!(matches!(result, Err(StoreError::Fenced)));
     assert_eq!(db.query("SELECT count(*) FROM queue").await, [Some("0".into())]);
 }
@@ -453,11 +472,14 @@ async fn workers_and_leases_follow_the_database_clock() {
 
 #[tokio::test]
 async fn an_idempotency_key_answers_once() {
-    use super::idempotency::{Reservation, abandon, complete, purge, reserve};
+    use super::idempotency::{Key, Reservation, abandon, complete, purge, reserve};
     const ANSWER: &[u8] = br#"{"secret":"whsec_"}"#;
     let db = TestDatabase::new().await;
     let (lock, keep) = (Duration::from_secs(60), Duration::from_secs(3600));
-    let at = ("POST /v1/x", "key-1");
+    let at = Key {
+        scope: "POST /v1/x",
+        key: "key-1",
+    };
     let again = async |print: &[u8; 32]| reserve(db.store(), at, print, lock, keep).await.unwrap();
     assert_eq!(again(&[1; 32]).await, Reservation::New);
     assert_eq!(again(&[1; 32]).await, Reservation::InProgress);

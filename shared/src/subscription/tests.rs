@@ -42,8 +42,8 @@ impl Bench {
         let broker = self.broker.broker();
         let publisher = broker.publisher();
         for event in events {
-            let name = (*event, EventId::now_v7());
-            let event = Outgoing::event(broker.topology(), &self.token, name, "{}".into());
+            let id = EventId::now_v7();
+            let event = Outgoing::event(broker.topology(), &self.token, event, id, "{}".into());
             publisher.publish(event).await.unwrap();
         }
         let depth = broker.depth(&QueueName::Webhooks).await.unwrap();

@@ -160,7 +160,8 @@ impl Relay {
         Outgoing::event(
             &self.topology,
             &event.token,
-            (&event.event, event.id),
+            &event.event,
+            event.id,
             event.body.into(),
         )
     }

@@ -129,7 +129,7 @@ impl Strays {
         let id = EventId::fresh(wall, &mut self.randomness.fork());
         let envelope = Event::JobRejected(refusal).envelope(instance, id, unix_millis(wall), 0);
         let body = envelope.to_json().into();
-        let event = Outgoing::event(self.broker.topology(), token, (envelope.event.as_str(), id), body);
+        let event = Outgoing::event(self.broker.topology(), token, envelope.event.as_str(), id, body);
         self.settlement.publisher().publish(event).await
     }
 }

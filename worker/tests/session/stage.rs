@@ -118,7 +118,7 @@ impl Stage {
             clock: Clock::system(),
             randomness: Randomness::system(),
             life: life.clone(),
-            health: Health::new(),
+            health: Health::new(Clock::system()),
         };
         let worker = WorkerId::generate(name, &mut process.randomness.fork()).expect("a name");
         let task = tokio::spawn(async move {

@@ -14,7 +14,7 @@ use crate::job::{Content, OnUnknown, SendJob};
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
 use crate::store::outbox::{self, OutboxEvent};
-use crate::store::queues::{self, Acceptance, QueueRecord, QueueState};
+use crate::store::queues::{self, Acceptance, Offer, QueueRecord, QueueState};
 use crate::store::recipients::{self, RecipientState};
 use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
@@ -65,9 +65,16 @@ impl Bench {
             message_id: None,
         };
         let id: JobId = job_id();
-        let queue = send.queue_id.unwrap();
-        let accepted = queues::accept(self.db.store(), self.fence, self.session, queue, (&id, &send)).await;
-        match accepted.unwrap() {
+        let offer = Offer {
+            session: self.session,
+            queue: send.queue_id.unwrap(),
+            id: &id,
+            job: &send,
+        };
+        let mut accepted = queues::accept_all(self.db.store(), self.fence, &[offer])
+            .await
+            .unwrap();
+        match accepted.remove(0).unwrap() {
             Acceptance::Accepted(queue) => *queue,
             other => panic!("{other:?}"),
         }
