@@ -13,11 +13,11 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::error::{BrokerError, REQUEST_TIMEOUT};
 use super::lane::PublishError;
 use super::link::Link;
 use super::publisher::{Outgoing, Publisher};
 use super::topology::{KEY_HEADER, QueueName, REASON_HEADER, TURN_HEADER, Topology, short};
-use super::{BrokerError, REQUEST_TIMEOUT};
 
 /// Pause before subscribing again after a failure that is not the connection's.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);

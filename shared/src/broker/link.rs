@@ -13,7 +13,8 @@ use rand::rngs::StdRng;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{BrokerError, REQUEST_TIMEOUT, Topology};
+use super::error::{BrokerError, REQUEST_TIMEOUT};
+use super::topology::Topology;
 
 /// Seconds between heartbeats: a silent broker is noticed within two of them. The server's own proposal of 60
 /// would take two minutes.

@@ -12,11 +12,11 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::consumer::ReplyTo;
+use super::error::{BrokerError, REQUEST_TIMEOUT};
 use super::lane::PublishError;
 use super::link::Link;
 use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
-use super::{BrokerError, REQUEST_TIMEOUT};
 use crate::id::{JobId, Token};
 use crate::job::{Answer, Job};
 use crate::random::Randomness;

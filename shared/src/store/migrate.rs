@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError};
+use super::database::Store;
+use super::error::StoreError;
 
 /// One migration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,8 +69,26 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// The advisory lock that lets one runner through at a time; any number that nobody else takes.
 const LOCK: i64 = 0x00fa_4fa9_e000_0001;
 
+impl Store {
+    /// Brings the schema to this program's version; returns the migrations applied now.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], [`StoreError::Schema`] (a newer schema), [`StoreError::Unavailable`].
+    pub async fn migrate(&self) -> Result<Vec<Migration>, StoreError> {
+        run(self).await
+    }
+
+    /// Refuses a schema of another version.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`], [`StoreError::Unavailable`].
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        check(self).await
+    }
+}
+
 /// Applies what is missing, all in one transaction.
-pub(super) async fn run(store: &Store) -> Result<Vec<Migration>, StoreError> {
+async fn run(store: &Store) -> Result<Vec<Migration>, StoreError> {
     let tx = store.begin("migrate").await?;
     tx.batch_execute("SET LOCAL statement_timeout = 0").await?;
     tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
@@ -121,7 +140,7 @@ pub(super) async fn run(store: &Store) -> Result<Vec<Migration>, StoreError> {
 }
 
 /// Refuses another version than ours.
-pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
+async fn check(store: &Store) -> Result<(), StoreError> {
     let client = store.client().await?;
     let exists: bool = client
         .query_one("SELECT to_regclass('migration') IS NOT NULL", &[])

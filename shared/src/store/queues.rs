@@ -1,4 +1,4 @@
-//! Queues: accepted here in one go, changed by their owner through [`super::commit`].
+//! Queues: accepted here in one go, changed by their owner through `store::commit`.
 
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;

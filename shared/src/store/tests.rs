@@ -4,6 +4,7 @@ use super::queues::{Acceptance, Offer, QueueState};
 use super::recipients::RecipientState;
 use super::sessions::{Created, SessionState};
 use super::*;
+use crate::config;
 use crate::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token};
 use crate::job::{Content, Delay, OnUnknown, SendJob};
 use crate::recipient::Number;

@@ -136,7 +136,7 @@ impl Lease {
 pub(crate) enum LeaseEvent {
     /// A shard is ours now.
     Gained(Lease),
-    /// A shard is to be handed over: finish what is in hand, stop, and call [`Leases::release`](super::leases::Leases::release).
+    /// A shard is to be handed over: finish what is in hand, stop, and call `Leases::release`.
     Release(ShardId),
     /// A shard is not ours any more: its lease ended, or another worker has it. Drop all that runs for it.
     Lost(ShardId),
