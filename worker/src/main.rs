@@ -75,7 +75,7 @@ async fn run(role: Role) -> anyhow::Result<()> {
 
 /// A role with its settings.
 enum Configured {
-    Session(session::Settings),
+    Session(Box<session::Settings>),
     Webhook(webhook::Settings),
 }
 
@@ -83,7 +83,7 @@ impl Role {
     /// Reads the settings of the role; mistakes are noted in `env`.
     fn read(self, env: &mut Env, common: &Common) -> Configured {
         match self {
-            Self::Session => Configured::Session(session::Settings::read(env, &common.amqp)),
+            Self::Session => Configured::Session(Box::new(session::Settings::read(env, &common.amqp))),
             Self::Webhook => Configured::Webhook(webhook::Settings::read(env)),
         }
     }
@@ -96,7 +96,7 @@ impl Configured {
             Self::Session(settings) => {
                 let worker = WorkerId::generate(&host(), &mut process.randomness.fork())?;
                 tracing::info!(worker.id = %worker, "session worker starts");
-                session::run(process, settings, worker, Timing::default()).await?;
+                session::run(process, *settings, worker, Timing::default()).await?;
             }
             Self::Webhook(settings) => {
                 tracing::info!("webhook worker starts");

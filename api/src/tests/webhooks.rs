@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::id::{EventId, WebhookId};
-use shared::store::deliveries::{self, Attempted, Fate, NewDelivery};
+use shared::store::deliveries::{self, Attempted, Fate, Most, NewDelivery};
 
 use super::*;
 
@@ -117,14 +117,9 @@ async fn deliveries_are_listed_by_state_and_replayed() {
         (&replayed.json()["state"], &replayed.json()["attempts"]),
         (&json!("pending"), &json!(0))
     );
-    let due = deliveries::lease_due(
-        api.database.store(),
-        deliveries::Most { rows: 10, of_one: 10 },
-        &[],
-        Duration::from_secs(60),
-    )
-    .await
-    .unwrap();
+    let (most, ttl) = (Most { rows: 10, of_one: 10 }, Duration::from_secs(60));
+    let due = deliveries::lease_due(api.database.store(), most, &[], ttl);
+    let due = due.await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].event_id.to_string(), events[1]);
     let nobody = format!("{path}/{}/replay", EventId::now_v7());

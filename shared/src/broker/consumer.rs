@@ -381,7 +381,7 @@ impl Delivery {
         let cut = (0..=REASON_MAX_BYTES.min(reason.len()))
             .rev()
             .find(|at| reason.is_char_boundary(*at));
-        let letter = Outgoing {
+        let copy = Outgoing {
             exchange: self.origin.dead_exchange.clone(),
             key: key.to_owned(),
             kind: self.kind.clone(),
@@ -394,7 +394,7 @@ impl Delivery {
             body: self.body.clone(),
             ..Outgoing::default()
         };
-        match self.origin.housekeeping.publish(letter).await {
+        match self.origin.housekeeping.publish(copy).await {
             Ok(()) => self.ack().await,
             Err(error) => {
                 self.retry().await?;

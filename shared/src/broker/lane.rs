@@ -1,6 +1,6 @@
 //! The owner of one publishing channel: the task that every message of a publisher passes through.
 //!
-//! It takes all that waits at its door in one go, so that one wake of it and one write of lapin serve many messages,
+//! It takes all that waits in its queue in one go, so that one wake of it and one write of lapin serve many messages,
 //! and it alone is woken by confirms; it wakes those who wait for them. Time-outs are its own too: one timer, whatever
 //! the number of messages in flight.
 
@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 use super::link::{Link, Slot};
 use crate::clock::Clock;
 
-/// Most publishes of one publisher that wait for their confirms. As many wait at its door; more wait before it.
+/// Most publishes of one publisher that wait for their confirms. As many wait in its queue; more wait before it.
 pub const IN_FLIGHT_MAX: usize = 1_024;
 /// How long a publish may take, the wait for its turn included.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub enum PublishError {
 }
 
 /// A message as it is published.
-pub(super) struct Letter {
+pub(super) struct Message {
     pub(super) exchange: ShortString,
     pub(super) key: ShortString,
     pub(super) options: BasicPublishOptions,
@@ -57,9 +57,9 @@ pub(super) struct Letter {
     pub(super) body: Bytes,
 }
 
-/// A message at the door, and who is told what became of it.
+/// A message in the queue, and who is told what became of it.
 pub(super) struct Handed {
-    pub(super) letter: Letter,
+    pub(super) message: Message,
     pub(super) sender: Sender,
     /// What it belongs to, if it is to leave over the same channel as others, or not at all.
     pub(super) series: Option<Arc<Series>>,
@@ -79,9 +79,9 @@ pub(super) struct Sender {
     pub(super) deadline: Instant,
 }
 
-/// Starts a lane and returns its door. The lane ends when nobody has the door and everybody is answered.
+/// Starts a lane and returns its queue. The lane ends when nobody has that and everybody is answered.
 pub(super) fn start(link: Link, clock: Clock) -> mpsc::Sender<Handed> {
-    let (door, handed) = mpsc::channel(IN_FLIGHT_MAX);
+    let (queue, handed) = mpsc::channel(IN_FLIGHT_MAX);
     let lane = Lane {
         slot: Slot::confirming(link),
         clock,
@@ -91,7 +91,7 @@ pub(super) fn start(link: Link, clock: Clock) -> mpsc::Sender<Handed> {
         alarm_is_set: false,
     };
     tokio::spawn(lane.run(handed));
-    door
+    queue
 }
 
 /// A publish under way: its number, and what lapin says in the end.
@@ -139,7 +139,7 @@ impl Lane {
         };
         let current = self.slot.opened();
         for Handed {
-            letter,
+            message,
             sender,
             series,
         } in batch.drain(..)
@@ -151,7 +151,7 @@ impl Lane {
                 continue;
             }
             let number = self.waiting.add(sender, current);
-            let mut publish: Publish = Box::pin(publish(number, channel.clone(), letter));
+            let mut publish: Publish = Box::pin(publish(number, channel.clone(), message));
             // The first poll gives the message its number and queues its frames: in this order, then. It is polled
             // again right away by those in flight, which wait for it.
             match publish.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -199,15 +199,19 @@ impl Lane {
     }
 }
 
-async fn publish(number: u64, channel: Channel, letter: Letter) -> (u64, Result<Confirmation, lapin::Error>) {
+async fn publish(
+    number: u64,
+    channel: Channel,
+    message: Message,
+) -> (u64, Result<Confirmation, lapin::Error>) {
     let confirmed = async {
-        let Letter {
+        let Message {
             exchange,
             key,
             options,
             properties,
             body,
-        } = letter;
+        } = message;
         let written = channel.basic_publish(exchange, key, options, &body, properties);
         written.await?.await
     };
@@ -302,7 +306,7 @@ mod tests {
         let series = Arc::new(Series::new());
         let (answer, refused) = oneshot::channel();
         let mut batch = vec![Handed {
-            letter: Letter {
+            message: Message {
                 exchange: "".into(),
                 key: "".into(),
                 options: BasicPublishOptions::default(),

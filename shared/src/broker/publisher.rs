@@ -10,7 +10,7 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::lane::{self, CONFIRM_TIMEOUT, Handed, Letter, PublishError, Sender, Series};
+use super::lane::{self, CONFIRM_TIMEOUT, Handed, Message, PublishError, Sender, Series};
 use super::link::Link;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
 use crate::clock::Clock;
@@ -80,11 +80,11 @@ impl Outgoing {
         }
     }
 
-    fn into_letter(self) -> Result<Letter, PublishError> {
+    fn into_message(self) -> Result<Message, PublishError> {
         if self.body.len() > BODY_MAX_BYTES {
             return Err(PublishError::TooLarge("the body is over 16 MiB"));
         }
-        Ok(Letter {
+        Ok(Message {
             exchange: short(&self.exchange)?,
             key: short(&self.key)?,
             options: BasicPublishOptions {
@@ -135,7 +135,7 @@ fn short(text: &str) -> Result<ShortString, PublishError> {
 /// A lane to the broker: what it sends keeps its order. Cheap to clone (same lane).
 #[derive(Clone)]
 pub struct Publisher {
-    door: mpsc::Sender<Handed>,
+    queue: mpsc::Sender<Handed>,
     clock: Clock,
 }
 
@@ -148,7 +148,7 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     pub(super) fn new(link: Link, clock: Clock) -> Self {
         Self {
-            door: lane::start(link, clock),
+            queue: lane::start(link, clock),
             clock,
         }
     }
@@ -190,19 +190,19 @@ impl Publisher {
         message: Outgoing,
         series: Option<Arc<Series>>,
     ) -> Result<Confirm, PublishError> {
-        let letter = message.into_letter()?;
+        let message = message.into_message()?;
         let deadline = self.clock.now() + CONFIRM_TIMEOUT;
         let (answer, outcome) = oneshot::channel();
         let handed = Handed {
-            letter,
+            message,
             sender: Sender { answer, deadline },
             series,
         };
         let closed = || PublishError::Unavailable("the publisher is closed".into());
-        match self.door.try_send(handed) {
+        match self.queue.try_send(handed) {
             Ok(()) => {}
             Err(TrySendError::Full(handed)) => {
-                let turn = tokio::time::timeout_at(deadline, self.door.send(handed)).await;
+                let turn = tokio::time::timeout_at(deadline, self.queue.send(handed)).await;
                 turn.map_err(|_| PublishError::Unavailable("too many messages wait before it".into()))?
                     .map_err(|_| closed())?;
             }

@@ -7,6 +7,7 @@
 //! are not kept here.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use shared::id::{QueueId, StanzaId};
@@ -57,19 +58,7 @@ pub(crate) enum Change {
 /// One running queue.
 #[derive(Debug)]
 pub(crate) struct Queue<C> {
-    /// Its name.
-    pub(crate) id: QueueId,
-    /// What is sent.
-    pub(crate) content: Arc<C>,
-    /// How fast.
-    pub(crate) pace: Pace,
-    /// What to do about unknown outcomes.
-    pub(crate) on_unknown: OnUnknown,
-    /// How many recipients it has.
-    pub(crate) total: u32,
-    /// How many of them are settled.
-    pub(crate) settled: u32,
-    is_started: bool,
+    spec: Spec<C>,
     phase: Phase,
     page: VecDeque<Target>,
     read_to: Option<u32>,
@@ -84,7 +73,7 @@ enum Reading {
     Done,
 }
 
-/// What [`Queue::new`] starts from.
+/// What a queue is, and how much of it is done.
 #[derive(Debug)]
 pub(crate) struct Spec<C> {
     /// Its name.
@@ -103,22 +92,24 @@ pub(crate) struct Spec<C> {
     pub(crate) started: bool,
 }
 
+impl<C> Deref for Queue<C> {
+    type Target = Spec<C>;
+
+    fn deref(&self) -> &Spec<C> {
+        &self.spec
+    }
+}
+
 impl<C> Queue<C> {
     /// A running queue whose recipients are not read yet.
     pub(crate) fn new(spec: Spec<C>) -> Self {
         Self {
-            id: spec.id,
-            content: spec.content,
-            pace: spec.pace,
-            on_unknown: spec.on_unknown,
-            total: spec.total,
-            settled: spec.settled,
-            is_started: spec.started,
             phase: if spec.settled >= spec.total {
                 Phase::Draining(Change::Complete)
             } else {
                 Phase::Running
             },
+            spec,
             page: VecDeque::new(),
             read_to: None,
             reading: Reading::Wanted,
@@ -297,7 +288,7 @@ impl<C> Queues<C> {
     pub(crate) fn settle(&mut self, id: QueueId) -> Option<&Queue<C>> {
         let queue = self.all.get_mut(&id)?;
         queue.in_hand = queue.in_hand.saturating_sub(1);
-        queue.settled += 1;
+        queue.spec.settled += 1;
         if queue.settled >= queue.total {
             queue.phase = Phase::Draining(Change::Complete);
         }
@@ -307,7 +298,7 @@ impl<C> Queues<C> {
     /// A queue's START event is put out now; false if it was before.
     pub(crate) fn start(&mut self, id: QueueId) -> bool {
         let queue = self.all.get_mut(&id);
-        queue.is_some_and(|queue| !std::mem::replace(&mut queue.is_started, true))
+        queue.is_some_and(|queue| !std::mem::replace(&mut queue.spec.started, true))
     }
 
     /// Nothing of a running queue starts any more: this happens when nothing of it is in hand.

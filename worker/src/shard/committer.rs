@@ -18,24 +18,6 @@ pub(crate) struct Committer {
     sealer: WriteSealer,
 }
 
-/// A write that was handed over.
-#[derive(Debug)]
-pub(crate) struct Submitted(oneshot::Receiver<Result<(), CommitError>>);
-
-impl Submitted {
-    /// Waits until the write is durable.
-    ///
-    /// # Errors
-    /// [`CommitError`].
-    pub(crate) async fn durable(self) -> Result<(), CommitError> {
-        self.0.await.map_err(|_| stopped())?
-    }
-}
-
-fn stopped() -> CommitError {
-    CommitError::Unavailable("the committer has stopped".into())
-}
-
 /// A write, sealed and waiting, and whom to tell. Without a write, who wants to know that those before it are over.
 #[derive(Debug)]
 struct Entry {
@@ -65,23 +47,14 @@ impl Committer {
         Ok((Self { queue, sealer }, tokio::spawn(task.run())))
     }
 
-    /// Makes a write durable. Returns when it is. Of several writes made at the same time, none comes first:
-    /// where their order matters, hand them over by [`Committer::submit`].
+    /// Makes a write durable. Returns when it is. What is polled first is committed first, or together. Waits longer only
+    /// when too many wait already.
     ///
     /// Cancel safety: a caller that goes away leaves it open whether the write is done.
     ///
     /// # Errors
     /// [`CommitError`].
     pub(crate) async fn commit(&self, write: Write) -> Result<(), CommitError> {
-        self.submit(write).await?.durable().await
-    }
-
-    /// Hands a write over: what is handed over first is committed first, or together. Waits only when too many
-    /// wait already.
-    ///
-    /// # Errors
-    /// [`CommitError::Unavailable`] if the committer has stopped.
-    pub(crate) async fn submit(&self, write: Write) -> Result<Submitted, CommitError> {
         // Sealed here, on the caller's thread, not in the one task.
         self.hand_over(Some(self.sealer.seal(write))).await
     }
@@ -92,16 +65,15 @@ impl Committer {
     /// # Errors
     /// [`CommitError::Unavailable`] if the committer has stopped.
     pub(crate) async fn settled(&self) -> Result<(), CommitError> {
-        self.hand_over(None).await?.durable().await
+        self.hand_over(None).await
     }
 
-    async fn hand_over(&self, write: Option<SealedWrite>) -> Result<Submitted, CommitError> {
+    async fn hand_over(&self, write: Option<SealedWrite>) -> Result<(), CommitError> {
+        let stopped = || CommitError::Unavailable("the committer has stopped".into());
         let (answer, done) = oneshot::channel();
-        self.queue
-            .send(Entry { write, answer })
-            .await
-            .map_err(|_| stopped())?;
-        Ok(Submitted(done))
+        let entry = Entry { write, answer };
+        self.queue.send(entry).await.map_err(|_| stopped())?;
+        done.await.map_err(|_| stopped())?
     }
 }
 

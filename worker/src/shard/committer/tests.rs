@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use shared::event::{Event, Instance};
 use shared::id::{EventId, QueueId, SessionId, Token};
 use shared::store::outbox::{self, OutboxEvent};
@@ -53,15 +54,16 @@ fn event(sequence: i64) -> OutboxEvent {
 #[tokio::test]
 async fn events_keep_the_order_of_their_writes() {
     let bench = Bench::new().await;
-    let mut submitted = Vec::new();
+    let mut commits = Vec::new();
     for sequence in 0..400 {
         let mut write = bench.write();
         write.events = vec![event(sequence)];
         write.last_sequence = Some(sequence);
-        submitted.push(bench.committer.submit(write).await.unwrap());
+        commits.push(bench.committer.commit(write));
     }
-    for write in submitted {
-        write.durable().await.unwrap();
+    // All are polled for the first time in their order.
+    for answer in join_all(commits).await {
+        answer.unwrap();
     }
     let stored = outbox::oldest(bench.db.store(), bench.fence.shard, 500)
         .await
@@ -83,7 +85,9 @@ async fn what_somebody_who_is_gone_handed_over_is_waited_for() {
     let held = bench.db.hold("session").await;
     let mut write = bench.write();
     write.last_sequence = Some(7);
-    drop(bench.committer.submit(write).await.unwrap());
+    let mut gone = Box::pin(bench.committer.commit(write));
+    assert!(gone.as_mut().now_or_never().is_none());
+    drop(gone);
     let waits =
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     while bench.db.query(waits).await.is_empty() {
