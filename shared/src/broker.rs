@@ -6,10 +6,10 @@
 //! consumers lose their place without a word): a supervisor drops all and connects anew, for ever. Knows jobs
 //! and events only by name and bytes.
 
+mod confirms;
+mod connection;
 mod consumer;
 mod error;
-mod lane;
-mod link;
 mod publisher;
 mod rpc;
 mod testing;
@@ -21,14 +21,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
+pub use confirms::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX};
+pub use connection::REQUEST_TIMEOUT;
 pub use consumer::{AnswerError, Consumer, Delivery, ReplyTo};
-pub use error::{BrokerError, REQUEST_TIMEOUT};
-pub use lane::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX, PublishError};
+pub use error::{BrokerError, PublishError};
 pub use publisher::{Confirm, Outgoing, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};
 pub use topology::{QueueName, Topology, Wanted};
 
-use self::link::{Link, Slot};
+use self::connection::{RecoveringChannel, RecoveringConnection};
 use crate::clock::Clock;
 use crate::config;
 use crate::id::{ShardId, Token};
@@ -46,14 +47,13 @@ pub const TELLTALE_LOGS: [(&str, LevelFilter); 2] = [
 #[derive(Clone)]
 pub struct Broker {
     topology: Arc<Topology>,
-    publishing: Link,
-    consuming: Link,
+    publishing: RecoveringConnection,
+    consuming: RecoveringConnection,
     /// Bindings go through one channel, one after the other.
-    bindings: Arc<Slot>,
-    /// Dead letters go through one lane.
+    bindings: Arc<RecoveringChannel>,
+    /// What consumers put back and dead-letter.
     housekeeping: Publisher,
     clock: Clock,
-    randomness: Randomness,
     stop: CancellationToken,
 }
 
@@ -70,16 +70,21 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`] if the URL is wrong, or the broker refuses, or can't be reached within
     /// [`CONNECT_TIMEOUT`].
-    pub async fn connect(amqp: &config::Amqp) -> Result<Self, BrokerError> {
+    pub async fn connect(
+        amqp: &config::Amqp,
+        clock: Clock,
+        randomness: &Randomness,
+    ) -> Result<Self, BrokerError> {
         let topology = Arc::new(Topology::new(&amqp.prefix, amqp.shards));
         let stop = CancellationToken::new();
         let url = amqp.url.expose();
-        let (clock, randomness) = (Clock::system(), Randomness::system());
-        let start = |name, topology| Link::start(url, name, topology, randomness.fork(), stop.clone());
+        let start = |name, topology| {
+            RecoveringConnection::start(url, name, topology, randomness.fork(), stop.clone())
+        };
         let publishing = start("publish", None)?;
         let consuming = start("consume", Some(topology.clone()))?;
         let housekeeping = Publisher::new(publishing.clone(), clock);
-        let bindings = Arc::new(Slot::plain(consuming.clone()));
+        let bindings = Arc::new(RecoveringChannel::new(consuming.clone()));
         let broker = Self {
             topology,
             publishing,
@@ -87,11 +92,10 @@ impl Broker {
             bindings,
             housekeeping,
             clock,
-            randomness,
             stop,
         };
-        for link in [&broker.publishing, &broker.consuming] {
-            if let Err(error) = link.ready(CONNECT_TIMEOUT).await {
+        for connection in [&broker.publishing, &broker.consuming] {
+            if let Err(error) = connection.ready(CONNECT_TIMEOUT).await {
                 broker.stop.cancel();
                 return Err(error);
             }
@@ -104,7 +108,7 @@ impl Broker {
         &self.topology
     }
 
-    /// A publisher with a lane of its own. What one publisher sends keeps its order.
+    /// A publisher with a channel of its own. What one publisher sends keeps its order.
     pub fn publisher(&self) -> Publisher {
         Publisher::new(self.publishing.clone(), self.clock)
     }
@@ -127,7 +131,6 @@ impl Broker {
             self.consuming.clone(),
             self.publisher(),
             self.topology.clone(),
-            self.randomness.clone(),
             self.stop.clone(),
         )
     }

@@ -6,11 +6,13 @@
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod content;
 pub mod egress;
 pub mod event;
 pub mod id;
 pub mod job;
 pub mod lifecycle;
+mod named;
 pub mod process;
 pub mod random;
 pub mod recipient;

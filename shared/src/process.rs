@@ -62,9 +62,9 @@ impl Process {
         // The address first: it is the cheapest mistake to find.
         let address = telemetry::listen(common.metrics_addr).await;
         let address = address.map_err(StartError::Telemetry)?;
-        let store = Store::connect(&common.database, sealer).await?;
-        let broker = Broker::connect(&common.amqp).await?;
-        let clock = Clock::system();
+        let (clock, randomness) = (Clock::system(), Randomness::system());
+        let store = Store::connect(&common.database, sealer, clock).await?;
+        let broker = Broker::connect(&common.amqp, clock, &randomness).await?;
         let health = health(clock, &store, &broker);
         let serve = telemetry::serve(address, metrics.clone(), health.clone(), life.hard().clone());
         // Ends with the process, which does not wait for it.
@@ -77,7 +77,7 @@ impl Process {
             store,
             broker,
             clock,
-            randomness: Randomness::system(),
+            randomness,
             life,
             health,
         };

@@ -1,11 +1,10 @@
 //! Randomness, as a process hands it to its parts.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use uuid::{Builder, Uuid};
 
 /// Hands out generators of random numbers, good enough for keys. Cheap to clone.
 #[derive(Clone)]
@@ -22,18 +21,9 @@ impl Randomness {
         Self::from(StdRng::seed_from_u64(seed))
     }
 
-    /// A UUID that nobody else has: a random one.
-    pub fn uuid(&self) -> Uuid {
-        Builder::from_random_bytes(self.generator().random()).into_uuid()
-    }
-
     /// A generator of one's own.
     pub fn fork(&self) -> StdRng {
-        StdRng::from_rng(&mut *self.generator())
-    }
-
-    fn generator(&self) -> MutexGuard<'_, StdRng> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        StdRng::from_rng(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -52,6 +42,8 @@ impl fmt::Debug for Randomness {
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
 
     #[test]

@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 use std::future::Future;
+use std::path::Path;
 
+use schemars::Schema;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerError};
+use crate::clock::Clock;
 use crate::config::{Amqp, Database, Secret};
 use crate::id::{JobId, ShardId, Token, WorkerId};
+use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Fence, Store, Tx, leases};
 
@@ -25,6 +29,24 @@ pub fn service_url(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set. Run: deploy/services.sh start && eval \"$(deploy/services.sh env)\"")
     })
+}
+
+/// Compares a schema with the one in `docs/schemas`, which foreign publishers read. `UPDATE_SCHEMAS=1` writes it.
+///
+/// # Panics
+/// If the document is not current.
+pub fn documented(name: &str, schema: &Schema) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schemas/{name}.json"));
+    let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    } else {
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == text,
+            "docs/schemas/{name}.json is not current; run the test with UPDATE_SCHEMAS=1"
+        );
+    }
 }
 
 /// A sealer with [`TEST_KEY`].
@@ -53,7 +75,7 @@ impl TestDatabase {
             url: Secret::new(with_database(&url, &name)),
             pool_size: 4,
         };
-        let store = Store::new(&database, Some(sealer())).unwrap();
+        let store = Store::new(&database, Some(sealer()), Clock::system()).unwrap();
         store.migrate().await.unwrap();
         Self {
             store,
@@ -79,7 +101,7 @@ impl TestDatabase {
 
     /// A second store on the same database, with its own pool.
     pub fn another_store(&self) -> Store {
-        Store::new(&self.database, Some(sealer())).unwrap()
+        Store::new(&self.database, Some(sealer()), Clock::system()).unwrap()
     }
 
     /// Makes the lease rows and takes one shard for a worker of that name.
@@ -156,7 +178,7 @@ impl TestBroker {
             prefix,
             shards,
         };
-        let broker = Broker::connect(&config).await.unwrap();
+        let broker = connect(&config).await.unwrap();
         broker.collect_for_webhooks().await.unwrap();
         Self { broker, config }
     }
@@ -193,11 +215,19 @@ impl Drop for TestBroker {
     fn drop(&mut self) {
         let config = self.config.clone();
         aside(async move {
-            let broker = Broker::connect(&config).await.unwrap();
+            let broker = connect(&config).await.unwrap();
             broker.delete_topology().await.unwrap();
             broker.close().await;
         });
     }
+}
+
+/// Connects to a broker, as a process does.
+///
+/// # Errors
+/// [`BrokerError`].
+pub async fn connect(config: &Amqp) -> Result<Broker, BrokerError> {
+    Broker::connect(config, Clock::system(), &Randomness::system()).await
 }
 
 /// A token that no other test uses.

@@ -2,9 +2,9 @@
 
 mod document;
 mod errors;
+mod legacy;
 mod listener;
 mod queues;
-mod seed;
 mod sessions;
 mod webhooks;
 
@@ -198,7 +198,7 @@ impl Worker<'_> {
             job: &job,
         };
         let accepted = queue_rows::accept_all(self.api.database.store(), self.fence, &[offer]).await;
-        accepted.unwrap().remove(0).unwrap();
+        accepted.unwrap().pop().unwrap().unwrap();
         delivery.ack().await.unwrap();
         (*job, id)
     }

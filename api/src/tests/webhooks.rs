@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::id::{EventId, WebhookId};
-use shared::store::deliveries::{self, Attempted, Fate, Most, NewDelivery};
+use shared::store::deliveries::{self, Attempted, Fate, NewDelivery};
 
 use super::*;
 
@@ -70,6 +70,7 @@ async fn deliveries_are_listed_by_state_and_replayed() {
     for fate in [Fate::Retry(Duration::from_secs(60)), Fate::Dead] {
         let event_id = EventId::now_v7();
         let new = NewDelivery {
+            id: shared::id::DeliveryId::new(uuid::Uuid::now_v7()),
             webhook,
             event_id,
             token: testing::token(),
@@ -117,9 +118,9 @@ async fn deliveries_are_listed_by_state_and_replayed() {
         (&replayed.json()["state"], &replayed.json()["attempts"]),
         (&json!("pending"), &json!(0))
     );
-    let (most, ttl) = (Most { rows: 10, of_one: 10 }, Duration::from_secs(60));
-    let due = deliveries::lease_due(api.database.store(), most, &[], ttl);
-    let due = due.await.unwrap();
+    let due = deliveries::lease_due(api.database.store(), 10, 10, &[], Duration::from_secs(60))
+        .await
+        .unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].event_id.to_string(), events[1]);
     let nobody = format!("{path}/{}/replay", EventId::now_v7());

@@ -1,10 +1,5 @@
 //! Why the broker did not do what was asked.
 
-use std::time::Duration;
-
-/// How long any single request to the broker may take.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Why the broker did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -54,4 +49,24 @@ impl From<lapin::Error> for BrokerError {
             _ => Self::Unavailable(error.to_string()),
         }
     }
+}
+
+/// Why a message is not known to be with the broker.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PublishError {
+    /// It was not published: there is no connection. Try again.
+    #[error("the broker is not available: {0}")]
+    Unavailable(String),
+    /// It may be published or not. Try again under the same message id.
+    #[error("the broker did not confirm in time")]
+    Unconfirmed,
+    /// The broker can't store it now. Try again later.
+    #[error("the broker refused the message: a queue that takes it is full, or it can't store it")]
+    Refused,
+    /// No queue takes it (only where asked: [`Outgoing::mandatory`](super::Outgoing::mandatory)).
+    #[error("no queue takes the message")]
+    Unroutable,
+    /// It can't be published at all: the body is over the limit, or a property over 255 bytes.
+    #[error("the message is too large: {0}")]
+    TooLarge(&'static str),
 }

@@ -10,8 +10,9 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::lane::{self, CONFIRM_TIMEOUT, Handed, Message, PublishError, Sender, Series};
-use super::link::Link;
+use super::confirms::{self, BasicPublish, Batch, CONFIRM_TIMEOUT, Queued, Waiter};
+use super::connection::RecoveringConnection;
+use super::error::PublishError;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
 use crate::clock::Clock;
 use crate::event::routing_key;
@@ -68,11 +69,11 @@ impl Outgoing {
     }
 
     /// An event of a session. Nobody has to want it.
-    pub fn event(topology: &Topology, token: &Token, event: &str, id: EventId, body: Bytes) -> Self {
+    pub fn event(topology: &Topology, token: &Token, name: &str, id: EventId, body: Bytes) -> Self {
         Self {
             exchange: topology.events(),
-            key: routing_key(token, event),
-            kind: Some(event.to_owned()),
+            key: routing_key(token, name),
+            kind: Some(name.to_owned()),
             message_id: Some(id.to_string()),
             headers: vec![(EVENT_ID_HEADER, id.to_string())],
             body,
@@ -80,11 +81,11 @@ impl Outgoing {
         }
     }
 
-    fn into_message(self) -> Result<Message, PublishError> {
+    fn into_publish(self) -> Result<BasicPublish, PublishError> {
         if self.body.len() > BODY_MAX_BYTES {
             return Err(PublishError::TooLarge("the body is over 16 MiB"));
         }
-        Ok(Message {
+        Ok(BasicPublish {
             exchange: short(&self.exchange)?,
             key: short(&self.key)?,
             options: BasicPublishOptions {
@@ -132,10 +133,10 @@ fn short(text: &str) -> Result<ShortString, PublishError> {
     ShortString::try_new(text).map_err(|_| PublishError::TooLarge("a property is over 255 bytes"))
 }
 
-/// A lane to the broker: what it sends keeps its order. Cheap to clone (same lane).
+/// A channel to the broker: what is sent over it keeps its order. Cheap to clone (same channel).
 #[derive(Clone)]
 pub struct Publisher {
-    queue: mpsc::Sender<Handed>,
+    queue: mpsc::Sender<Queued>,
     clock: Clock,
 }
 
@@ -146,9 +147,9 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link, clock: Clock) -> Self {
+    pub(super) fn new(connection: RecoveringConnection, clock: Clock) -> Self {
         Self {
-            queue: lane::start(link, clock),
+            queue: confirms::start(connection, clock),
             clock,
         }
     }
@@ -168,16 +169,16 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`], if it was not taken.
     pub async fn send(&self, message: Outgoing) -> Result<Confirm, PublishError> {
-        self.hand_over(message, None).await
+        self.enqueue(message, None).await
     }
 
     /// Hands messages over that leave in their order: where the channel is lost between two of them, the later one is
     /// refused, and so are all behind it. Answers the confirms of those that were handed over, and why not all were.
     pub async fn send_all(&self, messages: Vec<Outgoing>) -> (Vec<Confirm>, Option<PublishError>) {
-        let series = Arc::new(Series::new());
+        let batch = Arc::new(Batch::new());
         let mut confirms = Vec::with_capacity(messages.len());
         for message in messages {
-            match self.hand_over(message, Some(series.clone())).await {
+            match self.enqueue(message, Some(batch.clone())).await {
                 Ok(confirm) => confirms.push(confirm),
                 Err(error) => return (confirms, Some(error)),
             }
@@ -185,24 +186,20 @@ impl Publisher {
         (confirms, None)
     }
 
-    async fn hand_over(
-        &self,
-        message: Outgoing,
-        series: Option<Arc<Series>>,
-    ) -> Result<Confirm, PublishError> {
-        let message = message.into_message()?;
+    async fn enqueue(&self, message: Outgoing, batch: Option<Arc<Batch>>) -> Result<Confirm, PublishError> {
+        let message = message.into_publish()?;
         let deadline = self.clock.now() + CONFIRM_TIMEOUT;
         let (answer, outcome) = oneshot::channel();
-        let handed = Handed {
+        let queued = Queued {
             message,
-            sender: Sender { answer, deadline },
-            series,
+            waiter: Waiter { answer, deadline },
+            batch,
         };
         let closed = || PublishError::Unavailable("the publisher is closed".into());
-        match self.queue.try_send(handed) {
+        match self.queue.try_send(queued) {
             Ok(()) => {}
-            Err(TrySendError::Full(handed)) => {
-                let turn = tokio::time::timeout_at(deadline, self.queue.send(handed)).await;
+            Err(TrySendError::Full(queued)) => {
+                let turn = tokio::time::timeout_at(deadline, self.queue.send(queued)).await;
                 turn.map_err(|_| PublishError::Unavailable("too many messages wait before it".into()))?
                     .map_err(|_| closed())?;
             }
@@ -224,7 +221,7 @@ impl Confirm {
     /// # Errors
     /// [`PublishError`].
     pub async fn wait(self) -> Result<(), PublishError> {
-        // The lane answers everybody; it is gone only with the whole process.
+        // The channel's owner answers everybody; it is gone only with the whole process.
         self.outcome.await.unwrap_or(Err(PublishError::Unconfirmed))
     }
 }

@@ -1,6 +1,7 @@
 //! Jobs that are answered: published like any other, with a queue of this process to answer to.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,15 +12,13 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{REQUEST_TIMEOUT, RecoveringConnection};
 use super::consumer::ReplyTo;
-use super::error::{BrokerError, REQUEST_TIMEOUT};
-use super::lane::PublishError;
-use super::link::Link;
+use super::error::{BrokerError, PublishError};
 use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
 use crate::id::{JobId, Token};
 use crate::job::{Answer, Job};
-use crate::random::Randomness;
 
 /// Most calls of one process that wait for their answers.
 pub const WAITING_MAX: usize = 4_096;
@@ -50,9 +49,10 @@ type Waiting = HashMap<String, oneshot::Sender<Bytes>>;
 pub struct Rpc {
     publisher: Publisher,
     topology: Arc<Topology>,
-    randomness: Randomness,
     queue: watch::Receiver<Option<String>>,
     waiting: Arc<Mutex<Waiting>>,
+    /// How many calls were made: a correlation id need only be unique among those of one answer queue.
+    calls: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Rpc {
@@ -63,16 +63,15 @@ impl std::fmt::Debug for Rpc {
 
 impl Rpc {
     pub(super) fn start(
-        link: Link,
+        connection: RecoveringConnection,
         publisher: Publisher,
         topology: Arc<Topology>,
-        randomness: Randomness,
         stop: CancellationToken,
     ) -> Self {
         let waiting = Arc::new(Mutex::new(Waiting::new()));
         let (name, queue) = watch::channel(None);
         let listener = Listener {
-            link,
+            connection,
             name,
             waiting: waiting.clone(),
         };
@@ -85,9 +84,9 @@ impl Rpc {
         Self {
             publisher,
             topology,
-            randomness,
             queue,
             waiting,
+            calls: Arc::default(),
         }
     }
 
@@ -103,7 +102,7 @@ impl Rpc {
         job: &Job,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let call = self.randomness.uuid().simple().to_string();
+        let call = self.calls.fetch_add(1, Ordering::Relaxed).to_string();
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = locked(&self.waiting);
@@ -153,7 +152,7 @@ fn locked(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 }
 
 struct Listener {
-    link: Link,
+    connection: RecoveringConnection,
     name: watch::Sender<Option<String>>,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -163,7 +162,7 @@ impl Listener {
     async fn run(self) {
         loop {
             match self.listen().await {
-                Err(_) if self.link.is_closed() => return,
+                Err(_) if self.connection.is_closed() => return,
                 Err(error) => tracing::warn!(error = %error, "lost the answer queue"),
                 Ok(()) => {}
             }
@@ -173,7 +172,7 @@ impl Listener {
     }
 
     async fn listen(&self) -> Result<(), BrokerError> {
-        let connection = self.link.ready(Duration::MAX).await?;
+        let connection = self.connection.ready(Duration::MAX).await?;
         let open = async {
             let channel = connection.create_channel().await?;
             // Named by the broker, gone with the connection.

@@ -260,7 +260,7 @@ async fn a_call_gets_its_answer_or_times_out() {
 #[tokio::test]
 async fn declaring_again_changes_nothing_and_other_arguments_are_refused() {
     let test = TestBroker::new(2).await;
-    let second = Broker::connect(test.config()).await.unwrap();
+    let second = crate::testing::connect(test.config()).await.unwrap();
     assert!(second.is_ready());
     second.close().await;
     assert!(!second.is_ready());
@@ -276,7 +276,7 @@ async fn declaring_again_changes_nothing_and_other_arguments_are_refused() {
             .await
     };
     foreign.broker().bindings.request(declare).await.unwrap();
-    let refused = Broker::connect(foreign.config()).await.unwrap_err();
+    let refused = crate::testing::connect(foreign.config()).await.unwrap_err();
     assert!(matches!(refused, BrokerError::Refused(_)), "{refused}");
     let clear = async |channel: &lapin::Channel| {
         channel
@@ -293,11 +293,14 @@ async fn a_wrong_url_is_told_apart_from_a_missing_broker() {
         prefix: "x".into(),
         shards: 1,
     };
-    assert!(matches!(Broker::connect(&config).await, Err(BrokerError::Url(_))));
+    assert!(matches!(
+        crate::testing::connect(&config).await,
+        Err(BrokerError::Url(_))
+    ));
     let mut url = url::Url::parse(&crate::testing::service_url("AMQP_URL")).unwrap();
     url.set_password(Some("wrong")).unwrap();
     config.url = crate::config::Secret::new(url);
-    let error = Broker::connect(&config).await.unwrap_err();
+    let error = crate::testing::connect(&config).await.unwrap_err();
     assert!(matches!(error, BrokerError::Refused(_)), "{error}");
 }
 
@@ -390,7 +393,7 @@ mod reconnect {
         let hop = Hop::new().await;
         let mut config = test.config().clone();
         config.url = crate::config::Secret::new(hop.url.as_str());
-        let broker = Broker::connect(&config).await.unwrap();
+        let broker = crate::testing::connect(&config).await.unwrap();
         let (publisher, mut consumer) = (
             broker.publisher(),
             broker.consume(&QueueName::Shard(shard(0)), 20),
@@ -437,16 +440,16 @@ mod reconnect {
 #[tokio::test]
 async fn a_late_word_of_an_old_channel_takes_nothing_from_the_new_one() {
     let test = TestBroker::new(1).await;
-    let slot = Slot::confirming(test.broker().publishing.clone());
-    slot.channel().await.unwrap();
-    let first = slot.opened();
-    slot.discard(first);
-    slot.channel().await.unwrap();
-    let second = slot.opened();
+    let channel = RecoveringChannel::confirming(test.broker().publishing.clone());
+    channel.get().await.unwrap();
+    let first = channel.opened();
+    channel.discard(first);
+    channel.get().await.unwrap();
+    let second = channel.opened();
     assert_ne!(first, second);
-    slot.discard(first);
-    slot.channel().await.unwrap();
-    assert_eq!(slot.opened(), second, "it is there still");
+    channel.discard(first);
+    channel.get().await.unwrap();
+    assert_eq!(channel.opened(), second, "it is there still");
 }
 
 #[tokio::test]
@@ -466,7 +469,7 @@ async fn a_queue_that_was_made_without_limits_stays_as_it_is() {
         channel.queue_declare(name.as_str().into(), options, older).await
     };
     broker.bindings.request(make).await.unwrap();
-    let upgraded = Broker::connect(test.config()).await.unwrap();
+    let upgraded = crate::testing::connect(test.config()).await.unwrap();
     upgraded.collect_for_webhooks().await.unwrap();
     assert!(upgraded.is_ready());
     assert_eq!(upgraded.depth(&QueueName::Webhooks).await.unwrap(), 0);
@@ -490,7 +493,7 @@ async fn events_are_collected_for_webhooks_only_once_somebody_wants_them() {
             .await
     };
     broker.bindings.request(unbind).await.unwrap();
-    let another = Broker::connect(test.config()).await.unwrap();
+    let another = crate::testing::connect(test.config()).await.unwrap();
     let tell = async |broker: &Broker| {
         let event = Outgoing::event(
             broker.topology(),

@@ -1,4 +1,4 @@
-//! Why the database did not do what was asked.
+//! What can go wrong with the database.
 
 use tokio_postgres::error::SqlState;
 

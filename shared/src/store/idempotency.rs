@@ -13,6 +13,23 @@ pub const PURGE_MAX: u32 = 1_000;
 /// The kind under which answers are sealed: outside what a session's keys and webhooks use.
 const ANSWER_KIND: u8 = 254;
 
+/// What a repetition of a request is known by.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestKey<'a> {
+    /// Whose key it is: the same key elsewhere is another.
+    pub scope: &'a str,
+    /// The key, as its client chose it.
+    pub key: &'a str,
+}
+
+impl RequestKey<'_> {
+    /// Lengths apart, so that no two rows share a name.
+    fn name(self) -> Vec<u8> {
+        let Self { scope, key } = self;
+        format!("{}:{scope}{key}", scope.len()).into_bytes()
+    }
+}
+
 /// What is known of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reservation {
@@ -31,27 +48,17 @@ pub enum Reservation {
     Mismatch,
 }
 
-/// A key of a caller's choice, within what it is for.
-#[derive(Clone, Copy, Debug)]
-pub struct Key<'a> {
-    /// What it is for.
-    pub scope: &'a str,
-    /// The key.
-    pub key: &'a str,
-}
-
 /// Reserves a key. A reservation whose worker died can be had again after `lock`; an answer is kept for `keep`.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`]; [`StoreError::Seal`], if the kept answer does not open.
 pub async fn reserve(
     store: &Store,
-    key: Key<'_>,
+    request: RequestKey<'_>,
     fingerprint: &[u8; 32],
     lock: Duration,
     keep: Duration,
 ) -> Result<Reservation, StoreError> {
-    let Key { scope, key } = key;
     // Takes a new key, one that has expired, or one whose worker gave no answer in time.
     let take = "-- idempotency::reserve
         INSERT INTO idempotency AS i (scope, key, fingerprint, locked_until, expires_at)
@@ -71,8 +78,8 @@ pub async fn reserve(
         .query_opt(
             &statement,
             &[
-                &scope,
-                &key,
+                &request.scope,
+                &request.key,
                 &fingerprint.as_slice(),
                 &lock.as_secs_f64(),
                 &keep.as_secs_f64(),
@@ -82,7 +89,7 @@ pub async fn reserve(
     if taken.is_some() {
         return Ok(Reservation::New);
     }
-    let Some(row) = client.query_opt(look, &[&scope, &key]).await? else {
+    let Some(row) = client.query_opt(look, &[&request.scope, &request.key]).await? else {
         // Abandoned between the two statements: the caller's next try gets it.
         return Ok(Reservation::InProgress);
     };
@@ -92,7 +99,7 @@ pub async fn reserve(
     let (status, sealed): (Option<i16>, Option<&[u8]>) = (row.try_get(1)?, row.try_get(2)?);
     match (status.and_then(|status| u16::try_from(status).ok()), sealed) {
         (Some(status), Some(sealed)) => {
-            let body = store.sealer()?.open(place(&name(scope, key)), sealed)?;
+            let body = store.sealer()?.open(place(&request.name()), sealed)?;
             Ok(Reservation::Done { status, body })
         }
         _ => Ok(Reservation::InProgress),
@@ -103,17 +110,21 @@ pub async fn reserve(
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Seal`].
-pub async fn complete(store: &Store, key: Key<'_>, status: u16, body: &[u8]) -> Result<(), StoreError> {
-    let Key { scope, key } = key;
+pub async fn complete(
+    store: &Store,
+    request: RequestKey<'_>,
+    status: u16,
+    body: &[u8],
+) -> Result<(), StoreError> {
     let sql = "-- idempotency::complete
         UPDATE idempotency SET status = $3, body = $4, locked_until = NULL
         WHERE scope = $1 AND key = $2 AND status IS NULL";
     let status = i16::try_from(status).unwrap_or(500);
-    let sealed = store.sealer()?.seal(place(&name(scope, key)), body);
+    let sealed = store.sealer()?.seal(place(&request.name()), body);
     store
         .client()
         .await?
-        .execute(sql, &[&scope, &key, &status, &sealed])
+        .execute(sql, &[&request.scope, &request.key, &status, &sealed])
         .await?;
     Ok(())
 }
@@ -122,13 +133,13 @@ pub async fn complete(store: &Store, key: Key<'_>, status: u16, body: &[u8]) -> 
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn abandon(store: &Store, key: Key<'_>) -> Result<(), StoreError> {
+pub async fn abandon(store: &Store, request: RequestKey<'_>) -> Result<(), StoreError> {
     let sql =
         "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
     store
         .client()
         .await?
-        .execute(sql, &[&key.scope, &key.key])
+        .execute(sql, &[&request.scope, &request.key])
         .await?;
     Ok(())
 }
@@ -146,11 +157,6 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
         .await?
         .execute(sql, &[&i64::from(PURGE_MAX)])
         .await?)
-}
-
-/// Lengths apart, so that no two rows share a name.
-fn name(scope: &str, key: &str) -> Vec<u8> {
-    format!("{}:{scope}{key}", scope.len()).into_bytes()
 }
 
 const fn place(name: &[u8]) -> Place<'_> {

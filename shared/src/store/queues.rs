@@ -1,4 +1,4 @@
-//! Queues: accepted here in one go, changed by their owner through `store::commit`.
+//! Queues: accepted here in one go, changed by their owner through [`super::commit`].
 
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::leases::{self, Fence};
 use super::{Store, StoreError, Tx, violates};
+use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
-use crate::job::{Content, Delay, OnUnknown, SendJob};
+use crate::job::{Delay, OnUnknown, SendJob};
 
 /// Most queues that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -137,7 +138,7 @@ pub struct Offer<'a> {
     pub job: &'a SendJob,
 }
 
-/// Stores jobs of one shard, each a queue and all of its recipients, in their order: all of them in one transaction.
+/// Stores jobs of one shard, each its queue and all of its recipients, in their order: all of them in one transaction.
 /// Twice the same is one. Where the database refuses one of them,
 /// each is stored for itself; the words are why it was refused.
 ///

@@ -1,4 +1,4 @@
-//! Recipients of queues: read here, changed by their owner through `store::commit`.
+//! Recipients of queues: read here, changed by their owner through [`super::commit`].
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{Store, StoreError};
+use crate::content::Content;
 use crate::id::{QueueId, SessionId, StanzaId};
-use crate::job::Content;
 use crate::recipient::Number;
 
 /// Most recipients that one page holds.
@@ -71,7 +71,7 @@ impl RecipientState {
         !matches!(self, Self::Queued | Self::Sending)
     }
 
-    /// Whether a change to `next` moves forward. The SQL of `store::commit` holds the same rule.
+    /// Whether a change to `next` moves forward. The SQL of [`super::commit`] holds the same rule.
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Queued | Self::Sending | Self::Sent | Self::Delivered | Self::Read => {

@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
-use super::queues::{Acceptance, Offer, QueueState};
+use super::queues::{Acceptance, QueueState};
 use super::recipients::RecipientState;
 use super::sessions::{Created, SessionState};
 use super::*;
-use crate::config;
+use crate::content::Text;
 use crate::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token};
-use crate::job::{Content, Delay, OnUnknown, SendJob};
+use crate::job::{Delay, OnUnknown, SendJob};
 use crate::recipient::Number;
 use crate::testing::{TestDatabase, job_id, token};
 
@@ -21,7 +21,7 @@ fn job(recipients: u32) -> SendJob {
     SendJob {
         queue_id: None,
         numbers,
-        message: Content::Text { text: "hi".into() },
+        message: Text::new("hi").into(),
         delay: None,
         on_unknown: OnUnknown::Resend,
         message_id: None,
@@ -43,18 +43,22 @@ async fn accept(
     (id, job): (&JobId, &SendJob),
 ) -> Acceptance {
     let queue = job.queue_id(&Token::new("t").unwrap(), id);
-    let offer = Offer {
+    let offer = queues::Offer {
         session,
         queue,
         id,
         job,
     };
-    accept_one(db.store(), fence, offer).await.unwrap()
+    accept_one(db, fence, offer).await.unwrap()
 }
 
-async fn accept_one(store: &Store, fence: Fence, offer: Offer<'_>) -> Result<Acceptance, StoreError> {
-    let mut accepted = queues::accept_all(store, fence, &[offer]).await?;
-    Ok(accepted.remove(0).unwrap())
+async fn accept_one(
+    db: &TestDatabase,
+    fence: Fence,
+    offer: queues::Offer<'_>,
+) -> Result<Acceptance, StoreError> {
+    let mut accepted = queues::accept_all(db.store(), fence, &[offer]).await?;
+    Ok(accepted.pop().unwrap().unwrap())
 }
 
 #[tokio::test]
@@ -239,17 +243,15 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
         .unwrap()
         .into_record()
         .id;
-    let offer = |queue| Offer {
+    let offer = |queue| queues::Offer {
         session: other,
         queue,
         id: &id,
         job: &send,
     };
-    let claimed = accept_one(db.store(), fence, offer(queue.id)).await.unwrap();
+    let claimed = accept_one(&db, fence, offer(queue.id)).await.unwrap();
     assert_eq!(claimed, Acceptance::Conflict);
-    let fresh = accept_one(db.store(), fence, offer(QueueId::random()))
-        .await
-        .unwrap();
+    let fresh = accept_one(&db, fence, offer(QueueId::random())).await.unwrap();
     assert!(matches!(fresh, Acceptance::Accepted(_)));
 }
 
@@ -260,13 +262,13 @@ async fn a_stale_owner_accepts_nothing() {
     let session = session(&db).await;
     leases::release(db.store(), old).await.unwrap();
     let id = job_id();
-    let offer = Offer {
+    let offer = queues::Offer {
         session,
         queue: QueueId::random(),
         id: &id,
         job: &job(1),
     };
-    let result = accept_one(db.store(), old, offer).await;
+    let result = accept_one(&db, old, offer).await;
     assert!(matches!(result, Err(StoreError::Fenced)));
     assert_eq!(db.query("SELECT count(*) FROM queue").await, [Some("0".into())]);
 }
@@ -473,11 +475,11 @@ async fn workers_and_leases_follow_the_database_clock() {
 
 #[tokio::test]
 async fn an_idempotency_key_answers_once() {
-    use super::idempotency::{Key, Reservation, abandon, complete, purge, reserve};
+    use super::idempotency::{RequestKey, Reservation, abandon, complete, purge, reserve};
     const ANSWER: &[u8] = br#"{"secret":"whsec_"}"#;
     let db = TestDatabase::new().await;
     let (lock, keep) = (Duration::from_secs(60), Duration::from_secs(3600));
-    let at = Key {
+    let at = RequestKey {
         scope: "POST /v1/x",
         key: "key-1",
     };
@@ -516,7 +518,7 @@ async fn a_store_that_is_not_there_says_so() {
         url: config::Secret::new("postgres://nobody:hush@127.0.0.1:1/none?connect_timeout=1"),
         pool_size: 1,
     };
-    let store = Store::new(&database, None).unwrap();
+    let store = Store::new(&database, None, crate::clock::Clock::system()).unwrap();
     let error = store.ping().await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)));
     assert!(!error.to_string().contains("hush"));
@@ -525,5 +527,8 @@ async fn a_store_that_is_not_there_says_so() {
         url: config::Secret::new("nonsense"),
         pool_size: 1,
     };
-    assert!(matches!(Store::new(&nonsense, None), Err(StoreError::Url(_))));
+    assert!(matches!(
+        Store::new(&nonsense, None, crate::clock::Clock::system()),
+        Err(StoreError::Url(_))
+    ));
 }

@@ -88,18 +88,13 @@ async fn what_is_written_to_the_database_is_never_logged() {
         let in_a_span = tracing::info_span!("any").entered();
         let key = format!("+15550001111 {asked}");
         let second = Duration::from_secs(1);
-        idempotency::reserve(
-            database.store(),
-            idempotency::Key {
-                scope: "scope",
-                key: &key,
-            },
-            &[7; 32],
-            second,
-            second,
-        )
-        .await
-        .unwrap();
+        let request = idempotency::RequestKey {
+            scope: "scope",
+            key: &key,
+        };
+        idempotency::reserve(database.store(), request, &[7; 32], second, second)
+            .await
+            .unwrap();
         tracing::debug!("a line of our own");
         drop((in_a_span, logs));
         let text = captured.text();

@@ -18,19 +18,20 @@ use rand::rngs::StdRng;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use whatsapp::binary;
-use whatsapp::frame::{self, FrameReader};
-use whatsapp::noise::{Accepted, Hello, Opener, Responder, Resumption, Sealer};
+use whatsapp::crypto::{Opener, Sealer};
+use whatsapp::frame;
 use whatsapp::proto::ClientPayload;
+use whatsapp::server::{Accepted, ClientFrames, FrameError, Hello, Responder, Resumption};
 use whatsapp::signal::curve::KeyPair;
 
+use crate::clock::Clock;
 use crate::seed::Seed;
-use crate::world::{ConnId, Input, Lane, OUTBOUND_QUEUE, Opening, Outbound};
+use crate::world::{ConnId, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 
 /// Where clients connect.
 pub const PATH: &str = "/ws/chat";
@@ -53,6 +54,8 @@ const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
 /// What all connections share.
 pub struct Context {
+    /// The time.
+    pub clock: Clock,
     /// The seed.
     pub seed: Seed,
     /// The server's static key.
@@ -73,13 +76,13 @@ pub enum Ended {
     Socket(#[from] Box<tungstenite::Error>),
     /// The bytes are no frames.
     #[error("frames: {0}")]
-    Frame(#[from] frame::FrameError),
+    Frame(#[from] FrameError),
     /// The handshake failed.
     #[error("handshake: {0}")]
-    Handshake(#[from] whatsapp::noise::HandshakeError),
+    Handshake(#[from] whatsapp::crypto::HandshakeError),
     /// A frame does not decrypt.
     #[error("transport: {0}")]
-    Transport(#[from] whatsapp::noise::NoiseError),
+    Transport(#[from] whatsapp::crypto::NoiseError),
     /// A plaintext is no stanza, or a payload no payload.
     #[error("stanza can't be read")]
     Malformed,
@@ -105,7 +108,7 @@ pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> En
     let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, async {
         let accept = tokio_tungstenite::accept_hdr_async_with_config(socket, check_path, Some(config));
         let (mut writer, mut reader) = accept.await.map_err(Box::new)?.split();
-        let mut frames = FrameReader::accepting(MAX_FRAME_BYTES);
+        let mut frames = ClientFrames::new(MAX_FRAME_BYTES);
         let accepted = handshake(&mut writer, &mut reader, &mut frames, conn, &context).await?;
         Ok::<_, Ended>((writer, reader, frames, accepted))
     });
@@ -117,24 +120,24 @@ pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> En
     let Ok(payload) = ClientPayload::decode(accepted.client_payload.as_slice()) else {
         return Ended::Malformed;
     };
-    let (outbound, queue) = mpsc::channel(OUTBOUND_QUEUE);
-    let hungry = Arc::new(AtomicBool::new(false));
-    let lane = Lane {
-        outbound,
-        hungry: Arc::clone(&hungry),
+    let (sender, queue) = mpsc::channel(OUTBOUND_QUEUE);
+    let awaits_room = Arc::new(AtomicBool::new(false));
+    let outbound = OutboundQueue {
+        sender,
+        awaits_room: Arc::clone(&awaits_room),
     };
     let opening = Opening {
         conn,
         noise_key: accepted.client_static,
         payload,
-        lane,
+        outbound,
     };
     if context.inputs.send(Input::Open(Box::new(opening))).await.is_err() {
         return Ended::Closed;
     }
     let (sealer, opener) = accepted.transport.split();
-    let reading = read(reader, frames, opener, conn, &context.inputs);
-    let writing = write(writer, sealer, queue, hungry, conn, &context);
+    let reading = read(reader, frames, opener, conn, &context);
+    let writing = write(writer, sealer, queue, awaits_room, conn, &context);
     let ended = tokio::select! {
         ended = reading => ended,
         ended = writing => ended,
@@ -157,7 +160,7 @@ fn check_path(request: &Request, response: Response) -> Result<Response, ErrorRe
 async fn handshake(
     writer: &mut Writer,
     reader: &mut Reader,
-    frames: &mut FrameReader,
+    frames: &mut ClientFrames,
     conn: ConnId,
     context: &Context,
 ) -> Result<Accepted, Ended> {
@@ -189,17 +192,18 @@ async fn handshake(
 
 async fn read(
     mut reader: Reader,
-    mut frames: FrameReader,
+    mut frames: ClientFrames,
     mut opener: Opener,
     conn: ConnId,
-    inputs: &mpsc::Sender<Input>,
+    context: &Context,
 ) -> Ended {
+    let inputs = &context.inputs;
     loop {
         let sealed = match next_frame(&mut reader, &mut frames).await {
             Ok(sealed) => sealed,
             Err(ended) => return ended,
         };
-        let at = Instant::now();
+        let at = context.clock.now();
         let plaintext = match opener.open(sealed) {
             Ok(plaintext) => plaintext,
             Err(error) => return Ended::Transport(error),
@@ -214,12 +218,12 @@ async fn read(
     }
 }
 
-/// Writes until told to close. The lane's end without a word is a close too.
+/// Writes until told to close. The queue's end without a word is a close too.
 async fn write(
     mut writer: Writer,
     mut sealer: Sealer,
     mut queue: mpsc::Receiver<Outbound>,
-    hungry: Arc<AtomicBool>,
+    awaits_room: Arc<AtomicBool>,
     conn: ConnId,
     context: &Context,
 ) -> Ended {
@@ -250,7 +254,7 @@ async fn write(
             }
         }
         if queue.is_empty()
-            && hungry.swap(false, Ordering::SeqCst)
+            && awaits_room.swap(false, Ordering::SeqCst)
             && context.inputs.send(Input::Writable(conn)).await.is_err()
         {
             return Ended::Closed;
@@ -266,7 +270,7 @@ fn seal(
     sealer: &mut Sealer,
     batch: &mut Vec<u8>,
     seed: &Seed,
-) -> Result<bool, whatsapp::noise::NoiseError> {
+) -> Result<bool, whatsapp::crypto::NoiseError> {
     match outbound {
         Outbound::Stanza(plaintext) => {
             frame::write_sealed(sealer, batch, |out| out.extend_from_slice(&plaintext))?;
@@ -278,7 +282,7 @@ fn seal(
 }
 
 /// The next whole frame. WebSocket messages that are not binary are ignored.
-async fn next_frame(reader: &mut Reader, frames: &mut FrameReader) -> Result<BytesMut, Ended> {
+async fn next_frame(reader: &mut Reader, frames: &mut ClientFrames) -> Result<BytesMut, Ended> {
     loop {
         if let Some(payload) = frames.next()? {
             return Ok(payload);

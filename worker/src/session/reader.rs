@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use shared::content::Content;
 use shared::id::QueueId;
-use shared::job::Content;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
 use shared::store::recipients::{self, Pending, RecipientState};
 

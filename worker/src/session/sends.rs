@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::clock::unix_millis;
+use shared::content::Content;
 use shared::event::{self, Event, MessageStatus};
 use shared::id::QueueId;
-use shared::job::{Content, OnUnknown};
+use shared::job::OnUnknown;
 use shared::recipient::NumberKind;
 use shared::store::commit::{QueueChange, RecipientChange, RecipientKey};
 use shared::store::recipients::RecipientState;
@@ -384,7 +385,7 @@ fn ask(queue: Option<&Queue<Content>>, id: &MessageId, target: &Target, link: &L
     let outgoing = Outgoing {
         id: id.clone(),
         to: recipient(&target.number),
-        message: content::to_message(&queue.content),
+        message: content::render(&queue.content),
     };
     link.tell(Command::Send(Box::new(outgoing)))
 }

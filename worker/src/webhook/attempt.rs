@@ -3,7 +3,7 @@
 //! Owns the rule that an event is settled when its endpoint has taken it or its row is stored. Must not know the
 //! broker, nor how many attempts may run at once.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use reqwest::Url;
 use shared::clock::Clock;
 use shared::config::Secret;
-use shared::id::{EventId, Token, WebhookId};
+use shared::id::{DeliveryId, EventId, Token, WebhookId};
 use shared::process::Process;
 use shared::store::Store;
 use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery};
@@ -75,7 +75,7 @@ pub struct Attempts {
     poster: Poster,
     schedule: Schedule,
     lease: Duration,
-    dice: Mutex<StdRng>,
+    rng: Mutex<StdRng>,
     clock: Clock,
     stop: CancellationToken,
 }
@@ -88,7 +88,7 @@ impl Attempts {
             poster,
             schedule,
             lease: timeout + LEASE_MARGIN,
-            dice: Mutex::new(process.randomness.fork()),
+            rng: Mutex::new(process.randomness.fork()),
             clock: process.clock,
             stop: process.life.soft().clone(),
         }
@@ -247,7 +247,9 @@ impl Attempts {
             Plan::PutOff(wait) => (None, Fate::Retry(wait), None),
             Plan::Leased => (None, Fate::Retry(Duration::ZERO), Some(self.lease)),
         };
+        let id = DeliveryId::fresh(self.clock.wall(), &mut *self.rng());
         NewDelivery {
+            id,
             webhook: target.id,
             event_id: payload.event,
             token: payload.token.clone(),
@@ -276,9 +278,13 @@ impl Attempts {
     }
 
     fn dice(&self) -> f64 {
+        self.rng().random()
+    }
+
+    fn rng(&self) -> MutexGuard<'_, StdRng> {
         // Unwrap safety: nothing panics while the lock is held.
         #[allow(clippy::unwrap_used)]
-        self.dice.lock().unwrap().random()
+        self.rng.lock().unwrap()
     }
 }
 

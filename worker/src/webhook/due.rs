@@ -5,8 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::store::deliveries::{self, Most};
-use shared::store::{Store, StoreError, webhooks};
+use shared::store::{Store, StoreError, deliveries, webhooks};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -102,11 +101,7 @@ async fn work(
     }
     let around = registry.around();
     let resting = around.backoff.now(around.clock.now());
-    let most = Most {
-        rows: free,
-        of_one: SHARE.min(free),
-    };
-    let rows = deliveries::lease_due(store, most, &resting, lease).await?;
+    let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, lease).await?;
     if rows.is_empty() {
         return Ok(false);
     }

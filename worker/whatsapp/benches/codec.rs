@@ -1,6 +1,6 @@
 //! What the node codec costs above writing the same bytes directly. Prints one JSON object per line.
 //!
-//! `cargo bench -p whatsapp --bench codec`. Times are of the machine; the ratio is what to watch.
+//! `cargo bench -p whatsapp --features server --bench codec`. Times are of the machine; the ratio is what to watch.
 #![allow(clippy::print_stdout, missing_docs)]
 
 mod work;

@@ -1,6 +1,6 @@
 //! What a session costs above the primitives it is made of. Prints one JSON object per line.
 //!
-//! `cargo bench -p whatsapp --bench ratchet`. Times are of the machine; the ratios are what to watch.
+//! `cargo bench -p whatsapp --features server --bench ratchet`. Times are of the machine; the ratios are what to watch.
 #![allow(clippy::print_stdout, missing_docs)]
 
 mod work;

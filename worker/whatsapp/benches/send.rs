@@ -1,6 +1,6 @@
 //! What a whole send to three devices costs above the primitives it is made of. Prints one JSON object.
 //!
-//! `cargo bench -p whatsapp --bench send`. Times are of the machine; the ratio is what to watch.
+//! `cargo bench -p whatsapp --features server --bench send`. Times are of the machine; the ratio is what to watch.
 #![allow(missing_docs)]
 
 mod work;

@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;
 
 use crate::binary::{self, DICTIONARY_VERSION, Node};
-use crate::noise::{NoiseError, Sealer};
+use crate::crypto::{NoiseError, Sealer, TAG_BYTES};
 
 /// `WA`, protocol magic and dictionary version: sent once before the client's first frame; also the Noise
 /// prologue.
@@ -20,25 +20,19 @@ pub const MAX_PAYLOAD_BYTES: usize = 0xFF_FFFF;
 pub const MAX_ROUTING_BYTES: usize = 1024;
 
 /// Begins the optional routing prefix.
-const ROUTING_HEADER: [u8; 4] = [b'E', b'D', 0, 1];
-const LENGTH_BYTES: usize = 3;
+pub(crate) const ROUTING_HEADER: [u8; 4] = [b'E', b'D', 0, 1];
+pub(crate) const LENGTH_BYTES: usize = 3;
 /// Most room that is made ahead for a payload that has not come.
 const MAX_RESERVED_BYTES: usize = 64 * 1024;
 
-/// The stream of bytes can't be split into frames; the connection is lost.
+/// A payload is larger than the limit; the connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum FrameError {
-    /// A payload is larger than the limit.
-    #[error("frame of {len} bytes is over the limit of {limit}")]
-    TooLarge {
-        /// Its length in bytes.
-        len: usize,
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The peer does not begin with the connection header.
-    #[error("connection begins with no valid header")]
-    BadHeader,
+#[error("frame of {len} bytes is over the limit of {limit}")]
+pub struct FrameTooLarge {
+    /// Its length in bytes.
+    pub len: usize,
+    /// The limit in bytes.
+    pub limit: usize,
 }
 
 /// What a client sends before its first frame: the routing information from an earlier connection, if any,
@@ -82,7 +76,13 @@ pub fn write_sealed(
     let payload = frame + LENGTH_BYTES;
     out.extend_from_slice(&[0; LENGTH_BYTES]);
     plaintext(out);
-    if let Err(error) = sealer.seal(out, payload) {
+    let sealed_bytes = out.len() - payload + TAG_BYTES;
+    let sealed = if sealed_bytes > MAX_PAYLOAD_BYTES {
+        Err(NoiseError::TooLarge(sealed_bytes))
+    } else {
+        sealer.seal(out, payload)
+    };
+    if let Err(error) = sealed {
         out.truncate(frame);
         return Err(error);
     }
@@ -101,34 +101,15 @@ fn length(len: usize) -> [u8; LENGTH_BYTES] {
 pub struct FrameReader {
     buffer: BytesMut,
     limit: usize,
-    header: Header,
-}
-
-#[derive(Debug)]
-enum Header {
-    /// The peer is a client whose header has not come yet.
-    Awaited,
-    /// A server sends none; or it has come, with this routing information.
-    Done(Option<Bytes>),
 }
 
 impl FrameReader {
-    /// Reads what a server sends: frames of payloads up to `limit` bytes.
+    /// Reads frames of payloads up to `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
             limit: limit.min(MAX_PAYLOAD_BYTES),
-            header: Header::Done(None),
-        }
-    }
-
-    /// Reads what a client sends: the header first, then frames.
-    #[must_use]
-    pub fn accepting(limit: usize) -> Self {
-        Self {
-            header: Header::Awaited,
-            ..Self::new(limit)
         }
     }
 
@@ -146,20 +127,14 @@ impl FrameReader {
     /// The next whole payload. It may be decrypted in place.
     ///
     /// # Errors
-    /// If a payload is over the limit or the header is wrong. The reader is of no use afterwards.
+    /// If a payload is over the limit. The reader is of no use afterwards.
     #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> Result<Option<BytesMut>, FrameError> {
-        if matches!(self.header, Header::Awaited) {
-            match take_header(&mut self.buffer)? {
-                Some(routing_info) => self.header = Header::Done(routing_info),
-                None => return Ok(None),
-            }
-        }
+    pub fn next(&mut self) -> Result<Option<BytesMut>, FrameTooLarge> {
         let Some(len) = peek_length(&self.buffer) else {
             return Ok(None);
         };
         if len > self.limit {
-            return Err(FrameError::TooLarge {
+            return Err(FrameTooLarge {
                 len,
                 limit: self.limit,
             });
@@ -178,59 +153,16 @@ impl FrameReader {
         }
         Ok(Some(payload))
     }
-
-    /// The routing information that a client sent before its header.
-    #[must_use]
-    pub const fn routing_info(&self) -> Option<&Bytes> {
-        match &self.header {
-            Header::Done(routing_info) => routing_info.as_ref(),
-            Header::Awaited => None,
-        }
-    }
 }
 
-fn peek_length(buffer: &[u8]) -> Option<usize> {
+pub(crate) fn peek_length(buffer: &[u8]) -> Option<usize> {
     let [a, b, c] = *buffer.first_chunk::<LENGTH_BYTES>()?;
     Some(u32::from_be_bytes([0, a, b, c]) as usize)
-}
-
-/// Takes the client's header with its optional prefix; `None` if more bytes are needed.
-fn take_header(buffer: &mut BytesMut) -> Result<Option<Option<Bytes>>, FrameError> {
-    let Some(first) = buffer.first_chunk::<4>().copied() else {
-        return Ok(None);
-    };
-    if first == HEADER {
-        buffer.advance(HEADER.len());
-        return Ok(Some(None));
-    }
-    if first != ROUTING_HEADER {
-        return Err(FrameError::BadHeader);
-    }
-    let Some(len) = peek_length(&buffer[ROUTING_HEADER.len()..]) else {
-        return Ok(None);
-    };
-    if len > MAX_ROUTING_BYTES {
-        return Err(FrameError::TooLarge {
-            len,
-            limit: MAX_ROUTING_BYTES,
-        });
-    }
-    let start = ROUTING_HEADER.len() + LENGTH_BYTES;
-    if buffer.len() < start + len + HEADER.len() {
-        return Ok(None);
-    }
-    buffer.advance(start);
-    let info = buffer.split_to(len).freeze();
-    if buffer.split_to(HEADER.len())[..] != HEADER {
-        return Err(FrameError::BadHeader);
-    }
-    Ok(Some(Some(info)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_vectors::{bytes, vector};
 
     fn drain(reader: &mut FrameReader) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| reader.next().unwrap())
@@ -260,37 +192,6 @@ mod tests {
     fn frame_over_the_limit_is_refused_before_it_is_read() {
         let mut reader = FrameReader::new(10);
         reader.push(Bytes::from_static(&[0, 0, 11]));
-        assert_eq!(reader.next(), Err(FrameError::TooLarge { len: 11, limit: 10 }));
-    }
-
-    #[test]
-    fn first_client_bytes_are_those_of_the_vector() {
-        let vector = vector("frame.edge_routing");
-        let (info, frame) = (bytes(&vector["routing_info"]), bytes(&vector["frame"]));
-        let header = connection_header(Some(&info));
-        assert_eq!(header, frame[..header.len()]);
-        for cut in 1..frame.len() {
-            let mut reader = FrameReader::accepting(1000);
-            let mut frames = Vec::new();
-            for piece in frame.chunks(cut) {
-                reader.push(Bytes::copy_from_slice(piece));
-                frames.extend(drain(&mut reader));
-            }
-            assert_eq!(frames.len(), 1);
-            assert_eq!(frames[0].len(), 36);
-            assert_eq!(reader.routing_info().unwrap()[..], info);
-        }
-    }
-
-    #[test]
-    fn other_headers_are_refused() {
-        for wrong in [&b"WA\x05\x03"[..], b"GET / HTTP", b"ED\0\x01\0\0\x01xWA\x06\x02"] {
-            let mut reader = FrameReader::accepting(1000);
-            reader.push(Bytes::from_static(wrong));
-            assert_eq!(reader.next(), Err(FrameError::BadHeader));
-        }
-        let mut reader = FrameReader::accepting(1000);
-        reader.push(Bytes::from_static(b"ED\0\x01\xff\xff\xff"));
-        assert!(matches!(reader.next(), Err(FrameError::TooLarge { .. })));
+        assert_eq!(reader.next(), Err(FrameTooLarge { len: 11, limit: 10 }));
     }
 }

@@ -16,6 +16,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
+//! use bytes::Bytes;
 //! use rand::rngs::StdRng;
 //! use tokio::sync::mpsc;
 //! use whatsapp::{
@@ -26,7 +27,7 @@
 //!     event::Event,
 //!     message_id::MessageId,
 //!     proto::Message,
-//!     store::{Changes, KeyStore, Load, Loaded, MemoryStore, StoreError},
+//!     store::{Changes, KeyStore, MemoryStore, RecordKey, StoreError},
 //! };
 //!
 //! /// Keeps the keys in memory, shows the QR code, and says hello once logged in.
@@ -37,8 +38,8 @@
 //! }
 //!
 //! impl KeyStore for Owner {
-//!     async fn load(&mut self, request: Load) -> Result<Loaded, StoreError> {
-//!         self.keys.load(request).await
+//!     async fn load(&mut self, keys: Vec<RecordKey>) -> Result<Vec<Option<Bytes>>, StoreError> {
+//!         self.keys.load(keys).await
 //!     }
 //!
 //!     async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {
@@ -87,32 +88,34 @@
 //! # }
 //! ```
 
-pub mod binary;
-pub mod cert;
+#[cfg(feature = "client")]
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod crypto;
 pub mod device;
+mod e2e;
 pub mod event;
 pub mod frame;
-pub mod jid;
-pub mod message_id;
-mod messaging;
-pub mod noise;
+mod messages;
 pub mod pairing;
+mod part;
 pub mod payload;
 pub mod phash;
 pub mod proto;
 pub mod reason;
+#[cfg(any(feature = "server", test))]
+pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
-pub mod time;
+mod wire;
 
-pub use messaging::{
-    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_HANDED_PREKEYS, MAX_MESSAGE_BYTES, MAX_PREKEY_SPAN, MAX_RESENDS,
-    MAX_SENDS, MAX_WAITING_MESSAGES,
+pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
+pub use messages::{
+    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
 };
+pub use wire::{binary, jid, message_id, time};
 
 #[cfg(test)]
 mod test_vectors;

@@ -8,13 +8,14 @@ mod final_answers;
 mod queues_and_recipients;
 
 use super::*;
+use crate::content::Text;
 use crate::event::{Event, Instance};
 use crate::id::{Epoch, EventId, JobId, QueueId, SessionId, StanzaId};
-use crate::job::{Content, OnUnknown, SendJob};
+use crate::job::{OnUnknown, SendJob};
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
 use crate::store::outbox::{self, OutboxEvent};
-use crate::store::queues::{self, Acceptance, Offer, QueueRecord, QueueState};
+use crate::store::queues::{self, Acceptance, QueueRecord, QueueState};
 use crate::store::recipients::{self, RecipientState};
 use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
@@ -59,23 +60,22 @@ impl Bench {
         let send = SendJob {
             queue_id: Some(QueueId::random()),
             numbers,
-            message: Content::Text { text: "hi".into() },
+            message: Text::new("hi").into(),
             delay: None,
             on_unknown: OnUnknown::Resend,
             message_id: None,
         };
         let id: JobId = job_id();
-        let offer = Offer {
+        let queue = send.queue_id.unwrap();
+        let offer = queues::Offer {
             session: self.session,
-            queue: send.queue_id.unwrap(),
+            queue,
             id: &id,
             job: &send,
         };
-        let mut accepted = queues::accept_all(self.db.store(), self.fence, &[offer])
-            .await
-            .unwrap();
-        match accepted.remove(0).unwrap() {
-            Acceptance::Accepted(queue) => *queue,
+        let accepted = queues::accept_all(self.db.store(), self.fence, &[offer]).await;
+        match accepted.unwrap().pop().unwrap() {
+            Ok(Acceptance::Accepted(queue)) => *queue,
             other => panic!("{other:?}"),
         }
     }

@@ -9,7 +9,7 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
-use super::ConnId;
+use super::port::ConnId;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
@@ -125,6 +125,26 @@ pub(super) struct PendingKey {
     pub(super) id: CompactString,
     /// Whose receipt it is; nobody for the rest.
     pub(super) from: Option<DeviceAddr>,
+}
+
+impl PendingKey {
+    pub(super) fn message(id: &str) -> Self {
+        Self::new(Class::Message, id, None)
+    }
+
+    /// A receipt of this device.
+    pub(super) fn receipt(id: &str, from: DeviceAddr) -> Self {
+        Self::new(Class::Receipt, id, Some(from))
+    }
+
+    pub(super) fn notification(id: &str) -> Self {
+        Self::new(Class::Notification, id, None)
+    }
+
+    fn new(class: Class, id: &str, from: Option<DeviceAddr>) -> Self {
+        let id = id.into();
+        Self { class, id, from }
+    }
 }
 
 /// Stanzas that a device has not acknowledged, in order.

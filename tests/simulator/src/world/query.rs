@@ -4,8 +4,9 @@
 
 use whatsapp::binary::Node;
 
-use super::{ConnId, World, iq_from_server};
-use crate::clock::unix_seconds;
+use super::World;
+use super::port::ConnId;
+use super::stanza::{error, iq_from_server};
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Longest about text that is kept.
@@ -52,7 +53,7 @@ impl World {
     fn simple_answer(&mut self, from: DeviceAddr, xmlns: &str, kind: &str, id: &str, iq: &Node) -> Node {
         let result = iq_from_server("result", id);
         match (xmlns, kind) {
-            ("w:p", _) => result.attr("t", unix_seconds()),
+            ("w:p", _) => result.attr("t", self.clock.unix_seconds()),
             ("abt", "get") => result.with_child(
                 Node::new("props")
                     .attr("protocol", "1")
@@ -68,7 +69,9 @@ impl World {
             }
             ("status", "get") => result.with_child(Node::new("privacy").with_child(contacts_list())),
             ("w:profile:picture", "get") => error(id, 404, "item-not-found"),
-            ("w:profile:picture", _) => result.with_child(Node::new("picture").attr("id", unix_seconds())),
+            ("w:profile:picture", _) => {
+                result.with_child(Node::new("picture").attr("id", self.clock.unix_seconds()))
+            }
             ("w:biz", "get") => result.with_child(Node::new("business_profile")),
             ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
             ("w:g2", _) => error(id, 404, "item-not-found"),
@@ -171,9 +174,4 @@ fn app_state(id: &str, iq: &Node) -> Node {
 
 fn contacts_list() -> Node {
     Node::new("list").attr("type", "contacts").attr("default", "true")
-}
-
-/// An `<iq>` that says what is wrong.
-pub(super) fn error(id: &str, code: u16, text: &'static str) -> Node {
-    iq_from_server("error", id).with_child(Node::new("error").attr("code", code).attr("text", text))
 }

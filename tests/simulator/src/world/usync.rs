@@ -5,8 +5,9 @@
 use whatsapp::binary::Node;
 use whatsapp::phash::devices_hash;
 
-use super::{ConnId, World, iq_from_server};
-use crate::clock::unix_seconds;
+use super::World;
+use super::port::ConnId;
+use super::stanza::{error, iq_from_server};
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most users of one query.
@@ -15,7 +16,7 @@ const MAX_USERS: usize = 20_000;
 impl World {
     pub(super) fn on_usync(&mut self, conn: ConnId, id: &str, iq: &Node) {
         let Some(usync) = iq.child("usync") else {
-            return self.write(conn, &super::query::error(id, 400, "bad-request"));
+            return self.write(conn, &error(id, 400, "bad-request"));
         };
         let protocols: Vec<&Node> = usync
             .child("query")
@@ -94,14 +95,16 @@ impl World {
         Some(match protocol {
             "devices" => self.usync_devices(number),
             "lid" => Node::new("lid").attr("val", self.seed.jid(DeviceAddr::phone(number), Addressing::Lid)),
-            "status" => Node::new("status").attr("t", unix_seconds()).with_slice(
-                account
-                    .map_or("Available", |account| account.about.as_str())
-                    .as_bytes(),
-            ),
+            "status" => Node::new("status")
+                .attr("t", self.clock.unix_seconds())
+                .with_slice(
+                    account
+                        .map_or("Available", |account| account.about.as_str())
+                        .as_bytes(),
+                ),
             "disappearing_mode" => Node::new("disappearing_mode")
                 .attr("duration", 0u32)
-                .attr("t", unix_seconds()),
+                .attr("t", self.clock.unix_seconds()),
             _ => return None,
         })
     }

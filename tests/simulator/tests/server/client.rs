@@ -15,10 +15,10 @@ use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use whatsapp::binary::{self, Node};
 use whatsapp::connection::ClientVersion;
+use whatsapp::crypto::{Initiator, Transport};
 use whatsapp::device::{Account, Device};
 use whatsapp::frame::{self, FrameReader};
 use whatsapp::jid::{Jid, Server};
-use whatsapp::noise::{Initiator, Resumed, Resumer, Transport};
 use whatsapp::pairing::adv;
 use whatsapp::pairing::qr::{PlatformId, QrCode};
 use whatsapp::payload::{self, History, Profile};
@@ -27,6 +27,8 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::session::{CiphertextKind, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord};
 use whatsapp::signal::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId, padding};
 use whatsapp::time::Timestamp;
+
+use crate::resumption::Resumer;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -37,7 +39,6 @@ pub(crate) struct Wire {
     transport: Transport,
     /// Stanzas that came while another was awaited.
     pub(crate) backlog: VecDeque<Node>,
-    pub(crate) server_static: PublicKey,
     pub(crate) was_resumed: bool,
     /// When its last message of the handshake left.
     pub(crate) finished: Instant,
@@ -81,9 +82,7 @@ impl Wire {
         send_first(&mut socket, &hello).await;
         let answer = next_frame(&mut socket, &mut frames).await.unwrap();
         let root = PublicKey::new(handle.root_public_key);
-        let verified = initiator.read_server_hello(&answer, &root, now()).unwrap();
-        let server_static = *verified.server_static();
-        let (finish, transport) = verified.finish(payload);
+        let (finish, transport) = initiator.finish(&answer, &root, now(), payload).unwrap();
         let finished = Instant::now();
         send_plain(&mut socket, &finish).await;
         Self {
@@ -92,7 +91,6 @@ impl Wire {
             frames,
             transport,
             backlog: VecDeque::new(),
-            server_static,
             was_resumed: false,
         }
     }
@@ -107,27 +105,21 @@ impl Wire {
     ) -> Self {
         let mut socket = connect(handle).await;
         let mut frames = FrameReader::new(frame::MAX_PAYLOAD_BYTES);
-        let (resumer, hello) = Resumer::start(device.noise.clone(), server, payload, rng).unwrap();
+        let (resumer, hello) = Resumer::start(&device.noise, server, payload, rng);
         let finished = Instant::now();
         send_first(&mut socket, &hello).await;
         let answer = next_frame(&mut socket, &mut frames).await.unwrap();
-        let root = PublicKey::new(handle.root_public_key);
-        let (transport, was_resumed) = match resumer.read_server_hello(&answer, server, &root, now()).unwrap()
-        {
-            Resumed::Open(transport) => (*transport, true),
-            Resumed::Refused(verified) => {
-                let (finish, transport) = verified.finish(payload);
-                send_plain(&mut socket, &finish).await;
-                (transport, false)
-            }
-        };
+        let (transport, finish) = resumer.finish(&answer, payload);
+        let was_resumed = finish.is_none();
+        if let Some(finish) = finish {
+            send_plain(&mut socket, &finish).await;
+        }
         Self {
             finished,
             socket,
             frames,
             transport,
             backlog: VecDeque::new(),
-            server_static: *server,
             was_resumed,
         }
     }

@@ -4,6 +4,7 @@ use crate::client::{Companion, Wire, number};
 use crate::{simulator, simulator_with_contacts};
 use simulator::connection::FIRST_STANZA_AFTER;
 use simulator::population::Manners;
+use simulator::seed::Seed;
 use simulator::{Options, Simulator};
 use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
@@ -209,10 +210,17 @@ async fn resumption_is_taken_or_turned_into_a_full_handshake() {
         };
         let handle = Simulator::start(options).await.unwrap();
         let mut companion = Companion::online(&handle, PHONE).await;
-        let server = companion.wire().server_static;
+        let server = Seed::new(Options::default().seed).server_key("static");
         companion.wire = None;
         let payload = companion.login_payload();
-        let wire = Wire::resume(&handle, &companion.device, &server, &payload, &mut companion.rng).await;
+        let wire = Wire::resume(
+            &handle,
+            &companion.device,
+            server.public(),
+            &payload,
+            &mut companion.rng,
+        )
+        .await;
         assert_eq!(wire.was_resumed, !refuse_resumption);
         companion.wire = Some(wire);
         companion.become_active().await;

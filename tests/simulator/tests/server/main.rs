@@ -9,6 +9,7 @@ mod faults;
 mod linking;
 mod offline;
 mod queries;
+mod resumption;
 
 use simulator::population::Manners;
 use simulator::{Handle, Options, Simulator};

@@ -1,6 +1,6 @@
 //! One connection over one socket: the loop that feeds inputs and walks steps through the commit pipeline.
 
-use std::{collections::VecDeque, future::poll_fn};
+use std::future::poll_fn;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
@@ -13,17 +13,16 @@ use super::{
 use crate::{
     command::Command,
     connection::{CloseReason, Connection, Input},
-    store::{KeyStore, Load, StoreError},
+    store::{KeyStore, StoreError},
     time::Timestamp,
 };
 
-/// A connection with its socket and the questions that wait for the store.
+/// A connection with its socket.
 pub(super) struct Drive<'a, S, C> {
     session: &'a mut Session<S, C>,
     connection: &'a mut Connection,
     /// Gone when it broke.
     socket: Option<Socket>,
-    loads: VecDeque<Load>,
     /// Questions and steps take turns at the store.
     load_next: bool,
     online_since: Option<Timestamp>,
@@ -49,7 +48,6 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             session,
             connection,
             socket: Some(socket),
-            loads: VecDeque::new(),
             load_next: false,
             online_since: None,
             end: None,
@@ -71,7 +69,6 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
 
     /// Gives the store something to do if it is idle, and releases steps that need no store.
     fn start_work(&mut self) {
-        self.loads.extend(self.connection.take_loads());
         while self.session.pipeline.is_idle() && self.end.is_none() {
             self.load_next = !self.load_next;
             if self.load_next && self.start_load() {
@@ -94,12 +91,12 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 
     fn start_load(&mut self) -> bool {
-        if self.loads.is_empty() {
-            return false;
+        let keys = self.connection.take_load();
+        let is_asked = !keys.is_empty();
+        if is_asked {
+            self.session.pipeline.load(keys);
         }
-        let together = self.loads.len().min(MAX_LOADS);
-        self.session.pipeline.load(self.loads.drain(..together).collect());
-        true
+        is_asked
     }
 
     /// Waits for the next thing to happen. Dropping the wait loses nothing.
@@ -132,11 +129,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 self.release(frames, close);
                 self.connection.handle(Input::Committed, now);
             }
-            Turn::Store(Done::Loaded(answers)) => {
-                for loaded in answers {
-                    self.connection.handle(Input::Loaded(loaded), now);
-                }
-            }
+            Turn::Store(Done::Loaded(values)) => self.connection.handle(Input::Loaded(values), now),
             Turn::Socket(Ok(bytes)) => self.connection.handle(Input::Bytes(bytes), now),
             Turn::Socket(Err(error)) => {
                 tracing::debug!(error = %error, "socket closed");
@@ -208,8 +201,6 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 }
 
-/// Questions that the store answers together.
-const MAX_LOADS: usize = 128;
 /// Commands that are taken at a time, before the store gets work.
 const MAX_COMMANDS: usize = 64;
 /// Frames that wait for the socket before no more steps are taken.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     connection::{CloseReason, Step},
     event::Event,
-    store::{Changes, KeyStore, Load, Loaded, StoreError},
+    store::{Changes, KeyStore, RecordKey, StoreError},
 };
 
 /// The store and what it is busy with. Loads see every earlier commit, because nothing overlaps.
@@ -35,8 +35,8 @@ pub(super) enum Done {
         frames: Vec<Bytes>,
         close: Option<CloseReason>,
     },
-    /// Questions are answered, in the order asked.
-    Loaded(Vec<Loaded>),
+    /// The values of records, in the order asked.
+    Loaded(Vec<Option<Bytes>>),
 }
 
 impl<S: KeyStore> Pipeline<S> {
@@ -64,10 +64,10 @@ impl<S: KeyStore> Pipeline<S> {
         });
     }
 
-    /// Begins to answer questions. Only while idle.
-    pub(super) fn load(&mut self, loads: Vec<Load>) {
+    /// Begins to load records. Only while idle.
+    pub(super) fn load(&mut self, keys: Vec<RecordKey>) {
         self.start(|mut store| async move {
-            let result = store.load_all(loads).await;
+            let result = store.load(keys).await;
             (store, result.map(Done::Loaded))
         });
     }

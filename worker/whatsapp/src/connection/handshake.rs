@@ -4,14 +4,13 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-use super::{
-    CloseReason, Context, State, await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core,
-    keepalive::KeepAlive,
-};
+use super::{core::Core, keepalive::KeepAlive};
 use crate::{
+    crypto::{HandshakeError, Initiator},
     frame,
-    noise::{HandshakeError, Initiator, Verified},
+    part::Context,
     payload,
+    reason::CloseReason,
     time::Timestamp,
 };
 
@@ -41,26 +40,25 @@ impl AwaitServerHello {
         self.deadline
     }
 
-    /// Checks who the server is, says who we are, and goes on to pairing or login.
-    pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> State {
-        let verified = match self
-            .initiator
-            .read_server_hello(hello, &core.config.root_key, now)
-        {
-            Ok(verified) => verified,
-            Err(error) => {
-                core.gathering.close(handshake_failure(error));
-                return State::Closed;
+    /// Checks who the server is and says who we are; false if the server can't be believed. Pairing or login follows.
+    pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> bool {
+        let profile = core.config.profile();
+        let payload = payload::login(&core.device, &profile)
+            .unwrap_or_else(|| payload::registration(&core.device, &profile));
+        match self.initiator.finish(hello, &core.config.root_key, now, &payload) {
+            Ok((finish, transport)) => {
+                let mut framed = Vec::with_capacity(finish.len() + 3);
+                frame::write(&finish, &mut framed);
+                core.raw.push(framed.into());
+                core.transport = Some(transport);
             }
-        };
-        say_who_we_are(core, verified);
-        core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
-        let cx = &mut core.context(now);
-        if cx.device.is_paired() {
-            State::AwaitSuccess(AwaitSuccess::new(cx))
-        } else {
-            State::AwaitPairing(Box::new(AwaitPairing::new(cx, self.wanted_code)))
+            Err(error) => {
+                core.close(handshake_failure(error));
+                return false;
+            }
         }
+        core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
+        true
     }
 
     pub(super) fn tick(&self, cx: &mut Context<'_>) {
@@ -76,17 +74,6 @@ impl fmt::Debug for AwaitServerHello {
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
-}
-
-fn say_who_we_are(core: &mut Core, verified: Verified) {
-    let profile = core.config.profile();
-    let client_payload = payload::login(&core.device, &profile)
-        .unwrap_or_else(|| payload::registration(&core.device, &profile));
-    let (finish, transport) = verified.finish(&client_payload);
-    let mut framed = Vec::with_capacity(finish.len() + 3);
-    frame::write(&finish, &mut framed);
-    core.raw.push(framed.into());
-    core.transport = Some(transport);
 }
 
 fn handshake_failure(error: HandshakeError) -> CloseReason {

@@ -12,8 +12,7 @@ use thiserror::Error;
 
 use crate::device::AdvSecret;
 use crate::proto::{
-    AdvDeviceIdentity, AdvEncryptionType, AdvKeyIndexList, AdvSignedDeviceIdentity,
-    AdvSignedDeviceIdentityHmac, AdvSignedKeyIndexList,
+    AdvDeviceIdentity, AdvEncryptionType, AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac,
 };
 use crate::signal::curve::{KeyPair, PublicKey, SIGNATURE_SIZE_BYTES};
 
@@ -130,118 +129,13 @@ pub fn account_key(signed: &[u8]) -> Option<PublicKey> {
     key(signed.account_signature_key.as_deref()).ok().flatten()
 }
 
-/// Who hosts a device or account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hosting {
-    /// Itself: end-to-end encrypted.
-    Own,
-    /// Meta, for a business.
-    Hosted,
-}
-
-/// What a phone says about a companion.
-#[derive(Clone, Copy, Debug)]
-pub struct DeviceDetails {
-    /// Random number of the account's device list.
-    pub raw_id: u32,
-    /// Seconds since the epoch.
-    pub timestamp: u64,
-    /// Next unused number in the list, from 1.
-    pub key_index: u32,
-    /// Usually [`Hosting::Own`].
-    pub hosting: Hosting,
-}
-
-/// Phone: vouches for a companion; the container of `pair-success`.
-pub fn issue<R: CryptoRng + ?Sized>(
-    account: &KeyPair,
-    companion_identity: &PublicKey,
-    secret: &AdvSecret,
-    details: DeviceDetails,
-    rng: &mut R,
-) -> Bytes {
-    let hosted = details.hosting == Hosting::Hosted;
-    let kind = if hosted {
-        AdvEncryptionType::Hosted
-    } else {
-        AdvEncryptionType::E2ee
-    } as i32;
-    let prefix = if hosted {
-        HOSTED_ACCOUNT_PREFIX
-    } else {
-        ACCOUNT_PREFIX
-    };
-    let details = AdvDeviceIdentity {
-        raw_id: Some(details.raw_id),
-        timestamp: Some(details.timestamp),
-        key_index: Some(details.key_index),
-        account_type: Some(kind),
-        device_type: Some(kind),
-    }
-    .encode_to_vec();
-    let signature = account.sign(
-        &[&prefix[..], &details, companion_identity.as_bytes()].concat(),
-        rng,
-    );
-    let signed = AdvSignedDeviceIdentity {
-        details: Some(details.into()),
-        account_signature_key: Some(account.public().to_bytes().to_vec().into()),
-        account_signature: Some(signature.to_vec().into()),
-        device_signature: None,
-    }
-    .encode_to_vec();
-    let tag = authenticator(secret, hosted, &signed).finalize().into_bytes();
-    AdvSignedDeviceIdentityHmac {
-        details: Some(signed.into()),
-        hmac: Some(tag.to_vec().into()),
-        account_type: hosted.then_some(kind),
-    }
-    .encode_to_vec()
-    .into()
-}
-
-/// Phone and server: checks a companion's reply, which may lack the account's key, and completes it for
-/// handing out.
-///
-/// # Errors
-/// If a part is missing or a signature does not verify.
-pub fn complete(
-    reply: &[u8],
-    companion_identity: &PublicKey,
-    account_key: &PublicKey,
-) -> Result<Bytes, AdvError> {
-    verify(reply, companion_identity, Some(account_key))?;
-    let mut signed = AdvSignedDeviceIdentity::decode(reply).map_err(|_| AdvError::Malformed)?;
-    signed.account_signature_key = Some(account_key.to_bytes().to_vec().into());
-    Ok(signed.encode_to_vec().into())
-}
-
-/// Phone: the encoded `ADVSignedKeyIndexList` that says which companions of an account are valid.
-pub fn issue_key_index_list<R: CryptoRng + ?Sized>(
-    account: &KeyPair,
-    list: &AdvKeyIndexList,
-    rng: &mut R,
-) -> Bytes {
-    let details = list.encode_to_vec();
-    let signature = account.sign(&[&KEY_INDEX_LIST_PREFIX[..], &details].concat(), rng);
-    AdvSignedKeyIndexList {
-        details: Some(details.into()),
-        account_signature: Some(signature.to_vec().into()),
-        ..Default::default()
-    }
-    .encode_to_vec()
-    .into()
-}
-
-const ACCOUNT_PREFIX: [u8; 2] = [6, 0];
+pub(crate) const ACCOUNT_PREFIX: [u8; 2] = [6, 0];
 const DEVICE_PREFIX: [u8; 2] = [6, 1];
-/// No client is known to check this signature.
-const KEY_INDEX_LIST_PREFIX: [u8; 2] = [6, 2];
-const HOSTED_ACCOUNT_PREFIX: [u8; 2] = [6, 5];
+pub(crate) const HOSTED_ACCOUNT_PREFIX: [u8; 2] = [6, 5];
 /// Some companions sign with this one when hosted, others with [`DEVICE_PREFIX`].
 const HOSTED_DEVICE_PREFIX: [u8; 2] = [6, 6];
 
-fn authenticator(secret: &AdvSecret, hosted: bool, signed: &[u8]) -> Hmac<Sha256> {
+pub(crate) fn authenticator(secret: &AdvSecret, hosted: bool, signed: &[u8]) -> Hmac<Sha256> {
     let prefix: &[u8] = if hosted { &HOSTED_ACCOUNT_PREFIX } else { &[] };
     // Unwrap safety: HMAC takes keys of any length.
     #[allow(clippy::unwrap_used)]

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use aes::Aes256;
-use aes_gcm::{AeadInOut as _, Aes256Gcm, Tag};
+use aes_gcm::{AeadInOut as _, Aes256Gcm};
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
 use hkdf::Hkdf;
@@ -195,82 +195,12 @@ impl Companion {
     }
 }
 
-/// Phone: the user has typed the code.
-pub struct Primary {
-    ephemeral: KeyPair,
-    companion_ephemeral: PublicKey,
-}
-
-impl Primary {
-    /// Unwraps the companion's hello and answers it with the phone's, under the same code. Takes tens of
-    /// milliseconds.
-    ///
-    /// # Errors
-    /// If the hello has a wrong length. A wrong code is not noticed here.
-    pub fn start<R: CryptoRng + ?Sized>(
-        code: &PairingCode,
-        companion_hello: &[u8],
-        rng: &mut R,
-    ) -> Result<(Self, [u8; WRAPPED_KEY_BYTES]), CodeError> {
-        let ephemeral = KeyPair::generate(rng);
-        Self::start_with(code, companion_hello, ephemeral, random(rng), random(rng))
-    }
-
-    fn start_with(
-        code: &PairingCode,
-        companion_hello: &[u8],
-        ephemeral: KeyPair,
-        salt: [u8; SALT_BYTES],
-        iv: [u8; CTR_IV_BYTES],
-    ) -> Result<(Self, [u8; WRAPPED_KEY_BYTES]), CodeError> {
-        let companion_ephemeral = unwrap(code, companion_hello)?;
-        let hello = wrap(code, ephemeral.public(), salt, iv);
-        Ok((
-            Self {
-                ephemeral,
-                companion_ephemeral,
-            },
-            hello,
-        ))
-    }
-
-    /// Opens the companion's bundle and derives the secret that both now share.
-    ///
-    /// # Errors
-    /// If the companion does not know the code, or the bundle names other identities.
-    pub fn open(
-        &self,
-        bundle: &[u8],
-        identity: &KeyPair,
-        companion_identity: &PublicKey,
-    ) -> Result<AdvSecret, CodeError> {
-        let bundle: &[u8; BUNDLE_BYTES] = bundle.try_into().map_err(|_| CodeError::Malformed)?;
-        let (salt, rest) = bundle.split_at(SALT_BYTES);
-        let (iv, rest) = rest.split_at(GCM_IV_BYTES);
-        let (text, tag) = rest.split_at(BUNDLE_TEXT_BYTES);
-        let shared = agree(&self.ephemeral, &self.companion_ephemeral)?;
-        let mut text =
-            Zeroizing::new(<[u8; BUNDLE_TEXT_BYTES]>::try_from(text).map_err(|_| CodeError::Malformed)?);
-        let iv = <[u8; GCM_IV_BYTES]>::try_from(iv).map_err(|_| CodeError::Malformed)?;
-        let tag = <[u8; TAG_BYTES]>::try_from(tag).map_err(|_| CodeError::Malformed)?;
-        bundle_cipher(&shared, salt)
-            .decrypt_inout_detached(&iv.into(), &[], text.as_mut_slice().into(), &Tag::from(tag))
-            .map_err(|_| CodeError::WrongCode)?;
-        if text[..32] != companion_identity.as_bytes()[..] || text[32..64] != identity.public().as_bytes()[..]
-        {
-            return Err(CodeError::WrongIdentity);
-        }
-        let identity_shared = agree(identity, companion_identity)?;
-        Ok(derive_secret(&shared, &identity_shared, &text[64..]))
-    }
-}
-
 const ALPHABET: &[u8; 32] = b"123456789ABCDEFGHJKLMNPQRSTVWXYZ";
-const SALT_BYTES: usize = 32;
-const CTR_IV_BYTES: usize = 16;
-const GCM_IV_BYTES: usize = 12;
-const TAG_BYTES: usize = 16;
-const BUNDLE_TEXT_BYTES: usize = 96;
+pub(crate) const SALT_BYTES: usize = 32;
+pub(crate) const CTR_IV_BYTES: usize = 16;
+pub(crate) const GCM_IV_BYTES: usize = 12;
+pub(crate) const TAG_BYTES: usize = 16;
+pub(crate) const BUNDLE_TEXT_BYTES: usize = 96;
 const STRETCH_ROUNDS: u32 = 131_072;
 const BUNDLE_INFO: &[u8] = b"link_code_pairing_key_bundle_encryption_key";
 const SECRET_INFO: &[u8] = b"adv_secret";
@@ -282,7 +212,7 @@ struct BundleSeed {
     secret: [u8; 32],
 }
 
-fn random<const N: usize, R: CryptoRng + ?Sized>(rng: &mut R) -> [u8; N] {
+pub(crate) fn random<const N: usize, R: CryptoRng + ?Sized>(rng: &mut R) -> [u8; N] {
     let mut bytes = [0; N];
     rng.fill_bytes(&mut bytes);
     bytes
@@ -296,7 +226,7 @@ fn stretch(code: &PairingCode, salt: &[u8]) -> Zeroizing<[u8; 32]> {
 
 /// Encrypts a key under a code. Not authenticated on purpose: a wrong code gives another key, and no way to
 /// test guesses.
-fn wrap(
+pub(crate) fn wrap(
     code: &PairingCode,
     key: &PublicKey,
     salt: [u8; SALT_BYTES],
@@ -311,7 +241,7 @@ fn wrap(
     wrapped
 }
 
-fn unwrap(code: &PairingCode, wrapped: &[u8]) -> Result<PublicKey, CodeError> {
+pub(crate) fn unwrap(code: &PairingCode, wrapped: &[u8]) -> Result<PublicKey, CodeError> {
     let wrapped: &[u8; WRAPPED_KEY_BYTES] = wrapped.try_into().map_err(|_| CodeError::Malformed)?;
     let (salt, rest) = wrapped.split_at(SALT_BYTES);
     let (iv, key) = rest.split_at(CTR_IV_BYTES);
@@ -321,18 +251,18 @@ fn unwrap(code: &PairingCode, wrapped: &[u8]) -> Result<PublicKey, CodeError> {
     Ok(PublicKey::new(key))
 }
 
-fn agree(own: &KeyPair, theirs: &PublicKey) -> Result<Zeroizing<[u8; 32]>, CodeError> {
+pub(crate) fn agree(own: &KeyPair, theirs: &PublicKey) -> Result<Zeroizing<[u8; 32]>, CodeError> {
     own.private()
         .agree_contributory(theirs)
         .map_err(|_| CodeError::BadKey)
 }
 
-fn bundle_cipher(shared: &[u8; 32], salt: &[u8]) -> Aes256Gcm {
+pub(crate) fn bundle_cipher(shared: &[u8; 32], salt: &[u8]) -> Aes256Gcm {
     let key = expand(Some(salt), shared, BUNDLE_INFO);
     Aes256Gcm::new((&*key).into())
 }
 
-fn derive_secret(shared: &[u8; 32], identity_shared: &[u8; 32], random: &[u8]) -> AdvSecret {
+pub(crate) fn derive_secret(shared: &[u8; 32], identity_shared: &[u8; 32], random: &[u8]) -> AdvSecret {
     let input = Zeroizing::new([&shared[..], identity_shared, random].concat());
     AdvSecret::new(*expand(None, &input, SECRET_INFO))
 }

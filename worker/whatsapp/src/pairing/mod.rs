@@ -1,4 +1,4 @@
-//! The cryptography of linking a device, for the companion (us) and for the phone (the simulator's).
+//! The cryptography of linking a device, for the companion. The phone's side is in `server`.
 //!
 //! * [`qr`]: the text of the QR code.
 //! * [`adv`]: the signed device identity, with which phone and companion vouch for each other.

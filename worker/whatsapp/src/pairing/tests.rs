@@ -1,13 +1,14 @@
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value as Json;
 
-use super::adv::{self, AdvError, DeviceDetails, Hosting};
+use super::adv::{self, AdvError};
 use super::qr::{PlatformId, QrCode};
 use crate::binary::{self, Node};
 use crate::device::AdvSecret;
 use crate::proto::{
     AdvKeyIndexList, AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac, AdvSignedKeyIndexList,
 };
+use crate::server::adv::{DeviceDetails, Hosting, complete, issue, issue_key_index_list};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::test_vectors::{bytes, bytes32, vector};
 use bytes::Bytes;
@@ -97,7 +98,7 @@ impl Case {
             key_index: 3,
             hosting,
         };
-        adv::issue(
+        issue(
             &self.phone,
             self.companion.public(),
             &self.secret,
@@ -126,7 +127,7 @@ fn companion_accepts_the_container_of_the_vector_and_answers_alike() {
         &paired.identity,
         &bytes(&case.vector["reply_device_identity"]),
     ] {
-        let complete = adv::complete(reply, case.companion.public(), case.phone.public()).unwrap();
+        let complete = complete(reply, case.companion.public(), case.phone.public()).unwrap();
         assert_eq!(complete.len(), paired.identity.len());
         assert_eq!(
             adv::verify(&complete, case.companion.public(), None),
@@ -320,7 +321,7 @@ fn key_index_list_has_the_form_of_the_vector() {
     let wire = bytes(&vector["key_index_list"]);
     let list = AdvKeyIndexList::decode(&wire[..]).unwrap();
     assert_eq!(list.valid_indexes, [0, 1]);
-    let signed = adv::issue_key_index_list(&case.phone, &list, &mut rng());
+    let signed = issue_key_index_list(&case.phone, &list, &mut rng());
     assert_eq!(signed.len(), bytes(&vector["signed_key_index_list"]).len());
     assert_eq!(
         AdvSignedKeyIndexList::decode(signed).unwrap().details.unwrap()[..],

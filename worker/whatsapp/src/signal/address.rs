@@ -8,8 +8,7 @@ use crate::jid::{Jid, Server};
 /// One device of one user, normalised so that equal devices have equal addresses.
 ///
 /// Naming is local: no address enters a MAC. Once the hidden id (LID) of a user is known, all their devices' sessions
-/// are kept under it; see [`crate::store::Changes::move_session`]. Display is the stored form, Debug hides most of the
-/// number.
+/// are kept under it. Display is the stored form, Debug hides most of the number.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(Jid);
 

@@ -5,7 +5,7 @@ use whatsapp::event::{DeviceRefusal, Receipt};
 use whatsapp::time::Timestamp;
 
 use super::*;
-use crate::session::content::text_message;
+use crate::session::content::render;
 
 fn incoming(chat: &str) -> Incoming {
     Incoming {
@@ -18,7 +18,7 @@ fn incoming(chat: &str) -> Incoming {
         push_name: Some("Ana".into()),
         timestamp: Timestamp::from_secs(1_666_479_478),
         offline: false,
-        message: text_message("Test"),
+        message: render(&shared::content::Text::new("Test").into()),
     }
 }
 

@@ -46,25 +46,6 @@ async fn the_adapter_keeps_the_library_s_promises() {
 }
 
 #[tokio::test]
-async fn a_number_is_known_in_its_present_form() {
-    let database = TestDatabase::new().await;
-    let fence = database.lease(0, "w").await;
-    let (committer, _) = Committer::start(database.store(), Wake::new(), Clock::system()).unwrap();
-    let mut keys = open(&database, &committer, fence).await;
-    let mut changes = Changes::default();
-    changes.put_renumbered("5511987654321", "551187654321");
-    keys.commit(changes, Vec::new()).await.unwrap();
-    for (asked, known) in [
-        ("5511987654321@s.whatsapp.net", "551187654321@s.whatsapp.net"),
-        ("551187654321@s.whatsapp.net", "551187654321@s.whatsapp.net"),
-        ("5511987654321@lid", "5511987654321@lid"),
-    ] {
-        let found = keys.present_form(asked.parse().unwrap()).await.unwrap();
-        assert_eq!(found.to_string(), known);
-    }
-}
-
-#[tokio::test]
 async fn a_stale_owner_commits_nothing() {
     let database = TestDatabase::new().await;
     let fence = database.lease(0, "w").await;
@@ -73,19 +54,12 @@ async fn a_stale_owner_commits_nothing() {
     shared::store::leases::release(database.store(), fence)
         .await
         .unwrap();
-    let changes = Changes {
-        lids: [("1".to_owned(), "2".to_owned())].into(),
-        ..Changes::default()
-    };
+    let mut changes = Changes::default();
+    changes.put_lid("1", "2");
     assert!(matches!(
         keys.commit(changes, Vec::new()).await,
         Err(StoreError::Fenced)
     ));
-    let Ok(Loaded::Lids(found)) = keys
-        .load(Load::Lids(vec!["1@s.whatsapp.net".parse().unwrap()]))
-        .await
-    else {
-        panic!("lids are loaded");
-    };
-    assert_eq!(found, [None]);
+    let key = RecordKey::other_name(&"1@s.whatsapp.net".parse().unwrap()).unwrap();
+    assert_eq!(keys.load(vec![key]).await.unwrap(), [None]);
 }

@@ -30,7 +30,7 @@ use crate::{
     event::Event,
     pairing::qr::QrCode,
     proto,
-    store::{Changes, KeyStore, Load, Loaded, MemoryStore, StoreError},
+    store::{Changes, KeyStore, MemoryStore, RecordKey, StoreError},
     time::Timestamp,
 };
 
@@ -48,8 +48,8 @@ struct Owner {
 }
 
 impl KeyStore for Owner {
-    async fn load(&mut self, request: Load) -> Result<Loaded, StoreError> {
-        self.inner.load(request).await
+    async fn load(&mut self, keys: Vec<RecordKey>) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.inner.load(keys).await
     }
 
     async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {

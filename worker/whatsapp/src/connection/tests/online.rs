@@ -15,6 +15,7 @@ use crate::{
     event::{Event, QueryError, SendError},
     jid::Jid,
     proto,
+    store::RecordKey,
 };
 
 fn from_server(tag: &'static str) -> Node {
@@ -331,7 +332,7 @@ fn a_frame_never_leaves_in_a_step_before_its_change() {
         world.handle(Input::Bytes(bytes));
     }
     let step = world.connection.take_step().unwrap();
-    assert!(step.changes.device.is_some() && step.needs_commit());
+    assert!(step.changes.get(&RecordKey::device()).is_some() && step.needs_commit());
     assert_eq!(step.frames.len(), 1);
     assert!(
         world.connection.take_step().is_none(),

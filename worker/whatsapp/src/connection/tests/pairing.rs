@@ -15,7 +15,7 @@ use crate::{
     device::AdvSecret,
     event::Event,
     jid::{Jid, Server},
-    pairing::{adv, code, qr::QrCode},
+    pairing::{adv, qr::QrCode},
     signal::curve::PublicKey,
 };
 
@@ -32,7 +32,12 @@ fn scanned(world: &World) -> QrCode {
 }
 
 /// The phone's user types the code that the companion shows.
-fn type_code(world: &mut World, phone: &mut Phone, hello: &Node, reference: &Bytes) -> code::Primary {
+fn type_code(
+    world: &mut World,
+    phone: &mut Phone,
+    hello: &Node,
+    reference: &Bytes,
+) -> crate::server::code::Primary {
     let Some(Event::PairingCode { code }) = world
         .events
         .iter()
@@ -48,7 +53,8 @@ fn type_code(world: &mut World, phone: &mut Phone, hello: &Node, reference: &Byt
         ])
         .and_then(Node::bytes)
         .unwrap();
-    let (primary, answer) = code::Primary::start(&code.parse().unwrap(), &wrapped, phone.rng()).unwrap();
+    let (primary, answer) =
+        crate::server::code::Primary::start(&code.parse().unwrap(), &wrapped, phone.rng()).unwrap();
     world.server_sends(&primary_hello(phone, &answer, reference));
     primary
 }
@@ -95,7 +101,7 @@ fn expect_paired(world: &mut World, phone: &Phone, companion: &PublicKey) {
     assert!(reply.attr_is("type", "result") && reply.attr_is("id", "pair-2"));
     let identity = reply.child_at(&["pair-device-sign", "device-identity"]).unwrap();
     assert!(identity.attr_is("key-index", "1"));
-    adv::complete(&identity.bytes().unwrap(), companion, phone.identity.public()).unwrap();
+    crate::server::adv::complete(&identity.bytes().unwrap(), companion, phone.identity.public()).unwrap();
 
     let stored = world.store.device().unwrap();
     assert_eq!(stored.jid(), Some(&own_jid()));

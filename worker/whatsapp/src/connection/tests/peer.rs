@@ -8,14 +8,15 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     binary::{self, Node},
-    cert::{self, Validity},
     connection::{ClientVersion, Config},
+    crypto::Transport,
     device::AdvSecret,
-    frame::{self, FrameReader},
+    frame,
     jid::Jid,
-    noise::{AwaitFinish, Hello, Responder, Resumption, Transport},
-    pairing::adv::{self, DeviceDetails, Hosting},
     proto::ClientPayload,
+    server::adv::{self, DeviceDetails, Hosting},
+    server::cert::{self, Validity},
+    server::{AwaitFinish, ClientFrames, Hello, Responder, Resumption},
     signal::curve::{KeyPair, PublicKey},
     time::Timestamp,
 };
@@ -35,7 +36,7 @@ pub(crate) struct ServerKeys {
 pub(crate) struct Peer {
     keys: ServerKeys,
     rng: StdRng,
-    reader: FrameReader,
+    reader: ClientFrames,
     stage: Stage,
     /// What the client said about itself.
     pub(crate) payload: Option<ClientPayload>,
@@ -78,7 +79,7 @@ impl Peer {
         Self {
             keys: keys.clone(),
             rng: StdRng::seed_from_u64(99),
-            reader: FrameReader::accepting(1 << 20),
+            reader: ClientFrames::new(1 << 20),
             stage: Stage::AwaitHello,
             payload: None,
             client_noise: None,

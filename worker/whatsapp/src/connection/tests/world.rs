@@ -75,9 +75,10 @@ impl World {
     pub(super) fn pump(&mut self) {
         loop {
             let mut moved = false;
-            for load in self.connection.take_loads() {
-                let loaded = self.store.load(load).now_or_never().unwrap().unwrap();
-                self.handle(Input::Loaded(loaded));
+            let keys = self.connection.take_load();
+            if !keys.is_empty() {
+                let values = self.store.load(keys).now_or_never().unwrap().unwrap();
+                self.handle(Input::Loaded(values));
                 moved = true;
             }
             while let Some(step) = self.connection.take_step() {

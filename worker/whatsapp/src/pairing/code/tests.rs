@@ -2,6 +2,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value as Json;
 
 use super::*;
+use crate::server::code::Primary;
 use crate::signal::curve::PrivateKey;
 use crate::test_vectors::{bytes, bytes32, vector};
 

@@ -1,0 +1,146 @@
+//! What a record is called: its kind, and its name within the kind.
+
+use std::fmt;
+
+use crate::jid::{Jid, Server};
+use crate::message_id::MessageId;
+use crate::signal::{Address, PreKeyId, SignedPreKeyId};
+
+/// A kind of record. The number is what stores keep: it never changes, and none is given out twice (2 was identities).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// The credentials, see [`crate::device::Device::encode`]; one, with an empty name.
+    Device = 0,
+    /// A [`crate::signal::session::SessionRecord`], by address.
+    Session = 1,
+    /// A one-time [`crate::signal::PreKey`], by id (four bytes, big-endian).
+    PreKey = 3,
+    /// A [`crate::signal::SignedPreKey`], current or earlier, by id (four bytes, big-endian).
+    SignedPreKey = 4,
+    /// A [`crate::signal::sender_key::SenderKeyRecord`], by group, blank, and the address that sends with it.
+    SenderKey = 5,
+    /// The hidden id of a phone number; both are user parts.
+    Lid = 6,
+    /// The phone number of a hidden id; both are user parts.
+    Phone = 7,
+    /// The number that an account has now, by a number that the server still knows it by; both are user parts.
+    Renumbered = 8,
+    /// A [`SentMessage`](super::SentMessage), by stanza id. Never committed: the owner answers from what it keeps, with
+    /// the chat as the message was addressed.
+    Sent = 255,
+}
+
+/// Names one record.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// What it is.
+    pub kind: RecordKind,
+    /// Which one of its kind, encoded as the kind says.
+    pub name: Vec<u8>,
+}
+
+impl RecordKey {
+    /// A record of this kind and name.
+    pub fn new(kind: RecordKind, name: impl Into<Vec<u8>>) -> Self {
+        let name = name.into();
+        Self { kind, name }
+    }
+
+    /// The credentials.
+    pub fn device() -> Self {
+        Self::new(RecordKind::Device, "")
+    }
+
+    /// The session with a device.
+    pub fn session(address: &Address) -> Self {
+        Self::new(RecordKind::Session, address.to_string())
+    }
+
+    /// A one-time prekey.
+    pub fn prekey(id: PreKeyId) -> Self {
+        Self::new(RecordKind::PreKey, id.get().to_be_bytes())
+    }
+
+    /// A signed prekey.
+    pub fn signed_prekey(id: SignedPreKeyId) -> Self {
+        Self::new(RecordKind::SignedPreKey, id.get().to_be_bytes())
+    }
+
+    /// The sender key of one device in one group. No jid holds a blank, so the two parts stay apart.
+    pub fn sender_key(group: &Jid, sender: &Address) -> Self {
+        Self::new(RecordKind::SenderKey, format!("{group} {sender}"))
+    }
+
+    /// What leads from a user to their other name: the hidden id of a number, the number of a hidden id. `None` for
+    /// addresses that have only one name.
+    pub fn other_name(user: &Jid) -> Option<Self> {
+        let kind = match user.server() {
+            Server::User => RecordKind::Lid,
+            Server::Lid => RecordKind::Phone,
+            _ => return None,
+        };
+        Some(Self::new(kind, user.user()))
+    }
+
+    /// The present number of an account, by a number (user part) that the server still knows it by.
+    pub fn renumbered(phone: &str) -> Self {
+        Self::new(RecordKind::Renumbered, phone)
+    }
+
+    /// What the owner sent under this id.
+    pub fn sent(id: &MessageId) -> Self {
+        Self::new(RecordKind::Sent, id.as_str())
+    }
+}
+
+/// Prints the kind only: names are numbers of people.
+impl fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}(…)", self.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Databases hold these: a name or a number that changes is a key that is lost.
+    #[test]
+    fn stored_names_stay_as_they_are() {
+        let jid = |text: &str| text.parse::<Jid>().unwrap();
+        let address = Address::new(&jid("15550001:3@s.whatsapp.net"));
+        let id = 0x0001_02ff;
+        let keys = [
+            (RecordKey::device(), 0, &b""[..]),
+            (RecordKey::session(&address), 1, &b"15550001:3@s.whatsapp.net"[..]),
+            (
+                RecordKey::prekey(PreKeyId::new(id).unwrap()),
+                3,
+                &[0, 1, 2, 0xff][..],
+            ),
+            (
+                RecordKey::signed_prekey(SignedPreKeyId::new(id).unwrap()),
+                4,
+                &[0, 1, 2, 0xff][..],
+            ),
+            (
+                RecordKey::sender_key(&jid("1-2@g.us"), &Address::new(&jid("100:3@lid"))),
+                5,
+                &b"1-2@g.us 100:3@lid"[..],
+            ),
+            (
+                RecordKey::other_name(&jid("15550001@s.whatsapp.net")).unwrap(),
+                6,
+                &b"15550001"[..],
+            ),
+            (RecordKey::other_name(&jid("100@lid")).unwrap(), 7, &b"100"[..]),
+            (RecordKey::renumbered("15550001"), 8, &b"15550001"[..]),
+            (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
+        ];
+        for (key, kind, name) in keys {
+            assert_eq!((key.kind as u8, &key.name[..]), (kind, name), "{key:?}");
+        }
+        assert_eq!(RecordKey::other_name(&jid("1-2@g.us")), None);
+    }
+}
