@@ -138,11 +138,17 @@ impl Context {
         self.leaves_by.is_some()
     }
 
-    /// Whether the session is to be connected from now on.
-    pub(super) fn set_wanted(&mut self, wanted: bool) {
-        if self.record.wanted != wanted {
-            self.record.wanted = wanted;
-            self.recorder.write().session_row().wanted = Some(wanted);
+    /// The session is to be connected from now on.
+    pub(super) fn want(&mut self) {
+        if !std::mem::replace(&mut self.record.wanted, true) {
+            self.recorder.write().session_row().wanted = Some(true);
+        }
+    }
+
+    /// The session is not to be connected any more.
+    pub(super) fn stop_wanting(&mut self) {
+        if std::mem::replace(&mut self.record.wanted, false) {
+            self.recorder.write().session_row().wanted = Some(false);
         }
     }
 

@@ -145,12 +145,12 @@ impl Parts {
                 self.commands.take(cx, queue, job);
             }
             Job::SessionStart => {
-                cx.set_wanted(true);
+                cx.want();
                 self.link.connect(cx);
                 cx.answer_when_durable(job, None);
             }
             Job::SessionStop => {
-                cx.set_wanted(false);
+                cx.stop_wanting();
                 self.link.close();
                 cx.answer_when_durable(job, None);
             }

@@ -72,7 +72,7 @@ impl Questions {
             return reply.send(not_connected());
         }
         if !link.is_running() {
-            cx.set_wanted(true);
+            cx.want();
             link.pair(cx);
         }
         let phone = number.user().to_owned();
