@@ -12,6 +12,7 @@ mod consumer;
 mod error;
 mod publisher;
 mod rpc;
+mod testing;
 pub mod topology;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use confirms::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX};
 pub use connection::REQUEST_TIMEOUT;
-pub use consumer::{AnswerError, Consumer, Delivery};
+pub use consumer::{AnswerError, Consumer, Delivery, ReplyTo};
 pub use error::{BrokerError, PublishError};
 pub use publisher::{Confirm, Outgoing, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};

@@ -16,7 +16,7 @@ use crate::config::{Amqp, Database, Secret};
 use crate::id::{JobId, ShardId, Token, WorkerId};
 use crate::random::Randomness;
 use crate::seal::Sealer;
-use crate::store::{Fence, Store, leases};
+use crate::store::{Fence, Store, Tx, leases};
 
 /// The key that tests seal with, as `KEY_ENCRYPTION_KEY` takes it.
 pub const TEST_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -113,6 +113,15 @@ impl TestDatabase {
         leases::take(&self.store, &worker, &[shard], ttl).await.unwrap()[0]
     }
 
+    /// Holds all rows of a table, for as long as it takes.
+    pub async fn hold(&self, table: &str) -> Held {
+        let tx = self.store.begin("test").await.unwrap();
+        let sql =
+            format!("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM {table} FOR UPDATE");
+        tx.batch_execute(&sql).await.unwrap();
+        Held(tx)
+    }
+
     /// Runs any SQL and returns its first column as texts: for what no function of the store shows.
     pub async fn query(&self, sql: &str) -> Vec<Option<String>> {
         let client = self.store.client().await.unwrap();
@@ -122,6 +131,22 @@ impl TestDatabase {
             _ => None,
         });
         texts.collect()
+    }
+}
+
+/// Rows that nobody else can change.
+pub struct Held(Tx);
+
+impl Held {
+    /// Lets them go.
+    pub async fn release(self) {
+        self.0.rollback().await.unwrap();
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
     }
 }
 
@@ -166,6 +191,23 @@ impl TestBroker {
     /// Its settings, to give to a process or to connect again.
     pub fn config(&self) -> &Amqp {
         &self.config
+    }
+}
+
+impl TestBroker {
+    /// Binds a queue to all events that has little room: what more is published is refused.
+    pub async fn narrow_queue(&self, room: i32) -> String {
+        self.broker.narrow_queue(room).await
+    }
+
+    /// Takes all that waits in a queue.
+    pub async fn drain(&self, queue: &str) -> Vec<Vec<u8>> {
+        self.broker.drain(queue).await
+    }
+
+    /// Deletes a queue.
+    pub async fn remove(&self, queue: &str) {
+        self.broker.remove(queue).await;
     }
 }
 

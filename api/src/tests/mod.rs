@@ -221,12 +221,12 @@ impl Worker<'_> {
     /// Answers the next job.
     async fn answer(&mut self, answer: &Answer) -> Job {
         let (job, delivery) = self.next().await;
-        let to = (delivery.reply_to.as_deref(), delivery.correlation_id.as_deref());
+        let to = delivery.reply_address().unwrap();
         self.api
             .broker
             .broker()
             .publisher()
-            .reply(to, answer)
+            .reply(&to, answer)
             .await
             .unwrap();
         delivery.ack().await.unwrap();

@@ -70,7 +70,7 @@ async fn deliveries_are_listed_by_state_and_replayed() {
     for fate in [Fate::Retry(Duration::from_secs(60)), Fate::Dead] {
         let event_id = EventId::now_v7();
         let new = NewDelivery {
-            id: shared::id::DeliveryId::now_v7(),
+            id: shared::id::DeliveryId::new(uuid::Uuid::now_v7()),
             webhook,
             event_id,
             token: testing::token(),

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{REQUEST_TIMEOUT, RecoveringConnection};
+use super::consumer::ReplyTo;
 use super::error::{BrokerError, PublishError};
 use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
@@ -216,21 +217,16 @@ impl Listener {
 }
 
 impl Publisher {
-    /// Answers a job, if its sender asked for an answer. An asker that is gone is not an error.
+    /// Answers a job. An asker that is gone is not an error.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn reply(
-        &self,
-        (reply_to, correlation_id): (Option<&str>, Option<&str>),
-        answer: &Answer,
-    ) -> Result<(), PublishError> {
-        let Some(queue) = reply_to else { return Ok(()) };
+    pub async fn reply(&self, to: &ReplyTo, answer: &Answer) -> Result<(), PublishError> {
         // Answers are small texts of our own types and always serialize.
         let body = serde_json::to_vec(answer).unwrap_or_default();
         let message = Outgoing {
-            key: queue.to_owned(),
-            correlation_id: correlation_id.map(str::to_owned),
+            key: to.queue.clone(),
+            correlation_id: to.correlation_id.clone(),
             transient: true,
             body: body.into(),
             ..Outgoing::default()

@@ -1,6 +1,5 @@
 use std::collections::HashSet;
 
-use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio::time::timeout;
 
 use super::*;
@@ -239,13 +238,13 @@ async fn a_call_gets_its_answer_or_times_out() {
     let answering = tokio::spawn(async move {
         let mut consumer = worker.consume(&QueueName::Shard(shard(0)), 20);
         let delivery = next(&mut consumer).await;
-        let to = (delivery.reply_to.as_deref(), delivery.correlation_id.as_deref());
+        let to = delivery.reply_address().unwrap();
         let answer = Answer::IsExists {
             exists: true,
             jid: Some("x@s.whatsapp.net".into()),
             lid: None,
         };
-        publisher.reply(to, &answer).await.unwrap();
+        publisher.reply(&to, &answer).await.unwrap();
         delivery.ack().await.unwrap();
         consumer.close().await;
     });
@@ -549,53 +548,4 @@ async fn a_job_that_is_put_back_comes_again_behind_the_others_under_its_turn() {
     }
     consumer.close().await;
     assert_eq!(broker.depth(&QueueName::Later).await.unwrap(), 0);
-}
-
-/// A queue that somebody bound to all events and gave little room: what more is published is refused.
-impl Broker {
-    pub(crate) async fn narrow_queue(&self, room: i32) -> String {
-        let name = format!("{}.narrow", self.topology().prefix());
-        let events = self.topology().events();
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-max-length".into(), AMQPValue::LongInt(room));
-        arguments.insert("x-overflow".into(), topology::text("reject-publish"));
-        let make = async |channel: &lapin::Channel| {
-            let options = lapin::options::QueueDeclareOptions {
-                durable: true,
-                ..Default::default()
-            };
-            let name: ShortString = name.as_str().into();
-            channel.queue_declare(name.clone(), options, arguments).await?;
-            channel
-                .queue_bind(
-                    name,
-                    events.as_str().into(),
-                    "#".into(),
-                    Default::default(),
-                    FieldTable::default(),
-                )
-                .await
-        };
-        self.bindings.request(make).await.unwrap();
-        name
-    }
-
-    /// Takes all that waits in a queue.
-    pub(crate) async fn drain(&self, queue: &str) -> Vec<Vec<u8>> {
-        let get = async |channel: &lapin::Channel| {
-            let mut bodies = Vec::new();
-            let options = lapin::options::BasicGetOptions { no_ack: true };
-            while let Some(message) = channel.basic_get(queue.into(), options).await? {
-                bodies.push(message.delivery.data);
-            }
-            Ok(bodies)
-        };
-        self.bindings.request(get).await.unwrap()
-    }
-
-    pub(crate) async fn remove(&self, queue: &str) {
-        let remove =
-            async |channel: &lapin::Channel| channel.queue_delete(queue.into(), Default::default()).await;
-        self.bindings.request(remove).await.unwrap();
-    }
 }

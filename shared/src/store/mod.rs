@@ -3,7 +3,7 @@
 //! Functions are grouped by what they speak of; each has its SQL text beside it, beginning with its name, so
 //! that `pg_stat_statements` reads like the code. Records are checked again when read. What belongs to a
 //! session is written under the epoch of its shard ([`Fence`]); the many small writes of running sessions go
-//! through [`commit::Committer`]. Knows nothing of the broker.
+//! through [`commit::GroupCommit`]. Knows nothing of the broker.
 
 pub mod commit;
 pub mod deliveries;
@@ -88,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Url`].
-    pub(crate) fn apart(&self, connections: usize) -> Result<Self, StoreError> {
+    pub fn apart(&self, connections: usize) -> Result<Self, StoreError> {
         Ok(Self {
             pool: pool(&self.server, connections)?,
             ..self.clone()

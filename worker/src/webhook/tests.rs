@@ -11,13 +11,18 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use shared::broker::Outgoing;
+use shared::clock::Clock;
 use shared::config::Secret;
 use shared::event::{Event, Instance};
 use shared::id::{EventId, QueueId, Token, WebhookId};
+use shared::lifecycle::Lifecycle;
+use shared::random::Randomness;
 use shared::store::deliveries::{self, DeliveryState};
 use shared::store::webhooks::{self, Dialect, GLOBAL, NewWebhook};
+use shared::telemetry::Health;
 use shared::testing::{self, TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -146,14 +151,16 @@ impl Stage {
     }
 
     fn start(&mut self, settings: Settings) {
-        let stop = CancellationToken::new();
-        let role = run(
-            self.database.another_store(),
-            self.broker.broker().clone(),
-            settings,
-            stop.clone(),
-        );
-        self.role = Some((stop, tokio::spawn(role)));
+        let process = Process {
+            store: self.database.another_store(),
+            broker: self.broker.broker().clone(),
+            clock: Clock::system(),
+            randomness: Randomness::system(),
+            life: Lifecycle::new(),
+            health: Health::new(Clock::system()),
+        };
+        let stop = process.life.soft().clone();
+        self.role = Some((stop, tokio::spawn(run(process, settings))));
     }
 
     async fn stop(&mut self) {

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::config::{Database, Secret};
 use crate::store::Store;
-use crate::store::commit::{Committer, Write};
+use crate::store::commit::{GroupCommit, Write, WriteSealer};
 use crate::testing::{TestDatabase, sealer, service_url};
 
 /// What a PostgreSQL client sends first to ask for TLS.
@@ -124,7 +124,7 @@ async fn a_server_without_tls_serves_those_who_do_not_require_it() {
 }
 
 #[tokio::test]
-async fn the_committer_goes_the_same_way() {
+async fn group_commit_goes_the_same_way() {
     let (db, door) = (TestDatabase::new().await, Door::open().await);
     let query = format!("sslmode=require&sslrootcert={}", door.roots.display());
     let store = Store::new(
@@ -135,10 +135,10 @@ async fn the_committer_goes_the_same_way() {
     .unwrap();
     let fence = db.lease(0, "w").await;
     let session = crate::store::sessions::create(&store, &crate::testing::token(), 1).await;
-    let (committer, _task) = Committer::start(&store, crate::outbox::Wake::new()).unwrap();
     let mut write = Write::new(fence, session.unwrap().into_record().id);
     write.last_sequence = Some(1);
-    committer.commit(write).await.unwrap();
+    let sealed = WriteSealer::new(&store).unwrap().seal(write);
+    assert_eq!(GroupCommit::new(&store).commit(&[sealed]).await, [Ok(())]);
 }
 
 #[test]
