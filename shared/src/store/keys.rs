@@ -6,8 +6,7 @@ use super::{Store, StoreError};
 use crate::id::SessionId;
 use crate::seal::Place;
 
-/// The kind of a stored key. The adapter between the protocol library and the store chooses; the ones in use
-/// are named in the schema.
+/// The kind of a stored key. The protocol library chooses, and names the ones in use; so does the schema.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct KeyKind(pub u8);
 
@@ -16,24 +15,13 @@ impl KeyKind {
     pub const DEVICE: Self = Self(0);
     /// A ratchet session with an address.
     pub const SESSION: Self = Self(1);
-    /// The identity of an address. Not written any more: a ratchet session knows it.
-    pub const IDENTITY: Self = Self(2);
     /// A one-time prekey.
     pub const PREKEY: Self = Self(3);
-    /// A signed prekey.
-    pub const SIGNED_PREKEY: Self = Self(4);
-    /// A sender key of a group and address.
-    pub const SENDER_KEY: Self = Self(5);
-    /// The hidden id of a phone number.
-    pub const LID: Self = Self(6);
-    /// The phone number of a hidden id.
-    pub const PHONE: Self = Self(7);
-    /// The present phone number of an account, by one that it is still known by.
-    pub const RENUMBERED: Self = Self(8);
 }
 
 /// Most values that one call loads.
-pub const LOAD_MAX: usize = 10_000;
+#[cfg(test)]
+const LOAD_MAX: usize = 10_000;
 
 /// Loads values by kind and name, in the order asked for; absent ones are `None`.
 ///
@@ -79,7 +67,8 @@ pub async fn load(
 ///
 /// # Errors
 /// [`StoreError::Seal`] if a value does not open, [`StoreError::Unavailable`].
-pub async fn list(
+#[cfg(test)]
+pub(super) async fn list(
     store: &Store,
     session: SessionId,
     kind: KeyKind,
@@ -117,7 +106,12 @@ pub async fn list(
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn names(store: &Store, session: SessionId, kind: KeyKind) -> Result<Vec<Vec<u8>>, StoreError> {
+#[cfg(test)]
+pub(super) async fn names(
+    store: &Store,
+    session: SessionId,
+    kind: KeyKind,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let sql = "-- keys::names
         SELECT name FROM device_key WHERE session_id = $1 AND kind = $2 ORDER BY name LIMIT $3";
     let limit = i64::try_from(LOAD_MAX).unwrap_or(i64::MAX);

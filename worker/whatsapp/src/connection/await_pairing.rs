@@ -12,13 +12,13 @@ use super::{
 use crate::{
     binary::Node,
     device::{Account, AdvSecret},
-    event::{Event, QueryError},
+    event::Event,
     jid::Jid,
     pairing::{
         adv::{self, Paired},
         qr::{PlatformId, QrCode},
     },
-    part::{Context, Ticket},
+    part::{Answer, Context, Ticket},
     reason::CloseReason,
     stanza::ack::ack_for,
     time::Timestamp,
@@ -75,7 +75,7 @@ impl AwaitPairing {
     }
 
     /// A question to the server is answered, or will not be.
-    pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Result<Node, QueryError>) {
+    pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         self.code.on_answer(cx, ticket, answer);
     }
 
@@ -152,9 +152,7 @@ impl AwaitPairing {
     }
 
     fn notification(&mut self, cx: &mut Context<'_>, node: &Node) {
-        if let Some(ack) = ack_for(node) {
-            cx.send(ack);
-        }
+        cx.send(ack_for(node));
         if let Some(message) = node.child("link_code_companion_reg") {
             if self.code.notified(cx, message) {
                 // The code that is shown holds the secret from before.

@@ -13,7 +13,7 @@ use crate::{
         code::{Companion, PairingCode},
         qr::PlatformId,
     },
-    part::{Context, PartId, Ticket, Tickets},
+    part::{Answer, Context, PartId, Ticket, Tickets},
     reason::CloseReason,
     signal::curve::PublicKey,
     time::Timestamp,
@@ -96,12 +96,7 @@ impl LinkCode {
     }
 
     /// A question to the server is answered, or will not be.
-    pub(super) fn on_answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        ticket: &Ticket,
-        answer: Result<Node, QueryError>,
-    ) {
+    pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match self.questions.close(ticket) {
             Some(Question::CompanionHello) => self.hello_answered(cx, answer),
             Some(Question::CompanionFinish) => self.finish_answered(cx, answer.map(drop)),
@@ -110,7 +105,7 @@ impl LinkCode {
     }
 
     /// The server's answer to `companion_hello`: the code can be shown now.
-    fn hello_answered(&mut self, cx: &mut Context<'_>, outcome: Result<Node, QueryError>) {
+    fn hello_answered(&mut self, cx: &mut Context<'_>, outcome: Answer) {
         let Stage::Asked(offer) = std::mem::take(&mut self.stage) else {
             return;
         };

@@ -7,7 +7,6 @@
 //! A [`Connection`] never fails: whatever a peer sends ends in a typed [`CloseReason`] of this one connection.
 
 mod await_pairing;
-mod await_success;
 mod core;
 mod handshake;
 mod keepalive;
@@ -26,7 +25,6 @@ use rand::rngs::StdRng;
 
 use self::{
     await_pairing::AwaitPairing,
-    await_success::AwaitSuccess,
     core::Core,
     handshake::AwaitServerHello,
     refusal::{CONNECTION_LOST, refuse, refuse_code},
@@ -38,7 +36,7 @@ use crate::{
     command::Command,
     device::Device,
     event::{Event, QueryError},
-    part::{self, Ticket},
+    part::{self, Answer, Ticket},
     store::RecordKey,
     time::Timestamp,
 };
@@ -152,7 +150,7 @@ impl Connection {
         let state = match &self.state {
             State::AwaitServerHello(state) => Some(state.deadline()),
             State::AwaitPairing(state) => state.deadline(),
-            State::AwaitSuccess(state) => Some(state.deadline()),
+            State::AwaitSuccess { until } => Some(*until),
             State::Online(parts) => parts.deadline(),
             State::Closed => return None,
         };
@@ -232,7 +230,8 @@ impl Connection {
         if state.server_hello(&mut self.core, frame, now) {
             let cx = &self.core.context(now);
             self.state = if cx.device.is_paired() {
-                State::AwaitSuccess(AwaitSuccess::new(cx))
+                let until = now + cx.config.timing.login;
+                State::AwaitSuccess { until }
             } else {
                 State::AwaitPairing(Box::new(AwaitPairing::new(cx, wanted_code)))
             };
@@ -248,7 +247,7 @@ impl Connection {
             "iq" if node.attr_is("xmlns", "urn:xmpp:ping") => self.core.answer_iq(&node),
             _ => match &mut self.state {
                 State::AwaitPairing(pairing) => pairing.node(&mut self.core.context(now), &node),
-                State::AwaitSuccess(_) if node.is("success") => self.log_in(&node, now),
+                State::AwaitSuccess { .. } if node.is("success") => self.log_in(&node, now),
                 State::Online(parts) => parts.node(&mut self.core.context(now), node),
                 _ => tracing::debug!(stanza = node.tag(), "stanza before success ignored"),
             },
@@ -274,13 +273,13 @@ impl Connection {
         }
     }
 
-    fn answer(&mut self, ticket: &Ticket, answer: Result<Node, QueryError>, now: Timestamp) {
+    fn answer(&mut self, ticket: &Ticket, answer: Answer, now: Timestamp) {
         let cx = &mut self.core.context(now);
         match &mut self.state {
             State::Online(parts) => parts.answer(cx, ticket, answer),
             State::AwaitPairing(pairing) => pairing.answer(cx, ticket, answer),
             // Questions are only asked in the two states above.
-            State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed => {}
+            State::AwaitServerHello(_) | State::AwaitSuccess { .. } | State::Closed => {}
         }
     }
 
@@ -326,7 +325,8 @@ impl Connection {
         match &mut self.state {
             State::AwaitServerHello(state) => state.tick(&mut self.core.context(now)),
             State::AwaitPairing(state) => state.tick(&mut self.core.context(now)),
-            State::AwaitSuccess(state) => state.tick(&mut self.core.context(now)),
+            State::AwaitSuccess { until } if *until <= now => self.core.close(CloseReason::LoginTimeout),
+            State::AwaitSuccess { .. } => {}
             State::Online(parts) => parts.tick(&mut self.core.context(now)),
             State::Closed => {}
         }
@@ -343,7 +343,7 @@ impl Connection {
             State::AwaitServerHello(AwaitServerHello {
                 wanted_code: Some(_), ..
             }) => refuse_code(cx, CONNECTION_LOST),
-            State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed => {}
+            State::AwaitServerHello(_) | State::AwaitSuccess { .. } | State::Closed => {}
         }
         self.is_over = true;
         self.core.keep_alive = None;
@@ -359,7 +359,7 @@ enum State {
     /// A phone that scans or types a code.
     AwaitPairing(Box<AwaitPairing>),
     /// The answer to the login.
-    AwaitSuccess(AwaitSuccess),
+    AwaitSuccess { until: Timestamp },
     /// Anything.
     Online(Box<Parts>),
     /// Nothing.

@@ -7,11 +7,10 @@ use bytes::Bytes;
 use super::online::Online;
 use crate::{
     binary::Node,
-    command::{Command, Presence},
+    command::Command,
     e2e::{E2e, Outcome, Wake},
-    event::QueryError,
     messages::{Content, Meaning, Messages},
-    part::{AckBy, Context, PartId, Ticket},
+    part::{AckBy, Answer, Context, PartId, Ticket},
     stanza::ack::ack_for,
     time::Timestamp,
 };
@@ -87,7 +86,7 @@ impl Parts {
                 self.messages.mark_read(cx, &chat, sender.as_ref(), &ids);
             }
             Command::SetPresence(presence) => {
-                self.messages.set_available(presence == Presence::Available);
+                self.messages.set_presence(Some(presence));
                 self.online.set_presence(cx, presence);
             }
             Command::Logout => self.online.logout(cx),
@@ -97,7 +96,7 @@ impl Parts {
     }
 
     /// A question to the server is answered, or will not be.
-    pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Result<Node, QueryError>) {
+    pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match ticket.part() {
             ONLINE => self.online.on_answer(cx, ticket),
             E2E => {
@@ -159,8 +158,7 @@ impl Parts {
             e2e: E2e::new(E2E),
             messages: Messages::new(MESSAGES),
         };
-        let is_available = cx.config.presence == Some(Presence::Available);
-        parts.messages.set_available(is_available);
+        parts.messages.set_presence(cx.config.presence);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
         parts.online.go_active(cx);
@@ -206,18 +204,14 @@ impl Parts {
 }
 
 fn acknowledge(cx: &mut Context<'_>, stanza: &Node, by: AckBy) {
-    if by == AckBy::Connection
-        && let Some(ack) = ack_for(stanza)
-    {
-        cx.send(ack);
+    if by == AckBy::Connection {
+        cx.send(ack_for(stanza));
     }
 }
 
 fn refuse(cx: &mut Context<'_>, stanza: &Node) {
     tracing::debug!(stanza = stanza.tag(), "unknown stanza refused");
-    if let Some(ack) = ack_for(stanza) {
-        cx.send(ack.attr("error", UNRECOGNISED_STANZA));
-    }
+    cx.send(ack_for(stanza).map(|ack| ack.attr("error", UNRECOGNISED_STANZA)));
 }
 
 /// The nack for a stanza whose tag we do not know.

@@ -13,9 +13,8 @@ use super::directory::{Directory, is_own};
 use super::outcome::Fetched;
 use super::question::{Question, Questions};
 use super::ratchets::Ratchets;
-use crate::binary::Node;
 use crate::event::{DeviceRefusal, Event, QueryError};
-use crate::part::Context;
+use crate::part::{Answer, Context};
 use crate::signal::Address;
 use crate::stanza::keys::{self, Bundle, ERROR_UNREGISTERED, MAX_BUNDLES, NoBundle};
 use crate::time::Timestamp;
@@ -45,9 +44,18 @@ struct Asked {
 }
 
 impl Bundles {
-    /// Wants a session with this device; `fresh` even if there is one. What is known of the device is in memory, and stays
-    /// there until the answer has come.
-    pub(super) fn want(&mut self, ratchets: &mut Ratchets, address: &Address, fresh: bool) {
+    /// Wants a session with this device. What is known of the device is in memory, and stays there until the answer has
+    /// come.
+    pub(super) fn want(&mut self, ratchets: &mut Ratchets, address: &Address) {
+        self.enter(ratchets, address, false);
+    }
+
+    /// Like [`Self::want`], but wants a new one even if there is one.
+    pub(super) fn want_new(&mut self, ratchets: &mut Ratchets, address: &Address) {
+        self.enter(ratchets, address, true);
+    }
+
+    fn enter(&mut self, ratchets: &mut Ratchets, address: &Address, fresh: bool) {
         match self.open.get(address) {
             // The open request does it.
             Some(asked) if !asked.outdated && (asked.fresh || !fresh) => return,
@@ -68,7 +76,7 @@ impl Bundles {
             wanted.push((address.clone(), asked.fresh));
         }
         for (address, fresh) in wanted {
-            self.want(ratchets, &address, fresh);
+            self.enter(ratchets, &address, fresh);
         }
     }
 
@@ -91,7 +99,7 @@ impl Bundles {
         );
         let phone = Address::from(companion::phone_of(address.jid()));
         if may_have_changed && !is_own(cx.device, address.jid()) && self.is_doubtful(&phone, cx.now) {
-            self.want(ratchets, &phone, true);
+            self.want_new(ratchets, &phone);
         }
     }
 
@@ -134,7 +142,7 @@ impl Bundles {
         ratchets: &mut Ratchets,
         directory: &mut Directory,
         asked: Vec<Address>,
-        reply: Result<Node, QueryError>,
+        reply: Answer,
     ) -> BTreeMap<Address, Fetched> {
         let open = std::mem::take(&mut self.open);
         for address in &asked {

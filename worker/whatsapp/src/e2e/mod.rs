@@ -43,9 +43,9 @@ pub(crate) use self::{
     supply::hand_out as hand_out_prekey,
 };
 use crate::binary::Node;
-use crate::event::{DeviceRefusal, Event, QueryError};
+use crate::event::{DeviceRefusal, Event};
 use crate::jid::Jid;
-use crate::part::{AckBy, Context, PartId, Ticket};
+use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::signal::Address;
 use crate::signal::curve::PublicKey;
 use crate::stanza::ack::ack_for;
@@ -114,7 +114,7 @@ impl E2e {
 
     /// Asks for the device lists of these users and of ourselves, as far as they are not known, if no query is open; call
     /// again after each outcome. With each user goes whether it is a number that may have no account.
-    /// [`Outcome::Devices`] or [`Outcome::NoDevices`] follows.
+    /// [`Outcome::Devices`] follows.
     pub(crate) fn ask_devices<'a>(
         &mut self,
         cx: &mut Context<'_>,
@@ -126,12 +126,12 @@ impl E2e {
 
     /// Wants a session with this device, whose ratchet is in memory. [`Outcome::Bundles`] follows.
     pub(crate) fn want_session(&mut self, address: &Address) {
-        self.bundles.want(&mut self.ratchets, address, false);
+        self.bundles.want(&mut self.ratchets, address);
     }
 
     /// Like [`Self::want_session`], but wants a new one even if there is one.
     pub(crate) fn want_new_session(&mut self, address: &Address) {
-        self.bundles.want(&mut self.ratchets, address, true);
+        self.bundles.want_new(&mut self.ratchets, address);
     }
 
     /// Starts a session from a bundle, if everything in it is signed as it must be.
@@ -187,7 +187,7 @@ impl E2e {
         &mut self,
         cx: &mut Context<'_>,
         ticket: &Ticket,
-        answer: Result<Node, QueryError>,
+        answer: Answer,
     ) -> Option<Outcome> {
         let Self {
             directory,
@@ -198,10 +198,8 @@ impl E2e {
         } = self;
         match questions.close(ticket)? {
             Question::Devices(asked) => {
-                return Some(match self.resolution.on_reply(cx, directory, &asked, answer) {
-                    Ok(failed) => Outcome::Devices(failed),
-                    Err(error) => Outcome::NoDevices(asked, error),
-                });
+                let failed = self.resolution.on_reply(cx, directory, asked, answer);
+                return Some(Outcome::Devices(failed));
             }
             Question::Bundles(asked) => {
                 let outcomes = self.bundles.on_reply(cx, ratchets, directory, asked, answer);
@@ -299,9 +297,7 @@ impl E2e {
             .extract_if(.., |(changed, _)| changed.same_user(&user));
         for (changed, ack) in changed.collect::<Vec<_>>() {
             self.forget_user(cx, &changed);
-            if let Some(ack) = ack {
-                cx.send(ack);
-            }
+            cx.send(ack);
         }
         Outcome::Name(user)
     }

@@ -18,10 +18,8 @@ pub(crate) enum Outcome {
     Name(Jid),
     /// Devices that sessions were wanted with.
     Bundles(BTreeMap<Address, Fetched>),
-    /// Users whose devices were wanted: the directory has them, but for these.
+    /// Users whose devices were wanted: the directory has them, but for these, we ourselves maybe among them.
     Devices(Vec<(Jid, SendError)>),
-    /// The query for these users' devices failed as a whole.
-    NoDevices(Vec<(Jid, bool)>, QueryError),
 }
 
 /// What became of a wanted bundle.

@@ -7,10 +7,9 @@ use smallvec::SmallVec;
 
 use super::directory::{DeviceList, Directory, LIST_TTL, SUPPOSED_LIST_TTL, is_own};
 use super::question::{Question, Questions};
-use crate::binary::Node;
 use crate::event::{QueryError, SendError};
 use crate::jid::Jid;
-use crate::part::Context;
+use crate::part::{Answer as Reply, Context};
 use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
 /// The queries of one connection.
@@ -78,26 +77,37 @@ impl Resolution {
         cx.ask(query.to_node(), ticket);
     }
 
-    /// Takes the answer into the directory; gives those who can't be sent to, and why.
+    /// Takes the answer into the directory; gives those who can't be sent to, and why: without an answer all who were
+    /// asked for, and ourselves.
     pub(super) fn on_reply(
         &mut self,
         cx: &mut Context<'_>,
         directory: &mut Directory,
-        asked: &[(Jid, bool)],
-        reply: Result<Node, QueryError>,
-    ) -> Result<Vec<(Jid, SendError)>, QueryError> {
+        asked: Vec<(Jid, bool)>,
+        reply: Reply,
+    ) -> Vec<(Jid, SendError)> {
         self.open = false;
-        let answer = read(reply)?;
-        let failure = |(user, is_number): &(Jid, bool)| {
-            let failure = take_in(cx, directory, user, *is_number, &answer).err()?;
-            Some((user.clone(), failure))
-        };
-        Ok(asked.iter().filter_map(failure).collect())
+        match read(reply) {
+            Ok(answer) => {
+                let failure = |(user, is_number): (Jid, bool)| {
+                    let failure = take_in(cx, directory, &user, is_number, &answer).err()?;
+                    Some((user, failure))
+                };
+                asked.into_iter().filter_map(failure).collect()
+            }
+            Err(error) => {
+                let users = asked.into_iter().map(|(user, _)| user);
+                let users = users.chain(cx.device.jid().map(Jid::to_bare));
+                users
+                    .map(|user| (user, SendError::Query(error.clone())))
+                    .collect()
+            }
+        }
     }
 }
 
 /// The answer to a user query, if it is one.
-pub(crate) fn read(reply: Result<Node, QueryError>) -> Result<Answer, QueryError> {
+pub(crate) fn read(reply: Reply) -> Result<Answer, QueryError> {
     let answer = Answer::parse(&reply?).map_err(|_| QueryError::Malformed)?;
     match answer.error {
         Some(code) => Err(QueryError::Refused { code: to_u16(code) }),

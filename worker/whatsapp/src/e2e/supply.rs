@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::question::{Question, Questions};
 use crate::binary::Node;
 use crate::event::QueryError;
-use crate::part::{Context, Ticket};
+use crate::part::{Answer, Context, Ticket};
 use crate::signal::{PreKey, PreKeyId, SignedPreKey};
 use crate::stanza::keys::{self, KeyDigest, PublicSignedPreKey, Upload};
 use crate::store::RecordKey;
@@ -57,12 +57,7 @@ impl Supply {
     }
 
     /// The server has told how many are left.
-    pub(super) fn on_count(
-        &mut self,
-        cx: &mut Context<'_>,
-        questions: &mut Questions,
-        reply: Result<Node, QueryError>,
-    ) {
+    pub(super) fn on_count(&mut self, cx: &mut Context<'_>, questions: &mut Questions, reply: Answer) {
         let Some(left) = reply.ok().and_then(|node| keys::count(&node)) else {
             return;
         };
@@ -92,12 +87,7 @@ impl Supply {
     }
 
     /// The server has told what it holds: what differs is uploaded again.
-    pub(super) fn on_digest(
-        &mut self,
-        cx: &mut Context<'_>,
-        questions: &mut Questions,
-        reply: Result<Node, QueryError>,
-    ) {
+    pub(super) fn on_digest(&mut self, cx: &mut Context<'_>, questions: &mut Questions, reply: Answer) {
         match reply {
             Err(QueryError::Refused { code: LOST }) => {
                 self.upload(cx, questions, cx.config.limits.first_prekeys)
@@ -128,12 +118,7 @@ impl Supply {
     }
 
     /// The upload was confirmed or refused.
-    pub(super) fn on_uploaded(
-        &mut self,
-        cx: &mut Context<'_>,
-        questions: &mut Questions,
-        reply: &Result<Node, QueryError>,
-    ) {
+    pub(super) fn on_uploaded(&mut self, cx: &mut Context<'_>, questions: &mut Questions, reply: &Answer) {
         let Some(pending) = &mut self.upload else { return };
         if reply.is_ok() {
             let rest = pending.rest;

@@ -13,6 +13,7 @@ use super::meaning;
 use super::question::{Question, Questions};
 use super::retries::Retries;
 use crate::binary::Node;
+use crate::command::Presence;
 use crate::e2e::{Directory, E2e, Peer, is_own, phone_of};
 use crate::jid::Jid;
 use crate::part::Context;
@@ -40,7 +41,7 @@ pub(super) struct Inbox {
     used: Vec<PreKeyId>,
     /// How many of `used` are in the step that is being committed.
     committing: usize,
-    available: bool,
+    presence: Option<Presence>,
 }
 
 #[derive(Debug)]
@@ -75,8 +76,8 @@ enum Opened {
 
 impl Inbox {
     /// Decides the kind of delivery receipts.
-    pub(super) fn set_available(&mut self, available: bool) {
-        self.available = available;
+    pub(super) fn set_presence(&mut self, presence: Option<Presence>) {
+        self.presence = presence;
     }
 
     /// Whether no more messages should be handed in before the store has answered.
@@ -90,7 +91,7 @@ impl Inbox {
             Ok(stanza) => stanza,
             Err(error) => {
                 tracing::debug!(%error, "message refused");
-                return ack(cx, &node, Some(Nack::Parsing));
+                return cx.send(message_ack(&node, cx.device.jid(), Some(Nack::Parsing)));
             }
         };
         if !is_own(cx.device, stanza.sender()) {
@@ -344,7 +345,7 @@ impl Inbox {
         let arrival = match (from_me, stanza.peer) {
             (true, true) => Arrival::Peer,
             (true, false) => Arrival::OwnDevice,
-            (false, _) if self.available => Arrival::Delivered,
+            (false, _) if self.presence == Some(Presence::Available) => Arrival::Delivered,
             (false, _) => Arrival::Inactive,
         };
         let recipient = chat.filter(|chat| arrival == Arrival::OwnDevice && !chat.is_group());
@@ -458,11 +459,5 @@ impl From<DecryptError> for Failure {
             DecryptError::BadSignature => RetryReason::InvalidMessage,
             _ => RetryReason::Unknown,
         })
-    }
-}
-
-fn ack(cx: &mut Context<'_>, node: &Node, refusal: Option<Nack>) {
-    if let Some(ack) = message_ack(node, cx.device.jid(), refusal) {
-        cx.send(ack);
     }
 }

@@ -7,7 +7,7 @@ use compact_str::format_compact;
 use crate::binary::Node;
 use crate::e2e::{self, Directory};
 use crate::event::{Event, QueryError, Registration};
-use crate::part::Context;
+use crate::part::{Answer, Context};
 use crate::stanza::usync::{MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
 /// A question of the owner, answered query by query if it names many numbers.
@@ -70,7 +70,7 @@ impl Lookup {
         &mut self,
         cx: &mut Context<'_>,
         directory: &mut Directory,
-        reply: Result<Node, QueryError>,
+        reply: Answer,
     ) -> Result<(), QueryError> {
         let answer = e2e::read_users(reply)?;
         for number in std::mem::take(&mut self.asked) {

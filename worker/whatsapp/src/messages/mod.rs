@@ -33,12 +33,12 @@ use self::{
     sends::Sends,
 };
 use crate::binary::Node;
-use crate::command::Outgoing;
+use crate::command::{Outgoing, Presence};
 use crate::e2e::{E2e, Outcome, Wake};
 use crate::event::{Event, QueryError, Receipt};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
-use crate::part::{AckBy, Context, PartId, Ticket};
+use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::signal::Address;
 use crate::stanza::ack::MessageAck;
 use crate::stanza::receipt::{self, MAX_READ_IDS};
@@ -106,22 +106,16 @@ impl Messages {
         }
     }
 
-    /// Whether the account is at the keyboard; decides the kind of delivery receipts.
-    pub(crate) fn set_available(&mut self, available: bool) {
-        self.inbox.set_available(available);
+    /// What the owner is seen as; decides the kind of delivery receipts.
+    pub(crate) fn set_presence(&mut self, presence: Option<Presence>) {
+        self.inbox.set_presence(presence);
     }
 }
 
 /// What the server and the store say. [`Self::advance`] follows where something may go on.
 impl Messages {
     /// A question to the server is answered, or will not be.
-    pub(crate) fn on_answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        e2e: &mut E2e,
-        ticket: &Ticket,
-        answer: Result<Node, QueryError>,
-    ) {
+    pub(crate) fn on_answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: &Ticket, answer: Answer) {
         if let Some(Question::IsOnWhatsApp(mut lookup)) = self.questions.close(ticket) {
             match lookup.on_reply(cx, &mut e2e.directory, answer) {
                 Ok(()) => self.look_up(cx, lookup),
@@ -175,8 +169,7 @@ impl Messages {
                 self.sends.on_bundles(cx, fetched);
                 self.resends.on_bundles(cx, fetched);
             }
-            Outcome::Devices(failed) => self.sends.on_devices(cx, failed),
-            Outcome::NoDevices(asked, error) => self.sends.on_no_devices(cx, &e2e.directory, asked, error),
+            Outcome::Devices(failed) => self.sends.on_devices(cx, &e2e.directory, failed),
             Outcome::Sessions(_) | Outcome::SenderKey => {}
         }
     }

@@ -151,7 +151,7 @@ impl Resends {
             return self.begin(cx, e2e, questions, receipt);
         }
         if encoded_len(receipt) > MAX_REQUEST_BYTES {
-            return send_if(cx, ack_for(receipt));
+            return cx.send(ack_for(receipt));
         }
         if self.line.len() < MAX_IN_LINE {
             self.line.push_back(receipt.clone());
@@ -178,16 +178,16 @@ impl Resends {
             .ok()
             .filter(|asked| (1..MAX_RESENDS).contains(&asked.count));
         let (Some(asked), Ok(received)) = (asked, Received::parse(receipt)) else {
-            return send_if(cx, ack);
+            return cx.send(ack);
         };
         let from = received.from;
         // Groups ask by their participant; those we don't send to yet.
         if received.participant.is_some() || from.is_group() {
-            return send_if(cx, ack);
+            return cx.send(ack);
         }
         if let Some(at) = self.under_way.iter().position(|one| one.is(&asked.id, &from)) {
             if !matches!(self.under_way[at].progress, Progress::Sent(_)) {
-                return send_if(cx, ack);
+                return cx.send(ack);
             }
             // That answer has come, and was of no use.
             self.drop_acked(cx, at);
@@ -263,7 +263,7 @@ impl Resends {
 
     /// Ends a request for good.
     fn drop_acked(&mut self, cx: &mut Context<'_>, at: usize) {
-        send_if(cx, self.under_way.remove(at).ack);
+        cx.send(self.under_way.remove(at).ack);
     }
 
     /// Requested bundles came, or did not.
@@ -510,12 +510,6 @@ fn is_same(directory: &Directory, one: &Jid, other: &Jid) -> bool {
         || directory
             .other_name(one)
             .is_some_and(|name| name.same_user(other))
-}
-
-fn send_if(cx: &mut Context<'_>, node: Option<Node>) {
-    if let Some(node) = node {
-        cx.send(node);
-    }
 }
 
 fn encoded_len(node: &Node) -> usize {

@@ -81,9 +81,7 @@ impl Retries {
         refusal: Option<Nack>,
         attempt: u32,
     ) {
-        if let Some(ack) = message_ack(node, cx.device.jid(), refusal) {
-            cx.send(ack);
-        }
+        cx.send(message_ack(node, cx.device.jid(), refusal));
         let sender = stanza.sender().clone();
         let chat = match &stanza.participant {
             Some(_) => stanza.from.clone(),

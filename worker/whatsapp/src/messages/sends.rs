@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::command::{Outgoing, Recipient};
 use crate::device::Device;
-use crate::e2e::plaintext::Plaintexts;
+use crate::e2e::plaintext::{device_sent, padded};
 use crate::e2e::{Directory, E2e, Fetched, Peer, Wake, is_own};
 use crate::event::{Event, QueryError, SendError};
 use crate::jid::{Jid, Server};
@@ -152,12 +152,11 @@ impl Sends {
                 at += 1;
                 continue;
             }
-            match send.advance(cx, e2e) {
-                Progress::Waits => at += 1,
-                Progress::Ready => {
-                    let send = self.waiting.remove(at);
-                    self.finish(cx, e2e, send);
-                }
+            if send.is_ready(cx, e2e) {
+                let send = self.waiting.remove(at);
+                self.finish(cx, e2e, send);
+            } else {
+                at += 1;
             }
         }
         let unresolved = self
@@ -167,40 +166,22 @@ impl Sends {
         e2e.ask_devices(cx, unresolved.map(|send| (&send.user, send.is_number)));
     }
 
-    /// Device lists came; these users can't be sent to.
-    pub(super) fn on_devices(&mut self, cx: &mut Context<'_>, failed: &[(Jid, SendError)]) {
-        for (user, reason) in failed {
-            self.fail_user(cx, user, reason);
-        }
-    }
-
-    /// The query for the device lists of these users failed.
-    pub(super) fn on_no_devices(
+    /// Device lists came, but not of these users. Without our own nothing can be sent: sends that wait for it alone must
+    /// not ask for it for ever.
+    pub(super) fn on_devices(
         &mut self,
         cx: &mut Context<'_>,
         directory: &Directory,
-        asked: &[(Jid, bool)],
-        error: &QueryError,
+        failed: &[(Jid, SendError)],
     ) {
-        for (user, _) in asked {
-            self.fail_user(cx, user, &SendError::Query(error.clone()));
-        }
-        self.fail_unresolved(cx, directory, error);
-    }
-
-    fn fail_user(&mut self, cx: &mut Context<'_>, user: &Jid, reason: &SendError) {
-        self.fail_where(cx, reason, |send| {
-            matches!(send.state, State::Resolving) && send.user == *user
-        });
-    }
-
-    /// Without our own list nothing can be sent: sends whose recipient is known must not ask for it for ever.
-    fn fail_unresolved(&mut self, cx: &mut Context<'_>, directory: &Directory, error: &QueryError) {
         let now = cx.now;
-        let waits_for_us = |send: &Waiting| {
-            matches!(send.state, State::Resolving) && directory.devices(&send.user, now).is_some()
-        };
-        self.fail_where(cx, &SendError::Query(error.clone()), waits_for_us);
+        for (user, reason) in failed {
+            let is_us = is_own(cx.device, user);
+            self.fail_where(cx, reason, |send| {
+                matches!(send.state, State::Resolving)
+                    && (send.user == *user || is_us && directory.devices(&send.user, now).is_some())
+            });
+        }
     }
 
     fn fail_where(&mut self, cx: &mut Context<'_>, reason: &SendError, fails: impl Fn(&Waiting) -> bool) {
@@ -243,11 +224,12 @@ impl Sends {
             });
         }
         let class = Class::of_message(&message);
-        let plaintexts = Plaintexts::new(message, &to, cx.rng);
+        let theirs = padded(&message, cx.rng);
+        let ours = padded(&device_sent(message, &to), cx.rng);
         let mut targets = Vec::with_capacity(devices.len());
         for Target { peer, own } in devices {
             // A chain that is used up counts as no session; the device is left out until it is replaced.
-            let plaintext = plaintexts.for_device(own);
+            let plaintext = if own { &ours } else { &theirs };
             if let Ok(enc) = e2e.ratchets.encrypt(cx, &peer.address, plaintext) {
                 targets.push((peer.wire, enc));
             }
@@ -384,11 +366,6 @@ impl Sends {
 /// Codes after which the device list is asked for anew.
 const STALE_DEVICES: [u32; 3] = [406, 421, 479];
 
-enum Progress {
-    Waits,
-    Ready,
-}
-
 impl Waiting {
     fn fail(self, cx: &mut Context<'_>, reason: SendError) {
         cx.emit(Event::MessageFailed {
@@ -407,19 +384,20 @@ impl Waiting {
         }
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Progress {
+    /// Goes on as far as it can; true if nothing is lacking.
+    fn is_ready(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> bool {
         if let State::Resolving = self.state {
             let Some(targets) = Targets::new(cx.device, &e2e.directory, &self.user, cx.now) else {
-                return Progress::Waits;
+                return false;
             };
             self.state = State::Keys(Box::new(targets));
         }
         let State::Keys(targets) = &mut self.state else {
-            return Progress::Waits;
+            return false;
         };
         targets.rename(cx.device, &e2e.directory);
         if !targets.fetching.is_empty() || !e2e.ensure(cx, targets.peers()) {
-            return Progress::Waits;
+            return false;
         }
         for Target { peer, .. } in &targets.devices {
             if !e2e.ratchets.has_session(cx.device, &peer.address) {
@@ -427,11 +405,7 @@ impl Waiting {
                 targets.fetching.push(peer.address.clone());
             }
         }
-        if targets.fetching.is_empty() {
-            Progress::Ready
-        } else {
-            Progress::Waits
-        }
+        targets.fetching.is_empty()
     }
 }
 

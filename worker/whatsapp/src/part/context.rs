@@ -51,9 +51,9 @@ impl Effects {
 }
 
 impl Context<'_> {
-    /// Sends a stanza with the frames of this step, in the order of the calls.
-    pub(crate) fn send(&mut self, node: Node) {
-        self.effects.gathering.frames.push(node);
+    /// Sends a stanza, if there is one, with the frames of this step, in the order of the calls.
+    pub(crate) fn send(&mut self, node: impl Into<Option<Node>>) {
+        self.effects.gathering.frames.extend(node.into());
     }
 
     /// Asks the server. `node` is an `<iq>` without `id`; `ticket` comes back with the answer, the refusal, or after the

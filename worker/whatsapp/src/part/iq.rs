@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::{Rng, rngs::StdRng};
 
-use super::tickets::Ticket;
+use super::tickets::{Answer, Ticket};
 use crate::{binary::Node, event::QueryError, time::Timestamp};
 
 /// The open questions of one connection.
@@ -70,7 +70,7 @@ impl IqTable {
 
 /// Sorts a reply into answer and refusal (docs/PROTOCOL.md, "Queries"): an `error` child is a refusal whatever `type`
 /// says.
-pub(crate) fn outcome(reply: Node) -> Result<Node, QueryError> {
+pub(crate) fn outcome(reply: Node) -> Answer {
     match reply.child("error") {
         Some(error) => Err(QueryError::Refused {
             code: error

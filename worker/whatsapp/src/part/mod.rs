@@ -17,4 +17,4 @@ pub use self::config::{Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KE
 pub(crate) use self::context::{AckBy, Context, Effects};
 pub(crate) use self::iq::outcome;
 pub use self::step::Step;
-pub(crate) use self::tickets::{PartId, Ticket, Tickets};
+pub(crate) use self::tickets::{Answer, PartId, Ticket, Tickets};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::mem;
 
+use crate::{binary::Node, event::QueryError};
+
 /// Which part of a connection asked; whoever holds the parts numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartId(u8);
@@ -32,6 +34,9 @@ impl Ticket {
         self.part
     }
 }
+
+/// What the server answers to a question; or why it does not.
+pub(crate) type Answer = Result<Node, QueryError>;
 
 /// What the open questions of one part were for.
 #[derive(Debug)]

@@ -65,18 +65,9 @@ async fn kinds_and_names_are_apart<S: KeyStore>(store: &mut S) {
 }
 
 async fn values_come_back_in_the_order_asked<S: KeyStore>(store: &mut S) {
-    commit(
-        store,
-        written(&[(1, b"one"), (2, b"two"), (3, b"\x00\xff binary \x00")]),
-    )
-    .await;
-    let expected = [
-        some(b"\x00\xff binary \x00"),
-        None,
-        some(b"one"),
-        some(b"two"),
-        some(b"one"),
-    ];
+    let binary: &[u8] = b"\x00\xff binary \x00";
+    commit(store, written(&[(1, b"one"), (2, b"two"), (3, binary)])).await;
+    let expected = [some(binary), None, some(b"one"), some(b"two"), some(b"one")];
     let found = load(store, [3, 9, 1, 2, 1].map(key)).await;
     assert_eq!(found, expected, "values stand in the order asked");
 }

@@ -1,6 +1,6 @@
 //! What a record is called: its kind, and its name within the kind.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
@@ -54,7 +54,7 @@ impl RecordKey {
 
     /// The session with a device.
     pub fn session(address: &Address) -> Self {
-        Self::new(RecordKind::Session, address.to_string())
+        Self::new(RecordKind::Session, text(format_args!("{address}")))
     }
 
     /// A one-time prekey.
@@ -69,7 +69,7 @@ impl RecordKey {
 
     /// The sender key of one device in one group. No jid holds a blank, so the two parts stay apart.
     pub fn sender_key(group: &Jid, sender: &Address) -> Self {
-        Self::new(RecordKind::SenderKey, format!("{group} {sender}"))
+        Self::new(RecordKind::SenderKey, text(format_args!("{group} {sender}")))
     }
 
     /// What leads from a user to their other name: the hidden id of a number, the number of a hidden id. `None` for
@@ -92,6 +92,14 @@ impl RecordKey {
     pub fn sent(id: &MessageId) -> Self {
         Self::new(RecordKind::Sent, id.as_str())
     }
+}
+
+/// Each send makes some names: they are written without growing.
+fn text(name: fmt::Arguments<'_>) -> String {
+    let mut text = String::with_capacity(64);
+    // A text grows, so that writing into it can't fail.
+    text.write_fmt(name).ok();
+    text
 }
 
 /// Prints the kind only: names are numbers of people.
