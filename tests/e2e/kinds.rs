@@ -16,10 +16,18 @@ const THEIRS: &str = "5511900000031";
 
 /// The `message` of a job, and what a recipient must have decrypted.
 fn kinds() -> Vec<(Value, Value)> {
-    vec![(
-        json!({ "type": "text", "text": "We open at nine." }),
-        json!({ "extendedTextMessage": { "text": "We open at nine." } }),
-    )]
+    vec![
+        (
+            json!({ "type": "text", "text": "We open at nine." }),
+            json!({ "extendedTextMessage": { "text": "We open at nine." } }),
+        ),
+        (
+            json!({ "type": "location", "latitude": -23.550519123456789, "longitude": 46.6, "name": "Sé" }),
+            json!({ "locationMessage": {
+                "degreesLatitude": -23.550519123456789, "degreesLongitude": 46.6, "name": "Sé",
+            } }),
+        ),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 //! worker's to know.
 
 mod kind;
+mod location;
 mod text;
 
 use std::fmt;
@@ -60,6 +61,7 @@ macro_rules! kinds {
 
 kinds! {
     "text" => text::Text,
+    "location" => location::Location,
 }
 
 impl Content {
