@@ -27,6 +27,14 @@ fn kinds() -> Vec<(Value, Value)> {
                 "degreesLatitude": -23.550519123456789, "degreesLongitude": 46.6, "name": "Sé",
             } }),
         ),
+        (
+            json!({ "type": "contact", "name": "Ana; Zoë", "phone": "+55 31 90000-0042" }),
+            json!({ "contactMessage": {
+                "displayName": "Ana; Zoë",
+                "vcard": "BEGIN:VCARD\nVERSION:3.0\nN:;Ana\\; Zoë;;;\nFN:Ana\\; Zoë\n\
+                          TEL;type=CELL;type=VOICE;waid=5531900000042:+5531900000042\nEND:VCARD",
+            } }),
+        ),
     ]
 }
 
