@@ -4,6 +4,7 @@
 //! HTTP routes and nothing of the WhatsApp protocol: those meet it in `api` and in `worker`.
 
 pub mod broker;
+pub mod clock;
 pub mod config;
 pub mod content;
 pub mod egress;
@@ -14,6 +15,7 @@ pub mod lease;
 pub mod lifecycle;
 mod named;
 pub mod outbox;
+pub mod random;
 pub mod recipient;
 pub mod seal;
 pub mod store;
