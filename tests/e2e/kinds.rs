@@ -16,10 +16,26 @@ const THEIRS: &str = "5511900000031";
 
 /// The `message` of a job, and what a recipient must have decrypted.
 fn kinds() -> Vec<(Value, Value)> {
-    vec![(
-        json!({ "type": "text", "text": "We open at nine." }),
-        json!({ "extendedTextMessage": { "text": "We open at nine." } }),
-    )]
+    vec![
+        (
+            json!({ "type": "text", "text": "We open at nine." }),
+            json!({ "extendedTextMessage": { "text": "We open at nine." } }),
+        ),
+        (
+            json!({ "type": "location", "latitude": -23.550519123456789, "longitude": 46.6, "name": "Sé" }),
+            json!({ "locationMessage": {
+                "degreesLatitude": -23.550519123456789, "degreesLongitude": 46.6, "name": "Sé",
+            } }),
+        ),
+        (
+            json!({ "type": "contact", "name": "Ana; Zoë", "phone": "+55 31 90000-0042" }),
+            json!({ "contactMessage": {
+                "displayName": "Ana; Zoë",
+                "vcard": "BEGIN:VCARD\nVERSION:3.0\nN:;Ana\\; Zoë;;;\nFN:Ana\\; Zoë\n\
+                          TEL;type=CELL;type=VOICE;waid=5531900000042:+5531900000042\nEND:VCARD",
+            } }),
+        ),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]

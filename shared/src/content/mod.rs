@@ -4,7 +4,9 @@
 //! but for fields that are added and left out where they are empty. How a kind looks on the wire to WhatsApp is the
 //! worker's to know.
 
+mod contact;
 mod kind;
+mod location;
 mod text;
 
 use std::fmt;
@@ -60,6 +62,8 @@ macro_rules! kinds {
 
 kinds! {
     "text" => text::Text,
+    "location" => location::Location,
+    "contact" => contact::Contact,
 }
 
 impl Content {

@@ -53,3 +53,15 @@ fn known_kinds_are_listed() {
     assert_eq!(one_of(&["a"]), "`a`");
     assert_eq!(one_of(&["a", "b"]), "one of `a`, `b`");
 }
+
+/// What is rendered from the job and from the database must be the same to the last bit.
+#[test]
+fn numbers_survive_the_database() {
+    let mut number = 1.0_f64;
+    for _ in 0..10_000 {
+        number = (number * 1.000_123 + 0.1).rem_euclid(90.0);
+        let stored = serde_json::to_string(&number).unwrap();
+        let read: f64 = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read.to_bits(), number.to_bits(), "{stored}");
+    }
+}

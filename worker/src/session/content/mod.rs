@@ -43,8 +43,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    sent { Text => text, }
-    received { image, video, audio, document, sticker, location, contact, reaction, }
+    sent { Text => text, Location => location, Contact => contact, }
+    received { image, video, audio, document, sticker, reaction, }
 }
 
 /// A content, rendered and encoded, for a device that asks for it again.
