@@ -5,7 +5,7 @@ SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help demo up down test check bench fmt
+.PHONY: help demo up down test upgrade check bench fmt
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -21,6 +21,9 @@ down: ## stop all that demo, up or test started
 
 test: ## all tests: units, protocol, services, end to end, Baileys, foreign publishers
 	@deploy/test.sh
+
+upgrade: ## go from the build of a commit to this one in mid-broadcast: make upgrade FROM=<commit>
+	@deploy/upgrade.sh $(FROM)
 
 check: ## formatting, lints, docs, licences
 	cargo fmt --all --check

@@ -1,4 +1,4 @@
-//! The HTTP process of Fanfare: the seed dialect under `/api/whatsapp`, the product's own under `/v1`.
+//! The HTTP process of Fanfare: the older API under `/api/whatsapp`, the product's own under `/v1`.
 //!
 //! It knows the workers only through the broker and the database: what it asks of them is a job.
 
@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod extract;
 pub mod idempotency;
 pub mod jobs;
+pub mod legacy;
 pub mod listener;
 pub mod observe;
 pub mod openapi;
@@ -15,7 +16,6 @@ pub mod paging;
 pub mod problem;
 pub mod qr;
 pub mod router;
-pub mod seed;
 pub mod serve;
 pub mod settings;
 pub mod tokens;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use crate::seed;
+use crate::legacy;
 use crate::v1::{messages, queues, sessions, webhooks};
 
 /// The body of a `send` job. `number` and `numbers` are two names of one field; give one of them.
@@ -167,7 +167,7 @@ pub struct SeedErrorCode {
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
         webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
-        seed::create_instance, seed::delete_credential, seed::send_text, seed::is_exists,
+        legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))

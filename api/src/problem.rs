@@ -1,7 +1,7 @@
 //! The one error type of the API: a stable code, a status and the fields that are wrong.
 //!
-//! Owns the map from [`Code`] to HTTP status and the RFC 9457 body. Must not know any route; the seed dialect
-//! turns the same [`Problem`] into its own body (see [`crate::seed::dialect`]).
+//! Owns the map from [`Code`] to HTTP status and the RFC 9457 body. Must not know any route; the older API
+//! makes its own body of the same [`Problem`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use crate::auth::Scheme;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::ObserveLayer;
 use crate::problem::{Code, Problem};
-use crate::{idempotency, openapi, seed, v1};
+use crate::{idempotency, legacy, openapi, v1};
 
 /// How long a browser may remember the answer to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
@@ -34,16 +34,16 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
             MapResponseLayer::new(unreadable),
             door(&app, origins, Scheme::BasicOrBearer),
         ));
-    let seed = seed::router()
+    let legacy = legacy::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer((
-            MapResponseLayer::new(seed::dialect::dress),
+            MapResponseLayer::new(legacy::dialect::dress),
             door(&app, origins, Scheme::Basic),
         ));
     Router::new()
         .nest("/v1", v1)
-        .nest("/api/whatsapp", seed)
+        .nest("/api/whatsapp", legacy)
         .route("/v1/openapi.json", get(async || Json(openapi::document())))
         .with_state(app)
         .merge(admin)

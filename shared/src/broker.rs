@@ -6,9 +6,10 @@
 //! consumers lose their place without a word): a supervisor drops all and connects anew, for ever. Knows jobs
 //! and events only by name and bytes.
 
+mod confirms;
+mod connection;
 mod consumer;
-mod lane;
-mod link;
+mod error;
 mod publisher;
 mod rpc;
 pub mod topology;
@@ -19,86 +20,35 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
+pub use confirms::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX};
+pub use connection::REQUEST_TIMEOUT;
 pub use consumer::{AnswerError, Consumer, Delivery};
-pub use lane::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX, PublishError};
+pub use error::{BrokerError, PublishError};
 pub use publisher::{Confirm, Outgoing, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};
 pub use topology::{QueueName, Topology, Wanted};
 
-use self::link::{Link, Slot};
+use self::connection::{RecoveringChannel, RecoveringConnection};
 use crate::config;
 use crate::id::{ShardId, Token};
 
 /// How long the first connection may take before [`Broker::connect`] gives up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long any single request to the broker may take.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Logs of lapin that show bodies, and how much of them passes: frames, and each job that has no queue to go to.
 pub const TELLTALE_LOGS: [(&str, LevelFilter); 2] = [
     ("lapin", LevelFilter::DEBUG),
     ("lapin::returned_messages", LevelFilter::OFF),
 ];
 
-/// Why the broker did not do what was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum BrokerError {
-    /// It can't be reached now; a supervisor keeps trying.
-    #[error("the broker is not available: {0}")]
-    Unavailable(String),
-    /// It refused: an object exists with other arguments, or the user lacks rights. Somebody must act.
-    #[error("the broker refused: {0}")]
-    Refused(String),
-    /// The URL is not one of a broker.
-    #[error("AMQP_URL is not usable: {0}")]
-    Url(String),
-}
-
-impl BrokerError {
-    /// What somebody who can't start because of it is to look at.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Self::Unavailable(_) => "is RabbitMQ running, and is the address in AMQP_URL right?",
-            Self::Refused(_) => {
-                "check user, password and virtual host in AMQP_URL; if an object exists with other arguments (another \
-                 SHARDS or release), delete it or set another AMQP_PREFIX"
-            }
-            Self::Url(_) => "correct it: amqp://user:password@host:5672/%2f",
-        }
-    }
-}
-
-impl From<lapin::Error> for BrokerError {
-    fn from(error: lapin::Error) -> Self {
-        match error.kind() {
-            lapin::ErrorKind::ProtocolError(protocol)
-                if matches!(protocol.kind(), lapin::protocol::AMQPErrorKind::Soft(_)) =>
-            {
-                Self::Refused(protocol.get_message().to_string())
-            }
-            lapin::ErrorKind::ProtocolError(protocol) => {
-                // Wrong password and missing virtual host come as hard errors, and waiting won't help.
-                let refused = [403, 530].contains(&protocol.get_id());
-                let message = protocol.get_message().to_string();
-                if refused {
-                    Self::Refused(message)
-                } else {
-                    Self::Unavailable(message)
-                }
-            }
-            _ => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
 /// The broker of the deployment. Cheap to clone.
 #[derive(Clone)]
 pub struct Broker {
     topology: Arc<Topology>,
-    publishing: Link,
-    consuming: Link,
+    publishing: RecoveringConnection,
+    consuming: RecoveringConnection,
     /// Bindings go through one channel, one after the other.
-    bindings: Arc<Slot>,
-    /// Dead letters go through one lane.
+    bindings: Arc<RecoveringChannel>,
+    /// What consumers put back and dead-letter.
     housekeeping: Publisher,
     stop: CancellationToken,
 }
@@ -120,10 +70,10 @@ impl Broker {
         let topology = Arc::new(Topology::new(&amqp.prefix, amqp.shards));
         let stop = CancellationToken::new();
         let url = amqp.url.expose();
-        let publishing = Link::start(url, "publish", None, stop.clone())?;
-        let consuming = Link::start(url, "consume", Some(topology.clone()), stop.clone())?;
+        let publishing = RecoveringConnection::start(url, "publish", None, stop.clone())?;
+        let consuming = RecoveringConnection::start(url, "consume", Some(topology.clone()), stop.clone())?;
         let housekeeping = Publisher::new(publishing.clone());
-        let bindings = Arc::new(Slot::plain(consuming.clone()));
+        let bindings = Arc::new(RecoveringChannel::new(consuming.clone()));
         let broker = Self {
             topology,
             publishing,
@@ -132,8 +82,8 @@ impl Broker {
             housekeeping,
             stop,
         };
-        for link in [&broker.publishing, &broker.consuming] {
-            if let Err(error) = link.ready(CONNECT_TIMEOUT).await {
+        for connection in [&broker.publishing, &broker.consuming] {
+            if let Err(error) = connection.ready(CONNECT_TIMEOUT).await {
                 broker.stop.cancel();
                 return Err(error);
             }
@@ -146,7 +96,7 @@ impl Broker {
         &self.topology
     }
 
-    /// A publisher with a lane of its own. What one publisher sends keeps its order.
+    /// A publisher with a channel of its own. What one publisher sends keeps its order.
     pub fn publisher(&self) -> Publisher {
         Publisher::new(self.publishing.clone())
     }

@@ -4,14 +4,18 @@
 //! HTTP routes and nothing of the WhatsApp protocol: those meet it in `api` and in `worker`.
 
 pub mod broker;
+pub mod clock;
 pub mod config;
+pub mod content;
 pub mod egress;
 pub mod event;
 pub mod id;
 pub mod job;
 pub mod lease;
 pub mod lifecycle;
+mod named;
 pub mod outbox;
+pub mod random;
 pub mod recipient;
 pub mod seal;
 pub mod store;

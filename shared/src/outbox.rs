@@ -61,7 +61,7 @@ impl Default for Wake {
 pub struct Relay {
     /// Where events wait.
     pub store: Store,
-    /// The relay's own lane to the broker.
+    /// The relay's own channel to the broker.
     pub publisher: Publisher,
     /// The names of the broker's objects.
     pub topology: Topology,

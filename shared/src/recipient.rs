@@ -37,6 +37,9 @@ pub enum NumberError {
     /// A jid that names one device.
     #[error("must name a person or a group, not one device")]
     Device,
+    /// A group or a hidden id where WhatsApp takes a phone number only.
+    #[error("must be a phone number")]
+    NotAPhone,
 }
 
 /// The address family of a [`Number`].
@@ -70,6 +73,17 @@ impl Number {
                 user: phone_digits(text)?.into(),
             }),
             Some((user, server)) => Self::from_jid(user, server),
+        }
+    }
+
+    /// Parses a phone number, or the jid of one.
+    ///
+    /// # Errors
+    /// [`NumberError`]; [`NumberError::NotAPhone`] for a group or a hidden id.
+    pub fn phone(text: &str) -> Result<Self, NumberError> {
+        match Self::new(text)? {
+            phone if phone.kind == NumberKind::Phone => Ok(phone),
+            _ => Err(NumberError::NotAPhone),
         }
     }
 
@@ -188,6 +202,15 @@ impl<'de> Deserialize<'de> for Number {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         Self::new(&text).map_err(serde::de::Error::custom)
     }
+}
+
+/// Reads a phone number, or the jid of one, for fields that take nothing else.
+///
+/// # Errors
+/// As [`Number::phone`].
+pub(crate) fn deserialize_phone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    Number::phone(&text).map_err(serde::de::Error::custom)
 }
 
 impl JsonSchema for Number {

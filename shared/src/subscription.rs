@@ -124,7 +124,7 @@ fn wanted<'a>(lists: impl IntoIterator<Item = &'a Vec<String>>) -> Wanted {
             return Wanted::All;
         }
         for entry in list {
-            match EventName::parse(entry) {
+            match EventName::find(entry) {
                 Some(name) => names.insert(name),
                 None => return Wanted::All,
             };

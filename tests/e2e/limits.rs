@@ -71,15 +71,15 @@ async fn refuses_what_is_too_large(operator: &Operator) -> Result<()> {
     )
     .await?;
     let too_many = json!({ "token": "large", "number": numbers, "text": "x" });
-    let seed = "/api/whatsapp/send-text";
+    let legacy = "/api/whatsapp/send-text";
     refused(
         operator,
-        (seed, too_many.to_string().into()),
+        (legacy, too_many.to_string().into()),
         StatusCode::UNPROCESSABLE_ENTITY,
         "number",
     )
     .await?;
-    for path in [QUEUES, seed, "/v1/messages", "/v1/sessions", "/v1/webhooks"] {
+    for path in [QUEUES, legacy, "/v1/messages", "/v1/sessions", "/v1/webhooks"] {
         let body = vec![b' '; BODY_MAX + 1];
         refused(operator, (path, body), StatusCode::PAYLOAD_TOO_LARGE, "body").await?;
     }

@@ -136,7 +136,7 @@ fn every_attempt_is_signed(receiver: &Receiver, secret: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_global_webhook_gets_each_message_in_the_seed_s_shape() -> Result<()> {
+async fn the_global_webhook_gets_each_message_in_the_older_shape() -> Result<()> {
     let receiver = Receiver::start("127.0.0.1:0".parse()?).await?;
     let url = receiver.url();
     let cluster = Cluster::start_with(1, &[("WEBHOOK", &url)]).await?;
@@ -148,10 +148,10 @@ async fn the_global_webhook_gets_each_message_in_the_seed_s_shape() -> Result<()
         reply: None,
     };
     cluster.control.contacts(&contacts).await?;
-    cluster.control.phone("5511900000007", "seed").await?;
+    cluster.control.phone("5511900000007", "shop").await?;
     cluster
         .operator
-        .pair(&cluster.control, "seed", "5511900000007")
+        .pair(&cluster.control, "shop", "5511900000007")
         .await?;
     let number = contacts.numbers().remove(0);
     cluster
@@ -163,7 +163,7 @@ async fn the_global_webhook_gets_each_message_in_the_seed_s_shape() -> Result<()
     })
     .await?;
     let body = receiver.delivered()[0].json();
-    ensure!(body["token"] == "seed", "{body}");
+    ensure!(body["token"] == "shop", "{body}");
     ensure!(
         body["key"]["remoteJid"] == format!("{number}@s.whatsapp.net"),
         "{body}"

@@ -38,6 +38,8 @@ pub struct Cluster {
     settings: Vec<(String, String)>,
     listen: SocketAddr,
     folder: PathBuf,
+    /// Where the product's binaries are, if not beside the test's own.
+    programs: Option<PathBuf>,
     broker: TestBroker,
     database: TestDatabase,
 }
@@ -56,7 +58,24 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub async fn start_with(workers: usize, extra: &[(&str, &str)]) -> Result<Self> {
-        Self::assemble(workers, extra, TestDatabase::new().await).await
+        Self::assemble(workers, extra, TestDatabase::new().await, None).await
+    }
+
+    /// Starts everything with one session worker and the product's binaries from this folder, an earlier build's.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_earlier(programs: PathBuf) -> Result<Self> {
+        Self::assemble(1, &[], TestDatabase::new().await, Some(programs)).await
+    }
+
+    /// Ends the product's processes and starts those of this build over what they left behind.
+    ///
+    /// # Errors
+    /// As [`Cluster::restart_all`].
+    pub async fn upgrade(&mut self) -> Result<()> {
+        self.programs = None;
+        self.restart_all().await
     }
 
     /// Starts everything with one session worker, whose processes reach the services by these URLs instead of the usual
@@ -68,10 +87,15 @@ impl Cluster {
         let database = TestDatabase::new().await;
         let database_url = database.at(database_url);
         let settings = [("AMQP_URL", amqp_url), ("DATABASE_URL", &database_url)];
-        Self::assemble(1, &settings, database).await
+        Self::assemble(1, &settings, database, None).await
     }
 
-    async fn assemble(workers: usize, extra: &[(&str, &str)], database: TestDatabase) -> Result<Self> {
+    async fn assemble(
+        workers: usize,
+        extra: &[(&str, &str)],
+        database: TestDatabase,
+        programs: Option<PathBuf>,
+    ) -> Result<Self> {
         let broker = TestBroker::new(SHARDS).await;
         let folder = std::env::temp_dir().join(format!("fanfare-test-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder)?;
@@ -88,6 +112,7 @@ impl Cluster {
             settings,
             listen,
             folder,
+            programs,
             broker,
             database,
         };
@@ -104,7 +129,7 @@ impl Cluster {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_api(&mut self) -> Result<()> {
-        let program = binary("fanfare-api")?;
+        let program = self.program("fanfare-api")?;
         self.api = Some(
             Process::start(
                 "api",
@@ -156,13 +181,20 @@ impl Cluster {
         settings.push(("METRICS_ADDR".to_owned(), admin.to_string()));
         Process::start(
             name,
-            &binary("fanfare-worker")?,
+            &self.program("fanfare-worker")?,
             &[role],
             &settings,
             &self.folder,
             admin,
         )
         .await
+    }
+
+    fn program(&self, name: &str) -> Result<PathBuf> {
+        match &self.programs {
+            Some(folder) => Ok(folder.join(name)),
+            None => binary(name),
+        }
     }
 
     /// The API's process.

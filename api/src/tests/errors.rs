@@ -201,7 +201,7 @@ async fn refusals_of_form(api: &TestApi, book: &mut Book) {
 }
 
 #[tokio::test]
-async fn refusals_of_the_seed_dialect_have_its_shape() {
+async fn refusals_of_the_older_api_have_its_shape() {
     let api = TestApi::new().await;
     let token = api.open_session().await;
     let mut book = Book::default();
@@ -235,7 +235,7 @@ async fn refusals_of_the_seed_dialect_have_its_shape() {
         "a bearer key",
         &api.request(bearer.body(Body::empty()).unwrap()).await,
     );
-    insta::assert_json_snapshot!("seed", book.0);
+    insta::assert_json_snapshot!("legacy", book.0);
 }
 
 fn bad_texts(token: &Token) -> Vec<(&'static str, Value)> {

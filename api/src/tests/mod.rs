@@ -2,9 +2,9 @@
 
 mod document;
 mod errors;
+mod legacy;
 mod listener;
 mod queues;
-mod seed;
 mod sessions;
 mod webhooks;
 

@@ -131,8 +131,9 @@ fn refused(close_reason: Option<u16>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use shared::content::Text;
     use shared::id::{JobId, QueueId, SessionId, ShardId, Token};
-    use shared::job::{Content, OnUnknown};
+    use shared::job::OnUnknown;
     use time::Duration;
 
     use super::*;
@@ -165,9 +166,7 @@ mod tests {
             id: QueueId::random(),
             session: SessionId::new(1),
             job: JobId::new("job").unwrap(),
-            content: Content::Text {
-                text: "hello".to_owned(),
-            },
+            content: Text::new("hello").into(),
             delay: None,
             on_unknown: OnUnknown::Resend,
             state,

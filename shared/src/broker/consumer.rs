@@ -13,11 +13,10 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use super::lane::PublishError;
-use super::link::Link;
+use super::connection::{REQUEST_TIMEOUT, RecoveringConnection};
+use super::error::{BrokerError, PublishError};
 use super::publisher::{Outgoing, Publisher};
 use super::topology::{KEY_HEADER, QueueName, REASON_HEADER, TURN_HEADER, Topology, short};
-use super::{BrokerError, REQUEST_TIMEOUT};
 
 /// Pause before subscribing again after a failure that is not the connection's.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -41,7 +40,7 @@ pub enum AnswerError {
 /// To stop without losing acks: [`Consumer::cancel`], answer what [`Consumer::next`] still yields, then
 /// [`Consumer::close`].
 pub struct Consumer {
-    link: Link,
+    connection: RecoveringConnection,
     topology: Arc<Topology>,
     housekeeping: Publisher,
     queue: String,
@@ -76,7 +75,7 @@ impl std::fmt::Debug for Consumer {
 
 impl Consumer {
     pub(super) fn new(
-        link: Link,
+        connection: RecoveringConnection,
         topology: Arc<Topology>,
         housekeeping: Publisher,
         queue: &QueueName,
@@ -89,7 +88,7 @@ impl Consumer {
         };
         let queue = topology.queue(queue);
         Self {
-            link,
+            connection,
             topology,
             housekeeping,
             queue,
@@ -165,14 +164,14 @@ impl Consumer {
 
     /// Subscribes, or waits a little after a failure; `None` when the broker is closed for good.
     async fn subscribe(&mut self) -> Option<()> {
-        let subscribing = self
-            .subscribing
-            .get_or_insert_with(|| subscribe(self.link.clone(), short(&self.queue), self.prefetch).boxed());
+        let subscribing = self.subscribing.get_or_insert_with(|| {
+            subscribe(self.connection.clone(), short(&self.queue), self.prefetch).boxed()
+        });
         let result = subscribing.await;
         self.subscribing = None;
         match result {
             Ok(subscription) => self.subscription = Some(subscription),
-            Err(_) if self.link.is_closed() => return None,
+            Err(_) if self.connection.is_closed() => return None,
             Err(error) => {
                 tracing::warn!(broker.queue = self.queue, error = %error, "can't subscribe");
                 tokio::time::sleep(RETRY_PAUSE).await;
@@ -217,8 +216,12 @@ impl Consumer {
 }
 
 /// Opens a channel and subscribes. Refusals and outages alike are waited out: a consumer never gives up.
-async fn subscribe(link: Link, queue: ShortString, prefetch: u16) -> Result<Subscription, BrokerError> {
-    let connection = link.ready(Duration::MAX).await?;
+async fn subscribe(
+    connection: RecoveringConnection,
+    queue: ShortString,
+    prefetch: u16,
+) -> Result<Subscription, BrokerError> {
+    let connection = connection.ready(Duration::MAX).await?;
     let subscribe = async {
         let channel = connection.create_channel().await?;
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;

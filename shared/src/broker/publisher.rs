@@ -11,8 +11,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::lane::{self, CONFIRM_TIMEOUT, Handed, Letter, PublishError, Sender, Series};
-use super::link::Link;
+use super::confirms::{self, BasicPublish, Batch, CONFIRM_TIMEOUT, Queued, Waiter};
+use super::connection::RecoveringConnection;
+use super::error::PublishError;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
@@ -80,11 +81,11 @@ impl Outgoing {
         }
     }
 
-    fn into_letter(self) -> Result<Letter, PublishError> {
+    fn into_publish(self) -> Result<BasicPublish, PublishError> {
         if self.body.len() > BODY_MAX_BYTES {
             return Err(PublishError::TooLarge("the body is over 16 MiB"));
         }
-        Ok(Letter {
+        Ok(BasicPublish {
             exchange: short(&self.exchange)?,
             key: short(&self.key)?,
             options: BasicPublishOptions {
@@ -132,10 +133,10 @@ fn short(text: &str) -> Result<ShortString, PublishError> {
     ShortString::try_new(text).map_err(|_| PublishError::TooLarge("a property is over 255 bytes"))
 }
 
-/// A lane to the broker: what it sends keeps its order. Cheap to clone (same lane).
+/// A channel to the broker: what is sent over it keeps its order. Cheap to clone (same channel).
 #[derive(Clone)]
 pub struct Publisher {
-    door: mpsc::Sender<Handed>,
+    queue: mpsc::Sender<Queued>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -145,9 +146,9 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(connection: RecoveringConnection) -> Self {
         Self {
-            door: lane::start(link),
+            queue: confirms::start(connection),
         }
     }
 
@@ -166,16 +167,16 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`], if it was not taken.
     pub async fn send(&self, message: Outgoing) -> Result<Confirm, PublishError> {
-        self.hand_over(message, None).await
+        self.enqueue(message, None).await
     }
 
     /// Hands messages over that leave in their order: where the channel is lost between two of them, the later one is
     /// refused, and so are all behind it. Answers the confirms of those that were handed over, and why not all were.
     pub async fn send_all(&self, messages: Vec<Outgoing>) -> (Vec<Confirm>, Option<PublishError>) {
-        let series = Arc::new(Series::new());
+        let batch = Arc::new(Batch::new());
         let mut confirms = Vec::with_capacity(messages.len());
         for message in messages {
-            match self.hand_over(message, Some(series.clone())).await {
+            match self.enqueue(message, Some(batch.clone())).await {
                 Ok(confirm) => confirms.push(confirm),
                 Err(error) => return (confirms, Some(error)),
             }
@@ -183,24 +184,20 @@ impl Publisher {
         (confirms, None)
     }
 
-    async fn hand_over(
-        &self,
-        message: Outgoing,
-        series: Option<Arc<Series>>,
-    ) -> Result<Confirm, PublishError> {
-        let letter = message.into_letter()?;
+    async fn enqueue(&self, message: Outgoing, batch: Option<Arc<Batch>>) -> Result<Confirm, PublishError> {
+        let message = message.into_publish()?;
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
         let (answer, outcome) = oneshot::channel();
-        let handed = Handed {
-            letter,
-            sender: Sender { answer, deadline },
-            series,
+        let queued = Queued {
+            message,
+            waiter: Waiter { answer, deadline },
+            batch,
         };
         let closed = || PublishError::Unavailable("the publisher is closed".into());
-        match self.door.try_send(handed) {
+        match self.queue.try_send(queued) {
             Ok(()) => {}
-            Err(TrySendError::Full(handed)) => {
-                let turn = tokio::time::timeout_at(deadline, self.door.send(handed)).await;
+            Err(TrySendError::Full(queued)) => {
+                let turn = tokio::time::timeout_at(deadline, self.queue.send(queued)).await;
                 turn.map_err(|_| PublishError::Unavailable("too many messages wait before it".into()))?
                     .map_err(|_| closed())?;
             }
@@ -222,7 +219,7 @@ impl Confirm {
     /// # Errors
     /// [`PublishError`].
     pub async fn wait(self) -> Result<(), PublishError> {
-        // The lane answers everybody; it is gone only with the whole process.
+        // The channel's owner answers everybody; it is gone only with the whole process.
         self.outcome.await.unwrap_or(Err(PublishError::Unconfirmed))
     }
 }

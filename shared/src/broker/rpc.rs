@@ -11,11 +11,10 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::lane::PublishError;
-use super::link::Link;
+use super::connection::{REQUEST_TIMEOUT, RecoveringConnection};
+use super::error::{BrokerError, PublishError};
 use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
-use super::{BrokerError, REQUEST_TIMEOUT};
 use crate::id::{JobId, Token};
 use crate::job::{Answer, Job};
 
@@ -60,7 +59,7 @@ impl std::fmt::Debug for Rpc {
 
 impl Rpc {
     pub(super) fn start(
-        link: Link,
+        connection: RecoveringConnection,
         publisher: Publisher,
         topology: Arc<Topology>,
         stop: CancellationToken,
@@ -68,7 +67,7 @@ impl Rpc {
         let waiting = Arc::new(Mutex::new(Waiting::new()));
         let (name, queue) = watch::channel(None);
         let listener = Listener {
-            link,
+            connection,
             name,
             waiting: waiting.clone(),
         };
@@ -148,7 +147,7 @@ fn locked(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 }
 
 struct Listener {
-    link: Link,
+    connection: RecoveringConnection,
     name: watch::Sender<Option<String>>,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -158,7 +157,7 @@ impl Listener {
     async fn run(self) {
         loop {
             match self.listen().await {
-                Err(_) if self.link.is_closed() => return,
+                Err(_) if self.connection.is_closed() => return,
                 Err(error) => tracing::warn!(error = %error, "lost the answer queue"),
                 Ok(()) => {}
             }
@@ -168,7 +167,7 @@ impl Listener {
     }
 
     async fn listen(&self) -> Result<(), BrokerError> {
-        let connection = self.link.ready(Duration::MAX).await?;
+        let connection = self.connection.ready(Duration::MAX).await?;
         let open = async {
             let channel = connection.create_channel().await?;
             // Named by the broker, gone with the connection.

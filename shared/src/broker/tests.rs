@@ -438,16 +438,16 @@ mod reconnect {
 #[tokio::test]
 async fn a_late_word_of_an_old_channel_takes_nothing_from_the_new_one() {
     let test = TestBroker::new(1).await;
-    let slot = Slot::confirming(test.broker().publishing.clone());
-    slot.channel().await.unwrap();
-    let first = slot.opened();
-    slot.discard(first);
-    slot.channel().await.unwrap();
-    let second = slot.opened();
+    let channel = RecoveringChannel::confirming(test.broker().publishing.clone());
+    channel.get().await.unwrap();
+    let first = channel.opened();
+    channel.discard(first);
+    channel.get().await.unwrap();
+    let second = channel.opened();
     assert_ne!(first, second);
-    slot.discard(first);
-    slot.channel().await.unwrap();
-    assert_eq!(slot.opened(), second, "it is there still");
+    channel.discard(first);
+    channel.get().await.unwrap();
+    assert_eq!(channel.opened(), second, "it is there still");
 }
 
 #[tokio::test]

@@ -1,13 +1,27 @@
-//! The `data` of events of queues and jobs, in the sampled shapes of the contract; every field explained.
+//! The `data` of events of queues, in the sampled shapes of the contract; every field explained.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::LIST_MAX;
-use crate::id::{JobId, QueueId, StanzaId};
-use crate::job::{Content, FailureCode};
+use crate::content::Content;
+use crate::id::{QueueId, StanzaId};
+
+/// Most jids and message ids that one event lists. Longer lists are cut and say so (`truncated`); the whole is
+/// in the queue's recipients. Keeps an event under 1 MiB.
+pub const LIST_MAX: usize = 10_000;
+
+/// The progress of a queue in percent: rounded half up, 100 only when all are settled.
+pub fn progress(settled: u32, total: u32) -> u8 {
+    if settled >= total {
+        return 100;
+    }
+    let rounded = (u64::from(settled) * 200 + u64::from(total)) / (u64::from(total) * 2);
+    // Unwrap safety: the value is at most 99 after `min`.
+    #[allow(clippy::unwrap_used)]
+    u8::try_from(rounded.min(99)).unwrap()
+}
 
 /// A queue started.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
@@ -149,11 +163,9 @@ pub struct QueueMessage {
 impl QueueMessage {
     /// The message of a job, in the protocol's words.
     pub fn new(content: &Content) -> Self {
-        match content {
-            Content::Text { text } => Self {
-                message_type: "extendedTextMessage",
-                message: serde_json::json!({ "text": text }),
-            },
+        Self {
+            message_type: content.message_type(),
+            message: content.message(),
         }
     }
 }
@@ -179,35 +191,4 @@ pub struct SendError {
     pub error: &'static str,
     /// The queue.
     pub queue_id: QueueId,
-}
-
-/// A job was accepted.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct JobAccepted {
-    /// The job's identity.
-    pub job_id: JobId,
-    /// The queue it made.
-    pub queue_id: QueueId,
-    /// How many recipients it has.
-    pub total: u32,
-}
-
-/// A job was refused.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct JobRejected {
-    /// The job's identity, if it had one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub job_id: Option<JobId>,
-    /// The job's kind as given, if it was text.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// Why, for programs.
-    pub code: FailureCode,
-    /// The field that was wrong, if it was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// Why, for people.
-    pub message: String,
 }

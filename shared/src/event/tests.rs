@@ -1,8 +1,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::content::Text;
 use crate::id::{JobId, QueueId, StanzaId};
-use crate::job::{Content, FailureCode};
+use crate::job::FailureCode;
 
 fn instance() -> Instance {
     Instance {
@@ -15,7 +16,7 @@ fn samples() -> Vec<Event> {
     let token = Token::new("codechat").unwrap();
     let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
     let stanza = StanzaId::new("3A8B7F4631EA2A840895").unwrap();
-    let content = Content::Text { text: "hi".into() };
+    let content = Text::new("hi").into();
     let data = || {
         QueueData::new(
             &content,
@@ -103,7 +104,7 @@ fn routing_keys_start_with_the_token_and_have_no_colon() {
     );
     assert_eq!(EventName::PausedQueue.routing_key(&token), "shop-1.paused.queue");
     for name in EventName::ALL {
-        assert_eq!(EventName::parse(name.as_str()), Some(name));
+        assert_eq!(EventName::find(name.as_str()), Some(name));
         assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
     }
 }
@@ -136,7 +137,7 @@ fn debug_shows_neither_bodies_nor_numbers() {
 
 #[test]
 fn long_lists_are_cut_and_say_so() {
-    let content = Content::Text { text: "hi".into() };
+    let content = Text::new("hi").into();
     let data = QueueData::new(
         &content,
         vec!["x@s.whatsapp.net".into(); LIST_MAX + 5],

@@ -1,4 +1,6 @@
 use super::*;
+use crate::content::TEXT_MAX_BYTES;
+use crate::recipient::Number;
 
 fn error(kind: &str, body: &str) -> String {
     Job::parse(kind, body.as_bytes()).unwrap_err().to_string()

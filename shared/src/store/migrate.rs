@@ -68,78 +68,86 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// The advisory lock that lets one runner through at a time; any number that nobody else takes.
 const LOCK: i64 = 0x00fa_4fa9_e000_0001;
 
-/// Applies what is missing, all in one transaction.
-pub(super) async fn run(store: &Store) -> Result<Vec<Migration>, StoreError> {
-    let tx = store.begin("migrate").await?;
-    tx.batch_execute("SET LOCAL statement_timeout = 0").await?;
-    tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
-    tx.batch_execute(
-        "CREATE TABLE IF NOT EXISTS migration (
+impl Store {
+    /// Brings the schema to this program's version, all in one transaction; returns the migrations applied now.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], [`StoreError::Schema`] (a newer schema), [`StoreError::Unavailable`].
+    pub async fn migrate(&self) -> Result<Vec<Migration>, StoreError> {
+        let tx = self.begin("migrate").await?;
+        tx.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+        tx.batch_execute(
+            "CREATE TABLE IF NOT EXISTS migration (
              version    integer     PRIMARY KEY,
              name       text        NOT NULL,
              checksum   bytea       NOT NULL,
              applied_at timestamptz NOT NULL DEFAULT clock_timestamp())",
-    )
-    .await?;
-    let rows = tx
-        .query("SELECT version, checksum FROM migration ORDER BY version", &[])
+        )
         .await?;
-    let mut applied = std::collections::HashMap::new();
-    for row in &rows {
-        applied.insert(row.try_get::<_, i32>(0)?, row.try_get::<_, Vec<u8>>(1)?);
-    }
-    if let Some(found) = applied
-        .keys()
-        .copied()
-        .max()
-        .filter(|found| *found > SCHEMA_VERSION)
-    {
-        return Err(StoreError::Schema {
-            found,
-            needed: SCHEMA_VERSION,
-        });
-    }
-    let mut done = Vec::new();
-    for migration in MIGRATIONS {
-        let checksum = Sha256::digest(migration.sql.as_bytes()).to_vec();
-        match applied.get(&migration.version) {
-            Some(known) if *known == checksum => {}
-            Some(_) => return Err(StoreError::Changed(migration.version)),
-            None => {
-                tx.batch_execute(migration.sql).await?;
-                tx.execute(
-                    "INSERT INTO migration (version, name, checksum) VALUES ($1, $2, $3)",
-                    &[&migration.version, &migration.name, &checksum],
-                )
-                .await?;
-                done.push(migration);
+        let rows = tx
+            .query("SELECT version, checksum FROM migration ORDER BY version", &[])
+            .await?;
+        let mut applied = std::collections::HashMap::new();
+        for row in &rows {
+            applied.insert(row.try_get::<_, i32>(0)?, row.try_get::<_, Vec<u8>>(1)?);
+        }
+        if let Some(found) = applied
+            .keys()
+            .copied()
+            .max()
+            .filter(|found| *found > SCHEMA_VERSION)
+        {
+            return Err(StoreError::Schema {
+                found,
+                needed: SCHEMA_VERSION,
+            });
+        }
+        let mut done = Vec::new();
+        for migration in MIGRATIONS {
+            let checksum = Sha256::digest(migration.sql.as_bytes()).to_vec();
+            match applied.get(&migration.version) {
+                Some(known) if *known == checksum => {}
+                Some(_) => return Err(StoreError::Changed(migration.version)),
+                None => {
+                    tx.batch_execute(migration.sql).await?;
+                    tx.execute(
+                        "INSERT INTO migration (version, name, checksum) VALUES ($1, $2, $3)",
+                        &[&migration.version, &migration.name, &checksum],
+                    )
+                    .await?;
+                    done.push(migration);
+                }
             }
         }
+        tx.commit().await?;
+        Ok(done)
     }
-    tx.commit().await?;
-    Ok(done)
-}
 
-/// Refuses another version than ours.
-pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
-    let client = store.client().await?;
-    let exists: bool = client
-        .query_one("SELECT to_regclass('migration') IS NOT NULL", &[])
-        .await?
-        .try_get(0)?;
-    let found = match exists {
-        false => 0,
-        true => client
-            .query_one("SELECT coalesce(max(version), 0) FROM migration", &[])
+    /// Refuses a schema of another version.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`], [`StoreError::Unavailable`].
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let exists: bool = client
+            .query_one("SELECT to_regclass('migration') IS NOT NULL", &[])
             .await?
-            .try_get(0)?,
-    };
-    if found == SCHEMA_VERSION {
-        Ok(())
-    } else {
-        Err(StoreError::Schema {
-            found,
-            needed: SCHEMA_VERSION,
-        })
+            .try_get(0)?;
+        let found = match exists {
+            false => 0,
+            true => client
+                .query_one("SELECT coalesce(max(version), 0) FROM migration", &[])
+                .await?
+                .try_get(0)?,
+        };
+        if found == SCHEMA_VERSION {
+            Ok(())
+        } else {
+            Err(StoreError::Schema {
+                found,
+                needed: SCHEMA_VERSION,
+            })
+        }
     }
 }

@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::leases::{self, Fence};
 use super::{Store, StoreError, Tx, violates};
+use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
-use crate::job::{Content, Delay, OnUnknown, SendJob};
+use crate::job::{Delay, OnUnknown, SendJob};
 
 /// Most queues that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;

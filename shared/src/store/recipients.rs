@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{Store, StoreError};
+use crate::content::Content;
 use crate::id::{QueueId, SessionId, StanzaId};
-use crate::job::Content;
 use crate::recipient::Number;
 
 /// Most recipients that one page holds.

@@ -15,7 +15,10 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{CONNECT_TIMEOUT, StoreError};
+use super::StoreError;
+
+/// How long a call waits for a pooled connection, and for the server to accept a new one.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server, and how to speak to it. Cheap to clone.
 #[derive(Clone)]

@@ -4,8 +4,9 @@ use super::queues::{Acceptance, QueueState};
 use super::recipients::RecipientState;
 use super::sessions::{Created, SessionState};
 use super::*;
+use crate::content::Text;
 use crate::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token};
-use crate::job::{Content, Delay, OnUnknown, SendJob};
+use crate::job::{Delay, OnUnknown, SendJob};
 use crate::recipient::Number;
 use crate::testing::{TestDatabase, job_id, token};
 
@@ -20,7 +21,7 @@ fn job(recipients: u32) -> SendJob {
     SendJob {
         queue_id: None,
         numbers,
-        message: Content::Text { text: "hi".into() },
+        message: Text::new("hi").into(),
         delay: None,
         on_unknown: OnUnknown::Resend,
         message_id: None,

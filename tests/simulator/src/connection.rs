@@ -31,7 +31,7 @@ use whatsapp::server::{Accepted, ClientFrames, FrameError, Hello, Responder, Res
 use whatsapp::signal::curve::KeyPair;
 
 use crate::seed::Seed;
-use crate::world::{ConnId, Input, Lane, OUTBOUND_QUEUE, Opening, Outbound};
+use crate::world::{ConnId, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 
 /// Where clients connect.
 pub const PATH: &str = "/ws/chat";
@@ -118,24 +118,24 @@ pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> En
     let Ok(payload) = ClientPayload::decode(accepted.client_payload.as_slice()) else {
         return Ended::Malformed;
     };
-    let (outbound, queue) = mpsc::channel(OUTBOUND_QUEUE);
-    let hungry = Arc::new(AtomicBool::new(false));
-    let lane = Lane {
-        outbound,
-        hungry: Arc::clone(&hungry),
+    let (sender, queue) = mpsc::channel(OUTBOUND_QUEUE);
+    let awaits_room = Arc::new(AtomicBool::new(false));
+    let outbound = OutboundQueue {
+        sender,
+        awaits_room: Arc::clone(&awaits_room),
     };
     let opening = Opening {
         conn,
         noise_key: accepted.client_static,
         payload,
-        lane,
+        outbound,
     };
     if context.inputs.send(Input::Open(Box::new(opening))).await.is_err() {
         return Ended::Closed;
     }
     let Transport { sealer, opener } = accepted.transport;
     let reading = read(reader, frames, opener, conn, &context.inputs);
-    let writing = write(writer, sealer, queue, hungry, conn, &context);
+    let writing = write(writer, sealer, queue, awaits_room, conn, &context);
     let ended = tokio::select! {
         ended = reading => ended,
         ended = writing => ended,
@@ -215,12 +215,12 @@ async fn read(
     }
 }
 
-/// Writes until told to close. The lane's end without a word is a close too.
+/// Writes until told to close. The queue's end without a word is a close too.
 async fn write(
     mut writer: Writer,
     mut sealer: Sealer,
     mut queue: mpsc::Receiver<Outbound>,
-    hungry: Arc<AtomicBool>,
+    awaits_room: Arc<AtomicBool>,
     conn: ConnId,
     context: &Context,
 ) -> Ended {
@@ -251,7 +251,7 @@ async fn write(
             }
         }
         if queue.is_empty()
-            && hungry.swap(false, Ordering::SeqCst)
+            && awaits_room.swap(false, Ordering::SeqCst)
             && context.inputs.send(Input::Writable(conn)).await.is_err()
         {
             return Ended::Closed;

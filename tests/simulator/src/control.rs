@@ -14,14 +14,14 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
+use crate::handle::Handle;
 use crate::number::{Addressing, Number};
 use crate::population::{Manners, Reply};
-use crate::server::Handle;
+use crate::refusal::Refusal;
 use crate::world::Speaker;
 
 /// Longest text.
@@ -30,55 +30,6 @@ const MAX_TEXT_BYTES: usize = 65_536;
 const MAX_NAME_BYTES: usize = 256;
 /// Longest wait before a receipt.
 const MAX_WAIT_MS: u64 = 86_400_000;
-
-/// A request that is not done, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{field}: {problem}")]
-pub struct Refusal {
-    status: u16,
-    /// The field at fault; empty if none is.
-    pub field: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-impl Refusal {
-    /// The field's value is not valid.
-    pub fn bad(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            status: 422,
-            field: field.into(),
-            problem: problem.into(),
-        }
-    }
-
-    /// The field names something that does not exist.
-    pub fn unknown(field: impl Into<String>) -> Self {
-        Self {
-            status: 404,
-            field: field.into(),
-            problem: "does not exist".into(),
-        }
-    }
-
-    /// It can't be done as things are.
-    pub fn conflict(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            status: 409,
-            field: field.into(),
-            problem: problem.into(),
-        }
-    }
-
-    /// The simulator is not there.
-    pub fn unavailable(problem: impl Into<String>) -> Self {
-        Self {
-            status: 503,
-            field: String::new(),
-            problem: problem.into(),
-        }
-    }
-}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {

@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::Refusal;
 use crate::number::Number;
+use crate::refusal::Refusal;
 
 /// Most faults that are active at once.
 pub const MAX_FAULTS: usize = 256;

@@ -4,7 +4,7 @@
 //! they get and answer with receipts, a switchboard of faults, and an audit that says what really happened. README.md
 //! describes the control API.
 //!
-//! * [`server`]: [`Simulator::start`], the listener and the [`Handle`].
+//! * [`server`]: [`Simulator::start`] and the listeners. [`handle`]: the [`Handle`] to what was started.
 //! * [`world`]: one task that owns accounts, connections, queues, faults and the audit.
 //! * [`crowd`]: simulated devices, with real cryptography, on tasks of their own.
 //! * [`connection`]: one socket. [`control`]: the HTTP API over the [`Handle`].
@@ -17,11 +17,15 @@ pub mod connection;
 pub mod control;
 pub mod crowd;
 pub mod fault;
+pub mod handle;
 pub mod number;
 pub mod persona;
 pub mod population;
+pub mod refusal;
 pub mod seed;
 pub mod server;
+mod timers;
 pub mod world;
 
-pub use server::{Handle, Options, Simulator, StartError};
+pub use handle::Handle;
+pub use server::{Options, Simulator, StartError};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
+use shared::content::Text;
 use shared::id::{JobId, QueueId, Token, WorkerId};
-use shared::job::{Answer, Content, Delay, Job, OnUnknown, QueueCommand, SendJob};
+use shared::job::{Answer, Delay, Job, OnUnknown, QueueCommand, SendJob};
 use shared::lease::Timing;
 use shared::lifecycle::Lifecycle;
 use shared::recipient::Number;
@@ -345,9 +346,7 @@ pub(crate) fn text(numbers: &[String], delay: Option<(f64, f64)>) -> SendJob {
             .iter()
             .map(|number| Number::new(number).expect("a number"))
             .collect(),
-        message: Content::Text {
-            text: "hello".to_owned(),
-        },
+        message: Text::new("hello").into(),
         delay: delay.map(|(min, max)| Delay::new(min, max).expect("a delay")),
         on_unknown: OnUnknown::Resend,
         message_id: None,

@@ -14,7 +14,6 @@
 //!
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
-pub mod binary;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod command;
@@ -24,8 +23,6 @@ pub mod device;
 mod e2e;
 pub mod event;
 pub mod frame;
-pub mod jid;
-pub mod message_id;
 mod messages;
 pub mod pairing;
 mod part;
@@ -38,12 +35,13 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
-pub mod time;
+mod wire;
 
 pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 pub use messages::{
     ACK_TIMEOUT, MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
 };
+pub use wire::{binary, jid, message_id, time};
 
 #[cfg(test)]
 mod test_vectors;

@@ -7,9 +7,10 @@ mod final_answers;
 mod queues_and_recipients;
 
 use super::*;
+use crate::content::Text;
 use crate::event::{Event, Instance};
 use crate::id::{Epoch, EventId, JobId, QueueId, SessionId, StanzaId};
-use crate::job::{Content, OnUnknown, SendJob};
+use crate::job::{OnUnknown, SendJob};
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
 use crate::store::outbox::{self, OutboxEvent};
@@ -55,7 +56,7 @@ impl Bench {
         let send = SendJob {
             queue_id: Some(QueueId::random()),
             numbers,
-            message: Content::Text { text: "hi".into() },
+            message: Text::new("hi").into(),
             delay: None,
             on_unknown: OnUnknown::Resend,
             message_id: None,

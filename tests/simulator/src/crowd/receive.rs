@@ -6,9 +6,10 @@ use whatsapp::signal::padding;
 
 use super::device::Unreadable;
 use super::inbox::Entry;
-use super::shard::{Later, Shard};
-use super::{Delivery, MAX_RETRIES, Proof, ReceiptOut, RetryOut, SendText, Tally};
-use crate::number::{DeviceAddr, Number};
+use super::job::{Delivery, Devices, Proof, SendText};
+use super::output::{ReceiptOut, RetryOut};
+use super::shard::{Later, MAX_RETRIES, Shard};
+use super::tally::Tally;
 use crate::population::Reply;
 
 /// Reasons of a request to send again, by the numbers of the wire.
@@ -149,7 +150,7 @@ impl Shard {
             from: delivery.to,
             to: delivery.from.number,
             to_devices: delivery.sender_devices.clone(),
-            own_devices: super::Devices::new(),
+            own_devices: Devices::new(),
             addressing: delivery.addressing,
             text,
             answer: None,
@@ -247,27 +248,4 @@ fn text_of(message: &Message) -> String {
             .and_then(|image| image.caption.clone())
     };
     extended.or_else(caption).unwrap_or_default()
-}
-
-/// Which texts which contact got from whom, as hashes.
-#[derive(Default)]
-pub(super) struct Texts {
-    hasher: std::hash::RandomState,
-    seen: std::collections::HashSet<u64>,
-}
-
-/// Most texts that are remembered.
-const MAX_TEXTS: usize = 16_000_000;
-
-impl Texts {
-    /// `false` if the contact got this text from this account before.
-    fn note(&mut self, delivery: &Delivery, text: &str) -> bool {
-        use std::hash::BuildHasher as _;
-        let (to, from): (DeviceAddr, Number) = (delivery.to, delivery.from.number);
-        let print = self.hasher.hash_one((to, from, text));
-        if self.seen.len() >= MAX_TEXTS {
-            return !self.seen.contains(&print);
-        }
-        self.seen.insert(print)
-    }
 }

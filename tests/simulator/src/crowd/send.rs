@@ -7,24 +7,14 @@ use whatsapp::proto::{Message, message::DeviceSentMessage};
 use whatsapp::signal::{PreKeyBundle, padding};
 
 use super::inbox::{Outgoing, ReceiptSeen};
-use super::shard::Shard;
-use super::{Copy, MAX_RETRIES, MessageOut, Output, ReceiptIn, SendText};
+use super::job::{ReceiptIn, SendText};
+use super::output::{Copy, MessageOut, Output};
+use super::shard::{MAX_RETRIES, PendingSend, Shard};
 use crate::clock::unix_seconds;
-use crate::number::{Addressing, DeviceAddr, Number};
+use crate::number::{Addressing, DeviceAddr};
 
 /// Most sends that wait for bundles; beyond, a send is given up.
 const MAX_PENDING_SENDS: usize = 10_000;
-
-/// A send that waits for bundles.
-pub(super) struct PendingSend {
-    from: DeviceAddr,
-    to: Number,
-    addressing: Addressing,
-    id: CompactString,
-    text: String,
-    targets: Vec<DeviceAddr>,
-    retry_count: u32,
-}
 
 impl Shard {
     pub(super) fn send(&mut self, send: SendText) {

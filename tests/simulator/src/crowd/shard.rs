@@ -1,23 +1,25 @@
 //! One shard: the task that owns some of the simulated devices, their timers and their sends in progress.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
+use compact_str::CompactString;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::device::Device;
-use super::receive::Texts;
-use super::send::PendingSend;
-use super::{Job, Output, ReceiptOut, SendText, Tally};
-use crate::number::DeviceAddr;
+use super::job::{Job, SendText};
+use super::output::{Output, ReceiptOut};
+use super::tally::Tally;
+use super::texts::Texts;
+use crate::number::{Addressing, DeviceAddr, Number};
 use crate::seed::Seed;
+use crate::timers::{self, Timers};
 
-/// Most actions that wait for their time; beyond, they happen at once.
-const MAX_TIMERS: usize = 1_000_000;
+/// Most often a device asks for one message again.
+pub(super) const MAX_RETRIES: u32 = 5;
 
 pub(super) struct Shard {
     pub(super) seed: Seed,
@@ -28,8 +30,7 @@ pub(super) struct Shard {
     pub(super) tally: Tally,
     pub(super) texts: Texts,
     pub(super) out: Vec<Output>,
-    timers: BinaryHeap<Reverse<Timer>>,
-    last_timer: u64,
+    timers: Timers<Later>,
     outputs: mpsc::Sender<Output>,
 }
 
@@ -39,10 +40,15 @@ pub(super) enum Later {
     Send(Box<SendText>),
 }
 
-struct Timer {
-    at: Instant,
-    order: u64,
-    action: Later,
+/// A send that waits for bundles.
+pub(super) struct PendingSend {
+    pub(super) from: DeviceAddr,
+    pub(super) to: Number,
+    pub(super) addressing: Addressing,
+    pub(super) id: CompactString,
+    pub(super) text: String,
+    pub(super) targets: Vec<DeviceAddr>,
+    pub(super) retry_count: u32,
 }
 
 impl Shard {
@@ -57,8 +63,7 @@ impl Shard {
             tally: Tally::default(),
             texts: Texts::default(),
             out: Vec::new(),
-            timers: BinaryHeap::new(),
-            last_timer: 0,
+            timers: Timers::default(),
             outputs,
         }
     }
@@ -66,10 +71,10 @@ impl Shard {
     /// Ends when the world is gone. Cancellation point: between jobs.
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         loop {
-            let next = self.timers.peek().map(|timer| timer.0.at);
+            let next = self.timers.next();
             let job = tokio::select! {
                 job = jobs.recv() => job,
-                () = sleep_until(next) => {
+                () = timers::until(next) => {
                     self.fire(Instant::now());
                     if !self.flush().await {
                         return;
@@ -124,22 +129,17 @@ impl Shard {
 
     /// Does `action` after `wait`.
     pub(super) fn later(&mut self, wait: Duration, action: Later) {
-        if wait.is_zero() || self.timers.len() >= MAX_TIMERS {
+        if wait.is_zero() {
             return self.act(action);
         }
-        self.last_timer += 1;
-        self.timers.push(Reverse(Timer {
-            at: Instant::now() + wait,
-            order: self.last_timer,
-            action,
-        }));
+        if let Some(action) = self.timers.push(Instant::now() + wait, action) {
+            self.act(action);
+        }
     }
 
     fn fire(&mut self, now: Instant) {
-        while self.timers.peek().is_some_and(|timer| timer.0.at <= now) {
-            if let Some(Reverse(timer)) = self.timers.pop() {
-                self.act(timer.action);
-            }
+        while let Some(action) = self.timers.pop(now) {
+            self.act(action);
         }
     }
 
@@ -158,32 +158,5 @@ impl Shard {
             }
         }
         true
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
-
-impl PartialEq for Timer {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Timer {}
-
-impl PartialOrd for Timer {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Timer {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
     }
 }

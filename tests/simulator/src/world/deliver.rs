@@ -10,7 +10,9 @@ use whatsapp::binary::{self, Node};
 use whatsapp::jid::Jid;
 
 use super::account::{Class, PendingKey};
-use super::{ConnId, ConnState, OUTBOUND_RESERVE, Outbound, World};
+use super::port::{ConnId, OUTBOUND_RESERVE, Outbound};
+use super::stanza::ib;
+use super::{ConnState, World};
 use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::Persona;
@@ -39,17 +41,17 @@ impl World {
         };
         let Some(open) = self.conns.get(&conn) else { return };
         loop {
-            if open.lane.outbound.capacity() <= OUTBOUND_RESERVE {
-                open.lane.hungry.store(true, Ordering::SeqCst);
+            if open.outbound.sender.capacity() <= OUTBOUND_RESERVE {
+                open.outbound.awaits_room.store(true, Ordering::SeqCst);
                 // What is queued is written after this, and whoever wrote it looks at the flag then.
-                if open.lane.outbound.capacity() <= OUTBOUND_RESERVE {
+                if open.outbound.sender.capacity() <= OUTBOUND_RESERVE {
                     return;
                 }
-                open.lane.hungry.store(false, Ordering::SeqCst);
+                open.outbound.awaits_room.store(false, Ordering::SeqCst);
             }
             if device.pending.take_drained() {
                 let end = ib(Node::new("offline").attr("count", device.pending.drained));
-                if open.lane.outbound.try_send(encoded(&end)).is_err() {
+                if open.outbound.sender.try_send(encoded(&end)).is_err() {
                     return;
                 }
             }
@@ -64,7 +66,7 @@ impl World {
                 }
                 None => encoded(node),
             };
-            if open.lane.outbound.try_send(stanza).is_err() {
+            if open.outbound.sender.try_send(stanza).is_err() {
                 // The connection is gone: all of it is written again on the next.
                 return;
             }
@@ -279,11 +281,6 @@ impl World {
     pub(super) fn device_mut(&mut self, who: DeviceAddr) -> Option<&mut super::account::Device> {
         self.accounts.get_mut(&who.number)?.devices.get_mut(&who.device)
     }
-}
-
-/// `<ib>` of the server with one child.
-pub(super) fn ib(child: Node) -> Node {
-    Node::new("ib").attr("from", Jid::SERVER).with_child(child)
 }
 
 fn encoded(node: &Node) -> Outbound {

@@ -1,29 +1,22 @@
 //! Linking by a code that is typed into the phone: the server between companion and phone.
 //!
-//! The phone's half of the cryptography is in [`crate::server::Handle::link_code`], off the world's task.
+//! The phone's half of the cryptography is in [`crate::handle::Handle::link_code`], off the world's task.
 //!
 //! Facts: docs/PROTOCOL.md, "Pairing".
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 
 use super::command::{Answer, LinkHello, LinkOutcome, Linked};
-use super::{Conn, ConnId, ConnState, World, iq_from_server};
+use super::pairing::Link;
+use super::port::ConnId;
+use super::stanza::iq_from_server;
+use super::{Conn, ConnState, World};
 use crate::clock::unix_seconds;
-use crate::control::Refusal;
 use crate::number::{DeviceAddr, Number};
 use crate::persona::Persona;
-
-/// A link code that was asked for.
-pub(super) struct Link {
-    pub(super) number: Number,
-    pub(super) reference: String,
-    pub(super) wrapped: Bytes,
-    /// Who waits for the companion's answer.
-    pub(super) waiting: Option<oneshot::Sender<LinkOutcome>>,
-}
+use crate::refusal::Refusal;
 
 impl World {
     pub(super) fn on_link_code(&mut self, conn: ConnId, iq: &Node, link: &Node) {

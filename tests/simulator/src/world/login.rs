@@ -10,8 +10,9 @@ use whatsapp::jid::Jid;
 use whatsapp::proto::ClientPayload;
 
 use super::pairing::Pairing;
-use super::timer::Action;
-use super::{Conn, ConnId, ConnState, Lane, Opening, World, stream_error};
+use super::port::{ConnId, Opening, OutboundQueue};
+use super::stanza::{ib, stream_error};
+use super::{Conn, ConnState, World};
 use crate::clock::unix_seconds;
 use crate::fault::{Fault, Faults, Kind, Moment};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -27,35 +28,35 @@ impl World {
             conn,
             noise_key,
             payload,
-            lane,
+            outbound,
         } = opening;
         if let Some(data) = payload.device_pairing_data.clone() {
             return match Pairing::new(noise_key, &data) {
-                Some(pairing) => self.begin_pairing(conn, lane, pairing),
+                Some(pairing) => self.begin_pairing(conn, outbound, pairing),
                 None => {
                     self.audit.count.violations += 1;
-                    self.refuse(conn, lane, 400);
+                    self.refuse(conn, outbound, 400);
                 }
             };
         }
         let Some(who) = claimed(&payload) else {
-            return self.refuse(conn, lane, LOGGED_OUT);
+            return self.refuse(conn, outbound, LOGGED_OUT);
         };
         let known = self
             .device_mut(who)
             .is_some_and(|device| device.noise_key == noise_key);
         if !known {
-            return self.refuse(conn, lane, LOGGED_OUT);
+            return self.refuse(conn, outbound, LOGGED_OUT);
         }
         let faults = self.faults.strike(Moment::Login, who.number, None);
         if let Some(fault) = faults.iter().find(|fault| fault.kind == Kind::Failure) {
-            return self.refuse(conn, lane, fault.reason.unwrap_or(LOGGED_OUT));
+            return self.refuse(conn, outbound, fault.reason.unwrap_or(LOGGED_OUT));
         }
         self.replace_connection(who);
         self.conns.insert(
             conn,
             Conn {
-                lane,
+                outbound,
                 state: ConnState::Online(who),
             },
         );
@@ -89,19 +90,16 @@ impl World {
             .attr("display_name", name);
         self.write(conn, &success);
         let routing = Node::new("routing_info").with_slice(&[8, 2, 8, 5]);
-        self.write(
-            conn,
-            &super::deliver::ib(Node::new("edge_routing").with_child(routing)),
-        );
+        self.write(conn, &ib(Node::new("edge_routing").with_child(routing)));
         if !passive {
-            self.at(Instant::now() + ACTIVE_ANYWAY, Action::Activate(conn));
+            self.at(Instant::now() + ACTIVE_ANYWAY, move |world| world.activate(conn));
         }
     }
 
     /// Refuses a client before it is one.
-    fn refuse(&mut self, conn: ConnId, lane: Lane, reason: u16) {
+    fn refuse(&mut self, conn: ConnId, outbound: OutboundQueue, reason: u16) {
         let phantom = Conn {
-            lane,
+            outbound,
             state: ConnState::Pairing(Box::new(Pairing::refused())),
         };
         self.conns.insert(conn, phantom);

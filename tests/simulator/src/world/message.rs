@@ -11,9 +11,9 @@ use whatsapp::binary::Node;
 use whatsapp::proto::AdvSignedDeviceIdentity;
 use whatsapp::signal::session::{PreKeyMessage, SignalMessage};
 
+use super::World;
 use super::fanout::{Enc, Fate, Routed};
-use super::timer::Action;
-use super::{ConnId, World};
+use super::port::ConnId;
 use crate::audit::KeyUse;
 use crate::clock::unix_seconds;
 use crate::crowd::{MessageOut, Proof};
@@ -72,7 +72,7 @@ impl World {
         if !fate.withhold_ack {
             let ack = self.message_ack(&node, &copies, from, (to, addressing));
             match fate.delay.filter(|_| fate.delay_ack) {
-                Some(delay) => self.at(Instant::now() + delay, Action::Ack(conn, Box::new(ack))),
+                Some(delay) => self.at(Instant::now() + delay, move |world| world.write(conn, &ack)),
                 None => self.write(conn, &ack),
             }
         }
@@ -156,7 +156,7 @@ impl World {
 
     fn send_out(&mut self, routed: Routed) {
         match routed.fate.delay {
-            Some(delay) => self.at(Instant::now() + delay, Action::Deliver(Box::new(routed))),
+            Some(delay) => self.at(Instant::now() + delay, move |world| world.deliver_copies(routed)),
             None => self.deliver_copies(routed),
         }
     }

@@ -8,30 +8,29 @@
 //! Facts: docs/PROTOCOL.md, "The simulator".
 
 mod account;
+mod bundle;
 mod command;
 mod deliver;
 mod fanout;
 mod link_code;
+mod linking;
 mod login;
 mod message;
 mod pairing;
+mod perform;
+mod port;
 mod prekeys;
 mod query;
 mod receipt;
-mod timer;
+mod stanza;
 mod usync;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use whatsapp::binary::{self, Node};
-use whatsapp::jid::Jid;
-use whatsapp::proto::ClientPayload;
-use whatsapp::signal::curve::PublicKey;
 
 use crate::audit::Audit;
 use crate::crowd::{Crowd, Devices, Output};
@@ -39,78 +38,21 @@ use crate::fault::Faults;
 use crate::number::{DeviceAddr, Number};
 use crate::population::Population;
 use crate::seed::Seed;
+use crate::timers::{self, Timers};
 
 use account::Account;
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
 use pairing::Pairing;
-pub use prekeys::BundleReply;
-use timer::Timers;
+pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 
-/// Inputs of connections that wait for the world.
-pub const INPUT_QUEUE: usize = 4096;
-/// What waits to be written to one connection.
-pub const OUTBOUND_QUEUE: usize = 8192;
-/// Part of [`OUTBOUND_QUEUE`] that is kept for answers; stanzas that can wait are not put there.
-const OUTBOUND_RESERVE: usize = 4096;
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
 
-/// A connection, for as long as it lasts.
-pub type ConnId = u64;
-
-/// What connections tell the world.
-pub enum Input {
-    /// A client has finished the handshake.
-    Open(Box<Opening>),
-    /// A stanza came.
-    Stanza {
-        /// Where.
-        conn: ConnId,
-        /// What.
-        node: Node,
-        /// When its frame was read.
-        at: Instant,
-    },
-    /// A stanza came that can't be read; the connection is closing.
-    Malformed(ConnId),
-    /// All that was queued is written.
-    Writable(ConnId),
-    /// The connection is gone.
-    Closed(ConnId),
-}
-
-/// A client that has finished the handshake.
-pub struct Opening {
-    /// Its connection.
-    pub conn: ConnId,
-    /// Its proven static key.
-    pub noise_key: PublicKey,
-    /// Who it says it is.
-    pub payload: ClientPayload,
-    /// The way to it.
-    pub lane: Lane,
-}
-
-/// The world's end of a connection.
-pub struct Lane {
-    /// What is to be written.
-    pub outbound: mpsc::Sender<Outbound>,
-    /// Set when the world waits for [`Input::Writable`].
-    pub hungry: Arc<std::sync::atomic::AtomicBool>,
-}
-
-/// What a connection is to write.
-pub enum Outbound {
-    /// An encoded stanza.
-    Stanza(Bytes),
-    /// Bundles whose keys the connection derives, off the world's task.
-    Bundles(Box<BundleReply>),
-    /// Close after what came before.
-    Close,
-}
+/// What the world does later.
+type Later = Box<dyn FnOnce(&mut World) + Send>;
 
 struct Conn {
-    lane: Lane,
+    outbound: OutboundQueue,
     state: ConnState,
 }
 
@@ -132,7 +74,7 @@ pub struct World {
     crowd: Crowd,
     faults: Faults,
     audit: Audit,
-    timers: Timers,
+    timers: Timers<Later>,
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     last_id: u64,
@@ -189,7 +131,7 @@ impl World {
                     Some(command) => self.on_command(command),
                     None => return,
                 },
-                () = timer::until(next) => self.fire(Instant::now()),
+                () = timers::until(next) => self.fire(Instant::now()),
                 () = self.crowd.clear() => {}
                 Some(input) = inputs.recv(), if is_clear => self.on_input(input),
             }
@@ -279,7 +221,7 @@ impl World {
 
     fn put(&mut self, conn: ConnId, outbound: Outbound) {
         let Some(open) = self.conns.get(&conn) else { return };
-        if open.lane.outbound.try_send(outbound).is_err() {
+        if open.outbound.sender.try_send(outbound).is_err() {
             self.drop_conn(conn);
         }
     }
@@ -290,9 +232,22 @@ impl World {
         self.drop_conn(conn);
     }
 
-    /// Forgets a connection; its task ends with its lane.
+    /// Forgets a connection; its task ends with its queue.
     fn drop_conn(&mut self, conn: ConnId) {
         self.on_closed(conn);
+    }
+
+    /// Does `action` at `at`.
+    fn at(&mut self, at: Instant, action: impl FnOnce(&mut Self) + Send + 'static) {
+        if let Some(action) = self.timers.push(at, Box::new(action)) {
+            action(self);
+        }
+    }
+
+    fn fire(&mut self, now: Instant) {
+        while let Some(action) = self.timers.pop(now) {
+            action(self);
+        }
     }
 
     /// An id for a stanza that the server makes up.
@@ -304,21 +259,4 @@ impl World {
             self.last_id
         )
     }
-}
-
-/// `<stream:error>`, with a code or as a conflict.
-fn stream_error(code: Option<u16>, conflict: Option<&'static str>) -> Node {
-    let node = Node::new("stream:error").attr_opt("code", code);
-    match conflict {
-        Some(kind) => node.with_child(Node::new("conflict").attr("type", kind)),
-        None => node,
-    }
-}
-
-/// An `<iq>` from the server.
-fn iq_from_server(kind: &'static str, id: &str) -> Node {
-    Node::new("iq")
-        .attr("from", Jid::SERVER)
-        .attr("type", kind)
-        .attr("id", id)
 }

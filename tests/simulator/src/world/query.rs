@@ -4,7 +4,9 @@
 
 use whatsapp::binary::Node;
 
-use super::{ConnId, World, iq_from_server};
+use super::World;
+use super::port::ConnId;
+use super::stanza::{error, iq_from_server};
 use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -171,9 +173,4 @@ fn app_state(id: &str, iq: &Node) -> Node {
 
 fn contacts_list() -> Node {
     Node::new("list").attr("type", "contacts").attr("default", "true")
-}
-
-/// An `<iq>` that says what is wrong.
-pub(super) fn error(id: &str, code: u16, text: &'static str) -> Node {
-    iq_from_server("error", id).with_child(Node::new("error").attr("code", code).attr("text", text))
 }

@@ -7,8 +7,9 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 
+use super::World;
 use super::account::{Class, PendingKey};
-use super::{ConnId, World};
+use super::port::ConnId;
 use crate::clock::unix_seconds;
 use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
 use crate::number::DeviceAddr;
@@ -208,7 +209,7 @@ fn retry_children(id: &CompactString, retry: &RetryOut) -> Vec<Node> {
             Node::new("type").with_slice(&[5]),
             Node::new("identity").with_slice(bundle.identity.as_bytes()),
         ];
-        keys.extend(super::prekeys::key_nodes(bundle));
+        keys.extend(super::bundle::key_nodes(bundle));
         children.push(Node::new("keys").with_children(keys));
     }
     children

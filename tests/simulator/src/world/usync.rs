@@ -5,7 +5,9 @@
 use whatsapp::binary::Node;
 use whatsapp::phash::devices_hash;
 
-use super::{ConnId, World, iq_from_server};
+use super::World;
+use super::port::ConnId;
+use super::stanza::{error, iq_from_server};
 use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -15,7 +17,7 @@ const MAX_USERS: usize = 20_000;
 impl World {
     pub(super) fn on_usync(&mut self, conn: ConnId, id: &str, iq: &Node) {
         let Some(usync) = iq.child("usync") else {
-            return self.write(conn, &super::query::error(id, 400, "bad-request"));
+            return self.write(conn, &error(id, 400, "bad-request"));
         };
         let protocols: Vec<&Node> = usync
             .child("query")

@@ -198,7 +198,7 @@ impl Actor {
         let (Some(queue), Ok(id)) = (self.queues.get(queue), id.as_str().parse::<MessageId>()) else {
             return false;
         };
-        let message = content::to_message(&queue.content);
+        let message = content::render(&queue.content);
         let outgoing = Outgoing {
             id,
             to: recipient(&target.number),

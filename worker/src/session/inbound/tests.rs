@@ -4,7 +4,7 @@ use serde_json::json;
 use whatsapp::time::Timestamp;
 
 use super::*;
-use crate::session::content::text_message;
+use crate::session::content::render;
 
 fn incoming(chat: &str) -> Incoming {
     Incoming {
@@ -17,7 +17,7 @@ fn incoming(chat: &str) -> Incoming {
         push_name: Some("Ana".into()),
         timestamp: Timestamp::from_secs(1_666_479_478),
         offline: false,
-        message: text_message("Test"),
+        message: render(&shared::content::Text::new("Test").into()),
     }
 }
 

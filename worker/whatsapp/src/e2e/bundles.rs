@@ -54,7 +54,7 @@ impl Bundles {
             _ => {}
         }
         let wanted = self.wanted.entry(address.clone()).or_insert_with(|| {
-            ratchets.pin(address);
+            ratchets.records.pin(address);
             false
         });
         *wanted |= fresh;
@@ -138,7 +138,7 @@ impl Bundles {
     ) -> BTreeMap<Address, Fetched> {
         let open = std::mem::take(&mut self.open);
         for address in &asked {
-            ratchets.unpin(address);
+            ratchets.records.unpin(address);
         }
         let current = |address: &Address| open.get(address).filter(|asked| !asked.outdated);
         let bundles = reply.and_then(|node| keys::bundles(&node).map_err(|_| QueryError::Malformed));

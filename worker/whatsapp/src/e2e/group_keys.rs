@@ -1,56 +1,22 @@
 //! The sender keys of others in groups: read from the store on need, written with the step that changes them.
 //!
-//! The rules are those of [`super::ratchets`]: an entry is read once and never while it is in memory, and one whose last
-//! change is not durable is not forgotten.
-//!
 //! Facts: docs/PROTOCOL.md, "Sender keys".
-
-use std::collections::HashMap;
 
 use prost::Message as _;
 
-use super::durability::Durability;
+use super::cache::Cache;
 use super::question::{Question, Questions};
-use super::ratchets::RATCHET_IDLE;
 use crate::part::Context;
 use crate::proto::Message;
 use crate::signal::padding;
 use crate::signal::sender_key::SenderKeyRecord;
 use crate::signal::session::DecryptError;
 use crate::store::RecordKey;
-use crate::time::Timestamp;
-
-/// Most sender keys kept in memory beyond those whose changes are not durable yet.
-pub(super) const MAX_GROUP_KEYS: usize = 128;
-/// How many stay when there were too many.
-const KEPT_GROUP_KEYS: usize = 96;
 
 /// The sender keys, by the record that each is kept in.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct GroupKeys {
-    entries: HashMap<RecordKey, Entry>,
-}
-
-struct Entry {
-    /// `None` while it is being read.
-    record: Option<SenderKeyRecord>,
-    used: Timestamp,
-    durability: Durability,
-}
-
-impl Entry {
-    const fn can_go(&self) -> bool {
-        self.record.is_some() && self.durability.is_durable()
-    }
-}
-
-/// Prints no key.
-impl std::fmt::Debug for GroupKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GroupKeys")
-            .field("entries", &self.entries.len())
-            .finish()
-    }
+    pub(super) records: Cache<RecordKey, SenderKeyRecord>,
 }
 
 impl GroupKeys {
@@ -62,16 +28,10 @@ impl GroupKeys {
         questions: &mut Questions,
         name: &RecordKey,
     ) -> bool {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.used = cx.now;
-            return entry.record.is_some();
+        if let Some(is_loaded) = self.records.touch(name, cx.now) {
+            return is_loaded;
         }
-        let entry = Entry {
-            record: None,
-            used: cx.now,
-            durability: Durability::Durable,
-        };
-        self.entries.insert(name.clone(), entry);
+        self.records.begin(name.clone(), cx.now);
         let ticket = questions.open(Question::SenderKey(name.clone()));
         cx.load(vec![name.clone()], ticket);
         false
@@ -85,10 +45,7 @@ impl GroupKeys {
             tracing::warn!(%error, "a stored sender key can't be read and is taken for none");
             None
         });
-        let record = record.unwrap_or_default();
-        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.record.is_none()) {
-            entry.record = Some(record);
-        }
+        self.records.fill(name, record.unwrap_or_default());
     }
 
     /// Takes the key that a message to us alone may carry. It comes before the message that needs it.
@@ -130,54 +87,10 @@ impl GroupKeys {
         name: &RecordKey,
         change: impl FnOnce(&mut SenderKeyRecord) -> Result<T, DecryptError>,
     ) -> Result<T, DecryptError> {
-        let entry = self.entries.get_mut(name).ok_or(DecryptError::NoSession)?;
-        let record = entry.record.as_mut().ok_or(DecryptError::NoSession)?;
+        let record = self.records.get_mut(name).ok_or(DecryptError::NoSession)?;
         let done = change(record)?;
         cx.changes().put(name.clone(), record.encode());
-        entry.durability = Durability::Gathering;
-        entry.used = cx.now;
+        self.records.changed(name, cx.now);
         Ok(done)
-    }
-
-    /// The step that gathered is being committed.
-    pub(super) fn on_step_taken(&mut self) {
-        self.entries
-            .values_mut()
-            .for_each(|entry| entry.durability.on_step_taken());
-    }
-
-    /// The step taken last is durable.
-    pub(super) fn on_committed(&mut self) {
-        self.entries
-            .values_mut()
-            .for_each(|entry| entry.durability.on_committed());
-    }
-
-    /// Forgets the keys used longest ago, if there are too many. Only the message whose turn it is uses one, and it does so
-    /// as soon as it is read.
-    pub(super) fn shrink(&mut self) {
-        if self.entries.len() <= MAX_GROUP_KEYS {
-            return;
-        }
-        let idle = self.entries.iter().filter(|(_, entry)| entry.can_go());
-        let mut idle: Vec<(Timestamp, RecordKey)> =
-            idle.map(|(name, entry)| (entry.used, name.clone())).collect();
-        idle.sort_unstable();
-        let surplus = self.entries.len() - KEPT_GROUP_KEYS;
-        for (_, name) in idle.into_iter().take(surplus) {
-            self.entries.remove(&name);
-        }
-    }
-
-    /// Forgets idle keys and gives their memory back.
-    pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.entries
-            .retain(|_, entry| !entry.can_go() || now.since(entry.used) < RATCHET_IDLE);
-        self.entries.shrink_to_fit();
-    }
-
-    /// Whether there is anything to sweep one day.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 }

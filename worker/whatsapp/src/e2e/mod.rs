@@ -7,9 +7,9 @@
 //! step, and a ratchet with a change that is not durable yet is never forgotten and read again from the store.
 
 mod bundles;
+mod cache;
 mod companion;
 mod directory;
-mod durability;
 mod group_keys;
 mod names;
 mod outcome;
@@ -171,9 +171,11 @@ impl E2e {
 
     /// Forgets what is too much, but no ratchet that somebody waits with.
     pub(crate) fn relieve<'a>(&mut self, in_use: impl FnOnce() -> HashSet<&'a Address>) {
-        self.group_keys.shrink();
-        if self.ratchets.is_crowded() {
-            self.ratchets.shrink(&in_use());
+        // A sender key is used by the message whose turn it is, as soon as it is read.
+        self.group_keys.records.shrink(|_| false);
+        if self.ratchets.records.is_crowded() {
+            let in_use = in_use();
+            self.ratchets.records.shrink(|address| in_use.contains(address));
         }
     }
 }
@@ -339,14 +341,14 @@ impl E2e {
 impl E2e {
     /// A step that carries changes was taken and is being committed.
     pub(crate) fn on_step_taken(&mut self) {
-        self.ratchets.on_step_taken();
-        self.group_keys.on_step_taken();
+        self.ratchets.records.on_step_taken();
+        self.group_keys.records.on_step_taken();
     }
 
     /// The step taken last is durable.
     pub(crate) fn on_committed(&mut self) {
-        self.ratchets.on_committed();
-        self.group_keys.on_committed();
+        self.ratchets.records.on_committed();
+        self.group_keys.records.on_committed();
     }
 
     /// When [`Self::tick`] wants to be called.
@@ -362,8 +364,11 @@ impl E2e {
         self.supply.tick(cx, &mut self.questions);
         if self.sweep_at.is_some_and(|at| at <= cx.now) {
             self.sweep_at = None;
-            self.ratchets.sweep(cx.now, &in_use());
-            self.group_keys.sweep(cx.now);
+            let in_use = in_use();
+            self.ratchets
+                .records
+                .sweep(cx.now, |address| in_use.contains(address));
+            self.group_keys.records.sweep(cx.now, |_| false);
             self.directory.sweep(cx.now);
             self.note_sweep(cx.now);
         }
@@ -371,7 +376,9 @@ impl E2e {
 
     /// An idle session keeps next to nothing in memory, and then no timer either.
     fn note_sweep(&mut self, now: Timestamp) {
-        let is_empty = self.ratchets.is_empty() && self.group_keys.is_empty() && self.directory.is_empty();
+        let is_empty = self.ratchets.records.is_empty()
+            && self.group_keys.records.is_empty()
+            && self.directory.is_empty();
         if self.sweep_at.is_none() && !is_empty {
             self.sweep_at = Some(now + SWEEP_INTERVAL);
         }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use compact_str::format_compact;
 
-use super::question::{Question, Questions};
 use crate::binary::Node;
 use crate::e2e::{self, Directory};
 use crate::event::{Event, QueryError, Registration};
@@ -42,18 +41,38 @@ impl Lookup {
         }
     }
 
-    /// The server has answered, or not.
+    /// The next question for the server; none if all numbers are answered for.
+    pub(super) fn next_query(&mut self) -> Option<Node> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let rest = self.rest.split_off(self.rest.len().min(MAX_USERS));
+        self.asked = std::mem::replace(&mut self.rest, rest);
+        let phone = |number: &String| Subject::Phone(number.as_str().into());
+        let query = Query {
+            sid: format_compact!("n{}-{}", self.ticket, self.answered.len()),
+            purpose: Purpose::Interactive,
+            protocols: Protocols {
+                contact: true,
+                devices: false,
+                lid: true,
+            },
+            subjects: self.asked.iter().map(phone).collect(),
+        };
+        Some(query.to_node())
+    }
+
+    /// Takes the server's answer.
+    ///
+    /// # Errors
+    /// If there is none: the owner is to be told.
     pub(super) fn on_reply(
-        mut self,
+        &mut self,
         cx: &mut Context<'_>,
-        questions: &mut Questions,
         directory: &mut Directory,
         reply: Result<Node, QueryError>,
-    ) {
-        let answer = match e2e::read_users(reply) {
-            Ok(answer) => answer,
-            Err(error) => return self.fail(cx, error),
-        };
+    ) -> Result<(), QueryError> {
+        let answer = e2e::read_users(reply)?;
         for number in std::mem::take(&mut self.asked) {
             let found = answer.users.iter().find(|user| is_about(user, &number));
             if let Some((phone, lid)) = found.and_then(|user| user.phone_jid().zip(user.lid_jid())) {
@@ -67,42 +86,15 @@ impl Lookup {
                 lid: found.and_then(UserAnswer::lid_jid).cloned(),
             });
         }
-        self.ask(cx, questions);
+        Ok(())
     }
 
-    /// There will be no answer.
-    pub(super) fn fail(self, cx: &mut Context<'_>, error: QueryError) {
+    /// Answers the owner: with all that the server said, or with why there is nothing.
+    pub(super) fn finish(self, cx: &mut Context<'_>, result: Result<(), QueryError>) {
         cx.emit(Event::IsOnWhatsApp {
             ticket: self.ticket,
-            result: Err(error),
+            result: result.map(|()| self.answered),
         });
-    }
-
-    /// Asks the server for the next numbers; with none left, the owner is answered.
-    pub(super) fn ask(mut self, cx: &mut Context<'_>, questions: &mut Questions) {
-        if self.rest.is_empty() {
-            return cx.emit(Event::IsOnWhatsApp {
-                ticket: self.ticket,
-                result: Ok(self.answered),
-            });
-        }
-        let rest = self.rest.split_off(self.rest.len().min(MAX_USERS));
-        self.asked = std::mem::replace(&mut self.rest, rest);
-        let query = Query {
-            sid: format_compact!("n{}-{}", self.ticket, self.answered.len()),
-            purpose: Purpose::Interactive,
-            protocols: Protocols {
-                contact: true,
-                devices: false,
-                lid: true,
-            },
-            subjects: self
-                .asked
-                .iter()
-                .map(|number| Subject::Phone(number.as_str().into()))
-                .collect(),
-        };
-        cx.ask(query.to_node(), questions.open(Question::IsOnWhatsApp(self)));
     }
 }
 

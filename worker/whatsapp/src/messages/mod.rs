@@ -79,7 +79,15 @@ impl Messages {
 
     /// Asks which numbers have an account. Answered by an event.
     pub(crate) fn is_on_whatsapp(&mut self, cx: &mut Context<'_>, ticket: u64, numbers: Vec<String>) {
-        Lookup::new(ticket, numbers).ask(cx, &mut self.questions);
+        self.look_up(cx, Lookup::new(ticket, numbers));
+    }
+
+    /// Goes on with a lookup: asks for its next numbers, or answers the owner.
+    fn look_up(&mut self, cx: &mut Context<'_>, mut lookup: Lookup) {
+        match lookup.next_query() {
+            Some(query) => cx.ask(query, self.questions.open(Question::IsOnWhatsApp(lookup))),
+            None => lookup.finish(cx, Ok(())),
+        }
     }
 
     /// Tells the sender that messages were read.
@@ -114,8 +122,11 @@ impl Messages {
         ticket: &Ticket,
         answer: Result<Node, QueryError>,
     ) {
-        if let Some(Question::IsOnWhatsApp(lookup)) = self.questions.close(ticket) {
-            lookup.on_reply(cx, &mut self.questions, &mut e2e.directory, answer);
+        if let Some(Question::IsOnWhatsApp(mut lookup)) = self.questions.close(ticket) {
+            match lookup.on_reply(cx, &mut e2e.directory, answer) {
+                Ok(()) => self.look_up(cx, lookup),
+                Err(error) => lookup.finish(cx, Err(error)),
+            }
         }
     }
 
@@ -254,7 +265,7 @@ impl Messages {
         self.sends.on_closed(cx);
         for question in self.questions.close_all() {
             if let Question::IsOnWhatsApp(lookup) = question {
-                lookup.fail(cx, QueryError::NotConnected);
+                lookup.finish(cx, Err(QueryError::NotConnected));
             }
         }
     }

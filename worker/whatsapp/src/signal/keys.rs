@@ -1,6 +1,6 @@
-//! The keys a device publishes and the names it knows other devices by.
+//! The keys a device publishes.
 //!
-//! Owns prekeys, signed prekeys, bundles, their ids and [`super::Address`]. Must not know how any of them travels
+//! Owns our identity, prekeys, signed prekeys, bundles and their ids. Must not know how any of them travels
 //! or is kept.
 //! Facts: docs/PROTOCOL.md, "Signal": ids are 24 bits and start at 1, registration ids have 14 bits.
 
@@ -15,6 +15,15 @@ use super::curve::{BadSignature, KeyPair, PreparedKey, PrivateKey, PublicKey, SI
 pub const MAX_PREKEY_ID: u32 = 0x00ff_ffff;
 /// The highest registration id that a device gives itself.
 pub const MAX_REGISTRATION_ID: u32 = 16_380;
+
+/// Who we are in our sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalIdentity<'a> {
+    /// Our identity.
+    pub pair: &'a KeyPair,
+    /// Our installation.
+    pub registration_id: RegistrationId,
+}
 
 macro_rules! key_id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -8,21 +8,22 @@
 //! ciphertext leaves. A method that fails has changed nothing.
 
 mod encoding;
+mod state;
+
+pub use state::MAX_SENDER_KEY_STATES;
 
 use bytes::Bytes;
 use rand::CryptoRng;
 
+use self::state::{SenderKeyMessage, SenderKeyState, SigningKey};
 use super::cipher::{Chain, GroupMessageKeys, Secret, encrypted_len};
 use super::curve::{KeyPair, PublicKey, SIGNATURE_SIZE_BYTES, TYPED_PUBLIC_KEY_SIZE_BYTES};
-use super::session::{BadRecord, DecryptError, EncryptError, MAX_GAP, MAX_SKIPPED_SEEDS};
+use super::session::{BadRecord, DecryptError, EncryptError};
 use super::wire::{
     Malformed, VERSION, bytes_len, number_len, put_bytes, put_bytes_header, put_number, read_fields,
     split_version,
 };
 
-/// How many states a record keeps: a sender makes a new one when a member leaves, and messages of the one before may
-/// still be under way.
-pub const MAX_SENDER_KEY_STATES: usize = 5;
 /// Sender key ids have 31 bits.
 const KEY_ID_MASK: u32 = 0x7fff_ffff;
 
@@ -30,21 +31,6 @@ const KEY_ID_MASK: u32 = 0x7fff_ffff;
 #[derive(Clone, Default)]
 pub struct SenderKeyRecord {
     states: Vec<SenderKeyState>,
-}
-
-#[derive(Clone)]
-struct SenderKeyState {
-    id: u32,
-    signing: SigningKey,
-    chain: Chain,
-    /// Seeds of messages that were overtaken, by rising iteration.
-    skipped: Vec<(u32, Secret)>,
-}
-
-#[derive(Clone)]
-enum SigningKey {
-    Ours(KeyPair),
-    Theirs(PublicKey),
 }
 
 impl SenderKeyRecord {
@@ -217,81 +203,6 @@ impl std::fmt::Debug for SenderKeyRecord {
         f.debug_struct("SenderKeyRecord")
             .field("states", &self.states.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl SigningKey {
-    const fn public(&self) -> &PublicKey {
-        match self {
-            Self::Ours(pair) => pair.public(),
-            Self::Theirs(public) => public,
-        }
-    }
-}
-
-impl SenderKeyState {
-    /// Decrypts a message whose signature was checked.
-    fn decrypt(&mut self, message: &SenderKeyMessage<'_>) -> Result<Vec<u8>, DecryptError> {
-        let open = |seed: &Secret| {
-            GroupMessageKeys::derive(seed)
-                .decrypt(message.ciphertext)
-                .ok_or(DecryptError::Malformed)
-        };
-        if message.iteration < self.chain.index {
-            let at = self
-                .skipped
-                .binary_search_by_key(&message.iteration, |(iteration, _)| *iteration)
-                .map_err(|_| DecryptError::Duplicate)?;
-            let plaintext = open(&self.skipped[at].1)?;
-            self.skipped.remove(at);
-            return Ok(plaintext);
-        }
-        if message.iteration - self.chain.index > MAX_GAP || message.iteration == u32::MAX {
-            return Err(DecryptError::TooFarAhead);
-        }
-        let mut chain = self.chain.clone();
-        let mut overtaken = Vec::new();
-        while chain.index < message.iteration {
-            overtaken.push((chain.index, chain.step()));
-        }
-        let plaintext = open(&chain.step())?;
-        self.chain = chain;
-        self.skipped.append(&mut overtaken);
-        self.skipped
-            .drain(..self.skipped.len().saturating_sub(MAX_SKIPPED_SEEDS));
-        Ok(plaintext)
-    }
-}
-
-/// A group message, parsed but not yet believed.
-struct SenderKeyMessage<'a> {
-    id: u32,
-    iteration: u32,
-    ciphertext: &'a [u8],
-    signed: &'a [u8],
-    signature: &'a [u8; SIGNATURE_SIZE_BYTES],
-}
-
-impl<'a> SenderKeyMessage<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self, DecryptError> {
-        let (signed, signature) = bytes.split_last_chunk().ok_or(DecryptError::Malformed)?;
-        let (mut id, mut iteration, mut ciphertext) = (None, None, None);
-        read_fields(split_version(signed)?, |field, value| {
-            match field {
-                1 => id = Some(value.u32()?),
-                2 => iteration = Some(value.u32()?),
-                3 => ciphertext = Some(value.bytes()?),
-                _ => {}
-            }
-            Ok(())
-        })?;
-        Ok(Self {
-            id: id.ok_or(Malformed)?,
-            iteration: iteration.ok_or(Malformed)?,
-            ciphertext: ciphertext.ok_or(Malformed)?,
-            signed,
-            signature,
-        })
     }
 }
 

@@ -8,54 +8,6 @@ use crate::part::{PartId, Tickets, testing::Lender};
 use crate::signal::curve::KeyPair;
 use crate::signal::{SignedPreKey, SignedPreKeyId};
 
-fn address(n: usize) -> Address {
-    Address::from(Jid::new(format!("{n}"), Server::Lid))
-}
-
-fn crowd(durability: Durability) -> Ratchets {
-    let entry = |n: usize| {
-        let used = Timestamp::from_secs(n as u64);
-        (
-            address(n),
-            Entry::loaded(SessionRecord::default(), used, durability),
-        )
-    };
-    Ratchets {
-        entries: (0..3 * MAX_RATCHETS).map(entry).collect(),
-    }
-}
-
-#[test]
-fn the_longest_unused_are_forgotten_but_not_those_in_use() {
-    let mut ratchets = crowd(Durability::Durable);
-    let oldest = address(0);
-    ratchets.shrink(&HashSet::from([&oldest]));
-    assert_eq!(ratchets.entries.len(), KEPT_RATCHETS);
-    assert!(ratchets.entries.contains_key(&oldest));
-    assert!(ratchets.entries.contains_key(&address(3 * MAX_RATCHETS - 1)));
-    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::from([&oldest]));
-    assert!(ratchets.entries.contains_key(&oldest));
-    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::new());
-    assert!(ratchets.is_empty());
-}
-
-#[test]
-fn what_is_not_durable_is_never_forgotten() {
-    let mut ratchets = crowd(Durability::Gathering);
-    let all = ratchets.entries.len();
-    ratchets.shrink(&HashSet::new());
-    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::new());
-    assert_eq!(ratchets.entries.len(), all);
-    ratchets.on_step_taken();
-    // A change after the step was taken is not in it.
-    ratchets.entries.get_mut(&address(0)).unwrap().durability = Durability::Gathering;
-    ratchets.shrink(&HashSet::new());
-    assert_eq!(ratchets.entries.len(), all);
-    ratchets.on_committed();
-    ratchets.sweep(Timestamp::from_secs(100_000), &HashSet::new());
-    assert_eq!(ratchets.entries.len(), 1);
-}
-
 /// A peer by number, and the same one by hidden id.
 fn peers() -> (Peer, Peer) {
     let phone = Jid::phone("15550002").unwrap();
@@ -115,8 +67,8 @@ fn a_ratchet_that_moved_is_not_read_under_its_old_name_again() {
     ratchets
         .start(&mut lender.context(), &by_number.address, &bundle, None)
         .unwrap();
-    ratchets.on_step_taken();
-    ratchets.on_committed();
+    ratchets.records.on_step_taken();
+    ratchets.records.on_committed();
     assert!(!ensure(&mut ratchets, &mut lender, &by_lid));
     lender.take_load();
     answer(&mut ratchets, &mut lender, &by_lid, &[None]);
@@ -155,8 +107,8 @@ fn a_ratchet_that_the_store_moved_is_not_read_under_its_old_name_again() {
     assert!(
         lender.take_load().is_empty() && !ratchets.has_session(lender.context().device, &by_number.address)
     );
-    ratchets.on_step_taken();
-    ratchets.on_committed();
+    ratchets.records.on_step_taken();
+    ratchets.records.on_committed();
     let moved = RecordKey::session(&by_number.address);
     assert_eq!(lender.context().changes().get(&moved), Some(None));
 }
@@ -180,7 +132,7 @@ fn two_sessions_of_one_device_become_one_record() {
     let in_use = ratchets.base_key(&by_lid.address);
     assert!(ensure(&mut ratchets, &mut lender, &by_lid));
     assert_eq!(ratchets.base_key(&by_lid.address), in_use);
-    assert_eq!(ratchets.record(&by_lid.address).unwrap().archived(), 1);
+    assert_eq!(ratchets.records.get(&by_lid.address).unwrap().archived(), 1);
     assert!(!ratchets.has_session(lender.context().device, &by_number.address));
 }
 
@@ -198,7 +150,7 @@ fn what_is_not_in_memory_is_not_made_up() {
         assert!(lender.context().changes().is_empty());
     };
     start(&mut ratchets, &mut lender);
-    assert!(ratchets.is_empty());
+    assert!(ratchets.records.is_empty());
     // Nor while it is being read.
     assert!(!ensure(&mut ratchets, &mut lender, &by_number));
     start(&mut ratchets, &mut lender);

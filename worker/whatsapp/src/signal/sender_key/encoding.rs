@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{MAX_SENDER_KEY_STATES, SenderKeyState, SigningKey};
+use super::state::{MAX_SENDER_KEY_STATES, SenderKeyState, SigningKey};
 use crate::signal::cipher::{Chain, Secret};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::signal::session::MAX_SKIPPED_SEEDS;

@@ -6,9 +6,11 @@
 
 use bytes::Bytes;
 
-use super::state::{Pending, ReceivingChain, SendingChain, SessionState, SkippedSeed};
+use super::state::{
+    MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS, Pending, ReceivingChain, SendingChain,
+    SessionState, SkippedSeed,
+};
 use super::ties::{MARK_BYTES, MAX_SHOWN, Ties};
-use super::{MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS};
 use crate::signal::cipher::{Chain, Secret};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::signal::wire::{Malformed, Reader, put_varint};

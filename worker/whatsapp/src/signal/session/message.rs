@@ -6,17 +6,46 @@
 
 use bytes::Bytes;
 
-use super::{Ciphertext, CiphertextKind, DecryptError, LocalIdentity};
+use super::error::DecryptError;
 use crate::signal::cipher::{MessageKeys, encrypted_len};
 use crate::signal::curve::{PublicKey, TYPED_PUBLIC_KEY_SIZE_BYTES};
+use crate::signal::keys::{LocalIdentity, PreKeyId, RegistrationId, SignedPreKeyId};
 use crate::signal::wire::{
-    Malformed, VERSION, Value, VersionError, bytes_len, number_len, put_bytes, put_bytes_header, put_number,
-    read_fields, split_version,
+    Malformed, VERSION, Value, bytes_len, number_len, put_bytes, put_bytes_header, put_number, read_fields,
+    split_version,
 };
-use crate::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 /// Bytes of a message's MAC.
 pub(super) const MAC_SIZE_BYTES: usize = 8;
+
+/// An encrypted message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "its message key is spent"]
+pub struct Ciphertext {
+    /// Which form it has.
+    pub kind: CiphertextKind,
+    /// The content of the `<enc>` node.
+    pub bytes: Bytes,
+}
+
+/// The forms of a pairwise message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CiphertextKind {
+    /// Starts a session, should the other side not know it yet.
+    PreKey,
+    /// Of a session that the other side is known to have.
+    Message,
+}
+
+impl CiphertextKind {
+    /// The `type` of the `<enc>` node.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PreKey => "pkmsg",
+            Self::Message => "msg",
+        }
+    }
+}
 
 /// A message of a session, parsed but not yet believed.
 #[derive(Debug)]
@@ -260,19 +289,4 @@ fn typed_key(value: &Value<'_>) -> Result<PublicKey, Malformed> {
         return Err(Malformed);
     }
     PublicKey::parse(bytes).map_err(|_| Malformed)
-}
-
-impl From<Malformed> for DecryptError {
-    fn from(_: Malformed) -> Self {
-        Self::Malformed
-    }
-}
-
-impl From<VersionError> for DecryptError {
-    fn from(error: VersionError) -> Self {
-        match error {
-            VersionError::Empty => Self::Malformed,
-            VersionError::Unsupported(version) => Self::UnsupportedVersion(version),
-        }
-    }
 }

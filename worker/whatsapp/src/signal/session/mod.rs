@@ -8,11 +8,14 @@
 //! from an older record uses a message key twice, which betrays both messages. A method that fails has changed nothing.
 
 mod encoding;
+mod error;
 mod message;
 mod state;
 mod ties;
 
-pub use message::{PreKeyMessage, SignalMessage};
+pub use error::{BadRecord, DecryptError, EncryptError, InitiateError};
+pub use message::{Ciphertext, CiphertextKind, PreKeyMessage, SignalMessage};
+pub use state::{MAX_ARCHIVED_STATES, MAX_GAP, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS};
 pub use ties::{MARK_BYTES, MAX_SHOWN, Mark};
 
 use bytes::Bytes;
@@ -20,26 +23,9 @@ use rand::CryptoRng;
 
 use self::state::SessionState;
 use self::ties::Ties;
-use super::curve::{BadPublicKey, BadSignature, KeyPair, PublicKey};
-use super::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
-
-/// How many states before the current one are kept: a peer may go on sending in them for a while.
-pub const MAX_ARCHIVED_STATES: usize = 40;
-/// How many receiving chains a state keeps: messages of that many ratchet steps back still decrypt.
-pub const MAX_RECEIVING_CHAINS: usize = 5;
-/// How many message key seeds a state keeps for messages that were overtaken. The oldest go first.
-pub const MAX_SKIPPED_SEEDS: usize = 2000;
-/// How far ahead of its chain a message may be.
-pub const MAX_GAP: u32 = 2000;
-
-/// Who we are in our sessions.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalIdentity<'a> {
-    /// Our identity.
-    pub pair: &'a KeyPair,
-    /// Our installation.
-    pub registration_id: RegistrationId,
-}
+use super::curve::PublicKey;
+pub use super::keys::LocalIdentity;
+use super::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey};
 
 /// What we know of one remote device: the state in use, then those before it, most recently used first.
 ///
@@ -312,35 +298,6 @@ impl std::fmt::Debug for SessionRecord {
     }
 }
 
-/// An encrypted message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "its message key is spent"]
-pub struct Ciphertext {
-    /// Which form it has.
-    pub kind: CiphertextKind,
-    /// The content of the `<enc>` node.
-    pub bytes: Bytes,
-}
-
-/// The forms of a pairwise message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CiphertextKind {
-    /// Starts a session, should the other side not know it yet.
-    PreKey,
-    /// Of a session that the other side is known to have.
-    Message,
-}
-
-impl CiphertextKind {
-    /// The `type` of the `<enc>` node.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PreKey => "pkmsg",
-            Self::Message => "msg",
-        }
-    }
-}
-
 /// The prekeys that a message names, as far as they are stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PreKeys<'a> {
@@ -376,67 +333,6 @@ impl std::fmt::Debug for PreKeyDecrypted {
             .finish_non_exhaustive()
     }
 }
-
-/// A bundle can't be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InitiateError {
-    /// The signed prekey is not signed by the identity: somebody in between may have put in their own.
-    #[error("signed prekey's signature does not verify")]
-    BadSignature(#[from] BadSignature),
-    /// One of its keys would give away the session.
-    #[error("bundle holds an unusable key")]
-    BadKey(#[from] BadPublicKey),
-}
-
-/// Nothing was encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncryptError {
-    /// Start one from a bundle first.
-    #[error("no session with this device")]
-    NoSession,
-    /// The sending chain is at its last number: start a new session.
-    #[error("sending chain is used up")]
-    Exhausted,
-}
-
-/// A message was not decrypted. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecryptError {
-    /// The message was decrypted before (or so long ago overtaken that its key is gone): acknowledge it as delivered,
-    /// do not ask for it again.
-    #[error("message was decrypted before")]
-    Duplicate,
-    /// There is no session: ask for the message again with our keys.
-    #[error("no session with this device")]
-    NoSession,
-    /// No session of this device made the message, or it was altered: ask for it again.
-    #[error("message authentication failed")]
-    BadMac,
-    /// A group message is not signed by the key that was handed out for it: drop it, ask for it again.
-    #[error("signature of a group message does not verify")]
-    BadSignature,
-    /// The message names a one-time prekey that is not stored: ask again with fresh keys.
-    #[error("one-time prekey {0} is not known")]
-    UnknownPreKey(PreKeyId),
-    /// The message names a signed prekey that is not stored: ask again with fresh keys.
-    #[error("signed prekey {0} is not known")]
-    UnknownSignedPreKey(SignedPreKeyId),
-    /// The message is further ahead of its chain than [`MAX_GAP`]: ask again, with fresh keys if that fails too.
-    #[error("message is too far ahead of its chain")]
-    TooFarAhead,
-    /// Not a message of the version that is spoken here.
-    #[error("message version {0:#04x} is not supported")]
-    UnsupportedVersion(u8),
-    /// The bytes are no message.
-    #[error("malformed message")]
-    Malformed,
-}
-
-/// Stored bytes are no session record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("stored session can't be read")]
-pub struct BadRecord;
 
 #[cfg(test)]
 mod tests;

@@ -5,14 +5,20 @@
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::message::{Header, PreKeyMessage, Preamble, SignalMessage, seal};
-use super::{
-    Ciphertext, DecryptError, EncryptError, InitiateError, LocalIdentity, MAX_GAP, MAX_RECEIVING_CHAINS,
-    MAX_SKIPPED_SEEDS,
-};
+use super::error::{DecryptError, EncryptError, InitiateError};
+use super::message::{Ciphertext, Header, PreKeyMessage, Preamble, SignalMessage, seal};
 use crate::signal::cipher::{Chain, MessageKeys, Secret, ratchet_keys, session_keys};
 use crate::signal::curve::{KeyPair, PreparedKey, PublicKey};
-use crate::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
+use crate::signal::keys::{LocalIdentity, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
+
+/// How many states before the current one are kept: a peer may go on sending in them for a while.
+pub const MAX_ARCHIVED_STATES: usize = 40;
+/// How many receiving chains a state keeps: messages of that many ratchet steps back still decrypt.
+pub const MAX_RECEIVING_CHAINS: usize = 5;
+/// How many message key seeds a state keeps for messages that were overtaken. The oldest go first.
+pub const MAX_SKIPPED_SEEDS: usize = 2000;
+/// How far ahead of its chain a message may be.
+pub const MAX_GAP: u32 = 2000;
 
 /// One session with one device.
 #[derive(Clone)]

@@ -2,6 +2,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::signal::SignedPreKeyId;
+use crate::signal::curve::{BadPublicKey, BadSignature, KeyPair};
 
 mod exchange;
 mod limits;

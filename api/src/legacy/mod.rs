@@ -1,0 +1,225 @@
+//! The older API: `POST /api/whatsapp/*`, with the paths, fields and success bodies that its clients know.
+//!
+//! Parses and answers in that shape; what is done is what `/v1` does.
+
+pub mod dialect;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+use shared::id::{JobId, SessionId, Token};
+use shared::job::{Answer, IsExistsJob, Job, SendJob};
+use shared::recipient::{Number, NumberKind};
+use shared::store::sessions::{Created, SessionRecord, SessionState};
+use time::OffsetDateTime;
+
+use crate::app::App;
+use crate::extract::{Fields, JsonBytes};
+use crate::idempotency::{self, Key};
+use crate::jobs;
+use crate::problem::{Code, Problem};
+use crate::qr;
+use crate::v1::{queues, sessions};
+
+/// All routes under `/api/whatsapp`.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/create-instance", post(create_instance))
+        .route("/delete-credential", post(delete_credential))
+        .route("/send-text", post(send_text))
+        .route("/is-exists", post(is_exists))
+}
+
+/// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.
+#[utoipa::path(post, path = "/api/whatsapp/create-instance", tag = "legacy", security(("basic" = [])),
+    request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn create_instance(
+    State(app): State<Arc<App>>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Value>, Problem> {
+    let token = Fields::parse(&body)?.token()?;
+    let created = sessions::open(&app, &token).await?;
+    let (Created::New(session) | Created::Existing(session)) = created;
+    connection_answer(session).map(Json)
+}
+
+fn connection_answer(session: SessionRecord) -> Result<Value, Problem> {
+    if session.state == SessionState::Open {
+        return Ok(json!({ "status": true, "message": "Already connected" }));
+    }
+    let Some(code) = sessions::valid(session.qr) else {
+        return Ok(json!({ "status": true, "message": "Processing" }));
+    };
+    let picture = qr::data_url(&code.text).map_err(|error| {
+        tracing::error!(%error, "a QR code could not be drawn");
+        Problem::new(Code::Internal, "the QR code could not be drawn")
+    })?;
+    Ok(json!({ "status": false, "qrcode": picture, "message": "Please scan qrcode" }))
+}
+
+/// Log a session out at WhatsApp and delete it with all that belongs to it.
+#[utoipa::path(post, path = "/api/whatsapp/delete-credential", tag = "legacy", security(("basic" = [])),
+    request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn delete_credential(
+    State(app): State<Arc<App>>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Value>, Problem> {
+    let token = Fields::parse(&body)?.token()?;
+    let session = sessions::find(&app, &token).await?;
+    // Gone or not after a few seconds: it will be, and is as good as gone for all that is asked meanwhile.
+    sessions::close(&app, &session).await?;
+    Ok(Json(
+        json!({ "status": true, "data": { "status": true, "message": "Deleting session and credential" } }),
+    ))
+}
+
+/// Send a text to one number, or to many as a queue.
+#[utoipa::path(post, path = "/api/whatsapp/send-text", tag = "legacy", security(("basic" = [])),
+    params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = crate::openapi::SeedText, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn send_text(
+    State(app): State<Arc<App>>,
+    Key(key): Key,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::parse(&body)?;
+    let token = fields.token()?;
+    let number = fields.need("number")?;
+    let text = fields.need_text("text")?;
+    let many = number.is_array();
+    let job = send_job(number, text, fields.take("delay")).map_err(own_names)?;
+    let session = app.tokens.session(&app.store, &token).await?;
+    let scope = format!("send-text {token}");
+    let work = {
+        let (app, key) = (app.clone(), key.clone());
+        Box::pin(async move {
+            let answer = if many {
+                send_many(&app, (&token, session), key, job).await?
+            } else {
+                jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
+                let sent = send_one(&app, &token, key, job).await?;
+                json!({ "status": true, "data": sent, "message": sent })
+            };
+            Ok(Json(answer).into_response())
+        })
+    };
+    idempotency::once(&app, scope, key, body, work).await
+}
+
+/// The job of a request: the body of a `send` job, so that both doors refuse the same things in the same words.
+fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob, Problem> {
+    let number = match number {
+        Value::Array(all) => Value::Array(all.into_iter().map(number_text).collect()),
+        one => number_text(one),
+    };
+    let mut body = Map::new();
+    body.insert("number".into(), number);
+    body.insert("message".into(), json!({ "type": "text", "text": text }));
+    if let Some(delay) = delay {
+        body.insert("delay".into(), delay);
+    }
+    Ok(SendJob::parse(Value::Object(body).to_string().as_bytes())?)
+}
+
+/// A number as text: the original took what JavaScript took.
+fn number_text(number: Value) -> Value {
+    match number {
+        Value::Number(number) => Value::String(number.to_string()),
+        other => other,
+    }
+}
+
+/// Names the fields as this API does.
+fn own_names(problem: Problem) -> Problem {
+    match problem.fields() {
+        [only] if only.field == "message.text" => {
+            Problem::new(problem.code(), "").with_field("text", &*only.problem)
+        }
+        [only] if only.field == "numbers" => {
+            Problem::new(problem.code(), "").with_field("number", &*only.problem)
+        }
+        _ => problem,
+    }
+}
+
+async fn send_many(
+    app: &App,
+    to: (&Token, SessionId),
+    key: Option<JobId>,
+    job: SendJob,
+) -> Result<Value, Problem> {
+    let total = job.numbers.len();
+    let queue = queues::start(app, to, key, job).await?;
+    Ok(json!({
+        "status": true,
+        "data": format!("Sending {total} message start"),
+        "queue": { "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress },
+    }))
+}
+
+async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob) -> Result<Value, Problem> {
+    let id = jobs::stanza_id(token, key.as_ref());
+    let sent = sent(&job, id.as_str());
+    job.message_id = Some(id);
+    app.publish(
+        token,
+        &key.unwrap_or_else(JobId::random),
+        &Job::Send(Box::new(job)),
+    )
+    .await?;
+    Ok(sent)
+}
+
+/// The document's WebMessageInfo of a message that is on its way.
+fn sent(job: &SendJob, id: &str) -> Value {
+    json!({
+        "key": { "remoteJid": job.numbers.first().map(Number::jid), "fromMe": true, "id": id },
+        "message": { job.message.message_type(): job.message.message() },
+        "messageTimestamp": OffsetDateTime::now_utc().unix_timestamp().to_string(),
+        "status": "PENDING",
+    })
+}
+
+/// Ask whether a number is on WhatsApp.
+#[utoipa::path(post, path = "/api/whatsapp/is-exists", tag = "legacy", security(("basic" = [])),
+    request_body = crate::openapi::SeedNumber, responses((status = 200, body = crate::openapi::SeedAnswer),
+    (status = "default", body = crate::openapi::SeedError)))]
+pub async fn is_exists(
+    State(app): State<Arc<App>>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Value>, Problem> {
+    let mut fields = Fields::parse(&body)?;
+    let token = fields.token()?;
+    let Value::String(number) = number_text(fields.need("number")?) else {
+        return Err(Problem::field("number", "must be a phone number"));
+    };
+    let number = Number::new(&number).map_err(|error| Problem::field("number", error.to_string()))?;
+    if number.kind() != NumberKind::Phone {
+        return Err(Problem::field("number", "must be a phone number"));
+    }
+    app.tokens.session(&app.store, &token).await?;
+    match app
+        .call(
+            &token,
+            &Job::IsExists(IsExistsJob {
+                number: number.clone(),
+            }),
+        )
+        .await?
+    {
+        Answer::IsExists { exists, jid, .. } => {
+            let jid = jid.unwrap_or_else(|| number.jid());
+            Ok(Json(
+                json!({ "status": true, "data": { "exists": exists, "jid": jid } }),
+            ))
+        }
+        other => Err(jobs::unexpected(&other)),
+    }
+}

@@ -1,0 +1,246 @@
+//! Events: what a session tells the world, in one envelope, in the shapes of the contract.
+//!
+//! An event is made by the owner of its session, gets its place in the session's sequence, and is stored in the
+//! outbox with the state it tells of ([`Event::envelope`] → [`Envelope::to_json`]). Knows nothing of transport
+//! but its routing key.
+
+mod job;
+mod message;
+mod name;
+mod queue;
+mod session;
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use job::*;
+pub use message::*;
+pub use name::*;
+pub use queue::*;
+pub use session::*;
+
+use crate::id::{EventId, QueueId, StanzaId, Token};
+
+/// Whose event it is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Instance {
+    /// The jid of the account; null while the session is not paired.
+    pub owner: Option<String>,
+    /// The session's token.
+    pub name: Token,
+}
+
+/// An event as it is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Envelope {
+    /// The event's name.
+    pub event: EventName,
+    /// Whose event it is.
+    pub instance: Instance,
+    /// What happened.
+    pub data: Event,
+    /// UUIDv7, the same on every redelivery.
+    pub id: EventId,
+    /// When it was made, in milliseconds since 1970.
+    pub timestamp: i64,
+    /// The event's place among those of its session, increasing. 0 where there is no session.
+    pub sequence: i64,
+}
+
+impl Envelope {
+    /// The JSON text.
+    pub fn to_json(&self) -> String {
+        // Unwrap safety: our own types have no maps with other than text keys and no failing serializers.
+        #[allow(clippy::unwrap_used)]
+        serde_json::to_string(self).unwrap()
+    }
+
+    /// The AMQP routing key.
+    pub fn routing_key(&self) -> String {
+        self.event.routing_key(&self.instance.name)
+    }
+}
+
+/// What happened. Serializes as the bare `data` of its envelope.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Event {
+    /// `connection.update`.
+    ConnectionUpdate(ConnectionUpdate),
+    /// `qrcode.updated`.
+    QrCodeUpdated(QrCodeUpdated),
+    /// `new.message`.
+    NewMessage(Box<NewMessage>),
+    /// `messages.update`.
+    MessagesUpdate(MessagesUpdate),
+    /// `send.message:START`.
+    SendStart(SendStart),
+    /// `send.message:PROCESSING`.
+    SendProcessing(SendProcessing),
+    /// `send.message:COMPLETED`.
+    SendCompleted(SendCompleted),
+    /// `send.message:ERROR`.
+    SendError(SendError),
+    /// `paused.queue`, `resumed.queue` or `deleted.queue`, by its action.
+    Queue(QueueChanged),
+    /// `job.accepted`.
+    JobAccepted(JobAccepted),
+    /// `job.rejected`.
+    JobRejected(JobRejected),
+}
+
+impl Event {
+    /// The name this event is sent under.
+    pub fn name(&self) -> EventName {
+        match self {
+            Self::ConnectionUpdate(_) => EventName::ConnectionUpdate,
+            Self::QrCodeUpdated(_) => EventName::QrCodeUpdated,
+            Self::NewMessage(_) => EventName::NewMessage,
+            Self::MessagesUpdate(_) => EventName::MessagesUpdate,
+            Self::SendStart(_) => EventName::SendStart,
+            Self::SendProcessing(_) => EventName::SendProcessing,
+            Self::SendCompleted(_) => EventName::SendCompleted,
+            Self::SendError(_) => EventName::SendError,
+            Self::Queue(change) => match change.action {
+                QueueAction::Pause => EventName::PausedQueue,
+                QueueAction::Resume => EventName::ResumedQueue,
+                QueueAction::Delete => EventName::DeletedQueue,
+            },
+            Self::JobAccepted(_) => EventName::JobAccepted,
+            Self::JobRejected(_) => EventName::JobRejected,
+        }
+    }
+
+    /// `connection.update` of a session.
+    pub fn connection(
+        name: Token,
+        id: impl fmt::Display,
+        state: ConnectionState,
+        status_reason: u16,
+    ) -> Self {
+        let instance = ConnectionInstance {
+            name,
+            id: id.to_string(),
+        };
+        Self::ConnectionUpdate(ConnectionUpdate {
+            instance,
+            state,
+            status_reason,
+        })
+    }
+
+    /// `qrcode.updated`: the text of the QR code and its picture as a data URL.
+    pub fn qr_code(name: Token, code: String, base64: String) -> Self {
+        Self::QrCodeUpdated(QrCodeUpdated {
+            name,
+            qrcode: QrCode { code, base64 },
+        })
+    }
+
+    /// `messages.update` of one message.
+    pub fn message_status(status: MessageStatus, header: UpdateHeader, date_time_ms: i64) -> Self {
+        Self::MessagesUpdate(MessagesUpdate {
+            update: Update {
+                status,
+                header,
+                date_time: date_time_ms,
+            },
+        })
+    }
+
+    /// `send.message:START`.
+    pub fn send_start(queue_id: QueueId) -> Self {
+        Self::SendStart(SendStart {
+            queue: Started {
+                queue_id,
+                status: "STARTED",
+                progress: 0,
+            },
+        })
+    }
+
+    /// `send.message:PROCESSING`: one more recipient is settled. Without a message id where none was sent.
+    pub fn send_processing(
+        queue_id: QueueId,
+        message_id: Option<StanzaId>,
+        progress: u8,
+        queue_timestamp_ms: i64,
+    ) -> Self {
+        let queue = Processing {
+            message_id,
+            progress,
+            queue_id,
+            queue_timestamp: queue_timestamp_ms,
+        };
+        Self::SendProcessing(SendProcessing { queue })
+    }
+
+    /// `send.message:COMPLETED`.
+    pub fn send_completed(queue_id: QueueId, data: QueueData, queue_timestamp_ms: i64) -> Self {
+        let queue = QueueState {
+            queue_id,
+            progress: 100,
+            data,
+            queue_timestamp: queue_timestamp_ms,
+        };
+        Self::SendCompleted(SendCompleted { queue })
+    }
+
+    /// `send.message:ERROR` for a number that is not on WhatsApp.
+    pub fn not_on_whatsapp(queue_id: QueueId, jid: String) -> Self {
+        let message = "The number entered is not a valid whatsapp contact".to_owned();
+        Self::send_error(queue_id, jid, 404, "Not Found", message)
+    }
+
+    /// `send.message:ERROR` with a status in the manner of HTTP.
+    pub fn send_error(
+        queue_id: QueueId,
+        jid: String,
+        status: u16,
+        error: &'static str,
+        message: String,
+    ) -> Self {
+        Self::SendError(SendError {
+            number: jid,
+            message,
+            status,
+            error,
+            queue_id,
+        })
+    }
+
+    /// `paused.queue`, `resumed.queue` or `deleted.queue`.
+    pub fn queue(
+        action: QueueAction,
+        queue_id: QueueId,
+        progress: u8,
+        data: QueueData,
+        queue_timestamp_ms: i64,
+    ) -> Self {
+        let queue = QueueState {
+            queue_id,
+            progress,
+            data,
+            queue_timestamp: queue_timestamp_ms,
+        };
+        Self::Queue(QueueChanged { action, queue })
+    }
+
+    /// Puts the event into its envelope. `sequence` is the session's last plus one; `id` a fresh
+    /// [`EventId::now_v7`]; `timestamp_ms` the caller's clock.
+    pub fn envelope(self, instance: Instance, id: EventId, timestamp_ms: i64, sequence: i64) -> Envelope {
+        Envelope {
+            event: self.name(),
+            instance,
+            data: self,
+            id,
+            timestamp: timestamp_ms,
+            sequence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

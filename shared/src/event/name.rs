@@ -1,0 +1,48 @@
+//! The names of events, and the routing keys made from them.
+
+use crate::id::Token;
+use crate::named::named;
+
+named! {
+    /// The name of an event, as sent.
+    EventName {
+        /// The connection with WhatsApp changed.
+        ConnectionUpdate = "connection.update",
+        /// A QR code to scan.
+        QrCodeUpdated = "qrcode.updated",
+        /// A message came in.
+        NewMessage = "new.message",
+        /// The status of a message changed.
+        MessagesUpdate = "messages.update",
+        /// A queue started.
+        SendStart = "send.message:START",
+        /// One recipient of a queue is settled.
+        SendProcessing = "send.message:PROCESSING",
+        /// All recipients of a queue are settled.
+        SendCompleted = "send.message:COMPLETED",
+        /// A recipient of a queue can't be reached.
+        SendError = "send.message:ERROR",
+        /// A queue is paused.
+        PausedQueue = "paused.queue",
+        /// A queue goes on.
+        ResumedQueue = "resumed.queue",
+        /// A queue was deleted.
+        DeletedQueue = "deleted.queue",
+        /// A job was accepted: it is stored and will be done.
+        JobAccepted = "job.accepted",
+        /// A job was refused and will not be done.
+        JobRejected = "job.rejected",
+    }
+}
+
+impl EventName {
+    /// The routing key of this event of a session: `<token>.<event, ':' as '.'>`.
+    pub fn routing_key(self, token: &Token) -> String {
+        routing_key(token, self.as_str())
+    }
+}
+
+/// The routing key of any event name of a session.
+pub fn routing_key(token: &Token, event: &str) -> String {
+    format!("{token}.{}", event.replace(':', "."))
+}

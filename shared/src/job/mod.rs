@@ -1,0 +1,160 @@
+//! Jobs: what clients, and our own API, ask of the worker that owns a session.
+//!
+//! A job is JSON, its kind in the AMQP `type` property and its identity in `message_id`. Families of
+//! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
+
+mod answer;
+pub(crate) mod body;
+mod error;
+mod query;
+mod queue;
+mod send;
+mod session;
+
+use schemars::{Schema, schema_for};
+
+pub use answer::*;
+pub use error::*;
+pub use query::*;
+pub use queue::*;
+pub use send::*;
+pub use session::*;
+
+use crate::named::named;
+
+/// Most bytes of a job's body; the broker's own limit in its 4.x default is the same.
+pub const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+named! {
+    /// The kind of a job: its AMQP `type`.
+    JobKind {
+        /// Send a message to one or many.
+        Send = "send",
+        /// Pause a queue.
+        Pause = "pause",
+        /// Resume a paused queue.
+        Resume = "resume",
+        /// Delete a queue: what is not sent yet never is.
+        Delete = "delete",
+        /// Connect the session, pairing it if it has no credentials.
+        SessionStart = "session.start",
+        /// Disconnect the session and keep its credentials.
+        SessionStop = "session.stop",
+        /// Log the session out at WhatsApp and delete it with its credentials.
+        SessionDelete = "session.delete",
+        /// Ask for a pairing code instead of a QR code. Answered.
+        PairingCode = "session.pairing-code",
+        /// Ask whether a number is on WhatsApp. Answered.
+        IsExists = "is-exists",
+    }
+}
+
+impl JobKind {
+    /// The kind of an AMQP `type`.
+    ///
+    /// # Errors
+    /// A [`JobError`] on the field `type`.
+    pub fn parse(text: &str) -> Result<Self, JobError> {
+        Self::find(text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            JobError::new("type", format!("must be one of {known}"))
+        })
+    }
+}
+
+/// A parsed job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    /// Send a message to one or many.
+    Send(Box<SendJob>),
+    /// Pause a queue.
+    Pause(QueueCommand),
+    /// Resume a paused queue.
+    Resume(QueueCommand),
+    /// Delete a queue.
+    Delete(QueueCommand),
+    /// Connect the session.
+    SessionStart,
+    /// Disconnect the session, keep its credentials.
+    SessionStop,
+    /// Log out and delete the session.
+    SessionDelete,
+    /// Ask for a pairing code; answered with [`Answer::PairingCode`].
+    PairingCode(PairingCodeJob),
+    /// Ask whether a number is on WhatsApp; answered with [`Answer::IsExists`].
+    IsExists(IsExistsJob),
+}
+
+impl Job {
+    /// Parses a job from its AMQP `type` and body.
+    ///
+    /// # Errors
+    /// [`JobError`], which names the field.
+    pub fn parse(kind: &str, body: &[u8]) -> Result<Self, JobError> {
+        Self::parse_kind(JobKind::parse(kind)?, body)
+    }
+
+    /// Parses a job of a known kind.
+    ///
+    /// # Errors
+    /// [`JobError`], which names the field.
+    pub fn parse_kind(kind: JobKind, body: &[u8]) -> Result<Self, JobError> {
+        if body.len() > BODY_MAX_BYTES {
+            return Err(JobError::new(
+                "body",
+                format!("must be at most {BODY_MAX_BYTES} bytes"),
+            ));
+        }
+        Ok(match kind {
+            JobKind::Send => Self::Send(Box::new(SendJob::parse(body)?)),
+            JobKind::Pause => Self::Pause(body::parse(body)?),
+            JobKind::Resume => Self::Resume(body::parse(body)?),
+            JobKind::Delete => Self::Delete(body::parse(body)?),
+            JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
+            JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
+            JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
+            JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
+            JobKind::IsExists => Self::IsExists(body::parse(body)?),
+        })
+    }
+
+    /// The kind of this job.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Send(_) => JobKind::Send,
+            Self::Pause(_) => JobKind::Pause,
+            Self::Resume(_) => JobKind::Resume,
+            Self::Delete(_) => JobKind::Delete,
+            Self::SessionStart => JobKind::SessionStart,
+            Self::SessionStop => JobKind::SessionStop,
+            Self::SessionDelete => JobKind::SessionDelete,
+            Self::PairingCode(_) => JobKind::PairingCode,
+            Self::IsExists(_) => JobKind::IsExists,
+        }
+    }
+
+    /// The JSON body, in canonical form.
+    pub fn to_body(&self) -> Vec<u8> {
+        match self {
+            Self::Send(job) => body::to_vec(job),
+            Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
+            Self::SessionStart | Self::SessionStop | Self::SessionDelete => b"{}".to_vec(),
+            Self::PairingCode(job) => body::to_vec(job),
+            Self::IsExists(job) => body::to_vec(job),
+        }
+    }
+
+    /// The JSON Schema of the body of a kind of job, as documented for foreign publishers.
+    pub fn schema(kind: JobKind) -> Schema {
+        match kind {
+            JobKind::Send => schema_for!(send::SendBody),
+            JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
+            JobKind::SessionStart | JobKind::SessionStop | JobKind::SessionDelete => schema_for!(body::Empty),
+            JobKind::PairingCode => schema_for!(PairingCodeJob),
+            JobKind::IsExists => schema_for!(IsExistsJob),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

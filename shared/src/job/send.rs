@@ -1,0 +1,235 @@
+//! Sending a message to one or many: the body as callers write it, and the parsed job.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::body;
+use super::error::{JobError, JobErrorKind};
+use crate::content::Content;
+use crate::id::{JobId, QueueId, StanzaId, Token};
+use crate::recipient::{Number, NumberKind};
+
+/// Most recipients of one job.
+pub const RECIPIENTS_MAX: usize = 100_000;
+/// Longest delay between two sends, in seconds: a day.
+pub const DELAY_MAX_SECONDS: f64 = 86_400.0;
+
+/// Send `message` to every one of `numbers`, in their order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendJob {
+    /// The queue's id when the caller chose it; else [`QueueId::derived`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_id: Option<QueueId>,
+    /// 1 to [`RECIPIENTS_MAX`] recipients.
+    pub numbers: Vec<Number>,
+    /// What to send.
+    pub message: Content,
+    /// The gap between sends of this queue; the session's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Delay>,
+    /// What to do with a recipient whose send was cut off by a crash.
+    pub on_unknown: OnUnknown,
+    /// The stanza id to use. Only with one number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<StanzaId>,
+}
+
+impl SendJob {
+    /// Parses the body of a `send` job.
+    ///
+    /// # Errors
+    /// [`JobError`], which names the field.
+    pub fn parse(body: &[u8]) -> Result<Self, JobError> {
+        body::parse::<SendBody>(body)?.try_into()
+    }
+
+    /// Checks what the types can't: the number of recipients, and that a stanza id goes with one number.
+    fn check(&self) -> Result<(), JobError> {
+        if self.numbers.is_empty() {
+            return Err(JobError::new("numbers", "must name at least one recipient"));
+        }
+        if self.numbers.len() > RECIPIENTS_MAX {
+            return Err(too_many("numbers"));
+        }
+        if self.message_id.is_some() && self.numbers.len() > 1 {
+            return Err(JobError::new(
+                "messageId",
+                "can only be given with a single number",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The id of the queue this job makes.
+    pub fn queue_id(&self, token: &Token, job: &JobId) -> QueueId {
+        self.queue_id.unwrap_or_else(|| QueueId::derived(token, job))
+    }
+
+    /// What makes two jobs the same: a SHA-256 of the canonical body without its ids, one of which the API adds
+    /// where its callers give none.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        // Each part is a JSON document of its own or ends in a newline, so no two jobs run together.
+        for number in &self.numbers {
+            hash.update(number.as_text().as_bytes());
+            hash.update(b"\n");
+        }
+        hash.update(body::to_vec(&(&self.message, &self.delay, self.on_unknown)));
+        hash.finalize().into()
+    }
+}
+
+/// The gap between two sends of a session: uniform over [min, max] seconds, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Delay {
+    /// Shortest gap, in seconds.
+    min: f64,
+    /// Longest gap, in seconds.
+    max: f64,
+}
+
+impl Default for Delay {
+    /// 10 to 30 seconds, the product's own MIN and MAX.
+    fn default() -> Self {
+        Self { min: 10.0, max: 30.0 }
+    }
+}
+
+impl Delay {
+    /// Checks a pair of seconds.
+    ///
+    /// # Errors
+    /// A [`JobError`] on `min` or `max`: negative, not finite, over [`DELAY_MAX_SECONDS`], or min > max.
+    pub fn new(min: f64, max: f64) -> Result<Self, JobError> {
+        let range = 0.0..=DELAY_MAX_SECONDS;
+        for (field, value) in [("min", min), ("max", max)] {
+            if !range.contains(&value) {
+                return Err(JobError::new(
+                    field,
+                    format!("must be 0 to {DELAY_MAX_SECONDS} seconds"),
+                ));
+            }
+        }
+        if min > max {
+            return Err(JobError::new("min", "must not be greater than max"));
+        }
+        Ok(Self { min, max })
+    }
+
+    /// Shortest gap.
+    pub fn min(self) -> Duration {
+        Duration::from_secs_f64(self.min)
+    }
+
+    /// Longest gap.
+    pub fn max(self) -> Duration {
+        Duration::from_secs_f64(self.max)
+    }
+}
+
+/// What a new owner does with a send that may or may not have left before a crash.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknown {
+    /// Send again under the same stanza id: a recipient that has shown it drops it.
+    #[default]
+    Resend,
+    /// Keep it as `unknown` and go on.
+    Hold,
+}
+
+/// Send a message to one or many numbers. `number` and `numbers` are two names of one field; each takes one
+/// text or an array.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SendBody {
+    /// The queue's id; when absent it is the message_id if that is a UUID, else derived from it.
+    queue_id: Option<QueueId>,
+    /// One recipient or an array of 1 to 100,000: phone numbers or full jids (@s.whatsapp.net, @lid). No groups yet.
+    number: Option<OneOrMany>,
+    /// The same as `number`; give one of the two.
+    numbers: Option<OneOrMany>,
+    /// What to send.
+    #[schemars(with = "Content")]
+    message: Map<String, Value>,
+    /// The gap between two sends; the deployment's MIN and MAX when absent.
+    delay: Option<Delay>,
+    /// What to do with a recipient whose send was cut off by a crash.
+    #[serde(default)]
+    on_unknown: OnUnknown,
+    /// The WhatsApp message id to use; only with one number.
+    message_id: Option<StanzaId>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "must be a text or an array of texts")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl TryFrom<SendBody> for SendJob {
+    type Error = JobError;
+
+    fn try_from(body: SendBody) -> Result<Self, JobError> {
+        let (field, given) = match (body.number, body.numbers) {
+            (Some(_), Some(_)) => return Err(JobError::new("numbers", "must not be given beside number")),
+            (Some(one), None) => ("number", one),
+            (None, Some(many)) => ("numbers", many),
+            (None, None) => return Err(JobError::new("numbers", "is required")),
+        };
+        let delay = body.delay.map(|delay| Delay::new(delay.min, delay.max));
+        let job = SendJob {
+            queue_id: body.queue_id,
+            numbers: numbers(field, given)?,
+            message: Content::parse(body.message).map_err(|error| error.within("message"))?,
+            delay: delay.transpose().map_err(|error| error.within("delay"))?,
+            on_unknown: body.on_unknown,
+            message_id: body.message_id,
+        };
+        job.check()?;
+        Ok(job)
+    }
+}
+
+fn numbers(field: &str, given: OneOrMany) -> Result<Vec<Number>, JobError> {
+    let many = match given {
+        OneOrMany::One(text) => {
+            let number = recipient(&text).map_err(|problem| JobError::new(field, problem))?;
+            return Ok(vec![number]);
+        }
+        OneOrMany::Many(many) => many,
+    };
+    if many.len() > RECIPIENTS_MAX {
+        return Err(too_many(field));
+    }
+    many.iter()
+        .enumerate()
+        .map(|(index, text)| {
+            recipient(text).map_err(|problem| JobError::new(format!("{field}[{index}]"), problem))
+        })
+        .collect()
+}
+
+/// `field` names more than [`RECIPIENTS_MAX`] recipients.
+fn too_many(field: &str) -> JobError {
+    JobError {
+        kind: JobErrorKind::TooManyRecipients,
+        ..JobError::new(field, format!("must name at most {RECIPIENTS_MAX} recipients"))
+    }
+}
+
+/// One that can be sent to. Groups can't yet, and what can't be done is not accepted.
+fn recipient(text: &str) -> Result<Number, String> {
+    let number = Number::new(text).map_err(|error| error.to_string())?;
+    match number.kind() {
+        NumberKind::Phone | NumberKind::Lid => Ok(number),
+        NumberKind::Group => Err("is a group, which can't be sent to yet".to_owned()),
+    }
+}

@@ -1,0 +1,82 @@
+//! What a shard tells the world.
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use whatsapp::signal::{PreKeyBundle, RegistrationId};
+
+use crate::number::{Addressing, DeviceAddr, Number};
+
+/// What a shard tells the world.
+pub enum Output {
+    /// A device sends a receipt.
+    Receipt(Box<ReceiptOut>),
+    /// A device sends a message.
+    Message(Box<MessageOut>),
+    /// A device needs bundles before it can send.
+    WantBundles {
+        /// Which device.
+        who: DeviceAddr,
+        /// The number of its send.
+        send: u64,
+        /// Of whom.
+        of: Vec<DeviceAddr>,
+    },
+}
+
+/// A receipt of a simulated device.
+pub struct ReceiptOut {
+    /// The device.
+    pub from: DeviceAddr,
+    /// To whom: the device that sent the message.
+    pub to: DeviceAddr,
+    /// The chat, if the message was a copy of an own one.
+    pub own_chat: Option<Number>,
+    /// Which form of its own address the device uses.
+    pub addressing: Addressing,
+    /// The message.
+    pub id: CompactString,
+    /// `None` for a delivery.
+    pub kind: Option<&'static str>,
+    /// The request, if it is one to send again.
+    pub retry: Option<RetryOut>,
+}
+
+/// A request of a simulated device to send a message again.
+pub struct RetryOut {
+    /// The how-manieth for this message.
+    pub count: u32,
+    /// Why, by the numbers of the wire.
+    pub error: u8,
+    /// When the message was sent, unix seconds.
+    pub t: u64,
+    /// The installation of the device.
+    pub registration_id: RegistrationId,
+    /// Keys for a new session.
+    pub bundle: Option<Box<PreKeyBundle>>,
+}
+
+/// A message of a simulated device.
+pub struct MessageOut {
+    /// The device.
+    pub from: DeviceAddr,
+    /// The chat.
+    pub to: Number,
+    /// Which form of its own address the device uses.
+    pub addressing: Addressing,
+    /// The message's id.
+    pub id: CompactString,
+    /// The copies.
+    pub copies: Vec<Copy>,
+    /// The how-manieth resend it is; 0 for none.
+    pub retry_count: u32,
+}
+
+/// One device's copy of a message.
+pub struct Copy {
+    /// For whom.
+    pub to: DeviceAddr,
+    /// Whether it starts a session.
+    pub starts_session: bool,
+    /// The encrypted message.
+    pub ciphertext: Bytes,
+}

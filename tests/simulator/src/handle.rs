@@ -1,0 +1,261 @@
+//! The handle to a running simulator: what tests do to the simulated world and ask of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compact_str::CompactString;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use whatsapp::pairing::code::PairingCode;
+use whatsapp::server::code::Primary;
+
+use crate::audit::Report;
+use crate::crowd::{Received, Sent};
+use crate::fault::{Active, Fault};
+use crate::number::{DeviceAddr, Number};
+use crate::persona::Persona;
+use crate::population::{Manners, Run};
+use crate::refusal::Refusal;
+use crate::seed::Seed;
+use crate::world::{Command, LinkOutcome, Linked, SessionInfo, Speaker};
+
+/// How long a phone into which a code was typed waits for a companion that has asked for one.
+const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a phone waits for the companion's answer to a code.
+const LINK_CODE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The way to a running simulator. What the control API can do, it can do.
+#[derive(Clone)]
+pub struct Handle {
+    /// Where clients connect.
+    pub ws_url: String,
+    /// Where the control API is.
+    pub control_url: String,
+    /// The key that the certificates lead to.
+    pub root_public_key: [u8; 32],
+    /// The same as text.
+    pub root_public_key_hex: String,
+    pub(crate) seed: Seed,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) guard: Arc<Guard>,
+}
+
+/// Stops everything when the last handle is gone.
+pub(crate) struct Guard {
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Handle {
+    /// A handle that does not keep the simulator alive.
+    pub(crate) fn without_guard(&self) -> Self {
+        let guard = Guard {
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        Self {
+            guard: Arc::new(guard),
+            ..self.clone()
+        }
+    }
+
+    /// Stops and waits until all tasks have ended.
+    pub async fn shutdown(self) {
+        self.guard.stop.cancel();
+        self.guard.tasks.close();
+        self.guard.tasks.wait().await;
+    }
+
+    /// Makes a phone with an account, or renames it.
+    ///
+    /// # Errors
+    /// If the number is a contact's.
+    pub async fn create_phone(&self, number: Number, name: impl Into<String>) -> Result<(), Refusal> {
+        self.make_phone(number, Some(name.into())).await.map(drop)
+    }
+
+    /// Makes a phone with an account, or renames it. Without a name a new one gets one and another keeps its own.
+    /// Returns its name.
+    ///
+    /// # Errors
+    /// If the number is a contact's.
+    pub async fn make_phone(&self, number: Number, name: Option<String>) -> Result<String, Refusal> {
+        self.ask(|answer| Command::Phone(number, name, answer)).await?
+    }
+
+    /// The phone scans a QR code.
+    ///
+    /// # Errors
+    /// If the code is not valid or its connection is gone.
+    pub async fn scan(&self, number: Number, qr: impl Into<String>) -> Result<Linked, Refusal> {
+        self.ask(|answer| Command::Scan(number, qr.into(), answer))
+            .await?
+    }
+
+    /// A code is typed into the phone. Returns when the companion has answered.
+    ///
+    /// # Errors
+    /// If nobody asks for a code within two seconds, the code is wrong, or the companion does not answer within ten.
+    pub async fn link_code(&self, number: Number, code: &str) -> Result<Linked, Refusal> {
+        let code: PairingCode = code
+            .trim()
+            .parse()
+            .map_err(|_| Refusal::bad("code", "is no pairing code"))?;
+        let asked = self.ask(|answer| Command::LinkHello(number, answer));
+        let hello = tokio::time::timeout(LINK_HELLO_TIMEOUT, asked)
+            .await
+            .map_err(|_| Refusal::conflict("code", "no companion has asked for one"))???;
+        let random = self.seed.number_of("link code", hello.conn);
+        let wrapped = hello.wrapped;
+        // Stretching the code takes a while; the world goes on meanwhile.
+        let started = tokio::task::spawn_blocking(move || {
+            Primary::start(&code, &wrapped, &mut StdRng::seed_from_u64(random))
+        });
+        let (primary, half) = started
+            .await
+            .map_err(|_| Refusal::conflict("code", "the simulator is stopping"))?
+            .map_err(|_| Refusal::conflict("code", "the companion's hello is malformed"))?;
+        let (tell, told) = oneshot::channel();
+        self.tell(Command::PrimaryHello(hello.conn, half.to_vec(), tell))
+            .await?;
+        let outcome = tokio::time::timeout(LINK_CODE_TIMEOUT, told).await;
+        let Ok(Ok(LinkOutcome::Finished { bundle, companion })) = outcome else {
+            return Err(Refusal::conflict("code", "the companion did not answer"));
+        };
+        let identity = Persona::new(&self.seed, DeviceAddr::phone(number)).identity();
+        let secret = primary
+            .open(&bundle, &identity, &companion)
+            .map_err(|_| Refusal::bad("code", "is not the companion's"))?;
+        self.ask(|answer| Command::LinkWith(hello.conn, *secret.as_bytes(), answer))
+            .await?
+    }
+
+    /// Unlinks a device of the phone, or all. Returns how many.
+    ///
+    /// # Errors
+    /// If there is no such device.
+    pub async fn unlink(&self, number: Number, device: Option<u16>) -> Result<usize, Refusal> {
+        self.ask(|answer| Command::Unlink(number, device, answer)).await?
+    }
+
+    /// Makes contacts with the numbers `prefix` + index, padded with zeros to the digits of `count - 1`.
+    ///
+    /// # Errors
+    /// If a number would not be valid or is taken.
+    pub async fn create_contacts(&self, prefix: &str, count: u64, manners: Manners) -> Result<Run, Refusal> {
+        self.ask(|answer| Command::Contacts(prefix.into(), count, manners, answer))
+            .await?
+    }
+
+    /// Adds a companion to a contact. Returns its device number.
+    ///
+    /// # Errors
+    /// If there is no such contact, or it has too many.
+    pub async fn add_contact_device(&self, number: Number) -> Result<u16, Refusal> {
+        self.ask(|answer| Command::ContactDevice(number, answer)).await?
+    }
+
+    /// A phone or a contact sends a text. Returns the message's id.
+    ///
+    /// # Errors
+    /// If nobody has one of the numbers.
+    pub async fn say(
+        &self,
+        speaker: Speaker,
+        to: Number,
+        text: impl Into<String>,
+    ) -> Result<CompactString, Refusal> {
+        self.ask(|answer| Command::Say(speaker, to, text.into(), answer))
+            .await?
+    }
+
+    /// What a device of a phone or a contact got; device 0 is the phone itself.
+    ///
+    /// # Errors
+    /// If there is no such phone or contact.
+    pub async fn messages(&self, of: Speaker, device: u16) -> Result<Vec<Received>, Refusal> {
+        let told = self.ask(|answer| Command::Inbox(of, device, answer)).await??;
+        told.await.map_err(|_| stopping())
+    }
+
+    /// What a phone or a contact sent, with the receipts that came.
+    ///
+    /// # Errors
+    /// If there is no such phone or contact.
+    pub async fn sent(&self, by: Speaker) -> Result<Vec<Sent>, Refusal> {
+        let told = self.ask(|answer| Command::Outbox(by, answer)).await??;
+        told.await.map_err(|_| stopping())
+    }
+
+    /// Adds a fault. Returns its number (none if it struck at once and is over) and how many sessions it struck at once.
+    ///
+    /// # Errors
+    /// Names the field that is wrong.
+    pub async fn add_fault(&self, fault: Fault) -> Result<(Option<u64>, usize), Refusal> {
+        self.ask(|answer| Command::AddFault(Box::new(fault), answer))
+            .await?
+    }
+
+    /// Ends a fault, or all.
+    ///
+    /// # Errors
+    /// If there is no such fault.
+    pub async fn end_faults(&self, id: Option<u64>) -> Result<(), Refusal> {
+        self.ask(|answer| Command::EndFaults(id, answer)).await?
+    }
+
+    /// The active faults.
+    ///
+    /// # Errors
+    /// If the simulator is stopping.
+    pub async fn faults(&self) -> Result<Vec<Active>, Refusal> {
+        self.ask(Command::Faults).await
+    }
+
+    /// The linked devices of all phones.
+    ///
+    /// # Errors
+    /// If the simulator is stopping.
+    pub async fn sessions(&self) -> Result<Vec<SessionInfo>, Refusal> {
+        self.ask(Command::Sessions).await
+    }
+
+    /// What the server and the contacts saw up to now.
+    ///
+    /// # Errors
+    /// If the simulator is stopping.
+    pub async fn audit(&self) -> Result<Report, Refusal> {
+        Ok(self.ask(Command::Audit).await?.complete().await)
+    }
+
+    /// Counts no gap across this moment.
+    ///
+    /// # Errors
+    /// If the simulator is stopping.
+    pub async fn mark_audit(&self) -> Result<(), Refusal> {
+        self.ask(Command::MarkAudit).await?
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(command(answer)).await?;
+        answered.await.map_err(|_| stopping())
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), Refusal> {
+        self.commands.send(command).await.map_err(|_| stopping())
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::unavailable("the simulator is stopping")
+}

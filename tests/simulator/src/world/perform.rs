@@ -1,0 +1,243 @@
+//! What the world does for the control API.
+
+use compact_str::CompactString;
+use tokio::sync::oneshot;
+
+use super::World;
+use super::account::{Account, MAX_DEVICE};
+use super::command::{Answer, Command, PendingReport, SessionInfo, Speaker};
+use crate::clock::unix_seconds;
+use crate::crowd::{Job, SendText};
+use crate::fault::{Fault, Kind, On};
+use crate::number::{Addressing, DeviceAddr, Number};
+use crate::population::{Manners, Population, PopulationError, Run};
+use crate::refusal::Refusal;
+
+/// Most accounts.
+const MAX_ACCOUNTS: usize = 100_000;
+/// Most companions of one contact.
+const MAX_COMPANIONS: usize = 32;
+
+impl World {
+    /// Whoever asked may have gone; then nobody hears the answer.
+    pub(super) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Phone(number, name, answer) => drop(answer.send(self.make_phone(number, name))),
+            Command::Scan(number, qr, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.and_then(|()| self.scan(number, &qr))));
+            }
+            Command::LinkHello(number, answer) => match self.require_phone(number) {
+                Ok(()) => self.await_hello(number, answer),
+                Err(refusal) => drop(answer.send(Err(refusal))),
+            },
+            Command::PrimaryHello(conn, wrapped, answer) => drop(self.primary_hello(conn, &wrapped, answer)),
+            Command::LinkWith(conn, secret, answer) => drop(answer.send(self.link_with(conn, &secret))),
+            Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
+            Command::Contacts(prefix, count, manners, answer) => {
+                drop(answer.send(self.make_contacts(&prefix, count, manners)));
+            }
+            Command::ContactDevice(number, answer) => drop(answer.send(self.add_companion(number))),
+            Command::Say(speaker, to, text, answer) => self.say(speaker, to, text, answer),
+            Command::Inbox(speaker, device, answer) => {
+                let told = self.speaker(speaker).map(|number| {
+                    let (tell, told) = oneshot::channel();
+                    self.crowd
+                        .give(number, Job::Inbox(DeviceAddr::new(number, device), tell));
+                    told
+                });
+                drop(answer.send(told));
+            }
+            Command::Outbox(speaker, answer) => {
+                let told = self.speaker(speaker).map(|number| {
+                    let (tell, told) = oneshot::channel();
+                    self.crowd
+                        .give(number, Job::Outbox(DeviceAddr::phone(number), tell));
+                    told
+                });
+                drop(answer.send(told));
+            }
+            Command::AddFault(fault, answer) => drop(answer.send(self.add_fault(*fault))),
+            Command::EndFaults(id, answer) => drop(answer.send(self.end_faults(id))),
+            Command::Faults(answer) => drop(answer.send(self.faults.active().to_vec())),
+            Command::Sessions(answer) => drop(answer.send(self.sessions())),
+            Command::MarkAudit(answer) => {
+                self.audit.mark();
+                drop(answer.send(Ok(())));
+            }
+            Command::Audit(answer) => {
+                let half = self.audit.half();
+                drop(answer.send(PendingReport {
+                    half,
+                    tallies: self.crowd.tally(),
+                }));
+            }
+        }
+    }
+
+    fn require_phone(&self, number: Number) -> Result<(), Refusal> {
+        if self.accounts.contains_key(&number) {
+            Ok(())
+        } else {
+            Err(Refusal::unknown("number"))
+        }
+    }
+
+    fn speaker(&self, speaker: Speaker) -> Result<Number, Refusal> {
+        let (number, known) = match speaker {
+            Speaker::Phone(number) => (number, self.accounts.contains_key(&number)),
+            Speaker::Contact(number) => (number, self.population.contains(number)),
+        };
+        if known {
+            Ok(number)
+        } else {
+            Err(Refusal::unknown("number"))
+        }
+    }
+
+    fn make_phone(&mut self, number: Number, name: Option<String>) -> Result<String, Refusal> {
+        if self.population.contains(number) {
+            return Err(Refusal::conflict("number", "is a contact's"));
+        }
+        if let Some(account) = self.accounts.get_mut(&number) {
+            if let Some(name) = name {
+                account.name = name;
+            }
+            return Ok(account.name.clone());
+        }
+        if self.accounts.len() >= MAX_ACCOUNTS {
+            return Err(Refusal::conflict("number", "there are too many phones"));
+        }
+        let name = name.unwrap_or_else(|| format!("Phone {number}"));
+        self.accounts
+            .insert(number, Account::new(name.clone(), unix_seconds()));
+        Ok(name)
+    }
+
+    fn make_contacts(&mut self, prefix: &str, count: u64, manners: Manners) -> Result<Run, Refusal> {
+        let refusal = |error: PopulationError| match error {
+            PopulationError::Count => Refusal::bad("count", error.to_string()),
+            PopulationError::Prefix => Refusal::bad("prefix", error.to_string()),
+            PopulationError::Overlap => Refusal::conflict("prefix", error.to_string()),
+        };
+        let run = Population::plan(prefix, count, manners).map_err(refusal)?;
+        let numbers = run.first..run.first + run.count;
+        if self.accounts.keys().any(|number| numbers.contains(&number.get())) {
+            return Err(Refusal::conflict("prefix", "a phone has one of these numbers"));
+        }
+        self.population.add(run.clone()).map_err(refusal)?;
+        Ok(run)
+    }
+
+    fn add_companion(&mut self, number: Number) -> Result<u16, Refusal> {
+        self.speaker(Speaker::Contact(number))?;
+        let contact = self.contacts.entry(number).or_default();
+        if contact.companions.len() >= MAX_COMPANIONS {
+            return Err(Refusal::conflict("number", "has too many devices"));
+        }
+        let index = contact.companions.last().map_or(1, |(_, index)| index + 1);
+        let device = contact
+            .companions
+            .last()
+            .map_or(1, |(device, _)| device + 1)
+            .min(MAX_DEVICE);
+        contact.companions.push((device, index));
+        self.notify_devices(DeviceAddr::new(number, device), index, "add");
+        Ok(device)
+    }
+
+    fn unlink(&mut self, number: Number, device: Option<u16>) -> Result<usize, Refusal> {
+        self.require_phone(number)?;
+        let all: Vec<_> = self
+            .linked_devices(number)
+            .filter(|who| device.is_none_or(|id| id == who.device))
+            .collect();
+        if all.is_empty() && device.is_some() {
+            return Err(Refusal::unknown("device"));
+        }
+        Ok(all.into_iter().filter(|who| self.remove_device(*who)).count())
+    }
+
+    fn say(&mut self, speaker: Speaker, to: Number, text: String, answer: Answer<CompactString>) {
+        let from = match self.speaker(speaker) {
+            Ok(from) => from,
+            Err(refusal) => return drop(answer.send(Err(refusal))),
+        };
+        let Some(to_devices) = self.devices_of(to) else {
+            return drop(answer.send(Err(Refusal::bad("to", "is not on WhatsApp"))));
+        };
+        let addressing = match (self.population.manners(from), self.accounts.get(&from)) {
+            (Some(manners), _) => manners.addressing,
+            (None, Some(account)) => account.phone_called,
+            (None, None) => Addressing::Pn,
+        };
+        let (id_told, id) = oneshot::channel();
+        let send = SendText {
+            from: DeviceAddr::phone(from),
+            to,
+            to_devices,
+            own_devices: self.devices_of(from).unwrap_or_default(),
+            addressing,
+            text,
+            answer: Some(id_told),
+        };
+        self.crowd.give(from, Job::Send(Box::new(send)));
+        // Only carries the id over; ends with the shard's answer.
+        tokio::spawn(async move {
+            let id = id
+                .await
+                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
+            drop(answer.send(id));
+        });
+    }
+
+    fn add_fault(&mut self, fault: Fault) -> Result<(Option<u64>, usize), Refusal> {
+        let is_now = matches!(fault.kind, Kind::StreamError | Kind::Cut) && fault.on == On::Now;
+        let id = self.faults.add(fault.clone())?;
+        if !is_now {
+            return Ok((Some(id), 0));
+        }
+        self.faults.remove(id);
+        Ok((None, self.strike_now(&fault)))
+    }
+
+    fn end_faults(&mut self, id: Option<u64>) -> Result<(), Refusal> {
+        match id {
+            None => self.faults.clear(),
+            Some(id) if !self.faults.remove(id) => return Err(Refusal::unknown("id")),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn sessions(&self) -> Vec<SessionInfo> {
+        let mut sessions: Vec<_> = self
+            .accounts
+            .iter()
+            .flat_map(|(number, account)| {
+                account
+                    .devices
+                    .iter()
+                    .map(move |(id, device)| (*number, account, *id, device))
+            })
+            .map(|(number, account, id, device)| {
+                let who = DeviceAddr::new(number, id);
+                SessionInfo {
+                    number: number.to_string(),
+                    name: account.name.clone(),
+                    device: id,
+                    jid: self.seed.jid(who, Addressing::Pn).to_string(),
+                    lid: self.seed.jid(who, Addressing::Lid).to_string(),
+                    online: device.conn.is_some(),
+                    active: device.is_active,
+                    available: device.is_available,
+                    one_time_prekeys: device.one_time.len(),
+                    pending: device.pending.len(),
+                    logins: device.logins,
+                }
+            })
+            .collect();
+        sessions.sort_by(|a, b| (&a.number, a.device).cmp(&(&b.number, b.device)));
+        sessions
+    }
+}

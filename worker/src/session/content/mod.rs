@@ -1,0 +1,118 @@
+//! What a WhatsApp message says, from the product's words to the protocol's and back: a file per kind.
+//!
+//! `render` makes the message of a content, `describe` tells what came in: the kind by the field name that the
+//! ecosystem uses (`conversation`, `extendedTextMessage`…) and a JSON body with the fields that a receiver can use. Keys
+//! and hashes of media are left out: they are of no use without a download, which has its own door.
+
+mod audio;
+mod contact;
+mod described;
+mod document;
+mod image;
+mod location;
+mod reaction;
+mod sticker;
+mod text;
+mod video;
+
+use bytes::Bytes;
+use prost::Message;
+use shared::content::Content;
+use whatsapp::proto;
+
+pub use described::Described;
+
+/// Lists the kinds that are sent, and behind them those that only come in.
+macro_rules! kinds {
+    (sent { $($Kind:ident => $sent:ident,)+ } received { $($received:ident,)+ }) => {
+        /// A content as it goes to WhatsApp. What a device asks for again is rendered again, so the bytes of what
+        /// renders today never change: each kind has a test that pins them.
+        pub fn render(content: &Content) -> proto::Message {
+            match content { $(Content::$Kind(kind) => $sent::render(kind),)+ }
+        }
+
+        /// The kinds, in the order in which a message is looked through.
+        const KINDS: &[fn(&proto::Message) -> Option<Described>] =
+            &[$($sent::describe,)+ $($received::describe,)+ by_name];
+    };
+}
+
+kinds! {
+    sent { Text => text, }
+    received { image, video, audio, document, sticker, location, contact, reaction, }
+}
+
+/// A content, rendered and encoded, for a device that asks for it again.
+pub fn encode(content: &Content) -> Bytes {
+    render(content).encode_to_vec().into()
+}
+
+/// Describes a message; `None` when it is not for people (key distribution, protocol messages).
+pub fn describe(message: &proto::Message) -> Option<Described> {
+    let message = unwrapped(message, WRAPPERS_MAX);
+    KINDS.iter().find_map(|describe| describe(message))
+}
+
+/// The message inside of wrappers (view once, ephemeral, our own copy…), at most `depth` of them.
+fn unwrapped(message: &proto::Message, depth: u8) -> &proto::Message {
+    if depth == 0 {
+        return message;
+    }
+    let sent = message
+        .device_sent_message
+        .as_ref()
+        .and_then(|m| m.message.as_deref());
+    let wrappers = [
+        &message.ephemeral_message,
+        &message.view_once_message,
+        &message.view_once_message_v2,
+        &message.view_once_message_v2_extension,
+        &message.document_with_caption_message,
+    ];
+    let inner = sent.or_else(|| wrappers.into_iter().flatten().find_map(|m| m.message.as_deref()));
+    inner.map_or(message, |inner| unwrapped(inner, depth - 1))
+}
+
+/// Kinds whose content is not shown: their name alone tells a receiver that something came.
+fn by_name(message: &proto::Message) -> Option<Described> {
+    let names = [
+        (message.contacts_array_message.is_some(), "contactsArrayMessage"),
+        (message.live_location_message.is_some(), "liveLocationMessage"),
+        (message.template_message.is_some(), "templateMessage"),
+        (
+            message.template_button_reply_message.is_some(),
+            "templateButtonReplyMessage",
+        ),
+        (message.group_invite_message.is_some(), "groupInviteMessage"),
+        (message.list_message.is_some(), "listMessage"),
+        (message.list_response_message.is_some(), "listResponseMessage"),
+        (message.buttons_message.is_some(), "buttonsMessage"),
+        (
+            message.buttons_response_message.is_some(),
+            "buttonsResponseMessage",
+        ),
+        (message.interactive_message.is_some(), "interactiveMessage"),
+        (
+            message.interactive_response_message.is_some(),
+            "interactiveResponseMessage",
+        ),
+        (message.poll_creation_message.is_some(), "pollCreationMessage"),
+        (message.poll_creation_message_v2.is_some(), "pollCreationMessage"),
+        (message.poll_creation_message_v3.is_some(), "pollCreationMessage"),
+        (message.poll_creation_message_v5.is_some(), "pollCreationMessage"),
+        (message.poll_update_message.is_some(), "pollUpdateMessage"),
+        (message.edited_message.is_some(), "editedMessage"),
+        (message.pin_in_chat_message.is_some(), "pinInChatMessage"),
+        (message.keep_in_chat_message.is_some(), "keepInChatMessage"),
+        (message.album_message.is_some(), "albumMessage"),
+        (message.call.is_some(), "call"),
+    ];
+    let (_, kind) = names.into_iter().find(|(present, _)| *present)?;
+    Some(Described::by_name(kind))
+}
+
+/// How deep wrappers may lie in each other before we show the wrapper itself.
+const WRAPPERS_MAX: u8 = 4;
+
+#[cfg(test)]
+mod tests;

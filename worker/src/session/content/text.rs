@@ -1,0 +1,36 @@
+//! Plain text. Incoming, it has two forms: a bare text, and one that quotes, mentions or previews.
+
+use serde_json::Value;
+use shared::content::Text;
+use whatsapp::proto::{self, message::ExtendedTextMessage};
+
+use super::described::{Described, context};
+
+/// The extended form, as every client of this kind sends it.
+pub(super) fn render(text: &Text) -> proto::Message {
+    proto::Message {
+        extended_text_message: Some(Box::new(ExtendedTextMessage {
+            text: Some(text.text.clone()),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
+pub(super) fn describe(message: &proto::Message) -> Option<Described> {
+    if let Some(text) = &message.conversation {
+        return Some(Described {
+            kind: "conversation",
+            body: Value::String(text.clone()),
+        });
+    }
+    let text = message.extended_text_message.as_deref()?;
+    let fields = [
+        ("text", text.text.clone().into()),
+        ("matchedText", text.matched_text.clone().into()),
+        ("title", text.title.clone().into()),
+        ("description", text.description.clone().into()),
+        ("contextInfo", context(text.context_info.as_deref())),
+    ];
+    Some(Described::new("extendedTextMessage", fields))
+}
