@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use whatsapp::binary;
-use whatsapp::crypto::{Opener, Sealer};
+use whatsapp::crypto::{Opener, Sealer, Transport};
 use whatsapp::frame;
 use whatsapp::proto::ClientPayload;
 use whatsapp::server::{Accepted, ClientFrames, FrameError, Hello, Responder, Resumption};
@@ -135,7 +135,7 @@ pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> En
     if context.inputs.send(Input::Open(Box::new(opening))).await.is_err() {
         return Ended::Closed;
     }
-    let (sealer, opener) = accepted.transport.split();
+    let Transport { sealer, opener } = accepted.transport;
     let reading = read(reader, frames, opener, conn, &context);
     let writing = write(writer, sealer, queue, awaits_room, conn, &context);
     let ended = tokio::select! {

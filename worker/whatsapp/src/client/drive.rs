@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use super::{
     clock::Clock,
@@ -103,7 +103,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
         let wake = self
             .connection
             .deadline()
-            .map(|at| Instant::now() + at.since(self.driver.clock.now()));
+            .map(|at| at.since(self.driver.clock.now()));
         let Driver {
             pipeline, commands, ..
         } = &mut *self.driver;
@@ -115,7 +115,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 None => std::task::Poll::Pending,
             }) => Ok(Turn::Socket(read)),
             command = commands.recv(), if listening => Ok(Turn::Command(command)),
-            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Ok(Turn::Tick),
+            () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(Turn::Tick),
         }
     }
 

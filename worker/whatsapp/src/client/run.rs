@@ -1,12 +1,9 @@
 //! A session from the first connection to its end: one [`Connection`] after the other, and the waits between them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rand::rngs::StdRng;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, time::sleep};
 
 use super::{
     backoff::Backoff,
@@ -73,7 +70,7 @@ pub async fn run<S: KeyStore, C: Clock>(
             Next::Reconnect => backoff.next(&config.timing, rng),
             Next::ReconnectSlowly => backoff.next_slowly(&config.timing, rng),
         };
-        if let Some(ended) = driver.wait_until(Instant::now() + wait, &device).await? {
+        if let Some(ended) = driver.wait(wait, &device).await? {
             return Ok(ended);
         }
     }
@@ -121,10 +118,12 @@ impl<S: KeyStore, C: Clock> Driver<S, C> {
     }
 
     /// Waits for the next connection's time while commands are answered.
-    async fn wait_until(&mut self, time: Instant, device: &Device) -> Result<Option<Ended>, StoreError> {
+    async fn wait(&mut self, time: Duration, device: &Device) -> Result<Option<Ended>, StoreError> {
+        let waiting = sleep(time);
+        tokio::pin!(waiting);
         loop {
             let command = tokio::select! {
-                () = sleep_until(time) => return Ok(None),
+                () = &mut waiting => return Ok(None),
                 command = self.commands.recv() => command,
             };
             let is_logout = matches!(command, Some(Command::Logout));
