@@ -82,9 +82,9 @@ async fn examine() -> ExitCode {
 }
 
 fn print_document() -> Result<()> {
-    say(&openapi::document()
-        .to_pretty_json()
-        .context("the document can't be written")?);
+    let document =
+        serde_json::to_string_pretty(&openapi::document()).context("the document can't be written")?;
+    say(&document);
     Ok(())
 }
 

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 use std::future::Future;
+use std::path::Path;
 
+use schemars::Schema;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
@@ -27,6 +29,24 @@ pub fn service_url(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set. Run: deploy/services.sh start && eval \"$(deploy/services.sh env)\"")
     })
+}
+
+/// Compares a schema with the one in `docs/schemas`, which foreign publishers read. `UPDATE_SCHEMAS=1` writes it.
+///
+/// # Panics
+/// If the document is not current.
+pub fn documented(name: &str, schema: &Schema) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schemas/{name}.json"));
+    let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    } else {
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == text,
+            "docs/schemas/{name}.json is not current; run the test with UPDATE_SCHEMAS=1"
+        );
+    }
 }
 
 /// A sealer with [`TEST_KEY`].

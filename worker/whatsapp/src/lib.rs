@@ -88,19 +88,18 @@
 //! # }
 //! ```
 
-pub mod binary;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod command;
 pub mod connection;
 pub mod crypto;
 pub mod device;
+mod e2e;
 pub mod event;
 pub mod frame;
-pub mod jid;
-pub mod message_id;
-mod messaging;
+mod messages;
 pub mod pairing;
+mod part;
 pub mod payload;
 pub mod phash;
 pub mod proto;
@@ -110,12 +109,13 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
-pub mod time;
+mod wire;
 
-pub use messaging::{
-    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_HANDED_PREKEYS, MAX_MESSAGE_BYTES, MAX_PREKEY_SPAN, MAX_RESENDS,
-    MAX_SENDS, MAX_WAITING_MESSAGES,
+pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
+pub use messages::{
+    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
 };
+pub use wire::{binary, jid, message_id, time};
 
 #[cfg(test)]
 mod test_vectors;

@@ -4,7 +4,11 @@
 
 use std::collections::VecDeque;
 
-use super::{CloseReason, Context, Op, State, core::Core, core::iq_result, link_code::LinkCode};
+use super::{
+    core::iq_result,
+    link_code::LinkCode,
+    refusal::{ALREADY_PAIRED, CONNECTION_LOST, refuse_code},
+};
 use crate::{
     binary::Node,
     device::{Account, AdvSecret},
@@ -14,6 +18,8 @@ use crate::{
         adv::{self, Paired},
         qr::{PlatformId, QrCode},
     },
+    part::{Context, Ticket},
+    reason::CloseReason,
     stanza::ack::ack_for,
     time::Timestamp,
 };
@@ -49,7 +55,7 @@ impl AwaitPairing {
             shown: None,
             until: cx.now + cx.config.timing.login,
             phase: Phase::Quiet,
-            code: wanted_code.map_or_else(LinkCode::default, LinkCode::wanted),
+            code: LinkCode::new(wanted_code),
         }
     }
 
@@ -58,8 +64,7 @@ impl AwaitPairing {
         [until, self.code.deadline()].into_iter().flatten().min()
     }
 
-    pub(super) fn node(mut self: Box<Self>, core: &mut Core, node: &Node, now: Timestamp) -> State {
-        let cx = &mut core.context(now);
+    pub(super) fn node(&mut self, cx: &mut Context<'_>, node: &Node) {
         match node.tag() {
             "iq" if node.child("pair-device").is_some() => self.pair_device(cx, node),
             "iq" if node.child("pair-success").is_some() => self.pair_success(cx, node),
@@ -67,25 +72,18 @@ impl AwaitPairing {
             "ib" if node.child("downgrade_webclient").is_some() => cx.close(CloseReason::MultideviceMismatch),
             other => tracing::debug!(stanza = other, "stanza while pairing ignored"),
         }
-        State::AwaitPairing(self)
     }
 
-    pub(super) fn outcome(&mut self, cx: &mut Context<'_>, op: Op, outcome: Result<Node, QueryError>) {
-        match op {
-            Op::CompanionHello { round } => self.code.hello_answered(cx, round, outcome),
-            Op::CompanionFinish => self.code.finish_answered(cx, outcome.map(drop)),
-            // The rest is asked online, but for pings, whose silence the keep-alive hears.
-            Op::Ping | Op::Active | Op::Clean | Op::Logout | Op::Messaging(_) => {}
-        }
+    /// A question to the server is answered, or will not be.
+    pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Result<Node, QueryError>) {
+        self.code.on_answer(cx, ticket, answer);
     }
 
     pub(super) fn request_code(&mut self, cx: &mut Context<'_>, phone: String, custom: Option<String>) {
         match self.phase {
-            Phase::Quiet => self.code = LinkCode::wanted((phone, custom)),
+            Phase::Quiet => self.code = LinkCode::new(Some((phone, custom))),
             Phase::Showing | Phase::UsedUp => self.code.request(cx, &phone, custom.as_deref()),
-            Phase::Paired => cx.emit(Event::PairingCodeRefused {
-                code: super::ALREADY_PAIRED,
-            }),
+            Phase::Paired => refuse_code(cx, ALREADY_PAIRED),
         }
     }
 
@@ -105,9 +103,7 @@ impl AwaitPairing {
     /// The connection is over: a request that has no answer yet gets one.
     pub(super) fn closed(self, cx: &mut Context<'_>) {
         if self.code.is_unanswered() {
-            cx.emit(Event::PairingCodeRefused {
-                code: super::CONNECTION_LOST,
-            });
+            refuse_code(cx, CONNECTION_LOST);
         }
     }
 
@@ -191,7 +187,7 @@ impl AwaitPairing {
                 remember(cx, account);
                 self.phase = Phase::Paired;
                 self.until = cx.now + cx.config.timing.login;
-                self.code = LinkCode::default();
+                self.code = LinkCode::new(None);
             }
             Err(Refusal { code, text, reason }) => {
                 let error = Node::new("error")

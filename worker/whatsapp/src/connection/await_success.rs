@@ -1,7 +1,6 @@
 //! Logged in by the handshake's last message; waits for the server to say yes or no.
 
-use super::{CloseReason, Context, State, core::Core, online::Online};
-use crate::{binary::Node, command::Command, time::Timestamp};
+use crate::{part::Context, reason::CloseReason, time::Timestamp};
 
 #[derive(Debug)]
 pub(super) struct AwaitSuccess {
@@ -17,21 +16,6 @@ impl AwaitSuccess {
 
     pub(super) fn deadline(&self) -> Timestamp {
         self.deadline
-    }
-
-    pub(super) fn node(self, core: &mut Core, node: &Node, now: Timestamp) -> State {
-        if !node.is("success") {
-            tracing::debug!(stanza = node.tag(), "stanza before success ignored");
-            return State::AwaitSuccess(self);
-        }
-        let mut online = Online::start(&mut core.context(now), node);
-        if let Some(presence) = core.wants_presence {
-            online.command(&mut core.context(now), Command::SetPresence(presence));
-        }
-        if core.wants_logout {
-            online.command(&mut core.context(now), Command::Logout);
-        }
-        State::Online(Box::new(online))
     }
 
     pub(super) fn tick(&self, cx: &mut Context<'_>) {

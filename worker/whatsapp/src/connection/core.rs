@@ -5,13 +5,7 @@ use std::{fmt, mem, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 
-use super::{
-    CloseReason, Config, Context, Op, Step,
-    iq::IqTable,
-    keepalive::{Due, KeepAlive},
-    loads::Loads,
-    step::Gathering,
-};
+use super::keepalive::{Due, KeepAlive};
 use crate::{
     binary::{self, Node},
     command::Presence,
@@ -19,6 +13,8 @@ use crate::{
     device::{Credentials, Device},
     frame::{self, FrameReader},
     jid::Jid,
+    part::{Config, Context, Effects, Step, Ticket},
+    reason::CloseReason,
     time::Timestamp,
 };
 
@@ -26,8 +22,7 @@ pub(super) struct Core {
     pub(super) config: Arc<Config>,
     pub(super) device: Credentials,
     pub(super) rng: StdRng,
-    pub(super) gathering: Gathering,
-    pub(super) iqs: IqTable,
+    pub(super) effects: Effects,
     pub(super) reader: FrameReader,
     /// The cipher, once the handshake is done.
     pub(super) transport: Option<Transport>,
@@ -37,7 +32,6 @@ pub(super) struct Core {
     pub(super) skipped: u64,
     /// Handshake bytes for the next step; they leave before its frames.
     pub(super) raw: Vec<Bytes>,
-    pub(super) loads: Loads,
     /// A logout was asked for before the login was through.
     pub(super) wants_logout: bool,
     /// A presence was set before the login was through.
@@ -47,17 +41,15 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(config: Arc<Config>, device: Device, mut rng: StdRng) -> Self {
         Self {
-            iqs: IqTable::new(config.limits.open_iqs, &mut rng),
+            effects: Effects::new(config.limits.open_iqs, &mut rng),
             reader: FrameReader::new(config.limits.frame_bytes),
             config,
             device: Credentials::new(device),
             rng,
-            gathering: Gathering::default(),
             transport: None,
             keep_alive: None,
             skipped: 0,
             raw: Vec::new(),
-            loads: Loads::default(),
             wants_logout: false,
             wants_presence: None,
         }
@@ -70,9 +62,7 @@ impl Core {
             rng: &mut self.rng,
             device: &mut self.device,
             config: &self.config,
-            gathering: &mut self.gathering,
-            iqs: &mut self.iqs,
-            loads: &mut self.loads,
+            effects: &mut self.effects,
         }
     }
 
@@ -84,9 +74,19 @@ impl Core {
         self.reader.push(bytes);
     }
 
+    /// Ends the connection after what has gathered. The first reason given holds.
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        self.effects.gathering.close(reason);
+    }
+
+    /// Why the connection ends, if it does.
+    pub(super) fn closing(&self) -> Option<&CloseReason> {
+        self.effects.gathering.close.as_ref()
+    }
+
     /// Whether so much has gathered that the step must be taken before more is read.
     pub(super) fn is_full(&self) -> bool {
-        self.gathering.len() >= self.config.limits.step_items
+        self.effects.gathering.len() >= self.config.limits.step_items
     }
 
     /// Deciphers and decodes one frame. `None` if it is the server's and makes no sense: it costs itself alone, because
@@ -109,7 +109,7 @@ impl Core {
     /// Sends the empty result of a request of the server.
     pub(super) fn answer_iq(&mut self, request: &Node) {
         if let Some(node) = iq_result(request) {
-            self.gathering.frames.push(node);
+            self.effects.gathering.frames.push(node);
         }
     }
 
@@ -124,9 +124,10 @@ impl Core {
                     .attr("to", Jid::SERVER)
                     .attr("type", "get")
                     .attr("xmlns", "w:p");
-                self.context(now).iq(ping, Op::Ping);
+                // Silence after a ping is heard here, whatever the question is told.
+                self.context(now).ask(ping, Ticket::IGNORED);
             }
-            Some(Due::Dead) => self.gathering.close(CloseReason::KeepAliveTimeout),
+            Some(Due::Dead) => self.close(CloseReason::KeepAliveTimeout),
             None => {}
         }
     }
@@ -135,17 +136,12 @@ impl Core {
     /// are taken.
     pub(super) fn take_step(&mut self) -> Option<Step> {
         let device = self.device.take_changed();
-        let Gathering {
-            mut changes,
-            events,
-            frames,
-            close,
-        } = mem::take(&mut self.gathering);
+        let gathered = mem::take(&mut self.effects.gathering);
+        let (mut changes, events, mut close) = (gathered.changes, gathered.events, gathered.close);
         if let Some(device) = device {
             changes.put_device(&device);
         }
-        let mut close = close;
-        let frames = self.seal(&frames).unwrap_or_else(|error| {
+        let frames = self.seal(&gathered.frames).unwrap_or_else(|error| {
             close.get_or_insert(CloseReason::BadFrame(error.to_string()));
             Vec::new()
         });

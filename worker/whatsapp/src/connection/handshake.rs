@@ -4,13 +4,13 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-use super::{
-    CloseReason, Context, State, await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core,
-    keepalive::KeepAlive,
-};
+use super::{core::Core, keepalive::KeepAlive};
 use crate::{
     crypto::{HandshakeError, Initiator},
-    frame, payload,
+    frame,
+    part::Context,
+    payload,
+    reason::CloseReason,
     time::Timestamp,
 };
 
@@ -40,8 +40,8 @@ impl AwaitServerHello {
         self.deadline
     }
 
-    /// Checks who the server is, says who we are, and goes on to pairing or login.
-    pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> State {
+    /// Checks who the server is and says who we are; false if the server can't be believed. Pairing or login follows.
+    pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> bool {
         let profile = core.config.profile();
         let payload = payload::login(&core.device, &profile)
             .unwrap_or_else(|| payload::registration(&core.device, &profile));
@@ -53,17 +53,12 @@ impl AwaitServerHello {
                 core.transport = Some(transport);
             }
             Err(error) => {
-                core.gathering.close(handshake_failure(error));
-                return State::Closed;
+                core.close(handshake_failure(error));
+                return false;
             }
         }
         core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
-        let cx = &mut core.context(now);
-        if cx.device.is_paired() {
-            State::AwaitSuccess(AwaitSuccess::new(cx))
-        } else {
-            State::AwaitPairing(Box::new(AwaitPairing::new(cx, self.wanted_code)))
-        }
+        true
     }
 
     pub(super) fn tick(&self, cx: &mut Context<'_>) {

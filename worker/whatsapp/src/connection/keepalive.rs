@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{RngExt, rngs::StdRng};
 
-use crate::{connection::Timing, time::Timestamp};
+use crate::{part::Timing, time::Timestamp};
 
 /// When to ping next, and since when we wait for a sign of life.
 #[derive(Debug)]

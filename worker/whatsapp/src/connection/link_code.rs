@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{CloseReason, Context, Op};
+use super::refusal::refuse_code as refuse;
 use crate::{
     binary::Node,
     event::{Event, QueryError},
@@ -13,16 +13,25 @@ use crate::{
         code::{Companion, PairingCode},
         qr::PlatformId,
     },
+    part::{Context, PartId, Ticket, Tickets},
+    reason::CloseReason,
     signal::curve::PublicKey,
     time::Timestamp,
 };
 
 /// How far a pairing by code is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LinkCode {
     stage: Stage,
-    /// Tells the answer to the latest `companion_hello` from earlier ones.
-    round: u32,
+    questions: Tickets<Question>,
+}
+
+#[derive(Debug)]
+enum Question {
+    /// Ask for a pairing by code.
+    CompanionHello,
+    /// Hand the key bundle to the phone.
+    CompanionFinish,
 }
 
 #[derive(Default)]
@@ -51,11 +60,11 @@ struct Offer {
 }
 
 impl LinkCode {
-    /// Asks when the server is ready.
-    pub(super) fn wanted((phone, custom): (String, Option<String>)) -> Self {
+    /// With a number and a custom code, asks when the server is ready.
+    pub(super) fn new(wanted: Option<(String, Option<String>)>) -> Self {
         Self {
-            stage: Stage::Wanted(phone, custom),
-            round: 0,
+            stage: wanted.map_or(Stage::Idle, |(phone, custom)| Stage::Wanted(phone, custom)),
+            questions: Tickets::new(PAIRING),
         }
     }
 
@@ -79,24 +88,29 @@ impl LinkCode {
             phone,
             companion: Companion::start(code, cx.rng),
         };
-        self.round += 1;
-        cx.iq(
-            companion_hello(cx, &offer),
-            Op::CompanionHello { round: self.round },
-        );
+        // Answers to earlier ones don't count any more.
+        self.questions.close_all();
+        let ticket = self.questions.open(Question::CompanionHello);
+        cx.ask(companion_hello(cx, &offer), ticket);
         self.stage = Stage::Asked(offer);
     }
 
-    /// The server's answer to `companion_hello`: the code can be shown now.
-    pub(super) fn hello_answered(
+    /// A question to the server is answered, or will not be.
+    pub(super) fn on_answer(
         &mut self,
         cx: &mut Context<'_>,
-        round: u32,
-        outcome: Result<Node, QueryError>,
+        ticket: &Ticket,
+        answer: Result<Node, QueryError>,
     ) {
-        if round != self.round {
-            return;
+        match self.questions.close(ticket) {
+            Some(Question::CompanionHello) => self.hello_answered(cx, answer),
+            Some(Question::CompanionFinish) => self.finish_answered(cx, answer.map(drop)),
+            None => {}
         }
+    }
+
+    /// The server's answer to `companion_hello`: the code can be shown now.
+    fn hello_answered(&mut self, cx: &mut Context<'_>, outcome: Result<Node, QueryError>) {
         let Stage::Asked(offer) = std::mem::take(&mut self.stage) else {
             return;
         };
@@ -139,13 +153,15 @@ impl LinkCode {
         match message.attr_str("stage").as_deref() {
             Some("primary_hello") if *tries < cx.config.limits.pairing_code_tries => {
                 *tries += 1;
-                let is_answered = answer_phone(cx, offer, reference, message);
-                if is_answered {
-                    self.stage = Stage::Finishing {
-                        until: cx.now + cx.config.timing.pairing_finish,
-                    };
-                }
-                return is_answered;
+                let Some(finish) = answer_phone(cx, offer, reference, message) else {
+                    return false;
+                };
+                let patience = cx.config.timing.pairing_finish;
+                let ticket = self.questions.open(Question::CompanionFinish);
+                cx.ask_within(finish, ticket, patience);
+                let until = cx.now + patience;
+                self.stage = Stage::Finishing { until };
+                return true;
             }
             Some("refresh_code") => {
                 let phone = offer.phone.user().to_owned();
@@ -157,7 +173,7 @@ impl LinkCode {
     }
 
     /// The server's answer to `companion_finish`.
-    pub(super) fn finish_answered(&mut self, cx: &mut Context<'_>, outcome: Result<(), QueryError>) {
+    fn finish_answered(&mut self, cx: &mut Context<'_>, outcome: Result<(), QueryError>) {
         if let Err(error) = outcome
             && matches!(self.stage, Stage::Finishing { .. })
         {
@@ -212,28 +228,18 @@ impl fmt::Debug for Stage {
     }
 }
 
-/// Agrees on the secret with the phone and hands it the key bundle. `false` if its message is broken.
-fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message: &Node) -> bool {
+/// Agrees on the secret with the phone; gives what hands it the key bundle. `None` if its message is broken.
+fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message: &Node) -> Option<Node> {
     let wrapped = message
         .child("link_code_pairing_wrapped_primary_ephemeral_pub")
-        .and_then(Node::bytes);
-    let phone_identity = message.child("primary_identity_pub").and_then(Node::bytes);
-    let (Some(wrapped), Some(phone_identity)) = (wrapped, phone_identity) else {
-        return false;
-    };
-    let Ok(phone_identity) = PublicKey::parse(&phone_identity) else {
-        return false;
-    };
-    let finish = match offer
+        .and_then(Node::bytes)?;
+    let phone_identity = message.child("primary_identity_pub").and_then(Node::bytes)?;
+    let phone_identity = PublicKey::parse(&phone_identity).ok()?;
+    let finish = offer
         .companion
         .finish(&wrapped, &cx.device.identity, &phone_identity, cx.rng)
-    {
-        Ok(finish) => finish,
-        Err(error) => {
-            tracing::debug!(error = %error, "phone's answer to the pairing code ignored");
-            return false;
-        }
-    };
+        .inspect_err(|error| tracing::debug!(%error, "phone's answer to the pairing code ignored"))
+        .ok()?;
     // Durable before the bundle leaves: `pair-success` is checked with this secret.
     cx.device_mut().adv_secret = finish.adv_secret;
     let identity = cx.device.identity.public().as_bytes().to_vec();
@@ -241,12 +247,7 @@ fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message:
         .with_child(Node::new("link_code_pairing_wrapped_key_bundle").with_slice(&finish.bundle))
         .with_child(Node::new("companion_identity_public").with_bytes(identity))
         .with_child(Node::new("link_code_pairing_ref").with_bytes(reference.clone()));
-    cx.iq_within(
-        md_set(registration),
-        Op::CompanionFinish,
-        cx.config.timing.pairing_finish,
-    );
-    true
+    Some(md_set(registration))
 }
 
 fn companion_hello(cx: &Context<'_>, offer: &Offer) -> Node {
@@ -279,10 +280,6 @@ fn md_set(child: Node) -> Node {
         .with_child(child)
 }
 
-fn refuse(cx: &mut Context<'_>, code: u16) {
-    cx.emit(Event::PairingCodeRefused { code });
-}
-
 fn refusal_code(error: &QueryError) -> u16 {
     match error {
         QueryError::Refused { code } => *code,
@@ -291,6 +288,8 @@ fn refusal_code(error: &QueryError) -> u16 {
     }
 }
 
+/// While a device is linked there is one part only.
+const PAIRING: PartId = PartId::new(0);
 /// The number is none.
 const BAD_NUMBER: u16 = 400;
 /// Not answered, or not used, in time.

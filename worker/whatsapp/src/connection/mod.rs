@@ -1,25 +1,21 @@
 //! One socket's life without the socket: bytes, commands and the time in; [`Step`]s out.
 //!
-//! Owns the handshake, pairing, login, keep-alive, the table of open questions and the end of a connection. States are
-//! types that are consumed by their transitions: `AwaitServerHello` → `AwaitPairing` or `AwaitSuccess` → `Online` →
-//! closed. Everything about messages is `messaging`'s; sockets, tasks and time-outs of the operating system
-//! are [`crate::client`]'s.
+//! Owns the handshake, pairing, login, keep-alive and the end of a connection: `AwaitServerHello` → `AwaitPairing` or
+//! `AwaitSuccess` → `Online` → closed; and, once online, the table of which part takes what. What parts do is theirs;
+//! sockets, tasks and time-outs of the operating system are [`crate::client`]'s.
 //!
 //! A [`Connection`] never fails: whatever a peer sends ends in a typed [`CloseReason`] of this one connection.
 
 mod await_pairing;
 mod await_success;
-mod config;
-mod context;
 mod core;
 mod handshake;
-mod iq;
 mod keepalive;
 mod link_code;
-mod loads;
 mod online;
-mod step;
+mod refusal;
 mod stream;
+mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -29,23 +25,20 @@ use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 
 use self::{
-    await_pairing::AwaitPairing, await_success::AwaitSuccess, core::Core, handshake::AwaitServerHello,
-    online::Online,
+    await_pairing::AwaitPairing,
+    await_success::AwaitSuccess,
+    core::Core,
+    handshake::AwaitServerHello,
+    refusal::{CONNECTION_LOST, refuse, refuse_code},
+    table::Parts,
 };
-pub use self::{
-    config::{Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL},
-    step::Step,
-};
-pub(crate) use self::{
-    context::{AckBy, Context},
-    iq::Op,
-};
+pub use crate::part::{Config, Limits, Step, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL};
 use crate::{
     binary::Node,
     command::Command,
     device::Device,
-    event::{Event, QueryError, SendError},
-    messaging,
+    event::{Event, QueryError},
+    part::{self, Ticket},
     store::RecordKey,
     time::Timestamp,
 };
@@ -115,12 +108,12 @@ impl Connection {
             Input::Command(command) => self.command(command, now),
             Input::Loaded(values) => self.loaded(values, now),
             Input::Committed => {
-                if let State::Online(online) = &mut self.state {
-                    online.messaging.on_committed();
+                if let State::Online(parts) = &mut self.state {
+                    parts.on_committed();
                 }
             }
             Input::Tick => self.read(now),
-            Input::SocketClosed => self.core.gathering.close(CloseReason::SocketClosed),
+            Input::SocketClosed => self.core.close(CloseReason::SocketClosed),
         }
         self.tick(now);
         self.close_if_over(now);
@@ -131,14 +124,15 @@ impl Connection {
         let mut step = self.core.take_step()?;
         if let Some(reason) = step.close.clone().filter(|_| !self.is_over) {
             // Sealing failed: a stanza of ours fits no frame, or the cipher is used up.
-            self.core.gathering.close(reason);
+            self.core.close(reason);
             self.close_if_over(self.now);
-            step.events.extend(mem::take(&mut self.core.gathering).events);
+            step.events
+                .extend(mem::take(&mut self.core.effects.gathering).events);
         }
-        if let State::Online(online) = &mut self.state
+        if let State::Online(parts) = &mut self.state
             && step.needs_commit()
         {
-            online.messaging.on_step_taken();
+            parts.on_step_taken();
         }
         Some(step)
     }
@@ -147,7 +141,7 @@ impl Connection {
     /// such list by one [`Input::Loaded`], its values in this order and as of the last step taken before, and the lists in
     /// the order they were taken.
     pub fn take_load(&mut self) -> Vec<RecordKey> {
-        self.core.loads.take()
+        self.core.effects.loads.take()
     }
 
     /// When to call with [`Input::Tick`] at the latest.
@@ -159,7 +153,7 @@ impl Connection {
             State::AwaitServerHello(state) => Some(state.deadline()),
             State::AwaitPairing(state) => state.deadline(),
             State::AwaitSuccess(state) => Some(state.deadline()),
-            State::Online(state) => state.deadline(),
+            State::Online(parts) => parts.deadline(),
             State::Closed => return None,
         };
         let keep_alive = self
@@ -167,7 +161,7 @@ impl Connection {
             .keep_alive
             .as_ref()
             .map(|keep_alive| keep_alive.deadline());
-        [state, keep_alive, self.core.iqs.deadline()]
+        [state, keep_alive, self.core.effects.iqs.deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -196,7 +190,7 @@ impl Connection {
 
     fn is_full(&self) -> bool {
         let is_messaging_full = match &self.state {
-            State::Online(online) => online.messaging.is_full(),
+            State::Online(parts) => parts.is_full(),
             _ => false,
         };
         is_messaging_full || self.core.is_full()
@@ -204,7 +198,7 @@ impl Connection {
 
     fn read(&mut self, now: Timestamp) {
         self.is_stalled = false;
-        while self.core.gathering.close.is_none() {
+        while self.core.closing().is_none() {
             if self.is_full() {
                 self.is_stalled = true;
                 return;
@@ -213,10 +207,7 @@ impl Connection {
                 Ok(Some(frame)) => self.frame(frame, now),
                 Ok(None) => return,
                 Err(error) => {
-                    return self
-                        .core
-                        .gathering
-                        .close(CloseReason::BadFrame(error.to_string()));
+                    return self.core.close(CloseReason::BadFrame(error.to_string()));
                 }
             }
         }
@@ -224,52 +215,72 @@ impl Connection {
 
     fn frame(&mut self, frame: BytesMut, now: Timestamp) {
         if let State::AwaitServerHello(_) = self.state {
-            return self.advance(now, |state, core, now| match state {
-                State::AwaitServerHello(state) => state.server_hello(core, &frame, now),
-                other => other,
-            });
+            return self.server_hello(&frame, now);
         }
         match self.core.open(frame) {
             Ok(Some(node)) => self.node(node, now),
             Ok(None) => {}
-            Err(reason) => self.core.gathering.close(reason),
+            Err(reason) => self.core.close(reason),
+        }
+    }
+
+    fn server_hello(&mut self, frame: &BytesMut, now: Timestamp) {
+        let State::AwaitServerHello(mut state) = mem::replace(&mut self.state, State::Closed) else {
+            return;
+        };
+        let wanted_code = state.wanted_code.take();
+        if state.server_hello(&mut self.core, frame, now) {
+            let cx = &self.core.context(now);
+            self.state = if cx.device.is_paired() {
+                State::AwaitSuccess(AwaitSuccess::new(cx))
+            } else {
+                State::AwaitPairing(Box::new(AwaitPairing::new(cx, wanted_code)))
+            };
         }
     }
 
     fn node(&mut self, node: Node, now: Timestamp) {
         if let Some(reason) = stream::end(&node) {
-            return self.core.gathering.close(reason);
+            return self.core.close(reason);
         }
         match node.tag() {
             "iq" if is_reply(&node) => self.reply(node, now),
             "iq" if node.attr_is("xmlns", "urn:xmpp:ping") => self.core.answer_iq(&node),
-            _ => self.advance(now, |state, core, now| match state {
-                State::AwaitPairing(state) => state.node(core, &node, now),
-                State::AwaitSuccess(state) => state.node(core, &node, now),
-                State::Online(mut state) => {
-                    state.node(&mut core.context(now), node);
-                    State::Online(state)
-                }
-                other => other,
-            }),
+            _ => match &mut self.state {
+                State::AwaitPairing(pairing) => pairing.node(&mut self.core.context(now), &node),
+                State::AwaitSuccess(_) if node.is("success") => self.log_in(&node, now),
+                State::Online(parts) => parts.node(&mut self.core.context(now), node),
+                _ => tracing::debug!(stanza = node.tag(), "stanza before success ignored"),
+            },
         }
+    }
+
+    fn log_in(&mut self, success: &Node, now: Timestamp) {
+        let mut parts = Parts::start(&mut self.core.context(now), success);
+        if let Some(presence) = self.core.wants_presence {
+            parts.command(&mut self.core.context(now), Command::SetPresence(presence));
+        }
+        if self.core.wants_logout {
+            parts.command(&mut self.core.context(now), Command::Logout);
+        }
+        self.state = State::Online(Box::new(parts));
     }
 
     fn reply(&mut self, node: Node, now: Timestamp) {
         // A reply nobody waits for (its time was up, or a foreign id) means nothing.
-        let Some(op) = node.attr_str("id").and_then(|id| self.core.iqs.close(&id)) else {
-            return;
-        };
-        self.outcome(op, iq::outcome(node), now);
+        let id = node.attr_str("id");
+        if let Some(ticket) = id.and_then(|id| self.core.effects.iqs.close(&id)) {
+            self.answer(&ticket, part::outcome(node), now);
+        }
     }
 
-    fn outcome(&mut self, op: Op, outcome: Result<Node, QueryError>, now: Timestamp) {
-        let mut cx = self.core.context(now);
-        match (&mut self.state, op) {
-            (State::Online(online), op) => online.outcome(&mut cx, op, outcome),
-            (State::AwaitPairing(pairing), op) => pairing.outcome(&mut cx, op, outcome),
+    fn answer(&mut self, ticket: &Ticket, answer: Result<Node, QueryError>, now: Timestamp) {
+        let cx = &mut self.core.context(now);
+        match &mut self.state {
+            State::Online(parts) => parts.answer(cx, ticket, answer),
+            State::AwaitPairing(pairing) => pairing.answer(cx, ticket, answer),
             // Questions are only asked in the two states above.
-            (State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed, _) => {}
+            State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed => {}
         }
     }
 
@@ -277,7 +288,8 @@ impl Connection {
         let mut cx = self.core.context(now);
         match (&mut self.state, command) {
             (_, Command::Stop) => cx.close(CloseReason::Stopped),
-            (State::Online(online), command) => online.command(&mut cx, command),
+            (State::Online(_), command @ Command::RequestPairingCode { .. }) => refuse(&mut cx, command),
+            (State::Online(parts), command) => parts.command(&mut cx, command),
             (State::AwaitPairing(pairing), Command::RequestPairingCode { phone, custom }) => {
                 pairing.request_code(&mut cx, phone, custom);
             }
@@ -294,69 +306,48 @@ impl Connection {
     }
 
     fn loaded(&mut self, values: Vec<Option<Bytes>>, now: Timestamp) {
-        for (tag, values) in self.core.loads.answers(values) {
-            if let State::Online(online) = &mut self.state
-                && self.core.gathering.close.is_none()
+        for (ticket, values) in self.core.effects.loads.answers(values) {
+            if let State::Online(parts) = &mut self.state
+                && self.core.closing().is_none()
             {
-                online
-                    .messaging
-                    .on_loaded(&mut self.core.context(now), tag, values);
+                parts.loaded(&mut self.core.context(now), &ticket, values);
             }
         }
     }
 
     fn tick(&mut self, now: Timestamp) {
-        while let Some(op) = self.core.iqs.take_refused() {
-            self.outcome(op, Err(QueryError::Busy), now);
+        while let Some(ticket) = self.core.effects.iqs.take_refused() {
+            self.answer(&ticket, Err(QueryError::Busy), now);
         }
-        while let Some(op) = self.core.iqs.take_expired(now) {
-            self.outcome(op, Err(QueryError::TimedOut), now);
+        while let Some(ticket) = self.core.effects.iqs.take_expired(now) {
+            self.answer(&ticket, Err(QueryError::TimedOut), now);
         }
         self.core.keep_alive(now);
         match &mut self.state {
             State::AwaitServerHello(state) => state.tick(&mut self.core.context(now)),
             State::AwaitPairing(state) => state.tick(&mut self.core.context(now)),
             State::AwaitSuccess(state) => state.tick(&mut self.core.context(now)),
-            State::Online(state) => state.tick(&mut self.core.context(now)),
+            State::Online(parts) => parts.tick(&mut self.core.context(now)),
             State::Closed => {}
         }
     }
 
-    fn advance(&mut self, now: Timestamp, transition: impl FnOnce(State, &mut Core, Timestamp) -> State) {
-        let state = mem::replace(&mut self.state, State::Closed);
-        self.state = transition(state, &mut self.core, now);
-    }
-
     fn close_if_over(&mut self, now: Timestamp) {
-        let Some(reason) = self.core.gathering.close.clone() else {
+        let Some(reason) = self.core.closing().cloned() else {
             return;
         };
         let cx = &mut self.core.context(now);
         match mem::replace(&mut self.state, State::Closed) {
-            State::Online(mut online) => online.messaging.on_closed(cx),
+            State::Online(mut parts) => parts.on_closed(cx),
             State::AwaitPairing(pairing) => pairing.closed(cx),
             State::AwaitServerHello(AwaitServerHello {
                 wanted_code: Some(_), ..
-            }) => {
-                cx.emit(Event::PairingCodeRefused {
-                    code: CONNECTION_LOST,
-                });
-            }
+            }) => refuse_code(cx, CONNECTION_LOST),
             State::AwaitServerHello(_) | State::AwaitSuccess(_) | State::Closed => {}
         }
-        self.answer_lookups(now);
         self.is_over = true;
         self.core.keep_alive = None;
-        self.core.gathering.events.push(Event::Closed { reason });
-    }
-
-    /// The owner waits for these; of the other open questions only the connection knows.
-    fn answer_lookups(&mut self, now: Timestamp) {
-        for op in self.core.iqs.take_all() {
-            if let Op::Messaging(messaging::Op::IsOnWhatsApp(lookup)) = op {
-                lookup.fail(&mut self.core.context(now), QueryError::NotConnected);
-            }
-        }
+        self.core.effects.gathering.events.push(Event::Closed { reason });
     }
 }
 
@@ -370,39 +361,11 @@ enum State {
     /// The answer to the login.
     AwaitSuccess(AwaitSuccess),
     /// Anything.
-    Online(Box<Online>),
+    Online(Box<Parts>),
     /// Nothing.
     Closed,
-}
-
-/// Answers a command that the session is in no state for.
-fn refuse(cx: &mut Context<'_>, command: Command) {
-    match command {
-        Command::Send(outgoing) => {
-            cx.emit(Event::MessageFailed {
-                id: outgoing.id,
-                reason: SendError::NotConnected,
-            });
-        }
-        Command::IsOnWhatsApp { ticket, .. } => {
-            cx.emit(Event::IsOnWhatsApp {
-                ticket,
-                result: Err(QueryError::NotConnected),
-            });
-        }
-        Command::RequestPairingCode { .. } => cx.emit(Event::PairingCodeRefused { code: ALREADY_PAIRED }),
-        // These mean nothing without a session, and nobody waits for an answer.
-        Command::Cancel(_) | Command::MarkRead { .. } => {}
-        // Taken before this, or too late.
-        Command::Logout | Command::SetPresence(_) | Command::Stop => {}
-    }
 }
 
 fn is_reply(iq: &Node) -> bool {
     iq.attr_is("type", "result") || iq.attr_is("type", "error")
 }
-
-/// What `PairingCodeRefused` says when the connection ended before there was a code.
-const CONNECTION_LOST: u16 = 428;
-/// What `PairingCodeRefused` says when there is nothing to pair.
-const ALREADY_PAIRED: u16 = 409;

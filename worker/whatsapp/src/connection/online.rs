@@ -1,24 +1,23 @@
-//! Logged in: hands stanzas to whom they concern, and does what keeps a session in good standing.
+//! Logged in: what keeps a session in good standing.
 //!
 //! Facts: docs/PROTOCOL.md, "Login", "Acks" and "Keep-alive".
 
 use std::time::Duration;
 
-use super::{AckBy, CloseReason, Context, Op};
 use crate::{
     binary::Node,
-    command::{Command, Presence},
-    event::{Event, QueryError},
+    command::Presence,
+    event::Event,
     frame::MAX_ROUTING_BYTES,
     jid::Jid,
-    messaging::Messaging,
-    stanza::ack::ack_for,
+    part::{Context, PartId, Ticket, Tickets},
+    reason::CloseReason,
     time::Timestamp,
 };
 
+/// What keeps a session in good standing.
 #[derive(Debug)]
 pub(super) struct Online {
-    pub(super) messaging: Messaging,
     /// What the owner wants to be seen as.
     presence: Option<Presence>,
     /// `Open` was told, so presence may be announced.
@@ -27,109 +26,99 @@ pub(super) struct Online {
     clock_offset_ms: i64,
     /// Waiting stanzas that came since the last batch was asked for.
     offline_seen: u32,
+    questions: Tickets<Question>,
+}
+
+#[derive(Debug)]
+enum Question {
+    /// Ask for the stanzas that waited; the session is open when it is answered.
+    Active,
+    /// Unlink this device.
+    Logout,
 }
 
 impl Online {
-    /// `success` came: notes what it says, then asks for what waited.
-    pub(super) fn start(cx: &mut Context<'_>, success: &Node) -> Self {
+    /// Notes what `success` says.
+    pub(super) fn new(part: PartId, cx: &mut Context<'_>, success: &Node) -> Self {
         let server_ms = success
             .attr_u64("t")
             .map(|secs| Timestamp::from_secs(secs).as_millis());
-        let mut online = Self {
-            messaging: Messaging::new(),
-            presence: cx.config.presence,
-            is_open: false,
-            clock_offset_ms: server_ms
-                .map_or(0, |server| server.wrapping_sub(cx.now.as_millis()).cast_signed()),
-            offline_seen: 0,
-        };
         let device = cx.device_mut();
         device.login_counter = device.login_counter.saturating_add(1);
         if let (Some(account), Some(lid)) = (&mut device.account, success.attr_jid("lid")) {
             account.lid = Some(lid);
         }
-        online
-            .messaging
-            .set_available(online.presence == Some(Presence::Available));
-        online.send_unified_session(cx);
-        online.messaging.start_online(cx);
+        Self {
+            presence: cx.config.presence,
+            is_open: false,
+            clock_offset_ms: server_ms
+                .map_or(0, |server| server.wrapping_sub(cx.now.as_millis()).cast_signed()),
+            offline_seen: 0,
+            questions: Tickets::new(part),
+        }
+    }
+
+    /// Asks for the stanzas that waited.
+    pub(super) fn go_active(&mut self, cx: &mut Context<'_>) {
         let active = Node::new("iq")
             .attr("to", Jid::SERVER)
             .attr("type", "set")
             .attr("xmlns", "passive")
             .with_child(Node::new("active"));
-        cx.iq(active, Op::Active);
-        online
+        cx.ask(active, self.questions.open(Question::Active));
     }
 
-    pub(super) fn node(&mut self, cx: &mut Context<'_>, node: Node) {
-        self.count_offline(cx, &node);
-        match node.tag() {
-            "message" => self.messaging.on_message(cx, node),
-            "receipt" => {
-                let by = self.messaging.on_receipt(cx, &node);
-                acknowledge(cx, &node, by);
-            }
-            "notification" => {
-                let by = self.messaging.on_notification(cx, &node);
-                acknowledge(cx, &node, by);
-            }
-            "call" => acknowledge(cx, &node, AckBy::Connection),
-            "ack" => self.messaging.on_ack(cx, &node),
-            "ib" => ib(cx, self, &node),
-            // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
-            "success" | "presence" | "chatstate" | "iq" => {}
-            _ => {
-                tracing::debug!(stanza = node.tag(), "unknown stanza refused");
-                if let Some(ack) = ack_for(&node) {
-                    cx.send(ack.attr("error", UNRECOGNISED_STANZA));
-                }
-            }
-        }
-    }
-
-    pub(super) fn outcome(&mut self, cx: &mut Context<'_>, op: Op, outcome: Result<Node, QueryError>) {
-        match op {
-            Op::Messaging(op) => self.messaging.on_iq(cx, op, outcome),
+    /// A question to the server is answered, or will not be.
+    pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) {
+        match self.questions.close(ticket) {
             // The session is usable even if the server refused to make it active: it may have been so already.
-            Op::Active => self.open(cx),
+            Some(Question::Active) => self.open(cx),
             // Unanswered or refused, the owner wants no part of this device any more.
-            Op::Logout => cx.close(CloseReason::LogoutRequested),
-            // Silence after a ping is the keep-alive's business.
-            Op::Ping | Op::Clean | Op::CompanionHello { .. } | Op::CompanionFinish => {}
+            Some(Question::Logout) => cx.close(CloseReason::LogoutRequested),
+            None => {}
         }
     }
 
-    pub(super) fn command(&mut self, cx: &mut Context<'_>, command: Command) {
-        match command {
-            Command::Send(outgoing) => self.messaging.send(cx, outgoing),
-            Command::Cancel(id) => self.messaging.cancel(cx, &id),
-            Command::IsOnWhatsApp { ticket, numbers } => self.messaging.is_on_whatsapp(cx, ticket, numbers),
-            Command::MarkRead { chat, sender, ids } => {
-                self.messaging.mark_read(cx, &chat, sender.as_ref(), &ids)
-            }
-            Command::SetPresence(presence) => {
-                self.presence = Some(presence);
-                self.messaging.set_available(presence == Presence::Available);
-                self.announce_presence(cx);
-            }
-            Command::Logout => logout(cx),
-            Command::Stop => cx.close(CloseReason::Stopped),
-            other @ Command::RequestPairingCode { .. } => super::refuse(cx, other),
-        }
+    /// What the owner wants to be seen as from now on.
+    pub(super) fn set_presence(&mut self, cx: &mut Context<'_>, presence: Presence) {
+        self.presence = Some(presence);
+        self.announce_presence(cx);
     }
 
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.messaging.deadline()
+    /// Unlinks this device.
+    pub(super) fn logout(&mut self, cx: &mut Context<'_>) {
+        let Some(jid) = cx.device.jid().cloned() else {
+            return cx.close(CloseReason::LogoutRequested);
+        };
+        let remove = Node::new("remove-companion-device")
+            .attr("jid", jid)
+            .attr("reason", "user_initiated");
+        let iq = Node::new("iq")
+            .attr("to", Jid::SERVER)
+            .attr("type", "set")
+            .attr("xmlns", "md")
+            .with_child(remove);
+        let ticket = self.questions.open(Question::Logout);
+        cx.ask_within(iq, ticket, cx.config.timing.logout);
     }
 
-    pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
-        if self
-            .messaging
-            .deadline()
-            .is_some_and(|deadline| deadline <= cx.now)
-        {
-            self.messaging.tick(cx);
+    /// News about the session itself (docs/PROTOCOL.md, "Login"). Never acked.
+    pub(super) fn on_ib(&mut self, cx: &mut Context<'_>, node: &Node) {
+        for child in node.nodes() {
+            match child.tag() {
+                "edge_routing" => store_routing(cx, child),
+                "offline_preview" => self.ask_offline_batch(cx),
+                "offline" => {
+                    let count = child
+                        .attr_u64("count")
+                        .and_then(|count| u32::try_from(count).ok())
+                        .unwrap_or(0);
+                    cx.emit(Event::CaughtUp { count });
+                }
+                "dirty" => clean(cx, child),
+                "downgrade_webclient" => cx.close(CloseReason::MultideviceMismatch),
+                _ => {}
+            }
         }
     }
 
@@ -161,14 +150,14 @@ impl Online {
     }
 
     /// Says when the app was opened, the way the field does: milliseconds into a week that is three days off.
-    fn send_unified_session(&self, cx: &mut Context<'_>) {
+    pub(super) fn send_unified_session(&self, cx: &mut Context<'_>) {
         let server_now = cx.now.as_millis().saturating_add_signed(self.clock_offset_ms);
         let id = (server_now + millis(3 * DAY)) % millis(7 * DAY);
         cx.send(Node::new("ib").with_child(Node::new("unified_session").attr("id", id.to_string())));
     }
 
     /// Asks for the next batch of waiting stanzas when one batch has come.
-    fn count_offline(&mut self, cx: &mut Context<'_>, node: &Node) {
+    pub(super) fn count_offline(&mut self, cx: &mut Context<'_>, node: &Node) {
         if node.value("offline").is_some() && !node.is("ib") {
             self.offline_seen += 1;
             if self.offline_seen >= cx.config.limits.offline_batch {
@@ -181,26 +170,6 @@ impl Online {
         self.offline_seen = 0;
         let batch = Node::new("offline_batch").attr("count", cx.config.limits.offline_batch.to_string());
         cx.send(Node::new("ib").with_child(batch));
-    }
-}
-
-/// News about the session itself (docs/PROTOCOL.md, "Login"). Never acked.
-fn ib(cx: &mut Context<'_>, online: &mut Online, node: &Node) {
-    for child in node.nodes() {
-        match child.tag() {
-            "edge_routing" => store_routing(cx, child),
-            "offline_preview" => online.ask_offline_batch(cx),
-            "offline" => {
-                let count = child
-                    .attr_u64("count")
-                    .and_then(|count| u32::try_from(count).ok())
-                    .unwrap_or(0);
-                cx.emit(Event::CaughtUp { count });
-            }
-            "dirty" => clean(cx, child),
-            "downgrade_webclient" => cx.close(CloseReason::MultideviceMismatch),
-            _ => {}
-        }
     }
 }
 
@@ -225,30 +194,8 @@ fn clean(cx: &mut Context<'_>, dirty: &Node) {
         .attr("type", "set")
         .attr("xmlns", "urn:xmpp:whatsapp:dirty")
         .with_child(clean);
-    cx.iq(iq, Op::Clean);
-}
-
-fn logout(cx: &mut Context<'_>) {
-    let Some(jid) = cx.device.jid().cloned() else {
-        return cx.close(CloseReason::LogoutRequested);
-    };
-    let remove = Node::new("remove-companion-device")
-        .attr("jid", jid)
-        .attr("reason", "user_initiated");
-    let iq = Node::new("iq")
-        .attr("to", Jid::SERVER)
-        .attr("type", "set")
-        .attr("xmlns", "md")
-        .with_child(remove);
-    cx.iq_within(iq, Op::Logout, cx.config.timing.logout);
-}
-
-fn acknowledge(cx: &mut Context<'_>, stanza: &Node, by: AckBy) {
-    if by == AckBy::Connection
-        && let Some(ack) = ack_for(stanza)
-    {
-        cx.send(ack);
-    }
+    // Whatever the answer is, it changes nothing.
+    cx.ask(iq, Ticket::IGNORED);
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -256,5 +203,3 @@ fn millis(duration: Duration) -> u64 {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The nack for a stanza whose tag we do not know.
-const UNRECOGNISED_STANZA: u32 = 488;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{binary::Node, connection::CloseReason};
+use crate::{binary::Node, reason::CloseReason};
 
 /// What `<stream:error>`, `<failure>` and `<xmlstreamend/>` mean; `None` for every other stanza.
 pub(super) fn end(node: &Node) -> Option<CloseReason> {
@@ -56,7 +56,7 @@ fn number(node: &Node, attr: &'static str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::Next;
+    use crate::reason::Next;
 
     fn check(node: Node, expected: CloseReason, next: Next) {
         let reason = end(&node).unwrap();

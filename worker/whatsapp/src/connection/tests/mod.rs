@@ -3,7 +3,6 @@
 pub(crate) mod peer;
 mod world;
 
-pub(crate) mod desk;
 mod hostile;
 mod login;
 mod online;

@@ -1,0 +1,40 @@
+//! Answers to what the owner asks for in a state that can't do it.
+
+use crate::{
+    command::Command,
+    event::{Event, QueryError, SendError},
+    part::Context,
+};
+
+/// Answers a command that the session is in no state for.
+pub(super) fn refuse(cx: &mut Context<'_>, command: Command) {
+    match command {
+        Command::Send(outgoing) => {
+            cx.emit(Event::MessageFailed {
+                id: outgoing.id,
+                reason: SendError::NotConnected,
+            });
+        }
+        Command::IsOnWhatsApp { ticket, .. } => {
+            cx.emit(Event::IsOnWhatsApp {
+                ticket,
+                result: Err(QueryError::NotConnected),
+            });
+        }
+        Command::RequestPairingCode { .. } => refuse_code(cx, ALREADY_PAIRED),
+        // These mean nothing without a session, and nobody waits for an answer.
+        Command::Cancel(_) | Command::MarkRead { .. } => {}
+        // Taken before this, or too late.
+        Command::Logout | Command::SetPresence(_) | Command::Stop => {}
+    }
+}
+
+/// Says that there will be no pairing code.
+pub(super) fn refuse_code(cx: &mut Context<'_>, code: u16) {
+    cx.emit(Event::PairingCodeRefused { code });
+}
+
+/// What `PairingCodeRefused` says when the connection ended before there was a code.
+pub(super) const CONNECTION_LOST: u16 = 428;
+/// What `PairingCodeRefused` says when there is nothing to pair.
+pub(super) const ALREADY_PAIRED: u16 = 409;

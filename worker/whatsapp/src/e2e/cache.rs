@@ -1,0 +1,265 @@
+//! Records in memory: read from the store on need, written with the step that changes them.
+//!
+//! Two rules keep message keys from being used twice: a record is read from the store once and never while it is in
+//! memory, and one whose last change is not durable is not forgotten.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Most records kept beyond those whose changes are not durable yet.
+const MAX_RECORDS: usize = 128;
+/// How many stay when there were too many: forgetting in bulk, so that it is not done at every message.
+const KEPT_RECORDS: usize = 96;
+/// Records that nobody used for this long are forgotten.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The records of one kind.
+pub(super) struct Cache<K, R> {
+    entries: HashMap<K, Entry<R>>,
+}
+
+struct Entry<R> {
+    /// `None` while it is being read.
+    record: Option<R>,
+    used: Timestamp,
+    durability: Durability,
+    /// Requests under way whose outcome is a change of this record.
+    pins: u16,
+}
+
+/// Where the last change of a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Durability {
+    /// In the store: the record may be forgotten and read again.
+    Durable,
+    /// In the step that is being committed.
+    Committing,
+    /// In the step that gathers.
+    Gathering,
+}
+
+impl<R> Entry<R> {
+    fn can_go(&self) -> bool {
+        self.pins == 0 && self.durability == Durability::Durable && self.record.is_some()
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
+    /// Notes that somebody wants this record: true if it is in memory, false while it is being read, `None` if it is to be
+    /// read now (see [`Self::begin`]).
+    pub(super) fn touch(&mut self, name: &K, now: Timestamp) -> Option<bool> {
+        let entry = self.entries.get_mut(name)?;
+        entry.used = now;
+        Some(entry.record.is_some())
+    }
+
+    /// The record is being read.
+    pub(super) fn begin(&mut self, name: K, now: Timestamp) {
+        self.insert(name, None, now, Durability::Durable);
+    }
+
+    /// The store has answered. A record that is there already was made or deleted meanwhile: what the store had counts no
+    /// more.
+    pub(super) fn fill(&mut self, name: &K, record: R) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.record.get_or_insert(record);
+        }
+    }
+
+    /// Takes a record whether it is in memory or not. It is written in the step that gathers.
+    pub(super) fn put(&mut self, name: K, record: R, now: Timestamp) {
+        self.insert(name, Some(record), now, Durability::Gathering);
+    }
+
+    fn insert(&mut self, name: K, record: Option<R>, used: Timestamp, durability: Durability) {
+        let pins = self.entries.get(&name).map_or(0, |entry| entry.pins);
+        let entry = Entry {
+            record,
+            used,
+            durability,
+            pins,
+        };
+        self.entries.insert(name, entry);
+    }
+
+    /// Whether the record is in memory or being read.
+    pub(super) fn contains(&self, name: &K) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The records in memory and those that are being read.
+    pub(super) fn names(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
+    /// The record, if it is in memory.
+    pub(super) fn get(&self, name: &K) -> Option<&R> {
+        self.entries.get(name)?.record.as_ref()
+    }
+
+    /// The record, if it is in memory. Whoever changes it says so by [`Self::changed`].
+    pub(super) fn get_mut(&mut self, name: &K) -> Option<&mut R> {
+        self.entries.get_mut(name)?.record.as_mut()
+    }
+
+    /// The record was changed, and is written in the step that gathers.
+    pub(super) fn changed(&mut self, name: &K, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.durability = Durability::Gathering;
+            entry.used = now;
+        }
+    }
+
+    /// Keeps a record in memory until [`Self::unpin`].
+    pub(super) fn pin(&mut self, name: &K) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.pins = entry.pins.saturating_add(1);
+        }
+    }
+
+    /// Ends one [`Self::pin`].
+    pub(super) fn unpin(&mut self, name: &K) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.pins = entry.pins.saturating_sub(1);
+        }
+    }
+
+    /// The step that gathered is being committed.
+    pub(super) fn on_step_taken(&mut self) {
+        self.turn(Durability::Gathering, Durability::Committing);
+    }
+
+    /// The step taken last is durable.
+    pub(super) fn on_committed(&mut self) {
+        self.turn(Durability::Committing, Durability::Durable);
+    }
+
+    fn turn(&mut self, from: Durability, to: Durability) {
+        for entry in self.entries.values_mut().filter(|entry| entry.durability == from) {
+            entry.durability = to;
+        }
+    }
+
+    /// Whether there are more than should be.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.entries.len() > MAX_RECORDS
+    }
+
+    /// Forgets the records used longest ago, if there are too many. Those that somebody waits with are kept: reading them
+    /// again and again would never end.
+    pub(super) fn shrink(&mut self, is_in_use: impl Fn(&K) -> bool) {
+        if !self.is_crowded() {
+            return;
+        }
+        let mut idle: Vec<(Timestamp, K)> = self
+            .entries
+            .iter()
+            .filter(|(name, entry)| entry.can_go() && !is_in_use(name))
+            .map(|(name, entry)| (entry.used, name.clone()))
+            .collect();
+        idle.sort_unstable();
+        let surplus = self.entries.len() - KEPT_RECORDS;
+        for (_, name) in idle.into_iter().take(surplus) {
+            self.entries.remove(&name);
+        }
+    }
+
+    /// Forgets idle records that nobody waits with, and gives their memory back.
+    pub(super) fn sweep(&mut self, now: Timestamp, is_in_use: impl Fn(&K) -> bool) {
+        self.entries
+            .retain(|name, entry| !entry.can_go() || now.since(entry.used) < IDLE || is_in_use(name));
+        self.entries.shrink_to_fit();
+    }
+
+    /// Whether there is anything to sweep one day.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl<K, R> Default for Cache<K, R> {
+    fn default() -> Self {
+        let entries = HashMap::new();
+        Self { entries }
+    }
+}
+
+/// Prints how many there are: they are secrets.
+impl<K, R> fmt::Debug for Cache<K, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cache({})", self.entries.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: Timestamp = Timestamp::from_secs(100_000);
+
+    /// Three times as many as should be, none of them durable.
+    fn crowd() -> Cache<usize, ()> {
+        let mut cache = Cache::default();
+        for n in 0..3 * MAX_RECORDS {
+            cache.put(n, (), Timestamp::from_secs(n as u64));
+        }
+        cache
+    }
+
+    fn make_durable(cache: &mut Cache<usize, ()>) {
+        cache.on_step_taken();
+        cache.on_committed();
+    }
+
+    #[test]
+    fn the_longest_unused_are_forgotten_but_not_those_in_use() {
+        let mut cache = crowd();
+        make_durable(&mut cache);
+        cache.shrink(|n| *n == 0);
+        assert_eq!(cache.entries.len(), KEPT_RECORDS);
+        assert!(cache.contains(&0) && cache.contains(&(3 * MAX_RECORDS - 1)));
+        cache.sweep(LATER, |n| *n == 0);
+        assert!(cache.contains(&0));
+        cache.pin(&0);
+        cache.sweep(LATER, |_| false);
+        assert!(cache.contains(&0), "pinned");
+        cache.unpin(&0);
+        cache.sweep(LATER, |_| false);
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_durable_is_never_forgotten() {
+        let mut cache = crowd();
+        let all = cache.entries.len();
+        cache.shrink(|_| false);
+        cache.sweep(LATER, |_| false);
+        assert_eq!(cache.entries.len(), all);
+        cache.on_step_taken();
+        // A change after the step was taken is not in it.
+        cache.changed(&0, Timestamp::EPOCH);
+        cache.shrink(|_| false);
+        assert_eq!(cache.entries.len(), all);
+        cache.on_committed();
+        cache.sweep(LATER, |_| false);
+        assert_eq!(cache.names().collect::<Vec<_>>(), [&0]);
+    }
+
+    #[test]
+    fn what_was_made_meanwhile_counts_more_than_the_store_s_answer() {
+        let mut cache = Cache::default();
+        let now = Timestamp::EPOCH;
+        assert_eq!(cache.touch(&1, now), None);
+        cache.begin(1, now);
+        assert_eq!((cache.touch(&1, now), cache.get(&1)), (Some(false), None));
+        cache.put(1, "made", now);
+        cache.fill(&1, "read");
+        assert_eq!((cache.touch(&1, now), cache.get(&1)), (Some(true), Some(&"made")));
+        cache.fill(&2, "nobody asked");
+        assert!(!cache.contains(&2));
+    }
+}

@@ -1,0 +1,96 @@
+//! The sender keys of others in groups: read from the store on need, written with the step that changes them.
+//!
+//! Facts: docs/PROTOCOL.md, "Sender keys".
+
+use prost::Message as _;
+
+use super::cache::Cache;
+use super::question::{Question, Questions};
+use crate::part::Context;
+use crate::proto::Message;
+use crate::signal::padding;
+use crate::signal::sender_key::SenderKeyRecord;
+use crate::signal::session::DecryptError;
+use crate::store::RecordKey;
+
+/// The sender keys, by the record that each is kept in.
+#[derive(Debug, Default)]
+pub(crate) struct GroupKeys {
+    pub(super) records: Cache<RecordKey, SenderKeyRecord>,
+}
+
+impl GroupKeys {
+    /// Whether what is known of this sender in this group is in memory. Asks the store if not; call again when it has
+    /// answered.
+    pub(super) fn ensure(
+        &mut self,
+        cx: &mut Context<'_>,
+        questions: &mut Questions,
+        name: &RecordKey,
+    ) -> bool {
+        if let Some(is_loaded) = self.records.touch(name, cx.now) {
+            return is_loaded;
+        }
+        self.records.begin(name.clone(), cx.now);
+        let ticket = questions.open(Question::SenderKey(name.clone()));
+        cx.load(vec![name.clone()], ticket);
+        false
+    }
+
+    /// The store has answered.
+    pub(super) fn on_loaded(&mut self, name: &RecordKey, stored: Option<&[u8]>) {
+        // A record that can't be read is a key that is lost; its sender is asked for a new one.
+        let record = stored.map(SenderKeyRecord::decode).transpose();
+        let record = record.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a stored sender key can't be read and is taken for none");
+            None
+        });
+        self.records.fill(name, record.unwrap_or_default());
+    }
+
+    /// Takes the key that a message to us alone may carry. It comes before the message that needs it.
+    pub(crate) fn accept_handed(&mut self, cx: &mut Context<'_>, name: &RecordKey, padded: &[u8]) {
+        let message = padding::unpad(padded)
+            .ok()
+            .and_then(|plaintext| Message::decode(plaintext).ok());
+        let handed = message.and_then(|message| message.sender_key_distribution_message);
+        let distribution = handed.and_then(|handed| handed.axolotl_sender_key_distribution_message);
+        if let Some(distribution) = distribution
+            && self.accept(cx, name, &distribution).is_err()
+        {
+            tracing::debug!("a sender key was refused");
+        }
+    }
+
+    fn accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &RecordKey,
+        distribution: &[u8],
+    ) -> Result<(), DecryptError> {
+        self.change(cx, name, |record| record.accept(distribution))
+    }
+
+    /// Decrypts a group message.
+    pub(crate) fn decrypt(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &RecordKey,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, DecryptError> {
+        self.change(cx, name, |record| record.decrypt(bytes))
+    }
+
+    fn change<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &RecordKey,
+        change: impl FnOnce(&mut SenderKeyRecord) -> Result<T, DecryptError>,
+    ) -> Result<T, DecryptError> {
+        let record = self.records.get_mut(name).ok_or(DecryptError::NoSession)?;
+        let done = change(record)?;
+        cx.changes().put(name.clone(), record.encode());
+        self.records.changed(name, cx.now);
+        Ok(done)
+    }
+}

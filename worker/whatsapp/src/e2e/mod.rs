@@ -1,0 +1,386 @@
+//! End to end encryption, used by every part that sends or reads ciphertexts.
+//!
+//! Owns the ratchets and sender keys in memory, who has which devices and names, the bundles under way and the supply of
+//! prekeys. Knows no message, and none of the parts that use it: what they may have waited for is told as an [`Outcome`].
+//!
+//! What keeps it honest: a ratchet's change, the event that tells of it and the frame it produced go into the same
+//! step, and a ratchet with a change that is not durable yet is never forgotten and read again from the store.
+
+mod bundles;
+mod cache;
+mod companion;
+mod directory;
+mod group_keys;
+mod names;
+mod outcome;
+mod peer;
+pub(crate) mod plaintext;
+mod question;
+mod ratchets;
+mod resolution;
+mod supply;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use self::supply::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
+use self::{
+    bundles::Bundles,
+    group_keys::GroupKeys,
+    question::{Question, Questions},
+    ratchets::Ratchets,
+    resolution::Resolution,
+    supply::Supply,
+};
+pub(crate) use self::{
+    companion::phone_of,
+    directory::{Directory, is_own},
+    outcome::{Fetched, Outcome, Wake},
+    peer::Peer,
+    resolution::read as read_users,
+    supply::hand_out as hand_out_prekey,
+};
+use crate::binary::Node;
+use crate::event::{DeviceRefusal, Event, QueryError};
+use crate::jid::Jid;
+use crate::part::{AckBy, Context, PartId, Ticket};
+use crate::signal::Address;
+use crate::signal::curve::PublicKey;
+use crate::stanza::ack::ack_for;
+use crate::stanza::keys::Bundle;
+use crate::stanza::notification::Notification;
+use crate::store::RecordKey;
+use crate::time::Timestamp;
+
+/// How often idle ratchets and old device lists are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Most users that registered anew whose other name is looked up at a time.
+const MAX_CHANGED: usize = 256;
+
+/// The encryption of one connection. What needs nothing from outside is done on its fields directly.
+#[derive(Debug)]
+pub(crate) struct E2e {
+    pub(crate) directory: Directory,
+    pub(crate) ratchets: Ratchets,
+    pub(crate) group_keys: GroupKeys,
+    bundles: Bundles,
+    resolution: Resolution,
+    supply: Supply,
+    questions: Questions,
+    /// Users who registered anew and whose other name is being looked up, with what acknowledges that.
+    changed: Vec<(Jid, Option<Node>)>,
+    sweep_at: Option<Timestamp>,
+}
+
+/// What other parts want of it.
+impl E2e {
+    /// Nothing in memory; allocates nothing.
+    pub(crate) fn new(part: PartId) -> Self {
+        Self {
+            directory: Directory::default(),
+            ratchets: Ratchets::default(),
+            group_keys: GroupKeys::default(),
+            bundles: Bundles::default(),
+            resolution: Resolution::default(),
+            supply: Supply::default(),
+            questions: Questions::new(part),
+            changed: Vec::new(),
+            sweep_at: None,
+        }
+    }
+
+    /// The login succeeded: checks the supply of prekeys. Call before the stanzas that waited are asked for.
+    pub(crate) fn start_online(&mut self, cx: &mut Context<'_>) {
+        self.supply.check(cx, &mut self.questions);
+    }
+
+    /// Whether all these sessions are in memory, or known not to exist. If not: [`Outcome::Sessions`] follows.
+    pub(crate) fn ensure<'a>(&mut self, cx: &mut Context<'_>, peers: impl Iterator<Item = &'a Peer>) -> bool {
+        self.ratchets.ensure(cx, &mut self.questions, peers)
+    }
+
+    /// Whether this sender key is in memory, or known not to exist. If not: [`Outcome::SenderKey`] follows.
+    pub(crate) fn ensure_sender_key(&mut self, cx: &mut Context<'_>, name: &RecordKey) -> bool {
+        self.group_keys.ensure(cx, &mut self.questions, name)
+    }
+
+    /// Asks the store for the other name of a user; false if they can't have one. [`Outcome::Name`] follows.
+    pub(crate) fn ask_name(&mut self, cx: &mut Context<'_>, user: &Jid) -> bool {
+        names::ask(cx, &mut self.questions, user)
+    }
+
+    /// Asks for the device lists of these users and of ourselves, as far as they are not known, if no query is open; call
+    /// again after each outcome. With each user goes whether it is a number that may have no account.
+    /// [`Outcome::Devices`] or [`Outcome::NoDevices`] follows.
+    pub(crate) fn ask_devices<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: impl Iterator<Item = (&'a Jid, bool)>,
+    ) {
+        self.resolution
+            .ask(cx, &mut self.questions, &self.directory, wanted);
+    }
+
+    /// Wants a session with this device, whose ratchet is in memory. [`Outcome::Bundles`] follows.
+    pub(crate) fn want_session(&mut self, address: &Address) {
+        self.bundles.want(&mut self.ratchets, address, false);
+    }
+
+    /// Like [`Self::want_session`], but wants a new one even if there is one.
+    pub(crate) fn want_new_session(&mut self, address: &Address) {
+        self.bundles.want(&mut self.ratchets, address, true);
+    }
+
+    /// Starts a session from a bundle, if everything in it is signed as it must be.
+    pub(crate) fn start_session(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: &Address,
+        bundle: &Bundle,
+    ) -> Fetched {
+        self.bundles.start(cx, &mut self.ratchets, address, bundle)
+    }
+
+    /// Whether the device with this identity is of its account; the account's key, if it is a companion. The owner is told
+    /// of one that is not.
+    ///
+    /// # Errors
+    /// [`DeviceRefusal`]: do not believe what it sends.
+    pub(crate) fn trust(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: &Address,
+        identity: &PublicKey,
+        proof: Option<&[u8]>,
+    ) -> Result<Option<PublicKey>, DeviceRefusal> {
+        let Self {
+            ratchets, bundles, ..
+        } = self;
+        let checked = ratchets.check(cx.device, address, identity, proof);
+        checked.inspect_err(|reason| bundles.refuse(cx, ratchets, address, *reason))
+    }
+
+    /// Asks for what the parts were found to lack. Call when all of them have gone as far as they can.
+    pub(crate) fn settle(&mut self, cx: &mut Context<'_>) {
+        self.bundles.ask(cx, &mut self.questions);
+        self.note_sweep(cx.now);
+    }
+
+    /// Forgets what is too much, but no ratchet that somebody waits with.
+    pub(crate) fn relieve<'a>(&mut self, in_use: impl FnOnce() -> HashSet<&'a Address>) {
+        // A sender key is used by the message whose turn it is, as soon as it is read.
+        self.group_keys.records.shrink(|_| false);
+        if self.ratchets.records.is_crowded() {
+            let in_use = in_use();
+            self.ratchets.records.shrink(|address| in_use.contains(address));
+        }
+    }
+}
+
+/// What the server and the store say.
+impl E2e {
+    /// A question to the server is answered, or will not be.
+    pub(crate) fn on_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        ticket: &Ticket,
+        answer: Result<Node, QueryError>,
+    ) -> Option<Outcome> {
+        let Self {
+            directory,
+            ratchets,
+            questions,
+            supply,
+            ..
+        } = self;
+        match questions.close(ticket)? {
+            Question::Devices(asked) => {
+                return Some(match self.resolution.on_reply(cx, directory, &asked, answer) {
+                    Ok(failed) => Outcome::Devices(failed),
+                    Err(error) => Outcome::NoDevices(asked, error),
+                });
+            }
+            Question::Bundles(asked) => {
+                let outcomes = self.bundles.on_reply(cx, ratchets, directory, asked, answer);
+                return Some(Outcome::Bundles(outcomes));
+            }
+            Question::PreKeyCount => supply.on_count(cx, questions, answer),
+            Question::PreKeyUpload => supply.on_uploaded(cx, questions, &answer),
+            Question::KeyDigest => supply.on_digest(cx, questions, answer),
+            // To the store.
+            Question::Sessions(_) | Question::SenderKey(_) | Question::Name(_) | Question::NameBack(..) => {}
+        }
+        None
+    }
+
+    /// The store has answered.
+    pub(crate) fn on_loaded(
+        &mut self,
+        cx: &mut Context<'_>,
+        ticket: &Ticket,
+        mut values: Vec<Option<Bytes>>,
+    ) -> Option<Outcome> {
+        let question = self.questions.close(ticket)?;
+        if let Question::Sessions(wanted) = question {
+            self.ratchets.on_loaded(cx, &wanted, values);
+            return Some(Outcome::Sessions(wanted));
+        }
+        let value = values.pop().flatten();
+        match question {
+            Question::SenderKey(name) => {
+                self.group_keys.on_loaded(&name, value.as_deref());
+                Some(Outcome::SenderKey)
+            }
+            Question::Name(user) => {
+                let is_all = names::on_other(cx, &mut self.questions, &user, value);
+                is_all.then(|| self.on_name(cx, user))
+            }
+            Question::NameBack(user, other) => {
+                names::on_back(&mut self.directory, &user, &other, value);
+                Some(self.on_name(cx, user))
+            }
+            _ => None,
+        }
+    }
+
+    /// A notification of our prekeys, or of somebody's devices or identity came in.
+    pub(crate) fn on_notification(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
+        match Notification::parse(stanza) {
+            Notification::FewPreKeys(left) => self.supply.on_few(cx, &mut self.questions, left),
+            Notification::CheckKeys => self.supply.check_digest(cx, &mut self.questions),
+            Notification::IdentityChanged { user, lid } => {
+                if let Some(lid) = &lid {
+                    self.directory.learn(cx, &user, lid);
+                }
+                return self.on_identity_changed(cx, user, stanza);
+            }
+            Notification::Devices { user, lid, removed } => {
+                if let Some(lid) = &lid {
+                    self.directory.learn(cx, &user, lid);
+                }
+                self.directory.forget_devices(&user);
+                for device in removed {
+                    let peer = self.directory.peer(cx.device, device);
+                    self.ratchets.delete(cx, &peer.address);
+                }
+            }
+            Notification::OwnDevices => {
+                for own in [cx.device.jid().cloned(), cx.device.lid().cloned()]
+                    .into_iter()
+                    .flatten()
+                {
+                    self.directory.forget_devices(&own);
+                }
+            }
+            Notification::Other => {}
+        }
+        AckBy::Connection
+    }
+
+    /// A contact registered anew. Their sessions may be kept under a name that only the store knows: then it is asked, and
+    /// the notification acknowledged when it has answered.
+    fn on_identity_changed(&mut self, cx: &mut Context<'_>, user: Jid, stanza: &Node) -> AckBy {
+        let may_have_another_name = !is_own(cx.device, &user) && self.directory.other_name(&user).is_none();
+        if may_have_another_name && self.changed.len() < MAX_CHANGED && self.ask_name(cx, &user) {
+            self.changed.push((user, ack_for(stanza)));
+            return AckBy::Handler;
+        }
+        self.forget_user(cx, &user);
+        AckBy::Connection
+    }
+
+    /// The store has answered for the other name of a user.
+    fn on_name(&mut self, cx: &mut Context<'_>, user: Jid) -> Outcome {
+        let changed = self
+            .changed
+            .extract_if(.., |(changed, _)| changed.same_user(&user));
+        for (changed, ack) in changed.collect::<Vec<_>>() {
+            self.forget_user(cx, &changed);
+            if let Some(ack) = ack {
+                cx.send(ack);
+            }
+        }
+        Outcome::Name(user)
+    }
+
+    /// A contact registered anew: none of their sessions will be answered again. Those of companions that are not in
+    /// memory count no more either, because the phone that vouched for them is gone; and what the server said of the
+    /// user's keys before it said this is not believed.
+    fn forget_user(&mut self, cx: &mut Context<'_>, user: &Jid) {
+        let phone = self.directory.peer(cx.device, user.clone());
+        let mut addresses = vec![phone.address];
+        addresses.extend(phone.earlier);
+        if let Some(list) = self.directory.devices(user, cx.now) {
+            let devices = list.devices.iter().map(|id| user.clone().with_device(*id));
+            addresses.extend(devices.map(|jid| self.directory.peer(cx.device, jid).address));
+        }
+        let other = self.directory.other_name(user);
+        for name in std::iter::once(user).chain(&other) {
+            addresses.extend(self.ratchets.devices_of(name));
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        for address in addresses {
+            self.ratchets.delete(cx, &address);
+        }
+        self.bundles.ask_again(&mut self.ratchets, |address| {
+            let is = |user: &Jid| phone_of(address.jid()).same_user(user);
+            is(user) || other.as_ref().is_some_and(is)
+        });
+        self.directory.forget_devices(user);
+        if !is_own(cx.device, user) {
+            cx.emit(Event::IdentityChanged { device: user.clone() });
+        }
+    }
+}
+
+/// Time and durability.
+impl E2e {
+    /// A step that carries changes was taken and is being committed.
+    pub(crate) fn on_step_taken(&mut self) {
+        self.ratchets.records.on_step_taken();
+        self.group_keys.records.on_step_taken();
+    }
+
+    /// The step taken last is durable.
+    pub(crate) fn on_committed(&mut self) {
+        self.ratchets.records.on_committed();
+        self.group_keys.records.on_committed();
+    }
+
+    /// When [`Self::tick`] wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        [self.supply.deadline(), self.sweep_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Time passed.
+    pub(crate) fn tick<'a>(&mut self, cx: &mut Context<'_>, in_use: impl FnOnce() -> HashSet<&'a Address>) {
+        self.supply.tick(cx, &mut self.questions);
+        if self.sweep_at.is_some_and(|at| at <= cx.now) {
+            self.sweep_at = None;
+            let in_use = in_use();
+            self.ratchets
+                .records
+                .sweep(cx.now, |address| in_use.contains(address));
+            self.group_keys.records.sweep(cx.now, |_| false);
+            self.directory.sweep(cx.now);
+            self.note_sweep(cx.now);
+        }
+    }
+
+    /// An idle session keeps next to nothing in memory, and then no timer either.
+    fn note_sweep(&mut self, now: Timestamp) {
+        let is_empty = self.ratchets.records.is_empty()
+            && self.group_keys.records.is_empty()
+            && self.directory.is_empty();
+        if self.sweep_at.is_none() && !is_empty {
+            self.sweep_at = Some(now + SWEEP_INTERVAL);
+        }
+    }
+}

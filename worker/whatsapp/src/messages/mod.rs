@@ -1,0 +1,297 @@
+//! The messages of chats: those of the owner on their way out, those of others on their way in.
+//!
+//! Owns the sends under way, the incoming pipeline, receipts, and retries both ways. Encrypts and decrypts by
+//! [`E2e`]; does not know sockets, Noise or login.
+
+mod delivery;
+mod inbox;
+mod lookup;
+mod meaning;
+mod question;
+mod resends;
+mod retries;
+mod sends;
+mod shown;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
+pub use self::resends::MAX_RESENDS;
+pub use self::retries::MAX_ATTEMPTS;
+pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
+pub(crate) use self::{delivery::Content, meaning::Meaning};
+use self::{
+    inbox::Inbox,
+    lookup::Lookup,
+    question::{Question, Questions},
+    resends::Resends,
+    sends::Sends,
+};
+use crate::binary::Node;
+use crate::command::Outgoing;
+use crate::e2e::{E2e, Outcome, Wake};
+use crate::event::{Event, QueryError, Receipt};
+use crate::jid::Jid;
+use crate::message_id::MessageId;
+use crate::part::{AckBy, Context, PartId, Ticket};
+use crate::signal::Address;
+use crate::stanza::ack::MessageAck;
+use crate::stanza::receipt::{self, MAX_READ_IDS};
+use crate::store::{RecordKey, SentMessage};
+use crate::time::Timestamp;
+
+/// The messages of one connection.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    sends: Sends,
+    resends: Resends,
+    inbox: Inbox,
+    questions: Questions,
+}
+
+/// What the owner asks for.
+impl Messages {
+    /// Nothing under way; allocates nothing.
+    pub(crate) fn new(part: PartId) -> Self {
+        Self {
+            sends: Sends::default(),
+            resends: Resends::default(),
+            inbox: Inbox::default(),
+            questions: Questions::new(part),
+        }
+    }
+
+    /// Sends a message. Answered by events.
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, outgoing: Box<Outgoing>) {
+        self.sends.push(cx, outgoing);
+        self.sends.advance_last(cx, e2e);
+    }
+
+    /// Forgets a send whose frame is not in a step yet.
+    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
+        self.sends.cancel(cx, id);
+    }
+
+    /// Asks which numbers have an account. Answered by an event.
+    pub(crate) fn is_on_whatsapp(&mut self, cx: &mut Context<'_>, ticket: u64, numbers: Vec<String>) {
+        self.look_up(cx, Lookup::new(ticket, numbers));
+    }
+
+    /// Goes on with a lookup: asks for its next numbers, or answers the owner.
+    fn look_up(&mut self, cx: &mut Context<'_>, mut lookup: Lookup) {
+        match lookup.next_query() {
+            Some(query) => cx.ask(query, self.questions.open(Question::IsOnWhatsApp(lookup))),
+            None => lookup.finish(cx, Ok(())),
+        }
+    }
+
+    /// Tells the sender that messages were read.
+    pub(crate) fn mark_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat: &Jid,
+        sender: Option<&Jid>,
+        ids: &[MessageId],
+    ) {
+        for ids in ids.chunks(MAX_READ_IDS) {
+            let now = cx.now;
+            if let Some(receipt) = receipt::read(ids, &chat.to_bare(), sender, now) {
+                cx.send(receipt);
+            }
+        }
+    }
+
+    /// Whether the account is at the keyboard; decides the kind of delivery receipts.
+    pub(crate) fn set_available(&mut self, available: bool) {
+        self.inbox.set_available(available);
+    }
+}
+
+/// What the server and the store say. [`Self::advance`] follows where something may go on.
+impl Messages {
+    /// A question to the server is answered, or will not be.
+    pub(crate) fn on_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        ticket: &Ticket,
+        answer: Result<Node, QueryError>,
+    ) {
+        if let Some(Question::IsOnWhatsApp(mut lookup)) = self.questions.close(ticket) {
+            match lookup.on_reply(cx, &mut e2e.directory, answer) {
+                Ok(()) => self.look_up(cx, lookup),
+                Err(error) => lookup.finish(cx, Err(error)),
+            }
+        }
+    }
+
+    /// The store has answered.
+    pub(crate) fn on_loaded(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &E2e,
+        ticket: &Ticket,
+        mut values: Vec<Option<Bytes>>,
+    ) {
+        let value = values.pop().flatten();
+        match self.questions.close(ticket) {
+            Some(Question::PreKey(id)) => self.inbox.on_prekey(id, value.as_deref()),
+            Some(Question::SignedPreKey(id)) => self.inbox.on_signed_prekey(id, value.as_deref()),
+            Some(Question::Sent(id, from)) => {
+                let sent = value.and_then(SentMessage::decode);
+                self.on_sent(cx, id, from, sent);
+            }
+            Some(Question::Renumbered(id, from, sent)) => {
+                let sent = sent.renumbered(value.as_deref());
+                self.resends.on_content(cx, &e2e.directory, &id, &from, sent);
+            }
+            Some(Question::IsOnWhatsApp(_)) | None => {}
+        }
+    }
+
+    /// The owner has answered what the message was, if it still has it. The account that it was addressed to may have
+    /// another number now; that is asked for every chat, so that it is known after the other name of who asks.
+    fn on_sent(&mut self, cx: &mut Context<'_>, id: MessageId, from: Jid, sent: Option<SentMessage>) {
+        let Some(sent) = sent else {
+            return self.resends.on_nothing(cx, &id, &from);
+        };
+        let key = RecordKey::renumbered(sent.chat.user());
+        cx.load(
+            vec![key],
+            self.questions.open(Question::Renumbered(id, from, sent)),
+        );
+    }
+
+    /// Something became of what may have been wanted here.
+    pub(crate) fn on_outcome(&mut self, cx: &mut Context<'_>, e2e: &E2e, outcome: &Outcome) {
+        match outcome {
+            Outcome::Name(user) => self.inbox.on_name(user),
+            Outcome::Bundles(fetched) => {
+                self.sends.on_bundles(cx, fetched);
+                self.resends.on_bundles(cx, fetched);
+            }
+            Outcome::Devices(failed) => self.sends.on_devices(cx, failed),
+            Outcome::NoDevices(asked, error) => self.sends.on_no_devices(cx, &e2e.directory, asked, error),
+            Outcome::Sessions(_) | Outcome::SenderKey => {}
+        }
+    }
+
+    /// A `<message>` came in. Acknowledged here.
+    pub(crate) fn on_message(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, stanza: Node) {
+        self.inbox.push(cx, &mut e2e.directory, stanza);
+    }
+
+    /// A `<receipt>` came in.
+    pub(crate) fn on_receipt(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, stanza: &Node) -> AckBy {
+        let Ok(received) = receipt::Received::parse(stanza) else {
+            return AckBy::Connection;
+        };
+        match received.meaning {
+            receipt::Meaning::Retry => {
+                self.resends.push(cx, e2e, &mut self.questions, stanza);
+                return AckBy::Handler;
+            }
+            receipt::Meaning::Status(kind) => {
+                let chat = match (&received.recipient, received.from.is_group()) {
+                    (Some(recipient), false) => recipient.to_bare(),
+                    _ => received.from.to_bare(),
+                };
+                for entry in received.entries {
+                    let from = entry.user.or_else(|| received.participant.clone());
+                    cx.emit(Event::Receipt(Receipt {
+                        ids: entry.ids,
+                        chat: chat.clone(),
+                        from: from.unwrap_or_else(|| received.from.clone()),
+                        kind,
+                        timestamp: entry.timestamp,
+                    }));
+                }
+            }
+            receipt::Meaning::Other => {}
+        }
+        AckBy::Connection
+    }
+
+    /// An `<ack>` came in; true if something may go on.
+    pub(crate) fn on_ack(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, stanza: &Node) -> bool {
+        let Ok(Some(ack)) = MessageAck::parse(stanza) else {
+            return false;
+        };
+        // A message that is asked for again keeps its id, and only a companion's address tells the answer from the first.
+        let names_companion = ack.from.device() != 0;
+        (names_companion && self.resends.on_ack(cx, &ack))
+            || !self.sends.on_ack(cx, &mut e2e.directory, &ack) && self.resends.on_ack(cx, &ack)
+    }
+
+    /// The next message that is decrypted, for whoever takes its kind. Call until there is none, before [`Self::advance`].
+    pub(crate) fn next_content(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Option<Content> {
+        self.inbox.next_content(cx, e2e, &mut self.questions)
+    }
+
+    /// Shows the owner a message, unless it was shown before.
+    pub(crate) fn show(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: Content) {
+        let mark = shown::mark(&content.stanza);
+        if e2e.ratchets.note_shown(cx, &content.sender, mark) {
+            cx.emit(Event::Message(Box::new(content.into_incoming(&e2e.directory))));
+        }
+    }
+
+    /// Moves requests for messages and sends as far as they go, and asks for what they lack.
+    pub(crate) fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, wake: Wake<'_>) {
+        self.resends.advance(cx, e2e, &mut self.questions);
+        self.sends.advance(cx, e2e, wake);
+    }
+}
+
+/// Time and durability.
+impl Messages {
+    /// A step that carries changes was taken and is being committed.
+    pub(crate) fn on_step_taken(&mut self) {
+        self.inbox.on_step_taken();
+    }
+
+    /// The step taken last is durable.
+    pub(crate) fn on_committed(&mut self) {
+        self.inbox.on_committed();
+    }
+
+    /// The connection is over: what the owner waits for is answered.
+    pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
+        self.sends.on_closed(cx);
+        for question in self.questions.close_all() {
+            if let Question::IsOnWhatsApp(lookup) = question {
+                lookup.finish(cx, Err(QueryError::NotConnected));
+            }
+        }
+    }
+
+    /// Whether so many messages wait for the store that no more should be handed in.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inbox.is_full()
+    }
+
+    /// The ratchets that something here waits with.
+    pub(crate) fn in_use(&self) -> HashSet<&Address> {
+        let sending = self.sends.in_use().chain(self.resends.in_use());
+        sending.chain(self.inbox.in_use()).collect()
+    }
+
+    /// When [`Self::tick`] wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        [self.sends.deadline(), self.resends.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Time passed; true if something may go on.
+    pub(crate) fn tick(&mut self, cx: &mut Context<'_>) -> bool {
+        self.sends.tick(cx);
+        self.resends.tick(cx)
+    }
+}

@@ -1,0 +1,597 @@
+//! Messages that can't be decrypted: asking for them again, and being asked.
+
+use std::time::Duration;
+
+use super::network::{Client, Network, lid, number, phone};
+use crate::binary::{Content, Node};
+use crate::event::{Event, SendError};
+use crate::messages::resends::{MAX_IN_LINE, MAX_REPEATS, MAX_UNDER_WAY, REPEAT_PAUSE};
+use crate::messages::{ACK_TIMEOUT, MAX_ATTEMPTS, MAX_RESENDS};
+use crate::store::{Changes, KeyStore as _, RecordKey};
+use futures_util::FutureExt as _;
+
+/// Client numbers of [`Network::ann_and_bob`].
+const ANN_PHONE: usize = 0;
+const ANN: usize = 1;
+const BOB: usize = 2;
+const BOB_LAPTOP: usize = 3;
+
+/// Flips a bit in the ciphertext.
+fn spoil(node: &mut Node) {
+    let Content::Nodes(children) = &mut node.content else {
+        panic!("no ciphertext")
+    };
+    let enc = children.iter_mut().find(|child| child.is("enc")).unwrap();
+    let mut bytes = enc.bytes().unwrap().to_vec();
+    let middle = bytes.len() - 12;
+    bytes[middle] ^= 1;
+    enc.content = Content::Bytes(bytes.into());
+}
+
+/// Sends a message whose copy for one client arrives spoiled; gives that copy.
+fn send_spoiled(network: &mut Network, from: usize, to: u32, victim: usize, id: &str, text: &str) -> Node {
+    network.keep(from, id, phone(to), text);
+    network.hold = true;
+    network.send(from, number(to), id, text);
+    let at = network
+        .held
+        .iter()
+        .position(|(at, _)| *at == victim)
+        .expect("the victim gets a copy");
+    let (_, mut node) = network.held.remove(at).unwrap();
+    network.hold = false;
+    while !network.held.is_empty() {
+        network.hand_held();
+    }
+    spoil(&mut node);
+    network.hand(victim, &node);
+    node
+}
+
+fn retry_counts(network: &Network, at: usize) -> Vec<u64> {
+    let count = |node: &&Node| node.child("retry").unwrap().attr_u64("count").unwrap();
+    network.clients[at]
+        .receipts(Some("retry"))
+        .iter()
+        .map(count)
+        .collect()
+}
+
+#[test]
+fn a_spoiled_message_is_asked_for_and_comes_again() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    network.send(BOB, number(1), "3EB002", "two");
+    network.forget();
+    send_spoiled(&mut network, ANN, 2, BOB, "3EB003", "three");
+    let bob = &network.clients[BOB];
+    assert_eq!(bob.undecryptable(), [(1, false)]);
+    assert_eq!(bob.texts(), ["three"]);
+    let receipt = bob.receipts(Some("retry"))[0];
+    assert!(receipt.child("keys").is_none());
+    assert_eq!(receipt.child("retry").unwrap().attr_u64("error"), Some(7));
+    let again = network.clients[ANN].last_message();
+    assert!(again.attr_is("device_fanout", "false"));
+    assert_eq!(again.attr_jid("to"), Some(phone(2)));
+    assert_eq!(again.child("enc").unwrap().attr_u64("count"), Some(1));
+    // The others have theirs already, and get nothing.
+    assert_eq!(network.clients[BOB_LAPTOP].texts(), ["three"]);
+    assert_eq!(network.clients[ANN_PHONE].texts(), ["three"]);
+    let acks = network.clients[ANN].sent("ack");
+    assert!(
+        acks.iter()
+            .any(|ack| ack.attr_is("class", "receipt") && ack.attr_is("type", "retry"))
+    );
+}
+
+#[test]
+fn the_second_request_carries_keys_and_makes_a_new_session() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    network.send(BOB, number(1), "3EB002", "two");
+    network.forget();
+    let kept = network.clients[BOB].store.prekeys();
+    network.hold = true;
+    network.keep(ANN, "3EB003", phone(2), "three");
+    network.send(ANN, number(2), "3EB003", "three");
+    let (_, mut spoiled) = network.held.iter().find(|(at, _)| *at == BOB).cloned().unwrap();
+    network.held.clear();
+    spoil(&mut spoiled);
+    network.hand(BOB, &spoiled);
+    // The first request leads to a copy that is spoiled too.
+    network.hand_held();
+    let (_, mut spoiled) = network.held.pop_front().unwrap();
+    spoil(&mut spoiled);
+    network.hand(BOB, &spoiled);
+    assert_eq!(retry_counts(&network, BOB), [1, 2]);
+    let keys = network.clients[BOB].receipts(Some("retry"))[1]
+        .child("keys")
+        .cloned()
+        .unwrap();
+    assert!(keys.child("key").is_some() && keys.child("skey").is_some());
+    assert_eq!(
+        network.clients[BOB].store.prekeys(),
+        kept + 1,
+        "the key in the request is kept"
+    );
+    network.hold = false;
+    network.questions.clear();
+    network.hand_held();
+    assert_eq!(network.clients[BOB].texts(), ["three"]);
+    assert!(network.questions.is_empty(), "the keys came with the request");
+    assert!(
+        network.clients[ANN]
+            .last_message()
+            .child("enc")
+            .unwrap()
+            .attr_is("type", "pkmsg")
+    );
+    assert_eq!(network.clients[BOB].store.prekeys(), kept, "and used up");
+    network.send(BOB, number(1), "3EB004", "four");
+    network.send(ANN, number(2), "3EB005", "five");
+    assert_eq!(network.clients[ANN].texts(), ["four"]);
+    assert_eq!(network.clients[BOB].texts(), ["three", "five"]);
+}
+
+#[test]
+fn asking_ends_after_the_last_attempt() {
+    let mut network = Network::ann_and_bob();
+    network.hold = true;
+    network.send(ANN, number(2), "3EB001", "hi");
+    let (_, mut spoiled) = network.held.iter().find(|(at, _)| *at == BOB).cloned().unwrap();
+    spoil(&mut spoiled);
+    for _ in 0..=MAX_ATTEMPTS {
+        network.hand(BOB, &spoiled);
+    }
+    assert_eq!(retry_counts(&network, BOB), [1, 2, 3, 4, 5]);
+    let bob = &network.clients[BOB];
+    assert_eq!(bob.undecryptable().last(), Some(&(5, true)));
+    let acks = bob.sent("ack");
+    assert_eq!(acks.last().unwrap().attr_u64("error"), Some(500));
+    assert!(
+        acks[..acks.len() - 1]
+            .iter()
+            .all(|ack| ack.value("error").is_none())
+    );
+}
+
+#[test]
+fn a_missing_prekey_is_asked_for_with_keys_until_it_works() {
+    let mut network = Network::ann_and_bob();
+    // Bob's store loses its one-time keys, though the server still hands them out.
+    let mut changes = Changes::default();
+    for id in 1..=900 {
+        changes.delete(RecordKey::prekey(crate::signal::PreKeyId::new(id).unwrap()));
+    }
+    network.clients[BOB]
+        .store
+        .commit(changes, Vec::new())
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    network.keep(ANN, "3EB001", phone(2), "hi");
+    network.send(ANN, number(2), "3EB001", "hi");
+    assert_eq!(network.clients[BOB].texts(), ["hi"]);
+    assert_eq!(retry_counts(&network, BOB), [1, 2]);
+    let first = network.clients[BOB].receipts(Some("retry"))[0];
+    assert_eq!(first.child("retry").unwrap().attr_u64("error"), Some(3));
+}
+
+#[test]
+fn a_lost_session_is_answered_with_keys_at_once() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    network.send(BOB, number(1), "3EB002", "two");
+    network.forget();
+    let mut changes = Changes::default();
+    changes.delete(RecordKey::session(&lid(1).with_device(3).into()));
+    network.clients[BOB]
+        .store
+        .commit(changes, Vec::new())
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    network.restart(BOB);
+    network.keep(ANN, "3EB003", phone(2), "three");
+    network.send(ANN, number(2), "3EB003", "three");
+    assert_eq!(network.clients[BOB].texts(), ["three"]);
+    let receipt = network.clients[BOB].receipts(Some("retry"))[0];
+    assert!(receipt.child("keys").is_some());
+    assert_eq!(retry_counts(&network, BOB), [1]);
+}
+
+#[test]
+fn our_own_device_gets_its_copy_again() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    network.forget();
+    send_spoiled(&mut network, ANN, 2, ANN_PHONE, "3EB002", "two");
+    let copy = network.clients[ANN_PHONE].messages()[0];
+    assert_eq!((&copy.chat, copy.from_me), (&phone(2), true));
+    let again = network.clients[ANN].last_message();
+    assert_eq!(
+        (again.attr_jid("to"), again.attr_jid("recipient")),
+        (Some(phone(1)), Some(phone(2)))
+    );
+}
+
+#[test]
+fn a_stranger_gets_nothing_of_other_chats() {
+    let mut network = Network::ann_and_bob();
+    let carol = network.join(3, 0);
+    network.keep(ANN, "3EB001", phone(2), "for Bob alone");
+    network.send(ANN, number(2), "3EB001", "for Bob alone");
+    network.send(carol, number(1), "3EB002", "hi");
+    network.forget();
+    for from in [phone(3), lid(3), phone(9), lid(9)] {
+        let mut request = request(1, "3EB001");
+        request.set_attr("from", &from);
+        network.hand(ANN, &request);
+        // Nor if it says that it is about Bob's chat.
+        request.set_attr("recipient", phone(2));
+        network.hand(ANN, &request);
+    }
+    let ann = &network.clients[ANN];
+    assert!(ann.sent("message").is_empty());
+    assert_eq!(ann.sent("ack").len(), 8, "but each request is acknowledged");
+    assert!(network.questions.iter().all(|iq| !iq.attr_is("xmlns", "encrypt")));
+}
+
+#[test]
+fn a_device_may_ask_by_its_other_name() {
+    let mut network = Network::ann_and_bob();
+    network.keep(ANN, "3EB001", phone(2), "one");
+    network.send(ANN, number(2), "3EB001", "one");
+    // Only the store knows the names now.
+    network.restart(ANN);
+    let mut request = request(1, "3EB001");
+    request.set_attr("from", lid(2));
+    network.hand(ANN, &request);
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.sent("message").len(), 1);
+    assert_eq!(ann.last_message().attr_jid("to"), Some(lid(2)));
+    assert!(!network.has_session(ANN, phone(2)));
+}
+
+#[test]
+fn a_message_to_an_old_number_is_repeated_for_the_account_that_has_it() {
+    let mut network = Network::ann_and_bob();
+    let old = phone(8);
+    network
+        .old_numbers
+        .insert(old.user().to_owned(), phone(2).user().to_owned());
+    network.keep(ANN, "3EB001", old.clone(), "one");
+    network.send(ANN, number(8), "3EB001", "one");
+    assert_eq!(network.clients[BOB].texts(), ["one"]);
+    // Even if only the store knows of it.
+    network.restart(ANN);
+    network.hand(ANN, &request(1, "3EB001"));
+    assert_eq!(network.clients[ANN].sent("message").len(), 1);
+    assert_eq!(network.clients[ANN].last_message().attr_jid("to"), Some(phone(2)));
+}
+
+#[test]
+fn a_count_of_the_sender_s_choice_is_survived() {
+    let mut network = Network::ann_and_bob();
+    let enc = Node::new("enc")
+        .attr("v", "2")
+        .attr("type", "msg")
+        .attr("count", u32::MAX)
+        .with_slice(&[0x33; 60]);
+    let node = Node::new("message")
+        .attr("id", "A")
+        .attr("from", phone(7))
+        .attr("t", 1u64);
+    network.hand(ANN, &node.with_child(enc));
+    assert_eq!(network.clients[ANN].undecryptable(), [(MAX_ATTEMPTS, true)]);
+}
+
+#[test]
+fn a_message_that_the_owner_does_not_have_is_not_sent() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    network.forget();
+    network.hand(ANN, &request(1, "3EB009"));
+    assert!(network.clients[ANN].sent("message").is_empty());
+    assert_eq!(network.clients[ANN].sent("ack").len(), 1);
+}
+
+#[test]
+fn one_device_gets_one_message_so_often_and_no_more() {
+    let mut network = Network::ann_and_bob();
+    network.keep(ANN, "3EB001", phone(2), "one");
+    network.send(ANN, number(2), "3EB001", "one");
+    network.forget();
+    for _ in 0..10 {
+        network.hand(ANN, &request(1, "3EB001"));
+    }
+    assert_eq!(network.clients[ANN].sent("message").len() as u32, MAX_RESENDS - 1);
+    assert_eq!(
+        network.clients[ANN]
+            .sent("ack")
+            .iter()
+            .filter(|ack| ack.attr_is("type", "retry"))
+            .count(),
+        10
+    );
+    network.forget();
+    network.keep(ANN, "3EB002", phone(2), "two");
+    for count in [0, MAX_RESENDS, 77] {
+        network.hand(ANN, &request(count, "3EB002"));
+    }
+    assert!(network.clients[ANN].sent("message").is_empty());
+}
+
+#[test]
+fn another_installation_gets_another_session() {
+    let mut network = Network::ann_and_bob();
+    network.keep(ANN, "3EB001", phone(2), "one");
+    network.send(ANN, number(2), "3EB001", "one");
+    network.send(BOB, number(1), "3EB002", "two");
+    network.questions.clear();
+    let mut request = request(1, "3EB001");
+    request.push_child(Node::new("registration").with_slice(&[0, 0, 0x7f, 0x7f]));
+    network.hand(ANN, &request);
+    assert_eq!(network.questions.len(), 1, "a bundle is fetched");
+    assert!(
+        network.clients[ANN]
+            .last_message()
+            .child("enc")
+            .unwrap()
+            .attr_is("type", "pkmsg")
+    );
+}
+
+#[test]
+fn a_request_with_forged_keys_starts_no_session() {
+    let mut network = Network::ann_and_bob();
+    network.keep(ANN, "3EB001", phone(2), "one");
+    network.send(ANN, number(2), "3EB001", "one");
+    network.send(BOB, number(1), "3EB002", "two");
+    let mut bundle = network.take_bundle(BOB);
+    bundle.signature[3] ^= 1;
+    let bundle = crate::stanza::keys::Bundle {
+        keys: bundle,
+        device_identity: None,
+    };
+    let mut nodes = bundle.to_nodes();
+    let registration = nodes.remove(0);
+    let request = request(1, "3EB001")
+        .with_child(registration)
+        .with_child(Node::new("keys").with_children(nodes));
+    network.hand(ANN, &request);
+    assert!(
+        network.clients[ANN]
+            .last_message()
+            .child("enc")
+            .unwrap()
+            .attr_is("type", "msg")
+    );
+}
+
+#[test]
+fn the_same_session_is_not_tried_for_ever() {
+    let mut network = Network::ann_and_bob();
+    network.keep(ANN, "3EB001", phone(2), "one");
+    network.send(ANN, number(2), "3EB001", "one");
+    network.questions.clear();
+    // Each time the session that was there is not enough.
+    for count in 1..=3 {
+        network.hand(ANN, &request(count, "3EB001"));
+    }
+    let fetches = network
+        .questions
+        .iter()
+        .filter(|iq| iq.attr_is("xmlns", "encrypt"))
+        .count();
+    assert_eq!(fetches, 2);
+}
+
+/// How many requests a client has acknowledged.
+fn requests_acked(client: &Client) -> usize {
+    let acks = client.sent("ack");
+    acks.iter().filter(|ack| ack.attr_is("type", "retry")).count()
+}
+
+/// The codes that answers were given up with.
+fn given_up(client: &Client) -> Vec<SendError> {
+    let reason = |event: &Event| match event {
+        Event::ResendFailed { reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    client.events.iter().filter_map(reason).collect()
+}
+
+/// Ann's companion has sent Bob one message, and nobody has asked for it yet.
+fn one_message() -> Network {
+    let mut network = Network::ann_and_bob();
+    network.keep(ANN, "3EB001", phone(2), "one");
+    network.send(ANN, number(2), "3EB001", "one");
+    network.send(BOB, number(1), "3EB002", "two");
+    network.forget();
+    network
+}
+
+#[test]
+fn an_answer_that_is_refused_for_the_moment_is_repeated() {
+    let mut network = one_message();
+    network.nack = Some(503);
+    network.hand(ANN, &request(1, "3EB001"));
+    network.pass(REPEAT_PAUSE - Duration::from_millis(1));
+    assert_eq!(network.clients[ANN].sent("message").len(), 1);
+    assert_eq!(requests_acked(&network.clients[ANN]), 0);
+    network.nack = None;
+    network.pass(Duration::from_millis(1));
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.sent("message").len(), 2);
+    assert_eq!(requests_acked(ann), 1);
+    assert_eq!(given_up(ann), []);
+    // Bob's phone has seen it before, or it would have been shown.
+    assert_eq!(
+        network.clients[BOB].receipts(None).len() + network.clients[BOB].receipts(Some("inactive")).len(),
+        1
+    );
+}
+
+#[test]
+fn repeating_an_answer_ends_and_leaves_the_request_to_the_next_login() {
+    let mut network = one_message();
+    network.nack = Some(429);
+    network.hand(ANN, &request(1, "3EB001"));
+    for refusal in 0..10 {
+        network.pass(REPEAT_PAUSE * 2u32.pow(refusal));
+    }
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.sent("message").len() as u32, 1 + MAX_REPEATS);
+    assert_eq!(given_up(ann), [SendError::Nack { code: 429 }]);
+    assert_eq!(requests_acked(ann), 0);
+    // Nothing of it is left: what the server brings again is answered.
+    network.nack = None;
+    network.hand(ANN, &request(1, "3EB001"));
+    assert_eq!(requests_acked(&network.clients[ANN]), 1);
+}
+
+#[test]
+fn an_answer_that_is_refused_for_good_is_told() {
+    let mut network = one_message();
+    network.nack = Some(479);
+    network.hand(ANN, &request(1, "3EB001"));
+    network.pass(Duration::from_secs(100));
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.sent("message").len(), 1);
+    assert_eq!(given_up(ann), [SendError::Nack { code: 479 }]);
+    assert_eq!(requests_acked(ann), 1);
+    assert!(ann.failures().is_empty(), "the send itself has long succeeded");
+}
+
+#[test]
+fn a_companions_answer_is_told_from_the_owners_repeat_of_the_message() {
+    let mut network = one_message();
+    network.silent = true;
+    network.send(ANN, number(2), "3EB001", "one");
+    let mut asks = request(1, "3EB001");
+    asks.set_attr("from", phone(2).with_device(5));
+    network.hand(ANN, &asks);
+    let refusal = |from| crate::stanza::ack::MessageAck {
+        id: "3EB001".parse().unwrap(),
+        from,
+        timestamp: None,
+        error: Some(479),
+        phash: None,
+    };
+    network.hand(ANN, &refusal(phone(2).with_device(5)).to_node());
+    let ann = &network.clients[ANN];
+    assert_eq!((given_up(ann).len(), ann.failures().len()), (1, 0));
+}
+
+#[test]
+fn a_request_is_acknowledged_when_its_answer_is_confirmed_or_has_come() {
+    let mut network = one_message();
+    network.silent = true;
+    network.hand(ANN, &request(1, "3EB001"));
+    assert_eq!(network.clients[ANN].sent("message").len(), 1);
+    assert_eq!(requests_acked(&network.clients[ANN]), 0);
+    // Only who has got the answer asks again.
+    network.hand(ANN, &request(2, "3EB001"));
+    assert_eq!(network.clients[ANN].sent("message").len(), 2);
+    assert_eq!(requests_acked(&network.clients[ANN]), 1);
+    network.pass(ACK_TIMEOUT);
+    assert_eq!(requests_acked(&network.clients[ANN]), 2);
+}
+
+#[test]
+fn a_confirmation_may_name_the_device_otherwise() {
+    let mut network = one_message();
+    network.silent = true;
+    let mut asks = request(1, "3EB001");
+    asks.set_attr("from", phone(2).with_device(5));
+    network.hand(ANN, &asks);
+    let ack = crate::stanza::ack::MessageAck {
+        id: "3EB001".parse().unwrap(),
+        from: phone(2),
+        timestamp: None,
+        error: None,
+        phash: None,
+    };
+    network.hand(ANN, &ack.to_node());
+    let ann = &network.clients[ANN];
+    assert_eq!((requests_acked(ann), ann.acked()), (1, 0));
+}
+
+#[test]
+fn many_requests_at_once_are_all_answered() {
+    let mut network = one_message();
+    let count = MAX_UNDER_WAY + MAX_IN_LINE;
+    let ids: Vec<String> = (0..count + 10).map(|n| format!("3EB1{n:06}")).collect();
+    for id in &ids {
+        network.keep(ANN, id, phone(2), "again");
+    }
+    let asks: Vec<Node> = ids.iter().map(|id| request(1, id)).collect();
+    network.hand_together(ANN, &asks);
+    let ann = &network.clients[ANN];
+    assert_eq!(ann.sent("message").len(), count);
+    assert_eq!(
+        requests_acked(ann),
+        count,
+        "the others come again at the next login"
+    );
+    network.forget();
+    network.hand_together(ANN, &asks[count..]);
+    assert_eq!(requests_acked(&network.clients[ANN]), 10);
+}
+
+#[test]
+fn a_request_that_is_too_large_to_keep_is_dropped() {
+    let mut network = one_message();
+    let mut asks: Vec<Node> = (0..=MAX_UNDER_WAY)
+        .map(|n| request(1, &format!("3EB1{n}")))
+        .collect();
+    asks[MAX_UNDER_WAY].push_child(Node::new("padding").with_slice(&[0; 5000]));
+    network.hand_together(ANN, &asks);
+    assert_eq!(requests_acked(&network.clients[ANN]), MAX_UNDER_WAY + 1);
+}
+
+#[test]
+fn without_a_bundle_the_session_there_is_will_do() {
+    let mut network = one_message();
+    network.refuses_bundles = true;
+    network.hand(ANN, &request(2, "3EB001"));
+    let ann = &network.clients[ANN];
+    assert!(network.questions.iter().any(|iq| iq.attr_is("xmlns", "encrypt")));
+    assert_eq!(ann.sent("message").len(), 1);
+    assert_eq!(requests_acked(ann), 1);
+}
+
+#[test]
+fn without_a_bundle_or_a_session_the_request_is_left_to_the_next_login() {
+    let mut network = one_message();
+    let mut changes = Changes::default();
+    changes.delete(RecordKey::session(&lid(2).into()));
+    let lost = network.clients[ANN].store.commit(changes, Vec::new());
+    lost.now_or_never().unwrap().unwrap();
+    network.restart(ANN);
+    network.refuses_bundles = true;
+    network.hand(ANN, &request(1, "3EB001"));
+    let ann = &network.clients[ANN];
+    assert!(ann.sent("message").is_empty());
+    assert_eq!(requests_acked(ann), 0);
+    network.refuses_bundles = false;
+    network.hand(ANN, &request(1, "3EB001"));
+    assert_eq!(network.clients[ANN].sent("message").len(), 1);
+    assert_eq!(requests_acked(&network.clients[ANN]), 1);
+}
+
+/// Bob's phone asks Ann's companion for a message.
+fn request(count: u32, id: &str) -> Node {
+    let retry = Node::new("retry")
+        .attr("count", count)
+        .attr("id", id)
+        .attr("t", 1u64)
+        .attr("v", "1");
+    Node::new("receipt")
+        .attr("id", id)
+        .attr("type", "retry")
+        .attr("from", phone(2))
+        .attr("t", 1u64)
+        .with_child(retry)
+}
