@@ -1,6 +1,6 @@
 //! Which addresses the product calls on behalf of its users: public ones, unless the operator says otherwise.
 //!
-//! Owns the check of a webhook's URL at the door and of each address it resolves to at delivery, so that a
+//! Owns the check of a webhook's URL as it is given and of each address it resolves to at delivery, so that a
 //! webhook is no way into the network behind the workers. Must not do any input or output.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_checked_at_the_door() {
+    fn urls_are_checked_as_they_are_given() {
         let check = |text: &str| Reach::Public.check(text).map(|_| ());
         assert_eq!(check("https://example.com/hook?x=1"), Ok(()));
         assert_eq!(check("http://1.1.1.1:8080/"), Ok(()));

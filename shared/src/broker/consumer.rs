@@ -183,6 +183,7 @@ impl Consumer {
     fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
         let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
         let properties = &delivery.properties;
+        let header = |name| header(properties.headers().as_ref()?, name);
         let origin = Origin {
             housekeeping: self.housekeeping.clone(),
             dead_exchange: self.topology.dead(),
@@ -198,14 +199,8 @@ impl Consumer {
             expiration: text(properties.expiration())
                 .and_then(|millis| millis.parse().ok())
                 .map(Duration::from_millis),
-            turn: properties
-                .headers()
-                .as_ref()
-                .and_then(|headers| header(headers, TURN_HEADER)),
-            reason: properties
-                .headers()
-                .as_ref()
-                .and_then(|headers| header(headers, REASON_HEADER)),
+            turn: header(TURN_HEADER),
+            reason: header(REASON_HEADER),
             place: delivery.delivery_tag,
             redelivered: delivery.redelivered,
             body: delivery.data.into(),

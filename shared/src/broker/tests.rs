@@ -76,12 +76,12 @@ async fn a_job_for_an_unknown_token_goes_to_the_unroutable_ones() {
 }
 
 #[tokio::test]
-async fn a_poison_job_is_a_dead_letter_with_its_reason_and_holds_nobody_up() {
+async fn a_job_that_cant_be_done_is_a_dead_letter_with_its_reason_and_holds_nobody_up() {
     let test = TestBroker::new(1).await;
     let broker = test.broker();
-    let (token, poison, good) = (token(), job_id(), job_id());
+    let (token, bad, good) = (token(), job_id(), job_id());
     broker.bind_token(&token, shard(0)).await.unwrap();
-    publish(broker, &token, &poison, &pause()).await;
+    publish(broker, &token, &bad, &pause()).await;
     publish(broker, &token, &good, &pause()).await;
     let mut consumer = broker.consume(&QueueName::Shard(shard(0)), 20);
     next(&mut consumer)
@@ -94,7 +94,7 @@ async fn a_poison_job_is_a_dead_letter_with_its_reason_and_holds_nobody_up() {
     delivery.ack().await.unwrap();
     let mut dead = broker.consume(&QueueName::DeadJobs, 20);
     let letter = next(&mut dead).await;
-    assert_eq!(letter.message_id.as_deref(), Some(poison.as_str()));
+    assert_eq!(letter.message_id.as_deref(), Some(bad.as_str()));
     assert_eq!(letter.reason.as_deref(), Some("numbers[3]: must not be empty"));
     assert_eq!(letter.kind.as_deref(), Some("pause"));
     letter.ack().await.unwrap();
@@ -305,7 +305,7 @@ async fn a_wrong_url_is_told_apart_from_a_missing_broker() {
 }
 
 #[tokio::test]
-async fn too_large_messages_are_refused_at_the_door() {
+async fn too_large_messages_are_refused_before_they_are_published() {
     let test = TestBroker::new(1).await;
     let publisher = test.broker().publisher();
     let body = vec![0; crate::job::BODY_MAX_BYTES + 1];

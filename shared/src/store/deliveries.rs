@@ -203,8 +203,6 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
     let attempts = i32::from(new.attempted.is_some());
     let entry = new.attempted.as_ref().map(entry);
     let (status, error) = new.attempted.as_ref().map_or((None, None), outcome_columns);
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
     let parameters: [&(dyn ToSql + Sync); 13] = [
         &new.id.as_uuid(),
         &new.webhook.as_uuid(),
@@ -220,7 +218,7 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
         &error,
         &entry,
     ];
-    let Some(row) = client.query_opt(&statement, &parameters).await? else {
+    let Some(row) = store.query_opt(sql, &parameters).await? else {
         return Ok(None);
     };
     Ok(Some(Leased {
@@ -267,11 +265,9 @@ pub async fn lease_due(
         FROM due WHERE d.id = due.id
         RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts, d.lease_token";
     let resting: Vec<Uuid> = resting.iter().map(|id| id.as_uuid()).collect();
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client
+    let rows = store
         .query(
-            &statement,
+            sql,
             &[
                 &i64::from(limit.min(PAGE_MAX)),
                 &ttl.as_secs_f64(),
@@ -317,8 +313,6 @@ pub async fn finish_attempt(
     let (state, wait) = fate_columns(fate);
     let (status, error) = outcome_columns(attempted);
     let entry = entry(attempted);
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
     let parameters: [&(dyn ToSql + Sync); 8] = [
         &leased.id.as_uuid(),
         &leased.lease,
@@ -329,7 +323,7 @@ pub async fn finish_attempt(
         &entry,
         &HISTORY_MAX,
     ];
-    Ok(client.execute(&statement, &parameters).await? > 0)
+    Ok(store.execute(sql, &parameters).await? > 0)
 }
 
 /// Gives a leased delivery back without an attempt, to be due after `wait`.
@@ -341,13 +335,8 @@ pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(
         UPDATE delivery SET next_attempt_at = clock_timestamp() + $3 /* wait */ * interval '1 second',
             leased_until = NULL, lease_token = NULL
         WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    client
-        .execute(
-            &statement,
-            &[&leased.id.as_uuid(), &leased.lease, &wait.as_secs_f64()],
-        )
+    store
+        .execute(sql, &[&leased.id.as_uuid(), &leased.lease, &wait.as_secs_f64()])
         .await?;
     Ok(())
 }
@@ -373,11 +362,7 @@ pub async fn list(
     );
     let limit = i64::from(limit.min(PAGE_MAX));
     let before = before.map(DeliveryId::as_uuid);
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    let rows = client
-        .query(&statement, &[&webhook.as_uuid(), &before, &limit])
-        .await?;
+    let rows = store.query(&sql, &[&webhook.as_uuid(), &before, &limit]).await?;
     rows.iter().map(record).collect()
 }
 
@@ -391,16 +376,15 @@ pub async fn replay(
     webhook: WebhookId,
     id: DeliveryId,
 ) -> Result<Option<DeliveryRecord>, StoreError> {
-    let client = store.client().await?;
     let sql = "-- deliveries::replay
         UPDATE delivery SET state = 0, attempts = 0, next_attempt_at = clock_timestamp(), finished_at = NULL
         WHERE id = $1 /* id */ AND webhook_id = $2 /* webhook */ AND lease_token IS NULL";
-    client.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await?;
+    store.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await?;
     let sql = format!(
         "-- deliveries::replay (look)
         SELECT {COLUMNS} FROM delivery d WHERE d.id = $1 /* id */ AND d.webhook_id = $2 /* webhook */"
     );
-    client
+    store
         .query_opt(&sql, &[&id.as_uuid(), &webhook.as_uuid()])
         .await?
         .as_ref()
@@ -414,7 +398,7 @@ pub async fn replay(
 /// [`StoreError::Unavailable`].
 pub async fn count_dead(store: &Store) -> Result<i64, StoreError> {
     let sql = "-- deliveries::count_dead\nSELECT count(*) FROM delivery WHERE state = 2";
-    Ok(store.client().await?.query_one(sql, &[]).await?.try_get(0)?)
+    Ok(store.query_one(sql, &[]).await?.try_get(0)?)
 }
 
 /// How many deliveries are pending, by webhook; those that have none are left out.
@@ -424,7 +408,7 @@ pub async fn count_dead(store: &Store) -> Result<i64, StoreError> {
 pub async fn count_pending(store: &Store) -> Result<Vec<(WebhookId, i64)>, StoreError> {
     let sql = "-- deliveries::count_pending
         SELECT webhook_id, count(*) FROM delivery WHERE state = 0 GROUP BY webhook_id";
-    let rows = store.client().await?.query(sql, &[]).await?;
+    let rows = store.query(sql, &[]).await?;
     rows.iter()
         .map(|row| Ok((WebhookId::new(row.try_get(0)?), row.try_get(1)?)))
         .collect()
@@ -435,11 +419,9 @@ pub(super) async fn delete_piece(store: &Store, webhook: WebhookId) -> Result<u6
     let sql = "-- deliveries::delete_piece
         DELETE FROM delivery WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM delivery WHERE webhook_id = $1 /* webhook */ LIMIT $2 /* most */))";
-    Ok(store
-        .client()
-        .await?
+    store
         .execute(sql, &[&webhook.as_uuid(), &i64::from(PIECE_MAX)])
-        .await?)
+        .await
 }
 
 /// Forgets deliveries that were finished longer than [`KEEP`] ago, at most [`PURGE_MAX`]; returns how many.
@@ -452,11 +434,9 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
             SELECT id FROM delivery
             WHERE state <> 0 AND finished_at < now() - $1 /* keep */ * interval '1 second'
             LIMIT $2 /* limit */)";
-    Ok(store
-        .client()
-        .await?
+    store
         .execute(sql, &[&KEEP.as_secs_f64(), &i64::from(PURGE_MAX)])
-        .await?)
+        .await
 }
 
 /// Cancels a pending delivery; says whether there was one.
@@ -468,12 +448,7 @@ pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result
         UPDATE delivery SET state = 3, next_attempt_at = NULL, leased_until = NULL, lease_token = NULL,
             finished_at = clock_timestamp()
         WHERE id = $1 AND webhook_id = $2 AND state = 0";
-    Ok(store
-        .client()
-        .await?
-        .execute(sql, &[&id.as_uuid(), &webhook.as_uuid()])
-        .await?
-        > 0)
+    Ok(store.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await? > 0)
 }
 
 /// Gives up what is pending for webhooks that are disabled and is not under way, at most [`PIECE_MAX`]; says how many.
@@ -491,11 +466,7 @@ pub async fn give_up_disabled(store: &Store) -> Result<u64, StoreError> {
         UPDATE delivery d SET state = 2, finished_at = clock_timestamp(), next_attempt_at = NULL,
             leased_until = NULL, lease_token = NULL, last_error = left(piece.disabled_why, 500)
         FROM piece WHERE d.id = piece.id";
-    Ok(store
-        .client()
-        .await?
-        .execute(sql, &[&i64::from(PIECE_MAX)])
-        .await?)
+    store.execute(sql, &[&i64::from(PIECE_MAX)]).await
 }
 
 /// State and, where another attempt is due, the seconds until then.

@@ -72,11 +72,9 @@ pub async fn reserve(
         RETURNING 1";
     let look = "-- idempotency::reserve (look)
         SELECT fingerprint, status, body FROM idempotency WHERE scope = $1 AND key = $2";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(take).await?;
-    let taken = client
+    let taken = store
         .query_opt(
-            &statement,
+            take,
             &[
                 &request.scope,
                 &request.key,
@@ -89,7 +87,7 @@ pub async fn reserve(
     if taken.is_some() {
         return Ok(Reservation::New);
     }
-    let Some(row) = client.query_opt(look, &[&request.scope, &request.key]).await? else {
+    let Some(row) = store.query_opt(look, &[&request.scope, &request.key]).await? else {
         // Abandoned between the two statements: the caller's next try gets it.
         return Ok(Reservation::InProgress);
     };
@@ -122,8 +120,6 @@ pub async fn complete(
     let status = i16::try_from(status).unwrap_or(500);
     let sealed = store.sealer()?.seal(place(&request.name()), body);
     store
-        .client()
-        .await?
         .execute(sql, &[&request.scope, &request.key, &status, &sealed])
         .await?;
     Ok(())
@@ -136,11 +132,7 @@ pub async fn complete(
 pub async fn abandon(store: &Store, request: RequestKey<'_>) -> Result<(), StoreError> {
     let sql =
         "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
-    store
-        .client()
-        .await?
-        .execute(sql, &[&request.scope, &request.key])
-        .await?;
+    store.execute(sql, &[&request.scope, &request.key]).await?;
     Ok(())
 }
 
@@ -152,11 +144,7 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- idempotency::purge
         DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM idempotency WHERE expires_at <= now() LIMIT $1 /* limit */))";
-    Ok(store
-        .client()
-        .await?
-        .execute(sql, &[&i64::from(PURGE_MAX)])
-        .await?)
+    store.execute(sql, &[&i64::from(PURGE_MAX)]).await
 }
 
 const fn place(name: &[u8]) -> Place<'_> {

@@ -39,11 +39,7 @@ pub async fn load(
         ORDER BY w.n";
     let kinds: Vec<i16> = wanted.iter().map(|(kind, _)| i16::from(kind.0)).collect();
     let names: Vec<&[u8]> = wanted.iter().map(|(_, name)| name.as_slice()).collect();
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client
-        .query(&statement, &[&session.get(), &kinds, &names])
-        .await?;
+    let rows = store.query(sql, &[&session.get(), &kinds, &names]).await?;
     let sealer = store.sealer()?;
     let mut values = Vec::with_capacity(wanted.len());
     for (row, (kind, name)) in rows.iter().zip(wanted) {
@@ -80,10 +76,8 @@ pub(super) async fn list(
         WHERE session_id = $1 AND kind = $2 AND ($3::bytea IS NULL OR name > $3 /* after */)
         ORDER BY name LIMIT $4";
     let limit = i64::try_from(limit.min(LOAD_MAX)).unwrap_or(i64::MAX);
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client
-        .query(&statement, &[&session.get(), &i16::from(kind.0), &after, &limit])
+    let rows = store
+        .query(sql, &[&session.get(), &i16::from(kind.0), &after, &limit])
         .await?;
     let sealer = store.sealer()?;
     let mut values = Vec::with_capacity(rows.len());
@@ -115,10 +109,8 @@ pub(super) async fn names(
     let sql = "-- keys::names
         SELECT name FROM device_key WHERE session_id = $1 AND kind = $2 ORDER BY name LIMIT $3";
     let limit = i64::try_from(LOAD_MAX).unwrap_or(i64::MAX);
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client
-        .query(&statement, &[&session.get(), &i16::from(kind.0), &limit])
+    let rows = store
+        .query(sql, &[&session.get(), &i16::from(kind.0), &limit])
         .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

@@ -54,7 +54,7 @@ pub async fn ensure_shards(store: &Store, shards: u16) -> Result<(), StoreError>
         INSERT INTO shard_lease (shard)
         SELECT n FROM generate_series(0, $1 /* shards */ - 1) AS n
         ON CONFLICT DO NOTHING";
-    store.client().await?.execute(sql, &[&i32::from(shards)]).await?;
+    store.execute(sql, &[&i32::from(shards)]).await?;
     Ok(())
 }
 
@@ -139,10 +139,8 @@ pub async fn take(
         FROM free WHERE l.shard = free.shard
         RETURNING l.shard, l.epoch";
     let numbers: Vec<i16> = shards.iter().map(|shard| smallint(*shard)).collect();
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client
-        .query(&statement, &[&worker.as_str(), &numbers, &ttl.as_secs_f64()])
+    let rows = store
+        .query(sql, &[&worker.as_str(), &numbers, &ttl.as_secs_f64()])
         .await?;
     let fence = |row: &tokio_postgres::Row| {
         Ok(Fence {
@@ -163,8 +161,6 @@ pub async fn release(store: &Store, fence: Fence) -> Result<(), StoreError> {
         UPDATE shard_lease SET owner = NULL, expires_at = NULL, epoch = epoch + 1
         WHERE shard = $1 AND epoch = $2";
     store
-        .client()
-        .await?
         .execute(sql, &[&smallint(fence.shard), &fence.epoch.get()])
         .await?;
     Ok(())
@@ -177,7 +173,7 @@ pub async fn release(store: &Store, fence: Fence) -> Result<(), StoreError> {
 pub async fn is_held(store: &Store, shard: ShardId) -> Result<bool, StoreError> {
     let sql = "-- leases::is_held
         SELECT 1 FROM shard_lease WHERE shard = $1 AND owner IS NOT NULL AND expires_at > clock_timestamp()";
-    let row = store.client().await?.query_opt(sql, &[&smallint(shard)]).await?;
+    let row = store.query_opt(sql, &[&smallint(shard)]).await?;
     Ok(row.is_some())
 }
 
@@ -188,7 +184,7 @@ pub async fn is_held(store: &Store, shard: ShardId) -> Result<bool, StoreError> 
 pub async fn leave(store: &Store, worker: &WorkerId) -> Result<(), StoreError> {
     let sql = "-- leases::leave
         DELETE FROM worker WHERE id = $1";
-    store.client().await?.execute(sql, &[&worker.as_str()]).await?;
+    store.execute(sql, &[&worker.as_str()]).await?;
     Ok(())
 }
 

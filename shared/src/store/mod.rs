@@ -24,6 +24,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio::time::Instant;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use tracing::level_filters::LevelFilter;
 
 pub use error::StoreError;
@@ -130,8 +132,6 @@ impl Store {
     /// [`StoreError::Unavailable`].
     pub async fn clock(&self) -> Result<time::OffsetDateTime, StoreError> {
         Ok(self
-            .client()
-            .await?
             .query_one("SELECT clock_timestamp()", &[])
             .await?
             .try_get(0)?)
@@ -152,6 +152,47 @@ impl Store {
 
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Runs a statement that each connection prepares once.
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, parameters).await?)
+    }
+
+    /// [`Store::query`], for at most one row.
+    pub(crate) async fn query_opt(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.query(sql, parameters).await?.pop())
+    }
+
+    /// [`Store::query`], for exactly one row.
+    pub(crate) async fn query_one(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, StoreError> {
+        let row = self.query_opt(sql, parameters).await?;
+        row.ok_or(StoreError::Corrupt("no row where one must be"))
+    }
+
+    /// [`Store::query`], for a statement that answers no rows; returns how many it changed.
+    pub(crate) async fn execute(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.execute(&statement, parameters).await?)
     }
 
     /// Begins a named transaction; the name is the label of its metric.

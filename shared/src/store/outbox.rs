@@ -59,10 +59,8 @@ pub struct Stored {
 pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
         SELECT id, event_id, token, event, body FROM outbox WHERE shard = $1 ORDER BY id LIMIT $2";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client
-        .query(&statement, &[&smallint(shard), &most.min(BATCH_MAX)])
+    let rows = store
+        .query(sql, &[&smallint(shard), &most.min(BATCH_MAX)])
         .await?;
     let stored = |row: &Row| {
         Ok(Stored {
@@ -86,9 +84,7 @@ pub async fn delete(store: &Store, shard: ShardId, places: &[i64]) -> Result<(),
     }
     let sql = "-- outbox::delete
         DELETE FROM outbox WHERE shard = $1 /* shard */ AND id = ANY ($2 /* places */)";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, &[&smallint(shard), &places]).await?;
+    store.execute(sql, &[&smallint(shard), &places]).await?;
     Ok(())
 }
 
@@ -103,7 +99,6 @@ pub async fn backlog(store: &Store) -> Result<(i64, Option<OffsetDateTime>), Sto
                (SELECT min(oldest.created_at) FROM generate_series(0, $2 /* last shard */) AS s (shard), LATERAL (
                     SELECT created_at FROM outbox o WHERE o.shard = s.shard ORDER BY o.id LIMIT 1) AS oldest)";
     let last = i32::from(SHARDS_MAX) - 1;
-    let client = store.client().await?;
-    let row = client.query_one(sql, &[&COUNT_MAX, &last]).await?;
+    let row = store.query_one(sql, &[&COUNT_MAX, &last]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }

@@ -370,10 +370,8 @@ pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<
         of_kind("q.total = 1"),
         of_kind("q.total > 1")
     );
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    client
-        .query(&statement, &[&session.get(), &i64::from(most.min(PAGE_MAX))])
+    store
+        .query(&sql, &[&session.get(), &i64::from(most.min(PAGE_MAX))])
         .await?
         .iter()
         .map(record)
@@ -386,10 +384,8 @@ pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<
 /// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
     let sql = format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    client
-        .query_opt(&statement, &[&id.as_uuid(), &session.get()])
+    store
+        .query_opt(&sql, &[&id.as_uuid(), &session.get()])
         .await?
         .as_ref()
         .map(record)
@@ -407,9 +403,7 @@ pub async fn made_by(
     job: &SendJob,
 ) -> Result<Option<bool>, StoreError> {
     let sql = "-- queues::made_by\nSELECT session_id, fingerprint FROM queue WHERE id = $1 /* id */";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let Some(row) = client.query_opt(&statement, &[&id.as_uuid()]).await? else {
+    let Some(row) = store.query_opt(sql, &[&id.as_uuid()]).await? else {
         return Ok(None);
     };
     let (owner, fingerprint): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
@@ -425,9 +419,7 @@ pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, Queue
         "-- queues::find_any
         SELECT {COLUMNS}, s.token FROM queue q JOIN session s ON s.id = q.session_id WHERE q.id = $1"
     );
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    let Some(row) = client.query_opt(&statement, &[&id.as_uuid()]).await? else {
+    let Some(row) = store.query_opt(&sql, &[&id.as_uuid()]).await? else {
         return Ok(None);
     };
     let token = Token::new(row.try_get("token")?).map_err(|_| StoreError::Corrupt("token"))?;
@@ -453,10 +445,8 @@ pub async fn list(
     );
     let (time, id) = before.map(|(time, id)| (time, id.as_uuid())).unzip();
     let limit = i64::from(limit.min(PAGE_MAX));
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    client
-        .query(&statement, &[&session.get(), &time, &id, &limit])
+    store
+        .query(&sql, &[&session.get(), &time, &id, &limit])
         .await?
         .iter()
         .map(record)

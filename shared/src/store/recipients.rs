@@ -155,11 +155,9 @@ pub async fn next(
         SELECT seq, number, state, stanza_id FROM recipient
         WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */ AND state IN (0, 1)
         ORDER BY seq LIMIT $3 /* limit */";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
     let limit = i64::from(limit.min(PAGE_MAX));
-    let rows = client
-        .query(&statement, &[&queue.as_uuid(), &behind(after), &limit])
+    let rows = store
+        .query(sql, &[&queue.as_uuid(), &behind(after), &limit])
         .await?;
     let pending = |row: &Row| {
         Ok(Pending {
@@ -191,11 +189,9 @@ pub async fn page(
         WHERE r.queue_id = $1 /* queue */ AND r.seq > $2 /* after */
           AND ($3::smallint IS NULL OR $3 /* state */ = CASE WHEN q.state = 4 AND r.state = 0 THEN 6 ELSE r.state END)
         ORDER BY r.seq LIMIT $4 /* limit */";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
     let (only, limit) = (only.map(RecipientState::code), i64::from(limit.min(PAGE_MAX)));
-    let rows = client
-        .query(&statement, &[&queue.as_uuid(), &behind(after), &only, &limit])
+    let rows = store
+        .query(sql, &[&queue.as_uuid(), &behind(after), &only, &limit])
         .await?;
     rows.iter().map(record).collect()
 }
@@ -209,7 +205,7 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
         SELECT CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state, count(*)
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.queue_id = $1 GROUP BY 1 ORDER BY 1";
-    let rows = store.client().await?.query(sql, &[&queue.as_uuid()]).await?;
+    let rows = store.query(sql, &[&queue.as_uuid()]).await?;
     let count = |row: &Row| {
         let count: i64 = row.try_get(1)?;
         Ok((
@@ -232,10 +228,8 @@ pub async fn lists(
     let sql = "-- recipients::lists
         SELECT number, CASE WHEN state IN (2, 3, 4) THEN stanza_id END AS stanza_id
         FROM recipient WHERE queue_id = $1 ORDER BY seq LIMIT $2";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = client.query(&statement, &[&queue.as_uuid(), &limit]).await?;
+    let rows = store.query(sql, &[&queue.as_uuid(), &limit]).await?;
     let (mut numbers, mut stanzas) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for row in &rows {
         numbers.push(number(row)?);
@@ -258,9 +252,7 @@ pub async fn find_by_stanza(
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.session_id = $1 /* session */ AND r.stanza_id = ANY($2 /* stanzas */)";
     let ids: Vec<&str> = stanzas.iter().map(StanzaId::as_str).collect();
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &[&session.get(), &ids]).await?;
+    let rows = store.query(sql, &[&session.get(), &ids]).await?;
     let message = |row: &Row| {
         let tokio_postgres::types::Json(content) = row.try_get("content")?;
         Ok(SentMessage {

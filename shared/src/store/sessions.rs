@@ -163,13 +163,10 @@ pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created
         RETURNING {COLUMNS}"
     );
     for _ in 0..CREATE_TRIES {
-        let client = store.client().await?;
-        let statement = client.prepare_cached(&sql).await?;
         let parameters: [&(dyn ToSql + Sync); 2] = [&token.as_str(), &i32::from(shards)];
-        if let Some(row) = client.query_opt(&statement, &parameters).await? {
+        if let Some(row) = store.query_opt(&sql, &parameters).await? {
             return Ok(Created::New(record(&row)?));
         }
-        drop(client);
         // Deleted between the two statements, it can be made anew.
         if let Some(existing) = find(store, token).await? {
             return Ok(Created::Existing(existing));
@@ -184,10 +181,8 @@ pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created
 /// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, token: &Token) -> Result<Option<SessionRecord>, StoreError> {
     let sql = format!("-- sessions::find\nSELECT {COLUMNS} FROM session WHERE token = $1 /* token */");
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    client
-        .query_opt(&statement, &[&token.as_str()])
+    store
+        .query_opt(&sql, &[&token.as_str()])
         .await?
         .as_ref()
         .map(record)
@@ -207,12 +202,10 @@ pub async fn list(
         "-- sessions::list
         SELECT {COLUMNS} FROM session WHERE token > $1 /* after */ ORDER BY token LIMIT $2 /* limit */"
     );
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
     let after = after.map_or("", Token::as_str);
     let limit = i64::from(limit.min(PAGE_MAX));
-    client
-        .query(&statement, &[&after, &limit])
+    store
+        .query(&sql, &[&after, &limit])
         .await?
         .iter()
         .map(record)
@@ -235,10 +228,8 @@ pub async fn of_shard(
     );
     let after = after.map_or(i64::MIN, SessionId::get);
     let limit = i64::from(limit.min(PAGE_MAX));
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    client
-        .query(&statement, &[&smallint(shard), &after, &limit])
+    store
+        .query(&sql, &[&smallint(shard), &after, &limit])
         .await?
         .iter()
         .map(record)
@@ -256,11 +247,7 @@ pub async fn mark_deleting(store: &Store, session: SessionId) -> Result<bool, St
         WHERE id = $1 /* session */
           AND (deleting_at IS NULL OR deleting_at < clock_timestamp() - $2 /* again */ * interval '1 second')";
     let again = ASK_AGAIN.as_secs_f64();
-    let marked = store
-        .client()
-        .await?
-        .execute(sql, &[&session.get(), &again])
-        .await?;
+    let marked = store.execute(sql, &[&session.get(), &again]).await?;
     Ok(marked > 0)
 }
 
@@ -271,7 +258,7 @@ pub async fn mark_deleting(store: &Store, session: SessionId) -> Result<bool, St
 pub async fn unmark_deleting(store: &Store, session: SessionId) -> Result<(), StoreError> {
     let sql = "-- sessions::unmark_deleting
         UPDATE session SET deleting_at = NULL WHERE id = $1 /* session */";
-    store.client().await?.execute(sql, &[&session.get()]).await?;
+    store.execute(sql, &[&session.get()]).await?;
     Ok(())
 }
 

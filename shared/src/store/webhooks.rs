@@ -1,6 +1,5 @@
 //! Registered webhooks. Secrets are sealed here and leave only as [`Secret`].
 
-use deadpool_postgres::Object;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -195,10 +194,8 @@ pub async fn list(
         ORDER BY id LIMIT $3"
     );
     let (token, after) = (token.map(Token::as_str), after.map(WebhookId::as_uuid));
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    let rows = client
-        .query(&statement, &[&token, &after, &i64::from(limit.min(PAGE_MAX))])
+    let rows = store
+        .query(&sql, &[&token, &after, &i64::from(limit.min(PAGE_MAX))])
         .await?;
     rows.iter().map(|row| record(store, row)).collect()
 }
@@ -221,9 +218,7 @@ pub async fn enabled(store: &Store) -> Result<Enabled, StoreError> {
     let sql = format!(
         "-- webhooks::enabled\nSELECT {COLUMNS} FROM webhook WHERE disabled_at IS NULL ORDER BY id LIMIT $1"
     );
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &[&(ENABLED_MAX as i64)]).await?;
+    let rows = store.query(&sql, &[&(ENABLED_MAX as i64)]).await?;
     let records = rows.iter().map(|row| record(store, row));
     let (records, sealed): (Vec<_>, Vec<_>) = records
         .collect::<Result<Vec<_>, _>>()?
@@ -241,7 +236,7 @@ pub async fn enabled(store: &Store) -> Result<Enabled, StoreError> {
     }
     let beyond = match rows.len() < ENABLED_MAX {
         true => 0,
-        false => count_enabled(&client).await? - ENABLED_MAX as i64,
+        false => count_enabled(store).await? - ENABLED_MAX as i64,
     };
     if beyond > 0 {
         tracing::error!(
@@ -255,9 +250,9 @@ pub async fn enabled(store: &Store) -> Result<Enabled, StoreError> {
     })
 }
 
-async fn count_enabled(client: &Object) -> Result<i64, StoreError> {
+async fn count_enabled(store: &Store) -> Result<i64, StoreError> {
     let sql = "-- webhooks::count_enabled\nSELECT count(*) FROM webhook WHERE disabled_at IS NULL";
-    Ok(client.query_one(sql, &[]).await?.try_get(0)?)
+    Ok(store.query_one(sql, &[]).await?.try_get(0)?)
 }
 
 /// A webhook by id.
@@ -266,9 +261,7 @@ async fn count_enabled(client: &Object) -> Result<i64, StoreError> {
 /// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, id: WebhookId) -> Result<Option<WebhookRecord>, StoreError> {
     let sql = format!("-- webhooks::find\nSELECT {COLUMNS} FROM webhook WHERE id = $1");
-    let client = store.client().await?;
-    let statement = client.prepare_cached(&sql).await?;
-    let row = client.query_opt(&statement, &[&id.as_uuid()]).await?;
+    let row = store.query_opt(&sql, &[&id.as_uuid()]).await?;
     row.as_ref().map(|row| record(store, row)).transpose()
 }
 
@@ -282,7 +275,7 @@ pub async fn delete(store: &Store, id: WebhookId) -> Result<bool, StoreError> {
     mark_disabled(store, id, "it is being deleted").await?;
     while deliveries::delete_piece(store, id).await? > 0 {}
     let sql = "-- webhooks::delete\nDELETE FROM webhook WHERE id = $1";
-    Ok(store.client().await?.execute(sql, &[&id.as_uuid()]).await? > 0)
+    Ok(store.execute(sql, &[&id.as_uuid()]).await? > 0)
 }
 
 /// Stops sending to a webhook, for a reason that is shown. What is pending for it is given up, and can be replayed;
@@ -306,7 +299,7 @@ async fn mark_disabled(store: &Store, id: WebhookId, why: &str) -> Result<(), St
     let sql = "-- webhooks::mark_disabled
         UPDATE webhook SET disabled_at = clock_timestamp(), disabled_why = $2 /* why */
         WHERE id = $1 /* id */ AND disabled_at IS NULL";
-    store.client().await?.execute(sql, &[&id.as_uuid(), &why]).await?;
+    store.execute(sql, &[&id.as_uuid(), &why]).await?;
     Ok(())
 }
 
@@ -318,9 +311,7 @@ pub async fn version(store: &Store) -> Result<Version, StoreError> {
     // The newest times alone would miss what commits behind a newer one.
     let sql = "-- webhooks::version
         SELECT count(*), count(*) FILTER (WHERE disabled_at IS NULL), max(created_at), max(disabled_at) FROM webhook";
-    let client = store.client().await?;
-    let statement = client.prepare_cached(sql).await?;
-    let row = client.query_one(&statement, &[]).await?;
+    let row = store.query_one(sql, &[]).await?;
     Ok(Version {
         count: row.try_get(0)?,
         enabled: row.try_get(1)?,

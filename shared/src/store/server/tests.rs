@@ -16,16 +16,16 @@ use crate::testing::{TestDatabase, sealer, service_url};
 /// What a PostgreSQL client sends first to ask for TLS.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// A door before the real server that speaks TLS, with a certificate of its own for `localhost`.
-struct Door {
+/// A proxy before the real server that speaks TLS, with a certificate of its own for `localhost`.
+struct TlsProxy {
     port: u16,
     roots: PathBuf,
 }
 
-impl Door {
+impl TlsProxy {
     async fn open() -> Self {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-        let name = format!("fanfare-door-{}.pem", uuid::Uuid::new_v4().simple());
+        let name = format!("fanfare-proxy-{}.pem", uuid::Uuid::new_v4().simple());
         let roots = std::env::temp_dir().join(name);
         std::fs::write(&roots, made.cert.pem()).unwrap();
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -48,7 +48,7 @@ impl Door {
         Self { port, roots }
     }
 
-    /// The URL of a test's database through this door.
+    /// The URL of a test's database through this proxy.
     fn url(&self, db: &TestDatabase, host: &str, query: &str) -> Database {
         let mut url = url::Url::parse(db.config().url.expose()).unwrap();
         url.set_host(Some(host)).unwrap();
@@ -60,7 +60,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for TlsProxy {
     fn drop(&mut self) {
         // What stays behind is one small file among temporary ones.
         let _ = std::fs::remove_file(&self.roots);
@@ -84,12 +84,12 @@ async fn serve(mut client: TcpStream, acceptor: TlsAcceptor, behind: String) {
 
 #[tokio::test]
 async fn tls_is_what_sslmode_says() {
-    let (db, door) = (TestDatabase::new().await, Door::open().await);
+    let (db, proxy) = (TestDatabase::new().await, TlsProxy::open().await);
     let ping = async |host: &str, query: &str| {
-        let store = Store::new(&door.url(&db, host, query), None, crate::clock::Clock::system()).unwrap();
+        let store = Store::new(&proxy.url(&db, host, query), None, crate::clock::Clock::system()).unwrap();
         store.ping().await.map_err(|error| error.to_string())
     };
-    let roots = format!("sslrootcert={}", door.roots.display());
+    let roots = format!("sslrootcert={}", proxy.roots.display());
     for mode in ["require", "verify-ca", "verify-full"] {
         ping("localhost", &format!("sslmode={mode}&{roots}"))
             .await
@@ -125,10 +125,10 @@ async fn a_server_without_tls_serves_those_who_do_not_require_it() {
 
 #[tokio::test]
 async fn group_commit_goes_the_same_way() {
-    let (db, door) = (TestDatabase::new().await, Door::open().await);
-    let query = format!("sslmode=require&sslrootcert={}", door.roots.display());
+    let (db, proxy) = (TestDatabase::new().await, TlsProxy::open().await);
+    let query = format!("sslmode=require&sslrootcert={}", proxy.roots.display());
     let store = Store::new(
-        &door.url(&db, "localhost", &query),
+        &proxy.url(&db, "localhost", &query),
         Some(sealer()),
         crate::clock::Clock::system(),
     )
