@@ -265,8 +265,7 @@ impl Parts {
             }
             Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, id),
             Event::MessageAcked { id, to, .. } => {
-                self.sends
-                    .on_acked(cx, &self.link, &id, &Peer::new(&to, None, None));
+                self.sends.on_acked(cx, &self.link, &id, &to);
             }
             Event::MessageFailed { id, reason } => {
                 self.sends.on_failed(cx, &id, &reason);
@@ -317,7 +316,7 @@ impl Parts {
         for id in &receipt.ids {
             // A receipt says as much as the server's answer, which may come behind it.
             if self.sends.awaits_answer(id) {
-                self.sends.on_acked(&mut self.cx, &self.link, id, &chat);
+                self.sends.on_acked(&mut self.cx, &self.link, id, &receipt.chat);
             }
             self.receipts.on_status(&mut self.cx, id, &chat, status);
         }

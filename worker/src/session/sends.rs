@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use whatsapp::command::{Command, Outgoing};
 use whatsapp::event::{Event as ConnectionEvent, SendError};
+use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
 use super::adapter::events::{Failure, Peer};
@@ -275,7 +276,7 @@ impl Sends {
     }
 
     /// The server has it.
-    pub(super) fn on_acked(&mut self, cx: &mut Context, link: &Link, id: &MessageId, chat: &Peer) {
+    pub(super) fn on_acked(&mut self, cx: &mut Context, link: &Link, id: &MessageId, chat: &Jid) {
         let Some(hand) = self.in_hand.remove(id) else {
             return;
         };
@@ -290,7 +291,7 @@ impl Sends {
         start_queue(cx, hand.queue);
         // In a broadcast send.message:PROCESSING says the same, and there are many.
         if cx.queues.get(hand.queue).is_some_and(Queue::is_single) {
-            let mut header = chat.header(stanza_id(id));
+            let mut header = Peer::new(chat, None, None).header(stanza_id(id));
             if hand.target.number.kind() == NumberKind::Phone {
                 header.phone_number = Some(hand.target.number.user().to_owned());
             }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
 use shared::event::{Event, Instance};
 use shared::id::{EventId, QueueId, SessionId, Token};
 use shared::store::outbox::{self, OutboxEvent};
@@ -59,11 +58,15 @@ async fn events_keep_the_order_of_their_writes() {
         let mut write = bench.write();
         write.events = vec![event(sequence)];
         write.last_sequence = Some(sequence);
-        commits.push(bench.committer.commit(write));
+        let mut commit = Box::pin(bench.committer.commit(write));
+        // Handed over with the first poll.
+        assert!(commit.as_mut().now_or_never().is_none());
+        commits.push(commit);
+        // A task may not do so much at a time.
+        tokio::task::yield_now().await;
     }
-    // All are polled for the first time in their order.
-    for answer in join_all(commits).await {
-        answer.unwrap();
+    for commit in commits {
+        commit.await.unwrap();
     }
     let stored = outbox::oldest(bench.db.store(), bench.fence.shard, 500)
         .await
