@@ -40,7 +40,7 @@ prepare_peers >.fanfare/peers.log 2>&1 &
 peers=$!
 
 say "building"
-cargo build --workspace --bins
+cargo build --workspace --bins --examples
 wait "$peers" || { cat .fanfare/peers.log >&2; exit 1; }
 export FANFARE_PYTHON="$ROOT/.fanfare/venv/bin/python"
 

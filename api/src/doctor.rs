@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use reqwest::Url;
 use shared::broker::{Broker, Outgoing, PublishError, QueueName};
+use shared::clock::Clock;
 use shared::config::{self, ConfigError, Env};
 use shared::egress::Reach;
+use shared::random::Randomness;
 use shared::store::keys::{self, KeyKind};
 use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions};
 use time::OffsetDateTime;
@@ -78,7 +80,7 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
     let common = config::Common::read(&mut env());
     let sealer = config::read_sealer(&mut env());
     let has_key = sealer.is_some();
-    match Store::new(&common.database, sealer) {
+    match Store::new(&common.database, sealer, Clock::system()) {
         Ok(store) => {
             if database(&mut report, &store).await {
                 report.add("workers", in_time(workers(&store, &common.amqp)).await);
@@ -230,7 +232,9 @@ async fn clock(store: &Store) -> Finding {
 }
 
 async fn broker(report: &mut Report, amqp: &config::Amqp) {
-    let broker = match timeout(PATIENCE, Broker::connect(amqp)).await {
+    let randomness = Randomness::system();
+    let connecting = Broker::connect(amqp, Clock::system(), &randomness);
+    let broker = match timeout(PATIENCE, connecting).await {
         Ok(Ok(broker)) => broker,
         Ok(Err(error)) => {
             return report.add("broker", Finding::Bad(format!("{error}; {}", error.advice())));

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared::id::Token;
+use shared::job;
 
 use crate::problem::{Code, Problem};
 
@@ -121,65 +122,31 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// A JSON object whose fields are taken out by name.
-#[derive(Debug)]
-pub struct Fields(Map<String, Value>);
+/// Reads `bytes` as a JSON object whose fields that `T` does not know are left alone; null counts as missing.
+///
+/// # Errors
+/// 400 that names the field at fault.
+pub fn fields<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut fields = object(bytes)?;
+    fields.retain(|_, value| !value.is_null());
+    Ok(job::from_fields(fields)?)
+}
 
-impl Fields {
-    /// Reads `bytes` as a JSON object.
-    ///
-    /// # Errors
-    /// 400 when it is none.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(map)) => Ok(Self(map)),
-            Ok(_) => Err(Problem::new(
-                Code::MalformedBody,
-                "the body must be a JSON object",
-            )),
-            Err(error) => Err(Problem::new(
-                Code::MalformedBody,
-                format!("the body is not JSON: {error}"),
-            )),
-        }
-    }
-
-    /// Takes a field; null counts as missing.
-    pub fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name).filter(|value| !value.is_null())
-    }
-
-    /// Takes a field that must be there.
-    ///
-    /// # Errors
-    /// 400 when it is missing.
-    pub fn need(&mut self, name: &str) -> Result<Value, Problem> {
-        self.take(name).ok_or_else(|| Problem::field(name, "is required"))
-    }
-
-    /// Takes a field that must be there and be a string.
-    ///
-    /// # Errors
-    /// 400 when it is missing or of another type.
-    pub fn need_text(&mut self, name: &str) -> Result<String, Problem> {
-        match self.need(name)? {
-            Value::String(text) => Ok(text),
-            _ => Err(Problem::field(name, "must be a string")),
-        }
-    }
-
-    /// Takes `token`.
-    ///
-    /// # Errors
-    /// 400 when it is missing or not a token.
-    pub fn token(&mut self) -> Result<Token, Problem> {
-        let text = self.need_text("token")?;
-        Token::new(&text).map_err(|error| Problem::field("token", error.to_string()))
-    }
-
-    /// What is left, as an object again.
-    pub fn rest(self) -> Value {
-        Value::Object(self.0)
+/// Reads `bytes` as a JSON object.
+///
+/// # Errors
+/// 400 when it is none.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(Problem::new(
+            Code::MalformedBody,
+            "the body must be a JSON object",
+        )),
+        Err(error) => Err(Problem::new(
+            Code::MalformedBody,
+            format!("the body is not JSON: {error}"),
+        )),
     }
 }
 
@@ -299,7 +266,7 @@ mod tests {
         assert_eq!(refused("{").0, Code::MalformedBody);
         assert_eq!(refused(r#"{"inner":{"size":1}} x"#).0, Code::MalformedBody);
         assert_eq!(refused("[]").0, Code::MalformedBody);
-        assert_eq!(Fields::parse(b"[]").unwrap_err().code(), Code::MalformedBody);
+        assert_eq!(object(b"[]").unwrap_err().code(), Code::MalformedBody);
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,11 +280,8 @@ mod tests {
 
     #[test]
     fn null_is_missing() {
-        let mut fields = Fields::parse(br#"{"token":null,"text":5}"#).unwrap();
-        assert_eq!(fields.token().unwrap_err().detail(), "token: is required");
-        assert_eq!(
-            fields.need_text("text").unwrap_err().detail(),
-            "text: must be a string"
-        );
+        let refused = |body: &[u8]| fields::<Inner>(body).unwrap_err().detail().to_owned();
+        assert_eq!(refused(br#"{"size":null,"other":null}"#), "size: is required");
+        assert_eq!(refused(br#"{"size":"a"}"#), "size: must be u8");
     }
 }

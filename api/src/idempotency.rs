@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 use shared::id::JobId;
 use shared::store::Store;
-use shared::store::idempotency::{self, Reservation};
+use shared::store::idempotency::{self, RequestKey, Reservation};
 
 use crate::app::App;
 use crate::extract::MAX_BODY_BYTES;
@@ -75,9 +75,13 @@ pub async fn once(
         return work.await;
     };
     let store = app.store.clone();
-    let done = app
-        .tasks
-        .spawn(async move { with_key(&store, (&scope, key.as_str()), fingerprint, work).await });
+    let done = app.tasks.spawn(async move {
+        let name = RequestKey {
+            scope: &scope,
+            key: key.as_str(),
+        };
+        with_key(&store, name, fingerprint, work).await
+    });
     done.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request with an idempotency key ended in a panic");
         Err(Problem::new(
@@ -89,7 +93,7 @@ pub async fn once(
 
 async fn with_key(
     store: &Store,
-    name: (&str, &str),
+    name: RequestKey<'_>,
     fingerprint: [u8; 32],
     work: Work,
 ) -> Result<Response, Problem> {
@@ -122,7 +126,7 @@ async fn with_key(
     }
 }
 
-async fn keep(store: &Store, name: (&str, &str), response: Response) -> Result<Response, Problem> {
+async fn keep(store: &Store, name: RequestKey<'_>, response: Response) -> Result<Response, Problem> {
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_BODY_BYTES)
         .await

@@ -16,6 +16,7 @@ pub mod paging;
 pub mod problem;
 pub mod qr;
 pub mod router;
+pub mod schema;
 pub mod serve;
 pub mod settings;
 pub mod tokens;

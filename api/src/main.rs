@@ -59,7 +59,9 @@ async fn migrate() -> Result<()> {
     let mut env = Env::process();
     let database = Database::read(&mut env);
     env.finish()?;
-    let applied = Store::new(&database, None)?.migrate().await?;
+    let applied = Store::new(&database, None, shared::clock::Clock::system())?
+        .migrate()
+        .await?;
     for migration in &applied {
         say(&format!("applied {:04} {}", migration.version, migration.name));
     }
@@ -80,9 +82,9 @@ async fn examine() -> ExitCode {
 }
 
 fn print_document() -> Result<()> {
-    say(&openapi::document()
-        .to_pretty_json()
-        .context("the document can't be written")?);
+    let document =
+        serde_json::to_string_pretty(&openapi::document()).context("the document can't be written")?;
+    say(&document);
     Ok(())
 }
 

@@ -4,12 +4,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::Router;
-use shared::broker::Broker;
-use shared::lifecycle::Lifecycle;
-use shared::store::Store;
-use shared::telemetry::{self, Health, Metrics};
+use shared::process::Process;
+use shared::telemetry;
 use tokio::net::TcpListener;
 
 use crate::app::App;
@@ -22,35 +20,24 @@ use crate::settings::Settings;
 /// # Errors
 /// When it can't start; each says what to do.
 pub async fn serve(settings: Settings) -> Result<()> {
-    telemetry::init_logs(&settings.common.log).map_err(anyhow::Error::msg)?;
-    let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
-    let lifecycle = Lifecycle::with_signals().context("signals can't be listened to")?;
     // The port first: it is the cheapest mistake to find.
     let socket = listen(settings.listen).await?;
-    let apart = telemetry::listen(settings.common.metrics_addr)
-        .await
-        .map_err(anyhow::Error::msg)?;
-    let store = Store::connect(&settings.common.database, Some(settings.sealer)).await?;
-    let broker = Broker::connect(&settings.common.amqp)
-        .await
-        .map_err(|error| anyhow::anyhow!("{error}; {}", error.advice()))?;
-    let health = health(&store, &broker);
+    let (process, metrics) = Process::start(&settings.common, Some(settings.sealer)).await?;
+    let lifecycle = &process.life;
     let mut app = App::new(
-        store.clone(),
-        broker.clone(),
+        process.store.clone(),
+        process.broker.clone(),
         settings.key,
         settings.common.amqp.shards,
         settings.reach,
     );
     app.tasks = lifecycle.tasks().clone();
-    let admin: Router = telemetry::routes(Some(metrics.clone()), health.clone());
+    let admin: Router = telemetry::routes(Some(metrics), process.health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);
-    watch(&lifecycle, apart, metrics, health);
     tracing::info!(address = %settings.listen, "the API is ready");
-    listener::serve(socket, router, Limits::default(), &lifecycle).await;
+    listener::serve(socket, router, Limits::default(), lifecycle).await;
     lifecycle.ended().await;
-    broker.close().await;
-    store.close();
+    process.close().await;
     Ok(())
 }
 
@@ -64,34 +51,4 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
         };
         anyhow::anyhow!("can't listen on {address} ({error}); {advice}")
     })
-}
-
-fn health(store: &Store, broker: &Broker) -> Health {
-    let health = Health::new();
-    let (store, broker) = (store.clone(), broker.clone());
-    health.check("database", move || {
-        let store = store.clone();
-        async move { store.ping().await.map_err(|error| error.to_string()) }
-    });
-    health.check("broker", move || {
-        let ready = broker.is_ready();
-        async move {
-            if ready {
-                Ok(())
-            } else {
-                Err("not connected, or takes no messages".to_owned())
-            }
-        }
-    });
-    health
-}
-
-/// Serves health and metrics on their own address too, where one is set.
-fn watch(lifecycle: &Lifecycle, apart: Option<TcpListener>, metrics: Metrics, health: Health) {
-    let soft = lifecycle.soft().clone();
-    lifecycle.spawn(async move {
-        if let Err(error) = telemetry::serve(apart, metrics, health, soft).await {
-            tracing::error!(%error, "health and metrics are not served on their own address any more");
-        }
-    });
 }

@@ -12,6 +12,7 @@ mod consumer;
 mod error;
 mod publisher;
 mod rpc;
+mod testing;
 pub mod topology;
 
 use std::sync::Arc;
@@ -22,15 +23,17 @@ use tracing::level_filters::LevelFilter;
 
 pub use confirms::{CONFIRM_TIMEOUT, IN_FLIGHT_MAX};
 pub use connection::REQUEST_TIMEOUT;
-pub use consumer::{AnswerError, Consumer, Delivery};
+pub use consumer::{AnswerError, Consumer, Delivery, ReplyTo};
 pub use error::{BrokerError, PublishError};
 pub use publisher::{Confirm, Outgoing, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};
 pub use topology::{QueueName, Topology, Wanted};
 
 use self::connection::{RecoveringChannel, RecoveringConnection};
+use crate::clock::Clock;
 use crate::config;
 use crate::id::{ShardId, Token};
+use crate::random::Randomness;
 
 /// How long the first connection may take before [`Broker::connect`] gives up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,6 +53,7 @@ pub struct Broker {
     bindings: Arc<RecoveringChannel>,
     /// What consumers put back and dead-letter.
     housekeeping: Publisher,
+    clock: Clock,
     stop: CancellationToken,
 }
 
@@ -66,13 +70,20 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`] if the URL is wrong, or the broker refuses, or can't be reached within
     /// [`CONNECT_TIMEOUT`].
-    pub async fn connect(amqp: &config::Amqp) -> Result<Self, BrokerError> {
+    pub async fn connect(
+        amqp: &config::Amqp,
+        clock: Clock,
+        randomness: &Randomness,
+    ) -> Result<Self, BrokerError> {
         let topology = Arc::new(Topology::new(&amqp.prefix, amqp.shards));
         let stop = CancellationToken::new();
         let url = amqp.url.expose();
-        let publishing = RecoveringConnection::start(url, "publish", None, stop.clone())?;
-        let consuming = RecoveringConnection::start(url, "consume", Some(topology.clone()), stop.clone())?;
-        let housekeeping = Publisher::new(publishing.clone());
+        let start = |name, topology| {
+            RecoveringConnection::start(url, name, topology, randomness.fork(), stop.clone())
+        };
+        let publishing = start("publish", None)?;
+        let consuming = start("consume", Some(topology.clone()))?;
+        let housekeeping = Publisher::new(publishing.clone(), clock);
         let bindings = Arc::new(RecoveringChannel::new(consuming.clone()));
         let broker = Self {
             topology,
@@ -80,6 +91,7 @@ impl Broker {
             consuming,
             bindings,
             housekeeping,
+            clock,
             stop,
         };
         for connection in [&broker.publishing, &broker.consuming] {
@@ -98,7 +110,7 @@ impl Broker {
 
     /// A publisher with a channel of its own. What one publisher sends keeps its order.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.publishing.clone())
+        Publisher::new(self.publishing.clone(), self.clock)
     }
 
     /// A consumer of a queue, with at most `prefetch` deliveries unanswered. Subscribes when first asked for

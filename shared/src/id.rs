@@ -7,9 +7,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use rand::{Rng, RngExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::clock::unix_millis;
 
 /// Longest token, in characters. A token is part of an AMQP routing key, which holds 255 bytes.
 pub const TOKEN_MAX: usize = 64;
@@ -168,8 +172,9 @@ impl WorkerId {
     ///
     /// # Errors
     /// [`IdError::Text`] if the prefix is too long or not printable.
-    pub fn generate(prefix: &str) -> Result<Self, IdError> {
-        Self::new(&format!("{prefix}-{}", Uuid::new_v4().simple()))
+    pub fn generate(prefix: &str, rng: &mut impl Rng) -> Result<Self, IdError> {
+        let random = uuid::Builder::from_random_bytes(rng.random()).into_uuid();
+        Self::new(&format!("{prefix}-{}", random.simple()))
     }
 }
 
@@ -247,7 +252,18 @@ impl QueueId {
     }
 }
 
+/// A UUIDv7 of this time.
+fn uuid_v7(at: OffsetDateTime, rng: &mut impl Rng) -> Uuid {
+    let millis = u64::try_from(unix_millis(at)).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &rng.random()).into_uuid()
+}
+
 impl EventId {
+    /// A fresh id, ordered by time of making.
+    pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
+        Self(uuid_v7(at, rng))
+    }
+
     /// A fresh id, ordered by time of making.
     pub fn now_v7() -> Self {
         Self(Uuid::now_v7())
@@ -270,8 +286,8 @@ impl WebhookId {
 
 impl DeliveryId {
     /// A fresh id, ordered by time of making.
-    pub fn now_v7() -> Self {
-        Self(Uuid::now_v7())
+    pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
+        Self(uuid_v7(at, rng))
     }
 }
 

@@ -208,7 +208,7 @@ impl<'de> Deserialize<'de> for Number {
 ///
 /// # Errors
 /// As [`Number::phone`].
-pub(crate) fn deserialize_phone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+pub fn deserialize_phone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
     let text = Cow::<'de, str>::deserialize(deserializer)?;
     Number::phone(&text).map_err(serde::de::Error::custom)
 }

@@ -4,15 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 use std::future::Future;
+use std::path::Path;
 
+use schemars::Schema;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerError};
+use crate::clock::Clock;
 use crate::config::{Amqp, Database, Secret};
 use crate::id::{JobId, ShardId, Token, WorkerId};
+use crate::random::Randomness;
 use crate::seal::Sealer;
-use crate::store::{Fence, Store, leases};
+use crate::store::{Fence, Store, Tx, leases};
 
 /// The key that tests seal with, as `KEY_ENCRYPTION_KEY` takes it.
 pub const TEST_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -25,6 +29,24 @@ pub fn service_url(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set. Run: deploy/services.sh start && eval \"$(deploy/services.sh env)\"")
     })
+}
+
+/// Compares a schema with the one in `docs/schemas`, which foreign publishers read. `UPDATE_SCHEMAS=1` writes it.
+///
+/// # Panics
+/// If the document is not current.
+pub fn documented(name: &str, schema: &Schema) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schemas/{name}.json"));
+    let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    } else {
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == text,
+            "docs/schemas/{name}.json is not current; run the test with UPDATE_SCHEMAS=1"
+        );
+    }
 }
 
 /// A sealer with [`TEST_KEY`].
@@ -53,7 +75,7 @@ impl TestDatabase {
             url: Secret::new(with_database(&url, &name)),
             pool_size: 4,
         };
-        let store = Store::new(&database, Some(sealer())).unwrap();
+        let store = Store::new(&database, Some(sealer()), Clock::system()).unwrap();
         store.migrate().await.unwrap();
         Self {
             store,
@@ -79,7 +101,7 @@ impl TestDatabase {
 
     /// A second store on the same database, with its own pool.
     pub fn another_store(&self) -> Store {
-        Store::new(&self.database, Some(sealer())).unwrap()
+        Store::new(&self.database, Some(sealer()), Clock::system()).unwrap()
     }
 
     /// Makes the lease rows and takes one shard for a worker of that name.
@@ -91,6 +113,15 @@ impl TestDatabase {
         leases::take(&self.store, &worker, &[shard], ttl).await.unwrap()[0]
     }
 
+    /// Holds all rows of a table, for as long as it takes.
+    pub async fn hold(&self, table: &str) -> Held {
+        let tx = self.store.begin("test").await.unwrap();
+        let sql =
+            format!("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM {table} FOR UPDATE");
+        tx.batch_execute(&sql).await.unwrap();
+        Held(tx)
+    }
+
     /// Runs any SQL and returns its first column as texts: for what no function of the store shows.
     pub async fn query(&self, sql: &str) -> Vec<Option<String>> {
         let client = self.store.client().await.unwrap();
@@ -100,6 +131,22 @@ impl TestDatabase {
             _ => None,
         });
         texts.collect()
+    }
+}
+
+/// Rows that nobody else can change.
+pub struct Held(Tx);
+
+impl Held {
+    /// Lets them go.
+    pub async fn release(self) {
+        self.0.rollback().await.unwrap();
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
     }
 }
 
@@ -131,7 +178,7 @@ impl TestBroker {
             prefix,
             shards,
         };
-        let broker = Broker::connect(&config).await.unwrap();
+        let broker = connect(&config).await.unwrap();
         broker.collect_for_webhooks().await.unwrap();
         Self { broker, config }
     }
@@ -147,15 +194,40 @@ impl TestBroker {
     }
 }
 
+impl TestBroker {
+    /// Binds a queue to all events that has little room: what more is published is refused.
+    pub async fn narrow_queue(&self, room: i32) -> String {
+        self.broker.narrow_queue(room).await
+    }
+
+    /// Takes all that waits in a queue.
+    pub async fn drain(&self, queue: &str) -> Vec<Vec<u8>> {
+        self.broker.drain(queue).await
+    }
+
+    /// Deletes a queue.
+    pub async fn remove(&self, queue: &str) {
+        self.broker.remove(queue).await;
+    }
+}
+
 impl Drop for TestBroker {
     fn drop(&mut self) {
         let config = self.config.clone();
         aside(async move {
-            let broker = Broker::connect(&config).await.unwrap();
+            let broker = connect(&config).await.unwrap();
             broker.delete_topology().await.unwrap();
             broker.close().await;
         });
     }
+}
+
+/// Connects to a broker, as a process does.
+///
+/// # Errors
+/// [`BrokerError`].
+pub async fn connect(config: &Amqp) -> Result<Broker, BrokerError> {
+    Broker::connect(config, Clock::system(), &Randomness::system()).await
 }
 
 /// A token that no other test uses.

@@ -1,7 +1,7 @@
 //! Baileys and our worker talk to each other through the simulator: each decrypts the other, over restarts of either,
 //! with a device added, and with retry receipts forced in both directions.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,28 +10,13 @@ use serde_json::json;
 use tests::baileys::Baileys;
 use tests::cluster::{Cluster, Simulator};
 use tests::events::Record;
+use tests::folder::Folder;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// All that Baileys does with the simulator alone.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(180);
 const OURS: &str = "5511900000020";
 const THEIRS: &str = "5511900000021";
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("fanfare-baileys-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 async fn we_write(cluster: &Cluster, text: &str) -> Result<()> {
     let body = json!({ "token": "interop", "number": THEIRS, "text": text });
@@ -54,7 +39,7 @@ async fn set_up(cluster: &Cluster, folder: &Folder) -> Result<(Record, Baileys)>
     }
     cluster.operator.pair(&cluster.control, "interop", OURS).await?;
     let record = Record::start(cluster.events("interop").await?);
-    let baileys = Baileys::start(&folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
+    let baileys = Baileys::start(folder.path(), cluster.simulator().0, &cluster.control, THEIRS).await?;
     Ok((record, baileys))
 }
 
@@ -80,14 +65,19 @@ async fn texts_go_both_ways_over_restarts_and_with_a_device_added() -> Result<()
 
     drop(baileys);
     we_write(&cluster, "while they were away").await?;
-    let mut baileys = Baileys::start(&folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
+    let mut baileys = Baileys::start(folder.path(), cluster.simulator().0, &cluster.control, THEIRS).await?;
     baileys.reads("while they were away").await?;
     baileys.write(OURS, "after their restart").await?;
     we_read(&record, "after their restart").await?;
 
     let second_folder = Folder::new()?;
-    let mut second =
-        Baileys::start(&second_folder.0, cluster.simulator().0, &cluster.control, THEIRS).await?;
+    let mut second = Baileys::start(
+        second_folder.path(),
+        cluster.simulator().0,
+        &cluster.control,
+        THEIRS,
+    )
+    .await?;
     we_write(&cluster, "to both devices").await?;
     baileys.reads("to both devices").await?;
     second.reads("to both devices").await?;
@@ -136,7 +126,7 @@ async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn baileys_pairs_with_the_simulator_and_exchanges_texts_with_its_contacts() -> Result<()> {
     let folder = Folder::new()?;
-    let simulator = Simulator::start(&folder.0)?;
+    let simulator = Simulator::start(folder.path())?;
     let run = tokio::process::Command::new("node")
         .args(["--test", "--test-force-exit", "simulator.test.mjs"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop"))

@@ -3,10 +3,10 @@
 //   SIM_WS=ws://… node peer.mjs FOLDER
 //
 // Credentials lie in FOLDER, so that the same device comes back after a restart. It says on standard output
-//   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text"} {"event":"sent","id"} {"event":"closed","code"}
-// and takes from standard input
+//   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text","message","bytes"} {"event":"sent","id"} {"event":"closed","code"}
+// where `message` is what it decrypted, as JSON, and `bytes` the same as a protobuf in base64; and takes from standard input
 //   {"send":{"to","text"}}
-import { useMultiFileAuthState } from 'baileys';
+import { proto, useMultiFileAuthState } from 'baileys';
 import { createInterface } from 'node:readline';
 import { BaileysClient, isFinal } from './baileys.mjs';
 
@@ -24,8 +24,10 @@ function listen(socket) {
   });
   socket.ev.on('messages.upsert', ({ messages }) => {
     for (const { key, message } of messages) {
-      const text = message?.conversation ?? message?.extendedTextMessage?.text;
-      if (text) say({ event: 'message', id: key.id, from: key.remoteJid, fromMe: key.fromMe ?? false, text });
+      if (!message) continue;
+      const text = message.conversation ?? message.extendedTextMessage?.text;
+      const bytes = Buffer.from(proto.Message.encode(message).finish()).toString('base64');
+      say({ event: 'message', id: key.id, from: key.remoteJid, fromMe: key.fromMe ?? false, text, message, bytes });
     }
   });
 }

@@ -87,6 +87,16 @@ impl Baileys {
             .with_context(|| format!("Baileys reads {text:?}"))
     }
 
+    /// Waits until it has read the message of this id; what it said of it: `message`, its content as JSON, and `bytes`.
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn receives(&mut self, id: &str) -> Result<Value> {
+        self.until("message", |said| said["id"] == id)
+            .await
+            .with_context(|| format!("Baileys reads the message {id}"))
+    }
+
     async fn until(&mut self, event: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let fits = |said: &Value| said["event"] == event && wanted(said);
         if let Some(index) = self.heard.iter().position(&fits) {

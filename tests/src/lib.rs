@@ -6,6 +6,7 @@
 pub mod baileys;
 pub mod cluster;
 pub mod events;
+pub mod folder;
 pub mod http;
 pub mod line;
 pub mod operator;

@@ -21,13 +21,13 @@ const TICK_MS: u64 = 10;
 /// The folder of the binaries that belong to this build, next to the test binary's own.
 ///
 /// # Errors
-/// When a binary is missing: `cargo build --workspace --bins` makes them.
+/// When a binary is missing: `cargo build --workspace --bins --examples` makes them.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("the path of the test binary")?;
     let folder = own
         .ancestors()
         .find(|folder| folder.join(name).is_file())
-        .with_context(|| format!("{name} is not built; run `cargo build --workspace --bins`"))?;
+        .with_context(|| format!("{name} is not built; run `cargo build --workspace --bins --examples`"))?;
     Ok(folder.join(name))
 }
 

@@ -95,6 +95,9 @@ pub struct Shown {
     /// Its text.
     #[serde(default)]
     pub text: Option<String>,
+    /// Its whole content, a protobuf in base64.
+    #[serde(default)]
+    pub message: String,
     /// How often the person saw it.
     #[serde(default)]
     pub times_shown: u64,

@@ -38,9 +38,10 @@ fn subjects_are_short_and_name_a_scope() {
             subject.chars().count() <= SUBJECT_MAX,
             "{commit}: longer than {SUBJECT_MAX} characters"
         );
-        let scope = subject.split_once(": ").map(|(scope, _)| scope);
+        let scopes = subject.split_once(": ").map(|(scopes, _)| scopes);
+        let is_scope = |scope: &str| !scope.is_empty() && !scope.contains(' ');
         assert!(
-            scope.is_some_and(|scope| !scope.contains(' ')),
+            scopes.is_some_and(|scopes| scopes.split(", ").all(is_scope)),
             "{commit}: no scope before a colon"
         );
     }

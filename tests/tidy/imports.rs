@@ -12,7 +12,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree, Visibility};
 
 /// Files by their path below the crate's `src`, each with the files it uses and the names it takes from there.
-pub type Imports = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
+pub(crate) type Imports = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
 
 /// A module's path from the crate's root; the root is empty.
 type ModulePath = Vec<String>;
@@ -28,7 +28,7 @@ struct Module {
 }
 
 /// Reads the crate whose root is `src/lib.rs`, or `src/main.rs` where there is none.
-pub fn of_crate(src: &Path) -> Imports {
+pub(crate) fn of_crate(src: &Path) -> Imports {
     let mut modules = BTreeMap::new();
     for root in ["lib.rs", "main.rs"] {
         if src.join(root).is_file() {
@@ -211,7 +211,7 @@ fn start(
     None
 }
 
-pub fn is_test_only(attribute: &Attribute) -> bool {
+pub(crate) fn is_test_only(attribute: &Attribute) -> bool {
     if !attribute.path().is_ident("cfg") {
         return false;
     }

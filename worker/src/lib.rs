@@ -2,4 +2,5 @@
 //! (delivers events to HTTP endpoints).
 
 pub mod session;
+pub mod shard;
 pub mod webhook;

@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
-use shared::broker::Broker;
 use shared::config::{Common, Env, read_sealer};
 use shared::id::WorkerId;
-use shared::lease::Timing;
-use shared::lifecycle::{Ended, Lifecycle};
-use shared::store::Store;
-use shared::telemetry::{self, Health, Metrics};
+use shared::lifecycle::Ended;
+use shared::process::Process;
+use worker::shard::lease::Timing;
 use worker::{session, webhook};
 
 /// A message costs a hundred small allocations that other threads free; the system's allocator takes a quarter of the
@@ -59,30 +57,11 @@ async fn run(role: Role) -> anyhow::Result<()> {
     let mut env = Env::process();
     let common = Common::read(&mut env);
     let sealer = read_sealer(&mut env);
-    let session = matches!(role, Role::Session).then(|| session::Settings::read(&mut env, &common.amqp));
-    let webhook = matches!(role, Role::Webhook).then(|| webhook::Settings::read(&mut env));
+    let role = role.read(&mut env, &common);
     env.finish()?;
-    telemetry::init_logs(&common.log).map_err(|why| anyhow!(why))?;
-    let metrics = Metrics::install().map_err(|why| anyhow!(why))?;
-    let life = Lifecycle::with_signals().context("signals can't be listened to")?;
-    // The address first: it is the cheapest mistake to find.
-    let admin = telemetry::listen(common.metrics_addr)
-        .await
-        .map_err(|why| anyhow!(why))?;
-    let store = Store::connect(&common.database, sealer).await?;
-    let broker = Broker::connect(&common.amqp)
-        .await
-        .map_err(|error| anyhow!("{error}; {}", error.advice()))?;
-    let health = health(&store, &broker);
-    let serve = telemetry::serve(admin, metrics, health.clone(), life.hard().clone());
-    // Ends with the process: the last thing to be watched is the stop itself.
-    tokio::spawn(async move {
-        if let Err(error) = serve.await {
-            tracing::error!(%error, "metrics are not served any more");
-        }
-    });
-    let work = work((session, webhook), (store, broker.clone()), life.clone(), health);
-    let mut work = life.spawn(work);
+    let (process, _) = Process::start(&common, sealer).await?;
+    let life = process.life.clone();
+    let mut work = life.spawn(role.run(process.clone()));
     tokio::select! {
         result = &mut work => result??,
         ended = life.ended() => match ended {
@@ -90,54 +69,42 @@ async fn run(role: Role) -> anyhow::Result<()> {
             Ended::Cut => work.abort(),
         },
     }
-    broker.close().await;
+    process.close().await;
     Ok(())
 }
 
-/// Runs the role whose settings are there, to its end.
-async fn work(
-    (session, webhook): (Option<session::Settings>, Option<webhook::Settings>),
-    (store, broker): (Store, Broker),
-    life: Lifecycle,
-    health: Health,
-) -> anyhow::Result<()> {
-    if let Some(settings) = session {
-        let worker = WorkerId::generate(&host())?;
-        tracing::info!(worker.id = %worker, "session worker starts");
-        session::run(
-            (store, broker),
-            settings,
-            worker,
-            Timing::default(),
-            (life, health),
-        )
-        .await?;
-    } else if let Some(settings) = webhook {
-        tracing::info!("webhook worker starts");
-        Box::pin(webhook::run(store, broker, settings, life.soft().clone())).await?;
+/// A role with its settings.
+enum Configured {
+    Session(Box<session::Settings>),
+    Webhook(webhook::Settings),
+}
+
+impl Role {
+    /// Reads the settings of the role; mistakes are noted in `env`.
+    fn read(self, env: &mut Env, common: &Common) -> Configured {
+        match self {
+            Self::Session => Configured::Session(Box::new(session::Settings::read(env, &common.amqp))),
+            Self::Webhook => Configured::Webhook(webhook::Settings::read(env)),
+        }
     }
-    Ok(())
 }
 
-fn health(store: &Store, broker: &Broker) -> Health {
-    let health = Health::new();
-    let store = store.clone();
-    health.check("database", move || {
-        let store = store.clone();
-        async move { store.ping().await.map_err(|error| error.to_string()) }
-    });
-    let broker = broker.clone();
-    health.check("broker", move || {
-        let ready = broker.is_ready();
-        async move {
-            if ready {
-                Ok(())
-            } else {
-                Err("not connected, or out of memory or disk".to_owned())
+impl Configured {
+    /// Runs the role to its end.
+    async fn run(self, process: Process) -> anyhow::Result<()> {
+        match self {
+            Self::Session(settings) => {
+                let worker = WorkerId::generate(&host(), &mut process.randomness.fork())?;
+                tracing::info!(worker.id = %worker, "session worker starts");
+                session::run(process, *settings, worker, Timing::default()).await?;
+            }
+            Self::Webhook(settings) => {
+                tracing::info!("webhook worker starts");
+                Box::pin(webhook::run(process, settings)).await?;
             }
         }
-    });
-    health
+        Ok(())
+    }
 }
 
 /// The name of this machine, as far as an id takes it.

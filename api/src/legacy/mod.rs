@@ -2,6 +2,7 @@
 //!
 //! Parses and answers in that shape; what is done is what `/v1` does.
 
+pub mod bodies;
 pub mod dialect;
 
 use std::sync::Arc;
@@ -10,17 +11,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::id::{JobId, SessionId, Token};
-use shared::job::{Answer, IsExistsJob, Job, SendJob};
-use shared::recipient::{Number, NumberKind};
+use shared::job::{self, IsExistsJob, Job, SendJob};
+use shared::recipient::Number;
 use shared::store::sessions::{Created, SessionRecord, SessionState};
 use time::OffsetDateTime;
 
 use crate::app::App;
-use crate::extract::{Fields, JsonBytes};
+use crate::extract::{self, JsonBytes};
 use crate::idempotency::{self, Key};
 use crate::jobs;
+use crate::legacy::bodies::{Answer, NumberBody, Recipients, TextBody, TokenBody};
+use crate::legacy::dialect::ErrorBody;
 use crate::problem::{Code, Problem};
 use crate::qr;
 use crate::v1::{queues, sessions};
@@ -36,65 +39,66 @@ pub fn router() -> Router<Arc<App>> {
 
 /// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.
 #[utoipa::path(post, path = "/api/whatsapp/create-instance", tag = "legacy", security(("basic" = [])),
-    request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
-    (status = "default", body = crate::openapi::SeedError)))]
+    request_body = ref("#/components/schemas/TokenBody"), responses((status = 200, body = Answer),
+    (status = "default", body = ErrorBody)))]
 pub async fn create_instance(
     State(app): State<Arc<App>>,
     JsonBytes(body): JsonBytes,
-) -> Result<Json<Value>, Problem> {
-    let token = Fields::parse(&body)?.token()?;
+) -> Result<Json<Answer>, Problem> {
+    let TokenBody { token } = extract::fields(&body)?;
     let created = sessions::open(&app, &token).await?;
     let (Created::New(session) | Created::Existing(session)) = created;
     connection_answer(session).map(Json)
 }
 
-fn connection_answer(session: SessionRecord) -> Result<Value, Problem> {
+fn connection_answer(session: SessionRecord) -> Result<Answer, Problem> {
     if session.state == SessionState::Open {
-        return Ok(json!({ "status": true, "message": "Already connected" }));
+        return Ok(Answer::done("Already connected"));
     }
     let Some(code) = sessions::valid(session.qr) else {
-        return Ok(json!({ "status": true, "message": "Processing" }));
+        return Ok(Answer::done("Processing"));
     };
     let picture = qr::data_url(&code.text).map_err(|error| {
         tracing::error!(%error, "a QR code could not be drawn");
         Problem::new(Code::Internal, "the QR code could not be drawn")
     })?;
-    Ok(json!({ "status": false, "qrcode": picture, "message": "Please scan qrcode" }))
+    Ok(Answer {
+        status: false,
+        qrcode: Some(picture),
+        ..Answer::done("Please scan qrcode")
+    })
 }
 
 /// Log a session out at WhatsApp and delete it with all that belongs to it.
 #[utoipa::path(post, path = "/api/whatsapp/delete-credential", tag = "legacy", security(("basic" = [])),
-    request_body = crate::openapi::SeedToken, responses((status = 200, body = crate::openapi::SeedAnswer),
-    (status = "default", body = crate::openapi::SeedError)))]
+    request_body = ref("#/components/schemas/TokenBody"), responses((status = 200, body = Answer),
+    (status = "default", body = ErrorBody)))]
 pub async fn delete_credential(
     State(app): State<Arc<App>>,
     JsonBytes(body): JsonBytes,
-) -> Result<Json<Value>, Problem> {
-    let token = Fields::parse(&body)?.token()?;
+) -> Result<Json<Answer>, Problem> {
+    let TokenBody { token } = extract::fields(&body)?;
     let session = sessions::find(&app, &token).await?;
     // Gone or not after a few seconds: it will be, and is as good as gone for all that is asked meanwhile.
     sessions::close(&app, &session).await?;
-    Ok(Json(
-        json!({ "status": true, "data": { "status": true, "message": "Deleting session and credential" } }),
-    ))
+    let done = json!({ "status": true, "message": "Deleting session and credential" });
+    Ok(Json(Answer::with_data(done)))
 }
 
 /// Send a text to one number, or to many as a queue.
 #[utoipa::path(post, path = "/api/whatsapp/send-text", tag = "legacy", security(("basic" = [])),
     params(("Idempotency-Key" = Option<String>, Header)),
-    request_body = crate::openapi::SeedText, responses((status = 200, body = crate::openapi::SeedAnswer),
-    (status = "default", body = crate::openapi::SeedError)))]
+    request_body = ref("#/components/schemas/TextBody"), responses((status = 200, body = Answer),
+    (status = "default", body = ErrorBody)))]
 pub async fn send_text(
     State(app): State<Arc<App>>,
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::parse(&body)?;
-    let token = fields.token()?;
-    let number = fields.need("number")?;
-    let text = fields.need_text("text")?;
-    let many = number.is_array();
-    let job = send_job(number, text, fields.take("delay")).map_err(own_names)?;
+    let text: TextBody = extract::fields(&body)?;
+    let many = matches!(text.number, Recipients::Many(_));
+    let job = send_job(&text).map_err(own_names)?;
+    let token = text.token;
     let session = app.tokens.session(&app.store, &token).await?;
     let scope = format!("send-text {token}");
     let work = {
@@ -105,7 +109,10 @@ pub async fn send_text(
             } else {
                 jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
                 let sent = send_one(&app, &token, key, job).await?;
-                json!({ "status": true, "data": sent, "message": sent })
+                Answer {
+                    data: Some(sent.clone()),
+                    ..Answer::done(sent)
+                }
             };
             Ok(Json(answer).into_response())
         })
@@ -113,27 +120,12 @@ pub async fn send_text(
     idempotency::once(&app, scope, key, body, work).await
 }
 
-/// The job of a request: the body of a `send` job, so that both doors refuse the same things in the same words.
-fn send_job(number: Value, text: String, delay: Option<Value>) -> Result<SendJob, Problem> {
-    let number = match number {
-        Value::Array(all) => Value::Array(all.into_iter().map(number_text).collect()),
-        one => number_text(one),
-    };
-    let mut body = Map::new();
-    body.insert("number".into(), number);
-    body.insert("message".into(), json!({ "type": "text", "text": text }));
-    if let Some(delay) = delay {
-        body.insert("delay".into(), delay);
-    }
-    Ok(SendJob::parse(Value::Object(body).to_string().as_bytes())?)
-}
-
-/// A number as text: the original took what JavaScript took.
-fn number_text(number: Value) -> Value {
-    match number {
-        Value::Number(number) => Value::String(number.to_string()),
-        other => other,
-    }
+/// The job of a request: the body of a `send` job, so that both APIs refuse the same things in the same words.
+fn send_job(text: &TextBody) -> Result<SendJob, Problem> {
+    let body = json!({
+        "number": text.number, "message": { "type": "text", "text": text.text }, "delay": text.delay,
+    });
+    Ok(SendJob::parse(body.to_string().as_bytes())?)
 }
 
 /// Names the fields as this API does.
@@ -154,14 +146,15 @@ async fn send_many(
     to: (&Token, SessionId),
     key: Option<JobId>,
     job: SendJob,
-) -> Result<Value, Problem> {
+) -> Result<Answer, Problem> {
     let total = job.numbers.len();
     let queue = queues::start(app, to, key, job).await?;
-    Ok(json!({
-        "status": true,
-        "data": format!("Sending {total} message start"),
-        "queue": { "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress },
-    }))
+    Ok(Answer {
+        queue: Some(json!({
+            "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress,
+        })),
+        ..Answer::with_data(format!("Sending {total} message start").into())
+    })
 }
 
 async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob) -> Result<Value, Problem> {
@@ -189,36 +182,23 @@ fn sent(job: &SendJob, id: &str) -> Value {
 
 /// Ask whether a number is on WhatsApp.
 #[utoipa::path(post, path = "/api/whatsapp/is-exists", tag = "legacy", security(("basic" = [])),
-    request_body = crate::openapi::SeedNumber, responses((status = 200, body = crate::openapi::SeedAnswer),
-    (status = "default", body = crate::openapi::SeedError)))]
+    request_body = ref("#/components/schemas/NumberBody"), responses((status = 200, body = Answer),
+    (status = "default", body = ErrorBody)))]
 pub async fn is_exists(
     State(app): State<Arc<App>>,
     JsonBytes(body): JsonBytes,
-) -> Result<Json<Value>, Problem> {
-    let mut fields = Fields::parse(&body)?;
-    let token = fields.token()?;
-    let Value::String(number) = number_text(fields.need("number")?) else {
-        return Err(Problem::field("number", "must be a phone number"));
-    };
-    let number = Number::new(&number).map_err(|error| Problem::field("number", error.to_string()))?;
-    if number.kind() != NumberKind::Phone {
-        return Err(Problem::field("number", "must be a phone number"));
-    }
+) -> Result<Json<Answer>, Problem> {
+    let NumberBody { token, number } = extract::fields(&body)?;
+    let number =
+        Number::phone(&number.into_text()).map_err(|error| Problem::field("number", error.to_string()))?;
     app.tokens.session(&app.store, &token).await?;
-    match app
-        .call(
-            &token,
-            &Job::IsExists(IsExistsJob {
-                number: number.clone(),
-            }),
-        )
-        .await?
-    {
-        Answer::IsExists { exists, jid, .. } => {
+    let question = Job::IsExists(IsExistsJob {
+        number: number.clone(),
+    });
+    match app.call(&token, &question).await? {
+        job::Answer::IsExists { exists, jid, .. } => {
             let jid = jid.unwrap_or_else(|| number.jid());
-            Ok(Json(
-                json!({ "status": true, "data": { "exists": exists, "jid": jid } }),
-            ))
+            Ok(Json(Answer::with_data(json!({ "exists": exists, "jid": jid }))))
         }
         other => Err(jobs::unexpected(&other)),
     }

@@ -8,7 +8,7 @@ use crate::openapi;
 #[tokio::test]
 async fn every_path_of_the_document_is_routed() {
     let api = TestApi::new().await;
-    let document = serde_json::to_value(openapi::document()).unwrap();
+    let document = openapi::document();
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.len() >= 19);
     for path in ["create-instance", "delete-credential", "send-text", "is-exists"] {
@@ -50,4 +50,26 @@ async fn the_document_needs_no_key() {
         (answered.status, &answered.json()["info"]["title"]),
         (StatusCode::OK, &json!("Fanfare"))
     );
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document = openapi::document();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 50, "{found:?}");
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
 }

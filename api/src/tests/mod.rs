@@ -191,9 +191,14 @@ impl Worker<'_> {
         let token = Token::new(&delivery.routing_key).unwrap();
         let session = self.session(&token).await;
         let queue = job.queue_id(&token, &id);
-        queue_rows::accept(self.api.database.store(), self.fence, session, queue, (&id, &job))
-            .await
-            .unwrap();
+        let offer = queue_rows::Offer {
+            session,
+            queue,
+            id: &id,
+            job: &job,
+        };
+        let accepted = queue_rows::accept_all(self.api.database.store(), self.fence, &[offer]).await;
+        accepted.unwrap().pop().unwrap().unwrap();
         delivery.ack().await.unwrap();
         (*job, id)
     }
@@ -216,12 +221,12 @@ impl Worker<'_> {
     /// Answers the next job.
     async fn answer(&mut self, answer: &Answer) -> Job {
         let (job, delivery) = self.next().await;
-        let to = (delivery.reply_to.as_deref(), delivery.correlation_id.as_deref());
+        let to = delivery.reply_address().unwrap();
         self.api
             .broker
             .broker()
             .publisher()
-            .reply(to, answer)
+            .reply(&to, answer)
             .await
             .unwrap();
         delivery.ack().await.unwrap();

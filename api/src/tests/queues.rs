@@ -118,8 +118,9 @@ async fn an_id_is_for_one_job_over_both_doors() {
     let body = json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
     // First over AMQP, as a foreign publisher sends it.
     let topology = api.broker.broker().topology().clone();
-    let job = (shared::job::JobKind::Send, body.to_string().into());
-    let message = shared::broker::Outgoing::job_body(&topology, &token, &JobId::new(id).unwrap(), job);
+    let (id_of_job, kind) = (JobId::new(id).unwrap(), shared::job::JobKind::Send);
+    let body_of_job = body.to_string().into();
+    let message = shared::broker::Outgoing::job_body(&topology, &token, &id_of_job, kind, body_of_job);
     api.broker.broker().publisher().publish(message).await.unwrap();
     worker.accept().await;
 

@@ -70,6 +70,7 @@ async fn deliveries_are_listed_by_state_and_replayed() {
     for fate in [Fate::Retry(Duration::from_secs(60)), Fate::Dead] {
         let event_id = EventId::now_v7();
         let new = NewDelivery {
+            id: shared::id::DeliveryId::new(uuid::Uuid::now_v7()),
             webhook,
             event_id,
             token: testing::token(),
@@ -117,7 +118,7 @@ async fn deliveries_are_listed_by_state_and_replayed() {
         (&replayed.json()["state"], &replayed.json()["attempts"]),
         (&json!("pending"), &json!(0))
     );
-    let due = deliveries::lease_due(api.database.store(), (10, 10), &[], Duration::from_secs(60))
+    let due = deliveries::lease_due(api.database.store(), 10, 10, &[], Duration::from_secs(60))
         .await
         .unwrap();
     assert_eq!(due.len(), 1);

@@ -8,13 +8,15 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use shared::id::{JobId, QueueId, StanzaId, Token};
-use shared::job::{Job, SendJob};
+use shared::job::{self, Job, SendJob};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::extract::{Fields, JsonBytes, SessionPath};
+use crate::extract::{self, JsonBytes, SessionPath};
 use crate::idempotency::{self, Key};
 use crate::jobs;
 use crate::problem::{Problem, ProblemBody};
@@ -22,6 +24,7 @@ use crate::problem::{Problem, ProblemBody};
 /// A message that was accepted.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AcceptedMessage)]
 pub struct Accepted {
     /// Its id at WhatsApp, as in events.
     #[schema(value_type = String)]
@@ -36,10 +39,21 @@ pub struct Accepted {
     pub status: &'static str,
 }
 
+/// The body of a `send` job, and the session it is for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "SendAnywhereBody")]
+pub struct Addressed<J> {
+    /// The session that sends.
+    token: Token,
+    /// The rest.
+    #[serde(flatten)]
+    job: J,
+}
+
 /// Send one message. The body is that of a `send` job with one number.
 #[utoipa::path(post, path = "/v1/sessions/{token}/messages",
     params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    request_body = crate::openapi::SendBody, tag = "messages", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/SendBody"), tag = "messages", responses((status = 202, body = Accepted),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -52,16 +66,16 @@ pub async fn create(
 
 /// Send one message. The body is that of a `send` job with one number, and `token` besides.
 #[utoipa::path(post, path = "/v1/messages", params(("Idempotency-Key" = Option<String>, Header)),
-    request_body = crate::openapi::SendAnywhereBody, tag = "messages", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/SendAnywhereBody"), tag = "messages", responses((status = 202, body = Accepted),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create_anywhere(
     State(app): State<Arc<App>>,
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::parse(&body)?;
-    let token = fields.token()?;
-    accept(&app, token, key, fields.rest().to_string().into()).await
+    let Addressed { token, job } =
+        job::from_fields::<Addressed<Map<String, Value>>>(extract::object(&body)?)?;
+    accept(&app, token, key, Value::Object(job).to_string().into()).await
 }
 
 async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {

@@ -29,6 +29,7 @@ use crate::idempotency::{self, Key};
 use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
+use crate::schema;
 use crate::v1::waiting::{Waiting, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
@@ -59,10 +60,10 @@ pub struct Queue {
     /// Those of them that failed.
     pub failed: u32,
     /// What is sent.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = schema::reference::<Content>)]
     pub message: Content,
     /// The gap of this queue in seconds, if it has its own.
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = schema::nullable::<Delay>)]
     pub delay: Option<Delay>,
     /// `resend` or `hold`.
     #[schema(value_type = String)]
@@ -115,6 +116,7 @@ impl Queue {
 /// A queue that was accepted.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AcceptedQueue)]
 pub struct Accepted {
     /// Its id, as in events.
     #[schema(value_type = String, format = Uuid)]
@@ -200,7 +202,7 @@ pub struct RecipientQuery {
 /// one.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues",
     params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    request_body = crate::openapi::SendBody, tag = "queues", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/SendBody"), tag = "queues", responses((status = 202, body = Accepted),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,

@@ -7,16 +7,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::id::{JobId, Token};
 use shared::job::{Answer, Job, PairingCodeJob};
-use shared::recipient::{Number, NumberKind};
+use shared::recipient::{Number, deserialize_phone};
 use shared::store::sessions::{self, Created, Expiring, SessionRecord, SessionState};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::extract::{Fields, JsonBytes, Query, SessionPath};
+use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs::{self, Looks};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
@@ -91,19 +92,18 @@ impl From<SessionRecord> for Session {
 }
 
 /// The body of `POST /v1/sessions`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct NewSession {
     /// 1 to 64 of `A-Z a-z 0-9 _ -`.
-    #[allow(dead_code, reason = "the body is read field by field; this is its schema")]
-    pub token: String,
+    pub token: Token,
 }
 
 /// The body of `POST /v1/sessions/{token}/pairing-code`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct PairingCodeRequest {
     /// The phone number of the account to pair with.
-    #[allow(dead_code, reason = "the body is read field by field; this is its schema")]
-    pub phone: String,
+    #[serde(deserialize_with = "deserialize_phone")]
+    pub phone: Number,
 }
 
 /// A pairing code.
@@ -137,11 +137,11 @@ pub struct QrQuery {
 
 /// Create a session and start pairing it. A token that is there already is started again; one whose session is being
 /// deleted is waited for, for a few seconds, and then refused with 409 and `Retry-After`.
-#[utoipa::path(post, path = "/v1/sessions", request_body = NewSession, tag = "sessions", responses(
+#[utoipa::path(post, path = "/v1/sessions", request_body = ref("#/components/schemas/NewSession"), tag = "sessions", responses(
     (status = 201, body = Session), (status = 200, body = Session, description = "it was there already"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response, Problem> {
-    let token = Fields::parse(&body)?.token()?;
+    let NewSession { token } = extract::fields(&body)?;
     let created = open(&app, &token).await?;
     let status = if matches!(created, Created::New(_)) {
         StatusCode::CREATED
@@ -303,18 +303,14 @@ pub fn valid(code: Option<Expiring>) -> Option<Expiring> {
 
 /// Ask for a code to type into the phone instead of scanning a QR code.
 #[utoipa::path(post, path = "/v1/sessions/{token}/pairing-code", params(("token" = String, Path)),
-    request_body = PairingCodeRequest, tag = "sessions", responses((status = 200, body = PairingCode),
+    request_body = ref("#/components/schemas/PairingCodeRequest"), tag = "sessions", responses((status = 200, body = PairingCode),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn pairing_code(
     State(app): State<Arc<App>>,
     SessionPath(token): SessionPath,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<PairingCode>, Problem> {
-    let text = Fields::parse(&body)?.need_text("phone")?;
-    let phone = Number::new(&text).map_err(|error| Problem::field("phone", error.to_string()))?;
-    if phone.kind() != NumberKind::Phone {
-        return Err(Problem::field("phone", "must be a phone number"));
-    }
+    let PairingCodeRequest { phone } = extract::fields(&body)?;
     let session = find(&app, &token).await?;
     if session.state == SessionState::Open {
         return Err(Problem::new(

@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{RecoveringChannel, RecoveringConnection};
 use super::error::PublishError;
+use crate::clock::Clock;
 
 /// Most publishes of one publisher that wait for their confirms. As many more are queued; the rest wait for room.
 pub const IN_FLIGHT_MAX: usize = 1_024;
@@ -57,7 +58,7 @@ pub(super) struct Waiter {
 }
 
 /// Starts the owner of a channel and returns its queue. It ends when nobody has the queue and everybody is answered.
-pub(super) fn start(connection: RecoveringConnection) -> mpsc::Sender<Queued> {
+pub(super) fn start(connection: RecoveringConnection, clock: Clock) -> mpsc::Sender<Queued> {
     let (queue, queued) = mpsc::channel(IN_FLIGHT_MAX);
     let owner = ConfirmChannel {
         channel: RecoveringChannel::confirming(connection),
@@ -65,6 +66,7 @@ pub(super) fn start(connection: RecoveringConnection) -> mpsc::Sender<Queued> {
         outstanding: Outstanding::default(),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         timer_is_set: false,
+        clock,
     };
     tokio::spawn(owner.run(queued));
     queue
@@ -82,6 +84,7 @@ struct ConfirmChannel {
     /// Fires at the deadline of the one that waits longest, or before.
     timer: Pin<Box<Sleep>>,
     timer_is_set: bool,
+    clock: Clock,
 }
 
 impl ConfirmChannel {
@@ -155,7 +158,7 @@ impl ConfirmChannel {
     /// Answers those whose time is over. A channel that owes a confirm for so long is not trusted with more.
     fn give_up(&mut self) {
         self.timer_is_set = false;
-        if let Some(channel) = self.outstanding.give_up(Instant::now()) {
+        if let Some(channel) = self.outstanding.give_up(self.clock.now()) {
             self.channel.discard(channel);
         }
         self.set_timer();

@@ -9,6 +9,7 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use rand::RngExt;
+use rand::rngs::StdRng;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,7 @@ impl RecoveringConnection {
         url: &str,
         name: &'static str,
         topology: Option<Arc<Topology>>,
+        rng: StdRng,
         stop: CancellationToken,
     ) -> Result<Self, BrokerError> {
         let mut uri: AMQPUri = url.parse().map_err(BrokerError::Url)?;
@@ -59,6 +61,7 @@ impl RecoveringConnection {
                 uri,
                 name,
                 topology,
+                rng,
                 stop,
                 state: sender,
             }
@@ -115,13 +118,15 @@ struct Supervisor {
     uri: AMQPUri,
     name: &'static str,
     topology: Option<Arc<Topology>>,
+    /// Draws the pauses.
+    rng: StdRng,
     stop: CancellationToken,
     state: watch::Sender<State>,
 }
 
 impl Supervisor {
     /// Connects, waits for the end of the connection, and begins again; until told to stop.
-    async fn run(self) {
+    async fn run(mut self) {
         let mut ceiling = PAUSE_MIN;
         while !self.stop.is_cancelled() {
             let connection = tokio::select! {
@@ -140,7 +145,7 @@ impl Supervisor {
                 }
             }
             metrics::counter!("fanfare_broker_reconnects_total", "link" => self.name).increment(1);
-            let pause = rand::rng().random_range(PAUSE_MIN..=ceiling.max(PAUSE_MIN));
+            let pause = self.rng.random_range(PAUSE_MIN..=ceiling.max(PAUSE_MIN));
             ceiling = (ceiling * 2).min(PAUSE_MAX);
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -307,13 +312,21 @@ impl RecoveringChannel {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_for_a_broker_that_is_away_wait_side_by_side() {
         let stop = CancellationToken::new();
-        let connection =
-            RecoveringConnection::start("amqp://127.0.0.1:1", "test", None, stop.clone()).unwrap();
+        let connection = RecoveringConnection::start(
+            "amqp://127.0.0.1:1",
+            "test",
+            None,
+            StdRng::seed_from_u64(1),
+            stop.clone(),
+        )
+        .unwrap();
         let channel = RecoveringChannel::confirming(connection);
         let started = tokio::time::Instant::now();
         let all = futures_util::future::join_all((0..20).map(|_| channel.get())).await;

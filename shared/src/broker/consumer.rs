@@ -282,6 +282,15 @@ pub struct Delivery {
     origin: Origin,
 }
 
+/// Where the answer to a job goes.
+#[derive(Clone, Debug)]
+pub struct ReplyTo {
+    /// The queue that its publisher named.
+    pub queue: String,
+    /// What the answer belongs to.
+    pub correlation_id: Option<String>,
+}
+
 impl std::fmt::Debug for Delivery {
     /// Bodies are never logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -298,6 +307,16 @@ impl Delivery {
     /// Whether an answer can still reach the broker. If not, the message comes again: don't act on it.
     pub fn is_usable(&self) -> bool {
         self.acker.usable()
+    }
+
+    /// Where its answer goes, if one is wanted.
+    pub fn reply_address(&self) -> Option<ReplyTo> {
+        let queue = self.reply_to.clone()?;
+        let correlation_id = self.correlation_id.clone();
+        Some(ReplyTo {
+            queue,
+            correlation_id,
+        })
     }
 
     /// It is done; the queue forgets it.

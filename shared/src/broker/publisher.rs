@@ -9,12 +9,12 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::confirms::{self, BasicPublish, Batch, CONFIRM_TIMEOUT, Queued, Waiter};
 use super::connection::RecoveringConnection;
 use super::error::PublishError;
 use super::topology::{EVENT_ID_HEADER, Topology, text};
+use crate::clock::Clock;
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
 use crate::job::{BODY_MAX_BYTES, Job, JobKind};
@@ -52,11 +52,11 @@ pub struct Outgoing {
 impl Outgoing {
     /// A job for a session. An unknown token is taken by the alternate exchange.
     pub fn job(topology: &Topology, token: &Token, id: &JobId, job: &Job) -> Self {
-        Self::job_body(topology, token, id, (job.kind(), job.to_body().into()))
+        Self::job_body(topology, token, id, job.kind(), job.to_body().into())
     }
 
     /// A job whose body is at hand.
-    pub fn job_body(topology: &Topology, token: &Token, id: &JobId, (kind, body): (JobKind, Bytes)) -> Self {
+    pub fn job_body(topology: &Topology, token: &Token, id: &JobId, kind: JobKind, body: Bytes) -> Self {
         Self {
             exchange: topology.jobs(),
             key: token.to_string(),
@@ -69,11 +69,11 @@ impl Outgoing {
     }
 
     /// An event of a session. Nobody has to want it.
-    pub fn event(topology: &Topology, token: &Token, (event, id): (&str, EventId), body: Bytes) -> Self {
+    pub fn event(topology: &Topology, token: &Token, name: &str, id: EventId, body: Bytes) -> Self {
         Self {
             exchange: topology.events(),
-            key: routing_key(token, event),
-            kind: Some(event.to_owned()),
+            key: routing_key(token, name),
+            kind: Some(name.to_owned()),
             message_id: Some(id.to_string()),
             headers: vec![(EVENT_ID_HEADER, id.to_string())],
             body,
@@ -137,6 +137,7 @@ fn short(text: &str) -> Result<ShortString, PublishError> {
 #[derive(Clone)]
 pub struct Publisher {
     queue: mpsc::Sender<Queued>,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -146,9 +147,10 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(connection: RecoveringConnection) -> Self {
+    pub(super) fn new(connection: RecoveringConnection, clock: Clock) -> Self {
         Self {
-            queue: confirms::start(connection),
+            queue: confirms::start(connection, clock),
+            clock,
         }
     }
 
@@ -186,7 +188,7 @@ impl Publisher {
 
     async fn enqueue(&self, message: Outgoing, batch: Option<Arc<Batch>>) -> Result<Confirm, PublishError> {
         let message = message.into_publish()?;
-        let deadline = Instant::now() + CONFIRM_TIMEOUT;
+        let deadline = self.clock.now() + CONFIRM_TIMEOUT;
         let (answer, outcome) = oneshot::channel();
         let queued = Queued {
             message,

@@ -1,6 +1,7 @@
 //! Jobs that are answered: published like any other, with a queue of this process to answer to.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{REQUEST_TIMEOUT, RecoveringConnection};
+use super::consumer::ReplyTo;
 use super::error::{BrokerError, PublishError};
 use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
@@ -49,6 +51,8 @@ pub struct Rpc {
     topology: Arc<Topology>,
     queue: watch::Receiver<Option<String>>,
     waiting: Arc<Mutex<Waiting>>,
+    /// How many calls were made: a correlation id need only be unique among those of one answer queue.
+    calls: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Rpc {
@@ -82,6 +86,7 @@ impl Rpc {
             topology,
             queue,
             waiting,
+            calls: Arc::default(),
         }
     }
 
@@ -97,7 +102,7 @@ impl Rpc {
         job: &Job,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let call = uuid::Uuid::new_v4().simple().to_string();
+        let call = self.calls.fetch_add(1, Ordering::Relaxed).to_string();
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = locked(&self.waiting);
@@ -212,21 +217,16 @@ impl Listener {
 }
 
 impl Publisher {
-    /// Answers a job, if its sender asked for an answer. An asker that is gone is not an error.
+    /// Answers a job. An asker that is gone is not an error.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn reply(
-        &self,
-        (reply_to, correlation_id): (Option<&str>, Option<&str>),
-        answer: &Answer,
-    ) -> Result<(), PublishError> {
-        let Some(queue) = reply_to else { return Ok(()) };
+    pub async fn reply(&self, to: &ReplyTo, answer: &Answer) -> Result<(), PublishError> {
         // Answers are small texts of our own types and always serialize.
         let body = serde_json::to_vec(answer).unwrap_or_default();
         let message = Outgoing {
-            key: queue.to_owned(),
-            correlation_id: correlation_id.map(str::to_owned),
+            key: to.queue.clone(),
+            correlation_id: to.correlation_id.clone(),
             transient: true,
             body: body.into(),
             ..Outgoing::default()

@@ -1,6 +1,5 @@
 use std::collections::HashSet;
 
-use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio::time::timeout;
 
 use super::*;
@@ -215,7 +214,7 @@ async fn events_go_to_the_webhooks_queue_and_nobody_has_to_want_them() {
     let test = TestBroker::new(1).await;
     let broker = test.broker();
     let (token, id) = (token(), EventId::now_v7());
-    let event = Outgoing::event(broker.topology(), &token, ("send.message:START", id), "{}".into());
+    let event = Outgoing::event(broker.topology(), &token, "send.message:START", id, "{}".into());
     broker.publisher().publish(event).await.unwrap();
     let mut consumer = broker.consume(&QueueName::Webhooks, 20);
     let delivery = next(&mut consumer).await;
@@ -239,13 +238,13 @@ async fn a_call_gets_its_answer_or_times_out() {
     let answering = tokio::spawn(async move {
         let mut consumer = worker.consume(&QueueName::Shard(shard(0)), 20);
         let delivery = next(&mut consumer).await;
-        let to = (delivery.reply_to.as_deref(), delivery.correlation_id.as_deref());
+        let to = delivery.reply_address().unwrap();
         let answer = Answer::IsExists {
             exists: true,
             jid: Some("x@s.whatsapp.net".into()),
             lid: None,
         };
-        publisher.reply(to, &answer).await.unwrap();
+        publisher.reply(&to, &answer).await.unwrap();
         delivery.ack().await.unwrap();
         consumer.close().await;
     });
@@ -261,7 +260,7 @@ async fn a_call_gets_its_answer_or_times_out() {
 #[tokio::test]
 async fn declaring_again_changes_nothing_and_other_arguments_are_refused() {
     let test = TestBroker::new(2).await;
-    let second = Broker::connect(test.config()).await.unwrap();
+    let second = crate::testing::connect(test.config()).await.unwrap();
     assert!(second.is_ready());
     second.close().await;
     assert!(!second.is_ready());
@@ -277,7 +276,7 @@ async fn declaring_again_changes_nothing_and_other_arguments_are_refused() {
             .await
     };
     foreign.broker().bindings.request(declare).await.unwrap();
-    let refused = Broker::connect(foreign.config()).await.unwrap_err();
+    let refused = crate::testing::connect(foreign.config()).await.unwrap_err();
     assert!(matches!(refused, BrokerError::Refused(_)), "{refused}");
     let clear = async |channel: &lapin::Channel| {
         channel
@@ -294,11 +293,14 @@ async fn a_wrong_url_is_told_apart_from_a_missing_broker() {
         prefix: "x".into(),
         shards: 1,
     };
-    assert!(matches!(Broker::connect(&config).await, Err(BrokerError::Url(_))));
+    assert!(matches!(
+        crate::testing::connect(&config).await,
+        Err(BrokerError::Url(_))
+    ));
     let mut url = url::Url::parse(&crate::testing::service_url("AMQP_URL")).unwrap();
     url.set_password(Some("wrong")).unwrap();
     config.url = crate::config::Secret::new(url);
-    let error = Broker::connect(&config).await.unwrap_err();
+    let error = crate::testing::connect(&config).await.unwrap_err();
     assert!(matches!(error, BrokerError::Refused(_)), "{error}");
 }
 
@@ -391,7 +393,7 @@ mod reconnect {
         let hop = Hop::new().await;
         let mut config = test.config().clone();
         config.url = crate::config::Secret::new(hop.url.as_str());
-        let broker = Broker::connect(&config).await.unwrap();
+        let broker = crate::testing::connect(&config).await.unwrap();
         let (publisher, mut consumer) = (
             broker.publisher(),
             broker.consume(&QueueName::Shard(shard(0)), 20),
@@ -467,7 +469,7 @@ async fn a_queue_that_was_made_without_limits_stays_as_it_is() {
         channel.queue_declare(name.as_str().into(), options, older).await
     };
     broker.bindings.request(make).await.unwrap();
-    let upgraded = Broker::connect(test.config()).await.unwrap();
+    let upgraded = crate::testing::connect(test.config()).await.unwrap();
     upgraded.collect_for_webhooks().await.unwrap();
     assert!(upgraded.is_ready());
     assert_eq!(upgraded.depth(&QueueName::Webhooks).await.unwrap(), 0);
@@ -491,12 +493,13 @@ async fn events_are_collected_for_webhooks_only_once_somebody_wants_them() {
             .await
     };
     broker.bindings.request(unbind).await.unwrap();
-    let another = Broker::connect(test.config()).await.unwrap();
+    let another = crate::testing::connect(test.config()).await.unwrap();
     let tell = async |broker: &Broker| {
         let event = Outgoing::event(
             broker.topology(),
             &token(),
-            ("new.message", EventId::now_v7()),
+            "new.message",
+            EventId::now_v7(),
             "{}".into(),
         );
         broker.publisher().publish(event).await.unwrap();
@@ -545,53 +548,4 @@ async fn a_job_that_is_put_back_comes_again_behind_the_others_under_its_turn() {
     }
     consumer.close().await;
     assert_eq!(broker.depth(&QueueName::Later).await.unwrap(), 0);
-}
-
-/// A queue that somebody bound to all events and gave little room: what more is published is refused.
-impl Broker {
-    pub(crate) async fn narrow_queue(&self, room: i32) -> String {
-        let name = format!("{}.narrow", self.topology().prefix());
-        let events = self.topology().events();
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-max-length".into(), AMQPValue::LongInt(room));
-        arguments.insert("x-overflow".into(), topology::text("reject-publish"));
-        let make = async |channel: &lapin::Channel| {
-            let options = lapin::options::QueueDeclareOptions {
-                durable: true,
-                ..Default::default()
-            };
-            let name: ShortString = name.as_str().into();
-            channel.queue_declare(name.clone(), options, arguments).await?;
-            channel
-                .queue_bind(
-                    name,
-                    events.as_str().into(),
-                    "#".into(),
-                    Default::default(),
-                    FieldTable::default(),
-                )
-                .await
-        };
-        self.bindings.request(make).await.unwrap();
-        name
-    }
-
-    /// Takes all that waits in a queue.
-    pub(crate) async fn drain(&self, queue: &str) -> Vec<Vec<u8>> {
-        let get = async |channel: &lapin::Channel| {
-            let mut bodies = Vec::new();
-            let options = lapin::options::BasicGetOptions { no_ack: true };
-            while let Some(message) = channel.basic_get(queue.into(), options).await? {
-                bodies.push(message.delivery.data);
-            }
-            Ok(bodies)
-        };
-        self.bindings.request(get).await.unwrap()
-    }
-
-    pub(crate) async fn remove(&self, queue: &str) {
-        let remove =
-            async |channel: &lapin::Channel| channel.queue_delete(queue.into(), Default::default()).await;
-        self.bindings.request(remove).await.unwrap();
-    }
 }

@@ -300,9 +300,9 @@ impl Topology {
         arguments.insert("x-queue-type".into(), text("quorum"));
         match queue {
             QueueName::Shard(_) | QueueName::Unroutable => {
-                self.give_up(&mut arguments, ("jobs", JOB_DELIVERY_LIMIT))
+                self.give_up(&mut arguments, "jobs", JOB_DELIVERY_LIMIT)
             }
-            QueueName::Webhooks => self.give_up(&mut arguments, ("webhooks", WEBHOOK_DELIVERY_LIMIT)),
+            QueueName::Webhooks => self.give_up(&mut arguments, "webhooks", WEBHOOK_DELIVERY_LIMIT),
             QueueName::Later => {
                 // All wait equally long, so that the first in the queue is the first to go; each under its own key.
                 let after = i64::try_from(LATER_AFTER.as_millis()).unwrap_or(i64::MAX);
@@ -322,7 +322,7 @@ impl Topology {
     }
 
     /// After so many deliveries a message goes to the dead letters.
-    fn give_up(&self, arguments: &mut FieldTable, (dead, deliveries): (&str, i32)) {
+    fn give_up(&self, arguments: &mut FieldTable, dead: &str, deliveries: i32) {
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(deliveries));
         arguments.insert("x-dead-letter-exchange".into(), text(&self.dead()));
         arguments.insert("x-dead-letter-routing-key".into(), text(dead));

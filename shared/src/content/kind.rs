@@ -30,3 +30,16 @@ pub(super) fn check_text(field: &str, text: &str, max_bytes: usize) -> Result<()
     };
     Err(JobError::new(field, problem))
 }
+
+/// One content of a kind, and what must not change of it.
+#[cfg(test)]
+pub(super) struct Sample {
+    /// As it is stored.
+    pub(super) stored: &'static str,
+    /// The fingerprint of a job that sends it.
+    pub(super) fingerprint: &'static str,
+    /// As events show it, under its name in the protocol.
+    pub(super) shown: &'static str,
+    /// Contents that are refused, and why.
+    pub(super) refused: &'static [(&'static str, &'static str)],
+}

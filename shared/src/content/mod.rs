@@ -4,7 +4,9 @@
 //! but for fields that are added and left out where they are empty. How a kind looks on the wire to WhatsApp is the
 //! worker's to know.
 
+mod contact;
 mod kind;
+mod location;
 mod text;
 
 use std::fmt;
@@ -14,13 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use kind::Kind;
-pub use text::*;
+pub use text::TEXT_MAX_BYTES;
 
-use crate::job::{JobError, body};
+use crate::job::{JobError, from_fields};
 
 /// Declares [`Content`] from the names that `type` takes and the kinds they stand for.
 macro_rules! kinds {
-    ($($name:literal => $Kind:ident,)+) => {
+    ($($name:literal => $module:ident::$Kind:ident,)+) => {
+        $(pub use $module::$Kind;)+
+
         /// What a message says.
         #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type")]
@@ -39,7 +43,7 @@ macro_rules! kinds {
 
             fn read(name: &str, fields: Map<String, Value>) -> Result<Self, JobError> {
                 match name {
-                    $($name => body::from_fields(fields).map(Self::$Kind),)+
+                    $($name => from_fields(fields).map(Self::$Kind),)+
                     _ => Err(JobError::new("type", format!("must be {}", one_of(NAMES)))),
                 }
             }
@@ -50,11 +54,16 @@ macro_rules! kinds {
                 Self::$Kind(kind)
             }
         })+
+
+        #[cfg(test)]
+        const SAMPLES: &[kind::Sample] = &[$($module::SAMPLE),+];
     };
 }
 
 kinds! {
-    "text" => Text,
+    "text" => text::Text,
+    "location" => location::Location,
+    "contact" => contact::Contact,
 }
 
 impl Content {
@@ -90,7 +99,7 @@ impl fmt::Debug for Content {
     }
 }
 
-/// `a`, or `one of a, b`, in the manner of serde.
+/// `a`, or `one of a, b`.
 fn one_of(names: &[&str]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.as_slice() {

@@ -38,3 +38,23 @@ impl Kind for Text {
         check_text("text", &self.text, TEXT_MAX_BYTES)
     }
 }
+
+#[cfg(test)]
+pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
+    stored: r#"{"type":"text","text":"We open at nine."}"#,
+    fingerprint: "8f8e41ae9e3d396081a28186f4dd64534801d703bb6330c416bd8c99a738f271",
+    shown: r#"{"extendedTextMessage":{"text":"We open at nine."}}"#,
+    refused: &[
+        (r#"{"type":"text"}"#, "message.text: is required"),
+        (r#"{"type":"text","text":7}"#, "message.text: must be a string"),
+        (r#"{"type":"text","text":""}"#, "message.text: must not be empty"),
+        (
+            r#"{"type":"text","text":"a\u0000b"}"#,
+            "message.text: must not contain the character U+0000",
+        ),
+        (
+            r#"{"type":"text","text":"hi","typo":1}"#,
+            "message.typo: is not known here; known are `text`",
+        ),
+    ],
+};

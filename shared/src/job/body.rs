@@ -16,8 +16,11 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     Ok(value)
 }
 
-/// Parses the fields of a JSON object, naming the one that is wrong.
-pub(crate) fn from_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, JobError> {
+/// Parses the fields of a JSON object.
+///
+/// # Errors
+/// [`JobError`], which names the one that is wrong.
+pub fn from_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, JobError> {
     named(Value::Object(fields))
 }
 

@@ -4,7 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
-pub(crate) mod body;
+mod body;
 mod error;
 mod query;
 mod queue;
@@ -14,6 +14,7 @@ mod session;
 use schemars::{Schema, schema_for};
 
 pub use answer::*;
+pub use body::from_fields;
 pub use error::*;
 pub use query::*;
 pub use queue::*;

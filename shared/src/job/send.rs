@@ -148,7 +148,7 @@ pub enum OnUnknown {
 /// text or an array.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SendBody {
+pub struct SendBody {
     /// The queue's id; when absent it is the message_id if that is a UUID, else derived from it.
     queue_id: Option<QueueId>,
     /// One recipient or an array of 1 to 100,000: phone numbers or full jids (@s.whatsapp.net, @lid). No groups yet.

@@ -92,6 +92,8 @@ pub struct Attempted {
 /// A delivery to store.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
     /// To whom.
     pub webhook: WebhookId,
     /// Which event.
@@ -169,7 +171,8 @@ pub struct Leased {
     pub body: String,
     /// Attempts made so far.
     pub attempts: u32,
-    lease: Uuid,
+    /// `None` if it is not this worker's.
+    lease: Option<Uuid>,
 }
 
 const COLUMNS: &str = "d.id, d.webhook_id, d.event_id, d.token, d.event, d.body, d.state, d.attempts, d.history, \
@@ -188,22 +191,22 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
             $6::text /* body */, $7::smallint /* state */, $8::integer /* attempts */,
             clock_timestamp() + $9::float8 /* wait */ * interval '1 second',
             CASE WHEN $7 <> 0 THEN clock_timestamp() END,
-            clock_timestamp() + $10::float8 /* lease */ * interval '1 second', $11::uuid /* lease_token */,
-            $12::smallint /* status */, $13::text /* error */, $14::jsonb /* history */
+            clock_timestamp() + $10::float8 /* lease */ * interval '1 second',
+            CASE WHEN $10 IS NOT NULL THEN gen_random_uuid() END,
+            $11::smallint /* status */, $12::text /* error */,
+            CASE WHEN $13::jsonb /* entry */ IS NULL THEN '[]' ELSE jsonb_build_array($13 || jsonb_build_object(
+                'at', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)) END
         FROM webhook WHERE webhook.id = $2::uuid FOR KEY SHARE
-        ON CONFLICT (webhook_id, event_id) DO NOTHING";
-    let (id, lease) = (DeliveryId::now_v7(), Uuid::new_v4());
+        ON CONFLICT (webhook_id, event_id) DO NOTHING
+        RETURNING lease_token";
     let (state, wait) = fate_columns(new.fate);
     let attempts = i32::from(new.attempted.is_some());
-    let history = new
-        .attempted
-        .as_ref()
-        .map_or_else(|| json!([]), |attempted| json!([entry(attempted)]));
+    let entry = new.attempted.as_ref().map(entry);
     let (status, error) = new.attempted.as_ref().map_or((None, None), outcome_columns);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
-    let parameters: [&(dyn ToSql + Sync); 14] = [
-        &id.as_uuid(),
+    let parameters: [&(dyn ToSql + Sync); 13] = [
+        &new.id.as_uuid(),
         &new.webhook.as_uuid(),
         &new.event_id.as_uuid(),
         &new.token.as_str(),
@@ -213,19 +216,20 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
         &attempts,
         &wait,
         &new.lease.map(|lease| lease.as_secs_f64()),
-        &new.lease.map(|_| lease),
         &status,
         &error,
-        &history,
+        &entry,
     ];
-    let stored = client.execute(&statement, &parameters).await?;
-    Ok((stored > 0).then(|| Leased {
-        id,
+    let Some(row) = client.query_opt(&statement, &parameters).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Leased {
+        id: new.id,
         webhook: new.webhook,
         event_id: new.event_id,
         body: new.body.clone(),
         attempts: u32::from(new.attempted.is_some()),
-        lease,
+        lease: row.try_get(0)?,
     }))
 }
 
@@ -236,7 +240,8 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
 /// [`StoreError::Unavailable`].
 pub async fn lease_due(
     store: &Store,
-    (limit, share): (u32, u32),
+    limit: u32,
+    share: u32,
     resting: &[WebhookId],
     ttl: Duration,
 ) -> Result<Vec<Leased>, StoreError> {
@@ -254,15 +259,14 @@ pub async fn lease_due(
                 SELECT o.id, o.next_attempt_at FROM delivery o
                 WHERE o.webhook_id = e.id AND o.state = 0 AND o.next_attempt_at <= now()
                   AND (o.leased_until IS NULL OR o.leased_until <= now())
-                ORDER BY o.next_attempt_at LIMIT $4 /* share */ FOR UPDATE SKIP LOCKED) d
-            WHERE w.disabled_at IS NULL AND e.id <> ALL ($5::uuid[] /* resting */)
+                ORDER BY o.next_attempt_at LIMIT $3 /* share */ FOR UPDATE SKIP LOCKED) d
+            WHERE w.disabled_at IS NULL AND e.id <> ALL ($4::uuid[] /* resting */)
             ORDER BY d.next_attempt_at LIMIT $1 /* limit */)
         UPDATE delivery d
-        SET leased_until = clock_timestamp() + $2 /* ttl */ * interval '1 second', lease_token = $3 /* lease */
+        SET leased_until = clock_timestamp() + $2 /* ttl */ * interval '1 second', lease_token = gen_random_uuid()
         FROM due WHERE d.id = due.id
-        RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts";
+        RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts, d.lease_token";
     let resting: Vec<Uuid> = resting.iter().map(|id| id.as_uuid()).collect();
-    let lease = Uuid::new_v4();
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let rows = client
@@ -271,7 +275,6 @@ pub async fn lease_due(
             &[
                 &i64::from(limit.min(PAGE_MAX)),
                 &ttl.as_secs_f64(),
-                &lease,
                 &i64::from(share),
                 &resting,
             ],
@@ -284,7 +287,7 @@ pub async fn lease_due(
             event_id: EventId::new(row.try_get(2)?),
             body: row.try_get(3)?,
             attempts: count(row.try_get(4)?)?,
-            lease,
+            lease: row.try_get(5)?,
         })
     };
     rows.iter().map(leased).collect()
@@ -308,11 +311,12 @@ pub async fn finish_attempt(
             finished_at = CASE WHEN $3 <> 0 THEN clock_timestamp() END,
             leased_until = NULL, lease_token = NULL, last_status = $5 /* status */, last_error = $6 /* error */,
             history = CASE WHEN jsonb_array_length(history) >= $8 /* most */ THEN history - 0 ELSE history END
-                || $7::jsonb /* entry */
+                || jsonb_build_array($7::jsonb /* entry */ || jsonb_build_object(
+                    'at', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint))
         WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
     let (state, wait) = fate_columns(fate);
     let (status, error) = outcome_columns(attempted);
-    let entry = json!([entry(attempted)]);
+    let entry = entry(attempted);
     let client = store.client().await?;
     let statement = client.prepare_cached(sql).await?;
     let parameters: [&(dyn ToSql + Sync); 8] = [
@@ -510,14 +514,9 @@ fn outcome_columns(attempted: &Attempted) -> (Option<i16>, Option<&'static str>)
     )
 }
 
+/// An entry of the history, without its time.
 fn entry(attempted: &Attempted) -> serde_json::Value {
-    let at = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-    json!({
-        "at": i64::try_from(at).unwrap_or(i64::MAX),
-        "status": attempted.status,
-        "error": attempted.error,
-        "ms": attempted.took_ms,
-    })
+    json!({ "status": attempted.status, "error": attempted.error, "ms": attempted.took_ms })
 }
 
 fn count(number: i32) -> Result<u32, StoreError> {

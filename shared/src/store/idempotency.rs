@@ -13,6 +13,23 @@ pub const PURGE_MAX: u32 = 1_000;
 /// The kind under which answers are sealed: outside what a session's keys and webhooks use.
 const ANSWER_KIND: u8 = 254;
 
+/// What a repetition of a request is known by.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestKey<'a> {
+    /// Whose key it is: the same key elsewhere is another.
+    pub scope: &'a str,
+    /// The key, as its client chose it.
+    pub key: &'a str,
+}
+
+impl RequestKey<'_> {
+    /// Lengths apart, so that no two rows share a name.
+    fn name(self) -> Vec<u8> {
+        let Self { scope, key } = self;
+        format!("{}:{scope}{key}", scope.len()).into_bytes()
+    }
+}
+
 /// What is known of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reservation {
@@ -37,7 +54,7 @@ pub enum Reservation {
 /// [`StoreError::Unavailable`]; [`StoreError::Seal`], if the kept answer does not open.
 pub async fn reserve(
     store: &Store,
-    (scope, key): (&str, &str),
+    request: RequestKey<'_>,
     fingerprint: &[u8; 32],
     lock: Duration,
     keep: Duration,
@@ -61,8 +78,8 @@ pub async fn reserve(
         .query_opt(
             &statement,
             &[
-                &scope,
-                &key,
+                &request.scope,
+                &request.key,
                 &fingerprint.as_slice(),
                 &lock.as_secs_f64(),
                 &keep.as_secs_f64(),
@@ -72,7 +89,7 @@ pub async fn reserve(
     if taken.is_some() {
         return Ok(Reservation::New);
     }
-    let Some(row) = client.query_opt(look, &[&scope, &key]).await? else {
+    let Some(row) = client.query_opt(look, &[&request.scope, &request.key]).await? else {
         // Abandoned between the two statements: the caller's next try gets it.
         return Ok(Reservation::InProgress);
     };
@@ -82,7 +99,7 @@ pub async fn reserve(
     let (status, sealed): (Option<i16>, Option<&[u8]>) = (row.try_get(1)?, row.try_get(2)?);
     match (status.and_then(|status| u16::try_from(status).ok()), sealed) {
         (Some(status), Some(sealed)) => {
-            let body = store.sealer()?.open(place(&name(scope, key)), sealed)?;
+            let body = store.sealer()?.open(place(&request.name()), sealed)?;
             Ok(Reservation::Done { status, body })
         }
         _ => Ok(Reservation::InProgress),
@@ -95,7 +112,7 @@ pub async fn reserve(
 /// [`StoreError::Unavailable`], [`StoreError::Seal`].
 pub async fn complete(
     store: &Store,
-    (scope, key): (&str, &str),
+    request: RequestKey<'_>,
     status: u16,
     body: &[u8],
 ) -> Result<(), StoreError> {
@@ -103,11 +120,11 @@ pub async fn complete(
         UPDATE idempotency SET status = $3, body = $4, locked_until = NULL
         WHERE scope = $1 AND key = $2 AND status IS NULL";
     let status = i16::try_from(status).unwrap_or(500);
-    let sealed = store.sealer()?.seal(place(&name(scope, key)), body);
+    let sealed = store.sealer()?.seal(place(&request.name()), body);
     store
         .client()
         .await?
-        .execute(sql, &[&scope, &key, &status, &sealed])
+        .execute(sql, &[&request.scope, &request.key, &status, &sealed])
         .await?;
     Ok(())
 }
@@ -116,10 +133,14 @@ pub async fn complete(
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn abandon(store: &Store, (scope, key): (&str, &str)) -> Result<(), StoreError> {
+pub async fn abandon(store: &Store, request: RequestKey<'_>) -> Result<(), StoreError> {
     let sql =
         "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
-    store.client().await?.execute(sql, &[&scope, &key]).await?;
+    store
+        .client()
+        .await?
+        .execute(sql, &[&request.scope, &request.key])
+        .await?;
     Ok(())
 }
 
@@ -136,11 +157,6 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
         .await?
         .execute(sql, &[&i64::from(PURGE_MAX)])
         .await?)
-}
-
-/// Lengths apart, so that no two rows share a name.
-fn name(scope: &str, key: &str) -> Vec<u8> {
-    format!("{}:{scope}{key}", scope.len()).into_bytes()
 }
 
 const fn place(name: &[u8]) -> Place<'_> {

@@ -1,4 +1,4 @@
-//! Credentials and ratchets, sealed. Written through [`super::commit`] only.
+//! Credentials and ratchets, sealed. Written through `store::commit` only.
 
 use bytes::Bytes;
 

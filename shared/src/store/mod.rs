@@ -3,7 +3,7 @@
 //! Functions are grouped by what they speak of; each has its SQL text beside it, beginning with its name, so
 //! that `pg_stat_statements` reads like the code. Records are checked again when read. What belongs to a
 //! session is written under the epoch of its shard ([`Fence`]); the many small writes of running sessions go
-//! through [`commit::Committer`]. Knows nothing of the broker.
+//! through [`commit::GroupCommit`]. Knows nothing of the broker.
 
 pub mod commit;
 pub mod deliveries;
@@ -20,9 +20,10 @@ pub mod sessions;
 pub mod webhooks;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
 pub use error::StoreError;
@@ -32,6 +33,7 @@ pub use migrate::{Migration, SCHEMA_VERSION};
 pub use server::CONNECT_TIMEOUT;
 
 use self::server::Server;
+use crate::clock::Clock;
 use crate::config;
 use crate::seal::{SealError, Sealer};
 
@@ -54,6 +56,7 @@ pub struct Store {
     pool: Pool,
     server: Server,
     sealer: Option<Arc<Sealer>>,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Store {
@@ -67,12 +70,17 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Url`].
-    pub fn new(database: &config::Database, sealer: Option<Sealer>) -> Result<Self, StoreError> {
+    pub fn new(
+        database: &config::Database,
+        sealer: Option<Sealer>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
         let server = Server::read(database.url.expose())?;
         Ok(Self {
             pool: pool(&server, database.pool_size)?,
             server,
             sealer: sealer.map(Arc::new),
+            clock,
         })
     }
 
@@ -80,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Url`].
-    pub(crate) fn apart(&self, connections: usize) -> Result<Self, StoreError> {
+    pub fn apart(&self, connections: usize) -> Result<Self, StoreError> {
         Ok(Self {
             pool: pool(&self.server, connections)?,
             ..self.clone()
@@ -91,8 +99,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Url`], [`StoreError::Schema`], [`StoreError::Unavailable`].
-    pub async fn connect(database: &config::Database, sealer: Option<Sealer>) -> Result<Self, StoreError> {
-        let store = Self::new(database, sealer)?;
+    pub async fn connect(
+        database: &config::Database,
+        sealer: Option<Sealer>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let store = Self::new(database, sealer, clock)?;
         match store.check_schema().await {
             Ok(()) => Ok(store),
             // Nothing has worked yet, so the setting is as likely to be wrong as the server to be down.
@@ -149,7 +161,8 @@ impl Store {
         let tx = Tx {
             client: Some(self.client().await?),
             name,
-            started: Instant::now(),
+            clock: self.clock,
+            started: self.clock.now(),
         };
         tx.batch_execute("BEGIN").await?;
         Ok(tx)
@@ -185,6 +198,7 @@ fn pool(server: &Server, size: usize) -> Result<Pool, StoreError> {
 pub(crate) struct Tx {
     client: Option<Object>,
     name: &'static str,
+    clock: Clock,
     started: Instant,
 }
 
@@ -202,7 +216,7 @@ impl Tx {
     async fn end(mut self, verb: &str, outcome: &'static str) -> Result<(), StoreError> {
         self.batch_execute(verb).await?;
         metrics::histogram!("fanfare_transaction_seconds", "name" => self.name, "outcome" => outcome)
-            .record(self.started.elapsed().as_secs_f64());
+            .record((self.clock.now() - self.started).as_secs_f64());
         // Only now it goes back to the pool.
         self.client = None;
         Ok(())

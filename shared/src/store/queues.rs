@@ -138,28 +138,8 @@ pub struct Offer<'a> {
     pub job: &'a SendJob,
 }
 
-/// Stores a job: its queue and all of its recipients, in one transaction. Twice the same is one.
-///
-/// # Errors
-/// [`StoreError::Fenced`], [`StoreError::Unavailable`], [`StoreError::Refused`].
-pub async fn accept(
-    store: &Store,
-    fence: Fence,
-    session: SessionId,
-    queue: QueueId,
-    (id, job): (&JobId, &SendJob),
-) -> Result<Acceptance, StoreError> {
-    let offer = Offer {
-        session,
-        queue,
-        id,
-        job,
-    };
-    let mut accepted = accept_together(store, fence, &[offer]).await?;
-    accepted.pop().ok_or(StoreError::Corrupt("no answer to an offer"))
-}
-
-/// Stores jobs of one shard, in their order: all of them in one transaction. Where the database refuses one of them,
+/// Stores jobs of one shard, each its queue and all of its recipients, in their order: all of them in one transaction.
+/// Twice the same is one. Where the database refuses one of them,
 /// each is stored for itself; the words are why it was refused.
 ///
 /// # Errors
@@ -210,7 +190,7 @@ async fn accept_together(
         // Of two offers that are the same the first one was stored.
         accepted.push(match stored.remove(&key(offer.queue, offer.session, offer.id)) {
             Some(record) => Acceptance::Accepted(Box::new(record)),
-            None => existing(&tx, offer.session, offer.queue, (offer.id, fingerprint)).await?,
+            None => existing(&tx, offer.session, offer.queue, offer.id, fingerprint).await?,
         });
     }
     match anything {
@@ -331,7 +311,8 @@ async fn existing(
     tx: &Tx,
     session: SessionId,
     id: QueueId,
-    (job_id, fingerprint): (&JobId, &[u8; 32]),
+    job_id: &JobId,
+    fingerprint: &[u8; 32],
 ) -> Result<Acceptance, StoreError> {
     let sql = format!(
         "-- queues::accept (existing)

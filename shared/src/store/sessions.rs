@@ -1,5 +1,5 @@
 //! Sessions: created and marked for deletion by the API, changed by the owner of their shard (through
-//! [`super::commit`]).
+//! `store::commit`).
 
 use std::time::Duration;
 

@@ -43,9 +43,22 @@ async fn accept(
     (id, job): (&JobId, &SendJob),
 ) -> Acceptance {
     let queue = job.queue_id(&Token::new("t").unwrap(), id);
-    queues::accept(db.store(), fence, session, queue, (id, job))
-        .await
-        .unwrap()
+    let offer = queues::Offer {
+        session,
+        queue,
+        id,
+        job,
+    };
+    accept_one(db, fence, offer).await.unwrap()
+}
+
+async fn accept_one(
+    db: &TestDatabase,
+    fence: Fence,
+    offer: queues::Offer<'_>,
+) -> Result<Acceptance, StoreError> {
+    let mut accepted = queues::accept_all(db.store(), fence, &[offer]).await?;
+    Ok(accepted.pop().unwrap().unwrap())
 }
 
 #[tokio::test]
@@ -230,13 +243,15 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
         .unwrap()
         .into_record()
         .id;
-    let claimed = queues::accept(db.store(), fence, other, queue.id, (&id, &send))
-        .await
-        .unwrap();
+    let offer = |queue| queues::Offer {
+        session: other,
+        queue,
+        id: &id,
+        job: &send,
+    };
+    let claimed = accept_one(&db, fence, offer(queue.id)).await.unwrap();
     assert_eq!(claimed, Acceptance::Conflict);
-    let fresh = queues::accept(db.store(), fence, other, QueueId::random(), (&id, &send))
-        .await
-        .unwrap();
+    let fresh = accept_one(&db, fence, offer(QueueId::random())).await.unwrap();
     assert!(matches!(fresh, Acceptance::Accepted(_)));
 }
 
@@ -247,7 +262,13 @@ async fn a_stale_owner_accepts_nothing() {
     let session = session(&db).await;
     leases::release(db.store(), old).await.unwrap();
     let id = job_id();
-    let result = queues::accept(db.store(), old, session, QueueId::random(), (&id, &job(1))).await;
+    let offer = queues::Offer {
+        session,
+        queue: QueueId::random(),
+        id: &id,
+        job: &job(1),
+    };
+    let result = accept_one(&db, old, offer).await;
     assert!(matches!(result, Err(StoreError::Fenced)));
     assert_eq!(db.query("SELECT count(*) FROM queue").await, [Some("0".into())]);
 }
@@ -454,11 +475,14 @@ async fn workers_and_leases_follow_the_database_clock() {
 
 #[tokio::test]
 async fn an_idempotency_key_answers_once() {
-    use super::idempotency::{Reservation, abandon, complete, purge, reserve};
+    use super::idempotency::{RequestKey, Reservation, abandon, complete, purge, reserve};
     const ANSWER: &[u8] = br#"{"secret":"whsec_"}"#;
     let db = TestDatabase::new().await;
     let (lock, keep) = (Duration::from_secs(60), Duration::from_secs(3600));
-    let at = ("POST /v1/x", "key-1");
+    let at = RequestKey {
+        scope: "POST /v1/x",
+        key: "key-1",
+    };
     let again = async |print: &[u8; 32]| reserve(db.store(), at, print, lock, keep).await.unwrap();
     assert_eq!(again(&[1; 32]).await, Reservation::New);
     assert_eq!(again(&[1; 32]).await, Reservation::InProgress);
@@ -494,7 +518,7 @@ async fn a_store_that_is_not_there_says_so() {
         url: config::Secret::new("postgres://nobody:hush@127.0.0.1:1/none?connect_timeout=1"),
         pool_size: 1,
     };
-    let store = Store::new(&database, None).unwrap();
+    let store = Store::new(&database, None, crate::clock::Clock::system()).unwrap();
     let error = store.ping().await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)));
     assert!(!error.to_string().contains("hush"));
@@ -503,5 +527,8 @@ async fn a_store_that_is_not_there_says_so() {
         url: config::Secret::new("nonsense"),
         pool_size: 1,
     };
-    assert!(matches!(Store::new(&nonsense, None), Err(StoreError::Url(_))));
+    assert!(matches!(
+        Store::new(&nonsense, None, crate::clock::Clock::system()),
+        Err(StoreError::Url(_))
+    ));
 }

@@ -42,8 +42,13 @@ impl Bench {
         let broker = self.broker.broker();
         let publisher = broker.publisher();
         for event in events {
-            let name = (*event, EventId::now_v7());
-            let event = Outgoing::event(broker.topology(), &self.token, name, "{}".into());
+            let event = Outgoing::event(
+                broker.topology(),
+                &self.token,
+                event,
+                EventId::now_v7(),
+                "{}".into(),
+            );
             publisher.publish(event).await.unwrap();
         }
         let depth = broker.depth(&QueueName::Webhooks).await.unwrap();
@@ -102,7 +107,7 @@ async fn what_is_wanted_outlives_a_declaration_and_comes_back_when_it_is_lost() 
     bench.review().await;
     bench.register(&["paused.queue"]).await;
     // Another process comes and declares everything.
-    let again = Broker::connect(bench.broker.config()).await.unwrap();
+    let again = crate::testing::connect(bench.broker.config()).await.unwrap();
     assert_eq!(bench.reach(&SOME).await, ["paused.queue"]);
     // Somebody takes the binding away.
     again.want_only(&Wanted::Only(BTreeSet::new())).await.unwrap();
@@ -112,7 +117,7 @@ async fn what_is_wanted_outlives_a_declaration_and_comes_back_when_it_is_lost() 
     again.close().await;
     // The broker loses all it had.
     bench.broker.broker().delete_topology().await.unwrap();
-    let again = Broker::connect(bench.broker.config()).await.unwrap();
+    let again = crate::testing::connect(bench.broker.config()).await.unwrap();
     bench.review().await;
     assert_eq!(bench.reach(&SOME).await, ["paused.queue"]);
     again.close().await;

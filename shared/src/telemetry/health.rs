@@ -8,14 +8,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::Clock;
+
 /// How long one readiness check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// The health of a process. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Health(Arc<Mutex<Inner>>);
+#[derive(Clone)]
+pub struct Health {
+    clock: Clock,
+    inner: Arc<Mutex<Inner>>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -38,8 +43,11 @@ impl std::fmt::Debug for Health {
 
 impl Health {
     /// A process with nothing to watch yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            inner: Arc::default(),
+        }
     }
 
     /// Registers a loop that must beat within each `deadline`. It is forgotten when the heartbeat is dropped.
@@ -52,7 +60,7 @@ impl Health {
             Loop {
                 name,
                 deadline,
-                last: Instant::now(),
+                last: self.clock.now(),
             },
         );
         drop(inner);
@@ -75,7 +83,7 @@ impl Health {
 
     /// Loops that are silent for too long: the process should be restarted.
     pub fn stuck(&self) -> Vec<String> {
-        let now = Instant::now();
+        let now = self.clock.now();
         let inner = self.inner();
         let silent = inner
             .loops
@@ -103,7 +111,7 @@ impl Health {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,7 +126,7 @@ impl Heartbeat {
     /// The loop has come round.
     pub fn beat(&self) {
         if let Some(watched) = self.health.inner().loops.get_mut(&self.id) {
-            watched.last = Instant::now();
+            watched.last = self.health.clock.now();
         }
     }
 }

@@ -33,7 +33,7 @@ async fn an_address_that_is_taken_is_said_with_what_to_do() {
 
 #[tokio::test]
 async fn readiness_names_what_is_not_ready() {
-    let health = Health::new();
+    let health = Health::new(crate::clock::Clock::system());
     health.check("broker", async || Err("not connected".to_owned()));
     health.check("database", async || Ok(()));
     assert_eq!(health.not_ready().await, ["broker: not connected"]);
@@ -42,7 +42,7 @@ async fn readiness_names_what_is_not_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_loop_is_stuck_until_it_beats() {
-    let health = Health::new();
+    let health = Health::new(crate::clock::Clock::system());
     let heartbeat = health.heartbeat("leases", Duration::from_secs(5));
     tokio::time::advance(Duration::from_secs(6)).await;
     assert_eq!(health.stuck(), ["leases: silent for more than 5s"]);
@@ -88,7 +88,11 @@ async fn what_is_written_to_the_database_is_never_logged() {
         let in_a_span = tracing::info_span!("any").entered();
         let key = format!("+15550001111 {asked}");
         let second = Duration::from_secs(1);
-        idempotency::reserve(database.store(), ("scope", &key), &[7; 32], second, second)
+        let request = idempotency::RequestKey {
+            scope: "scope",
+            key: &key,
+        };
+        idempotency::reserve(database.store(), request, &[7; 32], second, second)
             .await
             .unwrap();
         tracing::debug!("a line of our own");

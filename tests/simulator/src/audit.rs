@@ -3,7 +3,7 @@
 //! The world's half counts what sessions sent; the crowd's half ([`crate::crowd::Tally`]) what contacts made of it.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -33,10 +33,22 @@ pub struct KeyUse<'a> {
     pub ciphertext: &'a [u8],
 }
 
+/// A message that the server accepted.
+pub struct Accepted<'a> {
+    /// Who sent it.
+    pub from: DeviceAddr,
+    /// The chat.
+    pub to: Number,
+    /// Its id.
+    pub id: &'a str,
+    /// Whether a contact gets it.
+    pub is_for_contact: bool,
+}
+
 /// The world's half of the audit.
 #[derive(Default)]
 pub struct Audit {
-    hasher: RandomState,
+    hasher: BuildHasherDefault<DefaultHasher>,
     /// Copies to each contact are counted once per message id.
     accepted: HashSet<u64>,
     keys: HashMap<u64, u32>,
@@ -139,9 +151,9 @@ impl Audit {
         }
     }
 
-    /// Notes a message that the server accepted at `now`; `to_contact` if a contact gets it.
-    pub fn accepted(&mut self, from: DeviceAddr, to: Number, id: &str, to_contact: bool, now: Instant) {
-        let name = self.hash(&(from, to, id));
+    /// Notes a message that the server accepted at `now`.
+    pub fn accepted(&mut self, message: &Accepted<'_>, now: Instant) {
+        let name = self.hash(&(message.from, message.to, message.id));
         if self.accepted.contains(&name) {
             self.count.accepted_again += 1;
             return;
@@ -150,8 +162,8 @@ impl Audit {
             self.accepted.insert(name);
         }
         self.count.messages_accepted += 1;
-        self.count.accepted_for_contacts += u64::from(to_contact);
-        self.sessions.entry(from).or_default().sent(now);
+        self.count.accepted_for_contacts += u64::from(message.is_for_contact);
+        self.sessions.entry(message.from).or_default().sent(now);
     }
 
     /// Begins anew with the gaps: the time until each session's next message is none, as after a pause on purpose.
@@ -285,7 +297,13 @@ mod tests {
         let mut audit = Audit::default();
         let to = Number::new(17_770_001).unwrap();
         for (id, wait) in [("A", 100), ("B", 20), ("B", 40), ("C", 300), ("D", 0)] {
-            audit.accepted(who(1), to, id, true, Instant::now());
+            let message = Accepted {
+                from: who(1),
+                to,
+                id,
+                is_for_contact: true,
+            };
+            audit.accepted(&message, Instant::now());
             tokio::time::advance(Duration::from_millis(wait)).await;
         }
         let report = audit.half().complete(Tally::default());

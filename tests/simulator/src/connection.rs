@@ -18,18 +18,18 @@ use rand::rngs::StdRng;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use whatsapp::binary;
-use whatsapp::crypto::{Opener, Sealer};
+use whatsapp::crypto::{Opener, Sealer, Transport};
 use whatsapp::frame;
 use whatsapp::proto::ClientPayload;
 use whatsapp::server::{Accepted, ClientFrames, FrameError, Hello, Responder, Resumption};
 use whatsapp::signal::curve::KeyPair;
 
+use crate::clock::Clock;
 use crate::seed::Seed;
 use crate::world::{ConnId, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 
@@ -54,6 +54,8 @@ const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
 /// What all connections share.
 pub struct Context {
+    /// The time.
+    pub clock: Clock,
     /// The seed.
     pub seed: Seed,
     /// The server's static key.
@@ -133,8 +135,8 @@ pub async fn serve(socket: TcpStream, conn: ConnId, context: Arc<Context>) -> En
     if context.inputs.send(Input::Open(Box::new(opening))).await.is_err() {
         return Ended::Closed;
     }
-    let (sealer, opener) = accepted.transport.split();
-    let reading = read(reader, frames, opener, conn, &context.inputs);
+    let Transport { sealer, opener } = accepted.transport;
+    let reading = read(reader, frames, opener, conn, &context);
     let writing = write(writer, sealer, queue, awaits_room, conn, &context);
     let ended = tokio::select! {
         ended = reading => ended,
@@ -193,14 +195,15 @@ async fn read(
     mut frames: ClientFrames,
     mut opener: Opener,
     conn: ConnId,
-    inputs: &mpsc::Sender<Input>,
+    context: &Context,
 ) -> Ended {
+    let inputs = &context.inputs;
     loop {
         let sealed = match next_frame(&mut reader, &mut frames).await {
             Ok(sealed) => sealed,
             Err(ended) => return ended,
         };
-        let at = Instant::now();
+        let at = context.clock.now();
         let plaintext = match opener.open(sealed) {
             Ok(plaintext) => plaintext,
             Err(error) => return Ended::Transport(error),

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use whatsapp::server::Resumption;
 use whatsapp::server::cert::{self, Validity};
+use whatsapp::signal::curve::{KeyPair, PublicKey};
 use whatsapp::time::Timestamp;
 
-use crate::clock::unix_seconds;
+use crate::clock::Clock;
 use crate::connection::{self, Context, PATH};
 use crate::control;
 use crate::crowd::Crowd;
@@ -82,25 +83,14 @@ impl Simulator {
         let clients = listen(options.listen).await?;
         let controls = listen(options.control).await?;
         let seed = Seed::new(options.seed);
-        let (root, intermediate) = (seed.server_key("root"), seed.server_key("intermediate"));
-        let static_keys = seed.server_key("static");
-        let validity = Validity {
-            not_before: Timestamp::from_secs(ACCOUNTS_SINCE),
-            not_after: Timestamp::from_secs(unix_seconds() + CERTIFICATES_LAST_SECONDS),
-        };
-        let mut rng = StdRng::seed_from_u64(seed.number_of("certificates", 0));
-        let chain = cert::issue(&root, &intermediate, static_keys.public(), validity, &mut rng);
+        let clock = Clock::system();
 
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let shards = match options.shards {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            given => given,
-        };
-        let (crowd, outputs) = Crowd::start(&seed, shards, &tasks);
+        let (crowd, outputs) = Crowd::start(&seed, shards(options.shards), &tasks, clock);
         let (inputs, world_inputs) = mpsc::channel(INPUT_QUEUE);
         let (commands, world_commands) = mpsc::channel(COMMAND_QUEUE);
-        let world = World::new(seed.clone(), options.seed, crowd);
+        let world = World::new(seed.clone(), options.seed, crowd, clock);
         let until = stop.clone();
         tasks.spawn(async move {
             until
@@ -108,16 +98,17 @@ impl Simulator {
                 .await;
         });
 
-        let resumption = if options.refuse_resumption {
-            Resumption::Refuse
-        } else {
-            Resumption::Accept
-        };
+        let root = seed.server_key("root");
+        let static_keys = seed.server_key("static");
         let context = Arc::new(Context {
+            clock,
             seed: seed.clone(),
+            chain: certificates(&seed, &root, static_keys.public(), clock),
             static_keys,
-            chain,
-            resumption,
+            resumption: match options.refuse_resumption {
+                true => Resumption::Refuse,
+                false => Resumption::Accept,
+            },
             inputs,
         });
         let (listen_at, control_at) = (address(&clients), address(&controls));
@@ -138,6 +129,24 @@ impl Simulator {
         let served = control::serve(controls, handle.without_guard(), stop);
         tasks.spawn(served);
         Ok(handle)
+    }
+}
+
+/// The chain that leads from the root to the server's static key.
+fn certificates(seed: &Seed, root: &KeyPair, static_key: &PublicKey, clock: Clock) -> Vec<u8> {
+    let validity = Validity {
+        not_before: Timestamp::from_secs(ACCOUNTS_SINCE),
+        not_after: Timestamp::from_secs(clock.unix_seconds() + CERTIFICATES_LAST_SECONDS),
+    };
+    let mut rng = StdRng::seed_from_u64(seed.number_of("certificates", 0));
+    let intermediate = seed.server_key("intermediate");
+    cert::issue(root, &intermediate, static_key, validity, &mut rng)
+}
+
+fn shards(wanted: usize) -> usize {
+    match wanted {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        given => given,
     }
 }
 

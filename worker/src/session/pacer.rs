@@ -1,7 +1,6 @@
 //! When a session may send next.
 //!
-//! Owns the gap between two sends of one session, whatever queues they come from, and the worker's cap on
-//! sends of all its sessions. Knows nothing of queues, of WhatsApp or of the database: it is told when a frame
+//! Owns the gap between two sends of one session, whatever queues they come from. Knows nothing of queues, of WhatsApp or of the database: it is told when a frame
 //! left and when it was acknowledged, and answers until when to wait and why.
 //!
 //! The gap after a send is drawn once, uniform over `[MIN, MAX]` in whole milliseconds with both ends
@@ -11,15 +10,9 @@
 //! A send must be looked up, encrypted and committed before its frame can leave. It is claimed that much ahead
 //! of its time, and its frame is held until then: so the gap on the wire is the gap that was drawn.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use rand::{Rng, RngExt};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// The bounds of the gap between two sends, in milliseconds, both included. No gap by default.
@@ -238,73 +231,12 @@ impl Waiting {
     }
 }
 
-/// The worker's cap on sends of all its sessions together.
-///
-/// Callers pass a FIFO gate one at a time, so that the limiter is asked about twice per send and not by
-/// everybody at each tick, and nobody starves.
-pub struct Cap {
-    gate: Mutex<()>,
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
-}
-
-impl Cap {
-    /// A cap of `per_second` sends, without bursts beyond 20 ms of them.
-    pub fn new(per_second: NonZeroU32) -> Self {
-        let burst = NonZeroU32::new(per_second.get() * BURST_MS / 1000).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(per_second).allow_burst(burst);
-        Self {
-            gate: Mutex::new(()),
-            limiter: RateLimiter::direct_with_clock(quota, TokioClock::start()),
-        }
-    }
-
-    /// Takes one send if nobody waits and the cap allows it now.
-    pub fn try_acquire(&self) -> bool {
-        match self.gate.try_lock() {
-            Ok(_turn) => self.limiter.check().is_ok(),
-            Err(_) => false,
-        }
-    }
-
-    /// Waits for its turn and for the cap. Dropping the future gives the place up and takes nothing.
-    pub async fn acquire(&self) {
-        let _turn = self.gate.lock().await;
-        while let Err(not_until) = self.limiter.check() {
-            tokio::time::sleep(not_until.wait_time_from(self.limiter.clock().now())).await;
-        }
-    }
-}
-
-/// governor's clock on tokio's time, so that paused time is honoured.
-#[derive(Clone, Copy, Debug)]
-struct TokioClock {
-    start: Instant,
-}
-
-impl TokioClock {
-    fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
-    }
-}
-
-impl Clock for TokioClock {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The longest that a send is claimed ahead of its time.
 const LEAD_MAX: Duration = Duration::from_millis(100);
-/// How much of a second's sends may go at once after a quiet spell.
-const BURST_MS: u32 = 20;
 
 #[cfg(test)]
 mod tests;

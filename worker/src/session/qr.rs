@@ -8,7 +8,7 @@ use image::{ImageFormat, Luma};
 use qrcode::QrCode;
 
 /// The picture of a QR code as `data:image/png;base64,…`; `None` if the text does not fit one.
-pub fn data_url(text: &str) -> Option<String> {
+pub(super) fn data_url(text: &str) -> Option<String> {
     let code = QrCode::new(text).ok()?;
     let picture = code
         .render::<Luma<u8>>()

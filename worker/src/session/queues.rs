@@ -7,6 +7,7 @@
 //! are not kept here.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use shared::id::{QueueId, StanzaId};
@@ -17,60 +18,48 @@ use super::pacer::Pace;
 
 /// One recipient that waits to be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// Its place in the queue.
-    pub seq: u32,
+    pub(crate) seq: u32,
     /// Who it is.
-    pub number: Number,
+    pub(crate) number: Number,
     /// The stanza id it was, or is to be, sent under, if there is one already.
-    pub stanza: Option<StanzaId>,
+    pub(crate) stanza: Option<StanzaId>,
     /// It was sent before and nobody knows the outcome: it goes again under the same stanza id.
-    pub again: bool,
+    pub(crate) again: bool,
     /// How often it was tried in vain since it was read.
-    pub tries: u8,
+    pub(crate) tries: u8,
 }
 
 /// Where a queue stands in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Its recipients take turns.
     Running,
     /// Nothing of it starts any more; what is in hand is waited for, then this happens.
-    Draining(Then),
-    /// It has nothing in hand, and its end or rest is being written.
-    Resting(Then),
+    Draining(Change),
+    /// It has nothing in hand, and this is being written.
+    Changing,
 }
 
-/// What follows when a draining queue has nothing in hand.
+/// What becomes of a queue as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Change {
     /// All of it is settled: it is completed.
     Complete,
     /// It is kept as paused.
     Pause,
+    /// It goes on.
+    Resume,
     /// It is kept as deleted.
     Delete,
 }
 
 /// One running queue.
 #[derive(Debug)]
-pub struct Queue<C> {
-    /// Its name.
-    pub id: QueueId,
-    /// What is sent.
-    pub content: Arc<C>,
-    /// How fast.
-    pub pace: Pace,
-    /// What to do about unknown outcomes.
-    pub on_unknown: OnUnknown,
-    /// How many recipients it has.
-    pub total: u32,
-    /// How many of them are settled.
-    pub settled: u32,
-    /// Its START event is out.
-    pub started: bool,
-    /// Where it stands.
-    pub phase: Phase,
+pub(crate) struct Queue<C> {
+    spec: Spec<C>,
+    phase: Phase,
     page: VecDeque<Target>,
     read_to: Option<u32>,
     reading: Reading,
@@ -84,41 +73,43 @@ enum Reading {
     Done,
 }
 
-/// What [`Queue::new`] starts from.
+/// What a queue is, and how much of it is done.
 #[derive(Debug)]
-pub struct Spec<C> {
+pub(crate) struct Spec<C> {
     /// Its name.
-    pub id: QueueId,
+    pub(crate) id: QueueId,
     /// What is sent.
-    pub content: Arc<C>,
+    pub(crate) content: Arc<C>,
     /// How fast.
-    pub pace: Pace,
+    pub(crate) pace: Pace,
     /// What to do about unknown outcomes.
-    pub on_unknown: OnUnknown,
+    pub(crate) on_unknown: OnUnknown,
     /// How many recipients it has.
-    pub total: u32,
+    pub(crate) total: u32,
     /// How many of them are settled.
-    pub settled: u32,
+    pub(crate) settled: u32,
     /// Its START event is out.
-    pub started: bool,
+    pub(crate) started: bool,
+}
+
+impl<C> Deref for Queue<C> {
+    type Target = Spec<C>;
+
+    fn deref(&self) -> &Spec<C> {
+        &self.spec
+    }
 }
 
 impl<C> Queue<C> {
     /// A running queue whose recipients are not read yet.
-    pub fn new(spec: Spec<C>) -> Self {
+    pub(crate) fn new(spec: Spec<C>) -> Self {
         Self {
-            id: spec.id,
-            content: spec.content,
-            pace: spec.pace,
-            on_unknown: spec.on_unknown,
-            total: spec.total,
-            settled: spec.settled,
-            started: spec.started,
             phase: if spec.settled >= spec.total {
-                Phase::Draining(Then::Complete)
+                Phase::Draining(Change::Complete)
             } else {
                 Phase::Running
             },
+            spec,
             page: VecDeque::new(),
             read_to: None,
             reading: Reading::Wanted,
@@ -127,19 +118,18 @@ impl<C> Queue<C> {
     }
 
     /// Whether it overtakes broadcasts.
-    pub fn is_single(&self) -> bool {
+    pub(crate) fn is_single(&self) -> bool {
         self.total == 1
     }
 
-    /// Whether every recipient is settled.
-    pub fn is_complete(&self) -> bool {
-        self.settled >= self.total
+    /// Whether its recipients take turns.
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
     }
 
-    /// What is to happen now that nothing is in hand, if it drains.
-    pub fn drained(&self) -> Option<Then> {
+    fn drained(&self) -> Option<Change> {
         match self.phase {
-            Phase::Draining(then) if self.in_hand == 0 => Some(then),
+            Phase::Draining(change) if self.in_hand == 0 => Some(change),
             _ => None,
         }
     }
@@ -155,7 +145,7 @@ impl<C> Queue<C> {
 
 /// The running queues of one session.
 #[derive(Debug)]
-pub struct Queues<C> {
+pub(crate) struct Queues<C> {
     all: HashMap<QueueId, Queue<C>>,
     singles: Turns,
     bulk: Turns,
@@ -182,11 +172,11 @@ impl<C> Default for Queues<C> {
 impl<C> Queues<C> {
     /// Takes a queue in. Answers false, and remembers that the store holds more, when [`QUEUES_MAX`] of its
     /// kind are in memory. A queue that is here already stays as it is.
-    pub fn insert(&mut self, queue: Queue<C>) -> bool {
+    pub(crate) fn insert(&mut self, queue: Queue<C>) -> bool {
         if self.all.contains_key(&queue.id) {
             return true;
         }
-        let turns = self.turns(queue.is_single());
+        let turns = self.turns(queue.total);
         if turns.ids.len() >= QUEUES_MAX {
             turns.more_in_store = true;
             return false;
@@ -197,7 +187,7 @@ impl<C> Queues<C> {
     }
 
     /// Whether queues wait in the store for which there is room now. Asking clears it.
-    pub fn take_room(&mut self) -> bool {
+    pub(crate) fn take_room(&mut self) -> bool {
         let mut room = false;
         for turns in [&mut self.singles, &mut self.bulk] {
             if turns.more_in_store && turns.ids.len() <= QUEUES_MAX / 2 {
@@ -208,44 +198,41 @@ impl<C> Queues<C> {
         room
     }
 
-    /// The store holds a queue of this kind that is not here.
-    pub fn more_in_store(&mut self, single: bool) {
-        self.turns(single).more_in_store = true;
+    /// The store holds a queue of so many recipients that is not here.
+    pub(crate) fn more_in_store(&mut self, total: u32) {
+        self.turns(total).more_in_store = true;
     }
 
-    fn turns(&mut self, single: bool) -> &mut Turns {
-        if single { &mut self.singles } else { &mut self.bulk }
+    fn turns(&mut self, total: u32) -> &mut Turns {
+        match total {
+            1 => &mut self.singles,
+            _ => &mut self.bulk,
+        }
     }
 
     /// One queue.
-    pub fn get(&self, id: QueueId) -> Option<&Queue<C>> {
+    pub(crate) fn get(&self, id: QueueId) -> Option<&Queue<C>> {
         self.all.get(&id)
     }
 
-    /// One queue, to change.
-    pub fn get_mut(&mut self, id: QueueId) -> Option<&mut Queue<C>> {
-        self.all.get_mut(&id)
-    }
-
     /// Whether there is no queue.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     /// Lets a queue go (it ended, or is kept as paused or deleted).
-    pub fn remove(&mut self, id: QueueId) -> Option<Queue<C>> {
-        let queue = self.all.remove(&id)?;
-        self.turns(queue.is_single()).ids.retain(|other| *other != id);
-        Some(queue)
+    pub(crate) fn remove(&mut self, id: QueueId) {
+        let Some(queue) = self.all.remove(&id) else { return };
+        self.turns(queue.total).ids.retain(|other| *other != id);
     }
 
     /// Whose turn it is, and how fast it may go.
-    pub fn peek(&self) -> Option<(QueueId, Pace)> {
+    pub(crate) fn peek(&self) -> Option<(QueueId, Pace)> {
         self.turn().map(|queue| (queue.id, queue.pace))
     }
 
     /// Takes the recipient whose turn it is. It is in hand until [`Queues::settle`] or [`Queues::give_back`].
-    pub fn take(&mut self) -> Option<(QueueId, Target)> {
+    pub(crate) fn take(&mut self) -> Option<(QueueId, Target)> {
         let id = self.turn()?.id;
         let queue = self.all.get_mut(&id)?;
         let target = queue.page.pop_front()?;
@@ -259,7 +246,7 @@ impl<C> Queues<C> {
 
     /// The next page to read, if one is wanted: of which queue, and behind which place. It is under way
     /// from now on.
-    pub fn want_page(&mut self) -> Option<(QueueId, Option<u32>)> {
+    pub(crate) fn want_page(&mut self) -> Option<(QueueId, Option<u32>)> {
         let id = self
             .singles
             .ids
@@ -273,7 +260,7 @@ impl<C> Queues<C> {
     }
 
     /// A page came: at most [`PAGE`] recipients in order of place. Fewer means that there are no more.
-    pub fn page(&mut self, id: QueueId, targets: Vec<Target>) {
+    pub(crate) fn page(&mut self, id: QueueId, targets: Vec<Target>) {
         let Some(queue) = self.all.get_mut(&id) else {
             return;
         };
@@ -287,7 +274,7 @@ impl<C> Queues<C> {
     }
 
     /// The recipients of a queue that was just accepted, so that they need not be read back.
-    pub fn page_at_hand(&mut self, id: QueueId, targets: Vec<Target>) {
+    pub(crate) fn page_at_hand(&mut self, id: QueueId, targets: Vec<Target>) {
         if self
             .all
             .get(&id)
@@ -297,16 +284,37 @@ impl<C> Queues<C> {
         }
     }
 
-    /// A recipient in hand is settled; answers the queue.
-    pub fn settle(&mut self, id: QueueId) -> Option<&mut Queue<C>> {
+    /// A recipient in hand is settled; answers the queue. When it was the last, the queue drains to its end.
+    pub(crate) fn settle(&mut self, id: QueueId) -> Option<&Queue<C>> {
         let queue = self.all.get_mut(&id)?;
         queue.in_hand = queue.in_hand.saturating_sub(1);
-        queue.settled += 1;
+        queue.spec.settled += 1;
+        if queue.settled >= queue.total {
+            queue.phase = Phase::Draining(Change::Complete);
+        }
         Some(queue)
     }
 
+    /// A queue's START event is put out now; false if it was before.
+    pub(crate) fn start(&mut self, id: QueueId) -> bool {
+        let queue = self.all.get_mut(&id);
+        queue.is_some_and(|queue| !std::mem::replace(&mut queue.spec.started, true))
+    }
+
+    /// Nothing of a running queue starts any more: this happens when nothing of it is in hand.
+    pub(crate) fn drain(&mut self, id: QueueId, change: Change) {
+        if let Some(queue) = self.all.get_mut(&id).filter(|queue| queue.is_running()) {
+            queue.phase = Phase::Draining(change);
+        }
+    }
+
+    /// Whether a queue's end, or change, is being written.
+    pub(crate) fn is_changing(&self, id: QueueId) -> bool {
+        self.get(id).is_some_and(|queue| queue.phase == Phase::Changing)
+    }
+
     /// A recipient in hand was not sent, or nobody knows: it is the next of its queue.
-    pub fn give_back(&mut self, id: QueueId, target: Target) {
+    pub(crate) fn give_back(&mut self, id: QueueId, target: Target) {
         if let Some(queue) = self.all.get_mut(&id) {
             queue.in_hand = queue.in_hand.saturating_sub(1);
             queue.page.push_front(target);
@@ -314,29 +322,33 @@ impl<C> Queues<C> {
     }
 
     /// Whether a queue drains.
-    pub fn is_draining(&self, id: QueueId) -> bool {
+    pub(crate) fn is_draining(&self, id: QueueId) -> bool {
         self.all
             .get(&id)
             .is_some_and(|queue| matches!(queue.phase, Phase::Draining(_)))
     }
 
     /// Whether any queue drains.
-    pub fn is_any_draining(&self) -> bool {
+    pub(crate) fn is_any_draining(&self) -> bool {
         self.all
             .values()
             .any(|queue| matches!(queue.phase, Phase::Draining(_)))
     }
 
-    /// The queues that drain and have nothing in hand.
-    pub fn drained(&self) -> Vec<(QueueId, Then)> {
-        self.all
-            .values()
-            .filter_map(|queue| queue.drained().map(|then| (queue.id, then)))
-            .collect()
+    /// The queues that drain and have nothing in hand: what is to be written of each begins now.
+    pub(crate) fn take_drained(&mut self) -> Vec<(QueueId, Change)> {
+        let mut drained = Vec::new();
+        for queue in self.all.values_mut() {
+            if let Some(change) = queue.drained() {
+                queue.phase = Phase::Changing;
+                drained.push((queue.id, change));
+            }
+        }
+        drained
     }
 
     /// Whether pages are being read, or are wanted.
-    pub fn is_reading(&self) -> bool {
+    pub(crate) fn is_reading(&self) -> bool {
         self.all
             .values()
             .any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
@@ -353,11 +365,11 @@ impl<C> Queues<C> {
 }
 
 /// Recipients per page: the bound of the look-ahead of one queue is one page and a half.
-pub const PAGE: usize = 256;
+pub(crate) const PAGE: usize = 256;
 /// Running queues of one kind (singles, broadcasts) of one session in memory; more wait in the store.
-pub const QUEUES_MAX: usize = 128;
+pub(crate) const QUEUES_MAX: usize = 128;
 /// Queues of one kind per read: those in memory may be among them, and the rest shows whether there are more.
-pub const QUEUES_READ: u32 = 2 * QUEUES_MAX as u32;
+pub(crate) const QUEUES_READ: u32 = 2 * QUEUES_MAX as u32;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use shared::config::{Amqp, Env, read_delay};
 use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::signal::curve::PublicKey;
 
-use super::actor::CAP_DEFAULT;
+use super::cap::CAP_DEFAULT;
 use super::pacer::Pace;
 
 /// What the role is told from outside.

@@ -3,21 +3,21 @@
 //! Owns the rule that an event is settled when its endpoint has taken it or its row is stored. Must not know the
 //! broker, nor how many attempts may run at once.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use reqwest::Url;
+use shared::clock::Clock;
 use shared::config::Secret;
-use shared::id::{EventId, Token, WebhookId};
+use shared::id::{DeliveryId, EventId, Token, WebhookId};
+use shared::process::Process;
 use shared::store::Store;
 use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery};
 use shared::store::webhooks::{self, Dialect};
-use time::OffsetDateTime;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::request::{Outcome, Post, Poster};
@@ -48,7 +48,7 @@ pub struct Target {
 
 /// What an endpoint gets of one event.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct Payload {
     /// The event.
     pub event: EventId,
     /// Its session.
@@ -75,27 +75,22 @@ pub struct Attempts {
     poster: Poster,
     schedule: Schedule,
     lease: Duration,
-    dice: Mutex<StdRng>,
+    rng: Mutex<StdRng>,
+    clock: Clock,
     stop: CancellationToken,
 }
 
 impl Attempts {
-    /// `timeout` is the longest that one attempt takes; after `stop` nothing is tried again here.
-    pub fn new(
-        store: Store,
-        poster: Poster,
-        schedule: Schedule,
-        timeout: Duration,
-        stop: CancellationToken,
-    ) -> Self {
-        let dice = Mutex::new(StdRng::from_rng(&mut rand::rng()));
+    /// With what a process has and its operator set; after the soft stop nothing is tried again here.
+    pub fn new(process: &Process, poster: Poster, schedule: Schedule, timeout: Duration) -> Self {
         Self {
-            store,
+            store: process.store.clone(),
             poster,
             schedule,
             lease: timeout + LEASE_MARGIN,
-            dice,
-            stop,
+            rng: Mutex::new(process.randomness.fork()),
+            clock: process.clock,
+            stop: process.life.soft().clone(),
         }
     }
 
@@ -106,21 +101,21 @@ impl Attempts {
 
     /// Makes the first attempt and tells `settled` when the broker's message is no longer needed. If the worker is
     /// stopped before that, `settled` is dropped and the event comes again.
-    pub async fn first(&self, target: &Target, parcel: &Parcel, settled: oneshot::Sender<()>) -> Verdict {
-        let started = Instant::now();
-        let post = self.post(target, parcel.event, parcel.body.clone());
+    pub async fn first(&self, target: &Target, payload: &Payload, settled: oneshot::Sender<()>) -> Verdict {
+        let started = self.clock.now();
+        let post = self.post(target, payload.event, payload.body.clone());
         tokio::pin!(post);
         let outcome = tokio::select! {
             outcome = &mut post => outcome,
             () = tokio::time::sleep(PATIENCE) => {
                 let stored = async {
-                    let row = self.store_row(self.row(target, parcel, Plan::Leased)).await;
+                    let row = self.store_row(self.row(target, payload, Plan::Leased)).await;
                     if row.is_some() {
                         let _ = settled.send(());
                     }
                     row
                 };
-                let posted = async { (post.await, started.elapsed()) };
+                let posted = async { (post.await, self.clock.now() - started) };
                 // Side by side: an answer that comes while the database takes its time is an answer in time.
                 let (row, (outcome, took)) = tokio::join!(stored, posted);
                 count("first", &outcome, took);
@@ -130,13 +125,13 @@ impl Attempts {
                 };
             }
         };
-        let took = started.elapsed();
+        let took = self.clock.now() - started;
         count("first", &outcome, took);
         let verdict = self.verdict(target, &outcome).await;
         let stored = match self.plan_after(&outcome, 1) {
             Fate::Delivered => true,
             fate => {
-                let row = self.row(target, parcel, Plan::Tried(fate, attempted(&outcome, took)));
+                let row = self.row(target, payload, Plan::Tried(fate, attempted(&outcome, took)));
                 let stored = self.store_row(row).await;
                 if fate == Fate::Dead && matches!(stored, Some(Stored::New(_))) {
                     count_dead(1);
@@ -151,26 +146,26 @@ impl Attempts {
     }
 
     /// Stores an event whose endpoint may not be tried now. Whether it is stored: not so only after a stop.
-    pub async fn put_off_first(&self, target: &Target, parcel: &Parcel, wait: Duration) -> bool {
+    pub async fn put_off_first(&self, target: &Target, payload: &Payload, wait: Duration) -> bool {
         let wait = Schedule::put_off(wait, self.dice());
-        self.store_row(self.row(target, parcel, Plan::PutOff(wait)))
+        self.store_row(self.row(target, payload, Plan::PutOff(wait)))
             .await
             .is_some()
     }
 
     /// Attempts a leased row again.
-    pub async fn again(&self, target: &Target, delivery: Leased) -> Verdict {
-        let started = Instant::now();
+    pub async fn retry(&self, target: &Target, delivery: Leased) -> Verdict {
+        let started = self.clock.now();
         let outcome = self
             .post(target, delivery.event_id, delivery.body.clone().into())
             .await;
-        let took = started.elapsed();
+        let took = self.clock.now() - started;
         count("retry", &outcome, took);
         self.conclude(target, &delivery, outcome, took).await
     }
 
     /// Gives a leased row back, to be tried after `wait`. It does not count as an attempt.
-    pub async fn put_off_again(&self, delivery: &Leased, wait: Duration) {
+    pub async fn put_off_retry(&self, delivery: &Leased, wait: Duration) {
         let wait = Schedule::put_off(wait, self.dice());
         // When this fails the lease runs out by itself, and the row is taken again.
         if let Err(error) = deliveries::put_off(&self.store, delivery, wait).await {
@@ -180,7 +175,7 @@ impl Attempts {
 
     async fn post(&self, target: &Target, event: EventId, body: Bytes) -> Outcome {
         let id = event.to_string();
-        let now_unix_secs = OffsetDateTime::now_utc().unix_timestamp();
+        let now_unix_secs = self.clock.wall().unix_timestamp();
         let secret = (target.dialect == Dialect::Standard).then(|| target.secret.expose());
         let post = Post {
             url: &target.url,
@@ -246,18 +241,20 @@ impl Attempts {
         }
     }
 
-    fn row(&self, target: &Target, parcel: &Parcel, plan: Plan) -> NewDelivery {
+    fn row(&self, target: &Target, payload: &Payload, plan: Plan) -> NewDelivery {
         let (attempted, fate, lease) = match plan {
             Plan::Tried(fate, attempted) => (Some(attempted), fate, None),
             Plan::PutOff(wait) => (None, Fate::Retry(wait), None),
             Plan::Leased => (None, Fate::Retry(Duration::ZERO), Some(self.lease)),
         };
+        let id = DeliveryId::fresh(self.clock.wall(), &mut *self.rng());
         NewDelivery {
+            id,
             webhook: target.id,
-            event_id: parcel.event,
-            token: parcel.token.clone(),
-            event: parcel.name.clone(),
-            body: String::from_utf8_lossy(&parcel.body).into_owned(),
+            event_id: payload.event,
+            token: payload.token.clone(),
+            event: payload.name.clone(),
+            body: String::from_utf8_lossy(&payload.body).into_owned(),
             attempted,
             fate,
             lease,
@@ -281,9 +278,13 @@ impl Attempts {
     }
 
     fn dice(&self) -> f64 {
+        self.rng().random()
+    }
+
+    fn rng(&self) -> MutexGuard<'_, StdRng> {
         // Unwrap safety: nothing panics while the lock is held.
         #[allow(clippy::unwrap_used)]
-        self.dice.lock().unwrap().random()
+        self.rng.lock().unwrap()
     }
 }
 

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use shared::store::{Store, StoreError, deliveries, webhooks};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::count_dead;
-use super::endpoint::Order;
+use super::endpoint::Dispatch;
 use super::endpoints::Endpoints;
-use super::hub::Hub;
+use super::registry::Registry;
 
 /// Rows that may be in memory.
 pub const IN_MEMORY_MAX: u32 = 256;
@@ -44,19 +43,26 @@ pub struct Limits {
 }
 
 /// Leases due rows until `stop`.
-pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, limits: Limits, stop: CancellationToken) {
+pub async fn run(
+    store: Store,
+    mut endpoints: Endpoints,
+    registry: Registry,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
-    let mut next_count = Instant::now();
+    let around = registry.around();
+    let mut next_count = around.clock.now();
     loop {
-        let more = match work(&store, &mut endpoints, &hub, limits.lease, &room).await {
+        let more = match work(&store, &mut endpoints, &registry, limits.lease, &room).await {
             Ok(more) => more,
             Err(error) => {
                 tracing::warn!(%error, "due webhook deliveries can't be read; trying again");
                 false
             }
         };
-        if Instant::now() >= next_count {
-            next_count = Instant::now() + COUNT_EVERY;
+        if around.clock.now() >= next_count {
+            next_count = around.clock.now() + COUNT_EVERY;
             if let Err(error) = review(&store, limits.pending_max).await {
                 tracing::warn!(%error, "webhook deliveries could not be counted");
             }
@@ -68,9 +74,9 @@ pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, limits: Limit
             }
             continue;
         }
-        let pause = hub
-            .rests()
-            .next_end(Instant::now())
+        let pause = around
+            .backoff
+            .next_end(around.clock.now())
             .map_or(TICK, |end| end.min(TICK));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -83,7 +89,7 @@ pub async fn run(store: Store, mut endpoints: Endpoints, hub: Hub, limits: Limit
 async fn work(
     store: &Store,
     endpoints: &mut Endpoints,
-    hub: &Hub,
+    registry: &Registry,
     lease: Duration,
     room: &Arc<Semaphore>,
 ) -> Result<bool, StoreError> {
@@ -93,8 +99,9 @@ async fn work(
     if free == 0 {
         return Ok(false);
     }
-    let resting = hub.rests().now(Instant::now());
-    let rows = deliveries::lease_due(store, (free, SHARE.min(free)), &resting, lease).await?;
+    let around = registry.around();
+    let resting = around.backoff.now(around.clock.now());
+    let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, lease).await?;
     if rows.is_empty() {
         return Ok(false);
     }
@@ -111,12 +118,12 @@ async fn work(
         let Ok(permit) = room.clone().try_acquire_owned() else {
             break;
         };
-        let order = Order::Again {
+        let dispatch = Dispatch::Retry {
             target: target.clone(),
             delivery,
             permit,
         };
-        hub.order(target.id, order).await;
+        registry.dispatch(target.id, dispatch).await;
     }
     Ok(more)
 }

@@ -16,15 +16,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use shared::clock::Clock;
 use shared::id::{Token, WebhookId};
 use shared::store::deliveries::Leased;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::attempt::{Attempts, PATIENCE, Parcel, Target, Verdict};
+use super::attempt::{Attempts, PATIENCE, Payload, Target, Verdict};
+use super::backoff::Backoff;
 use super::circuit::{Circuit, CircuitLimits, Gate};
-use super::rests::Rests;
 
 /// Attempts that may be under way to one endpoint.
 pub const IN_FLIGHT_MAX: usize = 16;
@@ -32,7 +33,7 @@ pub const IN_FLIGHT_MAX: usize = 16;
 /// Events that may wait in memory for their first attempt at one endpoint; more become rows at once.
 pub const WAITING_MAX: usize = 256;
 
-/// Orders that may lie in the task's mailbox.
+/// Attempts that may lie in the task's mailbox.
 pub const MAILBOX: usize = 64;
 
 /// How long the task of an endpoint that hears of nothing is kept.
@@ -42,22 +43,22 @@ const IDLE: Duration = Duration::from_secs(60);
 const WHILE_BUSY: Duration = Duration::from_secs(1);
 
 /// How long the other rows of a busy endpoint are not looked at: its places may be free again at any moment.
-const BUSY_REST: Duration = Duration::from_millis(50);
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
-/// What an endpoint's task is asked to do.
+/// What an endpoint's task is given to attempt.
 #[derive(Debug)]
-pub enum Order {
+pub enum Dispatch {
     /// Make the first attempt.
     First {
         /// Where to, as known when the event came.
         target: Arc<Target>,
         /// What.
-        parcel: Arc<Parcel>,
+        payload: Arc<Payload>,
         /// Told once the endpoint has taken the event or its row is stored.
         settled: oneshot::Sender<()>,
     },
     /// Attempt a leased row again.
-    Again {
+    Retry {
         /// Where to, as known when the row was leased.
         target: Arc<Target>,
         /// The row.
@@ -67,21 +68,27 @@ pub enum Order {
     },
 }
 
+/// What the tasks of all endpoints share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Makes attempts.
+    pub attempts: Arc<Attempts>,
+    /// Limits of each endpoint's circuit.
+    pub limits: CircuitLimits,
+    /// Told when due rows need not come.
+    pub backoff: Backoff,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
 /// Starts the task of one endpoint among `tasks`.
-pub fn spawn(
-    id: WebhookId,
-    attempts: Arc<Attempts>,
-    limits: CircuitLimits,
-    rests: Rests,
-    tasks: &TaskTracker,
-) -> mpsc::Sender<Order> {
-    let (sender, orders) = mpsc::channel(MAILBOX);
+pub fn spawn(id: WebhookId, around: Surroundings, tasks: &TaskTracker) -> mpsc::Sender<Dispatch> {
+    let (sender, mailbox) = mpsc::channel(MAILBOX);
     let endpoint = Endpoint {
         id,
-        attempts,
-        orders,
-        circuit: Circuit::new(limits),
-        rests,
+        mailbox,
+        circuit: Circuit::new(around.limits),
+        around,
         waiting: HashMap::new(),
         ready: VecDeque::new(),
         waiting_count: 0,
@@ -97,28 +104,26 @@ pub fn spawn(
 
 struct FirstAttempt {
     target: Arc<Target>,
-    parcel: Arc<Parcel>,
+    payload: Arc<Payload>,
     settled: oneshot::Sender<()>,
     came: Instant,
 }
 
 /// What a finished piece of work was.
-enum Landed {
+enum Finished {
     /// A first attempt of a session, and how long it took.
     First(Token, Verdict, Duration),
     /// An attempt of a row, and how long it took.
-    Again(Verdict, Duration),
+    Retry(Verdict, Duration),
     /// A row was written; nothing was attempted.
     Stored,
 }
 
 struct Endpoint {
     id: WebhookId,
-    attempts: Arc<Attempts>,
-    orders: mpsc::Receiver<Order>,
+    around: Surroundings,
+    mailbox: mpsc::Receiver<Dispatch>,
     circuit: Circuit,
-    /// Told when due rows need not come.
-    rests: Rests,
     /// First attempts that wait for the one before them of the same session, or for a free place.
     waiting: HashMap<Token, VecDeque<FirstAttempt>>,
     /// Sessions in the order in which their waiting attempts may start.
@@ -131,63 +136,67 @@ struct Endpoint {
     /// Sessions whose attempt is under way.
     busy: HashSet<Token>,
     in_flight: usize,
-    work: FuturesUnordered<BoxFuture<'static, Landed>>,
+    work: FuturesUnordered<BoxFuture<'static, Finished>>,
 }
 
 impl Endpoint {
     async fn run(mut self) {
         loop {
             tokio::select! {
-                order = self.orders.recv() => match order {
-                    Some(order) => self.take(order),
+                dispatch = self.mailbox.recv() => match dispatch {
+                    Some(dispatch) => self.take(dispatch),
                     None => break,
                 },
-                Some(landed) = self.work.next() => self.landed(landed),
-                () = overdue(self.overdue_at) => self.store_overdue(Instant::now()),
+                Some(finished) = self.work.next() => self.on_finished(finished),
+                () = overdue(self.overdue_at) => self.store_overdue(),
                 () = tokio::time::sleep(IDLE), if self.is_idle() => break,
             }
             self.start_waiting();
         }
         // Nobody sends any more: what is under way ends, so that a stop loses no answer.
-        self.orders.close();
-        while let Some(order) = self.orders.recv().await {
-            self.take(order);
+        self.mailbox.close();
+        while let Some(dispatch) = self.mailbox.recv().await {
+            self.take(dispatch);
         }
         self.start_waiting();
-        while let Some(landed) = self.work.next().await {
-            self.landed(landed);
+        while let Some(finished) = self.work.next().await {
+            self.on_finished(finished);
             self.start_waiting();
         }
     }
 
-    fn is_idle(&self) -> bool {
-        self.work.is_empty() && self.waiting_count == 0 && !self.circuit.is_open(Instant::now())
+    fn now(&self) -> Instant {
+        self.around.clock.now()
     }
 
-    fn take(&mut self, order: Order) {
-        match order {
-            Order::First {
+    fn is_idle(&self) -> bool {
+        self.work.is_empty() && self.waiting_count == 0 && !self.circuit.is_open(self.now())
+    }
+
+    fn take(&mut self, dispatch: Dispatch) {
+        match dispatch {
+            Dispatch::First {
                 target,
-                parcel,
+                payload,
                 settled,
             } => {
                 let first = FirstAttempt {
                     target,
-                    parcel,
+                    payload,
                     settled,
-                    came: Instant::now(),
+                    came: self.now(),
                 };
-                if self.may_wait(&first.parcel.token) {
+                if self.may_wait(&first.payload.token) {
                     self.wait(first);
                 } else {
                     self.store(first, Duration::ZERO);
                 }
             }
-            Order::Again {
+            Dispatch::Retry {
                 target,
                 delivery,
                 permit,
-            } => self.again(target, delivery, permit),
+            } => self.retry(target, delivery, permit),
         }
     }
 
@@ -202,7 +211,7 @@ impl Endpoint {
 
     fn wait(&mut self, first: FirstAttempt) {
         self.overdue_at.get_or_insert(first.came + PATIENCE);
-        let token = first.parcel.token.clone();
+        let token = first.payload.token.clone();
         let queue = self.waiting.entry(token.clone()).or_default();
         if queue.is_empty() && !self.busy.contains(&token) {
             self.ready.push_back(token);
@@ -212,7 +221,8 @@ impl Endpoint {
     }
 
     /// Makes rows of those that have waited too long: their broker messages are needed for other endpoints.
-    fn store_overdue(&mut self, now: Instant) {
+    fn store_overdue(&mut self) {
+        let now = self.now();
         let tokens: Vec<Token> = self.waiting.keys().cloned().collect();
         for token in tokens {
             while self.came_first(&token).is_some_and(|came| now >= came + PATIENCE) {
@@ -246,7 +256,7 @@ impl Endpoint {
             let Some(first) = self.next_of(&token) else {
                 continue;
             };
-            match self.circuit.enter(Instant::now()) {
+            match self.circuit.enter(self.now()) {
                 Gate::Pass => {
                     self.busy.insert(token);
                     self.attempt(first);
@@ -278,78 +288,77 @@ impl Endpoint {
 
     fn attempt(&mut self, first: FirstAttempt) {
         self.in_flight += 1;
-        let attempts = self.attempts.clone();
-        let token = first.parcel.token.clone();
+        let (attempts, clock) = (self.around.attempts.clone(), self.around.clock);
+        let token = first.payload.token.clone();
         self.work.push(Box::pin(async move {
-            let started = Instant::now();
-            let verdict = attempts.first(&first.target, &first.parcel, first.settled).await;
-            Landed::First(token, verdict, started.elapsed())
+            let started = clock.now();
+            let verdict = attempts.first(&first.target, &first.payload, first.settled).await;
+            Finished::First(token, verdict, clock.now() - started)
         }));
     }
 
     fn store(&mut self, first: FirstAttempt, wait: Duration) {
-        let attempts = self.attempts.clone();
+        let attempts = self.around.attempts.clone();
         self.work.push(Box::pin(async move {
-            if attempts.put_off_first(&first.target, &first.parcel, wait).await {
+            if attempts.put_off_first(&first.target, &first.payload, wait).await {
                 // A receiver that is gone was stopped; its event comes again and finds the row.
                 let _ = first.settled.send(());
             }
-            Landed::Stored
+            Finished::Stored
         }));
     }
 
-    fn again(&mut self, target: Arc<Target>, delivery: Leased, permit: OwnedSemaphorePermit) {
-        let now = Instant::now();
-        let (gate, rest) = match self.in_flight < IN_FLIGHT_MAX {
+    fn retry(&mut self, target: Arc<Target>, delivery: Leased, permit: OwnedSemaphorePermit) {
+        let now = self.now();
+        let (gate, pause) = match self.in_flight < IN_FLIGHT_MAX {
             true => match self.circuit.enter(now) {
                 Gate::Pass => (Gate::Pass, None),
                 Gate::Closed(wait) => (Gate::Closed(wait), Some(wait)),
             },
-            false => (Gate::Closed(WHILE_BUSY), Some(BUSY_REST)),
+            false => (Gate::Closed(WHILE_BUSY), Some(BUSY_PAUSE)),
         };
-        if let Some(rest) = rest {
-            self.rests.until(self.id, now + rest);
+        if let Some(pause) = pause {
+            self.around.backoff.until(self.id, now + pause);
         }
-        let attempts = self.attempts.clone();
+        let (attempts, clock) = (self.around.attempts.clone(), self.around.clock);
         match gate {
             Gate::Pass => {
                 self.in_flight += 1;
                 self.work.push(Box::pin(async move {
-                    let started = Instant::now();
-                    let verdict = attempts.again(&target, delivery).await;
+                    let verdict = attempts.retry(&target, delivery).await;
                     drop(permit);
-                    Landed::Again(verdict, started.elapsed())
+                    Finished::Retry(verdict, clock.now() - now)
                 }));
             }
             Gate::Closed(wait) => self.work.push(Box::pin(async move {
-                attempts.put_off_again(&delivery, wait).await;
+                attempts.put_off_retry(&delivery, wait).await;
                 drop(permit);
-                Landed::Stored
+                Finished::Stored
             })),
         }
     }
 
-    fn landed(&mut self, landed: Landed) {
-        let (verdict, took) = match landed {
-            Landed::Stored => return,
-            Landed::First(token, verdict, took) => {
+    fn on_finished(&mut self, finished: Finished) {
+        let (verdict, took) = match finished {
+            Finished::Stored => return,
+            Finished::First(token, verdict, took) => {
                 self.busy.remove(&token);
                 self.make_ready(token);
                 (verdict, took)
             }
-            Landed::Again(verdict, took) => (verdict, took),
+            Finished::Retry(verdict, took) => (verdict, took),
         };
         self.in_flight -= 1;
         self.is_behind = took > PATIENCE || (self.is_behind && self.waiting_count > 0);
         match verdict {
             Verdict::Answered => {
-                if self.circuit.is_open(Instant::now()) {
-                    self.rests.end(self.id);
+                if self.circuit.is_open(self.now()) {
+                    self.around.backoff.end(self.id);
                 }
                 self.circuit.succeeded();
             }
             Verdict::Failed => {
-                if self.circuit.failed(Instant::now()) {
+                if self.circuit.failed(self.now()) {
                     metrics::counter!("fanfare_webhook_circuit_opened_total").increment(1);
                     tracing::warn!(webhook.id = %self.id, "webhook endpoint fails again and again; leaving it alone for a while");
                 }

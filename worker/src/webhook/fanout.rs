@@ -1,4 +1,4 @@
-//! From the broker to the endpoints: each event is ordered to every endpoint that wants it, and acked when each of
+//! From the broker to the endpoints: each event is given to every endpoint that wants it, and acked when each of
 //! them has it or has its row.
 //!
 //! Owns the broker's messages while they are in memory. Must not know attempts.
@@ -16,11 +16,11 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::attempt::Parcel;
-use super::endpoint::Order;
+use super::attempt::Payload;
+use super::endpoint::Dispatch;
 use super::endpoints::{Endpoints, Snapshot};
-use super::hub::Hub;
 use super::legacy;
+use super::registry::Registry;
 
 /// Events in memory that are not acked.
 pub const PREFETCH: u16 = 512;
@@ -50,7 +50,12 @@ struct Instance {
 }
 
 /// Consumes events until `stop`, then waits for those in memory as long as its caller lets it.
-pub async fn run(mut consumer: Consumer, mut endpoints: Endpoints, hub: Hub, stop: CancellationToken) {
+pub async fn run(
+    mut consumer: Consumer,
+    mut endpoints: Endpoints,
+    registry: Registry,
+    stop: CancellationToken,
+) {
     let tasks = TaskTracker::new();
     loop {
         let batch = tokio::select! {
@@ -62,7 +67,7 @@ pub async fn run(mut consumer: Consumer, mut endpoints: Endpoints, hub: Hub, sto
             break;
         };
         for delivery in batch {
-            order(&snapshot, &hub, delivery, &tasks).await;
+            dispatch(&snapshot, &registry, delivery, &tasks).await;
         }
     }
     consumer.cancel().await;
@@ -99,11 +104,11 @@ async fn look(endpoints: &mut Endpoints, stop: &CancellationToken) -> Option<Arc
     }
 }
 
-/// Orders one event to its endpoints, in the order of events, and leaves the ack to a task.
-async fn order(snapshot: &Snapshot, hub: &Hub, delivery: Delivery, tasks: &TaskTracker) {
+/// Gives one event to its endpoints, in the order of events, and leaves the ack to a task.
+async fn dispatch(snapshot: &Snapshot, registry: &Registry, delivery: Delivery, tasks: &TaskTracker) {
     metrics::counter!("fanfare_webhook_events_total").increment(1);
-    let (parcel, seed) = match parcels(&delivery.body) {
-        Ok(parcels) => parcels,
+    let (payload, seed) = match payloads(&delivery.body) {
+        Ok(payloads) => payloads,
         Err(reason) => {
             tracing::error!(reason, "an event can't be read; it goes to the dead letters");
             tasks.spawn(async move {
@@ -115,22 +120,19 @@ async fn order(snapshot: &Snapshot, hub: &Hub, delivery: Delivery, tasks: &TaskT
         }
     };
     let mut pending = Vec::new();
-    for target in snapshot.wanting(&parcel.token, &parcel.name) {
-        let parcel = match (target.dialect, &seed) {
-            (Dialect::Standard, _) => &parcel,
+    for target in snapshot.wanting(&payload.token, &payload.name) {
+        let payload = match (target.dialect, &seed) {
+            (Dialect::Standard, _) => &payload,
             (Dialect::Seed, Some(seed)) => seed,
             (Dialect::Seed, None) => continue,
         };
         let (settled, done) = oneshot::channel();
-        hub.order(
-            target.id,
-            Order::First {
-                target: target.clone(),
-                parcel: parcel.clone(),
-                settled,
-            },
-        )
-        .await;
+        let first = Dispatch::First {
+            target: target.clone(),
+            payload: payload.clone(),
+            settled,
+        };
+        registry.dispatch(target.id, first).await;
         pending.push(done);
     }
     tasks.spawn(acknowledge(delivery, pending));
@@ -149,19 +151,19 @@ async fn acknowledge(delivery: Delivery, pending: Vec<oneshot::Receiver<()>>) {
 }
 
 /// What is posted of an event: its envelope, and for messages the shape of the global webhook.
-fn parcels(body: &Bytes) -> Result<(Arc<Parcel>, Option<Arc<Parcel>>), &'static str> {
+fn payloads(body: &Bytes) -> Result<(Arc<Payload>, Option<Arc<Payload>>), &'static str> {
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| "the body is no event")?;
     // Anybody may publish to the exchange. A name that the database refuses would be tried for ever.
     if envelope.event.len() > NAME_MAX_BYTES || envelope.event.chars().any(char::is_control) {
         return Err("the name of the event is too long or not printable");
     }
-    let parcel = |body| {
+    let payload = |body| {
         let (event, token, name) = (
             envelope.id,
             envelope.instance.name.clone(),
             envelope.event.to_string(),
         );
-        Arc::new(Parcel {
+        Arc::new(Payload {
             event,
             token,
             name,
@@ -171,6 +173,6 @@ fn parcels(body: &Bytes) -> Result<(Arc<Parcel>, Option<Arc<Parcel>>), &'static 
     let seed = (envelope.event == legacy::EVENT.as_str())
         .then(|| legacy::body(body))
         .flatten()
-        .map(parcel);
-    Ok((parcel(body.clone()), seed))
+        .map(payload);
+    Ok((payload(body.clone()), seed))
 }

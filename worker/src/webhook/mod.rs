@@ -5,32 +5,34 @@
 //! row. The common case costs no write to the database.
 
 pub mod attempt;
+pub mod backoff;
 pub mod circuit;
 pub mod due;
 pub mod endpoint;
 pub mod endpoints;
 pub mod fanout;
-pub mod hub;
 pub mod legacy;
+pub mod registry;
 pub mod request;
-pub mod rests;
 pub mod schedule;
 pub mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::broker::{Broker, BrokerError, QueueName};
+use shared::broker::{BrokerError, QueueName};
 use shared::config::{Env, read_seconds};
 use shared::egress::Reach;
-use shared::store::{Store, StoreError};
+use shared::process::Process;
+use shared::store::StoreError;
 use shared::subscription::{self, SubscriptionError};
-use tokio_util::sync::CancellationToken;
 
 use self::attempt::Attempts;
+use self::backoff::Backoff;
 use self::circuit::CircuitLimits;
+use self::endpoint::Surroundings;
 use self::endpoints::Endpoints;
-use self::hub::Hub;
+use self::registry::Registry;
 use self::request::Poster;
 use self::schedule::Schedule;
 
@@ -157,43 +159,33 @@ fn read_keep_queues(env: &mut Env) -> Option<Duration> {
 ///
 /// # Errors
 /// [`StartError`], at the start only: later the role waits for what is away.
-pub async fn run(
-    store: Store,
-    broker: Broker,
-    settings: Settings,
-    stop: CancellationToken,
-) -> Result<(), StartError> {
+pub async fn run(process: Process, settings: Settings) -> Result<(), StartError> {
+    let (store, broker) = (&process.store, &process.broker);
+    let stop = process.life.soft();
     broker.collect_for_webhooks().await?;
-    subscription::set_global(&store, &broker, settings.global.as_deref(), legacy::EVENT).await?;
+    subscription::set_global(store, broker, settings.global.as_deref(), legacy::EVENT).await?;
     let poster = Poster::new(settings.reach, settings.timeout)?;
-    let attempts = Attempts::new(
-        store.clone(),
-        poster,
-        settings.schedule,
-        settings.timeout,
-        stop.clone(),
-    );
+    let attempts = Attempts::new(&process, poster, settings.schedule, settings.timeout);
     let limits = due::Limits {
         lease: attempts.lease(),
         pending_max: settings.pending_max,
     };
-    let hub = Hub::new(Arc::new(attempts), settings.circuit);
-    let reviewed = (store.clone(), broker.clone());
+    let registry = Registry::new(Surroundings {
+        attempts: Arc::new(attempts),
+        limits: settings.circuit,
+        backoff: Backoff::default(),
+        clock: process.clock,
+    });
     let consumer = broker.consume(&QueueName::Webhooks, fanout::PREFETCH);
-    let fanout = fanout::run(consumer, Endpoints::new(store.clone()), hub.clone(), stop.clone());
+    let endpoints = || Endpoints::new(store.clone());
+    let fanout = fanout::run(consumer, endpoints(), registry.clone(), stop.clone());
     let sweep = sweep::run(store.clone(), settings.keep_queues, stop.clone());
-    let due = due::run(
-        store.clone(),
-        Endpoints::new(store),
-        hub.clone(),
-        limits,
-        stop.clone(),
-    );
-    let review = subscription::keep_reviewing(&reviewed.0, &reviewed.1, &stop);
+    let due = due::run(store.clone(), endpoints(), registry.clone(), limits, stop.clone());
+    let review = subscription::keep_reviewing(store, broker, stop);
     let work = async {
         tokio::join!(fanout, due, sweep, review);
-        // Nobody orders any more; what is under way is recorded, so that it is not made again.
-        hub.close().await;
+        // Nothing is dispatched any more; what is under way is recorded, so that it is not made again.
+        registry.close().await;
     };
     let late = async {
         stop.cancelled().await;

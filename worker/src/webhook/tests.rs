@@ -11,13 +11,18 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use shared::broker::Outgoing;
+use shared::clock::Clock;
 use shared::config::Secret;
 use shared::event::{Event, Instance};
 use shared::id::{EventId, QueueId, Token, WebhookId};
+use shared::lifecycle::Lifecycle;
+use shared::random::Randomness;
 use shared::store::deliveries::{self, DeliveryState};
 use shared::store::webhooks::{self, Dialect, GLOBAL, NewWebhook};
+use shared::telemetry::Health;
 use shared::testing::{self, TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -146,14 +151,16 @@ impl Stage {
     }
 
     fn start(&mut self, settings: Settings) {
-        let stop = CancellationToken::new();
-        let role = run(
-            self.database.another_store(),
-            self.broker.broker().clone(),
-            settings,
-            stop.clone(),
-        );
-        self.role = Some((stop, tokio::spawn(role)));
+        let process = Process {
+            store: self.database.another_store(),
+            broker: self.broker.broker().clone(),
+            clock: Clock::system(),
+            randomness: Randomness::system(),
+            life: Lifecycle::new(),
+            health: Health::new(Clock::system()),
+        };
+        let stop = process.life.soft().clone();
+        self.role = Some((stop, tokio::spawn(run(process, settings))));
     }
 
     async fn stop(&mut self) {
@@ -184,8 +191,8 @@ impl Stage {
         };
         let envelope = Event::send_start(QueueId::random()).envelope(instance, id, 1, sequence);
         let topology = self.broker.broker().topology().clone();
-        let name = (envelope.event.as_str(), id);
-        let message = Outgoing::event(&topology, token, name, envelope.to_json().into());
+        let name = envelope.event.as_str();
+        let message = Outgoing::event(&topology, token, name, id, envelope.to_json().into());
         self.broker.broker().publisher().publish(message).await.unwrap();
         id.to_string()
     }
@@ -415,12 +422,7 @@ async fn the_global_webhook_gets_messages_in_its_own_shape() {
         }
     });
     let topology = stage.broker.broker().topology().clone();
-    let message = Outgoing::event(
-        &topology,
-        &token,
-        ("new.message", id),
-        envelope.to_string().into(),
-    );
+    let message = Outgoing::event(&topology, &token, "new.message", id, envelope.to_string().into());
     stage.broker.broker().publisher().publish(message).await.unwrap();
     until("it failed once", async || !receiver.attempts().is_empty()).await;
     receiver.set(Mood::Well);
@@ -471,7 +473,8 @@ async fn an_event_that_can_not_be_read_holds_nobody_up() {
     let rubbish = Outgoing::event(
         &topology,
         &token,
-        ("paused.queue", EventId::now_v7()),
+        "paused.queue",
+        EventId::now_v7(),
         "rubbish".into(),
     );
     stage.broker.broker().publisher().publish(rubbish).await.unwrap();

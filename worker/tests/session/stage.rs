@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
+use shared::clock::Clock;
 use shared::content::Text;
 use shared::id::{JobId, QueueId, Token, WorkerId};
 use shared::job::{Answer, Delay, Job, OnUnknown, QueueCommand, SendJob};
-use shared::lease::Timing;
 use shared::lifecycle::Lifecycle;
+use shared::process::Process;
+use shared::random::Randomness;
 use shared::recipient::Number;
 use shared::store::sessions::{self, SessionRecord};
 use shared::telemetry::Health;
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use worker::session::pacer::Pace;
 use worker::session::{self, Settings};
+use worker::shard::lease::Timing;
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -110,10 +113,17 @@ impl Stage {
             margin: Duration::from_secs(1),
         };
         let (store, broker) = (self.database.another_store(), self.broker.broker().clone());
-        let (worker, role_life) = (WorkerId::generate(name).expect("a name"), life.clone());
+        let process = Process {
+            store,
+            broker,
+            clock: Clock::system(),
+            randomness: Randomness::system(),
+            life: life.clone(),
+            health: Health::new(Clock::system()),
+        };
+        let worker = WorkerId::generate(name, &mut process.randomness.fork()).expect("a name");
         let task = tokio::spawn(async move {
-            let around = (role_life, Health::new());
-            session::run((store, broker), settings, worker, timing, around)
+            session::run(process, settings, worker, timing)
                 .await
                 .expect("the role starts");
         });

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
+use super::sealed::SealedWrite;
 use super::statements::Statements;
 use crate::id::StanzaId;
 use crate::store::StoreError;
@@ -30,11 +31,11 @@ pub(super) enum Outcome {
 
 /// A batch: its writes, of which those with a live fence are gathered into columns.
 pub(super) struct Batch<'a> {
-    writes: &'a [Write],
+    writes: &'a [SealedWrite],
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(writes: &'a [Write]) -> Self {
+    pub(super) fn new(writes: &'a [SealedWrite]) -> Self {
         Self { writes }
     }
 
@@ -52,7 +53,7 @@ impl<'a> Batch<'a> {
             .iter()
             .zip(&live)
             .filter(|(_, live)| **live)
-            .map(|(write, _)| write)
+            .map(|(write, _)| &**write)
             .collect();
         if durable.is_empty() {
             client.batch_execute("ROLLBACK").await?;

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 
 mod final_answers;
 mod queues_and_recipients;
@@ -22,7 +23,8 @@ use crate::testing::{TestDatabase, job_id, token};
 
 struct Bench {
     db: TestDatabase,
-    committer: Committer,
+    commits: Mutex<GroupCommit>,
+    sealer: WriteSealer,
     fence: Fence,
     session: SessionId,
 }
@@ -36,10 +38,12 @@ impl Bench {
             .unwrap()
             .into_record()
             .id;
-        let (committer, _task) = Committer::start(db.store(), Wake::new()).unwrap();
+        let commits = Mutex::new(GroupCommit::new(db.store()));
+        let sealer = WriteSealer::new(db.store()).unwrap();
         Self {
             db,
-            committer,
+            commits,
+            sealer,
             fence,
             session,
         }
@@ -63,9 +67,15 @@ impl Bench {
         };
         let id: JobId = job_id();
         let queue = send.queue_id.unwrap();
-        let accepted = queues::accept(self.db.store(), self.fence, self.session, queue, (&id, &send)).await;
-        match accepted.unwrap() {
-            Acceptance::Accepted(queue) => *queue,
+        let offer = queues::Offer {
+            session: self.session,
+            queue,
+            id: &id,
+            job: &send,
+        };
+        let accepted = queues::accept_all(self.db.store(), self.fence, &[offer]).await;
+        match accepted.unwrap().pop().unwrap() {
+            Ok(Acceptance::Accepted(queue)) => *queue,
             other => panic!("{other:?}"),
         }
     }
@@ -80,7 +90,13 @@ impl Bench {
     async fn commit(&self, change: impl FnOnce(&mut Write)) -> Result<(), CommitError> {
         let mut write = self.write();
         change(&mut write);
-        self.committer.commit(write).await
+        self.commit_all([write]).await.remove(0)
+    }
+
+    /// Commits writes together.
+    async fn commit_all(&self, writes: impl IntoIterator<Item = Write>) -> Vec<Result<(), CommitError>> {
+        let sealed: Vec<_> = writes.into_iter().map(|write| self.sealer.seal(write)).collect();
+        self.commits.lock().await.commit(&sealed).await
     }
 }
 
@@ -175,9 +191,9 @@ async fn a_stale_write_fails_alone_among_good_ones() {
             value: Some(Bytes::from_static(b"v")),
         }];
         write.events = vec![event(i64::from(n))];
-        bench.committer.commit(write)
+        write
     });
-    let results = futures_util::future::join_all(writes).await;
+    let results = bench.commit_all(writes).await;
     for (n, result) in results.iter().enumerate() {
         let expected = if n % 5 == 0 {
             Err(CommitError::Fenced)
@@ -219,23 +235,24 @@ async fn a_shard_taken_by_another_worker_fences_the_old_owner() {
     let mut write = bench.write();
     write.fence = new;
     write.last_sequence = Some(3);
-    assert_eq!(bench.committer.commit(write).await, Ok(()));
+    assert_eq!(bench.commit_all([write]).await, [Ok(())]);
 }
 
 #[tokio::test]
 async fn a_write_that_the_database_refuses_fails_alone() {
     let bench = Bench::new().await;
     let queue = bench.queue(2).await;
-    let good = bench.commit(|w| w.keys = vec![key(b"good", Some(b"1"))]);
+    let [mut good, mut bad, mut also_good] = [(); 3].map(|()| bench.write());
+    good.keys = vec![key(b"good", Some(b"1"))];
     // Completing a queue that is not settled breaks a rule of the schema.
-    let bad = bench.commit(|w| {
-        w.queues = vec![QueueChange::Start(queue.id), QueueChange::Complete(queue.id)];
-        w.keys = vec![key(b"bad", Some(b"2"))];
-    });
-    let also_good = bench.commit(|w| w.keys = vec![key(b"also good", Some(b"3"))]);
-    let (good, bad, also_good) = tokio::join!(good, bad, also_good);
-    assert_eq!((good, also_good), (Ok(()), Ok(())));
-    assert!(matches!(bad, Err(CommitError::Refused(_))), "{bad:?}");
+    bad.queues = vec![QueueChange::Start(queue.id), QueueChange::Complete(queue.id)];
+    bad.keys = vec![key(b"bad", Some(b"2"))];
+    also_good.keys = vec![key(b"also good", Some(b"3"))];
+    let results = bench.commit_all([good, bad, also_good]).await;
+    assert!(
+        matches!(results.as_slice(), [Ok(()), Err(CommitError::Refused(_)), Ok(())]),
+        "{results:?}"
+    );
     let names = keys::names(bench.db.store(), bench.session, KeyKind::SESSION)
         .await
         .unwrap();
@@ -344,34 +361,7 @@ async fn a_refusal_holds_until_the_next_state_and_a_deletion_for_good() {
 }
 
 #[tokio::test]
-async fn events_keep_the_order_of_their_writes() {
-    let bench = Bench::new().await;
-    let mut submitted = Vec::new();
-    for sequence in 0..400 {
-        let mut write = bench.write();
-        write.events = vec![event(sequence)];
-        write.last_sequence = Some(sequence);
-        submitted.push(bench.committer.submit(write).await.unwrap());
-    }
-    for write in submitted {
-        write.durable().await.unwrap();
-    }
-    let stored = outbox::oldest(bench.db.store(), bench.fence.shard, 500)
-        .await
-        .unwrap();
-    let sequences: Vec<i64> = stored
-        .iter()
-        .map(|e| {
-            serde_json::from_str::<serde_json::Value>(&e.body).unwrap()["sequence"]
-                .as_i64()
-                .unwrap()
-        })
-        .collect();
-    assert_eq!(sequences, (0..400).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn a_committer_comes_back_after_its_connection_is_cut() {
+async fn commits_go_on_after_their_connection_is_cut() {
     let bench = Bench::new().await;
     bench.commit(|w| w.last_sequence = Some(1)).await.unwrap();
     bench
@@ -390,14 +380,4 @@ async fn a_committer_comes_back_after_its_connection_is_cut() {
         assert!(matches!(last, Err(CommitError::Unavailable(_))), "{last:?}");
     }
     assert_eq!(last, Ok(()));
-}
-
-#[tokio::test]
-async fn a_committer_ends_with_its_last_clone() {
-    let db = TestDatabase::new().await;
-    let (committer, task) = Committer::start(db.store(), Wake::new()).unwrap();
-    let clone = committer.clone();
-    drop(committer);
-    drop(clone);
-    task.await.unwrap();
 }

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::config::{Database, Secret};
 use crate::store::Store;
-use crate::store::commit::{Committer, Write};
+use crate::store::commit::{GroupCommit, Write, WriteSealer};
 use crate::testing::{TestDatabase, sealer, service_url};
 
 /// What a PostgreSQL client sends first to ask for TLS.
@@ -86,7 +86,7 @@ async fn serve(mut client: TcpStream, acceptor: TlsAcceptor, behind: String) {
 async fn tls_is_what_sslmode_says() {
     let (db, door) = (TestDatabase::new().await, Door::open().await);
     let ping = async |host: &str, query: &str| {
-        let store = Store::new(&door.url(&db, host, query), None).unwrap();
+        let store = Store::new(&door.url(&db, host, query), None, crate::clock::Clock::system()).unwrap();
         store.ping().await.map_err(|error| error.to_string())
     };
     let roots = format!("sslrootcert={}", door.roots.display());
@@ -113,7 +113,10 @@ async fn a_server_without_tls_serves_those_who_do_not_require_it() {
             url: Secret::new(url),
             pool_size: 1,
         };
-        Store::new(&database, None).unwrap().ping().await
+        Store::new(&database, None, crate::clock::Clock::system())
+            .unwrap()
+            .ping()
+            .await
     };
     ping("prefer").await.unwrap();
     ping("disable").await.unwrap();
@@ -121,16 +124,21 @@ async fn a_server_without_tls_serves_those_who_do_not_require_it() {
 }
 
 #[tokio::test]
-async fn the_committer_goes_the_same_way() {
+async fn group_commit_goes_the_same_way() {
     let (db, door) = (TestDatabase::new().await, Door::open().await);
     let query = format!("sslmode=require&sslrootcert={}", door.roots.display());
-    let store = Store::new(&door.url(&db, "localhost", &query), Some(sealer())).unwrap();
+    let store = Store::new(
+        &door.url(&db, "localhost", &query),
+        Some(sealer()),
+        crate::clock::Clock::system(),
+    )
+    .unwrap();
     let fence = db.lease(0, "w").await;
     let session = crate::store::sessions::create(&store, &crate::testing::token(), 1).await;
-    let (committer, _task) = Committer::start(&store, crate::outbox::Wake::new()).unwrap();
     let mut write = Write::new(fence, session.unwrap().into_record().id);
     write.last_sequence = Some(1);
-    committer.commit(write).await.unwrap();
+    let sealed = WriteSealer::new(&store).unwrap().seal(write);
+    assert_eq!(GroupCommit::new(&store).commit(&[sealed]).await, [Ok(())]);
 }
 
 #[test]

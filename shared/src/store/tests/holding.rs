@@ -10,7 +10,12 @@ fn lone(db: &TestDatabase) -> Store {
         pool_size: 1,
         ..db.config().clone()
     };
-    Store::new(&database, Some(crate::testing::sealer())).unwrap()
+    Store::new(
+        &database,
+        Some(crate::testing::sealer()),
+        crate::clock::Clock::system(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::CryptoRng;
 use whatsapp::signal::curve::KeyPair;
 use whatsapp::signal::session::{
-    CiphertextKind, DecryptError, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord,
+    Ciphertext, CiphertextKind, DecryptError, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord,
 };
 use whatsapp::signal::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey};
 
@@ -68,40 +68,42 @@ impl Device {
         &mut self,
         seed: &Seed,
         from: DeviceAddr,
-        starts_session: bool,
-        ciphertext: &[u8],
+        ciphertext: &Ciphertext,
     ) -> Result<Vec<u8>, Unreadable> {
         let mut record = self.record(from);
         let own = LocalIdentity {
             pair: &self.identity,
             registration_id: self.registration_id,
         };
-        let padded = if starts_session {
-            let message = PreKeyMessage::parse(ciphertext).map_err(unreadable)?;
-            let one_time = self.one_time_prekey(seed, &record, &message);
-            let prekeys = PreKeys {
-                signed: Some(&self.signed_prekey),
-                one_time: one_time.as_ref(),
-            };
-            let read = record
-                .decrypt_prekey(own, &message, prekeys)
-                .map_err(unreadable)?;
-            self.used_prekeys.extend(read.used_prekey);
-            read.plaintext
-        } else {
-            record.decrypt_message(own, ciphertext).map_err(unreadable)?
+        let padded = match ciphertext.kind {
+            CiphertextKind::PreKey => {
+                let message = PreKeyMessage::parse(&ciphertext.bytes).map_err(unreadable)?;
+                let one_time = self.one_time_prekey(seed, &record, &message);
+                let prekeys = PreKeys {
+                    signed: Some(&self.signed_prekey),
+                    one_time: one_time.as_ref(),
+                };
+                let read = record
+                    .decrypt_prekey(own, &message, prekeys)
+                    .map_err(unreadable)?;
+                self.used_prekeys.extend(read.used_prekey);
+                read.plaintext
+            }
+            CiphertextKind::Message => record
+                .decrypt_message(own, &ciphertext.bytes)
+                .map_err(unreadable)?,
         };
         self.keep(from, &record);
         Ok(padded)
     }
 
-    /// Encrypts for a device; also says whether the message starts a session. `None` without a session.
+    /// Encrypts for a device; `None` without a session.
     pub(super) fn encrypt<R: CryptoRng>(
         &mut self,
         to: DeviceAddr,
         padded: &[u8],
         rng: &mut R,
-    ) -> Option<(bool, Bytes)> {
+    ) -> Option<Ciphertext> {
         let mut record = self.record(to);
         let own = LocalIdentity {
             pair: &self.identity,
@@ -109,7 +111,7 @@ impl Device {
         };
         let sealed = record.encrypt(own, padded, rng).ok()?;
         self.keep(to, &record);
-        Some((sealed.kind == CiphertextKind::PreKey, sealed.bytes))
+        Some(sealed)
     }
 
     /// Starts a session from a bundle; `false` if the bundle is no good.

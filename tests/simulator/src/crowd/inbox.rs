@@ -4,8 +4,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use compact_str::CompactString;
+use prost::Message as _;
 use serde::Serialize;
+use whatsapp::proto::Message;
 
 use crate::number::{DeviceAddr, Number};
 
@@ -33,6 +37,8 @@ pub struct Received {
     pub kind: String,
     /// The text, empty if it is something else or could not be read.
     pub text: String,
+    /// The whole content as it was read, a protobuf in base64; empty if it could not be read.
+    pub message: String,
     /// Unix seconds.
     pub t: u64,
     /// How often the owner saw it.
@@ -76,7 +82,8 @@ pub(super) struct Entry {
     pub(super) from: DeviceAddr,
     pub(super) own_chat: Option<Number>,
     pub(super) kind: CompactString,
-    pub(super) text: String,
+    /// What was read, as the protobuf it came as.
+    pub(super) message: Box<[u8]>,
     pub(super) t: u64,
     pub(super) shown: u32,
     pub(super) received: u32,
@@ -131,7 +138,7 @@ impl Inbox {
             from,
             own_chat: None,
             kind: CompactString::default(),
-            text: String::new(),
+            message: Box::default(),
             t: 0,
             shown: 0,
             received: 0,
@@ -158,7 +165,8 @@ impl Entry {
             from_device: self.from.device,
             to: self.own_chat.map(|chat| chat.to_string()),
             kind: self.kind.to_string(),
-            text: self.text.clone(),
+            text: Message::decode(&*self.message).map_or_else(|_| String::new(), |message| text_of(&message)),
+            message: STANDARD.encode(&self.message),
             t: self.t,
             times_shown: self.shown,
             times_received: self.received,
@@ -194,6 +202,24 @@ impl Outbox {
             })
             .collect()
     }
+}
+
+/// What a phone would show of a message.
+pub(super) fn text_of(message: &Message) -> String {
+    if let Some(text) = &message.conversation {
+        return text.clone();
+    }
+    let extended = message
+        .extended_text_message
+        .as_ref()
+        .and_then(|extended| extended.text.clone());
+    let caption = || {
+        message
+            .image_message
+            .as_ref()
+            .and_then(|image| image.caption.clone())
+    };
+    extended.or_else(caption).unwrap_or_default()
 }
 
 #[cfg(test)]

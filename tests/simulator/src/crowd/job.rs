@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
+use whatsapp::signal::session::Ciphertext;
 use whatsapp::signal::{PreKeyBundle, RegistrationId};
 
 use super::inbox::{Received, Sent};
@@ -27,10 +27,8 @@ pub struct Delivery {
     pub kind: CompactString,
     /// Unix seconds.
     pub t: u64,
-    /// Whether it starts a session.
-    pub starts_session: bool,
     /// The encrypted message.
-    pub ciphertext: Bytes,
+    pub ciphertext: Ciphertext,
     /// What the server found about the sender's device identity.
     pub proof: Proof,
     /// Whether the message was sent by a real client.

@@ -16,6 +16,7 @@ mod texts;
 use std::collections::VecDeque;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 pub use inbox::{MAX_INBOX, MAX_OUTBOX, ReceiptSeen, Received, Sent};
 pub use job::{Delivery, Devices, Job, Proof, ReceiptIn, RetryIn, SendText, Tampering};
@@ -23,6 +24,7 @@ pub use output::{Copy, MessageOut, Output, ReceiptOut, RetryOut};
 pub use tally::{Tally, sum};
 
 use self::shard::Shard;
+use crate::clock::Clock;
 use crate::number::Number;
 use crate::seed::Seed;
 
@@ -49,13 +51,14 @@ impl Crowd {
     pub fn start(
         seed: &Seed,
         shards: usize,
-        tasks: &tokio_util::task::TaskTracker,
+        tasks: &TaskTracker,
+        clock: Clock,
     ) -> (Self, mpsc::Receiver<Output>) {
         let (outputs, heard) = mpsc::channel(OUTPUT_QUEUE);
         let shards = (0..shards.max(1))
             .map(|index| {
                 let (jobs, inbox) = mpsc::channel(JOB_QUEUE);
-                tasks.spawn(Shard::new(seed.clone(), index, outputs.clone()).run(inbox));
+                tasks.spawn(Shard::new(seed.clone(), index, outputs.clone(), clock).run(inbox));
                 ShardQueue {
                     jobs,
                     waiting: VecDeque::new(),

@@ -1,7 +1,7 @@
 //! What a shard tells the world.
 
-use bytes::Bytes;
 use compact_str::CompactString;
+use whatsapp::signal::session::Ciphertext;
 use whatsapp::signal::{PreKeyBundle, RegistrationId};
 
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -75,8 +75,6 @@ pub struct MessageOut {
 pub struct Copy {
     /// For whom.
     pub to: DeviceAddr,
-    /// Whether it starts a session.
-    pub starts_session: bool,
     /// The encrypted message.
-    pub ciphertext: Bytes,
+    pub ciphertext: Ciphertext,
 }

@@ -3,9 +3,10 @@
 use prost::Message as _;
 use whatsapp::proto::Message;
 use whatsapp::signal::padding;
+use whatsapp::signal::session::CiphertextKind;
 
 use super::device::Unreadable;
-use super::inbox::Entry;
+use super::inbox::{Entry, text_of};
 use super::job::{Delivery, Devices, Proof, SendText};
 use super::output::{ReceiptOut, RetryOut};
 use super::shard::{Later, MAX_RETRIES, Shard};
@@ -21,7 +22,8 @@ mod reason {
 
 /// What came of a copy.
 enum Outcome {
-    Readable(Box<Message>),
+    /// The message, and the bytes it was read from.
+    Readable(Box<Message>, Box<[u8]>),
     /// Its message key was used already: an old copy again.
     OldCopy,
     Unreadable(u8),
@@ -43,9 +45,9 @@ impl Shard {
             entry.kind.clone_from(&delivery.kind);
         }
         match outcome {
-            Outcome::Readable(message) => {
+            Outcome::Readable(message, bytes) => {
                 let text = text_of(&message);
-                let shown = show(entry, &delivery, &text, &mut self.tally);
+                let shown = show(entry, &delivery, bytes, &mut self.tally);
                 if shown && !text.is_empty() {
                     self.note_text(&delivery, &text);
                 }
@@ -75,7 +77,7 @@ impl Shard {
         if delivery.tampering.force_retry.is_some() {
             return Outcome::Unreadable(reason::UNKNOWN);
         }
-        if delivery.starts_session && delivery.proof == Proof::Bad {
+        if delivery.ciphertext.kind == CiphertextKind::PreKey && delivery.proof == Proof::Bad {
             self.tally.malformed += 1;
             return Outcome::Unreadable(reason::ADV_FAILURE);
         }
@@ -83,25 +85,28 @@ impl Shard {
         let Some(device) = self.devices.get_mut(&delivery.to) else {
             return Outcome::Unreadable(reason::UNKNOWN);
         };
-        let padded = match device.decrypt(seed, delivery.from, delivery.starts_session, &delivery.ciphertext)
-        {
+        let padded = match device.decrypt(seed, delivery.from, &delivery.ciphertext) {
             Ok(padded) => padded,
             Err(Unreadable::Duplicate) => return Outcome::OldCopy,
             Err(Unreadable::Because(error)) => return Outcome::Unreadable(error),
         };
         let message = padding::unpad(&padded)
             .ok()
-            .and_then(|plain| Message::decode(plain).ok());
-        let Some(message) = message else {
+            .and_then(|plain| Some((Message::decode(plain).ok()?, plain.into())));
+        let Some((message, bytes)) = message else {
             self.tally.malformed += 1;
             return Outcome::Unreadable(reason::INVALID_MESSAGE);
         };
         let own = delivery.from.number == delivery.to.number;
         match (message.device_sent_message.clone(), own) {
-            (Some(wrapped), true) => Outcome::Readable(wrapped.message.unwrap_or_default()),
-            (None, false) => Outcome::Readable(Box::new(message)),
+            (Some(wrapped), true) => {
+                let message = wrapped.message.unwrap_or_default();
+                let bytes = message.encode_to_vec().into();
+                Outcome::Readable(message, bytes)
+            }
+            (None, false) => Outcome::Readable(Box::new(message), bytes),
             // Peer messages to the own phone may come bare; only chats must be wrapped.
-            (None, true) if delivery.own_chat.is_none() => Outcome::Readable(Box::new(message)),
+            (None, true) if delivery.own_chat.is_none() => Outcome::Readable(Box::new(message), bytes),
             _ => {
                 self.tally.malformed += 1;
                 Outcome::Unreadable(reason::INVALID_MESSAGE)
@@ -185,7 +190,7 @@ impl Shard {
 }
 
 /// Shows a readable message, unless it was shown before. Returns whether it was.
-fn show(entry: &mut Entry, delivery: &Delivery, text: &str, tally: &mut Tally) -> bool {
+fn show(entry: &mut Entry, delivery: &Delivery, message: Box<[u8]>, tally: &mut Tally) -> bool {
     if entry.counted_failed {
         entry.counted_failed = false;
         tally.recovered += 1;
@@ -199,7 +204,7 @@ fn show(entry: &mut Entry, delivery: &Delivery, text: &str, tally: &mut Tally) -
         }
     }
     entry.shown += 1;
-    text.clone_into(&mut entry.text);
+    entry.message = message;
     match entry.shown {
         _ if !is_contact => tally.shown_elsewhere += 1,
         1 => {
@@ -230,22 +235,4 @@ fn receipt(delivery: &Delivery, kind: Option<&'static str>) -> Box<ReceiptOut> {
         kind,
         retry: None,
     })
-}
-
-/// What a phone would show of a message.
-fn text_of(message: &Message) -> String {
-    if let Some(text) = &message.conversation {
-        return text.clone();
-    }
-    let extended = message
-        .extended_text_message
-        .as_ref()
-        .and_then(|extended| extended.text.clone());
-    let caption = || {
-        message
-            .image_message
-            .as_ref()
-            .and_then(|image| image.caption.clone())
-    };
-    extended.or_else(caption).unwrap_or_default()
 }

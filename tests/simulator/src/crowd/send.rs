@@ -10,7 +10,6 @@ use super::inbox::{Outgoing, ReceiptSeen};
 use super::job::{ReceiptIn, SendText};
 use super::output::{Copy, MessageOut, Output};
 use super::shard::{MAX_RETRIES, PendingSend, Shard};
-use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr};
 
 /// Most sends that wait for bundles; beyond, a send is given up.
@@ -18,7 +17,11 @@ const MAX_PENDING_SENDS: usize = 10_000;
 
 impl Shard {
     pub(super) fn send(&mut self, send: SendText) {
-        let id = MessageId::generate(unix_seconds(), &send.from.number.to_string(), &mut self.rng);
+        let id = MessageId::generate(
+            self.clock.unix_seconds(),
+            &send.from.number.to_string(),
+            &mut self.rng,
+        );
         let id = CompactString::from(id.as_str());
         let device = self.wake(send.from);
         let text = send.text.clone();
@@ -182,10 +185,9 @@ impl Shard {
             let content = if is_own { &own } else { &plain };
             let mut padded = content.clone();
             padding::pad(&mut padded, &mut self.rng);
-            if let Some((starts_session, ciphertext)) = device.encrypt(*target, &padded, &mut self.rng) {
+            if let Some(ciphertext) = device.encrypt(*target, &padded, &mut self.rng) {
                 copies.push(Copy {
                     to: *target,
-                    starts_session,
                     ciphertext,
                 });
             }

@@ -14,6 +14,7 @@ use super::job::{Job, SendText};
 use super::output::{Output, ReceiptOut};
 use super::tally::Tally;
 use super::texts::Texts;
+use crate::clock::Clock;
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::seed::Seed;
 use crate::timers::{self, Timers};
@@ -22,6 +23,7 @@ use crate::timers::{self, Timers};
 pub(super) const MAX_RETRIES: u32 = 5;
 
 pub(super) struct Shard {
+    pub(super) clock: Clock,
     pub(super) seed: Seed,
     pub(super) rng: StdRng,
     pub(super) devices: HashMap<DeviceAddr, Device>,
@@ -52,9 +54,10 @@ pub(super) struct PendingSend {
 }
 
 impl Shard {
-    pub(super) fn new(seed: Seed, index: usize, outputs: mpsc::Sender<Output>) -> Self {
+    pub(super) fn new(seed: Seed, index: usize, outputs: mpsc::Sender<Output>, clock: Clock) -> Self {
         let rng = StdRng::seed_from_u64(seed.number_of("shard", index as u64));
         Self {
+            clock,
             seed,
             rng,
             devices: HashMap::new(),
@@ -75,7 +78,7 @@ impl Shard {
             let job = tokio::select! {
                 job = jobs.recv() => job,
                 () = timers::until(next) => {
-                    self.fire(Instant::now());
+                    self.fire(self.clock.now());
                     if !self.flush().await {
                         return;
                     }
@@ -98,24 +101,12 @@ impl Shard {
             Job::Receipt(receipt) => self.receipt_came(*receipt),
             // Whoever asked may have gone; nothing to tell then.
             Job::Inbox(of, answer) => {
-                drop(
-                    answer.send(
-                        self.devices
-                            .get(&of)
-                            .map(|device| device.inbox.list())
-                            .unwrap_or_default(),
-                    ),
-                );
+                let device = self.devices.get(&of);
+                drop(answer.send(device.map(|device| device.inbox.list()).unwrap_or_default()));
             }
             Job::Outbox(of, answer) => {
-                drop(
-                    answer.send(
-                        self.devices
-                            .get(&of)
-                            .map(|device| device.outbox.list())
-                            .unwrap_or_default(),
-                    ),
-                );
+                let device = self.devices.get(&of);
+                drop(answer.send(device.map(|device| device.outbox.list()).unwrap_or_default()));
             }
             Job::Tally(answer) => drop(answer.send(self.tally.clone())),
         }
@@ -132,7 +123,7 @@ impl Shard {
         if wait.is_zero() {
             return self.act(action);
         }
-        if let Some(action) = self.timers.push(Instant::now() + wait, action) {
+        if let Some(action) = self.timers.push(self.clock.now() + wait, action) {
             self.act(action);
         }
     }

@@ -127,6 +127,26 @@ pub(super) struct PendingKey {
     pub(super) from: Option<DeviceAddr>,
 }
 
+impl PendingKey {
+    pub(super) fn message(id: &str) -> Self {
+        Self::new(Class::Message, id, None)
+    }
+
+    /// A receipt of this device.
+    pub(super) fn receipt(id: &str, from: DeviceAddr) -> Self {
+        Self::new(Class::Receipt, id, Some(from))
+    }
+
+    pub(super) fn notification(id: &str) -> Self {
+        Self::new(Class::Notification, id, None)
+    }
+
+    fn new(class: Class, id: &str, from: Option<DeviceAddr>) -> Self {
+        let id = id.into();
+        Self { class, id, from }
+    }
+}
+
 /// Stanzas that a device has not acknowledged, in order.
 #[derive(Default)]
 pub(super) struct Pending {

@@ -6,14 +6,12 @@
 use std::sync::atomic::Ordering;
 
 use compact_str::CompactString;
-use whatsapp::binary::{self, Node};
-use whatsapp::jid::Jid;
+use whatsapp::binary::Node;
 
 use super::account::{Class, PendingKey};
 use super::port::{ConnId, OUTBOUND_RESERVE, Outbound};
-use super::stanza::ib;
+use super::stanza::{ib, notification};
 use super::{ConnState, World};
-use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::Persona;
 
@@ -51,7 +49,7 @@ impl World {
             }
             if device.pending.take_drained() {
                 let end = ib(Node::new("offline").attr("count", device.pending.drained));
-                if open.outbound.sender.try_send(encoded(&end)).is_err() {
+                if open.outbound.sender.try_send(Outbound::stanza(&end)).is_err() {
                     return;
                 }
             }
@@ -62,9 +60,9 @@ impl World {
                 Some(place) => {
                     let mut node = node.clone();
                     node.set_attr("offline", place);
-                    encoded(&node)
+                    Outbound::stanza(&node)
                 }
-                None => encoded(node),
+                None => Outbound::stanza(node),
             };
             if open.outbound.sender.try_send(stanza).is_err() {
                 // The connection is gone: all of it is written again on the next.
@@ -140,28 +138,18 @@ impl World {
             .attr_opt("from", node.value("to"))
             .attr_opt("type", node.value("type"))
             .attr_opt("participant", node.value("participant"))
-            .attr("t", unix_seconds());
+            .attr("t", self.clock.unix_seconds());
         self.write(conn, &ack);
     }
 
-    /// Queues a notification for a linked device.
-    pub(super) fn notify(&mut self, to: DeviceAddr, from: Jid, kind: &'static str, child: Node) {
+    /// Queues a notification for a linked device: its head says from whom and of which type it is.
+    pub(super) fn notify(&mut self, to: DeviceAddr, head: Node, child: Node) {
         let id = self.next_id();
-        let node = Node::new("notification")
-            .attr("from", from)
-            .attr("type", kind)
+        let node = head
             .attr("id", &id)
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .with_child(child);
-        self.enqueue(
-            to,
-            PendingKey {
-                class: Class::Notification,
-                id: id.into(),
-                from: None,
-            },
-            node,
-        );
+        self.enqueue(to, PendingKey::notification(&id), node);
     }
 
     /// Tells an account's other devices and the accounts that know it that a device came (`add`) or went (`remove`).
@@ -183,7 +171,7 @@ impl World {
         for who in own {
             let devices = self.own_device_nodes(changed.number);
             let child = Node::new("devices").attr("dhash", &hash).with_children(devices);
-            self.notify(who, own_jid.clone(), "account_sync", child);
+            self.notify(who, notification(&own_jid, "account_sync"), child);
         }
         let indexes = if change == "add" {
             indexes.with_bytes(list)
@@ -198,23 +186,11 @@ impl World {
                     .attr("device_lid_hash", &lid_hash)
                     .with_child(device.clone())
                     .with_child(indexes.clone());
-                let id = self.next_id();
-                let node = Node::new("notification")
+                let head = Node::new("notification")
                     .attr("from", &own_jid)
                     .attr("lid", &lid)
-                    .attr("type", "devices")
-                    .attr("id", &id)
-                    .attr("t", unix_seconds())
-                    .with_child(child);
-                self.enqueue(
-                    who,
-                    PendingKey {
-                        class: Class::Notification,
-                        id: id.into(),
-                        from: None,
-                    },
-                    node,
-                );
+                    .attr("type", "devices");
+                self.notify(who, head, child);
             }
         }
     }
@@ -281,10 +257,4 @@ impl World {
     pub(super) fn device_mut(&mut self, who: DeviceAddr) -> Option<&mut super::account::Device> {
         self.accounts.get_mut(&who.number)?.devices.get_mut(&who.device)
     }
-}
-
-fn encoded(node: &Node) -> Outbound {
-    let mut plaintext = Vec::with_capacity(256);
-    binary::encode(node, &mut plaintext);
-    Outbound::Stanza(plaintext.into())
 }

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use whatsapp::binary::Node;
-use whatsapp::signal::session::PreKeyMessage;
+use whatsapp::signal::session::{Ciphertext, CiphertextKind, PreKeyMessage};
 
 use super::World;
-use super::account::{Class, PendingKey};
+use super::account::PendingKey;
 use crate::crowd::{Delivery, Job, Proof, Tampering};
 use crate::number::{Addressing, DeviceAddr};
 
@@ -42,6 +42,12 @@ pub(super) struct Enc {
     pub(super) ciphertext: Bytes,
     /// Attributes beyond type and version.
     pub(super) node: Node,
+}
+
+impl Enc {
+    pub(super) fn starts_session(&self) -> bool {
+        self.kind == CiphertextKind::PreKey.as_str()
+    }
 }
 
 /// What faults do to a message.
@@ -84,21 +90,18 @@ impl World {
         );
         stanza.set_attr("id", &routed.id);
         stanza.set_attr("t", routed.t);
+        let by_lid = routed.addressing == Addressing::Lid;
         if !own {
-            let name = if routed.addressing == Addressing::Pn {
-                "sender_lid"
-            } else {
-                "sender_pn"
-            };
+            let name = if by_lid { "sender_pn" } else { "sender_lid" };
             stanza.set_attr(name, alternate(routed.from));
         } else if routed.is_peer {
             stanza.set_attr("category", "peer");
         } else {
             stanza.set_attr("recipient", self.seed.jid(routed.to, routed.addressing));
-            let name = if routed.addressing == Addressing::Pn {
-                "peer_recipient_lid"
-            } else {
+            let name = if by_lid {
                 "peer_recipient_pn"
+            } else {
+                "peer_recipient_lid"
             };
             stanza.set_attr(name, alternate(routed.to));
         }
@@ -106,11 +109,7 @@ impl World {
         node.set_attr("v", "2");
         node.set_attr("type", &enc.kind);
         stanza.push_child(node);
-        let key = PendingKey {
-            class: Class::Message,
-            id: routed.id.clone(),
-            from: None,
-        };
+        let key = PendingKey::message(&routed.id);
         self.enqueue(enc.to, key, stanza);
     }
 
@@ -136,8 +135,14 @@ impl World {
                 .map(|kind| CompactString::from(kind.as_ref()))
                 .unwrap_or_default(),
             t: routed.t,
-            starts_session: enc.kind == "pkmsg",
-            ciphertext: routed.ciphertext(enc),
+            ciphertext: Ciphertext {
+                kind: if enc.starts_session() {
+                    CiphertextKind::PreKey
+                } else {
+                    CiphertextKind::Message
+                },
+                bytes: routed.ciphertext(enc),
+            },
             proof: routed.proof,
             from_session: routed.from_session,
             addressing: routed.addressing,
@@ -183,7 +188,7 @@ impl Routed {
 fn corrupted(enc: &Enc) -> Bytes {
     let mut bytes = enc.ciphertext.to_vec();
     let inner = match PreKeyMessage::parse(&enc.ciphertext) {
-        Ok(message) if enc.kind == "pkmsg" => message.message_bytes(),
+        Ok(message) if enc.starts_session() => message.message_bytes(),
         _ => &enc.ciphertext,
     };
     let starts_at = enc

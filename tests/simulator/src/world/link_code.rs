@@ -12,8 +12,7 @@ use super::command::{Answer, LinkHello, LinkOutcome, Linked};
 use super::pairing::Link;
 use super::port::ConnId;
 use super::stanza::iq_from_server;
-use super::{Conn, ConnState, World};
-use crate::clock::unix_seconds;
+use super::{Conn, World};
 use crate::number::{DeviceAddr, Number};
 use crate::persona::Persona;
 use crate::refusal::Refusal;
@@ -60,13 +59,11 @@ impl World {
             return Err(400);
         }
         let reference = format!("1@{:016x}", self.seed.number_of("link ref", conn));
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
-            return Err(400);
-        };
+        let pairing = self
+            .conns
+            .get_mut(&conn)
+            .and_then(Conn::pairing_mut)
+            .ok_or(400u16)?;
         if noise != Some(*pairing.noise_key.as_bytes()) {
             return Err(400);
         }
@@ -106,10 +103,7 @@ impl World {
         let newest = self
             .conns
             .iter()
-            .filter_map(|(conn, open)| match &open.state {
-                ConnState::Pairing(pairing) => pairing.link.as_ref().map(|link| (*conn, link)),
-                ConnState::Online(_) => None,
-            })
+            .filter_map(|(conn, open)| Some((*conn, open.pairing()?.link.as_ref()?)))
             .filter(|(_, link)| link.number == number)
             .max_by_key(|(conn, _)| *conn);
         let (conn, link) = newest?;
@@ -127,13 +121,7 @@ impl World {
         answer: oneshot::Sender<LinkOutcome>,
     ) -> Option<()> {
         let id = self.next_id();
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
-            return None;
-        };
+        let pairing = self.conns.get_mut(&conn).and_then(Conn::pairing_mut)?;
         let link = pairing.link.as_mut()?;
         link.waiting = Some(answer);
         let identity = Persona::new(&self.seed, DeviceAddr::phone(link.number)).identity();
@@ -146,20 +134,14 @@ impl World {
             .attr("from", Jid::SERVER)
             .attr("type", "link_code_companion_reg")
             .attr("id", id)
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .with_child(hello);
         self.write(conn, &stanza);
         Some(())
     }
 
     fn companion_finish(&mut self, conn: ConnId, link: &Node) -> Result<Option<Node>, u16> {
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get(&conn)
-        else {
-            return Err(400);
-        };
+        let pairing = self.conns.get(&conn).and_then(Conn::pairing).ok_or(400u16)?;
         let own = pairing
             .link
             .as_ref()
@@ -180,11 +162,7 @@ impl World {
         if !link.attr_is("stage", "companion_finish") {
             return;
         }
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
+        let Some(pairing) = self.conns.get_mut(&conn).and_then(Conn::pairing_mut) else {
             return;
         };
         let Some(waiting) = pairing.link.as_mut().and_then(|link| link.waiting.take()) else {
@@ -203,11 +181,11 @@ impl World {
 
     /// The phone has the secret: goes on as after a scan.
     pub(super) fn link_with(&mut self, conn: ConnId, secret: &[u8; 32]) -> Result<Linked, Refusal> {
-        let number = match self.conns.get(&conn).map(|conn| &conn.state) {
-            Some(ConnState::Pairing(pairing)) => pairing.link.as_ref().map(|link| link.number),
-            _ => None,
-        };
-        let number = number.ok_or_else(|| Refusal::conflict("code", "the companion is gone"))?;
+        let pairing = self.conns.get(&conn).and_then(Conn::pairing);
+        let link = pairing.and_then(|pairing| pairing.link.as_ref());
+        let number = link
+            .ok_or_else(|| Refusal::conflict("code", "the companion is gone"))?
+            .number;
         self.offer(conn, number, secret)
     }
 }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use prost::Message as _;
 use sha2::Sha256;
-use tokio::time::Instant;
 use whatsapp::binary::Node;
 use whatsapp::proto::{AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac};
 use whatsapp::signal::curve::PublicKey;
@@ -19,7 +18,6 @@ use super::pairing::{Offer, Pairing};
 use super::port::{ConnId, OutboundQueue};
 use super::stanza::{iq_from_server, stream_error};
 use super::{Conn, ConnState, World};
-use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::{PREFIX_DEVICE, Persona};
 use crate::refusal::Refusal;
@@ -60,15 +58,17 @@ impl World {
             },
         );
         self.write(conn, &offer);
-        self.at(Instant::now() + REFS_LAST, move |world| world.pairing_over(conn));
+        self.at(self.clock.now() + REFS_LAST, move |world| {
+            world.pairing_over(conn)
+        });
     }
 
     pub(super) fn pairing_over(&mut self, conn: ConnId) {
-        let Some(ConnState::Pairing(pairing)) = self.conns.get(&conn).map(|conn| &conn.state) else {
+        let Some(pairing) = self.conns.get(&conn).and_then(Conn::pairing) else {
             return;
         };
         let end = pairing.opened + LINK_CODE_LASTS;
-        if pairing.link.is_some() && Instant::now() < end {
+        if pairing.link.is_some() && self.clock.now() < end {
             return self.at(end, move |world| world.pairing_over(conn));
         }
         self.write(conn, &Node::new("xmlstreamend"));
@@ -88,17 +88,12 @@ impl World {
         let identity =
             key_from_text(identity).ok_or_else(|| Refusal::bad("qr", "holds no valid identity key"))?;
         let secret = key_from_text(secret).ok_or_else(|| Refusal::bad("qr", "holds no valid secret"))?;
-        let conn = self
+        let (conn, pairing) = self
             .conns
             .iter()
-            .find(|(_, conn)| {
-                matches!(&conn.state, ConnState::Pairing(pairing) if pairing.refs.iter().any(|own| own == reference))
-            })
-            .map(|(conn, _)| *conn)
+            .filter_map(|(conn, open)| Some((*conn, open.pairing()?)))
+            .find(|(_, pairing)| pairing.refs.iter().any(|own| own == reference))
             .ok_or_else(|| Refusal::conflict("qr", "no connected client shows this code"))?;
-        let Some(ConnState::Pairing(pairing)) = self.conns.get(&conn).map(|conn| &conn.state) else {
-            return Err(Refusal::conflict("qr", "its connection is gone"));
-        };
         if pairing.noise_key != noise || pairing.identity != identity {
             return Err(Refusal::bad(
                 "qr",
@@ -116,14 +111,12 @@ impl World {
         secret: &[u8; 32],
     ) -> Result<Linked, Refusal> {
         let iq = self.next_id();
-        let now = unix_seconds();
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
-            return Err(Refusal::conflict("qr", "its connection is gone"));
-        };
+        let now = self.clock.unix_seconds();
+        let pairing = self
+            .conns
+            .get_mut(&conn)
+            .and_then(Conn::pairing_mut)
+            .ok_or_else(|| Refusal::conflict("qr", "its connection is gone"))?;
         if pairing.offer.is_some() {
             return Err(Refusal::conflict("qr", "it was scanned already"));
         }
@@ -192,11 +185,7 @@ impl World {
     }
 
     fn companion_signed(&mut self, conn: ConnId, node: &Node) {
-        let Some(Conn {
-            state: ConnState::Pairing(pairing),
-            ..
-        }) = self.conns.get_mut(&conn)
-        else {
+        let Some(pairing) = self.conns.get_mut(&conn).and_then(Conn::pairing_mut) else {
             return;
         };
         let Some(offer) = pairing.offer.take().filter(|offer| node.attr_is("id", &offer.iq)) else {
@@ -226,7 +215,7 @@ impl World {
         };
         if let Some(account) = self.accounts.get_mut(&offer.who.number) {
             account.devices.insert(offer.who.device, device);
-            account.devices_changed = unix_seconds();
+            account.devices_changed = self.clock.unix_seconds();
         }
         self.write(conn, &stream_error(Some(RESTART), None));
         self.close(conn);

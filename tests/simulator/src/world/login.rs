@@ -4,16 +4,14 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
 use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 use whatsapp::proto::ClientPayload;
 
 use super::pairing::Pairing;
-use super::port::{ConnId, Opening, OutboundQueue};
+use super::port::{ConnId, Opening, Outbound, OutboundQueue};
 use super::stanza::{ib, stream_error};
 use super::{Conn, ConnState, World};
-use crate::clock::unix_seconds;
 use crate::fault::{Fault, Faults, Kind, Moment};
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -31,26 +29,26 @@ impl World {
             outbound,
         } = opening;
         if let Some(data) = payload.device_pairing_data.clone() {
-            return match Pairing::new(noise_key, &data) {
+            return match Pairing::new(noise_key, &data, self.clock.now()) {
                 Some(pairing) => self.begin_pairing(conn, outbound, pairing),
                 None => {
                     self.audit.count.violations += 1;
-                    self.refuse(conn, outbound, 400);
+                    refuse(&outbound, 400);
                 }
             };
         }
         let Some(who) = claimed(&payload) else {
-            return self.refuse(conn, outbound, LOGGED_OUT);
+            return refuse(&outbound, LOGGED_OUT);
         };
         let known = self
             .device_mut(who)
             .is_some_and(|device| device.noise_key == noise_key);
         if !known {
-            return self.refuse(conn, outbound, LOGGED_OUT);
+            return refuse(&outbound, LOGGED_OUT);
         }
         let faults = self.faults.strike(Moment::Login, who.number, None);
         if let Some(fault) = faults.iter().find(|fault| fault.kind == Kind::Failure) {
-            return self.refuse(conn, outbound, fault.reason.unwrap_or(LOGGED_OUT));
+            return refuse(&outbound, fault.reason.unwrap_or(LOGGED_OUT));
         }
         self.replace_connection(who);
         self.conns.insert(
@@ -63,10 +61,15 @@ impl World {
         if let Some(fault) = faults.first() {
             return self.end_by_fault(conn, fault);
         }
-        self.welcome(conn, who, payload.passive());
+        self.welcome(conn, who);
+        if !payload.passive() {
+            self.at(self.clock.now() + ACTIVE_ANYWAY, move |world| {
+                world.activate(conn)
+            });
+        }
     }
 
-    fn welcome(&mut self, conn: ConnId, who: DeviceAddr, passive: bool) {
+    fn welcome(&mut self, conn: ConnId, who: DeviceAddr) {
         let Some(device) = self.device_mut(who) else {
             return;
         };
@@ -82,7 +85,7 @@ impl World {
             .map(|account| account.name.clone())
             .unwrap_or_default();
         let success = Node::new("success")
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .attr("lid", self.seed.jid(who, Addressing::Lid))
             .attr("props", 27u32)
             .attr("abprops", 2u32)
@@ -91,25 +94,6 @@ impl World {
         self.write(conn, &success);
         let routing = Node::new("routing_info").with_slice(&[8, 2, 8, 5]);
         self.write(conn, &ib(Node::new("edge_routing").with_child(routing)));
-        if !passive {
-            self.at(Instant::now() + ACTIVE_ANYWAY, move |world| world.activate(conn));
-        }
-    }
-
-    /// Refuses a client before it is one.
-    fn refuse(&mut self, conn: ConnId, outbound: OutboundQueue, reason: u16) {
-        let phantom = Conn {
-            outbound,
-            state: ConnState::Pairing(Box::new(Pairing::refused())),
-        };
-        self.conns.insert(conn, phantom);
-        self.write(
-            conn,
-            &Node::new("failure")
-                .attr("reason", reason)
-                .attr("location", "frc"),
-        );
-        self.close(conn);
     }
 
     fn replace_connection(&mut self, who: DeviceAddr) {
@@ -157,7 +141,7 @@ impl World {
         let Some(device) = account.devices.remove(&who.device) else {
             return false;
         };
-        account.devices_changed = unix_seconds();
+        account.devices_changed = self.clock.unix_seconds();
         if let Some(conn) = device.conn {
             self.write(conn, &stream_error(Some(LOGGED_OUT), Some("device_removed")));
             self.close(conn);
@@ -231,4 +215,13 @@ fn claimed(payload: &ClientPayload) -> Option<DeviceAddr> {
     let number = Number::new(payload.username?)?;
     let device = u16::try_from(payload.device?).ok()?;
     Some(DeviceAddr::new(number, device))
+}
+
+/// Refuses a client before it is one: its connection ends when the queue is dropped.
+fn refuse(outbound: &OutboundQueue, reason: u16) {
+    let failure = Node::new("failure")
+        .attr("reason", reason)
+        .attr("location", "frc");
+    // It may have gone by itself.
+    drop(outbound.sender.try_send(Outbound::stanza(&failure)));
 }

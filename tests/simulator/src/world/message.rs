@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use compact_str::CompactString;
+use prost::Message as _;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use whatsapp::binary::Node;
@@ -14,8 +15,7 @@ use whatsapp::signal::session::{PreKeyMessage, SignalMessage};
 use super::World;
 use super::fanout::{Enc, Fate, Routed};
 use super::port::ConnId;
-use crate::audit::KeyUse;
-use crate::clock::unix_seconds;
+use crate::audit::{Accepted, KeyUse};
 use crate::crowd::{MessageOut, Proof};
 use crate::fault::{Fault, Kind, Moment};
 use crate::number::{Addressing, DeviceAddr};
@@ -43,7 +43,7 @@ impl World {
         let Some((to, addressing)) = self.seed.resolve(&chat) else {
             return self.nack(conn, &node, nack::NOT_ALLOWED);
         };
-        let copies = self.copies(&node, (to, addressing));
+        let copies = self.copies(&node, to, addressing);
         self.note_form(from, &copies);
         self.audit_keys(from, &copies);
         if !self.exists(to.number) {
@@ -63,26 +63,30 @@ impl World {
         let Some(fate) = self.fate(conn, &node, &faults) else {
             return;
         };
-        let proof = self.proof(from, &node, &copies, is_peer);
+        let proof = self.proof(from, &node, &copies);
         if !is_peer {
-            let is_contact = self.population.contains(chat.number);
-            self.audit.accepted(from, chat.number, &id, is_contact, at);
+            let accepted = Accepted {
+                from,
+                to: chat.number,
+                id: &id,
+                is_for_contact: self.population.contains(chat.number),
+            };
+            self.audit.accepted(&accepted, at);
             self.note_peers(from, chat);
         }
-        if !fate.withhold_ack {
-            let ack = self.message_ack(&node, &copies, from, (to, addressing));
-            match fate.delay.filter(|_| fate.delay_ack) {
-                Some(delay) => self.at(Instant::now() + delay, move |world| world.write(conn, &ack)),
-                None => self.write(conn, &ack),
-            }
-        }
+        // One device asks for it again where it names no participants.
+        let hash = node
+            .child("participants")
+            .and_then(|_| self.hash_if_missed(from, to, addressing, &copies));
+        let ack = self.message_ack(&node).attr_opt("phash", hash);
+        self.acknowledge(conn, ack, &fate);
         let cut = fate.cut;
         let routed = Routed {
             from,
             to: chat,
             addressing,
             id,
-            t: unix_seconds(),
+            t: self.clock.unix_seconds(),
             shared: shared_parts(&node),
             is_peer,
             from_session: true,
@@ -93,6 +97,14 @@ impl World {
         self.send_out(routed);
         if cut {
             self.close(conn);
+        }
+    }
+
+    fn acknowledge(&mut self, conn: ConnId, ack: Node, fate: &Fate) {
+        match fate.delay.filter(|_| fate.delay_ack) {
+            _ if fate.withhold_ack => {}
+            Some(delay) => self.at(self.clock.now() + delay, move |world| world.write(conn, &ack)),
+            None => self.write(conn, &ack),
         }
     }
 
@@ -111,12 +123,8 @@ impl World {
             .map(|copy| Enc {
                 to: copy.to,
                 form: message.addressing,
-                kind: if copy.starts_session {
-                    "pkmsg".into()
-                } else {
-                    "msg".into()
-                },
-                ciphertext: copy.ciphertext,
+                kind: copy.ciphertext.kind.as_str().into(),
+                ciphertext: copy.ciphertext.bytes,
                 node: Node::new("enc")
                     .attr_opt("count", (message.retry_count > 0).then_some(message.retry_count)),
             })
@@ -144,7 +152,7 @@ impl World {
             to: DeviceAddr::phone(message.to),
             addressing: message.addressing,
             id: message.id,
-            t: unix_seconds(),
+            t: self.clock.unix_seconds(),
             shared: Node::new("message").attr("type", "text").attr("notify", name),
             is_peer: false,
             from_session: false,
@@ -156,13 +164,15 @@ impl World {
 
     fn send_out(&mut self, routed: Routed) {
         match routed.fate.delay {
-            Some(delay) => self.at(Instant::now() + delay, move |world| world.deliver_copies(routed)),
+            Some(delay) => self.at(self.clock.now() + delay, move |world| {
+                world.deliver_copies(routed)
+            }),
             None => self.deliver_copies(routed),
         }
     }
 
     /// The copies of a message: those in `<participants>`, and a bare one for `to`. One per device.
-    fn copies(&self, node: &Node, (to, form): (DeviceAddr, Addressing)) -> SmallVec<[Enc; 4]> {
+    fn copies(&self, node: &Node, to: DeviceAddr, form: Addressing) -> SmallVec<[Enc; 4]> {
         let mut copies: SmallVec<[Enc; 4]> = SmallVec::new();
         let fanned_out = node.child("participants").map(Node::nodes).unwrap_or_default();
         let fanned_out = fanned_out
@@ -252,29 +262,24 @@ impl World {
 
     /// Whether a message that starts sessions proves that its device belongs to its account. The own phone needs no proof
     /// of a device that it has signed itself.
-    fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc], is_peer: bool) -> Proof {
-        if !copies.iter().any(|enc| enc.kind == "pkmsg") {
+    fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc]) -> Proof {
+        if !copies.iter().any(|enc| enc.starts_session()) {
             return Proof::Fine;
         }
         let shown = node.child("device-identity").and_then(Node::bytes);
         let Some(device) = self.device_mut(from) else {
             return Proof::Bad;
         };
-        let known = AdvSignedDeviceIdentity::decode_from(&device.device_identity);
+        let known = AdvSignedDeviceIdentity::decode(device.device_identity.as_ref());
         let identity = device.identity;
-        let unneeded = is_peer && shown.is_none();
-        let shown_fine = match (
-            shown.as_deref().and_then(AdvSignedDeviceIdentity::decode_from),
-            known,
-        ) {
-            (Some(shown), Some(known)) => {
-                shown.details == known.details
-                    && shown.account_signature == known.account_signature
-                    && shown.device_signature == known.device_signature
-            }
-            _ => false,
-        };
-        let of_device = copies.iter().filter(|enc| enc.kind == "pkmsg").all(|enc| {
+        let unneeded = node.attr_is("category", "peer") && shown.is_none();
+        let shown = shown.and_then(|shown| AdvSignedDeviceIdentity::decode(shown.as_ref()).ok());
+        let shown_fine = shown.zip(known.ok()).is_some_and(|(shown, known)| {
+            shown.details == known.details
+                && shown.account_signature == known.account_signature
+                && shown.device_signature == known.device_signature
+        });
+        let of_device = copies.iter().filter(|enc| enc.starts_session()).all(|enc| {
             PreKeyMessage::parse(&enc.ciphertext).is_ok_and(|message| *message.identity() == identity)
         });
         if (unneeded || shown_fine) && of_device {
@@ -285,39 +290,35 @@ impl World {
         }
     }
 
-    /// The ack of an accepted message; with the hash of the devices if the client has missed some.
-    fn message_ack(
-        &self,
-        node: &Node,
-        copies: &[Enc],
-        from: DeviceAddr,
-        (to, form): (DeviceAddr, Addressing),
-    ) -> Node {
-        let ack = Node::new("ack")
+    fn message_ack(&self, node: &Node) -> Node {
+        Node::new("ack")
             .attr("class", "message")
             .attr_opt("id", node.value("id"))
             .attr_opt("from", node.value("to"))
-            .attr("t", unix_seconds());
-        let is_resend = node.child("participants").is_none();
-        let theirs = self.devices_of(to.number).unwrap_or_default().into_iter();
-        let theirs = theirs.map(|device| DeviceAddr::new(to.number, device));
-        let own = self.devices_of(from.number).unwrap_or_default().into_iter();
-        let own = own.map(|device| DeviceAddr::new(from.number, device));
-        let mut all = theirs.chain(own).filter(|who| *who != from);
-        if is_resend || all.all(|who| copies.iter().any(|enc| enc.to == who)) {
-            return ack;
-        }
-        ack.attr("phash", self.device_hash(&[to.number, from.number], form))
+            .attr("t", self.clock.unix_seconds())
+    }
+
+    /// The hash of the devices of both sides, if the client has missed some.
+    fn hash_if_missed(
+        &self,
+        from: DeviceAddr,
+        to: DeviceAddr,
+        form: Addressing,
+        copies: &[Enc],
+    ) -> Option<String> {
+        let mut all = [to.number, from.number].into_iter().flat_map(|number| {
+            let devices = self.devices_of(number).unwrap_or_default();
+            devices
+                .into_iter()
+                .map(move |device| DeviceAddr::new(number, device))
+        });
+        let missed = all.any(|who| who != from && !copies.iter().any(|enc| enc.to == who));
+        missed.then(|| self.device_hash(&[to.number, from.number], form))
     }
 
     fn nack(&mut self, conn: ConnId, node: &Node, code: u16) {
         self.audit.count.messages_nacked += 1;
-        let ack = Node::new("ack")
-            .attr("class", "message")
-            .attr_opt("id", node.value("id"))
-            .attr_opt("from", node.value("to"))
-            .attr("t", unix_seconds())
-            .attr("error", code);
+        let ack = self.message_ack(node).attr("error", code);
         self.write(conn, &ack);
     }
 
@@ -365,17 +366,6 @@ impl Fate {
             Kind::ForceRetry => self.force_retry = Some(fault.keys),
             Kind::DropBefore | Kind::Nack | Kind::StreamError | Kind::Cut | Kind::Failure => {}
         }
-    }
-}
-
-/// Decoding that does not say why it failed.
-trait DecodeFrom: Sized {
-    fn decode_from(bytes: &[u8]) -> Option<Self>;
-}
-
-impl<T: prost::Message + Default> DecodeFrom for T {
-    fn decode_from(bytes: &[u8]) -> Option<Self> {
-        T::decode(bytes).ok()
     }
 }
 

@@ -30,9 +30,10 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use whatsapp::binary::{self, Node};
+use whatsapp::binary::Node;
 
 use crate::audit::Audit;
+use crate::clock::Clock;
 use crate::crowd::{Crowd, Devices, Output};
 use crate::fault::Faults;
 use crate::number::{DeviceAddr, Number};
@@ -56,6 +57,22 @@ struct Conn {
     state: ConnState,
 }
 
+impl Conn {
+    fn pairing(&self) -> Option<&Pairing> {
+        match &self.state {
+            ConnState::Pairing(pairing) => Some(pairing),
+            ConnState::Online(_) => None,
+        }
+    }
+
+    fn pairing_mut(&mut self) -> Option<&mut Pairing> {
+        match &mut self.state {
+            ConnState::Pairing(pairing) => Some(pairing),
+            ConnState::Online(_) => None,
+        }
+    }
+}
+
 enum ConnState {
     Pairing(Box<Pairing>),
     Online(DeviceAddr),
@@ -63,6 +80,7 @@ enum ConnState {
 
 /// All state of the server.
 pub struct World {
+    clock: Clock,
     seed: Seed,
     accounts: HashMap<Number, Account>,
     population: Population,
@@ -92,8 +110,9 @@ struct Contact {
 impl World {
     /// An empty world.
     #[must_use]
-    pub fn new(seed: Seed, number: u64, crowd: Crowd) -> Self {
+    pub fn new(seed: Seed, number: u64, crowd: Crowd, clock: Clock) -> Self {
         Self {
+            clock,
             seed,
             accounts: HashMap::new(),
             population: Population::default(),
@@ -131,7 +150,7 @@ impl World {
                     Some(command) => self.on_command(command),
                     None => return,
                 },
-                () = timers::until(next) => self.fire(Instant::now()),
+                () = timers::until(next) => self.fire(self.clock.now()),
                 () = self.crowd.clear() => {}
                 Some(input) = inputs.recv(), if is_clear => self.on_input(input),
             }
@@ -214,9 +233,7 @@ impl World {
 
     /// Writes a stanza to a connection. One that asks for more than it reads is closed.
     fn write(&mut self, conn: ConnId, node: &Node) {
-        let mut plaintext = Vec::with_capacity(256);
-        binary::encode(node, &mut plaintext);
-        self.put(conn, Outbound::Stanza(plaintext.into()));
+        self.put(conn, Outbound::stanza(node));
     }
 
     fn put(&mut self, conn: ConnId, outbound: Outbound) {

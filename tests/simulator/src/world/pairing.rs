@@ -45,7 +45,11 @@ pub(super) struct Link {
 
 impl Pairing {
     /// What a client says that wants to be linked; `None` if it is malformed or its prekey is not signed.
-    pub(super) fn new(noise_key: PublicKey, data: &DevicePairingRegistrationData) -> Option<Self> {
+    pub(super) fn new(
+        noise_key: PublicKey,
+        data: &DevicePairingRegistrationData,
+        now: Instant,
+    ) -> Option<Self> {
         let identity = key(data.e_ident.as_deref())?;
         let public = key(data.e_skey_val.as_deref())?;
         let signature: [u8; 64] = data.e_skey_sig.as_deref()?.try_into().ok()?;
@@ -62,27 +66,8 @@ impl Pairing {
             refs: Vec::new(),
             link: None,
             offer: None,
-            opened: Instant::now(),
+            opened: now,
         })
-    }
-
-    /// Of a client that is turned away.
-    pub(super) fn refused() -> Self {
-        let nobody = PublicKey::new([0; 32]);
-        Self {
-            noise_key: nobody,
-            identity: nobody,
-            registration_id: RegistrationId::new(0),
-            signed_prekey: SignedKey {
-                id: SignedPreKeyId::FIRST,
-                public: nobody,
-                signature: [0; 64],
-            },
-            refs: Vec::new(),
-            link: None,
-            offer: None,
-            opened: Instant::now(),
-        }
     }
 
     /// The connection is gone.

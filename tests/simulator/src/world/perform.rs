@@ -6,7 +6,6 @@ use tokio::sync::oneshot;
 use super::World;
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, PendingReport, SessionInfo, Speaker};
-use crate::clock::unix_seconds;
 use crate::crowd::{Job, SendText};
 use crate::fault::{Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -40,22 +39,14 @@ impl World {
             Command::ContactDevice(number, answer) => drop(answer.send(self.add_companion(number))),
             Command::Say(speaker, to, text, answer) => self.say(speaker, to, text, answer),
             Command::Inbox(speaker, device, answer) => {
-                let told = self.speaker(speaker).map(|number| {
-                    let (tell, told) = oneshot::channel();
-                    self.crowd
-                        .give(number, Job::Inbox(DeviceAddr::new(number, device), tell));
-                    told
-                });
-                drop(answer.send(told));
+                drop(answer.send(self.ask_shard(speaker, |number, answer| {
+                    Job::Inbox(DeviceAddr::new(number, device), answer)
+                })));
             }
             Command::Outbox(speaker, answer) => {
-                let told = self.speaker(speaker).map(|number| {
-                    let (tell, told) = oneshot::channel();
-                    self.crowd
-                        .give(number, Job::Outbox(DeviceAddr::phone(number), tell));
-                    told
-                });
-                drop(answer.send(told));
+                drop(answer.send(self.ask_shard(speaker, |number, answer| {
+                    Job::Outbox(DeviceAddr::phone(number), answer)
+                })));
             }
             Command::AddFault(fault, answer) => drop(answer.send(self.add_fault(*fault))),
             Command::EndFaults(id, answer) => drop(answer.send(self.end_faults(id))),
@@ -73,6 +64,18 @@ impl World {
                 }));
             }
         }
+    }
+
+    /// Asks the shard of a speaker, which answers by itself.
+    fn ask_shard<T>(
+        &mut self,
+        speaker: Speaker,
+        job: impl FnOnce(Number, oneshot::Sender<T>) -> Job,
+    ) -> Result<oneshot::Receiver<T>, Refusal> {
+        let number = self.speaker(speaker)?;
+        let (tell, told) = oneshot::channel();
+        self.crowd.give(number, job(number, tell));
+        Ok(told)
     }
 
     fn require_phone(&self, number: Number) -> Result<(), Refusal> {
@@ -110,7 +113,7 @@ impl World {
         }
         let name = name.unwrap_or_else(|| format!("Phone {number}"));
         self.accounts
-            .insert(number, Account::new(name.clone(), unix_seconds()));
+            .insert(number, Account::new(name.clone(), self.clock.unix_seconds()));
         Ok(name)
     }
 

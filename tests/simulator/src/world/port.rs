@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use whatsapp::binary::Node;
+use whatsapp::binary::{self, Node};
 use whatsapp::proto::ClientPayload;
 use whatsapp::signal::curve::PublicKey;
 
@@ -71,4 +71,13 @@ pub enum Outbound {
     Bundles(Box<BundleReply>),
     /// Close after what came before.
     Close,
+}
+
+impl Outbound {
+    /// A stanza, encoded.
+    pub(super) fn stanza(node: &Node) -> Self {
+        let mut plaintext = Vec::with_capacity(256);
+        binary::encode(node, &mut plaintext);
+        Self::Stanza(plaintext.into())
+    }
 }

@@ -14,7 +14,7 @@ use super::World;
 use super::account::{MAX_ONE_TIME_PREKEYS, SignedKey};
 use super::bundle::{BundleOf, BundleReply};
 use super::port::{ConnId, Outbound};
-use super::stanza::iq_from_server;
+use super::stanza::{iq_from_server, notification};
 use crate::crowd::Job;
 use crate::number::DeviceAddr;
 use crate::persona::Persona;
@@ -165,12 +165,8 @@ impl World {
         let left = device.one_time.len();
         if left < FEW_PREKEYS && !device.told_low {
             device.told_low = true;
-            self.notify(
-                who,
-                Jid::SERVER,
-                "encrypt",
-                Node::new("count").attr("value", left),
-            );
+            let count = Node::new("count").attr("value", left);
+            self.notify(who, notification(&Jid::SERVER, "encrypt"), count);
         }
         Some((bundle, device_identity))
     }

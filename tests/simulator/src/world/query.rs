@@ -7,7 +7,6 @@ use whatsapp::binary::Node;
 use super::World;
 use super::port::ConnId;
 use super::stanza::{error, iq_from_server};
-use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Longest about text that is kept.
@@ -54,7 +53,7 @@ impl World {
     fn simple_answer(&mut self, from: DeviceAddr, xmlns: &str, kind: &str, id: &str, iq: &Node) -> Node {
         let result = iq_from_server("result", id);
         match (xmlns, kind) {
-            ("w:p", _) => result.attr("t", unix_seconds()),
+            ("w:p", _) => result.attr("t", self.clock.unix_seconds()),
             ("abt", "get") => result.with_child(
                 Node::new("props")
                     .attr("protocol", "1")
@@ -70,7 +69,9 @@ impl World {
             }
             ("status", "get") => result.with_child(Node::new("privacy").with_child(contacts_list())),
             ("w:profile:picture", "get") => error(id, 404, "item-not-found"),
-            ("w:profile:picture", _) => result.with_child(Node::new("picture").attr("id", unix_seconds())),
+            ("w:profile:picture", _) => {
+                result.with_child(Node::new("picture").attr("id", self.clock.unix_seconds()))
+            }
             ("w:biz", "get") => result.with_child(Node::new("business_profile")),
             ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
             ("w:g2", _) => error(id, 404, "item-not-found"),

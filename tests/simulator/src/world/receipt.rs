@@ -8,9 +8,8 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::World;
-use super::account::{Class, PendingKey};
+use super::account::PendingKey;
 use super::port::ConnId;
-use crate::clock::unix_seconds;
 use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
 use crate::number::DeviceAddr;
 
@@ -62,18 +61,14 @@ impl World {
         let mut stanza = Node::new("receipt")
             .attr("from", self.seed.jid(shown_from, addressing))
             .attr("id", &ids[0])
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .attr_opt("type", node.value("type"));
         if let Some(recipient) = node.value("recipient") {
             stanza.set_attr("recipient", recipient);
         }
         let stanza = stanza.with_children(node.nodes().iter().cloned());
-        let key = PendingKey {
-            class: Class::Receipt,
-            id: ids[0].clone(),
-            from: Some(shown_from),
-        };
-        for who in self.receivers(to, kind == "retry") {
+        let key = PendingKey::receipt(&ids[0], shown_from);
+        for who in self.receivers(to, &kind) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
         self.tell_simulated(from, to, kind, ids, node);
@@ -85,19 +80,15 @@ impl World {
             return;
         };
         for id in ids {
-            let key = PendingKey {
-                class: Class::Message,
-                id: id.clone(),
-                from: None,
-            };
+            let key = PendingKey::message(id);
             device.pending.acked(&key, None);
         }
     }
 
     /// The linked devices that a receipt for `to` goes to: a request to send again only to the one that is asked.
-    fn receivers(&self, to: DeviceAddr, only_one: bool) -> Vec<DeviceAddr> {
+    fn receivers(&self, to: DeviceAddr, kind: &str) -> Vec<DeviceAddr> {
         self.linked_devices(to.number)
-            .filter(|who| !only_one || *who == to)
+            .filter(|who| kind != "retry" || *who == to)
             .collect()
     }
 
@@ -140,7 +131,7 @@ impl World {
             from,
             kind,
             ids,
-            t: unix_seconds(),
+            t: self.clock.unix_seconds(),
             retry,
         };
         self.crowd.give(to.number, Job::Receipt(Box::new(receipt)));
@@ -155,7 +146,7 @@ impl World {
         let mut stanza = Node::new("receipt")
             .attr("from", self.seed.jid(from, receipt.addressing))
             .attr("id", &receipt.id)
-            .attr("t", unix_seconds())
+            .attr("t", self.clock.unix_seconds())
             .attr_opt("type", receipt.kind);
         if let Some(retry) = &receipt.retry {
             if let Some(chat) = receipt.own_chat {
@@ -166,12 +157,8 @@ impl World {
             }
             stanza = stanza.with_children(retry_children(&receipt.id, retry));
         }
-        let key = PendingKey {
-            class: Class::Receipt,
-            id: receipt.id.clone(),
-            from: Some(from),
-        };
-        for who in self.receivers(receipt.to, receipt.retry.is_some()) {
+        let key = PendingKey::receipt(&receipt.id, from);
+        for who in self.receivers(receipt.to, receipt.kind.unwrap_or_default()) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
         let is_simulated = receipt.to.device == 0 || !self.accounts.contains_key(&receipt.to.number);
@@ -186,7 +173,7 @@ impl World {
                 from: receipt.from,
                 kind: receipt.kind.unwrap_or_default().into(),
                 ids: vec![receipt.id],
-                t: unix_seconds(),
+                t: self.clock.unix_seconds(),
                 retry,
             };
             self.crowd.give(receipt.to.number, Job::Receipt(Box::new(told)));

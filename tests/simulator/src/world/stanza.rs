@@ -29,3 +29,8 @@ pub(super) fn error(id: &str, code: u16, text: &'static str) -> Node {
 pub(super) fn ib(child: Node) -> Node {
     Node::new("ib").attr("from", Jid::SERVER).with_child(child)
 }
+
+/// The head of a `<notification>`.
+pub(super) fn notification(from: &Jid, kind: &'static str) -> Node {
+    Node::new("notification").attr("from", from).attr("type", kind)
+}

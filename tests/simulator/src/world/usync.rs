@@ -8,7 +8,6 @@ use whatsapp::phash::devices_hash;
 use super::World;
 use super::port::ConnId;
 use super::stanza::{error, iq_from_server};
-use crate::clock::unix_seconds;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most users of one query.
@@ -96,14 +95,16 @@ impl World {
         Some(match protocol {
             "devices" => self.usync_devices(number),
             "lid" => Node::new("lid").attr("val", self.seed.jid(DeviceAddr::phone(number), Addressing::Lid)),
-            "status" => Node::new("status").attr("t", unix_seconds()).with_slice(
-                account
-                    .map_or("Available", |account| account.about.as_str())
-                    .as_bytes(),
-            ),
+            "status" => Node::new("status")
+                .attr("t", self.clock.unix_seconds())
+                .with_slice(
+                    account
+                        .map_or("Available", |account| account.about.as_str())
+                        .as_bytes(),
+                ),
             "disappearing_mode" => Node::new("disappearing_mode")
                 .attr("duration", 0u32)
-                .attr("t", unix_seconds()),
+                .attr("t", self.clock.unix_seconds()),
             _ => return None,
         })
     }

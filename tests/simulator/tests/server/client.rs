@@ -143,7 +143,7 @@ impl Wire {
         let sealed = tokio::time::timeout(TIMEOUT, read)
             .await
             .expect("a stanza in time")?;
-        Some(binary::decode(self.transport.open(sealed).unwrap()).unwrap())
+        Some(binary::decode(self.transport.opener.open(sealed).unwrap()).unwrap())
     }
 
     /// The first stanza that `wanted` accepts; others wait in the backlog.

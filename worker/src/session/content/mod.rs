@@ -34,12 +34,17 @@ macro_rules! kinds {
         /// The kinds, in the order in which a message is looked through.
         const KINDS: &[fn(&proto::Message) -> Option<Described>] =
             &[$($sent::describe,)+ $($received::describe,)+ by_name];
+
+        /// One of each kind that is sent, as it is stored, and its bytes. Other bytes would be another message, under
+        /// the id of one that may be on its way.
+        #[cfg(test)]
+        const GOLDEN: &[(&str, &str)] = &[$($sent::GOLDEN),+];
     };
 }
 
 kinds! {
-    sent { Text => text, }
-    received { image, video, audio, document, sticker, location, contact, reaction, }
+    sent { Text => text, Location => location, Contact => contact, }
+    received { image, video, audio, document, sticker, reaction, }
 }
 
 /// A content, rendered and encoded, for a device that asks for it again.

@@ -1,15 +1,7 @@
-use serde_json::{Value, json};
+use serde_json::json;
 use whatsapp::proto::message::FutureProofMessage;
 
 use super::*;
-
-/// One of each kind that is sent, its bytes, and how events tell it when it comes in. A change of the bytes is another
-/// message under the id of one that may be on its way.
-const GOLDEN: &[(&str, &str, &str)] = &[(
-    r#"{"type":"text","text":"Olá, 世界"}"#,
-    "320e0a0c4f6cc3a12c20e4b896e7958c",
-    r#"{"extendedTextMessage":{"text":"Olá, 世界"}}"#,
-)];
 
 fn text(text: &str) -> proto::Message {
     render(&shared::content::Text::new(text).into())
@@ -17,19 +9,27 @@ fn text(text: &str) -> proto::Message {
 
 #[test]
 fn the_bytes_of_every_kind_are_pinned() {
-    for (content, bytes, told) in GOLDEN {
+    for (content, bytes) in GOLDEN {
         let content: Content = serde_json::from_str(content).unwrap();
         assert_eq!(hex::encode(encode(&content)), *bytes, "{content:?}");
-        let described = describe(&render(&content)).unwrap();
-        let told: Value = serde_json::from_str(told).unwrap();
-        assert_eq!(json!({ described.kind: described.body }), told);
-        assert_eq!(json!({ content.message_type(): content.message() }), told);
+    }
+}
+
+#[test]
+fn what_is_sent_is_told_as_what_comes_in() {
+    for (content, _) in GOLDEN {
+        let content: Content = serde_json::from_str(content).unwrap();
+        let told = describe(&render(&content)).unwrap();
+        assert_eq!(
+            (told.kind, told.body),
+            (content.message_type(), content.message())
+        );
     }
 }
 
 #[test]
 fn what_is_sent_again_is_what_was_sent_first() {
-    for (content, _, _) in GOLDEN {
+    for (content, _) in GOLDEN {
         let content: Content = serde_json::from_str(content).unwrap();
         let first = render(&content).encode_to_vec();
         // The database keeps the content as JSON, and its fields in an order of its own.

@@ -34,3 +34,9 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     ];
     Some(Described::new("extendedTextMessage", fields))
 }
+
+#[cfg(test)]
+pub(super) const GOLDEN: (&str, &str) = (
+    r#"{"type":"text","text":"Olá, 世界"}"#,
+    "320e0a0c4f6cc3a12c20e4b896e7958c",
+);

@@ -1,6 +1,4 @@
-//! The gap's distribution, its lower bound over several queues, and the cap's fairness.
-
-use std::sync::Arc;
+//! The gap's distribution, and its lower bound over several queues.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -182,41 +180,4 @@ fn a_pace_with_min_above_max_is_refused() {
     );
     let same = pace(5, 5);
     assert_eq!(same.draw(&mut StdRng::seed_from_u64(4)), Duration::from_millis(5));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_cap_holds_the_rate_and_serves_in_order() {
-    let cap = Arc::new(Cap::new(NonZeroU32::new(50).unwrap()));
-    let (tell, mut told) = tokio::sync::mpsc::channel(1_000);
-    let start = Instant::now();
-    for n in 0..200_u32 {
-        let (cap, tell) = (Arc::clone(&cap), tell.clone());
-        tokio::spawn(async move {
-            cap.acquire().await;
-            tell.send((n, Instant::now())).await.unwrap();
-        });
-        tokio::task::yield_now().await;
-    }
-    drop(tell);
-    let mut order = Vec::new();
-    let mut end = start;
-    while let Some((n, at)) = told.recv().await {
-        order.push(n);
-        end = at;
-    }
-    assert!(order.is_sorted(), "first come, first served");
-    let seconds = (end - start).as_secs_f64();
-    assert!(
-        (3.9..4.1).contains(&seconds),
-        "200 sends at 50/s took {seconds} s"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_capped_out_try_takes_nothing() {
-    let cap = Cap::new(NonZeroU32::new(10).unwrap());
-    assert!(cap.try_acquire());
-    assert!(!cap.try_acquire());
-    tokio::time::advance(Duration::from_millis(100)).await;
-    assert!(cap.try_acquire());
 }

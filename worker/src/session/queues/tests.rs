@@ -95,19 +95,20 @@ fn pages_are_read_ahead_and_never_twice() {
 fn a_draining_queue_starts_nothing_and_says_when_it_is_drained() {
     let (mut queues, ids) = loaded(&[3]);
     let (_, first) = queues.take().unwrap();
-    queues.get_mut(ids[0]).unwrap().phase = Phase::Draining(Then::Pause);
+    queues.drain(ids[0], Change::Pause);
     assert_eq!(queues.peek(), None);
-    assert_eq!(queues.drained(), []);
+    assert_eq!(queues.take_drained(), []);
     queues.give_back(ids[0], first.clone());
-    assert_eq!(queues.drained(), [(ids[0], Then::Pause)]);
-    queues.get_mut(ids[0]).unwrap().phase = Phase::Running;
+    assert_eq!(queues.take_drained(), [(ids[0], Change::Pause)]);
+    assert!(queues.is_changing(ids[0]) && queues.take_drained().is_empty());
+    queues.all.get_mut(&ids[0]).unwrap().phase = Phase::Running;
     assert_eq!(
         queues.take(),
         Some((ids[0], first)),
         "what was given back is next"
     );
     assert_eq!(queues.settle(ids[0]).unwrap().settled, 1);
-    assert!(!queues.get(ids[0]).unwrap().is_complete());
+    assert!(queues.get(ids[0]).unwrap().is_running());
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn the_number_of_queues_in_memory_is_bounded() {
     assert!(!queues.insert(queue(1)), "no room");
     assert!(!queues.take_room(), "still full");
     for id in ids.iter().skip(QUEUES_MAX / 2) {
-        queues.remove(*id).unwrap();
+        queues.remove(*id);
     }
     assert!(queues.take_room());
     assert!(!queues.take_room(), "asked once");

@@ -202,7 +202,7 @@ async fn an_event_whose_name_the_database_would_refuse_is_a_dead_letter() {
     let (token, id) = (testing::token(), EventId::now_v7());
     let body = json!({ "event": "a\0b", "id": id, "instance": { "name": token }, "data": {} });
     let topology = stage.broker.broker().topology().clone();
-    let event = Outgoing::event(&topology, &token, ("x", id), body.to_string().into());
+    let event = Outgoing::event(&topology, &token, "x", id, body.to_string().into());
     stage.broker.broker().publisher().publish(event).await.unwrap();
     until("it is put away", async || {
         stage.depth(&QueueName::DeadWebhooks).await == 1

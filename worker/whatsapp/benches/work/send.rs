@@ -326,7 +326,7 @@ impl Server {
                     Stage::Open(Box::new(stage.read_client_finish(&frame).unwrap().transport))
                 }
                 Stage::Open(mut transport) => {
-                    let node = binary::decode(transport.open(frame).unwrap()).unwrap();
+                    let node = binary::decode(transport.opener.open(frame).unwrap()).unwrap();
                     self.stage = Stage::Open(transport);
                     self.answer(&node);
                     continue;

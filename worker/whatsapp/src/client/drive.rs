@@ -3,10 +3,11 @@
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use super::{
-    Clock, Session,
+    clock::Clock,
+    driver::Driver,
     pipeline::Done,
     socket::{Reading, Socket, SocketError},
 };
@@ -19,7 +20,7 @@ use crate::{
 
 /// A connection with its socket.
 pub(super) struct Drive<'a, S, C> {
-    session: &'a mut Session<S, C>,
+    driver: &'a mut Driver<S, C>,
     connection: &'a mut Connection,
     /// Gone when it broke.
     socket: Option<Socket>,
@@ -39,13 +40,9 @@ enum Turn {
 }
 
 impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
-    pub(super) fn new(
-        session: &'a mut Session<S, C>,
-        connection: &'a mut Connection,
-        socket: Socket,
-    ) -> Self {
+    pub(super) fn new(driver: &'a mut Driver<S, C>, connection: &'a mut Connection, socket: Socket) -> Self {
         Self {
-            session,
+            driver,
             connection,
             socket: Some(socket),
             load_next: false,
@@ -69,7 +66,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
 
     /// Gives the store something to do if it is idle, and releases steps that need no store.
     fn start_work(&mut self) {
-        while self.session.pipeline.is_idle() && self.end.is_none() {
+        while self.driver.pipeline.is_idle() && self.end.is_none() {
             self.load_next = !self.load_next;
             if self.load_next && self.start_load() {
                 return;
@@ -80,7 +77,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 None
             };
             match step {
-                Some(step) if step.needs_commit() => self.session.pipeline.commit(step),
+                Some(step) if step.needs_commit() => self.driver.pipeline.commit(step),
                 Some(step) => self.release(step.frames, step.close),
                 None => {
                     self.start_load();
@@ -94,7 +91,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
         let keys = self.connection.take_load();
         let is_asked = !keys.is_empty();
         if is_asked {
-            self.session.pipeline.load(keys);
+            self.driver.pipeline.load(keys);
         }
         is_asked
     }
@@ -106,10 +103,10 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
         let wake = self
             .connection
             .deadline()
-            .map(|at| Instant::now() + at.since(self.session.clock.now()));
-        let Session {
+            .map(|at| at.since(self.driver.clock.now()));
+        let Driver {
             pipeline, commands, ..
-        } = &mut *self.session;
+        } = &mut *self.driver;
         let socket = &mut self.socket;
         tokio::select! {
             done = pipeline.done() => done.map(Turn::Store),
@@ -118,12 +115,12 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 None => std::task::Poll::Pending,
             }) => Ok(Turn::Socket(read)),
             command = commands.recv(), if listening => Ok(Turn::Command(command)),
-            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Ok(Turn::Tick),
+            () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(Turn::Tick),
         }
     }
 
     fn take(&mut self, turn: Turn) {
-        let now = self.session.clock.now();
+        let now = self.driver.clock.now();
         match turn {
             Turn::Store(Done::Committed { frames, close }) => {
                 self.release(frames, close);
@@ -143,7 +140,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                     if self.connection.is_closed() {
                         break;
                     }
-                    let Ok(command) = self.session.commands.try_recv() else {
+                    let Ok(command) = self.driver.commands.try_recv() else {
                         break;
                     };
                     self.obey(command, now);
@@ -157,7 +154,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 
     fn obey(&mut self, command: Command, now: Timestamp) {
-        self.session.wishes.note(&command);
+        self.driver.wishes.note(&command);
         self.connection.handle(Input::Command(command), now);
     }
 
@@ -170,13 +167,13 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 
     async fn say_goodbye(&mut self) {
-        let now = self.session.clock.now();
-        let timing = &self.session.config.timing;
+        let now = self.driver.clock.now();
+        let timing = &self.driver.config.timing;
         if self
             .online_since
             .is_some_and(|since| now.since(since) >= timing.stable)
         {
-            self.session.backoff.reset();
+            self.driver.backoff.reset();
         }
         if let Some(socket) = self.socket.take() {
             socket.finish(timing.close).await;

@@ -94,7 +94,7 @@ impl Core {
     pub(super) fn open(&mut self, frame: BytesMut) -> Result<Option<Node>, CloseReason> {
         let bad = |error: &dyn fmt::Display| CloseReason::BadFrame(error.to_string());
         let transport = self.transport.as_mut().ok_or_else(|| bad(&"no cipher yet"))?;
-        let plaintext = transport.open(frame).map_err(|error| bad(&error))?;
+        let plaintext = transport.opener.open(frame).map_err(|error| bad(&error))?;
         let bytes = plaintext.len();
         match binary::decode(plaintext) {
             Ok(node) => Ok(Some(node)),

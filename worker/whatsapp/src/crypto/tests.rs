@@ -12,11 +12,11 @@ fn altered_replayed_and_reordered_frames_do_not_open() {
     );
     let mut seal = |text: &[u8]| {
         let mut out = text.to_vec();
-        client.seal(&mut out, 0).unwrap();
+        client.sealer.seal(&mut out, 0).unwrap();
         out
     };
     let (first, second) = (seal(b"first"), seal(b"second"));
-    let mut open = |bytes: &[u8]| server.open(BytesMut::from(bytes));
+    let mut open = |bytes: &[u8]| server.opener.open(BytesMut::from(bytes));
     assert_eq!(open(&second), Err(NoiseError::Undecryptable));
     let mut altered = first.clone();
     altered[0] ^= 1;

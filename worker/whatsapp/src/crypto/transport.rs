@@ -32,28 +32,6 @@ impl Transport {
             },
         }
     }
-
-    /// The halves.
-    #[must_use]
-    pub fn split(self) -> (Sealer, Opener) {
-        (self.sealer, self.opener)
-    }
-
-    /// See [`Sealer::seal`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), NoiseError> {
-        self.sealer.seal(out, start)
-    }
-
-    /// See [`Opener::open`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn open(&mut self, sealed: BytesMut) -> Result<Bytes, NoiseError> {
-        self.opener.open(sealed)
-    }
 }
 
 /// The sending half. What it seals must be sent in the same order.

@@ -74,7 +74,7 @@ pub fn accept<R: CryptoRng + ?Sized>(
     let outer = AdvSignedDeviceIdentityHmac::decode(container).map_err(|_| AdvError::Malformed)?;
     let (signed, tag) = (outer.details.as_ref(), outer.hmac.as_ref());
     let (signed, tag) = signed.zip(tag).ok_or(AdvError::Malformed)?;
-    authenticator(secret, is_hosted(outer.account_type), signed)
+    authenticator(secret, hosting(outer.account_type), signed)
         .verify_slice(tag)
         .map_err(|_| AdvError::HmacMismatch)?;
     let mut signed = AdvSignedDeviceIdentity::decode(signed.clone()).map_err(|_| AdvError::Malformed)?;
@@ -129,14 +129,26 @@ pub fn account_key(signed: &[u8]) -> Option<PublicKey> {
     key(signed.account_signature_key.as_deref()).ok().flatten()
 }
 
+/// Who hosts a device or account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosting {
+    /// Itself: end-to-end encrypted.
+    Own,
+    /// Meta, for a business.
+    Hosted,
+}
+
 pub(crate) const ACCOUNT_PREFIX: [u8; 2] = [6, 0];
 const DEVICE_PREFIX: [u8; 2] = [6, 1];
 pub(crate) const HOSTED_ACCOUNT_PREFIX: [u8; 2] = [6, 5];
 /// Some companions sign with this one when hosted, others with [`DEVICE_PREFIX`].
 const HOSTED_DEVICE_PREFIX: [u8; 2] = [6, 6];
 
-pub(crate) fn authenticator(secret: &AdvSecret, hosted: bool, signed: &[u8]) -> Hmac<Sha256> {
-    let prefix: &[u8] = if hosted { &HOSTED_ACCOUNT_PREFIX } else { &[] };
+pub(crate) fn authenticator(secret: &AdvSecret, hosting: Hosting, signed: &[u8]) -> Hmac<Sha256> {
+    let prefix: &[u8] = match hosting {
+        Hosting::Own => &[],
+        Hosting::Hosted => &HOSTED_ACCOUNT_PREFIX,
+    };
     // Unwrap safety: HMAC takes keys of any length.
     #[allow(clippy::unwrap_used)]
     Hmac::new_from_slice(secret.as_bytes())
@@ -154,10 +166,9 @@ fn verify_account_signature(
     let details = signed.details.clone().ok_or(AdvError::Malformed)?;
     let signature = signature(signed.account_signature.as_deref())?;
     let parsed = AdvDeviceIdentity::decode(details.clone()).map_err(|_| AdvError::Malformed)?;
-    let prefix = if is_hosted(parsed.device_type) {
-        HOSTED_ACCOUNT_PREFIX
-    } else {
-        ACCOUNT_PREFIX
+    let prefix = match hosting(parsed.device_type) {
+        Hosting::Own => ACCOUNT_PREFIX,
+        Hosting::Hosted => HOSTED_ACCOUNT_PREFIX,
     };
     account_key
         .verify_parts(&[&prefix, &details, device_identity.as_bytes()], &signature)
@@ -181,8 +192,12 @@ fn device_message(
     .concat()
 }
 
-fn is_hosted(kind: Option<i32>) -> bool {
-    kind == Some(AdvEncryptionType::Hosted as i32)
+fn hosting(kind: Option<i32>) -> Hosting {
+    if kind == Some(AdvEncryptionType::Hosted as i32) {
+        Hosting::Hosted
+    } else {
+        Hosting::Own
+    }
 }
 
 /// Empty counts as absent: some writers leave the field in.

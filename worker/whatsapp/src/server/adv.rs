@@ -6,21 +6,13 @@ use prost::Message as _;
 use rand::CryptoRng;
 
 use crate::device::AdvSecret;
+pub use crate::pairing::adv::Hosting;
 use crate::pairing::adv::{ACCOUNT_PREFIX, AdvError, HOSTED_ACCOUNT_PREFIX, authenticator, verify};
 use crate::proto::{
     AdvDeviceIdentity, AdvEncryptionType, AdvKeyIndexList, AdvSignedDeviceIdentity,
     AdvSignedDeviceIdentityHmac, AdvSignedKeyIndexList,
 };
 use crate::signal::curve::{KeyPair, PublicKey};
-
-/// Who hosts a device or account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hosting {
-    /// Itself: end-to-end encrypted.
-    Own,
-    /// Meta, for a business.
-    Hosted,
-}
 
 /// What a phone says about a companion.
 #[derive(Clone, Copy, Debug)]
@@ -43,16 +35,10 @@ pub fn issue<R: CryptoRng + ?Sized>(
     details: DeviceDetails,
     rng: &mut R,
 ) -> Bytes {
-    let hosted = details.hosting == Hosting::Hosted;
-    let kind = if hosted {
-        AdvEncryptionType::Hosted
-    } else {
-        AdvEncryptionType::E2ee
-    } as i32;
-    let prefix = if hosted {
-        HOSTED_ACCOUNT_PREFIX
-    } else {
-        ACCOUNT_PREFIX
+    let hosting = details.hosting;
+    let (kind, prefix) = match hosting {
+        Hosting::Own => (AdvEncryptionType::E2ee as i32, ACCOUNT_PREFIX),
+        Hosting::Hosted => (AdvEncryptionType::Hosted as i32, HOSTED_ACCOUNT_PREFIX),
     };
     let details = AdvDeviceIdentity {
         raw_id: Some(details.raw_id),
@@ -73,11 +59,11 @@ pub fn issue<R: CryptoRng + ?Sized>(
         device_signature: None,
     }
     .encode_to_vec();
-    let tag = authenticator(secret, hosted, &signed).finalize().into_bytes();
+    let tag = authenticator(secret, hosting, &signed).finalize().into_bytes();
     AdvSignedDeviceIdentityHmac {
         details: Some(signed.into()),
         hmac: Some(tag.to_vec().into()),
-        account_type: hosted.then_some(kind),
+        account_type: (hosting == Hosting::Hosted).then_some(kind),
     }
     .encode_to_vec()
     .into()

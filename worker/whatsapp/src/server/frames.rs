@@ -23,14 +23,9 @@ pub enum FrameError {
 pub struct ClientFrames {
     /// What came while the header is not whole.
     head: BytesMut,
-    header: Option<ClientHeader>,
+    /// There once the header is, with the routing information before it.
+    header: Option<Option<Bytes>>,
     frames: FrameReader,
-}
-
-/// A client's header, which says nothing itself.
-#[derive(Debug)]
-struct ClientHeader {
-    routing_info: Option<Bytes>,
 }
 
 impl ClientFrames {
@@ -72,18 +67,18 @@ impl ClientFrames {
     /// The routing information that came before the header.
     #[must_use]
     pub fn routing_info(&self) -> Option<&Bytes> {
-        self.header.as_ref()?.routing_info.as_ref()
+        self.header.as_ref()?.as_ref()
     }
 }
 
 /// Takes the header with its optional prefix; `None` if more bytes are needed.
-fn take_header(buffer: &mut BytesMut) -> Result<Option<ClientHeader>, FrameError> {
+fn take_header(buffer: &mut BytesMut) -> Result<Option<Option<Bytes>>, FrameError> {
     let Some(first) = buffer.first_chunk::<4>().copied() else {
         return Ok(None);
     };
     if first == HEADER {
         buffer.advance(HEADER.len());
-        return Ok(Some(ClientHeader { routing_info: None }));
+        return Ok(Some(None));
     }
     if first != ROUTING_HEADER {
         return Err(FrameError::BadHeader);
@@ -100,11 +95,11 @@ fn take_header(buffer: &mut BytesMut) -> Result<Option<ClientHeader>, FrameError
         return Ok(None);
     }
     buffer.advance(start);
-    let routing_info = Some(buffer.split_to(len).freeze());
+    let routing_info = buffer.split_to(len).freeze();
     if buffer.split_to(HEADER.len())[..] != HEADER {
         return Err(FrameError::BadHeader);
     }
-    Ok(Some(ClientHeader { routing_info }))
+    Ok(Some(Some(routing_info)))
 }
 
 #[cfg(test)]

@@ -95,9 +95,9 @@ impl Responder {
             return self.answer_full(Pattern::Xx, &client_ephemeral, ephemeral);
         };
         if self.resumption == Resumption::Accept
-            && let Ok(resume) = self.read_resumption(&client_ephemeral, sealed_key, sealed_payload)
+            && let Ok(resumed) = self.resume(&client_ephemeral, sealed_key, sealed_payload, &ephemeral)
         {
-            return self.answer_resumption(resume, &client_ephemeral, &ephemeral);
+            return Ok(resumed);
         }
         self.answer_full(Pattern::XxFallback, &client_ephemeral, ephemeral)
     }
@@ -122,40 +122,32 @@ impl Responder {
         })
     }
 
-    fn read_resumption(
+    fn resume(
         &self,
         client_ephemeral: &PublicKey,
         sealed_key: &[u8],
         sealed_payload: &[u8],
-    ) -> Result<(Symmetric, PublicKey, Vec<u8>), HandshakeError> {
+        ephemeral: &KeyPair,
+    ) -> Result<Hello, HandshakeError> {
         let mut state = Symmetric::new(Pattern::Ik);
         state.mix_hash(self.static_keys.public().as_bytes());
         state.mix_hash(client_ephemeral.as_bytes());
         state.mix_agreement(self.static_keys.private(), client_ephemeral)?;
         let client_static = state.decrypt_key(sealed_key, "client static key")?;
         state.mix_agreement(self.static_keys.private(), &client_static)?;
-        let payload = state.decrypt_and_hash(sealed_payload, "client payload")?;
-        Ok((state, client_static, payload))
-    }
+        let client_payload = state.decrypt_and_hash(sealed_payload, "client payload")?;
 
-    fn answer_resumption(
-        self,
-        (mut state, client_static, client_payload): (Symmetric, PublicKey, Vec<u8>),
-        client_ephemeral: &PublicKey,
-        ephemeral: &KeyPair,
-    ) -> Result<Hello, HandshakeError> {
         state.mix_hash(ephemeral.public().as_bytes());
         state.mix_agreement(ephemeral.private(), client_ephemeral)?;
         state.mix_agreement(ephemeral.private(), &client_static)?;
         let sealed_chain = state.encrypt_and_hash(&self.chain);
-        let server_hello = encode_hello(ephemeral, None, sealed_chain);
         let accepted = Accepted {
             client_static,
             client_payload,
             transport: state.split_responder(),
         };
         Ok(Hello::Resumed {
-            server_hello,
+            server_hello: encode_hello(ephemeral, None, sealed_chain),
             accepted: Box::new(accepted),
         })
     }

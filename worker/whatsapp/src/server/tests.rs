@@ -140,8 +140,8 @@ fn assert_keys(vector: &Json, mut client: Transport) {
 fn assert_channel(client: &mut Transport, server: &mut Transport) {
     let pass = |from: &mut Transport, to: &mut Transport| {
         let mut frame = vec![7; 40];
-        from.seal(&mut frame, 0).unwrap();
-        assert_eq!(to.open(BytesMut::from(&frame[..])).unwrap()[..], [7; 40]);
+        from.sealer.seal(&mut frame, 0).unwrap();
+        assert_eq!(to.opener.open(BytesMut::from(&frame[..])).unwrap()[..], [7; 40]);
     };
     for _ in 0..2 {
         pass(client, server);
@@ -197,7 +197,7 @@ fn full_handshake_is_that_of_the_vector_on_both_sides() {
         let mut reader = FrameReader::new(1000);
         reader.push(Bytes::from(bytes(&xx[name])));
         let payload = reader.next().unwrap().unwrap();
-        assert_eq!(server.open(payload).unwrap(), plaintext);
+        assert_eq!(server.opener.open(payload).unwrap(), plaintext);
     }
 }
 
@@ -330,9 +330,7 @@ fn read_altered(alter: impl FnOnce(&mut handshake_message::ServerHello)) -> Hand
         ..Default::default()
     }
     .encode_to_vec();
-    keys.finish(client, &bytes)
-        .err()
-        .expect("altered hello is refused")
+    keys.finish(client, &bytes).expect_err("altered hello is refused")
 }
 
 fn flip(field: &mut Option<Bytes>) {

@@ -1,17 +1,6 @@
 //! What is read after an answer is not older than what the answer was about.
 
-use futures_util::FutureExt;
-
 use super::*;
-use crate::store::Tx;
-
-/// Holds rows until it is dropped.
-async fn hold(bench: &Bench, rows: &str) -> Tx {
-    let tx = bench.db.store().begin("test").await.unwrap();
-    let sql = format!("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM {rows} FOR UPDATE");
-    tx.batch_execute(&sql).await.unwrap();
-    tx
-}
 
 /// How many backends other than ours are in the middle of something.
 async fn at_work(bench: &Bench, only: &str) -> usize {
@@ -39,7 +28,7 @@ async fn a_write_that_was_answered_as_failed_never_lands() {
     bench.commit(|w| w.last_sequence = Some(1)).await.unwrap();
     // The transaction and its COMMIT are on the wire. It waits twice: each time for less than the server lets a
     // statement wait, together for longer than the committer does.
-    let (first, second) = (hold(&bench, "recipient").await, hold(&bench, "session").await);
+    let (first, second) = (bench.db.hold("recipient").await, bench.db.hold("session").await);
     let write = bench.commit(|w| {
         w.recipients = vec![RecipientChange::sending(queue.id, 0, stanza(0), now())];
         w.last_sequence = Some(2);
@@ -47,30 +36,15 @@ async fn a_write_that_was_answered_as_failed_never_lands() {
     let let_on = async {
         until_it_waits(&bench).await;
         tokio::time::sleep(COMMIT_TIMEOUT / 2).await;
-        first.rollback().await.unwrap();
+        first.release().await;
     };
     let (answer, ()) = tokio::join!(write, let_on);
     assert!(matches!(answer, Err(CommitError::Unavailable(_))), "{answer:?}");
     let read = sequence(&bench).await;
-    second.rollback().await.unwrap();
+    second.release().await;
     while at_work(&bench, "").await > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(sequence(&bench).await, read, "it landed behind its answer");
     bench.commit(|w| w.last_sequence = Some(3)).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_somebody_who_is_gone_handed_over_is_waited_for() {
-    let bench = Bench::new().await;
-    let held = hold(&bench, "session").await;
-    let mut write = bench.write();
-    write.last_sequence = Some(7);
-    drop(bench.committer.submit(write).await.unwrap());
-    until_it_waits(&bench).await;
-    let mut settled = Box::pin(bench.committer.settled());
-    assert!(settled.as_mut().now_or_never().is_none());
-    held.rollback().await.unwrap();
-    settled.await.unwrap();
-    assert_eq!(sequence(&bench).await, [Some("7".into())]);
 }

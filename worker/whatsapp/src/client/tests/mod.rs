@@ -1,6 +1,7 @@
 //! The driver over real WebSockets on this machine, against the server's end of the connection tests.
 
 mod server;
+mod session;
 
 use std::{sync::Arc, time::Duration};
 

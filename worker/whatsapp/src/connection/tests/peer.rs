@@ -101,7 +101,7 @@ impl Peer {
                     Stage::Open(Box::new(accepted.transport))
                 }
                 Stage::Open(mut transport) => {
-                    nodes.push(binary::decode(transport.open(frame).unwrap()).unwrap());
+                    nodes.push(binary::decode(transport.opener.open(frame).unwrap()).unwrap());
                     Stage::Open(transport)
                 }
                 Stage::Moving => unreachable!("stages do not re-enter"),

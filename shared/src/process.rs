@@ -1,0 +1,112 @@
+//! What a process of Fanfare has when it begins to work: its database, its broker, time, chance and its own life.
+//!
+//! Made at one place, from settings; a test or a simulation makes its own.
+
+use crate::broker::{Broker, BrokerError};
+use crate::clock::Clock;
+use crate::config::Common;
+use crate::lifecycle::Lifecycle;
+use crate::random::Randomness;
+use crate::seal::Sealer;
+use crate::store::{Store, StoreError};
+use crate::telemetry::{self, Health, Metrics};
+
+/// What a process lends to all that runs in it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// The database.
+    pub store: Store,
+    /// The broker.
+    pub broker: Broker,
+    /// The time.
+    pub clock: Clock,
+    /// Where chance comes from.
+    pub randomness: Randomness,
+    /// Its signals and tasks.
+    pub life: Lifecycle,
+    /// How it is.
+    pub health: Health,
+}
+
+/// Why a process does not start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The logs, the metrics or their address can't be set up.
+    #[error("{0}")]
+    Telemetry(String),
+    /// Signals can't be listened to.
+    #[error("signals can't be listened to: {0}")]
+    Signals(#[from] std::io::Error),
+    /// The database is away, or not the one that is needed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker is away, or not as it should be.
+    #[error("{source}; {}", source.advice())]
+    Broker {
+        /// What it said.
+        #[from]
+        source: BrokerError,
+    },
+}
+
+impl Process {
+    /// Starts to log, to count and to listen to signals, connects, and serves health and metrics on their own address
+    /// until the process is cut: the last thing to be watched is the stop itself.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(common: &Common, sealer: Option<Sealer>) -> Result<(Self, Metrics), StartError> {
+        telemetry::init_logs(&common.log).map_err(StartError::Telemetry)?;
+        let metrics = Metrics::install().map_err(StartError::Telemetry)?;
+        let life = Lifecycle::with_signals()?;
+        // The address first: it is the cheapest mistake to find.
+        let address = telemetry::listen(common.metrics_addr).await;
+        let address = address.map_err(StartError::Telemetry)?;
+        let (clock, randomness) = (Clock::system(), Randomness::system());
+        let store = Store::connect(&common.database, sealer, clock).await?;
+        let broker = Broker::connect(&common.amqp, clock, &randomness).await?;
+        let health = health(clock, &store, &broker);
+        let serve = telemetry::serve(address, metrics.clone(), health.clone(), life.hard().clone());
+        // Ends with the process, which does not wait for it.
+        tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "health and metrics are not served on their own address any more");
+            }
+        });
+        let process = Self {
+            store,
+            broker,
+            clock,
+            randomness,
+            life,
+            health,
+        };
+        Ok((process, metrics))
+    }
+
+    /// Closes what it was connected to.
+    pub async fn close(self) {
+        self.broker.close().await;
+        self.store.close();
+    }
+}
+
+fn health(clock: Clock, store: &Store, broker: &Broker) -> Health {
+    let health = Health::new(clock);
+    let (store, broker) = (store.clone(), broker.clone());
+    health.check("database", move || {
+        let store = store.clone();
+        async move { store.ping().await.map_err(|error| error.to_string()) }
+    });
+    health.check("broker", move || {
+        let ready = broker.is_ready();
+        async move {
+            if ready {
+                Ok(())
+            } else {
+                Err("not connected, or out of memory or disk".to_owned())
+            }
+        }
+    });
+    health
+}

@@ -1,0 +1,181 @@
+//! What the WhatsApp connection tells, in the product's words.
+//!
+//! Pure. The shapes are those of the contract; both identities of a person are told where both are known.
+
+use shared::event::{MessageBody, MessageContext, MessageHeader, MessageStatus, NewMessage, UpdateHeader};
+use shared::id::StanzaId;
+use shared::job::{Answer, FailureCode};
+use whatsapp::event::{Event, Incoming, QueryError, ReceiptKind, Registration, SendError};
+use whatsapp::jid::Jid;
+
+use super::super::content;
+use super::names::stanza_id;
+
+/// The other side of a chat, as events name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) wuid: String,
+    pub(crate) lid: Option<String>,
+    pub(crate) phone_number: Option<String>,
+}
+
+impl Peer {
+    /// From the chat's address and what else is known of the person.
+    pub(crate) fn new(chat: &Jid, phone: Option<&Jid>, lid: Option<&Jid>) -> Self {
+        let chat = chat.to_bare();
+        let lid = lid
+            .or_else(|| chat.is_lid().then_some(&chat))
+            .map(|lid| lid.to_bare().to_string());
+        let phone = phone
+            .or_else(|| chat.is_user().then_some(&chat))
+            .map(|phone| phone.user().to_owned());
+        Self {
+            wuid: chat.to_string(),
+            lid,
+            phone_number: phone,
+        }
+    }
+
+    /// The header of a status change of one of our own messages in this chat.
+    pub(crate) fn header(&self, id: StanzaId) -> UpdateHeader {
+        UpdateHeader {
+            message_id: id,
+            wuid: self.wuid.clone(),
+            from_me: true,
+            lid: self.lid.clone(),
+            phone_number: self.phone_number.clone(),
+        }
+    }
+}
+
+/// Whether an event means something outside of the connection.
+pub(crate) fn concerns_owner(event: &Event) -> bool {
+    match event {
+        Event::CaughtUp { .. } | Event::Undecryptable { .. } | Event::LidMapping { .. } => false,
+        Event::Receipt(receipt) => status(receipt.kind).is_some(),
+        _ => true,
+    }
+}
+
+/// What a receipt of the other side says; those between our own devices change nothing that we tell.
+pub(crate) fn status(kind: ReceiptKind) -> Option<MessageStatus> {
+    match kind {
+        ReceiptKind::Delivered | ReceiptKind::Inactive => Some(MessageStatus::DeliveryAck),
+        ReceiptKind::Read => Some(MessageStatus::Read),
+        ReceiptKind::Played => Some(MessageStatus::Played),
+        ReceiptKind::Sender | ReceiptKind::ReadSelf => None,
+    }
+}
+
+/// A message that came in, if it is one for people.
+pub(crate) fn new_message(incoming: Incoming) -> Option<NewMessage> {
+    let described = content::describe(&incoming.message)?;
+    let in_group = incoming.chat.is_group();
+    // The identities of the header are the other person's; in our own copies the chat is the other side.
+    let (phone, lid) = if incoming.from_me && !in_group {
+        (None, None)
+    } else {
+        (incoming.phone.as_ref(), incoming.lid.as_ref())
+    };
+    let peer = Peer::new(&incoming.chat, phone, lid);
+    Some(NewMessage {
+        header: MessageHeader {
+            message_id: stanza_id(&incoming.id),
+            from_me: incoming.from_me,
+            wuid: peer.wuid,
+            lid: peer.lid,
+            phone_number: peer.phone_number,
+            participant: in_group.then(|| incoming.sender.to_bare().to_string()),
+            push_name: incoming.push_name,
+        },
+        body: MessageBody {
+            message_type: described.kind.to_owned(),
+            message: described.body,
+        },
+        context: MessageContext {
+            source_device: source_device(incoming.id.as_str()).to_owned(),
+            message_timestamp: i64::try_from(incoming.timestamp.as_secs()).unwrap_or(i64::MAX),
+            from_group: in_group,
+        },
+    })
+}
+
+/// The answer to whether a number is on WhatsApp.
+pub(crate) fn registration(result: Result<Vec<Registration>, QueryError>) -> Answer {
+    match result.map(|mut found| found.pop()) {
+        Ok(found) => {
+            let (jid, lid) = found.map_or((None, None), |found| (found.jid, found.lid));
+            Answer::IsExists {
+                exists: jid.is_some(),
+                jid: jid.map(|jid| jid.to_bare().to_string()),
+                lid: lid.map(|lid| lid.to_bare().to_string()),
+            }
+        }
+        Err(error) => Answer::Failed {
+            code: match error {
+                QueryError::TimedOut => FailureCode::Timeout,
+                QueryError::Refused { .. } => FailureCode::Refused,
+                QueryError::NotConnected => FailureCode::NotConnected,
+                QueryError::Malformed | QueryError::Busy => FailureCode::Internal,
+            },
+            message: error.to_string(),
+        },
+    }
+}
+
+/// Why a recipient was not sent to, as events tell it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// In the manner of HTTP.
+    pub(crate) status: u16,
+    /// The status in words; one of a closed set.
+    pub(crate) error: &'static str,
+    /// What happened, without personal data.
+    pub(crate) words: String,
+}
+
+impl From<&SendError> for Failure {
+    fn from(reason: &SendError) -> Self {
+        let (status, error) = match reason {
+            SendError::NotOnWhatsApp => (404, "Not Found"),
+            SendError::NoDevices => (410, "Gone"),
+            SendError::Unsupported(_) => (400, "Bad Request"),
+            SendError::Nack { code: 429 } => (429, "Too Many Requests"),
+            SendError::Nack { .. } => (502, "Bad Gateway"),
+            SendError::Query(_) | SendError::Unconfirmed => (504, "Gateway Timeout"),
+            _ => (503, "Service Unavailable"),
+        };
+        let words = match reason {
+            SendError::NotOnWhatsApp => "The number entered is not a valid whatsapp contact".to_owned(),
+            other => other.to_string(),
+        };
+        Self { status, error, words }
+    }
+}
+
+/// The kind of device that made a message id, by the habits of the official clients.
+fn source_device(id: &str) -> &'static str {
+    match id.len() {
+        20 if id.starts_with("3A") => "ios",
+        22 if id.starts_with("3E") => "web",
+        21 | 32 => "android",
+        18 => "desktop",
+        _ if id.starts_with("3F") => "desktop",
+        _ => "unknown",
+    }
+}
+
+/// How far a status is; a message's status only goes up.
+pub(crate) fn rank(status: MessageStatus) -> u8 {
+    match status {
+        MessageStatus::Error => 0,
+        MessageStatus::Pending => 1,
+        MessageStatus::ServerAck => 2,
+        MessageStatus::DeliveryAck => 3,
+        MessageStatus::Read => 4,
+        MessageStatus::Played => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! Where the product's words and the WhatsApp library's meet, and nowhere else: each shape is converted once.
+
+pub(crate) mod clock;
+pub(crate) mod events;
+pub(crate) mod keys;
+pub(crate) mod names;

@@ -1,0 +1,243 @@
+//! Commands on queues, and what becomes of queues as a whole.
+//!
+//! The commands of one queue are carried out one after the other, those of different queues side by side: a queue
+//! that waits for an answer of WhatsApp holds up no command on another.
+//!
+//! Pause and delete first let the queue drain: what is in hand is answered or given back, and is durable. Only
+//! then the change and its event are written, so that behind `paused.queue` nothing of the queue starts.
+//! A change that is there already is done again without a trace; an illegal one is refused and changes nothing.
+
+mod lines;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use shared::clock::unix_millis;
+use shared::event::{self, Event, QueueAction, QueueData};
+use shared::id::{QueueId, StanzaId};
+use shared::job::{FailureCode, Job};
+use shared::recipient::Number;
+use shared::store::commit::QueueChange;
+use shared::store::queues::{self as store, QueueRecord, QueueState};
+use shared::store::recipients;
+use tokio::time::Instant;
+
+use self::lines::Lines;
+use super::context::{Context, Fetched};
+use super::meter::JobOutcome;
+use super::queues::Change;
+use super::reader::{Reader, queue_of};
+use super::recorder::After;
+use crate::shard::pending::{PendingJob, Stage, done};
+
+/// Commands that wait, and those that are being carried out.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    lines: Lines<Box<PendingJob>, Current>,
+}
+
+/// The command that is being carried out on a queue.
+#[derive(Debug)]
+struct Current {
+    change: Change,
+    /// Gone when its answer is on the way.
+    job: Option<Box<PendingJob>>,
+    /// The queue as stored, when it is not in memory.
+    record: Option<QueueRecord>,
+}
+
+impl Commands {
+    /// Whether any command waits or is being carried out.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    /// When commands are to be put back.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lines.overdue_at()
+    }
+
+    /// A command on a queue: it waits for those before it on the same queue.
+    pub(super) fn take(&mut self, cx: &mut Context, queue: QueueId, job: Box<PendingJob>) {
+        let (turn, now) = (job.turn().map(str::to_owned), cx.now());
+        let back = self.lines.arrive(queue, job, turn, now, || new_turn(&mut cx.rng));
+        if let Some((job, turn)) = back {
+            job.put_back(turn);
+        }
+    }
+
+    /// Begins with the commands that nothing stands in the way of, and puts back what waits behind slow ones.
+    pub(super) fn advance(&mut self, cx: &mut Context, reader: &Reader) {
+        let now = cx.now();
+        while !reader.is_reading() {
+            let Some(id) = self.lines.next_ready(|id| cx.queues.is_changing(id)) else {
+                break;
+            };
+            if self.lines.begin(id, now, Current::new) {
+                self.begin(cx, id);
+            }
+        }
+        for (job, turn) in self.lines.overdue(now, || new_turn(&mut cx.rng)) {
+            job.put_back(turn);
+        }
+    }
+
+    fn begin(&mut self, cx: &mut Context, id: QueueId) {
+        let Some(change) = self.lines.current(id).map(|current| current.change) else {
+            return;
+        };
+        if cx.queues.get(id).is_none() {
+            let (store, session) = (cx.around.store.clone(), cx.record.id);
+            return cx.fetch(async move { Fetched::OfCommand(id, store::find(&store, session, id).await) });
+        }
+        match change {
+            Change::Resume => self.finish_unchanged(id),
+            // One that is being completed goes on with that: the command is judged when it is written.
+            Change::Pause | Change::Delete | Change::Complete => cx.queues.drain(id, change),
+        }
+    }
+
+    /// The queue of the command, which is not in memory, as stored.
+    pub(super) fn on_queue(&mut self, cx: &mut Context, id: QueueId, record: Option<QueueRecord>) {
+        use Change::{Complete, Delete, Pause, Resume};
+        use QueueState::{Completed, Deleted, Paused, Queued, Running};
+        let Some(record) = record else {
+            let words = "no queue of this session has this id";
+            return self.refuse(cx, id, FailureCode::UnknownQueue, words);
+        };
+        let Some(current) = self.lines.current(id) else {
+            return;
+        };
+        let (change, state) = (current.change, record.state);
+        current.record = Some(record);
+        match (state, change) {
+            (Paused, Pause) | (Deleted, Delete) | (Queued | Running, Resume) => self.finish_unchanged(id),
+            (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => read_lists(cx, id, change),
+            (Completed, _) => self.refuse(cx, id, FailureCode::Conflict, "the queue is completed"),
+            (Deleted, _) => self.refuse(cx, id, FailureCode::Conflict, "the queue is deleted"),
+            // No command completes a queue.
+            (Queued | Running | Paused, Complete) => {}
+        }
+    }
+
+    /// What the event of a change lists is read: writes the change.
+    pub(super) fn on_lists(&mut self, cx: &mut Context, change: Change, lists: QueueLists) {
+        let QueueLists {
+            queue: id,
+            numbers,
+            stanzas,
+        } = lists;
+        let jids = numbers.iter().map(Number::jid).collect();
+        let current = self.lines.current(id);
+        let record = current.and_then(|current| current.record.as_ref());
+        let (data, progress) = match (cx.queues.get(id), record) {
+            (Some(queue), _) => (
+                QueueData::new(&queue.content, jids, stanzas, queue.total),
+                event::progress(queue.settled, queue.total),
+            ),
+            (None, Some(record)) => (
+                QueueData::new(&record.content, jids, stanzas, record.total),
+                record.progress(),
+            ),
+            (None, None) => return,
+        };
+        let at = unix_millis(cx.wall());
+        let (row, event) = match change {
+            Change::Complete => (QueueChange::Complete(id), Event::send_completed(id, data, at)),
+            Change::Pause => (
+                QueueChange::Pause(id),
+                Event::queue(QueueAction::Pause, id, progress, data, at),
+            ),
+            Change::Resume => (
+                QueueChange::Resume(id),
+                Event::queue(QueueAction::Resume, id, progress, data, at),
+            ),
+            Change::Delete => (
+                QueueChange::Delete(id),
+                Event::queue(QueueAction::Delete, id, progress, data, at),
+            ),
+        };
+        cx.recorder.write().queues.push(row);
+        cx.recorder.event(event);
+        if change != Change::Complete {
+            let current = self.lines.current(id);
+            if let Some(job) = current.and_then(|current| current.job.take()) {
+                cx.answer_when_durable(job, Some(id));
+            }
+        }
+        cx.recorder.after(match change {
+            Change::Resume => After::Resumed(id),
+            Change::Complete | Change::Pause | Change::Delete => After::Stopped(id),
+        });
+    }
+
+    /// A queue is completed, paused or deleted, durably: it leaves the memory.
+    pub(super) fn on_stopped(&mut self, cx: &mut Context, reader: &mut Reader, id: QueueId) {
+        cx.queues.remove(id);
+        reader.on_stopped(id);
+        match self.lines.current(id) {
+            None => {}
+            Some(Current { job: None, .. }) => drop(self.lines.finish(id)),
+            // It was completed while the command waited for it to drain: now it is judged by what is stored.
+            Some(_) => self.begin(cx, id),
+        }
+    }
+
+    /// A queue goes on, durably: its recipients take turns again.
+    pub(super) fn on_resumed(&mut self, cx: &mut Context, id: QueueId) {
+        if let Some(record) = self.lines.finish(id).and_then(|current| current.record) {
+            cx.queues.insert(queue_of(record, cx.around.pace));
+        }
+    }
+
+    /// The command changes nothing: the queue is as it wants it.
+    fn finish_unchanged(&mut self, id: QueueId) {
+        if let Some(job) = self.lines.finish(id).and_then(|current| current.job) {
+            job.count(JobOutcome::Done);
+            job.finish(done(Some(id)));
+        }
+    }
+
+    fn refuse(&mut self, cx: &mut Context, id: QueueId, code: FailureCode, message: &str) {
+        if let Some(job) = self.lines.finish(id).and_then(|current| current.job) {
+            cx.refuse(job, code, message);
+        }
+    }
+}
+
+/// What the event of a queue's change lists.
+pub(super) struct QueueLists {
+    pub(super) queue: QueueId,
+    pub(super) numbers: Vec<Number>,
+    pub(super) stanzas: Vec<StanzaId>,
+}
+
+/// Everything the queue had in hand is durable: reads what the event of its change lists.
+pub(super) fn read_lists(cx: &mut Context, queue: QueueId, change: Change) {
+    let store = cx.around.store.clone();
+    cx.fetch(async move {
+        let lists = recipients::lists(&store, queue, event::LIST_MAX).await;
+        Fetched::Lists(queue, change, lists)
+    });
+}
+
+impl Current {
+    fn new(job: Box<PendingJob>) -> Self {
+        let change = match &job.stage {
+            Stage::Read(Job::Resume(_)) => Change::Resume,
+            Stage::Read(Job::Delete(_)) => Change::Delete,
+            // Nothing but commands on queues is put into a line.
+            _ => Change::Pause,
+        };
+        Self {
+            change,
+            job: Some(job),
+            record: None,
+        }
+    }
+}
+
+/// A name for a turn that nobody else uses.
+fn new_turn(rng: &mut StdRng) -> String {
+    let id = uuid::Builder::from_random_bytes(rng.random()).into_uuid();
+    id.simple().to_string()
+}

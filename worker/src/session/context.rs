@@ -1,0 +1,197 @@
+//! What the parts of a session are lent for as long as they deal with one input.
+//!
+//! Owns what is nobody's alone: the session's record, its queues in memory, what is written of it, reads that are under
+//! way, time and randomness, and how the session ends. Knows none of the parts.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use rand::rngs::StdRng;
+use shared::clock::unix_millis;
+use shared::content::Content;
+use shared::event::{Event, JobAccepted, JobRejected};
+use shared::id::{EventId, QueueId, StanzaId};
+use shared::job::{Answer, FailureCode};
+use shared::recipient::Number;
+use shared::store::StoreError;
+use shared::store::queues::QueueRecord;
+use shared::store::recipients::Pending;
+use shared::store::sessions::SessionRecord;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use whatsapp::device::Device;
+
+use super::meter::{self, JobOutcome};
+use super::queues::{Change, Queues};
+use super::recorder::{After, Recorder};
+use super::surroundings::Surroundings;
+use crate::shard::lease::Lease;
+use crate::shard::pending::{PendingJob, done, failed};
+
+/// How a session's actor ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything is written down; somebody else may take over.
+    HandedOver,
+    /// There is no such session, or not in this shard.
+    Gone,
+    /// The session does not exist any more.
+    Deleted,
+    /// The shard has another owner.
+    Fenced,
+    /// What is in memory can't be trusted any more: begin again from what is stored.
+    Lost(String),
+}
+
+/// What was read from the database.
+pub(crate) enum Fetched {
+    /// The running queues.
+    Active(Result<Vec<QueueRecord>, StoreError>),
+    /// Recipients of a queue.
+    Page(QueueId, Result<Vec<Pending>, StoreError>),
+    /// The credentials.
+    Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
+    /// The queue of a command, which is not in memory.
+    OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
+    /// What the event of a queue's change lists.
+    Lists(QueueId, Change, Result<(Vec<Number>, Vec<StanzaId>), StoreError>),
+    /// The session's rows are gone.
+    Erased(Result<(), StoreError>),
+}
+
+/// What the parts of a session are lent.
+pub(crate) struct Context {
+    pub(super) around: Arc<Surroundings>,
+    pub(super) lease: Lease,
+    pub(super) record: Box<SessionRecord>,
+    pub(super) recorder: Recorder,
+    /// The running queues in memory.
+    pub(super) queues: Queues<Content>,
+    pub(super) rng: StdRng,
+    pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
+    exit: Option<Exit>,
+    leaves_by: Option<Instant>,
+}
+
+impl Context {
+    /// That of a session as stored.
+    pub(super) fn new(around: Arc<Surroundings>, lease: Lease, record: SessionRecord) -> Self {
+        Self {
+            recorder: Recorder::new(&around, lease.fence(), &record),
+            rng: around.randomness.fork(),
+            around,
+            lease,
+            record: Box::new(record),
+            queues: Queues::default(),
+            fetches: FuturesUnordered::new(),
+            exit: None,
+            leaves_by: None,
+        }
+    }
+
+    /// The clock that timers run on.
+    pub(super) fn now(&self) -> Instant {
+        self.around.clock.now()
+    }
+
+    /// The wall clock, for what is stored and told.
+    pub(super) fn wall(&self) -> OffsetDateTime {
+        self.around.clock.wall()
+    }
+
+    /// Reads beside the loop; the answer comes back as an input.
+    pub(super) fn fetch(&mut self, read: impl Future<Output = Fetched> + Send + 'static) {
+        self.fetches.push(Box::pin(read));
+    }
+
+    /// The session ends like this.
+    pub(super) fn end(&mut self, exit: Exit) {
+        self.exit = Some(exit);
+    }
+
+    /// How the session ends, if it does.
+    pub(super) fn take_exit(&mut self) -> Option<Exit> {
+        self.exit.take()
+    }
+
+    /// The database failed: what is in memory can't be trusted.
+    pub(super) fn lose(&mut self, error: &StoreError) {
+        self.end(match error {
+            StoreError::Fenced => Exit::Fenced,
+            other => Exit::Lost(other.to_string()),
+        });
+    }
+
+    /// The session is to be handed over by then.
+    pub(super) fn leave_by(&mut self, deadline: Instant) {
+        self.leaves_by.get_or_insert(deadline);
+    }
+
+    /// By when the session is to be handed over, if it is.
+    pub(super) fn leaves_by(&self) -> Option<Instant> {
+        self.leaves_by
+    }
+
+    /// Whether the session is handed over, so that nothing new begins.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaves_by.is_some()
+    }
+
+    /// The session is to be connected from now on.
+    pub(super) fn want(&mut self) {
+        if !std::mem::replace(&mut self.record.wanted, true) {
+            self.recorder.write().session_row().wanted = Some(true);
+        }
+    }
+
+    /// The session is not to be connected any more.
+    pub(super) fn stop_wanting(&mut self) {
+        if std::mem::replace(&mut self.record.wanted, false) {
+            self.recorder.write().session_row().wanted = Some(false);
+        }
+    }
+
+    /// The job is done once what was written so far is durable.
+    pub(super) fn answer_when_durable(&mut self, job: Box<PendingJob>, queue: Option<QueueId>) {
+        job.count(JobOutcome::Done);
+        self.recorder.after(After::Answer(job, done(queue)));
+    }
+
+    /// Tells the world and the publisher that a job is accepted; each time under the same id.
+    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord, job: Box<PendingJob>) {
+        let accepted = JobAccepted {
+            job_id: queue.job.clone(),
+            queue_id: queue.id,
+            total: queue.total,
+        };
+        let at = u64::try_from(unix_millis(queue.created_at)).unwrap_or_default();
+        self.recorder
+            .event_as(EventId::of_queue(queue.id, at), Event::JobAccepted(accepted));
+        self.recorder.after(After::Answer(job, done(Some(queue.id))));
+    }
+
+    /// Refuses a job.
+    pub(super) fn refuse(&mut self, job: Box<PendingJob>, code: FailureCode, message: &str) {
+        let refusal = job.refusal(code, message);
+        self.tell_refused(job, refusal);
+    }
+
+    /// What the job wants, or brought, goes with the session.
+    pub(super) fn refuse_deleting(&mut self, job: Box<PendingJob>) {
+        self.refuse(job, FailureCode::Conflict, "the session is being deleted");
+    }
+
+    /// Tells the world and the publisher that a job is refused.
+    pub(super) fn tell_refused(&mut self, job: Box<PendingJob>, refusal: JobRejected) {
+        meter::job_named(refusal.kind.as_deref(), JobOutcome::Rejected);
+        let answer = failed(refusal.code, &refusal.message);
+        self.recorder.event(Event::JobRejected(refusal));
+        self.recorder.after(After::Answer(job, answer));
+    }
+}
+
+/// The session is not there to be asked.
+pub(super) fn not_connected() -> Answer {
+    failed(FailureCode::NotConnected, "the session is not connected")
+}

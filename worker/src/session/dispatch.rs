@@ -1,0 +1,413 @@
+//! Which part of a session takes what: jobs, steps and events of the connection, what is durable, what was read.
+//!
+//! Owns the parts and lends them their context. A part knows at most those that it is lent; what one input means for
+//! several of them is said here.
+
+use shared::job::{Answer, Job};
+use shared::store::StoreError;
+use shared::store::commit::CommitError;
+use shared::store::queues::QueueState;
+use tokio::time::Instant;
+use whatsapp::client::Ended;
+use whatsapp::event::{Event, Receipt};
+use whatsapp::store::StoreError as LinkError;
+
+use super::adapter::events::{Peer, new_message, status};
+use super::adapter::keys::Step;
+use super::adapter::names::wall;
+use super::commands::{Commands, QueueLists, read_lists};
+use super::context::{Context, Exit, Fetched};
+use super::deletion::{Deletion, delete_rows};
+use super::link::{Closed, Link};
+use super::meter;
+use super::pacer::Waiting;
+use super::questions::Questions;
+use super::queues::Target;
+use super::reader::{Reader, queue_of, target};
+use super::receipts::Receipts;
+use super::recorder::After;
+use super::sends::Sends;
+use super::status::{Account, Status};
+use crate::shard::pending::{PendingJob, Stage};
+
+/// A session's parts.
+pub(super) struct Parts {
+    pub(super) cx: Context,
+    pub(super) link: Link,
+    pub(super) sends: Sends,
+    questions: Questions,
+    deletion: Deletion,
+    status: Status,
+    reader: Reader,
+    receipts: Receipts,
+    commands: Commands,
+}
+
+impl Parts {
+    /// A session as stored: its queues are read, and it connects if it is to.
+    pub(super) fn new(cx: Context, link: Link) -> Self {
+        let mut parts = Self {
+            sends: Sends::new(&cx),
+            cx,
+            link,
+            questions: Questions::default(),
+            deletion: Deletion::default(),
+            status: Status::default(),
+            reader: Reader::default(),
+            receipts: Receipts::default(),
+            commands: Commands::default(),
+        };
+        parts.reader.read_queues(&mut parts.cx);
+        if parts.cx.record.wanted {
+            parts.link.connect(&mut parts.cx);
+        }
+        parts
+    }
+
+    /// Does all that can be done now; answers why nothing more is sent, and when to look again.
+    pub(super) fn work(&mut self) -> (Waiting, Option<Instant>) {
+        self.link.close_if_wanted();
+        self.commands.advance(&mut self.cx, &self.reader);
+        let drain = self.drain();
+        self.read_ahead();
+        let waiting = self.sends.pump(&mut self.cx, &self.link);
+        self.status.wait(waiting);
+        self.cx.recorder.launch();
+        let wakes = [
+            waiting.until(),
+            drain,
+            self.hand_over(),
+            self.sends.held_until(),
+            self.deletion.deadline(),
+            self.commands.deadline(),
+        ];
+        (waiting, wakes.into_iter().flatten().min())
+    }
+
+    /// Time has passed.
+    pub(super) fn on_tick(&mut self) {
+        let released = self.sends.release(self.cx.now());
+        released.into_iter().for_each(|after| self.on_durable(after));
+        self.deletion.give_up_logout(&mut self.cx, &mut self.link);
+    }
+
+    /// A job came.
+    pub(super) fn on_job(&mut self, mut job: Box<PendingJob>) {
+        if let Stage::Read(_) = job.stage {
+            return self.on_request(job);
+        }
+        match job.begin_answer() {
+            Stage::Accepted { .. } | Stage::AcceptedBefore(_) if self.deletion.is_under_way() => {
+                self.cx.refuse_deleting(job);
+            }
+            Stage::Accepted { queue, single } => {
+                self.cx.tell_accepted(&queue, job);
+                let id = queue.id;
+                // While the store's queues are being read this one may or may not be among them: it is put in once.
+                self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
+                if let Some((number, stanza)) = single {
+                    let target = Target {
+                        seq: 0,
+                        number,
+                        stanza,
+                        again: false,
+                        tries: 0,
+                    };
+                    self.cx.queues.page_at_hand(id, vec![target]);
+                }
+            }
+            Stage::AcceptedBefore(queue) => {
+                self.cx.tell_accepted(&queue, job);
+                let goes_on = matches!(queue.state, QueueState::Queued | QueueState::Running);
+                // The session may never have been given it: if it is not here, the store is asked for it.
+                if goes_on && self.cx.queues.get(queue.id).is_none() {
+                    self.cx.queues.more_in_store(queue.total);
+                }
+            }
+            Stage::Refused(refusal) => self.cx.tell_refused(job, *refusal),
+            Stage::Read(_) | Stage::Answering => {}
+        }
+    }
+
+    /// A command or a question.
+    fn on_request(&mut self, job: Box<PendingJob>) {
+        let Stage::Read(request) = &job.stage else {
+            return;
+        };
+        let cx = &mut self.cx;
+        match request {
+            // What a session that is being deleted needs for its logout.
+            Job::SessionStart | Job::SessionStop | Job::PairingCode(_) if self.deletion.is_under_way() => {
+                cx.refuse_deleting(job);
+            }
+            Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
+                let queue = command.queue_id;
+                self.commands.take(cx, queue, job);
+            }
+            Job::SessionStart => {
+                cx.want();
+                self.link.connect(cx);
+                cx.answer_when_durable(job, None);
+            }
+            Job::SessionStop => {
+                cx.stop_wanting();
+                self.link.close();
+                cx.answer_when_durable(job, None);
+            }
+            Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
+            Job::PairingCode(question) => {
+                let phone = question.phone.clone();
+                self.questions.ask_pairing_code(cx, &mut self.link, &phone, job);
+            }
+            Job::IsExists(question) => {
+                let number = question.number.clone();
+                self.questions.ask_exists(&self.link, &number, job);
+            }
+            // Sends are accepted before they come here.
+            Job::Send(_) => drop(job),
+        }
+    }
+
+    /// Walks draining queues on; answers when to look again.
+    fn drain(&mut self) -> Option<Instant> {
+        if !self.cx.queues.is_any_draining() {
+            // Nearly always, and what is in hand is much to look through at each turn.
+            return None;
+        }
+        let again = self.sends.drain(&mut self.cx, &self.link);
+        for (queue, change) in self.cx.queues.take_drained() {
+            let drained = After::Drained(queue, change);
+            if self.cx.recorder.after_all(drained).is_some() {
+                read_lists(&mut self.cx, queue, change);
+            }
+        }
+        again
+    }
+
+    fn read_ahead(&mut self) {
+        if self.link.is_open() {
+            self.reader.read_pages(&mut self.cx);
+            if !self.commands.is_busy() {
+                self.reader.read_more_queues(&mut self.cx);
+            }
+        }
+    }
+
+    /// Walks a hand-over through its stages; answers when to look again.
+    fn hand_over(&mut self) -> Option<Instant> {
+        let deadline = self.cx.leaves_by()?;
+        let is_overdue = self.cx.now() >= deadline;
+        let is_busy = !self.sends.is_empty() || self.link.close() || !self.cx.recorder.is_idle();
+        if is_busy && !is_overdue {
+            return Some(deadline);
+        }
+        self.cx.end(Exit::HandedOver);
+        None
+    }
+
+    /// A step of the connection: its keys and what its events mean become durable together.
+    pub(super) fn on_step(&mut self, step: Step) {
+        let Step {
+            mut keys,
+            events,
+            done,
+        } = step;
+        if !done.is_closed() && self.sends.has_given_up(&events) {
+            // It must not leave: its queue may be paused by now, and no row would know of it. The connection ends
+            // without this step, and begins again from what is stored.
+            let why = "a send was given up before it was ready to leave";
+            return drop(done.send(Err(LinkError::Unavailable(why.into()))));
+        }
+        self.cx.recorder.write().keys.append(&mut keys);
+        for event in events {
+            self.on_event(event);
+        }
+        self.cx.recorder.after(After::Step(done));
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let cx = &mut self.cx;
+        match event {
+            Event::Connecting => self.status.on_connecting(cx),
+            Event::QrCode { text, expires_at } => self.status.on_qr(cx, text, wall(expires_at)),
+            Event::PairingCode { code } => {
+                self.status.on_code(cx, code.clone());
+                self.questions.on_pairing_code(Answer::PairingCode { code });
+            }
+            Event::PairingCodeRefused { code } => self.questions.on_pairing_code_refused(code),
+            Event::Paired {
+                jid,
+                lid,
+                platform,
+                name,
+            } => {
+                let platform = Some(platform);
+                self.status.on_paired(
+                    cx,
+                    Account {
+                        jid,
+                        lid,
+                        name,
+                        platform,
+                    },
+                );
+            }
+            Event::Open { jid, lid, push_name } => {
+                self.link.on_open();
+                self.sends.forget_retry();
+                let account = Account {
+                    jid,
+                    lid,
+                    name: push_name,
+                    platform: None,
+                };
+                self.status.on_open(cx, account);
+            }
+            Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, id),
+            Event::MessageAcked { id, to, .. } => {
+                self.sends
+                    .on_acked(cx, &self.link, &id, &Peer::new(&to, None, None));
+            }
+            Event::MessageFailed { id, reason } => {
+                self.sends.on_failed(cx, &id, &reason);
+            }
+            Event::Receipt(receipt) => self.on_receipt(&receipt),
+            Event::Message(incoming) => {
+                if let Some(message) = new_message(*incoming) {
+                    meter::received();
+                    cx.recorder
+                        .event(shared::event::Event::NewMessage(Box::new(message)));
+                }
+            }
+            Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
+            Event::Closed { reason } => {
+                self.link.on_closed();
+                self.sends.on_disconnected(cx);
+                self.status.on_closed(cx, &reason);
+            }
+            event => self.note(&event),
+        }
+    }
+
+    /// What is counted, and changes nothing.
+    fn note(&self, event: &Event) {
+        let session = self.cx.record.id;
+        match event {
+            Event::DeviceRefused { reason, .. } => {
+                meter::device_refused(reason.as_str());
+                tracing::info!(session.id = %session, %reason, "a device is left out");
+            }
+            Event::IdentityChanged { .. } => {
+                meter::identity_changed();
+                tracing::info!(session.id = %session, "a contact's device has another identity");
+            }
+            Event::ResendFailed { reason, .. } => {
+                meter::resend_failed();
+                tracing::info!(session.id = %session, %reason, "a message could not be sent again to a device");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_receipt(&mut self, receipt: &Receipt) {
+        let Some(status) = status(receipt.kind) else {
+            return;
+        };
+        let chat = Peer::new(&receipt.chat, None, None);
+        for id in &receipt.ids {
+            // A receipt says as much as the server's answer, which may come behind it.
+            if self.sends.awaits_answer(id) {
+                self.sends.on_acked(&mut self.cx, &self.link, id, &chat);
+            }
+            self.receipts.on_status(&mut self.cx, id, &chat, status);
+        }
+    }
+
+    /// The client came to its end, by itself or because it was told to.
+    pub(super) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
+        let closed = self.link.on_ended();
+        self.sends.on_disconnected(&mut self.cx);
+        self.questions.on_disconnected();
+        match ended {
+            Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
+            Ok(Ended::LoggedOut(_)) => {}
+            // It was stopped and meanwhile wanted again.
+            Ok(Ended::Stopped(_)) if matches!(closed, Closed::AsTold) && self.cx.record.wanted => {
+                self.link.connect(&mut self.cx);
+            }
+            Ok(Ended::Stopped(reason)) => {
+                tracing::info!(session.id = %self.cx.record.id, %reason, "session stopped");
+            }
+            Err(LinkError::Fenced) => self.cx.end(Exit::Fenced),
+            Err(error) => self.cx.end(Exit::Lost(error.to_string())),
+        }
+    }
+
+    /// A write is durable, or is not known to be.
+    pub(super) fn on_landed(&mut self, landed: Result<Vec<After>, CommitError>) {
+        match landed {
+            Ok(after) => {
+                let now = self.sends.on_landed(&self.cx, after);
+                now.into_iter().for_each(|after| self.on_durable(after));
+            }
+            Err(CommitError::Fenced) => self.cx.end(Exit::Fenced),
+            Err(CommitError::Unavailable(why)) => self.cx.end(Exit::Lost(why)),
+            Err(CommitError::Refused(why)) => {
+                let session = self.cx.record.id;
+                tracing::error!(session.id = %session, why, "the database refused a session's write");
+                self.cx.end(Exit::Lost(why));
+            }
+        }
+    }
+
+    fn on_durable(&mut self, after: After) {
+        let cx = &mut self.cx;
+        match after {
+            // The library that does not wait any more has been dropped on purpose.
+            After::Step(done) => drop(done.send(Ok(()))),
+            After::Leaves(id) => self.sends.left(&id, cx.now()),
+            After::Answer(job, answer) => job.finish(answer),
+            After::Drained(queue, change) => read_lists(cx, queue, change),
+            After::Stopped(queue) => {
+                self.commands.on_stopped(cx, &mut self.reader, queue);
+            }
+            After::Resumed(queue) => self.commands.on_resumed(cx, queue),
+            After::Erase => delete_rows(cx),
+        }
+    }
+
+    /// The database answered.
+    pub(super) fn on_fetched(&mut self, fetched: Fetched) {
+        if let Err(error) = self.take_fetched(fetched) {
+            self.cx.lose(&error);
+        }
+    }
+
+    fn take_fetched(&mut self, fetched: Fetched) -> Result<(), StoreError> {
+        let cx = &mut self.cx;
+        match fetched {
+            Fetched::Active(records) => self.reader.on_queues(cx, records?),
+            Fetched::Page(queue, page) => {
+                let targets = page?.into_iter().map(target).collect();
+                self.cx.queues.page(queue, targets);
+            }
+            Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
+            Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
+            Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
+            Fetched::Lists(queue, change, lists) => {
+                let (numbers, stanzas) = lists?;
+                let lists = QueueLists {
+                    queue,
+                    numbers,
+                    stanzas,
+                };
+                self.commands.on_lists(cx, change, lists);
+            }
+            Fetched::Erased(erased) => {
+                erased?;
+                self.deletion.on_erased(cx);
+            }
+        }
+        Ok(())
+    }
+}

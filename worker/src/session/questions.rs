@@ -1,0 +1,115 @@
+//! What publishers ask of a session's connection and wait for.
+//!
+//! A question is worth nothing after a restart: its delivery is settled at once, and only the way back to its publisher
+//! is kept.
+
+use std::collections::HashMap;
+
+use shared::job::{Answer, FailureCode};
+use shared::recipient::{Number, NumberKind};
+use whatsapp::command::Command;
+use whatsapp::event::{QueryError, Registration};
+
+use super::adapter::events::registration;
+use super::context::{Context, not_connected};
+use super::link::Link;
+use crate::shard::pending::{PendingJob, failed};
+use crate::shard::settlement::Reply;
+
+/// Open questions.
+#[derive(Default)]
+pub(super) struct Questions {
+    tickets: u64,
+    asked: HashMap<u64, Reply>,
+    pairing: Option<Reply>,
+}
+
+impl Questions {
+    /// Whether a number is on WhatsApp.
+    pub(super) fn ask_exists(&mut self, link: &Link, number: &Number, job: Box<PendingJob>) {
+        let reply = job.acknowledge();
+        if number.kind() != NumberKind::Phone {
+            let answer = failed(FailureCode::InvalidJob, "only phone numbers can be asked for");
+            return reply.send(answer);
+        }
+        if !link.is_open() {
+            return reply.send(not_connected());
+        }
+        let ticket = self.tickets;
+        let ask = Command::IsOnWhatsApp {
+            ticket,
+            numbers: vec![number.user().to_owned()],
+        };
+        if self.asked.len() >= QUESTIONS_MAX || !link.tell(ask) {
+            let answer = failed(FailureCode::Internal, "too many questions are open");
+            return reply.send(answer);
+        }
+        self.tickets += 1;
+        self.asked.insert(ticket, reply);
+    }
+
+    /// The answer to it.
+    pub(super) fn on_exists(&mut self, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
+        if let Some(reply) = self.asked.remove(&ticket) {
+            reply.send(registration(result));
+        }
+    }
+
+    /// A code to pair a phone with.
+    pub(super) fn ask_pairing_code(
+        &mut self,
+        cx: &mut Context,
+        link: &mut Link,
+        number: &Number,
+        job: Box<PendingJob>,
+    ) {
+        let reply = job.acknowledge();
+        if cx.record.paired_at.is_some() {
+            let answer = failed(FailureCode::Conflict, "the session is paired already");
+            return reply.send(answer);
+        }
+        if cx.is_leaving() {
+            return reply.send(not_connected());
+        }
+        if !link.is_running() {
+            cx.want();
+            link.pair(cx);
+        }
+        let phone = number.user().to_owned();
+        if !link.tell(Command::RequestPairingCode { phone, custom: None }) {
+            let answer = failed(FailureCode::Internal, "the connection is busy");
+            return reply.send(answer);
+        }
+        if let Some(earlier) = self.pairing.replace(reply) {
+            earlier.send(failed(FailureCode::Internal, "another code was asked for"));
+        }
+    }
+
+    /// The code, or why there is none.
+    pub(super) fn on_pairing_code(&mut self, answer: Answer) {
+        if let Some(reply) = self.pairing.take() {
+            reply.send(answer);
+        }
+    }
+
+    /// WhatsApp refused to pair by code.
+    pub(super) fn on_pairing_code_refused(&mut self, code: u16) {
+        let failure = match code {
+            408 => FailureCode::Timeout,
+            _ => FailureCode::Refused,
+        };
+        let message = format!("WhatsApp refused to pair by code ({code})");
+        self.on_pairing_code(failed(failure, &message));
+    }
+
+    /// The connection is gone: nobody answers any more.
+    pub(super) fn on_disconnected(&mut self) {
+        let asked = std::mem::take(&mut self.asked).into_values();
+        for reply in asked.chain(self.pairing.take()) {
+            reply.send(not_connected());
+        }
+    }
+}
+
+/// Questions of one session without an answer.
+const QUESTIONS_MAX: usize = 32;

@@ -1,0 +1,64 @@
+//! What the role starts, and what it lends to all of it.
+
+use std::sync::Arc;
+
+use shared::id::WorkerId;
+use shared::process::Process;
+use shared::store::{StoreError, leases};
+
+use super::cap::Cap;
+use super::settings::Settings;
+use super::surroundings::Surroundings;
+use crate::shard::committer::Committer;
+use crate::shard::lease::Timing;
+use crate::shard::leases::Leases;
+use crate::shard::relay::{self, Wake};
+use crate::shard::starts::Starts;
+use crate::shard::worker::Worker;
+use crate::shard::{owner, stray};
+
+/// Runs the role until the soft stop, then hands every shard over. Whatever it knows of the world outside, time and
+/// chance included, comes in by `process`.
+///
+/// # Errors
+/// [`StoreError`], at the start only: later the role waits for what is away.
+pub async fn run(
+    process: Process,
+    settings: Settings,
+    worker: WorkerId,
+    timing: Timing,
+) -> Result<(), StoreError> {
+    let Process {
+        store,
+        broker,
+        clock,
+        randomness,
+        life,
+        health,
+    } = process;
+    leases::ensure_shards(&store, settings.shards).await?;
+    let wake = Wake::new();
+    let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
+    let backlog = relay::watch(store.clone(), clock, life.soft().clone());
+    let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
+    let worker = Worker {
+        broker,
+        wake,
+        starts: Arc::new(Starts::new(clock, randomness.fork())),
+        slots: Arc::default(),
+        leases,
+        health,
+        around: Arc::new(Surroundings {
+            store,
+            committer,
+            clock,
+            randomness,
+            whatsapp: Arc::new(settings.whatsapp),
+            pace: settings.pace,
+            cap: Arc::new(Cap::new(settings.cap, clock)),
+        }),
+    };
+    let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());
+    tokio::join!(owner::run(worker, events, life), unroutable, backlog);
+    Ok(())
+}

@@ -1,0 +1,470 @@
+//! From the next recipient to its settlement.
+//!
+//! A send is asked of the connection; its step comes back `Prepared` and is committed with the stanza id, the
+//! state `sending` and the next gap; then its frame leaves; the server's answer settles the recipient. What
+//! has no answer when the connection ends is sent again under the same stanza id, or held if the job says so.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use shared::clock::unix_millis;
+use shared::content::Content;
+use shared::event::{self, Event, MessageStatus};
+use shared::id::QueueId;
+use shared::job::OnUnknown;
+use shared::recipient::NumberKind;
+use shared::store::commit::{QueueChange, RecipientChange, RecipientKey};
+use shared::store::recipients::RecipientState;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use whatsapp::command::{Command, Outgoing};
+use whatsapp::event::{Event as ConnectionEvent, SendError};
+use whatsapp::message_id::MessageId;
+
+use super::adapter::events::{Failure, Peer};
+use super::adapter::names::{message_id, recipient, stanza_id};
+use super::cap::CapTurn;
+use super::content;
+use super::context::Context;
+use super::link::Link;
+use super::meter;
+use super::pacer::{Claim, Pace, Pacer, Waiting};
+use super::queues::{Queue, Target};
+use super::recorder::After;
+
+/// The sends of a session: those in hand, and when the next may start.
+#[derive(Default)]
+pub(super) struct Sends {
+    pacer: Pacer,
+    in_hand: HashMap<MessageId, InHand>,
+    /// The send that was claimed last, while it is in hand.
+    newest: Option<MessageId>,
+    /// Frames that are ready before their time, and what else followed their commit.
+    held: Option<(Instant, Vec<After>)>,
+    cap: CapTurn,
+    retry_at: Option<Instant>,
+}
+
+/// A send whose outcome is open.
+#[derive(Debug)]
+struct InHand {
+    queue: QueueId,
+    target: Target,
+    pace: Pace,
+    claim: Claim,
+    stage: Stage,
+    /// When it was asked for; when its frame left, once it has.
+    since: Instant,
+}
+
+/// How far a send is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The connection was asked; nothing of it is stored.
+    Asked,
+    /// It is stored, or about to be: its frame may have left.
+    Prepared,
+    /// Its frame has left.
+    Left,
+}
+
+/// How a recipient is settled.
+enum Outcome {
+    Sent,
+    Unknown,
+    Failed(Failure),
+}
+
+impl Sends {
+    /// None in hand; waits out what the last owner of the session stored of its gap.
+    pub(super) fn new(cx: &Context) -> Self {
+        let next = cx.record.next_send_at;
+        let pacer = next.map_or_else(Pacer::default, |at| Pacer::resume(left(at, cx.wall()), cx.now()));
+        Self {
+            pacer,
+            ..Self::default()
+        }
+    }
+
+    /// Whether none is in hand.
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_hand.is_empty()
+    }
+
+    /// When frames that are held may leave.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.held.as_ref().map(|(until, _)| *until)
+    }
+
+    /// Waits for the turn under the worker's cap, if one was asked for. Dropping the wait keeps the place.
+    pub(super) async fn granted(&mut self) {
+        self.cap.granted().await;
+    }
+
+    /// What failed for now is tried again at once: the connection is new.
+    pub(super) fn forget_retry(&mut self) {
+        self.retry_at = None;
+    }
+
+    /// Starts all sends that may start now; answers why the next one may not.
+    pub(super) fn pump(&mut self, cx: &mut Context, link: &Link) -> Waiting {
+        let now = cx.now();
+        loop {
+            if let Err(waiting) = self.start_one(cx, link, now) {
+                return waiting;
+            }
+        }
+    }
+
+    fn start_one(&mut self, cx: &mut Context, link: &Link, now: Instant) -> Result<(), Waiting> {
+        if cx.queues.is_empty() || cx.is_leaving() {
+            return Err(Waiting::Idle);
+        }
+        if !link.is_open() {
+            return Err(Waiting::Connection);
+        }
+        let Some((_, pace)) = cx.queues.peek() else {
+            return Err(if cx.queues.is_reading() {
+                Waiting::Recipients
+            } else {
+                Waiting::Idle
+            });
+        };
+        self.may_start(pace, now)?;
+        if !self.cap.is_granted(&cx.around.cap) {
+            return Err(Waiting::Cap);
+        }
+        let Some((queue, mut target)) = cx.queues.take() else {
+            return Err(Waiting::Idle);
+        };
+        if target.again && is_held(cx, queue) {
+            settle(cx, queue, &target, Outcome::Unknown);
+            return Ok(());
+        }
+        let id = match &target.stanza {
+            Some(id) => message_id(id),
+            None => new_id(cx),
+        };
+        target.stanza.get_or_insert_with(|| stanza_id(&id));
+        if !ask(cx.queues.get(queue), &id, &target, link) {
+            cx.queues.give_back(queue, target);
+            return Err(Waiting::Connection);
+        }
+        self.cap.use_up();
+        let hand = InHand {
+            queue,
+            target,
+            pace,
+            claim: self.pacer.claim(pace, &mut cx.rng, now),
+            stage: Stage::Asked,
+            since: now,
+        };
+        self.newest = Some(id.clone());
+        self.in_hand.insert(id, hand);
+        Ok(())
+    }
+
+    /// The session's own rules: answers to earlier sends, retries, the gap.
+    fn may_start(&self, pace: Pace, now: Instant) -> Result<(), Waiting> {
+        if self.is_crowded(pace) {
+            return Err(Waiting::Answer {
+                until: now + ANSWER_WAIT,
+            });
+        }
+        let unanswered = self
+            .in_hand
+            .values()
+            .map(|hand| hand.since + ANSWER_WAIT)
+            .filter(|until| *until > now);
+        let window = if pace.min().is_zero() { WINDOW } else { 1 };
+        // No more are unanswered than are in hand, and counting them at each send would cost more than sending.
+        let is_full = self.in_hand.len() >= window && unanswered.clone().count() >= window;
+        if is_full || self.in_hand.len() >= IN_HAND_MAX {
+            return Err(Waiting::Answer {
+                until: unanswered.min().unwrap_or(now + ANSWER_WAIT),
+            });
+        }
+        if let Some(until) = self.retry_at.filter(|until| *until > now) {
+            return Err(Waiting::Retry { until });
+        }
+        match self.pacer.start(pace).filter(|until| *until > now) {
+            Some(until) => Err(Waiting::Pace { until }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a send that has not left stands in the way, however long it takes. When it leaves is when its gap
+    /// starts: a send with a MIN that was claimed behind one whose look-up hangs would leave right behind it.
+    fn is_crowded(&self, pace: Pace) -> bool {
+        let waits = |hand: &InHand| hand.stage != Stage::Left;
+        if pace.min().is_zero() {
+            // Behind one that has a MIN nothing is claimed until it leaves, so it is the newest.
+            let newest = self.newest.as_ref().and_then(|id| self.in_hand.get(id));
+            return newest.is_some_and(|hand| waits(hand) && !hand.pace.min().is_zero());
+        }
+        self.in_hand.values().any(waits)
+    }
+
+    /// Whether a send that is about to leave is not in hand any more.
+    pub(super) fn has_given_up(&self, events: &[ConnectionEvent]) -> bool {
+        let given_up = |event: &ConnectionEvent| {
+            matches!(event, ConnectionEvent::MessagePrepared { id, .. }
+                if !self.in_hand.contains_key(id))
+        };
+        events.iter().any(given_up)
+    }
+
+    /// The send is encrypted: with its keys go its id, its state and the gap behind it.
+    pub(super) fn on_prepared(&mut self, cx: &mut Context, id: MessageId) {
+        let (wall, now) = (cx.wall(), cx.now());
+        let Some(hand) = self.in_hand.get_mut(&id) else {
+            return;
+        };
+        hand.stage = Stage::Prepared;
+        let claim = hand.claim;
+        let held = claim.not_before.map(|at| at.saturating_duration_since(now));
+        start_queue(cx, hand.queue);
+        let write = cx.recorder.write();
+        if let Some(stanza) = hand.target.stanza.clone() {
+            let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
+            write.recipients.push(change);
+        }
+        write.next_send_at = Some(wall + held.unwrap_or_default() + claim.gap);
+        cx.recorder.after(After::Leaves(id));
+    }
+
+    /// A write is durable; answers what follows now. If a send in it is ready before its time, its step waits; the
+    /// library commits one step at a time, so that no other can be behind it.
+    pub(super) fn on_landed(&mut self, cx: &Context, after: Vec<After>) -> Vec<After> {
+        let Some(until) = self.not_before(cx.now(), &after) else {
+            return after;
+        };
+        let of_step = |after: &After| matches!(after, After::Leaves(_) | After::Step(_));
+        let (held, now): (Vec<_>, Vec<_>) = after.into_iter().partition(of_step);
+        self.held = Some((until, held));
+        now
+    }
+
+    /// When what is durable now may leave: not before the time of the sends among it.
+    fn not_before(&mut self, now: Instant, after: &[After]) -> Option<Instant> {
+        let hands = after.iter().filter_map(|after| match after {
+            After::Leaves(id) => self.in_hand.get(id),
+            _ => None,
+        });
+        let mut until = None;
+        for hand in hands {
+            self.pacer.ready_after(now.saturating_duration_since(hand.since));
+            until = until.max(hand.claim.not_before);
+        }
+        until.filter(|until| *until > now)
+    }
+
+    /// What was held until its time, which has come.
+    pub(super) fn release(&mut self, now: Instant) -> Vec<After> {
+        let released = self.held.take_if(|(until, _)| *until <= now);
+        released.map_or_else(Vec::new, |(_, held)| held)
+    }
+
+    /// The frame leaves now: the gap starts.
+    pub(super) fn left(&mut self, id: &MessageId, now: Instant) {
+        if let Some(hand) = self.in_hand.get_mut(id) {
+            self.pacer.left(hand.claim, now);
+            hand.stage = Stage::Left;
+            hand.since = now;
+        }
+    }
+
+    /// The server has it.
+    pub(super) fn on_acked(&mut self, cx: &mut Context, link: &Link, id: &MessageId, chat: &Peer) {
+        let Some(hand) = self.in_hand.remove(id) else {
+            return;
+        };
+        let (now, wall) = (cx.now(), cx.wall());
+        if hand.stage == Stage::Asked {
+            // The answer to the try before: this one need not leave any more.
+            self.pacer.unclaim(hand.claim);
+            link.tell(Command::Cancel(id.clone()));
+        }
+        self.pacer.answered(hand.pace, now);
+        meter::acked(now.saturating_duration_since(hand.since));
+        start_queue(cx, hand.queue);
+        // In a broadcast send.message:PROCESSING says the same, and there are many.
+        if cx.queues.get(hand.queue).is_some_and(Queue::is_single) {
+            let mut header = chat.header(stanza_id(id));
+            if hand.target.number.kind() == NumberKind::Phone {
+                header.phone_number = Some(hand.target.number.user().to_owned());
+            }
+            let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(wall));
+            cx.recorder.event(status);
+        }
+        settle(cx, hand.queue, &hand.target, Outcome::Sent);
+    }
+
+    /// Whether a message is in hand of which a receipt says as much as the server's answer, which may come behind it.
+    pub(super) fn awaits_answer(&self, id: &MessageId) -> bool {
+        let hand = self.in_hand.get(id);
+        hand.is_some_and(|hand| hand.stage != Stage::Asked)
+    }
+
+    /// A send came to nothing, or nobody knows what it came to.
+    pub(super) fn on_failed(&mut self, cx: &mut Context, id: &MessageId, reason: &SendError) {
+        let Some(mut hand) = self.in_hand.remove(id) else {
+            return;
+        };
+        if hand.stage == Stage::Asked {
+            self.pacer.unclaim(hand.claim);
+        }
+        match reason {
+            SendError::NotConnected | SendError::Cancelled if hand.stage == Stage::Asked => {
+                cx.queues.give_back(hand.queue, hand.target);
+            }
+            SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
+                outcome_unknown(cx, hand);
+            }
+            reason if reason.is_retryable() && hand.target.tries < TRIES_MAX => {
+                let wait = RETRY_BASE * 2_u32.pow(u32::from(hand.target.tries));
+                self.retry_at = Some(cx.now() + wait);
+                hand.target.tries += 1;
+                cx.queues.give_back(hand.queue, hand.target);
+            }
+            // This try came to nothing, and nobody knows of the one before.
+            _ if hand.target.again => settle(cx, hand.queue, &hand.target, Outcome::Unknown),
+            reason => {
+                let failure = Failure::from(reason);
+                meter::failed(failure.error);
+                settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
+            }
+        }
+    }
+
+    /// The connection is gone, and with it all answers.
+    pub(super) fn on_disconnected(&mut self, cx: &mut Context) {
+        let mut open: Vec<_> = self.in_hand.drain().map(|(_, hand)| hand).collect();
+        // The last of a queue goes back first, so that the first is next again.
+        open.sort_by_key(|hand| std::cmp::Reverse((hand.queue, hand.target.seq)));
+        for hand in open {
+            give_up(cx, hand);
+        }
+    }
+
+    /// Gives back what a draining queue has in hand for longer than an answer may take: it goes out again under its id
+    /// when the queue goes on. Answers when to look again.
+    pub(super) fn drain(&mut self, cx: &mut Context, link: &Link) -> Option<Instant> {
+        let now = cx.now();
+        let of_draining = |hand: &&InHand| cx.queues.is_draining(hand.queue);
+        let overdue: Vec<_> = self
+            .in_hand
+            .iter()
+            .filter(|(_, hand)| of_draining(hand) && hand.since + ANSWER_WAIT <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in overdue {
+            if let Some(hand) = self.in_hand.remove(&id) {
+                link.tell(Command::Cancel(id));
+                // What of it is not stored is refused if its step still comes.
+                give_up(cx, hand);
+            }
+        }
+        let open = self
+            .in_hand
+            .values()
+            .filter(|hand| cx.queues.is_draining(hand.queue));
+        open.map(|hand| hand.since + ANSWER_WAIT).min()
+    }
+}
+
+fn new_id(cx: &mut Context) -> MessageId {
+    let seconds = u64::try_from(cx.wall().unix_timestamp()).unwrap_or_default();
+    let owner = cx.record.owner.as_ref().map_or("", |owner| owner.jid.as_str());
+    let user = owner.split('@').next().unwrap_or_default();
+    MessageId::generate(seconds, user, &mut cx.rng)
+}
+
+fn ask(queue: Option<&Queue<Content>>, id: &MessageId, target: &Target, link: &Link) -> bool {
+    let Some(queue) = queue else { return false };
+    let outgoing = Outgoing {
+        id: id.clone(),
+        to: recipient(&target.number),
+        message: content::render(&queue.content),
+    };
+    link.tell(Command::Send(Box::new(outgoing)))
+}
+
+/// No answer to it will come any more.
+fn give_up(cx: &mut Context, hand: InHand) {
+    match hand.stage {
+        // Nothing of it is stored.
+        Stage::Asked => cx.queues.give_back(hand.queue, hand.target),
+        Stage::Prepared | Stage::Left => outcome_unknown(cx, hand),
+    }
+}
+
+fn outcome_unknown(cx: &mut Context, mut hand: InHand) {
+    hand.target.again = true;
+    if is_held(cx, hand.queue) {
+        settle(cx, hand.queue, &hand.target, Outcome::Unknown);
+    } else {
+        cx.queues.give_back(hand.queue, hand.target);
+    }
+}
+
+/// Whether recipients of a queue are not sent to again when nobody knows whether they were.
+fn is_held(cx: &Context, id: QueueId) -> bool {
+    let queue = cx.queues.get(id);
+    queue.is_some_and(|queue| queue.on_unknown == OnUnknown::Hold)
+}
+
+/// A recipient is past sending: its row, its events, the queue's counters, all in one write.
+fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
+    let wall = cx.wall();
+    start_queue(cx, id);
+    let Some(queue) = cx.queues.settle(id) else {
+        return;
+    };
+    let progress = event::progress(queue.settled, queue.total);
+    let key = RecipientKey::Seq(id, target.seq);
+    let (change, stanza) = match outcome {
+        Outcome::Sent => (
+            RecipientChange::state(key, RecipientState::Sent, wall),
+            target.stanza.clone(),
+        ),
+        Outcome::Unknown => (
+            RecipientChange::state(key, RecipientState::Unknown, wall),
+            target.stanza.clone(),
+        ),
+        Outcome::Failed(Failure { status, error, words }) => {
+            let change = RecipientChange::failed(key, status, words.clone(), wall);
+            let failed = Event::send_error(id, target.number.jid(), status, error, words);
+            cx.recorder.event(failed);
+            (change, None)
+        }
+    };
+    cx.recorder.write().recipients.push(change);
+    let processing = Event::send_processing(id, stanza, progress, unix_millis(wall));
+    cx.recorder.event(processing);
+}
+
+/// send.message:START comes before every other event of its queue.
+fn start_queue(cx: &mut Context, id: QueueId) {
+    if cx.queues.start(id) {
+        cx.recorder.write().queues.push(QueueChange::Start(id));
+        cx.recorder.event(Event::send_start(id));
+    }
+}
+
+/// What is left until a stored time; never more than the longest gap there is.
+fn left(at: OffsetDateTime, wall: OffsetDateTime) -> Duration {
+    let left = Duration::try_from(at - wall).unwrap_or_default();
+    left.min(Duration::from_secs_f64(shared::job::DELAY_MAX_SECONDS))
+}
+
+/// Sends of a session without an answer yet, when its pace allows them to overlap (MIN is 0).
+const WINDOW: usize = 240;
+/// Sends of a session that nobody answers, before no more start.
+const IN_HAND_MAX: usize = 256;
+/// How long the next send waits for the answer to the last.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// How often a send that fails for now is tried again.
+const TRIES_MAX: u8 = 5;
+/// The wait before the first of those, doubled with each.
+const RETRY_BASE: Duration = Duration::from_secs(1);

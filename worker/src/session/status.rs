@@ -1,0 +1,175 @@
+//! How the session stands: its connection's state, its codes, its account, as rows and events.
+
+use shared::event::{ConnectionState, Event};
+use shared::store::sessions::{Expiring, Owner, SessionState};
+use time::OffsetDateTime;
+use whatsapp::connection::{CloseReason, Next};
+use whatsapp::jid::Jid;
+
+use super::context::Context;
+use super::meter::Standing;
+use super::pacer::Waiting;
+use super::qr;
+
+/// Tells how the session stands.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    standing: Standing,
+}
+
+/// The account that a connection names.
+pub(super) struct Account {
+    pub(super) jid: Jid,
+    pub(super) lid: Option<Jid>,
+    pub(super) name: Option<String>,
+    /// What the phone runs on, where it was told.
+    pub(super) platform: Option<String>,
+}
+
+impl Status {
+    /// The session sends nothing just now for this reason.
+    pub(super) fn wait(&mut self, reason: Waiting) {
+        self.standing.wait(reason);
+    }
+
+    /// A socket is being opened.
+    pub(super) fn on_connecting(&mut self, cx: &mut Context) {
+        self.connection(cx, SessionState::Connecting, ConnectionState::Connecting, 200);
+    }
+
+    /// There is a QR code to show.
+    pub(super) fn on_qr(&mut self, cx: &mut Context, text: String, expires_at: OffsetDateTime) {
+        self.pairing(cx);
+        let picture = qr::data_url(&text).unwrap_or_default();
+        cx.recorder.write().session_row().qr = Some(Expiring {
+            text: text.clone(),
+            expires_at,
+        });
+        let told = Event::qr_code(cx.record.token.clone(), text, picture);
+        cx.recorder.event(told);
+    }
+
+    /// There is a pairing code to type in.
+    pub(super) fn on_code(&mut self, cx: &mut Context, code: String) {
+        self.pairing(cx);
+        let expires_at = cx.wall() + cx.around.whatsapp.timing.pairing_code;
+        cx.recorder.write().session_row().pairing_code = Some(Expiring {
+            text: code,
+            expires_at,
+        });
+    }
+
+    /// The device is linked; its credentials are in the same step.
+    pub(super) fn on_paired(&mut self, cx: &mut Context, account: Account) {
+        own(cx, account);
+        cx.record.paired_at = Some(cx.wall());
+        // The codes go with the state.
+        cx.record.state = SessionState::Connecting;
+        let row = cx.recorder.write().session_row();
+        row.state = Some(SessionState::Connecting);
+        row.paired = true;
+    }
+
+    /// Logged in.
+    pub(super) fn on_open(&mut self, cx: &mut Context, account: Account) {
+        own(cx, account);
+        self.connection(cx, SessionState::Open, ConnectionState::Open, 200);
+    }
+
+    /// The connection is gone.
+    pub(super) fn on_closed(&mut self, cx: &mut Context, reason: &CloseReason) {
+        use ConnectionState::{Close, Refused};
+        use SessionState::{Closed, LoggedOut};
+        let status = reason.status_code();
+        match (reason, reason.action()) {
+            (CloseReason::PairingTimedOut, _) => {
+                unwanted(cx);
+                self.connection(cx, Closed, Refused, status);
+            }
+            (_, Next::LoggedOut) => {
+                unwanted(cx);
+                self.connection(cx, LoggedOut, Close, status);
+                forget(cx);
+            }
+            // A new connection follows at once: the state has not changed for anybody.
+            (_, Next::ReconnectNow) => {}
+            (CloseReason::Stopped, _) => self.connection(cx, Closed, Close, status),
+            (_, Next::Stop) => {
+                self.connection(cx, Closed, Close, status);
+                cx.recorder.write().session_row().refused = true;
+            }
+            _ => self.connection(cx, Closed, Close, status),
+        }
+    }
+
+    /// The state of the connection, stored and told. The same state twice is told once.
+    fn connection(&mut self, cx: &mut Context, state: SessionState, told: ConnectionState, status: u16) {
+        if cx.record.state == state && state != SessionState::Closed {
+            return;
+        }
+        cx.record.state = state;
+        self.standing.state(label(state));
+        let row = cx.recorder.write().session_row();
+        row.state = Some(state);
+        row.refused = false;
+        if matches!(state, SessionState::Closed | SessionState::LoggedOut) {
+            row.close_reason = Some(status);
+        }
+        let event = Event::connection(cx.record.token.clone(), cx.record.id, told, status);
+        cx.recorder.event(event);
+    }
+
+    fn pairing(&mut self, cx: &mut Context) {
+        cx.record.state = SessionState::Pairing;
+        self.standing.state(label(SessionState::Pairing));
+        cx.recorder.write().session_row().state = Some(SessionState::Pairing);
+    }
+}
+
+fn own(cx: &mut Context, account: Account) {
+    let known = cx.record.owner.take();
+    let owner = Owner {
+        jid: account.jid.to_bare().to_string(),
+        lid: account.lid.map(|lid| lid.to_bare().to_string()),
+        push_name: account
+            .name
+            .or_else(|| known.as_ref().and_then(|known| known.push_name.clone())),
+        platform: account
+            .platform
+            .or_else(|| known.as_ref().and_then(|known| known.platform.clone())),
+    };
+    cx.recorder.set_owner(Some(owner.jid.clone()));
+    if known.as_ref() != Some(&owner) {
+        cx.recorder.write().session_row().owner = Some(Some(owner.clone()));
+    }
+    cx.record.owner = Some(owner);
+}
+
+fn unwanted(cx: &mut Context) {
+    cx.record.wanted = false;
+    cx.recorder.write().session_row().wanted = Some(false);
+}
+
+/// Credentials go, and only here: WhatsApp said that they are worthless, or a user logged out.
+fn forget(cx: &mut Context) {
+    cx.record.owner = None;
+    cx.record.paired_at = None;
+    let row = cx.recorder.write().session_row();
+    row.forget_keys = true;
+    row.owner = Some(None);
+    // What the same step still had to say about them goes with them.
+    cx.recorder.write().keys.clear();
+    cx.recorder.set_owner(None);
+}
+
+/// The label of a state in the gauge of sessions.
+fn label(state: SessionState) -> &'static str {
+    match state {
+        SessionState::New => "new",
+        SessionState::Connecting => "connecting",
+        SessionState::Pairing => "pairing",
+        SessionState::Open => "open",
+        SessionState::Closed => "closed",
+        SessionState::LoggedOut => "logged-out",
+    }
+}

@@ -1,0 +1,24 @@
+//! What all sessions of a worker share.
+
+use std::sync::Arc;
+
+use shared::clock::Clock;
+use shared::random::Randomness;
+use shared::store::Store;
+use whatsapp::connection::Config;
+
+use super::cap::Cap;
+use super::pacer::Pace;
+use crate::shard::committer::Committer;
+
+/// What all sessions of a worker share.
+pub(crate) struct Surroundings {
+    pub(crate) store: Store,
+    pub(crate) committer: Committer,
+    pub(crate) clock: Clock,
+    pub(crate) randomness: Randomness,
+    pub(crate) whatsapp: Arc<Config>,
+    /// The gap between sends where a queue names none.
+    pub(crate) pace: Pace,
+    pub(crate) cap: Arc<Cap>,
+}

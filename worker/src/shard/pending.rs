@@ -1,0 +1,281 @@
+//! A job from the broker to its answer.
+//!
+//! One type goes all the way: read from its delivery, stored if it is a send, given to its session, answered. Its
+//! delivery is settled once, whatever becomes of it. Knows nothing of what sessions do with it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use shared::broker::Delivery;
+use shared::event::JobRejected;
+use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
+use shared::job::{Answer, FailureCode, Job, JobError, JobKind, SendJob};
+use shared::recipient::Number;
+use shared::store::queues::{Acceptance, Offer, QueueRecord};
+
+use super::settlement::{Reply, Settlement, Unsettled};
+use crate::session::meter::{self, JobOutcome};
+
+/// A job on its way, and its delivery. Dropped unsettled, it goes back to its shard's intake.
+#[derive(Debug)]
+pub(crate) struct PendingJob {
+    /// Whose job it is.
+    pub(crate) token: Token,
+    /// Its identity; every send has one.
+    pub(crate) id: Option<JobId>,
+    /// How far it is.
+    pub(crate) stage: Stage,
+    /// As long as its body counts among those that the intake holds.
+    weight: Option<Weight>,
+    delivery: Unsettled,
+}
+
+/// A delivery that nobody looked into yet.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    pub(crate) delivery: Delivery,
+    /// How often a session was lost with it in its hands.
+    pub(crate) losses: u32,
+}
+
+/// How far a job is.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// It is read. A send is to be stored next; all else is for the session.
+    Read(Job),
+    /// Its queue and recipients were stored just now.
+    Accepted {
+        /// The queue.
+        queue: Box<QueueRecord>,
+        /// The recipient, when it is a single one: it needs no reading back.
+        single: Option<(Number, Option<StanzaId>)>,
+    },
+    /// It was accepted before, and perhaps nobody was told: a session or a worker was lost in between.
+    AcceptedBefore(Box<QueueRecord>),
+    /// It is refused; the world is to be told.
+    Refused(Box<JobRejected>),
+    /// Its answer is on the way; nothing of it is left but its delivery.
+    Answering,
+}
+
+impl PendingJob {
+    /// Reads the job of a delivery, which a session was lost with so often; what is none is refused.
+    pub(crate) fn read(token: Token, delivery: Unread, weight: Weight, settlement: &Arc<Settlement>) -> Self {
+        let Unread { delivery, losses } = delivery;
+        let id = delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok());
+        let stage = match parse(&delivery) {
+            Ok(job) => Stage::Read(job),
+            Err(error) => Stage::Refused(Box::new(invalid(id.clone(), &delivery, error))),
+        };
+        Self {
+            token,
+            id,
+            stage,
+            weight: Some(weight),
+            delivery: Unsettled::new(delivery, losses, settlement),
+        }
+    }
+
+    /// Its delivery's place among those of the shard.
+    pub(crate) fn place(&self) -> Option<u64> {
+        self.delivery.delivery().map(|delivery| delivery.place)
+    }
+
+    /// The turn under which it was put back before.
+    pub(crate) fn turn(&self) -> Option<&str> {
+        self.delivery.delivery()?.turn.as_deref()
+    }
+
+    /// The send that is to be stored, if it is one.
+    pub(crate) fn send(&self) -> Option<&SendJob> {
+        match &self.stage {
+            Stage::Read(Job::Send(send)) => Some(send),
+            _ => None,
+        }
+    }
+
+    /// What is to be stored of a send under the session that it is for.
+    pub(crate) fn offer(&self, session: SessionId) -> Option<Offer<'_>> {
+        let (job, id) = (self.send()?, self.id.as_ref()?);
+        Some(Offer {
+            session,
+            queue: job.queue_id(&self.token, id),
+            id,
+            job,
+        })
+    }
+
+    /// What became of a send in the store; nothing is left of one that was stored before and settled.
+    pub(crate) fn stored(mut self, accepted: Result<Acceptance, String>) -> Option<Self> {
+        match accepted {
+            Ok(Acceptance::Accepted(queue)) => {
+                meter::job(JobKind::Send, JobOutcome::Accepted);
+                let single = self.send().and_then(|send| match send.numbers.as_slice() {
+                    [number] => Some((number.clone(), send.message_id.clone())),
+                    _ => None,
+                });
+                self.stage = Stage::Accepted { queue, single };
+            }
+            Ok(Acceptance::Duplicate(queue)) => {
+                meter::job(JobKind::Send, JobOutcome::Duplicate);
+                if !self.delivery.is_repeated() {
+                    self.finish(done(Some(queue.id)));
+                    return None;
+                }
+                self.stage = Stage::AcceptedBefore(queue);
+            }
+            Ok(Acceptance::Conflict | Acceptance::NoSession) => {
+                let words = "another job has this id, queueId or messageId already";
+                self.refuse(FailureCode::Conflict, words);
+            }
+            Err(why) => {
+                tracing::error!(why, "the database refused a job");
+                self.refuse(FailureCode::Internal, "the job can't be stored");
+            }
+        }
+        Some(self)
+    }
+
+    /// Its body does not count among those that the intake holds any more.
+    pub(crate) fn leave_intake(&mut self) {
+        self.weight = None;
+    }
+
+    /// How far it was; what is left is to answer it.
+    pub(crate) fn begin_answer(&mut self) -> Stage {
+        std::mem::replace(&mut self.stage, Stage::Answering)
+    }
+
+    fn refuse(&mut self, code: FailureCode, message: &str) {
+        self.stage = Stage::Refused(Box::new(self.refusal(code, message)));
+    }
+
+    /// A refusal of this job.
+    pub(crate) fn refusal(&self, code: FailureCode, message: &str) -> JobRejected {
+        JobRejected {
+            job_id: self.id.clone(),
+            kind: self
+                .delivery
+                .delivery()
+                .and_then(|delivery| delivery.kind.clone()),
+            code,
+            field: None,
+            message: message.to_owned(),
+        }
+    }
+
+    /// If it is no job: the delivery, to be kept as a dead letter, and why. Its publisher is answered; the session has
+    /// only to tell of it.
+    pub(crate) fn bury(&mut self) -> Option<(Delivery, String)> {
+        let Stage::Refused(refusal) = &self.stage else {
+            return None;
+        };
+        let delivery = self.delivery.bury(failed(refusal.code, &refusal.message))?;
+        Some((delivery, refusal.message.clone()))
+    }
+
+    /// Puts the job back for a moment, under this turn: its session has enough to do.
+    pub(crate) fn put_back(self, turn: String) {
+        self.count(JobOutcome::PutBack);
+        self.delivery.put_back(turn);
+    }
+
+    /// The delivery alone, unsettled.
+    pub(crate) fn into_delivery(self) -> Option<Delivery> {
+        self.delivery.into_delivery()
+    }
+
+    /// It is done, or refused for good: acknowledges it and answers its publisher.
+    pub(crate) fn finish(self, answer: Answer) {
+        self.delivery.acknowledge().send(answer);
+    }
+
+    /// Acknowledges it now and keeps the way back to its publisher: a question is worth nothing after a restart.
+    pub(crate) fn acknowledge(self) -> Reply {
+        self.delivery.acknowledge()
+    }
+
+    /// Counts what became of it.
+    pub(crate) fn count(&self, outcome: JobOutcome) {
+        if let Stage::Read(job) = &self.stage {
+            meter::job(job.kind(), outcome);
+        }
+    }
+}
+
+/// It is done; `queue` names what came of a send or a command on a queue.
+pub(crate) fn done(queue: Option<QueueId>) -> Answer {
+    Answer::Done { queue_id: queue }
+}
+
+/// It came to nothing.
+pub(crate) fn failed(code: FailureCode, message: &str) -> Answer {
+    Answer::Failed {
+        code,
+        message: message.to_owned(),
+    }
+}
+
+/// A refusal of something that is no job.
+fn invalid(job_id: Option<JobId>, delivery: &Delivery, error: JobError) -> JobRejected {
+    let JobError { field, problem, .. } = error;
+    let message = format!("{field} {problem}");
+    JobRejected {
+        job_id,
+        kind: delivery.kind.clone(),
+        code: FailureCode::InvalidJob,
+        field: Some(field),
+        message,
+    }
+}
+
+/// The job of a delivery.
+fn parse(delivery: &Delivery) -> Result<Job, JobError> {
+    let kind = delivery
+        .kind
+        .as_deref()
+        .ok_or_else(|| JobError::new("type", "is required"))?;
+    let job = Job::parse(kind, &delivery.body)?;
+    let id = delivery.message_id.as_deref().map(JobId::new);
+    match (&job, id) {
+        (_, Some(Err(error))) => Err(JobError::new("message_id", error.to_string())),
+        (Job::Send(_), None) => Err(JobError::new(
+            "message_id",
+            "is required: it is the job's identity",
+        )),
+        _ => Ok(job),
+    }
+}
+
+/// The bytes of the bodies that an intake holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held(Arc<AtomicUsize>);
+
+/// The bytes of one body, as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    held: Held,
+    bytes: usize,
+}
+
+impl Held {
+    /// How many there are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts a body of this size until the answer is dropped.
+    pub(crate) fn add(&self, bytes: usize) -> Weight {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Weight {
+            held: self.clone(),
+            bytes,
+        }
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.held.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,180 @@
+//! A session from the first connection to its end: one [`Connection`] after the other, and the waits between them.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::rngs::StdRng;
+use tokio::{sync::mpsc, time::sleep};
+
+use super::{
+    backoff::Backoff,
+    clock::Clock,
+    drive::Drive,
+    driver::{Driver, Wishes},
+    pipeline::Pipeline,
+    socket::Socket,
+};
+use crate::{
+    command::Command,
+    connection::{CloseReason, Config, Connection, Next},
+    device::Device,
+    event::{Event, QueryError, SendError},
+    store::{KeyStore, StoreError},
+};
+
+/// How a session came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The credentials are worthless now; the owner deletes them.
+    LoggedOut(CloseReason),
+    /// The credentials are good; it is for the owner to begin again.
+    Stopped(CloseReason),
+}
+
+/// Runs a session: pairs `device` or logs it in, and keeps it connected until a reason to close says otherwise, the
+/// owner says [`Command::Stop`], or `commands` closes.
+///
+/// Events reach the owner through [`KeyStore::commit`] alone, in order. Dropping the future is safe at any time: what
+/// was not committed has not been sent.
+///
+/// # Errors
+/// The store's, as they come: the session's state in memory is dropped, and what is stored holds.
+pub async fn run<S: KeyStore, C: Clock>(
+    config: Arc<Config>,
+    device: Device,
+    store: S,
+    commands: mpsc::Receiver<Command>,
+    clock: C,
+    rng: StdRng,
+) -> Result<Ended, StoreError> {
+    let mut driver = Driver {
+        config,
+        pipeline: Pipeline::new(store),
+        commands,
+        clock,
+        rng,
+        backoff: Backoff::default(),
+        wishes: Wishes::default(),
+    };
+    let mut device = device;
+    loop {
+        let (back, reason) = driver.connection(device).await?;
+        device = back;
+        tracing::info!(reason = %reason, "connection closed");
+        let Driver {
+            config, backoff, rng, ..
+        } = &mut driver;
+        let wait = match reason.action() {
+            Next::LoggedOut => return Ok(Ended::LoggedOut(reason)),
+            Next::Stop => return Ok(Ended::Stopped(reason)),
+            Next::ReconnectNow => backoff.restart(&config.timing, rng),
+            Next::Reconnect => backoff.next(&config.timing, rng),
+            Next::ReconnectSlowly => backoff.next_slowly(&config.timing, rng),
+        };
+        if let Some(ended) = driver.wait(wait, &device).await? {
+            return Ok(ended);
+        }
+    }
+}
+
+impl<S: KeyStore, C: Clock> Driver<S, C> {
+    /// One connection from the opening of the socket to its end.
+    async fn connection(&mut self, device: Device) -> Result<(Device, CloseReason), StoreError> {
+        self.tell(Event::Connecting).await?;
+        let socket = match self.connect(&device).await? {
+            Ok(socket) => socket,
+            Err(reason) => {
+                self.tell(Event::Closed {
+                    reason: reason.clone(),
+                })
+                .await?;
+                return Ok((device, reason));
+            }
+        };
+        self.clock = self.clock.set_anew();
+        let rng = rand::SeedableRng::from_rng(&mut self.rng);
+        let mut connection = Connection::new(Arc::clone(&self.config), device, rng, self.clock.now());
+        self.wishes.hand_to(&mut connection, self.clock.now());
+        let reason = Drive::new(self, &mut connection, socket).run().await?;
+        let (device, _) = connection.into_parts();
+        Ok((device, reason))
+    }
+
+    /// Opens the socket while commands are answered.
+    async fn connect(&mut self, device: &Device) -> Result<Result<Socket, CloseReason>, StoreError> {
+        let config = Arc::clone(&self.config);
+        let connecting = Socket::connect(&config);
+        tokio::pin!(connecting);
+        loop {
+            let command = tokio::select! {
+                result = &mut connecting => {
+                    return Ok(result.map_err(|error| CloseReason::ConnectFailed(error.to_string())));
+                }
+                command = self.commands.recv() => command,
+            };
+            if let Some(reason) = self.offline(command, device).await? {
+                return Ok(Err(reason));
+            }
+        }
+    }
+
+    /// Waits for the next connection's time while commands are answered.
+    async fn wait(&mut self, time: Duration, device: &Device) -> Result<Option<Ended>, StoreError> {
+        let waiting = sleep(time);
+        tokio::pin!(waiting);
+        loop {
+            let command = tokio::select! {
+                () = &mut waiting => return Ok(None),
+                command = self.commands.recv() => command,
+            };
+            let is_logout = matches!(command, Some(Command::Logout));
+            if let Some(reason) = self.offline(command, device).await? {
+                self.tell(Event::Closed {
+                    reason: reason.clone(),
+                })
+                .await?;
+                return Ok(Some(match reason.action() {
+                    Next::LoggedOut => Ended::LoggedOut(reason),
+                    _ => Ended::Stopped(reason),
+                }));
+            }
+            if is_logout {
+                // Only a connection can take it, and its owner does not wait for long.
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Answers a command without a connection; a reason means that it ends the driver.
+    async fn offline(
+        &mut self,
+        command: Option<Command>,
+        device: &Device,
+    ) -> Result<Option<CloseReason>, StoreError> {
+        match command {
+            None | Some(Command::Stop) => return Ok(Some(CloseReason::Stopped)),
+            Some(Command::Logout) if !device.is_paired() => return Ok(Some(CloseReason::LogoutRequested)),
+            Some(command @ (Command::Logout | Command::SetPresence(_))) => self.wishes.note(&command),
+            Some(command @ Command::RequestPairingCode { .. }) => self.wishes.pairing_code = Some(command),
+            Some(Command::Send(outgoing)) => {
+                self.tell(Event::MessageFailed {
+                    id: outgoing.id,
+                    reason: SendError::NotConnected,
+                })
+                .await?;
+            }
+            Some(Command::IsOnWhatsApp { ticket, .. }) => {
+                self.tell(Event::IsOnWhatsApp {
+                    ticket,
+                    result: Err(QueryError::NotConnected),
+                })
+                .await?;
+            }
+            Some(Command::Cancel(_) | Command::MarkRead { .. }) => {}
+        }
+        Ok(None)
+    }
+
+    async fn tell(&mut self, event: Event) -> Result<(), StoreError> {
+        self.pipeline.tell(event).await
+    }
+}
