@@ -102,7 +102,7 @@ impl Online {
         cx.ask_within(iq, ticket, cx.config.timing.logout);
     }
 
-    /// News about the session itself (docs/PROTOCOL.md, "Login"). Never acked.
+    /// What the server says of the session itself (docs/PROTOCOL.md, "Login"). Never acked.
     pub(super) fn on_ib(&mut self, cx: &mut Context<'_>, node: &Node) {
         for child in node.nodes() {
             match child.tag() {

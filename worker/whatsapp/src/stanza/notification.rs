@@ -1,4 +1,4 @@
-//! Notifications that messaging acts on. All others only want an ack.
+//! Notifications of keys, devices and identities. All others only want an ack.
 //!
 //! Facts: docs/PROTOCOL.md, "Notifications".
 

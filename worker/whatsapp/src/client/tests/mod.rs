@@ -391,7 +391,7 @@ fn a_session_at_rest_is_small() {
         SystemClock::new(),
         rng,
     );
-    // Beside it there are the WebSocket's buffers and what messaging holds; both are bounded elsewhere.
+    // Beside it there are the WebSocket's buffers and what the parts hold; both are bounded elsewhere.
     assert!(
         size_of_val(&session) <= 8 * 1_024,
         "{} bytes",
