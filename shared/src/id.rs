@@ -7,9 +7,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use rand::{Rng, RngExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::clock::unix_millis;
 
 /// Longest token, in characters. A token is part of an AMQP routing key, which holds 255 bytes.
 pub const TOKEN_MAX: usize = 64;
@@ -156,9 +160,9 @@ printable_id!(StanzaId, "the id of a WhatsApp message");
 printable_id!(WorkerId, "the name of a worker process");
 
 impl JobId {
-    /// A fresh id for a job whose publisher named none.
-    pub fn random() -> Self {
-        Self(Uuid::now_v7().to_string().into())
+    /// A fresh id for a job whose publisher named none, ordered by time of making.
+    pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
+        Self(uuid_v7(at, rng).to_string().into())
     }
 }
 
@@ -247,6 +251,12 @@ impl QueueId {
     }
 }
 
+/// A UUIDv7 of this time.
+fn uuid_v7(at: OffsetDateTime, rng: &mut impl Rng) -> Uuid {
+    let millis = u64::try_from(unix_millis(at)).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &rng.random()).into_uuid()
+}
+
 impl EventId {
     /// A fresh id, ordered by time of making.
     pub fn now_v7() -> Self {
@@ -262,6 +272,11 @@ impl EventId {
 }
 
 impl WebhookId {
+    /// A fresh id.
+    pub fn fresh(rng: &mut impl Rng) -> Self {
+        Self(uuid::Builder::from_random_bytes(rng.random()).into_uuid())
+    }
+
     /// A random id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
