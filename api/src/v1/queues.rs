@@ -3,6 +3,11 @@
 //! A command travels to the session's worker as a job. The state is checked here first, so that an unknown queue is
 //! a 404 and an illegal transition a 409; then the answer waits a few seconds for the state to change. 200 says
 //! that it has, 202 that the command is stored and the worker has not taken it yet.
+//!
+//! The row is looked at, by its key, rather than the worker's answer awaited: the row must be read in any case, for the
+//! answer's body and to tell 200 from 202; an answer would be a second message per job, is lost with a connection, and
+//! would have jobs leave by another channel than the one that keeps those of a token in their order. Single messages
+//! wait for neither.
 
 use std::sync::Arc;
 use std::time::Duration;
