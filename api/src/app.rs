@@ -3,18 +3,21 @@
 //! Must not know any route.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use shared::broker::{Broker, Outgoing, Publisher, Rpc};
+use shared::clock::Clock;
 use shared::egress::Reach;
 use shared::id::{JobId, ShardId, Token};
 use shared::job::{Answer, Job};
+use shared::random::Randomness;
 use shared::store::Store;
 use shared::store::webhooks::{NewWebhook, WebhookRecord};
 use shared::subscription::{self, SubscriptionError};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::ApiKey;
-use crate::jobs;
+use crate::jobs::{self, Looks};
 use crate::problem::Problem;
 use crate::tokens::TokenCache;
 
@@ -36,6 +39,10 @@ pub struct App {
     pub shards: u16,
     /// How far webhooks may reach.
     pub reach: Reach,
+    /// The time.
+    pub clock: Clock,
+    /// Where ids and secrets come from.
+    pub random: Randomness,
     /// Work that goes on when its client leaves; waited for before the process ends.
     pub tasks: TaskTracker,
     lanes: [Publisher; LANES],
@@ -45,13 +52,16 @@ pub struct App {
 impl App {
     /// Puts together what handlers need.
     pub fn new(store: Store, broker: Broker, key: ApiKey, shards: u16, reach: Reach) -> Self {
+        let clock = Clock::system();
         let lanes = std::array::from_fn(|_| broker.publisher());
         let rpc = broker.rpc();
         Self {
             store,
             broker,
             key,
-            tokens: TokenCache::default(),
+            clock,
+            random: Randomness::system(),
+            tokens: TokenCache::new(clock),
             shards,
             reach,
             tasks: TaskTracker::new(),
@@ -81,9 +91,19 @@ impl App {
         self.broker_takes_messages()?;
         let answer = self
             .rpc
-            .call(token, &JobId::random(), job, jobs::ANSWER_TIMEOUT)
+            .call(token, &self.job_id(), job, jobs::ANSWER_TIMEOUT)
             .await;
         answer.map_err(jobs::not_answered)
+    }
+
+    /// An id for a job whose publisher named none.
+    pub fn job_id(&self) -> JobId {
+        JobId::fresh(self.clock.wall(), &mut self.random.fork())
+    }
+
+    /// Looks at something that is to change within `limit`.
+    pub fn looks(&self, limit: Duration) -> Looks {
+        Looks::within(self.clock, limit)
     }
 
     /// Routes the jobs of a token to its shard.

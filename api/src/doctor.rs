@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use rand::{Rng, RngExt};
 use reqwest::Url;
 use shared::broker::{Broker, Outgoing, PublishError, QueueName};
 use shared::clock::Clock;
@@ -13,9 +14,8 @@ use shared::egress::Reach;
 use shared::random::Randomness;
 use shared::store::keys::{self, KeyKind};
 use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions};
-use time::OffsetDateTime;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::settings::Settings;
 
@@ -150,7 +150,7 @@ async fn database(report: &mut Report, store: &Store) -> bool {
     let schema = in_time(schema(store)).await;
     let is_ours = matches!(schema, Finding::Ok(_));
     report.add("schema", schema);
-    report.add("clock", in_time(clock(store)).await);
+    report.add("clock", in_time(skew(store, Clock::system())).await);
     is_ours
 }
 
@@ -210,14 +210,14 @@ async fn key(store: &Store) -> Finding {
 }
 
 /// Compares our clock with the database's, allowing for the time that the question took.
-async fn clock(store: &Store) -> Finding {
-    let asked = Instant::now();
+async fn skew(store: &Store, ours: Clock) -> Finding {
+    let asked = ours.now();
     let theirs = match store.clock().await {
         Ok(time) => time,
         Err(error) => return Finding::Bad(format!("the database does not tell the time: {error}")),
     };
-    let took = asked.elapsed();
-    let difference = (OffsetDateTime::now_utc() - theirs).unsigned_abs();
+    let took = ours.now() - asked;
+    let difference = (ours.wall() - theirs).unsigned_abs();
     let skew = difference.saturating_sub(took);
     let millis = skew.as_millis();
     if skew > SKEW_MAX {
@@ -248,7 +248,10 @@ async fn broker(report: &mut Report, amqp: &config::Amqp) {
         "broker",
         Finding::Ok("reachable; exchanges and queues are as they should be".to_owned()),
     );
-    report.add("alarm", in_time(alarm(&broker)).await);
+    report.add(
+        "alarm",
+        in_time(alarm(&broker, &mut Randomness::system().fork())).await,
+    );
     for (what, queue, advice) in [
         (
             "dead jobs",
@@ -285,9 +288,9 @@ async fn depth(broker: &Broker, queue: &QueueName, advice: &str) -> Finding {
 }
 
 /// A broker in a memory or disk alarm takes connections and no messages. A message for nobody tells: it comes back.
-async fn alarm(broker: &Broker) -> Finding {
+async fn alarm(broker: &Broker, rng: &mut impl Rng) -> Finding {
     let message = Outgoing {
-        key: format!("doctor-{}", uuid::Uuid::new_v4().simple()),
+        key: format!("doctor-{:032x}", rng.random::<u128>()),
         mandatory: true,
         transient: true,
         ..Outgoing::default()

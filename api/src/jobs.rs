@@ -7,12 +7,14 @@ use std::time::Duration;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use shared::broker::{CallError, PublishError};
-use shared::id::{JobId, SessionId, StanzaId, Token};
+use shared::clock::Clock;
+use shared::id::{JobId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, JobError, JobErrorKind, SendJob};
 use shared::store::{Store, StoreError, queues, sessions};
 use tokio::time::Instant;
 
 use crate::problem::{Code, Problem};
+use crate::tokens::Addressee;
 
 /// How long an answered job may take.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -33,22 +35,24 @@ const STANZA_PREFIX: &str = "3EB0";
 /// The pauses between looks at something that is to change within a limit: short first, then longer.
 #[derive(Debug)]
 pub struct Looks {
+    clock: Clock,
     deadline: Instant,
     wait: Duration,
 }
 
 impl Looks {
     /// Looks for at most `limit` from now.
-    pub fn within(limit: Duration) -> Self {
+    pub fn within(clock: Clock, limit: Duration) -> Self {
         Self {
-            deadline: Instant::now() + limit,
+            clock,
+            deadline: clock.now() + limit,
             wait: LOOK_MIN,
         }
     }
 
     /// Waits for the next look; false when there is none.
     pub async fn again(&mut self) -> bool {
-        if Instant::now() + self.wait >= self.deadline {
+        if self.clock.now() + self.wait >= self.deadline {
             return false;
         }
         tokio::time::sleep(self.wait).await;
@@ -58,11 +62,11 @@ impl Looks {
 }
 
 /// The WhatsApp id of a single message: random, or the same again for the same idempotency key.
-pub fn stanza_id(token: &Token, key: Option<&JobId>) -> StanzaId {
+pub fn stanza_id(token: &Token, key: Option<&JobId>, rng: &mut impl Rng) -> StanzaId {
     let mut bytes = [0_u8; STANZA_BYTES];
     match key {
         Some(key) => bytes.copy_from_slice(&Sha256::digest(format!("{token}/{key}"))[..STANZA_BYTES]),
-        None => rand::rng().fill_bytes(&mut bytes),
+        None => rng.fill_bytes(&mut bytes),
     }
     // Unwrap safety: upper-case hex of fixed length.
     #[allow(clippy::unwrap_used)]
@@ -76,21 +80,22 @@ pub fn stanza_id(token: &Token, key: Option<&JobId>) -> StanzaId {
 /// 409 when the id is taken by another job, 503 when the database is away.
 pub async fn refuse_reused(
     store: &Store,
-    (token, session): (&Token, SessionId),
+    to: &Addressee,
     key: Option<&JobId>,
     job: &SendJob,
 ) -> Result<(), Problem> {
+    let Addressee { token, session } = to;
     let id = match (job.queue_id, key) {
         (Some(id), _) => id,
         (None, Some(key)) => job.queue_id(token, key),
         (None, None) => return Ok(()),
     };
-    if queues::made_by(store, session, id, job).await? != Some(false) {
+    if queues::made_by(store, *session, id, job).await? != Some(false) {
         return Ok(());
     }
     // Perhaps the token has another session by now, and the job is that one's.
     let newest = sessions::find(store, token).await?.map(|record| record.id);
-    if let Some(newest) = newest.filter(|newest| *newest != session)
+    if let Some(newest) = newest.filter(|newest| newest != session)
         && queues::made_by(store, newest, id, job).await? != Some(false)
     {
         return Ok(());
@@ -200,16 +205,18 @@ impl From<StoreError> for Problem {
 #[cfg(test)]
 mod tests {
     use shared::job::RECIPIENTS_MAX;
+    use shared::random::Randomness;
 
     use super::*;
 
     #[test]
     fn stanza_ids_are_upper_case_hex_and_follow_the_key() {
         let (token, key) = (Token::new("a").unwrap(), JobId::new("k").unwrap());
-        let id = stanza_id(&token, Some(&key));
-        assert_eq!(id, stanza_id(&token, Some(&key)));
-        assert_ne!(id, stanza_id(&Token::new("b").unwrap(), Some(&key)));
-        assert_ne!(stanza_id(&token, None), stanza_id(&token, None));
+        let rng = &mut Randomness::system().fork();
+        let id = stanza_id(&token, Some(&key), rng);
+        assert_eq!(id, stanza_id(&token, Some(&key), rng));
+        assert_ne!(id, stanza_id(&Token::new("b").unwrap(), Some(&key), rng));
+        assert_ne!(stanza_id(&token, None, rng), stanza_id(&token, None, rng));
         assert_eq!(id.as_str().len(), 22);
         assert!(
             id.as_str()

@@ -2,23 +2,25 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 use axum::response::Response;
 use pin_project_lite::pin_project;
+use shared::clock::Clock;
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
 /// Adds [`Observe`] to routes. A service of its own, not a function as middleware: that would box every request.
 #[derive(Clone, Copy, Debug)]
-pub struct ObserveLayer;
+pub struct ObserveLayer(pub Clock);
 
 impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner }
+        Observe { inner, clock: self.0 }
     }
 }
 
@@ -26,6 +28,7 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Clone, Debug)]
 pub struct Observe<S> {
     inner: S,
+    clock: Clock,
 }
 
 impl<S> Service<Request> for Observe<S>
@@ -41,11 +44,12 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let started = Instant::now();
+        let started = self.clock.now();
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
         Observed {
             inner: self.inner.call(request),
+            clock: self.clock,
             started,
             method,
             route,
@@ -59,6 +63,7 @@ pin_project! {
     pub struct Observed<F> {
         #[pin]
         inner: F,
+        clock: Clock,
         started: Instant,
         method: Method,
         route: Option<MatchedPath>,
@@ -75,13 +80,18 @@ where
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
         let route = this.route.as_ref().map_or("unmatched", MatchedPath::as_str);
-        note(this.method, route, response.status().as_u16(), *this.started);
+        note(
+            this.method,
+            route,
+            response.status().as_u16(),
+            this.clock.now() - *this.started,
+        );
         Poll::Ready(Ok(response))
     }
 }
 
-fn note(method: &Method, route: &str, status: u16, started: Instant) {
-    let seconds = started.elapsed().as_secs_f64();
+fn note(method: &Method, route: &str, status: u16, took: Duration) {
+    let seconds = took.as_secs_f64();
     metrics::histogram!(
         "fanfare_http_request_seconds",
         "method" => method_label(method), "route" => route.to_owned(), "status" => class_label(status)

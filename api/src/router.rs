@@ -27,6 +27,7 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 /// The whole API. `origins` are the browser origins that may call it; `admin` are the routes that tell of health and
 /// metrics, which need no key.
 pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
+    let clock = app.clock;
     let v1 = v1::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -50,7 +51,11 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         // All in one: each further `layer` would box every request once more.
-        .layer((cors(origins), ObserveLayer, DefaultBodyLimit::max(MAX_BODY_BYTES)))
+        .layer((
+            cors(origins),
+            ObserveLayer(clock),
+            DefaultBodyLimit::max(MAX_BODY_BYTES),
+        ))
 }
 
 /// Lets a request in that brings the key by one of `scheme`'s ways; where no key is set, one that no foreign page had a

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use shared::clock::Clock;
 use shared::id::{SessionId, Token};
 use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
@@ -24,26 +25,45 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 /// Most tokens that are remembered; more, and all are forgotten at once.
 const REMEMBERED_MAX: usize = 100_000;
 
+/// The session that a job is for.
+#[derive(Clone, Debug)]
+pub struct Addressee {
+    /// Its token.
+    pub token: Token,
+    /// Its id: a token may get another session.
+    pub session: SessionId,
+}
+
 /// Remembers finds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TokenCache {
+    clock: Clock,
     known: Mutex<HashMap<Token, (SessionId, Instant)>>,
 }
 
 impl TokenCache {
+    /// Remembers nothing yet.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            known: Mutex::default(),
+        }
+    }
+
     /// The session of a token, to give it something to do. One that is being deleted takes nothing more.
     ///
     /// # Errors
     /// 404 when there is none, 409 when it is being deleted, 503 when the database is away.
-    pub async fn session(&self, store: &Store, token: &Token) -> Result<SessionId, Problem> {
-        if let Some(id) = self.believed(token) {
-            return Ok(id);
+    pub async fn session(&self, store: &Store, token: Token) -> Result<Addressee, Problem> {
+        if let Some(session) = self.believed(&token) {
+            return Ok(Addressee { token, session });
         }
-        let session = self.look_up(store, token).await?;
-        if session.deleting_at.is_some() {
-            return Err(being_deleted(token));
+        let found = self.look_up(store, &token).await?;
+        if found.deleting_at.is_some() {
+            return Err(being_deleted(&token));
         }
-        Ok(session.id)
+        let session = found.id;
+        Ok(Addressee { token, session })
     }
 
     /// The session of a token, to look at what belongs to it. It may be an old one: look it up where nothing is found.
@@ -79,12 +99,12 @@ impl TokenCache {
         if known.len() >= REMEMBERED_MAX {
             known.clear();
         }
-        known.insert(session.token.clone(), (session.id, Instant::now()));
+        known.insert(session.token.clone(), (session.id, self.clock.now()));
     }
 
     fn believed(&self, token: &Token) -> Option<SessionId> {
         let (id, found_at) = *self.lock().get(token)?;
-        (found_at.elapsed() < BELIEVED).then_some(id)
+        (self.clock.now() - found_at < BELIEVED).then_some(id)
     }
 
     /// Forgets a token whose session was deleted.

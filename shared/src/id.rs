@@ -160,9 +160,9 @@ printable_id!(StanzaId, "the id of a WhatsApp message");
 printable_id!(WorkerId, "the name of a worker process");
 
 impl JobId {
-    /// A fresh id for a job whose publisher named none.
-    pub fn random() -> Self {
-        Self(Uuid::now_v7().to_string().into())
+    /// A fresh id for a job whose publisher named none, ordered by time of making.
+    pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
+        Self(uuid_v7(at, rng).to_string().into())
     }
 }
 
@@ -278,6 +278,11 @@ impl EventId {
 }
 
 impl WebhookId {
+    /// A fresh id.
+    pub fn fresh(rng: &mut impl Rng) -> Self {
+        Self(uuid::Builder::from_random_bytes(rng.random()).into_uuid())
+    }
+
     /// A random id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())

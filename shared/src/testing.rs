@@ -237,7 +237,7 @@ pub fn token() -> Token {
 
 /// A job id that no other test uses.
 pub fn job_id() -> JobId {
-    JobId::random()
+    JobId::new(&Uuid::now_v7().to_string()).unwrap()
 }
 
 /// The URL of another database of the same server.

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use shared::id::{JobId, SessionId, Token};
+use shared::id::{JobId, Token};
 use shared::job::{self, IsExistsJob, Job, SendJob};
 use shared::recipient::Number;
 use shared::store::sessions::{Created, SessionRecord, SessionState};
@@ -26,6 +26,7 @@ use crate::legacy::bodies::{Answer, NumberBody, Recipients, TextBody, TokenBody}
 use crate::legacy::dialect::ErrorBody;
 use crate::problem::{Code, Problem};
 use crate::qr;
+use crate::tokens::Addressee;
 use crate::v1::{queues, sessions};
 
 /// All routes under `/api/whatsapp`.
@@ -48,14 +49,14 @@ pub async fn create_instance(
     let TokenBody { token } = extract::fields(&body)?;
     let created = sessions::open(&app, &token).await?;
     let (Created::New(session) | Created::Existing(session)) = created;
-    connection_answer(session).map(Json)
+    connection_answer(session, app.clock.wall()).map(Json)
 }
 
-fn connection_answer(session: SessionRecord) -> Result<Answer, Problem> {
+fn connection_answer(session: SessionRecord, now: OffsetDateTime) -> Result<Answer, Problem> {
     if session.state == SessionState::Open {
         return Ok(Answer::done("Already connected"));
     }
-    let Some(code) = sessions::valid(session.qr) else {
+    let Some(code) = sessions::valid(session.qr, now) else {
         return Ok(Answer::done("Processing"));
     };
     let picture = qr::data_url(&code.text).map_err(|error| {
@@ -98,17 +99,16 @@ pub async fn send_text(
     let text: TextBody = extract::fields(&body)?;
     let many = matches!(text.number, Recipients::Many(_));
     let job = send_job(&text).map_err(own_names)?;
-    let token = text.token;
-    let session = app.tokens.session(&app.store, &token).await?;
-    let scope = format!("send-text {token}");
+    let to = app.tokens.session(&app.store, text.token).await?;
+    let scope = format!("send-text {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
             let answer = if many {
-                send_many(&app, (&token, session), key, job).await?
+                send_many(&app, to, key, job).await?
             } else {
-                jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
-                let sent = send_one(&app, &token, key, job).await?;
+                jobs::refuse_reused(&app.store, &to, key.as_ref(), &job).await?;
+                let sent = send_one(&app, &to.token, key, job).await?;
                 Answer {
                     data: Some(sent.clone()),
                     ..Answer::done(sent)
@@ -141,12 +141,7 @@ fn own_names(problem: Problem) -> Problem {
     }
 }
 
-async fn send_many(
-    app: &App,
-    to: (&Token, SessionId),
-    key: Option<JobId>,
-    job: SendJob,
-) -> Result<Answer, Problem> {
+async fn send_many(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Answer, Problem> {
     let total = job.numbers.len();
     let queue = queues::start(app, to, key, job).await?;
     Ok(Answer {
@@ -158,12 +153,12 @@ async fn send_many(
 }
 
 async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob) -> Result<Value, Problem> {
-    let id = jobs::stanza_id(token, key.as_ref());
-    let sent = sent(&job, id.as_str());
+    let id = jobs::stanza_id(token, key.as_ref(), &mut app.random.fork());
+    let sent = sent(&job, id.as_str(), app.clock.wall());
     job.message_id = Some(id);
     app.publish(
         token,
-        &key.unwrap_or_else(JobId::random),
+        &key.unwrap_or_else(|| app.job_id()),
         &Job::Send(Box::new(job)),
     )
     .await?;
@@ -171,11 +166,11 @@ async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob
 }
 
 /// The document's WebMessageInfo of a message that is on its way.
-fn sent(job: &SendJob, id: &str) -> Value {
+fn sent(job: &SendJob, id: &str, now: OffsetDateTime) -> Value {
     json!({
         "key": { "remoteJid": job.numbers.first().map(Number::jid), "fromMe": true, "id": id },
         "message": { job.message.message_type(): job.message.message() },
-        "messageTimestamp": OffsetDateTime::now_utc().unix_timestamp().to_string(),
+        "messageTimestamp": now.unix_timestamp().to_string(),
         "status": "PENDING",
     })
 }
@@ -191,11 +186,11 @@ pub async fn is_exists(
     let NumberBody { token, number } = extract::fields(&body)?;
     let number =
         Number::phone(&number.into_text()).map_err(|error| Problem::field("number", error.to_string()))?;
-    app.tokens.session(&app.store, &token).await?;
+    let to = app.tokens.session(&app.store, token).await?;
     let question = Job::IsExists(IsExistsJob {
         number: number.clone(),
     });
-    match app.call(&token, &question).await? {
+    match app.call(&to.token, &question).await? {
         job::Answer::IsExists { exists, jid, .. } => {
             let jid = jid.unwrap_or_else(|| number.jid());
             Ok(Json(Answer::with_data(json!({ "exists": exists, "jid": jid }))))

@@ -204,7 +204,7 @@ async fn what_belongs_to_a_token_s_new_session_is_found_at_once() {
     );
     api.app
         .tokens
-        .session(api.database.store(), &token)
+        .session(api.database.store(), token.clone())
         .await
         .unwrap();
     api.database

@@ -84,23 +84,24 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
         let many = "must name one recipient here; POST …/queues takes many";
         return Err(Problem::field("numbers", many));
     }
-    let session = app.tokens.session(&app.store, &token).await?;
+    let to = app.tokens.session(&app.store, token).await?;
+    let rng = &mut app.random.fork();
     let message_id = job
         .message_id
-        .get_or_insert_with(|| jobs::stanza_id(&token, key.as_ref()))
+        .get_or_insert_with(|| jobs::stanza_id(&to.token, key.as_ref(), rng))
         .clone();
-    let scope = format!("messages {token}");
+    let scope = format!("messages {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
-            jobs::refuse_reused(&app.store, (&token, session), key.as_ref(), &job).await?;
-            let job_id = key.unwrap_or_else(JobId::random);
-            let queue_id = job.queue_id(&token, &job_id);
-            app.publish(&token, &job_id, &Job::Send(Box::new(job))).await?;
+            jobs::refuse_reused(&app.store, &to, key.as_ref(), &job).await?;
+            let job_id = key.unwrap_or_else(|| app.job_id());
+            let queue_id = job.queue_id(&to.token, &job_id);
+            app.publish(&to.token, &job_id, &Job::Send(Box::new(job))).await?;
             let accepted = Accepted {
                 message_id,
                 queue_id,
-                token,
+                token: to.token,
                 status: "PENDING",
             };
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())

@@ -3,6 +3,11 @@
 //! A command travels to the session's worker as a job. The state is checked here first, so that an unknown queue is
 //! a 404 and an illegal transition a 409; then the answer waits a few seconds for the state to change. 200 says
 //! that it has, 202 that the command is stored and the worker has not taken it yet.
+//!
+//! The row is looked at, by its key, rather than the worker's answer awaited: the row must be read in any case, for the
+//! answer's body and to tell 200 from 202; an answer would be a second message per job, is lost with a connection, and
+//! would have jobs leave by another channel than the one that keeps those of a token in their order. Single messages
+//! wait for neither.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +31,12 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::idempotency::{self, Key};
-use crate::jobs::{self, Looks};
+use crate::jobs;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::schema;
-use crate::v1::waiting::{Waiting, waiting};
+use crate::tokens::Addressee;
+use crate::v1::waiting::{Waiting, Worker, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
 const CREATE_PATIENCE: Duration = Duration::from_millis(500);
@@ -211,12 +217,12 @@ pub async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let job = SendJob::parse(&body)?;
-    let session = app.tokens.session(&app.store, &token).await?;
-    let scope = format!("queues {token}");
+    let to = app.tokens.session(&app.store, token).await?;
+    let scope = format!("queues {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
-            let accepted = start(&app, (&token, session), key, job).await?;
+            let accepted = start(&app, to, key, job).await?;
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
         })
     };
@@ -227,22 +233,17 @@ pub async fn create(
 ///
 /// # Errors
 /// 503 when the broker is away; 409 when the queue's id belongs to another job.
-pub async fn start(
-    app: &App,
-    (token, session): (&Token, SessionId),
-    key: Option<JobId>,
-    job: SendJob,
-) -> Result<Accepted, Problem> {
-    jobs::refuse_reused(&app.store, (token, session), key.as_ref(), &job).await?;
-    let job_id = key.unwrap_or_else(JobId::random);
-    let (queue_id, total) = (job.queue_id(token, &job_id), job.numbers.len());
-    app.publish(token, &job_id, &Job::Send(Box::new(job))).await?;
+pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Accepted, Problem> {
+    jobs::refuse_reused(&app.store, &to, key.as_ref(), &job).await?;
+    let job_id = key.unwrap_or_else(|| app.job_id());
+    let (queue_id, total) = (job.queue_id(&to.token, &job_id), job.numbers.len());
+    app.publish(&to.token, &job_id, &Job::Send(Box::new(job))).await?;
     // The broker has the job, so an answer is due now whatever the database says.
-    let mut looks = Looks::within(CREATE_PATIENCE);
-    while matches!(queues::find(&app.store, session, queue_id).await, Ok(None)) && looks.again().await {}
+    let mut looks = app.looks(CREATE_PATIENCE);
+    while matches!(queues::find(&app.store, to.session, queue_id).await, Ok(None)) && looks.again().await {}
     Ok(Accepted {
         queue_id,
-        token: token.clone(),
+        token: to.token,
         status: "STARTED",
         progress: 0,
         total,
@@ -281,8 +282,11 @@ pub async fn show(
     let (token, _, record) = find(&app, &token, &queue).await?;
     let mut waits_for = None;
     if let Some(session) = sessions::find(&app.store, &token).await? {
-        let worked = leases::is_held(&app.store, session.shard).await?;
-        waits_for = waiting(&record, &session, worked, OffsetDateTime::now_utc());
+        let worker = match leases::is_held(&app.store, session.shard).await? {
+            true => Worker::Running,
+            false => Worker::Absent,
+        };
+        waits_for = waiting(&record, &session, worker, app.clock.wall());
     }
     Ok(Json(Queue {
         waiting: waits_for,
@@ -384,9 +388,9 @@ async fn command(
     let (token, session, record) = find(&app, &token, &queue).await?;
     legal(command, record.state)?;
     // A queue that is where the command leads is told again: another command may be on its way to the worker.
-    app.publish(&token, &JobId::random(), &command.job(record.id))
+    app.publish(&token, &app.job_id(), &command.job(record.id))
         .await?;
-    let mut looks = Looks::within(COMMAND_PATIENCE);
+    let mut looks = app.looks(COMMAND_PATIENCE);
     loop {
         let newest = queues::find(&app.store, session, record.id)
             .await?

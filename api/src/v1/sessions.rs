@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::id::{JobId, Token};
+use shared::id::Token;
 use shared::job::{Answer, Job, PairingCodeJob};
 use shared::recipient::{Number, deserialize_phone};
 use shared::store::sessions::{self, Created, Expiring, SessionRecord, SessionState};
@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
-use crate::jobs::{self, Looks};
+use crate::jobs;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::qr;
@@ -168,14 +168,14 @@ pub async fn open(app: &App, token: &Token) -> Result<Created, Problem> {
     app.tokens.remember(record);
     if record.state != SessionState::Open {
         app.bind(token, record.shard).await?;
-        app.publish(token, &JobId::random(), &Job::SessionStart).await?;
+        app.publish(token, &app.job_id(), &Job::SessionStart).await?;
     }
     Ok(created)
 }
 
 /// A session that is being deleted can't be started: its worker would let it go all the same.
 async fn create_when_free(app: &App, token: &Token) -> Result<Created, Problem> {
-    let mut looks = Looks::within(GONE_PATIENCE);
+    let mut looks = app.looks(GONE_PATIENCE);
     loop {
         let created = sessions::create(&app.store, token, app.shards).await?;
         match &created {
@@ -241,7 +241,7 @@ pub async fn delete(
 pub async fn close(app: &App, session: &SessionRecord) -> Result<bool, Problem> {
     let token = &session.token;
     if sessions::mark_deleting(&app.store, session.id).await? {
-        let asked = app.publish(token, &JobId::random(), &Job::SessionDelete).await;
+        let asked = app.publish(token, &app.job_id(), &Job::SessionDelete).await;
         if let Err(problem) = asked {
             // Nobody may know of it; a worker that does marks it itself.
             sessions::unmark_deleting(&app.store, session.id).await?;
@@ -249,7 +249,7 @@ pub async fn close(app: &App, session: &SessionRecord) -> Result<bool, Problem> 
         }
     }
     app.tokens.forget(token);
-    let mut looks = Looks::within(DELETE_PATIENCE);
+    let mut looks = app.looks(DELETE_PATIENCE);
     loop {
         match sessions::find(&app.store, token).await? {
             Some(now) if now.id == session.id && now.deleting_at.is_none() => {
@@ -277,7 +277,7 @@ pub async fn qr(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let format = QrFormat::choose(&query, &headers)?;
-    let mut looks = Looks::within(QR_PATIENCE);
+    let mut looks = app.looks(QR_PATIENCE);
     loop {
         let session = find(&app, &token).await?;
         if session.state == SessionState::Open {
@@ -286,7 +286,7 @@ pub async fn qr(
                 "the session is connected; there is nothing to scan",
             ));
         }
-        if let Some(code) = valid(session.qr) {
+        if let Some(code) = valid(session.qr, app.clock.wall()) {
             return format.show(code);
         }
         if !looks.again().await {
@@ -297,8 +297,8 @@ pub async fn qr(
 }
 
 /// A code that still works.
-pub fn valid(code: Option<Expiring>) -> Option<Expiring> {
-    code.filter(|code| code.expires_at > OffsetDateTime::now_utc())
+pub fn valid(code: Option<Expiring>, now: OffsetDateTime) -> Option<Expiring> {
+    code.filter(|code| code.expires_at > now)
 }
 
 /// Ask for a code to type into the phone instead of scanning a QR code.

@@ -44,13 +44,22 @@ pub enum Reason {
     Pace,
 }
 
+/// Whether a live worker holds a shard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Worker {
+    /// One does.
+    Running,
+    /// None does.
+    Absent,
+}
+
 /// Why `queue` does not send now; `None` if it has nothing left to send, or if nothing that is stored holds it back:
-/// then it sends, or waits for a moment for what its worker alone knows. `worked` says whether a live worker holds the
-/// session's shard.
+/// then it sends, or waits for a moment for what its worker alone knows. `worker` is
+/// that of the session's shard.
 pub fn waiting(
     queue: &QueueRecord,
     session: &SessionRecord,
-    worked: bool,
+    worker: Worker,
     now: OffsetDateTime,
 ) -> Option<Waiting> {
     if queue.state.is_final() {
@@ -58,7 +67,7 @@ pub fn waiting(
     }
     let held = if queue.state == QueueState::Paused {
         Some((Reason::Paused, "the queue is paused; resume it"))
-    } else if !worked {
+    } else if worker == Worker::Absent {
         Some((
             Reason::NoWorker,
             "no session worker runs, or one is being replaced",
@@ -180,33 +189,36 @@ mod tests {
         }
     }
 
-    fn reason(state: QueueState, session: &SessionRecord, worked: bool) -> Option<Reason> {
-        waiting(&queue(state), session, worked, NOW).map(|waiting| waiting.reason)
+    fn reason(state: QueueState, session: &SessionRecord, worker: Worker) -> Option<Reason> {
+        waiting(&queue(state), session, worker, NOW).map(|waiting| waiting.reason)
     }
 
     #[test]
     fn the_first_thing_in_the_way_is_told() {
         use QueueState::{Completed, Deleted, Paused, Running};
         let open = session(SessionState::Open);
-        assert_eq!(reason(Running, &open, true), None);
-        assert_eq!(reason(Completed, &open, false), None);
-        assert_eq!(reason(Deleted, &open, false), None);
-        assert_eq!(reason(Paused, &open, false), Some(Reason::Paused));
-        assert_eq!(reason(Running, &open, false), Some(Reason::NoWorker));
+        assert_eq!(reason(Running, &open, Worker::Running), None);
+        assert_eq!(reason(Completed, &open, Worker::Absent), None);
+        assert_eq!(reason(Deleted, &open, Worker::Absent), None);
+        assert_eq!(reason(Paused, &open, Worker::Absent), Some(Reason::Paused));
+        assert_eq!(reason(Running, &open, Worker::Absent), Some(Reason::NoWorker));
         assert_eq!(
-            reason(Running, &session(SessionState::Closed), true),
+            reason(Running, &session(SessionState::Closed), Worker::Running),
             Some(Reason::NotConnected)
         );
         let stopped = SessionRecord {
             wanted: false,
             ..session(SessionState::Closed)
         };
-        assert_eq!(reason(Running, &stopped, true), Some(Reason::Stopped));
+        assert_eq!(reason(Running, &stopped, Worker::Running), Some(Reason::Stopped));
         let deleting = SessionRecord {
             deleting_at: Some(NOW),
             ..open
         };
-        assert_eq!(reason(Running, &deleting, true), Some(Reason::Deleting));
+        assert_eq!(
+            reason(Running, &deleting, Worker::Running),
+            Some(Reason::Deleting)
+        );
     }
 
     #[test]
@@ -229,7 +241,7 @@ mod tests {
                 paired_at: None,
                 ..session(state)
             };
-            let told = waiting(&queue(QueueState::Running), &session, true, NOW).unwrap();
+            let told = waiting(&queue(QueueState::Running), &session, Worker::Running, NOW).unwrap();
             assert_eq!(told.reason, Reason::NotPaired, "{state:?}");
             assert!(told.detail.contains(word), "{state:?}: {}", told.detail);
         }
@@ -249,7 +261,7 @@ mod tests {
                 refused: true,
                 ..session(SessionState::Closed)
             };
-            let told = waiting(&queue(QueueState::Running), &refused, true, NOW).unwrap();
+            let told = waiting(&queue(QueueState::Running), &refused, Worker::Running, NOW).unwrap();
             assert_eq!(told.reason, Reason::Refused);
             assert!(
                 told.detail.contains(word) && told.detail.contains("again"),
@@ -266,8 +278,11 @@ mod tests {
             next_send_at: Some(until),
             ..session(SessionState::Open)
         };
-        let told = waiting(&queue(QueueState::Running), &paced, true, NOW).unwrap();
+        let told = waiting(&queue(QueueState::Running), &paced, Worker::Running, NOW).unwrap();
         assert_eq!((told.reason, told.until), (Reason::Pace, Some(until)));
-        assert_eq!(waiting(&queue(QueueState::Running), &paced, true, until), None);
+        assert_eq!(
+            waiting(&queue(QueueState::Running), &paced, Worker::Running, until),
+            None
+        );
     }
 }

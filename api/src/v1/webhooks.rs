@@ -230,10 +230,10 @@ fn checked(app: &App, body: CreateWebhook) -> Result<NewWebhook, Problem> {
     }
     let secret = match body.secret {
         Some(secret) => check_secret(secret)?,
-        None => new_secret(),
+        None => new_secret(&mut app.random.fork()),
     };
     Ok(NewWebhook {
-        id: WebhookId::random(),
+        id: WebhookId::fresh(&mut app.random.fork()),
         token,
         url: body.url,
         secret,
@@ -255,9 +255,9 @@ fn check_secret(secret: String) -> Result<Secret, Problem> {
     }
 }
 
-fn new_secret() -> Secret {
+fn new_secret(rng: &mut impl Rng) -> Secret {
     let mut bytes = [0_u8; SECRET_BYTES];
-    rand::rng().fill_bytes(&mut bytes);
+    rng.fill_bytes(&mut bytes);
     Secret::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes)))
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use shared::id::{JobId, QueueId};
+use shared::id::QueueId;
 use shared::job::{Answer, FailureCode};
 use shared::store::queues::{self, QueueState};
+use shared::testing::job_id;
 use simulator::fault::{Kind, Match};
 
 use crate::stage::{Stage, delete, fault, names, pause, resume, text};
@@ -152,15 +153,13 @@ async fn commands_of_a_session_that_gets_no_answers_hold_up_nobody() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Its pause waits for the answer that never comes; those behind it are for other queues.
-    stage.publish(&stuck, &JobId::random(), &pause(unanswered)).await;
+    stage.publish(&stuck, &job_id(), &pause(unanswered)).await;
     for _ in 0..MANY {
-        stage
-            .publish(&stuck, &JobId::random(), &pause(QueueId::random()))
-            .await;
+        stage.publish(&stuck, &job_id(), &pause(QueueId::random())).await;
     }
     // Nor do those behind it for the same queue, which wait as long as it does.
     for _ in 0..MANY {
-        stage.publish(&stuck, &JobId::random(), &pause(unanswered)).await;
+        stage.publish(&stuck, &job_id(), &pause(unanswered)).await;
     }
     let queue = stage.send(&quick, text(&numbers[2..], None)).await;
     stage.event(&quick, "send.message:COMPLETED", |_| true).await;
@@ -195,7 +194,7 @@ async fn what_a_lost_session_had_in_its_hands_is_done_in_its_order_and_never_giv
     stage.event(&token, "send.message:PROCESSING", |_| true).await;
     stage.fail_events().await;
     for order in [pause(queue), resume(queue), pause(queue)] {
-        stage.publish(&token, &JobId::random(), &order).await;
+        stage.publish(&token, &job_id(), &order).await;
     }
     while stage.failures().await < 4 {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use shared::id::{JobId, QueueId};
+use shared::id::QueueId;
 use shared::job::{Answer, FailureCode, IsExistsJob, Job, PairingCodeJob};
 use shared::recipient::Number;
 use shared::store::sessions::SessionState;
+use shared::testing::job_id;
 use simulator::fault::{Fault, Kind, On};
 use simulator::world::Speaker;
 
@@ -322,9 +323,7 @@ async fn a_session_that_is_started_again_waits_for_what_the_lost_one_left_on_its
         .await;
     stage.until_held().await;
     stage.database.query("ALTER TABLE queue RENAME TO away").await;
-    stage
-        .publish(&token, &JobId::random(), &pause(QueueId::random()))
-        .await;
+    stage.publish(&token, &job_id(), &pause(QueueId::random())).await;
     while stage
         .simulator
         .sessions()

@@ -14,7 +14,7 @@ use shared::random::Randomness;
 use shared::recipient::Number;
 use shared::store::sessions::{self, SessionRecord};
 use shared::telemetry::Health;
-use shared::testing::{TestBroker, TestDatabase, token};
+use shared::testing::{TestBroker, TestDatabase, job_id, token};
 use simulator::fault::{Fault, Kind, Match, On};
 use simulator::{Handle, Options, Simulator};
 use tokio::sync::watch;
@@ -142,7 +142,7 @@ impl Stage {
             .bind_token(&token, session.shard)
             .await
             .expect("a binding");
-        self.publish(&token, &JobId::random(), &Job::SessionStart).await;
+        self.publish(&token, &job_id(), &Job::SessionStart).await;
         token
     }
 
@@ -203,7 +203,7 @@ impl Stage {
 
     /// Publishes a send; answers its queue.
     pub(crate) async fn send(&self, token: &Token, job: SendJob) -> QueueId {
-        let id = JobId::random();
+        let id = job_id();
         let queue = job.queue_id(token, &id);
         self.publish(token, &id, &Job::Send(Box::new(job))).await;
         queue
@@ -212,7 +212,7 @@ impl Stage {
     /// Publishes a command and waits for its answer.
     pub(crate) async fn call(&self, token: &Token, job: Job) -> Answer {
         self.rpc
-            .call(token, &JobId::random(), &job, PATIENCE)
+            .call(token, &job_id(), &job, PATIENCE)
             .await
             .expect("an answer")
     }
