@@ -4,6 +4,7 @@
 mod circles;
 mod commits;
 mod crates;
+mod folders;
 mod imports;
 mod places;
 mod shape;

@@ -1,6 +1,10 @@
 //! The background process of Fanfare, in two roles: `session` (drives WhatsApp sessions) and `webhook`
 //! (delivers events to HTTP endpoints).
 
+mod committer;
+mod job;
+pub mod lease;
 pub mod session;
 pub mod shard;
+mod wake;
 pub mod webhook;

@@ -8,8 +8,8 @@ use shared::config::{Common, Env, read_sealer};
 use shared::id::WorkerId;
 use shared::lifecycle::Ended;
 use shared::process::Process;
-use worker::shard::lease::Timing;
-use worker::{session, webhook};
+use worker::lease::Timing;
+use worker::{session, shard, webhook};
 
 /// A message costs a hundred small allocations that other threads free; the system's allocator takes a quarter of the
 /// processor time for them.
@@ -96,7 +96,7 @@ impl Configured {
             Self::Session(settings) => {
                 let worker = WorkerId::generate(&host(), &mut process.randomness.fork())?;
                 tracing::info!(worker.id = %worker, "session worker starts");
-                session::run(process, *settings, worker, Timing::default()).await?;
+                shard::run(process, *settings, worker, Timing::default()).await?;
             }
             Self::Webhook(settings) => {
                 tracing::info!("webhook worker starts");

@@ -25,8 +25,8 @@ use super::link::Link;
 use super::pacer::Waiting;
 use super::recorder::After;
 use super::surroundings::Surroundings;
-use crate::shard::lease::{Busy, Lease};
-use crate::shard::pending::PendingJob;
+use crate::job::pending::PendingJob;
+use crate::lease::{Busy, Lease};
 
 /// What a session is told from outside.
 #[derive(Debug)]

@@ -23,11 +23,11 @@ use tokio::time::Instant;
 
 use self::lines::Lines;
 use super::context::{Context, Fetched};
-use super::meter::JobOutcome;
 use super::queues::Change;
 use super::reader::{Reader, queue_of};
 use super::recorder::After;
-use crate::shard::pending::{PendingJob, Stage, done};
+use crate::job::outcome::JobOutcome;
+use crate::job::pending::{PendingJob, Stage, done};
 
 /// Commands that wait, and those that are being carried out.
 #[derive(Debug, Default)]

@@ -22,12 +22,12 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use whatsapp::device::Device;
 
-use super::meter::{self, JobOutcome};
 use super::queues::{Change, Queues};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
-use crate::shard::lease::Lease;
-use crate::shard::pending::{PendingJob, done, failed};
+use crate::job::outcome::JobOutcome;
+use crate::job::pending::{PendingJob, done, failed};
+use crate::lease::Lease;
 
 /// How a session's actor ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Context {
 
     /// Tells the world and the publisher that a job is refused.
     pub(super) fn tell_refused(&mut self, job: Box<PendingJob>, refusal: JobRejected) {
-        meter::job_named(refusal.kind.as_deref(), JobOutcome::Rejected);
+        JobOutcome::Rejected.count_named(refusal.kind.as_deref());
         let answer = failed(refusal.code, &refusal.message);
         self.recorder.event(Event::JobRejected(refusal));
         self.recorder.after(After::Answer(job, answer));

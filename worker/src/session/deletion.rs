@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::context::{Context, Exit, Fetched};
 use super::link::Link;
-use super::meter::JobOutcome;
 use super::recorder::After;
-use crate::shard::pending::{PendingJob, done};
+use crate::job::outcome::JobOutcome;
+use crate::job::pending::{PendingJob, done};
 
 /// Whether the session is to be deleted, and who asked for it.
 #[derive(Default)]

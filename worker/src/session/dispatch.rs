@@ -28,7 +28,7 @@ use super::receipts::Receipts;
 use super::recorder::After;
 use super::sends::Sends;
 use super::status::{Account, Status};
-use crate::shard::pending::{PendingJob, Stage};
+use crate::job::pending::{PendingJob, Stage};
 
 /// A session's parts.
 pub(super) struct Parts {

@@ -16,7 +16,7 @@ use whatsapp::store::StoreError;
 use super::adapter::clock::ConnectionClock;
 use super::adapter::keys::{self, Keys, Step};
 use super::context::{Context, Fetched};
-use crate::shard::lease::Lease;
+use crate::lease::Lease;
 use shared::clock::Clock;
 
 /// The running client of a session.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use shared::job::JobKind;
 
 use super::pacer::Waiting;
 
@@ -36,51 +35,6 @@ pub(crate) fn identity_changed() {
 /// A message that a device asked for again was not taken from us.
 pub(crate) fn resend_failed() {
     counter!("fanfare_resends_failed_total").increment(1);
-}
-
-/// What became of a job.
-pub(crate) fn job(kind: JobKind, outcome: JobOutcome) {
-    counter!("fanfare_jobs_total", "kind" => kind.as_str(), "outcome" => outcome.label()).increment(1);
-}
-
-/// What became of a job whose kind is as its publisher wrote it.
-pub(crate) fn job_named(kind: Option<&str>, outcome: JobOutcome) {
-    match kind.and_then(|kind| JobKind::parse(kind).ok()) {
-        Some(kind) => job(kind, outcome),
-        None => {
-            counter!("fanfare_jobs_total", "kind" => "none", "outcome" => outcome.label()).increment(1);
-        }
-    }
-}
-
-/// What can become of a job.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum JobOutcome {
-    /// Stored.
-    Accepted,
-    /// Stored before.
-    Duplicate,
-    /// Carried out.
-    Done,
-    /// Refused.
-    Rejected,
-    /// No job at all: kept as a dead letter.
-    Dead,
-    /// Put back for a moment: its session has enough to do.
-    PutBack,
-}
-
-impl JobOutcome {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Done => "done",
-            Self::Rejected => "rejected",
-            Self::Dead => "dead",
-            Self::PutBack => "put_back",
-        }
-    }
 }
 
 /// One session's place in the gauges: it counts where the session stands and leaves with it.

@@ -4,14 +4,14 @@
 
 pub(crate) mod actor;
 mod adapter;
-mod cap;
+pub(crate) mod cap;
 mod commands;
 pub mod content;
 pub(crate) mod context;
 mod deletion;
 mod dispatch;
 mod link;
-pub(crate) mod meter;
+mod meter;
 pub mod pacer;
 mod qr;
 mod questions;
@@ -19,11 +19,9 @@ mod queues;
 mod reader;
 mod receipts;
 mod recorder;
-mod role;
 mod sends;
 pub mod settings;
 mod status;
 pub(crate) mod surroundings;
 
-pub use role::run;
 pub use settings::Settings;

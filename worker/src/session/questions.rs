@@ -13,8 +13,8 @@ use whatsapp::event::{QueryError, Registration};
 use super::adapter::events::registration;
 use super::context::{Context, not_connected};
 use super::link::Link;
-use crate::shard::pending::{PendingJob, failed};
-use crate::shard::settlement::Reply;
+use crate::job::pending::{PendingJob, failed};
+use crate::job::settlement::Reply;
 
 /// Open questions.
 #[derive(Default)]

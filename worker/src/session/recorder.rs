@@ -22,8 +22,8 @@ use whatsapp::store::StoreError;
 
 use super::queues::Change;
 use super::surroundings::Surroundings;
-use crate::shard::committer::Committer;
-use crate::shard::pending::PendingJob;
+use crate::committer::Committer;
+use crate::job::pending::PendingJob;
 
 /// What follows when a write is durable.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use whatsapp::connection::Config;
 
 use super::cap::Cap;
 use super::pacer::Pace;
-use crate::shard::committer::Committer;
+use crate::committer::Committer;
 
 /// What all sessions of a worker share.
 pub(crate) struct Surroundings {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use shared::job::SendJob;
 
-use super::pending::PendingJob;
+use crate::job::pending::PendingJob;
 
 /// What one session's jobs wait for.
 #[derive(Debug, Default)]

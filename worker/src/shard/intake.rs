@@ -25,15 +25,15 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::{Backlog, Size};
-use super::lease::{Fenced, Lease};
-use super::pending::{Held, PendingJob, Unread};
-use super::settlement::{Returned, Settlement};
 use super::slots::Slots;
 use super::stray::Strays;
 use super::supervisor::Supervisor;
 use super::worker::Worker;
+use crate::job::outcome::JobOutcome;
+use crate::job::pending::{Held, PendingJob, Unread};
+use crate::job::settlement::{Returned, Settlement};
+use crate::lease::{Fenced, Lease};
 use crate::session::actor::Mail;
-use crate::session::meter::{self, JobOutcome};
 
 /// Takes in the jobs of one shard.
 pub(crate) struct Intake {
@@ -404,7 +404,7 @@ impl Aside {
         match self {
             Self::Later(delivery, turn) => drop(delivery.later(&turn).await),
             Self::Dead(delivery, reason) => {
-                meter::job_named(delivery.kind.as_deref(), JobOutcome::Dead);
+                JobOutcome::Dead.count_named(delivery.kind.as_deref());
                 if let Err(error) = delivery.dead_letter(&reason).await {
                     tracing::warn!(%error, "could not keep a dead letter; the job comes again");
                 }

@@ -3,17 +3,14 @@
 //! Must not know what a session does with a job.
 
 mod backlog;
-pub(crate) mod committer;
 mod intake;
-mod keeper;
-pub mod lease;
-pub(crate) mod leases;
-pub(crate) mod owner;
-pub(crate) mod pending;
-pub(crate) mod relay;
-pub(crate) mod settlement;
-pub(crate) mod slots;
-pub(crate) mod starts;
-pub(crate) mod stray;
+mod owner;
+mod relay;
+mod role;
+mod slots;
+mod starts;
+mod stray;
 mod supervisor;
-pub(crate) mod worker;
+mod worker;
+
+pub use role::run;

@@ -18,11 +18,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::intake::Intake;
-use super::lease::{Fenced, Lease, LeaseEvent};
-use super::leases::Leases;
 use super::relay::Relay;
 use super::supervisor::{Event, Supervisor};
 use super::worker::Worker;
+use crate::lease::leases::Leases;
+use crate::lease::{Fenced, Lease, LeaseEvent};
 
 /// A shard's task, as the role sees it.
 struct Held {
@@ -302,8 +302,8 @@ mod tests {
     use shared::store::leases;
     use shared::testing::TestDatabase;
 
-    use super::super::lease::Timing;
     use super::*;
+    use crate::lease::Timing;
 
     async fn gained(events: &mut mpsc::Receiver<LeaseEvent>) -> Lease {
         loop {

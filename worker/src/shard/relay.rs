@@ -1,44 +1,15 @@
 //! From the outbox to the broker: one relay per owned shard publishes committed events, in order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use shared::broker::{Outgoing, PublishError, Publisher, Topology};
 use shared::clock::Clock;
-use shared::id::{SHARDS_MAX, ShardId};
 use shared::store::outbox::{self, BATCH_MAX, Stored};
 use shared::store::{Store, StoreError};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::Lease;
-
-/// Wakes relays in process: told of a shard when events of it were committed. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Wake(Arc<[Notify]>);
-
-impl Wake {
-    /// A wake for all shards that there can be.
-    pub(crate) fn new() -> Self {
-        Self((0..SHARDS_MAX).map(|_| Notify::new()).collect())
-    }
-
-    /// Wakes the relay of a shard. Remembered until it waits, if it does not now.
-    pub(crate) fn shard(&self, shard: ShardId) {
-        self.0[usize::from(shard.get())].notify_one();
-    }
-
-    /// Waits until the shard is woken. Cancel safe.
-    pub(crate) async fn wait(&self, shard: ShardId) {
-        self.0[usize::from(shard.get())].notified().await;
-    }
-}
-
-impl Default for Wake {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+use crate::lease::Lease;
+use crate::wake::Wake;
 
 /// The relay of one owned shard.
 ///

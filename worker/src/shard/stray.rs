@@ -13,10 +13,10 @@ use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
 use tokio_util::sync::CancellationToken;
 
-use super::pending::failed;
-use super::settlement::{Reply, Settlement};
 use super::worker::Worker;
-use crate::session::meter::{self, JobOutcome};
+use crate::job::outcome::JobOutcome;
+use crate::job::pending::failed;
+use crate::job::settlement::{Reply, Settlement};
 
 /// Settles jobs that find no session. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Strays {
     /// job, so that its deliveries must not be used up. `from` is the shard whose queue it came through.
     pub(crate) async fn settle(&self, delivery: Delivery, from: Option<ShardId>) {
         let Ok(token) = Token::new(&delivery.routing_key) else {
-            meter::job_named(delivery.kind.as_deref(), JobOutcome::Dead);
+            JobOutcome::Dead.count_named(delivery.kind.as_deref());
             drop(delivery.dead_letter("the routing key is not a token").await);
             return;
         };
@@ -115,7 +115,7 @@ impl Strays {
         self.publish_rejected(token, refusal)
             .await
             .map_err(|error| error.to_string())?;
-        meter::job_named(delivery.kind.as_deref(), JobOutcome::Rejected);
+        JobOutcome::Rejected.count_named(delivery.kind.as_deref());
         Reply::to(delivery, &self.settlement).send(answer);
         Ok(())
     }

@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::lease::Lease;
 use super::starts::Starts;
 use super::worker::Worker;
+use crate::lease::Lease;
 use crate::session::actor::{Actor, MAIL_MAX, Mail};
 use crate::session::context::Exit;
 use crate::session::surroundings::Surroundings;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use shared::broker::Broker;
 use shared::telemetry::Health;
 
-use super::leases::Leases;
-use super::relay::Wake;
 use super::slots::Slots;
 use super::starts::Starts;
+use crate::lease::leases::Leases;
 use crate::session::surroundings::Surroundings;
+use crate::wake::Wake;
 
 /// What all shards of a worker share. Cheap to clone.
 #[derive(Clone)]

@@ -19,9 +19,10 @@ use simulator::fault::{Fault, Kind, Match, On};
 use simulator::{Handle, Options, Simulator};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use worker::lease::Timing;
+use worker::session::Settings;
 use worker::session::pacer::Pace;
-use worker::session::{self, Settings};
-use worker::shard::lease::Timing;
+use worker::shard;
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -123,7 +124,7 @@ impl Stage {
         };
         let worker = WorkerId::generate(name, &mut process.randomness.fork()).expect("a name");
         let task = tokio::spawn(async move {
-            session::run(process, settings, worker, timing)
+            shard::run(process, settings, worker, timing)
                 .await
                 .expect("the role starts");
         });

@@ -22,7 +22,6 @@ pub mod crypto;
 pub mod device;
 mod e2e;
 pub mod event;
-pub mod frame;
 mod messages;
 pub mod pairing;
 mod part;
@@ -37,6 +36,7 @@ pub mod stanza;
 pub mod store;
 mod wire;
 
+pub use crypto::frame;
 pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 pub use messages::{
     ACK_TIMEOUT, MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,

@@ -11,8 +11,8 @@ use shared::store::{Fence, sessions};
 use shared::testing::{TestBroker, TestDatabase, token};
 use tokio::time::Instant;
 
-use super::super::committer::Committer;
 use super::*;
+use crate::committer::Committer;
 
 const SOON: Duration = Duration::from_secs(20);
 

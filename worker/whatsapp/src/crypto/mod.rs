@@ -7,6 +7,7 @@
 
 pub mod cert;
 mod error;
+pub mod frame;
 mod initiator;
 pub(crate) mod primitives;
 pub(crate) mod transport;

@@ -1,7 +1,7 @@
 //! The adapter passes the library's own suite, on the real database.
 
-use crate::shard::committer::Committer;
-use crate::shard::relay::Wake;
+use crate::committer::Committer;
+use crate::wake::Wake;
 use shared::clock::Clock;
 use shared::id::Token;
 use shared::store::Fence;

@@ -2,6 +2,9 @@
 //!
 //! A lease ends by this process's own clock before it ends in the database. Knows nothing of how it is kept.
 
+mod keeper;
+pub(crate) mod leases;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;

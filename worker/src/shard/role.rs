@@ -6,16 +6,17 @@ use shared::id::WorkerId;
 use shared::process::Process;
 use shared::store::{StoreError, leases};
 
-use super::cap::Cap;
-use super::settings::Settings;
-use super::surroundings::Surroundings;
-use crate::shard::committer::Committer;
-use crate::shard::lease::Timing;
-use crate::shard::leases::Leases;
-use crate::shard::relay::{self, Wake};
-use crate::shard::starts::Starts;
-use crate::shard::worker::Worker;
-use crate::shard::{owner, stray};
+use super::relay;
+use super::starts::Starts;
+use super::worker::Worker;
+use super::{owner, stray};
+use crate::committer::Committer;
+use crate::lease::Timing;
+use crate::lease::leases::Leases;
+use crate::session::Settings;
+use crate::session::cap::Cap;
+use crate::session::surroundings::Surroundings;
+use crate::wake::Wake;
 
 /// Runs the role until the soft stop, then hands every shard over. Whatever it knows of the world outside, time and
 /// chance included, comes in by `process`.

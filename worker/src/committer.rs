@@ -9,7 +9,7 @@ use shared::store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::relay::Wake;
+use crate::wake::Wake;
 
 /// The way to group commit. Cheap to clone.
 #[derive(Clone, Debug)]

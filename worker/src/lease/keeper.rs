@@ -9,7 +9,7 @@ use shared::store::leases::{self, LeaseRecord, Presence};
 use shared::store::{Fence, Store, StoreError};
 use tokio::time::Instant;
 
-use super::lease::{Lease, LeaseEvent, Timing};
+use super::{Lease, LeaseEvent, Timing};
 
 /// This worker's leases.
 pub(super) struct Keeper {

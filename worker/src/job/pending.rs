@@ -14,7 +14,7 @@ use shared::recipient::Number;
 use shared::store::queues::{Acceptance, Offer, QueueRecord};
 
 use super::settlement::{Reply, Settlement, Unsettled};
-use crate::session::meter::{self, JobOutcome};
+use crate::job::outcome::JobOutcome;
 
 /// A job on its way, and its delivery. Dropped unsettled, it goes back to its shard's intake.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl PendingJob {
     pub(crate) fn stored(mut self, accepted: Result<Acceptance, String>) -> Option<Self> {
         match accepted {
             Ok(Acceptance::Accepted(queue)) => {
-                meter::job(JobKind::Send, JobOutcome::Accepted);
+                JobOutcome::Accepted.count(JobKind::Send);
                 let single = self.send().and_then(|send| match send.numbers.as_slice() {
                     [number] => Some((number.clone(), send.message_id.clone())),
                     _ => None,
@@ -117,7 +117,7 @@ impl PendingJob {
                 self.stage = Stage::Accepted { queue, single };
             }
             Ok(Acceptance::Duplicate(queue)) => {
-                meter::job(JobKind::Send, JobOutcome::Duplicate);
+                JobOutcome::Duplicate.count(JobKind::Send);
                 if !self.delivery.is_repeated() {
                     self.finish(done(Some(queue.id)));
                     return None;
@@ -198,7 +198,7 @@ impl PendingJob {
     /// Counts what became of it.
     pub(crate) fn count(&self, outcome: JobOutcome) {
         if let Stage::Read(job) = &self.stage {
-            meter::job(job.kind(), outcome);
+            outcome.count(job.kind());
         }
     }
 }

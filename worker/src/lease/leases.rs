@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, timeout_at};
 
 use super::keeper::Keeper;
-use super::lease::{LeaseEvent, Timing};
+use super::{LeaseEvent, Timing};
 
 /// The loop that keeps the leases. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -1,0 +1,49 @@
+//! What became of jobs, counted. One series per kind and outcome.
+
+use metrics::counter;
+use shared::job::JobKind;
+
+/// What can become of a job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum JobOutcome {
+    /// Stored.
+    Accepted,
+    /// Stored before.
+    Duplicate,
+    /// Carried out.
+    Done,
+    /// Refused.
+    Rejected,
+    /// No job at all: kept as a dead letter.
+    Dead,
+    /// Put back for a moment: its session has enough to do.
+    PutBack,
+}
+
+impl JobOutcome {
+    /// Counts a job of this kind.
+    pub(crate) fn count(self, kind: JobKind) {
+        self.count_label(kind.as_str());
+    }
+
+    /// Counts a job whose kind is as its publisher wrote it.
+    pub(crate) fn count_named(self, kind: Option<&str>) {
+        let kind = kind.and_then(|kind| JobKind::parse(kind).ok());
+        self.count_label(kind.map_or("none", JobKind::as_str));
+    }
+
+    fn count_label(self, kind: &'static str) {
+        counter!("fanfare_jobs_total", "kind" => kind, "outcome" => self.label()).increment(1);
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Done => "done",
+            Self::Rejected => "rejected",
+            Self::Dead => "dead",
+            Self::PutBack => "put_back",
+        }
+    }
+}
