@@ -234,11 +234,6 @@ uuid_id! {
 }
 
 impl QueueId {
-    /// A random id.
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
-    }
-
     /// The id of a queue whose job names none: the job id if that is a UUID, else a UUIDv5 of token and job
     /// id. Deterministic, so that a repeated publish, over whichever door, is the same queue.
     pub fn derived(token: &Token, job: &JobId) -> Self {
@@ -264,11 +259,6 @@ impl EventId {
         Self(uuid_v7(at, rng))
     }
 
-    /// A fresh id, ordered by time of making.
-    pub fn now_v7() -> Self {
-        Self(Uuid::now_v7())
-    }
-
     /// The id of what happens once to a queue, at `millis` since 1970: the same however often it is told.
     pub fn of_queue(queue: QueueId, millis: u64) -> Self {
         let mut random = [0; 10];
@@ -281,11 +271,6 @@ impl WebhookId {
     /// A fresh id.
     pub fn fresh(rng: &mut impl Rng) -> Self {
         Self(uuid::Builder::from_random_bytes(rng.random()).into_uuid())
-    }
-
-    /// A random id.
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::{Amqp, Database, Secret};
-use crate::id::{JobId, ShardId, Token, WorkerId};
+use crate::id::{EventId, JobId, QueueId, ShardId, Token, WebhookId, WorkerId};
 use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Fence, Store, Tx, leases};
@@ -238,6 +238,21 @@ pub fn token() -> Token {
 /// A job id that no other test uses.
 pub fn job_id() -> JobId {
     JobId::new(&Uuid::now_v7().to_string()).unwrap()
+}
+
+/// A queue id that no other test uses.
+pub fn queue_id() -> QueueId {
+    QueueId::new(Uuid::new_v4())
+}
+
+/// An event id that no other test uses.
+pub fn event_id() -> EventId {
+    EventId::new(Uuid::now_v7())
+}
+
+/// A webhook id that no other test uses.
+pub fn webhook_id() -> WebhookId {
+    WebhookId::new(Uuid::new_v4())
 }
 
 /// The URL of another database of the same server.

@@ -85,7 +85,7 @@ async fn a_thousand_recipients_survive_a_worker_killed_twice() -> Result<()> {
         let record = Record::start(cluster.events(token).await?);
         let queue = cluster
             .operator
-            .broadcast(token, &contacts(&prefix, *share).numbers(), "hello", (0.01, 0.03))
+            .broadcast(token, &contacts(&prefix, *share).numbers(), "hello", 0.01..=0.03)
             .await?;
         sessions.push((record, queue, u64::from(*share)));
     }
@@ -123,12 +123,7 @@ async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> 
     let record = Record::start(cluster.events("stale").await?);
     let queue = cluster
         .operator
-        .broadcast(
-            "stale",
-            &contacts("1555600", 300).numbers(),
-            "hello",
-            (0.02, 0.05),
-        )
+        .broadcast("stale", &contacts("1555600", 300).numbers(), "hello", 0.02..=0.05)
         .await?;
     eventually(PATIENCE, "the broadcast runs", async || {
         Ok(cluster.control.audit().await?.messages_accepted >= 20)
@@ -166,7 +161,7 @@ async fn a_number_that_is_not_on_whatsapp_is_told_and_stops_nothing() -> Result<
     numbers.insert(1, "15559999999".to_owned());
     let queue = cluster
         .operator
-        .broadcast("mixed", &numbers, "hello", (0.0, 0.0))
+        .broadcast("mixed", &numbers, "hello", 0.0..=0.0)
         .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &queue).await?;
     let events = record.events();

@@ -48,8 +48,8 @@ fn errors(record: &Record) -> Vec<Value> {
 async fn nothing_is_lost_or_shown_twice_whatever_the_server_does() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     let sessions = [
-        ("flood", "5511900000050", contacts("1555420", 200), (0.0, 0.0)),
-        ("paced", "5511900000051", contacts("1555430", 100), (0.01, 0.03)),
+        ("flood", "5511900000050", contacts("1555420", 200), 0.0..=0.0),
+        ("paced", "5511900000051", contacts("1555430", 100), 0.01..=0.03),
     ];
     let mut running = Vec::new();
     for (token, phone, contacts, _) in &sessions {
@@ -119,7 +119,7 @@ async fn an_ack_that_never_comes_is_not_a_reason_to_send_twice() -> Result<()> {
     }
     let queue = cluster
         .operator
-        .broadcast("silent", &numbers, "hello", (0.0, 0.0))
+        .broadcast("silent", &numbers, "hello", 0.0..=0.0)
         .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &queue).await?;
     ensure!(errors(&record).is_empty(), "{:?}", errors(&record));

@@ -48,7 +48,7 @@ async fn the_most_talkative_logs_give_nothing_away() -> Result<()> {
     cluster.operator.post("/api/whatsapp/is-exists", exists).await?;
     let queue = cluster
         .operator
-        .broadcast("quiet", &numbers, SENT, (0.0, 0.0))
+        .broadcast("quiet", &numbers, SENT, 0.0..=0.0)
         .await?;
     record.until(PATIENCE, "send.message:COMPLETED", &queue).await?;
     // A job that has no session comes back from the broker, with its body.

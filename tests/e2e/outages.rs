@@ -43,7 +43,7 @@ impl Scene {
         let record = Record::start(cluster.events(token).await?);
         let queue = cluster
             .operator
-            .broadcast(token, &contacts.numbers(), "hello", (0.01, 0.03))
+            .broadcast(token, &contacts.numbers(), "hello", 0.01..=0.03)
             .await?;
         Ok(Self {
             cluster,

@@ -37,7 +37,7 @@ async fn nothing_of_a_paused_queue_starts_until_it_is_resumed_even_over_a_restar
     let record = Record::start(cluster.events("pause").await?);
     let queue = cluster
         .operator
-        .broadcast("pause", &CONTACTS.numbers(), "hello", (0.02, 0.04))
+        .broadcast("pause", &CONTACTS.numbers(), "hello", 0.02..=0.04)
         .await?;
     eventually(PATIENCE, "a third is out", async || {
         Ok(accepted(&cluster).await? >= 40)
@@ -93,7 +93,7 @@ async fn a_deleted_queue_sends_nothing_more() -> Result<()> {
     let record = Record::start(cluster.events("delete").await?);
     let queue = cluster
         .operator
-        .broadcast("delete", &CONTACTS.numbers(), "hello", (0.05, 0.08))
+        .broadcast("delete", &CONTACTS.numbers(), "hello", 0.05..=0.08)
         .await?;
     eventually(PATIENCE, "some are out", async || {
         Ok(accepted(&cluster).await? >= 10)
@@ -135,7 +135,7 @@ async fn two_queues_of_a_session_share_one_pace() -> Result<()> {
         queues.push(
             cluster
                 .operator
-                .broadcast("pace", &contacts.numbers(), text, (0.1, 0.15))
+                .broadcast("pace", &contacts.numbers(), text, 0.1..=0.15)
                 .await?,
         );
     }

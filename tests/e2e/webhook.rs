@@ -90,7 +90,7 @@ async fn three_broadcasts_while_it_suffers(
     let broadcast = async |cluster: &Cluster, numbers: &[String], text: &str| {
         let queue = cluster
             .operator
-            .broadcast("hooks", numbers, text, (0.0, 0.0))
+            .broadcast("hooks", numbers, text, 0.0..=0.0)
             .await?;
         record.until(PATIENCE, "send.message:COMPLETED", &queue).await
     };

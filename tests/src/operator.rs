@@ -1,5 +1,6 @@
 //! Somebody who uses the HTTP API.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,12 +118,12 @@ impl Operator {
         token: &str,
         numbers: &[String],
         text: &str,
-        delay: (f64, f64),
+        delay: RangeInclusive<f64>,
     ) -> Result<String> {
         let body = json!({
             "numbers": numbers,
             "message": { "type": "text", "text": text },
-            "delay": { "min": delay.0, "max": delay.1 },
+            "delay": { "min": delay.start(), "max": delay.end() },
         });
         let (status, answer) = self.post(&format!("/v1/sessions/{token}/queues"), body).await?;
         if status != StatusCode::ACCEPTED && !status.is_success() {

@@ -68,7 +68,7 @@ async fn deliveries_are_listed_by_state_and_replayed() {
     let webhook: WebhookId = id.as_str().unwrap().parse().unwrap();
     let mut events = Vec::new();
     for fate in [Fate::Retry(Duration::from_secs(60)), Fate::Dead] {
-        let event_id = EventId::now_v7();
+        let event_id = shared::testing::event_id();
         let new = NewDelivery {
             id: shared::id::DeliveryId::new(uuid::Uuid::now_v7()),
             webhook,
@@ -123,7 +123,7 @@ async fn deliveries_are_listed_by_state_and_replayed() {
         .unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].event_id.to_string(), events[1]);
-    let nobody = format!("{path}/{}/replay", EventId::now_v7());
+    let nobody = format!("{path}/{}/replay", shared::testing::event_id());
     assert_eq!(
         api.post(&nobody, &json!({})).await.json()["code"],
         "delivery_not_found"

@@ -490,7 +490,7 @@ mod tests {
     fn a_cursor_keeps_a_queue_s_place() {
         let place = Place {
             time: OffsetDateTime::UNIX_EPOCH,
-            id: QueueId::random(),
+            id: shared::testing::queue_id(),
         };
         let read: Place = place.to_string().parse().unwrap();
         assert_eq!((read.time, read.id), (place.time, place.id));

@@ -172,7 +172,7 @@ mod tests {
 
     fn queue(state: QueueState) -> QueueRecord {
         QueueRecord {
-            id: QueueId::random(),
+            id: shared::testing::queue_id(),
             session: SessionId::new(1),
             job: JobId::new("job").unwrap(),
             content: Text::new("hello").into(),

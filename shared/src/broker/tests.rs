@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use tokio::time::timeout;
 
 use super::*;
-use crate::id::{EventId, JobId};
+use crate::id::JobId;
 use crate::job::{Answer, IsExistsJob, Job, QueueCommand};
 use crate::recipient::Number;
 use crate::testing::{TestBroker, job_id, token};
@@ -16,7 +16,7 @@ fn shard(number: u16) -> ShardId {
 
 fn pause() -> Job {
     Job::Pause(QueueCommand {
-        queue_id: crate::id::QueueId::random(),
+        queue_id: crate::testing::queue_id(),
     })
 }
 
@@ -213,7 +213,7 @@ async fn acks_survive_a_close_and_the_rest_comes_again() {
 async fn events_go_to_the_webhooks_queue_and_nobody_has_to_want_them() {
     let test = TestBroker::new(1).await;
     let broker = test.broker();
-    let (token, id) = (token(), EventId::now_v7());
+    let (token, id) = (token(), crate::testing::event_id());
     let event = Outgoing::event(broker.topology(), &token, "send.message:START", id, "{}".into());
     broker.publisher().publish(event).await.unwrap();
     let mut consumer = broker.consume(&QueueName::Webhooks, 20);
@@ -499,7 +499,7 @@ async fn events_are_collected_for_webhooks_only_once_somebody_wants_them() {
             broker.topology(),
             &token(),
             "new.message",
-            EventId::now_v7(),
+            crate::testing::event_id(),
             "{}".into(),
         );
         broker.publisher().publish(event).await.unwrap();

@@ -229,7 +229,7 @@ impl Event {
     }
 
     /// Puts the event into its envelope. `sequence` is the session's last plus one; `id` a fresh
-    /// [`EventId::now_v7`]; `timestamp_ms` the caller's clock.
+    /// [`EventId::fresh`]; `timestamp_ms` the caller's clock.
     pub fn envelope(self, instance: Instance, id: EventId, timestamp_ms: i64, sequence: i64) -> Envelope {
         Envelope {
             event: self.name(),

@@ -251,7 +251,9 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
     };
     let claimed = accept_one(&db, fence, offer(queue.id)).await.unwrap();
     assert_eq!(claimed, Acceptance::Conflict);
-    let fresh = accept_one(&db, fence, offer(QueueId::random())).await.unwrap();
+    let fresh = accept_one(&db, fence, offer(crate::testing::queue_id()))
+        .await
+        .unwrap();
     assert!(matches!(fresh, Acceptance::Accepted(_)));
 }
 
@@ -264,7 +266,7 @@ async fn a_stale_owner_accepts_nothing() {
     let id = job_id();
     let offer = queues::Offer {
         session,
-        queue: QueueId::random(),
+        queue: crate::testing::queue_id(),
         id: &id,
         job: &job(1),
     };

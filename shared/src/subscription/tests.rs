@@ -1,6 +1,6 @@
 use super::*;
 use crate::broker::{Outgoing, QueueName};
-use crate::id::{EventId, Token, WebhookId};
+use crate::id::{Token, WebhookId};
 use crate::testing::{TestBroker, TestDatabase, token};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -22,7 +22,7 @@ impl Bench {
 
     async fn register(&self, events: &[&str]) -> WebhookId {
         let webhook = NewWebhook {
-            id: WebhookId::random(),
+            id: crate::testing::webhook_id(),
             token: None,
             url: "https://example.org".into(),
             secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
@@ -46,7 +46,7 @@ impl Bench {
                 broker.topology(),
                 &self.token,
                 event,
-                EventId::now_v7(),
+                crate::testing::event_id(),
                 "{}".into(),
             );
             publisher.publish(event).await.unwrap();

@@ -28,7 +28,7 @@ const PHONE: &str = "5511900000000";
 const RECIPIENTS: u32 = 100;
 const PAUSE_AT_PERCENT: u64 = 40;
 /// Seconds, as in the environment of the workers.
-const DELAY: (f64, f64) = (0.05, 0.15);
+const DELAY: std::ops::RangeInclusive<f64> = 0.05..=0.15;
 /// How long the pause is watched: twenty sends would fit.
 const PAUSE_WATCH: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -136,7 +136,8 @@ async fn broadcast(
 
     note(&format!(
         "broadcasting to {RECIPIENTS} contacts, {} to {} s apart",
-        DELAY.0, DELAY.1
+        DELAY.start(),
+        DELAY.end()
     ));
     let queue = operator
         .broadcast(TOKEN, &numbers, "Hello from Fanfare!", DELAY)
@@ -376,7 +377,7 @@ fn judge(audit: &Audit, tally: &Tally) -> Result<()> {
     );
     let shortest = Gap::read(audit).min.context("the shortest gap")?;
     ensure!(
-        shortest >= DELAY.0 * 1000.0 - CLOCK_SLACK_MS,
+        shortest >= DELAY.start() * 1000.0 - CLOCK_SLACK_MS,
         "two sends were only {shortest} ms apart"
     );
     Ok(())

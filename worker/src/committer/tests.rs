@@ -46,8 +46,8 @@ fn event(sequence: i64) -> OutboxEvent {
         owner: None,
         name: Token::new("t").unwrap(),
     };
-    let event = Event::send_start(QueueId::random());
-    OutboxEvent::from(&event.envelope(instance, EventId::now_v7(), 0, sequence))
+    let event = Event::send_start(shared::testing::queue_id());
+    OutboxEvent::from(&event.envelope(instance, shared::testing::event_id(), 0, sequence))
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_backoff_ends_by_the_clock_or_by_word() {
         let (backoff, now) = (Backoff::default(), Instant::now());
-        let (a, b) = (WebhookId::random(), WebhookId::random());
+        let (a, b) = (shared::testing::webhook_id(), shared::testing::webhook_id());
         backoff.until(a, now + Duration::from_secs(1));
         backoff.until(b, now + Duration::from_secs(5));
         assert_eq!(backoff.now(now).len(), 2);

@@ -171,7 +171,7 @@ impl Stage {
 
     async fn register(&self, receiver: &Receiver, token: Option<&Token>, events: &[&str]) -> WebhookId {
         let webhook = NewWebhook {
-            id: WebhookId::random(),
+            id: shared::testing::webhook_id(),
             token: token.cloned(),
             url: receiver.url(),
             secret: Secret::new(SECRET),
@@ -184,12 +184,12 @@ impl Stage {
 
     /// Publishes an event as the relay does; returns its id.
     async fn publish(&self, token: &Token, sequence: i64) -> String {
-        let id = EventId::now_v7();
+        let id = shared::testing::event_id();
         let instance = Instance {
             owner: None,
             name: token.clone(),
         };
-        let envelope = Event::send_start(QueueId::random()).envelope(instance, id, 1, sequence);
+        let envelope = Event::send_start(shared::testing::queue_id()).envelope(instance, id, 1, sequence);
         let topology = self.broker.broker().topology().clone();
         let name = envelope.event.as_str();
         let message = Outgoing::event(&topology, token, name, id, envelope.to_json().into());
@@ -412,7 +412,7 @@ async fn the_global_webhook_gets_messages_in_its_own_shape() {
     stage.start(settings.clone());
     let token = testing::token();
     stage.publish(&token, 1).await;
-    let id = EventId::now_v7();
+    let id = shared::testing::event_id();
     let envelope = json!({
         "event": "new.message", "id": id, "instance": { "owner": null, "name": token }, "timestamp": 1, "sequence": 2,
         "data": {
@@ -474,7 +474,7 @@ async fn an_event_that_can_not_be_read_holds_nobody_up() {
         &topology,
         &token,
         "paused.queue",
-        EventId::now_v7(),
+        shared::testing::event_id(),
         "rubbish".into(),
     );
     stage.broker.broker().publisher().publish(rubbish).await.unwrap();

@@ -110,7 +110,7 @@ async fn a_deleted_queue_is_never_sent_and_cannot_be_resumed() {
         .unwrap()
         .1;
     assert_eq!(stored.state, QueueState::Deleted);
-    let unknown = stage.call(&token, pause(shared::id::QueueId::random())).await;
+    let unknown = stage.call(&token, pause(shared::testing::queue_id())).await;
     assert!(
         matches!(
             unknown,
@@ -155,7 +155,9 @@ async fn commands_of_a_session_that_gets_no_answers_hold_up_nobody() {
     // Its pause waits for the answer that never comes; those behind it are for other queues.
     stage.publish(&stuck, &job_id(), &pause(unanswered)).await;
     for _ in 0..MANY {
-        stage.publish(&stuck, &job_id(), &pause(QueueId::random())).await;
+        stage
+            .publish(&stuck, &job_id(), &pause(shared::testing::queue_id()))
+            .await;
     }
     // Nor do those behind it for the same queue, which wait as long as it does.
     for _ in 0..MANY {

@@ -248,7 +248,7 @@ async fn a_question_that_is_lost_with_its_connection_is_answered() {
     wire.set(Way::Stalled);
     let cut = async {
         // Asked before it breaks off: jobs of a session keep their order.
-        stage.call(&token, pause(shared::id::QueueId::random())).await;
+        stage.call(&token, pause(shared::testing::queue_id())).await;
         wire.set(Way::Down);
     };
     let (answer, ()) = tokio::join!(stage.call(&token, question.clone()), async {

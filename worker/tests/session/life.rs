@@ -323,7 +323,9 @@ async fn a_session_that_is_started_again_waits_for_what_the_lost_one_left_on_its
         .await;
     stage.until_held().await;
     stage.database.query("ALTER TABLE queue RENAME TO away").await;
-    stage.publish(&token, &job_id(), &pause(QueueId::random())).await;
+    stage
+        .publish(&token, &job_id(), &pause(shared::testing::queue_id()))
+        .await;
     while stage
         .simulator
         .sessions()

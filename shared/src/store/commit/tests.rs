@@ -10,7 +10,7 @@ mod queues_and_recipients;
 use super::*;
 use crate::content::Text;
 use crate::event::{Event, Instance};
-use crate::id::{Epoch, EventId, JobId, QueueId, SessionId, StanzaId};
+use crate::id::{Epoch, JobId, SessionId, StanzaId};
 use crate::job::{OnUnknown, SendJob};
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
@@ -58,7 +58,7 @@ impl Bench {
             .map(|n| Number::new(&format!("55319{n:08}")).unwrap())
             .collect();
         let send = SendJob {
-            queue_id: Some(QueueId::random()),
+            queue_id: Some(crate::testing::queue_id()),
             numbers,
             message: Text::new("hi").into(),
             delay: None,
@@ -122,8 +122,8 @@ fn event(sequence: i64) -> OutboxEvent {
         owner: None,
         name: crate::id::Token::new("t").unwrap(),
     };
-    let event = Event::send_start(QueueId::random());
-    OutboxEvent::from(&event.envelope(instance, EventId::now_v7(), 0, sequence))
+    let event = Event::send_start(crate::testing::queue_id());
+    OutboxEvent::from(&event.envelope(instance, crate::testing::event_id(), 0, sequence))
 }
 
 #[tokio::test]

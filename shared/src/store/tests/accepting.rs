@@ -15,7 +15,7 @@ impl Send {
         let id = job_id();
         Self {
             session,
-            queue: QueueId::random(),
+            queue: crate::testing::queue_id(),
             id,
             job,
         }

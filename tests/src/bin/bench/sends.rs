@@ -156,7 +156,7 @@ impl<'a> Broadcasts<'a> {
         let broadcasts = self
             .tokens
             .iter()
-            .map(|token| operator.broadcast(token, &self.numbers, TEXT, (0.0, 0.0)));
+            .map(|token| operator.broadcast(token, &self.numbers, TEXT, 0.0..=0.0));
         let queues: Vec<String> = stream::iter(broadcasts)
             .buffer_unordered(PAIRING_AT_ONCE)
             .try_collect()

@@ -223,7 +223,11 @@ mod tests {
 
     #[test]
     fn commands_of_one_queue_wait_for_each_other_and_not_for_another_queue() {
-        let (a, b, now) = (QueueId::random(), QueueId::random(), Instant::now());
+        let (a, b, now) = (
+            shared::testing::queue_id(),
+            shared::testing::queue_id(),
+            Instant::now(),
+        );
         let mut lines = Numbered::default();
         for (queue, command) in [(a, 1), (a, 2), (b, 3)] {
             assert!(arrive(&mut lines, queue, (command, false), now));
@@ -240,7 +244,12 @@ mod tests {
         let now = Instant::now();
         let mut lines = Numbered::default();
         for command in 0..200 {
-            assert!(arrive(&mut lines, QueueId::random(), (command, false), now));
+            assert!(arrive(
+                &mut lines,
+                shared::testing::queue_id(),
+                (command, false),
+                now
+            ));
         }
         assert!(lines.overdue(now, String::new).is_empty());
         assert_eq!(run(&mut lines, now).len(), HELD_MAX);
@@ -248,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_slow_session_keeps_its_share_and_the_others_come_back_in_their_order() {
-        let (queue, mut now) = (QueueId::random(), Instant::now());
+        let (queue, mut now) = (shared::testing::queue_id(), Instant::now());
         let mut lines = Numbered::default();
         for command in 0..20 {
             assert!(arrive(&mut lines, queue, (command, false), now));
@@ -297,7 +306,7 @@ mod tests {
 
     #[test]
     fn one_that_never_comes_back_keeps_nobody_away_for_long() {
-        let (queue, now) = (QueueId::random(), Instant::now());
+        let (queue, now) = (shared::testing::queue_id(), Instant::now());
         let mut lines = Numbered::default();
         for command in 0..20 {
             arrive(&mut lines, queue, (command, false), now);

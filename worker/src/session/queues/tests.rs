@@ -6,7 +6,7 @@ use super::*;
 
 fn queue(total: u32) -> Queue<()> {
     Queue::new(Spec {
-        id: QueueId::random(),
+        id: shared::testing::queue_id(),
         content: Arc::new(()),
         pace: Pace::new(Duration::ZERO, Duration::ZERO).unwrap(),
         on_unknown: OnUnknown::Resend,

@@ -21,8 +21,8 @@ fn event(token: &Token, sequence: i64) -> OutboxEvent {
         owner: None,
         name: token.clone(),
     };
-    let event = Event::send_start(QueueId::random());
-    OutboxEvent::from(&event.envelope(instance, EventId::now_v7(), 0, sequence))
+    let event = Event::send_start(shared::testing::queue_id());
+    OutboxEvent::from(&event.envelope(instance, shared::testing::event_id(), 0, sequence))
 }
 
 async fn sequences(consumer: &mut Consumer, count: usize) -> Vec<i64> {

@@ -199,7 +199,7 @@ async fn an_event_whose_name_the_database_would_refuse_is_a_dead_letter() {
     let receiver = Receiver::start(Mood::Failing).await;
     stage.register(&receiver, None, &[]).await;
     stage.start(settings());
-    let (token, id) = (testing::token(), EventId::now_v7());
+    let (token, id) = (testing::token(), shared::testing::event_id());
     let body = json!({ "event": "a\0b", "id": id, "instance": { "name": token }, "data": {} });
     let topology = stage.broker.broker().topology().clone();
     let event = Outgoing::event(&topology, &token, "x", id, body.to_string().into());
