@@ -76,7 +76,7 @@ async fn nothing_is_lost_or_shown_twice_whatever_the_server_does() -> Result<()>
         queues.push(
             cluster
                 .operator
-                .broadcast(token, &contacts.numbers(), &text, *delay)
+                .broadcast(token, &contacts.numbers(), &text, delay.clone())
                 .await?,
         );
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::broker::{Consumer, QueueName};
 use shared::event::{Event, Instance};
-use shared::id::{EventId, QueueId, SessionId, Token};
+use shared::id::{SessionId, Token};
 use shared::store::commit::Write;
 use shared::store::outbox::OutboxEvent;
 use shared::store::{Fence, sessions};
