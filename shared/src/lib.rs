@@ -3,6 +3,7 @@
 //! This crate owns the only use of lapin ([`broker`]) and the only SQL ([`store`]). It knows nothing of
 //! HTTP routes and nothing of the WhatsApp protocol: those meet it in `api` and in `worker`.
 
+mod body;
 pub mod broker;
 pub mod clock;
 pub mod config;

@@ -24,6 +24,8 @@ struct Module {
     defined: BTreeSet<String>,
     imported: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
+    /// Calls macros that may define items.
+    is_made_by_macros: bool,
     used: BTreeSet<Vec<String>>,
 }
 
@@ -84,6 +86,10 @@ fn read_module(
                     Some((_, items)) => read_module(src, file, &child, items, modules),
                     None => read_file(src, &file_of(src, file, &child), &child, modules),
                 }
+            }
+            Item::Macro(call) if call.ident.is_none() => {
+                module.is_made_by_macros = true;
+                Paths(&mut module.used).visit_item(item);
             }
             other => Paths(&mut module.used).visit_item(other),
         }
@@ -171,7 +177,13 @@ fn resolve(
                 .collect();
             resolve(modules, &here, &full, depth)
         };
-        return module.globs.iter().find_map(through_glob);
+        // What is not written down and comes from nowhere else, a macro has made.
+        let made = || {
+            module
+                .is_made_by_macros
+                .then(|| (module.file.clone(), name.clone()))
+        };
+        return module.globs.iter().find_map(through_glob).or_else(made);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{root, sources};
 fn the_simulator_never_uses_the_client() {
     for path in sources(&root().join("tests/simulator/src")) {
         let text = fs::read_to_string(&path).expect("a source file");
-        for client in ["whatsapp::client", "whatsapp::connection", "whatsapp::messaging"] {
+        for client in ["whatsapp::client", "whatsapp::connection", "whatsapp::command"] {
             assert!(!text.contains(client), "{} uses {client}", path.display());
         }
     }

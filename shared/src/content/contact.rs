@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::kind::{Kind, check_text};
-use crate::job::JobError;
+use crate::body::JobError;
 use crate::recipient::{Number, deserialize_phone};
 
 /// Most bytes of a contact's name and of its organization, each.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::job::JobError;
+use crate::body::JobError;
 
 /// A kind of content.
 pub(super) trait Kind {

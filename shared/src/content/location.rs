@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::kind::{Kind, check_text};
-use crate::job::JobError;
+use crate::body::JobError;
 
 /// Most bytes of a place's name and of its address, each.
 const PLACE_MAX_BYTES: usize = 1_024;

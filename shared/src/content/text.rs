@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::kind::{Kind, check_text};
-use crate::job::JobError;
+use crate::body::JobError;
 
 /// Most bytes of a text message (WhatsApp's own limit).
 pub const TEXT_MAX_BYTES: usize = 65_536;

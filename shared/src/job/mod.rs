@@ -4,8 +4,6 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
-mod body;
-mod error;
 mod query;
 mod queue;
 mod send;
@@ -13,9 +11,9 @@ mod session;
 
 use schemars::{Schema, schema_for};
 
+use crate::body;
+pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
-pub use body::from_fields;
-pub use error::*;
 pub use query::*;
 pub use queue::*;
 pub use send::*;

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::body;
-use super::error::{JobError, JobErrorKind};
+use crate::body::{self, JobError, JobErrorKind};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, StanzaId, Token};
 use crate::recipient::{Number, NumberKind};

@@ -1,14 +1,16 @@
 //! The JSON of bodies: reading that names the field at fault, writing in canonical form.
 
+mod error;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::error::JobError;
+pub use error::*;
 
 /// Parses a JSON body, naming the field that is wrong.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = named(&mut json)?;
     json.end()
@@ -87,7 +89,7 @@ fn field_error(path: &str, error: &serde_json::Error) -> JobError {
 pub(super) struct Empty {}
 
 /// Parses the body of a job that needs none: nothing, or an empty object.
-pub(super) fn parse_empty(body: &[u8]) -> Result<(), JobError> {
+pub(crate) fn parse_empty(body: &[u8]) -> Result<(), JobError> {
     if body.is_empty() {
         Ok(())
     } else {
@@ -96,7 +98,7 @@ pub(super) fn parse_empty(body: &[u8]) -> Result<(), JobError> {
 }
 
 /// The JSON text of a job's body.
-pub(super) fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
     // Unwrap safety: our own types have no maps with other than text keys and no failing serializers.
     #[allow(clippy::unwrap_used)]
     serde_json::to_vec(value).unwrap()
