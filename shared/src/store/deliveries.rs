@@ -180,9 +180,6 @@ const COLUMNS: &str = "d.id, d.webhook_id, d.event_id, d.token, d.event, d.body,
 
 /// Stores a delivery and returns it, leased if that was asked for; `None` when the webhook has a row for the event
 /// already, or is gone.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, StoreError> {
     let sql = "-- deliveries::insert
         INSERT INTO delivery (id, webhook_id, event_id, token, event, body, state, attempts, next_attempt_at,
@@ -233,9 +230,6 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
 
 /// Leases due deliveries, oldest first, at most `share` of one endpoint, and none of those in `resting`. A worker that
 /// dies leaves them due again when the lease ends.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn lease_due(
     store: &Store,
     limit: u32,
@@ -291,9 +285,6 @@ pub async fn lease_due(
 
 /// Records an attempt of a leased delivery and ends the lease. Whether it was still ours: if not, somebody else has
 /// the row, and this attempt is forgotten.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn finish_attempt(
     store: &Store,
     leased: &Leased,
@@ -327,9 +318,6 @@ pub async fn finish_attempt(
 }
 
 /// Gives a leased delivery back without an attempt, to be due after `wait`.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(), StoreError> {
     let sql = "-- deliveries::put_off
         UPDATE delivery SET next_attempt_at = clock_timestamp() + $3 /* wait */ * interval '1 second',
@@ -342,9 +330,6 @@ pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(
 }
 
 /// Deliveries of a webhook, newest first, older than `before`; of one state only if asked.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     webhook: WebhookId,
@@ -368,9 +353,6 @@ pub async fn list(
 
 /// Makes a delivery due at once, whatever became of it, with its attempts counted from 0; `None` when there is no
 /// such delivery. One whose attempt is under way stays as it is.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn replay(
     store: &Store,
     webhook: WebhookId,
@@ -393,18 +375,12 @@ pub async fn replay(
 }
 
 /// How many deliveries were given up, for metrics.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn count_dead(store: &Store) -> Result<i64, StoreError> {
     let sql = "-- deliveries::count_dead\nSELECT count(*) FROM delivery WHERE state = 2";
     Ok(store.query_one(sql, &[]).await?.try_get(0)?)
 }
 
 /// How many deliveries are pending, by webhook; those that have none are left out.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn count_pending(store: &Store) -> Result<Vec<(WebhookId, i64)>, StoreError> {
     let sql = "-- deliveries::count_pending
         SELECT webhook_id, count(*) FROM delivery WHERE state = 0 GROUP BY webhook_id";
@@ -425,9 +401,6 @@ pub(super) async fn delete_piece(store: &Store, webhook: WebhookId) -> Result<u6
 }
 
 /// Forgets deliveries that were finished longer than [`KEEP`] ago, at most [`PURGE_MAX`]; returns how many.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn purge(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- deliveries::purge
         DELETE FROM delivery WHERE id IN (
@@ -440,9 +413,6 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
 }
 
 /// Cancels a pending delivery; says whether there was one.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result<bool, StoreError> {
     let sql = "-- deliveries::cancel
         UPDATE delivery SET state = 3, next_attempt_at = NULL, leased_until = NULL, lease_token = NULL,
@@ -452,9 +422,6 @@ pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result
 }
 
 /// Gives up what is pending for webhooks that are disabled and is not under way, at most [`PIECE_MAX`]; says how many.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn give_up_disabled(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- deliveries::give_up_disabled
         WITH piece AS MATERIALIZED (

@@ -97,9 +97,6 @@ pub(super) async fn list(
 }
 
 /// Names of a kind without their values (which prekeys there are, say).
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 #[cfg(test)]
 pub(super) async fn names(
     store: &Store,

@@ -354,9 +354,6 @@ async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_pos
 }
 
 /// The oldest queues of a session that run or are to: so many with a single recipient, and so many others.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<QueueRecord>, StoreError> {
     let of_kind = |kind: &str| {
         format!(
@@ -379,9 +376,6 @@ pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<
 }
 
 /// A queue of a session, by id.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
     let sql = format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
     store
@@ -393,9 +387,6 @@ pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Opti
 }
 
 /// Whether the queue of this id was made by this very job of this session; `None` when there is no such queue.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn made_by(
     store: &Store,
     session: SessionId,
@@ -411,9 +402,6 @@ pub async fn made_by(
 }
 
 /// A queue by id alone, with the token of its session.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, QueueRecord)>, StoreError> {
     let sql = format!(
         "-- queues::find_any
@@ -427,9 +415,6 @@ pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, Queue
 }
 
 /// Queues of a session, newest first, behind the given one (`created_at` and id of the last one seen).
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     session: SessionId,
@@ -458,9 +443,6 @@ pub async fn list(
 /// many rows went, `None` when no queue is that old.
 ///
 /// Needs no lease: nothing changes a finished queue any more. Two callers at once take different queues.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn forget_finished(store: &Store, keep: Duration, most: u32) -> Result<Option<u64>, StoreError> {
     let oldest = "-- queues::forget_finished (oldest)
         SELECT id, total FROM queue

@@ -142,9 +142,6 @@ pub struct SentMessage {
 }
 
 /// The next recipients of a queue that are queued or sending, behind `after`, in order.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn next(
     store: &Store,
     queue: QueueId,
@@ -171,9 +168,6 @@ pub async fn next(
 }
 
 /// One page of a queue's recipients behind `after`, in order; of one state only if asked.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn page(
     store: &Store,
     queue: QueueId,
@@ -197,9 +191,6 @@ pub async fn page(
 }
 
 /// How many recipients of a queue are in each state.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState, u32)>, StoreError> {
     let sql = "-- recipients::counts
         SELECT CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state, count(*)
@@ -217,9 +208,6 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
 }
 
 /// The first recipients of a queue, and the ids of the first messages sent, in order: for its events.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn lists(
     store: &Store,
     queue: QueueId,
@@ -239,9 +227,6 @@ pub async fn lists(
 }
 
 /// The messages of a session with these ids, in no order; unknown ids are left out.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find_by_stanza(
     store: &Store,
     session: SessionId,

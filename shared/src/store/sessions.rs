@@ -148,9 +148,6 @@ impl Created {
 }
 
 /// Creates a session on the emptiest of the deployment's shards, unless its token is taken.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created, StoreError> {
     let sql = format!(
         "-- sessions::create
@@ -176,9 +173,6 @@ pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created
 }
 
 /// The session of a token.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, token: &Token) -> Result<Option<SessionRecord>, StoreError> {
     let sql = format!("-- sessions::find\nSELECT {COLUMNS} FROM session WHERE token = $1 /* token */");
     store
@@ -190,9 +184,6 @@ pub async fn find(store: &Store, token: &Token) -> Result<Option<SessionRecord>,
 }
 
 /// Sessions in the order of their tokens, behind `after`.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     after: Option<&Token>,
@@ -213,9 +204,6 @@ pub async fn list(
 }
 
 /// Sessions of a shard by number, behind `after`.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn of_shard(
     store: &Store,
     shard: ShardId,
@@ -238,9 +226,6 @@ pub async fn of_shard(
 
 /// Marks a session for deletion, so that from now on everybody knows that it goes. Says whether its worker is to be
 /// asked: not if it was a moment ago, since a second request that comes late would hit the next session of the token.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn mark_deleting(store: &Store, session: SessionId) -> Result<bool, StoreError> {
     let sql = "-- sessions::mark_deleting
         UPDATE session SET deleting_at = clock_timestamp()
@@ -252,9 +237,6 @@ pub async fn mark_deleting(store: &Store, session: SessionId) -> Result<bool, St
 }
 
 /// Takes the mark of [`mark_deleting`] back: its worker was not asked.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn unmark_deleting(store: &Store, session: SessionId) -> Result<(), StoreError> {
     let sql = "-- sessions::unmark_deleting
         UPDATE session SET deleting_at = NULL WHERE id = $1 /* session */";
