@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::id::{DeliveryId, EventId, Token, WebhookId};
+use crate::named::stored;
 
 /// Most deliveries that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -24,46 +24,17 @@ pub const PIECE_MAX: u32 = 5_000;
 /// Most attempts that a row's history shows; the oldest go first.
 pub const HISTORY_MAX: i32 = 64;
 
-/// How a delivery stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DeliveryState {
-    /// Waits for its next attempt.
-    Pending,
-    /// The endpoint took it.
-    Delivered,
-    /// Given up; can be replayed.
-    Dead,
-    /// Cancelled by somebody.
-    Cancelled,
-}
-
-impl DeliveryState {
-    /// The name used in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Dead, Self::Cancelled];
-
-    fn code(self) -> i16 {
-        match self {
-            Self::Pending => 0,
-            Self::Delivered => 1,
-            Self::Dead => 2,
-            Self::Cancelled => 3,
-        }
-    }
-
-    fn from_code(code: i16) -> Result<Self, StoreError> {
-        let found = Self::ALL.into_iter().find(|state| state.code() == code);
-        found.ok_or(StoreError::Corrupt("delivery state out of range"))
+stored! {
+    /// How a delivery stands.
+    DeliveryState {
+        /// Waits for its next attempt.
+        Pending = 0 "pending",
+        /// The endpoint took it.
+        Delivered = 1 "delivered",
+        /// Given up; can be replayed.
+        Dead = 2 "dead",
+        /// Cancelled by somebody.
+        Cancelled = 3 "cancelled",
     }
 }
 
@@ -471,7 +442,8 @@ fn record(row: &Row) -> Result<DeliveryRecord, StoreError> {
         token: row.try_get("token")?,
         event: row.try_get("event")?,
         body: row.try_get("body")?,
-        state: DeliveryState::from_code(row.try_get("state")?)?,
+        state: DeliveryState::from_code(row.try_get("state")?)
+            .ok_or(StoreError::Corrupt("delivery state out of range"))?,
         attempts: count(row.try_get("attempts")?)?,
         history: serde_json::from_value(history).map_err(|_| StoreError::Corrupt("delivery history"))?,
         next_attempt_at: row.try_get("next_attempt_at")?,

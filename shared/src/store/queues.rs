@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
@@ -17,52 +15,30 @@ use super::{Store, StoreError, Tx, violates};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
 use crate::job::{Delay, OnUnknown, SendJob};
+use crate::named::stored;
 
 /// Most queues that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
 /// Most queues that one call forgets.
 pub const FORGET_MAX: u32 = 1_000;
 
-/// How a queue stands.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum QueueState {
-    /// Accepted; not started yet.
-    Queued,
-    /// Being sent.
-    Running,
-    /// Paused by its owner.
-    Paused,
-    /// All recipients are settled. Final.
-    Completed,
-    /// Deleted by its owner: what was not sent never is. Final.
-    Deleted,
+stored! {
+    /// How a queue stands.
+    QueueState {
+        /// Accepted; not started yet.
+        Queued = 0 "queued",
+        /// Being sent.
+        Running = 1 "running",
+        /// Paused by its owner.
+        Paused = 2 "paused",
+        /// All recipients are settled. Final.
+        Completed = 3 "completed",
+        /// Deleted by its owner: what was not sent never is. Final.
+        Deleted = 4 "deleted",
+    }
 }
 
 impl QueueState {
-    const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::Running,
-        Self::Paused,
-        Self::Completed,
-        Self::Deleted,
-    ];
-
-    pub(crate) fn code(self) -> i16 {
-        match self {
-            Self::Queued => 0,
-            Self::Running => 1,
-            Self::Paused => 2,
-            Self::Completed => 3,
-            Self::Deleted => 4,
-        }
-    }
-
-    fn from_code(code: i16) -> Result<Self, StoreError> {
-        let found = Self::ALL.into_iter().find(|state| state.code() == code);
-        found.ok_or(StoreError::Corrupt("queue state out of range"))
-    }
-
     /// Whether nothing can change it any more.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Deleted)
@@ -508,7 +484,8 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
             0 => OnUnknown::Resend,
             _ => OnUnknown::Hold,
         },
-        state: QueueState::from_code(row.try_get("state")?)?,
+        state: QueueState::from_code(row.try_get("state")?)
+            .ok_or(StoreError::Corrupt("queue state out of range"))?,
         total: unsigned(row, "total")?,
         settled: unsigned(row, "settled")?,
         failed: unsigned(row, "failed")?,

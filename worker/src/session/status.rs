@@ -108,7 +108,7 @@ impl Status {
             return;
         }
         cx.record.state = state;
-        self.standing.state(label(state));
+        self.standing.state(state.as_str());
         let row = cx.recorder.write().session_row();
         row.state = Some(state);
         row.refused = false;
@@ -121,7 +121,7 @@ impl Status {
 
     fn pairing(&mut self, cx: &mut Context) {
         cx.record.state = SessionState::Pairing;
-        self.standing.state(label(SessionState::Pairing));
+        self.standing.state(SessionState::Pairing.as_str());
         cx.recorder.write().session_row().state = Some(SessionState::Pairing);
     }
 }
@@ -160,16 +160,4 @@ fn forget(cx: &mut Context) {
     // What the same step still had to say about them goes with them.
     cx.recorder.write().keys.clear();
     cx.recorder.set_owner(None);
-}
-
-/// The label of a state in the gauge of sessions.
-fn label(state: SessionState) -> &'static str {
-    match state {
-        SessionState::New => "new",
-        SessionState::Connecting => "connecting",
-        SessionState::Pairing => "pairing",
-        SessionState::Open => "open",
-        SessionState::Closed => "closed",
-        SessionState::LoggedOut => "logged-out",
-    }
 }
