@@ -13,7 +13,7 @@ use super::endpoint::{self, Dispatch, Surroundings};
 
 /// Gives endpoints' tasks what they are to attempt. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Registry {
+pub(super) struct Registry {
     around: Surroundings,
     mailboxes: Arc<Mutex<HashMap<WebhookId, mpsc::Sender<Dispatch>>>>,
     tasks: TaskTracker,
@@ -21,7 +21,7 @@ pub struct Registry {
 
 impl Registry {
     /// A registry without any task.
-    pub fn new(around: Surroundings) -> Self {
+    pub(super) fn new(around: Surroundings) -> Self {
         Self {
             around,
             mailboxes: Arc::default(),
@@ -31,7 +31,7 @@ impl Registry {
 
     /// Gives an endpoint something to attempt, starting its task if it has none. Waits while its mailbox is full, which
     /// its task empties without waiting for any endpoint.
-    pub async fn dispatch(&self, id: WebhookId, mut dispatch: Dispatch) {
+    pub(super) async fn dispatch(&self, id: WebhookId, mut dispatch: Dispatch) {
         loop {
             match self.mailbox(id).send(dispatch).await {
                 Ok(()) => return,
@@ -42,13 +42,13 @@ impl Registry {
     }
 
     /// What the tasks share.
-    pub fn around(&self) -> &Surroundings {
+    pub(super) fn around(&self) -> &Surroundings {
         &self.around
     }
 
     /// Ends all tasks once they have done what they were given, and waits for that. Nothing is to be dispatched
     /// any more.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         self.lock().clear();
         self.tasks.close();
         self.tasks.wait().await;
