@@ -18,7 +18,7 @@ use super::adapter::names::wall;
 use super::commands::{Commands, QueueLists, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
-use super::link::{Closed, Link};
+use super::link::{Link, Stop};
 use super::meter;
 use super::pacer::Waiting;
 use super::questions::Questions;
@@ -324,14 +324,14 @@ impl Parts {
 
     /// The client came to its end, by itself or because it was told to.
     pub(super) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
-        let closed = self.link.on_ended();
+        let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
             Ok(Ended::LoggedOut(_)) => {}
             // It was stopped and meanwhile wanted again.
-            Ok(Ended::Stopped(_)) if matches!(closed, Closed::AsTold) && self.cx.record.wanted => {
+            Ok(Ended::Stopped(_)) if stop != Stop::No && self.cx.record.wanted => {
                 self.link.connect(&mut self.cx);
             }
             Ok(Ended::Stopped(reason)) => {

@@ -13,9 +13,7 @@ use super::qr;
 
 /// Tells how the session stands.
 #[derive(Debug, Default)]
-pub(super) struct Status {
-    standing: Standing,
-}
+pub(super) struct Status(Standing);
 
 /// The account that a connection names.
 pub(super) struct Account {
@@ -29,7 +27,7 @@ pub(super) struct Account {
 impl Status {
     /// The session sends nothing just now for this reason.
     pub(super) fn wait(&mut self, reason: Waiting) {
-        self.standing.wait(reason);
+        self.0.wait(reason);
     }
 
     /// A socket is being opened.
@@ -83,11 +81,11 @@ impl Status {
         let status = reason.status_code();
         match (reason, reason.action()) {
             (CloseReason::PairingTimedOut, _) => {
-                unwanted(cx);
+                cx.stop_wanting();
                 self.connection(cx, Closed, Refused, status);
             }
             (_, Next::LoggedOut) => {
-                unwanted(cx);
+                cx.stop_wanting();
                 self.connection(cx, LoggedOut, Close, status);
                 forget(cx);
             }
@@ -108,7 +106,7 @@ impl Status {
             return;
         }
         cx.record.state = state;
-        self.standing.state(state.as_str());
+        self.0.state(state);
         let row = cx.recorder.write().session_row();
         row.state = Some(state);
         row.refused = false;
@@ -121,7 +119,7 @@ impl Status {
 
     fn pairing(&mut self, cx: &mut Context) {
         cx.record.state = SessionState::Pairing;
-        self.standing.state(SessionState::Pairing.as_str());
+        self.0.state(SessionState::Pairing);
         cx.recorder.write().session_row().state = Some(SessionState::Pairing);
     }
 }
@@ -143,11 +141,6 @@ fn own(cx: &mut Context, account: Account) {
         cx.recorder.write().session_row().owner = Some(Some(owner.clone()));
     }
     cx.record.owner = Some(owner);
-}
-
-fn unwanted(cx: &mut Context) {
-    cx.record.wanted = false;
-    cx.recorder.write().session_row().wanted = Some(false);
 }
 
 /// Credentials go, and only here: WhatsApp said that they are worthless, or a user logged out.
