@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use shared::clock::unix_millis;
-use shared::content::Content;
 use shared::event::{Event, JobAccepted, JobRejected};
 use shared::id::{EventId, QueueId, StanzaId};
 use shared::job::{Answer, FailureCode};
@@ -67,7 +66,7 @@ pub(crate) struct Context {
     pub(super) record: Box<SessionRecord>,
     pub(super) recorder: Recorder,
     /// The running queues in memory.
-    pub(super) queues: Queues<Content>,
+    pub(super) queues: Queues,
     pub(super) rng: StdRng,
     pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
     exit: Option<Exit>,

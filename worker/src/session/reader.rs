@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use shared::content::Content;
 use shared::id::QueueId;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
 use shared::store::recipients::{self, Pending, RecipientState};
@@ -72,7 +71,7 @@ impl Reader {
 }
 
 /// A queue as stored, in memory; `pace` is that of queues that name none.
-pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue<Content> {
+pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
     let own = record
         .delay
         .and_then(|delay| Pace::new(delay.min(), delay.max()).ok());

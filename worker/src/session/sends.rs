@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::clock::unix_millis;
-use shared::content::Content;
 use shared::event::{self, Event, MessageStatus};
 use shared::id::QueueId;
 use shared::job::OnUnknown;
@@ -381,7 +380,7 @@ fn new_id(cx: &mut Context) -> MessageId {
     MessageId::generate(seconds, user, &mut cx.rng)
 }
 
-fn ask(queue: Option<&Queue<Content>>, id: &MessageId, target: &Target, link: &Link) -> bool {
+fn ask(queue: Option<&Queue>, id: &MessageId, target: &Target, link: &Link) -> bool {
     let Some(queue) = queue else { return false };
     let outgoing = Outgoing {
         id: id.clone(),
