@@ -25,10 +25,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::{Backlog, Size};
-use super::slots::Slots;
 use super::stray::Strays;
 use super::supervisor::Supervisor;
-use super::worker::Worker;
+use super::worker::{Slots, Worker};
 use crate::job::outcome::JobOutcome;
 use crate::job::pending::{Held, PendingJob, Unread};
 use crate::job::settlement::{Returned, Settlement};
