@@ -16,8 +16,8 @@ pub(super) struct Backlog {
     /// One of them is large.
     is_large: bool,
     /// Ready for the session, before all that waits.
-    ready: VecDeque<PendingJob>,
-    waiting: VecDeque<PendingJob>,
+    pub(super) ready: VecDeque<PendingJob>,
+    pub(super) waiting: VecDeque<PendingJob>,
 }
 
 /// How a send is stored.
@@ -53,16 +53,6 @@ impl Backlog {
         self.ready.push_back(job);
     }
 
-    /// Its session did not take this job: it is the next again.
-    pub(super) fn put_ready_back(&mut self, job: PendingJob) {
-        self.ready.push_front(job);
-    }
-
-    /// The next job for the session.
-    pub(super) fn next_ready(&mut self) -> Option<PendingJob> {
-        self.ready.pop_front()
-    }
-
     /// The first that waits, if it may go on.
     pub(super) fn next_waiting(&mut self) -> Option<PendingJob> {
         if self.may_go_on() {
@@ -88,11 +78,6 @@ impl Backlog {
     pub(super) fn take_all(&mut self) -> VecDeque<PendingJob> {
         self.ready.clear();
         std::mem::take(&mut self.waiting)
-    }
-
-    /// Lets go of what waits.
-    pub(super) fn drop_waiting(&mut self) {
-        self.waiting.clear();
     }
 
     /// Whether there is something to do for a session that runs.
