@@ -177,12 +177,17 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
     rows.iter().map(count).collect()
 }
 
-/// The first recipients of a queue, and the ids of the first messages sent, in order: for its events.
-pub async fn lists(
-    store: &Store,
-    queue: QueueId,
-    limit: usize,
-) -> Result<(Vec<Number>, Vec<StanzaId>), StoreError> {
+/// What the events of a queue list of its recipients, in order.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    /// The first of them.
+    pub numbers: Vec<Number>,
+    /// The ids of the messages sent to those.
+    pub stanzas: Vec<StanzaId>,
+}
+
+/// The first recipients of a queue, and the ids of the first messages sent: for its events.
+pub async fn lists(store: &Store, queue: QueueId, limit: usize) -> Result<Lists, StoreError> {
     let sql = "-- recipients::lists
         SELECT number, CASE WHEN state IN (2, 3, 4) THEN stanza_id END AS stanza_id
         FROM recipient WHERE queue_id = $1 ORDER BY seq LIMIT $2";
@@ -193,7 +198,7 @@ pub async fn lists(
         numbers.push(number(row)?);
         stanzas.extend(stanza(row)?);
     }
-    Ok((numbers, stanzas))
+    Ok(Lists { numbers, stanzas })
 }
 
 /// The messages of a session with these ids, in no order; unknown ids are left out.

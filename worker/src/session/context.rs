@@ -10,12 +10,11 @@ use futures_util::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use shared::clock::unix_millis;
 use shared::event::{Event, JobAccepted, JobRejected};
-use shared::id::{EventId, QueueId, StanzaId};
+use shared::id::{EventId, QueueId};
 use shared::job::{Answer, FailureCode};
-use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::queues::QueueRecord;
-use shared::store::recipients::Pending;
+use shared::store::recipients::{Lists, Pending};
 use shared::store::sessions::SessionRecord;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -54,7 +53,7 @@ pub(crate) enum Fetched {
     /// The queue of a command, which is not in memory.
     OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
     /// What the event of a queue's change lists.
-    Lists(QueueId, Change, Result<(Vec<Number>, Vec<StanzaId>), StoreError>),
+    Lists(QueueId, Change, Result<Lists, StoreError>),
     /// The session's rows are gone.
     Erased(Result<(), StoreError>),
 }

@@ -15,7 +15,7 @@ use whatsapp::store::StoreError as LinkError;
 use super::adapter::events::{Peer, new_message, status};
 use super::adapter::keys::Step;
 use super::adapter::names::wall;
-use super::commands::{Commands, QueueLists, read_lists};
+use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
 use super::link::{Link, Stop};
@@ -106,14 +106,9 @@ impl Parts {
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
                 self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
                 if let Some((number, stanza)) = single {
-                    let target = Target {
-                        seq: 0,
-                        number,
-                        stanza,
-                        again: false,
-                        tries: 0,
-                    };
-                    self.cx.queues.page_at_hand(id, vec![target]);
+                    self.cx
+                        .queues
+                        .page_at_hand(id, vec![Target::new(0, number, stanza)]);
                 }
             }
             Stage::AcceptedBefore(queue) => {
@@ -242,15 +237,13 @@ impl Parts {
                 name,
             } => {
                 let platform = Some(platform);
-                self.status.on_paired(
-                    cx,
-                    Account {
-                        jid,
-                        lid,
-                        name,
-                        platform,
-                    },
-                );
+                let account = Account {
+                    jid,
+                    lid,
+                    name,
+                    platform,
+                };
+                self.status.on_paired(cx, account);
             }
             Event::Open { jid, lid, push_name } => {
                 self.link.on_open();
@@ -393,15 +386,7 @@ impl Parts {
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
-            Fetched::Lists(queue, change, lists) => {
-                let (numbers, stanzas) = lists?;
-                let lists = QueueLists {
-                    queue,
-                    numbers,
-                    stanzas,
-                };
-                self.commands.on_lists(cx, change, lists);
-            }
+            Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Erased(erased) => {
                 erased?;
                 self.deletion.on_erased(cx);

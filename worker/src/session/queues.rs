@@ -32,6 +32,19 @@ pub(crate) struct Target {
     pub(crate) tries: u8,
 }
 
+impl Target {
+    pub(crate) fn new(seq: u32, number: Number, stanza: Option<StanzaId>) -> Self {
+        let (again, tries) = (false, 0);
+        Self {
+            seq,
+            number,
+            stanza,
+            again,
+            tries,
+        }
+    }
+}
+
 /// Where a queue stands in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {

@@ -88,13 +88,9 @@ pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
 
 /// A recipient as stored, in memory.
 pub(super) fn target(pending: Pending) -> Target {
-    let again = pending.state == RecipientState::Sending;
     Target {
-        seq: pending.seq,
-        number: pending.number,
-        stanza: pending.stanza,
-        again,
-        tries: 0,
+        again: pending.state == RecipientState::Sending,
+        ..Target::new(pending.seq, pending.number, pending.stanza)
     }
 }
 

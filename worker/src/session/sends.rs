@@ -68,13 +68,6 @@ enum Stage {
     Left,
 }
 
-/// How a recipient is settled.
-enum Outcome {
-    Sent,
-    Unknown,
-    Failed(Failure),
-}
-
 impl Sends {
     /// None in hand; waits out what the last owner of the session stored of its gap.
     pub(super) fn new(cx: &Context) -> Self {
@@ -138,7 +131,7 @@ impl Sends {
             return Err(Waiting::Idle);
         };
         if target.again && is_held(cx, queue) {
-            settle(cx, queue, &target, Outcome::Unknown);
+            settle(cx, queue, &target, Ok(RecipientState::Unknown));
             return Ok(());
         }
         let id = match &target.stanza {
@@ -297,7 +290,7 @@ impl Sends {
             let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(wall));
             cx.recorder.event(status);
         }
-        settle(cx, hand.queue, &hand.target, Outcome::Sent);
+        settle(cx, hand.queue, &hand.target, Ok(RecipientState::Sent));
     }
 
     /// Whether a message is in hand of which a receipt says as much as the server's answer, which may come behind it.
@@ -328,11 +321,11 @@ impl Sends {
                 cx.queues.give_back(hand.queue, hand.target);
             }
             // This try came to nothing, and nobody knows of the one before.
-            _ if hand.target.again => settle(cx, hand.queue, &hand.target, Outcome::Unknown),
+            _ if hand.target.again => settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown)),
             reason => {
                 let failure = Failure::from(reason);
                 meter::failed(failure.error);
-                settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
+                settle(cx, hand.queue, &hand.target, Err(failure));
             }
         }
     }
@@ -402,7 +395,7 @@ fn give_up(cx: &mut Context, hand: InHand) {
 fn outcome_unknown(cx: &mut Context, mut hand: InHand) {
     hand.target.again = true;
     if is_held(cx, hand.queue) {
-        settle(cx, hand.queue, &hand.target, Outcome::Unknown);
+        settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown));
     } else {
         cx.queues.give_back(hand.queue, hand.target);
     }
@@ -415,7 +408,7 @@ fn is_held(cx: &Context, id: QueueId) -> bool {
 }
 
 /// A recipient is past sending: its row, its events, the queue's counters, all in one write.
-fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
+fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Result<RecipientState, Failure>) {
     let wall = cx.wall();
     start_queue(cx, id);
     let Some(queue) = cx.queues.settle(id) else {
@@ -424,15 +417,8 @@ fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
     let progress = event::progress(queue.settled, queue.total);
     let key = RecipientKey::Seq(id, target.seq);
     let (change, stanza) = match outcome {
-        Outcome::Sent => (
-            RecipientChange::state(key, RecipientState::Sent, wall),
-            target.stanza.clone(),
-        ),
-        Outcome::Unknown => (
-            RecipientChange::state(key, RecipientState::Unknown, wall),
-            target.stanza.clone(),
-        ),
-        Outcome::Failed(Failure { status, error, words }) => {
+        Ok(state) => (RecipientChange::state(key, state, wall), target.stanza.clone()),
+        Err(Failure { status, error, words }) => {
             let change = RecipientChange::failed(key, status, words.clone(), wall);
             let failed = Event::send_error(id, target.number.jid(), status, error, words);
             cx.recorder.event(failed);

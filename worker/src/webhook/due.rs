@@ -42,7 +42,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
-    let around = registry.around();
+    let around = &registry.around;
     let mut next_count = around.clock.now();
     loop {
         let more = match work(&store, &mut endpoints, &registry, &room).await {
@@ -89,7 +89,7 @@ async fn work(
     if free == 0 {
         return Ok(false);
     }
-    let around = registry.around();
+    let around = &registry.around;
     let resting = around.backoff.now(around.clock.now());
     let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, around.attempts.lease()).await?;
     if rows.is_empty() {

@@ -46,7 +46,7 @@ impl Snapshot {
         let own = self.of_session.get(token).map_or(&[][..], Vec::as_slice);
         own.iter()
             .chain(&self.of_every_session)
-            .filter(|one| one.wants(event))
+            .filter(|one| webhooks::wants(&one.events, event))
             .map(|one| &one.target)
     }
 
@@ -91,10 +91,6 @@ impl Subscription {
             target: Arc::new(target),
             events: row.events,
         })
-    }
-
-    fn wants(&self, event: &str) -> bool {
-        webhooks::wants(&self.events, event)
     }
 }
 

@@ -14,7 +14,8 @@ use super::endpoint::{self, Dispatch, Surroundings};
 /// Gives endpoints' tasks what they are to attempt. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Registry {
-    around: Surroundings,
+    /// What the tasks share.
+    pub(super) around: Surroundings,
     mailboxes: Arc<Mutex<HashMap<WebhookId, mpsc::Sender<Dispatch>>>>,
     tasks: TaskTracker,
 }
@@ -39,11 +40,6 @@ impl Registry {
                 Err(mpsc::error::SendError(returned)) => dispatch = returned,
             }
         }
-    }
-
-    /// What the tasks share.
-    pub(super) fn around(&self) -> &Surroundings {
-        &self.around
     }
 
     /// Ends all tasks once they have done what they were given, and waits for that. Nothing is to be dispatched

@@ -14,7 +14,7 @@ use shared::broker::Outgoing;
 use shared::clock::Clock;
 use shared::config::Secret;
 use shared::event::{Event, Instance};
-use shared::id::{EventId, QueueId, Token, WebhookId};
+use shared::id::{Token, WebhookId};
 use shared::lifecycle::Lifecycle;
 use shared::random::Randomness;
 use shared::store::deliveries::{self, DeliveryState};
