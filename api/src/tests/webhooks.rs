@@ -1,7 +1,7 @@
 //! Webhooks over `/v1`.
 
 use serde_json::json;
-use shared::id::{EventId, WebhookId};
+use shared::id::WebhookId;
 use shared::store::deliveries::{self, Attempted, Fate, NewDelivery};
 
 use super::*;

@@ -141,7 +141,7 @@ fn refused(close_reason: Option<u16>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use shared::content::Text;
-    use shared::id::{JobId, QueueId, SessionId, ShardId, Token};
+    use shared::id::{JobId, SessionId, ShardId, Token};
     use shared::job::OnUnknown;
     use time::Duration;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use shared::event::{Event, Instance};
-use shared::id::{EventId, QueueId, SessionId, Token};
+use shared::id::{SessionId, Token};
 use shared::store::outbox::{self, OutboxEvent};
 use shared::store::{Fence, sessions};
 use shared::testing::{TestDatabase, token};

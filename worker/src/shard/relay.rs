@@ -38,11 +38,11 @@ impl Relay {
     /// Cancel safe: a dropped relay leaves events that the next owner publishes again.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut pause = PAUSE.0;
-        let mut width = Width::default();
+        let mut width = Width(ABREAST_MAX);
         while self.lease.is_live(self.clock.now()) {
             let stopping = stop.is_cancelled();
             let read_at = self.clock.now();
-            let (published, failure) = self.batch(width.events()).await;
+            let (published, failure) = self.batch(width.0).await;
             if published > 0 {
                 pause = PAUSE.0;
             }
@@ -146,17 +146,7 @@ impl Relay {
 #[derive(Debug)]
 struct Width(usize);
 
-impl Default for Width {
-    fn default() -> Self {
-        Self(ABREAST_MAX)
-    }
-}
-
 impl Width {
-    const fn events(&self) -> usize {
-        self.0
-    }
-
     fn learn(&mut self, confirmed: usize, failure: Option<&RelayError>) {
         self.0 = match failure {
             Some(RelayError::Publish(PublishError::Refused)) => 1,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use shared::id::QueueId;
 use shared::job::{Answer, FailureCode};
 use shared::store::queues::{self, QueueState};
 use shared::testing::job_id;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use shared::id::QueueId;
 use shared::job::{Answer, FailureCode, IsExistsJob, Job, PairingCodeJob};
 use shared::recipient::Number;
 use shared::store::sessions::SessionState;
