@@ -337,12 +337,10 @@ pub async fn replay(
         "-- deliveries::replay (look)
         SELECT {COLUMNS} FROM delivery d WHERE d.id = $1 /* id */ AND d.webhook_id = $2 /* webhook */"
     );
-    store
+    let row = store
         .query_opt(&sql, &[&id.as_uuid(), &webhook.as_uuid()])
-        .await?
-        .as_ref()
-        .map(record)
-        .transpose()
+        .await?;
+    row.as_ref().map(record).transpose()
 }
 
 /// How many deliveries were given up, for metrics.

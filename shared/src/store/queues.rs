@@ -343,23 +343,16 @@ pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<
         of_kind("q.total = 1"),
         of_kind("q.total > 1")
     );
-    store
-        .query(&sql, &[&session.get(), &i64::from(most.min(PAGE_MAX))])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let most = i64::from(most.min(PAGE_MAX));
+    let rows = store.query(&sql, &[&session.get(), &most]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// A queue of a session, by id.
 pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
     let sql = format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
-    store
-        .query_opt(&sql, &[&id.as_uuid(), &session.get()])
-        .await?
-        .as_ref()
-        .map(record)
-        .transpose()
+    let row = store.query_opt(&sql, &[&id.as_uuid(), &session.get()]).await?;
+    row.as_ref().map(record).transpose()
 }
 
 /// Whether the queue of this id was made by this very job of this session; `None` when there is no such queue.
@@ -406,12 +399,8 @@ pub async fn list(
     );
     let (time, id) = before.map(|(time, id)| (time, id.as_uuid())).unzip();
     let limit = i64::from(limit.min(PAGE_MAX));
-    store
-        .query(&sql, &[&session.get(), &time, &id, &limit])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let rows = store.query(&sql, &[&session.get(), &time, &id, &limit]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// Forgets queues that were finished longer than `keep` ago, with their recipients, the oldest first: at most so many

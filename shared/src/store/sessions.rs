@@ -148,12 +148,8 @@ pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created
 /// The session of a token.
 pub async fn find(store: &Store, token: &Token) -> Result<Option<SessionRecord>, StoreError> {
     let sql = format!("-- sessions::find\nSELECT {COLUMNS} FROM session WHERE token = $1 /* token */");
-    store
-        .query_opt(&sql, &[&token.as_str()])
-        .await?
-        .as_ref()
-        .map(record)
-        .transpose()
+    let row = store.query_opt(&sql, &[&token.as_str()]).await?;
+    row.as_ref().map(record).transpose()
 }
 
 /// Sessions in the order of their tokens, behind `after`.
@@ -168,12 +164,8 @@ pub async fn list(
     );
     let after = after.map_or("", Token::as_str);
     let limit = i64::from(limit.min(PAGE_MAX));
-    store
-        .query(&sql, &[&after, &limit])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let rows = store.query(&sql, &[&after, &limit]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// Sessions of a shard by number, behind `after`.
@@ -189,12 +181,8 @@ pub async fn of_shard(
     );
     let after = after.map_or(i64::MIN, SessionId::get);
     let limit = i64::from(limit.min(PAGE_MAX));
-    store
-        .query(&sql, &[&smallint(shard), &after, &limit])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let rows = store.query(&sql, &[&smallint(shard), &after, &limit]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// Marks a session for deletion, so that from now on everybody knows that it goes. Says whether its worker is to be
