@@ -67,7 +67,8 @@ pub(super) struct Attempts {
     store: Store,
     poster: Poster,
     schedule: Schedule,
-    lease: Duration,
+    /// How long a leased row belongs to the worker that took it.
+    pub(super) lease: Duration,
     rng: Mutex<StdRng>,
     clock: Clock,
     stop: CancellationToken,
@@ -85,11 +86,6 @@ impl Attempts {
             clock: process.clock,
             stop: process.life.soft().clone(),
         }
-    }
-
-    /// How long a leased row belongs to the worker that took it.
-    pub(super) fn lease(&self) -> Duration {
-        self.lease
     }
 
     /// Makes the first attempt and tells `settled` when the broker's message is no longer needed. If the worker is

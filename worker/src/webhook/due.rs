@@ -91,7 +91,7 @@ async fn work(
     }
     let around = &registry.around;
     let resting = around.backoff.now(around.clock.now());
-    let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, around.attempts.lease()).await?;
+    let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, around.attempts.lease).await?;
     if rows.is_empty() {
         return Ok(false);
     }
