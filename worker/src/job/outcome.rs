@@ -3,7 +3,6 @@
 use metrics::counter;
 use shared::job::JobKind;
 
-/// What can become of a job.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum JobOutcome {
     /// Stored.
@@ -12,7 +11,6 @@ pub(crate) enum JobOutcome {
     Duplicate,
     /// Carried out.
     Done,
-    /// Refused.
     Rejected,
     /// No job at all: kept as a dead letter.
     Dead,
@@ -21,7 +19,6 @@ pub(crate) enum JobOutcome {
 }
 
 impl JobOutcome {
-    /// Counts a job of this kind.
     pub(crate) fn count(self, kind: JobKind) {
         self.count_named(Some(kind.as_str()));
     }

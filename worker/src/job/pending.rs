@@ -48,7 +48,6 @@ pub(crate) enum Stage {
     Read(Job),
     /// Its queue and recipients were stored just now.
     Accepted {
-        /// The queue.
         queue: Box<QueueRecord>,
         /// The recipient, when it is a single one: it needs no reading back.
         single: Option<(Number, Option<StanzaId>)>,
@@ -164,7 +163,6 @@ impl PendingJob {
         self.stage = Stage::Refused(Box::new(self.refusal(code, message)));
     }
 
-    /// A refusal of this job.
     pub(crate) fn refusal(&self, code: FailureCode, message: &str) -> JobRejected {
         JobRejected {
             job_id: self.id.clone(),
@@ -222,7 +220,6 @@ impl PendingJob {
         reply
     }
 
-    /// Counts what became of it.
     pub(crate) fn count(&self, outcome: JobOutcome) {
         if let Stage::Read(job) = &self.stage {
             outcome.count(job.kind());
@@ -265,7 +262,6 @@ fn invalid(job_id: Option<JobId>, delivery: &Delivery, error: JobError) -> JobRe
     }
 }
 
-/// The job of a delivery.
 fn parse(delivery: &Delivery) -> Result<Job, JobError> {
     let kind = delivery
         .kind
@@ -295,7 +291,6 @@ pub(crate) struct Weight {
 }
 
 impl Held {
-    /// How many there are.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

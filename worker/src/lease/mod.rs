@@ -81,12 +81,10 @@ impl Lease {
         lease
     }
 
-    /// What writes for the shard must carry.
     pub(crate) fn fence(&self) -> Fence {
         self.fence
     }
 
-    /// The shard.
     pub(crate) fn shard(&self) -> ShardId {
         self.fence.shard
     }

@@ -68,7 +68,7 @@ impl Commands {
     /// Begins with the commands that nothing stands in the way of, and puts back what waits behind slow ones.
     pub(super) fn advance(&mut self, cx: &mut Context, reader: &Reader) {
         let now = cx.now();
-        while !reader.is_reading() {
+        while !reader.is_reading {
             let Some(id) = self.lines.next_ready(|id| cx.queues.is_changing(id)) else {
                 break;
             };
@@ -146,7 +146,7 @@ impl Commands {
             Some(action) => Event::queue(action, id, progress, data, at),
             None => Event::send_completed(id, data, at),
         };
-        cx.recorder.write().queues.push(row);
+        cx.recorder.write.queues.push(row);
         cx.recorder.event(event);
         if change != Change::Complete {
             let current = self.lines.current(id);

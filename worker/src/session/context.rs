@@ -44,11 +44,8 @@ pub(crate) enum Exit {
 
 /// What was read from the database.
 pub(crate) enum Fetched {
-    /// The running queues.
     Active(Result<Vec<QueueRecord>, StoreError>),
-    /// Recipients of a queue.
     Page(QueueId, Result<Vec<Pending>, StoreError>),
-    /// The credentials.
     Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
     /// The queue of a command, which is not in memory.
     OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
@@ -68,12 +65,13 @@ pub(crate) struct Context {
     pub(super) queues: Queues,
     pub(super) rng: StdRng,
     pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
-    exit: Option<Exit>,
-    leaves_by: Option<Instant>,
+    /// How the session ends, if it does.
+    pub(super) exit: Option<Exit>,
+    /// By when the session is to be handed over, if it is.
+    pub(super) leaves_by: Option<Instant>,
 }
 
 impl Context {
-    /// That of a session as stored.
     pub(super) fn new(around: Arc<Surroundings>, lease: Lease, record: SessionRecord) -> Self {
         Self {
             recorder: Recorder::new(&around, lease.fence(), &record),
@@ -108,27 +106,12 @@ impl Context {
         self.exit = Some(exit);
     }
 
-    /// How the session ends, if it does.
-    pub(super) fn take_exit(&mut self) -> Option<Exit> {
-        self.exit.take()
-    }
-
     /// The database failed: what is in memory can't be trusted.
     pub(super) fn lose(&mut self, error: &StoreError) {
         self.end(match error {
             StoreError::Fenced => Exit::Fenced,
             other => Exit::Lost(other.to_string()),
         });
-    }
-
-    /// The session is to be handed over by then.
-    pub(super) fn leave_by(&mut self, deadline: Instant) {
-        self.leaves_by.get_or_insert(deadline);
-    }
-
-    /// By when the session is to be handed over, if it is.
-    pub(super) fn leaves_by(&self) -> Option<Instant> {
-        self.leaves_by
     }
 
     /// Whether the session is handed over, so that nothing new begins.
@@ -139,14 +122,14 @@ impl Context {
     /// The session is to be connected from now on.
     pub(super) fn want(&mut self) {
         if !std::mem::replace(&mut self.record.wanted, true) {
-            self.recorder.write().session_row().wanted = Some(true);
+            self.recorder.write.session_row().wanted = Some(true);
         }
     }
 
     /// The session is not to be connected any more.
     pub(super) fn stop_wanting(&mut self) {
         if std::mem::replace(&mut self.record.wanted, false) {
-            self.recorder.write().session_row().wanted = Some(false);
+            self.recorder.write.session_row().wanted = Some(false);
         }
     }
 
@@ -169,7 +152,6 @@ impl Context {
         self.recorder.after(After::Answer(job, done(Some(queue.id))));
     }
 
-    /// Refuses a job.
     pub(super) fn refuse(&mut self, job: Box<PendingJob>, code: FailureCode, message: &str) {
         let refusal = job.refusal(code, message);
         self.tell_refused(job, refusal);

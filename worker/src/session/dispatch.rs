@@ -91,7 +91,6 @@ impl Parts {
         self.deletion.give_up_logout(&mut self.cx, &mut self.link);
     }
 
-    /// A job came.
     pub(super) fn on_job(&mut self, mut job: Box<PendingJob>) {
         if let Stage::Read(_) = job.stage {
             return self.on_request(job);
@@ -190,7 +189,7 @@ impl Parts {
 
     /// Walks a hand-over through its stages; answers when to look again.
     fn hand_over(&mut self) -> Option<Instant> {
-        let deadline = self.cx.leaves_by()?;
+        let deadline = self.cx.leaves_by?;
         let is_overdue = self.cx.now() >= deadline;
         let is_busy = !self.sends.is_empty() || self.link.close() || !self.cx.recorder.is_idle();
         if is_busy && !is_overdue {
@@ -213,7 +212,7 @@ impl Parts {
             let why = "a send was given up before it was ready to leave";
             return drop(done.send(Err(LinkError::Unavailable(why.into()))));
         }
-        self.cx.recorder.write().keys.append(&mut keys);
+        self.cx.recorder.write.keys.append(&mut keys);
         for event in events {
             self.on_event(event);
         }

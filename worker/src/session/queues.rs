@@ -22,7 +22,6 @@ use super::pacer::Pace;
 pub(crate) struct Target {
     /// Its place in the queue.
     pub(crate) seq: u32,
-    /// Who it is.
     pub(crate) number: Number,
     /// The stanza id it was, or is to be, sent under, if there is one already.
     pub(crate) stanza: Option<StanzaId>,
@@ -63,13 +62,11 @@ pub(crate) enum Change {
     Complete,
     /// It is kept as paused.
     Pause,
-    /// It goes on.
     Resume,
     /// It is kept as deleted.
     Delete,
 }
 
-/// One running queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     spec: Spec,
@@ -90,17 +87,13 @@ enum Reading {
 /// What a queue is, and how much of it is done.
 #[derive(Debug)]
 pub(crate) struct Spec {
-    /// Its name.
     pub(crate) id: QueueId,
-    /// What is sent.
     pub(crate) content: Arc<Content>,
-    /// How fast.
     pub(crate) pace: Pace,
     /// What to do about unknown outcomes.
     pub(crate) on_unknown: OnUnknown,
     /// How many recipients it has.
     pub(crate) total: u32,
-    /// How many of them are settled.
     pub(crate) settled: u32,
     /// Its START event is out.
     pub(crate) started: bool,
@@ -214,7 +207,6 @@ impl Queues {
         }
     }
 
-    /// One queue.
     pub(crate) fn get(&self, id: QueueId) -> Option<&Queue> {
         self.all.get(&id)
     }
@@ -325,14 +317,12 @@ impl Queues {
         }
     }
 
-    /// Whether a queue drains.
     pub(crate) fn is_draining(&self, id: QueueId) -> bool {
         self.all
             .get(&id)
             .is_some_and(|queue| matches!(queue.phase, Phase::Draining(_)))
     }
 
-    /// Whether any queue drains.
     pub(crate) fn is_any_draining(&self) -> bool {
         self.all
             .values()

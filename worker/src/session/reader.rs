@@ -13,17 +13,13 @@ use super::queues::{PAGE, QUEUES_READ, Queue, Spec, Target};
 /// Reads queues and their recipients ahead of the sends.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    is_reading: bool,
+    /// The running queues are being read.
+    pub(super) is_reading: bool,
     /// Queues that left the memory while the store's were being read: what was read of them is old.
     stopped: Vec<QueueId>,
 }
 
 impl Reader {
-    /// Whether the running queues are being read.
-    pub(super) fn is_reading(&self) -> bool {
-        self.is_reading
-    }
-
     /// Reads the session's running queues from the store.
     pub(super) fn read_queues(&mut self, cx: &mut Context) {
         self.is_reading = true;
@@ -31,7 +27,6 @@ impl Reader {
         cx.fetch(async move { Fetched::Active(store::active(&store, session, QUEUES_READ).await) });
     }
 
-    /// They are read.
     pub(super) fn on_queues(&mut self, cx: &mut Context, records: Vec<QueueRecord>) {
         self.is_reading = false;
         let stopped = std::mem::take(&mut self.stopped);

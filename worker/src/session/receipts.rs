@@ -31,7 +31,7 @@ impl Receipts {
         let id = stanza_id(id);
         let key = RecipientKey::Stanza(id.clone());
         let change = RecipientChange::state(key, state, wall);
-        cx.recorder.write().recipients.push(change);
+        cx.recorder.write.recipients.push(change);
         let told = Event::message_status(status, chat.header(id), unix_millis(wall));
         cx.recorder.event(told);
     }

@@ -41,7 +41,7 @@ pub(super) struct Sends {
     newest: Option<MessageId>,
     /// Frames that are ready before their time, and what else followed their commit.
     held: Option<(Instant, Vec<After>)>,
-    cap: CapTurn,
+    pub(super) cap: CapTurn,
     retry_at: Option<Instant>,
 }
 
@@ -87,11 +87,6 @@ impl Sends {
     /// When frames that are held may leave.
     pub(super) fn held_until(&self) -> Option<Instant> {
         self.held.as_ref().map(|(until, _)| *until)
-    }
-
-    /// Waits for the turn under the worker's cap, if one was asked for. Dropping the wait keeps the place.
-    pub(super) async fn granted(&mut self) {
-        self.cap.granted().await;
     }
 
     /// What failed for now is tried again at once: the connection is new.
@@ -217,7 +212,7 @@ impl Sends {
         let claim = hand.claim;
         let held = claim.not_before.map(|at| at.saturating_duration_since(now));
         start_queue(cx, hand.queue);
-        let write = cx.recorder.write();
+        let write = &mut cx.recorder.write;
         if let Some(stanza) = hand.target.stanza.clone() {
             let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
             write.recipients.push(change);
@@ -425,7 +420,7 @@ fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Result<Recipi
             (change, None)
         }
     };
-    cx.recorder.write().recipients.push(change);
+    cx.recorder.write.recipients.push(change);
     let processing = Event::send_processing(id, stanza, progress, unix_millis(wall));
     cx.recorder.event(processing);
 }
@@ -433,7 +428,7 @@ fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Result<Recipi
 /// send.message:START comes before every other event of its queue.
 fn start_queue(cx: &mut Context, id: QueueId) {
     if cx.queues.start(id) {
-        cx.recorder.write().queues.push(QueueChange::Start(id));
+        cx.recorder.write.queues.push(QueueChange::Start(id));
         cx.recorder.event(Event::send_start(id));
     }
 }

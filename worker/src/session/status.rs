@@ -35,11 +35,10 @@ impl Status {
         self.connection(cx, SessionState::Connecting, ConnectionState::Connecting, 200);
     }
 
-    /// There is a QR code to show.
     pub(super) fn on_qr(&mut self, cx: &mut Context, text: String, expires_at: OffsetDateTime) {
         self.pairing(cx);
         let picture = qr::data_url(&text).unwrap_or_default();
-        cx.recorder.write().session_row().qr = Some(Expiring {
+        cx.recorder.write.session_row().qr = Some(Expiring {
             text: text.clone(),
             expires_at,
         });
@@ -47,11 +46,10 @@ impl Status {
         cx.recorder.event(told);
     }
 
-    /// There is a pairing code to type in.
     pub(super) fn on_code(&mut self, cx: &mut Context, code: String) {
         self.pairing(cx);
         let expires_at = cx.wall() + cx.around.whatsapp.timing.pairing_code;
-        cx.recorder.write().session_row().pairing_code = Some(Expiring {
+        cx.recorder.write.session_row().pairing_code = Some(Expiring {
             text: code,
             expires_at,
         });
@@ -63,18 +61,16 @@ impl Status {
         cx.record.paired_at = Some(cx.wall());
         // The codes go with the state.
         cx.record.state = SessionState::Connecting;
-        let row = cx.recorder.write().session_row();
+        let row = cx.recorder.write.session_row();
         row.state = Some(SessionState::Connecting);
         row.paired = true;
     }
 
-    /// Logged in.
     pub(super) fn on_open(&mut self, cx: &mut Context, account: Account) {
         own(cx, account);
         self.connection(cx, SessionState::Open, ConnectionState::Open, 200);
     }
 
-    /// The connection is gone.
     pub(super) fn on_closed(&mut self, cx: &mut Context, reason: &CloseReason) {
         use ConnectionState::{Close, Refused};
         use SessionState::{Closed, LoggedOut};
@@ -94,7 +90,7 @@ impl Status {
             (CloseReason::Stopped, _) => self.connection(cx, Closed, Close, status),
             (_, Next::Stop) => {
                 self.connection(cx, Closed, Close, status);
-                cx.recorder.write().session_row().refused = true;
+                cx.recorder.write.session_row().refused = true;
             }
             _ => self.connection(cx, Closed, Close, status),
         }
@@ -107,7 +103,7 @@ impl Status {
         }
         cx.record.state = state;
         self.0.state(state);
-        let row = cx.recorder.write().session_row();
+        let row = cx.recorder.write.session_row();
         row.state = Some(state);
         row.refused = false;
         if matches!(state, SessionState::Closed | SessionState::LoggedOut) {
@@ -120,7 +116,7 @@ impl Status {
     fn pairing(&mut self, cx: &mut Context) {
         cx.record.state = SessionState::Pairing;
         self.0.state(SessionState::Pairing);
-        cx.recorder.write().session_row().state = Some(SessionState::Pairing);
+        cx.recorder.write.session_row().state = Some(SessionState::Pairing);
     }
 }
 
@@ -138,7 +134,7 @@ fn own(cx: &mut Context, account: Account) {
     };
     cx.recorder.set_owner(Some(owner.jid.clone()));
     if known.as_ref() != Some(&owner) {
-        cx.recorder.write().session_row().owner = Some(Some(owner.clone()));
+        cx.recorder.write.session_row().owner = Some(Some(owner.clone()));
     }
     cx.record.owner = Some(owner);
 }
@@ -147,10 +143,10 @@ fn own(cx: &mut Context, account: Account) {
 fn forget(cx: &mut Context) {
     cx.record.owner = None;
     cx.record.paired_at = None;
-    let row = cx.recorder.write().session_row();
+    let row = cx.recorder.write.session_row();
     row.forget_keys = true;
     row.owner = Some(None);
     // What the same step still had to say about them goes with them.
-    cx.recorder.write().keys.clear();
+    cx.recorder.write.keys.clear();
     cx.recorder.set_owner(None);
 }

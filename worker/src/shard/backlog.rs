@@ -13,7 +13,6 @@ pub(super) struct Backlog {
     pub(super) is_looking: bool,
     /// Its sends that are being stored, or are about to be.
     storing: usize,
-    /// One of them is large.
     is_large: bool,
     /// Ready for the session, before all that waits.
     pub(super) ready: VecDeque<PendingJob>,
@@ -25,12 +24,10 @@ pub(super) struct Backlog {
 pub(super) enum Size {
     /// In a transaction with others.
     Small,
-    /// In one of its own.
     Large,
 }
 
 impl Size {
-    /// That of a send.
     pub(super) fn of(job: &SendJob) -> Self {
         if job.numbers.len() > SMALL_MAX {
             Self::Large
@@ -62,7 +59,6 @@ impl Backlog {
         }
     }
 
-    /// A send is being stored.
     pub(super) fn begin_storing(&mut self, size: Size) {
         self.storing += 1;
         self.is_large |= size == Size::Large;

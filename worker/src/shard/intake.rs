@@ -55,15 +55,11 @@ pub(crate) struct Intake {
 
 /// What the database answered, or a session left.
 pub(crate) enum Done {
-    /// The session of a token.
     Found(Token, Option<Box<SessionRecord>>),
-    /// What became of sends.
     Stored(Stored),
     /// This comes back from a session.
     Returned(Box<Returned>),
-    /// Deliveries are put aside.
     PutAside,
-    /// The lease is over.
     Fenced,
 }
 
@@ -114,7 +110,6 @@ impl Intake {
         self.held.bytes() < HELD_BYTES_MAX
     }
 
-    /// What its deliveries are settled by.
     pub(crate) fn settlement(&self) -> &Arc<Settlement> {
         &self.settlement
     }

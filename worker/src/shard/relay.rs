@@ -17,17 +17,14 @@ use crate::wake::Wake;
 /// they are confirmed without a gap. After a crash the last ones are published again, under the same ids.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    /// Where events wait.
     pub(crate) store: Store,
     /// The relay's own way to the broker.
     pub(crate) publisher: Publisher,
-    /// The names of the broker's objects.
     pub(crate) topology: Topology,
     /// The right to act for the shard: nothing is published after its end.
     pub(crate) lease: Lease,
     /// Told of the shard when it has new events.
     pub(crate) wake: Wake,
-    /// Tells the time.
     pub(crate) clock: Clock,
 }
 
