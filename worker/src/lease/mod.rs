@@ -95,9 +95,6 @@ impl Lease {
     }
 
     /// Refuses to go on once it is over.
-    ///
-    /// # Errors
-    /// [`Fenced`].
     pub(crate) fn check(&self, now: Instant) -> Result<(), Fenced> {
         if self.is_live(now) { Ok(()) } else { Err(Fenced) }
     }
