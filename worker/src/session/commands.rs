@@ -68,10 +68,11 @@ impl Commands {
     /// Begins with the commands that nothing stands in the way of, and puts back what waits behind slow ones.
     pub(super) fn advance(&mut self, cx: &mut Context, reader: &Reader) {
         let now = cx.now();
-        while !reader.is_reading {
-            let Some(id) = self.lines.next_ready(|id| cx.queues.is_changing(id)) else {
-                break;
-            };
+        // While the session's queues are being read, nobody knows which of them are in memory.
+        while let Some(id) = self
+            .lines
+            .next_ready(|id| reader.is_reading || cx.queues.is_changing(id))
+        {
             if self.lines.begin(id, now, Current::new) {
                 self.begin(cx, id);
             }
