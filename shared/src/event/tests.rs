@@ -12,6 +12,12 @@ fn instance() -> Instance {
     }
 }
 
+fn not_on_whatsapp(queue: QueueId) -> Event {
+    let jid = "5531900000001@s.whatsapp.net".to_owned();
+    let words = "The number entered is not a valid whatsapp contact".to_owned();
+    Event::send_error(queue, jid, 404, "Not Found", words)
+}
+
 fn samples() -> Vec<Event> {
     let token = Token::new("codechat").unwrap();
     let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
@@ -63,13 +69,7 @@ fn samples() -> Vec<Event> {
         Event::send_start(queue),
         Event::send_processing(queue, Some(stanza.clone()), 67, now),
         Event::send_completed(queue, data(), now),
-        Event::send_error(
-            queue,
-            "5531900000001@s.whatsapp.net".into(),
-            404,
-            "Not Found",
-            "The number entered is not a valid whatsapp contact".into(),
-        ),
+        not_on_whatsapp(queue),
         Event::queue(QueueAction::Pause, queue, 43, data(), now),
         Event::queue(QueueAction::Resume, queue, 43, data(), now),
         Event::queue(QueueAction::Delete, queue, 95, data(), now),
