@@ -144,7 +144,7 @@ fn read_keep_queues(env: &mut Env) -> Option<Duration> {
     (days > 0).then(|| Duration::from_secs(86_400 * u64::from(days)))
 }
 
-/// Delivers events until `stop`, then finishes what is under way for at most [`STOP_PATIENCE`].
+/// Delivers events until `stop`, then finishes what is under way for at most `STOP_PATIENCE`.
 ///
 /// # Errors
 /// [`StartError`], at the start only: later the role waits for what is away.
