@@ -103,15 +103,14 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
 }
 
 fn settings(report: &mut Report, env: &impl Fn() -> Env) {
-    let mut problems = Vec::new();
-    if let Err(ConfigError(found)) = Settings::read(env()) {
-        problems.extend(found);
-    }
     let mut rest = env();
     let _ = config::read_delay(&mut rest);
-    if let Err(ConfigError(found)) = rest.finish() {
-        problems.extend(found);
-    }
+    let found = [Settings::read(env()).err(), rest.finish().err()];
+    let problems: Vec<_> = found
+        .into_iter()
+        .flatten()
+        .flat_map(|ConfigError(found)| found)
+        .collect();
     if problems.is_empty() {
         let text =
             "those of the API, MIN and MAX can be read; workers name mistakes in theirs when they start";

@@ -47,19 +47,6 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     }
 }
 
-/// A body that is a JSON object of the shape `T`.
-#[derive(Debug)]
-pub struct Json<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
-        parse(&bytes).map(Self)
-    }
-}
-
 /// The query string, in the shape `T`.
 #[derive(Debug)]
 pub struct Query<T>(pub T);

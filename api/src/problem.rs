@@ -98,104 +98,58 @@ pub enum Code {
 impl Code {
     /// The stable name that programs may match on.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidField => "invalid_field",
-            Self::MalformedBody => "malformed_body",
-            Self::Unauthorized => "unauthorized",
-            Self::NotFound => "not_found",
-            Self::SessionNotFound => "session_not_found",
-            Self::QueueNotFound => "queue_not_found",
-            Self::WebhookNotFound => "webhook_not_found",
-            Self::DeliveryNotFound => "delivery_not_found",
-            Self::QrNotReady => "qr_not_ready",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::IllegalTransition => "illegal_transition",
-            Self::AlreadyConnected => "already_connected",
-            Self::AlreadyPaired => "already_paired",
-            Self::SessionBeingDeleted => "session_being_deleted",
-            Self::Conflict => "conflict",
-            Self::CrossSite => "cross_site",
-            Self::IdempotencyKeyReused => "idempotency_key_reused",
-            Self::IdempotencyKeyInUse => "idempotency_key_in_use",
-            Self::JobIdReused => "job_id_reused",
-            Self::BodyTooLarge => "body_too_large",
-            Self::BodyTimeout => "body_timeout",
-            Self::TooManyRecipients => "too_many_recipients",
-            Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::Refused => "refused",
-            Self::SessionNotConnected => "session_not_connected",
-            Self::BrokerUnavailable => "broker_unavailable",
-            Self::DatabaseUnavailable => "database_unavailable",
-            Self::AnswerTimeout => "answer_timeout",
-            Self::Internal => "internal",
-        }
+        self.row().0
     }
 
     /// The HTTP status that goes with it, the same in both dialects.
     pub fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidField | Self::MalformedBody => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::NotFound
-            | Self::SessionNotFound
-            | Self::QueueNotFound
-            | Self::WebhookNotFound
-            | Self::DeliveryNotFound
-            | Self::QrNotReady => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::IllegalTransition
-            | Self::AlreadyConnected
-            | Self::AlreadyPaired
-            | Self::SessionBeingDeleted
-            | Self::Conflict
-            | Self::IdempotencyKeyReused
-            | Self::IdempotencyKeyInUse
-            | Self::JobIdReused => StatusCode::CONFLICT,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyRecipients | Self::Refused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::SessionNotConnected | Self::BrokerUnavailable | Self::DatabaseUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        StatusCode::from_u16(self.row().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// A short title that is the same for each problem of this code.
     pub fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    fn row(self) -> (&'static str, u16, &'static str) {
         match self {
-            Self::InvalidField => "A field is not valid",
-            Self::MalformedBody => "The body can't be read",
-            Self::Unauthorized => "Credentials are missing or wrong",
-            Self::NotFound => "No such path",
-            Self::SessionNotFound => "No such session",
-            Self::QueueNotFound => "No such queue",
-            Self::WebhookNotFound => "No such webhook",
-            Self::DeliveryNotFound => "No such delivery",
-            Self::QrNotReady => "No QR code yet",
-            Self::MethodNotAllowed => "Method not allowed",
-            Self::IllegalTransition => "The queue's state does not allow this",
-            Self::AlreadyConnected => "The session is connected",
-            Self::AlreadyPaired => "The session is paired",
-            Self::SessionBeingDeleted => "The session is being deleted",
-            Self::Conflict => "The state does not allow this",
-            Self::CrossSite => "Not from this page",
-            Self::IdempotencyKeyReused => "Idempotency-Key used with another request",
-            Self::IdempotencyKeyInUse => "The first request with this Idempotency-Key is under way",
-            Self::JobIdReused => "The id belongs to another job",
-            Self::BodyTooLarge => "The body is too large",
-            Self::BodyTimeout => "The body took too long",
-            Self::TooManyRecipients => "Too many recipients",
-            Self::UnsupportedMediaType => "The body must be JSON",
-            Self::Refused => "Refused",
-            Self::SessionNotConnected => "The session is not connected",
-            Self::BrokerUnavailable => "The message broker is not available",
-            Self::DatabaseUnavailable => "The database is not available",
-            Self::AnswerTimeout => "No answer in time",
-            Self::Internal => "Internal error",
+            Self::InvalidField => ("invalid_field", 400, "A field is not valid"),
+            Self::MalformedBody => ("malformed_body", 400, "The body can't be read"),
+            Self::Unauthorized => ("unauthorized", 401, "Credentials are missing or wrong"),
+            Self::NotFound => ("not_found", 404, "No such path"),
+            Self::SessionNotFound => ("session_not_found", 404, "No such session"),
+            Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
+            Self::WebhookNotFound => ("webhook_not_found", 404, "No such webhook"),
+            Self::DeliveryNotFound => ("delivery_not_found", 404, "No such delivery"),
+            Self::QrNotReady => ("qr_not_ready", 404, "No QR code yet"),
+            Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
+            Self::IllegalTransition => ("illegal_transition", 409, "The queue's state does not allow this"),
+            Self::AlreadyConnected => ("already_connected", 409, "The session is connected"),
+            Self::AlreadyPaired => ("already_paired", 409, "The session is paired"),
+            Self::SessionBeingDeleted => ("session_being_deleted", 409, "The session is being deleted"),
+            Self::Conflict => ("conflict", 409, "The state does not allow this"),
+            Self::CrossSite => ("cross_site", 403, "Not from this page"),
+            Self::IdempotencyKeyReused => (
+                "idempotency_key_reused",
+                409,
+                "Idempotency-Key used with another request",
+            ),
+            Self::IdempotencyKeyInUse => (
+                "idempotency_key_in_use",
+                409,
+                "The first request with this Idempotency-Key is under way",
+            ),
+            Self::JobIdReused => ("job_id_reused", 409, "The id belongs to another job"),
+            Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
+            Self::BodyTimeout => ("body_timeout", 408, "The body took too long"),
+            Self::TooManyRecipients => ("too_many_recipients", 422, "Too many recipients"),
+            Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
+            Self::Refused => ("refused", 422, "Refused"),
+            Self::SessionNotConnected => ("session_not_connected", 503, "The session is not connected"),
+            Self::BrokerUnavailable => ("broker_unavailable", 503, "The message broker is not available"),
+            Self::DatabaseUnavailable => ("database_unavailable", 503, "The database is not available"),
+            Self::AnswerTimeout => ("answer_timeout", 504, "No answer in time"),
+            Self::Internal => ("internal", 500, "Internal error"),
         }
     }
 }

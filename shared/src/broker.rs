@@ -136,9 +136,6 @@ impl Broker {
     }
 
     /// Routes the jobs of a token to the queue of a shard. Twice is once.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
     pub async fn bind_token(&self, token: &Token, shard: ShardId) -> Result<(), BrokerError> {
         self.bindings
             .request(async |channel| self.topology.bind(channel, token, shard).await)
@@ -146,9 +143,6 @@ impl Broker {
     }
 
     /// Stops routing the jobs of a token: later ones are unroutable.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
     pub async fn unbind_token(&self, token: &Token, shard: ShardId) -> Result<(), BrokerError> {
         self.bindings
             .request(async |channel| self.topology.unbind(channel, token, shard).await)
@@ -157,9 +151,6 @@ impl Broker {
 
     /// Has all events collected in the queue of the webhook workers, now and after each reconnection, until
     /// [`Broker::want_only`]. For webhook workers, who look who wants what. Twice is once.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
     pub async fn collect_for_webhooks(&self) -> Result<(), BrokerError> {
         self.bindings
             .request(async |channel| self.topology.collect_for_webhooks(channel).await)
@@ -167,9 +158,6 @@ impl Broker {
     }
 
     /// Has the webhooks' queue take these events, beside those that it takes. Twice is once.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
     pub async fn want_events(&self, wanted: &Wanted) -> Result<(), BrokerError> {
         self.bindings
             .request(async |channel| self.topology.want(channel, wanted).await)
@@ -177,9 +165,6 @@ impl Broker {
     }
 
     /// Has the webhooks' queue take no others than these events. Twice is once.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
     pub async fn want_only(&self, wanted: &Wanted) -> Result<(), BrokerError> {
         self.bindings
             .request(async |channel| self.topology.want_only(channel, wanted).await)
@@ -192,9 +177,6 @@ impl Broker {
     }
 
     /// How many messages wait in a queue.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
     pub async fn depth(&self, queue: &QueueName) -> Result<u32, BrokerError> {
         let name = self.topology.queue(queue);
         self.bindings
@@ -203,9 +185,6 @@ impl Broker {
     }
 
     /// Deletes all objects of this topology: for tests, and for taking a deployment down for good.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
     pub async fn delete_topology(&self) -> Result<(), BrokerError> {
         self.bindings
             .request(async |channel| self.topology.delete(channel).await)

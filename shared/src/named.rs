@@ -25,7 +25,30 @@ macro_rules! named {
             pub fn find(text: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|one| one.as_str() == text)
             }
+
+            /// Why a text is none of them, to be read behind a field's name.
+            pub fn must_be() -> String {
+                format!("must be one of {}", Self::ALL.map(Self::as_str).join(", "))
+            }
         }
     };
 }
 pub(crate) use named;
+
+/// [`named`], for states that the database holds as the numbers before their texts.
+macro_rules! stored {
+    ($(#[$meta:meta])* $Name:ident { $($(#[$doc:meta])* $Variant:ident = $code:literal $text:literal,)+ }) => {
+        $crate::named::named! { $(#[$meta])* $Name { $($(#[$doc])* $Variant = $text,)+ } }
+
+        impl $Name {
+            pub(crate) const fn code(self) -> i16 {
+                match self { $(Self::$Variant => $code,)+ }
+            }
+
+            fn from_code(code: i16) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.code() == code)
+            }
+        }
+    };
+}
+pub(crate) use stored;

@@ -52,9 +52,6 @@ pub enum StartError {
 impl Process {
     /// Starts to log, to count and to listen to signals, connects, and serves health and metrics on their own address
     /// until the process is cut: the last thing to be watched is the stop itself.
-    ///
-    /// # Errors
-    /// [`StartError`].
     pub async fn start(common: &Common, sealer: Option<Sealer>) -> Result<(Self, Metrics), StartError> {
         telemetry::init_logs(&common.log).map_err(StartError::Telemetry)?;
         let metrics = Metrics::install().map_err(StartError::Telemetry)?;

@@ -50,9 +50,6 @@ pub async fn register(
 }
 
 /// Makes the row of the operator's global webhook say `url`, or removes it, and its deliveries, when there is none.
-///
-/// # Errors
-/// [`SubscriptionError`].
 pub async fn set_global(
     store: &Store,
     broker: &Broker,

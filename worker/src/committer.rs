@@ -51,9 +51,6 @@ impl Committer {
     /// when too many wait already.
     ///
     /// Cancel safety: a caller that goes away leaves it open whether the write is done.
-    ///
-    /// # Errors
-    /// [`CommitError`].
     pub(crate) async fn commit(&self, write: Write) -> Result<(), CommitError> {
         // Sealed here, on the caller's thread, not in the one task.
         self.hand_over(Some(self.sealer.seal(write))).await

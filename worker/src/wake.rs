@@ -25,9 +25,3 @@ impl Wake {
         self.0[usize::from(shard.get())].notified().await;
     }
 }
-
-impl Default for Wake {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -413,11 +413,8 @@ fn legal(command: Command, state: QueueState) -> Result<(), Problem> {
     if command.is_legal(state) {
         return Ok(());
     }
-    let state = format!("{state:?}").to_lowercase();
-    Err(Problem::new(
-        Code::IllegalTransition,
-        format!("a {state} queue can't be {}", command.participle()),
-    ))
+    let text = format!("a {} queue can't be {}", state.as_str(), command.participle());
+    Err(Problem::new(Code::IllegalTransition, text))
 }
 
 async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, SessionId, QueueRecord), Problem> {
@@ -442,18 +439,7 @@ fn no_such_queue(token: &Token) -> Problem {
 }
 
 fn recipient_state(text: &str) -> Result<RecipientState, Problem> {
-    use RecipientState::{Delivered, Failed, Queued, Read, Sending, Sent, Skipped, Unknown};
-    let all = [Queued, Sending, Sent, Delivered, Read, Failed, Skipped, Unknown];
-    let name = |state: &RecipientState| format!("{state:?}").to_lowercase();
-    all.into_iter().find(|state| name(state) == text).ok_or_else(|| {
-        Problem::field(
-            "state",
-            format!(
-                "must be one of {}",
-                all.iter().map(name).collect::<Vec<_>>().join(", ")
-            ),
-        )
-    })
+    RecipientState::find(text).ok_or_else(|| Problem::field("state", RecipientState::must_be()))
 }
 
 /// A queue's place in its listing, as a cursor holds it.

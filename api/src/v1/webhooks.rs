@@ -221,11 +221,7 @@ fn checked(app: &App, body: CreateWebhook) -> Result<NewWebhook, Problem> {
             .iter()
             .any(|event| webhooks::matches(wanted, event.as_str()))
         {
-            let known = EventName::ALL.map(EventName::as_str).join(", ");
-            return Err(Problem::field(
-                format!("events[{index}]"),
-                format!("must be one of {known}"),
-            ));
+            return Err(Problem::field(format!("events[{index}]"), EventName::must_be()));
         }
     }
     let secret = match body.secret {
@@ -346,11 +342,5 @@ fn no_such_webhook() -> Problem {
 }
 
 fn delivery_state(text: &str) -> Result<DeliveryState, Problem> {
-    DeliveryState::ALL
-        .into_iter()
-        .find(|state| state.as_str() == text)
-        .ok_or_else(|| {
-            let all = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
-            Problem::field("state", format!("must be one of {all}"))
-        })
+    DeliveryState::find(text).ok_or_else(|| Problem::field("state", DeliveryState::must_be()))
 }

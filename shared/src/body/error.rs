@@ -21,7 +21,7 @@ pub enum JobErrorKind {
     /// A field is missing, unknown, or has a value that can't be used.
     #[default]
     Form,
-    /// More than [`RECIPIENTS_MAX`] recipients.
+    /// More than `RECIPIENTS_MAX` recipients.
     TooManyRecipients,
 }
 

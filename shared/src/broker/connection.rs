@@ -1,7 +1,7 @@
 //! One supervised connection, and channels on it that are opened again when they break.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -254,10 +254,7 @@ impl RecoveringChannel {
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
             }
             self.opened.fetch_add(1, Ordering::Relaxed);
-            *self
-                .channel
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(channel.clone());
+            *self.slot() = Some(channel.clone());
             Ok::<_, lapin::Error>(channel)
         };
         Ok(tokio::time::timeout(REQUEST_TIMEOUT, open)
@@ -273,10 +270,7 @@ impl RecoveringChannel {
     /// Drops the channel of that number, so that the next use opens another. A newer one stays: what is told of an
     /// old one may be told late.
     pub(super) fn discard(&self, number: u64) {
-        let mut channel = self
-            .channel
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut channel = self.slot();
         if self.opened() == number {
             *channel = None;
         }
@@ -299,14 +293,12 @@ impl RecoveringChannel {
     }
 
     fn current(&self) -> Option<Channel> {
-        let channel = self
-            .channel
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        channel
-            .as_ref()
-            .filter(|channel| channel.status().connected())
-            .cloned()
+        let channel = self.slot();
+        channel.as_ref().filter(|open| open.status().connected()).cloned()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Channel>> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

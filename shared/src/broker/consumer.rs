@@ -248,7 +248,8 @@ struct Origin {
 }
 
 /// A message from a queue. It must be answered: by [`Delivery::ack`], [`Delivery::retry`] or
-/// [`Delivery::dead_letter`]. Dropped unanswered, it stays unacknowledged until its channel closes.
+/// [`Delivery::dead_letter`], which fail with [`AnswerError::Gone`] once its channel is gone. Dropped unanswered, it
+/// stays unacknowledged until its channel closes.
 #[must_use = "a delivery must be answered"]
 pub struct Delivery {
     /// The routing key it was published with: a job's token.
@@ -315,17 +316,11 @@ impl Delivery {
     }
 
     /// It is done; the queue forgets it.
-    ///
-    /// # Errors
-    /// [`AnswerError::Gone`].
     pub async fn ack(self) -> Result<(), AnswerError> {
         settled(self.acker.ack(BasicAckOptions::default()).await)
     }
 
     /// It is to be delivered again, at its old place. Counts towards the queue's delivery limit.
-    ///
-    /// # Errors
-    /// [`AnswerError::Gone`].
     pub async fn retry(self) -> Result<(), AnswerError> {
         settled(
             self.acker
@@ -340,9 +335,6 @@ impl Delivery {
     /// It can't be done now: a copy comes back through its queue after [`LATER_AFTER`](super::topology::LATER_AFTER),
     /// behind what is there, with this turn. Not counted towards the delivery limit. Tries for as long as the
     /// delivery can be answered.
-    ///
-    /// # Errors
-    /// [`AnswerError::Gone`].
     pub async fn later(self, turn: &str) -> Result<(), AnswerError> {
         while self.is_usable() {
             let copy = Outgoing {

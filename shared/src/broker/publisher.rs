@@ -217,9 +217,6 @@ pub struct Confirm {
 
 impl Confirm {
     /// Waits for the broker's word.
-    ///
-    /// # Errors
-    /// [`PublishError`].
     pub async fn wait(self) -> Result<(), PublishError> {
         // The channel's owner answers everybody; it is gone only with the whole process.
         self.outcome.await.unwrap_or(Err(PublishError::Unconfirmed))

@@ -92,9 +92,6 @@ impl Rpc {
 
     /// Sends a job to a session's worker and waits for its answer. The job expires with the call, unless it
     /// was taken up by then.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub async fn call(
         &self,
         token: &Token,
@@ -218,9 +215,6 @@ impl Listener {
 
 impl Publisher {
     /// Answers a job. An asker that is gone is not an error.
-    ///
-    /// # Errors
-    /// [`PublishError`].
     pub async fn reply(&self, to: &ReplyTo, answer: &Answer) -> Result<(), PublishError> {
         // Answers are small texts of our own types and always serialize.
         let body = serde_json::to_vec(answer).unwrap_or_default();

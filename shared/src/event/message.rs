@@ -109,7 +109,7 @@ pub struct UpdateHeader {
 }
 
 /// The status of a message, in WhatsApp's words.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MessageStatus {
     /// It failed.

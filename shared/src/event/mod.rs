@@ -56,11 +56,6 @@ impl Envelope {
         #[allow(clippy::unwrap_used)]
         serde_json::to_string(self).unwrap()
     }
-
-    /// The AMQP routing key.
-    pub fn routing_key(&self) -> String {
-        self.event.routing_key(&self.instance.name)
-    }
 }
 
 /// What happened. Serializes as the bare `data` of its envelope.
@@ -186,12 +181,6 @@ impl Event {
             queue_timestamp: queue_timestamp_ms,
         };
         Self::SendCompleted(SendCompleted { queue })
-    }
-
-    /// `send.message:ERROR` for a number that is not on WhatsApp.
-    pub fn not_on_whatsapp(queue_id: QueueId, jid: String) -> Self {
-        let message = "The number entered is not a valid whatsapp contact".to_owned();
-        Self::send_error(queue_id, jid, 404, "Not Found", message)
     }
 
     /// `send.message:ERROR` with a status in the manner of HTTP.

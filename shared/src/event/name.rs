@@ -35,14 +35,7 @@ named! {
     }
 }
 
-impl EventName {
-    /// The routing key of this event of a session: `<token>.<event, ':' as '.'>`.
-    pub fn routing_key(self, token: &Token) -> String {
-        routing_key(token, self.as_str())
-    }
-}
-
-/// The routing key of any event name of a session.
+/// The routing key of an event of a session: `<token>.<event, ':' as '.'>`.
 pub fn routing_key(token: &Token, event: &str) -> String {
     format!("{token}.{}", event.replace(':', "."))
 }

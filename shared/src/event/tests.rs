@@ -12,6 +12,12 @@ fn instance() -> Instance {
     }
 }
 
+fn not_on_whatsapp(queue: QueueId) -> Event {
+    let jid = "5531900000001@s.whatsapp.net".to_owned();
+    let words = "The number entered is not a valid whatsapp contact".to_owned();
+    Event::send_error(queue, jid, 404, "Not Found", words)
+}
+
 fn samples() -> Vec<Event> {
     let token = Token::new("codechat").unwrap();
     let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
@@ -63,7 +69,7 @@ fn samples() -> Vec<Event> {
         Event::send_start(queue),
         Event::send_processing(queue, Some(stanza.clone()), 67, now),
         Event::send_completed(queue, data(), now),
-        Event::not_on_whatsapp(queue, "5531900000001@s.whatsapp.net".into()),
+        not_on_whatsapp(queue),
         Event::queue(QueueAction::Pause, queue, 43, data(), now),
         Event::queue(QueueAction::Resume, queue, 43, data(), now),
         Event::queue(QueueAction::Delete, queue, 95, data(), now),
@@ -99,10 +105,13 @@ fn every_event_has_a_stable_shape() {
 fn routing_keys_start_with_the_token_and_have_no_colon() {
     let token = Token::new("shop-1").unwrap();
     assert_eq!(
-        EventName::SendStart.routing_key(&token),
+        routing_key(&token, EventName::SendStart.as_str()),
         "shop-1.send.message.START"
     );
-    assert_eq!(EventName::PausedQueue.routing_key(&token), "shop-1.paused.queue");
+    assert_eq!(
+        routing_key(&token, EventName::PausedQueue.as_str()),
+        "shop-1.paused.queue"
+    );
     for name in EventName::ALL {
         assert_eq!(EventName::find(name.as_str()), Some(name));
         assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());

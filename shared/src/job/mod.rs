@@ -54,10 +54,7 @@ impl JobKind {
     /// # Errors
     /// A [`JobError`] on the field `type`.
     pub fn parse(text: &str) -> Result<Self, JobError> {
-        Self::find(text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            JobError::new("type", format!("must be one of {known}"))
-        })
+        Self::find(text).ok_or_else(|| JobError::new("type", Self::must_be()))
     }
 }
 

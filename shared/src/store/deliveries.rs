@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::id::{DeliveryId, EventId, Token, WebhookId};
+use crate::named::stored;
 
 /// Most deliveries that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -24,46 +24,17 @@ pub const PIECE_MAX: u32 = 5_000;
 /// Most attempts that a row's history shows; the oldest go first.
 pub const HISTORY_MAX: i32 = 64;
 
-/// How a delivery stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DeliveryState {
-    /// Waits for its next attempt.
-    Pending,
-    /// The endpoint took it.
-    Delivered,
-    /// Given up; can be replayed.
-    Dead,
-    /// Cancelled by somebody.
-    Cancelled,
-}
-
-impl DeliveryState {
-    /// The name used in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Dead, Self::Cancelled];
-
-    fn code(self) -> i16 {
-        match self {
-            Self::Pending => 0,
-            Self::Delivered => 1,
-            Self::Dead => 2,
-            Self::Cancelled => 3,
-        }
-    }
-
-    fn from_code(code: i16) -> Result<Self, StoreError> {
-        let found = Self::ALL.into_iter().find(|state| state.code() == code);
-        found.ok_or(StoreError::Corrupt("delivery state out of range"))
+stored! {
+    /// How a delivery stands.
+    DeliveryState {
+        /// Waits for its next attempt.
+        Pending = 0 "pending",
+        /// The endpoint took it.
+        Delivered = 1 "delivered",
+        /// Given up; can be replayed.
+        Dead = 2 "dead",
+        /// Cancelled by somebody.
+        Cancelled = 3 "cancelled",
     }
 }
 
@@ -180,9 +151,6 @@ const COLUMNS: &str = "d.id, d.webhook_id, d.event_id, d.token, d.event, d.body,
 
 /// Stores a delivery and returns it, leased if that was asked for; `None` when the webhook has a row for the event
 /// already, or is gone.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, StoreError> {
     let sql = "-- deliveries::insert
         INSERT INTO delivery (id, webhook_id, event_id, token, event, body, state, attempts, next_attempt_at,
@@ -233,9 +201,6 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
 
 /// Leases due deliveries, oldest first, at most `share` of one endpoint, and none of those in `resting`. A worker that
 /// dies leaves them due again when the lease ends.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn lease_due(
     store: &Store,
     limit: u32,
@@ -291,9 +256,6 @@ pub async fn lease_due(
 
 /// Records an attempt of a leased delivery and ends the lease. Whether it was still ours: if not, somebody else has
 /// the row, and this attempt is forgotten.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn finish_attempt(
     store: &Store,
     leased: &Leased,
@@ -327,9 +289,6 @@ pub async fn finish_attempt(
 }
 
 /// Gives a leased delivery back without an attempt, to be due after `wait`.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(), StoreError> {
     let sql = "-- deliveries::put_off
         UPDATE delivery SET next_attempt_at = clock_timestamp() + $3 /* wait */ * interval '1 second',
@@ -342,9 +301,6 @@ pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(
 }
 
 /// Deliveries of a webhook, newest first, older than `before`; of one state only if asked.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     webhook: WebhookId,
@@ -368,9 +324,6 @@ pub async fn list(
 
 /// Makes a delivery due at once, whatever became of it, with its attempts counted from 0; `None` when there is no
 /// such delivery. One whose attempt is under way stays as it is.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn replay(
     store: &Store,
     webhook: WebhookId,
@@ -384,27 +337,19 @@ pub async fn replay(
         "-- deliveries::replay (look)
         SELECT {COLUMNS} FROM delivery d WHERE d.id = $1 /* id */ AND d.webhook_id = $2 /* webhook */"
     );
-    store
+    let row = store
         .query_opt(&sql, &[&id.as_uuid(), &webhook.as_uuid()])
-        .await?
-        .as_ref()
-        .map(record)
-        .transpose()
+        .await?;
+    row.as_ref().map(record).transpose()
 }
 
 /// How many deliveries were given up, for metrics.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn count_dead(store: &Store) -> Result<i64, StoreError> {
     let sql = "-- deliveries::count_dead\nSELECT count(*) FROM delivery WHERE state = 2";
     Ok(store.query_one(sql, &[]).await?.try_get(0)?)
 }
 
 /// How many deliveries are pending, by webhook; those that have none are left out.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn count_pending(store: &Store) -> Result<Vec<(WebhookId, i64)>, StoreError> {
     let sql = "-- deliveries::count_pending
         SELECT webhook_id, count(*) FROM delivery WHERE state = 0 GROUP BY webhook_id";
@@ -425,9 +370,6 @@ pub(super) async fn delete_piece(store: &Store, webhook: WebhookId) -> Result<u6
 }
 
 /// Forgets deliveries that were finished longer than [`KEEP`] ago, at most [`PURGE_MAX`]; returns how many.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn purge(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- deliveries::purge
         DELETE FROM delivery WHERE id IN (
@@ -440,9 +382,6 @@ pub async fn purge(store: &Store) -> Result<u64, StoreError> {
 }
 
 /// Cancels a pending delivery; says whether there was one.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result<bool, StoreError> {
     let sql = "-- deliveries::cancel
         UPDATE delivery SET state = 3, next_attempt_at = NULL, leased_until = NULL, lease_token = NULL,
@@ -452,9 +391,6 @@ pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result
 }
 
 /// Gives up what is pending for webhooks that are disabled and is not under way, at most [`PIECE_MAX`]; says how many.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn give_up_disabled(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- deliveries::give_up_disabled
         WITH piece AS MATERIALIZED (
@@ -504,7 +440,8 @@ fn record(row: &Row) -> Result<DeliveryRecord, StoreError> {
         token: row.try_get("token")?,
         event: row.try_get("event")?,
         body: row.try_get("body")?,
-        state: DeliveryState::from_code(row.try_get("state")?)?,
+        state: DeliveryState::from_code(row.try_get("state")?)
+            .ok_or(StoreError::Corrupt("delivery state out of range"))?,
         attempts: count(row.try_get("attempts")?)?,
         history: serde_json::from_value(history).map_err(|_| StoreError::Corrupt("delivery history"))?,
         next_attempt_at: row.try_get("next_attempt_at")?,

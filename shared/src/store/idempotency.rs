@@ -126,9 +126,6 @@ pub async fn complete(
 }
 
 /// Gives a reserved key back: the work was not done, and may be tried again at once.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn abandon(store: &Store, request: RequestKey<'_>) -> Result<(), StoreError> {
     let sql =
         "-- idempotency::abandon\nDELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL";
@@ -137,9 +134,6 @@ pub async fn abandon(store: &Store, request: RequestKey<'_>) -> Result<(), Store
 }
 
 /// Forgets what has expired, at most [`PURGE_MAX`]; returns how much.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn purge(store: &Store) -> Result<u64, StoreError> {
     let sql = "-- idempotency::purge
         DELETE FROM idempotency WHERE ctid = ANY (ARRAY(

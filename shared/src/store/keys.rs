@@ -13,10 +13,6 @@ pub struct KeyKind(pub u8);
 impl KeyKind {
     /// The device: its credentials. One per session, named "".
     pub const DEVICE: Self = Self(0);
-    /// A ratchet session with an address.
-    pub const SESSION: Self = Self(1);
-    /// A one-time prekey.
-    pub const PREKEY: Self = Self(3);
 }
 
 /// Most values that one call loads.
@@ -97,9 +93,6 @@ pub(super) async fn list(
 }
 
 /// Names of a kind without their values (which prekeys there are, say).
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 #[cfg(test)]
 pub(super) async fn names(
     store: &Store,

@@ -46,9 +46,6 @@ pub enum Presence {
 }
 
 /// Makes sure that there is a lease row for each of the deployment's shards.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn ensure_shards(store: &Store, shards: u16) -> Result<(), StoreError> {
     let sql = "-- leases::ensure_shards
         INSERT INTO shard_lease (shard)
@@ -59,9 +56,6 @@ pub async fn ensure_shards(store: &Store, shards: u16) -> Result<(), StoreError>
 }
 
 /// Registers or renews a worker and its leases, forgets the dead, and shows how things stand.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn tick(
     store: &Store,
     worker: &WorkerId,
@@ -119,9 +113,6 @@ fn lease(row: &tokio_postgres::Row) -> Result<LeaseRecord, StoreError> {
 
 /// Takes those of the shards that are free or expired, and that no write of their former owner holds; each gets a
 /// new epoch.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn take(
     store: &Store,
     worker: &WorkerId,
@@ -153,9 +144,6 @@ pub async fn take(
 
 /// Gives a shard back. The epoch rises, so that nothing of the old holder can be written afterwards.
 /// A lease that is another's by now is left alone.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn release(store: &Store, fence: Fence) -> Result<(), StoreError> {
     let sql = "-- leases::release
         UPDATE shard_lease SET owner = NULL, expires_at = NULL, epoch = epoch + 1
@@ -167,9 +155,6 @@ pub async fn release(store: &Store, fence: Fence) -> Result<(), StoreError> {
 }
 
 /// Whether a worker holds the shard, and its time is not up.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn is_held(store: &Store, shard: ShardId) -> Result<bool, StoreError> {
     let sql = "-- leases::is_held
         SELECT 1 FROM shard_lease WHERE shard = $1 AND owner IS NOT NULL AND expires_at > clock_timestamp()";
@@ -178,9 +163,6 @@ pub async fn is_held(store: &Store, shard: ShardId) -> Result<bool, StoreError> 
 }
 
 /// Takes a worker off the list, so that its shards are divided anew at once.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn leave(store: &Store, worker: &WorkerId) -> Result<(), StoreError> {
     let sql = "-- leases::leave
         DELETE FROM worker WHERE id = $1";

@@ -14,53 +14,28 @@ pub struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 9] = [
-    Migration {
-        version: 1,
-        name: "cluster",
-        sql: include_str!("../../../migrations/0001_cluster.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "sessions",
-        sql: include_str!("../../../migrations/0002_sessions.sql"),
-    },
-    Migration {
-        version: 3,
-        name: "queues",
-        sql: include_str!("../../../migrations/0003_queues.sql"),
-    },
-    Migration {
-        version: 4,
-        name: "outbox",
-        sql: include_str!("../../../migrations/0004_outbox.sql"),
-    },
-    Migration {
-        version: 5,
-        name: "webhooks",
-        sql: include_str!("../../../migrations/0005_webhooks.sql"),
-    },
-    Migration {
-        version: 6,
-        name: "idempotency",
-        sql: include_str!("../../../migrations/0006_idempotency.sql"),
-    },
-    Migration {
-        version: 7,
-        name: "sweeps",
-        sql: include_str!("../../../migrations/0007_sweeps.sql"),
-    },
-    Migration {
-        version: 8,
-        name: "outbox order",
-        sql: include_str!("../../../migrations/0008_outbox_order.sql"),
-    },
-    Migration {
-        version: 9,
-        name: "session ends",
-        sql: include_str!("../../../migrations/0009_session_ends.sql"),
-    },
-];
+/// The migrations from their versions, names and files.
+macro_rules! migrations {
+    ($($version:literal $name:literal in $file:literal,)+) => {
+        [$(Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../../migrations/", $file)),
+        },)+]
+    };
+}
+
+const MIGRATIONS: [Migration; 9] = migrations! {
+    1 "cluster" in "0001_cluster.sql",
+    2 "sessions" in "0002_sessions.sql",
+    3 "queues" in "0003_queues.sql",
+    4 "outbox" in "0004_outbox.sql",
+    5 "webhooks" in "0005_webhooks.sql",
+    6 "idempotency" in "0006_idempotency.sql",
+    7 "sweeps" in "0007_sweeps.sql",
+    8 "outbox order" in "0008_outbox_order.sql",
+    9 "session ends" in "0009_session_ends.sql",
+};
 
 /// The version this program works with.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;

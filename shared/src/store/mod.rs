@@ -4,6 +4,9 @@
 //! that `pg_stat_statements` reads like the code. Records are checked again when read. What belongs to a
 //! session is written under the epoch of its shard ([`Fence`]); the many small writes of running sessions go
 //! through [`commit::GroupCommit`]. Knows nothing of the broker.
+//!
+//! All that asks the database fails with [`StoreError::Unavailable`] when it can't be reached. What else a function
+//! fails with, it says.
 
 pub mod commit;
 pub mod deliveries;
@@ -118,18 +121,12 @@ impl Store {
     }
 
     /// Asks the database for a sign of life.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.client().await?.simple_query("SELECT 1").await?;
         Ok(())
     }
 
     /// What time the database's clock shows.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
     pub async fn clock(&self) -> Result<time::OffsetDateTime, StoreError> {
         Ok(self
             .query_one("SELECT clock_timestamp()", &[])

@@ -53,9 +53,6 @@ pub struct Stored {
 }
 
 /// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`].
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
         SELECT id, event_id, token, event, body FROM outbox WHERE shard = $1 ORDER BY id LIMIT $2";
@@ -75,9 +72,6 @@ pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stor
 }
 
 /// Forgets events of a shard by their places: those that the broker confirmed, and no others, whatever lies between.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn delete(store: &Store, shard: ShardId, places: &[i64]) -> Result<(), StoreError> {
     if places.is_empty() {
         return Ok(());
@@ -90,9 +84,6 @@ pub async fn delete(store: &Store, shard: ShardId, places: &[i64]) -> Result<(),
 
 /// How many events wait, [`COUNT_MAX`] for that many or more, and since when the oldest does: for metrics. As much
 /// work however many wait.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn backlog(store: &Store) -> Result<(i64, Option<OffsetDateTime>), StoreError> {
     let sql = "-- outbox::backlog
         SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1 /* most */) AS counted),

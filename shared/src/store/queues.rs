@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
@@ -17,52 +15,30 @@ use super::{Store, StoreError, Tx, violates};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
 use crate::job::{Delay, OnUnknown, SendJob};
+use crate::named::stored;
 
 /// Most queues that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
 /// Most queues that one call forgets.
 pub const FORGET_MAX: u32 = 1_000;
 
-/// How a queue stands.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum QueueState {
-    /// Accepted; not started yet.
-    Queued,
-    /// Being sent.
-    Running,
-    /// Paused by its owner.
-    Paused,
-    /// All recipients are settled. Final.
-    Completed,
-    /// Deleted by its owner: what was not sent never is. Final.
-    Deleted,
+stored! {
+    /// How a queue stands.
+    QueueState {
+        /// Accepted; not started yet.
+        Queued = 0 "queued",
+        /// Being sent.
+        Running = 1 "running",
+        /// Paused by its owner.
+        Paused = 2 "paused",
+        /// All recipients are settled. Final.
+        Completed = 3 "completed",
+        /// Deleted by its owner: what was not sent never is. Final.
+        Deleted = 4 "deleted",
+    }
 }
 
 impl QueueState {
-    const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::Running,
-        Self::Paused,
-        Self::Completed,
-        Self::Deleted,
-    ];
-
-    pub(crate) fn code(self) -> i16 {
-        match self {
-            Self::Queued => 0,
-            Self::Running => 1,
-            Self::Paused => 2,
-            Self::Completed => 3,
-            Self::Deleted => 4,
-        }
-    }
-
-    fn from_code(code: i16) -> Result<Self, StoreError> {
-        let found = Self::ALL.into_iter().find(|state| state.code() == code);
-        found.ok_or(StoreError::Corrupt("queue state out of range"))
-    }
-
     /// Whether nothing can change it any more.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Deleted)
@@ -354,9 +330,6 @@ async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_pos
 }
 
 /// The oldest queues of a session that run or are to: so many with a single recipient, and so many others.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<QueueRecord>, StoreError> {
     let of_kind = |kind: &str| {
         format!(
@@ -370,32 +343,19 @@ pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<
         of_kind("q.total = 1"),
         of_kind("q.total > 1")
     );
-    store
-        .query(&sql, &[&session.get(), &i64::from(most.min(PAGE_MAX))])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let most = i64::from(most.min(PAGE_MAX));
+    let rows = store.query(&sql, &[&session.get(), &most]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// A queue of a session, by id.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
     let sql = format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
-    store
-        .query_opt(&sql, &[&id.as_uuid(), &session.get()])
-        .await?
-        .as_ref()
-        .map(record)
-        .transpose()
+    let row = store.query_opt(&sql, &[&id.as_uuid(), &session.get()]).await?;
+    row.as_ref().map(record).transpose()
 }
 
 /// Whether the queue of this id was made by this very job of this session; `None` when there is no such queue.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn made_by(
     store: &Store,
     session: SessionId,
@@ -411,9 +371,6 @@ pub async fn made_by(
 }
 
 /// A queue by id alone, with the token of its session.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, QueueRecord)>, StoreError> {
     let sql = format!(
         "-- queues::find_any
@@ -427,9 +384,6 @@ pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, Queue
 }
 
 /// Queues of a session, newest first, behind the given one (`created_at` and id of the last one seen).
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     session: SessionId,
@@ -445,12 +399,8 @@ pub async fn list(
     );
     let (time, id) = before.map(|(time, id)| (time, id.as_uuid())).unzip();
     let limit = i64::from(limit.min(PAGE_MAX));
-    store
-        .query(&sql, &[&session.get(), &time, &id, &limit])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let rows = store.query(&sql, &[&session.get(), &time, &id, &limit]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// Forgets queues that were finished longer than `keep` ago, with their recipients, the oldest first: at most so many
@@ -458,9 +408,6 @@ pub async fn list(
 /// many rows went, `None` when no queue is that old.
 ///
 /// Needs no lease: nothing changes a finished queue any more. Two callers at once take different queues.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn forget_finished(store: &Store, keep: Duration, most: u32) -> Result<Option<u64>, StoreError> {
     let oldest = "-- queues::forget_finished (oldest)
         SELECT id, total FROM queue
@@ -526,7 +473,8 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
             0 => OnUnknown::Resend,
             _ => OnUnknown::Hold,
         },
-        state: QueueState::from_code(row.try_get("state")?)?,
+        state: QueueState::from_code(row.try_get("state")?)
+            .ok_or(StoreError::Corrupt("queue state out of range"))?,
         total: unsigned(row, "total")?,
         settled: unsigned(row, "settled")?,
         failed: unsigned(row, "failed")?,

@@ -1,71 +1,41 @@
 //! Recipients of queues: read here, changed by their owner through [`super::commit`].
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{Store, StoreError};
 use crate::content::Content;
 use crate::id::{QueueId, SessionId, StanzaId};
+use crate::named::stored;
 use crate::recipient::Number;
 
 /// Most recipients that one page holds.
 pub const PAGE_MAX: u32 = 1_000;
 
-/// How a recipient stands. Moves forward only: queued → sending → sent → delivered → read, or to one of the
-/// last three from queued or sending; unknown may still turn out sent, delivered or read.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RecipientState {
-    /// Waiting for its turn.
-    Queued,
-    /// Its message has an id and is leaving, or may have left before a crash.
-    Sending,
-    /// The server has it.
-    Sent,
-    /// A device of the recipient has it.
-    Delivered,
-    /// It was read.
-    Read,
-    /// It can't be sent.
-    Failed,
-    /// It was not sent because its queue was deleted.
-    Skipped,
-    /// A crash cut it off, and the job said to hold it.
-    Unknown,
+stored! {
+    /// How a recipient stands. Moves forward only: queued → sending → sent → delivered → read, or to one of the
+    /// last three from queued or sending; unknown may still turn out sent, delivered or read.
+    RecipientState {
+        /// Waiting for its turn.
+        Queued = 0 "queued",
+        /// Its message has an id and is leaving, or may have left before a crash.
+        Sending = 1 "sending",
+        /// The server has it.
+        Sent = 2 "sent",
+        /// A device of the recipient has it.
+        Delivered = 3 "delivered",
+        /// It was read.
+        Read = 4 "read",
+        /// It can't be sent.
+        Failed = 5 "failed",
+        /// It was not sent because its queue was deleted.
+        Skipped = 6 "skipped",
+        /// A crash cut it off, and the job said to hold it.
+        Unknown = 7 "unknown",
+    }
 }
 
 impl RecipientState {
-    const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Sending,
-        Self::Sent,
-        Self::Delivered,
-        Self::Read,
-        Self::Failed,
-        Self::Skipped,
-        Self::Unknown,
-    ];
-
-    pub(crate) fn code(self) -> i16 {
-        match self {
-            Self::Queued => 0,
-            Self::Sending => 1,
-            Self::Sent => 2,
-            Self::Delivered => 3,
-            Self::Read => 4,
-            Self::Failed => 5,
-            Self::Skipped => 6,
-            Self::Unknown => 7,
-        }
-    }
-
-    fn from_code(code: i16) -> Result<Self, StoreError> {
-        let found = Self::ALL.into_iter().find(|state| state.code() == code);
-        found.ok_or(StoreError::Corrupt("recipient state out of range"))
-    }
-
     /// Whether it is past sending.
     pub fn is_settled(self) -> bool {
         !matches!(self, Self::Queued | Self::Sending)
@@ -142,9 +112,6 @@ pub struct SentMessage {
 }
 
 /// The next recipients of a queue that are queued or sending, behind `after`, in order.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn next(
     store: &Store,
     queue: QueueId,
@@ -171,9 +138,6 @@ pub async fn next(
 }
 
 /// One page of a queue's recipients behind `after`, in order; of one state only if asked.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn page(
     store: &Store,
     queue: QueueId,
@@ -197,9 +161,6 @@ pub async fn page(
 }
 
 /// How many recipients of a queue are in each state.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState, u32)>, StoreError> {
     let sql = "-- recipients::counts
         SELECT CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state, count(*)
@@ -216,15 +177,17 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
     rows.iter().map(count).collect()
 }
 
-/// The first recipients of a queue, and the ids of the first messages sent, in order: for its events.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
-pub async fn lists(
-    store: &Store,
-    queue: QueueId,
-    limit: usize,
-) -> Result<(Vec<Number>, Vec<StanzaId>), StoreError> {
+/// What the events of a queue list of its recipients, in order.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    /// The first of them.
+    pub numbers: Vec<Number>,
+    /// The ids of the messages sent to those.
+    pub stanzas: Vec<StanzaId>,
+}
+
+/// The first recipients of a queue, and the ids of the first messages sent: for its events.
+pub async fn lists(store: &Store, queue: QueueId, limit: usize) -> Result<Lists, StoreError> {
     let sql = "-- recipients::lists
         SELECT number, CASE WHEN state IN (2, 3, 4) THEN stanza_id END AS stanza_id
         FROM recipient WHERE queue_id = $1 ORDER BY seq LIMIT $2";
@@ -235,13 +198,10 @@ pub async fn lists(
         numbers.push(number(row)?);
         stanzas.extend(stanza(row)?);
     }
-    Ok((numbers, stanzas))
+    Ok(Lists { numbers, stanzas })
 }
 
 /// The messages of a session with these ids, in no order; unknown ids are left out.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find_by_stanza(
     store: &Store,
     session: SessionId,
@@ -295,7 +255,8 @@ fn number(row: &Row) -> Result<Number, StoreError> {
 }
 
 fn state(row: &Row) -> Result<RecipientState, StoreError> {
-    RecipientState::from_code(row.try_get("state")?)
+    let state = RecipientState::from_code(row.try_get("state")?);
+    state.ok_or(StoreError::Corrupt("recipient state out of range"))
 }
 
 fn stanza(row: &Row) -> Result<Option<StanzaId>, StoreError> {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -11,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::leases::{self, Fence, shard_id, smallint};
 use super::{Store, StoreError};
 use crate::id::{SessionId, ShardId, Token};
+use crate::named::stored;
 
 /// Most sessions that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -21,48 +21,21 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// Most recipients that one transaction deletes with their session.
 const DELETE_PIECE: u32 = 20_000;
 
-/// How a session stands.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SessionState {
-    /// Created; its worker has not seen it yet.
-    New,
-    /// Connecting to WhatsApp.
-    Connecting,
-    /// Waiting for a phone to scan its QR code or take its pairing code.
-    Pairing,
-    /// Connected and logged in.
-    Open,
-    /// Not connected; will connect again if wanted.
-    Closed,
-    /// WhatsApp logged it out: it has no credentials any more.
-    LoggedOut,
-}
-
-impl SessionState {
-    const ALL: [Self; 6] = [
-        Self::New,
-        Self::Connecting,
-        Self::Pairing,
-        Self::Open,
-        Self::Closed,
-        Self::LoggedOut,
-    ];
-
-    pub(crate) fn code(self) -> i16 {
-        match self {
-            Self::New => 0,
-            Self::Connecting => 1,
-            Self::Pairing => 2,
-            Self::Open => 3,
-            Self::Closed => 4,
-            Self::LoggedOut => 5,
-        }
-    }
-
-    fn from_code(code: i16) -> Result<Self, StoreError> {
-        let found = Self::ALL.into_iter().find(|state| state.code() == code);
-        found.ok_or(StoreError::Corrupt("session state out of range"))
+stored! {
+    /// How a session stands.
+    SessionState {
+        /// Created; its worker has not seen it yet.
+        New = 0 "new",
+        /// Connecting to WhatsApp.
+        Connecting = 1 "connecting",
+        /// Waiting for a phone to scan its QR code or take its pairing code.
+        Pairing = 2 "pairing",
+        /// Connected and logged in.
+        Open = 3 "open",
+        /// Not connected; will connect again if wanted.
+        Closed = 4 "closed",
+        /// WhatsApp logged it out: it has no credentials any more.
+        LoggedOut = 5 "logged-out",
     }
 }
 
@@ -148,9 +121,6 @@ impl Created {
 }
 
 /// Creates a session on the emptiest of the deployment's shards, unless its token is taken.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created, StoreError> {
     let sql = format!(
         "-- sessions::create
@@ -176,23 +146,13 @@ pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created
 }
 
 /// The session of a token.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, token: &Token) -> Result<Option<SessionRecord>, StoreError> {
     let sql = format!("-- sessions::find\nSELECT {COLUMNS} FROM session WHERE token = $1 /* token */");
-    store
-        .query_opt(&sql, &[&token.as_str()])
-        .await?
-        .as_ref()
-        .map(record)
-        .transpose()
+    let row = store.query_opt(&sql, &[&token.as_str()]).await?;
+    row.as_ref().map(record).transpose()
 }
 
 /// Sessions in the order of their tokens, behind `after`.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     after: Option<&Token>,
@@ -204,18 +164,11 @@ pub async fn list(
     );
     let after = after.map_or("", Token::as_str);
     let limit = i64::from(limit.min(PAGE_MAX));
-    store
-        .query(&sql, &[&after, &limit])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let rows = store.query(&sql, &[&after, &limit]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// Sessions of a shard by number, behind `after`.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn of_shard(
     store: &Store,
     shard: ShardId,
@@ -228,19 +181,12 @@ pub async fn of_shard(
     );
     let after = after.map_or(i64::MIN, SessionId::get);
     let limit = i64::from(limit.min(PAGE_MAX));
-    store
-        .query(&sql, &[&smallint(shard), &after, &limit])
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let rows = store.query(&sql, &[&smallint(shard), &after, &limit]).await?;
+    rows.iter().map(record).collect()
 }
 
 /// Marks a session for deletion, so that from now on everybody knows that it goes. Says whether its worker is to be
 /// asked: not if it was a moment ago, since a second request that comes late would hit the next session of the token.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn mark_deleting(store: &Store, session: SessionId) -> Result<bool, StoreError> {
     let sql = "-- sessions::mark_deleting
         UPDATE session SET deleting_at = clock_timestamp()
@@ -252,9 +198,6 @@ pub async fn mark_deleting(store: &Store, session: SessionId) -> Result<bool, St
 }
 
 /// Takes the mark of [`mark_deleting`] back: its worker was not asked.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn unmark_deleting(store: &Store, session: SessionId) -> Result<(), StoreError> {
     let sql = "-- sessions::unmark_deleting
         UPDATE session SET deleting_at = NULL WHERE id = $1 /* session */";
@@ -329,7 +272,8 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         id: SessionId::new(row.try_get("id")?),
         token: Token::new(token).map_err(|_| StoreError::Corrupt("token"))?,
         shard: shard_id(row.try_get("shard")?)?,
-        state: SessionState::from_code(row.try_get("state")?)?,
+        state: SessionState::from_code(row.try_get("state")?)
+            .ok_or(StoreError::Corrupt("session state out of range"))?,
         wanted: row.try_get("wanted")?,
         owner: owner.transpose()?,
         qr: expiring(row, "qr", "qr_expires_at")?,

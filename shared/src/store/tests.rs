@@ -332,8 +332,8 @@ async fn a_hundred_thousand_recipients_are_stored_and_read_in_pages() {
         recipients::counts(db.store(), queue.id).await.unwrap(),
         [(RecipientState::Queued, 100_000)]
     );
-    let (jids, stanzas) = recipients::lists(db.store(), queue.id, 3).await.unwrap();
-    assert_eq!((jids.as_slice(), stanzas.len()), (&send.numbers[..3], 0));
+    let recipients::Lists { numbers, stanzas } = recipients::lists(db.store(), queue.id, 3).await.unwrap();
+    assert_eq!((numbers.as_slice(), stanzas.len()), (&send.numbers[..3], 0));
 }
 
 #[tokio::test]

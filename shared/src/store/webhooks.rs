@@ -177,9 +177,6 @@ async fn put(store: &Store, tx: &Tx, webhook: &NewWebhook) -> Result<WebhookReco
 }
 
 /// Webhooks in the order of their ids, behind `after`; those of one session (and those for all) if asked.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn list(
     store: &Store,
     token: Option<&Token>,
@@ -256,9 +253,6 @@ async fn count_enabled(store: &Store) -> Result<i64, StoreError> {
 }
 
 /// A webhook by id.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn find(store: &Store, id: WebhookId) -> Result<Option<WebhookRecord>, StoreError> {
     let sql = format!("-- webhooks::find\nSELECT {COLUMNS} FROM webhook WHERE id = $1");
     let row = store.query_opt(&sql, &[&id.as_uuid()]).await?;
@@ -267,9 +261,6 @@ pub async fn find(store: &Store, id: WebhookId) -> Result<Option<WebhookRecord>,
 
 /// Deletes a webhook with its deliveries, however many there are; says whether it was there. Cut off in the middle it
 /// is disabled, and to be deleted again.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn delete(store: &Store, id: WebhookId) -> Result<bool, StoreError> {
     // Piece by piece below, so that no statement takes long; and nothing comes in between.
     mark_disabled(store, id, "it is being deleted").await?;
@@ -281,9 +272,6 @@ pub async fn delete(store: &Store, id: WebhookId) -> Result<bool, StoreError> {
 /// Stops sending to a webhook, for a reason that is shown. What is pending for it is given up, and can be replayed;
 /// says how many deliveries that are. What is under way, or left by a call that was cut off, is for
 /// [`deliveries::give_up_disabled`].
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<u64, StoreError> {
     mark_disabled(store, id, why).await?;
     let mut given_up = 0;
@@ -304,9 +292,6 @@ async fn mark_disabled(store: &Store, id: WebhookId, why: &str) -> Result<(), St
 }
 
 /// The version of the set of webhooks: cheap, to be asked before each batch of events.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
 pub async fn version(store: &Store) -> Result<Version, StoreError> {
     // The newest times alone would miss what commits behind a newer one.
     let sql = "-- webhooks::version

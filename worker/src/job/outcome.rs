@@ -3,7 +3,6 @@
 use metrics::counter;
 use shared::job::JobKind;
 
-/// What can become of a job.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum JobOutcome {
     /// Stored.
@@ -12,7 +11,6 @@ pub(crate) enum JobOutcome {
     Duplicate,
     /// Carried out.
     Done,
-    /// Refused.
     Rejected,
     /// No job at all: kept as a dead letter.
     Dead,
@@ -21,29 +19,21 @@ pub(crate) enum JobOutcome {
 }
 
 impl JobOutcome {
-    /// Counts a job of this kind.
     pub(crate) fn count(self, kind: JobKind) {
-        self.count_label(kind.as_str());
+        self.count_named(Some(kind.as_str()));
     }
 
     /// Counts a job whose kind is as its publisher wrote it.
     pub(crate) fn count_named(self, kind: Option<&str>) {
-        let kind = kind.and_then(|kind| JobKind::parse(kind).ok());
-        self.count_label(kind.map_or("none", JobKind::as_str));
-    }
-
-    fn count_label(self, kind: &'static str) {
-        counter!("fanfare_jobs_total", "kind" => kind, "outcome" => self.label()).increment(1);
-    }
-
-    fn label(self) -> &'static str {
-        match self {
+        let kind = kind.and_then(JobKind::find).map_or("none", JobKind::as_str);
+        let outcome = match self {
             Self::Accepted => "accepted",
             Self::Duplicate => "duplicate",
             Self::Done => "done",
             Self::Rejected => "rejected",
             Self::Dead => "dead",
             Self::PutBack => "put_back",
-        }
+        };
+        counter!("fanfare_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
     }
 }

@@ -13,7 +13,7 @@ use shared::job::{Answer, FailureCode, Job, JobError, JobKind, SendJob};
 use shared::recipient::Number;
 use shared::store::queues::{Acceptance, Offer, QueueRecord};
 
-use super::settlement::{Reply, Settlement, Unsettled};
+use super::settlement::{Reply, Returned, Settlement};
 use crate::job::outcome::JobOutcome;
 
 /// A job on its way, and its delivery. Dropped unsettled, it goes back to its shard's intake.
@@ -27,7 +27,10 @@ pub(crate) struct PendingJob {
     pub(crate) stage: Stage,
     /// As long as its body counts among those that the intake holds.
     weight: Option<Weight>,
-    delivery: Unsettled,
+    /// Gone once it is settled.
+    delivery: Option<Delivery>,
+    losses: u32,
+    settlement: Arc<Settlement>,
 }
 
 /// A delivery that nobody looked into yet.
@@ -45,7 +48,6 @@ pub(crate) enum Stage {
     Read(Job),
     /// Its queue and recipients were stored just now.
     Accepted {
-        /// The queue.
         queue: Box<QueueRecord>,
         /// The recipient, when it is a single one: it needs no reading back.
         single: Option<(Number, Option<StanzaId>)>,
@@ -72,18 +74,20 @@ impl PendingJob {
             id,
             stage,
             weight: Some(weight),
-            delivery: Unsettled::new(delivery, losses, settlement),
+            delivery: Some(delivery),
+            losses,
+            settlement: Arc::clone(settlement),
         }
     }
 
     /// Its delivery's place among those of the shard.
     pub(crate) fn place(&self) -> Option<u64> {
-        self.delivery.delivery().map(|delivery| delivery.place)
+        self.delivery.as_ref().map(|delivery| delivery.place)
     }
 
     /// The turn under which it was put back before.
     pub(crate) fn turn(&self) -> Option<&str> {
-        self.delivery.delivery()?.turn.as_deref()
+        self.delivery.as_ref()?.turn.as_deref()
     }
 
     /// The send that is to be stored, if it is one.
@@ -118,7 +122,7 @@ impl PendingJob {
             }
             Ok(Acceptance::Duplicate(queue)) => {
                 JobOutcome::Duplicate.count(JobKind::Send);
-                if !self.delivery.is_repeated() {
+                if !self.is_repeated() {
                     self.finish(done(Some(queue.id)));
                     return None;
                 }
@@ -136,6 +140,15 @@ impl PendingJob {
         Some(self)
     }
 
+    /// Whether it may have been taken up before.
+    fn is_repeated(&self) -> bool {
+        self.losses > 0
+            || self
+                .delivery
+                .as_ref()
+                .is_some_and(|delivery| delivery.redelivered)
+    }
+
     /// Its body does not count among those that the intake holds any more.
     pub(crate) fn leave_intake(&mut self) {
         self.weight = None;
@@ -150,14 +163,10 @@ impl PendingJob {
         self.stage = Stage::Refused(Box::new(self.refusal(code, message)));
     }
 
-    /// A refusal of this job.
     pub(crate) fn refusal(&self, code: FailureCode, message: &str) -> JobRejected {
         JobRejected {
             job_id: self.id.clone(),
-            kind: self
-                .delivery
-                .delivery()
-                .and_then(|delivery| delivery.kind.clone()),
+            kind: self.delivery.as_ref().and_then(|delivery| delivery.kind.clone()),
             code,
             field: None,
             message: message.to_owned(),
@@ -170,35 +179,59 @@ impl PendingJob {
         let Stage::Refused(refusal) = &self.stage else {
             return None;
         };
-        let delivery = self.delivery.bury(failed(refusal.code, &refusal.message))?;
+        let delivery = self.delivery.take()?;
+        Reply::new(delivery.reply_address(), &self.settlement).send(failed(refusal.code, &refusal.message));
         Some((delivery, refusal.message.clone()))
     }
 
     /// Puts the job back for a moment, under this turn: its session has enough to do.
-    pub(crate) fn put_back(self, turn: String) {
+    pub(crate) fn put_back(mut self, turn: String) {
         self.count(JobOutcome::PutBack);
-        self.delivery.put_back(turn);
+        if let Some(delivery) = self.delivery.take() {
+            self.settlement.take_back(Returned::PutBack(delivery, turn));
+        }
     }
 
-    /// The delivery alone, unsettled.
-    pub(crate) fn into_delivery(self) -> Option<Delivery> {
-        self.delivery.into_delivery()
+    /// The delivery alone, for somebody else to settle.
+    pub(crate) fn into_delivery(mut self) -> Option<Delivery> {
+        self.delivery.take()
     }
 
     /// It is done, or refused for good: acknowledges it and answers its publisher.
     pub(crate) fn finish(self, answer: Answer) {
-        self.delivery.acknowledge().send(answer);
+        self.acknowledge().send(answer);
     }
 
     /// Acknowledges it now and keeps the way back to its publisher: a question is worth nothing after a restart.
-    pub(crate) fn acknowledge(self) -> Reply {
-        self.delivery.acknowledge()
+    pub(crate) fn acknowledge(mut self) -> Reply {
+        let delivery = self.delivery.take();
+        let reply = Reply::new(
+            delivery.as_ref().and_then(Delivery::reply_address),
+            &self.settlement,
+        );
+        if let Some(delivery) = delivery {
+            self.settlement.spawn(async move {
+                if let Err(error) = delivery.ack().await {
+                    // It comes again and is found to be done.
+                    tracing::debug!(%error, "could not acknowledge a job");
+                }
+            });
+        }
+        reply
     }
 
-    /// Counts what became of it.
     pub(crate) fn count(&self, outcome: JobOutcome) {
         if let Stage::Read(job) = &self.stage {
             outcome.count(job.kind());
+        }
+    }
+}
+
+impl Drop for PendingJob {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            self.settlement
+                .take_back(Returned::Lost(delivery, self.losses + 1));
         }
     }
 }
@@ -229,7 +262,6 @@ fn invalid(job_id: Option<JobId>, delivery: &Delivery, error: JobError) -> JobRe
     }
 }
 
-/// The job of a delivery.
 fn parse(delivery: &Delivery) -> Result<Job, JobError> {
     let kind = delivery
         .kind
@@ -259,7 +291,6 @@ pub(crate) struct Weight {
 }
 
 impl Held {
-    /// How many there are.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

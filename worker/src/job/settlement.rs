@@ -1,7 +1,4 @@
-//! A delivery that is settled exactly once, and its publisher, who is answered at most once.
-//!
-//! Both are types that consume themselves. A delivery that is dropped unsettled (its session was lost) goes back to the
-//! intake of its shard.
+//! What settling deliveries and answering their publishers takes; a publisher is answered at most once.
 
 use std::sync::Arc;
 
@@ -70,85 +67,9 @@ impl Settlement {
     }
 
     /// A shard that is handed over or gone takes nothing back: the broker does, when the channel closes.
-    fn take_back(&self, returned: Returned) {
+    pub(super) fn take_back(&self, returned: Returned) {
         if !self.leaving.is_cancelled() {
             drop(self.returned.try_send(returned));
-        }
-    }
-}
-
-/// A delivery that must be settled.
-#[derive(Debug)]
-pub(crate) struct Unsettled {
-    /// Gone once it is settled.
-    delivery: Option<Delivery>,
-    losses: u32,
-    settlement: Arc<Settlement>,
-}
-
-impl Unsettled {
-    /// A delivery that a session was lost with so often.
-    pub(crate) fn new(delivery: Delivery, losses: u32, settlement: &Arc<Settlement>) -> Self {
-        Self {
-            delivery: Some(delivery),
-            losses,
-            settlement: Arc::clone(settlement),
-        }
-    }
-
-    /// The delivery, unless it is settled.
-    pub(crate) fn delivery(&self) -> Option<&Delivery> {
-        self.delivery.as_ref()
-    }
-
-    /// Whether it may have been taken up before.
-    pub(crate) fn is_repeated(&self) -> bool {
-        self.losses > 0 || self.delivery().is_some_and(|delivery| delivery.redelivered)
-    }
-
-    /// Puts it back for a moment, under this turn.
-    pub(crate) fn put_back(mut self, turn: String) {
-        if let Some(delivery) = self.delivery.take() {
-            self.settlement.take_back(Returned::PutBack(delivery, turn));
-        }
-    }
-
-    /// The delivery, for somebody else to settle.
-    pub(crate) fn into_delivery(mut self) -> Option<Delivery> {
-        self.delivery.take()
-    }
-
-    /// Acknowledges it; what is left is the way back to its publisher.
-    pub(crate) fn acknowledge(mut self) -> Reply {
-        let delivery = self.delivery.take();
-        let reply = Reply {
-            to: delivery.as_ref().and_then(Delivery::reply_address),
-            settlement: Arc::clone(&self.settlement),
-        };
-        if let Some(delivery) = delivery {
-            self.settlement.spawn(async move {
-                if let Err(error) = delivery.ack().await {
-                    // It comes again and is found to be done.
-                    tracing::debug!(%error, "could not acknowledge a job");
-                }
-            });
-        }
-        reply
-    }
-
-    /// Takes the delivery out, to be kept as a dead letter; the publisher is answered.
-    pub(crate) fn bury(&mut self, answer: Answer) -> Option<Delivery> {
-        let delivery = self.delivery.take()?;
-        Reply::to(&delivery, &self.settlement).send(answer);
-        Some(delivery)
-    }
-}
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        if let Some(delivery) = self.delivery.take() {
-            self.settlement
-                .take_back(Returned::Lost(delivery, self.losses + 1));
         }
     }
 }
@@ -161,12 +82,10 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The way back of a delivery.
-    pub(crate) fn to(delivery: &Delivery, settlement: &Arc<Settlement>) -> Self {
-        Self {
-            to: delivery.reply_address(),
-            settlement: Arc::clone(settlement),
-        }
+    /// The way back to this address, if there is one.
+    pub(crate) fn new(to: Option<ReplyTo>, settlement: &Arc<Settlement>) -> Self {
+        let settlement = Arc::clone(settlement);
+        Self { to, settlement }
     }
 
     /// Answers, if an answer was asked for. An asker that is gone is no loss.

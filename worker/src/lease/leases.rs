@@ -46,18 +46,18 @@ impl Leases {
     /// Gives a shard back after [`LeaseEvent::Release`] (or at any time). Its lease ends at once; another
     /// worker can take it when this returns.
     pub(crate) async fn release(&self, shard: ShardId) {
-        let (done, wait) = oneshot::channel();
-        if self.commands.send(Command::Release(shard, done)).await.is_ok() {
-            // The loop is gone only when the process ends.
-            let _ = wait.await;
-        }
+        self.ask(|done| Command::Release(shard, done)).await;
     }
 
     /// Takes this worker off the list: every shard gets a [`LeaseEvent::Release`]. Returns when all are
     /// given back or have run out.
     pub(crate) async fn leave(&self) {
+        self.ask(Command::Leave).await;
+    }
+
+    async fn ask(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
         let (done, wait) = oneshot::channel();
-        if self.commands.send(Command::Leave(done)).await.is_ok() {
+        if self.commands.send(command(done)).await.is_ok() {
             // The loop is gone only when the process ends.
             let _ = wait.await;
         }

@@ -81,12 +81,10 @@ impl Lease {
         lease
     }
 
-    /// What writes for the shard must carry.
     pub(crate) fn fence(&self) -> Fence {
         self.fence
     }
 
-    /// The shard.
     pub(crate) fn shard(&self) -> ShardId {
         self.fence.shard
     }
@@ -97,9 +95,6 @@ impl Lease {
     }
 
     /// Refuses to go on once it is over.
-    ///
-    /// # Errors
-    /// [`Fenced`].
     pub(crate) fn check(&self, now: Instant) -> Result<(), Fenced> {
         if self.is_live(now) { Ok(()) } else { Err(Fenced) }
     }

@@ -31,7 +31,6 @@ use crate::lease::{Busy, Lease};
 /// What a session is told from outside.
 #[derive(Debug)]
 pub(crate) enum Mail {
-    /// A job for it.
     Job(Box<PendingJob>),
     /// Finish what is in hand, disconnect, write everything down and end.
     HandOver,
@@ -48,7 +47,6 @@ enum Input {
     Tick,
 }
 
-/// A session.
 pub(crate) struct Actor {
     parts: Parts,
     mailbox: mpsc::Receiver<Mail>,
@@ -78,7 +76,7 @@ impl Actor {
         loop {
             let (waiting, wake) = self.parts.work();
             self.note_busy(waiting);
-            if let Some(exit) = self.parts.cx.take_exit() {
+            if let Some(exit) = self.parts.cx.exit.take() {
                 return exit;
             }
             let input = self.next(wake).await;
@@ -109,7 +107,7 @@ impl Actor {
             Some(fetched) = cx.fetches.next(), if !cx.fetches.is_empty() => Input::Fetched(fetched),
             ended = link.ended(&cx.lease, clock) => Input::Ended(ended),
             mail = self.mailbox.recv() => Input::Mail(mail),
-            () = sends.granted() => Input::Granted,
+            () = sends.cap.granted() => Input::Granted,
             () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => Input::Tick,
         }
     }
@@ -120,7 +118,7 @@ impl Actor {
             Input::Mail(Some(Mail::Job(job))) => parts.on_job(job),
             Input::Mail(Some(Mail::HandOver)) => {
                 let deadline = parts.cx.now() + HAND_OVER_WAIT;
-                parts.cx.leave_by(deadline);
+                parts.cx.leaves_by.get_or_insert(deadline);
             }
             // The supervisor is gone, and the shard with it.
             Input::Mail(None) => parts.cx.end(Exit::HandedOver),

@@ -13,12 +13,12 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use shared::clock::unix_millis;
 use shared::event::{self, Event, QueueAction, QueueData};
-use shared::id::{QueueId, StanzaId};
+use shared::id::QueueId;
 use shared::job::{FailureCode, Job};
 use shared::recipient::Number;
 use shared::store::commit::QueueChange;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
-use shared::store::recipients;
+use shared::store::recipients::{self, Lists};
 use tokio::time::Instant;
 
 use self::lines::Lines;
@@ -68,10 +68,11 @@ impl Commands {
     /// Begins with the commands that nothing stands in the way of, and puts back what waits behind slow ones.
     pub(super) fn advance(&mut self, cx: &mut Context, reader: &Reader) {
         let now = cx.now();
-        while !reader.is_reading() {
-            let Some(id) = self.lines.next_ready(|id| cx.queues.is_changing(id)) else {
-                break;
-            };
+        // While the session's queues are being read, nobody knows which of them are in memory.
+        while let Some(id) = self
+            .lines
+            .next_ready(|id| reader.is_reading || cx.queues.is_changing(id))
+        {
             if self.lines.begin(id, now, Current::new) {
                 self.begin(cx, id);
             }
@@ -120,43 +121,33 @@ impl Commands {
     }
 
     /// What the event of a change lists is read: writes the change.
-    pub(super) fn on_lists(&mut self, cx: &mut Context, change: Change, lists: QueueLists) {
-        let QueueLists {
-            queue: id,
-            numbers,
-            stanzas,
-        } = lists;
-        let jids = numbers.iter().map(Number::jid).collect();
+    pub(super) fn on_lists(&mut self, cx: &mut Context, id: QueueId, change: Change, lists: Lists) {
+        let jids = lists.numbers.iter().map(Number::jid).collect();
         let current = self.lines.current(id);
         let record = current.and_then(|current| current.record.as_ref());
         let (data, progress) = match (cx.queues.get(id), record) {
             (Some(queue), _) => (
-                QueueData::new(&queue.content, jids, stanzas, queue.total),
+                QueueData::new(&queue.content, jids, lists.stanzas, queue.total),
                 event::progress(queue.settled, queue.total),
             ),
             (None, Some(record)) => (
-                QueueData::new(&record.content, jids, stanzas, record.total),
+                QueueData::new(&record.content, jids, lists.stanzas, record.total),
                 record.progress(),
             ),
             (None, None) => return,
         };
         let at = unix_millis(cx.wall());
-        let (row, event) = match change {
-            Change::Complete => (QueueChange::Complete(id), Event::send_completed(id, data, at)),
-            Change::Pause => (
-                QueueChange::Pause(id),
-                Event::queue(QueueAction::Pause, id, progress, data, at),
-            ),
-            Change::Resume => (
-                QueueChange::Resume(id),
-                Event::queue(QueueAction::Resume, id, progress, data, at),
-            ),
-            Change::Delete => (
-                QueueChange::Delete(id),
-                Event::queue(QueueAction::Delete, id, progress, data, at),
-            ),
+        let (row, action) = match change {
+            Change::Complete => (QueueChange::Complete(id), None),
+            Change::Pause => (QueueChange::Pause(id), Some(QueueAction::Pause)),
+            Change::Resume => (QueueChange::Resume(id), Some(QueueAction::Resume)),
+            Change::Delete => (QueueChange::Delete(id), Some(QueueAction::Delete)),
         };
-        cx.recorder.write().queues.push(row);
+        let event = match action {
+            Some(action) => Event::queue(action, id, progress, data, at),
+            None => Event::send_completed(id, data, at),
+        };
+        cx.recorder.write.queues.push(row);
         cx.recorder.event(event);
         if change != Change::Complete {
             let current = self.lines.current(id);
@@ -202,13 +193,6 @@ impl Commands {
             cx.refuse(job, code, message);
         }
     }
-}
-
-/// What the event of a queue's change lists.
-pub(super) struct QueueLists {
-    pub(super) queue: QueueId,
-    pub(super) numbers: Vec<Number>,
-    pub(super) stanzas: Vec<StanzaId>,
 }
 
 /// Everything the queue had in hand is durable: reads what the event of its change lists.

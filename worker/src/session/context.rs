@@ -9,14 +9,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use shared::clock::unix_millis;
-use shared::content::Content;
 use shared::event::{Event, JobAccepted, JobRejected};
-use shared::id::{EventId, QueueId, StanzaId};
+use shared::id::{EventId, QueueId};
 use shared::job::{Answer, FailureCode};
-use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::queues::QueueRecord;
-use shared::store::recipients::Pending;
+use shared::store::recipients::{Lists, Pending};
 use shared::store::sessions::SessionRecord;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -46,16 +44,13 @@ pub(crate) enum Exit {
 
 /// What was read from the database.
 pub(crate) enum Fetched {
-    /// The running queues.
     Active(Result<Vec<QueueRecord>, StoreError>),
-    /// Recipients of a queue.
     Page(QueueId, Result<Vec<Pending>, StoreError>),
-    /// The credentials.
     Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
     /// The queue of a command, which is not in memory.
     OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
     /// What the event of a queue's change lists.
-    Lists(QueueId, Change, Result<(Vec<Number>, Vec<StanzaId>), StoreError>),
+    Lists(QueueId, Change, Result<Lists, StoreError>),
     /// The session's rows are gone.
     Erased(Result<(), StoreError>),
 }
@@ -67,15 +62,16 @@ pub(crate) struct Context {
     pub(super) record: Box<SessionRecord>,
     pub(super) recorder: Recorder,
     /// The running queues in memory.
-    pub(super) queues: Queues<Content>,
+    pub(super) queues: Queues,
     pub(super) rng: StdRng,
     pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
-    exit: Option<Exit>,
-    leaves_by: Option<Instant>,
+    /// How the session ends, if it does.
+    pub(super) exit: Option<Exit>,
+    /// By when the session is to be handed over, if it is.
+    pub(super) leaves_by: Option<Instant>,
 }
 
 impl Context {
-    /// That of a session as stored.
     pub(super) fn new(around: Arc<Surroundings>, lease: Lease, record: SessionRecord) -> Self {
         Self {
             recorder: Recorder::new(&around, lease.fence(), &record),
@@ -110,27 +106,12 @@ impl Context {
         self.exit = Some(exit);
     }
 
-    /// How the session ends, if it does.
-    pub(super) fn take_exit(&mut self) -> Option<Exit> {
-        self.exit.take()
-    }
-
     /// The database failed: what is in memory can't be trusted.
     pub(super) fn lose(&mut self, error: &StoreError) {
         self.end(match error {
             StoreError::Fenced => Exit::Fenced,
             other => Exit::Lost(other.to_string()),
         });
-    }
-
-    /// The session is to be handed over by then.
-    pub(super) fn leave_by(&mut self, deadline: Instant) {
-        self.leaves_by.get_or_insert(deadline);
-    }
-
-    /// By when the session is to be handed over, if it is.
-    pub(super) fn leaves_by(&self) -> Option<Instant> {
-        self.leaves_by
     }
 
     /// Whether the session is handed over, so that nothing new begins.
@@ -141,14 +122,14 @@ impl Context {
     /// The session is to be connected from now on.
     pub(super) fn want(&mut self) {
         if !std::mem::replace(&mut self.record.wanted, true) {
-            self.recorder.write().session_row().wanted = Some(true);
+            self.recorder.write.session_row().wanted = Some(true);
         }
     }
 
     /// The session is not to be connected any more.
     pub(super) fn stop_wanting(&mut self) {
         if std::mem::replace(&mut self.record.wanted, false) {
-            self.recorder.write().session_row().wanted = Some(false);
+            self.recorder.write.session_row().wanted = Some(false);
         }
     }
 
@@ -171,7 +152,6 @@ impl Context {
         self.recorder.after(After::Answer(job, done(Some(queue.id))));
     }
 
-    /// Refuses a job.
     pub(super) fn refuse(&mut self, job: Box<PendingJob>, code: FailureCode, message: &str) {
         let refusal = job.refusal(code, message);
         self.tell_refused(job, refusal);

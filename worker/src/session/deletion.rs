@@ -43,7 +43,7 @@ impl Deletion {
         }
         self.jobs.push(*job);
         self.until = Some(cx.now() + LOGOUT_WAIT);
-        cx.recorder.write().session_row().deleting = true;
+        cx.recorder.write.session_row().deleting = true;
         if !link.log_out(cx) {
             self.erase(cx);
         }

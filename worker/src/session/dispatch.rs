@@ -15,10 +15,10 @@ use whatsapp::store::StoreError as LinkError;
 use super::adapter::events::{Peer, new_message, status};
 use super::adapter::keys::Step;
 use super::adapter::names::wall;
-use super::commands::{Commands, QueueLists, read_lists};
+use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
-use super::link::{Closed, Link};
+use super::link::{Link, Stop};
 use super::meter;
 use super::pacer::Waiting;
 use super::questions::Questions;
@@ -91,7 +91,6 @@ impl Parts {
         self.deletion.give_up_logout(&mut self.cx, &mut self.link);
     }
 
-    /// A job came.
     pub(super) fn on_job(&mut self, mut job: Box<PendingJob>) {
         if let Stage::Read(_) = job.stage {
             return self.on_request(job);
@@ -106,14 +105,9 @@ impl Parts {
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
                 self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
                 if let Some((number, stanza)) = single {
-                    let target = Target {
-                        seq: 0,
-                        number,
-                        stanza,
-                        again: false,
-                        tries: 0,
-                    };
-                    self.cx.queues.page_at_hand(id, vec![target]);
+                    self.cx
+                        .queues
+                        .page_at_hand(id, vec![Target::new(0, number, stanza)]);
                 }
             }
             Stage::AcceptedBefore(queue) => {
@@ -195,7 +189,7 @@ impl Parts {
 
     /// Walks a hand-over through its stages; answers when to look again.
     fn hand_over(&mut self) -> Option<Instant> {
-        let deadline = self.cx.leaves_by()?;
+        let deadline = self.cx.leaves_by?;
         let is_overdue = self.cx.now() >= deadline;
         let is_busy = !self.sends.is_empty() || self.link.close() || !self.cx.recorder.is_idle();
         if is_busy && !is_overdue {
@@ -218,7 +212,7 @@ impl Parts {
             let why = "a send was given up before it was ready to leave";
             return drop(done.send(Err(LinkError::Unavailable(why.into()))));
         }
-        self.cx.recorder.write().keys.append(&mut keys);
+        self.cx.recorder.write.keys.append(&mut keys);
         for event in events {
             self.on_event(event);
         }
@@ -242,15 +236,13 @@ impl Parts {
                 name,
             } => {
                 let platform = Some(platform);
-                self.status.on_paired(
-                    cx,
-                    Account {
-                        jid,
-                        lid,
-                        name,
-                        platform,
-                    },
-                );
+                let account = Account {
+                    jid,
+                    lid,
+                    name,
+                    platform,
+                };
+                self.status.on_paired(cx, account);
             }
             Event::Open { jid, lid, push_name } => {
                 self.link.on_open();
@@ -324,14 +316,14 @@ impl Parts {
 
     /// The client came to its end, by itself or because it was told to.
     pub(super) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
-        let closed = self.link.on_ended();
+        let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
             Ok(Ended::LoggedOut(_)) => {}
             // It was stopped and meanwhile wanted again.
-            Ok(Ended::Stopped(_)) if matches!(closed, Closed::AsTold) && self.cx.record.wanted => {
+            Ok(Ended::Stopped(_)) if stop != Stop::No && self.cx.record.wanted => {
                 self.link.connect(&mut self.cx);
             }
             Ok(Ended::Stopped(reason)) => {
@@ -393,15 +385,7 @@ impl Parts {
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
-            Fetched::Lists(queue, change, lists) => {
-                let (numbers, stanzas) = lists?;
-                let lists = QueueLists {
-                    queue,
-                    numbers,
-                    stanzas,
-                };
-                self.commands.on_lists(cx, change, lists);
-            }
+            Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Erased(erased) => {
                 erased?;
                 self.deletion.on_erased(cx);

@@ -33,20 +33,12 @@ pub(super) struct Link {
 
 /// Whether the connection is to end, so that nothing more is asked of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     #[default]
     No,
     /// It has too much to do to be told.
     Wanted,
     Told,
-}
-
-/// How a connection came to its end.
-pub(super) enum Closed {
-    /// By itself.
-    ByItself,
-    /// It was told to.
-    AsTold,
 }
 
 type Run = Pin<Box<dyn Future<Output = Result<Ended, StoreError>> + Send>>;
@@ -197,14 +189,11 @@ impl Link {
         self.is_starting = false;
     }
 
-    /// The client came to its end.
-    pub(super) fn on_ended(&mut self) -> Closed {
+    /// The client came to its end; answers whether that was wanted.
+    pub(super) fn on_ended(&mut self) -> Stop {
         self.client = None;
         self.is_open = false;
-        match std::mem::take(&mut self.stop) {
-            Stop::No => Closed::ByItself,
-            Stop::Wanted | Stop::Told => Closed::AsTold,
-        }
+        std::mem::take(&mut self.stop)
     }
 }
 

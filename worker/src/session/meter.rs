@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
+use shared::store::sessions::SessionState;
 
 use super::pacer::Waiting;
 
@@ -37,47 +38,41 @@ pub(crate) fn resend_failed() {
     counter!("fanfare_resends_failed_total").increment(1);
 }
 
-/// One session's place in the gauges: it counts where the session stands and leaves with it.
+/// One session's place in the gauges: it counts where the session stands and leaves with it. Labels are of closed sets.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
-    waiting: Option<usize>,
+    waiting: Option<&'static str>,
     state: Option<&'static str>,
 }
 
 impl Standing {
     /// The session waits for this reason.
     pub(crate) fn wait(&mut self, reason: Waiting) {
-        self.wait_at(Some(reason.index()));
+        step(WAITING, "reason", &mut self.waiting, Some(reason.label()));
     }
 
-    fn wait_at(&mut self, index: Option<usize>) {
-        if index != self.waiting {
-            step(WAITING, "reason", self.waiting.map(|i| Waiting::LABELS[i]), -1.0);
-            step(WAITING, "reason", index.map(|i| Waiting::LABELS[i]), 1.0);
-            self.waiting = index;
-        }
-    }
-
-    /// The state of the session's connection (one of a closed set).
-    pub(crate) fn state(&mut self, state: &'static str) {
-        if self.state != Some(state) {
-            step(SESSIONS, "state", self.state, -1.0);
-            step(SESSIONS, "state", Some(state), 1.0);
-            self.state = Some(state);
-        }
+    /// The state of the session's connection.
+    pub(crate) fn state(&mut self, state: SessionState) {
+        step(SESSIONS, "state", &mut self.state, Some(state.as_str()));
     }
 }
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        self.wait_at(None);
-        step(SESSIONS, "state", self.state.take(), -1.0);
+        step(WAITING, "reason", &mut self.waiting, None);
+        step(SESSIONS, "state", &mut self.state, None);
     }
 }
 
-fn step(name: &'static str, key: &'static str, label: Option<&'static str>, by: f64) {
-    if let Some(label) = label {
-        gauge!(name, key => label).increment(by);
+fn step(name: &'static str, key: &'static str, from: &mut Option<&'static str>, to: Option<&'static str>) {
+    if *from == to {
+        return;
+    }
+    if let Some(label) = std::mem::replace(from, to) {
+        gauge!(name, key => label).decrement(1.0);
+    }
+    if let Some(label) = to {
+        gauge!(name, key => label).increment(1.0);
     }
 }
 

@@ -196,29 +196,16 @@ pub enum Waiting {
 }
 
 impl Waiting {
-    /// How many reasons there are.
-    pub const COUNT: usize = 7;
-    /// The label of each reason, by [`Waiting::index`].
-    pub const LABELS: [&'static str; Self::COUNT] = [
-        "idle",
-        "pace",
-        "cap",
-        "answer",
-        "retry",
-        "connection",
-        "recipients",
-    ];
-
-    /// The place of this reason in [`Waiting::LABELS`].
-    pub fn index(&self) -> usize {
+    /// What the gauge calls it.
+    pub fn label(&self) -> &'static str {
         match self {
-            Self::Idle => 0,
-            Self::Pace { .. } => 1,
-            Self::Cap => 2,
-            Self::Answer { .. } => 3,
-            Self::Retry { .. } => 4,
-            Self::Connection => 5,
-            Self::Recipients => 6,
+            Self::Idle => "idle",
+            Self::Pace { .. } => "pace",
+            Self::Cap => "cap",
+            Self::Answer { .. } => "answer",
+            Self::Retry { .. } => "retry",
+            Self::Connection => "connection",
+            Self::Recipients => "recipients",
         }
     }
 

@@ -16,7 +16,6 @@ use super::link::Link;
 use crate::job::pending::{PendingJob, failed};
 use crate::job::settlement::Reply;
 
-/// Open questions.
 #[derive(Default)]
 pub(super) struct Questions {
     tickets: u64,
@@ -48,14 +47,12 @@ impl Questions {
         self.asked.insert(ticket, reply);
     }
 
-    /// The answer to it.
     pub(super) fn on_exists(&mut self, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
         if let Some(reply) = self.asked.remove(&ticket) {
             reply.send(registration(result));
         }
     }
 
-    /// A code to pair a phone with.
     pub(super) fn ask_pairing_code(
         &mut self,
         cx: &mut Context,
@@ -92,7 +89,6 @@ impl Questions {
         }
     }
 
-    /// WhatsApp refused to pair by code.
     pub(super) fn on_pairing_code_refused(&mut self, code: u16) {
         let failure = match code {
             408 => FailureCode::Timeout,

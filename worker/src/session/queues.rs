@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use shared::content::Content;
 use shared::id::{QueueId, StanzaId};
 use shared::job::OnUnknown;
 use shared::recipient::Number;
@@ -21,7 +22,6 @@ use super::pacer::Pace;
 pub(crate) struct Target {
     /// Its place in the queue.
     pub(crate) seq: u32,
-    /// Who it is.
     pub(crate) number: Number,
     /// The stanza id it was, or is to be, sent under, if there is one already.
     pub(crate) stanza: Option<StanzaId>,
@@ -29,6 +29,19 @@ pub(crate) struct Target {
     pub(crate) again: bool,
     /// How often it was tried in vain since it was read.
     pub(crate) tries: u8,
+}
+
+impl Target {
+    pub(crate) fn new(seq: u32, number: Number, stanza: Option<StanzaId>) -> Self {
+        let (again, tries) = (false, 0);
+        Self {
+            seq,
+            number,
+            stanza,
+            again,
+            tries,
+        }
+    }
 }
 
 /// Where a queue stands in memory.
@@ -49,16 +62,14 @@ pub(crate) enum Change {
     Complete,
     /// It is kept as paused.
     Pause,
-    /// It goes on.
     Resume,
     /// It is kept as deleted.
     Delete,
 }
 
-/// One running queue.
 #[derive(Debug)]
-pub(crate) struct Queue<C> {
-    spec: Spec<C>,
+pub(crate) struct Queue {
+    spec: Spec,
     phase: Phase,
     page: VecDeque<Target>,
     read_to: Option<u32>,
@@ -75,34 +86,30 @@ enum Reading {
 
 /// What a queue is, and how much of it is done.
 #[derive(Debug)]
-pub(crate) struct Spec<C> {
-    /// Its name.
+pub(crate) struct Spec {
     pub(crate) id: QueueId,
-    /// What is sent.
-    pub(crate) content: Arc<C>,
-    /// How fast.
+    pub(crate) content: Arc<Content>,
     pub(crate) pace: Pace,
     /// What to do about unknown outcomes.
     pub(crate) on_unknown: OnUnknown,
     /// How many recipients it has.
     pub(crate) total: u32,
-    /// How many of them are settled.
     pub(crate) settled: u32,
     /// Its START event is out.
     pub(crate) started: bool,
 }
 
-impl<C> Deref for Queue<C> {
-    type Target = Spec<C>;
+impl Deref for Queue {
+    type Target = Spec;
 
-    fn deref(&self) -> &Spec<C> {
+    fn deref(&self) -> &Spec {
         &self.spec
     }
 }
 
-impl<C> Queue<C> {
+impl Queue {
     /// A running queue whose recipients are not read yet.
-    pub(crate) fn new(spec: Spec<C>) -> Self {
+    pub(crate) fn new(spec: Spec) -> Self {
         Self {
             phase: if spec.settled >= spec.total {
                 Phase::Draining(Change::Complete)
@@ -144,9 +151,9 @@ impl<C> Queue<C> {
 }
 
 /// The running queues of one session.
-#[derive(Debug)]
-pub(crate) struct Queues<C> {
-    all: HashMap<QueueId, Queue<C>>,
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    all: HashMap<QueueId, Queue>,
     singles: Turns,
     bulk: Turns,
 }
@@ -159,20 +166,10 @@ struct Turns {
     more_in_store: bool,
 }
 
-impl<C> Default for Queues<C> {
-    fn default() -> Self {
-        Self {
-            all: HashMap::new(),
-            singles: Turns::default(),
-            bulk: Turns::default(),
-        }
-    }
-}
-
-impl<C> Queues<C> {
+impl Queues {
     /// Takes a queue in. Answers false, and remembers that the store holds more, when [`QUEUES_MAX`] of its
     /// kind are in memory. A queue that is here already stays as it is.
-    pub(crate) fn insert(&mut self, queue: Queue<C>) -> bool {
+    pub(crate) fn insert(&mut self, queue: Queue) -> bool {
         if self.all.contains_key(&queue.id) {
             return true;
         }
@@ -210,8 +207,7 @@ impl<C> Queues<C> {
         }
     }
 
-    /// One queue.
-    pub(crate) fn get(&self, id: QueueId) -> Option<&Queue<C>> {
+    pub(crate) fn get(&self, id: QueueId) -> Option<&Queue> {
         self.all.get(&id)
     }
 
@@ -285,7 +281,7 @@ impl<C> Queues<C> {
     }
 
     /// A recipient in hand is settled; answers the queue. When it was the last, the queue drains to its end.
-    pub(crate) fn settle(&mut self, id: QueueId) -> Option<&Queue<C>> {
+    pub(crate) fn settle(&mut self, id: QueueId) -> Option<&Queue> {
         let queue = self.all.get_mut(&id)?;
         queue.in_hand = queue.in_hand.saturating_sub(1);
         queue.spec.settled += 1;
@@ -321,14 +317,12 @@ impl<C> Queues<C> {
         }
     }
 
-    /// Whether a queue drains.
     pub(crate) fn is_draining(&self, id: QueueId) -> bool {
         self.all
             .get(&id)
             .is_some_and(|queue| matches!(queue.phase, Phase::Draining(_)))
     }
 
-    /// Whether any queue drains.
     pub(crate) fn is_any_draining(&self) -> bool {
         self.all
             .values()
@@ -354,7 +348,7 @@ impl<C> Queues<C> {
             .any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
     }
 
-    fn turn(&self) -> Option<&Queue<C>> {
+    fn turn(&self) -> Option<&Queue> {
         self.singles
             .ids
             .iter()

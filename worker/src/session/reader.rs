@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use shared::content::Content;
 use shared::id::QueueId;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
 use shared::store::recipients::{self, Pending, RecipientState};
@@ -14,17 +13,13 @@ use super::queues::{PAGE, QUEUES_READ, Queue, Spec, Target};
 /// Reads queues and their recipients ahead of the sends.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    is_reading: bool,
+    /// The running queues are being read.
+    pub(super) is_reading: bool,
     /// Queues that left the memory while the store's were being read: what was read of them is old.
     stopped: Vec<QueueId>,
 }
 
 impl Reader {
-    /// Whether the running queues are being read.
-    pub(super) fn is_reading(&self) -> bool {
-        self.is_reading
-    }
-
     /// Reads the session's running queues from the store.
     pub(super) fn read_queues(&mut self, cx: &mut Context) {
         self.is_reading = true;
@@ -32,7 +27,6 @@ impl Reader {
         cx.fetch(async move { Fetched::Active(store::active(&store, session, QUEUES_READ).await) });
     }
 
-    /// They are read.
     pub(super) fn on_queues(&mut self, cx: &mut Context, records: Vec<QueueRecord>) {
         self.is_reading = false;
         let stopped = std::mem::take(&mut self.stopped);
@@ -72,7 +66,7 @@ impl Reader {
 }
 
 /// A queue as stored, in memory; `pace` is that of queues that name none.
-pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue<Content> {
+pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
     let own = record
         .delay
         .and_then(|delay| Pace::new(delay.min(), delay.max()).ok());
@@ -89,13 +83,9 @@ pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue<Content> {
 
 /// A recipient as stored, in memory.
 pub(super) fn target(pending: Pending) -> Target {
-    let again = pending.state == RecipientState::Sending;
     Target {
-        seq: pending.seq,
-        number: pending.number,
-        stanza: pending.stanza,
-        again,
-        tries: 0,
+        again: pending.state == RecipientState::Sending,
+        ..Target::new(pending.seq, pending.number, pending.stanza)
     }
 }
 

@@ -38,7 +38,6 @@ pub(crate) enum After {
     Drained(QueueId, Change),
     /// The queue is completed, paused or deleted.
     Stopped(QueueId),
-    /// The queue goes on.
     Resumed(QueueId),
     /// All there is to say of the session is said: its rows go.
     Erase,
@@ -53,7 +52,8 @@ pub(crate) struct Recorder {
     clock: Clock,
     rng: StdRng,
     committer: Committer,
-    write: Write,
+    /// The write that gathers.
+    pub(super) write: Write,
     after: Vec<After>,
     in_flight: Option<BoxFuture<'static, Result<(), CommitError>>>,
     after_flight: Vec<After>,
@@ -79,11 +79,6 @@ impl Recorder {
             in_flight: None,
             after_flight: Vec::new(),
         }
-    }
-
-    /// The write that gathers.
-    pub(super) fn write(&mut self) -> &mut Write {
-        &mut self.write
     }
 
     /// The account that events name from now on.

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::clock::unix_millis;
-use shared::content::Content;
 use shared::event::{self, Event, MessageStatus};
 use shared::id::QueueId;
 use shared::job::OnUnknown;
@@ -42,7 +41,7 @@ pub(super) struct Sends {
     newest: Option<MessageId>,
     /// Frames that are ready before their time, and what else followed their commit.
     held: Option<(Instant, Vec<After>)>,
-    cap: CapTurn,
+    pub(super) cap: CapTurn,
     retry_at: Option<Instant>,
 }
 
@@ -69,13 +68,6 @@ enum Stage {
     Left,
 }
 
-/// How a recipient is settled.
-enum Outcome {
-    Sent,
-    Unknown,
-    Failed(Failure),
-}
-
 impl Sends {
     /// None in hand; waits out what the last owner of the session stored of its gap.
     pub(super) fn new(cx: &Context) -> Self {
@@ -95,11 +87,6 @@ impl Sends {
     /// When frames that are held may leave.
     pub(super) fn held_until(&self) -> Option<Instant> {
         self.held.as_ref().map(|(until, _)| *until)
-    }
-
-    /// Waits for the turn under the worker's cap, if one was asked for. Dropping the wait keeps the place.
-    pub(super) async fn granted(&mut self) {
-        self.cap.granted().await;
     }
 
     /// What failed for now is tried again at once: the connection is new.
@@ -139,7 +126,7 @@ impl Sends {
             return Err(Waiting::Idle);
         };
         if target.again && is_held(cx, queue) {
-            settle(cx, queue, &target, Outcome::Unknown);
+            settle(cx, queue, &target, Ok(RecipientState::Unknown));
             return Ok(());
         }
         let id = match &target.stanza {
@@ -225,7 +212,7 @@ impl Sends {
         let claim = hand.claim;
         let held = claim.not_before.map(|at| at.saturating_duration_since(now));
         start_queue(cx, hand.queue);
-        let write = cx.recorder.write();
+        let write = &mut cx.recorder.write;
         if let Some(stanza) = hand.target.stanza.clone() {
             let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
             write.recipients.push(change);
@@ -298,7 +285,7 @@ impl Sends {
             let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(wall));
             cx.recorder.event(status);
         }
-        settle(cx, hand.queue, &hand.target, Outcome::Sent);
+        settle(cx, hand.queue, &hand.target, Ok(RecipientState::Sent));
     }
 
     /// Whether a message is in hand of which a receipt says as much as the server's answer, which may come behind it.
@@ -329,11 +316,11 @@ impl Sends {
                 cx.queues.give_back(hand.queue, hand.target);
             }
             // This try came to nothing, and nobody knows of the one before.
-            _ if hand.target.again => settle(cx, hand.queue, &hand.target, Outcome::Unknown),
+            _ if hand.target.again => settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown)),
             reason => {
                 let failure = Failure::from(reason);
                 meter::failed(failure.error);
-                settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
+                settle(cx, hand.queue, &hand.target, Err(failure));
             }
         }
     }
@@ -381,7 +368,7 @@ fn new_id(cx: &mut Context) -> MessageId {
     MessageId::generate(seconds, user, &mut cx.rng)
 }
 
-fn ask(queue: Option<&Queue<Content>>, id: &MessageId, target: &Target, link: &Link) -> bool {
+fn ask(queue: Option<&Queue>, id: &MessageId, target: &Target, link: &Link) -> bool {
     let Some(queue) = queue else { return false };
     let outgoing = Outgoing {
         id: id.clone(),
@@ -403,7 +390,7 @@ fn give_up(cx: &mut Context, hand: InHand) {
 fn outcome_unknown(cx: &mut Context, mut hand: InHand) {
     hand.target.again = true;
     if is_held(cx, hand.queue) {
-        settle(cx, hand.queue, &hand.target, Outcome::Unknown);
+        settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown));
     } else {
         cx.queues.give_back(hand.queue, hand.target);
     }
@@ -416,7 +403,7 @@ fn is_held(cx: &Context, id: QueueId) -> bool {
 }
 
 /// A recipient is past sending: its row, its events, the queue's counters, all in one write.
-fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
+fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Result<RecipientState, Failure>) {
     let wall = cx.wall();
     start_queue(cx, id);
     let Some(queue) = cx.queues.settle(id) else {
@@ -425,22 +412,15 @@ fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
     let progress = event::progress(queue.settled, queue.total);
     let key = RecipientKey::Seq(id, target.seq);
     let (change, stanza) = match outcome {
-        Outcome::Sent => (
-            RecipientChange::state(key, RecipientState::Sent, wall),
-            target.stanza.clone(),
-        ),
-        Outcome::Unknown => (
-            RecipientChange::state(key, RecipientState::Unknown, wall),
-            target.stanza.clone(),
-        ),
-        Outcome::Failed(Failure { status, error, words }) => {
+        Ok(state) => (RecipientChange::state(key, state, wall), target.stanza.clone()),
+        Err(Failure { status, error, words }) => {
             let change = RecipientChange::failed(key, status, words.clone(), wall);
             let failed = Event::send_error(id, target.number.jid(), status, error, words);
             cx.recorder.event(failed);
             (change, None)
         }
     };
-    cx.recorder.write().recipients.push(change);
+    cx.recorder.write.recipients.push(change);
     let processing = Event::send_processing(id, stanza, progress, unix_millis(wall));
     cx.recorder.event(processing);
 }
@@ -448,7 +428,7 @@ fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
 /// send.message:START comes before every other event of its queue.
 fn start_queue(cx: &mut Context, id: QueueId) {
     if cx.queues.start(id) {
-        cx.recorder.write().queues.push(QueueChange::Start(id));
+        cx.recorder.write.queues.push(QueueChange::Start(id));
         cx.recorder.event(Event::send_start(id));
     }
 }

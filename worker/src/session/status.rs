@@ -13,9 +13,7 @@ use super::qr;
 
 /// Tells how the session stands.
 #[derive(Debug, Default)]
-pub(super) struct Status {
-    standing: Standing,
-}
+pub(super) struct Status(Standing);
 
 /// The account that a connection names.
 pub(super) struct Account {
@@ -29,7 +27,7 @@ pub(super) struct Account {
 impl Status {
     /// The session sends nothing just now for this reason.
     pub(super) fn wait(&mut self, reason: Waiting) {
-        self.standing.wait(reason);
+        self.0.wait(reason);
     }
 
     /// A socket is being opened.
@@ -37,11 +35,10 @@ impl Status {
         self.connection(cx, SessionState::Connecting, ConnectionState::Connecting, 200);
     }
 
-    /// There is a QR code to show.
     pub(super) fn on_qr(&mut self, cx: &mut Context, text: String, expires_at: OffsetDateTime) {
         self.pairing(cx);
         let picture = qr::data_url(&text).unwrap_or_default();
-        cx.recorder.write().session_row().qr = Some(Expiring {
+        cx.recorder.write.session_row().qr = Some(Expiring {
             text: text.clone(),
             expires_at,
         });
@@ -49,11 +46,10 @@ impl Status {
         cx.recorder.event(told);
     }
 
-    /// There is a pairing code to type in.
     pub(super) fn on_code(&mut self, cx: &mut Context, code: String) {
         self.pairing(cx);
         let expires_at = cx.wall() + cx.around.whatsapp.timing.pairing_code;
-        cx.recorder.write().session_row().pairing_code = Some(Expiring {
+        cx.recorder.write.session_row().pairing_code = Some(Expiring {
             text: code,
             expires_at,
         });
@@ -65,29 +61,27 @@ impl Status {
         cx.record.paired_at = Some(cx.wall());
         // The codes go with the state.
         cx.record.state = SessionState::Connecting;
-        let row = cx.recorder.write().session_row();
+        let row = cx.recorder.write.session_row();
         row.state = Some(SessionState::Connecting);
         row.paired = true;
     }
 
-    /// Logged in.
     pub(super) fn on_open(&mut self, cx: &mut Context, account: Account) {
         own(cx, account);
         self.connection(cx, SessionState::Open, ConnectionState::Open, 200);
     }
 
-    /// The connection is gone.
     pub(super) fn on_closed(&mut self, cx: &mut Context, reason: &CloseReason) {
         use ConnectionState::{Close, Refused};
         use SessionState::{Closed, LoggedOut};
         let status = reason.status_code();
         match (reason, reason.action()) {
             (CloseReason::PairingTimedOut, _) => {
-                unwanted(cx);
+                cx.stop_wanting();
                 self.connection(cx, Closed, Refused, status);
             }
             (_, Next::LoggedOut) => {
-                unwanted(cx);
+                cx.stop_wanting();
                 self.connection(cx, LoggedOut, Close, status);
                 forget(cx);
             }
@@ -96,7 +90,7 @@ impl Status {
             (CloseReason::Stopped, _) => self.connection(cx, Closed, Close, status),
             (_, Next::Stop) => {
                 self.connection(cx, Closed, Close, status);
-                cx.recorder.write().session_row().refused = true;
+                cx.recorder.write.session_row().refused = true;
             }
             _ => self.connection(cx, Closed, Close, status),
         }
@@ -108,8 +102,8 @@ impl Status {
             return;
         }
         cx.record.state = state;
-        self.standing.state(label(state));
-        let row = cx.recorder.write().session_row();
+        self.0.state(state);
+        let row = cx.recorder.write.session_row();
         row.state = Some(state);
         row.refused = false;
         if matches!(state, SessionState::Closed | SessionState::LoggedOut) {
@@ -121,8 +115,8 @@ impl Status {
 
     fn pairing(&mut self, cx: &mut Context) {
         cx.record.state = SessionState::Pairing;
-        self.standing.state(label(SessionState::Pairing));
-        cx.recorder.write().session_row().state = Some(SessionState::Pairing);
+        self.0.state(SessionState::Pairing);
+        cx.recorder.write.session_row().state = Some(SessionState::Pairing);
     }
 }
 
@@ -140,36 +134,19 @@ fn own(cx: &mut Context, account: Account) {
     };
     cx.recorder.set_owner(Some(owner.jid.clone()));
     if known.as_ref() != Some(&owner) {
-        cx.recorder.write().session_row().owner = Some(Some(owner.clone()));
+        cx.recorder.write.session_row().owner = Some(Some(owner.clone()));
     }
     cx.record.owner = Some(owner);
-}
-
-fn unwanted(cx: &mut Context) {
-    cx.record.wanted = false;
-    cx.recorder.write().session_row().wanted = Some(false);
 }
 
 /// Credentials go, and only here: WhatsApp said that they are worthless, or a user logged out.
 fn forget(cx: &mut Context) {
     cx.record.owner = None;
     cx.record.paired_at = None;
-    let row = cx.recorder.write().session_row();
+    let row = cx.recorder.write.session_row();
     row.forget_keys = true;
     row.owner = Some(None);
     // What the same step still had to say about them goes with them.
-    cx.recorder.write().keys.clear();
+    cx.recorder.write.keys.clear();
     cx.recorder.set_owner(None);
-}
-
-/// The label of a state in the gauge of sessions.
-fn label(state: SessionState) -> &'static str {
-    match state {
-        SessionState::New => "new",
-        SessionState::Connecting => "connecting",
-        SessionState::Pairing => "pairing",
-        SessionState::Open => "open",
-        SessionState::Closed => "closed",
-        SessionState::LoggedOut => "logged-out",
-    }
 }

@@ -13,11 +13,10 @@ pub(super) struct Backlog {
     pub(super) is_looking: bool,
     /// Its sends that are being stored, or are about to be.
     storing: usize,
-    /// One of them is large.
     is_large: bool,
     /// Ready for the session, before all that waits.
-    ready: VecDeque<PendingJob>,
-    waiting: VecDeque<PendingJob>,
+    pub(super) ready: VecDeque<PendingJob>,
+    pub(super) waiting: VecDeque<PendingJob>,
 }
 
 /// How a send is stored.
@@ -25,12 +24,10 @@ pub(super) struct Backlog {
 pub(super) enum Size {
     /// In a transaction with others.
     Small,
-    /// In one of its own.
     Large,
 }
 
 impl Size {
-    /// That of a send.
     pub(super) fn of(job: &SendJob) -> Self {
         if job.numbers.len() > SMALL_MAX {
             Self::Large
@@ -53,16 +50,6 @@ impl Backlog {
         self.ready.push_back(job);
     }
 
-    /// Its session did not take this job: it is the next again.
-    pub(super) fn put_ready_back(&mut self, job: PendingJob) {
-        self.ready.push_front(job);
-    }
-
-    /// The next job for the session.
-    pub(super) fn next_ready(&mut self) -> Option<PendingJob> {
-        self.ready.pop_front()
-    }
-
     /// The first that waits, if it may go on.
     pub(super) fn next_waiting(&mut self) -> Option<PendingJob> {
         if self.may_go_on() {
@@ -72,7 +59,6 @@ impl Backlog {
         }
     }
 
-    /// A send is being stored.
     pub(super) fn begin_storing(&mut self, size: Size) {
         self.storing += 1;
         self.is_large |= size == Size::Large;
@@ -88,11 +74,6 @@ impl Backlog {
     pub(super) fn take_all(&mut self) -> VecDeque<PendingJob> {
         self.ready.clear();
         std::mem::take(&mut self.waiting)
-    }
-
-    /// Lets go of what waits.
-    pub(super) fn drop_waiting(&mut self) {
-        self.waiting.clear();
     }
 
     /// Whether there is something to do for a session that runs.

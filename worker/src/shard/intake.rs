@@ -14,18 +14,17 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
-use shared::broker::{Broker, Delivery};
+use shared::broker::Delivery;
 use shared::clock::Clock;
 use shared::id::{SessionId, Token};
+use shared::store::StoreError;
 use shared::store::queues::{self, Acceptance, Offer};
 use shared::store::sessions::{self, SessionRecord};
-use shared::store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::{Backlog, Size};
-use super::slots::Slots;
 use super::stray::Strays;
 use super::supervisor::Supervisor;
 use super::worker::Worker;
@@ -39,11 +38,8 @@ use crate::session::actor::Mail;
 pub(crate) struct Intake {
     settlement: Arc<Settlement>,
     strays: Strays,
-    broker: Broker,
-    store: Store,
-    clock: Clock,
+    worker: Worker,
     lease: Lease,
-    slots: Arc<Slots>,
     backlogs: HashMap<Token, Backlog>,
     /// Small sends for the next transaction, in the order they came in.
     gathered: Vec<Offered>,
@@ -59,15 +55,11 @@ pub(crate) struct Intake {
 
 /// What the database answered, or a session left.
 pub(crate) enum Done {
-    /// The session of a token.
     Found(Token, Option<Box<SessionRecord>>),
-    /// What became of sends.
     Stored(Stored),
     /// This comes back from a session.
     Returned(Box<Returned>),
-    /// Deliveries are put aside.
     PutAside,
-    /// The lease is over.
     Fenced,
 }
 
@@ -95,17 +87,13 @@ enum Aside {
 impl Intake {
     /// Nothing taken yet. A shard has at most so many jobs on their way.
     pub(crate) fn new(worker: &Worker, lease: Lease, on_their_way: u16) -> Self {
-        let (broker, store) = (worker.broker.clone(), worker.around.store.clone());
         let (settlement, returned) =
-            Settlement::new(broker.publisher(), CancellationToken::new(), on_their_way);
+            Settlement::new(worker.broker.publisher(), CancellationToken::new(), on_their_way);
         Self {
             strays: Strays::new(worker, Arc::clone(&settlement)),
             settlement,
-            broker,
-            store,
-            clock: worker.around.clock,
+            worker: worker.clone(),
             lease,
-            slots: Arc::clone(&worker.slots),
             backlogs: HashMap::new(),
             gathered: Vec::new(),
             is_storing: false,
@@ -122,7 +110,6 @@ impl Intake {
         self.held.bytes() < HELD_BYTES_MAX
     }
 
-    /// What its deliveries are settled by.
     pub(crate) fn settlement(&self) -> &Arc<Settlement> {
         &self.settlement
     }
@@ -207,7 +194,8 @@ impl Intake {
     /// to the queue.
     pub(crate) async fn finish(&mut self, supervisor: &mut Supervisor) {
         self.gathered.clear();
-        self.backlogs.values_mut().for_each(Backlog::drop_waiting);
+        let backlogs = self.backlogs.values_mut();
+        backlogs.for_each(|backlog| backlog.waiting.clear());
         while let Some(done) = self.under_way.next().await {
             if let Done::Stored(stored) = done {
                 self.on_stored(supervisor, stored);
@@ -228,11 +216,11 @@ impl Intake {
                 backlog.is_looking = true;
                 return self.look_up(token.clone(), Duration::ZERO);
             };
-            if let Some(job) = backlog.next_ready() {
+            if let Some(job) = backlog.ready.pop_front() {
                 match mailbox.try_send(Mail::Job(Box::new(job))) {
                     Ok(()) | Err(TrySendError::Closed(Mail::HandOver)) => {}
                     // It just ended: the next turn looks the session up, and starts it again.
-                    Err(TrySendError::Closed(Mail::Job(job))) => backlog.put_ready_back(*job),
+                    Err(TrySendError::Closed(Mail::Job(job))) => backlog.ready.push_front(*job),
                     Err(TrySendError::Full(_)) => {
                         tracing::error!("a session does not take its jobs: they come again");
                     }
@@ -262,16 +250,18 @@ impl Intake {
     }
 
     fn look_up(&mut self, token: Token, after: Duration) {
-        let (store, lease, clock) = (self.store.clone(), self.lease.clone(), self.clock);
+        let (around, lease) = (Arc::clone(&self.worker.around), self.lease.clone());
         self.under_way.push(Box::pin(async move {
             tokio::time::sleep(after).await;
             loop {
-                match sessions::find(&store, &token).await {
+                match sessions::find(&around.store, &token).await {
                     Ok(found) => {
                         let here = found.filter(|record| record.shard == lease.shard());
                         return Done::Found(token, here.map(Box::new));
                     }
-                    Err(error) if wait_out(&lease, clock, &error).await.is_err() => return Done::Fenced,
+                    Err(error) if wait_out(&lease, around.clock, &error).await.is_err() => {
+                        return Done::Fenced;
+                    }
                     Err(_) => {}
                 }
             }
@@ -310,7 +300,7 @@ impl Intake {
 
     /// The session of a token is gone: its jobs need not come here any more.
     pub(crate) fn unbind(&self, token: Token) {
-        let (broker, shard) = (self.broker.clone(), self.lease.shard());
+        let (broker, shard) = (self.worker.broker.clone(), self.lease.shard());
         self.settlement.spawn(async move {
             if let Err(error) = broker.unbind_token(&token, shard).await {
                 // Its jobs still come here and are refused: unknown session.
@@ -331,16 +321,15 @@ impl Intake {
     }
 
     fn store_jobs(&mut self, sends: Vec<Offered>, size: Size) {
-        let (store, lease, clock) = (self.store.clone(), self.lease.clone(), self.clock);
-        let slots = Arc::clone(&self.slots);
+        let (worker, lease) = (self.worker.clone(), self.lease.clone());
         self.under_way.push(Box::pin(async move {
             loop {
-                let slot = slots.take(size).await;
+                let slot = worker.slots.take(size).await;
                 let offers: Vec<Offer<'_>> = sends
                     .iter()
                     .filter_map(|send| send.job.offer(send.session))
                     .collect();
-                let accepted = queues::accept_all(&store, lease.fence(), &offers).await;
+                let accepted = queues::accept_all(&worker.around.store, lease.fence(), &offers).await;
                 drop((offers, slot));
                 match accepted {
                     Ok(accepted) => {
@@ -351,7 +340,9 @@ impl Intake {
                         });
                     }
                     Err(StoreError::Fenced) => return Done::Fenced,
-                    Err(error) if wait_out(&lease, clock, &error).await.is_err() => return Done::Fenced,
+                    Err(error) if wait_out(&lease, worker.around.clock, &error).await.is_err() => {
+                        return Done::Fenced;
+                    }
                     Err(_) => {}
                 }
             }

@@ -6,11 +6,67 @@ mod backlog;
 mod intake;
 mod owner;
 mod relay;
-mod role;
-mod slots;
-mod starts;
 mod stray;
 mod supervisor;
 mod worker;
 
-pub use role::run;
+use std::sync::Arc;
+
+use shared::id::WorkerId;
+use shared::process::Process;
+use shared::store::{StoreError, leases};
+
+use self::worker::{Starts, Worker};
+use crate::committer::Committer;
+use crate::lease::Timing;
+use crate::lease::leases::Leases;
+use crate::session::Settings;
+use crate::session::cap::Cap;
+use crate::session::surroundings::Surroundings;
+use crate::wake::Wake;
+
+/// Runs the role until the soft stop, then hands every shard over. Whatever it knows of the world outside, time and
+/// chance included, comes in by `process`.
+///
+/// # Errors
+/// [`StoreError`], at the start only: later the role waits for what is away.
+pub async fn run(
+    process: Process,
+    settings: Settings,
+    worker: WorkerId,
+    timing: Timing,
+) -> Result<(), StoreError> {
+    let Process {
+        store,
+        broker,
+        clock,
+        randomness,
+        life,
+        health,
+    } = process;
+    leases::ensure_shards(&store, settings.shards).await?;
+    let wake = Wake::new();
+    let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
+    let backlog = relay::watch(store.clone(), clock, life.soft().clone());
+    let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
+    let worker = Worker {
+        broker,
+        wake,
+        starts: Arc::new(Starts::new(clock, randomness.fork())),
+        slots: Arc::default(),
+        leases,
+        health,
+        around: Arc::new(Surroundings {
+            store,
+            committer,
+            clock,
+            randomness,
+            whatsapp: Arc::new(settings.whatsapp),
+            pace: settings.pace,
+            cap: Arc::new(Cap::new(settings.cap, clock)),
+        }),
+    };
+    let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());
+    tokio::join!(owner::run(worker, events, life), unroutable, backlog);
+    Ok(())
+}

@@ -17,17 +17,14 @@ use crate::wake::Wake;
 /// they are confirmed without a gap. After a crash the last ones are published again, under the same ids.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    /// Where events wait.
     pub(crate) store: Store,
     /// The relay's own way to the broker.
     pub(crate) publisher: Publisher,
-    /// The names of the broker's objects.
     pub(crate) topology: Topology,
     /// The right to act for the shard: nothing is published after its end.
     pub(crate) lease: Lease,
     /// Told of the shard when it has new events.
     pub(crate) wake: Wake,
-    /// Tells the time.
     pub(crate) clock: Clock,
 }
 
@@ -38,11 +35,11 @@ impl Relay {
     /// Cancel safe: a dropped relay leaves events that the next owner publishes again.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut pause = PAUSE.0;
-        let mut width = Width::default();
+        let mut width = Width(ABREAST_MAX);
         while self.lease.is_live(self.clock.now()) {
             let stopping = stop.is_cancelled();
             let read_at = self.clock.now();
-            let (published, failure) = self.batch(width.events()).await;
+            let (published, failure) = self.batch(width.0).await;
             if published > 0 {
                 pause = PAUSE.0;
             }
@@ -146,17 +143,7 @@ impl Relay {
 #[derive(Debug)]
 struct Width(usize);
 
-impl Default for Width {
-    fn default() -> Self {
-        Self(ABREAST_MAX)
-    }
-}
-
 impl Width {
-    const fn events(&self) -> usize {
-        self.0
-    }
-
     fn learn(&mut self, confirmed: usize, failure: Option<&RelayError>) {
         self.0 = match failure {
             Some(RelayError::Publish(PublishError::Refused)) => 1,

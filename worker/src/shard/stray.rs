@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::broker::{Broker, BrokerError, Delivery, Outgoing, PublishError, QueueName};
-use shared::clock::{Clock, unix_millis};
+use shared::broker::{BrokerError, Delivery, Outgoing, PublishError, QueueName};
+use shared::clock::unix_millis;
 use shared::event::{Event, Instance, JobRejected};
 use shared::id::{EventId, JobId, ShardId, Token};
 use shared::job::FailureCode;
-use shared::random::Randomness;
-use shared::store::Store;
 use shared::store::sessions::{self, SessionRecord};
 use tokio_util::sync::CancellationToken;
 
@@ -22,22 +20,13 @@ use crate::job::settlement::{Reply, Settlement};
 #[derive(Clone)]
 pub(crate) struct Strays {
     settlement: Arc<Settlement>,
-    broker: Broker,
-    store: Store,
-    clock: Clock,
-    randomness: Randomness,
+    worker: Worker,
 }
 
 impl Strays {
-    /// With what a worker has.
     pub(crate) fn new(worker: &Worker, settlement: Arc<Settlement>) -> Self {
-        Self {
-            settlement,
-            broker: worker.broker.clone(),
-            store: worker.around.store.clone(),
-            clock: worker.around.clock,
-            randomness: worker.around.randomness.clone(),
-        }
+        let worker = worker.clone();
+        Self { settlement, worker }
     }
 
     /// Deals with one job that finds no session where it came to: the session is elsewhere after all and its binding
@@ -53,7 +42,7 @@ impl Strays {
         };
         let mut pause = PAUSE.0;
         while delivery.is_usable() {
-            let settled = match sessions::find(&self.store, &token).await {
+            let settled = match sessions::find(&self.worker.around.store, &token).await {
                 Err(error) => Err(error.to_string()),
                 Ok(None) => self.refuse(&token, &delivery).await,
                 Ok(Some(session)) => self.reroute(&session, from, &delivery).await,
@@ -75,7 +64,7 @@ impl Strays {
         delivery: &Delivery,
     ) -> Result<(), String> {
         let told = |error: BrokerError| error.to_string();
-        let (broker, token) = (&self.broker, &session.token);
+        let (broker, token) = (&self.worker.broker, &session.token);
         if let Some(old) = from.filter(|from| *from != session.shard) {
             // Else the job would come back here.
             broker.unbind_token(token, old).await.map_err(told)?;
@@ -88,7 +77,7 @@ impl Strays {
 
     fn copy(&self, delivery: &Delivery) -> Outgoing {
         Outgoing {
-            exchange: self.broker.topology().jobs(),
+            exchange: self.worker.broker.topology().jobs(),
             key: delivery.routing_key.clone(),
             kind: delivery.kind.clone(),
             message_id: delivery.message_id.clone(),
@@ -116,7 +105,7 @@ impl Strays {
             .await
             .map_err(|error| error.to_string())?;
         JobOutcome::Rejected.count_named(delivery.kind.as_deref());
-        Reply::to(delivery, &self.settlement).send(answer);
+        Reply::new(delivery.reply_address(), &self.settlement).send(answer);
         Ok(())
     }
 
@@ -125,11 +114,17 @@ impl Strays {
             owner: None,
             name: token.clone(),
         };
-        let wall = self.clock.wall();
-        let id = EventId::fresh(wall, &mut self.randomness.fork());
+        let wall = self.worker.around.clock.wall();
+        let id = EventId::fresh(wall, &mut self.worker.around.randomness.fork());
         let envelope = Event::JobRejected(refusal).envelope(instance, id, unix_millis(wall), 0);
         let body = envelope.to_json().into();
-        let event = Outgoing::event(self.broker.topology(), token, envelope.event.as_str(), id, body);
+        let event = Outgoing::event(
+            self.worker.broker.topology(),
+            token,
+            envelope.event.as_str(),
+            id,
+            body,
+        );
         self.settlement.publisher().publish(event).await
     }
 }

@@ -17,8 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::starts::Starts;
-use super::worker::Worker;
+use super::worker::{Starts, Worker};
 use crate::lease::Lease;
 use crate::session::actor::{Actor, MAIL_MAX, Mail};
 use crate::session::context::Exit;

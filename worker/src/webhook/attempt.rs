@@ -24,7 +24,7 @@ use super::request::{Outcome, Post, Poster};
 use super::schedule::Schedule;
 
 /// How long a first attempt may take before its event gets a row, so that a slow endpoint holds no broker message.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// By how much a row's lease outlives the longest attempt.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
@@ -35,33 +35,26 @@ const DATABASE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Where an endpoint is and how it wants its events.
 #[derive(Debug)]
-pub struct Target {
-    /// Its id.
-    pub id: WebhookId,
-    /// Where to post.
-    pub url: Url,
+pub(super) struct Target {
+    pub(super) id: WebhookId,
+    pub(super) url: Url,
     /// What signs the posts; unused in the seed's dialect.
-    pub secret: Secret,
-    /// The shape of the body.
-    pub dialect: Dialect,
+    pub(super) secret: Secret,
+    pub(super) dialect: Dialect,
 }
 
 /// What an endpoint gets of one event.
 #[derive(Debug)]
-pub struct Payload {
-    /// The event.
-    pub event: EventId,
-    /// Its session.
-    pub token: Token,
-    /// Its name.
-    pub name: String,
-    /// What is posted.
-    pub body: Bytes,
+pub(super) struct Payload {
+    pub(super) event: EventId,
+    pub(super) token: Token,
+    pub(super) name: String,
+    pub(super) body: Bytes,
 }
 
 /// What an attempt says of its endpoint's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// It took the event, or said that it wants no more.
     Answered,
     /// It did not.
@@ -70,11 +63,12 @@ pub enum Verdict {
 
 /// Makes attempts and records them.
 #[derive(Debug)]
-pub struct Attempts {
+pub(super) struct Attempts {
     store: Store,
     poster: Poster,
     schedule: Schedule,
-    lease: Duration,
+    /// How long a leased row belongs to the worker that took it.
+    pub(super) lease: Duration,
     rng: Mutex<StdRng>,
     clock: Clock,
     stop: CancellationToken,
@@ -82,7 +76,7 @@ pub struct Attempts {
 
 impl Attempts {
     /// With what a process has and its operator set; after the soft stop nothing is tried again here.
-    pub fn new(process: &Process, poster: Poster, schedule: Schedule, timeout: Duration) -> Self {
+    pub(super) fn new(process: &Process, poster: Poster, schedule: Schedule, timeout: Duration) -> Self {
         Self {
             store: process.store.clone(),
             poster,
@@ -94,14 +88,14 @@ impl Attempts {
         }
     }
 
-    /// How long a leased row belongs to the worker that took it.
-    pub fn lease(&self) -> Duration {
-        self.lease
-    }
-
     /// Makes the first attempt and tells `settled` when the broker's message is no longer needed. If the worker is
     /// stopped before that, `settled` is dropped and the event comes again.
-    pub async fn first(&self, target: &Target, payload: &Payload, settled: oneshot::Sender<()>) -> Verdict {
+    pub(super) async fn first(
+        &self,
+        target: &Target,
+        payload: &Payload,
+        settled: oneshot::Sender<()>,
+    ) -> Verdict {
         let started = self.clock.now();
         let post = self.post(target, payload.event, payload.body.clone());
         tokio::pin!(post);
@@ -146,7 +140,7 @@ impl Attempts {
     }
 
     /// Stores an event whose endpoint may not be tried now. Whether it is stored: not so only after a stop.
-    pub async fn put_off_first(&self, target: &Target, payload: &Payload, wait: Duration) -> bool {
+    pub(super) async fn put_off_first(&self, target: &Target, payload: &Payload, wait: Duration) -> bool {
         let wait = Schedule::put_off(wait, self.dice());
         self.store_row(self.row(target, payload, Plan::PutOff(wait)))
             .await
@@ -154,7 +148,7 @@ impl Attempts {
     }
 
     /// Attempts a leased row again.
-    pub async fn retry(&self, target: &Target, delivery: Leased) -> Verdict {
+    pub(super) async fn retry(&self, target: &Target, delivery: Leased) -> Verdict {
         let started = self.clock.now();
         let outcome = self
             .post(target, delivery.event_id, delivery.body.clone().into())
@@ -165,7 +159,7 @@ impl Attempts {
     }
 
     /// Gives a leased row back, to be tried after `wait`. It does not count as an attempt.
-    pub async fn put_off_retry(&self, delivery: &Leased, wait: Duration) {
+    pub(super) async fn put_off_retry(&self, delivery: &Leased, wait: Duration) {
         let wait = Schedule::put_off(wait, self.dice());
         // When this fails the lease runs out by itself, and the row is taken again.
         if let Err(error) = deliveries::put_off(&self.store, delivery, wait).await {

@@ -11,28 +11,28 @@ use tokio::time::Instant;
 
 /// Which endpoints are left alone until when. Cheap to clone. As many entries as there are endpoints at most.
 #[derive(Debug, Clone, Default)]
-pub struct Backoff(Arc<Mutex<HashMap<WebhookId, Instant>>>);
+pub(super) struct Backoff(Arc<Mutex<HashMap<WebhookId, Instant>>>);
 
 impl Backoff {
     /// Leaves an endpoint's rows alone until then.
-    pub fn until(&self, id: WebhookId, end: Instant) {
+    pub(super) fn until(&self, id: WebhookId, end: Instant) {
         self.lock().insert(id, end);
     }
 
     /// An endpoint answers again.
-    pub fn end(&self, id: WebhookId) {
+    pub(super) fn end(&self, id: WebhookId) {
         self.lock().remove(&id);
     }
 
     /// Those that are left alone now.
-    pub fn now(&self, now: Instant) -> Vec<WebhookId> {
+    pub(super) fn now(&self, now: Instant) -> Vec<WebhookId> {
         let mut entries = self.lock();
         entries.retain(|_, end| *end > now);
         entries.keys().copied().collect()
     }
 
     /// How long until the first of them is not any more.
-    pub fn next_end(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn next_end(&self, now: Instant) -> Option<Duration> {
         let first = self.lock().values().min().copied();
         first.map(|end| end.saturating_duration_since(now))
     }

@@ -7,15 +7,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Failures in a row that open the circuit.
-pub const FAILURES_TO_OPEN: u32 = 5;
+pub(super) const FAILURES_TO_OPEN: u32 = 5;
 
 /// Limits of the time that a circuit stays open.
 #[derive(Debug, Clone, Copy)]
-pub struct CircuitLimits {
-    /// The first time.
-    pub first: Duration,
+pub(super) struct CircuitLimits {
+    pub(super) first: Duration,
     /// Doubled after each failed probe, up to this.
-    pub longest: Duration,
+    pub(super) longest: Duration,
 }
 
 impl Default for CircuitLimits {
@@ -29,7 +28,7 @@ impl Default for CircuitLimits {
 
 /// Whether an endpoint may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
+pub(super) enum Gate {
     /// Go ahead.
     Pass,
     /// Not before this time has passed.
@@ -38,7 +37,7 @@ pub enum Gate {
 
 /// What is known of one endpoint.
 #[derive(Debug)]
-pub struct Circuit {
+pub(super) struct Circuit {
     limits: CircuitLimits,
     state: State,
 }
@@ -63,7 +62,7 @@ const WHILE_PROBING: Duration = Duration::from_secs(1);
 
 impl Circuit {
     /// A circuit that lets everything through.
-    pub fn new(limits: CircuitLimits) -> Self {
+    pub(super) fn new(limits: CircuitLimits) -> Self {
         Self {
             limits,
             state: State::Healthy { failures: 0 },
@@ -71,7 +70,7 @@ impl Circuit {
     }
 
     /// Whether an attempt may start now. A pass while open makes this attempt the probe; its outcome must be told.
-    pub fn enter(&mut self, now: Instant) -> Gate {
+    pub(super) fn enter(&mut self, now: Instant) -> Gate {
         match self.state {
             State::Healthy { .. } => Gate::Pass,
             State::Open { until, span } if now >= until => {
@@ -83,13 +82,12 @@ impl Circuit {
         }
     }
 
-    /// An attempt succeeded.
-    pub fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self) {
         self.state = State::Healthy { failures: 0 };
     }
 
     /// An attempt failed; returns whether this opened the circuit.
-    pub fn failed(&mut self, now: Instant) -> bool {
+    pub(super) fn failed(&mut self, now: Instant) -> bool {
         let span = match self.state {
             State::Healthy { failures } if failures + 1 < FAILURES_TO_OPEN => {
                 self.state = State::Healthy {
@@ -110,7 +108,7 @@ impl Circuit {
     }
 
     /// Whether attempts are refused at `now`.
-    pub fn is_open(&self, now: Instant) -> bool {
+    pub(super) fn is_open(&self, now: Instant) -> bool {
         match self.state {
             State::Healthy { .. } => false,
             State::Open { until, .. } => now < until,

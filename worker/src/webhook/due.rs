@@ -15,7 +15,7 @@ use super::endpoints::Endpoints;
 use super::registry::Registry;
 
 /// Rows that may be in memory.
-pub const IN_MEMORY_MAX: u32 = 256;
+pub(super) const IN_MEMORY_MAX: u32 = 256;
 
 /// Rows that one look leases at most.
 const BATCH: u32 = 64;
@@ -33,28 +33,19 @@ const COUNT_EVERY: Duration = Duration::from_secs(15);
 /// How long a row of an endpoint that just went away is put off.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// Limits of what is retried.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// How long a leased row is ours.
-    pub lease: Duration,
-    /// Most rows that may be pending for one endpoint; with more it is disabled.
-    pub pending_max: u32,
-}
-
-/// Leases due rows until `stop`.
-pub async fn run(
+/// Leases due rows until `stop`. An endpoint for which more than `pending_max` wait is disabled.
+pub(super) async fn run(
     store: Store,
     mut endpoints: Endpoints,
     registry: Registry,
-    limits: Limits,
+    pending_max: u32,
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
-    let around = registry.around();
+    let around = &registry.around;
     let mut next_count = around.clock.now();
     loop {
-        let more = match work(&store, &mut endpoints, &registry, limits.lease, &room).await {
+        let more = match work(&store, &mut endpoints, &registry, &room).await {
             Ok(more) => more,
             Err(error) => {
                 tracing::warn!(%error, "due webhook deliveries can't be read; trying again");
@@ -63,7 +54,7 @@ pub async fn run(
         };
         if around.clock.now() >= next_count {
             next_count = around.clock.now() + COUNT_EVERY;
-            if let Err(error) = review(&store, limits.pending_max).await {
+            if let Err(error) = review(&store, pending_max).await {
                 tracing::warn!(%error, "webhook deliveries could not be counted");
             }
         }
@@ -90,7 +81,6 @@ async fn work(
     store: &Store,
     endpoints: &mut Endpoints,
     registry: &Registry,
-    lease: Duration,
     room: &Arc<Semaphore>,
 ) -> Result<bool, StoreError> {
     let free = u32::try_from(room.available_permits())
@@ -99,9 +89,9 @@ async fn work(
     if free == 0 {
         return Ok(false);
     }
-    let around = registry.around();
+    let around = &registry.around;
     let resting = around.backoff.now(around.clock.now());
-    let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, lease).await?;
+    let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, around.attempts.lease).await?;
     if rows.is_empty() {
         return Ok(false);
     }

@@ -28,13 +28,13 @@ use super::backoff::Backoff;
 use super::circuit::{Circuit, CircuitLimits, Gate};
 
 /// Attempts that may be under way to one endpoint.
-pub const IN_FLIGHT_MAX: usize = 16;
+pub(super) const IN_FLIGHT_MAX: usize = 16;
 
 /// Events that may wait in memory for their first attempt at one endpoint; more become rows at once.
-pub const WAITING_MAX: usize = 256;
+pub(super) const WAITING_MAX: usize = 256;
 
 /// Attempts that may lie in the task's mailbox.
-pub const MAILBOX: usize = 64;
+pub(super) const MAILBOX: usize = 64;
 
 /// How long the task of an endpoint that hears of nothing is kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -47,12 +47,10 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// What an endpoint's task is given to attempt.
 #[derive(Debug)]
-pub enum Dispatch {
-    /// Make the first attempt.
+pub(super) enum Dispatch {
     First {
         /// Where to, as known when the event came.
         target: Arc<Target>,
-        /// What.
         payload: Arc<Payload>,
         /// Told once the endpoint has taken the event or its row is stored.
         settled: oneshot::Sender<()>,
@@ -61,7 +59,6 @@ pub enum Dispatch {
     Retry {
         /// Where to, as known when the row was leased.
         target: Arc<Target>,
-        /// The row.
         delivery: Leased,
         /// Held while the row is in memory.
         permit: OwnedSemaphorePermit,
@@ -70,19 +67,16 @@ pub enum Dispatch {
 
 /// What the tasks of all endpoints share. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// Makes attempts.
-    pub attempts: Arc<Attempts>,
-    /// Limits of each endpoint's circuit.
-    pub limits: CircuitLimits,
+pub(super) struct Surroundings {
+    pub(super) attempts: Arc<Attempts>,
+    pub(super) limits: CircuitLimits,
     /// Told when due rows need not come.
-    pub backoff: Backoff,
-    /// Tells the time.
-    pub clock: Clock,
+    pub(super) backoff: Backoff,
+    pub(super) clock: Clock,
 }
 
 /// Starts the task of one endpoint among `tasks`.
-pub fn spawn(id: WebhookId, around: Surroundings, tasks: &TaskTracker) -> mpsc::Sender<Dispatch> {
+pub(super) fn spawn(id: WebhookId, around: Surroundings, tasks: &TaskTracker) -> mpsc::Sender<Dispatch> {
     let (sender, mailbox) = mpsc::channel(MAILBOX);
     let endpoint = Endpoint {
         id,

@@ -14,7 +14,7 @@ use super::attempt::Target;
 
 /// The endpoints as of one version.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub(super) struct Snapshot {
     all: HashMap<WebhookId, Arc<Subscription>>,
     of_every_session: Vec<Arc<Subscription>>,
     of_session: HashMap<Token, Vec<Arc<Subscription>>>,
@@ -30,7 +30,7 @@ struct Subscription {
 
 /// Keeps the newest snapshot.
 #[derive(Debug)]
-pub struct Endpoints {
+pub(super) struct Endpoints {
     store: Store,
     version: Option<Version>,
     snapshot: Arc<Snapshot>,
@@ -38,16 +38,20 @@ pub struct Endpoints {
 
 impl Snapshot {
     /// The endpoints that want `event` of the session `token`.
-    pub fn wanting<'a>(&'a self, token: &Token, event: &'a str) -> impl Iterator<Item = &'a Arc<Target>> {
+    pub(super) fn wanting<'a>(
+        &'a self,
+        token: &Token,
+        event: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Target>> {
         let own = self.of_session.get(token).map_or(&[][..], Vec::as_slice);
         own.iter()
             .chain(&self.of_every_session)
-            .filter(|one| one.wants(event))
+            .filter(|one| webhooks::wants(&one.events, event))
             .map(|one| &one.target)
     }
 
     /// An endpoint by its id, if it is enabled.
-    pub fn find(&self, id: WebhookId) -> Option<&Arc<Target>> {
+    pub(super) fn find(&self, id: WebhookId) -> Option<&Arc<Target>> {
         self.all.get(&id).map(|one| &one.target)
     }
 
@@ -88,15 +92,11 @@ impl Subscription {
             events: row.events,
         })
     }
-
-    fn wants(&self, event: &str) -> bool {
-        webhooks::wants(&self.events, event)
-    }
 }
 
 impl Endpoints {
     /// Knows nothing yet.
-    pub fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store) -> Self {
         Self {
             store,
             version: None,
@@ -108,7 +108,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn now(&mut self) -> Result<Arc<Snapshot>, StoreError> {
+    pub(super) async fn now(&mut self) -> Result<Arc<Snapshot>, StoreError> {
         let version = webhooks::version(&self.store).await?;
         if self.version != Some(version) {
             let rows = webhooks::enabled(&self.store).await?;

@@ -23,7 +23,7 @@ use super::legacy;
 use super::registry::Registry;
 
 /// Events in memory that are not acked.
-pub const PREFETCH: u16 = 512;
+pub(super) const PREFETCH: u16 = 512;
 
 /// Most events that share one look at the set of endpoints.
 const BATCH_MAX: usize = 256;
@@ -50,7 +50,7 @@ struct Instance {
 }
 
 /// Consumes events until `stop`, then waits for those in memory as long as its caller lets it.
-pub async fn run(
+pub(super) async fn run(
     mut consumer: Consumer,
     mut endpoints: Endpoints,
     registry: Registry,

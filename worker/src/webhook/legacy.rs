@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use shared::event::EventName;
 
 /// The only event that the global webhook hears of.
-pub const EVENT: EventName = EventName::NewMessage;
+pub(super) const EVENT: EventName = EventName::NewMessage;
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -53,7 +53,7 @@ struct Context {
 }
 
 /// The body for the global webhook, or `None` where the envelope is not that of a message.
-pub fn body(envelope: &[u8]) -> Option<Bytes> {
+pub(super) fn body(envelope: &[u8]) -> Option<Bytes> {
     let Envelope { instance, data } = serde_json::from_slice(envelope).ok()?;
     let mut key = json!({
         "remoteJid": data.header.wuid,

@@ -4,18 +4,18 @@
 //! again on a published schedule; the broker's message is acked when each endpoint has taken the event or has its
 //! row. The common case costs no write to the database.
 
-pub mod attempt;
-pub mod backoff;
-pub mod circuit;
-pub mod due;
-pub mod endpoint;
-pub mod endpoints;
-pub mod fanout;
-pub mod legacy;
-pub mod registry;
-pub mod request;
-pub mod schedule;
-pub mod sweep;
+mod attempt;
+mod backoff;
+mod circuit;
+mod due;
+mod endpoint;
+mod endpoints;
+mod fanout;
+mod legacy;
+mod registry;
+mod request;
+mod schedule;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,47 +36,36 @@ use self::registry::Registry;
 use self::request::Poster;
 use self::schedule::Schedule;
 
-/// Default of `WEBHOOK_TIMEOUT`.
-pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
-
-/// Longest `WEBHOOK_TIMEOUT`.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
-
-/// Longest `WEBHOOK_CIRCUIT_SECONDS`.
-pub const CIRCUIT_MAX: Duration = Duration::from_secs(86_400);
-
-/// Default of `WEBHOOK_PENDING_MAX`.
-pub const PENDING_MAX_DEFAULT: u32 = 1_000_000;
-
-/// Largest `WEBHOOK_PENDING_MAX`.
-pub const PENDING_MAX_MAX: u32 = 100_000_000;
-
-/// Default of `KEEP_QUEUES_DAYS`.
-pub const KEEP_QUEUES_DAYS_DEFAULT: u16 = 30;
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
+const TIMEOUT_MAX: Duration = Duration::from_secs(300);
+const CIRCUIT_MAX: Duration = Duration::from_secs(86_400);
+const PENDING_MAX_DEFAULT: u32 = 1_000_000;
+const PENDING_MAX_MAX: u32 = 100_000_000;
+const KEEP_QUEUES_DAYS_DEFAULT: u16 = 30;
 
 /// Largest `KEEP_QUEUES_DAYS`; 0 is for ever.
-pub const KEEP_QUEUES_DAYS_MAX: u16 = 3_650;
+const KEEP_QUEUES_DAYS_MAX: u16 = 3_650;
 
 /// How long a stop waits for attempts that are under way; their events come again otherwise.
-pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the role is told from outside.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `WEBHOOK`: the operator's global webhook.
-    pub global: Option<String>,
+    global: Option<String>,
     /// `WEBHOOK_ALLOW_PRIVATE`: whether webhooks may go to private and loopback addresses.
-    pub reach: Reach,
+    reach: Reach,
     /// `WEBHOOK_TIMEOUT`: longest that one attempt takes, in seconds.
-    pub timeout: Duration,
+    timeout: Duration,
     /// `WEBHOOK_RETRY_SCHEDULE`: waits between attempts, in seconds, separated by commas.
-    pub schedule: Schedule,
+    schedule: Schedule,
     /// How long a failing endpoint is left alone: `WEBHOOK_CIRCUIT_SECONDS` the first time.
-    pub circuit: CircuitLimits,
+    circuit: CircuitLimits,
     /// `WEBHOOK_PENDING_MAX`: most deliveries that may wait for one endpoint; with more it is disabled.
-    pub pending_max: u32,
+    pending_max: u32,
     /// `KEEP_QUEUES_DAYS`: how long finished queues and their recipients are kept; for ever if `None`.
-    pub keep_queues: Option<Duration>,
+    keep_queues: Option<Duration>,
 }
 
 /// Why the role does not start.
@@ -155,7 +144,7 @@ fn read_keep_queues(env: &mut Env) -> Option<Duration> {
     (days > 0).then(|| Duration::from_secs(86_400 * u64::from(days)))
 }
 
-/// Delivers events until `stop`, then finishes what is under way for at most [`STOP_PATIENCE`].
+/// Delivers events until `stop`, then finishes what is under way for at most `STOP_PATIENCE`.
 ///
 /// # Errors
 /// [`StartError`], at the start only: later the role waits for what is away.
@@ -166,10 +155,6 @@ pub async fn run(process: Process, settings: Settings) -> Result<(), StartError>
     subscription::set_global(store, broker, settings.global.as_deref(), legacy::EVENT).await?;
     let poster = Poster::new(settings.reach, settings.timeout)?;
     let attempts = Attempts::new(&process, poster, settings.schedule, settings.timeout);
-    let limits = due::Limits {
-        lease: attempts.lease(),
-        pending_max: settings.pending_max,
-    };
     let registry = Registry::new(Surroundings {
         attempts: Arc::new(attempts),
         limits: settings.circuit,
@@ -180,7 +165,13 @@ pub async fn run(process: Process, settings: Settings) -> Result<(), StartError>
     let endpoints = || Endpoints::new(store.clone());
     let fanout = fanout::run(consumer, endpoints(), registry.clone(), stop.clone());
     let sweep = sweep::run(store.clone(), settings.keep_queues, stop.clone());
-    let due = due::run(store.clone(), endpoints(), registry.clone(), limits, stop.clone());
+    let due = due::run(
+        store.clone(),
+        endpoints(),
+        registry.clone(),
+        settings.pending_max,
+        stop.clone(),
+    );
     let review = subscription::keep_reviewing(store, broker, stop);
     let work = async {
         tokio::join!(fanout, due, sweep, review);

@@ -13,15 +13,16 @@ use super::endpoint::{self, Dispatch, Surroundings};
 
 /// Gives endpoints' tasks what they are to attempt. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Registry {
-    around: Surroundings,
+pub(super) struct Registry {
+    /// What the tasks share.
+    pub(super) around: Surroundings,
     mailboxes: Arc<Mutex<HashMap<WebhookId, mpsc::Sender<Dispatch>>>>,
     tasks: TaskTracker,
 }
 
 impl Registry {
     /// A registry without any task.
-    pub fn new(around: Surroundings) -> Self {
+    pub(super) fn new(around: Surroundings) -> Self {
         Self {
             around,
             mailboxes: Arc::default(),
@@ -31,7 +32,7 @@ impl Registry {
 
     /// Gives an endpoint something to attempt, starting its task if it has none. Waits while its mailbox is full, which
     /// its task empties without waiting for any endpoint.
-    pub async fn dispatch(&self, id: WebhookId, mut dispatch: Dispatch) {
+    pub(super) async fn dispatch(&self, id: WebhookId, mut dispatch: Dispatch) {
         loop {
             match self.mailbox(id).send(dispatch).await {
                 Ok(()) => return,
@@ -41,14 +42,9 @@ impl Registry {
         }
     }
 
-    /// What the tasks share.
-    pub fn around(&self) -> &Surroundings {
-        &self.around
-    }
-
     /// Ends all tasks once they have done what they were given, and waits for that. Nothing is to be dispatched
     /// any more.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         self.lock().clear();
         self.tasks.close();
         self.tasks.wait().await;

@@ -26,12 +26,9 @@ const AGENT: &str = concat!("fanfare/", env!("CARGO_PKG_VERSION"));
 
 /// What an attempt came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Answered 2xx.
-    Delivered {
-        /// The status.
-        status: u16,
-    },
+    Delivered { status: u16 },
     /// To be tried again.
     Failed {
         /// The status, if there was an answer.
@@ -47,22 +44,20 @@ pub enum Outcome {
 
 /// What is to be posted.
 #[derive(Debug, Clone)]
-pub struct Post<'a> {
-    /// Where to.
-    pub url: &'a Url,
+pub(super) struct Post<'a> {
+    pub(super) url: &'a Url,
     /// The secret that signs it (`whsec_…`); `None` posts without a signature.
-    pub secret: Option<&'a str>,
+    pub(super) secret: Option<&'a str>,
     /// The same on each attempt.
-    pub id: &'a str,
-    /// The body, JSON.
-    pub body: Bytes,
+    pub(super) id: &'a str,
+    pub(super) body: Bytes,
     /// Seconds since 1970 at the attempt.
-    pub now_unix_secs: i64,
+    pub(super) now_unix_secs: i64,
 }
 
 /// Makes attempts. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Poster {
+pub(super) struct Poster {
     guarded: Client,
     trusted: Client,
     reach: Reach,
@@ -73,7 +68,7 @@ impl Poster {
     ///
     /// # Errors
     /// When the TLS roots of this machine can't be read.
-    pub fn new(reach: Reach, timeout: Duration) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(reach: Reach, timeout: Duration) -> Result<Self, reqwest::Error> {
         // reqwest panics without a provider; another one that is installed already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |reach| {
@@ -95,7 +90,7 @@ impl Poster {
     }
 
     /// Posts to an address that a user of the API chose.
-    pub async fn post(&self, post: Post<'_>) -> Outcome {
+    pub(super) async fn post(&self, post: Post<'_>) -> Outcome {
         // A literal address never meets the resolver, so it is checked here.
         match self.reach.check(post.url.as_str()) {
             Ok(_) => attempt(&self.guarded, post).await,
@@ -104,7 +99,7 @@ impl Poster {
     }
 
     /// Posts to an address from the operator's own settings.
-    pub async fn post_trusted(&self, post: Post<'_>) -> Outcome {
+    pub(super) async fn post_trusted(&self, post: Post<'_>) -> Outcome {
         attempt(&self.trusted, post).await
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Waits between the attempts that everybody gets unless `WEBHOOK_RETRY_SCHEDULE` says otherwise: the first
 /// attempt is made at once, so eleven in all, over about three days.
-pub const DEFAULT_WAITS: [Duration; 10] = [
+pub(super) const DEFAULT_WAITS: [Duration; 10] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
     Duration::from_secs(2 * 60),
@@ -20,24 +20,24 @@ pub const DEFAULT_WAITS: [Duration; 10] = [
 ];
 
 /// Longest `Retry-After` that is honoured; a receiver that asks for more gets this.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Most waits that a schedule may have.
-pub const MAX_WAITS: usize = 32;
+pub(super) const MAX_WAITS: usize = 32;
 
 /// Share of a wait that jitter may add, so that what failed together does not come back together.
 const JITTER: f64 = 0.2;
 
 /// The waits between attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
+pub(super) struct Schedule {
     waits: Vec<Duration>,
 }
 
 /// Why a text is not a schedule.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a schedule is 1 to {MAX_WAITS} waits in seconds, separated by commas, such as 5,30,120")]
-pub struct BadSchedule;
+pub(super) struct BadSchedule;
 
 impl Default for Schedule {
     fn default() -> Self {
@@ -48,11 +48,28 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Reads waits in seconds, separated by commas; fractions are allowed.
-    ///
-    /// # Errors
-    /// When there is none, more than [`MAX_WAITS`], or one that is negative or above thirty days.
-    pub fn parse(text: &str) -> Result<Self, BadSchedule> {
+    /// How long to wait after `attempts` failed ones, or `None` when the delivery is dead. `dice` is uniform over
+    /// [0, 1). What the receiver asked for is honoured up to [`MAX_RETRY_AFTER`], never shortened to less than the
+    /// schedule.
+    pub(super) fn wait(&self, attempts: u32, retry_after: Option<Duration>, dice: f64) -> Option<Duration> {
+        let index = usize::try_from(attempts).ok()?.checked_sub(1)?;
+        let planned = *self.waits.get(index)?;
+        let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        Some(jittered(planned.max(asked), dice))
+    }
+
+    /// How long an attempt that could not be made (circuit open, endpoint busy) is put off: `until_free` and jitter.
+    pub(super) fn put_off(until_free: Duration, dice: f64) -> Duration {
+        jittered(until_free.max(Duration::from_millis(200)), dice)
+    }
+}
+
+impl std::str::FromStr for Schedule {
+    type Err = BadSchedule;
+
+    /// Reads waits in seconds, separated by commas; fractions are allowed. At most [`MAX_WAITS`], none negative or above
+    /// thirty days.
+    fn from_str(text: &str) -> Result<Self, BadSchedule> {
         const LONGEST_SECS: f64 = 30.0 * 86_400.0;
         let waits = text
             .split(',')
@@ -66,33 +83,10 @@ impl Schedule {
         }
         Ok(Self { waits })
     }
-
-    /// How long to wait after `attempts` failed ones, or `None` when the delivery is dead. `dice` is uniform over
-    /// [0, 1). What the receiver asked for is honoured up to [`MAX_RETRY_AFTER`], never shortened to less than the
-    /// schedule.
-    pub fn wait(&self, attempts: u32, retry_after: Option<Duration>, dice: f64) -> Option<Duration> {
-        let index = usize::try_from(attempts).ok()?.checked_sub(1)?;
-        let planned = *self.waits.get(index)?;
-        let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        Some(jittered(planned.max(asked), dice))
-    }
-
-    /// How long an attempt that could not be made (circuit open, endpoint busy) is put off: `until_free` and jitter.
-    pub fn put_off(until_free: Duration, dice: f64) -> Duration {
-        jittered(until_free.max(Duration::from_millis(200)), dice)
-    }
-}
-
-impl std::str::FromStr for Schedule {
-    type Err = BadSchedule;
-
-    fn from_str(text: &str) -> Result<Self, BadSchedule> {
-        Self::parse(text)
-    }
 }
 
 /// Reads `Retry-After`: seconds, or an HTTP date seen at `now_unix_secs`.
-pub fn retry_after(header: &str, now_unix_secs: i64) -> Option<Duration> {
+pub(super) fn retry_after(header: &str, now_unix_secs: i64) -> Option<Duration> {
     let header = header.trim();
     if let Ok(secs) = header.parse::<u64>() {
         return Some(Duration::from_secs(secs));
@@ -120,7 +114,7 @@ mod tests {
 
     #[test]
     fn waits_follow_the_schedule_and_end() {
-        let schedule = Schedule::parse("5, 30,120").unwrap();
+        let schedule = "5, 30,120".parse::<Schedule>().unwrap();
         assert_eq!(schedule.wait(1, None, 0.0), Some(Duration::from_secs(5)));
         assert_eq!(schedule.wait(3, None, 0.0), Some(Duration::from_secs(120)));
         assert_eq!(schedule.wait(4, None, 0.0), None);
@@ -155,8 +149,8 @@ mod tests {
     #[test]
     fn nonsense_is_no_schedule() {
         for text in ["", "x", "-1", "1,,2", "1e99", "NaN"] {
-            assert_eq!(Schedule::parse(text), Err(BadSchedule), "{text}");
+            assert_eq!(text.parse::<Schedule>(), Err(BadSchedule), "{text}");
         }
-        assert!(Schedule::parse(&vec!["1"; MAX_WAITS + 1].join(",")).is_err());
+        assert!(vec!["1"; MAX_WAITS + 1].join(",").parse::<Schedule>().is_err());
     }
 }

@@ -25,7 +25,7 @@ const PIECES_MAX: u32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Sweeps until `stop`. Finished queues are kept for `keep_queues`, or for ever.
-pub async fn run(store: Store, keep_queues: Option<Duration>, stop: CancellationToken) {
+pub(super) async fn run(store: Store, keep_queues: Option<Duration>, stop: CancellationToken) {
     let mut wait = FIRST;
     loop {
         tokio::select! {
@@ -47,15 +47,15 @@ pub async fn run(store: Store, keep_queues: Option<Duration>, stop: Cancellation
 
 /// What a sweep did.
 #[derive(Debug, Default)]
-pub struct Swept {
+pub(super) struct Swept {
     /// How many rows went or were given up.
-    pub rows: u64,
+    pub(super) rows: u64,
     /// There may be more.
-    pub is_cut_short: bool,
+    pub(super) is_cut_short: bool,
 }
 
 /// One sweep. A kind of row that can't be removed keeps none of the others.
-pub async fn sweep(store: &Store, keep_queues: Option<Duration>) -> Swept {
+pub(super) async fn sweep(store: &Store, keep_queues: Option<Duration>) -> Swept {
     let mut swept = Swept::default();
     let given_up = swept
         .pieces("deliveries of disabled webhooks", || async {

@@ -213,7 +213,7 @@ fn settings() -> Settings {
         global: None,
         reach: Reach::Anywhere,
         timeout: Duration::from_millis(400),
-        schedule: Schedule::parse(&vec!["0.2"; 31].join(",")).unwrap(),
+        schedule: vec!["0.2"; 31].join(",").parse().unwrap(),
         circuit: CircuitLimits {
             first: Duration::from_millis(200),
             longest: Duration::from_millis(400),
@@ -372,7 +372,7 @@ async fn a_delivery_dies_after_its_schedule_and_lives_again_when_replayed() {
     let receiver = Receiver::start(Mood::Moved).await;
     let webhook = stage.register(&receiver, None, &[]).await;
     stage.start(Settings {
-        schedule: Schedule::parse("0.05,0.05").unwrap(),
+        schedule: "0.05,0.05".parse().unwrap(),
         ..settings()
     });
     let id = stage.publish(&testing::token(), 1).await;

@@ -21,6 +21,10 @@ use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
 use crate::testing::{TestDatabase, job_id, token};
 
+/// Kinds as the protocol library numbers them.
+const SESSION: KeyKind = KeyKind(1);
+const PREKEY: KeyKind = KeyKind(3);
+
 struct Bench {
     db: TestDatabase,
     commits: Mutex<GroupCommit>,
@@ -111,7 +115,7 @@ fn stanza(n: u32) -> StanzaId {
 
 fn key(name: &[u8], value: Option<&'static [u8]>) -> KeyChange {
     KeyChange {
-        kind: KeyKind::SESSION,
+        kind: SESSION,
         name: name.to_vec(),
         value: value.map(Bytes::from_static),
     }
@@ -137,12 +141,12 @@ async fn keys_are_set_replaced_deleted_and_never_stored_in_the_clear() {
         .commit(|w| w.keys = vec![key(b"a", Some(b"x")), key(b"a", Some(b"three")), key(b"b", None)])
         .await
         .unwrap();
-    let wanted = [b"b", b"a"].map(|name| (KeyKind::SESSION, name.to_vec()));
+    let wanted = [b"b", b"a"].map(|name| (SESSION, name.to_vec()));
     let loaded = keys::load(bench.db.store(), bench.session, &wanted)
         .await
         .unwrap();
     assert_eq!(loaded, [None, Some(Bytes::from_static(b"three"))]);
-    let listed = keys::list(bench.db.store(), bench.session, KeyKind::SESSION, None, 10)
+    let listed = keys::list(bench.db.store(), bench.session, SESSION, None, 10)
         .await
         .unwrap();
     assert_eq!(listed, [(b"a".to_vec(), Bytes::from_static(b"three"))]);
@@ -167,7 +171,7 @@ async fn forgetting_keys_takes_all_that_came_before() {
         })
         .await
         .unwrap();
-    let names = keys::names(bench.db.store(), bench.session, KeyKind::SESSION)
+    let names = keys::names(bench.db.store(), bench.session, SESSION)
         .await
         .unwrap();
     assert_eq!(names, [b"b".to_vec()]);
@@ -186,7 +190,7 @@ async fn a_stale_write_fails_alone_among_good_ones() {
             write.fence = stale;
         }
         write.keys = vec![KeyChange {
-            kind: KeyKind::PREKEY,
+            kind: PREKEY,
             name: n.to_be_bytes().to_vec(),
             value: Some(Bytes::from_static(b"v")),
         }];
@@ -202,7 +206,7 @@ async fn a_stale_write_fails_alone_among_good_ones() {
         };
         assert_eq!(*result, expected, "write {n}");
     }
-    let names = keys::names(bench.db.store(), bench.session, KeyKind::PREKEY)
+    let names = keys::names(bench.db.store(), bench.session, PREKEY)
         .await
         .unwrap();
     assert_eq!(names.len(), 40, "nothing of a stale write is stored");
@@ -253,7 +257,7 @@ async fn a_write_that_the_database_refuses_fails_alone() {
         matches!(results.as_slice(), [Ok(()), Err(CommitError::Refused(_)), Ok(())]),
         "{results:?}"
     );
-    let names = keys::names(bench.db.store(), bench.session, KeyKind::SESSION)
+    let names = keys::names(bench.db.store(), bench.session, SESSION)
         .await
         .unwrap();
     assert_eq!(names, [b"also good".to_vec(), b"good".to_vec()]);

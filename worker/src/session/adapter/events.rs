@@ -165,17 +165,5 @@ fn source_device(id: &str) -> &'static str {
     }
 }
 
-/// How far a status is; a message's status only goes up.
-pub(crate) fn rank(status: MessageStatus) -> u8 {
-    match status {
-        MessageStatus::Error => 0,
-        MessageStatus::Pending => 1,
-        MessageStatus::ServerAck => 2,
-        MessageStatus::DeliveryAck => 3,
-        MessageStatus::Read => 4,
-        MessageStatus::Played => 5,
-    }
-}
-
 #[cfg(test)]
 mod tests;

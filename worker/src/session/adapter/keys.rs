@@ -92,9 +92,6 @@ impl Keys {
 }
 
 /// Reads the credentials of a session; `None` if it has none.
-///
-/// # Errors
-/// [`StoreError`].
 pub(crate) async fn device(store: &Store, session: SessionId) -> Result<Option<Box<Device>>, StoreError> {
     let stored = load(store, session, vec![RecordKey::device()]).await?.pop();
     let device = stored.flatten().map(|bytes| Device::decode(&bytes)).transpose();

@@ -29,15 +29,6 @@ struct Line<W, C> {
     waiting: VecDeque<W>,
 }
 
-impl<W, C> Default for Line<W, C> {
-    fn default() -> Self {
-        Self {
-            current: None,
-            waiting: VecDeque::new(),
-        }
-    }
-}
-
 impl<W, C> Default for Lines<W, C> {
     fn default() -> Self {
         Self {
@@ -169,7 +160,10 @@ impl<W, C> Lines<W, C> {
     }
 
     fn push(&mut self, queue: QueueId, command: W) {
-        let line = self.lines.entry(queue).or_default();
+        let line = self.lines.entry(queue).or_insert_with(|| Line {
+            current: None,
+            waiting: VecDeque::new(),
+        });
         line.waiting.push_back(command);
         self.waiting += 1;
         if line.current.is_none() && line.waiting.len() == 1 {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::*;
 
-fn queue(total: u32) -> Queue<()> {
+fn queue(total: u32) -> Queue {
     Queue::new(Spec {
         id: shared::testing::queue_id(),
-        content: Arc::new(()),
+        content: Arc::new(shared::content::Text::new("hi").into()),
         pace: Pace::new(Duration::ZERO, Duration::ZERO).unwrap(),
         on_unknown: OnUnknown::Resend,
         total,
@@ -31,7 +31,7 @@ fn target(seq: u32) -> Target {
 }
 
 /// A session with queues of these totals, each with its first page read.
-fn loaded(totals: &[u32]) -> (Queues<()>, Vec<QueueId>) {
+fn loaded(totals: &[u32]) -> (Queues, Vec<QueueId>) {
     let mut queues = Queues::default();
     let mut ids = Vec::new();
     for total in totals {
@@ -50,7 +50,7 @@ fn loaded(totals: &[u32]) -> (Queues<()>, Vec<QueueId>) {
     (queues, ids)
 }
 
-fn order(queues: &mut Queues<()>) -> Vec<(QueueId, u32)> {
+fn order(queues: &mut Queues) -> Vec<(QueueId, u32)> {
     std::iter::from_fn(|| queues.take().map(|(id, target)| (id, target.seq))).collect()
 }
 

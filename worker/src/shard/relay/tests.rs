@@ -195,8 +195,8 @@ async fn a_full_queue_holds_events_back_in_their_order_and_floods_nobody_else() 
 #[test]
 fn only_a_refusal_narrows_what_is_on_its_way_and_full_reads_widen_it_again() {
     let refused = RelayError::Publish(PublishError::Refused);
-    let mut width = Width::default();
-    assert_eq!(width.events(), ABREAST_MAX);
+    let mut width = Width(ABREAST_MAX);
+    assert_eq!(width.0, ABREAST_MAX);
     for error in [
         RelayError::Publish(PublishError::Unconfirmed),
         RelayError::Publish(PublishError::Unavailable("away".into())),
@@ -204,22 +204,22 @@ fn only_a_refusal_narrows_what_is_on_its_way_and_full_reads_widen_it_again() {
         RelayError::LeaseOver,
     ] {
         width.learn(0, Some(&error));
-        assert_eq!(width.events(), ABREAST_MAX, "{error}");
+        assert_eq!(width.0, ABREAST_MAX, "{error}");
     }
     width.learn(7, Some(&refused));
-    assert_eq!(width.events(), 1);
+    assert_eq!(width.0, 1);
     width.learn(0, Some(&RelayError::Publish(PublishError::Unconfirmed)));
-    assert_eq!(width.events(), 1);
+    assert_eq!(width.0, 1);
     width.learn(ABREAST_MAX, None);
     width.learn(ABREAST_MAX, None);
-    assert_eq!(width.events(), 4);
+    assert_eq!(width.0, 4);
     for _ in 0..10 {
         width.learn(ABREAST_MAX, None);
     }
-    assert_eq!(width.events(), ABREAST_MAX);
+    assert_eq!(width.0, ABREAST_MAX);
     width.learn(0, Some(&refused));
     width.learn(3, None);
-    assert_eq!(width.events(), ABREAST_MAX, "none waits any more");
+    assert_eq!(width.0, ABREAST_MAX, "none waits any more");
 }
 
 #[tokio::test]
