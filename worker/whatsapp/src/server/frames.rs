@@ -106,7 +106,7 @@ fn take_header(buffer: &mut BytesMut) -> Result<Option<Option<Bytes>>, FrameErro
 mod tests {
     use super::*;
     use crate::frame::connection_header;
-    use crate::test_vectors::{bytes, vector};
+    use crate::testing::{bytes, vector};
 
     #[test]
     fn first_client_bytes_are_those_of_the_vector() {

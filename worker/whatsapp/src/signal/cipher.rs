@@ -242,7 +242,7 @@ fn part<const N: usize>(bytes: &[u8], from: usize) -> &[u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::test_vectors::{bytes, vector};
+    use crate::signal::testing::{bytes, vector};
 
     fn secret(value: &serde_json::Value) -> Secret {
         Secret(bytes(value).try_into().unwrap())

@@ -80,7 +80,7 @@ pub struct BadMessageId;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::test_vectors::{bytes, vector};
+    use crate::signal::testing::{bytes, vector};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 

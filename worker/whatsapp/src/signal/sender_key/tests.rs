@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::signal::curve::PrivateKey;
 use crate::signal::session::MAX_GAP;
-use crate::signal::test_vectors::{bytes, vector};
+use crate::signal::testing::{bytes, vector};
 
 struct Group {
     sender: SenderKeyRecord,
