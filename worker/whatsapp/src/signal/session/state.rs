@@ -54,13 +54,7 @@ pub(super) struct ReceivingChain {
     /// `None` once the other side has said that it sent nothing beyond `index`.
     pub(super) key: Option<Secret>,
     /// Seeds of messages that were overtaken, by rising number.
-    pub(super) skipped: Vec<SkippedSeed>,
-}
-
-#[derive(Clone)]
-pub(super) struct SkippedSeed {
-    pub(super) index: u32,
-    pub(super) seed: Secret,
+    pub(super) skipped: Vec<(u32, Secret)>,
 }
 
 /// The other side has not answered: every message says how the session was made.
@@ -78,14 +72,14 @@ enum Advance {
     Moved {
         chain: usize,
         next: Chain,
-        skipped: Vec<SkippedSeed>,
+        skipped: Vec<(u32, Secret)>,
     },
     /// The other side has a new ratchet key.
     Ratcheted {
         root: Secret,
         remote: PublicKey,
         next: Chain,
-        skipped: Vec<SkippedSeed>,
+        skipped: Vec<(u32, Secret)>,
     },
 }
 
@@ -171,22 +165,6 @@ impl SessionState {
             receiving: Vec::new(),
             pending: None,
         })
-    }
-
-    pub(super) const fn remote_identity(&self) -> &PublicKey {
-        &self.remote_identity
-    }
-
-    pub(super) const fn remote_registration_id(&self) -> RegistrationId {
-        self.remote_registration_id
-    }
-
-    pub(super) const fn base_key(&self) -> &PublicKey {
-        &self.base_key
-    }
-
-    pub(super) const fn is_pending(&self) -> bool {
-        self.pending.is_some()
     }
 
     /// Whether the other side has sent with this ratchet key in this session.
@@ -282,9 +260,9 @@ impl SessionState {
         if message.counter() < known.index {
             let at = known
                 .skipped
-                .binary_search_by_key(&message.counter(), |skipped| skipped.index)
+                .binary_search_by_key(&message.counter(), |(index, _)| *index)
                 .map_err(|_| DecryptError::Duplicate)?;
-            return Ok((known.skipped[at].seed.clone(), Advance::Used { chain, at }));
+            return Ok((known.skipped[at].1.clone(), Advance::Used { chain, at }));
         }
         // The other side has said, under a MAC, that it sent nothing here: not its message.
         let key = known.key.clone().ok_or(DecryptError::BadMac)?;
@@ -358,18 +336,14 @@ impl SendingChain {
 }
 
 /// Steps `chain` up to and over `counter`: the seed there, the chain after it, and the seeds in between.
-fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Vec<SkippedSeed>), DecryptError> {
+fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Vec<(u32, Secret)>), DecryptError> {
     let gap = counter - chain.index;
     if gap > MAX_GAP || counter == u32::MAX {
         return Err(DecryptError::TooFarAhead);
     }
-    let mut skipped = Vec::with_capacity(gap as usize);
-    for index in chain.index..counter {
-        skipped.push(SkippedSeed {
-            index,
-            seed: chain.step(),
-        });
-    }
+    let skipped = (chain.index..counter)
+        .map(|index| (index, chain.step()))
+        .collect();
     let seed = chain.step();
     Ok((seed, chain, skipped))
 }
