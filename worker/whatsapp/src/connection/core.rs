@@ -108,9 +108,7 @@ impl Core {
 
     /// Sends the empty result of a request of the server.
     pub(super) fn answer_iq(&mut self, request: &Node) {
-        if let Some(node) = iq_result(request) {
-            self.effects.gathering.frames.push(node);
-        }
+        self.effects.gathering.frames.extend(iq_reply(request, "result"));
     }
 
     /// Pings, or gives the socket up, when that is due.
@@ -120,12 +118,8 @@ impl Core {
         };
         match keep_alive.poll(&self.config.timing, &mut self.rng, now) {
             Some(Due::Ping) => {
-                let ping = Node::new("iq")
-                    .attr("to", Jid::SERVER)
-                    .attr("type", "get")
-                    .attr("xmlns", "w:p");
                 // Silence after a ping is heard here, whatever the question is told.
-                self.context(now).ask(ping, Ticket::IGNORED);
+                self.context(now).ask(iq("get", "w:p"), Ticket::IGNORED);
             }
             Some(Due::Dead) => self.close(CloseReason::KeepAliveTimeout),
             None => {}
@@ -181,13 +175,17 @@ impl fmt::Debug for Core {
     }
 }
 
-/// The empty result of a request of the server.
-pub(super) fn iq_result(request: &Node) -> Option<Node> {
+/// A request to the server, without its id.
+pub(super) fn iq(kind: &'static str, xmlns: &'static str) -> Node {
+    Node::new("iq")
+        .attr("to", Jid::SERVER)
+        .attr("type", kind)
+        .attr("xmlns", xmlns)
+}
+
+/// An empty `result` or `error` for a request of the server.
+pub(super) fn iq_reply(request: &Node, kind: &'static str) -> Option<Node> {
     let id = request.attr_str("id")?;
-    Some(
-        Node::new("iq")
-            .attr("to", Jid::SERVER)
-            .attr("type", "result")
-            .attr("id", id),
-    )
+    let reply = Node::new("iq").attr("to", Jid::SERVER);
+    Some(reply.attr("type", kind).attr("id", id))
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::core::iq;
 use super::refusal::refuse_code as refuse;
 use crate::{
     binary::Node,
@@ -242,7 +243,7 @@ fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message:
         .with_child(Node::new("link_code_pairing_wrapped_key_bundle").with_slice(&finish.bundle))
         .with_child(Node::new("companion_identity_public").with_bytes(identity))
         .with_child(Node::new("link_code_pairing_ref").with_bytes(reference.clone()));
-    Some(md_set(registration))
+    Some(iq("set", "md").with_child(registration))
 }
 
 fn companion_hello(cx: &Context<'_>, offer: &Offer) -> Node {
@@ -258,21 +259,13 @@ fn companion_hello(cx: &Context<'_>, offer: &Offer) -> Node {
         .with_child(Node::new("companion_platform_id").with_bytes(PlatformId::of(browser, os).to_string()))
         .with_child(Node::new("companion_platform_display").with_bytes(format!("{browser} ({os})")))
         .with_child(Node::new("link_code_pairing_nonce").with_slice(&[0]));
-    md_set(registration)
+    iq("set", "md").with_child(registration)
 }
 
 fn stage(phone: &Jid, stage: &'static str) -> Node {
     Node::new("link_code_companion_reg")
         .attr("jid", phone)
         .attr("stage", stage)
-}
-
-fn md_set(child: Node) -> Node {
-    Node::new("iq")
-        .attr("to", Jid::SERVER)
-        .attr("type", "set")
-        .attr("xmlns", "md")
-        .with_child(child)
 }
 
 fn refusal_code(error: &QueryError) -> u16 {

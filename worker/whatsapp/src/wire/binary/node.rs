@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -217,7 +218,13 @@ impl Node {
     #[must_use]
     #[inline]
     pub fn attr_u64(&self, key: &str) -> Option<u64> {
-        self.value(key).and_then(|value| value.as_str().parse().ok())
+        self.attr_number(key)
+    }
+
+    /// An attribute as number of the kind wanted; `None` too if it is larger.
+    #[inline]
+    pub(crate) fn attr_number<N: FromStr>(&self, key: &str) -> Option<N> {
+        self.value(key)?.as_str().parse().ok()
     }
 
     /// Whether an attribute is this text.
