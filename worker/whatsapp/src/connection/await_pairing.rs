@@ -24,7 +24,6 @@ use crate::{
     time::Timestamp,
 };
 
-#[derive(Debug)]
 pub(super) struct AwaitPairing {
     /// References for the QR codes that follow the one that is shown.
     refs: VecDeque<String>,

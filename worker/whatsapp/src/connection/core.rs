@@ -167,14 +167,6 @@ impl Core {
     }
 }
 
-impl fmt::Debug for Core {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core")
-            .field("device", &self.device)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A request to the server, without its id.
 pub(super) fn iq(kind: &'static str, xmlns: &'static str) -> Node {
     Node::new("iq")

@@ -1,7 +1,5 @@
 //! The first state: our ClientHello is out, the server's half of the handshake is awaited.
 
-use std::fmt;
-
 use bytes::BytesMut;
 
 use super::{core::Core, keepalive::KeepAlive};
@@ -65,14 +63,6 @@ impl AwaitServerHello {
         if self.deadline <= cx.now {
             cx.close(CloseReason::HandshakeTimeout);
         }
-    }
-}
-
-impl fmt::Debug for AwaitServerHello {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwaitServerHello")
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Pairing by a code that the phone's user types (docs/PROTOCOL.md, "Pairing").
 
-use std::fmt;
-
 use bytes::Bytes;
 
 use super::core::iq;
@@ -21,13 +19,11 @@ use crate::{
 };
 
 /// How far a pairing by code is.
-#[derive(Debug)]
 pub(super) struct LinkCode {
     stage: Stage,
     questions: Tickets<Question>,
 }
 
-#[derive(Debug)]
 enum Question {
     /// Ask for a pairing by code.
     CompanionHello,
@@ -209,18 +205,6 @@ impl LinkCode {
     /// Whether a phone may still link us by code.
     pub(super) fn is_under_way(&self) -> bool {
         !matches!(self.stage, Stage::Idle)
-    }
-}
-
-impl fmt::Debug for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Idle => "Idle",
-            Self::Wanted(..) => "Wanted",
-            Self::Asked(_) => "Asked",
-            Self::Shown { .. } => "Shown",
-            Self::Finishing { .. } => "Finishing",
-        })
     }
 }
 

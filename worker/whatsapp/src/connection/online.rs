@@ -16,7 +16,6 @@ use crate::{
 };
 
 /// What keeps a session in good standing.
-#[derive(Debug)]
 pub(super) struct Online {
     /// What the owner wants to be seen as.
     presence: Option<Presence>,
@@ -29,7 +28,6 @@ pub(super) struct Online {
     questions: Tickets<Question>,
 }
 
-#[derive(Debug)]
 enum Question {
     /// Ask for the stanzas that waited; the session is open when it is answered.
     Active,

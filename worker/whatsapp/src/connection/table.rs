@@ -20,7 +20,6 @@ const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
 
 /// The parts of a connection that is logged in.
-#[derive(Debug)]
 pub(super) struct Parts {
     online: Online,
     e2e: E2e,

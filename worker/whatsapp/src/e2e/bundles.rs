@@ -25,7 +25,7 @@ const DOUBT_INTERVAL: Duration = Duration::from_secs(3600);
 const MAX_DOUBTED: usize = 256;
 
 /// The requests.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Bundles {
     /// With whether a session that exists is to be replaced.
     wanted: BTreeMap<Address, bool>,

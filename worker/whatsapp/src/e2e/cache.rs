@@ -4,7 +4,6 @@
 //! memory, and one whose last change is not durable is not forgotten.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -185,13 +184,6 @@ impl<K, R> Default for Cache<K, R> {
     fn default() -> Self {
         let entries = HashMap::new();
         Self { entries }
-    }
-}
-
-/// Prints how many there are: they are secrets.
-impl<K, R> fmt::Debug for Cache<K, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cache({})", self.entries.len())
     }
 }
 

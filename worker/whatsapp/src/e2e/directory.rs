@@ -41,7 +41,7 @@ pub(crate) struct DeviceList {
 }
 
 /// The caches.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Directory {
     lists: HashMap<Jid, DeviceList>,
     recent: Mappings,
@@ -49,7 +49,7 @@ pub(crate) struct Directory {
 }
 
 /// A generation of mappings, in both directions.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Mappings {
     lids: HashMap<CompactString, CompactString>,
     phones: HashMap<CompactString, CompactString>,

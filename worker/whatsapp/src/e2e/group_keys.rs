@@ -14,7 +14,7 @@ use crate::signal::session::DecryptError;
 use crate::store::RecordKey;
 
 /// The sender keys, by the record that each is kept in.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct GroupKeys {
     pub(super) records: Cache<RecordKey, SenderKeyRecord>,
 }

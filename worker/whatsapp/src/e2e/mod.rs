@@ -61,7 +61,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const MAX_CHANGED: usize = 256;
 
 /// The encryption of one connection. What needs nothing from outside is done on its fields directly.
-#[derive(Debug)]
 pub(crate) struct E2e {
     pub(crate) directory: Directory,
     pub(crate) ratchets: Ratchets,

@@ -8,7 +8,6 @@ use crate::jid::Jid;
 use crate::signal::Address;
 
 /// What has become of something that a part wanted. Every part hears of it, and takes what is its own.
-#[derive(Debug)]
 pub(crate) enum Outcome {
     /// These sessions are in memory now, or known not to exist.
     Sessions(Vec<Wanted>),

@@ -10,7 +10,6 @@ use crate::store::RecordKey;
 pub(super) type Questions = Tickets<Question>;
 
 /// One of them.
-#[derive(Debug)]
 pub(super) enum Question {
     /// To the server: who is on WhatsApp and has which devices; with each, whether it is asked for as a number that may
     /// have no account.

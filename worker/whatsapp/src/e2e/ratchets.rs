@@ -21,7 +21,7 @@ use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// The sessions. A record without a state stands where there is no session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Ratchets {
     pub(super) records: Cache<Address, SessionRecord>,
 }

@@ -13,7 +13,7 @@ use crate::part::{Answer as Reply, Context};
 use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
 /// The queries of one connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Resolution {
     open: bool,
     queries: u32,

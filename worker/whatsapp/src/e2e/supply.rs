@@ -34,13 +34,12 @@ const FIRST_REPEAT: Duration = Duration::from_secs(1);
 const LOST: u16 = 404;
 
 /// The supply.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Supply {
     upload: Option<Box<Pending>>,
 }
 
 /// An upload that is not confirmed.
-#[derive(Debug)]
 struct Pending {
     /// What to send again. Boxed with the rest: there is one for some seconds in a device's life.
     node: Node,

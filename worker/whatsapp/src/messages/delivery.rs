@@ -9,7 +9,6 @@ use crate::signal::Address;
 use crate::stanza::message::Received;
 
 /// A decrypted message, acknowledged.
-#[derive(Debug)]
 pub(crate) struct Content {
     /// Which part takes it.
     pub(crate) meaning: Meaning,

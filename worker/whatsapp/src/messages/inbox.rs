@@ -31,7 +31,7 @@ pub const MAX_WAITING: usize = 256;
 const LOOK_AHEAD: usize = 16;
 
 /// The messages.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Inbox {
     waiting: VecDeque<Waiting>,
     retries: Retries,
@@ -44,7 +44,6 @@ pub(super) struct Inbox {
     presence: Option<Presence>,
 }
 
-#[derive(Debug)]
 struct Waiting {
     stanza: Received,
     /// For acks, which repeat what it names.

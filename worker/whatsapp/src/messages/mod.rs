@@ -46,7 +46,6 @@ use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 
 /// The messages of one connection.
-#[derive(Debug)]
 pub(crate) struct Messages {
     sends: Sends,
     resends: Resends,

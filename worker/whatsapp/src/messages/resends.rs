@@ -48,7 +48,7 @@ const MAX_COUNTED: usize = 256;
 const RECREATE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The requests.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Resends {
     under_way: Vec<Request>,
     /// Receipts that nothing was done for yet, oldest first.
@@ -66,7 +66,6 @@ struct Served {
     base_key: Option<PublicKey>,
 }
 
-#[derive(Debug)]
 struct Request {
     asked: RetryAsked,
     /// Acknowledges the request.
@@ -85,7 +84,6 @@ struct Request {
 }
 
 /// What is sent again.
-#[derive(Debug)]
 struct Content {
     class: Class,
     padded: Vec<u8>,

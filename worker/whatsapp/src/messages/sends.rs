@@ -35,7 +35,7 @@ pub const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_LATE: usize = 64;
 
 /// The sends of one connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Sends {
     /// Not encrypted yet, in the order of the owner.
     waiting: Vec<Waiting>,
@@ -46,7 +46,6 @@ pub(super) struct Sends {
 }
 
 /// A message that is not encrypted yet.
-#[derive(Debug)]
 struct Waiting {
     outgoing: Box<Outgoing>,
     /// The recipient as device lists know it.
@@ -56,7 +55,6 @@ struct Waiting {
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     /// For a device list.
     Resolving,
@@ -64,7 +62,6 @@ enum State {
     Keys(Box<Targets>),
 }
 
-#[derive(Debug)]
 struct Targets {
     /// The chat as the stanza addresses it.
     to: Jid,
@@ -75,14 +72,12 @@ struct Targets {
     fetching: SmallVec<[Address; 4]>,
 }
 
-#[derive(Debug)]
 struct Target {
     peer: Peer,
     own: bool,
 }
 
 /// A message that left, or is about to.
-#[derive(Debug)]
 struct Unconfirmed {
     id: MessageId,
     to: Jid,

@@ -8,7 +8,6 @@ use super::tickets::{Answer, Ticket};
 use crate::{binary::Node, event::QueryError, time::Timestamp};
 
 /// The open questions of one connection.
-#[derive(Debug)]
 pub(crate) struct IqTable {
     prefix: String,
     next: u64,

@@ -8,7 +8,7 @@ use super::tickets::Ticket;
 use crate::store::RecordKey;
 
 /// The questions, in the order asked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Loads {
     /// Those that the driver has not taken yet.
     new: VecDeque<(Vec<RecordKey>, Ticket)>,

@@ -39,7 +39,6 @@ impl Ticket {
 pub(crate) type Answer = Result<Node, QueryError>;
 
 /// What the open questions of one part were for.
-#[derive(Debug)]
 pub(crate) struct Tickets<Q> {
     part: PartId,
     opened: u32,
