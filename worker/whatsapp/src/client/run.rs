@@ -8,8 +8,7 @@ use tokio::{sync::mpsc, time::sleep};
 use super::{
     backoff::Backoff,
     clock::Clock,
-    drive::Drive,
-    driver::{Driver, Wishes},
+    drive::{Drive, Driver, Wishes},
     pipeline::Pipeline,
     socket::Socket,
 };

@@ -5,10 +5,24 @@ use std::fmt;
 use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _, Tag};
 use bytes::{Bytes, BytesMut};
 
-use super::error::NoiseError;
+use thiserror::Error;
 
 /// Bytes that sealing adds.
 pub(crate) const TAG_BYTES: usize = 16;
+
+/// A frame can't be sealed or opened; the channel is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NoiseError {
+    /// Changed, replayed, or out of order.
+    #[error("frame does not decrypt")]
+    Undecryptable,
+    /// Longer than a frame can be.
+    #[error("frame of {0} bytes is too large")]
+    TooLarge(usize),
+    /// The counter is used up: reconnect.
+    #[error("channel has sealed as many frames as its nonce allows")]
+    Exhausted,
+}
 
 /// Both directions of a channel.
 #[derive(Debug)]
