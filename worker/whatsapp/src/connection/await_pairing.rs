@@ -60,7 +60,7 @@ impl AwaitPairing {
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let until = (self.phase != Phase::UsedUp).then_some(self.until);
-        [until, self.code.deadline()].into_iter().flatten().min()
+        Timestamp::earliest([until, self.code.deadline()])
     }
 
     pub(super) fn node(&mut self, cx: &mut Context<'_>, node: &Node) {

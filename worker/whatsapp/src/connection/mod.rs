@@ -27,6 +27,7 @@ use self::{
     await_pairing::AwaitPairing,
     core::Core,
     handshake::AwaitServerHello,
+    keepalive::KeepAlive,
     refusal::{CONNECTION_LOST, refuse, refuse_code},
     table::Parts,
 };
@@ -153,15 +154,8 @@ impl Connection {
             State::Online(parts) => parts.deadline(),
             State::Closed => return None,
         };
-        let keep_alive = self
-            .core
-            .keep_alive
-            .as_ref()
-            .map(|keep_alive| keep_alive.deadline());
-        [state, keep_alive, self.core.effects.iqs.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let keep_alive = self.core.keep_alive.as_ref().map(KeepAlive::deadline);
+        Timestamp::earliest([state, keep_alive, self.core.effects.iqs.deadline()])
     }
 
     /// Whether so much has gathered that no more should be read from the socket until a step was taken or the store has

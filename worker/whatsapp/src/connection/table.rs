@@ -185,10 +185,7 @@ impl Parts {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        [self.messages.deadline(), self.e2e.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        Timestamp::earliest([self.messages.deadline(), self.e2e.deadline()])
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::companion;
 use super::directory::{Directory, is_own};
-use super::outcome::Fetched;
-use super::question::{Question, Questions};
+use super::outcome::{Fetched, Question, Questions};
 use super::ratchets::Ratchets;
 use crate::event::{DeviceRefusal, Event, QueryError};
 use crate::part::{Answer, Context};

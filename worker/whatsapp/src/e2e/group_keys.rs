@@ -5,7 +5,7 @@
 use prost::Message as _;
 
 use super::cache::Cache;
-use super::question::{Question, Questions};
+use super::outcome::{Question, Questions};
 use crate::part::Context;
 use crate::proto::Message;
 use crate::signal::padding;
@@ -56,19 +56,12 @@ impl GroupKeys {
         let handed = message.and_then(|message| message.sender_key_distribution_message);
         let distribution = handed.and_then(|handed| handed.axolotl_sender_key_distribution_message);
         if let Some(distribution) = distribution
-            && self.accept(cx, name, &distribution).is_err()
+            && self
+                .change(cx, name, |record| record.accept(&distribution))
+                .is_err()
         {
             tracing::debug!("a sender key was refused");
         }
-    }
-
-    fn accept(
-        &mut self,
-        cx: &mut Context<'_>,
-        name: &RecordKey,
-        distribution: &[u8],
-    ) -> Result<(), DecryptError> {
-        self.change(cx, name, |record| record.accept(distribution))
     }
 
     /// Decrypts a group message.

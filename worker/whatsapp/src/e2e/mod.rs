@@ -15,7 +15,6 @@ mod names;
 mod outcome;
 mod peer;
 pub(crate) mod plaintext;
-mod question;
 mod ratchets;
 mod resolution;
 mod supply;
@@ -29,7 +28,7 @@ pub use self::supply::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 use self::{
     bundles::Bundles,
     group_keys::GroupKeys,
-    question::{Question, Questions},
+    outcome::{Question, Questions},
     ratchets::Ratchets,
     resolution::Resolution,
     supply::Supply,
@@ -265,11 +264,8 @@ impl E2e {
                 }
             }
             Notification::OwnDevices => {
-                for own in [cx.device.jid().cloned(), cx.device.lid().cloned()]
-                    .into_iter()
-                    .flatten()
-                {
-                    self.directory.forget_devices(&own);
+                for own in [cx.device.jid(), cx.device.lid()].into_iter().flatten() {
+                    self.directory.forget_devices(own);
                 }
             }
             Notification::Other => {}
@@ -348,10 +344,7 @@ impl E2e {
 
     /// When [`Self::tick`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        [self.supply.deadline(), self.sweep_at]
-            .into_iter()
-            .flatten()
-            .min()
+        Timestamp::earliest([self.supply.deadline(), self.sweep_at])
     }
 
     /// Time passed.

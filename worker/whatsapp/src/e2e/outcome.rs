@@ -1,11 +1,13 @@
-//! What the other parts may have waited for.
+//! What this part asks the server and the store, and what the other parts may have waited for.
 
 use std::collections::BTreeMap;
 
 use super::peer::Wanted;
 use crate::event::{QueryError, SendError};
 use crate::jid::Jid;
+use crate::part::Tickets;
 use crate::signal::Address;
+use crate::store::RecordKey;
 
 /// What has become of something that a part wanted. Every part hears of it, and takes what is its own.
 pub(crate) enum Outcome {
@@ -49,4 +51,30 @@ impl Outcome {
             _ => Wake::All,
         }
     }
+}
+
+/// The open questions.
+pub(super) type Questions = Tickets<Question>;
+
+/// What one of them was for.
+pub(super) enum Question {
+    /// To the server: who is on WhatsApp and has which devices; with each, whether it is asked for as a number that may
+    /// have no account.
+    Devices(Vec<(Jid, bool)>),
+    /// To the server: bundles to start sessions with.
+    Bundles(Vec<Address>),
+    /// To the server: how many of our one-time prekeys are left.
+    PreKeyCount,
+    /// To the server: publish prekeys.
+    PreKeyUpload,
+    /// To the server: what it holds of our keys.
+    KeyDigest,
+    /// To the store: ratchets, in this order.
+    Sessions(Vec<Wanted>),
+    /// To the store: what is known of a sender in a group.
+    SenderKey(RecordKey),
+    /// To the store: the other name of a user.
+    Name(Jid),
+    /// To the store: whether the other name of the first is the second.
+    NameBack(Jid, Jid),
 }

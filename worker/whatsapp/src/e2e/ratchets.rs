@@ -5,8 +5,8 @@
 use super::cache::Cache;
 use super::companion;
 use super::directory::is_own;
+use super::outcome::{Question, Questions};
 use super::peer::{Peer, Wanted};
-use super::question::{Question, Questions};
 use crate::device::Device;
 use crate::event::{DeviceRefusal, Event};
 use crate::part::Context;

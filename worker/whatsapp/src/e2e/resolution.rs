@@ -6,7 +6,7 @@ use compact_str::{CompactString, format_compact};
 use smallvec::SmallVec;
 
 use super::directory::{DeviceList, Directory, LIST_TTL, SUPPOSED_LIST_TTL, is_own};
-use super::question::{Question, Questions};
+use super::outcome::{Question, Questions};
 use crate::event::{QueryError, SendError};
 use crate::jid::Jid;
 use crate::part::{Answer as Reply, Context};

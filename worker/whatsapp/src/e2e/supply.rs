@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::question::{Question, Questions};
+use super::outcome::{Question, Questions};
 use crate::binary::Node;
 use crate::event::QueryError;
 use crate::part::{Answer, Context, Ticket};

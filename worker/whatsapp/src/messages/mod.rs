@@ -6,12 +6,10 @@
 mod delivery;
 mod inbox;
 mod lookup;
-mod meaning;
 mod question;
 mod resends;
 mod retries;
 mod sends;
-mod shown;
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +18,11 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+pub(crate) use self::delivery::{Content, Meaning};
 pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
-pub(crate) use self::{delivery::Content, meaning::Meaning};
 use self::{
     inbox::Inbox,
     lookup::Lookup,
@@ -227,7 +225,7 @@ impl Messages {
 
     /// Shows the owner a message, unless it was shown before.
     pub(crate) fn show(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: Content) {
-        let mark = shown::mark(&content.stanza);
+        let mark = delivery::mark(&content.stanza);
         if e2e.ratchets.note_shown(cx, &content.sender, mark) {
             cx.emit(Event::Message(Box::new(content.into_incoming(&e2e.directory))));
         }
@@ -275,10 +273,7 @@ impl Messages {
 
     /// When [`Self::tick`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        [self.sends.deadline(), self.resends.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        Timestamp::earliest([self.sends.deadline(), self.resends.deadline()])
     }
 
     /// Time passed; true if something may go on.
