@@ -309,6 +309,11 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// What the owner is told of the send with this id.
+    pub(crate) fn event(self, id: MessageId) -> Event {
+        Event::MessageFailed { id, reason: self }
+    }
+
     /// Whether another try, under the same id, may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -1,31 +1,13 @@
 //! Answers to what the owner asks for in a state that can't do it.
 
-use crate::{
-    command::Command,
-    event::{Event, QueryError, SendError},
-    part::Context,
-};
+use crate::{command::Command, event::Event, part::Context};
 
 /// Answers a command that the session is in no state for.
 pub(super) fn refuse(cx: &mut Context<'_>, command: Command) {
-    match command {
-        Command::Send(outgoing) => {
-            cx.emit(Event::MessageFailed {
-                id: outgoing.id,
-                reason: SendError::NotConnected,
-            });
-        }
-        Command::IsOnWhatsApp { ticket, .. } => {
-            cx.emit(Event::IsOnWhatsApp {
-                ticket,
-                result: Err(QueryError::NotConnected),
-            });
-        }
-        Command::RequestPairingCode { .. } => refuse_code(cx, ALREADY_PAIRED),
-        // These mean nothing without a session, and nobody waits for an answer.
-        Command::Cancel(_) | Command::MarkRead { .. } => {}
-        // Taken before this, or too late.
-        Command::Logout | Command::SetPresence(_) | Command::Stop => {}
+    if let Command::RequestPairingCode { .. } = command {
+        refuse_code(cx, ALREADY_PAIRED);
+    } else if let Some(event) = command.not_connected() {
+        cx.emit(event);
     }
 }
 
