@@ -139,12 +139,6 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-impl AsRef<[u8]> for PublicKey {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// A Curve25519 private key. Wiped when dropped; never printed. The bytes are kept as given and clamped at each use.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct PrivateKey([u8; 32]);

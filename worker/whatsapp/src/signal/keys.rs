@@ -116,12 +116,6 @@ impl RegistrationId {
     }
 }
 
-impl fmt::Display for RegistrationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// A one-time prekey: published, used by one session start, then deleted with the commit of that session.
 #[derive(Clone, Debug)]
 pub struct PreKey {

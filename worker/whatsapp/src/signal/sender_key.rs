@@ -47,11 +47,6 @@ impl SenderKeyRecord {
         });
     }
 
-    /// The id of the newest chain.
-    pub fn key_id(&self) -> Option<u32> {
-        self.states.first().map(|state| state.id)
-    }
-
     /// The distribution message of our newest chain, from its next message on. Make it before the message that it goes
     /// with is encrypted, and send it only over pairwise sessions: it holds the chain key.
     ///

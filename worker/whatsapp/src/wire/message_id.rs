@@ -52,12 +52,6 @@ impl fmt::Display for MessageId {
     }
 }
 
-impl AsRef<str> for MessageId {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for MessageId {
     type Err = BadMessageId;
 

@@ -393,7 +393,7 @@ impl fmt::Debug for Attrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.iter().try_for_each(|(key, value)| {
             // Stanza ids are random, and what a reader of a log looks for.
-            if *key == "id" {
+            if *key == *"id" {
                 write!(f, " id={:?}", value.as_str())
             } else {
                 write!(f, " {key}={value:?}")
@@ -460,12 +460,6 @@ impl Attrs {
     #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// All of them, in wire order.

@@ -74,13 +74,6 @@ impl PartialEq<str> for Name {
     }
 }
 
-impl PartialEq<&str> for Name {
-    #[inline]
-    fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
-    }
-}
-
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -169,12 +162,6 @@ impl Eq for Value {}
 
 impl PartialEq<str> for Value {
     fn eq(&self, other: &str) -> bool {
-        self.is(other)
-    }
-}
-
-impl PartialEq<&str> for Value {
-    fn eq(&self, other: &&str) -> bool {
         self.is(other)
     }
 }
