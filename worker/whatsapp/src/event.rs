@@ -347,7 +347,6 @@ pub enum DeviceRefusal {
 
 impl DeviceRefusal {
     /// A short name, for counting.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoProof => "no_proof",

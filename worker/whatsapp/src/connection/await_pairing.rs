@@ -5,9 +5,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    core::iq_reply,
+    core::{ALREADY_PAIRED, CONNECTION_LOST, iq_reply, refuse_code},
     link_code::LinkCode,
-    refusal::{ALREADY_PAIRED, CONNECTION_LOST, refuse_code},
 };
 use crate::{
     binary::Node,
@@ -73,7 +72,6 @@ impl AwaitPairing {
         }
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         self.code.on_answer(cx, ticket, answer);
     }

@@ -8,9 +8,10 @@ use rand::rngs::StdRng;
 use super::keepalive::{Due, KeepAlive};
 use crate::{
     binary::{self, Node},
-    command::Presence,
+    command::{Command, Presence},
     crypto::{NoiseError, Transport},
     device::{Credentials, Device},
+    event::Event,
     frame::{self, FrameReader},
     jid::Jid,
     part::{Config, Context, Effects, Step, Ticket},
@@ -181,3 +182,22 @@ pub(super) fn iq_reply(request: &Node, kind: &'static str) -> Option<Node> {
     let reply = Node::new("iq").attr("to", Jid::SERVER);
     Some(reply.attr("type", kind).attr("id", id))
 }
+
+/// Answers a command that the session is in no state for.
+pub(super) fn refuse(cx: &mut Context<'_>, command: Command) {
+    if let Command::RequestPairingCode { .. } = command {
+        refuse_code(cx, ALREADY_PAIRED);
+    } else if let Some(event) = command.not_connected() {
+        cx.emit(event);
+    }
+}
+
+/// Says that there will be no pairing code.
+pub(super) fn refuse_code(cx: &mut Context<'_>, code: u16) {
+    cx.emit(Event::PairingCodeRefused { code });
+}
+
+/// What `PairingCodeRefused` says when the connection ended before there was a code.
+pub(super) const CONNECTION_LOST: u16 = 428;
+/// What `PairingCodeRefused` says when there is nothing to pair.
+pub(super) const ALREADY_PAIRED: u16 = 409;

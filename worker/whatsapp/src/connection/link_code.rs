@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-use super::core::iq;
-use super::refusal::refuse_code as refuse;
+use super::core::{iq, refuse_code as refuse};
 use crate::{
     binary::Node,
     event::{Event, QueryError},
@@ -92,7 +91,6 @@ impl LinkCode {
         self.stage = Stage::Asked(offer);
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match self.questions.close(ticket) {
             Some(Question::CompanionHello) => self.hello_answered(cx, answer),

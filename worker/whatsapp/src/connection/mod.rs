@@ -12,7 +12,6 @@ mod handshake;
 mod keepalive;
 mod link_code;
 mod online;
-mod refusal;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -25,10 +24,9 @@ use rand::rngs::StdRng;
 
 use self::{
     await_pairing::AwaitPairing,
-    core::Core,
+    core::{CONNECTION_LOST, Core, refuse, refuse_code},
     handshake::AwaitServerHello,
     keepalive::KeepAlive,
-    refusal::{CONNECTION_LOST, refuse, refuse_code},
     table::Parts,
 };
 pub use crate::part::{Config, Limits, Step, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL};

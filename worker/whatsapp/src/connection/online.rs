@@ -61,7 +61,6 @@ impl Online {
         cx.ask(active, self.questions.open(Question::Active));
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) {
         match self.questions.close(ticket) {
             // The session is usable even if the server refused to make it active: it may have been so already.

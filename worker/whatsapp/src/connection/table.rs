@@ -94,7 +94,6 @@ impl Parts {
         }
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match ticket.part() {
             ONLINE => self.online.on_answer(cx, ticket),
@@ -107,7 +106,6 @@ impl Parts {
         }
     }
 
-    /// The store has answered.
     pub(super) fn loaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, values: Vec<Option<Bytes>>) {
         match ticket.part() {
             E2E => {

@@ -127,12 +127,10 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
         }
     }
 
-    /// The step that gathered is being committed.
     pub(super) fn on_step_taken(&mut self) {
         self.turn(Durability::Gathering, Durability::Committing);
     }
 
-    /// The step taken last is durable.
     pub(super) fn on_committed(&mut self) {
         self.turn(Durability::Committing, Durability::Durable);
     }

@@ -12,7 +12,6 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::companion;
-use super::peer::Peer;
 use crate::device::Device;
 use crate::event::Event;
 use crate::jid::{Jid, Server};
@@ -38,6 +37,17 @@ pub(crate) struct DeviceList {
     pub(crate) devices: SmallVec<[u16; 4]>,
     /// Until when it is believed.
     pub(crate) expires: Timestamp,
+}
+
+/// A device that is encrypted for, or that encrypts for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// The name in stanzas.
+    pub(crate) wire: Jid,
+    /// Under which the ratchet is kept: by LID where it is known.
+    pub(crate) address: Address,
+    /// Where the ratchet may still be from before the LID was known.
+    pub(crate) earlier: Option<Address>,
 }
 
 /// The caches.

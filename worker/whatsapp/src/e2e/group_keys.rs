@@ -37,7 +37,6 @@ impl GroupKeys {
         false
     }
 
-    /// The store has answered.
     pub(super) fn on_loaded(&mut self, name: &RecordKey, stored: Option<&[u8]>) {
         // A record that can't be read is a key that is lost; its sender is asked for a new one.
         let record = stored.map(SenderKeyRecord::decode).transpose();

@@ -13,7 +13,6 @@ mod directory;
 mod group_keys;
 mod names;
 mod outcome;
-mod peer;
 pub(crate) mod plaintext;
 mod ratchets;
 mod resolution;
@@ -35,9 +34,8 @@ use self::{
 };
 pub(crate) use self::{
     companion::phone_of,
-    directory::{Directory, is_own},
+    directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
-    peer::Peer,
     resolution::read as read_users,
     supply::hand_out as hand_out_prekey,
 };
@@ -180,7 +178,6 @@ impl E2e {
 
 /// What the server and the store say.
 impl E2e {
-    /// A question to the server is answered, or will not be.
     pub(crate) fn on_answer(
         &mut self,
         cx: &mut Context<'_>,
@@ -212,7 +209,6 @@ impl E2e {
         None
     }
 
-    /// The store has answered.
     pub(crate) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,
@@ -330,24 +326,20 @@ impl E2e {
 
 /// Time and durability.
 impl E2e {
-    /// A step that carries changes was taken and is being committed.
     pub(crate) fn on_step_taken(&mut self) {
         self.ratchets.records.on_step_taken();
         self.group_keys.records.on_step_taken();
     }
 
-    /// The step taken last is durable.
     pub(crate) fn on_committed(&mut self) {
         self.ratchets.records.on_committed();
         self.group_keys.records.on_committed();
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         Timestamp::earliest([self.supply.deadline(), self.sweep_at])
     }
 
-    /// Time passed.
     pub(crate) fn tick<'a>(&mut self, cx: &mut Context<'_>, in_use: impl FnOnce() -> HashSet<&'a Address>) {
         self.supply.tick(cx, &mut self.questions);
         if self.sweep_at.is_some_and(|at| at <= cx.now) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::peer::Wanted;
+use super::directory::Peer;
 use crate::event::{QueryError, SendError};
 use crate::jid::Jid;
 use crate::part::Tickets;
@@ -77,4 +77,21 @@ pub(super) enum Question {
     Name(Jid),
     /// To the store: whether the other name of the first is the second.
     NameBack(Jid, Jid),
+}
+
+/// A session that is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) address: Address,
+    /// The address under which the session is used, if this one is where it may still be from before.
+    pub(crate) moves_to: Option<Address>,
+}
+
+impl Wanted {
+    /// Whether somebody who wants to use this peer's session waited for this one.
+    pub(crate) fn concerns(&self, peer: &Peer) -> bool {
+        let names = [Some(&self.address), self.moves_to.as_ref()];
+        let mut names = names.into_iter().flatten();
+        names.any(|name| *name == peer.address || Some(name) == peer.earlier.as_ref())
+    }
 }

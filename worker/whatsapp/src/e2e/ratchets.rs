@@ -4,9 +4,8 @@
 
 use super::cache::Cache;
 use super::companion;
-use super::directory::is_own;
-use super::outcome::{Question, Questions};
-use super::peer::{Peer, Wanted};
+use super::directory::{Peer, is_own};
+use super::outcome::{Question, Questions, Wanted};
 use crate::device::Device;
 use crate::event::{DeviceRefusal, Event};
 use crate::part::Context;
@@ -87,7 +86,6 @@ impl Ratchets {
         true
     }
 
-    /// The store has answered.
     pub(super) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,

@@ -134,7 +134,6 @@ impl Supply {
         }
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.upload.as_ref()?.repeat_at
     }

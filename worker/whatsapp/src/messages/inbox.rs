@@ -275,12 +275,10 @@ impl Inbox {
             .insert(id, stored.and_then(|bytes| SignedPreKey::decode(id, bytes)));
     }
 
-    /// The step that gathered is being committed.
     pub(super) fn on_step_taken(&mut self) {
         self.committing = self.used.len();
     }
 
-    /// The step taken last is durable.
     pub(super) fn on_committed(&mut self) {
         self.used.drain(..std::mem::take(&mut self.committing));
     }

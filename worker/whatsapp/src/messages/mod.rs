@@ -111,7 +111,6 @@ impl Messages {
 
 /// What the server and the store say. [`Self::advance`] follows where something may go on.
 impl Messages {
-    /// A question to the server is answered, or will not be.
     pub(crate) fn on_answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: &Ticket, answer: Answer) {
         if let Some(Question::IsOnWhatsApp(mut lookup)) = self.questions.close(ticket) {
             match lookup.on_reply(cx, &mut e2e.directory, answer) {
@@ -121,7 +120,6 @@ impl Messages {
         }
     }
 
-    /// The store has answered.
     pub(crate) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,
@@ -240,12 +238,10 @@ impl Messages {
 
 /// Time and durability.
 impl Messages {
-    /// A step that carries changes was taken and is being committed.
     pub(crate) fn on_step_taken(&mut self) {
         self.inbox.on_step_taken();
     }
 
-    /// The step taken last is durable.
     pub(crate) fn on_committed(&mut self) {
         self.inbox.on_committed();
     }
@@ -271,7 +267,6 @@ impl Messages {
         sending.chain(self.inbox.in_use()).collect()
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         Timestamp::earliest([self.sends.deadline(), self.resends.deadline()])
     }

@@ -477,7 +477,6 @@ impl Resends {
         }
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.under_way
             .iter()

@@ -311,7 +311,6 @@ impl Sends {
         targets.flatten().map(|peer| &peer.address)
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.unconfirmed.front().map(|send| send.deadline)
     }

@@ -65,7 +65,6 @@ impl ClientFrames {
     }
 
     /// The routing information that came before the header.
-    #[must_use]
     pub fn routing_info(&self) -> Option<&Bytes> {
         self.header.as_ref()?.as_ref()
     }

@@ -21,7 +21,6 @@ pub enum Nack {
 
 impl Nack {
     /// The number on the wire.
-    #[must_use]
     pub const fn code(self) -> u32 {
         match self {
             Self::Parsing => 487,

@@ -98,7 +98,6 @@ pub enum RetryReason {
 
 impl RetryReason {
     /// The number on the wire.
-    #[must_use]
     pub const fn code(self) -> u32 {
         match self {
             Self::Unknown => 0,

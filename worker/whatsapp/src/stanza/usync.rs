@@ -156,7 +156,6 @@ pub struct ListedDevice {
 
 impl ListedDevice {
     /// Whether messages may be encrypted for it.
-    #[must_use]
     pub const fn is_valid(&self) -> bool {
         !self.hosted && (self.id == 0 || self.key_index.is_some())
     }
@@ -190,13 +189,11 @@ pub struct UserAnswer {
 
 impl UserAnswer {
     /// The address by phone number, if one is known.
-    #[must_use]
     pub fn phone_jid(&self) -> Option<&Jid> {
         self.pn.as_ref().or(self.jid.as_ref()).filter(|jid| jid.is_user())
     }
 
     /// The address by hidden id, if one is known.
-    #[must_use]
     pub fn lid_jid(&self) -> Option<&Jid> {
         self.lid
             .as_ref()
