@@ -67,10 +67,10 @@ impl Chain {
 }
 
 /// The root and the first chain of a new session, from its Diffie-Hellman products in order.
-pub(super) fn session_keys(products: &[&[u8; 32]]) -> (Secret, Secret) {
+pub(super) fn session_keys<'a>(products: impl IntoIterator<Item = &'a [u8; 32]>) -> (Secret, Secret) {
     let mut extract = NO_SALT.clone().chain_update([0xff; 32]);
     for product in products {
-        extract.update(*product);
+        extract.update(product);
     }
     two_keys(&extract.finalize().into_bytes().into(), SESSION_INFO)
 }
@@ -272,7 +272,7 @@ mod tests {
         let x3dh = &vector["x3dh"];
         let products = ["dh1_IKa_SPKb", "dh2_EKa_IKb", "dh3_EKa_SPKb", "dh4_EKa_OPKb"]
             .map(|name| <[u8; 32]>::try_from(bytes(&x3dh[name])).unwrap());
-        let (root, chain) = session_keys(&products.each_ref());
+        let (root, chain) = session_keys(&products);
         assert_eq!(root.0, secret(&x3dh["root_key"]).0);
         assert_eq!(chain.0, secret(&x3dh["chain_key_unused_by_initiator"]).0);
     }

@@ -96,18 +96,12 @@ impl SessionState {
         let identity_with_signed = own.private().agree_contributory_prepared(&signed)?;
         let base_with_identity = base.private().agree_contributory_prepared(&identity)?;
         let base_with_signed = base.private().agree_contributory_prepared(&signed)?;
-        let (root, _) = match &bundle.prekey {
-            None => session_keys(&[&identity_with_signed, &base_with_identity, &base_with_signed]),
-            Some((_, one_time)) => {
-                let base_with_one_time = base.private().agree_contributory(one_time)?;
-                session_keys(&[
-                    &identity_with_signed,
-                    &base_with_identity,
-                    &base_with_signed,
-                    &base_with_one_time,
-                ])
-            }
-        };
+        let one_time = bundle
+            .prekey
+            .map(|(_, key)| base.private().agree_contributory(&key));
+        let one_time = one_time.transpose()?;
+        let products = [&identity_with_signed, &base_with_identity, &base_with_signed];
+        let (root, _) = session_keys(products.into_iter().chain(&one_time).map(|product| &**product));
         let ratchet = KeyPair::generate(rng);
         let product = ratchet.private().agree_contributory_prepared(&signed)?;
         let (root, chain) = ratchet_keys(&root, &product);
@@ -143,18 +137,9 @@ impl SessionState {
         let signed_with_identity = agree(signed, &identity)?;
         let identity_with_base = agree(own, &base)?;
         let signed_with_base = agree(signed, &base)?;
-        let (root, chain) = match one_time {
-            None => session_keys(&[&signed_with_identity, &identity_with_base, &signed_with_base]),
-            Some(one_time) => {
-                let one_time_with_base = agree(one_time, &base)?;
-                session_keys(&[
-                    &signed_with_identity,
-                    &identity_with_base,
-                    &signed_with_base,
-                    &one_time_with_base,
-                ])
-            }
-        };
+        let one_time = one_time.map(|one_time| agree(one_time, &base)).transpose()?;
+        let products = [&signed_with_identity, &identity_with_base, &signed_with_base];
+        let (root, chain) = session_keys(products.into_iter().chain(&one_time).map(|product| &**product));
         Ok(Self {
             remote_identity: *message.identity(),
             remote_registration_id: message.registration_id(),
