@@ -146,7 +146,7 @@ impl Connection {
             return Some(Timestamp::EPOCH);
         }
         let state = match &self.state {
-            State::AwaitServerHello(state) => Some(state.deadline()),
+            State::AwaitServerHello(state) => Some(state.deadline),
             State::AwaitPairing(state) => state.deadline(),
             State::AwaitSuccess { until } => Some(*until),
             State::Online(parts) => parts.deadline(),
@@ -178,11 +178,7 @@ impl Connection {
     }
 
     fn is_full(&self) -> bool {
-        let is_messaging_full = match &self.state {
-            State::Online(parts) => parts.is_full(),
-            _ => false,
-        };
-        is_messaging_full || self.core.is_full()
+        matches!(&self.state, State::Online(parts) if parts.is_full()) || self.core.is_full()
     }
 
     fn read(&mut self, now: Timestamp) {
@@ -314,12 +310,13 @@ impl Connection {
         }
         self.core.keep_alive(now);
         match &mut self.state {
-            State::AwaitServerHello(state) => state.tick(&mut self.core.context(now)),
+            State::AwaitServerHello(state) if state.deadline <= now => {
+                self.core.close(CloseReason::HandshakeTimeout);
+            }
             State::AwaitPairing(state) => state.tick(&mut self.core.context(now)),
             State::AwaitSuccess { until } if *until <= now => self.core.close(CloseReason::LoginTimeout),
-            State::AwaitSuccess { .. } => {}
             State::Online(parts) => parts.tick(&mut self.core.context(now)),
-            State::Closed => {}
+            State::AwaitServerHello(_) | State::AwaitSuccess { .. } | State::Closed => {}
         }
     }
 

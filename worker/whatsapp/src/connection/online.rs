@@ -2,8 +2,6 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Login", "Acks" and "Keep-alive".
 
-use std::time::Duration;
-
 use super::core::iq;
 use crate::{
     binary::Node,
@@ -15,7 +13,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// What keeps a session in good standing.
 pub(super) struct Online {
     /// What the owner wants to be seen as.
     presence: Option<Presence>,
@@ -140,7 +137,7 @@ impl Online {
     /// Says when the app was opened, the way the field does: milliseconds into a week that is three days off.
     pub(super) fn send_unified_session(&self, cx: &mut Context<'_>) {
         let server_now = cx.now.as_millis().saturating_add_signed(self.clock_offset_ms);
-        let id = (server_now + millis(3 * DAY)) % millis(7 * DAY);
+        let id = (server_now + 3 * DAY_MS) % (7 * DAY_MS);
         cx.send(Node::new("ib").with_child(Node::new("unified_session").attr("id", id.to_string())));
     }
 
@@ -184,8 +181,4 @@ fn clean(cx: &mut Context<'_>, dirty: &Node) {
     );
 }
 
-fn millis(duration: Duration) -> u64 {
-    duration.as_secs() * 1_000
-}
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

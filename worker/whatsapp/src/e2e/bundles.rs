@@ -23,7 +23,6 @@ const DOUBT_INTERVAL: Duration = Duration::from_secs(3600);
 /// How many doubted phones are remembered; while there are as many, no more are asked.
 const MAX_DOUBTED: usize = 256;
 
-/// The requests.
 #[derive(Default)]
 pub(super) struct Bundles {
     /// With whether a session that exists is to be replaced.

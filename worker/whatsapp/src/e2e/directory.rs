@@ -50,7 +50,6 @@ pub(crate) struct Peer {
     pub(crate) earlier: Option<Address>,
 }
 
-/// The caches.
 #[derive(Default)]
 pub(crate) struct Directory {
     lists: HashMap<Jid, DeviceList>,

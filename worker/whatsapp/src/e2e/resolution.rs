@@ -12,7 +12,6 @@ use crate::jid::Jid;
 use crate::part::{Answer as Reply, Context};
 use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
-/// The queries of one connection.
 #[derive(Default)]
 pub(super) struct Resolution {
     open: bool,

@@ -33,7 +33,6 @@ const FIRST_REPEAT: Duration = Duration::from_secs(1);
 /// The code for a digest of keys that the server has lost.
 const LOST: u16 = 404;
 
-/// The supply.
 #[derive(Default)]
 pub(super) struct Supply {
     upload: Option<Box<Pending>>,

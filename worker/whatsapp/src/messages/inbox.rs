@@ -29,7 +29,6 @@ pub const MAX_WAITING: usize = 256;
 /// How many messages' needs are asked for ahead of their turn.
 const LOOK_AHEAD: usize = 16;
 
-/// The messages.
 #[derive(Default)]
 pub(super) struct Inbox {
     waiting: VecDeque<Waiting>,

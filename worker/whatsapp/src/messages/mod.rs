@@ -43,7 +43,6 @@ use crate::stanza::receipt::{self, MAX_READ_IDS};
 use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 
-/// The messages of one connection.
 pub(crate) struct Messages {
     sends: Sends,
     resends: Resends,

@@ -34,7 +34,6 @@ pub const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many messages whose confirmation did not come in time are remembered, should it come late.
 const MAX_LATE: usize = 64;
 
-/// The sends of one connection.
 #[derive(Default)]
 pub(super) struct Sends {
     /// Not encrypted yet, in the order of the owner.
