@@ -9,7 +9,7 @@ use crate::{
     proto,
 };
 
-/// One request of the owner. Answers come as [`Event`](crate::event::Event)s.
+/// One request of the owner. Answers come as [`Event`]s.
 ///
 /// [`fmt::Debug`] prints neither numbers nor codes.
 pub enum Command {

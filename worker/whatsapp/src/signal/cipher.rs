@@ -42,6 +42,9 @@ impl Secret {
     }
 }
 
+/// Seeds of messages that were overtaken, by rising number.
+pub(super) type Seeds = Vec<(u32, Secret)>;
+
 /// A symmetric chain: each step yields the seed of one message and forgets how it got there.
 #[derive(Clone)]
 pub(super) struct Chain {

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use rand::CryptoRng;
 
-use super::cipher::{Chain, GroupMessageKeys, Secret, encrypted_len};
+use super::cipher::{Chain, GroupMessageKeys, Secret, Seeds, encrypted_len};
 use super::curve::{KeyPair, PAIR_SIZE_BYTES, PublicKey, SIGNATURE_SIZE_BYTES, TYPED_PUBLIC_KEY_SIZE_BYTES};
 use super::session::{BadRecord, DecryptError, EncryptError, MAX_GAP, MAX_SKIPPED_SEEDS};
 use super::wire::{
@@ -216,8 +216,7 @@ struct SenderKeyState {
     id: u32,
     signing: SigningKey,
     chain: Chain,
-    /// Seeds of messages that were overtaken, by rising iteration.
-    skipped: Vec<(u32, Secret)>,
+    skipped: Seeds,
 }
 
 /// Signs the messages of a chain, or checks them.

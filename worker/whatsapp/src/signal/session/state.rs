@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::error::{DecryptError, EncryptError, InitiateError};
 use super::message::{Ciphertext, Header, PreKeyMessage, Preamble, SignalMessage, seal};
-use crate::signal::cipher::{Chain, MessageKeys, Secret, ratchet_keys, session_keys};
+use crate::signal::cipher::{Chain, MessageKeys, Secret, Seeds, ratchet_keys, session_keys};
 use crate::signal::curve::{KeyPair, PreparedKey, PublicKey};
 use crate::signal::keys::{LocalIdentity, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 
@@ -53,8 +53,7 @@ pub(super) struct ReceivingChain {
     pub(super) index: u32,
     /// `None` once the other side has said that it sent nothing beyond `index`.
     pub(super) key: Option<Secret>,
-    /// Seeds of messages that were overtaken, by rising number.
-    pub(super) skipped: Vec<(u32, Secret)>,
+    pub(super) skipped: Seeds,
 }
 
 /// The other side has not answered: every message says how the session was made.
@@ -72,14 +71,14 @@ enum Advance {
     Moved {
         chain: usize,
         next: Chain,
-        skipped: Vec<(u32, Secret)>,
+        skipped: Seeds,
     },
     /// The other side has a new ratchet key.
     Ratcheted {
         root: Secret,
         remote: PublicKey,
         next: Chain,
-        skipped: Vec<(u32, Secret)>,
+        skipped: Seeds,
     },
 }
 
@@ -321,7 +320,7 @@ impl SendingChain {
 }
 
 /// Steps `chain` up to and over `counter`: the seed there, the chain after it, and the seeds in between.
-fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Vec<(u32, Secret)>), DecryptError> {
+fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Seeds), DecryptError> {
     let gap = counter - chain.index;
     if gap > MAX_GAP || counter == u32::MAX {
         return Err(DecryptError::TooFarAhead);

@@ -447,6 +447,11 @@ impl Attrs {
         self.0.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of them, in wire order.
     #[inline]
     pub fn iter(&self) -> std::slice::Iter<'_, (Name, Value)> {
