@@ -2,9 +2,14 @@
 
 use std::fmt;
 
-use crate::{jid::Jid, message_id::MessageId, proto};
+use crate::{
+    event::{Event, QueryError, SendError},
+    jid::Jid,
+    message_id::MessageId,
+    proto,
+};
 
-/// One request of the owner. Answers come as [`Event`](crate::event::Event)s.
+/// One request of the owner. Answers come as [`Event`]s.
 ///
 /// [`fmt::Debug`] prints neither numbers nor codes.
 pub enum Command {
@@ -69,6 +74,21 @@ impl fmt::Debug for Command {
     }
 }
 
+impl Command {
+    /// The answer where there is no connection that could do it, if anybody waits for one.
+    pub(crate) fn not_connected(self) -> Option<Event> {
+        match self {
+            Self::Send(outgoing) => Some(SendError::NotConnected.event(outgoing.id)),
+            Self::IsOnWhatsApp { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::IsOnWhatsApp { ticket, result })
+            }
+            // Nobody waits for an answer to the others.
+            _ => None,
+        }
+    }
+}
+
 /// Own presence, as contacts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -101,9 +121,8 @@ pub struct Outgoing {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        let mut printed = f.debug_struct("Outgoing");
+        printed.field("id", &self.id).finish_non_exhaustive()
     }
 }
 

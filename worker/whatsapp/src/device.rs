@@ -13,10 +13,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     jid::Jid,
-    signal::{
-        PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId,
-        curve::{KeyPair, PrivateKey, PublicKey},
-    },
+    signal::{PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId, curve::KeyPair},
     time::Timestamp,
 };
 
@@ -116,8 +113,8 @@ impl Device {
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut stored = StoredDevice {
             version: STORED_VERSION,
-            noise: pair_bytes(&self.noise),
-            identity: pair_bytes(&self.identity),
+            noise: self.noise.encode().to_vec(),
+            identity: self.identity.encode().to_vec(),
             registration_id: self.registration_id.get(),
             adv_secret: self.adv_secret.as_bytes().to_vec(),
             signed_prekey_id: self.signed_prekey.id.get(),
@@ -159,8 +156,8 @@ impl Device {
         let signed_prekey_id =
             SignedPreKeyId::new(stored.signed_prekey_id).ok_or(BadDevice("signed prekey id"))?;
         Ok(Self {
-            noise: key_pair(&stored.noise, "noise key")?,
-            identity: key_pair(&stored.identity, "identity key")?,
+            noise: KeyPair::decode(&stored.noise).ok_or(BadDevice("noise key"))?,
+            identity: KeyPair::decode(&stored.identity).ok_or(BadDevice("identity key"))?,
             registration_id: RegistrationId::new(stored.registration_id),
             adv_secret: AdvSecret(
                 stored.adv_secret[..]
@@ -305,18 +302,6 @@ impl StoredDevice {
         self.adv_secret.zeroize();
         self.signed_prekey.zeroize();
     }
-}
-
-fn key_pair(bytes: &[u8], part: &'static str) -> Result<KeyPair, BadDevice> {
-    // 64 bytes are private and public half; the public half alone would cost a multiplication per login.
-    let (private, public) = bytes.split_at_checked(32).ok_or(BadDevice(part))?;
-    let private = PrivateKey::new(private.try_into().map_err(|_| BadDevice(part))?);
-    let public = PublicKey::new(public.try_into().map_err(|_| BadDevice(part))?);
-    Ok(KeyPair::from_halves(private, public))
-}
-
-fn pair_bytes(pair: &KeyPair) -> Vec<u8> {
-    [&pair.private().as_bytes()[..], pair.public().as_bytes()].concat()
 }
 
 /// A device that remembers whether it was altered since it was last written.

@@ -309,6 +309,11 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// What the owner is told of the send with this id.
+    pub(crate) fn event(self, id: MessageId) -> Event {
+        Event::MessageFailed { id, reason: self }
+    }
+
     /// Whether another try, under the same id, may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -342,7 +347,6 @@ pub enum DeviceRefusal {
 
 impl DeviceRefusal {
     /// A short name, for counting.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoProof => "no_proof",

@@ -44,4 +44,4 @@ pub use messages::{
 pub use wire::{binary, jid, message_id, time};
 
 #[cfg(test)]
-mod test_vectors;
+mod testing;

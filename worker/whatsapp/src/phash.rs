@@ -29,7 +29,7 @@ pub fn devices_hash<'a>(devices: impl IntoIterator<Item = &'a Jid>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_vectors::vector;
+    use crate::testing::vector;
 
     #[test]
     fn hashes_are_those_of_the_vector_in_any_order() {
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_messages_vector() {
-        for row in crate::signal::test_vectors::vector("phash")["rows"]
+        for row in crate::signal::testing::vector("phash")["rows"]
             .as_array()
             .unwrap()
         {

@@ -12,7 +12,6 @@ mod answers;
 mod backoff;
 mod clock;
 mod drive;
-mod driver;
 mod pipeline;
 mod run;
 mod session;

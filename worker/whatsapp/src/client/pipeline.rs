@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     connection::{CloseReason, Step},
     event::Event,
-    store::{Changes, KeyStore, RecordKey, StoreError},
+    store::{KeyStore, RecordKey, StoreError},
 };
 
 /// The store and what it is busy with. Loads see every earlier commit, because nothing overlaps.
@@ -88,9 +88,9 @@ impl<S: KeyStore> Pipeline<S> {
 
     /// Makes one event durable on its own, after what was begun before.
     pub(super) async fn tell(&mut self, event: Event) -> Result<(), StoreError> {
+        let events = vec![event];
         self.commit(Step {
-            events: vec![event],
-            changes: Changes::default(),
+            events,
             ..Step::default()
         });
         self.done().await.map(|_| ())

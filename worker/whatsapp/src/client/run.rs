@@ -8,8 +8,7 @@ use tokio::{sync::mpsc, time::sleep};
 use super::{
     backoff::Backoff,
     clock::Clock,
-    drive::Drive,
-    driver::{Driver, Wishes},
+    drive::{Drive, Driver, Wishes},
     pipeline::Pipeline,
     socket::Socket,
 };
@@ -17,7 +16,7 @@ use crate::{
     command::Command,
     connection::{CloseReason, Config, Connection, Next},
     device::Device,
-    event::{Event, QueryError, SendError},
+    event::Event,
     store::{KeyStore, StoreError},
 };
 
@@ -40,7 +39,7 @@ pub enum Ended {
 /// The store's, as they come: the session's state in memory is dropped, and what is stored holds.
 pub async fn run<S: KeyStore, C: Clock>(
     config: Arc<Config>,
-    device: Device,
+    mut device: Device,
     store: S,
     commands: mpsc::Receiver<Command>,
     clock: C,
@@ -55,10 +54,9 @@ pub async fn run<S: KeyStore, C: Clock>(
         backoff: Backoff::default(),
         wishes: Wishes::default(),
     };
-    let mut device = device;
     loop {
-        let (back, reason) = driver.connection(device).await?;
-        device = back;
+        let reason;
+        (device, reason) = driver.connection(device).await?;
         tracing::info!(reason = %reason, "connection closed");
         let Driver {
             config, backoff, rng, ..
@@ -79,14 +77,11 @@ pub async fn run<S: KeyStore, C: Clock>(
 impl<S: KeyStore, C: Clock> Driver<S, C> {
     /// One connection from the opening of the socket to its end.
     async fn connection(&mut self, device: Device) -> Result<(Device, CloseReason), StoreError> {
-        self.tell(Event::Connecting).await?;
+        self.pipeline.tell(Event::Connecting).await?;
         let socket = match self.connect(&device).await? {
             Ok(socket) => socket,
             Err(reason) => {
-                self.tell(Event::Closed {
-                    reason: reason.clone(),
-                })
-                .await?;
+                self.tell_closed(reason.clone()).await?;
                 return Ok((device, reason));
             }
         };
@@ -128,10 +123,7 @@ impl<S: KeyStore, C: Clock> Driver<S, C> {
             };
             let is_logout = matches!(command, Some(Command::Logout));
             if let Some(reason) = self.offline(command, device).await? {
-                self.tell(Event::Closed {
-                    reason: reason.clone(),
-                })
-                .await?;
+                self.tell_closed(reason.clone()).await?;
                 return Ok(Some(match reason.action() {
                     Next::LoggedOut => Ended::LoggedOut(reason),
                     _ => Ended::Stopped(reason),
@@ -155,26 +147,17 @@ impl<S: KeyStore, C: Clock> Driver<S, C> {
             Some(Command::Logout) if !device.is_paired() => return Ok(Some(CloseReason::LogoutRequested)),
             Some(command @ (Command::Logout | Command::SetPresence(_))) => self.wishes.note(&command),
             Some(command @ Command::RequestPairingCode { .. }) => self.wishes.pairing_code = Some(command),
-            Some(Command::Send(outgoing)) => {
-                self.tell(Event::MessageFailed {
-                    id: outgoing.id,
-                    reason: SendError::NotConnected,
-                })
-                .await?;
+            Some(command) => {
+                if let Some(event) = command.not_connected() {
+                    self.pipeline.tell(event).await?;
+                }
             }
-            Some(Command::IsOnWhatsApp { ticket, .. }) => {
-                self.tell(Event::IsOnWhatsApp {
-                    ticket,
-                    result: Err(QueryError::NotConnected),
-                })
-                .await?;
-            }
-            Some(Command::Cancel(_) | Command::MarkRead { .. }) => {}
         }
         Ok(None)
     }
 
-    async fn tell(&mut self, event: Event) -> Result<(), StoreError> {
-        self.pipeline.tell(event).await
+    /// Tells the owner why the connection ended, or did not come about.
+    async fn tell_closed(&mut self, reason: CloseReason) -> Result<(), StoreError> {
+        self.pipeline.tell(Event::Closed { reason }).await
     }
 }

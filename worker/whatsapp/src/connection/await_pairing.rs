@@ -5,9 +5,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    core::iq_result,
+    core::{ALREADY_PAIRED, CONNECTION_LOST, iq_reply, refuse_code},
     link_code::LinkCode,
-    refusal::{ALREADY_PAIRED, CONNECTION_LOST, refuse_code},
 };
 use crate::{
     binary::Node,
@@ -24,7 +23,6 @@ use crate::{
     time::Timestamp,
 };
 
-#[derive(Debug)]
 pub(super) struct AwaitPairing {
     /// References for the QR codes that follow the one that is shown.
     refs: VecDeque<String>,
@@ -61,7 +59,7 @@ impl AwaitPairing {
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let until = (self.phase != Phase::UsedUp).then_some(self.until);
-        [until, self.code.deadline()].into_iter().flatten().min()
+        Timestamp::earliest([until, self.code.deadline()])
     }
 
     pub(super) fn node(&mut self, cx: &mut Context<'_>, node: &Node) {
@@ -74,7 +72,6 @@ impl AwaitPairing {
         }
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         self.code.on_answer(cx, ticket, answer);
     }
@@ -109,7 +106,7 @@ impl AwaitPairing {
 
     /// The server offers references for QR codes.
     fn pair_device(&mut self, cx: &mut Context<'_>, iq: &Node) {
-        let (Some(result), Some(offer)) = (iq_result(iq), iq.child("pair-device")) else {
+        let (Some(result), Some(offer)) = (iq_reply(iq, "result"), iq.child("pair-device")) else {
             return;
         };
         cx.send(result);
@@ -173,7 +170,7 @@ impl AwaitPairing {
 
     /// The phone has linked us: checks that it is a phone that saw our secret, and signs back.
     fn pair_success(&mut self, cx: &mut Context<'_>, iq: &Node) {
-        let (Some(id), Some(success)) = (iq.attr_str("id"), iq.child("pair-success")) else {
+        let (Some(result), Some(success)) = (iq_reply(iq, "result"), iq.child("pair-success")) else {
             return;
         };
         if self.phase == Phase::Paired {
@@ -181,7 +178,7 @@ impl AwaitPairing {
         }
         match link(cx, success) {
             Ok((paired, account)) => {
-                cx.send(signed_reply(&id, &paired));
+                cx.send(result.with_child(signature(&paired)));
                 remember(cx, account);
                 self.phase = Phase::Paired;
                 self.until = cx.now + cx.config.timing.login;
@@ -191,11 +188,7 @@ impl AwaitPairing {
                 let error = Node::new("error")
                     .attr("code", code.to_string())
                     .attr("text", text);
-                let iq = Node::new("iq")
-                    .attr("to", Jid::SERVER)
-                    .attr("type", "error")
-                    .attr("id", id);
-                cx.send(iq.with_child(error));
+                cx.send(iq_reply(iq, "error").map(|reply| reply.with_child(error)));
                 cx.close(CloseReason::PairingRefused(reason));
             }
         }
@@ -277,13 +270,9 @@ fn remember(cx: &mut Context<'_>, account: Account) {
     cx.changes().put_signed_prekey(&signed_prekey);
 }
 
-fn signed_reply(id: &str, paired: &Paired) -> Node {
+fn signature(paired: &Paired) -> Node {
     let identity = Node::new("device-identity")
         .attr("key-index", paired.key_index.to_string())
         .with_bytes(paired.reply.clone());
-    Node::new("iq")
-        .attr("to", Jid::SERVER)
-        .attr("type", "result")
-        .attr("id", id)
-        .with_child(Node::new("pair-device-sign").with_child(identity))
+    Node::new("pair-device-sign").with_child(identity)
 }

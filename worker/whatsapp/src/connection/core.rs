@@ -8,9 +8,10 @@ use rand::rngs::StdRng;
 use super::keepalive::{Due, KeepAlive};
 use crate::{
     binary::{self, Node},
-    command::Presence,
+    command::{Command, Presence},
     crypto::{NoiseError, Transport},
     device::{Credentials, Device},
+    event::Event,
     frame::{self, FrameReader},
     jid::Jid,
     part::{Config, Context, Effects, Step, Ticket},
@@ -108,9 +109,7 @@ impl Core {
 
     /// Sends the empty result of a request of the server.
     pub(super) fn answer_iq(&mut self, request: &Node) {
-        if let Some(node) = iq_result(request) {
-            self.effects.gathering.frames.push(node);
-        }
+        self.effects.gathering.frames.extend(iq_reply(request, "result"));
     }
 
     /// Pings, or gives the socket up, when that is due.
@@ -120,12 +119,8 @@ impl Core {
         };
         match keep_alive.poll(&self.config.timing, &mut self.rng, now) {
             Some(Due::Ping) => {
-                let ping = Node::new("iq")
-                    .attr("to", Jid::SERVER)
-                    .attr("type", "get")
-                    .attr("xmlns", "w:p");
                 // Silence after a ping is heard here, whatever the question is told.
-                self.context(now).ask(ping, Ticket::IGNORED);
+                self.context(now).ask(iq("get", "w:p"), Ticket::IGNORED);
             }
             Some(Due::Dead) => self.close(CloseReason::KeepAliveTimeout),
             None => {}
@@ -173,21 +168,36 @@ impl Core {
     }
 }
 
-impl fmt::Debug for Core {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core")
-            .field("device", &self.device)
-            .finish_non_exhaustive()
+/// A request to the server, without its id.
+pub(super) fn iq(kind: &'static str, xmlns: &'static str) -> Node {
+    Node::new("iq")
+        .attr("to", Jid::SERVER)
+        .attr("type", kind)
+        .attr("xmlns", xmlns)
+}
+
+/// An empty `result` or `error` for a request of the server.
+pub(super) fn iq_reply(request: &Node, kind: &'static str) -> Option<Node> {
+    let id = request.attr_str("id")?;
+    let reply = Node::new("iq").attr("to", Jid::SERVER);
+    Some(reply.attr("type", kind).attr("id", id))
+}
+
+/// Answers a command that the session is in no state for.
+pub(super) fn refuse(cx: &mut Context<'_>, command: Command) {
+    if let Command::RequestPairingCode { .. } = command {
+        refuse_code(cx, ALREADY_PAIRED);
+    } else if let Some(event) = command.not_connected() {
+        cx.emit(event);
     }
 }
 
-/// The empty result of a request of the server.
-pub(super) fn iq_result(request: &Node) -> Option<Node> {
-    let id = request.attr_str("id")?;
-    Some(
-        Node::new("iq")
-            .attr("to", Jid::SERVER)
-            .attr("type", "result")
-            .attr("id", id),
-    )
+/// Says that there will be no pairing code.
+pub(super) fn refuse_code(cx: &mut Context<'_>, code: u16) {
+    cx.emit(Event::PairingCodeRefused { code });
 }
+
+/// What `PairingCodeRefused` says when the connection ended before there was a code.
+pub(super) const CONNECTION_LOST: u16 = 428;
+/// What `PairingCodeRefused` says when there is nothing to pair.
+pub(super) const ALREADY_PAIRED: u16 = 409;

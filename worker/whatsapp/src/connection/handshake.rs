@@ -1,22 +1,18 @@
 //! The first state: our ClientHello is out, the server's half of the handshake is awaited.
 
-use std::fmt;
-
 use bytes::BytesMut;
 
 use super::{core::Core, keepalive::KeepAlive};
 use crate::{
     crypto::{HandshakeError, Initiator},
-    frame,
-    part::Context,
-    payload,
+    frame, payload,
     reason::CloseReason,
     time::Timestamp,
 };
 
 pub(super) struct AwaitServerHello {
     initiator: Box<Initiator>,
-    deadline: Timestamp,
+    pub(super) deadline: Timestamp,
     /// A pairing by code that was asked for already: number and custom code.
     pub(super) wanted_code: Option<(String, Option<String>)>,
 }
@@ -36,10 +32,6 @@ impl AwaitServerHello {
         }
     }
 
-    pub(super) fn deadline(&self) -> Timestamp {
-        self.deadline
-    }
-
     /// Checks who the server is and says who we are; false if the server can't be believed. Pairing or login follows.
     pub(super) fn server_hello(self, core: &mut Core, hello: &BytesMut, now: Timestamp) -> bool {
         let profile = core.config.profile();
@@ -53,32 +45,14 @@ impl AwaitServerHello {
                 core.transport = Some(transport);
             }
             Err(error) => {
-                core.close(handshake_failure(error));
+                core.close(match error {
+                    HandshakeError::Certificate(error) => CloseReason::BadCertificate(error.to_string()),
+                    error => CloseReason::BadHandshake(error.to_string()),
+                });
                 return false;
             }
         }
         core.keep_alive = Some(KeepAlive::new(&core.config.timing, &mut core.rng, now));
         true
-    }
-
-    pub(super) fn tick(&self, cx: &mut Context<'_>) {
-        if self.deadline <= cx.now {
-            cx.close(CloseReason::HandshakeTimeout);
-        }
-    }
-}
-
-impl fmt::Debug for AwaitServerHello {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwaitServerHello")
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
-    }
-}
-
-fn handshake_failure(error: HandshakeError) -> CloseReason {
-    match error {
-        HandshakeError::Certificate(error) => CloseReason::BadCertificate(error.to_string()),
-        error => CloseReason::BadHandshake(error.to_string()),
     }
 }

@@ -7,7 +7,6 @@ use rand::{RngExt, rngs::StdRng};
 use crate::{part::Timing, time::Timestamp};
 
 /// When to ping next, and since when we wait for a sign of life.
-#[derive(Debug)]
 pub(super) struct KeepAlive {
     next_ping: Timestamp,
     asked_at: Option<Timestamp>,

@@ -1,10 +1,8 @@
 //! Pairing by a code that the phone's user types (docs/PROTOCOL.md, "Pairing").
 
-use std::fmt;
-
 use bytes::Bytes;
 
-use super::refusal::refuse_code as refuse;
+use super::core::{iq, refuse_code as refuse};
 use crate::{
     binary::Node,
     event::{Event, QueryError},
@@ -20,13 +18,11 @@ use crate::{
 };
 
 /// How far a pairing by code is.
-#[derive(Debug)]
 pub(super) struct LinkCode {
     stage: Stage,
     questions: Tickets<Question>,
 }
 
-#[derive(Debug)]
 enum Question {
     /// Ask for a pairing by code.
     CompanionHello,
@@ -95,7 +91,6 @@ impl LinkCode {
         self.stage = Stage::Asked(offer);
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match self.questions.close(ticket) {
             Some(Question::CompanionHello) => self.hello_answered(cx, answer),
@@ -211,18 +206,6 @@ impl LinkCode {
     }
 }
 
-impl fmt::Debug for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Idle => "Idle",
-            Self::Wanted(..) => "Wanted",
-            Self::Asked(_) => "Asked",
-            Self::Shown { .. } => "Shown",
-            Self::Finishing { .. } => "Finishing",
-        })
-    }
-}
-
 /// Agrees on the secret with the phone; gives what hands it the key bundle. `None` if its message is broken.
 fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message: &Node) -> Option<Node> {
     let wrapped = message
@@ -242,7 +225,7 @@ fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message:
         .with_child(Node::new("link_code_pairing_wrapped_key_bundle").with_slice(&finish.bundle))
         .with_child(Node::new("companion_identity_public").with_bytes(identity))
         .with_child(Node::new("link_code_pairing_ref").with_bytes(reference.clone()));
-    Some(md_set(registration))
+    Some(iq("set", "md").with_child(registration))
 }
 
 fn companion_hello(cx: &Context<'_>, offer: &Offer) -> Node {
@@ -258,21 +241,13 @@ fn companion_hello(cx: &Context<'_>, offer: &Offer) -> Node {
         .with_child(Node::new("companion_platform_id").with_bytes(PlatformId::of(browser, os).to_string()))
         .with_child(Node::new("companion_platform_display").with_bytes(format!("{browser} ({os})")))
         .with_child(Node::new("link_code_pairing_nonce").with_slice(&[0]));
-    md_set(registration)
+    iq("set", "md").with_child(registration)
 }
 
 fn stage(phone: &Jid, stage: &'static str) -> Node {
     Node::new("link_code_companion_reg")
         .attr("jid", phone)
         .attr("stage", stage)
-}
-
-fn md_set(child: Node) -> Node {
-    Node::new("iq")
-        .attr("to", Jid::SERVER)
-        .attr("type", "set")
-        .attr("xmlns", "md")
-        .with_child(child)
 }
 
 fn refusal_code(error: &QueryError) -> u16 {

@@ -12,22 +12,21 @@ mod handshake;
 mod keepalive;
 mod link_code;
 mod online;
-mod refusal;
 mod stream;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{mem, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 
 use self::{
     await_pairing::AwaitPairing,
-    core::Core,
+    core::{CONNECTION_LOST, Core, refuse, refuse_code},
     handshake::AwaitServerHello,
-    refusal::{CONNECTION_LOST, refuse, refuse_code},
+    keepalive::KeepAlive,
     table::Parts,
 };
 pub use crate::part::{Config, Limits, Step, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL};
@@ -46,7 +45,6 @@ pub use crate::{
 };
 
 /// One connection, from the ClientHello to its end.
-#[derive(Debug)]
 pub struct Connection {
     core: Core,
     state: State,
@@ -148,21 +146,14 @@ impl Connection {
             return Some(Timestamp::EPOCH);
         }
         let state = match &self.state {
-            State::AwaitServerHello(state) => Some(state.deadline()),
+            State::AwaitServerHello(state) => Some(state.deadline),
             State::AwaitPairing(state) => state.deadline(),
             State::AwaitSuccess { until } => Some(*until),
             State::Online(parts) => parts.deadline(),
             State::Closed => return None,
         };
-        let keep_alive = self
-            .core
-            .keep_alive
-            .as_ref()
-            .map(|keep_alive| keep_alive.deadline());
-        [state, keep_alive, self.core.effects.iqs.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let keep_alive = self.core.keep_alive.as_ref().map(KeepAlive::deadline);
+        Timestamp::earliest([state, keep_alive, self.core.effects.iqs.deadline()])
     }
 
     /// Whether so much has gathered that no more should be read from the socket until a step was taken or the store has
@@ -187,11 +178,7 @@ impl Connection {
     }
 
     fn is_full(&self) -> bool {
-        let is_messaging_full = match &self.state {
-            State::Online(parts) => parts.is_full(),
-            _ => false,
-        };
-        is_messaging_full || self.core.is_full()
+        matches!(&self.state, State::Online(parts) if parts.is_full()) || self.core.is_full()
     }
 
     fn read(&mut self, now: Timestamp) {
@@ -323,12 +310,13 @@ impl Connection {
         }
         self.core.keep_alive(now);
         match &mut self.state {
-            State::AwaitServerHello(state) => state.tick(&mut self.core.context(now)),
+            State::AwaitServerHello(state) if state.deadline <= now => {
+                self.core.close(CloseReason::HandshakeTimeout);
+            }
             State::AwaitPairing(state) => state.tick(&mut self.core.context(now)),
             State::AwaitSuccess { until } if *until <= now => self.core.close(CloseReason::LoginTimeout),
-            State::AwaitSuccess { .. } => {}
             State::Online(parts) => parts.tick(&mut self.core.context(now)),
-            State::Closed => {}
+            State::AwaitServerHello(_) | State::AwaitSuccess { .. } | State::Closed => {}
         }
     }
 
@@ -351,8 +339,15 @@ impl Connection {
     }
 }
 
+/// Prints no state: it holds codes, numbers and keys.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut printed = f.debug_struct("Connection");
+        printed.field("device", &self.core.device).finish_non_exhaustive()
+    }
+}
+
 /// What the connection waits for.
-#[derive(Debug)]
 enum State {
     /// The server's half of the handshake.
     AwaitServerHello(AwaitServerHello),

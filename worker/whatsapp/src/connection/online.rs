@@ -2,21 +2,17 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Login", "Acks" and "Keep-alive".
 
-use std::time::Duration;
-
+use super::core::iq;
 use crate::{
     binary::Node,
     command::Presence,
     event::Event,
     frame::MAX_ROUTING_BYTES,
-    jid::Jid,
     part::{Context, PartId, Ticket, Tickets},
     reason::CloseReason,
     time::Timestamp,
 };
 
-/// What keeps a session in good standing.
-#[derive(Debug)]
 pub(super) struct Online {
     /// What the owner wants to be seen as.
     presence: Option<Presence>,
@@ -29,7 +25,6 @@ pub(super) struct Online {
     questions: Tickets<Question>,
 }
 
-#[derive(Debug)]
 enum Question {
     /// Ask for the stanzas that waited; the session is open when it is answered.
     Active,
@@ -40,9 +35,7 @@ enum Question {
 impl Online {
     /// Notes what `success` says.
     pub(super) fn new(part: PartId, cx: &mut Context<'_>, success: &Node) -> Self {
-        let server_ms = success
-            .attr_u64("t")
-            .map(|secs| Timestamp::from_secs(secs).as_millis());
+        let server = success.attr_u64("t").map(Timestamp::from_secs);
         let device = cx.device_mut();
         device.login_counter = device.login_counter.saturating_add(1);
         if let (Some(account), Some(lid)) = (&mut device.account, success.attr_jid("lid")) {
@@ -51,8 +44,9 @@ impl Online {
         Self {
             presence: cx.config.presence,
             is_open: false,
-            clock_offset_ms: server_ms
-                .map_or(0, |server| server.wrapping_sub(cx.now.as_millis()).cast_signed()),
+            clock_offset_ms: server.map_or(0, |server| {
+                server.as_millis().wrapping_sub(cx.now.as_millis()).cast_signed()
+            }),
             offline_seen: 0,
             questions: Tickets::new(part),
         }
@@ -60,15 +54,10 @@ impl Online {
 
     /// Asks for the stanzas that waited.
     pub(super) fn go_active(&mut self, cx: &mut Context<'_>) {
-        let active = Node::new("iq")
-            .attr("to", Jid::SERVER)
-            .attr("type", "set")
-            .attr("xmlns", "passive")
-            .with_child(Node::new("active"));
+        let active = iq("set", "passive").with_child(Node::new("active"));
         cx.ask(active, self.questions.open(Question::Active));
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) {
         match self.questions.close(ticket) {
             // The session is usable even if the server refused to make it active: it may have been so already.
@@ -93,13 +82,12 @@ impl Online {
         let remove = Node::new("remove-companion-device")
             .attr("jid", jid)
             .attr("reason", "user_initiated");
-        let iq = Node::new("iq")
-            .attr("to", Jid::SERVER)
-            .attr("type", "set")
-            .attr("xmlns", "md")
-            .with_child(remove);
         let ticket = self.questions.open(Question::Logout);
-        cx.ask_within(iq, ticket, cx.config.timing.logout);
+        cx.ask_within(
+            iq("set", "md").with_child(remove),
+            ticket,
+            cx.config.timing.logout,
+        );
     }
 
     /// What the server says of the session itself (docs/PROTOCOL.md, "Login"). Never acked.
@@ -109,10 +97,7 @@ impl Online {
                 "edge_routing" => store_routing(cx, child),
                 "offline_preview" => self.ask_offline_batch(cx),
                 "offline" => {
-                    let count = child
-                        .attr_u64("count")
-                        .and_then(|count| u32::try_from(count).ok())
-                        .unwrap_or(0);
+                    let count = child.attr_number("count").unwrap_or(0);
                     cx.emit(Event::CaughtUp { count });
                 }
                 "dirty" => clean(cx, child),
@@ -124,13 +109,13 @@ impl Online {
 
     fn open(&mut self, cx: &mut Context<'_>) {
         let Some(account) = &cx.device.account else { return };
-        let (jid, lid, push_name) = (
-            account.jid.clone(),
-            account.lid.clone(),
-            account.push_name.clone(),
-        );
+        let open = Event::Open {
+            jid: account.jid.clone(),
+            lid: account.lid.clone(),
+            push_name: account.push_name.clone(),
+        };
         self.is_open = true;
-        cx.emit(Event::Open { jid, lid, push_name });
+        cx.emit(open);
         self.announce_presence(cx);
     }
 
@@ -152,7 +137,7 @@ impl Online {
     /// Says when the app was opened, the way the field does: milliseconds into a week that is three days off.
     pub(super) fn send_unified_session(&self, cx: &mut Context<'_>) {
         let server_now = cx.now.as_millis().saturating_add_signed(self.clock_offset_ms);
-        let id = (server_now + millis(3 * DAY)) % millis(7 * DAY);
+        let id = (server_now + 3 * DAY_MS) % (7 * DAY_MS);
         cx.send(Node::new("ib").with_child(Node::new("unified_session").attr("id", id.to_string())));
     }
 
@@ -189,17 +174,11 @@ fn clean(cx: &mut Context<'_>, dirty: &Node) {
     let clean = Node::new("clean")
         .attr("type", kind.clone())
         .attr_opt("timestamp", dirty.value("timestamp").cloned());
-    let iq = Node::new("iq")
-        .attr("to", Jid::SERVER)
-        .attr("type", "set")
-        .attr("xmlns", "urn:xmpp:whatsapp:dirty")
-        .with_child(clean);
     // Whatever the answer is, it changes nothing.
-    cx.ask(iq, Ticket::IGNORED);
+    cx.ask(
+        iq("set", "urn:xmpp:whatsapp:dirty").with_child(clean),
+        Ticket::IGNORED,
+    );
 }
 
-fn millis(duration: Duration) -> u64 {
-    duration.as_secs() * 1_000
-}
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

@@ -15,7 +15,7 @@ pub(super) fn end(node: &Node) -> Option<CloseReason> {
 }
 
 fn stream_error(node: &Node) -> CloseReason {
-    let code = number(node, "code");
+    let code: Option<u16> = node.attr_number("code");
     if let Some(conflict) = node.child("conflict") {
         return match conflict.attr_str("type").as_deref() {
             Some("replaced") | None => CloseReason::Replaced,
@@ -36,10 +36,10 @@ fn stream_error(node: &Node) -> CloseReason {
 }
 
 fn failure(node: &Node) -> CloseReason {
-    match number(node, "reason").unwrap_or(500) {
+    match node.attr_number("reason").unwrap_or(500) {
         code @ (401 | 403 | 406) => CloseReason::LoggedOut { code },
         402 => CloseReason::TemporaryBan {
-            code: number(node, "code").unwrap_or(0),
+            code: node.attr_number("code").unwrap_or(0),
             expires: node.attr_u64("expire").map(Duration::from_secs),
         },
         405 => CloseReason::ClientOutdated,
@@ -47,10 +47,6 @@ fn failure(node: &Node) -> CloseReason {
         code @ (500 | 503) => CloseReason::ServerError { code },
         reason => CloseReason::LoginRefused { reason },
     }
-}
-
-fn number(node: &Node, attr: &'static str) -> Option<u16> {
-    node.attr_u64(attr).and_then(|value| u16::try_from(value).ok())
 }
 
 #[cfg(test)]

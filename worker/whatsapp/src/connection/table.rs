@@ -20,7 +20,6 @@ const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
 
 /// The parts of a connection that is logged in.
-#[derive(Debug)]
 pub(super) struct Parts {
     online: Online,
     e2e: E2e,
@@ -95,7 +94,6 @@ impl Parts {
         }
     }
 
-    /// A question to the server is answered, or will not be.
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match ticket.part() {
             ONLINE => self.online.on_answer(cx, ticket),
@@ -108,7 +106,6 @@ impl Parts {
         }
     }
 
-    /// The store has answered.
     pub(super) fn loaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, values: Vec<Option<Bytes>>) {
         match ticket.part() {
             E2E => {
@@ -186,10 +183,7 @@ impl Parts {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        [self.messages.deadline(), self.e2e.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        Timestamp::earliest([self.messages.deadline(), self.e2e.deadline()])
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {

@@ -3,16 +3,33 @@
 use prost::Message as _;
 use rand::CryptoRng;
 use snow::{Builder, HandshakeState};
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::cert;
-use super::error::HandshakeError;
+use super::cert::{self, CertError};
 use super::primitives::Primitives;
 use super::transport::{TAG_BYTES, Transport};
 use crate::frame;
 use crate::proto::{HandshakeMessage, handshake_message as message};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::time::Timestamp;
+
+/// A handshake failed; the connection is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HandshakeError {
+    /// The message is no handshake message, or lacks a part.
+    #[error("handshake message is not valid: {0}")]
+    Malformed(&'static str),
+    /// A key of the peer is one that must not be used.
+    #[error("peer's key is not usable")]
+    BadKey,
+    /// A part does not decrypt: the peer has other keys, or somebody changed the message.
+    #[error("handshake message does not decrypt: {0}")]
+    Undecryptable(&'static str),
+    /// The server did not prove that it is WhatsApp.
+    #[error("server's certificate is refused")]
+    Certificate(#[from] CertError),
+}
 
 /// A client that has sent its hello and waits for the server's.
 pub struct Initiator(HandshakeState);

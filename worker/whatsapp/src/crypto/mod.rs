@@ -6,16 +6,14 @@
 //! Facts: docs/PROTOCOL.md, "Noise" and "Certificates".
 
 pub mod cert;
-mod error;
 pub mod frame;
 mod initiator;
 pub(crate) mod primitives;
 pub(crate) mod transport;
 
-pub use error::{HandshakeError, NoiseError};
-pub use initiator::Initiator;
+pub use initiator::{HandshakeError, Initiator};
 pub(crate) use transport::TAG_BYTES;
-pub use transport::{Opener, Sealer, Transport};
+pub use transport::{NoiseError, Opener, Sealer, Transport};
 
 #[cfg(test)]
 mod tests;

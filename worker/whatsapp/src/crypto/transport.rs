@@ -5,10 +5,24 @@ use std::fmt;
 use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _, Tag};
 use bytes::{Bytes, BytesMut};
 
-use super::error::NoiseError;
+use thiserror::Error;
 
 /// Bytes that sealing adds.
 pub(crate) const TAG_BYTES: usize = 16;
+
+/// A frame can't be sealed or opened; the channel is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NoiseError {
+    /// Changed, replayed, or out of order.
+    #[error("frame does not decrypt")]
+    Undecryptable,
+    /// Longer than a frame can be.
+    #[error("frame of {0} bytes is too large")]
+    TooLarge(usize),
+    /// The counter is used up: reconnect.
+    #[error("channel has sealed as many frames as its nonce allows")]
+    Exhausted,
+}
 
 /// Both directions of a channel.
 #[derive(Debug)]
@@ -22,23 +36,36 @@ pub struct Transport {
 impl Transport {
     pub(crate) fn new(sealing: &[u8; 32], opening: &[u8; 32]) -> Self {
         Self {
-            sealer: Sealer {
-                cipher: cipher(sealing),
-                counter: 0,
-            },
-            opener: Opener {
-                cipher: cipher(opening),
-                counter: 0,
-            },
+            sealer: Sealer(Half::new(sealing)),
+            opener: Opener(Half::new(opening)),
         }
     }
 }
 
-/// The sending half. What it seals must be sent in the same order.
-pub struct Sealer {
+/// One direction.
+struct Half {
     cipher: Aes256Gcm,
     counter: u32,
 }
+
+impl Half {
+    fn new(key: &[u8; 32]) -> Self {
+        let (cipher, counter) = (cipher(key), 0);
+        Self { cipher, counter }
+    }
+}
+
+/// Prints no key.
+impl fmt::Debug for Half {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut printed = f.debug_struct("Half");
+        printed.field("counter", &self.counter).finish_non_exhaustive()
+    }
+}
+
+/// The sending half. What it seals must be sent in the same order.
+#[derive(Debug)]
+pub struct Sealer(Half);
 
 impl Sealer {
     /// Encrypts `out[start..]` in place and appends the tag.
@@ -46,27 +73,18 @@ impl Sealer {
     /// # Errors
     /// If the counter is used up; nothing is changed then.
     pub fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), NoiseError> {
-        let next = self.counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
-        let tag = encrypt(&self.cipher, self.counter.into(), &[], &mut out[start..]);
+        let Half { cipher, counter } = &mut self.0;
+        let next = counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
+        let tag = encrypt(cipher, u64::from(*counter), &[], &mut out[start..]);
         out.extend_from_slice(&tag);
-        self.counter = next;
+        *counter = next;
         Ok(())
     }
 }
 
-impl fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer")
-            .field("counter", &self.counter)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The receiving half.
-pub struct Opener {
-    cipher: Aes256Gcm,
-    counter: u32,
-}
+#[derive(Debug)]
+pub struct Opener(Half);
 
 impl Opener {
     /// Decrypts a frame's payload in place.
@@ -74,23 +92,16 @@ impl Opener {
     /// # Errors
     /// If it is not the next frame of the peer, as it sent it.
     pub fn open(&mut self, mut sealed: BytesMut) -> Result<Bytes, NoiseError> {
-        let next = self.counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
+        let Half { cipher, counter } = &mut self.0;
+        let next = counter.checked_add(1).ok_or(NoiseError::Exhausted)?;
         let (text, tag) = sealed
             .split_last_chunk_mut::<TAG_BYTES>()
             .ok_or(NoiseError::Undecryptable)?;
         let (len, tag) = (text.len(), *tag);
-        decrypt(&self.cipher, self.counter.into(), &[], text, &tag)?;
-        self.counter = next;
+        decrypt(cipher, u64::from(*counter), &[], text, &tag)?;
+        *counter = next;
         sealed.truncate(len);
         Ok(sealed.freeze())
-    }
-}
-
-impl fmt::Debug for Opener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener")
-            .field("counter", &self.counter)
-            .finish_non_exhaustive()
     }
 }
 

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::companion;
 use super::directory::{Directory, is_own};
-use super::outcome::Fetched;
-use super::question::{Question, Questions};
+use super::outcome::{Fetched, Question, Questions};
 use super::ratchets::Ratchets;
 use crate::event::{DeviceRefusal, Event, QueryError};
 use crate::part::{Answer, Context};
@@ -24,8 +23,7 @@ const DOUBT_INTERVAL: Duration = Duration::from_secs(3600);
 /// How many doubted phones are remembered; while there are as many, no more are asked.
 const MAX_DOUBTED: usize = 256;
 
-/// The requests.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Bundles {
     /// With whether a session that exists is to be replaced.
     wanted: BTreeMap<Address, bool>,

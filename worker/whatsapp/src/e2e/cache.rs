@@ -4,7 +4,6 @@
 //! memory, and one whose last change is not durable is not forgotten.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -128,12 +127,10 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
         }
     }
 
-    /// The step that gathered is being committed.
     pub(super) fn on_step_taken(&mut self) {
         self.turn(Durability::Gathering, Durability::Committing);
     }
 
-    /// The step taken last is durable.
     pub(super) fn on_committed(&mut self) {
         self.turn(Durability::Committing, Durability::Durable);
     }
@@ -185,13 +182,6 @@ impl<K, R> Default for Cache<K, R> {
     fn default() -> Self {
         let entries = HashMap::new();
         Self { entries }
-    }
-}
-
-/// Prints how many there are: they are secrets.
-impl<K, R> fmt::Debug for Cache<K, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cache({})", self.entries.len())
     }
 }
 

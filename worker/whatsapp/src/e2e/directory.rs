@@ -12,7 +12,6 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::companion;
-use super::peer::Peer;
 use crate::device::Device;
 use crate::event::Event;
 use crate::jid::{Jid, Server};
@@ -40,8 +39,18 @@ pub(crate) struct DeviceList {
     pub(crate) expires: Timestamp,
 }
 
-/// The caches.
-#[derive(Debug, Default)]
+/// A device that is encrypted for, or that encrypts for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// The name in stanzas.
+    pub(crate) wire: Jid,
+    /// Under which the ratchet is kept: by LID where it is known.
+    pub(crate) address: Address,
+    /// Where the ratchet may still be from before the LID was known.
+    pub(crate) earlier: Option<Address>,
+}
+
+#[derive(Default)]
 pub(crate) struct Directory {
     lists: HashMap<Jid, DeviceList>,
     recent: Mappings,
@@ -49,7 +58,7 @@ pub(crate) struct Directory {
 }
 
 /// A generation of mappings, in both directions.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Mappings {
     lids: HashMap<CompactString, CompactString>,
     phones: HashMap<CompactString, CompactString>,

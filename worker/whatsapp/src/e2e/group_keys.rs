@@ -5,7 +5,7 @@
 use prost::Message as _;
 
 use super::cache::Cache;
-use super::question::{Question, Questions};
+use super::outcome::{Question, Questions};
 use crate::part::Context;
 use crate::proto::Message;
 use crate::signal::padding;
@@ -14,7 +14,7 @@ use crate::signal::session::DecryptError;
 use crate::store::RecordKey;
 
 /// The sender keys, by the record that each is kept in.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct GroupKeys {
     pub(super) records: Cache<RecordKey, SenderKeyRecord>,
 }
@@ -37,7 +37,6 @@ impl GroupKeys {
         false
     }
 
-    /// The store has answered.
     pub(super) fn on_loaded(&mut self, name: &RecordKey, stored: Option<&[u8]>) {
         // A record that can't be read is a key that is lost; its sender is asked for a new one.
         let record = stored.map(SenderKeyRecord::decode).transpose();
@@ -56,19 +55,12 @@ impl GroupKeys {
         let handed = message.and_then(|message| message.sender_key_distribution_message);
         let distribution = handed.and_then(|handed| handed.axolotl_sender_key_distribution_message);
         if let Some(distribution) = distribution
-            && self.accept(cx, name, &distribution).is_err()
+            && self
+                .change(cx, name, |record| record.accept(&distribution))
+                .is_err()
         {
             tracing::debug!("a sender key was refused");
         }
-    }
-
-    fn accept(
-        &mut self,
-        cx: &mut Context<'_>,
-        name: &RecordKey,
-        distribution: &[u8],
-    ) -> Result<(), DecryptError> {
-        self.change(cx, name, |record| record.accept(distribution))
     }
 
     /// Decrypts a group message.

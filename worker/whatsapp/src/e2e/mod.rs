@@ -13,9 +13,7 @@ mod directory;
 mod group_keys;
 mod names;
 mod outcome;
-mod peer;
 pub(crate) mod plaintext;
-mod question;
 mod ratchets;
 mod resolution;
 mod supply;
@@ -29,16 +27,15 @@ pub use self::supply::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 use self::{
     bundles::Bundles,
     group_keys::GroupKeys,
-    question::{Question, Questions},
+    outcome::{Question, Questions},
     ratchets::Ratchets,
     resolution::Resolution,
     supply::Supply,
 };
 pub(crate) use self::{
     companion::phone_of,
-    directory::{Directory, is_own},
+    directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
-    peer::Peer,
     resolution::read as read_users,
     supply::hand_out as hand_out_prekey,
 };
@@ -61,7 +58,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const MAX_CHANGED: usize = 256;
 
 /// The encryption of one connection. What needs nothing from outside is done on its fields directly.
-#[derive(Debug)]
 pub(crate) struct E2e {
     pub(crate) directory: Directory,
     pub(crate) ratchets: Ratchets,
@@ -182,7 +178,6 @@ impl E2e {
 
 /// What the server and the store say.
 impl E2e {
-    /// A question to the server is answered, or will not be.
     pub(crate) fn on_answer(
         &mut self,
         cx: &mut Context<'_>,
@@ -214,7 +209,6 @@ impl E2e {
         None
     }
 
-    /// The store has answered.
     pub(crate) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,
@@ -266,11 +260,8 @@ impl E2e {
                 }
             }
             Notification::OwnDevices => {
-                for own in [cx.device.jid().cloned(), cx.device.lid().cloned()]
-                    .into_iter()
-                    .flatten()
-                {
-                    self.directory.forget_devices(&own);
+                for own in [cx.device.jid(), cx.device.lid()].into_iter().flatten() {
+                    self.directory.forget_devices(own);
                 }
             }
             Notification::Other => {}
@@ -335,27 +326,20 @@ impl E2e {
 
 /// Time and durability.
 impl E2e {
-    /// A step that carries changes was taken and is being committed.
     pub(crate) fn on_step_taken(&mut self) {
         self.ratchets.records.on_step_taken();
         self.group_keys.records.on_step_taken();
     }
 
-    /// The step taken last is durable.
     pub(crate) fn on_committed(&mut self) {
         self.ratchets.records.on_committed();
         self.group_keys.records.on_committed();
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        [self.supply.deadline(), self.sweep_at]
-            .into_iter()
-            .flatten()
-            .min()
+        Timestamp::earliest([self.supply.deadline(), self.sweep_at])
     }
 
-    /// Time passed.
     pub(crate) fn tick<'a>(&mut self, cx: &mut Context<'_>, in_use: impl FnOnce() -> HashSet<&'a Address>) {
         self.supply.tick(cx, &mut self.questions);
         if self.sweep_at.is_some_and(|at| at <= cx.now) {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::directory::Directory;
-use super::question::{Question, Questions};
+use super::outcome::{Question, Questions};
 use crate::jid::{Jid, Server};
 use crate::part::Context;
 use crate::store::RecordKey;

@@ -1,14 +1,15 @@
-//! What the other parts may have waited for.
+//! What this part asks the server and the store, and what the other parts may have waited for.
 
 use std::collections::BTreeMap;
 
-use super::peer::Wanted;
+use super::directory::Peer;
 use crate::event::{QueryError, SendError};
 use crate::jid::Jid;
+use crate::part::Tickets;
 use crate::signal::Address;
+use crate::store::RecordKey;
 
 /// What has become of something that a part wanted. Every part hears of it, and takes what is its own.
-#[derive(Debug)]
 pub(crate) enum Outcome {
     /// These sessions are in memory now, or known not to exist.
     Sessions(Vec<Wanted>),
@@ -49,5 +50,48 @@ impl Outcome {
             Self::Sessions(wanted) => Wake::For(wanted),
             _ => Wake::All,
         }
+    }
+}
+
+/// The open questions.
+pub(super) type Questions = Tickets<Question>;
+
+/// What one of them was for.
+pub(super) enum Question {
+    /// To the server: who is on WhatsApp and has which devices; with each, whether it is asked for as a number that may
+    /// have no account.
+    Devices(Vec<(Jid, bool)>),
+    /// To the server: bundles to start sessions with.
+    Bundles(Vec<Address>),
+    /// To the server: how many of our one-time prekeys are left.
+    PreKeyCount,
+    /// To the server: publish prekeys.
+    PreKeyUpload,
+    /// To the server: what it holds of our keys.
+    KeyDigest,
+    /// To the store: ratchets, in this order.
+    Sessions(Vec<Wanted>),
+    /// To the store: what is known of a sender in a group.
+    SenderKey(RecordKey),
+    /// To the store: the other name of a user.
+    Name(Jid),
+    /// To the store: whether the other name of the first is the second.
+    NameBack(Jid, Jid),
+}
+
+/// A session that is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) address: Address,
+    /// The address under which the session is used, if this one is where it may still be from before.
+    pub(crate) moves_to: Option<Address>,
+}
+
+impl Wanted {
+    /// Whether somebody who wants to use this peer's session waited for this one.
+    pub(crate) fn concerns(&self, peer: &Peer) -> bool {
+        let names = [Some(&self.address), self.moves_to.as_ref()];
+        let mut names = names.into_iter().flatten();
+        names.any(|name| *name == peer.address || Some(name) == peer.earlier.as_ref())
     }
 }

@@ -4,9 +4,8 @@
 
 use super::cache::Cache;
 use super::companion;
-use super::directory::is_own;
-use super::peer::{Peer, Wanted};
-use super::question::{Question, Questions};
+use super::directory::{Peer, is_own};
+use super::outcome::{Question, Questions, Wanted};
 use crate::device::Device;
 use crate::event::{DeviceRefusal, Event};
 use crate::part::Context;
@@ -21,7 +20,7 @@ use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// The sessions. A record without a state stands where there is no session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Ratchets {
     pub(super) records: Cache<Address, SessionRecord>,
 }
@@ -87,7 +86,6 @@ impl Ratchets {
         true
     }
 
-    /// The store has answered.
     pub(super) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,

@@ -6,14 +6,13 @@ use compact_str::{CompactString, format_compact};
 use smallvec::SmallVec;
 
 use super::directory::{DeviceList, Directory, LIST_TTL, SUPPOSED_LIST_TTL, is_own};
-use super::question::{Question, Questions};
+use super::outcome::{Question, Questions};
 use crate::event::{QueryError, SendError};
 use crate::jid::Jid;
 use crate::part::{Answer as Reply, Context};
 use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
-/// The queries of one connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Resolution {
     open: bool,
     queries: u32,

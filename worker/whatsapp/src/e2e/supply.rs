@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::question::{Question, Questions};
+use super::outcome::{Question, Questions};
 use crate::binary::Node;
 use crate::event::QueryError;
 use crate::part::{Answer, Context, Ticket};
@@ -33,14 +33,12 @@ const FIRST_REPEAT: Duration = Duration::from_secs(1);
 /// The code for a digest of keys that the server has lost.
 const LOST: u16 = 404;
 
-/// The supply.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Supply {
     upload: Option<Box<Pending>>,
 }
 
 /// An upload that is not confirmed.
-#[derive(Debug)]
 struct Pending {
     /// What to send again. Boxed with the rest: there is one for some seconds in a device's life.
     node: Node,
@@ -135,7 +133,6 @@ impl Supply {
         }
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.upload.as_ref()?.repeat_at
     }

@@ -8,8 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use prost::Message as _;
 use smallvec::SmallVec;
 
-use super::delivery::{Content, chat_of, unwrap_device_sent};
-use super::meaning;
+use super::delivery::{Content, Meaning, chat_of, unwrap_device_sent};
 use super::question::{Question, Questions};
 use super::retries::Retries;
 use crate::binary::Node;
@@ -30,8 +29,7 @@ pub const MAX_WAITING: usize = 256;
 /// How many messages' needs are asked for ahead of their turn.
 const LOOK_AHEAD: usize = 16;
 
-/// The messages.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Inbox {
     waiting: VecDeque<Waiting>,
     retries: Retries,
@@ -44,7 +42,6 @@ pub(super) struct Inbox {
     presence: Option<Presence>,
 }
 
-#[derive(Debug)]
 struct Waiting {
     stanza: Received,
     /// For acks, which repeat what it names.
@@ -158,9 +155,8 @@ impl Inbox {
             .collect();
         if !missing.is_empty() {
             if !std::mem::replace(&mut waiting.asked_keys, true) {
-                missing
-                    .into_iter()
-                    .for_each(|names| ask_keys(cx, questions, names));
+                let asks = missing.into_iter();
+                asks.for_each(|names| ask_keys(cx, questions, names));
             }
             return None;
         }
@@ -257,12 +253,10 @@ impl Inbox {
 
     /// The store has answered for the other name of a user; the directory has it if there is one.
     pub(super) fn on_name(&mut self, user: &Jid) {
-        for waiting in self
-            .waiting
-            .iter_mut()
-            .filter(|waiting| phone_of(waiting.stanza.sender()).same_user(user))
-        {
-            waiting.name = Name::Answered;
+        for waiting in &mut self.waiting {
+            if phone_of(waiting.stanza.sender()).same_user(user) {
+                waiting.name = Name::Answered;
+            }
         }
     }
 
@@ -280,12 +274,10 @@ impl Inbox {
             .insert(id, stored.and_then(|bytes| SignedPreKey::decode(id, bytes)));
     }
 
-    /// The step that gathered is being committed.
     pub(super) fn on_step_taken(&mut self) {
         self.committing = self.used.len();
     }
 
-    /// The step taken last is durable.
     pub(super) fn on_committed(&mut self) {
         self.used.drain(..std::mem::take(&mut self.committing));
     }
@@ -327,7 +319,7 @@ impl Inbox {
         let chat = chat_of(&stanza, destination.as_ref());
         self.arrived(cx, &stanza, Some((&chat, &message)));
         Some(Content {
-            meaning: meaning::take(&mut message),
+            meaning: Meaning::take(&mut message),
             stanza,
             sender: peer.address,
             chat,
@@ -354,13 +346,8 @@ impl Inbox {
             .and_then(|(_, message)| message.protocol_message.as_ref())
             .is_some_and(|protocol| protocol.history_sync_notification.is_some());
         if is_history && arrival == Arrival::Peer {
-            cx.send(receipt::arrival(
-                Arrival::History,
-                &stanza.id,
-                &to.to_bare(),
-                None,
-                None,
-            ));
+            let phone = to.to_bare();
+            cx.send(receipt::arrival(Arrival::History, &stanza.id, &phone, None, None));
         }
     }
 }
@@ -392,9 +379,7 @@ impl Waiting {
             .is_none_or(|name| e2e.ensure_sender_key(cx, &name));
         (e2e.ensure(cx, peers()) && has_group_key).then_some(peer)
     }
-}
 
-impl Waiting {
     /// Under which the sender's key in this group or list is kept; `None` outside of groups and lists.
     fn group_key(&self, peer: &Peer) -> Option<RecordKey> {
         self.stanza
@@ -410,7 +395,10 @@ fn new_sessions<'a>(e2e: &'a E2e, peer: &'a Peer, encs: &'a [Enc]) -> impl Itera
     starts.filter_map(|enc| {
         let message = PreKeyMessage::parse(&enc.ciphertext).ok()?;
         let is_new = e2e.ratchets.is_new_session(&peer.address, &message);
-        is_new.then(|| KeyNames::of(&message))
+        is_new.then(|| KeyNames {
+            signed: message.signed_prekey_id(),
+            one_time: message.prekey_id(),
+        })
     })
 }
 
@@ -429,15 +417,6 @@ fn ask_keys(cx: &mut Context<'_>, questions: &mut Questions, names: KeyNames) {
 struct KeyNames {
     signed: SignedPreKeyId,
     one_time: Option<PreKeyId>,
-}
-
-impl KeyNames {
-    fn of(message: &PreKeyMessage<'_>) -> Self {
-        Self {
-            signed: message.signed_prekey_id(),
-            one_time: message.prekey_id(),
-        }
-    }
 }
 
 /// Why a ciphertext gave no plaintext.

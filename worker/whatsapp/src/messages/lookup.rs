@@ -1,7 +1,5 @@
 //! Which numbers have an account, for the owner.
 
-use std::fmt;
-
 use compact_str::format_compact;
 
 use crate::binary::Node;
@@ -16,18 +14,6 @@ pub(super) struct Lookup {
     asked: Vec<String>,
     rest: Vec<String>,
     answered: Vec<Registration>,
-}
-
-/// Numbers are counted, not printed.
-impl fmt::Debug for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookup")
-            .field("ticket", &self.ticket)
-            .field("asked", &self.asked.len())
-            .field("rest", &self.rest.len())
-            .field("answered", &self.answered.len())
-            .finish()
-    }
 }
 
 impl Lookup {

@@ -6,12 +6,10 @@
 mod delivery;
 mod inbox;
 mod lookup;
-mod meaning;
 mod question;
 mod resends;
 mod retries;
 mod sends;
-mod shown;
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +18,11 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+pub(crate) use self::delivery::{Content, Meaning};
 pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
-pub(crate) use self::{delivery::Content, meaning::Meaning};
 use self::{
     inbox::Inbox,
     lookup::Lookup,
@@ -45,8 +43,6 @@ use crate::stanza::receipt::{self, MAX_READ_IDS};
 use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 
-/// The messages of one connection.
-#[derive(Debug)]
 pub(crate) struct Messages {
     sends: Sends,
     resends: Resends,
@@ -114,7 +110,6 @@ impl Messages {
 
 /// What the server and the store say. [`Self::advance`] follows where something may go on.
 impl Messages {
-    /// A question to the server is answered, or will not be.
     pub(crate) fn on_answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: &Ticket, answer: Answer) {
         if let Some(Question::IsOnWhatsApp(mut lookup)) = self.questions.close(ticket) {
             match lookup.on_reply(cx, &mut e2e.directory, answer) {
@@ -124,7 +119,6 @@ impl Messages {
         }
     }
 
-    /// The store has answered.
     pub(crate) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,
@@ -228,7 +222,7 @@ impl Messages {
 
     /// Shows the owner a message, unless it was shown before.
     pub(crate) fn show(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: Content) {
-        let mark = shown::mark(&content.stanza);
+        let mark = delivery::mark(&content.stanza);
         if e2e.ratchets.note_shown(cx, &content.sender, mark) {
             cx.emit(Event::Message(Box::new(content.into_incoming(&e2e.directory))));
         }
@@ -243,12 +237,10 @@ impl Messages {
 
 /// Time and durability.
 impl Messages {
-    /// A step that carries changes was taken and is being committed.
     pub(crate) fn on_step_taken(&mut self) {
         self.inbox.on_step_taken();
     }
 
-    /// The step taken last is durable.
     pub(crate) fn on_committed(&mut self) {
         self.inbox.on_committed();
     }
@@ -274,12 +266,8 @@ impl Messages {
         sending.chain(self.inbox.in_use()).collect()
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        [self.sends.deadline(), self.resends.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        Timestamp::earliest([self.sends.deadline(), self.resends.deadline()])
     }
 
     /// Time passed; true if something may go on.

@@ -11,7 +11,6 @@ use crate::store::SentMessage;
 pub(super) type Questions = Tickets<Question>;
 
 /// One of them.
-#[derive(Debug)]
 pub(super) enum Question {
     /// To the server: which numbers have an account, for the owner.
     IsOnWhatsApp(Lookup),

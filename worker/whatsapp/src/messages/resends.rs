@@ -47,8 +47,7 @@ const MAX_COUNTED: usize = 256;
 /// A session with a device is made anew at most this often without keys of its own.
 const RECREATE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The requests.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Resends {
     under_way: Vec<Request>,
     /// Receipts that nothing was done for yet, oldest first.
@@ -66,7 +65,6 @@ struct Served {
     base_key: Option<PublicKey>,
 }
 
-#[derive(Debug)]
 struct Request {
     asked: RetryAsked,
     /// Acknowledges the request.
@@ -85,7 +83,6 @@ struct Request {
 }
 
 /// What is sent again.
-#[derive(Debug)]
 struct Content {
     class: Class,
     padded: Vec<u8>,
@@ -298,36 +295,38 @@ impl Resends {
     pub(super) fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, questions: &mut Questions) {
         let mut at = 0;
         while at < self.under_way.len() {
-            let one = &mut self.under_way[at];
-            if !one.can_advance() {
-                at += 1;
-                continue;
-            }
-            if one.peer.earlier.is_none() {
-                // The other name may have been learned meanwhile.
-                one.peer = e2e.directory.peer(cx.device, one.peer.wire.clone());
-                one.phone = e2e.directory.phone_of(cx.device, &one.peer.wire);
-            }
-            if !e2e.ensure(cx, one.peers()) {
-                at += 1;
-                continue;
-            }
-            if one.progress == Progress::Undecided {
-                if self.is_served(at) {
-                    self.drop_acked(cx, at);
-                    continue;
-                }
-                if self.wants_bundle(cx, e2e, at) {
-                    let one = &mut self.under_way[at];
-                    e2e.want_new_session(&one.peer.address);
-                    one.progress = Progress::Fetching;
-                    at += 1;
-                    continue;
-                }
-            }
-            at += usize::from(self.answer(cx, e2e, at));
+            at += usize::from(self.advance_one(cx, e2e, at));
         }
         self.begin_more(cx, e2e, questions);
+    }
+
+    /// Moves one as far as it goes now; false if it was dropped.
+    fn advance_one(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, at: usize) -> bool {
+        let one = &mut self.under_way[at];
+        if !one.can_advance() {
+            return true;
+        }
+        if one.peer.earlier.is_none() {
+            // The other name may have been learned meanwhile.
+            one.peer = e2e.directory.peer(cx.device, one.peer.wire.clone());
+            one.phone = e2e.directory.phone_of(cx.device, &one.peer.wire);
+        }
+        if !e2e.ensure(cx, one.peers()) {
+            return true;
+        }
+        if one.progress == Progress::Undecided {
+            if self.is_served(at) {
+                self.drop_acked(cx, at);
+                return false;
+            }
+            if self.wants_bundle(cx, e2e, at) {
+                let one = &mut self.under_way[at];
+                e2e.want_new_session(&one.peer.address);
+                one.progress = Progress::Fetching;
+                return true;
+            }
+        }
+        self.answer(cx, e2e, at)
     }
 
     /// Whether this device has got this message as often as it may.
@@ -479,7 +478,6 @@ impl Resends {
         }
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.under_way
             .iter()

@@ -23,7 +23,7 @@ const KEYS_FROM: u32 = 2;
 const MAX_COUNTED: usize = 256;
 
 /// The count of each message that was asked for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Retries {
     attempts: HashMap<(MessageId, Jid), u32>,
     order: VecDeque<(MessageId, Jid)>,

@@ -34,8 +34,7 @@ pub const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many messages whose confirmation did not come in time are remembered, should it come late.
 const MAX_LATE: usize = 64;
 
-/// The sends of one connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Sends {
     /// Not encrypted yet, in the order of the owner.
     waiting: Vec<Waiting>,
@@ -46,7 +45,6 @@ pub(super) struct Sends {
 }
 
 /// A message that is not encrypted yet.
-#[derive(Debug)]
 struct Waiting {
     outgoing: Box<Outgoing>,
     /// The recipient as device lists know it.
@@ -56,7 +54,6 @@ struct Waiting {
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     /// For a device list.
     Resolving,
@@ -64,7 +61,6 @@ enum State {
     Keys(Box<Targets>),
 }
 
-#[derive(Debug)]
 struct Targets {
     /// The chat as the stanza addresses it.
     to: Jid,
@@ -75,14 +71,12 @@ struct Targets {
     fetching: SmallVec<[Address; 4]>,
 }
 
-#[derive(Debug)]
 struct Target {
     peer: Peer,
     own: bool,
 }
 
 /// A message that left, or is about to.
-#[derive(Debug)]
 struct Unconfirmed {
     id: MessageId,
     to: Jid,
@@ -118,18 +112,15 @@ impl Sends {
                     state: State::Resolving,
                 });
             }
-            Err(reason) => cx.emit(Event::MessageFailed {
-                id: outgoing.id,
-                reason,
-            }),
+            Err(reason) => cx.emit(reason.event(outgoing.id)),
         }
     }
 
     /// Forgets a message that is not encrypted yet.
     pub(super) fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
         if let Some(at) = self.waiting.iter().position(|send| send.outgoing.id == *id) {
-            let send = self.waiting.remove(at);
-            send.fail(cx, SendError::Cancelled);
+            self.waiting.remove(at);
+            cx.emit(SendError::Cancelled.event(id.clone()));
         }
     }
 
@@ -148,11 +139,7 @@ impl Sends {
     fn advance_from(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, mut at: usize, wake: Wake<'_>) {
         while at < self.waiting.len() {
             let send = &mut self.waiting[at];
-            if !send.is_woken(wake) {
-                at += 1;
-                continue;
-            }
-            if send.is_ready(cx, e2e) {
+            if send.is_woken(wake) && send.is_ready(cx, e2e) {
                 let send = self.waiting.remove(at);
                 self.finish(cx, e2e, send);
             } else {
@@ -186,7 +173,7 @@ impl Sends {
 
     fn fail_where(&mut self, cx: &mut Context<'_>, reason: &SendError, fails: impl Fn(&Waiting) -> bool) {
         for send in self.waiting.extract_if(.., |send| fails(send)) {
-            send.fail(cx, reason.clone());
+            cx.emit(reason.clone().event(send.outgoing.id));
         }
     }
 
@@ -218,10 +205,7 @@ impl Sends {
         let Outgoing { id, message, .. } = *send.outgoing;
         let only_own = is_own(cx.device, &to);
         if !devices.iter().any(|target| only_own || !target.own) {
-            return cx.emit(Event::MessageFailed {
-                id,
-                reason: SendError::NoDevices,
-            });
+            return cx.emit(SendError::NoDevices.event(id));
         }
         let class = Class::of_message(&message);
         let theirs = padded(&message, cx.rng);
@@ -235,10 +219,7 @@ impl Sends {
             }
         }
         if targets.is_empty() {
-            return cx.emit(Event::MessageFailed {
-                id,
-                reason: SendError::NoDevices,
-            });
+            return cx.emit(SendError::NoDevices.event(id));
         }
         let starts_session = targets.iter().any(|(_, enc)| enc.kind == EncKind::PreKey);
         let proof = cx.device.account.as_ref().map(|account| account.identity.clone());
@@ -301,8 +282,7 @@ impl Sends {
             let reason = SendError::Nack {
                 code: u16::try_from(code).unwrap_or(u16::MAX),
             };
-            let id = ack.id.clone();
-            cx.emit(Event::MessageFailed { id, reason });
+            cx.emit(reason.event(ack.id.clone()));
             return true;
         }
         if let Some(theirs) = &ack.phash
@@ -330,7 +310,6 @@ impl Sends {
         targets.flatten().map(|peer| &peer.address)
     }
 
-    /// When [`Self::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.unconfirmed.front().map(|send| send.deadline)
     }
@@ -338,10 +317,7 @@ impl Sends {
     /// Answers for messages that were not confirmed in time.
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
         while let Some(send) = self.unconfirmed.pop_front_if(|send| send.deadline <= cx.now) {
-            cx.emit(Event::MessageFailed {
-                id: send.id.clone(),
-                reason: SendError::Unconfirmed,
-            });
+            cx.emit(SendError::Unconfirmed.event(send.id.clone()));
             if self.late.len() >= MAX_LATE {
                 self.late.pop_front();
             }
@@ -352,13 +328,10 @@ impl Sends {
     /// The connection is over: every send gets an answer.
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         for send in std::mem::take(&mut self.waiting) {
-            send.fail(cx, SendError::NotConnected);
+            cx.emit(SendError::NotConnected.event(send.outgoing.id));
         }
         for send in std::mem::take(&mut self.unconfirmed) {
-            cx.emit(Event::MessageFailed {
-                id: send.id,
-                reason: SendError::Unconfirmed,
-            });
+            cx.emit(SendError::Unconfirmed.event(send.id));
         }
     }
 }
@@ -367,13 +340,6 @@ impl Sends {
 const STALE_DEVICES: [u32; 3] = [406, 421, 479];
 
 impl Waiting {
-    fn fail(self, cx: &mut Context<'_>, reason: SendError) {
-        cx.emit(Event::MessageFailed {
-            id: self.outgoing.id,
-            reason,
-        });
-    }
-
     fn is_woken(&self, wake: Wake<'_>) -> bool {
         match (wake, &self.state) {
             (Wake::All, _) => true,
@@ -412,15 +378,12 @@ impl Waiting {
 impl Targets {
     /// Goes over to names that were learned while the send waited: the ratchets may have moved there.
     fn rename(&mut self, device: &Device, directory: &Directory) {
-        for target in self
-            .devices
-            .iter_mut()
-            .filter(|target| target.peer.earlier.is_none())
+        let devices = self.devices.iter_mut().map(|target| &mut target.peer);
+        for peer in devices
+            .chain(&mut self.phone)
+            .filter(|peer| peer.earlier.is_none())
         {
-            target.peer = directory.peer(device, target.peer.wire.clone());
-        }
-        if let Some(phone) = self.phone.as_mut().filter(|phone| phone.earlier.is_none()) {
-            *phone = directory.peer(device, phone.wire.clone());
+            *peer = directory.peer(device, peer.wire.clone());
         }
     }
 

@@ -202,15 +202,9 @@ fn hosting(kind: Option<i32>) -> Hosting {
 
 /// Empty counts as absent: some writers leave the field in.
 fn key(bytes: Option<&[u8]>) -> Result<Option<PublicKey>, AdvError> {
-    bytes
-        .filter(|bytes| !bytes.is_empty())
-        .map(|bytes| {
-            bytes
-                .try_into()
-                .map(PublicKey::new)
-                .map_err(|_| AdvError::Malformed)
-        })
-        .transpose()
+    let key = |bytes: &[u8]| bytes.try_into().map(PublicKey::new);
+    let key = bytes.filter(|bytes| !bytes.is_empty()).map(key).transpose();
+    key.map_err(|_| AdvError::Malformed)
 }
 
 fn signature(bytes: Option<&[u8]>) -> Result<[u8; SIGNATURE_SIZE_BYTES], AdvError> {

@@ -54,7 +54,6 @@ impl PairingCode {
     }
 
     /// The code as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         // Only ASCII gets in.
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -134,13 +133,11 @@ impl Companion {
     }
 
     /// The code to show.
-    #[must_use]
     pub const fn code(&self) -> &PairingCode {
         &self.code
     }
 
     /// The encrypted ephemeral key for `companion_hello`. Takes tens of milliseconds: the code is stretched.
-    #[must_use]
     pub fn hello(&self) -> [u8; WRAPPED_KEY_BYTES] {
         wrap(&self.code, self.ephemeral.public(), self.salt, self.iv)
     }

@@ -10,7 +10,7 @@ use crate::proto::{
 };
 use crate::server::adv::{DeviceDetails, Hosting, complete, issue, issue_key_index_list};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
-use crate::test_vectors::{bytes, bytes32, vector};
+use crate::testing::{bytes, bytes32, vector};
 use bytes::Bytes;
 use prost::Message as _;
 

@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 
-use super::{config::Config, iq::IqTable, loads::Loads, step::Gathering, tickets::Ticket};
+use super::{
+    config::Config,
+    iq::IqTable,
+    step::Gathering,
+    tickets::{Loads, Ticket},
+};
 use crate::{
     binary::Node,
     device::{Credentials, Device},

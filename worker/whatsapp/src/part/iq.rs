@@ -8,7 +8,6 @@ use super::tickets::{Answer, Ticket};
 use crate::{binary::Node, event::QueryError, time::Timestamp};
 
 /// The open questions of one connection.
-#[derive(Debug)]
 pub(crate) struct IqTable {
     prefix: String,
     next: u64,
@@ -73,12 +72,9 @@ impl IqTable {
 pub(crate) fn outcome(reply: Node) -> Answer {
     match reply.child("error") {
         Some(error) => Err(QueryError::Refused {
-            code: error
-                .attr_u64("code")
-                .and_then(|c| u16::try_from(c).ok())
-                .unwrap_or(500),
+            code: error.attr_number("code").unwrap_or(500),
         }),
-        None if reply.attr_str("type").as_deref() == Some("error") => Err(QueryError::Refused { code: 500 }),
+        None if reply.attr_is("type", "error") => Err(QueryError::Refused { code: 500 }),
         None => Ok(reply),
     }
 }

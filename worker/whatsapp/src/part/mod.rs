@@ -3,11 +3,14 @@
 //! A part is a struct with handlers. For the length of one input it gets a [`Context`]: the time, randomness, credentials
 //! and settings to read; frames, events, changes and questions to write. What it asks the server or the store comes back
 //! to it by an opaque [`Ticket`]; what the question was for, the part alone knows ([`Tickets`]).
+//!
+//! Handlers have the same names everywhere. `on_answer`: a question to the server is answered, or will not be. `on_loaded`:
+//! the store has answered. `on_step_taken`: a step that carries changes was taken and is being committed. `on_committed`:
+//! the step taken last is durable. `tick`: time passed; `deadline`: when that is to be called.
 
 mod config;
 mod context;
 mod iq;
-mod loads;
 mod step;
 #[cfg(test)]
 pub(crate) mod testing;

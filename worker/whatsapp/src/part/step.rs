@@ -40,7 +40,7 @@ impl fmt::Debug for Step {
 }
 
 /// The step that inputs are being gathered into.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Gathering {
     pub(crate) changes: Changes,
     pub(crate) events: Vec<Event>,

@@ -4,7 +4,7 @@ use super::*;
 use crate::device::Account;
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
 use crate::signal::{RegistrationId, SignedPreKey, SignedPreKeyId};
-use crate::test_vectors::{bytes, bytes32, vector};
+use crate::testing::{bytes, bytes32, vector};
 
 fn profile(history: History) -> Profile {
     Profile {
@@ -19,7 +19,7 @@ fn profile(history: History) -> Profile {
 fn registration_is_that_of_the_vector() {
     let vector = vector("client_payload.registration");
     let mut device = Device::generate(&mut StdRng::seed_from_u64(1));
-    let identity = bytes32(&crate::test_vectors::vector("adv.pair_success")["companion_identity_priv"]);
+    let identity = bytes32(&crate::testing::vector("adv.pair_success")["companion_identity_priv"]);
     device.identity = KeyPair::from_private(PrivateKey::new(identity));
     device.registration_id = RegistrationId::new(vector["registration_id"].as_u64().unwrap() as u32);
     device.signed_prekey = SignedPreKey {

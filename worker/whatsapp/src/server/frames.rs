@@ -65,7 +65,6 @@ impl ClientFrames {
     }
 
     /// The routing information that came before the header.
-    #[must_use]
     pub fn routing_info(&self) -> Option<&Bytes> {
         self.header.as_ref()?.as_ref()
     }
@@ -106,7 +105,7 @@ fn take_header(buffer: &mut BytesMut) -> Result<Option<Option<Bytes>>, FrameErro
 mod tests {
     use super::*;
     use crate::frame::connection_header;
-    use crate::test_vectors::{bytes, vector};
+    use crate::testing::{bytes, vector};
 
     #[test]
     fn first_client_bytes_are_those_of_the_vector() {

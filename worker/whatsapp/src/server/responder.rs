@@ -59,7 +59,7 @@ pub struct Accepted {
 }
 
 impl Responder {
-    /// A server with this static key and the certificate chain for it ([`crate::crypto::cert::issue`]).
+    /// A server with this static key and the certificate chain for it ([`crate::server::cert::issue`]).
     #[must_use]
     pub const fn new(static_keys: KeyPair, chain: Vec<u8>, resumption: Resumption) -> Self {
         Self {

@@ -106,11 +106,7 @@ impl Symmetric {
     /// If it does not decrypt, or is no key.
     pub fn decrypt_key(&mut self, sealed: &[u8], what: &'static str) -> Result<PublicKey, HandshakeError> {
         let key = self.decrypt_and_hash(sealed, what)?;
-        Ok(PublicKey::new(
-            key.as_slice()
-                .try_into()
-                .map_err(|_| HandshakeError::Malformed(what))?,
-        ))
+        public_key(Some(&key), what)
     }
 
     /// The channel as the client sees it.

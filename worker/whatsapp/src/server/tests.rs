@@ -11,7 +11,7 @@ use crate::crypto::{HandshakeError, Initiator, Sealer, Transport};
 use crate::frame::{self, FrameReader, HEADER};
 use crate::proto::{HandshakeMessage, handshake_message};
 use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
-use crate::test_vectors::{bytes, bytes32, vector};
+use crate::testing::{bytes, bytes32, vector};
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_750_000_000);

@@ -23,16 +23,6 @@ impl Address {
         &self.0
     }
 
-    /// The user part.
-    pub fn user(&self) -> &str {
-        self.0.user()
-    }
-
-    /// Which name space the user part is of.
-    pub const fn server(&self) -> Server {
-        self.0.server()
-    }
-
     /// Device number; 0 is the phone.
     pub const fn device(&self) -> u16 {
         self.0.device()

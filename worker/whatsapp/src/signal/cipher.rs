@@ -42,6 +42,9 @@ impl Secret {
     }
 }
 
+/// Seeds of messages that were overtaken, by rising number.
+pub(super) type Seeds = Vec<(u32, Secret)>;
+
 /// A symmetric chain: each step yields the seed of one message and forgets how it got there.
 #[derive(Clone)]
 pub(super) struct Chain {
@@ -67,10 +70,10 @@ impl Chain {
 }
 
 /// The root and the first chain of a new session, from its Diffie-Hellman products in order.
-pub(super) fn session_keys(products: &[&[u8; 32]]) -> (Secret, Secret) {
+pub(super) fn session_keys<'a>(products: impl IntoIterator<Item = &'a [u8; 32]>) -> (Secret, Secret) {
     let mut extract = NO_SALT.clone().chain_update([0xff; 32]);
     for product in products {
-        extract.update(*product);
+        extract.update(product);
     }
     two_keys(&extract.finalize().into_bytes().into(), SESSION_INFO)
 }
@@ -242,7 +245,7 @@ fn part<const N: usize>(bytes: &[u8], from: usize) -> &[u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::test_vectors::{bytes, vector};
+    use crate::signal::testing::{bytes, vector};
 
     fn secret(value: &serde_json::Value) -> Secret {
         Secret(bytes(value).try_into().unwrap())
@@ -272,7 +275,7 @@ mod tests {
         let x3dh = &vector["x3dh"];
         let products = ["dh1_IKa_SPKb", "dh2_EKa_IKb", "dh3_EKa_SPKb", "dh4_EKa_OPKb"]
             .map(|name| <[u8; 32]>::try_from(bytes(&x3dh[name])).unwrap());
-        let (root, chain) = session_keys(&products.each_ref());
+        let (root, chain) = session_keys(&products);
         assert_eq!(root.0, secret(&x3dh["root_key"]).0);
         assert_eq!(chain.0, secret(&x3dh["chain_key_unused_by_initiator"]).0);
     }

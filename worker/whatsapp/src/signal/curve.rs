@@ -20,6 +20,8 @@ pub const PUBLIC_KEY_SIZE_BYTES: usize = 32;
 pub const TYPED_PUBLIC_KEY_SIZE_BYTES: usize = 33;
 /// Bytes of a signature.
 pub const SIGNATURE_SIZE_BYTES: usize = 64;
+/// Bytes of a stored pair.
+pub(super) const PAIR_SIZE_BYTES: usize = 64;
 /// The type byte of a Curve25519 public key (DJB).
 pub const KEY_TYPE: u8 = 0x05;
 
@@ -134,12 +136,6 @@ impl PreparedKey {
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({:02x}{:02x}…)", self.0[0], self.0[1])
-    }
-}
-
-impl AsRef<[u8]> for PublicKey {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
     }
 }
 
@@ -266,6 +262,24 @@ impl KeyPair {
     /// The pair of halves that are known to belong together (read back from storage): saves the multiplication.
     pub const fn from_halves(private: PrivateKey, public: PublicKey) -> Self {
         Self { private, public }
+    }
+
+    /// The bytes for storage: private || public. Secret.
+    pub(crate) fn encode(&self) -> [u8; PAIR_SIZE_BYTES] {
+        let mut out = [0; PAIR_SIZE_BYTES];
+        out[..32].copy_from_slice(self.private.as_bytes());
+        out[32..].copy_from_slice(self.public.as_bytes());
+        out
+    }
+
+    /// Reads what [`Self::encode`] wrote; `None` if it did not.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (private, public) = bytes.split_at_checked(32)?;
+        let private = PrivateKey::new(private.try_into().ok()?);
+        Some(Self::from_halves(
+            private,
+            PublicKey::new(public.try_into().ok()?),
+        ))
     }
 
     /// The private half.

@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use rand::CryptoRng;
 
-use super::curve::{BadSignature, KeyPair, PreparedKey, PrivateKey, PublicKey, SIGNATURE_SIZE_BYTES};
+use super::curve::{BadSignature, KeyPair, PAIR_SIZE_BYTES, PreparedKey, PublicKey, SIGNATURE_SIZE_BYTES};
 
 /// The highest prekey id: they travel in three bytes.
 pub const MAX_PREKEY_ID: u32 = 0x00ff_ffff;
@@ -116,12 +116,6 @@ impl RegistrationId {
     }
 }
 
-impl fmt::Display for RegistrationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// A one-time prekey: published, used by one session start, then deleted with the commit of that session.
 #[derive(Clone, Debug)]
 pub struct PreKey {
@@ -142,15 +136,13 @@ impl PreKey {
 
     /// The bytes for storage: private || public. Secret.
     pub fn encode(&self) -> Bytes {
-        Bytes::from(encode_pair(&self.pair).to_vec())
+        Bytes::from(self.pair.encode().to_vec())
     }
 
     /// Reads what [`Self::encode`] wrote; `None` if it did not.
     pub fn decode(id: PreKeyId, bytes: &[u8]) -> Option<Self> {
-        Some(Self {
-            id,
-            pair: decode_pair(bytes)?,
-        })
+        let pair = KeyPair::decode(bytes)?;
+        Some(Self { id, pair })
     }
 }
 
@@ -176,7 +168,7 @@ impl SignedPreKey {
 
     /// The bytes for storage: private || public || signature. Secret.
     pub fn encode(&self) -> Bytes {
-        Bytes::from([&encode_pair(&self.pair)[..], &self.signature].concat())
+        Bytes::from([&self.pair.encode()[..], &self.signature].concat())
     }
 
     /// Reads what [`Self::encode`] wrote; `None` if it did not.
@@ -184,7 +176,7 @@ impl SignedPreKey {
         let (pair, signature) = bytes.split_at_checked(PAIR_SIZE_BYTES)?;
         Some(Self {
             id,
-            pair: decode_pair(pair)?,
+            pair: KeyPair::decode(pair)?,
             signature: signature.try_into().ok()?,
         })
     }
@@ -220,23 +212,6 @@ impl PreKeyBundle {
     pub(super) fn verify_with(&self, identity: &PreparedKey) -> Result<(), BadSignature> {
         identity.verify_parts(&[&self.signed_prekey.serialize33()], &self.signature)
     }
-}
-
-const PAIR_SIZE_BYTES: usize = 64;
-
-fn encode_pair(pair: &KeyPair) -> [u8; PAIR_SIZE_BYTES] {
-    let mut out = [0; PAIR_SIZE_BYTES];
-    out[..32].copy_from_slice(pair.private().as_bytes());
-    out[32..].copy_from_slice(pair.public().as_bytes());
-    out
-}
-
-fn decode_pair(bytes: &[u8]) -> Option<KeyPair> {
-    let (private, public) = bytes.split_at_checked(32)?;
-    Some(KeyPair::from_halves(
-        PrivateKey::new(private.try_into().ok()?),
-        PublicKey::new(public.try_into().ok()?),
-    ))
 }
 
 #[cfg(test)]

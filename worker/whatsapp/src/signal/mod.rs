@@ -19,4 +19,4 @@ pub use keys::{
 };
 
 #[cfg(test)]
-pub(crate) mod test_vectors;
+pub(crate) mod testing;

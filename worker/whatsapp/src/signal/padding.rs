@@ -38,7 +38,7 @@ pub struct BadPadding;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::test_vectors::{bytes, vector};
+    use crate::signal::testing::{bytes, vector};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 

@@ -7,23 +7,20 @@
 //! **Every method that takes `&mut self` changes what must be persisted**; after [`SenderKeyRecord::encrypt`] before the
 //! ciphertext leaves. A method that fails has changed nothing.
 
-mod encoding;
-mod state;
-
-pub use state::MAX_SENDER_KEY_STATES;
-
 use bytes::Bytes;
 use rand::CryptoRng;
 
-use self::state::{SenderKeyMessage, SenderKeyState, SigningKey};
-use super::cipher::{Chain, GroupMessageKeys, Secret, encrypted_len};
-use super::curve::{KeyPair, PublicKey, SIGNATURE_SIZE_BYTES, TYPED_PUBLIC_KEY_SIZE_BYTES};
-use super::session::{BadRecord, DecryptError, EncryptError};
+use super::cipher::{Chain, GroupMessageKeys, Secret, Seeds, encrypted_len};
+use super::curve::{KeyPair, PAIR_SIZE_BYTES, PublicKey, SIGNATURE_SIZE_BYTES, TYPED_PUBLIC_KEY_SIZE_BYTES};
+use super::session::{BadRecord, DecryptError, EncryptError, MAX_GAP, MAX_SKIPPED_SEEDS};
 use super::wire::{
-    Malformed, VERSION, bytes_len, number_len, put_bytes, put_bytes_header, put_number, read_fields,
-    split_version,
+    Malformed, Reader, VERSION, bytes_len, number_len, put_bytes, put_bytes_header, put_number, put_varint,
+    read_fields, split_version,
 };
 
+/// How many states a record keeps: a sender makes a new one when a member leaves, and messages of the one before may
+/// still be under way.
+pub const MAX_SENDER_KEY_STATES: usize = 5;
 /// Sender key ids have 31 bits.
 const KEY_ID_MASK: u32 = 0x7fff_ffff;
 
@@ -48,11 +45,6 @@ impl SenderKeyRecord {
             chain,
             skipped: Vec::new(),
         });
-    }
-
-    /// The id of the newest chain.
-    pub fn key_id(&self) -> Option<u32> {
-        self.states.first().map(|state| state.id)
     }
 
     /// The distribution message of our newest chain, from its next message on. Make it before the message that it goes
@@ -168,9 +160,13 @@ impl SenderKeyRecord {
         state.decrypt(&message)
     }
 
-    /// The stored form, versioned. Holds secrets in clear: seal it before it touches a disk.
+    /// The stored form, `version, count of states, state…`, as that of sessions. Holds secrets in clear: seal it before it
+    /// touches a disk.
     pub fn encode(&self) -> Bytes {
-        encoding::encode(&self.states)
+        let mut out = vec![RECORD_VERSION];
+        put_varint(&mut out, self.states.len() as u64);
+        self.states.iter().for_each(|state| state.encode(&mut out));
+        Bytes::from(out.into_boxed_slice())
     }
 
     /// Reads what [`Self::encode`] wrote.
@@ -178,9 +174,17 @@ impl SenderKeyRecord {
     /// # Errors
     /// [`BadRecord`]: treat the sender key as lost.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        encoding::decode(bytes)
-            .map(|states| Self { states })
-            .map_err(|_| BadRecord)
+        let mut reader = Reader::new(bytes);
+        if reader.byte()? != RECORD_VERSION {
+            return Err(BadRecord);
+        }
+        let states = reader.list(
+            MAX_SENDER_KEY_STATES,
+            MIN_STATE_SIZE_BYTES,
+            SenderKeyState::decode,
+        )?;
+        reader.end()?;
+        Ok(Self { states })
     }
 
     fn sending(&self) -> Option<(&SenderKeyState, &KeyPair)> {
@@ -205,6 +209,145 @@ impl std::fmt::Debug for SenderKeyRecord {
             .finish_non_exhaustive()
     }
 }
+
+/// One chain of a sender.
+#[derive(Clone)]
+struct SenderKeyState {
+    id: u32,
+    signing: SigningKey,
+    chain: Chain,
+    skipped: Seeds,
+}
+
+/// Signs the messages of a chain, or checks them.
+#[derive(Clone)]
+enum SigningKey {
+    Ours(KeyPair),
+    Theirs(PublicKey),
+}
+
+impl SigningKey {
+    const fn public(&self) -> &PublicKey {
+        match self {
+            Self::Ours(pair) => pair.public(),
+            Self::Theirs(public) => public,
+        }
+    }
+}
+
+impl SenderKeyState {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.id);
+        match &self.signing {
+            SigningKey::Theirs(public) => {
+                out.push(THEIRS);
+                out.extend_from_slice(public.as_bytes());
+            }
+            SigningKey::Ours(pair) => {
+                out.push(OURS);
+                out.extend_from_slice(&pair.encode());
+            }
+        }
+        out.extend_from_slice(self.chain.key.as_bytes());
+        put_varint(out, self.chain.index);
+        put_varint(out, self.skipped.len() as u64);
+        for (iteration, seed) in &self.skipped {
+            put_varint(out, *iteration);
+            out.extend_from_slice(seed.as_bytes());
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let id = reader.u32()?;
+        let signing = match reader.byte()? {
+            THEIRS => SigningKey::Theirs(PublicKey::new(reader.array()?)),
+            OURS => SigningKey::Ours(KeyPair::decode(reader.bytes(PAIR_SIZE_BYTES)?).ok_or(Malformed)?),
+            _ => return Err(Malformed),
+        };
+        let chain = Chain {
+            key: Secret::new(reader.array()?),
+            index: reader.u32()?,
+        };
+        let skipped = |reader: &mut Reader<'_>| Ok((reader.u32()?, Secret::new(reader.array()?)));
+        Ok(Self {
+            id,
+            signing,
+            chain,
+            skipped: reader.list(MAX_SKIPPED_SEEDS, MIN_SEED_SIZE_BYTES, skipped)?,
+        })
+    }
+
+    /// Decrypts a message whose signature was checked.
+    fn decrypt(&mut self, message: &SenderKeyMessage<'_>) -> Result<Vec<u8>, DecryptError> {
+        let open = |seed: &Secret| {
+            GroupMessageKeys::derive(seed)
+                .decrypt(message.ciphertext)
+                .ok_or(DecryptError::Malformed)
+        };
+        if message.iteration < self.chain.index {
+            let at = self
+                .skipped
+                .binary_search_by_key(&message.iteration, |(iteration, _)| *iteration)
+                .map_err(|_| DecryptError::Duplicate)?;
+            let plaintext = open(&self.skipped[at].1)?;
+            self.skipped.remove(at);
+            return Ok(plaintext);
+        }
+        if message.iteration - self.chain.index > MAX_GAP || message.iteration == u32::MAX {
+            return Err(DecryptError::TooFarAhead);
+        }
+        let mut chain = self.chain.clone();
+        let mut overtaken = Vec::new();
+        while chain.index < message.iteration {
+            overtaken.push((chain.index, chain.step()));
+        }
+        let plaintext = open(&chain.step())?;
+        self.chain = chain;
+        self.skipped.append(&mut overtaken);
+        self.skipped
+            .drain(..self.skipped.len().saturating_sub(MAX_SKIPPED_SEEDS));
+        Ok(plaintext)
+    }
+}
+
+/// A group message, parsed but not yet believed.
+struct SenderKeyMessage<'a> {
+    id: u32,
+    iteration: u32,
+    ciphertext: &'a [u8],
+    signed: &'a [u8],
+    signature: &'a [u8; SIGNATURE_SIZE_BYTES],
+}
+
+impl<'a> SenderKeyMessage<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, DecryptError> {
+        let (signed, signature) = bytes.split_last_chunk().ok_or(DecryptError::Malformed)?;
+        let (mut id, mut iteration, mut ciphertext) = (None, None, None);
+        read_fields(split_version(signed)?, |field, value| {
+            match field {
+                1 => id = Some(value.u32()?),
+                2 => iteration = Some(value.u32()?),
+                3 => ciphertext = Some(value.bytes()?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            id: id.ok_or(Malformed)?,
+            iteration: iteration.ok_or(Malformed)?,
+            ciphertext: ciphertext.ok_or(Malformed)?,
+            signed,
+            signature,
+        })
+    }
+}
+
+const RECORD_VERSION: u8 = 1;
+const THEIRS: u8 = 0;
+const OURS: u8 = 1;
+/// The least that a state and a seed can take.
+const MIN_STATE_SIZE_BYTES: usize = 68;
+const MIN_SEED_SIZE_BYTES: usize = 33;
 
 #[cfg(test)]
 mod tests;

@@ -57,15 +57,24 @@ impl<'a> Reader<'a> {
         u32::try_from(self.varint()?).map_err(|_| Malformed)
     }
 
-    /// A count of things that take at least `min_size_bytes` each; more than can be left is refused before anything is
-    /// allocated for them.
-    pub(super) fn count(&mut self, min_size_bytes: usize) -> Result<usize, Malformed> {
+    /// A list of at most `max` things that take at least `min_size_bytes` each. A count of more than that, or of more than
+    /// can be left, is refused before anything is allocated for them.
+    pub(super) fn list<T, L: FromIterator<T>>(
+        &mut self,
+        max: usize,
+        min_size_bytes: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<L, Malformed> {
         let count = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-        if count > self.0.len() / min_size_bytes {
-            Err(Malformed)
-        } else {
-            Ok(count)
+        if count > max.min(self.0.len() / min_size_bytes) {
+            return Err(Malformed);
         }
+        (0..count).map(|_| read(self)).collect()
+    }
+
+    /// Refuses what follows the end.
+    pub(super) const fn end(&self) -> Result<(), Malformed> {
+        if self.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }
 
@@ -201,7 +210,13 @@ mod tests {
         assert_eq!(Reader::new(&[0xff; 11]).varint(), Err(Malformed));
         assert_eq!(read_fields(&[0x0a, 5, 1], |_, _| Ok(())), Err(Malformed));
         assert_eq!(read_fields(&[0x0b], |_, _| Ok(())), Err(Malformed));
-        assert_eq!(Reader::new(&[0xff, 0xff, 3]).count(32), Err(Malformed));
+        let listed = Reader::new(&[0xff, 0xff, 3]).list::<_, Vec<_>>(usize::MAX, 32, Reader::byte);
+        assert_eq!(listed, Err(Malformed));
+        assert_eq!(Reader::new(&[2, 7, 7]).list(2, 1, Reader::byte), Ok(vec![7, 7]));
+        assert_eq!(
+            Reader::new(&[2, 7, 7]).list::<_, Vec<_>>(1, 1, Reader::byte),
+            Err(Malformed)
+        );
         // Unknown fields of every kind are skipped.
         let skipped = [
             0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7d, 1, 2, 3, 4, 0x7a, 1, 9, 0x78, 1,

@@ -21,7 +21,6 @@ pub enum Nack {
 
 impl Nack {
     /// The number on the wire.
-    #[must_use]
     pub const fn code(self) -> u32 {
         match self {
             Self::Parsing => 487,
@@ -38,29 +37,19 @@ impl Nack {
 pub fn ack_for(stanza: &Node) -> Option<Node> {
     let id = stanza.value("id")?;
     let from = stanza.value("from")?;
-    let mut ack = Node::new("ack")
+    let ack = Node::new("ack")
         .attr("class", stanza.tag().to_owned())
         .attr("id", id.clone())
         .attr("to", from.clone());
-    for name in ["participant", "recipient", "type"] {
-        if let Some(value) = stanza.value(name) {
-            ack = ack.attr(name, value.clone());
-        }
-    }
-    Some(ack)
+    let repeated = ["participant", "recipient", "type"].into_iter();
+    Some(repeated.fold(ack, |ack, name| ack.attr_opt(name, stanza.value(name))))
 }
 
 /// The ack for a message that we will not show: plain, or with the reason. `own` is our address with device.
 #[must_use]
 pub fn message_ack(stanza: &Node, own: Option<&Jid>, refusal: Option<Nack>) -> Option<Node> {
-    let mut ack = ack_for(stanza)?;
-    if let Some(own) = own {
-        ack = ack.attr("from", own);
-    }
-    Some(match refusal {
-        Some(nack) => ack.attr("error", nack.code()),
-        None => ack,
-    })
+    let ack = ack_for(stanza)?.attr_opt("from", own);
+    Some(ack.attr_opt("error", refusal.map(Nack::code)))
 }
 
 /// The server's ack for a message of ours.
@@ -88,16 +77,15 @@ impl MessageAck {
             return Ok(None);
         }
         let id = node.require_str("id")?.parse().map_err(|_| bad_content("ack"))?;
-        let code = |name| {
-            node.attr_u64(name)
-                .map(|code| u32::try_from(code).unwrap_or(u32::MAX))
-        };
+        // An error that is no number is an error all the same.
+        let code = node.attr_u64("error").unwrap_or_default();
         Ok(Some(Self {
             id,
             from: node.require_jid("from")?,
             timestamp: node.attr_u64("t").map(Timestamp::from_secs),
-            // An error that is no number is an error all the same.
-            error: node.value("error").map(|_| code("error").unwrap_or_default()),
+            error: node
+                .value("error")
+                .map(|_| u32::try_from(code).unwrap_or(u32::MAX)),
             phash: node.attr_str("phash").map(|phash| phash.to_string()),
         }))
     }
@@ -105,20 +93,13 @@ impl MessageAck {
     /// The stanza (the server's side).
     #[must_use]
     pub fn to_node(&self) -> Node {
-        let mut ack = Node::new("ack")
+        Node::new("ack")
             .attr("class", "message")
             .attr("id", self.id.as_str())
-            .attr("from", &self.from);
-        if let Some(t) = self.timestamp {
-            ack = ack.attr("t", t.as_secs());
-        }
-        if let Some(error) = self.error {
-            ack = ack.attr("error", error);
-        }
-        if let Some(phash) = &self.phash {
-            ack = ack.attr("phash", phash.as_str());
-        }
-        ack
+            .attr("from", &self.from)
+            .attr_opt("t", self.timestamp.map(Timestamp::as_secs))
+            .attr_opt("error", self.error)
+            .attr_opt("phash", self.phash.as_deref())
     }
 }
 

@@ -4,7 +4,7 @@
 //! as hidden.
 
 use crate::proto::Message;
-use crate::proto::message::protocol_message;
+use crate::proto::message::protocol_message::Type;
 
 /// The attributes that follow from a message's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +64,9 @@ impl Class {
     pub fn of_message(message: &Message) -> Self {
         let message = unwrapped(message);
         if let Some(protocol) = &message.protocol_message {
-            return match protocol
-                .r#type
-                .and_then(|kind| protocol_message::Type::try_from(kind).ok())
-            {
-                Some(protocol_message::Type::Revoke) => Self::TEXT.edit("7"),
-                Some(protocol_message::Type::MessageEdit) => Self::TEXT.edit("1").hide(),
+            return match protocol.r#type.and_then(|kind| Type::try_from(kind).ok()) {
+                Some(Type::Revoke) => Self::TEXT.edit("7"),
+                Some(Type::MessageEdit) => Self::TEXT.edit("1").hide(),
                 _ => Self::TEXT,
             };
         }
@@ -79,52 +76,36 @@ impl Class {
     }
 
     fn of_media(message: &Message) -> Option<Self> {
-        let class = if message.image_message.is_some() {
-            Self::media("image")
-        } else if let Some(video) = &message.video_message {
-            Self::media(if video.gif_playback.unwrap_or_default() {
-                "gif"
-            } else {
-                "video"
-            })
-        } else if message.ptv_message.is_some() {
-            Self::media("ptv")
-        } else if let Some(audio) = &message.audio_message {
-            Self::media(if audio.ptt.unwrap_or_default() {
-                "ptt"
-            } else {
-                "audio"
-            })
-        } else if message.document_message.is_some() {
-            Self::media("document")
-        } else if message.sticker_message.is_some() {
-            Self::media("sticker")
-        } else if message.contact_message.is_some() {
-            Self::media("vcard")
-        } else if message.contacts_array_message.is_some() {
-            Self::media("contact_array")
-        } else if message.location_message.is_some() {
-            Self::media("location")
-        } else if message.live_location_message.is_some() {
-            Self::media("livelocation")
-        } else if message.list_message.is_some() {
-            Self::media("list")
-        } else if message.list_response_message.is_some() {
-            Self::media("list_response")
-        } else if message.buttons_response_message.is_some() {
-            Self::media("buttons_response")
-        } else if message.interactive_response_message.is_some() {
-            Self::media("native_flow_response")
-        } else if message.group_invite_message.is_some() {
-            Self::media("url")
-        } else {
-            return None;
-        };
-        Some(class)
+        let video = message.video_message.as_ref();
+        let is_gif = video.is_some_and(|video| video.gif_playback.unwrap_or_default());
+        let audio = message.audio_message.as_ref();
+        let is_voice = audio.is_some_and(|audio| audio.ptt.unwrap_or_default());
+        let media_types = [
+            (message.image_message.is_some(), "image"),
+            (video.is_some(), if is_gif { "gif" } else { "video" }),
+            (message.ptv_message.is_some(), "ptv"),
+            (audio.is_some(), if is_voice { "ptt" } else { "audio" }),
+            (message.document_message.is_some(), "document"),
+            (message.sticker_message.is_some(), "sticker"),
+            (message.contact_message.is_some(), "vcard"),
+            (message.contacts_array_message.is_some(), "contact_array"),
+            (message.location_message.is_some(), "location"),
+            (message.live_location_message.is_some(), "livelocation"),
+            (message.list_message.is_some(), "list"),
+            (message.list_response_message.is_some(), "list_response"),
+            (message.buttons_response_message.is_some(), "buttons_response"),
+            (
+                message.interactive_response_message.is_some(),
+                "native_flow_response",
+            ),
+            (message.group_invite_message.is_some(), "url"),
+        ];
+        let (_, media_type) = media_types.into_iter().find(|(is_there, _)| *is_there)?;
+        Some(Self::media(media_type))
     }
 
     fn of_action(message: &Message) -> Option<Self> {
-        let class = if let Some(reaction) = &message.reaction_message {
+        Some(if let Some(reaction) = &message.reaction_message {
             let class = Self::of("reaction").hide();
             let removed = reaction.text.as_deref().is_some_and(str::is_empty);
             if removed { class.edit("7") } else { class }
@@ -144,8 +125,7 @@ impl Class {
             Self::TEXT.hide()
         } else {
             return None;
-        };
-        Some(class)
+        })
     }
 }
 
@@ -213,16 +193,16 @@ mod tests {
 
     #[test]
     fn a_revoke_is_never_hidden() {
-        let protocol = |kind: protocol_message::Type| Message {
+        let protocol = |kind: Type| Message {
             protocol_message: Some(Box::new(ProtocolMessage {
                 r#type: Some(kind.into()),
                 ..Default::default()
             })),
             ..Message::default()
         };
-        let revoke = Class::of_message(&protocol(protocol_message::Type::Revoke));
+        let revoke = Class::of_message(&protocol(Type::Revoke));
         assert_eq!((revoke.edit, revoke.hidden), (Some("7"), false));
-        let edit = Class::of_message(&protocol(protocol_message::Type::MessageEdit));
+        let edit = Class::of_message(&protocol(Type::MessageEdit));
         assert_eq!((edit.edit, edit.hidden), (Some("1"), true));
         let gone = ReactionMessage {
             text: Some(String::new()),

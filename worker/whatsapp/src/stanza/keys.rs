@@ -35,7 +35,7 @@ pub fn count_request() -> Node {
 /// Reads the answer to [`count_request`], and the count of a low-prekey notification.
 #[must_use]
 pub fn count(node: &Node) -> Option<u32> {
-    node.child("count")?.attr_u64("value")?.try_into().ok()
+    node.child("count")?.attr_number("value")
 }
 
 /// Asks for the server's digest of our keys.
@@ -188,11 +188,8 @@ impl Bundle {
     /// # Errors
     /// If a part is missing or has another length.
     pub fn parse_keys(keys: &Node, registration_id: RegistrationId) -> Result<Self, StanzaError> {
-        Self::from_keys(
-            keys,
-            registration_id,
-            keys.child("device-identity").and_then(Node::bytes),
-        )
+        let device_identity = keys.child("device-identity").and_then(Node::bytes);
+        Self::from_keys(keys, registration_id, device_identity)
     }
 
     fn from_keys(
@@ -201,7 +198,7 @@ impl Bundle {
         device_identity: Option<Bytes>,
     ) -> Result<Self, StanzaError> {
         let signed = PublicSignedPreKey::parse(keys.require_child("skey")?)?;
-        let bundle = PreKeyBundle {
+        let keys = PreKeyBundle {
             registration_id,
             identity: identity(keys)?,
             signed_prekey_id: signed.id,
@@ -210,7 +207,7 @@ impl Bundle {
             prekey: keys.child("key").map(prekey).transpose()?,
         };
         Ok(Self {
-            keys: bundle,
+            keys,
             device_identity,
         })
     }
@@ -230,12 +227,9 @@ impl Bundle {
             leaf("identity", keys.identity.as_bytes()),
             signed.to_node(),
         ];
-        if let Some((id, key)) = &keys.prekey {
-            nodes.push(prekey_node(*id, key));
-        }
-        if let Some(identity) = &self.device_identity {
-            nodes.push(Node::new("device-identity").with_bytes(identity.clone()));
-        }
+        nodes.extend(keys.prekey.map(|(id, key)| prekey_node(id, &key)));
+        let identity = self.device_identity.clone();
+        nodes.extend(identity.map(|identity| Node::new("device-identity").with_bytes(identity)));
         nodes
     }
 }
@@ -279,10 +273,7 @@ pub fn bundles(iq: &Node) -> Result<Vec<Handed>, StanzaError> {
     let bundle = |user: &Node| {
         let jid = user.attr_jid("jid")?;
         let result = match user.child("error") {
-            Some(error) => {
-                let code = error.attr_u64("code").and_then(|code| u32::try_from(code).ok());
-                Err(NoBundle::Refused(code.unwrap_or_default()))
-            }
+            Some(error) => Err(NoBundle::Refused(error.attr_number("code").unwrap_or_default())),
             None => Bundle::parse(user).map_err(NoBundle::Malformed),
         };
         Some((jid, result))
@@ -297,11 +288,10 @@ pub fn bundles_response(bundles: &[(Jid, Result<Bundle, u32>)]) -> Node {
         let user = Node::new("user").attr("jid", jid);
         match bundle {
             Ok(bundle) => user.with_children(bundle.to_nodes()),
-            Err(code) => user.with_child(
-                Node::new("error")
-                    .attr("code", *code)
-                    .attr("text", "not-acceptable"),
-            ),
+            Err(code) => {
+                let error = Node::new("error").attr("code", *code);
+                user.with_child(error.attr("text", "not-acceptable"))
+            }
         }
     });
     Node::new("iq")

@@ -24,7 +24,6 @@ pub enum EncKind {
 
 impl EncKind {
     /// The name on the wire.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PreKey => "pkmsg",
@@ -240,7 +239,6 @@ impl Received {
     }
 
     /// The device that sent it.
-    #[must_use]
     pub fn sender(&self) -> &Jid {
         self.participant.as_ref().unwrap_or(&self.from)
     }

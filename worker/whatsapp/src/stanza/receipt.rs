@@ -98,7 +98,6 @@ pub enum RetryReason {
 
 impl RetryReason {
     /// The number on the wire.
-    #[must_use]
     pub const fn code(self) -> u32 {
         match self {
             Self::Unknown => 0,
@@ -219,10 +218,7 @@ impl RetryAsked {
         };
         Ok(Self {
             id: id.parse().map_err(|_| bad_content("retry"))?,
-            count: retry
-                .attr_u64("count")
-                .and_then(|count| u32::try_from(count).ok())
-                .unwrap_or_default(),
+            count: retry.attr_number("count").unwrap_or_default(),
             registration_id,
             keys,
         })
@@ -326,11 +322,8 @@ fn entries(node: &Node) -> SmallVec<[Entry; 1]> {
         .chain(listed)
         .filter_map(|node| node.attr_str("id")?.parse().ok())
         .collect::<Vec<MessageId>>();
-    SmallVec::from_iter([Entry {
-        ids,
-        user: None,
-        timestamp: own_time,
-    }])
+    let (user, timestamp) = (None, own_time);
+    SmallVec::from_iter([Entry { ids, user, timestamp }])
 }
 
 #[cfg(test)]

@@ -156,7 +156,6 @@ pub struct ListedDevice {
 
 impl ListedDevice {
     /// Whether messages may be encrypted for it.
-    #[must_use]
     pub const fn is_valid(&self) -> bool {
         !self.hosted && (self.id == 0 || self.key_index.is_some())
     }
@@ -190,13 +189,11 @@ pub struct UserAnswer {
 
 impl UserAnswer {
     /// The address by phone number, if one is known.
-    #[must_use]
     pub fn phone_jid(&self) -> Option<&Jid> {
         self.pn.as_ref().or(self.jid.as_ref()).filter(|jid| jid.is_user())
     }
 
     /// The address by hidden id, if one is known.
-    #[must_use]
     pub fn lid_jid(&self) -> Option<&Jid> {
         self.lid
             .as_ref()
@@ -249,10 +246,7 @@ impl Answer {
 }
 
 fn error_code(error: &Node) -> u32 {
-    error
-        .attr_u64("code")
-        .and_then(|code| u32::try_from(code).ok())
-        .unwrap_or_default()
+    error.attr_number("code").unwrap_or_default()
 }
 
 fn user(node: &Node) -> UserAnswer {
@@ -283,10 +277,8 @@ fn device_list(devices: &Node) -> Option<Result<Vec<ListedDevice>, u32>> {
     let list = devices.child("device-list")?;
     let device = |node: &Node| {
         Some(ListedDevice {
-            id: u16::try_from(node.attr_u64("id")?).ok()?,
-            key_index: node
-                .attr_u64("key-index")
-                .and_then(|index| u32::try_from(index).ok()),
+            id: node.attr_number("id")?,
+            key_index: node.attr_number("key-index"),
             hosted: node.attr_is("is_hosted", "true"),
         })
     };
@@ -294,26 +286,19 @@ fn device_list(devices: &Node) -> Option<Result<Vec<ListedDevice>, u32>> {
 }
 
 fn user_node(answer: &UserAnswer) -> Node {
-    let mut user = Node::new("user");
-    if let Some(jid) = &answer.jid {
-        user = user.attr("jid", jid);
-    }
-    if let Some(pn) = &answer.pn {
-        user = user.attr("pn_jid", pn);
-    }
+    let mut user = Node::new("user")
+        .attr_opt("jid", answer.jid.as_ref())
+        .attr_opt("pn_jid", answer.pn.as_ref());
     if let Some(contact) = &answer.contact {
         let kind = if contact.registered { "in" } else { "out" };
-        user = user.with_child(
-            Node::new("contact")
-                .attr("type", kind)
-                .with_bytes(Bytes::from(format!("+{}", contact.asked))),
-        );
+        let node = Node::new("contact").attr("type", kind);
+        user.push_child(node.with_bytes(Bytes::from(format!("+{}", contact.asked))));
     }
     if let Some(devices) = &answer.devices {
-        user = user.with_child(devices_node(devices, answer.key_index_list.as_ref()));
+        user.push_child(devices_node(devices, answer.key_index_list.as_ref()));
     }
     if let Some(lid) = &answer.lid {
-        user = user.with_child(Node::new("lid").attr("val", lid));
+        user.push_child(Node::new("lid").attr("val", lid));
     }
     user
 }
@@ -325,22 +310,17 @@ fn devices_node(devices: &Result<Vec<ListedDevice>, u32>, index_list: Option<&(u
         Err(code) => return node.with_child(Node::new("error").attr("code", *code)),
     };
     let list = devices.iter().map(|device| {
-        let mut node = Node::new("device").attr("id", u32::from(device.id));
-        if let Some(index) = device.key_index {
-            node = node.attr("key-index", index);
-        }
-        if device.hosted {
-            node = node.attr("is_hosted", "true");
-        }
-        node
+        Node::new("device")
+            .attr("id", u32::from(device.id))
+            .attr_opt("key-index", device.key_index)
+            .attr_opt("is_hosted", device.hosted.then_some("true"))
     });
     let node = node.with_child(Node::new("device-list").with_children(list));
     match index_list {
-        Some((t, bytes)) => node.with_child(
-            Node::new("key-index-list")
-                .attr("ts", *t)
-                .with_bytes(bytes.clone()),
-        ),
+        Some((t, bytes)) => {
+            let list = Node::new("key-index-list").attr("ts", *t);
+            node.with_child(list.with_bytes(bytes.clone()))
+        }
         None => node,
     }
 }

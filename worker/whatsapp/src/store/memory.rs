@@ -1,15 +1,13 @@
 //! A store that forgets everything with the process: for tests and the simulator's clients.
 
 use std::collections::HashMap;
-use std::future::{self, Future};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use super::changes::Changes;
 use super::key_store::{KeyStore, StoreError};
-use super::record::{RecordKey, RecordKind};
-use super::sent::SentMessage;
+use super::record::{RecordKey, RecordKind, SentMessage};
 use crate::device::Device;
 use crate::event::Event;
 use crate::jid::Jid;
@@ -70,24 +68,16 @@ impl MemoryStore {
 }
 
 impl KeyStore for MemoryStore {
-    fn load(
-        &mut self,
-        keys: Vec<RecordKey>,
-    ) -> impl Future<Output = Result<Vec<Option<Bytes>>, StoreError>> + Send {
+    async fn load(&mut self, keys: Vec<RecordKey>) -> Result<Vec<Option<Bytes>>, StoreError> {
         let kept = self.kept();
-        let values = keys.iter().map(|key| kept.records.get(key).cloned());
-        future::ready(Ok(values.collect()))
+        Ok(keys.iter().map(|key| kept.records.get(key).cloned()).collect())
     }
 
-    fn commit(
-        &mut self,
-        changes: Changes,
-        _events: Vec<Event>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+    async fn commit(&mut self, changes: Changes, _events: Vec<Event>) -> Result<(), StoreError> {
         let mut kept = self.kept();
         kept.apply(changes);
         kept.commits += 1;
-        future::ready(Ok(()))
+        Ok(())
     }
 }
 
@@ -104,6 +94,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::future;
+
     use super::super::conformance;
     use super::*;
 

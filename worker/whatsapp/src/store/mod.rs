@@ -12,10 +12,8 @@ pub mod conformance;
 mod key_store;
 mod memory;
 mod record;
-mod sent;
 
 pub use changes::Changes;
 pub use key_store::{KeyStore, StoreError};
 pub use memory::MemoryStore;
-pub use record::{RecordKey, RecordKind};
-pub use sent::SentMessage;
+pub use record::{RecordKey, RecordKind, SentMessage};

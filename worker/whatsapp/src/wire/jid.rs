@@ -64,7 +64,6 @@ impl Server {
     ];
 
     /// The name on the wire.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::User => "s.whatsapp.net",
@@ -191,19 +190,16 @@ impl Jid {
     }
 
     /// The part before the `@` and the device; empty for a server.
-    #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
     /// The part after the `@`.
-    #[must_use]
     pub const fn server(&self) -> Server {
         self.server
     }
 
     /// Device number; 0 is the phone.
-    #[must_use]
     pub const fn device(&self) -> u16 {
         self.device
     }
@@ -223,31 +219,26 @@ impl Jid {
     }
 
     /// A user by phone number (not the server).
-    #[must_use]
     pub fn is_user(&self) -> bool {
         self.server == Server::User && !self.user.is_empty()
     }
 
     /// A user by hidden id.
-    #[must_use]
     pub fn is_lid(&self) -> bool {
         self.server == Server::Lid
     }
 
     /// A group.
-    #[must_use]
     pub fn is_group(&self) -> bool {
         self.server == Server::Group
     }
 
     /// The server itself, `@s.whatsapp.net`.
-    #[must_use]
     pub fn is_server(&self) -> bool {
         self.server == Server::User && self.user.is_empty()
     }
 
     /// Whether both are devices of one user of one server.
-    #[must_use]
     pub fn same_user(&self, other: &Self) -> bool {
         self.user == other.user && self.server == other.server && self.integrator == other.integrator
     }

@@ -52,12 +52,6 @@ impl fmt::Display for MessageId {
     }
 }
 
-impl AsRef<str> for MessageId {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for MessageId {
     type Err = BadMessageId;
 
@@ -80,7 +74,7 @@ pub struct BadMessageId;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::test_vectors::{bytes, vector};
+    use crate::signal::testing::{bytes, vector};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 

@@ -36,6 +36,11 @@ impl Timestamp {
         self.0 / 1_000
     }
 
+    /// The first of those that there are.
+    pub(crate) fn earliest(times: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        times.into_iter().flatten().min()
+    }
+
     /// The time that passed since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

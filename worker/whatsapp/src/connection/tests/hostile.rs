@@ -148,13 +148,8 @@ fn a_flood_of_references_is_cut_off() {
     let mut world = World::new(new_device());
     let refs = vec!["ref"; 5_000];
     world.server_sends(&pair_device(&refs));
-    world.pass(std::time::Duration::from_secs(1));
-    let format = format!("{:?}", world.connection);
-    assert!(
-        format.matches("\"ref\"").count() <= 16,
-        "{}",
-        format.matches("\"ref\"").count()
-    );
+    world.pass(std::time::Duration::from_secs(3_600));
+    assert_eq!(world.qr_codes().len(), Limits::default().qr_refs);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use super::*;
 use crate::server::cert::{Validity, issue};
 use crate::signal::curve::{KeyPair, PrivateKey};
-use crate::test_vectors::{bytes, bytes32, vector};
+use crate::testing::{bytes, bytes32, vector};
 
 const NOW: Timestamp = Timestamp::from_secs(1_750_000_000);
 const VALIDITY: Validity = Validity {

@@ -9,7 +9,7 @@ use crate::device::{Account, Device};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::signal::curve::{KeyPair, PrivateKey};
-use crate::signal::test_vectors::{bytes, vector};
+use crate::signal::testing::{bytes, vector};
 use crate::signal::{PreKey, PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId};
 use crate::stanza::class::Class;
 use crate::stanza::keys::PublicSignedPreKey;

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::server::code::Primary;
 use crate::signal::curve::PrivateKey;
-use crate::test_vectors::{bytes, bytes32, vector};
+use crate::testing::{bytes, bytes32, vector};
 
 fn array<const N: usize>(field: &Json) -> [u8; N] {
     bytes(field).try_into().unwrap()

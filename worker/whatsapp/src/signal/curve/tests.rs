@@ -2,7 +2,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::signal::test_vectors::{bytes, vector};
+use crate::signal::testing::{bytes, vector};
 
 #[test]
 fn signatures_are_those_of_the_vectors_and_altered_ones_fail() {

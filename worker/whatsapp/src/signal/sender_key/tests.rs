@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::signal::curve::PrivateKey;
 use crate::signal::session::MAX_GAP;
-use crate::signal::test_vectors::{bytes, vector};
+use crate::signal::testing::{bytes, vector};
 
 struct Group {
     sender: SenderKeyRecord,
@@ -179,9 +179,9 @@ fn messages_of_the_chains_before_decrypt_and_older_ones_are_forgotten() {
     let mut group = Group::new(6);
     let mut late = vec![group.send(b"0")];
     for round in 1..=MAX_SENDER_KEY_STATES {
-        let before = group.sender.key_id();
+        let before = group.sender.states.first().map(|state| state.id);
         group.sender.rotate(&mut group.rng);
-        assert_ne!(group.sender.key_id(), before);
+        assert_ne!(group.sender.states.first().map(|state| state.id), before);
         group
             .member
             .accept(&group.sender.distribution().unwrap())

@@ -4,15 +4,17 @@
 //! about 210 bytes (100 less while it has no chain to send in), each receiving chain 34 to 70 more. Version 2 has what is kept beside the states before their count:
 //! a byte that says which parts there are, and the parts in the order of their bits. It is written only if there are any.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::state::{
     MAX_ARCHIVED_STATES, MAX_RECEIVING_CHAINS, MAX_SKIPPED_SEEDS, Pending, ReceivingChain, SendingChain,
-    SessionState, SkippedSeed,
+    SessionState,
 };
 use super::ties::{MARK_BYTES, MAX_SHOWN, Ties};
 use crate::signal::cipher::{Chain, Secret};
-use crate::signal::curve::{KeyPair, PrivateKey, PublicKey};
+use crate::signal::curve::{KeyPair, PAIR_SIZE_BYTES, PublicKey};
 use crate::signal::wire::{Malformed, Reader, put_varint};
 use crate::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
@@ -64,13 +66,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Vec<SessionState>, Ties), Malforme
         VERSION_WITH_TIES => ties(&mut reader)?,
         _ => return Err(Malformed),
     };
-    let count = bounded(reader.count(MIN_STATE_SIZE_BYTES)?, MAX_ARCHIVED_STATES + 1)?;
-    let states = (0..count).map(|_| state(&mut reader)).collect::<Result<_, _>>()?;
-    if reader.is_empty() {
-        Ok((states, ties))
-    } else {
-        Err(Malformed)
-    }
+    let states = reader.list(MAX_ARCHIVED_STATES + 1, MIN_STATE_SIZE_BYTES, state)?;
+    reader.end()?;
+    Ok((states, ties))
 }
 
 fn put_ties(out: &mut Vec<u8>, ties: &Ties) {
@@ -101,14 +99,14 @@ fn ties(reader: &mut Reader<'_>) -> Result<Ties, Malformed> {
         _ => reader.array().map(|bytes| Some(PublicKey::new(bytes))),
     };
     let (identity, account) = (key(HAS_IDENTITY)?, key(HAS_ACCOUNT)?);
-    let count = match parts & HAS_SHOWN {
-        0 => 0,
-        _ => bounded(reader.count(MARK_BYTES)?, MAX_SHOWN)?,
+    let shown = match parts & HAS_SHOWN {
+        0 => VecDeque::new(),
+        _ => reader.list(MAX_SHOWN, MARK_BYTES, Reader::array)?,
     };
     Ok(Ties {
         identity,
         account,
-        shown: (0..count).map(|_| reader.array()).collect::<Result<_, _>>()?,
+        shown,
     })
 }
 
@@ -125,28 +123,21 @@ fn put_state(out: &mut Vec<u8>, state: &SessionState) {
     put_varint(out, state.previous_counter);
     out.push(u8::from(state.sending.is_some()));
     if let Some(SendingChain { ratchet, chain }) = &state.sending {
-        out.extend_from_slice(ratchet.private().as_bytes());
-        out.extend_from_slice(ratchet.public().as_bytes());
+        out.extend_from_slice(&ratchet.encode());
         out.extend_from_slice(chain.key.as_bytes());
         put_varint(out, chain.index);
     }
-    match state.pending {
-        None => out.push(SETTLED),
-        Some(Pending {
-            prekey_id: None,
-            signed_prekey_id,
-        }) => {
-            out.push(PENDING);
-            put_varint(out, signed_prekey_id.get());
-        }
-        Some(Pending {
-            prekey_id: Some(prekey_id),
-            signed_prekey_id,
-        }) => {
-            out.push(PENDING_WITH_PREKEY);
-            put_varint(out, signed_prekey_id.get());
-            put_varint(out, prekey_id.get());
-        }
+    let prekey_id = state.pending.and_then(|pending| pending.prekey_id);
+    out.push(match (state.pending, prekey_id) {
+        (None, _) => SETTLED,
+        (Some(_), None) => PENDING,
+        (Some(_), Some(_)) => PENDING_WITH_PREKEY,
+    });
+    if let Some(pending) = state.pending {
+        put_varint(out, pending.signed_prekey_id.get());
+    }
+    if let Some(id) = prekey_id {
+        put_varint(out, id.get());
     }
     put_varint(out, state.receiving.len() as u64);
     for chain in &state.receiving {
@@ -162,9 +153,9 @@ fn put_chain(out: &mut Vec<u8>, chain: &ReceivingChain) {
         out.extend_from_slice(key.as_bytes());
     }
     put_varint(out, chain.skipped.len() as u64);
-    for skipped in &chain.skipped {
-        put_varint(out, skipped.index);
-        out.extend_from_slice(skipped.seed.as_bytes());
+    for (index, seed) in &chain.skipped {
+        put_varint(out, *index);
+        out.extend_from_slice(seed.as_bytes());
     }
 }
 
@@ -194,8 +185,6 @@ fn state(reader: &mut Reader<'_>) -> Result<SessionState, Malformed> {
         }
         _ => return Err(Malformed),
     };
-    let count = bounded(reader.count(MIN_CHAIN_SIZE_BYTES)?, MAX_RECEIVING_CHAINS)?;
-    let receiving = (0..count).map(|_| chain(reader)).collect::<Result<_, _>>()?;
     Ok(SessionState {
         remote_identity,
         remote_registration_id,
@@ -203,14 +192,13 @@ fn state(reader: &mut Reader<'_>) -> Result<SessionState, Malformed> {
         root,
         sending,
         previous_counter,
-        receiving,
+        receiving: reader.list(MAX_RECEIVING_CHAINS, MIN_CHAIN_SIZE_BYTES, chain)?,
         pending,
     })
 }
 
 fn sending(reader: &mut Reader<'_>) -> Result<SendingChain, Malformed> {
-    let private = PrivateKey::new(reader.array()?);
-    let ratchet = KeyPair::from_halves(private, PublicKey::new(reader.array()?));
+    let ratchet = KeyPair::decode(reader.bytes(PAIR_SIZE_BYTES)?).ok_or(Malformed)?;
     let chain = Chain {
         key: Secret::new(reader.array()?),
         index: reader.u32()?,
@@ -226,23 +214,11 @@ fn chain(reader: &mut Reader<'_>) -> Result<ReceivingChain, Malformed> {
         1 => Some(Secret::new(reader.array()?)),
         _ => return Err(Malformed),
     };
-    let count = bounded(reader.count(MIN_SEED_SIZE_BYTES)?, MAX_SKIPPED_SEEDS)?;
-    let skipped = (0..count)
-        .map(|_| {
-            Ok(SkippedSeed {
-                index: reader.u32()?,
-                seed: Secret::new(reader.array()?),
-            })
-        })
-        .collect::<Result<Vec<_>, Malformed>>()?;
+    let skipped = |reader: &mut Reader<'_>| Ok((reader.u32()?, Secret::new(reader.array()?)));
     Ok(ReceivingChain {
         remote,
         index,
         key,
-        skipped,
+        skipped: reader.list(MAX_SKIPPED_SEEDS, MIN_SEED_SIZE_BYTES, skipped)?,
     })
-}
-
-fn bounded(count: usize, max: usize) -> Result<usize, Malformed> {
-    if count <= max { Ok(count) } else { Err(Malformed) }
 }

@@ -66,6 +66,12 @@ pub enum DecryptError {
 #[error("stored session can't be read")]
 pub struct BadRecord;
 
+impl From<Malformed> for BadRecord {
+    fn from(_: Malformed) -> Self {
+        Self
+    }
+}
+
 impl From<Malformed> for DecryptError {
     fn from(_: Malformed) -> Self {
         Self::Malformed

@@ -163,7 +163,7 @@ impl SessionRecord {
         let kept = other
             .states
             .into_iter()
-            .filter(|state| identity.is_none_or(|identity| identity == *state.remote_identity()));
+            .filter(|state| identity.is_none_or(|identity| identity == state.remote_identity));
         self.states.extend(kept);
         self.states.truncate(MAX_ARCHIVED_STATES + 1);
     }
@@ -212,26 +212,26 @@ impl SessionRecord {
     /// Whether the other side has not answered yet, so that the next message is a [`CiphertextKind::PreKey`] and must
     /// be accompanied by our device identity.
     pub fn is_pending(&self) -> bool {
-        self.states.first().is_some_and(SessionState::is_pending)
+        self.states.first().is_some_and(|state| state.pending.is_some())
     }
 
     /// The other side's identity: that of the state in use, or what is known of it without one.
     pub fn remote_identity(&self) -> Option<&PublicKey> {
         self.states
             .first()
-            .map(SessionState::remote_identity)
+            .map(|state| &state.remote_identity)
             .or(self.ties.identity.as_ref())
     }
 
     /// The other side's installation, in the state in use.
     pub fn remote_registration_id(&self) -> Option<RegistrationId> {
-        self.states.first().map(SessionState::remote_registration_id)
+        self.states.first().map(|state| state.remote_registration_id)
     }
 
     /// The key that the state in use began with. A peer that asks for a message again and again while this stays the
     /// same does not share the session: start a new one.
     pub fn base_key(&self) -> Option<&PublicKey> {
-        self.states.first().map(SessionState::base_key)
+        self.states.first().map(|state| &state.base_key)
     }
 
     /// How many states there are before the one in use.
@@ -249,14 +249,13 @@ impl SessionRecord {
     /// # Errors
     /// [`BadRecord`]: treat the session as lost.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        encoding::decode(bytes)
-            .map(|(states, ties)| Self { states, ties })
-            .map_err(|_| BadRecord)
+        let (states, ties) = encoding::decode(bytes)?;
+        Ok(Self { states, ties })
     }
 
     fn position_of(&self, message: &PreKeyMessage<'_>) -> Option<usize> {
         self.states.iter().position(|state| {
-            state.base_key() == message.base_key() && state.remote_identity() == message.identity()
+            state.base_key == *message.base_key() && state.remote_identity == *message.identity()
         })
     }
 
@@ -277,13 +276,13 @@ impl SessionRecord {
     }
 
     fn adopt(&mut self, state: SessionState) {
-        if self.is_other_identity(state.remote_identity()) {
+        if self.is_other_identity(&state.remote_identity) {
             // Whoever vouched for the earlier identity has said nothing of this one.
             self.ties.account = None;
         }
         self.ties.identity = None;
         self.states
-            .retain(|old| old.remote_identity() == state.remote_identity());
+            .retain(|old| old.remote_identity == state.remote_identity);
         self.states.truncate(MAX_ARCHIVED_STATES);
         self.states.insert(0, state);
     }

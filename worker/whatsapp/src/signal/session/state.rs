@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::error::{DecryptError, EncryptError, InitiateError};
 use super::message::{Ciphertext, Header, PreKeyMessage, Preamble, SignalMessage, seal};
-use crate::signal::cipher::{Chain, MessageKeys, Secret, ratchet_keys, session_keys};
+use crate::signal::cipher::{Chain, MessageKeys, Secret, Seeds, ratchet_keys, session_keys};
 use crate::signal::curve::{KeyPair, PreparedKey, PublicKey};
 use crate::signal::keys::{LocalIdentity, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 
@@ -53,14 +53,7 @@ pub(super) struct ReceivingChain {
     pub(super) index: u32,
     /// `None` once the other side has said that it sent nothing beyond `index`.
     pub(super) key: Option<Secret>,
-    /// Seeds of messages that were overtaken, by rising number.
-    pub(super) skipped: Vec<SkippedSeed>,
-}
-
-#[derive(Clone)]
-pub(super) struct SkippedSeed {
-    pub(super) index: u32,
-    pub(super) seed: Secret,
+    pub(super) skipped: Seeds,
 }
 
 /// The other side has not answered: every message says how the session was made.
@@ -78,14 +71,14 @@ enum Advance {
     Moved {
         chain: usize,
         next: Chain,
-        skipped: Vec<SkippedSeed>,
+        skipped: Seeds,
     },
     /// The other side has a new ratchet key.
     Ratcheted {
         root: Secret,
         remote: PublicKey,
         next: Chain,
-        skipped: Vec<SkippedSeed>,
+        skipped: Seeds,
     },
 }
 
@@ -102,18 +95,12 @@ impl SessionState {
         let identity_with_signed = own.private().agree_contributory_prepared(&signed)?;
         let base_with_identity = base.private().agree_contributory_prepared(&identity)?;
         let base_with_signed = base.private().agree_contributory_prepared(&signed)?;
-        let (root, _) = match &bundle.prekey {
-            None => session_keys(&[&identity_with_signed, &base_with_identity, &base_with_signed]),
-            Some((_, one_time)) => {
-                let base_with_one_time = base.private().agree_contributory(one_time)?;
-                session_keys(&[
-                    &identity_with_signed,
-                    &base_with_identity,
-                    &base_with_signed,
-                    &base_with_one_time,
-                ])
-            }
-        };
+        let one_time = bundle
+            .prekey
+            .map(|(_, key)| base.private().agree_contributory(&key));
+        let one_time = one_time.transpose()?;
+        let products = [&identity_with_signed, &base_with_identity, &base_with_signed];
+        let (root, _) = session_keys(products.into_iter().chain(&one_time).map(|product| &**product));
         let ratchet = KeyPair::generate(rng);
         let product = ratchet.private().agree_contributory_prepared(&signed)?;
         let (root, chain) = ratchet_keys(&root, &product);
@@ -149,18 +136,9 @@ impl SessionState {
         let signed_with_identity = agree(signed, &identity)?;
         let identity_with_base = agree(own, &base)?;
         let signed_with_base = agree(signed, &base)?;
-        let (root, chain) = match one_time {
-            None => session_keys(&[&signed_with_identity, &identity_with_base, &signed_with_base]),
-            Some(one_time) => {
-                let one_time_with_base = agree(one_time, &base)?;
-                session_keys(&[
-                    &signed_with_identity,
-                    &identity_with_base,
-                    &signed_with_base,
-                    &one_time_with_base,
-                ])
-            }
-        };
+        let one_time = one_time.map(|one_time| agree(one_time, &base)).transpose()?;
+        let products = [&signed_with_identity, &identity_with_base, &signed_with_base];
+        let (root, chain) = session_keys(products.into_iter().chain(&one_time).map(|product| &**product));
         Ok(Self {
             remote_identity: *message.identity(),
             remote_registration_id: message.registration_id(),
@@ -171,22 +149,6 @@ impl SessionState {
             receiving: Vec::new(),
             pending: None,
         })
-    }
-
-    pub(super) const fn remote_identity(&self) -> &PublicKey {
-        &self.remote_identity
-    }
-
-    pub(super) const fn remote_registration_id(&self) -> RegistrationId {
-        self.remote_registration_id
-    }
-
-    pub(super) const fn base_key(&self) -> &PublicKey {
-        &self.base_key
-    }
-
-    pub(super) const fn is_pending(&self) -> bool {
-        self.pending.is_some()
     }
 
     /// Whether the other side has sent with this ratchet key in this session.
@@ -282,9 +244,9 @@ impl SessionState {
         if message.counter() < known.index {
             let at = known
                 .skipped
-                .binary_search_by_key(&message.counter(), |skipped| skipped.index)
+                .binary_search_by_key(&message.counter(), |(index, _)| *index)
                 .map_err(|_| DecryptError::Duplicate)?;
-            return Ok((known.skipped[at].seed.clone(), Advance::Used { chain, at }));
+            return Ok((known.skipped[at].1.clone(), Advance::Used { chain, at }));
         }
         // The other side has said, under a MAC, that it sent nothing here: not its message.
         let key = known.key.clone().ok_or(DecryptError::BadMac)?;
@@ -358,18 +320,14 @@ impl SendingChain {
 }
 
 /// Steps `chain` up to and over `counter`: the seed there, the chain after it, and the seeds in between.
-fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Vec<SkippedSeed>), DecryptError> {
+fn walk(mut chain: Chain, counter: u32) -> Result<(Secret, Chain, Seeds), DecryptError> {
     let gap = counter - chain.index;
     if gap > MAX_GAP || counter == u32::MAX {
         return Err(DecryptError::TooFarAhead);
     }
-    let mut skipped = Vec::with_capacity(gap as usize);
-    for index in chain.index..counter {
-        skipped.push(SkippedSeed {
-            index,
-            seed: chain.step(),
-        });
-    }
+    let skipped = (chain.index..counter)
+        .map(|index| (index, chain.step()))
+        .collect();
     let seed = chain.step();
     Ok((seed, chain, skipped))
 }

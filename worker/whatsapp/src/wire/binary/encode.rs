@@ -1,6 +1,6 @@
 //! From nodes to bytes.
 
-use super::node::{Attrs, Content, Node};
+use super::node::{Content, Node};
 use super::tag::{self, domain};
 use super::token::Token;
 use super::value::{Name, Value, ValueForm};
@@ -21,7 +21,10 @@ fn write_node(node: &Node, out: &mut Vec<u8>) {
     let has_content = !matches!(node.content, Content::None);
     write_list_size(1 + 2 * node.attrs.len() + usize::from(has_content), out);
     write_name(&node.tag, out);
-    write_attrs(&node.attrs, out);
+    for (key, value) in &node.attrs {
+        write_name(key, out);
+        write_value(value, out);
+    }
     match &node.content {
         Content::None => {}
         Content::Nodes(nodes) => {
@@ -32,14 +35,6 @@ fn write_node(node: &Node, out: &mut Vec<u8>) {
         }
         Content::Bytes(bytes) => write_bytes(bytes, out),
         Content::Text(text) => write_value(text, out),
-    }
-}
-
-#[inline]
-fn write_attrs(attrs: &Attrs, out: &mut Vec<u8>) {
-    for (key, value) in attrs {
-        write_name(key, out);
-        write_value(value, out);
     }
 }
 

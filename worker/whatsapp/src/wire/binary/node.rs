@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -179,49 +180,48 @@ impl Node {
 /// Asking.
 impl Node {
     /// Name of the element.
-    #[must_use]
     #[inline]
     pub fn tag(&self) -> &str {
         self.tag.as_str()
     }
 
     /// Whether the element has this name.
-    #[must_use]
     #[inline]
     pub fn is(&self, tag: &str) -> bool {
         self.tag == *tag
     }
 
     /// An attribute's value.
-    #[must_use]
     #[inline]
     pub fn value(&self, key: &str) -> Option<&Value> {
         self.attrs.get(key)
     }
 
     /// An attribute as text (an address in its text form).
-    #[must_use]
     #[inline]
     pub fn attr_str(&self, key: &str) -> Option<Cow<'_, str>> {
         self.value(key).map(Value::as_str)
     }
 
     /// An attribute as address; also if it came as text.
-    #[must_use]
     #[inline]
     pub fn attr_jid(&self, key: &str) -> Option<Jid> {
         self.value(key).and_then(Value::to_jid)
     }
 
     /// An attribute as number.
-    #[must_use]
     #[inline]
     pub fn attr_u64(&self, key: &str) -> Option<u64> {
-        self.value(key).and_then(|value| value.as_str().parse().ok())
+        self.attr_number(key)
+    }
+
+    /// An attribute as number of the kind wanted; `None` too if it is larger.
+    #[inline]
+    pub(crate) fn attr_number<N: FromStr>(&self, key: &str) -> Option<N> {
+        self.value(key)?.as_str().parse().ok()
     }
 
     /// Whether an attribute is this text.
-    #[must_use]
     #[inline]
     pub fn attr_is(&self, key: &str, text: &str) -> bool {
         self.value(key).is_some_and(|value| value.is(text))
@@ -254,7 +254,6 @@ impl Node {
     }
 
     /// Children; none if the content is something else.
-    #[must_use]
     #[inline]
     pub fn nodes(&self) -> &[Self] {
         match &self.content {
@@ -264,7 +263,6 @@ impl Node {
     }
 
     /// The first child of this name.
-    #[must_use]
     #[inline]
     pub fn child(&self, tag: &str) -> Option<&Self> {
         self.nodes().iter().find(|node| node.is(tag))
@@ -282,7 +280,6 @@ impl Node {
     }
 
     /// The node at a path of names below this one.
-    #[must_use]
     pub fn child_at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |node, tag| node.child(tag))
     }
@@ -293,7 +290,6 @@ impl Node {
     }
 
     /// The content as bytes, whichever form it came in; `None` if there is none or it is nodes.
-    #[must_use]
     pub fn data(&self) -> Option<Cow<'_, [u8]>> {
         match &self.content {
             Content::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
@@ -306,7 +302,6 @@ impl Node {
     }
 
     /// The content as shared bytes: a part of the received frame if it came as bytes.
-    #[must_use]
     pub fn bytes(&self) -> Option<Bytes> {
         match &self.content {
             Content::Bytes(bytes) => Some(bytes.clone()),
@@ -315,7 +310,6 @@ impl Node {
     }
 
     /// The content as text; `None` if there is none or it is not UTF-8.
-    #[must_use]
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match &self.content {
             Content::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
@@ -386,7 +380,7 @@ impl fmt::Debug for Attrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.iter().try_for_each(|(key, value)| {
             // Stanza ids are random, and what a reader of a log looks for.
-            if *key == "id" {
+            if *key == *"id" {
                 write!(f, " id={:?}", value.as_str())
             } else {
                 write!(f, " {key}={value:?}")
@@ -405,7 +399,6 @@ const INLINE_ATTRS: usize = 2;
 
 impl Attrs {
     /// The value of the first attribute of this name.
-    #[must_use]
     #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0
@@ -449,14 +442,12 @@ impl Attrs {
     }
 
     /// How many there are.
-    #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

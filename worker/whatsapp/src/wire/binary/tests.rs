@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::jid::{Jid, Server};
-use crate::test_vectors::{all, bytes, vector};
+use crate::testing::{all, bytes, vector};
 
 fn encoded(node: &Node) -> Vec<u8> {
     let mut out = Vec::new();

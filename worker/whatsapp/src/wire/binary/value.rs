@@ -22,7 +22,6 @@ impl Name {
     pub(super) const EMPTY: Self = Self(NameForm::Token(Token::EMPTY));
 
     /// The name as text.
-    #[must_use]
     #[inline]
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -74,13 +73,6 @@ impl PartialEq<str> for Name {
     }
 }
 
-impl PartialEq<&str> for Name {
-    #[inline]
-    fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
-    }
-}
-
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -112,7 +104,6 @@ impl Value {
     pub(super) const BLANK: Self = Self(ValueForm::Token(Token::EMPTY));
 
     /// The text form; of an address its text form.
-    #[must_use]
     #[inline]
     pub fn as_str(&self) -> Cow<'_, str> {
         match &self.0 {
@@ -123,7 +114,6 @@ impl Value {
     }
 
     /// The address, also of a text that is one (`s.whatsapp.net` is the server).
-    #[must_use]
     pub fn to_jid(&self) -> Option<Jid> {
         match &self.0 {
             ValueForm::Token(token) => token.as_str().parse().ok(),
@@ -133,7 +123,6 @@ impl Value {
     }
 
     /// The address, if it came as one.
-    #[must_use]
     #[inline]
     pub const fn as_jid(&self) -> Option<&Jid> {
         match &self.0 {
@@ -144,7 +133,6 @@ impl Value {
 
     /// Whether the text form is this text. An address is compared as text too, without making one where it
     /// can't match.
-    #[must_use]
     #[inline]
     pub fn is(&self, text: &str) -> bool {
         match &self.0 {
@@ -169,12 +157,6 @@ impl Eq for Value {}
 
 impl PartialEq<str> for Value {
     fn eq(&self, other: &str) -> bool {
-        self.is(other)
-    }
-}
-
-impl PartialEq<&str> for Value {
-    fn eq(&self, other: &&str) -> bool {
         self.is(other)
     }
 }

@@ -1,7 +1,7 @@
 //! How far, how many, how large.
 
 use super::*;
-use crate::signal::test_vectors::ScriptedRng;
+use crate::signal::testing::ScriptedRng;
 
 #[test]
 fn message_may_be_2000_ahead_and_no_more() {

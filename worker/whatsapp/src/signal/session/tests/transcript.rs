@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::signal::curve::PrivateKey;
-use crate::signal::test_vectors::{ScriptedRng, bytes, vector};
+use crate::signal::testing::{ScriptedRng, bytes, vector};
 use serde_json::Value;
 
 /// Plays the transcript: both sides must write its very bytes and read them in its order of delivery.
