@@ -52,7 +52,7 @@ async fn main() -> Result<()> {
     record.until(PATIENCE, "paused.queue", &paused_queue).await?;
     let running_queue = start(&cluster, running, "all the way through").await?;
     accepted(&cluster, 40).await?;
-    println!("upgrade: paired, one queue paused, one running: upgrading");
+    eprintln!("upgrade: paired, one queue paused, one running: upgrading");
 
     cluster.upgrade().await?;
     let queue = cluster.operator.queue("shop", &paused_queue).await?;
@@ -79,7 +79,7 @@ async fn main() -> Result<()> {
             .any(|event| event["event"] == "new.message"))
     })
     .await?;
-    println!(
+    eprintln!(
         "upgrade: {} messages shown once each, none lost, none unreadable",
         CONTACTS.count
     );

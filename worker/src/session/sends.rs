@@ -213,10 +213,10 @@ impl Sends {
         let held = claim.not_before.map(|at| at.saturating_duration_since(now));
         start_queue(cx, hand.queue);
         let write = &mut cx.recorder.write;
-        if let Some(stanza) = hand.target.stanza.clone() {
-            let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
-            write.recipients.push(change);
-        }
+        // Whatever else holds, no frame leaves without its row.
+        let stanza = hand.target.stanza.clone().unwrap_or_else(|| stanza_id(&id));
+        let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
+        write.recipients.push(change);
         write.next_send_at = Some(wall + held.unwrap_or_default() + claim.gap);
         cx.recorder.after(After::Leaves(id));
     }
