@@ -114,7 +114,7 @@ pub enum Job {
     Deliver(Box<Delivery>),
     /// Send a text.
     Send(Box<SendText>),
-    /// The bundles that [`Output::WantBundles`] asked for; a device without one is gone.
+    /// The bundles that `WantBundles` asked for; a device without one is gone.
     Bundles {
         /// Whose.
         who: DeviceAddr,

@@ -2,7 +2,7 @@
 //! reasons to close allow.
 //!
 //! * [`Session`] is a handle whose calls are awaited, beside a stream of events.
-//! * [`run`] is below it: commands in, events with the commit that makes them durable.
+//! * [`run()`] is below it: commands in, events with the commit that makes them durable.
 //!
 //! Owns the WebSocket, TLS, the commit pipeline and the waits between connections. The pipeline is what makes the
 //! library's promise true: **the frames of a step are written only after its changes and events are durable.** At most
