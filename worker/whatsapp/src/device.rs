@@ -60,6 +60,10 @@ pub struct Account {
     pub push_name: Option<String>,
     /// What the phone runs on (`android`, `iphone`, `smba`…).
     pub platform: String,
+    /// Whether its chats with one person are addressed by LID (docs/PROTOCOL.md, "LID"). Once so, always so.
+    pub is_migrated: bool,
+    /// What the server lets this account prove itself with to people who gave it no token, if it gave any.
+    pub token_salt: Option<Bytes>,
 }
 
 /// 32 random bytes that only the companion and the phone know.
@@ -127,6 +131,8 @@ impl Device {
                 identity: account.identity.to_vec(),
                 push_name: account.push_name.clone(),
                 platform: account.platform.clone(),
+                is_migrated: account.is_migrated,
+                token_salt: account.token_salt.as_ref().map(|salt| salt.to_vec()),
             }),
             routing_info: self.routing_info.as_ref().map(|info| info.to_vec()),
             login_counter: self.login_counter,
@@ -195,6 +201,8 @@ impl Account {
             identity: Bytes::from(stored.identity.clone()),
             push_name: stored.push_name.clone(),
             platform: stored.platform.clone(),
+            is_migrated: stored.is_migrated,
+            token_salt: stored.token_salt.clone().map(Bytes::from),
         })
     }
 }
@@ -293,6 +301,10 @@ struct StoredAccount {
     push_name: Option<String>,
     #[prost(string, tag = "5")]
     platform: String,
+    #[prost(bool, tag = "6")]
+    is_migrated: bool,
+    #[prost(bytes = "vec", optional, tag = "7")]
+    token_salt: Option<Vec<u8>>,
 }
 
 impl StoredDevice {
@@ -359,6 +371,8 @@ mod tests {
             identity: Bytes::from_static(b"identity"),
             push_name: Some("Ann".into()),
             platform: "android".into(),
+            is_migrated: true,
+            token_salt: Some(Bytes::from_static(&[7; 32])),
         });
         device.routing_info = Some(Bytes::from_static(&[8, 2]));
         device.login_counter = 7;

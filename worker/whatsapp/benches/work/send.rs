@@ -240,6 +240,8 @@ fn device(phone: &KeyPair, rng: &mut StdRng) -> Device {
         identity,
         push_name: Some("Ann".to_owned()),
         platform: "android".to_owned(),
+        is_migrated: false,
+        token_salt: None,
     });
     device
 }

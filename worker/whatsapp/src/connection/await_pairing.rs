@@ -242,6 +242,8 @@ fn link(cx: &mut Context<'_>, success: &Node) -> Result<(Paired, Account), Refus
         identity: paired.identity.clone(),
         push_name: text("biz", "name").filter(|name| !name.is_empty()),
         platform: text("platform", "name").unwrap_or_default(),
+        is_migrated: false,
+        token_salt: None,
     };
     Ok((paired, account))
 }

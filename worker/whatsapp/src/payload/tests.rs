@@ -48,6 +48,8 @@ fn login_is_that_of_the_vector() {
         identity: bytes::Bytes::new(),
         push_name: None,
         platform: String::new(),
+        is_migrated: false,
+        token_salt: None,
     });
     let encoded = login(&device, &profile(History::Recent)).unwrap();
     assert_eq!(

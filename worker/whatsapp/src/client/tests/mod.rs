@@ -167,6 +167,8 @@ fn paired_device() -> Device {
         identity: Bytes::from_static(b"signed"),
         push_name: Some("Ann".to_owned()),
         platform: "android".to_owned(),
+        is_migrated: false,
+        token_salt: None,
     });
     device
 }

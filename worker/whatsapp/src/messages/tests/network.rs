@@ -189,6 +189,8 @@ impl Network {
             identity,
             push_name: Some(format!("user {user}")),
             platform: "android".into(),
+            is_migrated: false,
+            token_salt: None,
         });
         device
     }

@@ -46,6 +46,8 @@ fn recipient(case: &Value) -> (Device, Vec<PreKey>) {
         identity: Bytes::new(),
         push_name: None,
         platform: "android".into(),
+        is_migrated: false,
+        token_salt: None,
     });
     let prekeys = case["one_time_prekeys"].as_object().unwrap().iter();
     let prekeys = prekeys
