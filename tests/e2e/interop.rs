@@ -11,6 +11,7 @@ use tests::baileys::Baileys;
 use tests::cluster::{Cluster, Simulator};
 use tests::events::Record;
 use tests::folder::Folder;
+use tests::simulated::Contacts;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// All that Baileys does with the simulator alone.
@@ -19,7 +20,11 @@ const OURS: &str = "5511900000020";
 const THEIRS: &str = "5511900000021";
 
 async fn we_write(cluster: &Cluster, text: &str) -> Result<()> {
-    let body = json!({ "token": "interop", "number": THEIRS, "text": text });
+    we_write_to(cluster, THEIRS, text).await
+}
+
+async fn we_write_to(cluster: &Cluster, number: &str, text: &str) -> Result<()> {
+    let body = json!({ "token": "interop", "number": number, "text": text });
     let (status, answer) = cluster.operator.post("/api/whatsapp/send-text", body).await?;
     ensure!(status.is_success(), "{status}: {answer}");
     Ok(())
@@ -120,6 +125,56 @@ async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
 
     we_write(&cluster, "and all is well again").await?;
     baileys.reads("and all is well again").await?;
+    Ok(())
+}
+
+/// Both are companions of one account: what either writes the other has as its own, and what comes comes to both.
+#[tokio::test(flavor = "multi_thread")]
+async fn our_worker_and_baileys_are_companions_of_one_account() -> Result<()> {
+    let cluster = Cluster::start(1).await?;
+    cluster.control.phone(OURS, "ours").await?;
+    let contacts = Contacts {
+        prefix: "55119010",
+        count: 2,
+        deliver_ms: 0,
+        read_ms: None,
+        reply: None,
+    };
+    cluster.control.contacts(&contacts).await?;
+    let numbers = contacts.numbers();
+    cluster.operator.pair(&cluster.control, "interop", OURS).await?;
+    let record = Record::start(cluster.events("interop").await?);
+    let folder = Folder::new()?;
+    let mut baileys = Baileys::start(folder.path(), cluster.simulator().0, &cluster.control, OURS).await?;
+
+    we_write_to(&cluster, &numbers[0], "written by our worker").await?;
+    let copy = baileys.reads("written by our worker").await?;
+    ensure!(copy["fromMe"] == true, "{copy}");
+    baileys.write(&numbers[1], "written by Baileys").await?;
+    record
+        .until_any(PATIENCE, "our copy of what Baileys wrote", |event| {
+            event["event"] == "new.message"
+                && event["data"]["body"].to_string().contains("written by Baileys")
+                && event["data"]["header"]["fromMe"] == true
+        })
+        .await?;
+    cluster
+        .control
+        .contact_writes(&numbers[0], OURS, "to both companions")
+        .await?;
+    baileys.reads("to both companions").await?;
+    we_read(&record, "to both companions").await?;
+
+    for (number, text) in numbers.iter().zip(["written by our worker", "written by Baileys"]) {
+        let shown = cluster.control.contact_messages(number).await?;
+        let texts: Vec<_> = shown.iter().map(|shown| shown.text.as_deref()).collect();
+        ensure!(texts == [Some(text)], "{number} was shown {texts:?}");
+    }
+    let audit = cluster.control.audit().await?;
+    ensure!(
+        audit.violations == 0 && audit.malformed == 0 && audit.undecryptable == 0 && audit.lost == 0,
+        "{audit:?}"
+    );
     Ok(())
 }
 
