@@ -62,6 +62,9 @@ impl FromStr for Secret {
     }
 }
 
+/// A mistake was found, and is noted already.
+struct Noted;
+
 /// The environment and the mistakes found in it so far. Readers return a usable default beside a mistake, so
 /// that all mistakes are found; [`Env::finish`] then refuses.
 #[derive(Debug, Default)]
@@ -111,18 +114,25 @@ impl Env {
     where
         T::Err: fmt::Display,
     {
+        self.read(name).unwrap_or(None)
+    }
+
+    fn read<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Noted>
+    where
+        T::Err: fmt::Display,
+    {
         if self.unreadable.contains(name) {
             self.problem(name, "is not UTF-8");
+            return Err(Noted);
         }
-        let text = self.values.get(name)?.trim();
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                // The error's own words are ours or the standard library's and don't repeat the value.
-                self.problems.push(format!("{name}: {error}"));
-                None
-            }
-        }
+        let Some(text) = self.values.get(name) else {
+            return Ok(None);
+        };
+        text.trim().parse().map(Some).map_err(|error: T::Err| {
+            // The error's own words are ours or the standard library's and don't repeat the value.
+            self.problems.push(format!("{name}: {error}"));
+            Noted
+        })
     }
 
     /// A value with a default.
@@ -259,8 +269,13 @@ impl Amqp {
 
 /// Reads `MIN` and `MAX` (seconds, as numbers).
 pub fn read_delay(env: &mut Env) -> Delay {
-    let (min, max) = (env.or("MIN", MIN_DEFAULT), env.or("MAX", MAX_DEFAULT));
-    match Delay::new(min, max) {
+    let (min, max) = (env.read("MIN"), env.read("MAX"));
+    let or = |given: Option<Seconds>, default| given.map_or(default, |Seconds(given)| given);
+    // Of one that can't be read nothing can be said beside the other.
+    let (Ok(min), Ok(max)) = (min, max) else {
+        return Delay::default();
+    };
+    match Delay::new(or(min, MIN_DEFAULT), or(max, MAX_DEFAULT)) {
         Ok(delay) => delay,
         Err(error) => {
             env.problem(if error.field == "min" { "MIN" } else { "MAX" }, error.problem);
@@ -277,13 +292,26 @@ pub fn read_sealer(env: &mut Env) -> Option<Sealer> {
 
 /// Reads a time in seconds.
 pub fn read_seconds(env: &mut Env, name: &str, default: Duration) -> Duration {
-    match env.optional::<f64>(name).map(Duration::try_from_secs_f64) {
+    let seconds = env.optional(name).map(|Seconds(seconds)| seconds);
+    match seconds.map(Duration::try_from_secs_f64) {
         None => default,
         Some(Ok(duration)) => duration,
         Some(Err(error)) => {
             env.problem(name, error);
             default
         }
+    }
+}
+
+/// A number of seconds.
+struct Seconds(f64);
+
+impl FromStr for Seconds {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| "must be a number of seconds, such as 2.5")
     }
 }
 

@@ -35,6 +35,15 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn a_gap_that_is_no_number_is_named_alone() {
+    let mut env = env(&[("MIN", "40"), ("MAX", "x")]);
+    let _ = read_delay(&mut env);
+    let ConfigError(problems) = env.finish().unwrap_err();
+    // Nothing false of MIN, which is above the default of MAX only if that counted.
+    assert_eq!(problems, ["MAX: must be a number of seconds, such as 2.5"]);
+}
+
+#[test]
 fn defaults_hold_and_secrets_stay_hidden() {
     let mut env = env(&[
         ("DATABASE_URL", "postgres://u:hush@h/d"),
@@ -96,7 +105,13 @@ fn names_in_sources(root: &Path) -> BTreeSet<String> {
 
 /// What stands first in each call that reads a setting.
 fn names_read(text: &str) -> impl Iterator<Item = String> {
-    let readers = ["env.or(", "env.optional", "env.required(", "read_seconds(env"];
+    let readers = [
+        "env.or(",
+        "env.optional",
+        "env.read(",
+        "env.required(",
+        "read_seconds(env",
+    ];
     readers
         .into_iter()
         .flat_map(|reader| text.split(reader).skip(1))
