@@ -9,8 +9,12 @@ use serde_json::{Map, Value};
 
 pub use error::*;
 
-/// Parses a JSON body, naming the field that is wrong.
+/// Parses a JSON object, naming the field that is wrong.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {
+    // serde would take an array for an object's fields in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(JobError::new("body", "must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = named(&mut json)?;
     json.end()

@@ -158,7 +158,8 @@ pub struct SendBody {
     #[schemars(with = "Content")]
     message: Map<String, Value>,
     /// The gap between two sends; the deployment's MIN and MAX when absent.
-    delay: Option<Delay>,
+    #[schemars(with = "Option<Delay>")]
+    delay: Option<Map<String, Value>>,
     /// What to do with a recipient whose send was cut off by a crash.
     #[serde(default)]
     on_unknown: OnUnknown,
@@ -183,7 +184,10 @@ impl TryFrom<SendBody> for SendJob {
             (None, Some(many)) => ("numbers", many),
             (None, None) => return Err(JobError::new("numbers", "is required")),
         };
-        let delay = body.delay.map(|delay| Delay::new(delay.min, delay.max));
+        let delay = body.delay.map(|fields| {
+            let delay: Delay = body::from_fields(fields)?;
+            Delay::new(delay.min, delay.max)
+        });
         let job = SendJob {
             queue_id: body.queue_id,
             numbers: numbers(field, given)?,

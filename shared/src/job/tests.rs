@@ -154,6 +154,32 @@ fn errors_name_the_field_and_not_its_value() {
 }
 
 #[test]
+fn an_array_is_no_object() {
+    let with = |delay: &str, message: &str| {
+        let body = format!(r#"{{"number":"5531900000001","message":{message},"delay":{delay}}}"#);
+        error("send", &body)
+    };
+    let text = r#"{"type":"text","text":"hi"}"#;
+    assert_eq!(with("[1,2]", text), "delay: must be a JSON object");
+    assert_eq!(
+        with(r#"{"min":1,"max":2}"#, r#"["text","x"]"#),
+        "message: must be a JSON object"
+    );
+    assert_eq!(
+        with(r#"{"min":1}"#, text),
+        "delay.max: is required",
+        "named as it stands in the body"
+    );
+    for body in [
+        "[]",
+        r#" ["7c9e6679-7425-40de-944b-e07fc1f90ae7"]"#,
+        &"[".repeat(1_000),
+    ] {
+        assert_eq!(error("send", body), "body: must be a JSON object");
+    }
+}
+
+#[test]
 fn what_can_t_be_done_is_refused_by_name() {
     let send = |numbers: &str| {
         let body = format!(r#"{{{numbers},"message":{{"type":"text","text":"hi"}}}}"#);
