@@ -86,29 +86,6 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     }
 }
 
-/// Reads `bytes` as a JSON object of the shape `T`.
-///
-/// # Errors
-/// 400 that names the field at fault, or says where the text stops being JSON.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if !inner.is_data() {
-            return Problem::new(Code::MalformedBody, format!("the body is not JSON: {inner}"));
-        }
-        shape_problem(&path, &inner.to_string())
-    })?;
-    deserializer.end().map_err(|_| {
-        Problem::new(
-            Code::MalformedBody,
-            "the body goes on after the end of its JSON object",
-        )
-    })?;
-    Ok(value)
-}
-
 /// Reads `bytes` as a JSON object whose fields that `T` does not know are left alone; null counts as missing.
 ///
 /// # Errors
@@ -180,34 +157,6 @@ pub fn too_large() -> Problem {
         .with_field("body", format!("must have at most {MAX_BODY_BYTES} bytes"))
 }
 
-/// serde's words for a wrong shape, with the field in front: `missing field` names the field in its text only.
-fn shape_problem(path: &str, message: &str) -> Problem {
-    let message = message.split(" at line ").next().unwrap_or(message);
-    let prefix = if path == "." { "" } else { path };
-    let named = |rest: &str| rest.split('`').nth(1).map(|name| join(prefix, name));
-    if let Some(field) = message.strip_prefix("missing field ").and_then(named) {
-        return Problem::field(field, "is required");
-    }
-    if let Some(field) = message.strip_prefix("unknown field ").and_then(named) {
-        return Problem::field(field, "is not known here");
-    }
-    if prefix.is_empty() {
-        return Problem::new(
-            Code::MalformedBody,
-            format!("the body has the wrong shape: {message}"),
-        );
-    }
-    Problem::field(prefix, message)
-}
-
-fn join(path: &str, field: &str) -> String {
-    match path {
-        "" => field.to_owned(),
-        _ if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
-        _ => format!("{path}.{field}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
@@ -229,7 +178,7 @@ mod tests {
     }
 
     fn refused(body: &str) -> (Code, String) {
-        let problem = parse::<Outer>(body.as_bytes()).unwrap_err();
+        let problem = fields::<Outer>(body.as_bytes()).unwrap_err();
         (problem.code(), problem.detail().to_owned())
     }
 
@@ -240,11 +189,11 @@ mod tests {
         assert_eq!(refused(r#"{"inner":{}}"#), field("inner.size: is required"));
         assert_eq!(
             refused(r#"{"inner":{"size":1,"x":1}}"#),
-            field("inner.x: is not known here")
+            field("inner.x: is not known here; known are `size`")
         );
         assert_eq!(
             refused(r#"{"inner":{"size":"a"}}"#),
-            field("inner.size: invalid type: string \"a\", expected u8")
+            field("inner.size: must be u8")
         );
     }
 

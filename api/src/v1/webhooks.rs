@@ -176,7 +176,7 @@ pub async fn create(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let new = checked(&app, extract::parse(&body)?)?;
+    let new = checked(&app, extract::fields(&body)?)?;
     let work = {
         let app = app.clone();
         Box::pin(async move {
