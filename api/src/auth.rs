@@ -41,11 +41,11 @@ pub enum Scheme {
 #[derive(Clone)]
 pub struct ApiKey {
     digest: [u8; 32],
-    open: bool,
+    weakness: Option<WeakKey>,
 }
 
 /// Why the API does not start with this key.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WeakKey {
     /// No key at all.
     #[error("is empty: set it to a long random string (openssl rand -hex 32), or listen on 127.0.0.1 only")]
@@ -65,21 +65,19 @@ impl ApiKey {
     /// An empty, sample or short key is refused unless the API listens on loopback only. With an empty key on
     /// loopback every request is let in.
     pub fn new(key: &str, listen: IpAddr) -> Result<Self, WeakKey> {
-        if !listen.is_loopback() {
-            if key.is_empty() {
-                return Err(WeakKey::Empty);
-            }
-            if SAMPLE_KEYS.iter().any(|sample| sample.eq_ignore_ascii_case(key)) {
-                return Err(WeakKey::Sample);
-            }
-            if key.len() < MIN_KEY_BYTES {
-                return Err(WeakKey::Short);
-            }
+        let weakness = weakness(key);
+        match weakness {
+            Some(weak) if !listen.is_loopback() => Err(weak),
+            _ => Ok(Self {
+                digest: Sha256::digest(key.as_bytes()).into(),
+                weakness,
+            }),
         }
-        Ok(Self {
-            digest: Sha256::digest(key.as_bytes()).into(),
-            open: key.is_empty(),
-        })
+    }
+
+    /// Why the key would not do for an API that others can reach.
+    pub fn weakness(&self) -> Option<WeakKey> {
+        self.weakness
     }
 
     /// Lets a request in, or says why not.
@@ -88,7 +86,7 @@ impl ApiKey {
     /// 401 when the header is missing, of another scheme, or holds another key. 403, where no key is set, when a browser
     /// asks for a page that is none of `origins`: it would ask for any page that its user looks at.
     pub fn check(&self, headers: &HeaderMap, scheme: Scheme, origins: &[HeaderValue]) -> Result<(), Problem> {
-        if self.open {
+        if self.weakness == Some(WeakKey::Empty) {
             return refuse_foreign_pages(headers, origins);
         }
         let Some(value) = headers.get(header::AUTHORIZATION) else {
@@ -149,6 +147,16 @@ fn refuse_foreign_pages(headers: &HeaderMap, origins: &[HeaderValue]) -> Result<
     Ok(())
 }
 
+fn weakness(key: &str) -> Option<WeakKey> {
+    let is_sample = || SAMPLE_KEYS.iter().any(|sample| sample.eq_ignore_ascii_case(key));
+    match key {
+        "" => Some(WeakKey::Empty),
+        _ if is_sample() => Some(WeakKey::Sample),
+        _ if key.len() < MIN_KEY_BYTES => Some(WeakKey::Short),
+        _ => None,
+    }
+}
+
 /// Whether a page is our own: from the address that it asks, and that is loopback by name. Any other name could lead
 /// here for a while.
 fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
@@ -192,9 +200,9 @@ mod tests {
             ("short", WeakKey::Short),
         ] {
             assert_eq!(ApiKey::new(key, ANYWHERE).unwrap_err(), weak);
-            assert!(ApiKey::new(key, LOOPBACK).is_ok());
+            assert_eq!(ApiKey::new(key, LOOPBACK).unwrap().weakness(), Some(weak));
         }
-        assert!(ApiKey::new(KEY, ANYWHERE).is_ok());
+        assert_eq!(ApiKey::new(KEY, ANYWHERE).unwrap().weakness(), None);
     }
 
     #[test]

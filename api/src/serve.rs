@@ -20,6 +20,7 @@ use crate::settings::Settings;
 /// # Errors
 /// When it can't start; each says what to do.
 pub async fn serve(settings: Settings) -> Result<()> {
+    let weakness = settings.key.weakness();
     // The port first: it is the cheapest mistake to find.
     let socket = listen(settings.listen).await?;
     let (process, metrics) = Process::start(&settings.common, Some(settings.sealer)).await?;
@@ -34,6 +35,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
     app.tasks = lifecycle.tasks().clone();
     let admin: Router = telemetry::routes(Some(metrics), process.health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);
+    if let Some(weak) = weakness {
+        tracing::warn!("AUTH {weak}; it serves this machine alone");
+    }
     tracing::info!(address = %settings.listen, "the API is ready");
     listener::serve(socket, router, Limits::default(), lifecycle).await;
     lifecycle.ended().await;

@@ -165,7 +165,10 @@ async fn our_worker_and_baileys_are_companions_of_one_account() -> Result<()> {
     baileys.reads("to both companions").await?;
     we_read(&record, "to both companions").await?;
 
-    for (number, text) in numbers.iter().zip(["written by our worker", "written by Baileys"]) {
+    for (number, text) in numbers
+        .iter()
+        .zip(["written by our worker", "written by Baileys"])
+    {
         let shown = cluster.control.contact_messages(number).await?;
         let texts: Vec<_> = shown.iter().map(|shown| shown.text.as_deref()).collect();
         ensure!(texts == [Some(text)], "{number} was shown {texts:?}");
