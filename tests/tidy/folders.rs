@@ -71,11 +71,12 @@ const MAPS: &[(&str, Map)] = &[
     (
         "worker",
         &[
-            ("shard", "session committer job lease wake"),
-            ("session", "committer job lease"),
+            ("shard", "session committer job lease version wake"),
+            ("session", "committer job lease version"),
             ("committer", "wake"),
             ("job", ""),
             ("lease", ""),
+            ("version", ""),
             ("wake", ""),
             ("webhook", ""),
             ("lib", ""),
@@ -125,7 +126,8 @@ const MAPS: &[(&str, Map)] = &[
                 "server",
                 "control handle connection world crowd persona seed clock",
             ),
-            ("control", "handle world fault population number refusal"),
+            ("control", "page handle world fault population number refusal"),
+            ("page", "handle world refusal"),
             (
                 "handle",
                 "world audit crowd fault persona population seed number refusal",
