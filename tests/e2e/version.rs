@@ -31,12 +31,16 @@ fn days_on(days: u32) -> String {
 }
 
 async fn until_session(cluster: &Cluster, what: &str, fits: impl Fn(&Value) -> bool) -> Result<()> {
-    eventually(PATIENCE, what, async || Ok(fits(&cluster.operator.get(SESSION).await?.1))).await
+    eventually(PATIENCE, what, async || {
+        Ok(fits(&cluster.operator.get(SESSION).await?.1))
+    })
+    .await
 }
 
 /// A message in a queue of its own; answers the queue.
 async fn send(cluster: &Cluster, contact: &str) -> Result<String> {
-    let body = json!({ "numbers": [contact], "message": { "type": "text", "text": format!("to {contact}") } });
+    let body =
+        json!({ "numbers": [contact], "message": { "type": "text", "text": format!("to {contact}") } });
     let (status, answer) = cluster.operator.post(&format!("{SESSION}/queues"), body).await?;
     ensure!(status == StatusCode::ACCEPTED, "{status}: {answer}");
     Ok(answer["queueId"].as_str().context("a queue")?.to_owned())
@@ -61,19 +65,28 @@ async fn a_session_of_yesterdays_version_is_back_within_a_minute() -> Result<()>
     cluster.operator.pair(&cluster.control, "outdated", PHONE).await?;
     let contacts = CONTACTS.numbers();
     // Both workers have looked, and one of them has fetched.
-    eventually(PATIENCE, "the page was read", async || counted(&mut cluster, "same").await).await?;
+    eventually(PATIENCE, "the page was read", async || {
+        counted(&mut cluster, "same").await
+    })
+    .await?;
     ensure!(cluster.control.version(json!({})).await?["asked"] == 1);
 
     // The page names nothing newer yet, and then rubbish.
     cluster.control.version(json!({ "min": days_on(1) })).await?;
-    cluster.control.fault(json!({ "kind": "cut", "on": "now" })).await?;
+    cluster
+        .control
+        .fault(json!({ "kind": "cut", "on": "now" }))
+        .await?;
     until_session(&cluster, "the session is refused", |session| {
         session["closeReason"] == 405 && session["state"] == "closed"
     })
     .await?;
     let (_, session) = cluster.operator.get(SESSION).await?;
     let detail = session["closeDetail"].as_str().context("the reason in words")?;
-    ensure!(detail.contains("version") && session["wanted"] == true, "{session}");
+    ensure!(
+        detail.contains("version") && session["wanted"] == true,
+        "{session}"
+    );
     let queue = send(&cluster, &contacts[0]).await?;
     let waiting = cluster.operator.queue("outdated", &queue).await?["waiting"].clone();
     ensure!(waiting["reason"] == "client-outdated", "{waiting}");
@@ -94,7 +107,10 @@ async fn a_session_of_yesterdays_version_is_back_within_a_minute() -> Result<()>
         .version(json!({ "published": days_on(2), "page": "script" }))
         .await?;
     let published = Instant::now();
-    until_session(&cluster, "the session is open", |session| session["state"] == "open").await?;
+    until_session(&cluster, "the session is open", |session| {
+        session["state"] == "open"
+    })
+    .await?;
     let after = published.elapsed();
     ensure!(after < BACK_WITHIN, "back after {after:?}");
     send(&cluster, &contacts[1]).await?;
@@ -103,7 +119,10 @@ async fn a_session_of_yesterdays_version_is_back_within_a_minute() -> Result<()>
     })
     .await?;
     eventually(PATIENCE, "nothing is wrong any more", async || {
-        Ok(cluster.worker(0)?.degraded().await?.is_empty() && cluster.worker(1)?.degraded().await?.is_empty())
+        Ok(
+            cluster.worker(0)?.degraded().await?.is_empty()
+                && cluster.worker(1)?.degraded().await?.is_empty(),
+        )
     })
     .await?;
     cluster.control.audit().await?.clean(2)

@@ -119,7 +119,10 @@ mod tests {
         };
         match judge_version(&refused, None) {
             Finding::Bad(text) => {
-                assert!(text.contains("2 minutes ago") && text.contains("no answer in time"), "{text}");
+                assert!(
+                    text.contains("2 minutes ago") && text.contains("no answer in time"),
+                    "{text}"
+                );
             }
             other => panic!("{other:?}"),
         }

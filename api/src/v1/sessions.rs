@@ -31,6 +31,9 @@ const QR_PATIENCE: Duration = Duration::from_secs(5);
 /// Why there is no QR code.
 const NO_QR: &str = "there is no QR code at this moment; create the session again to get one";
 
+/// When to ask again of a session that waits for a newer version of WhatsApp Web: it comes within about this time.
+const OUTDATED_AGAIN: Duration = Duration::from_secs(60);
+
 /// How long a new session waits for an old one of its token to be gone.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -299,7 +302,7 @@ pub async fn qr(
         }
         if !looks.again().await {
             let (text, again) = match waiting::is_outdated(&session) {
-                true => (waiting::OUTDATED, Duration::from_secs(60)),
+                true => (waiting::OUTDATED, OUTDATED_AGAIN),
                 false => (NO_QR, Duration::from_secs(1)),
             };
             return Err(Problem::new(Code::QrNotReady, text).retry_after(again));
@@ -336,6 +339,10 @@ pub async fn pairing_code(
     }
     if session.deleting_at.is_some() {
         return Err(being_deleted(&token));
+    }
+    if waiting::is_outdated(&session) {
+        let problem = Problem::new(Code::SessionNotConnected, waiting::OUTDATED);
+        return Err(problem.retry_after(OUTDATED_AGAIN));
     }
     match app
         .call(&session.token, &Job::PairingCode(PairingCodeJob { phone }))

@@ -320,7 +320,10 @@ mod tests {
             wanted: false,
             ..outdated(SessionState::Closed, Some(NOW))
         };
-        assert_eq!(reason(QueueState::Running, &stopped, Worker::Running), Some(Reason::Stopped));
+        assert_eq!(
+            reason(QueueState::Running, &stopped, Worker::Running),
+            Some(Reason::Stopped)
+        );
         assert_eq!(close_detail(&session(SessionState::Closed)), None);
     }
 
