@@ -2,7 +2,9 @@
 //!
 //! Changes nothing but that missing exchanges and queues are made. Every check has a time-out of its own, so that it ends whatever hangs.
 
-use std::fmt;
+mod report;
+mod version;
+
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
@@ -17,6 +19,8 @@ use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub use self::report::{Finding, Report};
+use self::version::version;
 use crate::settings::Settings;
 
 /// Longest that one check takes.
@@ -27,51 +31,6 @@ const SKEW_MAX: Duration = Duration::from_secs(1);
 
 /// Where WhatsApp listens when `WHATSAPP_URL` says nothing else.
 const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
-
-/// What one check found.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// All is well; what was seen.
-    Ok(String),
-    /// It works, but.
-    Warn(String),
-    /// What is wrong, and what to do.
-    Bad(String),
-}
-
-/// All findings, in order.
-#[derive(Debug, Default)]
-pub struct Report {
-    lines: Vec<(&'static str, Finding)>,
-}
-
-impl Report {
-    /// Whether nothing is wrong.
-    pub fn is_well(&self) -> bool {
-        !self
-            .lines
-            .iter()
-            .any(|(_, finding)| matches!(finding, Finding::Bad(_)))
-    }
-
-    fn add(&mut self, what: &'static str, finding: Finding) {
-        self.lines.push((what, finding));
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, finding) in &self.lines {
-            let (mark, text) = match finding {
-                Finding::Ok(text) => ("ok  ", text),
-                Finding::Warn(text) => ("warn", text),
-                Finding::Bad(text) => ("BAD ", text),
-            };
-            writeln!(f, "{mark} {what:<11} {text}")?;
-        }
-        Ok(())
-    }
-}
 
 /// Makes all checks with the settings of `env`.
 pub async fn examine(env: impl Fn() -> Env) -> Report {
@@ -84,6 +43,8 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
         Ok(store) => {
             if database(&mut report, &store).await {
                 report.add("workers", in_time(workers(&store, &common.amqp)).await);
+                let fixed: Option<String> = env().optional("WHATSAPP_VERSION");
+                report.add("version", in_time(version(&store, fixed)).await);
                 if has_key {
                     report.add("key", in_time(key(&store)).await);
                 }
@@ -350,22 +311,6 @@ mod tests {
     use shared::testing::{self, TestDatabase};
 
     use super::*;
-
-    #[test]
-    fn a_report_is_one_line_per_finding() {
-        let mut report = Report::default();
-        report.add("database", Finding::Ok("reachable".to_owned()));
-        assert!(report.is_well());
-        report.add(
-            "schema",
-            Finding::Bad("version 0; run fanfare-api migrate".to_owned()),
-        );
-        assert!(!report.is_well());
-        assert_eq!(
-            report.to_string(),
-            "ok   database    reachable\nBAD  schema      version 0; run fanfare-api migrate\n"
-        );
-    }
 
     #[tokio::test]
     async fn a_set_up_without_a_session_worker_is_bad() {

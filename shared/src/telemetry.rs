@@ -114,6 +114,22 @@ pub const METRICS: &[Metric] = &[
         "fanfare_sessions_waiting",
         "Sessions of this worker, by why they send nothing just now",
     ),
+    gauge(
+        "fanfare_client_version_age_seconds",
+        "Age of the version of WhatsApp Web that sessions of this worker say they are; it is refused after some months",
+    ),
+    gauge(
+        "fanfare_client_version_refused",
+        "1 while WhatsApp refuses sessions for that version",
+    ),
+    counter(
+        "fanfare_client_version_refusals_total",
+        "Connections that WhatsApp refused for their version (405)",
+    ),
+    counter(
+        "fanfare_client_version_fetches_total",
+        "Readings of the page that names the current version, by outcome",
+    ),
     counter(
         "fanfare_jobs_total",
         "Jobs taken from the broker, by kind and outcome",
@@ -260,8 +276,11 @@ impl Metrics {
 pub fn routes(metrics: Option<Metrics>, health: Health) -> Router {
     let (live, ready) = (health.clone(), health);
     let router = Router::new()
-        .route("/healthz", get(async move || report(live.stuck())))
-        .route("/readyz", get(async move || report(ready.not_ready().await)));
+        .route("/healthz", get(async move || report(live.stuck(), Vec::new())))
+        .route(
+            "/readyz",
+            get(async move || report(ready.not_ready().await, ready.troubles())),
+        );
     match metrics {
         Some(metrics) => router.route(
             "/metrics",
@@ -276,7 +295,8 @@ pub fn routes(metrics: Option<Metrics>, health: Health) -> Router {
     }
 }
 
-fn report(problems: Vec<String>) -> impl IntoResponse {
+/// What is only degraded is said and changes no status: whoever restarts or cuts off what is not ready would do harm.
+fn report(problems: Vec<String>, degraded: Vec<String>) -> impl IntoResponse {
     let status = if problems.is_empty() {
         StatusCode::OK
     } else {
@@ -284,7 +304,9 @@ fn report(problems: Vec<String>) -> impl IntoResponse {
     };
     (
         status,
-        axum::Json(serde_json::json!({ "ok": problems.is_empty(), "problems": problems })),
+        axum::Json(
+            serde_json::json!({ "ok": problems.is_empty(), "problems": problems, "degraded": degraded }),
+        ),
     )
 }
 

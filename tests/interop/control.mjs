@@ -3,6 +3,7 @@ const base = process.env.SIM_CONTROL;
 if (!base || !process.env.SIM_WS) throw new Error('SIM_CONTROL and SIM_WS must name a running simulator (its first line of output)');
 
 export const wsUrl = process.env.SIM_WS;
+export const controlUrl = base;
 
 export async function call(method, path, body) {
   const response = await fetch(`${base}${path}`, {

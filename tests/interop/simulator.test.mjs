@@ -3,8 +3,9 @@
 //   SIM_WS=ws://… SIM_CONTROL=http://… node --test simulator.test.mjs
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { fetchLatestWaWebVersion } from 'baileys';
 import { BaileysClient, Status } from './baileys.mjs';
-import { eventually, freshNumber, get, post, wsUrl } from './control.mjs';
+import { controlUrl, eventually, freshNumber, get, post, wsUrl } from './control.mjs';
 
 const clients = [];
 let prefix;
@@ -198,3 +199,40 @@ async function eventuallyPost(path, body) {
     }
   }
 }
+
+test('reads the current version from the page', async () => {
+  const { published } = await get('/version');
+  const original = globalThis.fetch;
+  // It knows WhatsApp's address alone.
+  globalThis.fetch = (url, options) => original(String(url).replace('https://web.whatsapp.com', controlUrl), options);
+  try {
+    for (const page of ['script', 'document']) {
+      await post('/version', { page });
+      const latest = await fetchLatestWaWebVersion();
+      assert.deepEqual([latest.isLatest, latest.version.join('.')], [true, published]);
+    }
+    await post('/version', { page: 'rubbish' });
+    assert.equal((await fetchLatestWaWebVersion()).isLatest, false);
+  } finally {
+    globalThis.fetch = original;
+    await post('/version', { page: 'script' });
+  }
+});
+
+test('is refused for an old version, when it logs in and when it registers', async () => {
+  const { min } = await get('/version');
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Old');
+  await ready(number);
+  await post('/version', { min: '2.3000.4000000000' });
+  try {
+    await post('/faults', { kind: 'cut', on: 'now', match: { from: number } });
+    await client.until(() => client.closes.includes(405), 'the refusal of a login');
+    const fresh = new BaileysClient(wsUrl).start();
+    clients.push(fresh);
+    await fresh.until(() => fresh.closes.includes(405), 'the refusal of a registration');
+    assert.equal(fresh.qr, undefined);
+  } finally {
+    await post('/version', { min });
+  }
+});

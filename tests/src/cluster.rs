@@ -351,12 +351,14 @@ fn settings(
 ) -> Vec<(String, String)> {
     let port = listen.port().to_string();
     let shards = SHARDS.to_string();
+    let page = format!("{}/sw.js", simulator.control);
     let ours = [
         ("DATABASE_URL", database.config().url.expose()),
         ("AMQP_URL", broker.config().url.expose()),
         ("AMQP_PREFIX", &broker.config().prefix),
         ("WHATSAPP_URL", &simulator.ws),
         ("WHATSAPP_ROOT_KEY", &simulator.root_key),
+        ("WHATSAPP_VERSION_URL", &page),
         ("KEY_ENCRYPTION_KEY", TEST_KEY),
         ("HOST", "127.0.0.1"),
         ("PORT", &port),

@@ -124,6 +124,17 @@ impl Process {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// What `/readyz` says is not as it should be though the process is ready.
+    ///
+    /// # Errors
+    /// When it is not ready, or does not answer.
+    pub async fn degraded(&self) -> Result<Vec<String>> {
+        let url = format!("http://{}/readyz", self.admin);
+        let answer = crate::http::client().get(url).send().await?.error_for_status()?;
+        let answer: serde_json::Value = answer.json().await?;
+        Ok(serde_json::from_value(answer["degraded"].clone())?)
+    }
+
     /// Sends a signal. `Kill` also waits until the process is gone.
     ///
     /// # Errors

@@ -250,6 +250,15 @@ impl Control {
         self.post("/faults", fault).await.map(drop)
     }
 
+    /// Changes which versions of clients the server takes (`min`), which one its page names (`published`), and how the page
+    /// looks (`page`). Answers how things stand.
+    ///
+    /// # Errors
+    /// What the simulator refused.
+    pub async fn version(&self, change: Value) -> Result<Value> {
+        self.post("/version", change).await
+    }
+
     /// What the server saw.
     ///
     /// # Errors

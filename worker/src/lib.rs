@@ -6,5 +6,6 @@ mod job;
 pub mod lease;
 pub mod session;
 pub mod shard;
+pub mod version;
 mod wake;
 pub mod webhook;

@@ -86,6 +86,37 @@ async fn a_qr_code_comes_as_picture_text_or_json() {
 }
 
 #[tokio::test]
+async fn a_session_that_waits_for_a_newer_version_says_so_wherever_it_is_asked() {
+    let api = TestApi::new().await;
+    let token = api.session().await;
+    api.set_session(&token, "state = 4, close_reason = 405").await;
+    let path = format!("/v1/sessions/{token}");
+    let shown = api.get(&path).await.json();
+    assert_eq!(
+        (&shown["closeReason"], &shown["wanted"]),
+        (&json!(405), &json!(true))
+    );
+    let body = json!({ "phone": "5531900000001" });
+    let (qr, code) = tokio::join!(
+        api.get(&format!("{path}/qr")),
+        api.post(&format!("{path}/pairing-code"), &body)
+    );
+    assert_eq!((qr.status.as_u16(), code.status.as_u16()), (404, 503));
+    for (answer, field) in [
+        (shown, "closeDetail"),
+        (qr.json(), "detail"),
+        (code.json(), "detail"),
+    ] {
+        let told = answer[field].as_str().unwrap();
+        assert!(
+            told.contains("version") && told.contains("by itself"),
+            "{field}: {told}"
+        );
+    }
+    assert_eq!(code.headers["retry-after"], "60");
+}
+
+#[tokio::test]
 async fn a_pairing_code_is_asked_of_the_worker() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;

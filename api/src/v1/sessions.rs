@@ -23,9 +23,16 @@ use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::qr;
 use crate::tokens::{being_deleted, unknown};
+use crate::v1::waiting;
 
 /// How long a request for a QR code waits for one to come.
 const QR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why there is no QR code.
+const NO_QR: &str = "there is no QR code at this moment; create the session again to get one";
+
+/// When to ask again of a session that waits for a newer version of WhatsApp Web: it comes within about this time.
+const OUTDATED_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long a new session waits for an old one of its token to be gone.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
@@ -57,6 +64,8 @@ pub struct Session {
     pub platform: Option<String>,
     /// Why it last closed, in the manner of HTTP.
     pub close_reason: Option<u16>,
+    /// What that means, and what would end it, for people; only where the number says too little.
+    pub close_detail: Option<&'static str>,
     /// When it was created.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -73,6 +82,7 @@ pub struct Session {
 
 impl From<SessionRecord> for Session {
     fn from(record: SessionRecord) -> Self {
+        let close_detail = waiting::close_detail(&record);
         let owner = record.owner;
         Self {
             token: record.token,
@@ -84,6 +94,7 @@ impl From<SessionRecord> for Session {
             push_name: owner.as_ref().and_then(|owner| owner.push_name.clone()),
             platform: owner.and_then(|owner| owner.platform),
             close_reason: record.close_reason,
+            close_detail,
             created_at: record.created_at,
             updated_at: record.updated_at,
             paired_at: record.paired_at,
@@ -290,8 +301,11 @@ pub async fn qr(
             return format.show(code);
         }
         if !looks.again().await {
-            let text = "there is no QR code at this moment; create the session again to get one";
-            return Err(Problem::new(Code::QrNotReady, text).retry_after(Duration::from_secs(1)));
+            let (text, again) = match waiting::is_outdated(&session) {
+                true => (waiting::OUTDATED, OUTDATED_AGAIN),
+                false => (NO_QR, Duration::from_secs(1)),
+            };
+            return Err(Problem::new(Code::QrNotReady, text).retry_after(again));
         }
     }
 }
@@ -325,6 +339,10 @@ pub async fn pairing_code(
     }
     if session.deleting_at.is_some() {
         return Err(being_deleted(&token));
+    }
+    if waiting::is_outdated(&session) {
+        let problem = Problem::new(Code::SessionNotConnected, waiting::OUTDATED);
+        return Err(problem.retry_after(OUTDATED_AGAIN));
     }
     match app
         .call(&session.token, &Job::PairingCode(PairingCodeJob { phone }))

@@ -38,6 +38,8 @@ pub enum Reason {
     Stopped,
     /// WhatsApp refused the session: nobody connects it again until it is started.
     Refused,
+    /// WhatsApp does not take this version of WhatsApp Web any more: the session comes back by itself with a newer one.
+    ClientOutdated,
     /// The session is connecting, or its connection broke.
     NotConnected,
     /// The random gap after the session's last send.
@@ -99,6 +101,9 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
         return (!session.wanted)
             .then_some((Reason::Stopped, "the session is being stopped; start it again"));
     }
+    if is_outdated(session) {
+        return Some((Reason::ClientOutdated, OUTDATED));
+    }
     // Before all else: without an account, starting it leads no further than to a QR code.
     if session.paired_at.is_none() {
         let detail = match (session.state, session.wanted) {
@@ -120,12 +125,33 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
     Some((Reason::NotConnected, detail))
 }
 
+/// Whether the session waits for a version of WhatsApp Web that WhatsApp still takes, to log in or to be paired.
+pub fn is_outdated(session: &SessionRecord) -> bool {
+    let is_away = matches!(session.state, SessionState::Closed | SessionState::Connecting);
+    is_away && session.wanted && !session.refused && session.close_reason == Some(OUTDATED_CODE)
+}
+
+/// Why a session that is not connected closed and what would end that, where its number says too little.
+pub fn close_detail(session: &SessionRecord) -> Option<&'static str> {
+    if is_outdated(session) {
+        return Some(OUTDATED);
+    }
+    session.refused.then(|| refused(session.close_reason))
+}
+
+/// What to do about a version that is refused.
+pub const OUTDATED: &str = "WhatsApp does not take this version of WhatsApp Web any more; the workers look for a newer one, \
+     and the session comes back by itself when there is one";
+
+/// The number of that refusal.
+const OUTDATED_CODE: u16 = 405;
+
 /// A refusal by its number, and what would end it.
 fn refused(close_reason: Option<u16>) -> &'static str {
     match close_reason {
         Some(402) => "WhatsApp has banned the account for a time; start the session again when that is over",
         Some(405 | 409) => {
-            "WhatsApp does not take this client's version any more; update the workers, then start the session again"
+            "WhatsApp does not take this client as it is any more; update the workers, then start the session again"
         }
         Some(411) => {
             "the account is not set up for linked devices; mend that on its phone, then start the session again"
@@ -251,7 +277,7 @@ mod tests {
     fn a_refused_session_does_not_keep_trying() {
         for (code, word) in [
             (402, "banned"),
-            (405, "version"),
+            (409, "update"),
             (411, "linked devices"),
             (440, "another connection"),
             (418, "closeReason"),
@@ -269,6 +295,36 @@ mod tests {
                 told.detail
             );
         }
+    }
+
+    #[test]
+    fn a_version_that_is_refused_is_waited_out_paired_or_not() {
+        let outdated = |state, paired_at| SessionRecord {
+            close_reason: Some(405),
+            paired_at,
+            ..session(state)
+        };
+        for paired_at in [Some(NOW), None] {
+            for state in [SessionState::Closed, SessionState::Connecting] {
+                let outdated = outdated(state, paired_at);
+                let told = waiting(&queue(QueueState::Running), &outdated, Worker::Running, NOW).unwrap();
+                assert_eq!((told.reason, told.detail), (Reason::ClientOutdated, OUTDATED));
+                assert_eq!(close_detail(&outdated), Some(OUTDATED));
+            }
+        }
+        // It is over when there is something to scan, or the session is open; and nobody waits who does not want to.
+        for state in [SessionState::Pairing, SessionState::Open] {
+            assert!(!is_outdated(&outdated(state, None)), "{state:?}");
+        }
+        let stopped = SessionRecord {
+            wanted: false,
+            ..outdated(SessionState::Closed, Some(NOW))
+        };
+        assert_eq!(
+            reason(QueueState::Running, &stopped, Worker::Running),
+            Some(Reason::Stopped)
+        );
+        assert_eq!(close_detail(&session(SessionState::Closed)), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::recipient::Number;
 use crate::testing::{TestDatabase, job_id, token};
 
 mod accepting;
+mod client_version;
 mod holding;
 mod plans;
 

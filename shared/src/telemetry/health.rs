@@ -1,6 +1,6 @@
 //! Health: loops that must report before their deadlines, and checks of what the process depends on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,7 @@ struct Inner {
     next: u64,
     loops: HashMap<u64, Loop>,
     checks: Vec<(&'static str, Check)>,
+    degraded: BTreeMap<&'static str, String>,
 }
 
 struct Loop {
@@ -79,6 +80,25 @@ impl Health {
         self.inner()
             .checks
             .push((name, Arc::new(move || Box::pin(check()))));
+    }
+
+    /// Says what hinders the work of the process without making it useless, or that nothing does any more. It stays ready:
+    /// another process in its place would be no better off.
+    pub fn degraded(&self, name: &'static str, trouble: Option<String>) {
+        let degraded = &mut self.inner().degraded;
+        match trouble {
+            Some(trouble) => drop(degraded.insert(name, trouble)),
+            None => drop(degraded.remove(name)),
+        }
+    }
+
+    /// What hinders the work of the process without making it useless.
+    pub fn troubles(&self) -> Vec<String> {
+        let inner = self.inner();
+        let troubles = inner.degraded.iter();
+        troubles
+            .map(|(name, trouble)| format!("{name}: {trouble}"))
+            .collect()
     }
 
     /// Loops that are silent for too long: the process should be restarted.

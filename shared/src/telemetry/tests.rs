@@ -75,6 +75,23 @@ impl std::io::Write for Captured {
 }
 
 #[tokio::test]
+async fn what_is_degraded_is_said_and_stays_ready() {
+    let health = Health::new(crate::clock::Clock::system());
+    health.degraded("version", Some("refused".to_owned()));
+    health.degraded("version", Some("refused again".to_owned()));
+    assert_eq!(health.troubles(), ["version: refused again"]);
+    assert_eq!(health.not_ready().await, [""; 0]);
+    let answer = report(health.not_ready().await, health.troubles()).into_response();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let expected = serde_json::json!({ "ok": true, "problems": [], "degraded": ["version: refused again"] });
+    assert_eq!(body, expected);
+    health.degraded("version", None);
+    assert_eq!(health.troubles(), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_is_written_to_the_database_is_never_logged() {
     use crate::store::idempotency;
     let database = crate::testing::TestDatabase::new().await;

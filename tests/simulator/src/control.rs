@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fault::Fault;
 use crate::handle::Handle;
 use crate::number::{Addressing, Number};
+use crate::page;
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
 use crate::world::Speaker;
@@ -73,6 +74,7 @@ fn router(handle: Handle) -> Router {
         .route("/sessions", get(sessions))
         .route("/audit", get(audit))
         .route("/audit/mark", post(mark_audit))
+        .merge(page::router())
         .fallback(|| async { Refusal::unknown("path") })
         .method_not_allowed_fallback(|| async {
             Refusal {

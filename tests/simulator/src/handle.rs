@@ -20,7 +20,7 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
-use crate::world::{Command, LinkOutcome, Linked, SessionInfo, Speaker};
+use crate::world::{Command, LinkOutcome, Linked, Page, SessionInfo, Speaker, VersionChange, VersionInfo};
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
 const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -219,6 +219,28 @@ impl Handle {
     /// If the simulator is stopping.
     pub async fn faults(&self) -> Result<Vec<Active>, Refusal> {
         self.ask(Command::Faults).await
+    }
+
+    /// Changes which versions of clients are taken, and what the page says of the current one. Returns how things stand.
+    ///
+    /// # Errors
+    /// If the simulator is stopping.
+    pub async fn versions(&self, change: VersionChange) -> Result<VersionInfo, Refusal> {
+        self.ask(|answer| Command::Version(change, answer)).await
+    }
+
+    /// The page that names the current version, and how it looks.
+    pub(crate) async fn page(&self) -> Result<(Page, String), Refusal> {
+        self.ask(Command::Page).await
+    }
+
+    /// Announces to all sessions that are online when their version will be refused, or takes that back. Returns how many
+    /// there were.
+    ///
+    /// # Errors
+    /// If the simulator is stopping.
+    pub async fn announce_expiration(&self, at: Option<String>) -> Result<usize, Refusal> {
+        self.ask(|answer| Command::Expiration(at, answer)).await
     }
 
     /// The linked devices of all phones.

@@ -7,6 +7,7 @@
 //! * [`server`]: [`Simulator::start`] and the listeners. [`handle`]: the [`Handle`] to what was started.
 //! * [`world`]: one task that owns accounts, connections, queues, faults and the audit.
 //! * [`crowd`]: simulated devices, with real cryptography, on tasks of their own.
+//! * `page`: the page that clients read the current version from.
 //! * [`connection`]: one socket. [`control`]: the HTTP API over the [`Handle`].
 //!
 //! Uses the codec and the cryptography of the `whatsapp` crate, never its client.
@@ -19,6 +20,7 @@ pub mod crowd;
 pub mod fault;
 pub mod handle;
 pub mod number;
+mod page;
 pub mod persona;
 pub mod population;
 pub mod refusal;

@@ -271,6 +271,7 @@ impl Parts {
                 }
             }
             Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
+            Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => {
                 self.link.on_closed();
                 self.sends.on_disconnected(cx);

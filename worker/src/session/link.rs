@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use rand::SeedableRng;
@@ -140,10 +139,10 @@ impl Link {
             session: cx.record.id,
             steps: self.steps.clone(),
         };
-        let config = Arc::clone(&cx.around.whatsapp);
+        let settings = cx.around.versions.settings();
         let clock = ConnectionClock::new(cx.around.clock);
         let rng = StdRng::from_rng(&mut cx.rng);
-        let run = Box::pin(client::run(config, device, keys, receiver, clock, rng));
+        let run = Box::pin(client::run(settings, device, keys, receiver, clock, rng));
         self.client = Some(Client { commands, run });
         self.stop = Stop::No;
         if self.logs_out {

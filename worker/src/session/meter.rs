@@ -38,6 +38,11 @@ pub(crate) fn resend_failed() {
     counter!("fanfare_resends_failed_total").increment(1);
 }
 
+/// WhatsApp refused a connection for its version.
+pub(crate) fn outdated() {
+    counter!("fanfare_client_version_refusals_total").increment(1);
+}
+
 /// One session's place in the gauges: it counts where the session stands and leaves with it. Labels are of closed sets.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {

@@ -8,6 +8,7 @@ use whatsapp::signal::curve::PublicKey;
 
 use super::cap::CAP_DEFAULT;
 use super::pacer::Pace;
+use crate::version;
 
 /// What the role is told from outside.
 #[derive(Clone, Debug)]
@@ -18,8 +19,10 @@ pub struct Settings {
     pub pace: Pace,
     /// `SEND_CAP`: most sends per second of this worker, over all its sessions.
     pub cap: NonZeroU32,
-    /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`, `WHATSAPP_VERSION`.
+    /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is replaced by the current one.
     pub whatsapp: Config,
+    /// `WHATSAPP_VERSION` and what begins with it.
+    pub version: version::Settings,
 }
 
 impl Settings {
@@ -32,22 +35,13 @@ impl Settings {
             pace: Pace::new(delay.min(), delay.max()).unwrap_or_default(),
             cap: env.or("SEND_CAP", CAP_DEFAULT),
             whatsapp: read_whatsapp(env),
+            version: version::Settings::read(env),
         }
     }
 }
 
 fn read_whatsapp(env: &mut Env) -> Config {
-    let version = env.optional::<String>("WHATSAPP_VERSION").and_then(|text| {
-        let version = parse_version(&text);
-        if version.is_none() {
-            env.problem(
-                "WHATSAPP_VERSION",
-                "must be three numbers such as 2.3000.1043857760",
-            );
-        }
-        version
-    });
-    let mut config = Config::whatsapp(version.unwrap_or(ClientVersion::KNOWN));
+    let mut config = Config::whatsapp(ClientVersion::KNOWN);
     if let Some(url) = env.optional::<String>("WHATSAPP_URL") {
         if !(url.starts_with("ws://") || url.starts_with("wss://")) {
             env.problem("WHATSAPP_URL", "must begin with ws:// or wss://");
@@ -64,16 +58,6 @@ fn read_whatsapp(env: &mut Env) -> Config {
         }
     }
     config
-}
-
-fn parse_version(text: &str) -> Option<ClientVersion> {
-    let mut parts = text.split('.').map(|part| part.parse::<u32>().ok());
-    let (primary, secondary, tertiary) = (parts.next()??, parts.next()??, parts.next()??);
-    parts.next().is_none().then_some(ClientVersion {
-        primary,
-        secondary,
-        tertiary,
-    })
 }
 
 fn parse_key(text: &str) -> Option<PublicKey> {

@@ -7,7 +7,7 @@ use whatsapp::connection::{CloseReason, Next};
 use whatsapp::jid::Jid;
 
 use super::context::Context;
-use super::meter::Standing;
+use super::meter::{self, Standing};
 use super::pacer::Waiting;
 use super::qr;
 
@@ -48,7 +48,7 @@ impl Status {
 
     pub(super) fn on_code(&mut self, cx: &mut Context, code: String) {
         self.pairing(cx);
-        let expires_at = cx.wall() + cx.around.whatsapp.timing.pairing_code;
+        let expires_at = cx.wall() + cx.around.versions.config().timing.pairing_code;
         cx.recorder.write.session_row().pairing_code = Some(Expiring {
             text: code,
             expires_at,
@@ -75,6 +75,10 @@ impl Status {
         use ConnectionState::{Close, Refused};
         use SessionState::{Closed, LoggedOut};
         let status = reason.status_code();
+        if let CloseReason::ClientOutdated { version } = reason {
+            meter::outdated();
+            cx.around.versions.refused(*version);
+        }
         match (reason, reason.action()) {
             (CloseReason::PairingTimedOut, _) => {
                 cx.stop_wanting();

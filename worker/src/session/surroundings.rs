@@ -5,11 +5,11 @@ use std::sync::Arc;
 use shared::clock::Clock;
 use shared::random::Randomness;
 use shared::store::Store;
-use whatsapp::connection::Config;
 
 use super::cap::Cap;
 use super::pacer::Pace;
 use crate::committer::Committer;
+use crate::version::Versions;
 
 /// What all sessions of a worker share.
 pub(crate) struct Surroundings {
@@ -17,7 +17,8 @@ pub(crate) struct Surroundings {
     pub(crate) committer: Committer,
     pub(crate) clock: Clock,
     pub(crate) randomness: Randomness,
-    pub(crate) whatsapp: Arc<Config>,
+    /// The settings of connections, with the current version.
+    pub(crate) versions: Versions,
     /// The gap between sends where a queue names none.
     pub(crate) pace: Pace,
     pub(crate) cap: Arc<Cap>,

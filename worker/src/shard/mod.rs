@@ -23,6 +23,7 @@ use crate::lease::leases::Leases;
 use crate::session::Settings;
 use crate::session::cap::Cap;
 use crate::session::surroundings::Surroundings;
+use crate::version::{self, Keeper};
 use crate::wake::Wake;
 
 /// Runs the role until the soft stop, then hands every shard over. Whatever it knows of the world outside, time and
@@ -48,6 +49,14 @@ pub async fn run(
     let wake = Wake::new();
     let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
     let backlog = relay::watch(store.clone(), clock, life.soft().clone());
+    let start = version::Start {
+        settings: settings.version,
+        whatsapp: settings.whatsapp,
+    };
+    let rng = randomness.fork();
+    let (mut keeper, versions) = Keeper::new(store.clone(), clock, rng, health.clone(), start);
+    keeper.begin().await;
+    let keeping = keeper.run(life.soft().clone());
     let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
     let worker = Worker {
         broker,
@@ -61,12 +70,12 @@ pub async fn run(
             committer,
             clock,
             randomness,
-            whatsapp: Arc::new(settings.whatsapp),
+            versions,
             pace: settings.pace,
             cap: Arc::new(Cap::new(settings.cap, clock)),
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());
-    tokio::join!(owner::run(worker, events, life), unroutable, backlog);
+    tokio::join!(owner::run(worker, events, life), unroutable, backlog, keeping);
     Ok(())
 }

@@ -6,4 +6,5 @@ mod faults;
 mod jobs;
 mod life;
 mod stage;
+mod version;
 mod wire;

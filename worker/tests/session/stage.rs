@@ -39,6 +39,7 @@ pub(crate) struct Stage {
 /// A session worker in this process.
 pub(crate) struct Worker {
     pub(crate) life: Lifecycle,
+    pub(crate) health: Health,
     task: JoinHandle<()>,
 }
 
@@ -95,6 +96,16 @@ impl Stage {
         name: &str,
         change: impl FnOnce(&mut whatsapp::connection::Config),
     ) -> Worker {
+        self.worker_of_version(name, worker::version::Settings::default(), change)
+    }
+
+    /// Starts a session worker that learns its version in this way.
+    pub(crate) fn worker_of_version(
+        &self,
+        name: &str,
+        version: worker::version::Settings,
+        change: impl FnOnce(&mut whatsapp::connection::Config),
+    ) -> Worker {
         let life = Lifecycle::new();
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
         whatsapp.url = self.simulator.ws_url.clone();
@@ -107,6 +118,7 @@ impl Stage {
             pace: Pace::default(),
             cap: 10_000.try_into().expect("not zero"),
             whatsapp,
+            version,
         };
         let timing = Timing {
             ttl: Duration::from_secs(3),
@@ -122,13 +134,14 @@ impl Stage {
             life: life.clone(),
             health: Health::new(Clock::system()),
         };
+        let health = process.health.clone();
         let worker = WorkerId::generate(name, &mut process.randomness.fork()).expect("a name");
         let task = tokio::spawn(async move {
             shard::run(process, settings, worker, timing)
                 .await
                 .expect("the role starts");
         });
-        Worker { life, task }
+        Worker { life, health, task }
     }
 
     /// A session that is created as the API does it.

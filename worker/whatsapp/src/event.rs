@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use crate::{jid::Jid, message_id::MessageId, proto, reason::CloseReason, time::Timestamp};
+use crate::{
+    jid::Jid, message_id::MessageId, proto, reason::CloseReason, time::Timestamp, version::ClientVersion,
+};
 
 /// One thing that happened in a session.
 ///
@@ -139,6 +141,13 @@ pub enum Event {
         /// The account by LID.
         lid: Jid,
     },
+    /// The server announces from when on it will refuse our version, or takes that back. The connection goes on.
+    VersionExpires {
+        /// The version.
+        version: ClientVersion,
+        /// From when on; `None` takes back what was announced.
+        at: Option<Timestamp>,
+    },
     /// The connection is gone. Sends without an answer are of unknown outcome: send them again under the same id.
     Closed {
         /// Why; [`CloseReason::action`] says what follows.
@@ -177,6 +186,7 @@ impl fmt::Debug for Event {
             Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
             Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
             Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),
+            Self::VersionExpires { version, at } => one("VersionExpires", "when", &(version, at)),
             Self::Closed { reason } => one("Closed", "reason", reason),
             Self::Connecting => f.write_str("Connecting"),
             Self::PairingCode { .. } => f.write_str("PairingCode(…)"),

@@ -10,6 +10,7 @@
 //!   gives out [`connection::Step`]s: state changes to make durable, events for the owner, bytes to send.
 //! * `client` drives it: WebSocket, TLS, the commit pipeline, reconnection. `server` is the other end.
 //! * What goes in are [`command::Command`]s, what comes out [`event::Event`]s; [`store`] is what must survive.
+//! * [`version`] reads from a page of WhatsApp Web which version it is at.
 //! * Below lie the wire ([`crypto`], [`frame`], [`binary`], [`jid`], [`stanza`], [`proto`]), [`pairing`] and [`signal`].
 //!
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
@@ -34,6 +35,7 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
+pub mod version;
 mod wire;
 
 pub use crypto::frame;

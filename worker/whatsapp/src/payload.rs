@@ -4,8 +4,6 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Client payload".
 
-use std::fmt;
-
 use md5::{Digest as _, Md5};
 use prost::Message as _;
 
@@ -18,6 +16,7 @@ use crate::proto::client_payload::{
 use crate::proto::device_props::{self, HistorySyncConfig, PlatformType};
 use crate::proto::{ClientPayload, DeviceProps};
 use crate::signal::curve::KEY_TYPE;
+use crate::version::ClientVersion;
 
 /// How the device presents itself.
 #[derive(Clone, Debug)]
@@ -39,32 +38,6 @@ pub enum History {
     Recent,
     /// Everything.
     Full,
-}
-
-/// A version of WhatsApp Web, as in `2.3000.1043857760`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientVersion {
-    /// Major.
-    pub primary: u32,
-    /// Minor.
-    pub secondary: u32,
-    /// Build.
-    pub tertiary: u32,
-}
-
-impl ClientVersion {
-    /// The version that this library was written against.
-    pub const KNOWN: Self = Self {
-        primary: 2,
-        secondary: 3_000,
-        tertiary: 1_043_857_760,
-    };
-}
-
-impl fmt::Display for ClientVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.primary, self.secondary, self.tertiary)
-    }
 }
 
 /// The encoded payload of a device that is not paired yet.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::version::ClientVersion;
+
 /// What the driver does after a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -11,6 +13,11 @@ pub enum Next {
     Reconnect,
     /// Connect again after a backoff some steps longer than usual: the server asked for patience.
     ReconnectSlowly,
+    /// Connect again with a newer version as soon as there is one, else after a long wait ([`Timing::outdated`]); the
+    /// credentials stay good.
+    ///
+    /// [`Timing::outdated`]: crate::connection::Timing::outdated
+    ReconnectNewer,
     /// Do not connect again by oneself; the credentials stay good.
     Stop,
     /// The account no longer knows this device: the credentials are worthless.
@@ -44,9 +51,12 @@ pub enum CloseReason {
         /// How long it lasts, where the server says so.
         expires: Option<Duration>,
     },
-    /// Failure 405: our version is too old.
-    #[error("the server no longer accepts this client version")]
-    ClientOutdated,
+    /// Failure 405, at a login or a registration: our version is too old.
+    #[error("the server no longer accepts version {version}")]
+    ClientOutdated {
+        /// The version that was refused.
+        version: ClientVersion,
+    },
     /// Failure 409: our user agent is not accepted.
     #[error("the server does not accept this user agent")]
     BadUserAgent,
@@ -120,10 +130,10 @@ impl CloseReason {
     pub fn action(&self) -> Next {
         match self {
             Self::RestartRequired => Next::ReconnectNow,
+            Self::ClientOutdated { .. } => Next::ReconnectNewer,
             Self::LoggedOut { .. } | Self::LogoutRequested => Next::LoggedOut,
             Self::Replaced
             | Self::TemporaryBan { .. }
-            | Self::ClientOutdated
             | Self::BadUserAgent
             | Self::LoginRefused { .. }
             | Self::MultideviceMismatch
@@ -155,7 +165,7 @@ impl CloseReason {
             Self::LogoutRequested => 401,
             Self::Replaced => 440,
             Self::TemporaryBan { .. } => 402,
-            Self::ClientOutdated => 405,
+            Self::ClientOutdated { .. } => 405,
             Self::BadUserAgent => 409,
             Self::LoginRefused { reason } => *reason,
             Self::MultideviceMismatch => 411,

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
 use super::port::ConnId;
+use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
 use crate::fault::{Active, Fault};
@@ -54,6 +55,12 @@ pub enum Command {
     EndFaults(Option<u64>, Answer<()>),
     /// The active faults.
     Faults(oneshot::Sender<Vec<Active>>),
+    /// Change what versions are taken and published; answers how things stand.
+    Version(VersionChange, oneshot::Sender<VersionInfo>),
+    /// The page that names the current version.
+    Page(oneshot::Sender<(Page, String)>),
+    /// Announce the end of clients' versions, or take it back; answers to how many.
+    Expiration(Option<String>, oneshot::Sender<usize>),
     /// The linked devices.
     Sessions(oneshot::Sender<Vec<SessionInfo>>),
     /// The audit; the first half is ready at once, the second when the shards have answered.

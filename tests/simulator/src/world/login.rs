@@ -28,6 +28,9 @@ impl World {
             payload,
             outbound,
         } = opening;
+        if !self.takes_version(&payload, &outbound) {
+            return;
+        }
         if let Some(data) = payload.device_pairing_data.clone() {
             return match Pairing::new(noise_key, &data, self.clock.now()) {
                 Some(pairing) => self.begin_pairing(conn, outbound, pairing),

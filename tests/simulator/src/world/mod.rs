@@ -24,6 +24,7 @@ mod query;
 mod receipt;
 mod stanza;
 mod usync;
+mod version;
 
 use std::collections::HashMap;
 
@@ -45,6 +46,8 @@ use account::Account;
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
+use version::Versions;
+pub use version::{Page, VersionChange, VersionInfo};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
@@ -95,6 +98,7 @@ pub struct World {
     timers: Timers<Later>,
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
+    versions: Versions,
     last_id: u64,
 }
 
@@ -124,6 +128,7 @@ impl World {
             audit: Audit::default(),
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
+            versions: Versions::default(),
             last_id: 0,
         }
     }

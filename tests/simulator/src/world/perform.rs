@@ -51,6 +51,12 @@ impl World {
             Command::AddFault(fault, answer) => drop(answer.send(self.add_fault(*fault))),
             Command::EndFaults(id, answer) => drop(answer.send(self.end_faults(id))),
             Command::Faults(answer) => drop(answer.send(self.faults.active().to_vec())),
+            Command::Version(change, answer) => drop(answer.send(self.change_versions(change))),
+            Command::Page(answer) => drop(answer.send(self.page())),
+            Command::Expiration(at, answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.announce_expiration(at.as_deref()));
+            }
             Command::Sessions(answer) => drop(answer.send(self.sessions())),
             Command::MarkAudit(answer) => {
                 self.audit.mark();

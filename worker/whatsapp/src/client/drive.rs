@@ -10,6 +10,7 @@ use super::{
     backoff::Backoff,
     clock::Clock,
     pipeline::{Done, Pipeline},
+    settings::Settings,
     socket::{Reading, Socket, SocketError},
 };
 use crate::{
@@ -21,7 +22,10 @@ use crate::{
 
 /// What lasts from one connection of a session to the next, apart from the credentials.
 pub(super) struct Driver<S, C> {
+    /// Of the connection that there is, or was last.
     pub(super) config: Arc<Config>,
+    /// Of those to come.
+    pub(super) settings: Settings,
     pub(super) pipeline: Pipeline<S>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) clock: C,

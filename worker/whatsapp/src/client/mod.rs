@@ -15,6 +15,7 @@ mod drive;
 mod pipeline;
 mod run;
 mod session;
+mod settings;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -24,4 +25,5 @@ pub use self::{
     clock::{Clock, SystemClock},
     run::{Ended, run},
     session::{ANSWER_TIMEOUT, EVENTS, Events, Session},
+    settings::Settings,
 };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rand::rngs::StdRng;
+use rand::{RngExt as _, rngs::StdRng};
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
@@ -10,11 +10,12 @@ use super::{
     clock::Clock,
     drive::{Drive, Driver, Wishes},
     pipeline::Pipeline,
+    settings::Settings,
     socket::Socket,
 };
 use crate::{
     command::Command,
-    connection::{CloseReason, Config, Connection, Next},
+    connection::{CloseReason, Connection, Next, Timing},
     device::Device,
     event::Event,
     store::{KeyStore, StoreError},
@@ -32,21 +33,26 @@ pub enum Ended {
 /// Runs a session: pairs `device` or logs it in, and keeps it connected until a reason to close says otherwise, the
 /// owner says [`Command::Stop`], or `commands` closes.
 ///
+/// `settings` is a [`Config`](crate::connection::Config) for all connections, or a channel of them: the newest counts from
+/// the next connection on, and a session whose version was refused waits for a newer one there.
+///
 /// Events reach the owner through [`KeyStore::commit`] alone, in order. Dropping the future is safe at any time: what
 /// was not committed has not been sent.
 ///
 /// # Errors
 /// The store's, as they come: the session's state in memory is dropped, and what is stored holds.
 pub async fn run<S: KeyStore, C: Clock>(
-    config: Arc<Config>,
+    settings: impl Into<Settings>,
     mut device: Device,
     store: S,
     commands: mpsc::Receiver<Command>,
     clock: C,
     rng: StdRng,
 ) -> Result<Ended, StoreError> {
+    let settings = settings.into();
     let mut driver = Driver {
-        config,
+        config: settings.current(),
+        settings,
         pipeline: Pipeline::new(store),
         commands,
         clock,
@@ -58,17 +64,19 @@ pub async fn run<S: KeyStore, C: Clock>(
         let reason;
         (device, reason) = driver.connection(device).await?;
         tracing::info!(reason = %reason, "connection closed");
-        let Driver {
-            config, backoff, rng, ..
-        } = &mut driver;
-        let wait = match reason.action() {
+        let ended = match reason.action() {
             Next::LoggedOut => return Ok(Ended::LoggedOut(reason)),
             Next::Stop => return Ok(Ended::Stopped(reason)),
-            Next::ReconnectNow => backoff.restart(&config.timing, rng),
-            Next::Reconnect => backoff.next(&config.timing, rng),
-            Next::ReconnectSlowly => backoff.next_slowly(&config.timing, rng),
+            Next::ReconnectNewer => {
+                let newer = driver.newer_version();
+                driver.wait(newer, &device).await?
+            }
+            next => {
+                let pause = driver.pause(next);
+                driver.wait(sleep(pause), &device).await?
+            }
         };
-        if let Some(ended) = driver.wait(wait, &device).await? {
+        if let Some(ended) = ended {
             return Ok(ended);
         }
     }
@@ -77,6 +85,7 @@ pub async fn run<S: KeyStore, C: Clock>(
 impl<S: KeyStore, C: Clock> Driver<S, C> {
     /// One connection from the opening of the socket to its end.
     async fn connection(&mut self, device: Device) -> Result<(Device, CloseReason), StoreError> {
+        self.config = self.settings.current();
         self.pipeline.tell(Event::Connecting).await?;
         let socket = match self.connect(&device).await? {
             Ok(socket) => socket,
@@ -112,9 +121,41 @@ impl<S: KeyStore, C: Clock> Driver<S, C> {
         }
     }
 
+    /// How long to wait before a connection that is not asked to be a newer one.
+    fn pause(&mut self, next: Next) -> Duration {
+        let (timing, rng) = (&self.config.timing, &mut self.rng);
+        match next {
+            Next::ReconnectNow => self.backoff.restart(timing, rng),
+            Next::ReconnectSlowly => self.backoff.next_slowly(timing, rng),
+            _ => self.backoff.next(timing, rng),
+        }
+    }
+
+    /// Waits for settings with a newer version than the one that was refused, but not for ever: the server may have been
+    /// wrong, and its owner sees that the session still tries.
+    fn newer_version(&mut self) -> impl Future<Output = ()> + use<S, C> {
+        let (settings, refused) = (self.settings.clone(), self.config.version);
+        let Timing {
+            outdated,
+            update_spread,
+            ..
+        } = self.config.timing;
+        let spread = self.rng.random_range(Duration::ZERO..=update_spread);
+        let patience = self.rng.random_range(outdated * 3 / 4..=outdated * 5 / 4);
+        async move {
+            tokio::select! {
+                () = settings.newer_than(refused) => sleep(spread).await,
+                () = sleep(patience) => {}
+            }
+        }
+    }
+
     /// Waits for the next connection's time while commands are answered.
-    async fn wait(&mut self, time: Duration, device: &Device) -> Result<Option<Ended>, StoreError> {
-        let waiting = sleep(time);
+    async fn wait(
+        &mut self,
+        waiting: impl Future<Output = ()>,
+        device: &Device,
+    ) -> Result<Option<Ended>, StoreError> {
         tokio::pin!(waiting);
         loop {
             let command = tokio::select! {

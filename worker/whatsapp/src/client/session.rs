@@ -22,10 +22,11 @@ use super::{
     answers::{AnsweringStore, Answers, PairingRefused, Sent, Waiting},
     clock::Clock,
     run::{Ended, run},
+    settings::Settings,
 };
 use crate::{
     command::{Command, Outgoing, Presence, Recipient},
-    connection::{CloseReason, Config},
+    connection::CloseReason,
     device::Device,
     event::{Event, Incoming, QueryError, Registration, SendError},
     message_id::MessageId,
@@ -66,7 +67,7 @@ impl Session {
     /// # Errors
     /// The store's, or that it holds something else as a device.
     pub async fn start<S: KeyStore, C: Clock>(
-        config: Arc<Config>,
+        settings: impl Into<Settings>,
         mut store: S,
         clock: C,
         mut rng: StdRng,
@@ -87,7 +88,7 @@ impl Session {
         };
         let own_rng = StdRng::from_rng(&mut rng);
         let own_clock = clock.clone();
-        let run = tokio::spawn(run(config, device, store, received, clock, rng));
+        let run = tokio::spawn(run(settings.into(), device, store, received, clock, rng));
         let shared = Shared {
             commands,
             answers,

@@ -40,8 +40,8 @@ use crate::{
     time::Timestamp,
 };
 pub use crate::{
-    payload::ClientVersion,
     reason::{CloseReason, Next},
+    version::ClientVersion,
 };
 
 /// One connection, from the ClientHello to its end.
@@ -226,7 +226,7 @@ impl Connection {
     }
 
     fn node(&mut self, node: Node, now: Timestamp) {
-        if let Some(reason) = stream::end(&node) {
+        if let Some(reason) = stream::end(&node, self.core.config.version) {
             return self.core.close(reason);
         }
         match node.tag() {

@@ -101,6 +101,7 @@ impl Online {
                     cx.emit(Event::CaughtUp { count });
                 }
                 "dirty" => clean(cx, child),
+                "client_expiration" => note_expiration(cx, child),
                 "downgrade_webclient" => cx.close(CloseReason::MultideviceMismatch),
                 _ => {}
             }
@@ -167,6 +168,16 @@ fn store_routing(cx: &mut Context<'_>, edge_routing: &Node) {
     {
         cx.device_mut().routing_info = Some(bytes::Bytes::copy_from_slice(&info));
     }
+}
+
+/// Without a time the announcement is taken back. One that can't be read must not pass for that.
+fn note_expiration(cx: &mut Context<'_>, expiration: &Node) {
+    let at = expiration.attr_u64("t").map(Timestamp::from_secs);
+    if at.is_none() && expiration.value("t").is_some() {
+        return tracing::debug!("an end of our version that can't be read is ignored");
+    }
+    let version = cx.config.version;
+    cx.emit(Event::VersionExpires { version, at });
 }
 
 fn clean(cx: &mut Context<'_>, dirty: &Node) {

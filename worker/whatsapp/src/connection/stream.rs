@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::{binary::Node, reason::CloseReason};
+use crate::{binary::Node, reason::CloseReason, version::ClientVersion};
 
-/// What `<stream:error>`, `<failure>` and `<xmlstreamend/>` mean; `None` for every other stanza.
-pub(super) fn end(node: &Node) -> Option<CloseReason> {
+/// What `<stream:error>`, `<failure>` and `<xmlstreamend/>` mean to a client of this version; `None` for every other
+/// stanza.
+pub(super) fn end(node: &Node, version: ClientVersion) -> Option<CloseReason> {
     match node.tag() {
         "stream:error" => Some(stream_error(node)),
-        "failure" => Some(failure(node)),
+        "failure" => Some(failure(node, version)),
         "xmlstreamend" => Some(CloseReason::StreamEnd),
         _ => None,
     }
@@ -35,14 +36,14 @@ fn stream_error(node: &Node) -> CloseReason {
     }
 }
 
-fn failure(node: &Node) -> CloseReason {
+fn failure(node: &Node, version: ClientVersion) -> CloseReason {
     match node.attr_number("reason").unwrap_or(500) {
         code @ (401 | 403 | 406) => CloseReason::LoggedOut { code },
         402 => CloseReason::TemporaryBan {
             code: node.attr_number("code").unwrap_or(0),
             expires: node.attr_u64("expire").map(Duration::from_secs),
         },
-        405 => CloseReason::ClientOutdated,
+        405 => CloseReason::ClientOutdated { version },
         409 => CloseReason::BadUserAgent,
         code @ (500 | 503) => CloseReason::ServerError { code },
         reason => CloseReason::LoginRefused { reason },
@@ -55,7 +56,7 @@ mod tests {
     use crate::reason::Next;
 
     fn check(node: Node, expected: CloseReason, next: Next) {
-        let reason = end(&node).unwrap();
+        let reason = end(&node, ClientVersion::KNOWN).unwrap();
         assert_eq!(reason, expected);
         assert_eq!(reason.action(), next, "{reason}");
     }
@@ -113,7 +114,12 @@ mod tests {
         for reason in [400, 413, 414, 415, 418, 501] {
             check(failed(reason), CloseReason::LoginRefused { reason }, Next::Stop);
         }
-        check(failed(405), CloseReason::ClientOutdated, Next::Stop);
+        let version = ClientVersion::KNOWN;
+        check(
+            failed(405).attr("location", "frc"),
+            CloseReason::ClientOutdated { version },
+            Next::ReconnectNewer,
+        );
         check(failed(409), CloseReason::BadUserAgent, Next::Stop);
         for code in [500, 503] {
             check(failed(code), CloseReason::ServerError { code }, Next::Reconnect);
@@ -130,6 +136,6 @@ mod tests {
 
     #[test]
     fn other_stanzas_end_nothing() {
-        assert_eq!(end(&Node::new("success")), None);
+        assert_eq!(end(&Node::new("success"), ClientVersion::KNOWN), None);
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::{
     command::Presence,
-    payload::{ClientVersion, History, Profile},
+    payload::{History, Profile},
     signal::curve::PublicKey,
+    version::ClientVersion,
 };
 
 /// Where WhatsApp Web listens.
@@ -18,7 +19,8 @@ pub const WHATSAPP_ROOT_KEY: PublicKey = PublicKey::new([
     0xa2, 0x8b, 0x73, 0xe3, 0x69, 0x5c, 0x6c, 0xe1, 0xf7, 0xf9, 0x54, 0x5d, 0xa8, 0xee, 0x6b,
 ]);
 
-/// The settings of a session. One value is shared by all sessions of a process.
+/// The settings of a session. One value is shared by all sessions of a process; another one that takes its place counts
+/// from a session's next connection on.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `ws://` or `wss://` address of the server.
@@ -97,6 +99,10 @@ pub struct Timing {
     pub backoff_base: Duration,
     /// The longest step of the reconnection backoff.
     pub backoff_cap: Duration,
+    /// About how long a session whose version is refused waits before it tries again, where no newer one turns up.
+    pub outdated: Duration,
+    /// Sessions that waited for a newer version connect within this time, so that not all come at once.
+    pub update_spread: Duration,
     /// A connection that was open this long resets the backoff.
     pub stable: Duration,
 }
@@ -164,6 +170,8 @@ impl Default for Timing {
             close: Duration::from_secs(2),
             backoff_base: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(300),
+            outdated: Duration::from_secs(3_600),
+            update_spread: Duration::from_secs(5),
             stable: Duration::from_secs(30),
         }
     }

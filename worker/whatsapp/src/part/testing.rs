@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     device::{Credentials, Device},
-    payload::ClientVersion,
     store::RecordKey,
     time::Timestamp,
+    version::ClientVersion,
 };
 
 /// Lends a [`Context`] and keeps what was done through it.

@@ -10,19 +10,19 @@ use futures_util::StreamExt as _;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
     time::timeout,
 };
 use tokio_tungstenite::tungstenite::Message;
 
 use self::server::Server;
-use super::{Ended, SystemClock, run};
+use super::{Ended, Settings, SystemClock, run};
 use crate::{
     binary::Node,
     command::{Command, Outgoing, Recipient},
     connection::{
-        CloseReason, Config,
+        ClientVersion, CloseReason, Config,
         tests::peer::{
             NOW, Phone, ServerKeys, own_jid, own_lid, pair_device, pair_success, result_of, success,
         },
@@ -84,7 +84,15 @@ impl Session {
         Self::start_with(device, config, usize::MAX >> 4, None)
     }
 
+    fn start_of(device: Device, settings: Settings) -> Self {
+        Self::begin(device, settings, usize::MAX >> 4, None)
+    }
+
     fn start_with(device: Device, config: Config, permits: usize, breaks_at: Option<&'static str>) -> Self {
+        Self::begin(device, Arc::new(config).into(), permits, breaks_at)
+    }
+
+    fn begin(device: Device, settings: Settings, permits: usize, breaks_at: Option<&'static str>) -> Self {
         let (told_sender, told) = mpsc::channel(1_000);
         let (commands, received) = mpsc::channel(16);
         let permits = Arc::new(Semaphore::new(permits));
@@ -96,14 +104,7 @@ impl Session {
             breaks_at,
         };
         let rng = StdRng::seed_from_u64(5);
-        let task = tokio::spawn(run(
-            Arc::new(config),
-            device,
-            owner,
-            received,
-            FixedClock::new(),
-            rng,
-        ));
+        let task = tokio::spawn(run(settings, device, owner, received, FixedClock::new(), rng));
         Self {
             task,
             commands,
@@ -285,10 +286,78 @@ async fn a_server_that_says_stop_is_obeyed() {
     let session = Session::start(paired_device(), config);
     let mut line = server.accept().await;
     line.handshake().await;
-    line.send(&Node::new("failure").attr("reason", "405")).await;
+    line.send(&Node::new("failure").attr("reason", "409")).await;
     assert_eq!(
         session.ended().await.unwrap(),
-        Ended::Stopped(CloseReason::ClientOutdated)
+        Ended::Stopped(CloseReason::BadUserAgent)
+    );
+}
+
+/// Refuses the version of the client that comes next; answers which one it was.
+async fn refuse_version(server: &Server) -> u32 {
+    let mut line = server.accept().await;
+    line.handshake().await;
+    line.send(&Node::new("failure").attr("reason", "405")).await;
+    let revision = revision_of(&line);
+    line.expect_closed().await;
+    revision
+}
+
+fn revision_of(line: &server::Line) -> u32 {
+    let payload = line.peer.payload.as_ref().unwrap();
+    let version = payload.user_agent.as_ref().unwrap().app_version.as_ref().unwrap();
+    version.tertiary.unwrap()
+}
+
+#[tokio::test]
+async fn a_session_whose_version_is_refused_comes_back_with_a_newer_one() {
+    let (server, mut config) = Server::new().await;
+    config.timing.outdated = Duration::from_secs(3_600);
+    config.timing.update_spread = Duration::from_millis(1);
+    let with = |revision| {
+        let version = ClientVersion::web(revision);
+        Arc::new(Config {
+            version,
+            ..config.clone()
+        })
+    };
+    let (current, settings) = watch::channel(with(5));
+    let mut session = Session::start_of(paired_device(), settings.into());
+    assert_eq!(refuse_version(&server).await, 5);
+    assert!(session.told("Closed").await.contains("ClientOutdated"));
+    // None of these is newer: nobody connects, or the next line would be of one of them.
+    current.send_replace(with(4));
+    current.send_replace(with(5));
+    current.send_replace(with(6));
+    // That one is not good enough either; then there is one that is.
+    assert_eq!(refuse_version(&server).await, 6);
+    session.told("Closed").await;
+    current.send_replace(with(7));
+    let line = server.accept_login().await;
+    session.told("Open").await;
+    assert_eq!(revision_of(&line), 7);
+    // A newer one does not disturb a session that is open.
+    current.send_replace(with(8));
+    session.commands.send(Command::Stop).await.unwrap();
+    assert_eq!(
+        session.ended().await.unwrap(),
+        Ended::Stopped(CloseReason::Stopped)
+    );
+}
+
+#[tokio::test]
+async fn a_session_whose_version_is_refused_tries_again_after_a_while_and_can_be_stopped() {
+    let (server, mut config) = Server::new().await;
+    config.timing.outdated = Duration::from_millis(20);
+    let mut session = Session::start(paired_device(), config);
+    for _ in 0..3 {
+        refuse_version(&server).await;
+        session.told("Closed").await;
+    }
+    session.commands.send(Command::Stop).await.unwrap();
+    assert_eq!(
+        session.ended().await.unwrap(),
+        Ended::Stopped(CloseReason::Stopped)
     );
 }
 

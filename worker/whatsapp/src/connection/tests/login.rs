@@ -9,7 +9,7 @@ use super::{
 use crate::{
     binary::Node,
     command::{Command, Presence},
-    connection::{CloseReason, Input, Next},
+    connection::{ClientVersion, CloseReason, Input, Next},
     event::Event,
 };
 
@@ -87,9 +87,27 @@ fn each_failure_closes_with_its_own_reason() {
         world.expect_close(&expected, next);
     };
     check(401, CloseReason::LoggedOut { code: 401 }, Next::LoggedOut);
-    check(405, CloseReason::ClientOutdated, Next::Stop);
+    let version = ClientVersion::KNOWN;
+    let outdated = CloseReason::ClientOutdated { version };
+    check(405, outdated, Next::ReconnectNewer);
     check(418, CloseReason::LoginRefused { reason: 418 }, Next::Stop);
     check(503, CloseReason::ServerError { code: 503 }, Next::Reconnect);
+}
+
+/// No QR code is shown to a version that is refused, and nothing is lost.
+#[test]
+fn a_registration_of_a_refused_version_waits_for_a_newer_one() {
+    let mut world = World::new(new_device());
+    let refusal = Node::new("failure").attr("reason", "405").attr("location", "odn");
+    world.server_sends(&refusal);
+    let version = ClientVersion::KNOWN;
+    world.expect_close(&CloseReason::ClientOutdated { version }, Next::ReconnectNewer);
+    assert!(
+        !world
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::QrCode { .. }))
+    );
 }
 
 #[test]

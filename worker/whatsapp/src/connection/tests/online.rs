@@ -11,11 +11,12 @@ use super::{
 use crate::{
     binary::Node,
     command::{Command, Outgoing, Recipient},
-    connection::{CloseReason, Input, Next},
+    connection::{ClientVersion, CloseReason, Input, Next},
     event::{Event, QueryError, SendError},
     jid::Jid,
     proto,
     store::RecordKey,
+    time::Timestamp,
 };
 
 fn from_server(tag: &'static str) -> Node {
@@ -153,6 +154,30 @@ fn the_backlog_is_asked_for_in_batches_and_its_end_is_told() {
         world.events.last(),
         Some(Event::CaughtUp { count: 150 })
     ));
+}
+
+#[test]
+fn the_announced_end_of_our_version_is_told() {
+    let mut world = World::online();
+    let mut told = |expiration: Node| {
+        let before = world.events.len();
+        world.server_sends(&news(expiration));
+        let mut told = world.events.drain(before..).collect::<Vec<_>>();
+        assert!(told.len() <= 1 && world.closed.is_none());
+        told.pop().map(|event| match event {
+            Event::VersionExpires { version, at } => (version, at),
+            other => panic!("{other:?}"),
+        })
+    };
+    let expiration = |t: &str| Node::new("client_expiration").attr("t", t);
+    let (version, at) = (ClientVersion::KNOWN, Timestamp::from_secs(1_785_000_000));
+    assert_eq!(told(expiration("1785000000")), Some((version, Some(at))));
+    // Taken back.
+    assert_eq!(told(Node::new("client_expiration")), Some((version, None)));
+    // Rubbish is neither.
+    for rubbish in ["", "soon", "-1", "99999999999999999999999"] {
+        assert_eq!(told(expiration(rubbish)), None, "{rubbish}");
+    }
 }
 
 #[test]

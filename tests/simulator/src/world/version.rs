@@ -1,0 +1,183 @@
+//! Which versions of WhatsApp Web the server takes, what its page says of the current one, and what clients are told of
+//! the end of theirs.
+//!
+//! Facts: docs/PROTOCOL.md, "Version".
+
+use serde::Serialize;
+use whatsapp::binary::Node;
+use whatsapp::proto::ClientPayload;
+use whatsapp::version::ClientVersion;
+
+use super::port::{Outbound, OutboundQueue};
+use super::stanza::ib;
+use super::{ConnState, World};
+
+/// Seconds between the build of the version that the page names and the moment it is asked.
+const BUILT_SECONDS_AGO: u64 = 86_400;
+
+/// What the server holds of versions.
+#[derive(Clone, Debug)]
+pub(super) struct Versions {
+    /// Clients of earlier ones are refused.
+    min: ClientVersion,
+    /// What the page names.
+    published: ClientVersion,
+    page: Page,
+    asked: u64,
+    refused: u64,
+}
+
+impl Default for Versions {
+    /// Takes all versions, and publishes the one that the library knows.
+    fn default() -> Self {
+        Self {
+            min: ClientVersion {
+                primary: 0,
+                secondary: 0,
+                tertiary: 0,
+            },
+            published: ClientVersion::KNOWN,
+            page: Page::Script,
+            asked: 0,
+            refused: 0,
+        }
+    }
+}
+
+/// How the page looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// A script, its JSON in a text.
+    Script,
+    /// A document, its JSON as it is.
+    Document,
+    /// A page that names no version.
+    Rubbish,
+    /// An error.
+    Error,
+    /// No answer at all.
+    Hanging,
+}
+
+impl Page {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Script,
+        Self::Document,
+        Self::Rubbish,
+        Self::Error,
+        Self::Hanging,
+    ];
+
+    /// The name that it goes by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Document => "document",
+            Self::Rubbish => "rubbish",
+            Self::Error => "error",
+            Self::Hanging => "hanging",
+        }
+    }
+}
+
+/// What is to be changed; what is absent stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VersionChange {
+    /// The earliest version that is taken from now on. Who is connected stays.
+    pub min: Option<ClientVersion>,
+    /// The version that the page names.
+    pub published: Option<ClientVersion>,
+    /// How the page looks.
+    pub page: Option<Page>,
+}
+
+/// How things stand, as `GET /version` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct VersionInfo {
+    /// The earliest version that is taken.
+    pub min: String,
+    /// The version that the page names.
+    pub published: String,
+    /// How the page looks.
+    pub page: &'static str,
+    /// How often the page was asked for.
+    pub asked: u64,
+    /// How many clients were refused for their version.
+    pub refused: u64,
+}
+
+impl World {
+    /// Whether a client's version is taken; if not, it is told so.
+    pub(super) fn takes_version(&mut self, payload: &ClientPayload, outbound: &OutboundQueue) -> bool {
+        let version = payload
+            .user_agent
+            .as_ref()
+            .and_then(|agent| agent.app_version.as_ref());
+        let version = version.map(|version| ClientVersion {
+            primary: version.primary(),
+            secondary: version.secondary(),
+            tertiary: version.tertiary(),
+        });
+        let is_taken = version >= Some(self.versions.min);
+        if !is_taken {
+            self.versions.refused += 1;
+            let failure = Node::new("failure").attr("reason", "405").attr("location", "sim");
+            // It may have gone by itself.
+            drop(outbound.sender.try_send(Outbound::stanza(&failure)));
+        }
+        is_taken
+    }
+
+    /// Changes what is to be changed; answers how things stand.
+    pub(super) fn change_versions(&mut self, change: VersionChange) -> VersionInfo {
+        let versions = &mut self.versions;
+        versions.min = change.min.unwrap_or(versions.min);
+        versions.published = change.published.unwrap_or(versions.published);
+        versions.page = change.page.unwrap_or(versions.page);
+        VersionInfo {
+            min: versions.min.to_string(),
+            published: versions.published.to_string(),
+            page: versions.page.name(),
+            asked: versions.asked,
+            refused: versions.refused,
+        }
+    }
+
+    /// The page, and how it looks.
+    pub(super) fn page(&mut self) -> (Page, String) {
+        self.versions.asked += 1;
+        let revision = self.versions.published.tertiary;
+        let built = self.clock.unix_seconds() - BUILT_SECONDS_AGO;
+        let data = format!(
+            r#"{{"SiteData":{{"server_revision":{revision},"client_revision":{revision},"push_phase":"C3","__spin_r":{revision},"__spin_b":"trunk","__spin_t":{built}}}}}"#
+        );
+        let page = self.versions.page;
+        let text = match page {
+            Page::Script => format!("self.__swData=JSON.parse(\"{}\");", data.replace('"', "\\\"")),
+            Page::Document => format!("<!DOCTYPE html><script>requireLazy({data})</script>"),
+            _ => "<!DOCTYPE html><title>Error</title>Sorry, something went wrong.".to_owned(),
+        };
+        (page, text)
+    }
+
+    /// Tells all sessions that are online from when on their version will be refused (without a time: that it will not
+    /// be). Answers how many there were.
+    pub(super) fn announce_expiration(&mut self, at: Option<&str>) -> usize {
+        let online = self.conns.iter().filter_map(|(conn, open)| match open.state {
+            ConnState::Online(_) => Some(*conn),
+            ConnState::Pairing(_) => None,
+        });
+        let told: Vec<_> = online.collect();
+        let expiration = Node::new("client_expiration");
+        let expiration = match at {
+            Some(at) => expiration.attr("t", at.to_owned()),
+            None => expiration,
+        };
+        for conn in &told {
+            self.write(*conn, &ib(expiration.clone()));
+        }
+        told.len()
+    }
+}
