@@ -14,6 +14,7 @@
 //!
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
+mod account;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod command;
@@ -34,6 +35,7 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
+mod tokens;
 mod wire;
 
 pub use crypto::frame;
