@@ -20,9 +20,11 @@ mod pairing;
 mod perform;
 mod port;
 mod prekeys;
+mod properties;
 mod query;
 mod receipt;
 mod stanza;
+mod tokens;
 mod usync;
 
 use std::collections::HashMap;
@@ -42,9 +44,14 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
+pub use command::{
+    Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker, TokenChange,
+};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
+pub use properties::PropertyChange;
+use tokens::Tokens;
+pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
@@ -95,6 +102,7 @@ pub struct World {
     timers: Timers<Later>,
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
+    tokens: Tokens,
     last_id: u64,
 }
 
@@ -124,6 +132,7 @@ impl World {
             audit: Audit::default(),
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
+            tokens: Tokens::default(),
             last_id: 0,
         }
     }

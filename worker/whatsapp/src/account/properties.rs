@@ -35,6 +35,19 @@ impl Default for Properties {
     }
 }
 
+#[cfg(test)]
+impl Properties {
+    /// Tokens last for a second.
+    pub(crate) fn brief() -> Self {
+        let second = Buckets::DEFAULT.with_secs(1).with_count(1);
+        Self {
+            received_tokens: second,
+            issued_tokens: second,
+            ..Self::default()
+        }
+    }
+}
+
 /// What an answer says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Read {
