@@ -91,12 +91,14 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "connection",
-                "messages e2e part stanza store crypto event pairing payload command device signal reason version wire",
+                "messages tokens account e2e part stanza store crypto event pairing payload command device signal reason version wire",
             ),
             (
                 "messages",
-                "e2e part stanza store event command device phash signal proto wire",
+                "tokens e2e part stanza store event command device phash signal proto wire",
             ),
+            ("tokens", "account e2e part stanza store device wire"),
+            ("account", "part device wire"),
             ("e2e", "part stanza store event pairing device signal proto wire"),
             (
                 "part",

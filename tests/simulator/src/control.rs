@@ -2,6 +2,7 @@
 //!
 //! Translates requests to calls of the [`Handle`] and refusals to answers that name the field.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -23,7 +24,7 @@ use crate::number::{Addressing, Number};
 use crate::page;
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::Speaker;
+use crate::world::{Proofs, PropertyChange, SaltChange, Speaker, TokenChange};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;
@@ -62,6 +63,8 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/unlink", post(unlink))
         .route("/phones/{number}/messages", post(phone_says).get(phone_messages))
         .route("/phones/{number}/sent", get(phone_sent))
+        .route("/phones/{number}/tokens", post(change_tokens))
+        .route("/phones/{number}/properties", post(set_properties))
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
         .route(
@@ -231,6 +234,38 @@ async fn phone_sent(State(handle): State<Handle>, Path(phone): Path<String>) -> 
 
 async fn contact_sent(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
     done(&handle.sent(Speaker::Contact(number("number", &contact)?)).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokensBody {
+    #[serde(default)]
+    proofs: Option<Proofs>,
+    #[serde(default)]
+    salt: Option<SaltChange>,
+}
+
+async fn change_tokens(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let TokensBody { proofs, salt } = parse(&body)?;
+    let change = TokenChange { proofs, salt };
+    let salt = handle.change_tokens(number("number", &phone)?, change).await?;
+    done(&json!({ "salt": salt.map(hex::encode) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PropertiesBody {
+    #[serde(default)]
+    values: BTreeMap<u32, Vec<String>>,
+    #[serde(default)]
+    refresh: Option<String>,
+}
+
+async fn set_properties(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let PropertiesBody { values, refresh } = parse(&body)?;
+    let change = PropertyChange { values, refresh };
+    handle.set_properties(number("number", &phone)?, change).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[derive(Deserialize)]

@@ -15,6 +15,7 @@
 //!
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
+mod account;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod command;
@@ -35,6 +36,7 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
+mod tokens;
 pub mod version;
 mod wire;
 

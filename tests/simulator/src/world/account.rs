@@ -10,6 +10,8 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::port::ConnId;
+use super::properties::Properties;
+use super::tokens::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
@@ -35,6 +37,10 @@ pub(super) struct Account {
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
     pub(super) privacy: BTreeMap<String, String>,
+    pub(super) properties: Properties,
+    pub(super) proofs: Proofs,
+    /// Which of its salts holds, if it has one.
+    pub(super) salt: Option<u32>,
 }
 
 impl Account {
@@ -53,6 +59,9 @@ impl Account {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            properties: Properties::default(),
+            proofs: Proofs::default(),
+            salt: Some(0),
         }
     }
 

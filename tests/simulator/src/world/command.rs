@@ -7,6 +7,8 @@ use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
 use super::port::ConnId;
+use super::properties::PropertyChange;
+use super::tokens::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
@@ -32,6 +34,10 @@ pub enum Command {
     LinkWith(ConnId, [u8; 32], Answer<Linked>),
     /// Unlink one device of a phone, or all.
     Unlink(Number, Option<u16>, Answer<usize>),
+    /// What becomes of an account's tokens.
+    Tokens(Number, TokenChange, Answer<Option<[u8; 32]>>),
+    /// Set properties of an account.
+    Properties(Number, PropertyChange, Answer<()>),
     /// Make contacts.
     Contacts(String, u64, Manners, Answer<Run>),
     /// Add a companion to a contact.
@@ -67,6 +73,15 @@ pub enum Command {
     Audit(oneshot::Sender<PendingReport>),
     /// Count no gap across this moment.
     MarkAudit(Answer<()>),
+}
+
+/// What a test does to an account's tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokenChange {
+    /// Which of its messages have to prove that they may be written.
+    pub proofs: Option<Proofs>,
+    /// What becomes of its salt.
+    pub salt: Option<SaltChange>,
 }
 
 /// Who speaks: the owner of a phone, or a contact.

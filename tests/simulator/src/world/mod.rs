@@ -20,9 +20,11 @@ mod pairing;
 mod perform;
 mod port;
 mod prekeys;
+mod properties;
 mod query;
 mod receipt;
 mod stanza;
+mod tokens;
 mod usync;
 mod version;
 
@@ -43,9 +45,14 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
+pub use command::{
+    Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker, TokenChange,
+};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
+pub use properties::PropertyChange;
+use tokens::Tokens;
+pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;
 pub use version::{Page, VersionChange, VersionInfo};
 
@@ -99,6 +106,7 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     versions: Versions,
+    tokens: Tokens,
     last_id: u64,
 }
 
@@ -129,6 +137,7 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             versions: Versions::default(),
+            tokens: Tokens::default(),
             last_id: 0,
         }
     }

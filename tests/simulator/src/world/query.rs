@@ -35,6 +35,7 @@ impl World {
                 }
             }
             ("md", "set") => self.on_unlink(conn, from, &id, iq),
+            ("privacy", "set") if iq.child("tokens").is_some() => self.on_issue(conn, from, &id, iq),
             ("w:sync:app:state", _) => self.write(conn, &app_state(&id, iq)),
             _ => {
                 let reply = self.simple_answer(from, &xmlns, &kind, &id, iq);
@@ -54,14 +55,11 @@ impl World {
         let result = iq_from_server("result", id);
         match (xmlns, kind) {
             ("w:p", _) => result.attr("t", self.clock.unix_seconds()),
-            ("abt", "get") => result.with_child(
-                Node::new("props")
-                    .attr("protocol", "1")
-                    .attr("hash", "simulator")
-                    .attr("refresh", 86_400u32),
-            ),
+            ("abt", "get") => match self.accounts.get(&from.number) {
+                Some(account) => account.properties.answer(id),
+                None => result,
+            },
             ("blocklist", _) => result.with_child(self.blocklist(from.number, iq)),
-            ("privacy", _) if iq.child("tokens").is_some() => result,
             ("privacy", _) => result.with_child(self.privacy(from.number, iq)),
             ("status", "set") => {
                 self.set_about(from.number, iq);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::online::Online;
 use crate::{
+    account::Settings,
     binary::Node,
     command::Command,
     e2e::{E2e, Outcome, Wake},
@@ -13,17 +14,22 @@ use crate::{
     part::{AckBy, Answer, Context, PartId, Ticket},
     stanza::ack::ack_for,
     time::Timestamp,
+    tokens::Tokens,
 };
 
 const ONLINE: PartId = PartId::new(1);
 const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
+const ACCOUNT: PartId = PartId::new(4);
+const TOKENS: PartId = PartId::new(5);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
     online: Online,
     e2e: E2e,
     messages: Messages,
+    account: Settings,
+    tokens: Tokens,
 }
 
 /// Who takes what.
@@ -44,7 +50,12 @@ impl Parts {
             }
             "notification" => {
                 let by = match node.attr_str("type").as_deref() {
-                    Some("encrypt" | "devices" | "account_sync") => self.e2e.on_notification(cx, &node),
+                    Some("encrypt") => {
+                        self.tokens.on_keys(cx, &node);
+                        self.e2e.on_notification(cx, &node)
+                    }
+                    Some("devices" | "account_sync") => self.e2e.on_notification(cx, &node),
+                    Some("privacy_token") => self.tokens.on_notification(cx, &mut self.e2e, &node),
                     _ => AckBy::Connection,
                 };
                 acknowledge(cx, &node, by);
@@ -55,7 +66,10 @@ impl Parts {
                     self.advance(cx, Wake::All);
                 }
             }
-            "ib" => self.online.on_ib(cx, &node),
+            "ib" => {
+                self.online.on_ib(cx, &node);
+                self.account.on_ib(cx, &node);
+            }
             // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
             "success" | "presence" | "chatstate" | "iq" => {}
             _ => refuse(cx, &node),
@@ -76,7 +90,7 @@ impl Parts {
     pub(super) fn command(&mut self, cx: &mut Context<'_>, command: Command) {
         match command {
             Command::Send(outgoing) => {
-                self.messages.send(cx, &mut self.e2e, outgoing);
+                self.messages.send(cx, &mut self.e2e, &mut self.tokens, outgoing);
                 self.e2e.settle(cx);
             }
             Command::Cancel(id) => self.messages.cancel(cx, &id),
@@ -102,6 +116,11 @@ impl Parts {
                 self.tell(cx, outcome);
             }
             MESSAGES => self.messages.on_answer(cx, &mut self.e2e, ticket, answer),
+            ACCOUNT => {
+                self.account.on_answer(cx, ticket, answer);
+                self.tokens.set_properties(self.account.properties());
+            }
+            TOKENS => self.tokens.on_answer(cx, ticket, &answer),
             _ => {}
         }
     }
@@ -116,6 +135,11 @@ impl Parts {
                 self.messages.on_loaded(cx, &self.e2e, ticket, values);
                 self.advance(cx, Wake::All);
             }
+            TOKENS => {
+                if self.tokens.on_loaded(cx, ticket, values) {
+                    self.advance(cx, Wake::Tokens);
+                }
+            }
             _ => {}
         }
     }
@@ -123,6 +147,9 @@ impl Parts {
     /// Tells all parts what has become of something that any of them may have wanted.
     fn tell(&mut self, cx: &mut Context<'_>, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
+            if let Outcome::Name(user) = &outcome {
+                self.tokens.on_name(user);
+            }
             self.messages.on_outcome(cx, &self.e2e, &outcome);
             self.advance(cx, outcome.wake());
         }
@@ -133,7 +160,7 @@ impl Parts {
         while let Some(content) = self.messages.next_content(cx, &mut self.e2e) {
             self.content(cx, content);
         }
-        self.messages.advance(cx, &mut self.e2e, wake);
+        self.messages.advance(cx, &mut self.e2e, &mut self.tokens, wake);
         self.e2e.settle(cx);
         // With many sends in hand more ratchets are in use than should be: not at every load.
         if let Wake::All = wake {
@@ -154,6 +181,8 @@ impl Parts {
             online: Online::new(ONLINE, cx, success),
             e2e: E2e::new(E2E),
             messages: Messages::new(MESSAGES),
+            account: Settings::new(ACCOUNT, cx),
+            tokens: Tokens::new(TOKENS),
         };
         parts.messages.set_presence(cx.config.presence);
         parts.online.send_unified_session(cx);
@@ -165,11 +194,13 @@ impl Parts {
     pub(super) fn on_step_taken(&mut self) {
         self.e2e.on_step_taken();
         self.messages.on_step_taken();
+        self.tokens.on_step_taken();
     }
 
     pub(super) fn on_committed(&mut self) {
         self.e2e.on_committed();
         self.messages.on_committed();
+        self.tokens.on_committed();
         self.relieve();
     }
 
@@ -179,11 +210,16 @@ impl Parts {
 
     /// Whether so much waits for the store that no more should be read.
     pub(super) fn is_full(&self) -> bool {
-        self.messages.is_full()
+        self.messages.is_full() || self.tokens.is_full()
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        Timestamp::earliest([self.messages.deadline(), self.e2e.deadline()])
+        Timestamp::earliest([
+            self.messages.deadline(),
+            self.e2e.deadline(),
+            self.account.deadline(),
+            self.tokens.deadline(),
+        ])
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
@@ -194,6 +230,9 @@ impl Parts {
             self.advance(cx, Wake::All);
         }
         self.e2e.tick(cx, || self.messages.in_use());
+        self.account.tick(cx);
+        // Last: the others may have wanted tokens.
+        self.tokens.tick(cx, &mut self.e2e);
     }
 }
 

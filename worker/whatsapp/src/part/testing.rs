@@ -1,14 +1,16 @@
 //! A [`Context`] without a connection around it, for parts that are tested alone.
 
+use bytes::Bytes;
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     config::Config,
     context::{Context, Effects},
+    tickets::Ticket,
 };
 use crate::{
     device::{Credentials, Device},
-    store::RecordKey,
+    store::{Changes, RecordKey},
     time::Timestamp,
     version::ClientVersion,
 };
@@ -41,6 +43,16 @@ impl Lender {
             config: &self.config,
             effects: &mut self.effects,
         }
+    }
+
+    /// What was written since the last call.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.effects.gathering.changes)
+    }
+
+    /// Sorts the values of what was asked for to the questions.
+    pub(crate) fn answers(&mut self, values: Vec<Option<Bytes>>) -> Vec<(Ticket, Vec<Option<Bytes>>)> {
+        self.effects.loads.answers(values)
     }
 
     /// The records that were asked for since the last call.

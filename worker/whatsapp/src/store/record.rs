@@ -28,6 +28,9 @@ pub enum RecordKind {
     Phone = 7,
     /// The number that an account has now, by a number that the server still knows it by; both are user parts.
     Renumbered = 8,
+    /// What is known of the tokens between us and a contact, by the user part of the hidden id; by the whole address while
+    /// only the number is known.
+    TrustedToken = 9,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as the message was addressed.
     Sent = 255,
@@ -88,6 +91,14 @@ impl RecordKey {
     /// The present number of an account, by a number (user part) that the server still knows it by.
     pub fn renumbered(phone: &str) -> Self {
         Self::new(RecordKind::Renumbered, phone)
+    }
+
+    /// The tokens between us and this contact.
+    pub fn trusted_token(contact: &Jid) -> Self {
+        match contact.server() {
+            Server::Lid => Self::new(RecordKind::TrustedToken, contact.user()),
+            _ => Self::new(RecordKind::TrustedToken, text(format_args!("{contact}"))),
+        }
     }
 
     /// What the owner sent under this id.
@@ -197,6 +208,12 @@ mod tests {
             ),
             (RecordKey::other_name(&jid("100@lid")).unwrap(), 7, &b"100"[..]),
             (RecordKey::renumbered("15550001"), 8, &b"15550001"[..]),
+            (RecordKey::trusted_token(&jid("100@lid")), 9, &b"100"[..]),
+            (
+                RecordKey::trusted_token(&jid("15550001@s.whatsapp.net")),
+                9,
+                &b"15550001@s.whatsapp.net"[..],
+            ),
             (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
         ];
         for (key, kind, name) in keys {
