@@ -191,6 +191,8 @@ pub struct Receipt {
     pub ids: Vec<MessageId>,
     /// The chat they are in.
     pub chat: Jid,
+    /// The chat by its other name (number for LID, LID for number), if known.
+    pub other: Option<Jid>,
     /// The device that says so.
     pub from: Jid,
     /// What it says.

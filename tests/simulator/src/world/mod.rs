@@ -8,6 +8,7 @@
 //! Facts: docs/PROTOCOL.md, "The simulator".
 
 mod account;
+mod addressing;
 mod bundle;
 mod command;
 mod deliver;
@@ -42,6 +43,7 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
+pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};

@@ -4,6 +4,7 @@ mod forger;
 mod network;
 mod server;
 
+mod addressing;
 mod companions;
 mod groups;
 mod identities;
