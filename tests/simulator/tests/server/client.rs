@@ -264,6 +264,8 @@ impl Companion {
             identity: paired.identity.clone(),
             push_name: None,
             platform: "android".into(),
+            is_migrated: false,
+            token_salt: None,
         });
         let sign = Node::new("pair-device-sign").with_child(
             Node::new("device-identity")

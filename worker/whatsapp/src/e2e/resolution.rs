@@ -306,7 +306,15 @@ mod tests {
             (Lender::new(), Directory::default(), Addressing::default());
         let mut resolution = Resolution::default();
         let mut reply = |directory: &mut Directory, by: By, lid: Option<Jid>| {
-            let user = UserAnswer { lid, ..found(&[]) };
+            let jid = match &by {
+                By::Number => phone(),
+                By::Name(name) => name.clone(),
+            };
+            let user = UserAnswer {
+                jid: Some(jid),
+                lid,
+                ..found(&[])
+            };
             let answer = Answer {
                 users: vec![user],
                 error: None,

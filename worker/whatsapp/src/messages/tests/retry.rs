@@ -145,18 +145,26 @@ fn a_request_that_comes_again_does_not_use_its_prekey_twice() {
     network.send(ANN, number(2), "3EB001", "one");
     network.forget();
     // Bob asks twice, the second time with keys, and reads the answer to that.
-    let copy = send_spoiled(&mut network, ANN, 2, BOB, "3EB002", "two");
     network.hold = true;
-    network.hand(BOB, &copy);
+    network.keep(ANN, "3EB002", phone(2), "two");
+    network.send(ANN, number(2), "3EB002", "two");
+    let (_, mut copy) = network.held.iter().find(|(at, _)| *at == BOB).cloned().unwrap();
     network.held.clear();
-    network.hold = false;
-    let mut asked = network.clients[BOB].receipts(Some("retry")).last().copied().cloned().unwrap();
+    spoil(&mut copy);
+    network.hand(BOB, &copy);
+    network.hand_held();
+    let (_, mut copy) = network.held.pop_front().unwrap();
+    spoil(&mut copy);
+    network.hand(BOB, &copy);
+    let (_, asked) = network.held.pop_front().unwrap();
     assert!(asked.child("keys").is_some());
-    asked.set_attr("from", phone(2));
+    network.hold = false;
     network.hand(ANN, &asked);
+    assert_eq!(network.clients[BOB].texts(), ["two"]);
     // The ack of the answer was lost, so the server delivers the request again.
     network.restart(ANN);
     network.hand(ANN, &asked);
+    assert_eq!(network.clients[ANN].sent("message").len(), 1, "it is answered again");
     network.forget();
     network.send(ANN, number(2), "3EB003", "three");
     assert_eq!(network.clients[BOB].texts(), ["three"]);
