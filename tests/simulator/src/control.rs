@@ -10,7 +10,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use crate::number::{Addressing, Number};
 use crate::page;
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::{Proofs, PropertyChange, SaltChange, Speaker, TokenChange};
+use crate::world::{AccountAddressing, Proofs, PropertyChange, SaltChange, Speaker, TokenChange};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;
@@ -58,6 +58,7 @@ fn router(handle: Handle) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/phones", post(create_phone))
+        .route("/phones/{number}/addressing", put(set_addressing))
         .route("/phones/{number}/scan", post(scan))
         .route("/phones/{number}/link-code", post(link_code))
         .route("/phones/{number}/unlink", post(unlink))
@@ -67,6 +68,7 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/properties", post(set_properties))
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
+        .route("/contacts/{number}/lid", post(renew_lid))
         .route(
             "/contacts/{number}/messages",
             post(contact_says).get(contact_messages),
@@ -124,6 +126,12 @@ async fn create_phone(State(handle): State<Handle>, Body(body): Body) -> Answer 
     }
     let name = handle.make_phone(number, body.name).await?;
     created(&json!({ "number": number.to_string(), "name": name }))
+}
+
+async fn set_addressing(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let rules: AccountAddressing = parse(&body)?;
+    handle.set_addressing(number("number", &phone)?, rules).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[derive(Deserialize)]
@@ -353,6 +361,11 @@ async fn create_contacts(State(handle): State<Handle>, Body(body): Body) -> Answ
 async fn add_contact_device(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
     let device = handle.add_contact_device(number("number", &contact)?).await?;
     created(&json!({ "device": device }))
+}
+
+async fn renew_lid(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
+    let lid = handle.renew_lid(number("number", &contact)?).await?;
+    created(&json!({ "lid": lid }))
 }
 
 async fn add_fault(State(handle): State<Handle>, Body(body): Body) -> Answer {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
+use super::addressing::AccountAddressing;
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::tokens::{Proofs, SaltChange};
@@ -24,6 +25,10 @@ pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 pub enum Command {
     /// Make a phone, or rename it; answers its name.
     Phone(Number, Option<String>, Answer<String>),
+    /// Say how an account addresses its chats.
+    Addressing(Number, AccountAddressing, Answer<()>),
+    /// Give a contact another hidden id; answers it.
+    RenewLid(Number, Answer<String>),
     /// The phone scans a QR code.
     Scan(Number, String, Answer<Linked>),
     /// What a companion said that waits for a code; answered when there is one.

@@ -8,6 +8,7 @@
 //! Facts: docs/PROTOCOL.md, "The simulator".
 
 mod account;
+mod addressing;
 mod bundle;
 mod command;
 mod deliver;
@@ -45,6 +46,7 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
+pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 pub use command::{
     Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker, TokenChange,
 };

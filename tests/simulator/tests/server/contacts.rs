@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::client::{Companion, number};
-use crate::{contact, simulator_with_contacts};
+use crate::{contact, renamed, simulator_with_contacts};
 use simulator::number::Addressing;
 use simulator::population::{Manners, Reply};
 use simulator::world::Speaker;
@@ -225,7 +225,7 @@ async fn a_missed_device_shows_in_the_ack() {
     let handle = simulator_with_contacts(quick(None)).await;
     let mut companion = Companion::online(&handle, PHONE).await;
     companion.send_text(&contact(1), "3EB0A0", "fine").await;
-    let mut stanza = companion.text_stanza(&contact(1), "3EB0AA", "stale").await;
+    let stanza = companion.text_stanza(&contact(1), "3EB0AA", "stale").await;
     handle.add_contact_device(number(&contact(1))).await.unwrap();
     let told = companion
         .wire()
@@ -234,14 +234,18 @@ async fn a_missed_device_shows_in_the_ack() {
     let contact_lid = told.attr_jid("lid").unwrap();
     let (pn, lid) = (companion.jid(), companion.device.lid().unwrap().clone());
     for (id, chat, own) in [
-        ("3EB0AA", Jid::phone(&contact(1)).unwrap(), pn),
+        ("3EB0AA", Jid::phone(&contact(1)).unwrap(), pn.clone()),
         ("3EB0AB", contact_lid, lid),
     ] {
         let devices = [0u16, 1].map(|device| chat.clone().with_device(device));
         let owns = [0u16, own.device()].map(|device| own.clone().with_device(device));
         let all: Vec<_> = devices.into_iter().chain(owns).collect();
+        let hidden = |jid: &Jid| match jid.same_user(&pn) {
+            true => own.to_bare().with_device(jid.device()),
+            false => chat.clone().with_device(jid.device()),
+        };
+        let mut stanza = renamed(&stanza, hidden);
         stanza.set_attr("id", id);
-        stanza.set_attr("to", chat);
         companion.wire().send(&stanza).await;
         assert!(companion.acked(id).await.attr_is("phash", &devices_hash(&all)));
     }

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod addressing;
 mod client;
 mod contacts;
 mod control;
@@ -14,6 +15,8 @@ mod version;
 
 use simulator::population::Manners;
 use simulator::{Handle, Options, Simulator};
+use whatsapp::binary::{Content, Node};
+use whatsapp::jid::Jid;
 
 /// Contacts of the tests: `17770000` to `17770099`.
 const PREFIX: &str = "177700";
@@ -36,4 +39,26 @@ async fn simulator_with_contacts(manners: Manners) -> Handle {
 /// A contact.
 fn contact(index: u32) -> String {
     format!("{PREFIX}{index:02}")
+}
+
+/// A fanned out stanza with its chat and its devices named otherwise.
+fn renamed(stanza: &Node, name: impl Fn(&Jid) -> Jid) -> Node {
+    let mut stanza = stanza.clone();
+    let chat = stanza.attr_jid("to").unwrap();
+    stanza.set_attr("to", name(&chat));
+    let Content::Nodes(children) = &mut stanza.content else {
+        panic!("no participants")
+    };
+    let participants = children
+        .iter_mut()
+        .find(|child| child.is("participants"))
+        .unwrap();
+    let Content::Nodes(devices) = &mut participants.content else {
+        panic!("no devices")
+    };
+    for device in devices {
+        let jid = device.attr_jid("jid").unwrap();
+        device.set_attr("jid", name(&jid));
+    }
+    stanza
 }

@@ -5,6 +5,7 @@ mod network;
 mod server;
 mod tokens;
 
+mod addressing;
 mod companions;
 mod groups;
 mod identities;

@@ -74,6 +74,15 @@ fn a_spoiled_message_is_asked_for_and_comes_again() {
     assert!(again.attr_is("device_fanout", "false"));
     assert_eq!(again.attr_jid("to"), Some(phone(2)));
     assert_eq!(again.child("enc").unwrap().attr_u64("count"), Some(1));
+    let secret = |at: usize| {
+        let info = network.clients[at].messages()[0]
+            .message
+            .message_context_info
+            .clone();
+        info.and_then(|info| info.message_secret)
+    };
+    assert!(secret(BOB).is_some());
+    assert_eq!(secret(BOB), secret(BOB_LAPTOP), "the same when it is sent again");
     // The others have theirs already, and get nothing.
     assert_eq!(network.clients[BOB_LAPTOP].texts(), ["three"]);
     assert_eq!(network.clients[ANN_PHONE].texts(), ["three"]);
@@ -131,6 +140,42 @@ fn the_second_request_carries_keys_and_makes_a_new_session() {
     network.send(ANN, number(2), "3EB005", "five");
     assert_eq!(network.clients[ANN].texts(), ["four"]);
     assert_eq!(network.clients[BOB].texts(), ["three", "five"]);
+}
+
+#[test]
+fn a_request_that_comes_again_does_not_use_its_prekey_twice() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    network.forget();
+    // Bob asks twice, the second time with keys, and reads the answer to that.
+    network.hold = true;
+    network.keep(ANN, "3EB002", phone(2), "two");
+    network.send(ANN, number(2), "3EB002", "two");
+    let (_, mut copy) = network.held.iter().find(|(at, _)| *at == BOB).cloned().unwrap();
+    network.held.clear();
+    spoil(&mut copy);
+    network.hand(BOB, &copy);
+    network.hand_held();
+    let (_, mut copy) = network.held.pop_front().unwrap();
+    spoil(&mut copy);
+    network.hand(BOB, &copy);
+    let (_, asked) = network.held.pop_front().unwrap();
+    assert!(asked.child("keys").is_some());
+    network.hold = false;
+    network.hand(ANN, &asked);
+    assert_eq!(network.clients[BOB].texts(), ["two"]);
+    // The ack of the answer was lost, so the server delivers the request again.
+    network.restart(ANN);
+    network.hand(ANN, &asked);
+    assert_eq!(
+        network.clients[ANN].sent("message").len(),
+        1,
+        "it is answered again"
+    );
+    network.forget();
+    network.send(ANN, number(2), "3EB003", "three");
+    assert_eq!(network.clients[BOB].texts(), ["three"]);
+    assert!(network.clients[BOB].undecryptable().is_empty());
 }
 
 #[test]
