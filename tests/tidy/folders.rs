@@ -101,7 +101,7 @@ const MAPS: &[(&str, Map)] = &[
             ("stanza", "event signal proto wire"),
             ("store", "event device signal wire"),
             ("crypto", "signal proto wire"),
-            ("command", "event proto wire"),
+            ("command", "event pairing proto wire"),
             ("event", "proto reason wire"),
             ("pairing", "device signal proto"),
             ("payload", "device signal proto"),
