@@ -19,6 +19,7 @@ pub mod crowd;
 pub mod fault;
 pub mod handle;
 pub mod number;
+pub mod passkey;
 pub mod persona;
 pub mod population;
 pub mod refusal;

@@ -9,6 +9,7 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
+use super::passkey::Guarded;
 use super::port::ConnId;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -35,6 +36,8 @@ pub(super) struct Account {
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
     pub(super) privacy: BTreeMap<String, String>,
+    /// Its passkey, if a device is linked only with one.
+    pub(super) guarded: Option<Box<Guarded>>,
 }
 
 impl Account {
@@ -48,6 +51,7 @@ impl Account {
             peers: HashSet::new(),
             phone_called: Addressing::Pn,
             blocked: BTreeSet::new(),
+            guarded: None,
             about: "Hey there! I am using WhatsApp.".into(),
             privacy: DEFAULT_PRIVACY
                 .into_iter()

@@ -17,11 +17,13 @@ mod linking;
 mod login;
 mod message;
 mod pairing;
+mod passkey;
 mod perform;
 mod port;
 mod prekeys;
 mod query;
 mod receipt;
+mod refresh;
 mod stanza;
 mod usync;
 
@@ -42,7 +44,9 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
+pub use command::{
+    Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, Scanned, SessionInfo, Speaker,
+};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 

@@ -22,10 +22,16 @@ impl World {
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
             Command::Phone(number, name, answer) => drop(answer.send(self.make_phone(number, name))),
-            Command::Scan(number, qr, answer) => {
+            Command::Scan(number, qr, refresh, answer) => {
                 let known = self.require_phone(number);
-                drop(answer.send(known.and_then(|()| self.scan(number, &qr))));
+                drop(answer.send(known.and_then(|()| self.scan(number, &qr, refresh.as_deref()))));
             }
+            Command::Refresh(qr, child, answer) => drop(answer.send(self.refresh(&qr, &child))),
+            Command::Guard(number, rules, answer) => {
+                drop(answer.send(self.guard(number, rules.map(|rules| *rules))));
+            }
+            Command::Sign(number, ask, answer) => drop(answer.send(self.sign(number, &ask))),
+            Command::Passkey(number, answer) => drop(answer.send(self.passkey_report(number))),
             Command::LinkHello(number, answer) => match self.require_phone(number) {
                 Ok(()) => self.await_hello(number, answer),
                 Err(refusal) => drop(answer.send(Err(refusal))),
