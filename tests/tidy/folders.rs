@@ -86,7 +86,7 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "client",
-                "connection part store event command device proto reason wire",
+                "connection part store event command device pairing proto reason wire",
             ),
             (
                 "connection",
