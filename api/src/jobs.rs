@@ -133,7 +133,12 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
 /// The answer to an answer that answers another question.
 pub fn unexpected(answer: &Answer) -> Problem {
     match answer {
-        Answer::Failed { code, message } => failure(*code, message.clone()),
+        Answer::Failed {
+            code: FailureCode::InvalidJob,
+            message,
+            field: Some(field),
+        } => Problem::field(field, message),
+        Answer::Failed { code, message, .. } => failure(*code, message.clone()),
         _ => Problem::new(Code::Internal, "the worker answered another question"),
     }
 }

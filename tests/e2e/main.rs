@@ -11,6 +11,7 @@ mod limits;
 mod logs;
 mod outages;
 mod pairing;
+mod passkey;
 mod pause;
 mod publishers;
 mod setup;

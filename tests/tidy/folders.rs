@@ -87,7 +87,7 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "client",
-                "connection part store event command device proto reason version wire",
+                "connection part store event command device pairing proto reason version wire",
             ),
             (
                 "connection",
@@ -107,7 +107,7 @@ const MAPS: &[(&str, Map)] = &[
             ("stanza", "event signal proto wire"),
             ("store", "event device signal wire"),
             ("crypto", "signal proto wire"),
-            ("command", "event proto wire"),
+            ("command", "event pairing proto wire"),
             ("event", "proto reason version wire"),
             ("pairing", "device signal proto"),
             ("payload", "device signal proto version"),
@@ -128,20 +128,24 @@ const MAPS: &[(&str, Map)] = &[
                 "server",
                 "control handle connection world crowd persona seed clock",
             ),
-            ("control", "page handle world fault population number refusal"),
+            (
+                "control",
+                "page handle world fault passkey population number refusal",
+            ),
             ("page", "handle world refusal"),
             (
                 "handle",
-                "world audit crowd fault persona population seed number refusal",
+                "world audit crowd fault passkey persona population seed number refusal",
             ),
             ("connection", "world seed clock"),
             (
                 "world",
-                "audit crowd fault persona population seed clock number refusal timers",
+                "audit crowd fault passkey persona population seed clock number refusal timers",
             ),
             ("audit", "crowd number"),
             ("crowd", "persona population seed clock number timers"),
             ("fault", "number refusal"),
+            ("passkey", "refusal"),
             ("persona", "seed number"),
             ("population", "number"),
             ("seed", "number"),

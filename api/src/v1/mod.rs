@@ -1,6 +1,7 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
 pub mod messages;
+pub mod passkey;
 pub mod queues;
 pub mod sessions;
 pub mod waiting;
@@ -21,6 +22,9 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}", get(sessions::show).delete(sessions::delete))
         .route("/sessions/{token}/qr", get(sessions::qr))
         .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
+        .route("/sessions/{token}/passkey", post(passkey::answer))
+        .route("/sessions/{token}/passkey/confirm", post(passkey::confirm))
+        .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))
         .route("/sessions/{token}/messages", post(messages::create))
         .route("/sessions/{token}/queues", get(queues::list).post(queues::create))
         .route(

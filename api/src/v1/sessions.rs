@@ -16,6 +16,7 @@ use shared::store::sessions::{self, Created, Expiring, SessionRecord, SessionSta
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
+use super::passkey::Passkey;
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs;
@@ -40,6 +41,9 @@ const GONE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a delete waits for the worker to have done it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The state of a session that is pairing and whose account must prove itself with a passkey.
+const PASSKEY_STATE: &str = "passkey";
+
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -47,9 +51,9 @@ pub struct Session {
     /// Its public name, and the routing key of its jobs.
     #[schema(value_type = String)]
     pub token: Token,
-    /// `new`, `connecting`, `pairing`, `open`, `closed` or `logged-out`.
-    #[schema(value_type = String)]
-    pub state: SessionState,
+    /// `new`, `connecting`, `pairing`, `passkey` (pairing, and the account must prove itself), `open`, `closed` or
+    /// `logged-out`.
+    pub state: &'static str,
     /// Whether it is to be connected.
     pub wanted: bool,
     /// Whether it is being deleted.
@@ -62,10 +66,13 @@ pub struct Session {
     pub push_name: Option<String>,
     /// Kind of phone.
     pub platform: Option<String>,
-    /// Why it last closed, in the manner of HTTP.
+    /// Why it last closed, in the manner of HTTP; 511: a passkey was asked for.
     pub close_reason: Option<u16>,
     /// What that means, and what would end it, for people; only where the number says too little.
     pub close_detail: Option<&'static str>,
+    /// How far linking with a passkey is, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<Passkey>,
     /// When it was created.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -84,9 +91,13 @@ impl From<SessionRecord> for Session {
     fn from(record: SessionRecord) -> Self {
         let close_detail = waiting::close_detail(&record);
         let owner = record.owner;
+        let is_proving = record.passkey.as_ref().is_some_and(|stage| stage.is_open());
         Self {
             token: record.token,
-            state: record.state,
+            state: match record.state {
+                SessionState::Pairing if is_proving => PASSKEY_STATE,
+                state => state.as_str(),
+            },
             wanted: record.wanted,
             deleting: record.deleting_at.is_some(),
             jid: owner.as_ref().map(|owner| owner.jid.clone()),
@@ -95,6 +106,7 @@ impl From<SessionRecord> for Session {
             platform: owner.and_then(|owner| owner.platform),
             close_reason: record.close_reason,
             close_detail,
+            passkey: record.passkey.map(|stage| Passkey::from(*stage)),
             created_at: record.created_at,
             updated_at: record.updated_at,
             paired_at: record.paired_at,

@@ -110,6 +110,9 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
             (SessionState::LoggedOut, _) => {
                 "WhatsApp logged the session out; start it again and scan its QR code"
             }
+            (SessionState::Pairing, _) if session.passkey.as_ref().is_some_and(|stage| stage.is_open()) => {
+                "the account must be proved with a passkey; the session's passkey says what is to be done"
+            }
             (_, true) => "the session has no account; scan its QR code",
             (_, false) => "the session has no account; start it again and scan its QR code",
         };
@@ -185,6 +188,7 @@ mod tests {
             owner: None,
             qr: None,
             pairing_code: None,
+            passkey: None,
             close_reason: None,
             refused: false,
             deleting_at: None,

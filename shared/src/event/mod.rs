@@ -7,6 +7,7 @@
 mod job;
 mod message;
 mod name;
+mod passkey;
 mod queue;
 mod session;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use job::*;
 pub use message::*;
 pub use name::*;
+pub use passkey::*;
 pub use queue::*;
 pub use session::*;
 
@@ -66,6 +68,8 @@ pub enum Event {
     ConnectionUpdate(ConnectionUpdate),
     /// `qrcode.updated`.
     QrCodeUpdated(QrCodeUpdated),
+    /// `session.passkey`.
+    SessionPasskey(SessionPasskey),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
     /// `messages.update`.
@@ -92,6 +96,7 @@ impl Event {
         match self {
             Self::ConnectionUpdate(_) => EventName::ConnectionUpdate,
             Self::QrCodeUpdated(_) => EventName::QrCodeUpdated,
+            Self::SessionPasskey(_) => EventName::SessionPasskey,
             Self::NewMessage(_) => EventName::NewMessage,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
             Self::SendStart(_) => EventName::SendStart,
@@ -132,6 +137,11 @@ impl Event {
             name,
             qrcode: QrCode { code, base64 },
         })
+    }
+
+    /// `session.passkey`.
+    pub fn passkey(name: Token, passkey: Passkey) -> Self {
+        Self::SessionPasskey(SessionPasskey { name, passkey })
     }
 
     /// `messages.update` of one message.

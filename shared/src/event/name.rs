@@ -10,6 +10,8 @@ named! {
         ConnectionUpdate = "connection.update",
         /// A QR code to scan.
         QrCodeUpdated = "qrcode.updated",
+        /// The account must prove itself with a passkey before it links: how far that is.
+        SessionPasskey = "session.passkey",
         /// A message came in.
         NewMessage = "new.message",
         /// The status of a message changed.

@@ -59,7 +59,18 @@ fn samples() -> Vec<Event> {
     let now = 1_672_004_593_500;
     vec![
         Event::connection(token.clone(), 7, ConnectionState::Open, 200),
-        Event::qr_code(token, "2@J9pW".into(), "data:image/png;base64,iVBO".into()),
+        Event::qr_code(
+            token.clone(),
+            "2@J9pW".into(),
+            "data:image/png;base64,iVBO".into(),
+        ),
+        Event::passkey(
+            token,
+            Passkey::Requested {
+                options: json!({ "challenge": "AAEC", "rpId": "whatsapp.com", "timeout": 600_000 }),
+                expires_at: time::macros::datetime!(2026-11-21 20:00 UTC),
+            },
+        ),
         Event::NewMessage(Box::new(NewMessage {
             header,
             body,

@@ -37,6 +37,9 @@ pub enum Answer {
         code: FailureCode,
         /// What was wrong, for people.
         message: String,
+        /// The field that was wrong, if it was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
     },
 }
 

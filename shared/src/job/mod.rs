@@ -4,6 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod passkey;
 mod query;
 mod queue;
 mod send;
@@ -14,6 +15,7 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use passkey::*;
 pub use query::*;
 pub use queue::*;
 pub use send::*;
@@ -43,6 +45,12 @@ named! {
         SessionDelete = "session.delete",
         /// Ask for a pairing code instead of a QR code. Answered.
         PairingCode = "session.pairing-code",
+        /// Hand over what the account's passkey signed. Answered.
+        PasskeyAnswer = "session.passkey-answer",
+        /// Say that the phone shows the same code. Answered.
+        PasskeyConfirm = "session.passkey-confirm",
+        /// Give up linking with a passkey. Answered.
+        PasskeyCancel = "session.passkey-cancel",
         /// Ask whether a number is on WhatsApp. Answered.
         IsExists = "is-exists",
     }
@@ -77,6 +85,12 @@ pub enum Job {
     SessionDelete,
     /// Ask for a pairing code; answered with [`Answer::PairingCode`].
     PairingCode(PairingCodeJob),
+    /// Hand over what the account's passkey signed; answered when WhatsApp has taken it.
+    PasskeyAnswer(Box<PasskeyAnswerJob>),
+    /// The phone shows the same code; answered when WhatsApp has taken what the phone needs.
+    PasskeyConfirm,
+    /// Give up linking with a passkey.
+    PasskeyCancel,
     /// Ask whether a number is on WhatsApp; answered with [`Answer::IsExists`].
     IsExists(IsExistsJob),
 }
@@ -110,6 +124,9 @@ impl Job {
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
             JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
+            JobKind::PasskeyAnswer => Self::PasskeyAnswer(Box::new(PasskeyAnswerJob::parse(body)?)),
+            JobKind::PasskeyConfirm => body::parse_empty(body).map(|()| Self::PasskeyConfirm)?,
+            JobKind::PasskeyCancel => body::parse_empty(body).map(|()| Self::PasskeyCancel)?,
             JobKind::IsExists => Self::IsExists(body::parse(body)?),
         })
     }
@@ -125,6 +142,9 @@ impl Job {
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionDelete => JobKind::SessionDelete,
             Self::PairingCode(_) => JobKind::PairingCode,
+            Self::PasskeyAnswer(_) => JobKind::PasskeyAnswer,
+            Self::PasskeyConfirm => JobKind::PasskeyConfirm,
+            Self::PasskeyCancel => JobKind::PasskeyCancel,
             Self::IsExists(_) => JobKind::IsExists,
         }
     }
@@ -134,8 +154,13 @@ impl Job {
         match self {
             Self::Send(job) => body::to_vec(job),
             Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
-            Self::SessionStart | Self::SessionStop | Self::SessionDelete => b"{}".to_vec(),
+            Self::SessionStart
+            | Self::SessionStop
+            | Self::SessionDelete
+            | Self::PasskeyConfirm
+            | Self::PasskeyCancel => b"{}".to_vec(),
             Self::PairingCode(job) => body::to_vec(job),
+            Self::PasskeyAnswer(job) => body::to_vec(job),
             Self::IsExists(job) => body::to_vec(job),
         }
     }
@@ -145,7 +170,12 @@ impl Job {
         match kind {
             JobKind::Send => schema_for!(send::SendBody),
             JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
-            JobKind::SessionStart | JobKind::SessionStop | JobKind::SessionDelete => schema_for!(body::Empty),
+            JobKind::SessionStart
+            | JobKind::SessionStop
+            | JobKind::SessionDelete
+            | JobKind::PasskeyConfirm
+            | JobKind::PasskeyCancel => schema_for!(body::Empty),
+            JobKind::PasskeyAnswer => schema_for!(PasskeyAnswerJob),
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
         }

@@ -86,6 +86,12 @@ fn answers_are_stable() {
         Answer::Failed {
             code: FailureCode::NotConnected,
             message: "the session is not connected".into(),
+            field: None,
+        },
+        Answer::Failed {
+            code: FailureCode::InvalidJob,
+            message: "response.clientDataJSON answers another challenge".into(),
+            field: Some("response.clientDataJSON".into()),
         },
     ];
     insta::assert_json_snapshot!("answers", answers);
@@ -146,11 +152,45 @@ fn errors_name_the_field_and_not_its_value() {
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
         error("session.start", r#"{"x":1}"#),
+        error("session.passkey-answer", "{}"),
+        error(
+            "session.passkey-answer",
+            &assertion("AAEC", "AAEC").replace("public-key", "password"),
+        ),
+        error(
+            "session.passkey-answer",
+            &assertion("AAEC", "AAEC").replace("signature\":\"AAEC", "signature\":\"A*"),
+        ),
+        error(
+            "session.passkey-answer",
+            &assertion("AAEC", "AAEC").replace("signature\":\"AAEC", "signature\":\""),
+        ),
+        error("session.passkey-answer", &assertion("AAEC", "AAED")),
     ];
     insta::assert_json_snapshot!("errors", shown);
     for text in &shown {
         assert!(!text.contains("5531900000001"), "{text}");
     }
+}
+
+fn assertion(id: &str, raw_id: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","rawId":"{raw_id}","type":"public-key","authenticatorAttachment":"platform","response":
+        {{"clientDataJSON":"AAEC","authenticatorData":"AAEC==","signature":"AAEC","userHandle":null}},
+        "clientExtensionResults":{{}}}}"#
+    )
+}
+
+#[test]
+fn an_assertion_is_taken_as_browsers_give_it() {
+    let Job::PasskeyAnswer(job) =
+        Job::parse("session.passkey-answer", assertion("AAEC", "AAEC").as_bytes()).unwrap()
+    else {
+        panic!("another job")
+    };
+    assert_eq!(job.id.to_bytes(), [0, 1, 2][..]);
+    assert_eq!(job.response.user_handle, None);
+    assert!(!format!("{job:?}").contains("AAEC"));
 }
 
 #[test]

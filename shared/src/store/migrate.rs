@@ -17,7 +17,7 @@ pub struct Migration {
 /// The migrations from their versions, names and files.
 macro_rules! migrations {
     ($($version:literal $name:literal in $file:literal,)+) => {
-        [$(Migration {
+        &[$(Migration {
             version: $version,
             name: $name,
             sql: include_str!(concat!("../../../migrations/", $file)),
@@ -25,7 +25,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 10] = migrations! {
+const MIGRATIONS: &[Migration] = migrations! {
     1 "cluster" in "0001_cluster.sql",
     2 "sessions" in "0002_sessions.sql",
     3 "queues" in "0003_queues.sql",
@@ -36,6 +36,7 @@ const MIGRATIONS: [Migration; 10] = migrations! {
     8 "outbox order" in "0008_outbox_order.sql",
     9 "session ends" in "0009_session_ends.sql",
     10 "client version" in "0010_client_version.sql",
+    12 "passkey" in "0012_passkey.sql",
 };
 
 /// The version this program works with.
@@ -92,7 +93,7 @@ impl Store {
                         &[&migration.version, &migration.name, &checksum],
                     )
                     .await?;
-                    done.push(migration);
+                    done.push(*migration);
                 }
             }
         }

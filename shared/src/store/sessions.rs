@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 
 use super::leases::{self, Fence, shard_id, smallint};
 use super::{Store, StoreError};
+use crate::event::Passkey;
 use crate::id::{SessionId, ShardId, Token};
 use crate::named::stored;
 
@@ -80,6 +81,8 @@ pub struct SessionRecord {
     pub qr: Option<Expiring>,
     /// The pairing code to type now.
     pub pairing_code: Option<Expiring>,
+    /// How far linking with a passkey is, if one was asked for.
+    pub passkey: Option<Box<Passkey>>,
     /// Why it last closed.
     pub close_reason: Option<u16>,
     /// Whether WhatsApp refused it for that reason: it is not connected again until it is started.
@@ -99,7 +102,7 @@ pub struct SessionRecord {
 }
 
 const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
-     pairing_code, code_expires_at, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
+     pairing_code, code_expires_at, passkey, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
      updated_at, paired_at";
 
 /// Whether a session was made now or was there.
@@ -268,6 +271,7 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         })
     });
     let close_reason: Option<i16> = row.try_get("close_reason")?;
+    let passkey: Option<serde_json::Value> = row.try_get("passkey")?;
     Ok(SessionRecord {
         id: SessionId::new(row.try_get("id")?),
         token: Token::new(token).map_err(|_| StoreError::Corrupt("token"))?,
@@ -278,6 +282,8 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         owner: owner.transpose()?,
         qr: expiring(row, "qr", "qr_expires_at")?,
         pairing_code: expiring(row, "pairing_code", "code_expires_at")?,
+        // What another version wrote and this one can't read is for nobody to act on.
+        passkey: passkey.and_then(|stored| serde_json::from_value(stored).ok()),
         close_reason: close_reason.and_then(|code| u16::try_from(code).ok()),
         refused: row.try_get("refused")?,
         deleting_at: row.try_get("deleting_at")?,

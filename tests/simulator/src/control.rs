@@ -22,6 +22,7 @@ use crate::fault::Fault;
 use crate::handle::Handle;
 use crate::number::{Addressing, Number};
 use crate::page;
+use crate::passkey::{Rules, authenticator::Ask};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
 use crate::world::{AccountAddressing, Proofs, PropertyChange, SaltChange, Speaker, TokenChange};
@@ -60,6 +61,12 @@ fn router(handle: Handle) -> Router {
         .route("/phones", post(create_phone))
         .route("/phones/{number}/addressing", put(set_addressing))
         .route("/phones/{number}/scan", post(scan))
+        .route(
+            "/phones/{number}/passkey",
+            post(guard).get(passkey).delete(unguard),
+        )
+        .route("/phones/{number}/passkey/sign", post(sign))
+        .route("/companions/refresh", post(refresh))
         .route("/phones/{number}/link-code", post(link_code))
         .route("/phones/{number}/unlink", post(unlink))
         .route("/phones/{number}/messages", post(phone_says).get(phone_messages))
@@ -138,11 +145,61 @@ async fn set_addressing(State(handle): State<Handle>, Path(phone): Path<String>,
 #[serde(deny_unknown_fields)]
 struct ScanBody {
     qr: String,
+    #[serde(default)]
+    refresh: Option<String>,
 }
 
 async fn scan(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     let body: ScanBody = parse(&body)?;
-    done(&handle.scan(number("number", &phone)?, body.qr).await?)
+    let number = number("number", &phone)?;
+    done(&match body.refresh {
+        Some(child) => handle.scan_and_refresh(number, body.qr, child).await?,
+        None => handle.scan(number, body.qr).await?,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshBody {
+    qr: String,
+    #[serde(default = "refresh_child")]
+    child: String,
+}
+
+fn refresh_child() -> String {
+    "companion_reg_refresh".to_owned()
+}
+
+async fn refresh(State(handle): State<Handle>, Body(body): Body) -> Answer {
+    let body: RefreshBody = parse(&body)?;
+    handle.refresh(body.qr, body.child).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn guard(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let rules: Rules = if body.is_empty() {
+        Rules::default()
+    } else {
+        parse(&body)?
+    };
+    handle
+        .guard(number("number", &phone)?, Some(rules.clone()))
+        .await?;
+    created(&json!(rules))
+}
+
+async fn unguard(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
+    handle.guard(number("number", &phone)?, None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn passkey(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
+    done(&handle.passkey(number("number", &phone)?).await?)
+}
+
+async fn sign(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let ask: Ask = parse(&body)?;
+    done(&handle.sign(number("number", &phone)?, ask).await?)
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,13 +17,14 @@ use crate::audit::Report;
 use crate::crowd::{Received, Sent};
 use crate::fault::{Active, Fault};
 use crate::number::{DeviceAddr, Number};
+use crate::passkey::{self, Rules, authenticator::Ask};
 use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::world::{
-    AccountAddressing, Command, LinkOutcome, Linked, Page, PropertyChange, SessionInfo, Speaker, TokenChange,
-    VersionChange, VersionInfo,
+    AccountAddressing, Command, LinkOutcome, Page, PropertyChange, Scanned, SessionInfo, Speaker,
+    TokenChange, VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -116,16 +118,65 @@ impl Handle {
     ///
     /// # Errors
     /// If the code is not valid or its connection is gone.
-    pub async fn scan(&self, number: Number, qr: impl Into<String>) -> Result<Linked, Refusal> {
-        self.ask(|answer| Command::Scan(number, qr.into(), answer))
+    pub async fn scan(&self, number: Number, qr: impl Into<String>) -> Result<Scanned, Refusal> {
+        self.ask(|answer| Command::Scan(number, qr.into(), None, answer))
             .await?
+    }
+
+    /// The phone scans a QR code, and the server retires it by a notification with this child instead of linking.
+    ///
+    /// # Errors
+    /// If the code is not valid or its connection is gone.
+    pub async fn scan_and_refresh(
+        &self,
+        number: Number,
+        qr: impl Into<String>,
+        child: impl Into<String>,
+    ) -> Result<Scanned, Refusal> {
+        self.ask(|answer| Command::Scan(number, qr.into(), Some(child.into()), answer))
+            .await?
+    }
+
+    /// The server retires the QR code that a companion shows, by a notification with this child.
+    ///
+    /// # Errors
+    /// If the code is not valid or its connection is gone.
+    pub async fn refresh(&self, qr: impl Into<String>, child: impl Into<String>) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Refresh(qr.into(), child.into(), answer))
+            .await?
+    }
+
+    /// From now on devices link with the phone only with its passkey, as the rules say; or without again.
+    ///
+    /// # Errors
+    /// If there is no such phone, or a rule can't be followed.
+    pub async fn guard(&self, number: Number, rules: Option<Rules>) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Guard(number, rules.map(Box::new), answer))
+            .await?
+    }
+
+    /// Signs with the phone's passkey, as a browser next to it does.
+    ///
+    /// # Errors
+    /// If the phone has none, or the options hold no challenge.
+    pub async fn sign(&self, number: Number, ask: Ask) -> Result<Value, Refusal> {
+        self.ask(|answer| Command::Sign(number, Box::new(ask), answer))
+            .await?
+    }
+
+    /// What server and phone saw of the last exchange with the phone's passkey.
+    ///
+    /// # Errors
+    /// If the phone has none.
+    pub async fn passkey(&self, number: Number) -> Result<passkey::Report, Refusal> {
+        self.ask(|answer| Command::Passkey(number, answer)).await?
     }
 
     /// A code is typed into the phone. Returns when the companion has answered.
     ///
     /// # Errors
     /// If nobody asks for a code within two seconds, the code is wrong, or the companion does not answer within ten.
-    pub async fn link_code(&self, number: Number, code: &str) -> Result<Linked, Refusal> {
+    pub async fn link_code(&self, number: Number, code: &str) -> Result<Scanned, Refusal> {
         let code: PairingCode = code
             .trim()
             .parse()
@@ -148,8 +199,10 @@ impl Handle {
         self.tell(Command::PrimaryHello(hello.conn, half.to_vec(), tell))
             .await?;
         let outcome = tokio::time::timeout(LINK_CODE_TIMEOUT, told).await;
-        let Ok(Ok(LinkOutcome::Finished { bundle, companion })) = outcome else {
-            return Err(Refusal::conflict("code", "the companion did not answer"));
+        let (bundle, companion) = match outcome {
+            Ok(Ok(LinkOutcome::Finished { bundle, companion })) => (bundle, companion),
+            Ok(Ok(LinkOutcome::Passkey)) => return Ok(Scanned::Asked { asked: "passkey" }),
+            _ => return Err(Refusal::conflict("code", "the companion did not answer")),
         };
         let identity = Persona::new(&self.seed, DeviceAddr::phone(number)).identity();
         let secret = primary

@@ -21,6 +21,7 @@ pub mod fault;
 pub mod handle;
 pub mod number;
 mod page;
+pub mod passkey;
 pub mod persona;
 pub mod population;
 pub mod refusal;

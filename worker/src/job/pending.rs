@@ -246,6 +246,7 @@ pub(crate) fn failed(code: FailureCode, message: &str) -> Answer {
     Answer::Failed {
         code,
         message: message.to_owned(),
+        field: None,
     }
 }
 

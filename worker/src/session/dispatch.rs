@@ -9,12 +9,14 @@ use shared::store::commit::CommitError;
 use shared::store::queues::QueueState;
 use tokio::time::Instant;
 use whatsapp::client::Ended;
-use whatsapp::event::{Event, Receipt};
+use whatsapp::command::Command;
+use whatsapp::event::{Event, PasskeyError, Receipt};
 use whatsapp::store::StoreError as LinkError;
 
 use super::adapter::events::{Peer, new_message, status};
 use super::adapter::keys::Step;
 use super::adapter::names::wall;
+use super::adapter::passkey::{self, assertion};
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
@@ -153,6 +155,19 @@ impl Parts {
                 let phone = question.phone.clone();
                 self.questions.ask_pairing_code(cx, &mut self.link, &phone, job);
             }
+            Job::PasskeyAnswer(answer) => {
+                let assertion = Box::new(assertion(answer));
+                let command = |ticket| Command::AnswerPasskey { ticket, assertion };
+                self.questions.ask_passkey(&self.link, command, job);
+            }
+            Job::PasskeyConfirm => {
+                let command = |ticket| Command::ConfirmPasskey { ticket };
+                self.questions.ask_passkey(&self.link, command, job);
+            }
+            Job::PasskeyCancel => {
+                let command = |ticket| Command::CancelPasskey { ticket };
+                self.questions.ask_passkey(&self.link, command, job);
+            }
             Job::IsExists(question) => {
                 let number = question.number.clone();
                 self.questions.ask_exists(&self.link, &number, job);
@@ -229,6 +244,9 @@ impl Parts {
                 self.questions.on_pairing_code(Answer::PairingCode { code });
             }
             Event::PairingCodeRefused { code } => self.questions.on_pairing_code_refused(code),
+            Event::PasskeyRequested { .. } | Event::PasskeyCode { .. } | Event::PasskeyStep { .. } => {
+                self.on_passkey(event);
+            }
             Event::Paired {
                 jid,
                 lid,
@@ -278,6 +296,32 @@ impl Parts {
                 self.status.on_closed(cx, &reason);
             }
             event => self.note(&event),
+        }
+    }
+
+    /// The account that links must prove itself with a passkey.
+    fn on_passkey(&mut self, event: Event) {
+        let cx = &mut self.cx;
+        match event {
+            Event::PasskeyRequested { options, deadline } => {
+                self.status.on_passkey(cx, passkey::requested(&options, deadline));
+            }
+            Event::PasskeyCode {
+                code,
+                comparison,
+                deadline,
+            } => self
+                .status
+                .on_passkey(cx, passkey::code(code, comparison, deadline)),
+            Event::PasskeyStep { ticket, step, result } => {
+                match (&result, passkey::taken(step)) {
+                    (Ok(()), Some(stage)) => self.status.on_passkey(cx, stage),
+                    (Err(PasskeyError::BadAssertion { .. }), _) => meter::passkey_refused(),
+                    _ => {}
+                }
+                self.questions.on_passkey_step(ticket, result);
+            }
+            _ => {}
         }
     }
 

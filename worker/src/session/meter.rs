@@ -43,6 +43,11 @@ pub(crate) fn outdated() {
     counter!("fanfare_client_version_refusals_total").increment(1);
 }
 
+/// What was posted as a passkey's answer is none for what was asked.
+pub(crate) fn passkey_refused() {
+    counter!("fanfare_passkey_answers_refused_total").increment(1);
+}
+
 /// One session's place in the gauges: it counts where the session stands and leaves with it. Labels are of closed sets.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {

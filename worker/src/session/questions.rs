@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use shared::job::{Answer, FailureCode};
 use shared::recipient::{Number, NumberKind};
 use whatsapp::command::Command;
-use whatsapp::event::{QueryError, Registration};
+use whatsapp::event::{PasskeyError, QueryError, Registration};
 
-use super::adapter::events::registration;
+use super::adapter::events::{passkey_step, registration};
 use super::context::{Context, not_connected};
 use super::link::Link;
 use crate::job::pending::{PendingJob, failed};
@@ -50,6 +50,32 @@ impl Questions {
     pub(super) fn on_exists(&mut self, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
         if let Some(reply) = self.asked.remove(&ticket) {
             reply.send(registration(result));
+        }
+    }
+
+    /// A step of linking with a passkey, which `command` makes of its ticket.
+    pub(super) fn ask_passkey(
+        &mut self,
+        link: &Link,
+        command: impl FnOnce(u64) -> Command,
+        job: Box<PendingJob>,
+    ) {
+        let reply = job.acknowledge();
+        if !link.is_running() {
+            return reply.send(not_connected());
+        }
+        let ticket = self.tickets;
+        if self.asked.len() >= QUESTIONS_MAX || !link.tell(command(ticket)) {
+            let answer = failed(FailureCode::Internal, "too many questions are open");
+            return reply.send(answer);
+        }
+        self.tickets += 1;
+        self.asked.insert(ticket, reply);
+    }
+
+    pub(super) fn on_passkey_step(&mut self, ticket: u64, result: Result<(), PasskeyError>) {
+        if let Some(reply) = self.asked.remove(&ticket) {
+            reply.send(passkey_step(result));
         }
     }
 

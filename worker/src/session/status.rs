@@ -1,6 +1,6 @@
 //! How the session stands: its connection's state, its codes, its account, as rows and events.
 
-use shared::event::{ConnectionState, Event};
+use shared::event::{ConnectionState, Event, Passkey};
 use shared::store::sessions::{Expiring, Owner, SessionState};
 use time::OffsetDateTime;
 use whatsapp::connection::{CloseReason, Next};
@@ -32,6 +32,8 @@ impl Status {
 
     /// A socket is being opened.
     pub(super) fn on_connecting(&mut self, cx: &mut Context) {
+        // Of a connection that a worker left behind.
+        self.passkey_over(cx, "the connection ended");
         self.connection(cx, SessionState::Connecting, ConnectionState::Connecting, 200);
     }
 
@@ -55,6 +57,25 @@ impl Status {
         });
     }
 
+    /// The account must prove itself with a passkey: how far that is.
+    pub(super) fn on_passkey(&mut self, cx: &mut Context, stage: Passkey) {
+        if stage.is_open() {
+            self.pairing(cx);
+        }
+        cx.record.passkey = Some(Box::new(stage.clone()));
+        cx.recorder.write.session_row().passkey = Some(cx.record.passkey.clone());
+        let told = Event::passkey(cx.record.token.clone(), stage);
+        cx.recorder.event(told);
+    }
+
+    /// A passkey that was still asked for will not do any more.
+    fn passkey_over(&mut self, cx: &mut Context, why: &str) {
+        if cx.record.passkey.as_ref().is_some_and(|stage| stage.is_open()) {
+            let reason = why.to_owned();
+            self.on_passkey(cx, Passkey::Failed { reason });
+        }
+    }
+
     /// The device is linked; its credentials are in the same step.
     pub(super) fn on_paired(&mut self, cx: &mut Context, account: Account) {
         own(cx, account);
@@ -64,6 +85,9 @@ impl Status {
         let row = cx.recorder.write.session_row();
         row.state = Some(SessionState::Connecting);
         row.paired = true;
+        if cx.record.passkey.take().is_some() {
+            row.passkey = Some(None);
+        }
     }
 
     pub(super) fn on_open(&mut self, cx: &mut Context, account: Account) {
@@ -79,8 +103,9 @@ impl Status {
             meter::outdated();
             cx.around.versions.refused(*version);
         }
+        self.passkey_over(cx, &reason.to_string());
         match (reason, reason.action()) {
-            (CloseReason::PairingTimedOut, _) => {
+            (CloseReason::PairingTimedOut | CloseReason::PasskeyRequired, _) => {
                 cx.stop_wanting();
                 self.connection(cx, Closed, Refused, status);
             }

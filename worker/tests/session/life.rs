@@ -202,7 +202,7 @@ async fn a_session_that_is_being_deleted_is_not_started_again_and_says_so() {
         }
         for job in [Job::SessionStart, Job::SessionStop] {
             let answer = stage.call(&token, job).await;
-            let conflict = matches!(&answer, Answer::Failed { code: FailureCode::Conflict, message }
+            let conflict = matches!(&answer, Answer::Failed { code: FailureCode::Conflict, message, .. }
                 if message.contains("being deleted"));
             assert!(conflict, "{answer:?}");
         }

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::{
-    event::{Event, QueryError, SendError},
+    event::{Event, PasskeyStep, QueryError, SendError},
     jid::Jid,
     message_id::MessageId,
+    pairing::passkey::webauthn::Assertion,
     proto,
 };
 
@@ -26,6 +27,25 @@ pub enum Command {
         phone: String,
         /// Eight characters of the code's alphabet to use instead of random ones.
         custom: Option<String>,
+    },
+    /// Hand over what the account's passkey signed for [`Event::PasskeyRequested`]. Answered by `PasskeyStep` with the
+    /// same ticket when the server has taken it, or why it did not come to that.
+    AnswerPasskey {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// What the passkey signed.
+        assertion: Box<Assertion>,
+    },
+    /// Go on after [`Event::PasskeyCode`]: the phone shows the same code. Answered by `PasskeyStep` with the same ticket
+    /// when the server has taken what the phone needs; `Paired` follows.
+    ConfirmPasskey {
+        /// Comes back with the answer.
+        ticket: u64,
+    },
+    /// Give up linking with a passkey: a fresh connection shows QR codes again. Answered by `PasskeyStep`.
+    CancelPasskey {
+        /// Comes back with the answer.
+        ticket: u64,
     },
     /// Ask which numbers have an account. Answered by `IsOnWhatsApp` with the same ticket.
     IsOnWhatsApp {
@@ -57,6 +77,9 @@ impl fmt::Debug for Command {
             Self::Send(outgoing) => f.debug_tuple("Send").field(outgoing).finish(),
             Self::Cancel(id) => f.debug_tuple("Cancel").field(id).finish(),
             Self::RequestPairingCode { .. } => f.write_str("RequestPairingCode(…)"),
+            Self::AnswerPasskey { .. } => f.write_str("AnswerPasskey(…)"),
+            Self::ConfirmPasskey { .. } => f.write_str("ConfirmPasskey"),
+            Self::CancelPasskey { .. } => f.write_str("CancelPasskey"),
             Self::IsOnWhatsApp { ticket, numbers } => f
                 .debug_struct("IsOnWhatsApp")
                 .field("ticket", ticket)
@@ -83,9 +106,23 @@ impl Command {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::IsOnWhatsApp { ticket, result })
             }
+            Self::AnswerPasskey { ticket, .. } => Some(PasskeyStep::Answer.refused(ticket)),
+            Self::ConfirmPasskey { ticket } => Some(PasskeyStep::Confirmation.refused(ticket)),
+            Self::CancelPasskey { ticket } => Some(PasskeyStep::Cancellation.refused(ticket)),
             // Nobody waits for an answer to the others.
             _ => None,
         }
+    }
+
+    /// Whether it is for devices that are not paired yet.
+    pub(crate) const fn is_of_pairing(&self) -> bool {
+        matches!(
+            self,
+            Self::RequestPairingCode { .. }
+                | Self::AnswerPasskey { .. }
+                | Self::ConfirmPasskey { .. }
+                | Self::CancelPasskey { .. }
+        )
     }
 }
 

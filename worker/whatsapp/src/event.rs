@@ -31,9 +31,38 @@ pub enum Event {
     /// The server refused a pairing code; QR pairing goes on.
     PairingCodeRefused {
         /// The server's code (400, 403, 429, 452, 500), or 408 if it did not answer or nobody typed the code in time,
-        /// 422 for a custom code outside of the alphabet, 409 if the device is already paired, 428 if the connection
-        /// ended first.
+        /// 422 for a custom code outside of the alphabet, 409 if the device is already paired or a passkey is asked
+        /// for, 428 if the connection ended first.
         code: u16,
+    },
+    /// The account must prove itself with a passkey before it links: ask a browser at `https://web.whatsapp.com` for an
+    /// assertion, and hand it over with [`Command::AnswerPasskey`](crate::command::Command::AnswerPasskey). A later one
+    /// takes the place of an earlier one. Shown QR codes and pairing codes are done with.
+    PasskeyRequested {
+        /// `PublicKeyCredentialRequestOptions` in their JSON form, as the server sent them.
+        options: String,
+        /// Until when an answer counts; then the connection ends with
+        /// [`PasskeyRequired`](CloseReason::PasskeyRequired).
+        deadline: Timestamp,
+    },
+    /// Phone and companion have agreed: show this code, and hand
+    /// [`Command::ConfirmPasskey`](crate::command::Command::ConfirmPasskey) over if the phone shows the same.
+    PasskeyCode {
+        /// As the phone shows it: `XXXX-XXXX`.
+        code: String,
+        /// Whether anybody has to look.
+        comparison: Comparison,
+        /// Until when a confirmation counts.
+        deadline: Timestamp,
+    },
+    /// The answer to a command that concerns the passkey.
+    PasskeyStep {
+        /// The command's ticket.
+        ticket: u64,
+        /// What was asked for.
+        step: PasskeyStep,
+        /// Whether it was done.
+        result: Result<(), PasskeyError>,
     },
     /// The phone linked this device. The credentials of the same commit log in from now on.
     Paired {
@@ -164,6 +193,9 @@ impl fmt::Debug for Event {
         match self {
             Self::QrCode { expires_at, .. } => one("QrCode", "expires_at", expires_at),
             Self::PairingCodeRefused { code } => one("PairingCodeRefused", "code", code),
+            Self::PasskeyRequested { deadline, .. } => one("PasskeyRequested", "deadline", deadline),
+            Self::PasskeyCode { comparison, .. } => one("PasskeyCode", "comparison", comparison),
+            Self::PasskeyStep { step, result, .. } => one("PasskeyStep", "result", &(step, result)),
             Self::Paired { jid, .. } => one("Paired", "jid", jid),
             Self::Open { jid, .. } => one("Open", "jid", jid),
             Self::CaughtUp { count } => one("CaughtUp", "count", count),
@@ -192,6 +224,57 @@ impl fmt::Debug for Event {
             Self::PairingCode { .. } => f.write_str("PairingCode(…)"),
         }
     }
+}
+
+/// Whether the code of [`Event::PasskeyCode`] must be compared with the phone's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Nothing else tells that it is this phone and this companion that agree.
+    Needed,
+    /// The phone scanned our QR code and has had a proof of that. Comparing still guards against the server.
+    Optional,
+}
+
+/// A step of linking with a passkey that the owner takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasskeyStep {
+    /// What the passkey signed.
+    Answer,
+    /// That the codes are the same.
+    Confirmation,
+    /// To give up.
+    Cancellation,
+}
+
+impl PasskeyStep {
+    /// The answer where nothing waits for this step.
+    pub(crate) const fn refused(self, ticket: u64) -> Event {
+        let result = Err(PasskeyError::NotExpected);
+        Event::PasskeyStep {
+            ticket,
+            step: self,
+            result,
+        }
+    }
+}
+
+/// Why a step of linking with a passkey was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasskeyError {
+    /// Nothing waits for this step now.
+    #[error("nothing waits for this now")]
+    NotExpected,
+    /// The assertion is none for what was asked. Nothing was sent, and another may follow.
+    #[error("{field} {problem}")]
+    BadAssertion {
+        /// The part at fault, as it is called in the assertion's JSON.
+        field: &'static str,
+        /// What is wrong with it, for people.
+        problem: &'static str,
+    },
+    /// It came to nothing; a fresh connection follows.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// What became of messages that we, or our other devices, sent or got.
@@ -411,6 +494,15 @@ mod tests {
                 expires_at: Timestamp::EPOCH,
             },
             Event::PairingCode { code: secret() },
+            Event::PasskeyRequested {
+                options: secret(),
+                deadline: Timestamp::EPOCH,
+            },
+            Event::PasskeyCode {
+                code: secret(),
+                comparison: Comparison::Needed,
+                deadline: Timestamp::EPOCH,
+            },
             Event::Paired {
                 jid: jid(),
                 lid: None,

@@ -141,7 +141,9 @@ fn device_props(profile: &Profile) -> DeviceProps {
     }
 }
 
-fn platform_type(browser: &str) -> PlatformType {
+/// The number of a browser, as the phone is told it when the device is linked.
+#[must_use]
+pub fn platform_type(browser: &str) -> PlatformType {
     match browser {
         "Firefox" => PlatformType::Firefox,
         "IE" => PlatformType::Ie,

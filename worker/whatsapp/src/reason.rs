@@ -120,6 +120,12 @@ pub enum CloseReason {
     /// All QR codes, or the pairing code, expired unused.
     #[error("nobody paired in time")]
     PairingTimedOut,
+    /// The account must prove itself with a passkey, and nobody did in time.
+    #[error("the account must be proved with a passkey, and nobody did in time")]
+    PasskeyRequired,
+    /// Linking with a passkey came to nothing; says where.
+    #[error("linking with a passkey failed: {0}")]
+    PasskeyFailed(String),
     /// The owner asked for it.
     #[error("stopped on request")]
     Stopped,
@@ -138,6 +144,7 @@ impl CloseReason {
             | Self::LoginRefused { .. }
             | Self::MultideviceMismatch
             | Self::PairingTimedOut
+            | Self::PasskeyRequired
             | Self::Stopped => Next::Stop,
             Self::Throttled => Next::ReconnectSlowly,
             Self::ServerError { .. }
@@ -152,12 +159,13 @@ impl CloseReason {
             | Self::BadCertificate(_)
             | Self::BadHandshake(_)
             | Self::BadFrame(_)
-            | Self::PairingRefused(_) => Next::Reconnect,
+            | Self::PairingRefused(_)
+            | Self::PasskeyFailed(_) => Next::Reconnect,
         }
     }
 
     /// A stable number for the owner's status reports, in the terms that the field is used to (428 connection closed,
-    /// 408 timed out, 440 replaced, 515 restart, else the server's own number).
+    /// 408 timed out, 440 replaced, 511 a passkey is asked for, 515 restart, else the server's own number).
     pub fn status_code(&self) -> u16 {
         match self {
             Self::RestartRequired => 515,
@@ -173,6 +181,7 @@ impl CloseReason {
             Self::StreamError { code } => code.unwrap_or(500),
             Self::AckMissing | Self::BadCertificate(_) | Self::BadHandshake(_) | Self::BadFrame(_) => 500,
             Self::PairingRefused(_) => 500,
+            Self::PasskeyRequired | Self::PasskeyFailed(_) => 511,
             Self::StreamEnd | Self::SocketClosed | Self::Stopped => 428,
             Self::ConnectFailed(_)
             | Self::KeepAliveTimeout

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::event::Passkey;
 use crate::id::{QueueId, SessionId, StanzaId};
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
@@ -213,6 +214,8 @@ pub struct SessionChange {
     pub qr: Option<Expiring>,
     /// The pairing code to type.
     pub pairing_code: Option<Expiring>,
+    /// How far linking with a passkey is. `Some(None)` forgets it.
+    pub passkey: Option<Option<Box<Passkey>>>,
     /// Why it closed.
     pub close_reason: Option<u16>,
     /// That WhatsApp refused it, and nobody tries again; with the state closed, and until the next state.
@@ -246,6 +249,9 @@ impl SessionChange {
         if later.pairing_code.is_some() {
             self.pairing_code.clone_from(&later.pairing_code);
         }
+        if later.passkey.is_some() {
+            self.passkey.clone_from(&later.passkey);
+        }
         self.close_reason = later.close_reason.or(self.close_reason);
         self.deleting |= later.deleting;
         self.forget_keys |= later.forget_keys;
@@ -271,6 +277,9 @@ pub(super) struct SessionPatch<'a> {
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code_expires_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passkey: Option<&'a Passkey>,
+    forget_passkey: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     close_reason: Option<u16>,
     refused: bool,
@@ -307,6 +316,8 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             qr_expires_at: change.qr.as_ref().map(|qr| seconds(qr.expires_at)),
             code: change.pairing_code.as_ref().map(|code| code.text.as_str()),
             code_expires_at: change.pairing_code.as_ref().map(|code| seconds(code.expires_at)),
+            passkey: change.passkey.as_ref().and_then(Option::as_deref),
+            forget_passkey: matches!(change.passkey, Some(None)),
             close_reason: change.close_reason,
             // What is said of one state does not hold for another.
             refused: change.refused && change.state == Some(SessionState::Closed),

@@ -10,6 +10,7 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::addressing::AccountAddressing;
+use super::passkey::Guarded;
 use super::port::ConnId;
 use super::properties::Properties;
 use super::tokens::Proofs;
@@ -43,6 +44,8 @@ pub(super) struct Account {
     pub(super) proofs: Proofs,
     /// Which of its salts holds, if it has one.
     pub(super) salt: Option<u32>,
+    /// Its passkey, if a device is linked only with one.
+    pub(super) guarded: Option<Box<Guarded>>,
 }
 
 impl Account {
@@ -57,6 +60,7 @@ impl Account {
             phone_called: Addressing::Pn,
             addressing: AccountAddressing::default(),
             blocked: BTreeSet::new(),
+            guarded: None,
             about: "Hey there! I am using WhatsApp.".into(),
             privacy: DEFAULT_PRIVACY
                 .into_iter()

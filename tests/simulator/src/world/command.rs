@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
@@ -15,6 +16,7 @@ use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
 use crate::fault::{Active, Fault};
 use crate::number::Number;
+use crate::passkey::{self, Rules, authenticator::Ask};
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 
@@ -30,13 +32,21 @@ pub enum Command {
     /// Give a contact another hidden id; answers it.
     RenewLid(Number, Answer<String>),
     /// The phone scans a QR code.
-    Scan(Number, String, Answer<Linked>),
+    Scan(Number, String, Option<String>, Answer<Scanned>),
+    /// Retire the code that a companion shows, with a notification that has this child.
+    Refresh(String, String, Answer<()>),
+    /// Link with a phone only by passkey, or without again.
+    Guard(Number, Option<Box<Rules>>, Answer<()>),
+    /// Sign with a phone's passkey.
+    Sign(Number, Box<Ask>, Answer<Value>),
+    /// What was seen of the last exchange.
+    Passkey(Number, Answer<passkey::Report>),
     /// What a companion said that waits for a code; answered when there is one.
     LinkHello(Number, Answer<LinkHello>),
     /// Send a companion the phone's half; the channel tells what it answers.
     PrimaryHello(ConnId, Vec<u8>, oneshot::Sender<LinkOutcome>),
     /// Link the companion with this secret.
-    LinkWith(ConnId, [u8; 32], Answer<Linked>),
+    LinkWith(ConnId, [u8; 32], Answer<Scanned>),
     /// Unlink one device of a phone, or all.
     Unlink(Number, Option<u16>, Answer<usize>),
     /// What becomes of an account's tokens.
@@ -109,6 +119,19 @@ pub struct Linked {
     pub device: u16,
 }
 
+/// What came of a scan, or of a code that was typed.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Scanned {
+    /// The phone links the companion, which has to accept yet.
+    Linked(Linked),
+    /// The companion is asked for something first: `passkey`, or `refresh` of its code.
+    Asked {
+        /// For what.
+        asked: &'static str,
+    },
+}
+
 /// What a companion sent that waits for a code.
 pub struct LinkHello {
     /// Its connection.
@@ -126,6 +149,8 @@ pub enum LinkOutcome {
         /// Whose it is.
         companion: PublicKey,
     },
+    /// It is asked for a passkey first.
+    Passkey,
     /// Its connection is gone.
     Gone,
 }

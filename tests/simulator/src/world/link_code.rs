@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 
-use super::command::{Answer, LinkHello, LinkOutcome, Linked};
+use super::command::{Answer, LinkHello, LinkOutcome, Scanned};
 use super::pairing::Link;
 use super::port::ConnId;
 use super::stanza::iq_from_server;
 use super::{Conn, World};
 use crate::number::{DeviceAddr, Number};
+use crate::passkey::Typed;
 use crate::persona::Persona;
 use crate::refusal::Refusal;
 
@@ -121,13 +122,24 @@ impl World {
         answer: oneshot::Sender<LinkOutcome>,
     ) -> Option<()> {
         let id = self.next_id();
+        let number = self.conns.get(&conn)?.pairing()?.link.as_ref()?.number;
+        let is_keyless = self
+            .rules_of(number)
+            .is_some_and(|rules| rules.typed == Typed::Keyless);
         let pairing = self.conns.get_mut(&conn).and_then(Conn::pairing_mut)?;
         let link = pairing.link.as_mut()?;
-        link.waiting = Some(answer);
+        let mut answer = Some(answer);
+        if !is_keyless {
+            link.waiting = answer.take();
+        }
         let identity = Persona::new(&self.seed, DeviceAddr::phone(link.number)).identity();
-        let hello = Node::new("link_code_companion_reg")
-            .attr("stage", "primary_hello")
-            .with_child(Node::new("link_code_pairing_wrapped_primary_ephemeral_pub").with_slice(wrapped))
+        let hello = Node::new("link_code_companion_reg").attr("stage", "primary_hello");
+        let hello = if is_keyless {
+            hello
+        } else {
+            hello.with_child(Node::new("link_code_pairing_wrapped_primary_ephemeral_pub").with_slice(wrapped))
+        };
+        let hello = hello
             .with_child(Node::new("primary_identity_pub").with_slice(identity.public().as_bytes()))
             .with_child(Node::new("link_code_pairing_ref").with_slice(link.reference.as_bytes()));
         let stanza = Node::new("notification")
@@ -137,6 +149,11 @@ impl World {
             .attr("t", self.clock.unix_seconds())
             .with_child(hello);
         self.write(conn, &stanza);
+        if let Some(answer) = answer {
+            self.ask_for_passkey(conn, number, None);
+            // Whoever asked may have gone.
+            drop(answer.send(LinkOutcome::Passkey));
+        }
         Some(())
     }
 
@@ -180,12 +197,15 @@ impl World {
     }
 
     /// The phone has the secret: goes on as after a scan.
-    pub(super) fn link_with(&mut self, conn: ConnId, secret: &[u8; 32]) -> Result<Linked, Refusal> {
+    pub(super) fn link_with(&mut self, conn: ConnId, secret: &[u8; 32]) -> Result<Scanned, Refusal> {
         let pairing = self.conns.get(&conn).and_then(Conn::pairing);
         let link = pairing.and_then(|pairing| pairing.link.as_ref());
         let number = link
             .ok_or_else(|| Refusal::conflict("code", "the companion is gone"))?
             .number;
-        self.offer(conn, number, secret)
+        if self.ask_for_passkey(conn, number, None) {
+            return Ok(Scanned::Asked { asked: "passkey" });
+        }
+        self.offer(conn, number, secret).map(Scanned::Linked)
     }
 }

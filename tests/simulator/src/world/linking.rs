@@ -13,7 +13,7 @@ use whatsapp::proto::{AdvSignedDeviceIdentity, AdvSignedDeviceIdentityHmac};
 use whatsapp::signal::curve::PublicKey;
 
 use super::account::{Device, Pending};
-use super::command::Linked;
+use super::command::{Linked, Scanned};
 use super::pairing::{Offer, Pairing};
 use super::port::{ConnId, OutboundQueue};
 use super::stanza::{iq_from_server, stream_error};
@@ -28,6 +28,8 @@ const REFS: usize = 6;
 const REFS_LAST: Duration = Duration::from_secs(160);
 /// How long a connection stays open after that if a code was asked for to be typed in.
 const LINK_CODE_LASTS: Duration = Duration::from_secs(300);
+/// How long it stays open after that while a passkey is asked for.
+const PASSKEY_LASTS: Duration = Duration::from_secs(3_600);
 /// Restart required.
 const RESTART: u16 = 515;
 
@@ -67,16 +69,38 @@ impl World {
         let Some(pairing) = self.conns.get(&conn).and_then(Conn::pairing) else {
             return;
         };
-        let end = pairing.opened + LINK_CODE_LASTS;
-        if pairing.link.is_some() && self.clock.now() < end {
+        let (asks_more, lasts) = match (&pairing.passkey, &pairing.link) {
+            (Some(_), _) => (true, PASSKEY_LASTS),
+            (None, link) => (link.is_some(), LINK_CODE_LASTS),
+        };
+        let end = pairing.opened + lasts;
+        if asks_more && self.clock.now() < end {
             return self.at(end, move |world| world.pairing_over(conn));
         }
         self.write(conn, &Node::new("xmlstreamend"));
         self.close(conn);
     }
 
-    /// A phone scans a QR code.
-    pub(super) fn scan(&mut self, number: Number, qr: &str) -> Result<Linked, Refusal> {
+    /// A phone scans a QR code. With `refresh` the server retires the code instead, by a notification with this child.
+    pub(super) fn scan(
+        &mut self,
+        number: Number,
+        qr: &str,
+        refresh: Option<&str>,
+    ) -> Result<Scanned, Refusal> {
+        let (conn, secret) = self.showing(qr)?;
+        if let Some(child) = refresh {
+            self.retire(conn, secret, child);
+            return Ok(Scanned::Asked { asked: "refresh" });
+        }
+        if self.ask_for_passkey(conn, number, Some(&secret)) {
+            return Ok(Scanned::Asked { asked: "passkey" });
+        }
+        self.offer(conn, number, &secret).map(Scanned::Linked)
+    }
+
+    /// The connection that shows a QR code, and the code's secret.
+    pub(super) fn showing(&self, qr: &str) -> Result<(ConnId, [u8; 32]), Refusal> {
         let fields: Vec<&str> = qr.rsplit('#').next().unwrap_or(qr).trim().split(',').collect();
         let [reference, noise, identity, secret, ..] = fields[..] else {
             return Err(Refusal::bad(
@@ -100,7 +124,10 @@ impl World {
                 "holds other keys than its connection has proved",
             ));
         }
-        self.offer(conn, number, secret.as_bytes())
+        if pairing.retired.contains(secret.as_bytes()) {
+            return Err(Refusal::conflict("qr", "was replaced by a newer code"));
+        }
+        Ok((conn, *secret.as_bytes()))
     }
 
     /// Signs a companion and sends it what the phone has signed.
@@ -170,6 +197,9 @@ impl World {
 
     pub(super) fn on_pairing_stanza(&mut self, conn: ConnId, node: &Node) {
         if !node.is("iq") {
+            return;
+        }
+        if self.on_passkey_iq(conn, node) {
             return;
         }
         let kind = node.attr_str("type");

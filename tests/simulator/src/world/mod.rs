@@ -18,12 +18,14 @@ mod linking;
 mod login;
 mod message;
 mod pairing;
+mod passkey;
 mod perform;
 mod port;
 mod prekeys;
 mod properties;
 mod query;
 mod receipt;
+mod refresh;
 mod stanza;
 mod tokens;
 mod usync;
@@ -48,7 +50,8 @@ use crate::timers::{self, Timers};
 use account::Account;
 pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 pub use command::{
-    Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker, TokenChange,
+    Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, Scanned, SessionInfo, Speaker,
+    TokenChange,
 };
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};

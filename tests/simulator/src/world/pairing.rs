@@ -3,15 +3,17 @@
 //! Facts: docs/PROTOCOL.md, "Pairing".
 
 use bytes::Bytes;
+use prost::Message as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use whatsapp::proto::AdvSignedDeviceIdentity;
 use whatsapp::proto::client_payload::DevicePairingRegistrationData;
+use whatsapp::proto::{AdvSignedDeviceIdentity, DeviceProps};
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{RegistrationId, SignedPreKeyId};
 
 use super::account::SignedKey;
 use super::command::LinkOutcome;
+use super::passkey::Exchange;
 use crate::number::{DeviceAddr, Number};
 
 /// A connection that wants to be linked.
@@ -24,6 +26,12 @@ pub(super) struct Pairing {
     pub(super) link: Option<Link>,
     pub(super) offer: Option<Offer>,
     pub(super) opened: Instant,
+    /// What it registered as, by the number of `DeviceProps`.
+    pub(super) platform: i32,
+    /// A passkey is asked for.
+    pub(super) passkey: Option<Box<Exchange>>,
+    /// Secrets of codes that are worth nothing any more.
+    pub(super) retired: Vec<[u8; 32]>,
 }
 
 /// What was offered to the companion.
@@ -54,6 +62,8 @@ impl Pairing {
         let public = key(data.e_skey_val.as_deref())?;
         let signature: [u8; 64] = data.e_skey_sig.as_deref()?.try_into().ok()?;
         identity.verify(&public.serialize33(), &signature).ok()?;
+        let props = data.device_props.clone().unwrap_or_default();
+        let props = DeviceProps::decode(props).ok()?;
         Some(Self {
             noise_key,
             identity,
@@ -67,6 +77,9 @@ impl Pairing {
             link: None,
             offer: None,
             opened: now,
+            platform: props.platform_type.unwrap_or_default(),
+            passkey: None,
+            retired: Vec::new(),
         })
     }
 

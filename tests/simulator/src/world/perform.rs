@@ -27,10 +27,16 @@ impl World {
                 drop(answer.send(self.set_addressing(number, rules)));
             }
             Command::RenewLid(number, answer) => drop(answer.send(self.renew_lid(number))),
-            Command::Scan(number, qr, answer) => {
+            Command::Scan(number, qr, refresh, answer) => {
                 let known = self.require_phone(number);
-                drop(answer.send(known.and_then(|()| self.scan(number, &qr))));
+                drop(answer.send(known.and_then(|()| self.scan(number, &qr, refresh.as_deref()))));
             }
+            Command::Refresh(qr, child, answer) => drop(answer.send(self.refresh(&qr, &child))),
+            Command::Guard(number, rules, answer) => {
+                drop(answer.send(self.guard(number, rules.map(|rules| *rules))));
+            }
+            Command::Sign(number, ask, answer) => drop(answer.send(self.sign(number, &ask))),
+            Command::Passkey(number, answer) => drop(answer.send(self.passkey_report(number))),
             Command::LinkHello(number, answer) => match self.require_phone(number) {
                 Ok(()) => self.await_hello(number, answer),
                 Err(refusal) => drop(answer.send(Err(refusal))),

@@ -5,7 +5,7 @@
 use shared::event::{MessageBody, MessageContext, MessageHeader, MessageStatus, NewMessage, UpdateHeader};
 use shared::id::StanzaId;
 use shared::job::{Answer, FailureCode};
-use whatsapp::event::{Event, Incoming, QueryError, ReceiptKind, Registration, SendError};
+use whatsapp::event::{Event, Incoming, PasskeyError, QueryError, ReceiptKind, Registration, SendError};
 use whatsapp::jid::Jid;
 
 use super::super::content;
@@ -122,8 +122,29 @@ pub(crate) fn registration(result: Result<Vec<Registration>, QueryError>) -> Ans
                 QueryError::Malformed | QueryError::Busy => FailureCode::Internal,
             },
             message: error.to_string(),
+            field: None,
         },
     }
+}
+
+/// The answer to a step of linking with a passkey.
+pub(crate) fn passkey_step(result: Result<(), PasskeyError>) -> Answer {
+    let Err(error) = result else {
+        return Answer::Done { queue_id: None };
+    };
+    let (code, message) = match &error {
+        PasskeyError::NotExpected => (
+            FailureCode::Conflict,
+            "the session does not wait for this at this moment".to_owned(),
+        ),
+        PasskeyError::BadAssertion { problem, .. } => (FailureCode::InvalidJob, (*problem).to_owned()),
+        PasskeyError::Failed(why) => (FailureCode::Refused, why.clone()),
+    };
+    let field = match error {
+        PasskeyError::BadAssertion { field, .. } => Some(field.to_owned()),
+        PasskeyError::NotExpected | PasskeyError::Failed(_) => None,
+    };
+    Answer::Failed { code, message, field }
 }
 
 /// Why a recipient was not sent to, as events tell it.

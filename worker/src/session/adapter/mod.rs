@@ -4,3 +4,4 @@ pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod names;
+pub(crate) mod passkey;

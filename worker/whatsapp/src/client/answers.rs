@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    event::{Event, QueryError, Registration, SendError},
+    event::{Event, PasskeyError, QueryError, Registration, SendError},
     jid::Jid,
     message_id::MessageId,
     store::{Changes, KeyStore, RecordKey, SentMessage, StoreError},
@@ -42,6 +42,7 @@ pub struct PairingRefused {
 pub(super) struct Waiting {
     sends: HashMap<MessageId, Send>,
     pub(super) queries: HashMap<u64, oneshot::Sender<Result<Vec<Registration>, QueryError>>>,
+    pub(super) passkey: HashMap<u64, oneshot::Sender<Result<(), PasskeyError>>>,
     pub(super) code: Option<oneshot::Sender<Result<String, PairingRefused>>>,
     has_ended: bool,
 }
@@ -101,6 +102,10 @@ impl Waiting {
             Event::MessageFailed { id, reason } => self.answer_send(id, Err(reason.clone())),
             Event::IsOnWhatsApp { ticket, result } => self
                 .queries
+                .remove(ticket)
+                .is_some_and(|answer| answer.send(result.clone()).is_ok()),
+            Event::PasskeyStep { ticket, result, .. } => self
+                .passkey
                 .remove(ticket)
                 .is_some_and(|answer| answer.send(result.clone()).is_ok()),
             Event::PairingCode { code } => self.answer_code(Ok(code.clone())),

@@ -28,8 +28,9 @@ use crate::{
     command::{Command, Outgoing, Presence, Recipient},
     connection::CloseReason,
     device::Device,
-    event::{Event, Incoming, QueryError, Registration, SendError},
+    event::{Event, Incoming, PasskeyError, QueryError, Registration, SendError},
     message_id::MessageId,
+    pairing::passkey::webauthn::Assertion,
     proto::Message,
     store::{KeyStore, RecordKey, StoreError},
     time::Timestamp,
@@ -149,6 +150,42 @@ impl Session {
         };
         self.ask(command, |waiting| waiting.code = Some(sender)).await;
         answer(answered).await.unwrap_or(Err(ended))
+    }
+
+    /// Hands over what the account's passkey signed for [`Event::PasskeyRequested`], and waits until the server has taken
+    /// it.
+    ///
+    /// # Errors
+    /// If it is no answer to what was asked, after which another may follow; or if linking came to nothing.
+    pub async fn answer_passkey(&self, assertion: Assertion) -> Result<(), PasskeyError> {
+        let assertion = Box::new(assertion);
+        self.passkey(|ticket| Command::AnswerPasskey { ticket, assertion })
+            .await
+    }
+
+    /// Says that the phone shows the code of [`Event::PasskeyCode`], and waits until the server has taken what the phone
+    /// needs to link.
+    ///
+    /// # Errors
+    /// If there is no code to confirm, or linking came to nothing.
+    pub async fn confirm_passkey(&self) -> Result<(), PasskeyError> {
+        self.passkey(|ticket| Command::ConfirmPasskey { ticket }).await
+    }
+
+    /// Gives up linking with a passkey; a fresh connection shows QR codes again.
+    ///
+    /// # Errors
+    /// If there is nothing to give up any more.
+    pub async fn cancel_passkey(&self) -> Result<(), PasskeyError> {
+        self.passkey(|ticket| Command::CancelPasskey { ticket }).await
+    }
+
+    async fn passkey(&self, command: impl FnOnce(u64) -> Command) -> Result<(), PasskeyError> {
+        let ticket = self.0.tickets.fetch_add(1, Ordering::Relaxed);
+        let (sender, answered) = oneshot::channel();
+        let note = |waiting: &mut Waiting| drop(waiting.passkey.insert(ticket, sender));
+        self.ask(command(ticket), note).await;
+        answer(answered).await.unwrap_or(Err(PasskeyError::NotExpected))
     }
 
     /// Asks which numbers (digits, with country code) have an account; answers come in the same order.

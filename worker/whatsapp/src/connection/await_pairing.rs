@@ -1,17 +1,20 @@
 //! Registered but linked to no account: shows QR codes, offers a pairing code, and takes the phone's word when it comes.
 //!
-//! Facts: docs/PROTOCOL.md, "Pairing". The way by code is in [`super::link_code`].
+//! Facts: docs/PROTOCOL.md, "Pairing". The way by code is in [`super::link_code`], what accounts with a passkey
+//! are asked besides in [`super::passkey`].
 
 use std::collections::VecDeque;
 
 use prost::Message as _;
 
 use super::{
-    core::{ALREADY_PAIRED, CONNECTION_LOST, iq_reply, refuse_code},
+    core::{CONNECTION_LOST, NOT_NOW, iq_reply, refuse_code},
     link_code::LinkCode,
+    passkey::{Handoff, PASSKEY, Passkey},
 };
 use crate::{
     binary::Node,
+    command::Command,
     device::{Account, AdvSecret},
     event::Event,
     jid::Jid,
@@ -35,6 +38,9 @@ pub(super) struct AwaitPairing {
     until: Timestamp,
     phase: Phase,
     code: LinkCode,
+    passkey: Passkey,
+    /// A phone may have taken the pairing code, and not have seen the secret of a QR code.
+    may_be_by_code: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +51,9 @@ enum Phase {
     Showing,
     /// They are used up; a pairing code may still be good.
     UsedUp,
+    /// A phone has scanned one, or taken the pairing code, and its account must prove itself with a passkey. No other
+    /// code is shown: if it comes to nothing, the connection ends.
+    Proving,
     /// The phone has linked us; stream error 515 follows.
     Paired,
 }
@@ -57,12 +66,17 @@ impl AwaitPairing {
             until: cx.now + cx.config.timing.login,
             phase: Phase::Quiet,
             code: LinkCode::new(wanted_code),
+            passkey: Passkey::new(),
+            may_be_by_code: false,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let until = (self.phase != Phase::UsedUp).then_some(self.until);
-        Timestamp::earliest([until, self.code.deadline()])
+        let until = match self.phase {
+            Phase::Quiet | Phase::Showing | Phase::Paired => Some(self.until),
+            Phase::UsedUp | Phase::Proving => None,
+        };
+        Timestamp::earliest([until, self.code.deadline(), self.passkey.deadline()])
     }
 
     pub(super) fn node(&mut self, cx: &mut Context<'_>, node: &Node) {
@@ -76,24 +90,32 @@ impl AwaitPairing {
     }
 
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
-        self.code.on_answer(cx, ticket, answer);
+        match ticket.part() {
+            PASSKEY => self.passkey.on_answer(cx, ticket, answer),
+            _ => self.code.on_answer(cx, ticket, answer),
+        }
+    }
+
+    pub(super) fn passkey_command(&mut self, cx: &mut Context<'_>, command: Command) {
+        self.passkey.command(cx, command);
     }
 
     pub(super) fn request_code(&mut self, cx: &mut Context<'_>, phone: String, custom: Option<String>) {
         match self.phase {
             Phase::Quiet => self.code = LinkCode::new(Some((phone, custom))),
             Phase::Showing | Phase::UsedUp => self.code.request(cx, &phone, custom.as_deref()),
-            Phase::Paired => refuse_code(cx, ALREADY_PAIRED),
+            Phase::Proving | Phase::Paired => refuse_code(cx, NOT_NOW),
         }
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
         self.code.tick(cx);
+        self.passkey.tick(cx);
         let is_due = self.until <= cx.now;
         match self.phase {
             Phase::Quiet | Phase::Paired if is_due => cx.close(CloseReason::LoginTimeout),
             Phase::Showing if is_due => self.show_next(cx, cx.config.timing.next_qr),
-            Phase::Quiet | Phase::Paired | Phase::Showing | Phase::UsedUp => {}
+            Phase::Quiet | Phase::Paired | Phase::Showing | Phase::UsedUp | Phase::Proving => {}
         }
         if self.phase == Phase::UsedUp && !self.code.is_under_way() {
             cx.close(CloseReason::PairingTimedOut);
@@ -101,7 +123,8 @@ impl AwaitPairing {
     }
 
     /// The connection is over: a request that has no answer yet gets one.
-    pub(super) fn closed(self, cx: &mut Context<'_>) {
+    pub(super) fn closed(mut self, cx: &mut Context<'_>) {
+        self.passkey.over(cx);
         if self.code.is_unanswered() {
             refuse_code(cx, CONNECTION_LOST);
         }
@@ -113,7 +136,7 @@ impl AwaitPairing {
             return;
         };
         cx.send(result);
-        if self.phase == Phase::Paired {
+        if matches!(self.phase, Phase::Proving | Phase::Paired) {
             return;
         }
         let refs = offer.nodes_named("ref").filter_map(Node::text);
@@ -158,17 +181,48 @@ impl AwaitPairing {
                 // The code that is shown holds the secret from before.
                 self.show(cx);
             }
-        } else if node.attr_is("type", "companion_reg_refresh") && self.may_change_secret() {
-            // The secret may have been seen: a new one makes every code shown so far worthless.
-            let secret = AdvSecret::generate(cx.rng);
-            cx.device_mut().adv_secret = secret;
-            self.show(cx);
+            return;
         }
+        match node.attr_str("type").as_deref() {
+            Some("companion_reg_refresh") if is_refresh(node) && self.may_change_secret() => {
+                self.change_secret(cx);
+            }
+            Some("passkey_prologue_request") if is_of_server(node) => self.passkey_requested(cx, node),
+            Some("crsc_continuation") if is_of_server(node) => self.passkey.continued(cx, node),
+            _ => {}
+        }
+    }
+
+    /// The code that is shown has been seen, or will not do any more: a new secret makes it worthless. The phone scans
+    /// the new one, under the same reference.
+    fn change_secret(&mut self, cx: &mut Context<'_>) {
+        let secret = AdvSecret::generate(cx.rng);
+        cx.device_mut().adv_secret = secret;
+        if self.phase == Phase::Proving {
+            // Codes are not replaced any more; the server knows the reference.
+            self.until = self.until.max(cx.now + cx.config.timing.next_qr);
+        }
+        self.show(cx);
     }
 
     /// Whether no phone that holds the secret is about to use it, or has used it.
     fn may_change_secret(&self) -> bool {
-        self.phase != Phase::Paired && !self.code.is_finishing()
+        self.phase != Phase::Paired && !self.code.is_finishing() && !self.passkey.is_finishing()
+    }
+
+    /// The account of the phone that scanned, or took the pairing code, must prove itself first.
+    fn passkey_requested(&mut self, cx: &mut Context<'_>, request: &Node) {
+        if matches!(self.phase, Phase::Quiet | Phase::Paired) {
+            return;
+        }
+        self.may_be_by_code |= self.code.is_under_way();
+        let code = std::mem::replace(&mut self.code, LinkCode::new(None));
+        if code.is_unanswered() {
+            refuse_code(cx, NOT_NOW);
+        }
+        self.phase = Phase::Proving;
+        let handoff = (!self.may_be_by_code).then(|| Handoff::of_scan(cx));
+        self.passkey.requested(cx, request, handoff);
     }
 
     /// The phone has linked us: checks that it is a phone that saw our secret, and signs back.
@@ -179,8 +233,10 @@ impl AwaitPairing {
         if self.phase == Phase::Paired {
             return;
         }
+        self.passkey.on_success(cx);
         match link(cx, success) {
             Ok((paired, account)) => {
+                self.passkey.over(cx);
                 cx.send(result.with_child(signature(&paired)));
                 remember(cx, account);
                 self.phase = Phase::Paired;
@@ -196,6 +252,18 @@ impl AwaitPairing {
             }
         }
     }
+}
+
+/// Whether the server itself says it, as it does of what concerns linking.
+fn is_of_server(stanza: &Node) -> bool {
+    stanza.attr_jid("from").is_some_and(|from| from.is_server())
+}
+
+/// Whether a `companion_reg_refresh` says to do what its name says; either child does.
+fn is_refresh(notification: &Node) -> bool {
+    ["companion_reg_refresh", "pair-device-rotate-qr"]
+        .iter()
+        .any(|child| notification.child(child).is_some())
 }
 
 /// Why we do not let ourselves be linked, for the server and for the owner.

@@ -186,7 +186,7 @@ pub(super) fn iq_reply(request: &Node, kind: &'static str) -> Option<Node> {
 /// Answers a command that the session is in no state for.
 pub(super) fn refuse(cx: &mut Context<'_>, command: Command) {
     if let Command::RequestPairingCode { .. } = command {
-        refuse_code(cx, ALREADY_PAIRED);
+        refuse_code(cx, NOT_NOW);
     } else if let Some(event) = command.not_connected() {
         cx.emit(event);
     }
@@ -199,5 +199,5 @@ pub(super) fn refuse_code(cx: &mut Context<'_>, code: u16) {
 
 /// What `PairingCodeRefused` says when the connection ended before there was a code.
 pub(super) const CONNECTION_LOST: u16 = 428;
-/// What `PairingCodeRefused` says when there is nothing to pair.
-pub(super) const ALREADY_PAIRED: u16 = 409;
+/// What `PairingCodeRefused` says when there is nothing to pair, or a passkey decides.
+pub(super) const NOT_NOW: u16 = 409;

@@ -141,6 +141,9 @@ impl LinkCode {
             return false;
         }
         match message.attr_str("stage").as_deref() {
+            // Accounts that must prove themselves with a passkey get one without the phone's key: the passkey's request
+            // follows it.
+            Some("primary_hello") if message.child(WRAPPED_PRIMARY).is_none() => {}
             Some("primary_hello") if *tries < cx.config.limits.pairing_code_tries => {
                 *tries += 1;
                 let Some(finish) = answer_phone(cx, offer, reference, message) else {
@@ -208,9 +211,7 @@ impl LinkCode {
 
 /// Agrees on the secret with the phone; gives what hands it the key bundle. `None` if its message is broken.
 fn answer_phone(cx: &mut Context<'_>, offer: &Offer, reference: &Bytes, message: &Node) -> Option<Node> {
-    let wrapped = message
-        .child("link_code_pairing_wrapped_primary_ephemeral_pub")
-        .and_then(Node::bytes)?;
+    let wrapped = message.child(WRAPPED_PRIMARY).and_then(Node::bytes)?;
     let phone_identity = message.child("primary_identity_pub").and_then(Node::bytes)?;
     let phone_identity = PublicKey::parse(&phone_identity).ok()?;
     let finish = offer
@@ -258,8 +259,10 @@ fn refusal_code(error: &QueryError) -> u16 {
     }
 }
 
-/// While a device is linked there is one part only.
+/// While a device is linked there are two parts, this and [`super::passkey`].
 const PAIRING: PartId = PartId::new(0);
+/// The phone's key, under the code.
+const WRAPPED_PRIMARY: &str = "link_code_pairing_wrapped_primary_ephemeral_pub";
 /// The number is none.
 const BAD_NUMBER: u16 = 400;
 /// Not answered, or not used, in time.

@@ -12,6 +12,7 @@ mod handshake;
 mod keepalive;
 mod link_code;
 mod online;
+mod passkey;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -274,10 +275,13 @@ impl Connection {
         let mut cx = self.core.context(now);
         match (&mut self.state, command) {
             (_, Command::Stop) => cx.close(CloseReason::Stopped),
-            (State::Online(_), command @ Command::RequestPairingCode { .. }) => refuse(&mut cx, command),
+            (State::Online(_), command) if command.is_of_pairing() => refuse(&mut cx, command),
             (State::Online(parts), command) => parts.command(&mut cx, command),
             (State::AwaitPairing(pairing), Command::RequestPairingCode { phone, custom }) => {
                 pairing.request_code(&mut cx, phone, custom);
+            }
+            (State::AwaitPairing(pairing), command) if command.is_of_pairing() => {
+                pairing.passkey_command(&mut cx, command);
             }
             (State::AwaitServerHello(state), Command::RequestPairingCode { phone, custom })
                 if !cx.device.is_paired() =>

@@ -105,7 +105,11 @@ impl Parts {
             }
             Command::Logout => self.online.logout(cx),
             // The connection's own, or only for devices that are not paired.
-            Command::Stop | Command::RequestPairingCode { .. } => {}
+            Command::Stop
+            | Command::RequestPairingCode { .. }
+            | Command::AnswerPasskey { .. }
+            | Command::ConfirmPasskey { .. }
+            | Command::CancelPasskey { .. } => {}
         }
     }
 

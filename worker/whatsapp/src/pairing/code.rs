@@ -44,7 +44,7 @@ impl PairingCode {
         Self::from_bytes(random(rng))
     }
 
-    fn from_bytes(bytes: [u8; 5]) -> Self {
+    pub(super) fn from_bytes(bytes: [u8; 5]) -> Self {
         let bits = bytes
             .iter()
             .fold(0u64, |bits, byte| (bits << 8) | u64::from(*byte));
@@ -264,7 +264,7 @@ pub(crate) fn derive_secret(shared: &[u8; 32], identity_shared: &[u8; 32], rando
     AdvSecret::new(*expand(None, &input, SECRET_INFO))
 }
 
-fn expand(salt: Option<&[u8]>, input: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
+pub(super) fn expand(salt: Option<&[u8]>, input: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     // Unwrap safety: 32 bytes are far below HKDF's limit of 255 blocks.
     #[allow(clippy::unwrap_used)]

@@ -3,6 +3,7 @@
 //! * [`qr`]: the text of the QR code.
 //! * [`adv`]: the signed device identity, with which phone and companion vouch for each other.
 //! * [`code`]: linking with a phone number and an 8-character code.
+//! * [`passkey`]: what comes before that for accounts that must prove themselves with a passkey.
 //!
 //! Knows nothing of stanzas.
 //!
@@ -10,6 +11,7 @@
 
 pub mod adv;
 pub mod code;
+pub mod passkey;
 pub mod qr;
 
 #[cfg(test)]

@@ -93,6 +93,9 @@ pub struct Timing {
     pub pairing_code: Duration,
     /// From the phone's answer to a pairing code to its end.
     pub pairing_finish: Duration,
+    /// How long a person, or the phone, has for each step of linking with a passkey; the server may give less for the
+    /// first.
+    pub passkey: Duration,
     /// Longest wait for the server to close the socket after it was told goodbye.
     pub close: Duration,
     /// The first step of the reconnection backoff.
@@ -167,6 +170,7 @@ impl Default for Timing {
             next_qr: Duration::from_secs(20),
             pairing_code: Duration::from_secs(180),
             pairing_finish: Duration::from_secs(60),
+            passkey: Duration::from_secs(600),
             close: Duration::from_secs(2),
             backoff_base: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(300),

@@ -982,6 +982,51 @@ pub struct AdvSignedKeyIndexList {
     #[prost(bytes = "bytes", optional, tag = "3")]
     pub account_signature_key: ::core::option::Option<::prost::bytes::Bytes>,
 }
+/// ---- linking with a passkey ----
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompanionEphemeralIdentity {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub public_key: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(enumeration = "device_props::PlatformType", optional, tag = "2")]
+    pub device_type: ::core::option::Option<i32>,
+    #[prost(string, optional, tag = "3")]
+    pub r#ref: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompanionCommitment {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub hash: ::core::option::Option<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProloguePayload {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub companion_ephemeral_identity: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(message, optional, tag = "2")]
+    pub commitment: ::core::option::Option<CompanionCommitment>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrimaryEphemeralIdentity {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub public_key: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub nonce: ::core::option::Option<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairingRequest {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub companion_public_key: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub companion_identity_key: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub adv_secret: ::core::option::Option<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EncryptedPairingRequest {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub encrypted_payload: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub iv: ::core::option::Option<::prost::bytes::Bytes>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifiedNameCertificate {
     #[prost(bytes = "bytes", optional, tag = "1")]

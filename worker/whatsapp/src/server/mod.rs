@@ -2,7 +2,7 @@
 //!
 //! * [`Responder`]: the server's side of the handshake. [`ClientFrames`]: what it reads.
 //! * [`cert`]: certificate chains to show to clients.
-//! * [`adv`] and [`code`]: the phone's side of linking a device.
+//! * [`adv`], [`code`] and [`passkey`]: the phone's side of linking a device.
 //!
 //! For simulators and tests. Shares the codec, the ciphers and the curve with the client, and no handshake: a mistake
 //! in one of the two ends shows, instead of cancelling out.
@@ -11,6 +11,7 @@ pub mod adv;
 pub mod cert;
 pub mod code;
 mod frames;
+pub mod passkey;
 mod responder;
 mod symmetric;
 

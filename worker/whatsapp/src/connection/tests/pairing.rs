@@ -338,28 +338,77 @@ fn a_paired_device_gets_no_code() {
 
 #[test]
 fn a_secret_that_may_have_been_seen_is_replaced() {
-    let mut world = showing();
-    let before = scanned(&world);
-    let notification = Node::new("notification")
-        .attr("from", Jid::SERVER)
-        .attr("id", "n-3")
-        .attr("type", "companion_reg_refresh")
-        .with_child(Node::new("companion_reg_refresh"));
-    world.server_sends(&notification);
-    let after = scanned(&world);
-    assert_eq!(after.reference, before.reference);
-    assert_ne!(after.adv_secret.as_bytes(), before.adv_secret.as_bytes());
-    assert_eq!(
-        world.store.device().unwrap().adv_secret.as_bytes(),
-        after.adv_secret.as_bytes()
-    );
+    for child in ["companion_reg_refresh", "pair-device-rotate-qr"] {
+        let mut world = showing();
+        let mut before = scanned(&world);
+        let ends = world.connection.deadline();
+        // Twice in a row.
+        for _ in 0..2 {
+            world.server_sends(&refresh(child));
+            let after = scanned(&world);
+            assert_eq!(after.reference, before.reference);
+            assert_eq!((after.noise, after.identity), (before.noise, before.identity));
+            assert_ne!(after.adv_secret.as_bytes(), before.adv_secret.as_bytes());
+            let stored = world.store.device().unwrap().adv_secret;
+            assert_eq!(stored.as_bytes(), after.adv_secret.as_bytes());
+            before = after;
+        }
+        assert_eq!(world.connection.deadline(), ends, "the reference lasts as long");
+    }
 }
 
-fn refresh() -> Node {
+#[test]
+fn a_phone_that_scanned_before_the_refresh_is_refused_and_the_next_scan_links() {
+    let (mut world, mut phone) = (showing(), Phone::new());
+    let old = scanned(&world);
+    world.server_sends(&refresh("companion_reg_refresh"));
+    let new = scanned(&world);
+    let container = phone.vouch(&new.identity, &new.adv_secret);
+    world.server_sends(&pair_success(container));
+    expect_paired(&mut world, &phone, &new.identity);
+
+    let mut world = showing();
+    world.server_sends(&refresh("companion_reg_refresh"));
+    let container = phone.vouch(&old.identity, &old.adv_secret);
+    world.server_sends(&pair_success(container));
+    assert!(matches!(world.closed, Some(CloseReason::PairingRefused(_))));
+}
+
+#[test]
+fn a_refresh_that_does_not_say_what_to_do_changes_nothing() {
+    let mut world = showing();
+    let before = world.qr_codes().len();
+    world.server_sends(&refresh("something-new"));
+    assert_eq!(world.qr_codes().len(), before);
+    world.expect("ack", |node| node.is("ack") && node.attr_is("id", "n-3"));
+}
+
+#[test]
+fn an_answer_of_the_phone_without_its_key_costs_no_try() {
+    let (mut world, mut phone, reference) = (showing(), Phone::new(), Bytes::from_static(b"the-ref"));
+    request_code(&mut world, None);
+    let hello = world.expect("companion_hello", stage("companion_hello"));
+    answer_hello(&mut world, &hello, &reference);
+    for _ in 0..5 {
+        let keyless = Node::new("link_code_companion_reg")
+            .attr("stage", "primary_hello")
+            .with_child(Node::new("link_code_pairing_ref").with_bytes(reference.clone()));
+        let notification = Node::new("notification")
+            .attr("from", Jid::SERVER)
+            .attr("type", "link_code_companion_reg")
+            .attr("id", "n-2");
+        world.server_sends(&notification.with_child(keyless));
+    }
+    type_code(&mut world, &mut phone, &hello, &reference);
+    world.expect("companion_finish", stage("companion_finish"));
+}
+
+fn refresh(child: &'static str) -> Node {
     Node::new("notification")
         .attr("from", Jid::SERVER)
         .attr("id", "n-3")
         .attr("type", "companion_reg_refresh")
+        .with_child(Node::new(child))
 }
 
 #[test]
@@ -372,7 +421,7 @@ fn a_secret_that_a_phone_is_about_to_use_is_kept_and_shown() {
     let secret = world.store.device().unwrap().adv_secret;
     assert_eq!(scanned(&world).adv_secret.as_bytes(), secret.as_bytes());
     let shown = world.qr_codes().len();
-    world.server_sends(&refresh());
+    world.server_sends(&refresh("companion_reg_refresh"));
     assert_eq!(
         world.store.device().unwrap().adv_secret.as_bytes(),
         secret.as_bytes()
@@ -387,7 +436,7 @@ fn a_refresh_after_the_pairing_shows_nothing() {
     let container = phone.vouch(&qr.identity, &qr.adv_secret);
     world.server_sends(&pair_success(container));
     let shown = world.qr_codes().len();
-    world.server_sends(&refresh());
+    world.server_sends(&refresh("companion_reg_refresh"));
     assert_eq!(world.qr_codes().len(), shown);
 }
 
