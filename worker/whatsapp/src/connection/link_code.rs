@@ -142,10 +142,10 @@ impl LinkCode {
         }
         match message.attr_str("stage").as_deref() {
             Some("primary_hello") if *tries < cx.config.limits.pairing_code_tries => {
-                *tries += 1;
                 let Some(finish) = answer_phone(cx, offer, reference, message) else {
                     return false;
                 };
+                *tries += 1;
                 let patience = cx.config.timing.pairing_finish;
                 let ticket = self.questions.open(Question::CompanionFinish);
                 cx.ask_within(finish, ticket, patience);

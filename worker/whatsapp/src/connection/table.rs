@@ -49,13 +49,19 @@ impl Parts {
                 };
                 acknowledge(cx, &node, by);
             }
-            "call" => acknowledge(cx, &node, AckBy::Connection),
+            // Statuses that come so are not encrypted; nobody is shown them.
+            "call" | "status" => acknowledge(cx, &node, AckBy::Connection),
             "ack" => {
                 if self.messages.on_ack(cx, &mut self.e2e, &node) {
                     self.advance(cx, Wake::All);
                 }
             }
-            "ib" => self.online.on_ib(cx, &node),
+            "ib" => {
+                self.online.on_ib(cx, &node);
+                if node.child("offline").is_some() {
+                    self.e2e.on_caught_up(cx);
+                }
+            }
             // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
             "success" | "presence" | "chatstate" | "iq" => {}
             _ => refuse(cx, &node),
@@ -65,6 +71,7 @@ impl Parts {
     fn content(&mut self, cx: &mut Context<'_>, content: Content) {
         match content.meaning {
             Meaning::Owner => self.messages.show(cx, &mut self.e2e, content),
+            Meaning::PhoneAnswer => self.messages.on_phone_answer(cx, &mut self.e2e, &content),
             // Taken where it was decrypted: it comes before the message that needs it.
             Meaning::SenderKey => {}
             // Acknowledged; no part takes them yet.
@@ -156,6 +163,7 @@ impl Parts {
             messages: Messages::new(MESSAGES),
         };
         parts.messages.set_presence(cx.config.presence);
+        parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
         parts.online.go_active(cx);

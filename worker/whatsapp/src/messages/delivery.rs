@@ -39,6 +39,8 @@ pub(crate) enum Meaning {
     AppStateKeys,
     /// Our phone says where to get a piece of the history.
     HistoryNotice,
+    /// Our phone answers what we asked of it.
+    PhoneAnswer,
     /// Devices keep each other in step, or ask one another.
     Peer,
     /// Nothing.
@@ -53,6 +55,7 @@ impl Meaning {
                 Some(Type::Revoke | Type::MessageEdit | Type::EphemeralSetting) => Self::Owner,
                 Some(Type::AppStateSyncKeyShare) => Self::AppStateKeys,
                 Some(Type::HistorySyncNotification) => Self::HistoryNotice,
+                Some(Type::PeerDataOperationRequestResponseMessage) => Self::PhoneAnswer,
                 Some(_) => Self::Peer,
                 None => Self::Nothing,
             };
@@ -104,6 +107,8 @@ impl Content {
             self.stanza.sender_alt.as_ref().map(Jid::to_bare),
         );
         let other = other.or_else(|| directory.other_name(&sender));
+        let chat_alt = self.stanza.recipient_alt.as_ref().map(Jid::to_bare);
+        let chat_alt = chat_alt.or_else(|| directory.other_name(&self.chat));
         let (lid, phone) = if sender.is_lid() {
             (Some(bare), other)
         } else {
@@ -112,6 +117,7 @@ impl Content {
         Incoming {
             id: self.stanza.id,
             chat: self.chat,
+            chat_alt,
             sender,
             lid,
             phone,
@@ -174,7 +180,11 @@ mod tests {
             (Some(Type::AppStateSyncKeyShare), Meaning::AppStateKeys),
             (Some(Type::HistorySyncNotification), Meaning::HistoryNotice),
             (Some(Type::AppStateSyncKeyRequest), Meaning::Peer),
-            (Some(Type::PeerDataOperationRequestResponseMessage), Meaning::Peer),
+            (Some(Type::PeerDataOperationRequestMessage), Meaning::Peer),
+            (
+                Some(Type::PeerDataOperationRequestResponseMessage),
+                Meaning::PhoneAnswer,
+            ),
             (None, Meaning::Nothing),
         ] {
             assert_eq!(Meaning::take(&mut protocol(kind)), meaning, "{kind:?}");

@@ -9,17 +9,19 @@ use prost::Message as _;
 use smallvec::SmallVec;
 
 use super::delivery::{Content, Meaning, chat_of, unwrap_device_sent};
+use super::placeholders::{self, Lacking, Placeholders};
 use super::question::{Question, Questions};
-use super::retries::Retries;
+use super::retries::{Retried, Retries, Unread};
+use super::source::{Source, settle_own_copy};
 use crate::binary::Node;
 use crate::command::Presence;
 use crate::e2e::{Directory, E2e, Peer, is_own, phone_of};
-use crate::jid::Jid;
+use crate::jid::{Jid, Server};
 use crate::part::Context;
 use crate::proto::Message;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
 use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
-use crate::stanza::ack::{Nack, message_ack};
+use crate::stanza::ack::{Nack, ack_for, message_ack};
 use crate::stanza::message::{Absence, Enc, EncKind, Received};
 use crate::stanza::receipt::{self, Arrival, RetryReason};
 use crate::store::RecordKey;
@@ -40,6 +42,10 @@ pub(super) struct Inbox {
     /// How many of `used` are in the step that is being committed.
     committing: usize,
     presence: Option<Presence>,
+    /// Messages that only our phone may still give us.
+    lacking: Vec<Lacking>,
+    /// How many messages came in a way that we don't know.
+    unknown_kinds: u32,
 }
 
 struct Waiting {
@@ -65,8 +71,12 @@ enum Name {
 enum Opened {
     /// The plaintexts, in order.
     Plain(Peer, Vec<Vec<u8>>),
-    /// It was handled before, or there is nothing in it for us.
+    /// It was handled before.
     Nothing,
+    /// There is nothing in it for us, and nothing better will come.
+    Withheld,
+    /// The server has no copy for us.
+    Absent,
     /// It can't be decrypted.
     Failed(RetryReason),
 }
@@ -82,13 +92,19 @@ impl Inbox {
         self.waiting.len() >= MAX_WAITING
     }
 
-    /// Takes a stanza. One that can't be told whom it is from is refused for good.
+    /// Takes a stanza. One that can't be told whom it is from is refused for good. What channels publish is not encrypted,
+    /// and not for us.
     pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &mut Directory, mut node: Node) {
+        let server = node.attr_jid("from").map(|from| from.server());
+        if server == Some(Server::Newsletter) {
+            return cx.send(ack_for(&node));
+        }
         let mut stanza = match Received::parse(&node) {
             Ok(stanza) => stanza,
             Err(error) => {
                 tracing::debug!(%error, "message refused");
-                return cx.send(message_ack(&node, cx.device.jid(), Some(Nack::Parsing)));
+                let refusal = Some(Nack::Parsing).filter(|_| server != Some(Server::Broadcast));
+                return cx.send(message_ack(&node, cx.device.jid(), refusal));
             }
         };
         if !is_own(cx.device, stanza.sender()) {
@@ -118,9 +134,15 @@ impl Inbox {
         cx: &mut Context<'_>,
         e2e: &mut E2e,
         questions: &mut Questions,
+        placeholders: &mut Placeholders,
     ) -> Option<Content> {
         while let Some(mut first) = self.waiting.pop_front() {
-            let Some(opened) = self.open(cx, e2e, questions, &mut first) else {
+            // What our phone answers must be shown in the step that decrypts it.
+            let may_open = !first.is_from_phone(cx) || placeholders.is_ready(cx, e2e, questions);
+            let opened = may_open
+                .then(|| self.open(cx, e2e, questions, &mut first))
+                .flatten();
+            let Some(opened) = opened else {
                 self.waiting.push_front(first);
                 break;
             };
@@ -144,8 +166,11 @@ impl Inbox {
         waiting: &mut Waiting,
     ) -> Option<Opened> {
         match waiting.stanza.absence {
-            Some(Absence::Meant) => return Some(Opened::Nothing),
-            Some(Absence::Lost) => return Some(Opened::Failed(RetryReason::NoSession)),
+            Some(Absence::Missing) => return Some(Opened::Absent),
+            Some(absence) => {
+                self.note_withheld(absence);
+                return Some(Opened::Withheld);
+            }
             None => {}
         }
         let peer = waiting.prepare(cx, e2e)?;
@@ -282,28 +307,42 @@ impl Inbox {
         self.used.drain(..std::mem::take(&mut self.committing));
     }
 
-    /// Acknowledges a message, or asks for it again; gives what is in it.
+    /// Answers a message, or asks for it again; gives what is in it.
     fn finish(&mut self, cx: &mut Context<'_>, waiting: Waiting, opened: Opened) -> Option<Content> {
         let Waiting { stanza, node, .. } = waiting;
+        let source = Source::of(cx.device, &stanza);
+        let unread = Unread {
+            stanza: &stanza,
+            node: &node,
+            source,
+        };
         let (peer, plaintexts) = match opened {
             Opened::Plain(peer, plaintexts) => (peer, plaintexts),
             Opened::Nothing => {
-                self.arrived(cx, &stanza, None);
+                self.arrived(cx, unread, None);
+                return None;
+            }
+            Opened::Absent if source.can_be_asked_of_phone() => {
+                self.lacking.push(Lacking { stanza, node });
+                return None;
+            }
+            Opened::Withheld | Opened::Absent => {
+                withheld(cx, unread);
                 return None;
             }
             Opened::Failed(reason) => {
-                self.retries.ask(cx, &stanza, &node, reason);
+                self.retry(cx, unread, reason);
                 return None;
             }
         };
         let mut message = Message::default();
         for padded in plaintexts {
             let Ok(plaintext) = padding::unpad(&padded) else {
-                self.retries.ask(cx, &stanza, &node, RetryReason::InvalidMessage);
+                self.retry(cx, unread, RetryReason::InvalidMessage);
                 return None;
             };
             if message.merge(plaintext).is_err() {
-                self.retries.give_up(cx, &stanza, &node, Nack::InvalidProtobuf);
+                self.retries.give_up(cx, unread, Nack::InvalidProtobuf);
                 return None;
             }
         }
@@ -317,7 +356,7 @@ impl Inbox {
         // Only our own devices may say that we sent something.
         message.device_sent_message = None;
         let chat = chat_of(&stanza, destination.as_ref());
-        self.arrived(cx, &stanza, Some((&chat, &message)));
+        self.arrived(cx, unread, Some(&message));
         Some(Content {
             meaning: Meaning::take(&mut message),
             stanza,
@@ -328,31 +367,82 @@ impl Inbox {
         })
     }
 
-    /// Sends the receipt of a message that needs nothing more.
-    fn arrived(&self, cx: &mut Context<'_>, stanza: &Received, content: Option<(&Jid, &Message)>) {
-        let from_me = is_own(cx.device, stanza.sender());
-        let chat = content.map(|(chat, _)| chat).or(stanza.recipient.as_ref());
+    /// Asks for a message again: its sender, and when that was in vain too often, our phone.
+    fn retry(&mut self, cx: &mut Context<'_>, unread: Unread<'_>, reason: RetryReason) {
+        if self.retries.ask(cx, unread, reason) == Retried::Answered {
+            return;
+        }
+        if unread.source.can_be_asked_of_phone() && placeholders::is_recent(unread.stanza, cx.now) {
+            self.retries.hand_over(cx, unread.stanza);
+            self.lacking.push(Lacking {
+                stanza: unread.stanza.clone(),
+                node: unread.node.clone(),
+            });
+        } else {
+            self.retries.give_up(cx, unread, Nack::Unhandled);
+        }
+    }
+
+    /// The messages that our phone is to be asked for, since the last call.
+    pub(super) fn take_lacking(&mut self) -> Vec<Lacking> {
+        std::mem::take(&mut self.lacking)
+    }
+
+    fn note_withheld(&mut self, absence: Absence) {
+        if absence == Absence::UnknownKind {
+            self.unknown_kinds = self.unknown_kinds.saturating_add(1);
+        }
+        let count = self.unknown_kinds;
+        if absence == Absence::UnknownKind && count == 1 {
+            tracing::warn!(
+                "a message is encrypted in a way that is not known here; more are counted at debug"
+            );
+        } else {
+            tracing::debug!(?absence, count, "a message has nothing for us");
+        }
+    }
+
+    /// Answers a message that needs nothing more.
+    fn arrived(&self, cx: &mut Context<'_>, unread: Unread<'_>, content: Option<&Message>) {
+        let Unread { stanza, node, source } = unread;
+        let Some(arrival) = source.arrival(self.presence) else {
+            return cx.send(message_ack(node, cx.device.jid(), None));
+        };
+        if source == Source::OwnCopy {
+            return settle_own_copy(cx, stanza);
+        }
         let to = &stanza.from;
         let participant = stanza.participant.as_ref();
-        let arrival = match (from_me, stanza.peer) {
-            (true, true) => Arrival::Peer,
-            (true, false) => Arrival::OwnDevice,
-            (false, _) if self.presence == Some(Presence::Available) => Arrival::Delivered,
-            (false, _) => Arrival::Inactive,
-        };
-        let recipient = chat.filter(|chat| arrival == Arrival::OwnDevice && !chat.is_group());
-        cx.send(receipt::arrival(arrival, &stanza.id, to, participant, recipient));
+        cx.send(receipt::arrival(arrival, &stanza.id, to, participant, None));
+        if source == Source::Status {
+            cx.send(message_ack(node, cx.device.jid(), None));
+        }
         let is_history = content
-            .and_then(|(_, message)| message.protocol_message.as_ref())
+            .and_then(|message| message.protocol_message.as_ref())
             .is_some_and(|protocol| protocol.history_sync_notification.is_some());
-        if is_history && arrival == Arrival::Peer {
+        if is_history && source == Source::Peer {
             let phone = to.to_bare();
             cx.send(receipt::arrival(Arrival::History, &stanza.id, &phone, None, None));
         }
     }
 }
 
+/// Answers a message in which there is nothing for us.
+fn withheld(cx: &mut Context<'_>, unread: Unread<'_>) {
+    if unread.source == Source::OwnCopy {
+        settle_own_copy(cx, unread.stanza);
+    } else {
+        cx.send(message_ack(unread.node, cx.device.jid(), None));
+    }
+}
+
 impl Waiting {
+    /// Whether our own phone tells us something.
+    fn is_from_phone(&self, cx: &Context<'_>) -> bool {
+        let sender = self.stanza.sender();
+        self.stanza.peer && sender.device() == 0 && is_own(cx.device, sender)
+    }
+
     /// Asks for what the message needs before its ciphertext is looked at; the sender's ratchet if all of it is here.
     fn prepare(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Option<Peer> {
         let sender = self.stanza.sender();

@@ -28,6 +28,8 @@ pub enum RecordKind {
     Phone = 7,
     /// The number that an account has now, by a number that the server still knows it by; both are user parts.
     Renumbered = 8,
+    /// What our phone was asked for and has not answered; one, with an empty name.
+    Placeholders = 13,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as the message was addressed.
     Sent = 255,
@@ -88,6 +90,11 @@ impl RecordKey {
     /// The present number of an account, by a number (user part) that the server still knows it by.
     pub fn renumbered(phone: &str) -> Self {
         Self::new(RecordKind::Renumbered, phone)
+    }
+
+    /// The messages that our phone was asked for.
+    pub fn placeholders() -> Self {
+        Self::new(RecordKind::Placeholders, "")
     }
 
     /// What the owner sent under this id.
@@ -197,6 +204,7 @@ mod tests {
             ),
             (RecordKey::other_name(&jid("100@lid")).unwrap(), 7, &b"100"[..]),
             (RecordKey::renumbered("15550001"), 8, &b"15550001"[..]),
+            (RecordKey::placeholders(), 13, &b""[..]),
             (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
         ];
         for (key, kind, name) in keys {
