@@ -22,7 +22,7 @@ use crate::handle::Handle;
 use crate::number::{Addressing, Number};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::Speaker;
+use crate::world::{Speaker, Special};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;
@@ -61,6 +61,7 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/unlink", post(unlink))
         .route("/phones/{number}/messages", post(phone_says).get(phone_messages))
         .route("/phones/{number}/sent", get(phone_sent))
+        .route("/phones/{number}/stanzas", post(send_special))
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
         .route(
@@ -221,6 +222,12 @@ async fn contact_messages(
             .messages(Speaker::Contact(number("number", &contact)?), of.device)
             .await?,
     )
+}
+
+async fn send_special(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let special: Special = parse(&body)?;
+    let id = handle.special(number("number", &phone)?, special).await?;
+    created(&json!({ "id": id.as_str() }))
 }
 
 async fn phone_sent(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {

@@ -20,7 +20,7 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
-use crate::world::{Command, LinkOutcome, Linked, SessionInfo, Speaker};
+use crate::world::{Command, LinkOutcome, Linked, SessionInfo, Speaker, Special};
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
 const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -175,6 +175,15 @@ impl Handle {
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
         self.ask(|answer| Command::Say(speaker, to, text.into(), answer))
+            .await?
+    }
+
+    /// Sends all linked devices of a phone a stanza that no device encrypted. Returns its id.
+    ///
+    /// # Errors
+    /// If there is no such phone or contact.
+    pub async fn special(&self, phone: Number, special: Special) -> Result<CompactString, Refusal> {
+        self.ask(|answer| Command::Special(phone, Box::new(special), answer))
             .await?
     }
 

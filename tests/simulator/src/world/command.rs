@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
 use super::port::ConnId;
+use super::special::Special;
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
 use crate::fault::{Active, Fault};
@@ -35,6 +36,8 @@ pub enum Command {
     Contacts(String, u64, Manners, Answer<Run>),
     /// Add a companion to a contact.
     ContactDevice(Number, Answer<u16>),
+    /// Send all linked devices of a phone a stanza of the server's own; answers its id.
+    Special(Number, Box<Special>, Answer<CompactString>),
     /// A phone or a contact sends a text.
     Say(Speaker, Number, String, Answer<CompactString>),
     /// What a phone or a contact got.

@@ -22,10 +22,11 @@ mod port;
 mod prekeys;
 mod query;
 mod receipt;
+mod special;
 mod stanza;
 mod usync;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -45,6 +46,7 @@ use account::Account;
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
+pub use special::{Form, Special};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
@@ -96,6 +98,8 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     last_id: u64,
+    /// Whose next message to which phone says that there is no copy though there is.
+    beside: HashSet<(Number, Number)>,
 }
 
 /// What a contact has that others have not.
@@ -125,6 +129,7 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             last_id: 0,
+            beside: HashSet::new(),
         }
     }
 
@@ -246,6 +251,14 @@ impl World {
     /// Closes a connection after what is queued for it; nothing more is taken from it.
     fn close(&mut self, conn: ConnId) {
         self.put(conn, Outbound::Close);
+        self.drop_conn(conn);
+    }
+
+    /// Ends a stream as the real server does: says why, ends the stream, and drops the socket some moments later.
+    fn end_stream(&mut self, conn: ConnId, error: &Node) {
+        self.write(conn, error);
+        self.write(conn, &Node::new("xmlstreamend"));
+        self.put(conn, Outbound::CloseSoon);
         self.drop_conn(conn);
     }
 

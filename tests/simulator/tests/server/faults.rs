@@ -193,6 +193,7 @@ async fn streams_end_and_logins_fail_as_told() {
         .expect("error", |node| node.is("stream:error"))
         .await;
     assert!(error.attr_is("code", "503"));
+    companion.wire().ended().await;
 
     fault(
         &handle,
