@@ -3,27 +3,26 @@
 //! They are handled strictly in the order they came; what the later ones need from the store is asked for while the
 //! first waits. A message's plaintext, the change of its ratchet, the prekey it used up and its receipt are one step.
 
+mod answer;
+
 use std::collections::{HashMap, VecDeque};
 
-use prost::Message as _;
 use smallvec::SmallVec;
 
-use super::delivery::{Content, Meaning, chat_of, unwrap_device_sent};
-use super::placeholders::{self, Lacking, Placeholders};
+use super::delivery::Content;
+use super::placeholders::{Lacking, Placeholders};
 use super::question::{Question, Questions};
-use super::retries::{Retried, Retries, Unread};
-use super::source::{Source, settle_own_copy};
+use super::retries::Retries;
 use crate::binary::Node;
 use crate::command::Presence;
 use crate::e2e::{Directory, E2e, Peer, is_own, phone_of};
 use crate::jid::{Jid, Server};
 use crate::part::Context;
-use crate::proto::Message;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
-use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
+use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId};
 use crate::stanza::ack::{Nack, ack_for, message_ack};
 use crate::stanza::message::{Absence, Enc, EncKind, Received};
-use crate::stanza::receipt::{self, Arrival, RetryReason};
+use crate::stanza::receipt::RetryReason;
 use crate::store::RecordKey;
 
 /// With this many messages waiting for the store, no more are read from the socket.
@@ -305,134 +304,6 @@ impl Inbox {
 
     pub(super) fn on_committed(&mut self) {
         self.used.drain(..std::mem::take(&mut self.committing));
-    }
-
-    /// Answers a message, or asks for it again; gives what is in it.
-    fn finish(&mut self, cx: &mut Context<'_>, waiting: Waiting, opened: Opened) -> Option<Content> {
-        let Waiting { stanza, node, .. } = waiting;
-        let source = Source::of(cx.device, &stanza);
-        let unread = Unread {
-            stanza: &stanza,
-            node: &node,
-            source,
-        };
-        let (peer, plaintexts) = match opened {
-            Opened::Plain(peer, plaintexts) => (peer, plaintexts),
-            Opened::Nothing => {
-                self.arrived(cx, unread, None);
-                return None;
-            }
-            Opened::Absent if source.can_be_asked_of_phone() => {
-                self.lacking.push(Lacking { stanza, node });
-                return None;
-            }
-            Opened::Withheld | Opened::Absent => {
-                withheld(cx, unread);
-                return None;
-            }
-            Opened::Failed(reason) => {
-                self.retry(cx, unread, reason);
-                return None;
-            }
-        };
-        let mut message = Message::default();
-        for padded in plaintexts {
-            let Ok(plaintext) = padding::unpad(&padded) else {
-                self.retry(cx, unread, RetryReason::InvalidMessage);
-                return None;
-            };
-            if message.merge(plaintext).is_err() {
-                self.retries.give_up(cx, unread, Nack::InvalidProtobuf);
-                return None;
-            }
-        }
-        self.retries.forget(&stanza);
-        let from_me = is_own(cx.device, stanza.sender());
-        let destination = if from_me {
-            unwrap_device_sent(&mut message)
-        } else {
-            None
-        };
-        // Only our own devices may say that we sent something.
-        message.device_sent_message = None;
-        let chat = chat_of(&stanza, destination.as_ref());
-        self.arrived(cx, unread, Some(&message));
-        Some(Content {
-            meaning: Meaning::take(&mut message),
-            stanza,
-            sender: peer.address,
-            chat,
-            from_me,
-            message,
-        })
-    }
-
-    /// Asks for a message again: its sender, and when that was in vain too often, our phone.
-    fn retry(&mut self, cx: &mut Context<'_>, unread: Unread<'_>, reason: RetryReason) {
-        if self.retries.ask(cx, unread, reason) == Retried::Answered {
-            return;
-        }
-        if unread.source.can_be_asked_of_phone() && placeholders::is_recent(unread.stanza, cx.now) {
-            self.retries.hand_over(cx, unread.stanza);
-            self.lacking.push(Lacking {
-                stanza: unread.stanza.clone(),
-                node: unread.node.clone(),
-            });
-        } else {
-            self.retries.give_up(cx, unread, Nack::Unhandled);
-        }
-    }
-
-    /// The messages that our phone is to be asked for, since the last call.
-    pub(super) fn take_lacking(&mut self) -> Vec<Lacking> {
-        std::mem::take(&mut self.lacking)
-    }
-
-    fn note_withheld(&mut self, absence: Absence) {
-        if absence == Absence::UnknownKind {
-            self.unknown_kinds = self.unknown_kinds.saturating_add(1);
-        }
-        let count = self.unknown_kinds;
-        if absence == Absence::UnknownKind && count == 1 {
-            tracing::warn!(
-                "a message is encrypted in a way that is not known here; more are counted at debug"
-            );
-        } else {
-            tracing::debug!(?absence, count, "a message has nothing for us");
-        }
-    }
-
-    /// Answers a message that needs nothing more.
-    fn arrived(&self, cx: &mut Context<'_>, unread: Unread<'_>, content: Option<&Message>) {
-        let Unread { stanza, node, source } = unread;
-        let Some(arrival) = source.arrival(self.presence) else {
-            return cx.send(message_ack(node, cx.device.jid(), None));
-        };
-        if source == Source::OwnCopy {
-            return settle_own_copy(cx, stanza);
-        }
-        let to = &stanza.from;
-        let participant = stanza.participant.as_ref();
-        cx.send(receipt::arrival(arrival, &stanza.id, to, participant, None));
-        if source == Source::Status {
-            cx.send(message_ack(node, cx.device.jid(), None));
-        }
-        let is_history = content
-            .and_then(|message| message.protocol_message.as_ref())
-            .is_some_and(|protocol| protocol.history_sync_notification.is_some());
-        if is_history && source == Source::Peer {
-            let phone = to.to_bare();
-            cx.send(receipt::arrival(Arrival::History, &stanza.id, &phone, None, None));
-        }
-    }
-}
-
-/// Answers a message in which there is nothing for us.
-fn withheld(cx: &mut Context<'_>, unread: Unread<'_>) {
-    if unread.source == Source::OwnCopy {
-        settle_own_copy(cx, unread.stanza);
-    } else {
-        cx.send(message_ack(unread.node, cx.device.jid(), None));
     }
 }
 
