@@ -25,11 +25,11 @@ use whatsapp::proto::Message;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::store::MemoryStore;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-const PHONE: &str = "15551230001";
-const CONTACT: &str = "17770001";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PHONE: &str = "15551230001";
+pub(crate) const CONTACT: &str = "17770001";
 
-fn number(digits: &str) -> Number {
+pub(crate) fn number(digits: &str) -> Number {
     digits.parse().expect("a number")
 }
 
@@ -37,7 +37,7 @@ fn contact() -> Speaker {
     Speaker::Contact(number(CONTACT))
 }
 
-async fn simulator() -> Result<Handle> {
+pub(crate) async fn simulator() -> Result<Handle> {
     let handle = Simulator::start(Options::default()).await?;
     handle.create_phone(number(PHONE), "Ann").await?;
     handle.create_contacts("1777000", 10, Manners::default()).await?;
@@ -159,7 +159,7 @@ async fn example_echoes_and_marks_as_read() -> Result<()> {
     example.interrupt(&handle).await
 }
 
-async fn session(handle: &Handle, store: MemoryStore) -> Result<(Session, Events)> {
+pub(crate) async fn session(handle: &Handle, store: MemoryStore) -> Result<(Session, Events)> {
     let config = Config {
         url: handle.ws_url.clone(),
         root_key: PublicKey::new(handle.root_public_key),
@@ -169,7 +169,7 @@ async fn session(handle: &Handle, store: MemoryStore) -> Result<(Session, Events
     Ok(Session::start(Arc::new(config), store, SystemClock::new(), rng).await?)
 }
 
-async fn until(events: &mut Events, what: &str, fits: impl Fn(&Event) -> bool) -> Result<Event> {
+pub(crate) async fn until(events: &mut Events, what: &str, fits: impl Fn(&Event) -> bool) -> Result<Event> {
     let find = async {
         loop {
             let event = events.next().await.context("the session ended")?;

@@ -178,6 +178,26 @@ test('unlinking on the phone logs Baileys out', async () => {
   await client.until(() => client.closes.includes(401), 'logged out');
 });
 
+test('copies of what its phone sends, and channels, are answered so that they do not come again', async () => {
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Ida');
+  await ready(number);
+  const settled = (what) => eventually('/sessions', (all) => all.some((s) => s.number === number && s.pending === 0), what);
+  for (let i = 0; i < 2; i++) await post(`/phones/${number}/messages`, { to: contact(9), text: `from the phone ${i}` });
+  await client.until(() => client.messages.filter((m) => m.key.fromMe).length === 2, 'both copies');
+  await settled('copies that are settled');
+  await post(`/phones/${number}/stanzas`, { kind: 'newsletter' });
+  await settled('a channel that is acknowledged');
+});
+
+test('a message without a copy for companions is asked of the phone', async () => {
+  const number = freshNumber();
+  const client = await pairByQr(number, 'Jan');
+  await ready(number);
+  await post(`/phones/${number}/stanzas`, { kind: 'unavailable', from: contact(9), text: 'from an advertisement' });
+  await client.until(() => client.textsFrom(contact(9)).includes('from an advertisement'), 'the message that the phone has');
+});
+
 test('the audit found nothing wrong', async () => {
   const audit = await get('/audit');
   assert.equal(audit.message_keys_reused, 0);

@@ -90,6 +90,10 @@ pub struct Counters {
     pub numbers_on_migrated: u64,
     /// Stanzas that a real client would not have sent: malformed, or a signature missing or wrong.
     pub violations: u64,
+    /// Statuses that a client refused with an error: nothing was delivered to it after that.
+    pub statuses_refused: u64,
+    /// Streams that were ended because a client never said that it has a copy of an own message.
+    pub copies_unsettled: u64,
     /// Stanzas that were waiting for a device and had to go because there were too many.
     pub pending_dropped: u64,
     /// Requests to issue tokens.

@@ -47,8 +47,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const FIRST_STANZA_AFTER: Duration = Duration::from_millis(50);
 /// How long a peer may take to read what is written to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long closing may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the socket stays open after the end of a stream was told. A real server drops TCP then, without a close frame;
+/// clients that look at the end of the socket first miss what they were told if it comes sooner.
+pub const END_AFTER: Duration = Duration::from_millis(100);
 /// Stanzas are gathered up to this size before they are written.
 const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
@@ -218,7 +219,7 @@ async fn read(
     }
 }
 
-/// Writes until told to close. The queue's end without a word is a close too.
+/// Writes until told to close. The queue's end without a word is a close too. There is never a close frame.
 async fn write(
     mut writer: Writer,
     mut sealer: Sealer,
@@ -228,16 +229,16 @@ async fn write(
     context: &Context,
 ) -> Ended {
     tokio::time::sleep(FIRST_STANZA_AFTER).await;
-    let mut is_open = true;
-    while is_open {
+    let mut end = None;
+    while end.is_none() {
         let Some(mut next) = queue.recv().await else { break };
         let mut batch = Vec::new();
         loop {
-            is_open = match seal(next, &mut sealer, &mut batch, &context.seed) {
-                Ok(is_open) => is_open,
+            end = match seal(next, &mut sealer, &mut batch, &context.seed) {
+                Ok(end) => end,
                 Err(error) => return Ended::Transport(error),
             };
-            if !is_open || batch.len() >= WRITE_BATCH_BYTES {
+            if end.is_some() || batch.len() >= WRITE_BATCH_BYTES {
                 break;
             }
             next = match queue.try_recv() {
@@ -260,25 +261,26 @@ async fn write(
             return Ended::Closed;
         }
     }
-    drop(tokio::time::timeout(CLOSE_TIMEOUT, writer.close()).await);
+    tokio::time::sleep(end.unwrap_or_default()).await;
     Ended::Closed
 }
 
-/// Appends the frame of what is to be written; `false` if it is the end.
+/// Appends the frame of what is to be written; how long to wait for the end if it is that.
 fn seal(
     outbound: Outbound,
     sealer: &mut Sealer,
     batch: &mut Vec<u8>,
     seed: &Seed,
-) -> Result<bool, whatsapp::crypto::NoiseError> {
+) -> Result<Option<Duration>, whatsapp::crypto::NoiseError> {
     match outbound {
         Outbound::Stanza(plaintext) => {
             frame::write_sealed(sealer, batch, |out| out.extend_from_slice(&plaintext))?;
         }
         Outbound::Bundles(reply) => frame::write_node(&reply.render(seed), sealer, batch)?,
-        Outbound::Close => return Ok(false),
+        Outbound::Close => return Ok(Some(Duration::ZERO)),
+        Outbound::CloseSoon => return Ok(Some(END_AFTER)),
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// The next whole frame. WebSocket messages that are not binary are ignored.

@@ -25,7 +25,7 @@ use crate::page;
 use crate::passkey::{Rules, authenticator::Ask};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::{AccountAddressing, Proofs, PropertyChange, SaltChange, Speaker, TokenChange};
+use crate::world::{AccountAddressing, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;
@@ -73,6 +73,7 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/sent", get(phone_sent))
         .route("/phones/{number}/tokens", post(change_tokens))
         .route("/phones/{number}/properties", post(set_properties))
+        .route("/phones/{number}/stanzas", post(send_special))
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
         .route("/contacts/{number}/lid", post(renew_lid))
@@ -291,6 +292,12 @@ async fn contact_messages(
             .messages(Speaker::Contact(number("number", &contact)?), of.device)
             .await?,
     )
+}
+
+async fn send_special(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let special: Special = parse(&body)?;
+    let id = handle.special(number("number", &phone)?, special).await?;
+    created(&json!({ "id": id.as_str() }))
 }
 
 async fn phone_sent(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {

@@ -23,7 +23,7 @@ use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::world::{
-    AccountAddressing, Command, LinkOutcome, Page, PropertyChange, Scanned, SessionInfo, Speaker,
+    AccountAddressing, Command, LinkOutcome, Page, PropertyChange, Scanned, SessionInfo, Speaker, Special,
     TokenChange, VersionChange, VersionInfo,
 };
 
@@ -270,6 +270,15 @@ impl Handle {
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
         self.ask(|answer| Command::Say(speaker, to, text.into(), answer))
+            .await?
+    }
+
+    /// Sends all linked devices of a phone a stanza that no device encrypted. Returns its id.
+    ///
+    /// # Errors
+    /// If there is no such phone or contact.
+    pub async fn special(&self, phone: Number, special: Special) -> Result<CompactString, Refusal> {
+        self.ask(|answer| Command::Special(phone, Box::new(special), answer))
             .await?
     }
 

@@ -13,6 +13,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     jid::Jid,
+    message_id::MessageId,
     signal::{PreKeyId, RegistrationId, SignedPreKey, SignedPreKeyId, curve::KeyPair},
     time::Timestamp,
 };
@@ -36,6 +37,8 @@ pub struct Device {
     pub next_prekey_id: PreKeyId,
     /// No one-time prekey with an id before this one is kept.
     pub oldest_prekey_id: PreKeyId,
+    /// One-time prekeys that were offered to the server, which has not confirmed them.
+    pub unconfirmed_prekeys: Option<PreKeyRange>,
     /// One-time prekeys that were handed to one device each, oldest first.
     pub handed_prekeys: Vec<PreKeyId>,
     /// Who we are, once paired.
@@ -44,6 +47,25 @@ pub struct Device {
     pub routing_info: Option<Bytes>,
     /// Successful logins so far.
     pub login_counter: u32,
+    /// A message of another device of ours whose receipt the server missed so badly that it ended the stream.
+    pub unsettled_copy: Option<MessageId>,
+}
+
+/// One-time prekeys that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreKeyRange {
+    /// The first.
+    pub first: PreKeyId,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl PreKeyRange {
+    /// Their ids, in order; they wrap around.
+    pub fn ids(self) -> impl Iterator<Item = PreKeyId> {
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        std::iter::successors(Some(self.first), |id| Some(id.next())).take(count)
+    }
 }
 
 /// What pairing made of a device.
@@ -84,10 +106,12 @@ impl Device {
             signed_prekey_made: Timestamp::EPOCH,
             next_prekey_id: PreKeyId::FIRST,
             oldest_prekey_id: PreKeyId::FIRST,
+            unconfirmed_prekeys: None,
             handed_prekeys: Vec::new(),
             account: None,
             routing_info: None,
             login_counter: 0,
+            unsettled_copy: None,
         }
     }
 
@@ -136,7 +160,10 @@ impl Device {
             }),
             routing_info: self.routing_info.as_ref().map(|info| info.to_vec()),
             login_counter: self.login_counter,
+            unsettled_copy: self.unsettled_copy.as_ref().map(MessageId::to_string),
             oldest_prekey_id: self.oldest_prekey_id.get(),
+            unconfirmed_first: self.unconfirmed_prekeys.map_or(0, |range| range.first.get()),
+            unconfirmed_count: self.unconfirmed_prekeys.map_or(0, |range| range.count),
             handed_prekeys: self.handed_prekeys.iter().map(|id| id.get()).collect(),
         };
         let bytes = Zeroizing::new(stored.encode_to_vec());
@@ -176,6 +203,7 @@ impl Device {
             next_prekey_id: PreKeyId::new(stored.next_prekey_id).ok_or(BadDevice("prekey id"))?,
             // Earlier versions wrote none, and deleted none.
             oldest_prekey_id: PreKeyId::new(stored.oldest_prekey_id).unwrap_or(PreKeyId::FIRST),
+            unconfirmed_prekeys: stored.unconfirmed_prekeys(),
             handed_prekeys: stored
                 .handed_prekeys
                 .iter()
@@ -184,6 +212,7 @@ impl Device {
             account: stored.account.as_ref().map(Account::from_stored).transpose()?,
             routing_info: stored.routing_info.clone().map(Bytes::from),
             login_counter: stored.login_counter,
+            unsettled_copy: stored.unsettled_copy.as_ref().and_then(|id| id.parse().ok()),
         })
     }
 }
@@ -254,6 +283,8 @@ impl fmt::Debug for AdvSecret {
 #[error("stored device is unreadable: {0}")]
 pub struct BadDevice(&'static str);
 
+/// More prekeys are never offered at a time.
+const MAX_UNCONFIRMED: u32 = 4_096;
 /// The version of the stored form. Fields may be added without a new one.
 const STORED_VERSION: u32 = 1;
 
@@ -287,6 +318,12 @@ struct StoredDevice {
     oldest_prekey_id: u32,
     #[prost(uint32, repeated, tag = "14")]
     handed_prekeys: Vec<u32>,
+    #[prost(string, optional, tag = "20")]
+    unsettled_copy: Option<String>,
+    #[prost(uint32, tag = "21")]
+    unconfirmed_first: u32,
+    #[prost(uint32, tag = "22")]
+    unconfirmed_count: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -308,6 +345,15 @@ struct StoredAccount {
 }
 
 impl StoredDevice {
+    /// None where nothing, or nonsense, was stored.
+    fn unconfirmed_prekeys(&self) -> Option<PreKeyRange> {
+        let first = PreKeyId::new(self.unconfirmed_first)?;
+        let count = self.unconfirmed_count;
+        (1..=MAX_UNCONFIRMED)
+            .contains(&count)
+            .then_some(PreKeyRange { first, count })
+    }
+
     fn wipe(&mut self) {
         self.noise.zeroize();
         self.identity.zeroize();
@@ -376,6 +422,9 @@ mod tests {
         });
         device.routing_info = Some(Bytes::from_static(&[8, 2]));
         device.login_counter = 7;
+        device.unsettled_copy = "3EB0".parse().ok();
+        let first = PreKeyId::new(13).unwrap();
+        device.unconfirmed_prekeys = Some(PreKeyRange { first, count: 812 });
         device.oldest_prekey_id = PreKeyId::new(9).unwrap();
         device.handed_prekeys = [11, 12].map(|id| PreKeyId::new(id).unwrap()).to_vec();
         device
@@ -390,6 +439,8 @@ mod tests {
             assert_eq!(back.noise.public(), device.noise.public());
             assert_eq!(back.jid(), device.jid());
             assert_eq!(back.oldest_prekey_id, device.oldest_prekey_id);
+            assert_eq!(back.unsettled_copy, device.unsettled_copy);
+            assert_eq!(back.unconfirmed_prekeys, device.unconfirmed_prekeys);
             assert_eq!(back.handed_prekeys, device.handed_prekeys);
         }
     }

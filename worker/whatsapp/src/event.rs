@@ -311,12 +311,25 @@ pub enum ReceiptKind {
     Inactive,
 }
 
+impl ReceiptKind {
+    /// The same from a device of ours: it tells of that device, and nothing of the recipient.
+    #[must_use]
+    pub const fn of_ours(self) -> Self {
+        match self {
+            Self::Delivered | Self::Inactive | Self::Sender => Self::Sender,
+            Self::Read | Self::Played | Self::ReadSelf => Self::ReadSelf,
+        }
+    }
+}
+
 /// A decrypted message.
 pub struct Incoming {
     /// Its id.
     pub id: MessageId,
     /// The chat, without device: the other side, or the group.
     pub chat: Jid,
+    /// The other side of a chat between two by its other name, without device, if known.
+    pub chat_alt: Option<Jid>,
     /// Who sent it, with device.
     pub sender: Jid,
     /// The sender by LID, without device, if known.

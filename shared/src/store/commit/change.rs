@@ -236,6 +236,9 @@ impl SessionChange {
             if state != SessionState::Pairing {
                 (self.qr, self.pairing_code) = (None, None);
             }
+            if state == SessionState::Open {
+                self.close_reason = None;
+            }
         }
         self.wanted = later.wanted.or(self.wanted);
         if later.owner.is_some() {

@@ -145,7 +145,8 @@ UPDATE session s SET
     code_expires_at = CASE WHEN coalesce((i.patch->>'state')::smallint, s.state) = 2
                            THEN coalesce(to_timestamp((i.patch->>'code_expires_at')::float8), s.code_expires_at) END,
     passkey         = CASE WHEN (i.patch->>'forget_passkey')::boolean THEN NULL ELSE coalesce(i.patch->'passkey', s.passkey) END,
-    close_reason    = coalesce((i.patch->>'close_reason')::smallint, s.close_reason),
+    close_reason    = CASE WHEN (i.patch->>'state')::smallint = 3 THEN NULL
+                           ELSE coalesce((i.patch->>'close_reason')::smallint, s.close_reason) END,
     refused         = CASE WHEN i.patch->>'state' IS NULL THEN s.refused ELSE (i.patch->>'refused')::boolean END,
     deleting_at     = CASE WHEN (i.patch->>'deleting')::boolean THEN coalesce(s.deleting_at, clock_timestamp())
                            ELSE s.deleting_at END,

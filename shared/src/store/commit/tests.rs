@@ -335,6 +335,11 @@ async fn a_sessions_row_follows_its_life() {
         (SessionState::LoggedOut, None, None)
     );
     assert_eq!((out.close_reason, out.wanted), (Some(401), false));
+    bench
+        .commit(|w| w.session_row().state = Some(SessionState::Open))
+        .await
+        .unwrap();
+    assert_eq!(load().await.close_reason, None, "what closed it before is over");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use whatsapp::signal::session::Ciphertext;
 use whatsapp::signal::{PreKeyBundle, RegistrationId};
 
 use super::inbox::{Received, Sent};
+use super::placeholder::Placeholder;
 use super::tally::Tally;
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::population::Manners;
@@ -127,6 +128,8 @@ pub enum Job {
     },
     /// A receipt came.
     Receipt(Box<ReceiptIn>),
+    /// A phone has a message that its companions have not.
+    Keep(Box<Placeholder>),
     /// What did the device get?
     Inbox(DeviceAddr, oneshot::Sender<Vec<Received>>),
     /// What did the device send?

@@ -7,6 +7,7 @@ mod device;
 mod inbox;
 mod job;
 mod output;
+mod placeholder;
 mod receive;
 mod send;
 mod shard;
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 pub use inbox::{MAX_INBOX, MAX_OUTBOX, ReceiptSeen, Received, Sent};
 pub use job::{Delivery, Devices, Job, Proof, ReceiptIn, RetryIn, SendText, Tampering};
 pub use output::{Copy, MessageOut, Output, ReceiptOut, RetryOut};
+pub use placeholder::{Has, Placeholder};
 pub use tally::{Tally, sum};
 
 use self::shard::Shard;

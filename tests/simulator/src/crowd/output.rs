@@ -69,6 +69,8 @@ pub struct MessageOut {
     pub copies: Vec<Copy>,
     /// The how-manieth resend it is; 0 for none.
     pub retry_count: u32,
+    /// Whether it is between devices of one account, in no chat.
+    pub is_peer: bool,
 }
 
 /// One device's copy of a message.

@@ -10,6 +10,7 @@ use super::device::Unreadable;
 use super::inbox::{Entry, text_of};
 use super::job::{Delivery, Devices, Proof, SendText};
 use super::output::{ReceiptOut, RetryOut};
+use super::placeholder;
 use super::shard::{Later, MAX_RETRIES, Shard};
 use super::tally::Tally;
 use crate::number::DeviceAddr;
@@ -35,6 +36,12 @@ enum Outcome {
 impl Shard {
     pub(super) fn deliver(&mut self, delivery: Delivery) {
         let outcome = self.open(&delivery);
+        let is_peer = delivery.from.number == delivery.to.number && delivery.own_chat.is_none();
+        if let Outcome::Readable(message, _) = &outcome
+            && let Some(key) = placeholder::asked(message).filter(|_| is_peer)
+        {
+            return self.asked_for_placeholder(&delivery, &key);
+        }
         let Some(device) = self.devices.get_mut(&delivery.to) else {
             return;
         };

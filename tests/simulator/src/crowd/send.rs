@@ -3,14 +3,15 @@
 use compact_str::CompactString;
 use prost::Message as _;
 use whatsapp::message_id::MessageId;
-use whatsapp::proto::{Message, message::DeviceSentMessage};
+use whatsapp::proto::{Message, MessageKey, message::DeviceSentMessage};
 use whatsapp::signal::{PreKeyBundle, padding};
 
 use super::inbox::{Outgoing, ReceiptSeen};
-use super::job::{ReceiptIn, SendText};
+use super::job::{Delivery, ReceiptIn, SendText};
 use super::output::{Copy, MessageOut, Output};
+use super::placeholder;
 use super::shard::{MAX_RETRIES, PendingSend, Shard};
-use crate::number::DeviceAddr;
+use crate::number::{Addressing, DeviceAddr};
 
 /// Most sends that wait for bundles; beyond, a send is given up.
 const MAX_PENDING_SENDS: usize = 10_000;
@@ -54,6 +55,33 @@ impl Shard {
             text: send.text,
             targets,
             retry_count: 0,
+            peer: None,
+        });
+    }
+
+    /// A companion asks its phone for a message: the phone answers, if it is one that does.
+    pub(super) fn asked_for_placeholder(&mut self, delivery: &Delivery, key: &MessageKey) {
+        let phone = delivery.to.number;
+        let id = CompactString::from(key.id.as_deref().unwrap_or_default());
+        let kept = self.placeholders.get(&(phone, id));
+        let kept = kept.map(|kept| {
+            let chat = DeviceAddr::phone(kept.from);
+            (kept, self.seed.jid(chat, Addressing::Pn))
+        });
+        let Some(answer) = placeholder::answer(&delivery.id, key, kept) else {
+            return;
+        };
+        let number = phone.to_string();
+        let id = MessageId::generate(self.clock.unix_seconds(), &number, &mut self.rng);
+        self.send_or_wait(PendingSend {
+            from: delivery.to,
+            to: phone,
+            addressing: delivery.addressing,
+            id: id.as_str().into(),
+            text: String::new(),
+            targets: vec![delivery.from],
+            retry_count: 0,
+            peer: Some(Box::new(answer)),
         });
     }
 
@@ -119,6 +147,7 @@ impl Shard {
             text: message.text.clone(),
             targets: vec![receipt.from],
             retry_count: retry.count,
+            peer: None,
         };
         match retry.bundle {
             Some(bundle) => {
@@ -158,10 +187,11 @@ impl Shard {
     }
 
     fn encrypt(&mut self, send: &PendingSend) {
-        let plain = Message {
+        let text = || Message {
             conversation: Some(send.text.clone()),
             ..Message::default()
         };
+        let plain = send.peer.as_deref().cloned().unwrap_or_else(text);
         let chat = self
             .seed
             .jid(DeviceAddr::phone(send.to), send.addressing)
@@ -199,6 +229,7 @@ impl Shard {
             id: send.id.clone(),
             copies,
             retry_count: send.retry_count,
+            is_peer: send.peer.is_some(),
         })));
     }
 }

@@ -8,10 +8,12 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use whatsapp::proto::Message;
 
 use super::device::Device;
 use super::job::{Job, SendText};
 use super::output::{Output, ReceiptOut};
+use super::placeholder::{MAX_PLACEHOLDERS, Placeholder};
 use super::tally::Tally;
 use super::texts::Texts;
 use crate::clock::Clock;
@@ -31,6 +33,8 @@ pub(super) struct Shard {
     pub(super) last_send: u64,
     pub(super) tally: Tally,
     pub(super) texts: Texts,
+    /// What phones have and their companions have not.
+    pub(super) placeholders: HashMap<(Number, CompactString), Placeholder>,
     pub(super) out: Vec<Output>,
     timers: Timers<Later>,
     outputs: mpsc::Sender<Output>,
@@ -51,6 +55,8 @@ pub(super) struct PendingSend {
     pub(super) text: String,
     pub(super) targets: Vec<DeviceAddr>,
     pub(super) retry_count: u32,
+    /// What is said to a companion of the own account and to nobody else, in place of the text.
+    pub(super) peer: Option<Box<Message>>,
 }
 
 impl Shard {
@@ -65,6 +71,7 @@ impl Shard {
             last_send: 0,
             tally: Tally::default(),
             texts: Texts::default(),
+            placeholders: HashMap::new(),
             out: Vec::new(),
             timers: Timers::default(),
             outputs,
@@ -99,6 +106,10 @@ impl Shard {
             Job::Send(send) => self.send(*send),
             Job::Bundles { who, send, bundles } => self.bundles_came(who, send, bundles),
             Job::Receipt(receipt) => self.receipt_came(*receipt),
+            Job::Keep(kept) if self.placeholders.len() < MAX_PLACEHOLDERS => {
+                self.placeholders.insert((kept.phone, kept.id.clone()), *kept);
+            }
+            Job::Keep(_) => {}
             // Whoever asked may have gone; nothing to tell then.
             Job::Inbox(of, answer) => {
                 let device = self.devices.get(&of);

@@ -13,6 +13,7 @@ use super::addressing::AccountAddressing;
 use super::passkey::Guarded;
 use super::port::ConnId;
 use super::properties::Properties;
+use super::special::is_own_copy;
 use super::tokens::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -20,6 +21,10 @@ use crate::number::{Addressing, DeviceAddr, Number};
 pub(super) const MAX_PENDING: usize = 100_000;
 /// Most one-time prekeys that are stored for one device.
 pub(super) const MAX_ONE_TIME_PREKEYS: usize = 4096;
+/// The type of the receipt that settles a copy of an own message.
+pub(super) const OWN_COPY_RECEIPT: &str = "sender";
+/// At so many logins a copy that was not settled ends the stream.
+const MAX_COPY_LOGINS: u32 = 3;
 /// Highest device number: addresses carry it in one byte.
 pub(super) const MAX_DEVICE: u16 = 254;
 
@@ -113,6 +118,8 @@ pub(super) struct Device {
     pub(super) conn: Option<ConnId>,
     /// Whether it takes stanzas.
     pub(super) is_active: bool,
+    /// Nothing more is written to it, because it refused a status.
+    pub(super) is_held: bool,
     pub(super) is_available: bool,
     pub(super) logins: u64,
     pub(super) pending: Pending,
@@ -167,6 +174,8 @@ impl PendingKey {
 #[derive(Default)]
 pub(super) struct Pending {
     stanzas: BTreeMap<u64, (PendingKey, Node)>,
+    /// How many logins each own copy has seen.
+    copies: HashMap<u64, u32>,
     by_key: HashMap<PendingKey, SmallVec<[u64; 1]>>,
     last: u64,
     /// The first that was not written to the current connection.
@@ -210,12 +219,37 @@ impl Pending {
                 .into_iter()
                 .copied()
                 .collect(),
-            _ => all.iter().copied().filter(|at| *at < self.cursor).collect(),
+            _ => {
+                let is_settled = |at: &u64| {
+                    let stanza = self.stanzas.get(at);
+                    let is_copy = stanza.is_some_and(|(_, node)| is_own_copy(node));
+                    *at < self.cursor && (!is_copy || kind == Some(OWN_COPY_RECEIPT))
+                };
+                all.iter().copied().filter(is_settled).collect()
+            }
         };
         for at in taken {
             self.stanzas.remove(&at);
+            self.copies.remove(&at);
             self.unindex(key, at);
         }
+    }
+
+    /// Counts a login for each copy of an own message that is still there; one that has seen too many.
+    pub(super) fn overdue_copy(&mut self) -> Option<Node> {
+        let mut overdue = None;
+        for (at, (_, node)) in &self.stanzas {
+            if !is_own_copy(node) {
+                continue;
+            }
+            let logins = self.copies.entry(*at).or_default();
+            *logins += 1;
+            if *logins >= MAX_COPY_LOGINS {
+                *logins = 0;
+                overdue = Some(node.clone());
+            }
+        }
+        overdue
     }
 
     /// Begins again from the oldest, for a new connection.

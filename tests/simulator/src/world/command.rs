@@ -10,6 +10,7 @@ use whatsapp::signal::curve::PublicKey;
 use super::addressing::AccountAddressing;
 use super::port::ConnId;
 use super::properties::PropertyChange;
+use super::special::Special;
 use super::tokens::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
@@ -57,6 +58,8 @@ pub enum Command {
     Contacts(String, u64, Manners, Answer<Run>),
     /// Add a companion to a contact.
     ContactDevice(Number, Answer<u16>),
+    /// Send all linked devices of a phone a stanza of the server's own; answers its id.
+    Special(Number, Box<Special>, Answer<CompactString>),
     /// A phone or a contact sends a text.
     Say(Speaker, Number, String, Answer<CompactString>),
     /// What a phone or a contact got.

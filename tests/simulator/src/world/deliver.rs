@@ -10,6 +10,7 @@ use whatsapp::binary::Node;
 
 use super::account::{Class, PendingKey};
 use super::port::{ConnId, OUTBOUND_RESERVE, Outbound};
+use super::special::ack_missing;
 use super::stanza::{ib, notification};
 use super::{ConnState, World};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -34,7 +35,7 @@ impl World {
         else {
             return;
         };
-        let Some(conn) = device.conn.filter(|_| device.is_active) else {
+        let Some(conn) = device.conn.filter(|_| device.is_active && !device.is_held) else {
             return;
         };
         let Some(open) = self.conns.get(&conn) else { return };
@@ -91,8 +92,13 @@ impl World {
             .attr("receipt", receipts)
             .attr("notification", notifications)
             .attr("appdata", 0u32);
+        let overdue = device.pending.overdue_copy();
         self.write(conn, &ib(preview));
         self.flush(who);
+        if let Some(copy) = overdue {
+            self.audit.count.copies_unsettled += 1;
+            self.end_stream(conn, &ack_missing(&copy));
+        }
     }
 
     /// The device's connection is gone; what it did not acknowledge waits for the next.
@@ -108,7 +114,7 @@ impl World {
     /// A client acknowledges a stanza, or refuses it, which is the same to the queue.
     pub(super) fn on_ack(&mut self, from: DeviceAddr, node: &Node) {
         let class = match node.attr_str("class").as_deref() {
-            Some("message") => Class::Message,
+            Some("message" | "status") => Class::Message,
             Some("receipt") => Class::Receipt,
             Some("notification") => Class::Notification,
             _ => return,
@@ -124,8 +130,19 @@ impl World {
             from: of.filter(|_| class == Class::Receipt),
         };
         let kind = node.attr_str("type");
-        if let Some(device) = self.device_mut(from) {
-            device.pending.acked(&key, kind.as_deref());
+        let is_status = node.attr_is("to", "status@broadcast");
+        let Some(device) = self.device_mut(from) else {
+            return;
+        };
+        if is_status && node.value("error").is_some() {
+            // All that waits stays behind it.
+            device.is_held = true;
+            self.audit.count.statuses_refused += 1;
+            return;
+        }
+        device.pending.acked(&key, kind.as_deref());
+        if is_status && std::mem::take(&mut device.is_held) {
+            self.flush(from);
         }
     }
 

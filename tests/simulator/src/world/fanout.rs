@@ -84,10 +84,6 @@ impl World {
         };
         let alternate = |user: DeviceAddr| self.seed.jid(DeviceAddr::phone(user.number), other);
         stanza.set_attr("from", self.seed.jid(routed.from, routed.addressing));
-        stanza.set_attr(
-            "to",
-            self.seed.jid(DeviceAddr::phone(enc.to.number), routed.addressing),
-        );
         stanza.set_attr("id", &routed.id);
         stanza.set_attr("t", routed.t);
         let by_lid = routed.addressing == Addressing::Lid;
@@ -109,6 +105,9 @@ impl World {
         node.set_attr("v", "2");
         node.set_attr("type", &enc.kind);
         stanza.push_child(node);
+        if self.beside.remove(&(routed.from.number, enc.to.number)) {
+            stanza.push_child(Node::new("unavailable"));
+        }
         let key = PendingKey::message(&routed.id);
         self.enqueue(enc.to, key, stanza);
     }

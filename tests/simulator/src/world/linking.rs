@@ -240,6 +240,7 @@ impl World {
             device_identity: whole,
             conn: None,
             is_active: false,
+            is_held: false,
             is_available: false,
             logins: 0,
             pending: Pending::default(),
@@ -248,8 +249,7 @@ impl World {
             account.devices.insert(offer.who.device, device);
             account.devices_changed = self.clock.unix_seconds();
         }
-        self.write(conn, &stream_error(Some(RESTART), None));
-        self.close(conn);
+        self.end_stream(conn, &stream_error(Some(RESTART), None));
         self.notify_devices(offer.who, offer.key_index, "add");
     }
 }

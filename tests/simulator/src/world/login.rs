@@ -19,6 +19,12 @@ use crate::number::{Addressing, DeviceAddr, Number};
 const ACTIVE_ANYWAY: Duration = Duration::from_secs(2);
 /// Answer to a login that is none.
 const LOGGED_OUT: u16 = 401;
+/// Answer to the login of an account that is banned for a time, which it names, and the reason.
+const BANNED: u16 = 402;
+const SENT_TO_TOO_MANY: u32 = 101;
+const BAN_SECONDS: u32 = 3_600;
+/// Answer to the login of an account that is locked, with what its user is told.
+const LOCKED: u16 = 403;
 
 impl World {
     pub(super) fn open(&mut self, opening: Opening) {
@@ -102,8 +108,7 @@ impl World {
     fn replace_connection(&mut self, who: DeviceAddr) {
         let old = self.device_mut(who).and_then(|device| device.conn.take());
         if let Some(old) = old {
-            self.write(old, &stream_error(None, Some("replaced")));
-            self.close(old);
+            self.end_stream(old, &stream_error(None, Some("replaced")));
         }
     }
 
@@ -115,7 +120,7 @@ impl World {
                 Some(code) => stream_error(Some(code), None),
                 None => stream_error(None, Some("replaced")),
             };
-            self.write(conn, &error);
+            return self.end_stream(conn, &error);
         }
         self.close(conn);
     }
@@ -146,8 +151,7 @@ impl World {
         };
         account.devices_changed = self.clock.unix_seconds();
         if let Some(conn) = device.conn {
-            self.write(conn, &stream_error(Some(LOGGED_OUT), Some("device_removed")));
-            self.close(conn);
+            self.end_stream(conn, &stream_error(Some(LOGGED_OUT), Some("device_removed")));
         }
         self.notify_devices(who, device.key_index, "remove");
         true
@@ -225,6 +229,17 @@ fn refuse(outbound: &OutboundQueue, reason: u16) {
     let failure = Node::new("failure")
         .attr("reason", reason)
         .attr("location", "frc");
+    let failure = match reason {
+        BANNED => failure.attr("code", SENT_TO_TOO_MANY).attr("expire", BAN_SECONDS),
+        LOCKED => failure
+            .attr("logout_message_header", "Logged out")
+            .attr(
+                "logout_message_subtext",
+                "This account can no longer use WhatsApp",
+            )
+            .attr("logout_message_locale", "en_US"),
+        _ => failure,
+    };
     // It may have gone by itself.
     drop(outbound.sender.try_send(Outbound::stanza(&failure)));
 }

@@ -28,6 +28,7 @@ mod nack {
     pub(super) const MALFORMED: u16 = 400;
     pub(super) const NOT_ALLOWED: u16 = 403;
     pub(super) const UNKNOWN_RECIPIENT: u16 = 404;
+    pub(super) const BAD_SCHEMA: u16 = 479;
     pub(super) const SERVER_TROUBLE: u16 = 500;
 }
 
@@ -61,6 +62,9 @@ impl World {
         }
         let is_outdated = self.is_outdated(&chat, to);
         let is_peer = node.attr_is("category", "peer");
+        if is_peer && (node.child("tctoken").is_some() || node.child("cstoken").is_some()) {
+            return self.nack(conn, &node, nack::BAD_SCHEMA);
+        }
         let chat = self.chat_of(from, to, &node);
         let faults = if is_peer {
             Vec::new()
@@ -165,7 +169,7 @@ impl World {
             id: message.id,
             t: self.clock.unix_seconds(),
             shared: Node::new("message").attr("type", "text").attr("notify", name),
-            is_peer: false,
+            is_peer: message.is_peer,
             from_session: false,
             proof: Proof::Fine,
             copies,

@@ -26,12 +26,13 @@ mod properties;
 mod query;
 mod receipt;
 mod refresh;
+mod special;
 mod stanza;
 mod tokens;
 mod usync;
 mod version;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -56,6 +57,7 @@ pub use command::{
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
+pub use special::{Form, Special};
 use tokens::Tokens;
 pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;
@@ -113,6 +115,8 @@ pub struct World {
     versions: Versions,
     tokens: Tokens,
     last_id: u64,
+    /// Whose next message to which phone says that there is no copy though there is.
+    beside: HashSet<(Number, Number)>,
 }
 
 /// What a contact has that others have not.
@@ -144,6 +148,7 @@ impl World {
             versions: Versions::default(),
             tokens: Tokens::default(),
             last_id: 0,
+            beside: HashSet::new(),
         }
     }
 
@@ -265,6 +270,14 @@ impl World {
     /// Closes a connection after what is queued for it; nothing more is taken from it.
     fn close(&mut self, conn: ConnId) {
         self.put(conn, Outbound::Close);
+        self.drop_conn(conn);
+    }
+
+    /// Ends a stream as the real server does: says why, ends the stream, and drops the socket some moments later.
+    fn end_stream(&mut self, conn: ConnId, error: &Node) {
+        self.write(conn, error);
+        self.write(conn, &Node::new("xmlstreamend"));
+        self.put(conn, Outbound::CloseSoon);
         self.drop_conn(conn);
     }
 

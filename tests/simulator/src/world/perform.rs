@@ -54,6 +54,10 @@ impl World {
                 drop(answer.send(self.make_contacts(&prefix, count, manners)));
             }
             Command::ContactDevice(number, answer) => drop(answer.send(self.add_companion(number))),
+            Command::Special(phone, special, answer) => {
+                let known = self.require_phone(phone);
+                drop(answer.send(known.and_then(|()| self.send_special(phone, *special))));
+            }
             Command::Say(speaker, to, text, answer) => self.say(speaker, to, text, answer),
             Command::Inbox(speaker, device, answer) => {
                 drop(answer.send(self.ask_shard(speaker, |number, answer| {

@@ -69,8 +69,10 @@ pub enum Outbound {
     Stanza(Bytes),
     /// Bundles whose keys the connection derives, off the world's task.
     Bundles(Box<BundleReply>),
-    /// Close after what came before.
+    /// Close after what came before, without a word.
     Close,
+    /// The same some moments later, as after a stream error.
+    CloseSoon,
 }
 
 impl Outbound {

@@ -85,14 +85,18 @@ impl World {
         }
         device.registration_id = registration_id;
         device.signed_prekey = signed;
+        let mut is_reused = false;
         for (id, key) in uploaded? {
             if let Some(slot) = device.one_time.iter_mut().find(|(old, _)| *old == id) {
+                // Offered again it must be the same key: somebody may have got it.
+                is_reused |= slot.1 != key;
                 slot.1 = key;
             } else if device.one_time.len() < MAX_ONE_TIME_PREKEYS {
                 device.one_time.push_back((id, key));
             }
         }
         device.told_low = false;
+        self.audit.count.violations += u64::from(is_reused);
         Some(())
     }
 

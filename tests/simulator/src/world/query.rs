@@ -3,6 +3,7 @@
 //! Facts: docs/PROTOCOL.md, "Queries".
 
 use whatsapp::binary::Node;
+use whatsapp::jid::Server;
 
 use super::World;
 use super::port::ConnId;
@@ -38,7 +39,11 @@ impl World {
             ("privacy", "set") if iq.child("tokens").is_some() => self.on_issue(conn, from, &id, iq),
             ("w:sync:app:state", _) => self.write(conn, &app_state(&id, iq)),
             _ => {
-                let reply = self.simple_answer(from, &xmlns, &kind, &id, iq);
+                let mut reply = self.simple_answer(from, &xmlns, &kind, &id, iq);
+                // Who was asked answers: a group for itself.
+                if let Some(to) = iq.attr_jid("to").filter(|to| to.server() == Server::Group) {
+                    reply.set_attr("from", to);
+                }
                 self.write(conn, &reply);
             }
         }
@@ -74,7 +79,9 @@ impl World {
             ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
             ("w:g2", _) => error(id, 404, "item-not-found"),
             ("w:m", _) => error(id, 503, "service-unavailable"),
-            ("w:mex", _) => result.with_child(Node::new("result").with_slice(br#"{"data":{}}"#)),
+            ("w:mex", _) => result.with_child(Node::new("result").with_slice(MEX_UNKNOWN)),
+            ("w:qr", _) => error(id, 404, "item-not-found"),
+            ("bot", "get") => result.with_child(bot_list()),
             _ => result,
         }
     }
@@ -169,6 +176,16 @@ fn app_state(id: &str, iq: &Node) -> Node {
     });
     iq_from_server("result", id).with_child(Node::new("sync").with_children(collections))
 }
+
+/// No bot is known; the list has its version and its sections all the same.
+fn bot_list() -> Node {
+    Node::new("bot")
+        .attr("v", "2")
+        .with_child(Node::new("section").attr("type", "all").attr("name", "all"))
+}
+
+/// What the server says to a query that it does not know.
+const MEX_UNKNOWN: &[u8] = br#"{"data":null,"errors":[{"message":"Unknown persisted query","path":[],"extensions":{"error_code":400,"is_summary":false,"is_retryable":false,"severity":"CRITICAL"}}]}"#;
 
 fn contacts_list() -> Node {
     Node::new("list").attr("type", "contacts").attr("default", "true")

@@ -4,6 +4,7 @@
 
 use compact_str::CompactString;
 use whatsapp::binary::Node;
+use whatsapp::jid::Server;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyBundle, PreKeyId, RegistrationId, SignedPreKeyId};
 
@@ -44,7 +45,13 @@ impl World {
             .map(|kind| CompactString::from(kind.as_ref()))
             .unwrap_or_default();
         if kind != "retry" {
-            self.settle_messages(from, &ids);
+            self.settle_messages(from, &ids, &kind);
+        }
+        if node
+            .attr_jid("to")
+            .is_some_and(|to| to.server() == Server::Newsletter)
+        {
+            self.audit.count.violations += 1;
         }
         let Some((to, addressing)) = node.attr_jid("to").and_then(|jid| self.seed.resolve(&jid)) else {
             return;
@@ -71,17 +78,37 @@ impl World {
         for who in self.receivers(to, &kind) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
+        if is_about_user {
+            self.tell_own_devices(from, (to, addressing), &stanza);
+        }
         self.tell_simulated(from, (to, addressing), kind, ids, node);
     }
 
+    /// What one device has read, the others of its account have: they are told so, as of the account and by chat.
+    fn tell_own_devices(&mut self, from: DeviceAddr, (to, form): (DeviceAddr, Addressing), receipt: &Node) {
+        let own = DeviceAddr::phone(from.number);
+        let chat = self.seed.jid(DeviceAddr::phone(to.number), form);
+        let mut told = receipt.clone();
+        told.set_attr("from", self.seed.jid(own, form));
+        told.set_attr("recipient", chat);
+        let id = receipt.attr_str("id").unwrap_or_default().into_owned();
+        let others: Vec<_> = self
+            .linked_devices(from.number)
+            .filter(|who| *who != from)
+            .collect();
+        for who in others {
+            self.enqueue(who, PendingKey::receipt(&id, own), told.clone());
+        }
+    }
+
     /// A receipt is the acknowledgement of the messages that it names.
-    fn settle_messages(&mut self, from: DeviceAddr, ids: &[CompactString]) {
+    fn settle_messages(&mut self, from: DeviceAddr, ids: &[CompactString], kind: &str) {
         let Some(device) = self.device_mut(from) else {
             return;
         };
         for id in ids {
             let key = PendingKey::message(id);
-            device.pending.acked(&key, None);
+            device.pending.acked(&key, Some(kind));
         }
     }
 

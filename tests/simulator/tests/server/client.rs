@@ -9,6 +9,7 @@ use prost::Message as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use simulator::Handle;
+use simulator::connection::END_AFTER;
 use simulator::number::Number;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
@@ -146,6 +147,15 @@ impl Wire {
         Some(binary::decode(self.transport.opener.open(sealed).unwrap()).unwrap())
     }
 
+    /// The end of a stream whose reason was told: how long its socket stayed open.
+    pub(crate) async fn ended(&mut self) -> Duration {
+        let end = self.next().await.expect("the end of the stream");
+        assert!(end.is("xmlstreamend"), "{end:?}");
+        let told = Instant::now();
+        assert!(self.next().await.is_none());
+        told.elapsed()
+    }
+
     /// The first stanza that `wanted` accepts; others wait in the backlog.
     pub(crate) async fn expect(&mut self, what: &str, wanted: impl Fn(&Node) -> bool) -> Node {
         if let Some(at) = self.backlog.iter().position(&wanted) {
@@ -192,7 +202,8 @@ async fn next_frame(
         }
         match socket.next().await {
             Some(Ok(WsMessage::Binary(bytes))) => frames.push(bytes),
-            Some(Ok(WsMessage::Close(_)) | Err(_)) | None => return None,
+            Some(Ok(WsMessage::Close(_))) => panic!("the server says goodbye to nobody"),
+            Some(Err(_)) | None => return None,
             Some(Ok(_)) => {}
         }
     }
@@ -282,7 +293,11 @@ impl Companion {
             node.is("stream:error") && node.attr_is("code", "515")
         })
         .await;
-        assert!(wire.next().await.is_none());
+        // A little less than the server waits: its clock is read elsewhere.
+        assert!(
+            wire.ended().await >= END_AFTER / 2,
+            "the socket stays open for a moment"
+        );
     }
 
     pub(crate) fn login_payload(&self) -> Vec<u8> {

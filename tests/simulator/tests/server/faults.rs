@@ -193,6 +193,7 @@ async fn streams_end_and_logins_fail_as_told() {
         .expect("error", |node| node.is("stream:error"))
         .await;
     assert!(error.attr_is("code", "503"));
+    companion.wire().ended().await;
 
     fault(
         &handle,
@@ -201,11 +202,9 @@ async fn streams_end_and_logins_fail_as_told() {
     .await;
     let payload = companion.login_payload();
     let mut wire = crate::client::Wire::open(&handle, &companion.device, &payload, &mut companion.rng).await;
-    assert!(
-        wire.expect("failure", |node| node.is("failure"))
-            .await
-            .attr_is("reason", "402")
-    );
+    let failure = wire.expect("failure", |node| node.is("failure")).await;
+    assert!(failure.attr_is("reason", "402"));
+    assert!(failure.value("code").is_some() && failure.value("expire").is_some());
     companion.log_in(&handle).await;
 
     assert_eq!(fault(&handle, json!({ "kind": "cut", "on": "now" })).await, 1);

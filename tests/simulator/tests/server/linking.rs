@@ -235,7 +235,7 @@ async fn a_second_connection_of_a_device_replaces_the_first() {
     companion.log_in(&handle).await;
     let error = first.expect("conflict", |node| node.is("stream:error")).await;
     assert!(error.child("conflict").unwrap().attr_is("type", "replaced"));
-    assert!(first.next().await.is_none());
+    first.ended().await;
     companion.settle().await;
 }
 
@@ -250,6 +250,7 @@ async fn devices_are_unlinked_by_the_phone_and_by_themselves() {
         .await;
     assert!(error.attr_is("code", "401"));
     assert!(error.child("conflict").unwrap().attr_is("type", "device_removed"));
+    companion.wire().ended().await;
 
     let mut second = Companion::online(&handle, "15551230002").await;
     let removal = Node::new("remove-companion-device")

@@ -11,6 +11,7 @@ mod linking;
 mod offline;
 mod queries;
 mod resumption;
+mod special;
 mod version;
 
 use simulator::population::Manners;

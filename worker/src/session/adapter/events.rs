@@ -76,7 +76,11 @@ pub(crate) fn new_message(incoming: Incoming) -> Option<NewMessage> {
     let in_group = incoming.chat.is_group();
     // The identities of the header are the other person's; in our own copies the chat is the other side.
     let (phone, lid) = if incoming.from_me && !in_group {
-        (None, None)
+        let other = incoming.chat_alt.as_ref();
+        (
+            other.filter(|jid| jid.is_user()),
+            other.filter(|jid| jid.is_lid()),
+        )
     } else {
         (incoming.phone.as_ref(), incoming.lid.as_ref())
     };

@@ -7,24 +7,36 @@ use rand::{RngExt, rngs::StdRng};
 use crate::connection::Timing;
 
 /// Counts failed connections and draws the waits between them.
+///
+/// A connection that was logged in and dropped is no failed one: a run of those waits longer each time too, but never
+/// long.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    drops: u32,
     restarts: u32,
+    /// The connection that ended was logged in.
+    is_drop: bool,
 }
 
 impl Backoff {
     /// The wait before the next connection, evenly drawn between nothing and the step reached.
     pub(super) fn next(&mut self, timing: &Timing, rng: &mut StdRng) -> Duration {
+        let (count, cap) = if std::mem::take(&mut self.is_drop) {
+            (&mut self.drops, DROP_CAP.min(timing.backoff_cap))
+        } else {
+            (&mut self.failures, timing.backoff_cap)
+        };
         let step = timing
             .backoff_base
-            .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
-        self.failures = self.failures.saturating_add(1).min(MAX_FAILURES);
-        rng.random_range(Duration::ZERO..=step.min(timing.backoff_cap))
+            .saturating_mul(1_u32.checked_shl(*count).unwrap_or(u32::MAX));
+        *count = count.saturating_add(1).min(MAX_FAILURES);
+        rng.random_range(Duration::ZERO..=step.min(cap))
     }
 
     /// Like [`Self::next`], some steps further: the server asked for patience.
     pub(super) fn next_slowly(&mut self, timing: &Timing, rng: &mut StdRng) -> Duration {
+        self.is_drop = false;
         self.failures = self.failures.saturating_add(THROTTLED_STEPS).min(MAX_FAILURES);
         self.next(timing, rng)
     }
@@ -39,12 +51,20 @@ impl Backoff {
         }
     }
 
+    /// A connection was logged in: the logins before it that failed count no more.
+    pub(super) fn logged_in(&mut self) {
+        self.failures = 0;
+        self.is_drop = true;
+    }
+
     /// A connection held.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 }
 
+/// Longest wait after a connection that was logged in, however short it was and however many of them there were.
+const DROP_CAP: Duration = Duration::from_secs(15);
 /// Steps that a request to slow down costs.
 const THROTTLED_STEPS: u32 = 5;
 /// Restarts without a stable connection in between that happen at once.
@@ -73,6 +93,32 @@ mod tests {
         assert!(far > timing.backoff_cap / 2 && far <= timing.backoff_cap);
         backoff.reset();
         assert!(backoff.next(&timing, &mut rng) <= timing.backoff_base);
+    }
+
+    #[test]
+    fn drops_after_good_logins_are_no_failed_logins() {
+        let (timing, mut rng) = (Timing::default(), StdRng::seed_from_u64(1));
+        let mut backoff = Backoff::default();
+        for _ in 0..100 {
+            backoff.logged_in();
+            assert!(backoff.next(&timing, &mut rng) <= DROP_CAP);
+        }
+        let longest = (0..50).map(|_| {
+            backoff.logged_in();
+            backoff.next(&timing, &mut rng)
+        });
+        assert!(
+            longest.max().unwrap() > DROP_CAP / 2,
+            "a server that drops all is not hammered"
+        );
+        assert!(
+            backoff.next(&timing, &mut rng) <= timing.backoff_base,
+            "the first that fails"
+        );
+        let failed = (0..50).map(|_| backoff.next(&timing, &mut rng));
+        assert!(failed.max().unwrap() > DROP_CAP);
+        backoff.logged_in();
+        assert!(backoff.next_slowly(&timing, &mut rng) <= timing.backoff_base * (1 << THROTTLED_STEPS));
     }
 
     #[test]

@@ -217,11 +217,11 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     async fn say_goodbye(&mut self) {
         let now = self.driver.clock.now();
         let timing = &self.driver.config.timing;
-        if self
-            .online_since
-            .is_some_and(|since| now.since(since) >= timing.stable)
-        {
-            self.driver.backoff.reset();
+        if let Some(since) = self.online_since {
+            self.driver.backoff.logged_in();
+            if now.since(since) >= timing.stable {
+                self.driver.backoff.reset();
+            }
         }
         if let Some(socket) = self.socket.take() {
             socket.finish(timing.close).await;

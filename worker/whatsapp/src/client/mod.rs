@@ -12,6 +12,7 @@ mod answers;
 mod backoff;
 mod clock;
 mod drive;
+mod large;
 mod pipeline;
 mod run;
 mod session;

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::{Sink, Stream};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::AsyncWrite as _, net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
@@ -23,6 +23,7 @@ use tokio_tungstenite::{
     },
 };
 
+use super::large;
 use crate::connection::Config;
 
 /// An open WebSocket with what still has to be written to it.
@@ -30,6 +31,8 @@ pub(super) struct Socket {
     stream: Box<WebSocketStream<MaybeTlsStream<TcpStream>>>,
     unwritten: VecDeque<Bytes>,
     unflushed: bool,
+    /// The rest of a message that is written around the stream's buffer.
+    large: Option<Bytes>,
 }
 
 /// Why a socket could not be opened or is of no use any more.
@@ -77,6 +80,7 @@ impl Socket {
             stream: Box::new(stream),
             unwritten: VecDeque::new(),
             unflushed: false,
+            large: None,
         })
     }
 
@@ -96,12 +100,22 @@ impl Socket {
         cx: &mut task::Context<'_>,
         reading: Reading,
     ) -> Poll<Result<Bytes, SocketError>> {
-        if let Poll::Ready(Err(error)) = self.poll_write(cx) {
-            return Poll::Ready(Err(error));
+        let broken = match self.poll_write(cx) {
+            Poll::Ready(Err(error)) => Some(error),
+            // Reading may write too, and must not do so in the middle of a message.
+            Poll::Pending if self.large.is_some() => return Poll::Pending,
+            _ => None,
+        };
+        if reading == Reading::Yes
+            && let Poll::Ready(read) = self.poll_read(cx)
+        {
+            // A peer that has hung up may have said why before.
+            return Poll::Ready(read);
         }
-        if reading == Reading::No {
-            return Poll::Pending;
-        }
+        broken.map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
+    }
+
+    fn poll_read(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Bytes, SocketError>> {
         loop {
             match ready!(Pin::new(&mut *self.stream).poll_next(cx)) {
                 Some(Ok(Message::Binary(bytes))) => return Poll::Ready(Ok(bytes)),
@@ -126,27 +140,53 @@ impl Socket {
         let _ = timeout(patience, goodbye).await;
     }
 
-    fn poll_write(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), SocketError>> {
-        let failed = |error| SocketError::WebSocket(Box::new(error));
-        let mut stream = Pin::new(&mut *self.stream);
-        while !self.unwritten.is_empty() {
-            ready!(stream.as_mut().poll_ready(cx)).map_err(failed)?;
-            if let Some(frame) = self.unwritten.pop_front() {
-                stream
-                    .as_mut()
-                    .start_send(Message::Binary(frame))
-                    .map_err(failed)?;
-                self.unflushed = true;
+    /// Writes the rest of a large message, with nothing else in between.
+    fn poll_large(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), SocketError>> {
+        while let Some(rest) = &mut self.large {
+            let socket = Pin::new(self.stream.get_mut());
+            let written = ready!(socket.poll_write(cx, rest)).map_err(|error| failed(error.into()))?;
+            if written == 0 {
+                return Poll::Ready(Err(SocketError::Closed));
+            }
+            rest.advance(written);
+            if rest.is_empty() {
+                self.large = None;
             }
         }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), SocketError>> {
+        loop {
+            ready!(self.poll_large(cx))?;
+            let Some(next) = self.unwritten.front() else { break };
+            let is_large = next.len() > WRITE_BUFFER_BYTES;
+            let mut stream = Pin::new(&mut *self.stream);
+            if is_large && self.unflushed {
+                ready!(stream.poll_flush(cx)).map_err(failed)?;
+                self.unflushed = false;
+                continue;
+            }
+            ready!(stream.as_mut().poll_ready(cx)).map_err(failed)?;
+            match self.unwritten.pop_front() {
+                Some(frame) if is_large => self.large = Some(large::message(&frame)),
+                Some(frame) => stream.start_send(Message::Binary(frame)).map_err(failed)?,
+                None => break,
+            }
+            self.unflushed = true;
+        }
         if self.unflushed {
-            ready!(stream.poll_flush(cx)).map_err(failed)?;
+            ready!(Pin::new(&mut *self.stream).poll_flush(cx)).map_err(failed)?;
             self.unflushed = false;
             // A burst must not weigh on the idle session after it.
             self.unwritten.shrink_to(KEPT_QUEUE_SLOTS);
         }
         Poll::Ready(Ok(()))
     }
+}
+
+fn failed(error: tungstenite::Error) -> SocketError {
+    SocketError::WebSocket(Box::new(error))
 }
 
 /// Whether to take more bytes from the peer.
@@ -193,7 +233,8 @@ fn tls() -> io::Result<Arc<ClientConfig>> {
 
 /// Bytes read from the socket at a time.
 const READ_BUFFER_BYTES: usize = 4 * 1_024;
-/// Bytes gathered before they are handed to the operating system.
+/// Bytes gathered before they are handed to the operating system. The buffer keeps the size of the largest message that
+/// went through it, so larger ones go around it.
 const WRITE_BUFFER_BYTES: usize = 4 * 1_024;
 /// Longest WebSocket message taken. Frames of the protocol have their own limit and ignore message boundaries.
 const MAX_MESSAGE_BYTES: usize = 17 << 20;

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 
 use super::keepalive::{Due, KeepAlive};
+use super::stream;
 use crate::{
     binary::{self, Node},
     command::{Command, Presence},
@@ -105,6 +106,19 @@ impl Core {
                 Ok(None)
             }
         }
+    }
+
+    /// Why the server ended the stream, if it said so in what was not read before the socket closed. The rest of that comes
+    /// again.
+    pub(super) fn last_words(&mut self) -> Option<CloseReason> {
+        self.transport.as_ref()?;
+        while let Ok(Some(frame)) = self.reader.next() {
+            let node = self.open(frame).ok()?;
+            if let Some(reason) = node.and_then(|node| stream::end(&node, self.config.version)) {
+                return Some(reason);
+            }
+        }
+        None
     }
 
     /// Sends the empty result of a request of the server.

@@ -145,10 +145,10 @@ impl LinkCode {
             // follows it.
             Some("primary_hello") if message.child(WRAPPED_PRIMARY).is_none() => {}
             Some("primary_hello") if *tries < cx.config.limits.pairing_code_tries => {
-                *tries += 1;
                 let Some(finish) = answer_phone(cx, offer, reference, message) else {
                     return false;
                 };
+                *tries += 1;
                 let patience = cx.config.timing.pairing_finish;
                 let ticket = self.questions.open(Question::CompanionFinish);
                 cx.ask_within(finish, ticket, patience);

@@ -110,7 +110,10 @@ impl Connection {
                 }
             }
             Input::Tick => self.read(now),
-            Input::SocketClosed => self.core.close(CloseReason::SocketClosed),
+            Input::SocketClosed => {
+                let said = self.core.last_words();
+                self.core.close(said.unwrap_or(CloseReason::SocketClosed));
+            }
         }
         self.tick(now);
         self.close_if_over(now);
@@ -228,6 +231,9 @@ impl Connection {
 
     fn node(&mut self, node: Node, now: Timestamp) {
         if let Some(reason) = stream::end(&node, self.core.config.version) {
+            if let Some(id) = stream::missed_message(&node) {
+                self.core.context(now).device_mut().unsettled_copy = Some(id);
+            }
             return self.core.close(reason);
         }
         match node.tag() {

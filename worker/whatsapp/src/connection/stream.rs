@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{binary::Node, reason::CloseReason, version::ClientVersion};
+use crate::{binary::Node, message_id::MessageId, reason::CloseReason, version::ClientVersion};
 
 /// What `<stream:error>`, `<failure>` and `<xmlstreamend/>` mean to a client of this version; `None` for every other
 /// stanza.
@@ -13,6 +13,13 @@ pub(super) fn end(node: &Node, version: ClientVersion) -> Option<CloseReason> {
         "xmlstreamend" => Some(CloseReason::StreamEnd),
         _ => None,
     }
+}
+
+/// The message whose receipt the server missed when it ended the stream, if it says that.
+pub(super) fn missed_message(node: &Node) -> Option<MessageId> {
+    let ack = node.child("ack").filter(|_| node.is("stream:error"))?;
+    let id = ack.attr_str("id").filter(|_| ack.attr_is("class", "message"))?;
+    id.parse().ok()
 }
 
 fn stream_error(node: &Node) -> CloseReason {
@@ -132,6 +139,21 @@ mod tests {
         let expires = Some(Duration::from_secs(3_600));
         let ban = failed(402).attr("code", "104").attr("expire", "3600");
         check(ban, CloseReason::TemporaryBan { code: 104, expires }, Next::Stop);
+    }
+
+    #[test]
+    fn only_a_missed_message_is_remembered() {
+        let missed = |class: &'static str, id: &'static str| {
+            let ack = Node::new("ack")
+                .attr("class", class)
+                .attr("type", "text")
+                .attr("id", id);
+            missed_message(&Node::new("stream:error").with_child(ack))
+        };
+        assert_eq!(missed("message", "3EB0"), "3EB0".parse().ok());
+        assert_eq!(missed("receipt", "3EB0"), None);
+        assert_eq!(missed("message", "no id"), None);
+        assert_eq!(missed_message(&Node::new("stream:error")), None);
     }
 
     #[test]

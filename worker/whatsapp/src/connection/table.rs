@@ -60,7 +60,8 @@ impl Parts {
                 };
                 acknowledge(cx, &node, by);
             }
-            "call" => acknowledge(cx, &node, AckBy::Connection),
+            // Statuses that come so are not encrypted; nobody is shown them.
+            "call" | "status" => acknowledge(cx, &node, AckBy::Connection),
             "ack" => {
                 if self.messages.on_ack(cx, &mut self.e2e, &node) {
                     self.advance(cx, Wake::All);
@@ -69,6 +70,9 @@ impl Parts {
             "ib" => {
                 self.online.on_ib(cx, &node);
                 self.account.on_ib(cx, &node);
+                if node.child("offline").is_some() {
+                    self.e2e.on_caught_up(cx);
+                }
             }
             // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
             "success" | "presence" | "chatstate" | "iq" => {}
@@ -79,6 +83,7 @@ impl Parts {
     fn content(&mut self, cx: &mut Context<'_>, content: Content) {
         match content.meaning {
             Meaning::Owner => self.messages.show(cx, &mut self.e2e, content),
+            Meaning::PhoneAnswer => self.messages.on_phone_answer(cx, &mut self.e2e, &content),
             // Taken where it was decrypted: it comes before the message that needs it.
             Meaning::SenderKey => {}
             Meaning::LidMappings => self.e2e.on_mappings(cx, &content.sender, &content.message),
@@ -190,6 +195,7 @@ impl Parts {
             tokens: Tokens::new(TOKENS),
         };
         parts.messages.set_presence(cx.config.presence);
+        parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
         parts.online.go_active(cx);

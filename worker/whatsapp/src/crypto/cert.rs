@@ -106,11 +106,12 @@ impl Certificate {
         Ok(Self {
             link,
             signature: signature[..].try_into().map_err(|_| missing("signature"))?,
-            serial: parsed.serial.ok_or_else(|| missing("serial"))?,
-            issuer_serial: parsed.issuer_serial.ok_or_else(|| missing("issuer"))?,
+            // Numbers that are absent are 0, as in every protobuf; a date of 0 has long passed.
+            serial: parsed.serial.unwrap_or_default(),
+            issuer_serial: parsed.issuer_serial.unwrap_or_default(),
             key: PublicKey::new(key[..].try_into().map_err(|_| missing("key"))?),
-            not_before: Timestamp::from_secs(parsed.not_before.ok_or_else(|| missing("first date"))?),
-            not_after: Timestamp::from_secs(parsed.not_after.ok_or_else(|| missing("last date"))?),
+            not_before: Timestamp::from_secs(parsed.not_before.unwrap_or_default()),
+            not_after: Timestamp::from_secs(parsed.not_after.unwrap_or_default()),
             details,
         })
     }

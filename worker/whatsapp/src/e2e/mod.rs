@@ -108,6 +108,11 @@ impl E2e {
         self.supply.check(cx, &mut self.questions);
     }
 
+    /// What waited for us while we were away has come.
+    pub(crate) fn on_caught_up(&mut self, cx: &mut Context<'_>) {
+        self.supply.on_caught_up(cx, &mut self.questions);
+    }
+
     /// Whether all these sessions are in memory, or known not to exist. If not: [`Outcome::Sessions`] follows.
     pub(crate) fn ensure<'a>(&mut self, cx: &mut Context<'_>, peers: impl Iterator<Item = &'a Peer>) -> bool {
         self.ratchets.ensure(cx, &mut self.questions, peers)
@@ -252,10 +257,11 @@ impl E2e {
                 return Some(Outcome::Bundles(outcomes));
             }
             Question::PreKeyCount => supply.on_count(cx, questions, answer),
-            Question::PreKeyUpload => supply.on_uploaded(cx, questions, &answer),
+            Question::PreKeyUpload => supply.on_uploaded(cx, &answer),
             Question::KeyDigest => supply.on_digest(cx, questions, answer),
             // To the store.
-            Question::Sessions(_)
+            Question::UnconfirmedPreKeys(_)
+            | Question::Sessions(_)
             | Question::SenderKey(_)
             | Question::Name(_)
             | Question::NameBack(..)
@@ -275,6 +281,10 @@ impl E2e {
             Question::Sessions(wanted) => {
                 self.ratchets.on_loaded(cx, &wanted, values);
                 return Some(Outcome::Sessions(wanted));
+            }
+            Question::UnconfirmedPreKeys(range) => {
+                self.supply.on_stored(cx, &mut self.questions, range, values);
+                return None;
             }
             Question::Names(asked) => {
                 let (questions, directory) = (&mut self.questions, &mut self.directory);
@@ -313,7 +323,7 @@ impl E2e {
     /// A notification of our prekeys, or of somebody's devices or identity came in.
     pub(crate) fn on_notification(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
         match Notification::parse(stanza) {
-            Notification::FewPreKeys(left) => self.supply.on_few(cx, &mut self.questions, left),
+            Notification::FewPreKeys => self.supply.on_few(cx, &mut self.questions),
             Notification::CheckKeys => self.supply.check_digest(cx, &mut self.questions),
             Notification::IdentityChanged { user, lid } => {
                 if let Some(lid) = &lid {

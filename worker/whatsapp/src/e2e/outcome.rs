@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::directory::Peer;
+use crate::device::PreKeyRange;
 use crate::event::{QueryError, SendError};
 use crate::jid::Jid;
 use crate::part::Tickets;
@@ -72,6 +73,8 @@ pub(super) enum Question {
     PreKeyCount,
     /// To the server: publish prekeys.
     PreKeyUpload,
+    /// To the store: prekeys that the server has not confirmed.
+    UnconfirmedPreKeys(PreKeyRange),
     /// To the server: what it holds of our keys.
     KeyDigest,
     /// To the store: ratchets, in this order.

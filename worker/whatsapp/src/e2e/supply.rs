@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::outcome::{Question, Questions};
-use crate::binary::Node;
+use crate::device::PreKeyRange;
 use crate::event::QueryError;
 use crate::part::{Answer, Context, Ticket};
+use crate::signal::curve::PublicKey;
 use crate::signal::{PreKey, PreKeyId, SignedPreKey};
 use crate::stanza::keys::{self, KeyDigest, PublicSignedPreKey, Upload};
 use crate::store::RecordKey;
@@ -25,29 +28,42 @@ pub const MAX_HANDED_PREKEYS: usize = 256;
 pub const MAX_PREKEY_SPAN: u32 = 4096;
 /// How many ids at most one upload goes on with the deletion of old prekeys; it makes fewer new ones itself.
 const MAX_FORGOTTEN: u32 = 1024;
-/// How often an upload that failed is repeated.
-const MAX_REPEATS: u32 = 3;
-/// How long the first repeat waits; each later one twice as long as the one before.
-const FIRST_REPEAT: Duration = Duration::from_secs(1);
+/// Longest wait before an upload that failed is repeated. The waits grow like Fibonacci's numbers, from a second on.
+pub(super) const MAX_REPEAT_PAUSE: Duration = Duration::from_secs(610);
 
 /// The code for a digest of keys that the server has lost.
 const LOST: u16 = 404;
 
+/// The supply. An idle one takes no room beyond itself: the keys under way are in the store.
 #[derive(Default)]
 pub(super) struct Supply {
     upload: Option<Box<Pending>>,
+    /// What waited for us has come: there is time for keys.
+    is_caught_up: bool,
 }
 
-/// An upload that is not confirmed.
+/// An upload that is not confirmed. Its keys are those that [`Device::unconfirmed_prekeys`] names, also after a restart.
+///
+/// [`Device::unconfirmed_prekeys`]: crate::device::Device::unconfirmed_prekeys
 struct Pending {
-    /// What to send again. Boxed with the rest: there is one for some seconds in a device's life.
-    node: Node,
-    /// How many prekeys are to follow in stanzas of their own.
-    rest: u32,
-    repeats: u32,
-    repeat_at: Option<Timestamp>,
+    progress: Progress,
+    /// The last two waits, in seconds.
+    pauses: (u64, u64),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// For what waits for us to come first.
+    Held,
+    /// For the store, which has the keys.
+    Reading,
+    /// For the server.
+    Asked,
+    /// To be repeated then.
+    Paused(Timestamp),
+}
+
+/// Asking and being asked.
 impl Supply {
     /// Asks how many are left, after a login.
     pub(super) fn check(&mut self, cx: &mut Context<'_>, questions: &mut Questions) {
@@ -64,19 +80,31 @@ impl Supply {
         if made != Timestamp::EPOCH && cx.now.since(made) > SIGNED_PREKEY_AGE {
             self.rotate(cx);
         }
-        let limits = &cx.config.limits;
-        match left {
-            0 => self.upload(cx, questions, limits.first_prekeys),
-            1..FEW => self.upload(cx, questions, limits.later_prekeys),
-            _ => self.check_digest(cx, questions),
+        if left < FEW || cx.device.unconfirmed_prekeys.is_some() {
+            self.upload(cx, questions);
+        } else {
+            self.check_digest(cx, questions);
         }
     }
 
-    /// The server says that few are left.
-    pub(super) fn on_few(&mut self, cx: &mut Context<'_>, questions: &mut Questions, left: u32) {
-        if left < FEW {
-            self.upload(cx, questions, cx.config.limits.later_prekeys);
+    /// The server says that few are left: what is few, it knows. The keys are made in the step that acknowledges this, and
+    /// leave when nothing waits for us any more; being told again meanwhile changes nothing.
+    pub(super) fn on_few(&mut self, cx: &mut Context<'_>, questions: &mut Questions) {
+        if self.is_caught_up {
+            return self.upload(cx, questions);
         }
+        if self.upload.is_none() {
+            if cx.device.unconfirmed_prekeys.is_none() {
+                generate(cx);
+            }
+            self.upload = Some(Box::new(Pending::new(Progress::Held)));
+        }
+    }
+
+    /// What waited for us has come.
+    pub(super) fn on_caught_up(&mut self, cx: &mut Context<'_>, questions: &mut Questions) {
+        self.is_caught_up = true;
+        self.read_if(cx, questions, |progress| progress == Progress::Held);
     }
 
     /// Asks what the server holds.
@@ -87,14 +115,12 @@ impl Supply {
     /// The server has told what it holds: what differs is uploaded again.
     pub(super) fn on_digest(&mut self, cx: &mut Context<'_>, questions: &mut Questions, reply: Answer) {
         match reply {
-            Err(QueryError::Refused { code: LOST }) => {
-                self.upload(cx, questions, cx.config.limits.first_prekeys)
-            }
+            Err(QueryError::Refused { code: LOST }) => self.upload(cx, questions),
             // Not all servers say what they hold; without that there is nothing to compare.
             Err(_) => {}
             Ok(node) => {
                 if KeyDigest::parse(&node).is_ok_and(|digest| !is_current(cx, &digest)) {
-                    self.upload(cx, questions, cx.config.limits.later_prekeys);
+                    self.upload(cx, questions);
                 }
             }
         }
@@ -114,71 +140,137 @@ impl Supply {
         cx.changes().put_signed_prekey(&previous);
         cx.changes().put_signed_prekey(&next);
     }
+}
 
-    /// The upload was confirmed or refused.
-    pub(super) fn on_uploaded(&mut self, cx: &mut Context<'_>, questions: &mut Questions, reply: &Answer) {
+/// Uploading.
+impl Supply {
+    /// Publishes keys: those that an earlier upload did not confirm, else new ones, which are durable before they leave.
+    fn upload(&mut self, cx: &mut Context<'_>, questions: &mut Questions) {
+        if self.upload.is_some() {
+            return;
+        }
+        let mut pending = Box::new(Pending::new(Progress::Asked));
+        if cx.device.unconfirmed_prekeys.is_none() {
+            let prekeys = generate(cx);
+            ask(cx, questions, prekeys);
+        } else {
+            pending.read(cx, questions);
+        }
+        self.upload = Some(pending);
+    }
+
+    /// The store has answered for the keys that are not confirmed. Those that are gone were published after all.
+    pub(super) fn on_stored(
+        &mut self,
+        cx: &mut Context<'_>,
+        questions: &mut Questions,
+        range: PreKeyRange,
+        values: Vec<Option<Bytes>>,
+    ) {
+        let Some(pending) = &mut self.upload else { return };
+        let stored = range.ids().zip(values);
+        let prekeys: Vec<_> = stored
+            .filter_map(|(id, value)| PreKey::decode(id, &value?))
+            .map(|prekey| (prekey.id, *prekey.pair.public()))
+            .collect();
+        pending.progress = Progress::Asked;
+        let prekeys = if prekeys.is_empty() { generate(cx) } else { prekeys };
+        ask(cx, questions, prekeys);
+    }
+
+    /// The upload was confirmed or refused. Refused, its keys are offered again and again: the server may have them.
+    pub(super) fn on_uploaded(&mut self, cx: &mut Context<'_>, reply: &Answer) {
         let Some(pending) = &mut self.upload else { return };
         if reply.is_ok() {
-            let rest = pending.rest;
-            self.upload = None;
-            if rest > 0 {
-                self.upload(cx, questions, rest);
-            }
-        } else if pending.repeats >= MAX_REPEATS {
-            // Given up, the keys stay unpublished; the next login counts again.
+            cx.device_mut().unconfirmed_prekeys = None;
             self.upload = None;
         } else {
-            pending.repeat_at = Some(cx.now + FIRST_REPEAT * 2u32.pow(pending.repeats));
-            pending.repeats += 1;
+            pending.progress = Progress::Paused(cx.now + pending.next_pause());
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.upload.as_ref()?.repeat_at
+        match self.upload.as_ref()?.progress {
+            Progress::Paused(until) => Some(until),
+            _ => None,
+        }
     }
 
     /// Repeats an upload that is due.
     pub(super) fn tick(&mut self, cx: &mut Context<'_>, questions: &mut Questions) {
-        if let Some(pending) = &mut self.upload
-            && pending.repeat_at.is_some_and(|at| at <= cx.now)
-        {
-            pending.repeat_at = None;
-            cx.ask(pending.node.clone(), questions.open(Question::PreKeyUpload));
-        }
+        let now = cx.now;
+        self.read_if(
+            cx,
+            questions,
+            |progress| matches!(progress, Progress::Paused(until) if until <= now),
+        );
     }
 
-    /// Makes prekeys and publishes them: they are durable before the frame leaves.
-    fn upload(&mut self, cx: &mut Context<'_>, questions: &mut Questions, count: u32) {
-        if self.upload.is_some() {
-            return;
+    fn read_if(
+        &mut self,
+        cx: &mut Context<'_>,
+        questions: &mut Questions,
+        is_due: impl Fn(Progress) -> bool,
+    ) {
+        if let Some(pending) = self.upload.as_mut().filter(|pending| is_due(pending.progress)) {
+            pending.read(cx, questions);
         }
-        if cx.device.signed_prekey_made == Timestamp::EPOCH {
-            let now = cx.now;
-            cx.device_mut().signed_prekey_made = now;
-        }
-        let now = count.min(cx.config.limits.prekeys_per_upload.max(1));
-        let prekeys = (0..now)
-            .map(|_| {
-                let prekey = fresh(cx);
-                (prekey.id, *prekey.pair.public())
-            })
-            .collect();
-        forget_old(cx);
-        let node = Upload {
-            registration_id: cx.device.registration_id,
-            identity: *cx.device.identity.public(),
-            prekeys,
-            signed: PublicSignedPreKey::from(&cx.device.signed_prekey),
-        }
-        .to_node();
-        cx.ask(node.clone(), questions.open(Question::PreKeyUpload));
-        self.upload = Some(Box::new(Pending {
-            node,
-            rest: count - now,
-            repeats: 0,
-            repeat_at: None,
-        }));
     }
+}
+
+impl Pending {
+    const fn new(progress: Progress) -> Self {
+        let pauses = (0, 1);
+        Self { progress, pauses }
+    }
+
+    /// Reads the keys that are to be offered.
+    fn read(&mut self, cx: &mut Context<'_>, questions: &mut Questions) {
+        let Some(range) = cx.device.unconfirmed_prekeys else {
+            return;
+        };
+        self.progress = Progress::Reading;
+        let keys = range.ids().map(RecordKey::prekey).collect();
+        cx.load(keys, questions.open(Question::UnconfirmedPreKeys(range)));
+    }
+
+    fn next_pause(&mut self) -> Duration {
+        let (before, last) = self.pauses;
+        let pause = Duration::from_secs(last).min(MAX_REPEAT_PAUSE);
+        self.pauses = (last, before.saturating_add(last));
+        pause
+    }
+}
+
+/// Asks the server to take these keys.
+fn ask(cx: &mut Context<'_>, questions: &mut Questions, prekeys: Vec<(PreKeyId, PublicKey)>) {
+    let upload = Upload {
+        registration_id: cx.device.registration_id,
+        identity: *cx.device.identity.public(),
+        prekeys,
+        signed: PublicSignedPreKey::from(&cx.device.signed_prekey),
+    };
+    cx.ask(upload.to_node(), questions.open(Question::PreKeyUpload));
+}
+
+/// Makes the keys of one upload, to be kept with this step and offered until the server has confirmed them.
+fn generate(cx: &mut Context<'_>) -> Vec<(PreKeyId, PublicKey)> {
+    if cx.device.signed_prekey_made == Timestamp::EPOCH {
+        let now = cx.now;
+        cx.device_mut().signed_prekey_made = now;
+    }
+    let (first, count) = (
+        cx.device.next_prekey_id,
+        cx.config.limits.prekeys_per_upload.max(1),
+    );
+    let prekeys = (0..count).map(|_| {
+        let prekey = fresh(cx);
+        (prekey.id, *prekey.pair.public())
+    });
+    let prekeys = prekeys.collect();
+    cx.device_mut().unconfirmed_prekeys = Some(PreKeyRange { first, count });
+    forget_old(cx);
+    prekeys
 }
 
 /// Makes one prekey for one device, to be kept with this step until it is used or too many others were made after it.

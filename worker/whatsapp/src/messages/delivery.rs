@@ -41,6 +41,8 @@ pub(crate) enum Meaning {
     HistoryNotice,
     /// Our phone says which hidden ids belong to its contacts.
     LidMappings,
+    /// Our phone answers what we asked of it.
+    PhoneAnswer,
     /// Devices keep each other in step, or ask one another.
     Peer,
     /// Nothing.
@@ -56,6 +58,7 @@ impl Meaning {
                 Some(Type::AppStateSyncKeyShare) => Self::AppStateKeys,
                 Some(Type::HistorySyncNotification) => Self::HistoryNotice,
                 Some(Type::LidMigrationMappingSync) => Self::LidMappings,
+                Some(Type::PeerDataOperationRequestResponseMessage) => Self::PhoneAnswer,
                 Some(_) => Self::Peer,
                 None => Self::Nothing,
             };
@@ -107,6 +110,8 @@ impl Content {
             self.stanza.sender_alt.as_ref().map(Jid::to_bare),
         );
         let other = other.or_else(|| directory.other_name(&sender));
+        let chat_alt = self.stanza.recipient_alt.as_ref().map(Jid::to_bare);
+        let chat_alt = chat_alt.or_else(|| directory.other_name(&self.chat));
         let (lid, phone) = if sender.is_lid() {
             (Some(bare), other)
         } else {
@@ -115,6 +120,7 @@ impl Content {
         Incoming {
             id: self.stanza.id,
             chat: self.chat,
+            chat_alt,
             sender,
             lid,
             phone,
@@ -178,7 +184,11 @@ mod tests {
             (Some(Type::HistorySyncNotification), Meaning::HistoryNotice),
             (Some(Type::LidMigrationMappingSync), Meaning::LidMappings),
             (Some(Type::AppStateSyncKeyRequest), Meaning::Peer),
-            (Some(Type::PeerDataOperationRequestResponseMessage), Meaning::Peer),
+            (Some(Type::PeerDataOperationRequestMessage), Meaning::Peer),
+            (
+                Some(Type::PeerDataOperationRequestResponseMessage),
+                Meaning::PhoneAnswer,
+            ),
             (None, Meaning::Nothing),
         ] {
             assert_eq!(Meaning::take(&mut protocol(kind)), meaning, "{kind:?}");

@@ -3,25 +3,26 @@
 //! They are handled strictly in the order they came; what the later ones need from the store is asked for while the
 //! first waits. A message's plaintext, the change of its ratchet, the prekey it used up and its receipt are one step.
 
+mod answer;
+
 use std::collections::{HashMap, VecDeque};
 
-use prost::Message as _;
 use smallvec::SmallVec;
 
-use super::delivery::{Content, Meaning, chat_of, unwrap_device_sent};
+use super::delivery::Content;
+use super::placeholders::{Lacking, Placeholders};
 use super::question::{Question, Questions};
 use super::retries::Retries;
 use crate::binary::Node;
 use crate::command::Presence;
 use crate::e2e::{Directory, E2e, Peer, is_own, phone_of};
-use crate::jid::Jid;
+use crate::jid::{Jid, Server};
 use crate::part::Context;
-use crate::proto::Message;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
-use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId, padding};
-use crate::stanza::ack::{Nack, message_ack};
+use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId};
+use crate::stanza::ack::{Nack, ack_for, message_ack};
 use crate::stanza::message::{Absence, Enc, EncKind, Received};
-use crate::stanza::receipt::{self, Arrival, RetryReason};
+use crate::stanza::receipt::RetryReason;
 use crate::store::RecordKey;
 
 /// With this many messages waiting for the store, no more are read from the socket.
@@ -40,6 +41,10 @@ pub(super) struct Inbox {
     /// How many of `used` are in the step that is being committed.
     committing: usize,
     presence: Option<Presence>,
+    /// Messages that only our phone may still give us.
+    lacking: Vec<Lacking>,
+    /// How many messages came in a way that we don't know.
+    unknown_kinds: u32,
 }
 
 struct Waiting {
@@ -65,8 +70,12 @@ enum Name {
 enum Opened {
     /// The plaintexts, in order.
     Plain(Peer, Vec<Vec<u8>>),
-    /// It was handled before, or there is nothing in it for us.
+    /// It was handled before.
     Nothing,
+    /// There is nothing in it for us, and nothing better will come.
+    Withheld,
+    /// The server has no copy for us.
+    Absent,
     /// It can't be decrypted.
     Failed(RetryReason),
 }
@@ -82,13 +91,19 @@ impl Inbox {
         self.waiting.len() >= MAX_WAITING
     }
 
-    /// Takes a stanza. One that can't be told whom it is from is refused for good.
+    /// Takes a stanza. One that can't be told whom it is from is refused for good. What channels publish is not encrypted,
+    /// and not for us.
     pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &mut Directory, mut node: Node) {
+        let server = node.attr_jid("from").map(|from| from.server());
+        if server == Some(Server::Newsletter) {
+            return cx.send(ack_for(&node));
+        }
         let mut stanza = match Received::parse(&node) {
             Ok(stanza) => stanza,
             Err(error) => {
                 tracing::debug!(%error, "message refused");
-                return cx.send(message_ack(&node, cx.device.jid(), Some(Nack::Parsing)));
+                let refusal = Some(Nack::Parsing).filter(|_| server != Some(Server::Broadcast));
+                return cx.send(message_ack(&node, cx.device.jid(), refusal));
             }
         };
         if !is_own(cx.device, stanza.sender()) {
@@ -118,9 +133,15 @@ impl Inbox {
         cx: &mut Context<'_>,
         e2e: &mut E2e,
         questions: &mut Questions,
+        placeholders: &mut Placeholders,
     ) -> Option<Content> {
         while let Some(mut first) = self.waiting.pop_front() {
-            let Some(opened) = self.open(cx, e2e, questions, &mut first) else {
+            // What our phone answers must be shown in the step that decrypts it.
+            let may_open = !first.is_from_phone(cx) || placeholders.is_ready(cx, e2e, questions);
+            let opened = may_open
+                .then(|| self.open(cx, e2e, questions, &mut first))
+                .flatten();
+            let Some(opened) = opened else {
                 self.waiting.push_front(first);
                 break;
             };
@@ -144,8 +165,11 @@ impl Inbox {
         waiting: &mut Waiting,
     ) -> Option<Opened> {
         match waiting.stanza.absence {
-            Some(Absence::Meant) => return Some(Opened::Nothing),
-            Some(Absence::Lost) => return Some(Opened::Failed(RetryReason::NoSession)),
+            Some(Absence::Missing) => return Some(Opened::Absent),
+            Some(absence) => {
+                self.note_withheld(absence);
+                return Some(Opened::Withheld);
+            }
             None => {}
         }
         let peer = waiting.prepare(cx, e2e)?;
@@ -281,78 +305,15 @@ impl Inbox {
     pub(super) fn on_committed(&mut self) {
         self.used.drain(..std::mem::take(&mut self.committing));
     }
-
-    /// Acknowledges a message, or asks for it again; gives what is in it.
-    fn finish(&mut self, cx: &mut Context<'_>, waiting: Waiting, opened: Opened) -> Option<Content> {
-        let Waiting { stanza, node, .. } = waiting;
-        let (peer, plaintexts) = match opened {
-            Opened::Plain(peer, plaintexts) => (peer, plaintexts),
-            Opened::Nothing => {
-                self.arrived(cx, &stanza, None);
-                return None;
-            }
-            Opened::Failed(reason) => {
-                self.retries.ask(cx, &stanza, &node, reason);
-                return None;
-            }
-        };
-        let mut message = Message::default();
-        for padded in plaintexts {
-            let Ok(plaintext) = padding::unpad(&padded) else {
-                self.retries.ask(cx, &stanza, &node, RetryReason::InvalidMessage);
-                return None;
-            };
-            if message.merge(plaintext).is_err() {
-                self.retries.give_up(cx, &stanza, &node, Nack::InvalidProtobuf);
-                return None;
-            }
-        }
-        self.retries.forget(&stanza);
-        let from_me = is_own(cx.device, stanza.sender());
-        let destination = if from_me {
-            unwrap_device_sent(&mut message)
-        } else {
-            None
-        };
-        // Only our own devices may say that we sent something.
-        message.device_sent_message = None;
-        let chat = chat_of(&stanza, destination.as_ref());
-        self.arrived(cx, &stanza, Some((&chat, &message)));
-        Some(Content {
-            meaning: Meaning::take(&mut message),
-            stanza,
-            sender: peer.address,
-            chat,
-            from_me,
-            message,
-        })
-    }
-
-    /// Sends the receipt of a message that needs nothing more.
-    fn arrived(&self, cx: &mut Context<'_>, stanza: &Received, content: Option<(&Jid, &Message)>) {
-        let from_me = is_own(cx.device, stanza.sender());
-        let chat = content.map(|(chat, _)| chat).or(stanza.recipient.as_ref());
-        let to = &stanza.from;
-        let participant = stanza.participant.as_ref();
-        let arrival = match (from_me, stanza.peer) {
-            (true, true) => Arrival::Peer,
-            (true, false) => Arrival::OwnDevice,
-            (false, _) if self.presence == Some(Presence::Available) => Arrival::Delivered,
-            (false, _) => Arrival::Inactive,
-        };
-        let recipient = chat.filter(|chat| arrival == Arrival::OwnDevice && !chat.is_group());
-        cx.send(receipt::arrival(arrival, &stanza.id, to, participant, recipient));
-        let is_history = content
-            .and_then(|(_, message)| message.protocol_message.as_ref())
-            .is_some_and(|protocol| protocol.history_sync_notification.is_some());
-        if is_history && arrival == Arrival::Peer {
-            let phone = to.to_bare();
-            cx.send(receipt::arrival(Arrival::History, &stanza.id, &phone, None, None));
-        }
-    }
 }
 
 impl Waiting {
+    /// Whether our own phone tells us something.
+    fn is_from_phone(&self, cx: &Context<'_>) -> bool {
+        let sender = self.stanza.sender();
+        self.stanza.peer && sender.device() == 0 && is_own(cx.device, sender)
+    }
+
     /// Asks for what the message needs before its ciphertext is looked at; the sender's ratchet if all of it is here.
     fn prepare(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Option<Peer> {
         let sender = self.stanza.sender();

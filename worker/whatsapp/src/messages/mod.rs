@@ -6,11 +6,13 @@
 mod delivery;
 mod inbox;
 mod lookup;
+mod placeholders;
 mod question;
 mod resends;
 mod retries;
 mod secret;
 mod sends;
+mod source;
 
 #[cfg(test)]
 mod tests;
@@ -21,26 +23,28 @@ use bytes::Bytes;
 
 pub(crate) use self::delivery::{Content, Meaning};
 pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
+pub use self::placeholders::MAX_PLACEHOLDERS;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
     inbox::Inbox,
     lookup::Lookup,
+    placeholders::Placeholders,
     question::{Question, Questions},
     resends::Resends,
     sends::Sends,
 };
 use crate::binary::Node;
 use crate::command::{Outgoing, Presence};
-use crate::e2e::{E2e, Outcome, Wake};
+use crate::e2e::{E2e, Outcome, Wake, is_own};
 use crate::event::{Event, QueryError, Receipt};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::signal::Address;
 use crate::stanza::ack::{self, MessageAck};
-use crate::stanza::receipt::{self, MAX_READ_IDS};
+use crate::stanza::receipt::{self, Arrival, MAX_READ_IDS};
 use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 use crate::tokens::Tokens;
@@ -49,6 +53,7 @@ pub(crate) struct Messages {
     sends: Sends,
     resends: Resends,
     inbox: Inbox,
+    placeholders: Placeholders,
     questions: Questions,
 }
 
@@ -60,6 +65,7 @@ impl Messages {
             sends: Sends::default(),
             resends: Resends::default(),
             inbox: Inbox::default(),
+            placeholders: Placeholders::default(),
             questions: Questions::new(part),
         }
     }
@@ -136,6 +142,7 @@ impl Messages {
     ) {
         let value = values.pop().flatten();
         match self.questions.close(ticket) {
+            Some(Question::Placeholders) => self.placeholders.on_loaded(value.as_deref()),
             Some(Question::PreKey(id)) => self.inbox.on_prekey(id, value.as_deref()),
             Some(Question::SignedPreKey(id)) => self.inbox.on_signed_prekey(id, value.as_deref()),
             Some(Question::Sent(id, from)) => {
@@ -177,6 +184,7 @@ impl Messages {
             Outcome::Bundles(fetched) => {
                 self.sends.on_bundles(cx, fetched);
                 self.resends.on_bundles(cx, fetched);
+                self.placeholders.on_bundles(cx, fetched);
             }
             Outcome::Devices(failed) => self.sends.on_devices(cx, &e2e.directory, failed),
             Outcome::Sessions(_) | Outcome::SenderKey => {}
@@ -199,6 +207,10 @@ impl Messages {
                 return AckBy::Handler;
             }
             receipt::Meaning::Status(kind) => {
+                let kind = match is_own(cx.device, received.participant.as_ref().unwrap_or(&received.from)) {
+                    true => kind.of_ours(),
+                    false => kind,
+                };
                 let chat = match (&received.recipient, received.from.is_group()) {
                     (Some(recipient), false) => recipient.to_bare(),
                     _ => received.from.to_bare(),
@@ -237,7 +249,30 @@ impl Messages {
 
     /// The next message that is decrypted, for whoever takes its kind. Call until there is none, before [`Self::advance`].
     pub(crate) fn next_content(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Option<Content> {
-        self.inbox.next_content(cx, e2e, &mut self.questions)
+        let content = self
+            .inbox
+            .next_content(cx, e2e, &mut self.questions, &mut self.placeholders);
+        self.placeholders.want(self.inbox.take_lacking());
+        content
+    }
+
+    /// Our phone has answered: shows what was asked for, unless it was shown meanwhile.
+    pub(crate) fn on_phone_answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: &Content) {
+        if let Some(content) = self.placeholders.on_answer(cx, &e2e.directory, content) {
+            self.show(cx, e2e, content);
+        }
+    }
+
+    /// Tells the server of the copy that it ended the last stream for.
+    pub(crate) fn settle_unsettled(&mut self, cx: &mut Context<'_>) {
+        if cx.device.unsettled_copy.is_none() {
+            return;
+        }
+        let own = cx.device.lid().or(cx.device.jid()).map(Jid::to_bare);
+        let id = cx.device_mut().unsettled_copy.take();
+        if let (Some(id), Some(own)) = (id, own) {
+            cx.send(receipt::arrival(Arrival::OwnDevice, &id, &own, None, None));
+        }
     }
 
     /// Shows the owner a message, unless it was shown before.
@@ -257,6 +292,7 @@ impl Messages {
         wake: Wake<'_>,
     ) {
         self.resends.advance(cx, e2e, &mut self.questions);
+        self.placeholders.advance(cx, e2e, &mut self.questions);
         self.sends.advance(cx, e2e, tokens, wake);
     }
 }
@@ -289,7 +325,8 @@ impl Messages {
     /// The ratchets that something here waits with.
     pub(crate) fn in_use(&self) -> HashSet<&Address> {
         let sending = self.sends.in_use().chain(self.resends.in_use());
-        sending.chain(self.inbox.in_use()).collect()
+        let waiting = self.inbox.in_use().chain(self.placeholders.in_use());
+        sending.chain(waiting).collect()
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {

@@ -22,6 +22,8 @@ pub(super) enum Question {
     Sent(MessageId, Jid),
     /// To the store: the content of a message that the server refused for how it was addressed.
     Refused(MessageId),
+    /// To the store: what our phone was asked for.
+    Placeholders,
     /// To the store: the present number of the chat that the message is in.
     Renumbered(MessageId, Jid, SentMessage),
 }

@@ -45,6 +45,8 @@ pub(super) const MAX_REPEATS: u32 = 3;
 pub(super) const REPEAT_PAUSE: Duration = Duration::from_secs(2);
 /// How many devices' requests are remembered for counting.
 const MAX_COUNTED: usize = 256;
+/// A device list is given up at most this often because of devices that are not in it.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(600);
 /// A session with a device is made anew at most this often without keys of its own.
 const RECREATE_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -56,6 +58,8 @@ pub(super) struct Resends {
     served: HashMap<(MessageId, Address), Served>,
     order: VecDeque<(MessageId, Address)>,
     recreated: HashMap<Address, Timestamp>,
+    /// Users whose device lists were doubted because of a device that is not in them, with the time.
+    doubted: HashMap<Jid, Timestamp>,
 }
 
 /// What one device got of one message.
@@ -195,6 +199,7 @@ impl Resends {
             .recipient
             .filter(|_| own)
             .unwrap_or_else(|| from.to_bare());
+        self.doubt_devices(cx, &mut e2e.directory, &from);
         let peer = e2e.directory.peer(cx.device, from);
         if peer.earlier.is_none() {
             // Answered before the message is: the chat may be known by the other name, and so may the ratchet.
@@ -214,6 +219,24 @@ impl Resends {
             progress: Progress::Undecided,
             refusals: 0,
         });
+    }
+
+    /// A device that asks and is in no list that we have shows that the list is old: the next send asks for it anew.
+    fn doubt_devices(&mut self, cx: &Context<'_>, directory: &mut Directory, from: &Jid) {
+        let (now, user) = (cx.now, from.to_bare());
+        let list = directory.devices(cx.device, &user, now);
+        let is_unknown = list.is_some_and(|list| !list.devices.contains(&from.device()));
+        let is_recent = |at: &Timestamp| now.since(*at) < DOUBT_INTERVAL;
+        if !is_unknown || self.doubted.get(&user).is_some_and(is_recent) {
+            return;
+        }
+        if self.doubted.len() >= MAX_COUNTED {
+            self.doubted.retain(|_, at| is_recent(at));
+        }
+        if self.doubted.len() < MAX_COUNTED {
+            directory.forget_devices(cx.device, &user);
+            self.doubted.insert(user, now);
+        }
     }
 
     /// The owner does not have the message any more.

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::source::{Source, settle_own_copy};
 use crate::binary::Node;
 use crate::e2e;
 use crate::event::Event;
@@ -29,12 +30,36 @@ pub(super) struct Retries {
     order: VecDeque<(MessageId, Jid)>,
 }
 
+/// A message that can't be read.
+#[derive(Clone, Copy)]
+pub(super) struct Unread<'a> {
+    pub(super) stanza: &'a Received,
+    /// For acks, which repeat what it names.
+    pub(super) node: &'a Node,
+    pub(super) source: Source,
+}
+
+/// What was done for a message that can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retried {
+    /// Its sender was asked, or nothing more is to be done; it is answered.
+    Answered,
+    /// Its sender was asked as often as may be: nothing is answered yet.
+    InVain,
+}
+
 impl Retries {
-    /// Asks the sender for a message again and tells the owner; gives it up when that was in vain too often.
-    pub(super) fn ask(&mut self, cx: &mut Context<'_>, stanza: &Received, node: &Node, reason: RetryReason) {
+    /// Asks the sender for a message again and tells the owner, unless that was in vain too often. One whose sender is not
+    /// to be asked is given up.
+    pub(super) fn ask(&mut self, cx: &mut Context<'_>, unread: Unread<'_>, reason: RetryReason) -> Retried {
+        let Unread { stanza, source, .. } = unread;
+        if !source.can_be_asked(stanza, cx.now) {
+            self.give_up(cx, unread, Nack::Unhandled);
+            return Retried::Answered;
+        }
         let attempt = self.count(stanza);
         if attempt > MAX_ATTEMPTS {
-            return self.give_up(cx, stanza, node, Nack::Unhandled);
+            return Retried::InVain;
         }
         // Without a session the sender's next try needs one anyway.
         let keys = (attempt >= KEYS_FROM || reason == RetryReason::NoSession).then(|| keys(cx));
@@ -43,6 +68,7 @@ impl Retries {
             to: &stanza.from,
             participant: stanza.participant.as_ref(),
             recipient: stanza.recipient.as_ref(),
+            peer: source == Source::Peer,
             timestamp: stanza.timestamp,
             count: attempt,
             reason,
@@ -50,51 +76,36 @@ impl Retries {
             keys,
         };
         cx.send(request.into_node());
-        self.tell(cx, stanza, node, None, attempt);
+        cx.send(message_ack(unread.node, cx.device.jid(), None));
+        tell(cx, stanza, attempt, false);
+        Retried::Answered
     }
 
-    /// Refuses a message for good and tells the owner.
-    pub(super) fn give_up(&mut self, cx: &mut Context<'_>, stanza: &Received, node: &Node, refusal: Nack) {
-        let attempt = self
-            .attempts
-            .get(&key(stanza))
-            .copied()
-            .unwrap_or(1)
-            .min(MAX_ATTEMPTS);
-        self.tell(cx, stanza, node, Some(refusal), attempt);
-        self.forget(stanza);
-    }
-
-    /// A message was decrypted, or given up.
-    pub(super) fn forget(&mut self, stanza: &Received) {
-        let key = key(stanza);
-        if self.attempts.remove(&key).is_some() {
-            self.order.retain(|other| *other != key);
+    /// Answers a message that will not be asked for any more, and tells the owner.
+    pub(super) fn give_up(&mut self, cx: &mut Context<'_>, unread: Unread<'_>, refusal: Nack) {
+        let Unread { stanza, node, source } = unread;
+        if source == Source::OwnCopy {
+            settle_own_copy(cx, stanza);
+        } else {
+            let refusal = Some(refusal).filter(|_| source.can_be_refused());
+            cx.send(message_ack(node, cx.device.jid(), refusal));
         }
+        let attempt = self.forget(stanza).unwrap_or(1).min(MAX_ATTEMPTS);
+        tell(cx, stanza, attempt, true);
     }
 
-    fn tell(
-        &self,
-        cx: &mut Context<'_>,
-        stanza: &Received,
-        node: &Node,
-        refusal: Option<Nack>,
-        attempt: u32,
-    ) {
-        cx.send(message_ack(node, cx.device.jid(), refusal));
-        let sender = stanza.sender().clone();
-        let chat = match &stanza.participant {
-            Some(_) => stanza.from.clone(),
-            None => stanza.recipient.as_ref().unwrap_or(&stanza.from).to_bare(),
-        };
-        let given_up = refusal.is_some();
-        cx.emit(Event::Undecryptable {
-            id: stanza.id.clone(),
-            chat,
-            sender,
-            attempt,
-            given_up,
-        });
+    /// Somebody else is asked for a message from now on.
+    pub(super) fn hand_over(&mut self, cx: &mut Context<'_>, stanza: &Received) {
+        let attempt = self.forget(stanza).unwrap_or(1).min(MAX_ATTEMPTS);
+        tell(cx, stanza, attempt, true);
+    }
+
+    /// A message was decrypted, or given up. How often it was asked for.
+    pub(super) fn forget(&mut self, stanza: &Received) -> Option<u32> {
+        let key = key(stanza);
+        let attempts = self.attempts.remove(&key)?;
+        self.order.retain(|other| *other != key);
+        Some(attempts)
     }
 
     /// The number of this attempt: ours, or the sender's if we have forgotten it.
@@ -116,6 +127,20 @@ impl Retries {
 
 fn key(stanza: &Received) -> (MessageId, Jid) {
     (stanza.id.clone(), stanza.sender().clone())
+}
+
+fn tell(cx: &mut Context<'_>, stanza: &Received, attempt: u32, given_up: bool) {
+    let chat = match &stanza.participant {
+        Some(_) => stanza.from.clone(),
+        None => stanza.recipient.as_ref().unwrap_or(&stanza.from).to_bare(),
+    };
+    cx.emit(Event::Undecryptable {
+        id: stanza.id.clone(),
+        chat,
+        sender: stanza.sender().clone(),
+        attempt,
+        given_up,
+    });
 }
 
 /// Keys for a new session with us, whose one-time prekey nobody else gets.

@@ -58,11 +58,7 @@ pub struct Limits {
     pub pairing_code_tries: u32,
     /// How many waiting stanzas to ask for at a time after login.
     pub offline_batch: u32,
-    /// How many one-time prekeys a device publishes that has none at the server.
-    pub first_prekeys: u32,
-    /// How many it publishes when few are left.
-    pub later_prekeys: u32,
-    /// Most one-time prekeys in one stanza; more go into several, one after the other.
+    /// How many one-time prekeys are published at a time, in one stanza.
     pub prekeys_per_upload: u32,
 }
 
@@ -146,11 +142,8 @@ impl Default for Limits {
             qr_refs: 16,
             pairing_code_tries: 3,
             offline_batch: 100,
-            // As other clients do it.
-            first_prekeys: 812,
-            later_prekeys: 50,
-            // About 5 KiB: the buffers of a socket keep the size of the largest stanza that went through them.
-            prekeys_per_upload: 100,
+            // As WhatsApp Web does it, the first time and later: about 40 KiB.
+            prekeys_per_upload: 812,
         }
     }
 }

@@ -139,6 +139,40 @@ impl Resend<'_> {
     }
 }
 
+/// A message to our own phone that is in no chat.
+#[derive(Clone, Debug)]
+pub struct PeerMessage<'a> {
+    /// Its id.
+    pub id: &'a MessageId,
+    /// Our account, without device.
+    pub to: &'a Jid,
+    /// The ciphertext for the phone.
+    pub enc: Enc,
+    /// See [`Fanout::device_identity`].
+    pub device_identity: Option<Bytes>,
+}
+
+impl PeerMessage<'_> {
+    /// The stanza.
+    #[must_use]
+    pub fn into_node(self) -> Node {
+        let enc = Node::new("enc")
+            .attr("v", "2")
+            .attr("type", self.enc.kind.as_str())
+            .with_bytes(self.enc.ciphertext);
+        let identity = self.device_identity;
+        Node::new("message")
+            .attr("id", self.id.as_str())
+            .attr("to", self.to)
+            .attr("type", "text")
+            .attr("category", "peer")
+            .attr("push_priority", "high_force")
+            .with_child(Node::new("meta").attr("appdata", "default"))
+            .with_child(enc)
+            .with_children(identity.map(|identity| Node::new("device-identity").with_bytes(identity)))
+    }
+}
+
 fn with_identity_and_meta(mut message: Node, identity: Option<Bytes>, class: &Class) -> Node {
     if let Some(identity) = identity {
         message.push_child(Node::new("device-identity").with_bytes(identity));
@@ -149,14 +183,19 @@ fn with_identity_and_meta(mut message: Node, identity: Option<Bytes>, class: &Cl
     message
 }
 
-/// What an incoming stanza holds in place of a ciphertext.
+/// Why there is no ciphertext for us, as the stanza says it (docs/PROTOCOL.md, "Unavailable messages").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// The sender chose not to encrypt for us (view once, hosted), or in a way that we don't know. Nothing better will
-    /// come.
-    Meant,
-    /// The server has no copy for us.
-    Lost,
+    /// The answer of a bot, which companions don't get.
+    Bot,
+    /// It is on a device that Meta hosts for a business.
+    Hosted,
+    /// It may be seen once, and companions don't get it.
+    ViewOnce,
+    /// It is encrypted, or written, in a way that we don't know.
+    UnknownKind,
+    /// The sender did not know this device, or sent from an advertisement: our phone may have it.
+    Missing,
 }
 
 /// Most ciphertexts of one message. Servers deliver two at most: a key of the sender's, and what needs it. Each may cost
@@ -258,13 +297,31 @@ fn enc(node: &Node) -> Option<Enc> {
     })
 }
 
+/// Reads why there is nothing to decrypt. `type` has the short form on the wire; the long ones are what a client calls them.
 fn absence(node: &Node) -> Absence {
-    let meant =
-        |unavailable: &Node| unavailable.value("type").is_some() || unavailable.value("hosted").is_some();
-    let meant = node.child("unavailable").is_some_and(meant)
-        || node.child("plaintext").is_some()
-        || node.child("enc").is_some_and(|enc| enc.value("type").is_some());
-    if meant { Absence::Meant } else { Absence::Lost }
+    let Some(unavailable) = node.child("unavailable") else {
+        let is_written = node.child("enc").is_some() || node.child("plaintext").is_some();
+        return if is_written {
+            Absence::UnknownKind
+        } else {
+            Absence::Missing
+        };
+    };
+    let kind = unavailable.attr_str("type");
+    let is = |short: &str, long: &str| {
+        let kind = kind.as_deref();
+        kind == Some(short) || kind == Some(long)
+    };
+    let hosted = |flag: &str| unavailable.attr_is("hosted", flag);
+    if node.child("bot").is_some() || is("bot", "bot_unavailable_fanout") {
+        Absence::Bot
+    } else if hosted("true") || hosted("1") || is("hosted", "hosted_unavailable_fanout") {
+        Absence::Hosted
+    } else if is("view_once", "view_once_unavailable_fanout") {
+        Absence::ViewOnce
+    } else {
+        Absence::Missing
+    }
 }
 
 #[cfg(test)]
@@ -360,18 +417,37 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_ciphertext_is_told_apart_from_a_withheld_one() {
+    fn each_absence_is_told_apart() {
         let base = Node::new("message")
             .attr("id", "A")
             .attr("t", 1u64)
             .attr("from", Jid::phone("15550002").unwrap());
-        let lost = base.clone().with_child(Node::new("unavailable"));
-        assert_eq!(Received::parse(&lost).unwrap().absence, Some(Absence::Lost));
-        let unknown = base
-            .clone()
-            .with_child(Node::new("enc").attr("type", "msmsg").with_slice(&[1]));
-        assert_eq!(Received::parse(&unknown).unwrap().absence, Some(Absence::Meant));
-        let meant = base.with_child(Node::new("unavailable").attr("type", "view_once"));
-        assert_eq!(Received::parse(&meant).unwrap().absence, Some(Absence::Meant));
+        let absence = |children: Vec<Node>| {
+            Received::parse(&base.clone().with_children(children))
+                .unwrap()
+                .absence
+        };
+        let unavailable = || Node::new("unavailable");
+        let of = |kind: &'static str| unavailable().attr("type", kind);
+        let enc = |kind: &'static str| Node::new("enc").attr("type", kind).with_slice(&[1]);
+        for (children, expected) in [
+            (vec![unavailable()], Absence::Missing),
+            (vec![of("ad")], Absence::Missing),
+            (vec![], Absence::Missing),
+            (vec![of("view_once")], Absence::ViewOnce),
+            (vec![of("view_once_unavailable_fanout")], Absence::ViewOnce),
+            (vec![of("view_once").attr("hosted", "true")], Absence::Hosted),
+            (vec![unavailable().attr("hosted", "1")], Absence::Hosted),
+            (vec![of("view_once"), Node::new("bot")], Absence::Bot),
+            (vec![enc("msmsg")], Absence::UnknownKind),
+            (vec![Node::new("plaintext")], Absence::UnknownKind),
+        ] {
+            assert_eq!(absence(children), Some(expected));
+        }
+        assert_eq!(
+            absence(vec![enc("msg"), unavailable()]),
+            None,
+            "what can be read is read"
+        );
     }
 }

@@ -2,15 +2,14 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Notifications".
 
-use super::keys;
 use crate::binary::Node;
 use crate::jid::Jid;
 
 /// What a notification tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
-    /// The server has only this many of our one-time prekeys left.
-    FewPreKeys(u32),
+    /// The server has few of our one-time prekeys left.
+    FewPreKeys,
     /// The server wants its copy of our keys checked.
     CheckKeys,
     /// A contact registered anew: its sessions and devices are void.
@@ -50,7 +49,7 @@ impl Notification {
                 lid: node.attr_jid("lid").filter(Jid::is_lid),
             }),
             "encrypt" if node.child("digest").is_some() => Some(Self::CheckKeys),
-            "encrypt" => keys::count(node).map(Self::FewPreKeys),
+            "encrypt" => node.child("count").map(|_| Self::FewPreKeys),
             "devices" => {
                 let removed = node.child("remove").map(Node::nodes).unwrap_or_default();
                 Some(Self::Devices {
@@ -84,7 +83,7 @@ mod tests {
         let user: Jid = "15550002@s.whatsapp.net".parse().unwrap();
         let few =
             notification("encrypt", "@s.whatsapp.net").with_child(Node::new("count").attr("value", 4u32));
-        assert_eq!(Notification::parse(&few), Notification::FewPreKeys(4));
+        assert_eq!(Notification::parse(&few), Notification::FewPreKeys);
         let anew = notification("encrypt", "15550002@s.whatsapp.net").with_child(Node::new("identity"));
         assert_eq!(
             Notification::parse(&anew),

@@ -134,6 +134,8 @@ pub struct RetryRequest<'a> {
     pub participant: Option<&'a Jid>,
     /// Its `recipient`.
     pub recipient: Option<&'a Jid>,
+    /// It is between our own devices.
+    pub peer: bool,
     /// Its time.
     pub timestamp: Timestamp,
     /// 1 for the first request.
@@ -162,6 +164,7 @@ impl RetryRequest<'_> {
             .attr("to", self.to)
             .attr_opt("participant", self.participant)
             .attr_opt("recipient", self.recipient)
+            .attr_opt("category", self.peer.then_some("peer"))
             .with_child(retry)
             .with_child(leaf("registration", &self.registration_id.to_be_bytes()));
         if let Some(keys) = self.keys {

@@ -31,6 +31,8 @@ pub enum RecordKind {
     /// What is known of the tokens between us and a contact, by the user part of the hidden id; by the whole address while
     /// only the number is known.
     TrustedToken = 9,
+    /// What our phone was asked for and has not answered; one, with an empty name.
+    Placeholders = 13,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as the message was addressed.
     Sent = 255,
@@ -99,6 +101,11 @@ impl RecordKey {
             Server::Lid => Self::new(RecordKind::TrustedToken, contact.user()),
             _ => Self::new(RecordKind::TrustedToken, text(format_args!("{contact}"))),
         }
+    }
+
+    /// The messages that our phone was asked for.
+    pub fn placeholders() -> Self {
+        Self::new(RecordKind::Placeholders, "")
     }
 
     /// What the owner sent under this id.
@@ -214,6 +221,7 @@ mod tests {
                 9,
                 &b"15550001@s.whatsapp.net"[..],
             ),
+            (RecordKey::placeholders(), 13, &b""[..]),
             (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
         ];
         for (key, kind, name) in keys {

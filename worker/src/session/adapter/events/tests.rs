@@ -11,6 +11,7 @@ fn incoming(chat: &str) -> Incoming {
     Incoming {
         id: "0542F8EF37C48548301A9C957C33EB17".parse().unwrap(),
         chat: chat.parse().unwrap(),
+        chat_alt: None,
         sender: "98765:3@lid".parse().unwrap(),
         lid: Some("98765@lid".parse().unwrap()),
         phone: Some("5531900000001@s.whatsapp.net".parse().unwrap()),
@@ -67,6 +68,11 @@ fn our_own_copy_is_told_under_the_other_side() {
     let message = new_message(copy).unwrap();
     assert_eq!(message.header.phone_number.as_deref(), Some("5531900000002"));
     assert_eq!(message.header.lid, None);
+    let mut copy = incoming("5531900000002@s.whatsapp.net");
+    (copy.from_me, copy.chat_alt) = (true, "12345@lid".parse().ok());
+    let message = new_message(copy).unwrap();
+    assert_eq!(message.header.phone_number.as_deref(), Some("5531900000002"));
+    assert_eq!(message.header.lid.as_deref(), Some("12345@lid"));
 }
 
 #[test]

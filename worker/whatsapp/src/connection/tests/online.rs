@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    peer::{own_jid, own_lid, result_of, server_iq},
-    world::{World, is_ping},
+    peer::{ServerKeys, own_jid, own_lid, result_of, server_iq, success},
+    world::{World, is_ping, paired_device},
 };
 use crate::{
     binary::Node,
@@ -192,6 +192,44 @@ fn dirty_bits_are_cleaned() {
     assert!(iq.attr_is("xmlns", "urn:xmpp:whatsapp:dirty") && iq.attr_is("type", "set"));
     let clean = iq.child("clean").unwrap();
     assert!(clean.attr_is("type", "account_sync") && clean.attr_is("timestamp", "1700000001"));
+}
+
+fn removed() -> Node {
+    let conflict = Node::new("conflict").attr("type", "device_removed");
+    Node::new("stream:error").attr("code", "401").with_child(conflict)
+}
+
+#[test]
+fn the_reason_that_was_given_holds_whatever_follows() {
+    let mut world = World::online();
+    world.peer.send(&removed());
+    world.peer.send(&Node::new("xmlstreamend"));
+    world.pump();
+    world.handle(Input::SocketClosed);
+    world.pump();
+    world.expect_close(&CloseReason::LoggedOut { code: 401 }, Next::LoggedOut);
+}
+
+#[test]
+fn the_reason_counts_though_the_socket_closed_before_it_was_read() {
+    let keys = ServerKeys::new(1);
+    let mut config = keys.config();
+    config.limits.step_items = 1;
+    let mut world = World::with(paired_device(), config, &keys);
+    world.server_sends(&success());
+    let notification = from_server("notification")
+        .attr("id", "n")
+        .attr("type", "unknown");
+    world.peer.send(&notification);
+    world.peer.send(&removed());
+    // The first fills the step: what is behind it is not read.
+    while let Some(bytes) = world.peer.outbox.pop_front() {
+        world.handle(Input::Bytes(bytes));
+    }
+    assert!(world.connection.is_backlogged() && !world.connection.is_closed());
+    world.handle(Input::SocketClosed);
+    world.pump();
+    world.expect_close(&CloseReason::LoggedOut { code: 401 }, Next::LoggedOut);
 }
 
 #[test]

@@ -327,6 +327,19 @@ fn a_code_keeps_the_connection_after_the_last_qr_code_until_it_expires() {
 }
 
 #[test]
+fn answers_that_are_none_cost_no_try() {
+    let (mut world, mut phone, reference) = (showing(), Phone::new(), Bytes::from_static(b"the-ref"));
+    request_code(&mut world, None);
+    let hello = world.expect("companion_hello", stage("companion_hello"));
+    answer_hello(&mut world, &hello, &reference);
+    for _ in 0..10 {
+        world.server_sends(&primary_hello(&phone, b"too short", &reference));
+    }
+    type_code(&mut world, &mut phone, &hello, &reference);
+    world.expect("companion_finish", stage("companion_finish"));
+}
+
+#[test]
 fn a_paired_device_gets_no_code() {
     let mut world = World::new(paired_device());
     request_code(&mut world, None);

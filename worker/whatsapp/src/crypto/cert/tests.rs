@@ -223,13 +223,35 @@ fn missing_parts_are_named() {
             altered(|details| details.key = Some(vec![5; 33].into())),
             missing("key")
         );
-        assert_eq!(altered(|details| details.serial = None), missing("serial"));
-        assert_eq!(altered(|details| details.issuer_serial = None), missing("issuer"));
+    }
+}
+
+#[test]
+fn numbers_that_are_absent_are_zero() {
+    let authority = Authority::new();
+    let altered = |link, alter: fn(&mut Details)| authority.verify(&authority.altered(link, alter));
+    let (leaf, intermediate) = (Link::Leaf, Link::Intermediate);
+    // Nobody names the leaf's serial, and the root's is 0.
+    assert_eq!(altered(leaf, |details| details.serial = None), Ok(()));
+    assert_eq!(
+        altered(intermediate, |details| details.issuer_serial = None),
+        Ok(())
+    );
+    let other_issuer = Err(CertError::WrongIssuer(leaf));
+    assert_eq!(
+        altered(intermediate, |details| details.serial = None),
+        other_issuer
+    );
+    assert_eq!(
+        altered(leaf, |details| details.issuer_serial = None),
+        other_issuer
+    );
+    for link in LINKS {
+        assert_eq!(altered(link, |details| details.not_before = None), Ok(()));
         assert_eq!(
-            altered(|details| details.not_before = None),
-            missing("first date")
+            altered(link, |details| details.not_after = None),
+            Err(CertError::Expired(link))
         );
-        assert_eq!(altered(|details| details.not_after = None), missing("last date"));
     }
 }
 

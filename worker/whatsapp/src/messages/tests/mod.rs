@@ -6,6 +6,7 @@ mod server;
 mod tokens;
 
 mod addressing;
+mod answers;
 mod companions;
 mod groups;
 mod identities;

@@ -174,6 +174,7 @@ impl Network {
             .attr("t", self.now.as_secs())
             .attr("lid", &self.clients[at].lid);
         self.clients[at].peer.send(&success);
+        self.clients[at].peer.send(&caught_up());
         self.settle();
         assert!(
             self.clients[at]
@@ -453,6 +454,11 @@ impl Client {
     }
 }
 
+/// All that waited has come.
+fn caught_up() -> Node {
+    Node::new("ib").with_child(Node::new("offline").attr("count", "0"))
+}
+
 /// A user's address by number.
 pub(super) fn phone(user: u32) -> Jid {
     Jid::phone(&format!("1555000{user}")).unwrap()
@@ -495,13 +501,25 @@ impl Network {
     }
 
     fn session(&mut self, at: usize, jid: Jid) -> Option<Bytes> {
-        let keys = vec![RecordKey::session(&Address::from(jid))];
-        let load = self.clients[at].store.load(keys);
-        load.now_or_never().unwrap().unwrap().remove(0)
+        self.record(at, RecordKey::session(&Address::from(jid)))
     }
 
     /// A client comes back with what its store has, as a new process would.
     pub(super) fn restart(&mut self, at: usize) {
+        self.restart_noting(at);
+        self.clients[at].events.clear();
+        self.clients[at].sent.clear();
+    }
+
+    /// The same; what it says at its login is not forgotten.
+    pub(super) fn restart_noting(&mut self, at: usize) {
+        self.clients[at].sent.clear();
+        self.restart_behind(at);
+        self.hand(at, &caught_up());
+    }
+
+    /// The same, with more to come of what waited.
+    pub(super) fn restart_behind(&mut self, at: usize) {
         let keys = ServerKeys::new(1);
         let device = self.clients[at].store.device().unwrap();
         let rng = StdRng::seed_from_u64(77_000 + at as u64);
@@ -514,8 +532,12 @@ impl Network {
             .peer
             .send(&Node::new("success").attr("t", now.as_secs()).attr("lid", lid));
         self.settle();
-        self.clients[at].events.clear();
-        self.clients[at].sent.clear();
+    }
+
+    /// A record of a client's store.
+    pub(super) fn record(&mut self, at: usize, key: RecordKey) -> Option<Bytes> {
+        let load = self.clients[at].store.load(vec![key]);
+        load.now_or_never().unwrap().unwrap().remove(0)
     }
 
     /// A client comes back with other credentials.

@@ -251,21 +251,6 @@ fn a_stanza_without_sender_or_id_is_survived() {
 }
 
 #[test]
-fn withheld_messages_are_only_acknowledged() {
-    let mut network = Network::ann_and_bob();
-    let node = Node::new("message")
-        .attr("id", "A")
-        .attr("from", phone(2))
-        .attr("t", 1u64);
-    network.hand(
-        ANN,
-        &node.with_child(Node::new("unavailable").attr("type", "view_once")),
-    );
-    assert_eq!(network.clients[ANN].receipts(None).len(), 1);
-    assert!(network.clients[ANN].events.is_empty());
-}
-
-#[test]
 fn only_our_own_devices_speak_for_us() {
     let mut network = Network::ann_and_bob();
     let mut forger = Forger::new(&mut network, ANN);

@@ -183,21 +183,29 @@ fn asking_ends_after_the_last_attempt() {
     let mut network = Network::ann_and_bob();
     network.hold = true;
     network.send(ANN, number(2), "3EB001", "hi");
-    let (_, mut spoiled) = network.held.iter().find(|(at, _)| *at == BOB).cloned().unwrap();
+    let copy = network.held.iter().find(|(at, _)| *at == BOB_LAPTOP).cloned();
+    let (_, mut spoiled) = copy.unwrap();
     spoil(&mut spoiled);
     for _ in 0..=MAX_ATTEMPTS {
-        network.hand(BOB, &spoiled);
+        network.hand(BOB_LAPTOP, &spoiled);
     }
-    assert_eq!(retry_counts(&network, BOB), [1, 2, 3, 4, 5]);
-    let bob = &network.clients[BOB];
+    assert_eq!(retry_counts(&network, BOB_LAPTOP), [1, 2, 3, 4, 5]);
+    let bob = &network.clients[BOB_LAPTOP];
     assert_eq!(bob.undecryptable().last(), Some(&(5, true)));
-    let acks = bob.sent("ack");
-    assert_eq!(acks.last().unwrap().attr_u64("error"), Some(500));
+    assert!(bob.sent("ack").iter().all(|ack| ack.value("error").is_none()));
     assert!(
-        acks[..acks.len() - 1]
-            .iter()
-            .all(|ack| ack.value("error").is_none())
+        bob.last_message().attr_is("category", "peer"),
+        "his phone is asked"
     );
+    // When it is too old for that, it is refused.
+    let mut old = spoiled;
+    old.set_attr("id", "3EB002");
+    old.set_attr("t", 1u64);
+    for _ in 0..=MAX_ATTEMPTS {
+        network.hand(BOB_LAPTOP, &old);
+    }
+    let acks = network.clients[BOB_LAPTOP].sent("ack");
+    assert_eq!(acks.last().unwrap().attr_u64("error"), Some(500));
 }
 
 #[test]
@@ -250,7 +258,11 @@ fn our_own_device_gets_its_copy_again() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, number(2), "3EB001", "one");
     network.forget();
-    send_spoiled(&mut network, ANN, 2, ANN_PHONE, "3EB002", "two");
+    network.keep(ANN, "3EB002", phone(2), "two");
+    let mut asked = request(1, "3EB002");
+    asked.set_attr("from", phone(1));
+    asked.set_attr("recipient", phone(2));
+    network.hand(ANN, &asked);
     let copy = network.clients[ANN_PHONE].messages()[0];
     assert_eq!((&copy.chat, copy.from_me), (&phone(2), true));
     let again = network.clients[ANN].last_message();
@@ -258,6 +270,29 @@ fn our_own_device_gets_its_copy_again() {
         (again.attr_jid("to"), again.attr_jid("recipient")),
         (Some(phone(1)), Some(phone(2)))
     );
+}
+
+#[test]
+fn a_device_that_is_in_no_list_makes_us_ask_who_there_is() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    let lists = |network: &Network| {
+        let is_list = |iq: &&Node| iq.attr_is("xmlns", "usync");
+        network.questions.iter().filter(is_list).count()
+    };
+    network.forget();
+    let asks = |network: &mut Network, device: u16| {
+        let mut asked = request(1, "3EB001");
+        asked.set_attr("from", phone(2).with_device(device));
+        network.hand(ANN, &asked);
+        network.send(ANN, number(2), &format!("3EB01{device}"), "more");
+    };
+    asks(&mut network, 5);
+    assert_eq!(lists(&network), 0, "known");
+    asks(&mut network, 7);
+    assert_eq!(lists(&network), 1);
+    asks(&mut network, 8);
+    assert_eq!(lists(&network), 1, "but not for every such request");
 }
 
 #[test]

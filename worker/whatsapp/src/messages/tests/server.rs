@@ -262,13 +262,15 @@ impl Network {
     ) -> Node {
         let (from, target) = (&self.clients[from], &self.clients[target]);
         let own = from.jid.same_user(&target.jid);
+        let is_peer = message.attr_is("category", "peer");
         let node = Node::new("message")
             .attr("id", message.attr_str("id").unwrap())
             .attr("from", if by_lid { &from.lid } else { &from.jid })
             .attr("type", "text")
             .attr("t", self.now.as_secs())
             .attr("notify", "somebody")
-            .attr_opt("recipient", own.then_some(chat));
+            .attr_opt("category", is_peer.then_some("peer"))
+            .attr_opt("recipient", (own && !is_peer).then_some(chat));
         let other = (!self.hides_lids && !own).then_some(());
         match by_lid {
             true => node.attr_opt("sender_pn", other.map(|()| from.jid.to_bare())),

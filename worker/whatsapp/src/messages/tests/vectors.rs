@@ -208,6 +208,7 @@ fn our_retry_requests_are_those_that_were_recorded() {
                 .and_then(Node::bytes),
         });
         let ours = RetryRequest {
+            peer: false,
             id: &stanza.id,
             to: &stanza.from,
             participant: None,
