@@ -90,12 +90,13 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "connection",
-                "messages e2e part stanza store crypto event pairing payload command device signal reason wire",
+                "messages account e2e part stanza store crypto event pairing payload command device signal reason wire",
             ),
             (
                 "messages",
                 "e2e part stanza store event command device phash signal proto wire",
             ),
+            ("account", "part stanza event wire"),
             ("e2e", "part stanza store event pairing device signal proto wire"),
             ("part", "store event payload command device signal reason wire"),
             ("stanza", "event signal proto wire"),

@@ -66,6 +66,10 @@ pub enum Event {
     ConnectionUpdate(ConnectionUpdate),
     /// `qrcode.updated`.
     QrCodeUpdated(QrCodeUpdated),
+    /// `session.restricted`.
+    SessionRestricted(SessionRestricted),
+    /// `session.unrestricted`.
+    SessionUnrestricted(SessionUnrestricted),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
     /// `messages.update`.
@@ -92,6 +96,8 @@ impl Event {
         match self {
             Self::ConnectionUpdate(_) => EventName::ConnectionUpdate,
             Self::QrCodeUpdated(_) => EventName::QrCodeUpdated,
+            Self::SessionRestricted(_) => EventName::SessionRestricted,
+            Self::SessionUnrestricted(_) => EventName::SessionUnrestricted,
             Self::NewMessage(_) => EventName::NewMessage,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
             Self::SendStart(_) => EventName::SendStart,

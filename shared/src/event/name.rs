@@ -10,6 +10,10 @@ named! {
         ConnectionUpdate = "connection.update",
         /// A QR code to scan.
         QrCodeUpdated = "qrcode.updated",
+        /// WhatsApp keeps the account from writing to new contacts.
+        SessionRestricted = "session.restricted",
+        /// New contacts can be written to again.
+        SessionUnrestricted = "session.unrestricted",
         /// A message came in.
         NewMessage = "new.message",
         /// The status of a message changed.

@@ -25,7 +25,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 9] = migrations! {
+const MIGRATIONS: [Migration; 10] = migrations! {
     1 "cluster" in "0001_cluster.sql",
     2 "sessions" in "0002_sessions.sql",
     3 "queues" in "0003_queues.sql",
@@ -35,6 +35,7 @@ const MIGRATIONS: [Migration; 9] = migrations! {
     7 "sweeps" in "0007_sweeps.sql",
     8 "outbox order" in "0008_outbox_order.sql",
     9 "session ends" in "0009_session_ends.sql",
+    11 "restrictions" in "0011_restrictions.sql",
 };
 
 /// The version this program works with.

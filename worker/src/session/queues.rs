@@ -75,6 +75,8 @@ pub(crate) struct Queue {
     read_to: Option<u32>,
     reading: Reading,
     in_hand: u32,
+    /// Recipients of it wait in the store for the end of a restriction, or were passed over when it was read.
+    is_held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,7 @@ impl Queue {
             read_to: None,
             reading: Reading::Wanted,
             in_hand: 0,
+            is_held: false,
         }
     }
 
@@ -145,6 +148,12 @@ impl Queue {
         self.phase == Phase::Running && !self.page.is_empty()
     }
 
+    /// Whether all that is left of it waits in the store.
+    fn is_exhausted(&self) -> bool {
+        let is_empty = self.page.is_empty() && self.in_hand == 0 && self.reading == Reading::Done;
+        self.is_held && is_empty && self.phase == Phase::Running
+    }
+
     fn wants_page(&self) -> bool {
         self.phase == Phase::Running && self.reading == Reading::Wanted && self.page.len() <= PAGE / 2
     }
@@ -156,6 +165,8 @@ pub(crate) struct Queues {
     all: HashMap<QueueId, Queue>,
     singles: Turns,
     bulk: Turns,
+    /// Those of which all that is left waits in the store.
+    exhausted: Vec<QueueId>,
 }
 
 /// The order of the queues of one kind.
@@ -198,6 +209,11 @@ impl Queues {
     /// The store holds a queue of so many recipients that is not here.
     pub(crate) fn more_in_store(&mut self, total: u32) {
         self.turns(total).more_in_store = true;
+    }
+
+    /// The store holds queues that are not here, and nobody knows of what kind.
+    pub(crate) fn all_in_store(&mut self) {
+        (self.singles.more_in_store, self.bulk.more_in_store) = (true, true);
     }
 
     fn turns(&mut self, total: u32) -> &mut Turns {
@@ -255,8 +271,9 @@ impl Queues {
         Some((id, queue.read_to))
     }
 
-    /// A page came: at most [`PAGE`] recipients in order of place. Fewer means that there are no more.
-    pub(crate) fn page(&mut self, id: QueueId, targets: Vec<Target>) {
+    /// A page came: at most [`PAGE`] recipients in order of place. Fewer means that there are no more, but for those that
+    /// were passed over because they wait for the end of a restriction.
+    pub(crate) fn page(&mut self, id: QueueId, targets: Vec<Target>, passed_over: Option<u32>) {
         let Some(queue) = self.all.get_mut(&id) else {
             return;
         };
@@ -267,6 +284,8 @@ impl Queues {
         };
         queue.read_to = targets.last().map(|target| target.seq).or(queue.read_to);
         queue.page.extend(targets);
+        queue.is_held |= passed_over.is_some();
+        self.note_exhausted(id);
     }
 
     /// The recipients of a queue that was just accepted, so that they need not be read back.
@@ -276,7 +295,7 @@ impl Queues {
             .get(&id)
             .is_some_and(|queue| queue.reading == Reading::Wanted && queue.read_to.is_none())
         {
-            self.page(id, targets);
+            self.page(id, targets, None);
         }
     }
 
@@ -288,7 +307,29 @@ impl Queues {
         if queue.settled >= queue.total {
             queue.phase = Phase::Draining(Change::Complete);
         }
-        Some(queue)
+        self.note_exhausted(id);
+        self.get(id)
+    }
+
+    /// A recipient in hand waits in the store for the end of a restriction.
+    pub(crate) fn hold(&mut self, id: QueueId) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.in_hand = queue.in_hand.saturating_sub(1);
+            queue.is_held = true;
+            self.note_exhausted(id);
+        }
+    }
+
+    fn note_exhausted(&mut self, id: QueueId) {
+        if let Some(queue) = self.all.get_mut(&id).filter(|queue| queue.is_exhausted()) {
+            queue.phase = Phase::Changing;
+            self.exhausted.push(id);
+        }
+    }
+
+    /// The queues of which all that is left waits in the store: they leave the memory now.
+    pub(crate) fn take_exhausted(&mut self) -> Vec<QueueId> {
+        std::mem::take(&mut self.exhausted)
     }
 
     /// A queue's START event is put out now; false if it was before.
@@ -314,6 +355,14 @@ impl Queues {
         if let Some(queue) = self.all.get_mut(&id) {
             queue.in_hand = queue.in_hand.saturating_sub(1);
             queue.page.push_front(target);
+        }
+    }
+
+    /// Like [`Self::give_back`], but behind those that wait in memory.
+    pub(crate) fn give_back_last(&mut self, id: QueueId, target: Target) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.in_hand = queue.in_hand.saturating_sub(1);
+            queue.page.push_back(target);
         }
     }
 

@@ -1,13 +1,15 @@
 //! The settings of the session role.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use shared::config::{Amqp, Env, read_delay};
+use shared::config::{Amqp, Env, read_delay, read_seconds};
 use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::signal::curve::PublicKey;
 
 use super::cap::CAP_DEFAULT;
 use super::pacer::Pace;
+use super::rate::RateLimit;
 
 /// What the role is told from outside.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct Settings {
     pub pace: Pace,
     /// `SEND_CAP`: most sends per second of this worker, over all its sessions.
     pub cap: NonZeroU32,
+    /// `RATE_LIMIT_PAUSE` and `RATE_LIMIT_PAUSE_MAX`.
+    pub rate_limit: RateLimit,
     /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`, `WHATSAPP_VERSION`.
     pub whatsapp: Config,
 }
@@ -31,10 +35,32 @@ impl Settings {
             // A delay's MIN is never above its MAX.
             pace: Pace::new(delay.min(), delay.max()).unwrap_or_default(),
             cap: env.or("SEND_CAP", CAP_DEFAULT),
+            rate_limit: read_rate_limit(env),
             whatsapp: read_whatsapp(env),
         }
     }
 }
+
+fn read_rate_limit(env: &mut Env) -> RateLimit {
+    let default = RateLimit::default();
+    let limit = RateLimit {
+        first: read_seconds(env, "RATE_LIMIT_PAUSE", default.first),
+        longest: read_seconds(env, "RATE_LIMIT_PAUSE_MAX", default.longest),
+    };
+    if limit.first.is_zero() || limit.first > RATE_LIMIT_PAUSE_MAX {
+        env.problem("RATE_LIMIT_PAUSE", "must be above 0 and at most 86400 seconds");
+    }
+    if limit.longest < limit.first || limit.longest > RATE_LIMIT_PAUSE_MAX {
+        env.problem(
+            "RATE_LIMIT_PAUSE_MAX",
+            "must be at least RATE_LIMIT_PAUSE and at most 86400 seconds",
+        );
+    }
+    limit
+}
+
+/// The longest pause that may be set.
+const RATE_LIMIT_PAUSE_MAX: Duration = Duration::from_secs(86_400);
 
 fn read_whatsapp(env: &mut Env) -> Config {
     let version = env.optional::<String>("WHATSAPP_VERSION").and_then(|text| {
@@ -83,8 +109,6 @@ fn parse_key(text: &str) -> Option<PublicKey> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use shared::config::Common;
 
     use super::*;

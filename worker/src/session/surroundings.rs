@@ -9,6 +9,7 @@ use whatsapp::connection::Config;
 
 use super::cap::Cap;
 use super::pacer::Pace;
+use super::rate::RateLimit;
 use crate::committer::Committer;
 
 /// What all sessions of a worker share.
@@ -21,4 +22,6 @@ pub(crate) struct Surroundings {
     /// The gap between sends where a queue names none.
     pub(crate) pace: Pace,
     pub(crate) cap: Arc<Cap>,
+    /// The pause of a session after "too fast".
+    pub(crate) rate_limit: RateLimit,
 }

@@ -64,6 +64,7 @@ pub async fn run(
             whatsapp: Arc::new(settings.whatsapp),
             pace: settings.pace,
             cap: Arc::new(Cap::new(settings.cap, clock)),
+            rate_limit: settings.rate_limit,
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());

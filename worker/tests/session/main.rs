@@ -5,5 +5,6 @@ mod commands;
 mod faults;
 mod jobs;
 mod life;
+mod restriction;
 mod stage;
 mod wire;

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use worker::lease::Timing;
 use worker::session::Settings;
 use worker::session::pacer::Pace;
+use worker::session::rate::RateLimit;
 use worker::shard;
 
 /// How long anything may take before the test fails.
@@ -106,6 +107,10 @@ impl Stage {
             shards: 2,
             pace: Pace::default(),
             cap: 10_000.try_into().expect("not zero"),
+            rate_limit: RateLimit {
+                first: Duration::from_millis(200),
+                longest: Duration::from_secs(2),
+            },
             whatsapp,
         };
         let timing = Timing {

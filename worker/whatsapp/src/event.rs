@@ -139,6 +139,27 @@ pub enum Event {
         /// The account by LID.
         lid: Jid,
     },
+    /// The server restricts the account, or still does: new contacts can't be written to. Told as often as it says so.
+    Restricted {
+        /// In which way.
+        kind: Restriction,
+        /// The server's word for its reason, where it gives one.
+        reason: Option<String>,
+        /// Until when, where it says so. May be prolonged: ask again then.
+        until: Option<Timestamp>,
+    },
+    /// The server says that this restriction is not in force.
+    Unrestricted {
+        /// Which.
+        kind: Restriction,
+    },
+    /// The server was asked about this restriction and its answer says nothing: what was known before stays.
+    RestrictionUnknown {
+        /// Which.
+        kind: Restriction,
+    },
+    /// How many new chats the account may begin, whenever the server says so.
+    NewChatCap(Box<NewChatCap>),
     /// The connection is gone. Sends without an answer are of unknown outcome: send them again under the same id.
     Closed {
         /// Why; [`CloseReason::action`] says what follows.
@@ -178,6 +199,10 @@ impl fmt::Debug for Event {
             Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
             Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),
             Self::Closed { reason } => one("Closed", "reason", reason),
+            Self::Restricted { kind, until, .. } => one("Restricted", "how", &(kind, until)),
+            Self::Unrestricted { kind } => one("Unrestricted", "kind", kind),
+            Self::RestrictionUnknown { kind } => one("RestrictionUnknown", "kind", kind),
+            Self::NewChatCap(cap) => one("NewChatCap", "used", &(cap.used, cap.total)),
             Self::Connecting => f.write_str("Connecting"),
             Self::PairingCode { .. } => f.write_str("PairingCode(…)"),
         }
@@ -291,6 +316,10 @@ pub enum SendError {
     /// A question to the server that the send depends on was refused or stayed unanswered: try again.
     #[error("a query before the send failed: {0}")]
     Query(#[from] QueryError),
+    /// The message was only to go to somebody who has written to us before, and this one has not: nothing left, nothing was
+    /// asked of the server.
+    #[error("the recipient has not written yet, and new contacts can't be written to now")]
+    NewContact,
     /// The server did not confirm in time; the outcome is unknown: send again under the same id.
     #[error("the server did not confirm the message")]
     Unconfirmed,
@@ -314,12 +343,92 @@ impl SendError {
         Event::MessageFailed { id, reason: self }
     }
 
+    /// What the server meant, if it refused the message itself.
+    pub const fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Nack { code } => Some(Refusal::of(*code)),
+            _ => None,
+        }
+    }
+
     /// Whether another try, under the same id, may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NotOnWhatsApp | Self::NoDevices | Self::Cancelled | Self::Unsupported(_) => false,
-            Self::Nack { code } => matches!(code, 429 | 500 | 503 | 530),
+            Self::NotOnWhatsApp
+            | Self::NoDevices
+            | Self::NewContact
+            | Self::Cancelled
+            | Self::Unsupported(_) => false,
+            Self::Nack { .. } => {
+                matches!(self.refusal(), Some(Refusal::TooFast | Refusal::ServerTrouble))
+            }
             Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
+        }
+    }
+}
+
+/// What a server means that refuses a message (docs/PROTOCOL.md, "Restrictions").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 429: too much at a time. Nothing should be sent for a while, to anybody.
+    TooFast,
+    /// 463: the account may not write to this contact first, for now or without a token. Repeats make it worse.
+    NewContact,
+    /// 475: the account has begun as many new chats as it may for now.
+    NewChatCap,
+    /// 479: the stanza does not fit the server's schema. A mistake of ours; the same again is refused again.
+    BadStanza,
+    /// 500, 503, 530: it could not be handled just now.
+    ServerTrouble,
+    /// Anything else.
+    Other,
+}
+
+impl Refusal {
+    /// What a code in the ack of a message means.
+    pub const fn of(code: u16) -> Self {
+        match code {
+            429 => Self::TooFast,
+            463 => Self::NewContact,
+            475 => Self::NewChatCap,
+            479 => Self::BadStanza,
+            500 | 503 | 530 => Self::ServerTrouble,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A restriction that the server may put on writing to new contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Restriction {
+    /// The reach-out time lock: for days, no new contacts at all.
+    TimeLock,
+    /// As many new chats as this cycle allows have been begun.
+    NewChatCap,
+}
+
+/// How many new chats the account may begin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewChatCap {
+    /// The server's word: `NONE`, `FIRST_WARNING`, `SECOND_WARNING`, `CAPPED`.
+    pub status: Option<String>,
+    /// How many chats a cycle has; none if there is no cap.
+    pub total: Option<u64>,
+    /// How many of them were begun.
+    pub used: Option<u64>,
+    /// When the cycle ends.
+    pub cycle_ends: Option<Timestamp>,
+}
+
+impl NewChatCap {
+    /// Whether no new chat may be begun.
+    pub fn is_reached(&self) -> bool {
+        let is_used_up = self.total.zip(self.used).is_some_and(|(total, used)| used >= total);
+        match self.status.as_deref() {
+            Some("CAPPED") => true,
+            // It says how far it is; without a word the numbers must do.
+            Some("NONE" | "FIRST_WARNING" | "SECOND_WARNING") => false,
+            _ => is_used_up,
         }
     }
 }

@@ -9,6 +9,7 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
+use super::limits::Limits;
 use super::port::ConnId;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -35,6 +36,7 @@ pub(super) struct Account {
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
     pub(super) privacy: BTreeMap<String, String>,
+    pub(super) limits: Limits,
 }
 
 impl Account {
@@ -53,6 +55,7 @@ impl Account {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            limits: Limits::default(),
         }
     }
 

@@ -53,6 +53,9 @@ impl World {
             self.audit.count.violations += 1;
             return self.nack(conn, &node, nack::MALFORMED);
         }
+        if let Some(code) = self.refuses(from, to.number, &node) {
+            return self.nack(conn, &node, code);
+        }
         let is_peer = node.attr_is("category", "peer");
         let chat = self.chat_of(from, to, &node);
         let faults = if is_peer {
@@ -73,6 +76,7 @@ impl World {
             };
             self.audit.accepted(&accepted, at);
             self.note_peers(from, chat);
+            self.note_heard(from.number, chat.number);
         }
         // One device asks for it again where it names no participants.
         let hash = node
@@ -117,6 +121,7 @@ impl World {
 
     /// A simulated device has encrypted a message.
     pub(super) fn crowd_message(&mut self, message: MessageOut) {
+        self.note_heard(message.from.number, message.to);
         let copies = message
             .copies
             .into_iter()

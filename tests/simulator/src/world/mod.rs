@@ -12,6 +12,7 @@ mod bundle;
 mod command;
 mod deliver;
 mod fanout;
+mod limits;
 mod link_code;
 mod linking;
 mod login;
@@ -42,6 +43,7 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
+pub use limits::{Cap, Ends, Restrict};
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};

@@ -76,7 +76,7 @@ impl World {
             ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
             ("w:g2", _) => error(id, 404, "item-not-found"),
             ("w:m", _) => error(id, 503, "service-unavailable"),
-            ("w:mex", _) => result.with_child(Node::new("result").with_slice(br#"{"data":{}}"#)),
+            ("w:mex", _) => self.mex(from.number, id, iq),
             _ => result,
         }
     }

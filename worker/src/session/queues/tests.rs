@@ -42,7 +42,7 @@ fn loaded(totals: &[u32]) -> (Queues, Vec<QueueId>) {
     while let Some((id, after)) = queues.want_page() {
         assert_eq!(after, None);
         let total = queues.get(id).unwrap().total;
-        queues.page(id, targets(0..total.min(PAGE as u32)));
+        queues.page(id, targets(0..total.min(PAGE as u32)), None);
         if total > PAGE as u32 {
             break;
         }
@@ -63,7 +63,7 @@ fn broadcasts_take_turns_and_a_single_overtakes_them() {
     let single_id = single.id;
     queues.insert(single);
     assert_eq!(queues.want_page(), Some((single_id, None)));
-    queues.page(single_id, targets(0..1));
+    queues.page(single_id, targets(0..1), None);
     assert_eq!(
         queues.peek().unwrap().0,
         single_id,
@@ -85,7 +85,7 @@ fn pages_are_read_ahead_and_never_twice() {
     let last = PAGE as u32 - 1;
     assert_eq!(queues.want_page(), Some((ids[0], Some(last))));
     assert_eq!(queues.want_page(), None, "one read at a time");
-    queues.page(ids[0], targets(last + 1..last + 11));
+    queues.page(ids[0], targets(last + 1..last + 11), None);
     assert!(!queues.is_reading(), "a short page is the last");
     assert_eq!(order(&mut queues).len(), PAGE / 2 + 10);
     assert_eq!(queues.want_page(), None);

@@ -6,9 +6,11 @@ use bytes::Bytes;
 
 use super::online::Online;
 use crate::{
+    account::Restrictions,
     binary::Node,
     command::Command,
     e2e::{E2e, Outcome, Wake},
+    event::Refusal,
     messages::{Content, Meaning, Messages},
     part::{AckBy, Answer, Context, PartId, Ticket},
     stanza::ack::ack_for,
@@ -18,12 +20,14 @@ use crate::{
 const ONLINE: PartId = PartId::new(1);
 const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
+const RESTRICTIONS: PartId = PartId::new(9);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
     online: Online,
     e2e: E2e,
     messages: Messages,
+    restrictions: Restrictions,
 }
 
 /// Who takes what.
@@ -45,17 +49,27 @@ impl Parts {
             "notification" => {
                 let by = match node.attr_str("type").as_deref() {
                     Some("encrypt" | "devices" | "account_sync") => self.e2e.on_notification(cx, &node),
+                    Some("mex") => {
+                        self.restrictions.on_notification(cx, &node);
+                        AckBy::Connection
+                    }
                     _ => AckBy::Connection,
                 };
                 acknowledge(cx, &node, by);
             }
             "call" => acknowledge(cx, &node, AckBy::Connection),
             "ack" => {
+                if let Some(refusal) = message_refusal(&node) {
+                    self.restrictions.on_refused(cx, refusal);
+                }
                 if self.messages.on_ack(cx, &mut self.e2e, &node) {
                     self.advance(cx, Wake::All);
                 }
             }
-            "ib" => self.online.on_ib(cx, &node),
+            "ib" => {
+                self.online.on_ib(cx, &node);
+                self.restrictions.on_ib(cx, &node);
+            }
             // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
             "success" | "presence" | "chatstate" | "iq" => {}
             _ => refuse(cx, &node),
@@ -79,6 +93,11 @@ impl Parts {
                 self.messages.send(cx, &mut self.e2e, outgoing);
                 self.e2e.settle(cx);
             }
+            Command::SendToKnown(outgoing) => {
+                self.messages.send_to_known(cx, &mut self.e2e, outgoing);
+                self.e2e.settle(cx);
+            }
+            Command::AskRestrictions => self.restrictions.ask(cx),
             Command::Cancel(id) => self.messages.cancel(cx, &id),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::MarkRead { chat, sender, ids } => {
@@ -102,6 +121,7 @@ impl Parts {
                 self.tell(cx, outcome);
             }
             MESSAGES => self.messages.on_answer(cx, &mut self.e2e, ticket, answer),
+            RESTRICTIONS => self.restrictions.on_answer(cx, ticket, answer),
             _ => {}
         }
     }
@@ -154,6 +174,7 @@ impl Parts {
             online: Online::new(ONLINE, cx, success),
             e2e: E2e::new(E2E),
             messages: Messages::new(MESSAGES),
+            restrictions: Restrictions::new(RESTRICTIONS),
         };
         parts.messages.set_presence(cx.config.presence);
         parts.online.send_unified_session(cx);
@@ -183,7 +204,11 @@ impl Parts {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        Timestamp::earliest([self.messages.deadline(), self.e2e.deadline()])
+        Timestamp::earliest([
+            self.messages.deadline(),
+            self.e2e.deadline(),
+            self.restrictions.deadline(),
+        ])
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
@@ -194,7 +219,14 @@ impl Parts {
             self.advance(cx, Wake::All);
         }
         self.e2e.tick(cx, || self.messages.in_use());
+        self.restrictions.tick(cx);
     }
+}
+
+/// Why the server refused a message, if it did: the code of its ack.
+fn message_refusal(ack: &Node) -> Option<Refusal> {
+    let code = ack.attr_number("error")?;
+    ack.attr_is("class", "message").then(|| Refusal::of(code))
 }
 
 fn acknowledge(cx: &mut Context<'_>, stanza: &Node, by: AckBy) {

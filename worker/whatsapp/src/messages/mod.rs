@@ -3,6 +3,7 @@
 //! Owns the sends under way, the incoming pipeline, receipts, and retries both ways. Encrypts and decrypts by
 //! [`E2e`]; does not know sockets, Noise or login.
 
+mod acquaintance;
 mod delivery;
 mod inbox;
 mod lookup;
@@ -24,6 +25,7 @@ pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
+    acquaintance::Acquaintances,
     inbox::Inbox,
     lookup::Lookup,
     question::{Question, Questions},
@@ -44,6 +46,7 @@ use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 
 pub(crate) struct Messages {
+    acquaintances: Acquaintances,
     sends: Sends,
     resends: Resends,
     inbox: Inbox,
@@ -55,6 +58,7 @@ impl Messages {
     /// Nothing under way; allocates nothing.
     pub(crate) fn new(part: PartId) -> Self {
         Self {
+            acquaintances: Acquaintances::default(),
             sends: Sends::default(),
             resends: Resends::default(),
             inbox: Inbox::default(),
@@ -68,9 +72,26 @@ impl Messages {
         self.sends.advance_last(cx, e2e);
     }
 
+    /// Sends a message to somebody who has written to us before. Answered by events.
+    pub(crate) fn send_to_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, outgoing: Box<Outgoing>) {
+        if let Some(outgoing) = self.acquaintances.push(cx, e2e, outgoing) {
+            return self.send(cx, e2e, outgoing);
+        }
+        self.send_known(cx, e2e);
+    }
+
+    /// Sends those that turned out to go to somebody known.
+    fn send_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) {
+        while let Some(outgoing) = self.acquaintances.next_known(cx, e2e) {
+            self.send(cx, e2e, outgoing);
+        }
+    }
+
     /// Forgets a send whose frame is not in a step yet.
     pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
-        self.sends.cancel(cx, id);
+        if !self.acquaintances.cancel(cx, id) {
+            self.sends.cancel(cx, id);
+        }
     }
 
     /// Asks which numbers have an account. Answered by an event.
@@ -158,7 +179,10 @@ impl Messages {
     /// Something became of what may have been wanted here.
     pub(crate) fn on_outcome(&mut self, cx: &mut Context<'_>, e2e: &E2e, outcome: &Outcome) {
         match outcome {
-            Outcome::Name(user) => self.inbox.on_name(user),
+            Outcome::Name(user) => {
+                self.inbox.on_name(user);
+                self.acquaintances.on_name(cx, e2e, user);
+            }
             Outcome::Bundles(fetched) => {
                 self.sends.on_bundles(cx, fetched);
                 self.resends.on_bundles(cx, fetched);
@@ -223,6 +247,9 @@ impl Messages {
     /// Shows the owner a message, unless it was shown before.
     pub(crate) fn show(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: Content) {
         let mark = delivery::mark(&content.stanza);
+        if !content.from_me && (content.chat.is_user() || content.chat.is_lid()) {
+            e2e.ratchets.note_wrote(&content.sender);
+        }
         if e2e.ratchets.note_shown(cx, &content.sender, mark) {
             cx.emit(Event::Message(Box::new(content.into_incoming(&e2e.directory))));
         }
@@ -231,6 +258,7 @@ impl Messages {
     /// Moves requests for messages and sends as far as they go, and asks for what they lack.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, wake: Wake<'_>) {
         self.resends.advance(cx, e2e, &mut self.questions);
+        self.send_known(cx, e2e);
         self.sends.advance(cx, e2e, wake);
     }
 }
@@ -247,6 +275,7 @@ impl Messages {
 
     /// The connection is over: what the owner waits for is answered.
     pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
+        self.acquaintances.on_closed(cx);
         self.sends.on_closed(cx);
         for question in self.questions.close_all() {
             if let Question::IsOnWhatsApp(lookup) = question {
@@ -263,6 +292,7 @@ impl Messages {
     /// The ratchets that something here waits with.
     pub(crate) fn in_use(&self) -> HashSet<&Address> {
         let sending = self.sends.in_use().chain(self.resends.in_use());
+        let sending = sending.chain(self.acquaintances.in_use());
         sending.chain(self.inbox.in_use()).collect()
     }
 

@@ -429,7 +429,7 @@ fn own_device<'a>(device: &'a Device, chat: &Jid) -> Option<&'a Jid> {
 }
 
 /// The user that a message is for, and whether it is a number that may have no account.
-fn addressee(to: &Recipient) -> Result<(Jid, bool), SendError> {
+pub(super) fn addressee(to: &Recipient) -> Result<(Jid, bool), SendError> {
     match to {
         Recipient::Phone(digits) => Jid::phone(digits)
             .map(|jid| (jid, true))

@@ -7,3 +7,4 @@ mod hostile;
 mod login;
 mod online;
 mod pairing;
+mod restrictions;

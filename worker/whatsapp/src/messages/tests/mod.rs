@@ -4,6 +4,7 @@ mod forger;
 mod network;
 mod server;
 
+mod acquaintance;
 mod companions;
 mod groups;
 mod identities;
