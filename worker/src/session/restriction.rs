@@ -50,9 +50,10 @@ impl Restrictions {
     ) {
         let wall = cx.wall();
         let kind = kind_of(told);
+        // One whose end was not told, or is over by our clock, is asked about again soon.
         let until = until
             .filter(|until| *until > wall)
-            .unwrap_or(wall + ASK_AGAIN)
+            .unwrap_or(wall + cx.around.whatsapp.timing.restrictions)
             .min(wall + LASTS_MAX);
         let present = cx.record.restriction.as_ref();
         let is_other = |present: &Restriction| present.kind != kind && self.is_told;
@@ -183,8 +184,6 @@ fn is_about(cx: &Context, told: Told) -> bool {
     present == Some(kind_of(told)) || (told == Told::TimeLock && present == Some(RestrictionKind::Refused))
 }
 
-/// When to ask again about a restriction whose end was not told, or is over by the worker's clock.
-const ASK_AGAIN: Duration = Duration::from_secs(300);
 /// The longest that a restriction is believed without asking again.
 const LASTS_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// How long no new contact is written to after one was refused and WhatsApp tells of no lock; doubled with each in a row.
