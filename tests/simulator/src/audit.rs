@@ -53,6 +53,8 @@ pub struct Audit {
     accepted: HashSet<u64>,
     keys: HashMap<u64, u32>,
     sessions: HashMap<DeviceAddr, Session>,
+    /// Numbers that were looked up.
+    looked_up: HashSet<Number>,
     /// Plain counters.
     pub count: Counters,
 }
@@ -82,6 +84,14 @@ pub struct Counters {
     pub message_keys_reused_identical: u64,
     /// Whether so many keys were seen that reuse may go unnoticed.
     pub message_keys_forgotten: bool,
+    /// Numbers that were asked for as such, whether they have an account; repetitions included.
+    pub contact_lookups: u64,
+    /// Different numbers among `contact_lookups`.
+    pub numbers_looked_up: u64,
+    /// Messages that were refused for naming a user by the wrong kind of name, or a device twice, or the sending one.
+    pub misaddressed: u64,
+    /// Messages by number of accounts that are migrated, refused or not.
+    pub numbers_on_migrated: u64,
     /// Stanzas that a real client would not have sent: malformed, or a signature missing or wrong.
     pub violations: u64,
     /// Stanzas that were waiting for a device and had to go because there were too many.
@@ -168,6 +178,14 @@ impl Audit {
         self.count.messages_accepted += 1;
         self.count.accepted_for_contacts += u64::from(message.is_for_contact);
         self.sessions.entry(message.from).or_default().sent(now);
+    }
+
+    /// Notes a number that a client looked up.
+    pub fn looked_up(&mut self, number: Number) {
+        self.count.contact_lookups += 1;
+        if self.looked_up.len() < MAX_MESSAGES {
+            self.count.numbers_looked_up += u64::from(self.looked_up.insert(number));
+        }
     }
 
     /// Begins anew with the gaps: the time until each session's next message is none, as after a pause on purpose.

@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::handle::Handle;
 use crate::number::{Addressing, Number};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::Speaker;
+use crate::world::{AccountAddressing, Speaker};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;
@@ -56,6 +56,7 @@ fn router(handle: Handle) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/phones", post(create_phone))
+        .route("/phones/{number}/addressing", put(set_addressing))
         .route("/phones/{number}/scan", post(scan))
         .route("/phones/{number}/link-code", post(link_code))
         .route("/phones/{number}/unlink", post(unlink))
@@ -66,6 +67,7 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/rate-limit", post(rate_limit))
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
+        .route("/contacts/{number}/lid", post(renew_lid))
         .route(
             "/contacts/{number}/messages",
             post(contact_says).get(contact_messages),
@@ -122,6 +124,16 @@ async fn create_phone(State(handle): State<Handle>, Body(body): Body) -> Answer 
     }
     let name = handle.make_phone(number, body.name).await?;
     created(&json!({ "number": number.to_string(), "name": name }))
+}
+
+async fn set_addressing(
+    State(handle): State<Handle>,
+    Path(phone): Path<String>,
+    Body(body): Body,
+) -> Answer {
+    let rules: AccountAddressing = parse(&body)?;
+    handle.set_addressing(number("number", &phone)?, rules).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[derive(Deserialize)]
@@ -353,6 +365,11 @@ async fn rate_limit(State(handle): State<Handle>, Path(phone): Path<String>, Bod
     let body: RateLimitBody = parse(&body)?;
     handle.rate_limit(number("number", &phone)?, body.seconds).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn renew_lid(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
+    let lid = handle.renew_lid(number("number", &contact)?).await?;
+    created(&json!({ "lid": lid }))
 }
 
 async fn add_fault(State(handle): State<Handle>, Body(body): Body) -> Answer {

@@ -20,7 +20,9 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
-use crate::world::{Cap, Command, LinkOutcome, Linked, Restrict, SessionInfo, Speaker};
+use crate::world::{
+    AccountAddressing, Cap, Command, LinkOutcome, Linked, Restrict, SessionInfo, Speaker,
+};
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
 const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,6 +92,23 @@ impl Handle {
     /// If the number is a contact's.
     pub async fn make_phone(&self, number: Number, name: Option<String>) -> Result<String, Refusal> {
         self.ask(|answer| Command::Phone(number, name, answer)).await?
+    }
+
+    /// Says how the account of a phone addresses its chats. Without this it is migrated to hidden ids.
+    ///
+    /// # Errors
+    /// If there is no such phone.
+    pub async fn set_addressing(&self, number: Number, rules: AccountAddressing) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Addressing(number, rules, answer))
+            .await?
+    }
+
+    /// Gives a contact another hidden id; the old one still leads to it. Returns the new one.
+    ///
+    /// # Errors
+    /// If there is no such contact.
+    pub async fn renew_lid(&self, number: Number) -> Result<String, Refusal> {
+        self.ask(|answer| Command::RenewLid(number, answer)).await?
     }
 
     /// The phone scans a QR code.

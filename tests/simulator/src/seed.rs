@@ -2,6 +2,10 @@
 //!
 //! A derivation names what it is for, so that values never depend on the order in which they are asked for.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
 use sha2::{Digest, Sha256};
 use whatsapp::jid::{Jid, Server};
 use whatsapp::signal::curve::{KeyPair, PrivateKey};
@@ -12,6 +16,8 @@ use crate::number::{Addressing, DeviceAddr, Number};
 const LID_BASE: u64 = 100_000_000_000_000;
 /// Hidden ids are a permutation of this many bits.
 const LID_BITS: u32 = 50;
+/// How many hidden ids one user can have, one after the other.
+const LID_GENERATIONS: u64 = 8;
 const HALF_BITS: u32 = LID_BITS / 2;
 const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
 const ROUNDS: u8 = 4;
@@ -21,6 +27,14 @@ const ROUNDS: u8 = 4;
 pub struct Seed {
     root: [u8; 32],
     rounds: [u64; ROUNDS as usize],
+    renewed: Arc<Renewed>,
+}
+
+/// Users who have another hidden id than their first.
+#[derive(Default)]
+struct Renewed {
+    any: AtomicBool,
+    times: RwLock<HashMap<Number, u64>>,
 }
 
 impl Seed {
@@ -35,6 +49,7 @@ impl Seed {
         let mut this = Self {
             root,
             rounds: [0; ROUNDS as usize],
+            renewed: Arc::default(),
         };
         for round in 0..ROUNDS {
             this.rounds[usize::from(round)] = this.number_of("lid round", u64::from(round));
@@ -99,6 +114,23 @@ impl Seed {
         u64::from_be_bytes(first)
     }
 
+    /// Gives a user another hidden id, for all clones. The earlier ones still lead to the number.
+    pub fn renew_lid(&self, number: Number) {
+        let mut times = self.renewed.times.write().unwrap_or_else(PoisonError::into_inner);
+        let times = times.entry(number).or_default();
+        *times = (*times + 1) % LID_GENERATIONS;
+        self.renewed.any.store(true, Ordering::Release);
+    }
+
+    /// How often the user got another hidden id.
+    fn generation(&self, number: Number) -> u64 {
+        if !self.renewed.any.load(Ordering::Acquire) {
+            return 0;
+        }
+        let times = self.renewed.times.read().unwrap_or_else(PoisonError::into_inner);
+        times.get(&number).copied().unwrap_or_default()
+    }
+
     /// The hidden id of a user: a permutation of the numbers, so that no table is needed.
     #[must_use]
     pub fn lid(&self, number: Number) -> u64 {
@@ -106,13 +138,16 @@ impl Seed {
         for round in self.rounds {
             (left, right) = (right, left ^ mix(right, round));
         }
-        LID_BASE + ((left << HALF_BITS) | right)
+        LID_BASE + (self.generation(number) << LID_BITS) + ((left << HALF_BITS) | right)
     }
 
     /// The user behind a hidden id; `None` if nobody could have it.
     #[must_use]
     pub fn number_behind(&self, lid: u64) -> Option<Number> {
-        let value = lid.checked_sub(LID_BASE).filter(|value| value >> LID_BITS == 0)?;
+        let value = lid
+            .checked_sub(LID_BASE)
+            .filter(|value| value >> LID_BITS < LID_GENERATIONS)?;
+        let value = value & ((1 << LID_BITS) - 1);
         let (mut left, mut right) = (value >> HALF_BITS, value & HALF_MASK);
         for round in self.rounds.iter().rev() {
             (left, right) = (right ^ mix(left, *round), left);
@@ -166,6 +201,12 @@ mod tests {
             assert_eq!(seed.number_behind(lid), Some(number));
         }
         assert_eq!(seed.number_behind(5), None);
+        let number = Number::new(15_551_230_001).unwrap();
+        let (first, other) = (seed.lid(number), seed.clone());
+        other.renew_lid(number);
+        assert_ne!(seed.lid(number), first);
+        assert_eq!(seed.number_behind(first), Some(number));
+        assert_eq!(seed.number_behind(seed.lid(number)), Some(number));
     }
 
     #[test]

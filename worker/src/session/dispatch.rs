@@ -339,7 +339,9 @@ impl Parts {
         let Some(status) = status(receipt.kind) else {
             return;
         };
-        let chat = Peer::new(&receipt.chat, None, None);
+        let other = receipt.other.as_ref();
+        let (phone, lid) = if receipt.chat.is_lid() { (other, None) } else { (None, other) };
+        let chat = Peer::new(&receipt.chat, phone, lid);
         for id in &receipt.ids {
             // A receipt says as much as the server's answer, which may come behind it.
             if self.sends.awaits_answer(id) {

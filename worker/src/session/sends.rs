@@ -22,7 +22,7 @@ use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
 use super::adapter::events::{Failure, Peer};
-use super::adapter::names::{message_id, recipient, stanza_id};
+use super::adapter::names::{message_id, recipient, server, stanza_id};
 use super::cap::CapTurn;
 use super::content;
 use super::context::Context;
@@ -290,9 +290,12 @@ impl Sends {
         start_queue(cx, hand.queue);
         // In a broadcast send.message:PROCESSING says the same, and there are many.
         if cx.queues.get(hand.queue).is_some_and(Queue::is_single) {
-            let mut header = Peer::new(chat, None, None).header(stanza_id(id));
-            if hand.target.number.kind() == NumberKind::Phone {
-                header.phone_number = Some(hand.target.number.user().to_owned());
+            let given = hand.target.number.user();
+            let phone = Jid::new(given, server(NumberKind::Phone));
+            let phone = (hand.target.number.kind() == NumberKind::Phone).then_some(&phone);
+            let mut header = Peer::new(chat, phone, None).header(stanza_id(id));
+            if phone.is_some() {
+                header.phone_number = Some(given.to_owned());
             }
             let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(wall));
             cx.recorder.event(status);

@@ -138,8 +138,12 @@ impl fmt::Debug for Outgoing {
 /// The addressee of a message.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Recipient {
-    /// A phone number (digits with country code) that may or may not have an account.
+    /// A phone number (digits with country code) that may or may not have an account. One that was never resolved is
+    /// looked up first, which servers allow an account only so often.
     Phone(String),
+    /// The same, without leave to look it up: if it was never resolved, in this process or one before, nothing is asked
+    /// and the send is answered by [`SendError::NeedsLookUp`].
+    KnownPhone(String),
     /// A known address.
     Jid(Jid),
 }
@@ -148,6 +152,7 @@ impl fmt::Debug for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Phone(_) => f.write_str("Phone(…)"),
+            Self::KnownPhone(_) => f.write_str("KnownPhone(…)"),
             Self::Jid(jid) => f.debug_tuple("Jid").field(jid).finish(),
         }
     }

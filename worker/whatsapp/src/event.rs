@@ -216,6 +216,8 @@ pub struct Receipt {
     pub ids: Vec<MessageId>,
     /// The chat they are in.
     pub chat: Jid,
+    /// The chat by its other name (number for LID, LID for number), if known.
+    pub other: Option<Jid>,
     /// The device that says so.
     pub from: Jid,
     /// What it says.
@@ -304,6 +306,10 @@ pub enum SendError {
     /// The number has no account: do not try again.
     #[error("the number is not on WhatsApp")]
     NotOnWhatsApp,
+    /// The number was never resolved, and the command gave no leave to look it up. Nothing was asked or sent: send it as
+    /// [`Recipient::Phone`](crate::command::Recipient::Phone) when it may be looked up.
+    #[error("the number must be looked up first")]
+    NeedsLookUp,
     /// The account has no device that can be encrypted for: do not try again soon.
     #[error("the recipient has no device to encrypt for")]
     NoDevices,
@@ -362,7 +368,7 @@ impl SendError {
             Self::Nack { .. } => {
                 matches!(self.refusal(), Some(Refusal::TooFast | Refusal::ServerTrouble))
             }
-            Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
+            Self::NeedsLookUp | Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
         }
     }
 }

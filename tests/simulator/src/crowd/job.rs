@@ -88,6 +88,8 @@ pub struct ReceiptIn {
     pub to: DeviceAddr,
     /// Whose receipt it is.
     pub from: DeviceAddr,
+    /// Which form of its address it was called by.
+    pub addressing: Addressing,
     /// Its type; empty for a delivery.
     pub kind: CompactString,
     /// The messages.

@@ -1,6 +1,7 @@
 //! A simulated device gets a message: decrypts it, checks it, shows it once, and answers as its owner would.
 
 use prost::Message as _;
+use whatsapp::jid::Jid;
 use whatsapp::proto::Message;
 use whatsapp::signal::padding;
 use whatsapp::signal::session::CiphertextKind;
@@ -11,7 +12,9 @@ use super::job::{Delivery, Devices, Proof, SendText};
 use super::output::{ReceiptOut, RetryOut};
 use super::shard::{Later, MAX_RETRIES, Shard};
 use super::tally::Tally;
+use crate::number::DeviceAddr;
 use crate::population::Reply;
+use crate::seed::Seed;
 
 /// Reasons of a request to send again, by the numbers of the wire.
 mod reason {
@@ -100,6 +103,9 @@ impl Shard {
         let own = delivery.from.number == delivery.to.number;
         match (message.device_sent_message.clone(), own) {
             (Some(wrapped), true) => {
+                if !names_chat(&self.seed, delivery, wrapped.destination_jid.as_deref()) {
+                    self.tally.wrong_destinations += 1;
+                }
                 let message = wrapped.message.unwrap_or_default();
                 let bytes = message.encode_to_vec().into();
                 Outcome::Readable(message, bytes)
@@ -218,6 +224,14 @@ fn show(entry: &mut Entry, delivery: &Delivery, message: Box<[u8]>, tally: &mut 
         _ => {}
     }
     true
+}
+
+/// Whether a copy of what another own device sent names its chat as the stanza does.
+fn names_chat(seed: &Seed, delivery: &Delivery, destination: Option<&str>) -> bool {
+    let Some(chat) = delivery.own_chat else { return true };
+    let named = destination.and_then(|jid| jid.parse().ok());
+    let named = named.and_then(|jid: Jid| seed.resolve(&jid));
+    named == Some((DeviceAddr::phone(chat), delivery.addressing))
 }
 
 /// Whether it is the phone of a contact that got the copy: what the audit is about.

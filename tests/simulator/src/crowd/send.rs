@@ -10,7 +10,7 @@ use super::inbox::{Outgoing, ReceiptSeen};
 use super::job::{ReceiptIn, SendText};
 use super::output::{Copy, MessageOut, Output};
 use super::shard::{MAX_RETRIES, PendingSend, Shard};
-use crate::number::{Addressing, DeviceAddr};
+use crate::number::DeviceAddr;
 
 /// Most sends that wait for bundles; beyond, a send is given up.
 const MAX_PENDING_SENDS: usize = 10_000;
@@ -114,7 +114,7 @@ impl Shard {
         let pending = PendingSend {
             from: receipt.to,
             to: message.to,
-            addressing: Addressing::Pn,
+            addressing: receipt.addressing,
             id: id.clone(),
             text: message.text.clone(),
             targets: vec![receipt.from],
@@ -164,7 +164,7 @@ impl Shard {
         };
         let chat = self
             .seed
-            .jid(DeviceAddr::phone(send.to), Addressing::Pn)
+            .jid(DeviceAddr::phone(send.to), send.addressing)
             .to_string();
         let wrapped = DeviceSentMessage {
             destination_jid: Some(chat),

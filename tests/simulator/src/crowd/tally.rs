@@ -26,6 +26,8 @@ pub struct Tally {
     pub retries_requested: u64,
     /// Copies that were readable but not as they should be: padding, device identity, wrapping of own copies.
     pub malformed: u64,
+    /// Copies for own devices that name another chat than their stanza, or by another kind of name.
+    pub wrong_destinations: u64,
     /// Copies that companions of contacts and phones could read.
     pub shown_elsewhere: u64,
 }
@@ -42,6 +44,7 @@ impl Tally {
         self.undecryptable_by_fault += other.undecryptable_by_fault;
         self.retries_requested += other.retries_requested;
         self.malformed += other.malformed;
+        self.wrong_destinations += other.wrong_destinations;
         self.shown_elsewhere += other.shown_elsewhere;
     }
 }

@@ -10,6 +10,7 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::limits::Limits;
+use super::addressing::AccountAddressing;
 use super::port::ConnId;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -33,6 +34,7 @@ pub(super) struct Account {
     /// How its companions called its phone last. Some clients keep a session for each form of an address; the phone
     /// writes under that of the session that it uses, which is the last one.
     pub(super) phone_called: Addressing,
+    pub(super) addressing: AccountAddressing,
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
     pub(super) privacy: BTreeMap<String, String>,
@@ -49,6 +51,7 @@ impl Account {
             devices_changed: now,
             peers: HashSet::new(),
             phone_called: Addressing::Pn,
+            addressing: AccountAddressing::default(),
             blocked: BTreeSet::new(),
             about: "Hey there! I am using WhatsApp.".into(),
             privacy: DEFAULT_PRIVACY

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
 use super::limits::{Cap, Restrict};
+use super::addressing::AccountAddressing;
 use super::port::ConnId;
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
@@ -22,6 +23,10 @@ pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 pub enum Command {
     /// Make a phone, or rename it; answers its name.
     Phone(Number, Option<String>, Answer<String>),
+    /// Say how an account addresses its chats.
+    Addressing(Number, AccountAddressing, Answer<()>),
+    /// Give a contact another hidden id; answers it.
+    RenewLid(Number, Answer<String>),
     /// The phone scans a QR code.
     Scan(Number, String, Answer<Linked>),
     /// What a companion said that waits for a code; answered when there is one.

@@ -139,7 +139,7 @@ impl World {
             hmac: Some(Bytes::copy_from_slice(&mac.finalize().into_bytes())),
             account_type: Some(0),
         };
-        let name = account.name.clone();
+        let (name, props) = (account.name.clone(), account.addressing.props());
         pairing.offer = Some(Offer {
             iq: iq.clone(),
             who,
@@ -154,7 +154,8 @@ impl World {
             .with_child(Node::new("device-identity").with_bytes(sealed.encode_to_vec()))
             .with_child(Node::new("biz").attr("name", name))
             .with_child(Node::new("platform").attr("name", "android"))
-            .with_child(Node::new("device").attr("jid", &jid).attr("lid", &lid));
+            .with_child(Node::new("device").attr("jid", &jid).attr("lid", &lid))
+            .with_children(props);
         let stanza = iq_from_server("set", &iq)
             .attr("xmlns", "md")
             .attr("t", now)

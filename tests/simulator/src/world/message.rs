@@ -56,6 +56,10 @@ impl World {
         if let Some(code) = self.refuses(from, to.number, &node) {
             return self.nack(conn, &node, code);
         }
+        if let Some(code) = self.misaddressed(from, &node, addressing) {
+            return self.nack(conn, &node, code);
+        }
+        let is_outdated = self.is_outdated(&chat, to);
         let is_peer = node.attr_is("category", "peer");
         let chat = self.chat_of(from, to, &node);
         let faults = if is_peer {
@@ -82,7 +86,10 @@ impl World {
         let hash = node
             .child("participants")
             .and_then(|_| self.hash_if_missed(from, to, addressing, &copies));
-        let ack = self.message_ack(&node).attr_opt("phash", hash);
+        let ack = self
+            .message_ack(&node)
+            .attr_opt("phash", hash)
+            .attr_opt("refresh_lid", is_outdated.then_some("true"));
         self.acknowledge(conn, ack, &fate);
         let cut = fate.cut;
         let routed = Routed {

@@ -8,6 +8,7 @@
 //! Facts: docs/PROTOCOL.md, "The simulator".
 
 mod account;
+mod addressing;
 mod bundle;
 mod command;
 mod deliver;
@@ -44,6 +45,7 @@ use crate::timers::{self, Timers};
 
 use account::Account;
 pub use limits::{Cap, Ends, Restrict};
+pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};

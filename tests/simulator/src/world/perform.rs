@@ -22,6 +22,10 @@ impl World {
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
             Command::Phone(number, name, answer) => drop(answer.send(self.make_phone(number, name))),
+            Command::Addressing(number, rules, answer) => {
+                drop(answer.send(self.set_addressing(number, rules)));
+            }
+            Command::RenewLid(number, answer) => drop(answer.send(self.renew_lid(number))),
             Command::Scan(number, qr, answer) => {
                 let known = self.require_phone(number);
                 drop(answer.send(known.and_then(|()| self.scan(number, &qr))));

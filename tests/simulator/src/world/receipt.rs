@@ -11,7 +11,7 @@ use super::World;
 use super::account::PendingKey;
 use super::port::ConnId;
 use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
-use crate::number::DeviceAddr;
+use crate::number::{Addressing, DeviceAddr};
 
 /// Receipts that tell only the own devices.
 const OWN_KINDS: [&str; 6] = [
@@ -71,7 +71,7 @@ impl World {
         for who in self.receivers(to, &kind) {
             self.enqueue(who, key.clone(), stanza.clone());
         }
-        self.tell_simulated(from, to, kind, ids, node);
+        self.tell_simulated(from, (to, addressing), kind, ids, node);
     }
 
     /// A receipt is the acknowledgement of the messages that it names.
@@ -96,7 +96,7 @@ impl World {
     fn tell_simulated(
         &mut self,
         from: DeviceAddr,
-        to: DeviceAddr,
+        (to, addressing): (DeviceAddr, Addressing),
         kind: CompactString,
         ids: Vec<CompactString>,
         node: &Node,
@@ -129,6 +129,7 @@ impl World {
         let receipt = ReceiptIn {
             to,
             from,
+            addressing,
             kind,
             ids,
             t: self.clock.unix_seconds(),
@@ -171,6 +172,7 @@ impl World {
             let told = ReceiptIn {
                 to: receipt.to,
                 from: receipt.from,
+                addressing: receipt.addressing,
                 kind: receipt.kind.unwrap_or_default().into(),
                 ids: vec![receipt.id],
                 t: self.clock.unix_seconds(),

@@ -5,7 +5,7 @@
 use whatsapp::binary::Node;
 use whatsapp::phash::devices_hash;
 
-use super::World;
+use super::{ConnState, World};
 use super::port::ConnId;
 use super::stanza::{error, iq_from_server};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -25,11 +25,13 @@ impl World {
             .iter()
             .collect();
         let asked = usync.child("list").map(Node::nodes).unwrap_or_default();
+        self.note_look_ups(asked);
+        let asker = self.online(conn);
         let users: Vec<Node> = asked
             .iter()
             .filter(|user| user.is("user"))
             .take(MAX_USERS)
-            .filter_map(|user| self.usync_user(user, &protocols))
+            .filter_map(|user| self.usync_user(asker, user, &protocols))
             .collect();
         let results =
             Node::new("result").with_children(protocols.iter().map(|protocol| Node::new(&protocol.tag)));
@@ -46,7 +48,7 @@ impl World {
     }
 
     /// The answer for one user; `None` where a real server has no entry.
-    fn usync_user(&self, user: &Node, protocols: &[&Node]) -> Option<Node> {
+    fn usync_user(&self, asker: Option<Number>, user: &Node, protocols: &[&Node]) -> Option<Node> {
         let queried = user.child("contact").and_then(Node::text).unwrap_or_default();
         let by_jid = user.attr_jid("jid").and_then(|jid| self.seed.resolve(&jid));
         let (number, form) = match by_jid {
@@ -84,10 +86,37 @@ impl World {
                         .with_slice(text.as_bytes()),
                 );
             } else if let Some(number) = known {
-                answer = answer.with_children(self.usync_protocol(number, protocol.tag()));
+                let is_empty = protocol.is("devices") && form == Addressing::Pn && self.hides_devices(asker, number);
+                answer = match is_empty {
+                    true => answer.with_child(Node::new("devices").with_child(Node::new("device-list"))),
+                    false => answer.with_children(self.usync_protocol(number, protocol.tag())),
+                };
             }
         }
         Some(answer)
+    }
+
+    /// Counts the numbers that are asked for as such.
+    fn note_look_ups(&mut self, users: &[Node]) {
+        let by_number = users.iter().filter(|user| user.value("jid").is_none());
+        for number in by_number.filter_map(|user| number_in(&user.child("contact")?.text()?)) {
+            self.audit.looked_up(number);
+        }
+    }
+
+    /// Whether this account gets no devices of another by its number.
+    fn hides_devices(&self, asker: Option<Number>, number: Number) -> bool {
+        let account = asker
+            .filter(|asker| *asker != number)
+            .and_then(|asker| self.accounts.get(&asker));
+        account.is_some_and(|account| account.addressing.migrated && account.addressing.empty_lists)
+    }
+
+    fn online(&self, conn: ConnId) -> Option<Number> {
+        match &self.conns.get(&conn)?.state {
+            ConnState::Online(who) => Some(who.number),
+            ConnState::Pairing(_) => None,
+        }
     }
 
     fn usync_protocol(&self, number: Number, protocol: &str) -> Option<Node> {

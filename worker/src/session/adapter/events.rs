@@ -20,19 +20,20 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// From the chat's address and what else is known of the person.
+    /// From the chat's address and what else is known of the person. A person is told by number wherever that is known,
+    /// whichever name the wire used: which one it uses is the account's affair, and changes.
     pub(crate) fn new(chat: &Jid, phone: Option<&Jid>, lid: Option<&Jid>) -> Self {
         let chat = chat.to_bare();
         let lid = lid
             .or_else(|| chat.is_lid().then_some(&chat))
             .map(|lid| lid.to_bare().to_string());
-        let phone = phone
-            .or_else(|| chat.is_user().then_some(&chat))
-            .map(|phone| phone.user().to_owned());
+        let phone = phone.filter(|phone| phone.is_user());
+        let phone = phone.or_else(|| chat.is_user().then_some(&chat)).map(Jid::to_bare);
+        let wuid = phone.as_ref().filter(|_| chat.is_lid()).unwrap_or(&chat);
         Self {
-            wuid: chat.to_string(),
+            wuid: wuid.to_string(),
             lid,
-            phone_number: phone,
+            phone_number: phone.map(|phone| phone.user().to_owned()),
         }
     }
 

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use prost::Message as _;
+
 use super::{
     core::{ALREADY_PAIRED, CONNECTION_LOST, iq_reply, refuse_code},
     link_code::LinkCode,
@@ -18,6 +20,7 @@ use crate::{
         qr::{PlatformId, QrCode},
     },
     part::{Answer, Context, Ticket},
+    proto::ClientPairingProps,
     reason::CloseReason,
     stanza::ack::ack_for,
     time::Timestamp,
@@ -237,15 +240,28 @@ fn link(cx: &mut Context<'_>, success: &Node) -> Result<(Paired, Account), Refus
         .ok_or_else(|| Refusal::malformed("jid"))?;
     let text = |child: &str, attr: &str| success.child(child)?.attr_str(attr).map(|text| text.into_owned());
     let account = Account {
+        is_migrated: is_migrated(cx.device.account.as_ref(), &jid, success),
         jid,
         lid: device.attr_jid("lid"),
         identity: paired.identity.clone(),
         push_name: text("biz", "name").filter(|name| !name.is_empty()),
         platform: text("platform", "name").unwrap_or_default(),
-        is_migrated: false,
         token_salt: None,
     };
     Ok((paired, account))
+}
+
+/// Whether the account addresses its chats by LID: the phone says so, or has said so when it linked us before.
+fn is_migrated(before: Option<&Account>, jid: &Jid, success: &Node) -> bool {
+    let was = before.is_some_and(|account| account.is_migrated && account.jid.same_user(jid));
+    let Some(props) = success.child("client-props").and_then(Node::bytes) else {
+        return was;
+    };
+    let props = ClientPairingProps::decode(props).unwrap_or_else(|_| {
+        tracing::warn!("the phone's properties can't be read and are left aside");
+        ClientPairingProps::default()
+    });
+    was || props.is_chat_db_lid_migrated()
 }
 
 /// Whether the login can name this account: it does by number.

@@ -81,6 +81,7 @@ impl Parts {
             Meaning::Owner => self.messages.show(cx, &mut self.e2e, content),
             // Taken where it was decrypted: it comes before the message that needs it.
             Meaning::SenderKey => {}
+            Meaning::LidMappings => self.e2e.on_mappings(cx, &content.sender, &content.message),
             // Acknowledged; no part takes them yet.
             Meaning::AppStateKeys | Meaning::HistoryNotice | Meaning::Peer => {}
             Meaning::Nothing => {}

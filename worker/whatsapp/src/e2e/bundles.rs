@@ -171,7 +171,7 @@ impl Bundles {
                 Some(Ok(bundle)) => self.start(cx, ratchets, &address, &bundle),
                 Some(Err(NoBundle::Refused(code))) => {
                     if code == ERROR_UNREGISTERED {
-                        directory.forget_devices(address.jid());
+                        directory.forget_devices(cx.device, address.jid());
                     }
                     refused(code)
                 }

@@ -1,17 +1,16 @@
-//! Who has which devices, and which hidden id belongs to which number.
+//! Who has which devices, which hidden id belongs to which number, and which numbers are known to have an account.
 //!
-//! Two bounded caches. What they forget is asked again; the mappings are also kept by the store, which this knows only
-//! through the changes it writes.
+//! Bounded caches. What they forget is asked again; names are also kept by the store, which this knows only through the
+//! changes it writes.
 //!
 //! Facts: docs/PROTOCOL.md, "LID" and "User queries".
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use compact_str::CompactString;
-use smallvec::SmallVec;
 
 use super::companion;
+use super::lists::{DeviceList, Lists};
 use crate::device::Device;
 use crate::event::Event;
 use crate::jid::{Jid, Server};
@@ -19,25 +18,8 @@ use crate::part::Context;
 use crate::signal::Address;
 use crate::time::Timestamp;
 
-/// How long a device list is believed. Changes are also pushed to us, but only for contacts the server thinks we know.
-pub(crate) const LIST_TTL: Duration = Duration::from_secs(300);
-/// How long a list is believed that the server did not give and that we only suppose.
-pub(crate) const SUPPOSED_LIST_TTL: Duration = Duration::from_secs(30);
-/// Most device lists kept.
-pub(crate) const MAX_LISTS: usize = 256;
 /// Most mappings kept in memory. The newer half is never forgotten, so that a name outlives what waits for it.
 pub(crate) const MAX_MAPPINGS: usize = 1024;
-
-/// The devices of one user.
-#[derive(Clone, Debug)]
-pub(crate) struct DeviceList {
-    /// The user as messages address them, without device. May differ from the number that was asked for.
-    pub(crate) jid: Jid,
-    /// Device numbers that may be encrypted for.
-    pub(crate) devices: SmallVec<[u16; 4]>,
-    /// Until when it is believed.
-    pub(crate) expires: Timestamp,
-}
 
 /// A device that is encrypted for, or that encrypts for us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +34,7 @@ pub(crate) struct Peer {
 
 #[derive(Default)]
 pub(crate) struct Directory {
-    lists: HashMap<Jid, DeviceList>,
+    lists: Lists,
     recent: Mappings,
     older: Mappings,
 }
@@ -62,6 +44,8 @@ pub(crate) struct Directory {
 struct Mappings {
     lids: HashMap<CompactString, CompactString>,
     phones: HashMap<CompactString, CompactString>,
+    /// Under which number a message to a number is sent: the same, or the one that the account has now.
+    present: HashMap<CompactString, CompactString>,
 }
 
 impl Mappings {
@@ -74,30 +58,107 @@ impl Mappings {
             self.lids.remove(&phone);
         }
     }
+
+    fn is_full(&self) -> bool {
+        self.lids.len() + self.present.len() >= MAX_MAPPINGS / 2
+    }
 }
 
+/// Devices.
 impl Directory {
-    /// The device list of this user, if one is known that still counts.
-    pub(crate) fn devices(&self, user: &Jid, now: Timestamp) -> Option<&DeviceList> {
-        self.lists.get(user).filter(|list| list.expires > now)
-    }
-
-    /// Remembers a device list under the address that was asked for.
-    pub(crate) fn put_devices(&mut self, asked: Jid, list: DeviceList, now: Timestamp) {
-        if self.lists.len() >= MAX_LISTS && !self.lists.contains_key(&asked) {
-            self.make_room(now);
+    /// The device list of this user by either name, if one is known that still counts.
+    pub(crate) fn devices(&self, device: &Device, user: &Jid, now: Timestamp) -> Option<&DeviceList> {
+        if is_own(device, user) {
+            return self.lists.own(now);
         }
-        self.lists.insert(asked, list);
+        match self.hidden(user) {
+            Some(lid) => self.lists.get(&lid, now),
+            None => self.lists.get(user, now),
+        }
     }
 
-    /// Forgets the device lists of a user, by whatever name they were asked for.
-    pub(crate) fn forget_devices(&mut self, user: &Jid) {
-        let other = self.other_name(user);
-        self.lists.retain(|asked, list| {
-            let is =
-                |jid: &Jid| jid.same_user(user) || other.as_ref().is_some_and(|other| jid.same_user(other));
-            !is(asked) && !is(&list.jid)
-        });
+    /// Remembers a user's device list, whichever name it was asked for by.
+    pub(super) fn put_devices(&mut self, device: &Device, user: &Jid, list: DeviceList, now: Timestamp) {
+        if is_own(device, user) {
+            return self.lists.put_own(list);
+        }
+        match self.hidden(user) {
+            Some(lid) => self.lists.put(lid, Some(user.user().into()), list, now),
+            None => {
+                let phone = self.other_name(user).map(|phone| phone.user().into());
+                self.lists.put(user.clone(), phone, list, now);
+            }
+        }
+    }
+
+    /// Forgets the device list of a user, by whatever name it was asked for.
+    pub(crate) fn forget_devices(&mut self, device: &Device, user: &Jid) {
+        if is_own(device, user) {
+            return self.lists.forget_own();
+        }
+        self.lists.forget(user);
+        if let Some(other) = self.other_name(user) {
+            self.lists.forget(&other);
+        }
+    }
+
+    /// Forgets our own device list.
+    pub(crate) fn forget_own_devices(&mut self) {
+        self.lists.forget_own();
+    }
+
+    /// Forgets lists that count no more and gives their memory back.
+    pub(crate) fn sweep(&mut self, now: Timestamp) {
+        self.lists.sweep(now);
+    }
+
+    /// When there is something to sweep.
+    pub(crate) fn first_expiry(&self) -> Option<Timestamp> {
+        self.lists.first_expiry()
+    }
+}
+
+/// Names.
+impl Directory {
+    /// The hidden id of a number, if it is known.
+    fn hidden(&self, user: &Jid) -> Option<Jid> {
+        user.is_user().then(|| self.other_name(user)).flatten()
+    }
+
+    /// Whether the store need not be asked for the other name of this user.
+    pub(super) fn is_named(&self, device: &Device, user: &Jid, now: Timestamp) -> bool {
+        is_own(device, user) || self.other_name(user).is_some() || self.lists.get(user, now).is_some()
+    }
+
+    /// Whether this number is known to have an account, so that nobody need ask whether it has.
+    pub(super) fn is_resolved(&self, device: &Device, phone: &Jid, now: Timestamp) -> bool {
+        self.is_named(device, phone, now) || self.present(phone.user()).is_some()
+    }
+
+    /// The number under which messages to this number are sent, if that was learned.
+    pub(crate) fn present(&self, phone: &str) -> Option<&str> {
+        let known = self.recent.present.get(phone);
+        known
+            .or_else(|| self.older.present.get(phone))
+            .map(CompactString::as_str)
+    }
+
+    /// Takes in what the store says of a number that was resolved.
+    pub(super) fn recall_present(&mut self, phone: &str, present: &str) {
+        if self.recent.present.get(phone).is_some_and(|known| known == present) {
+            return;
+        }
+        self.make_room();
+        self.recent.present.insert(phone.into(), present.into());
+    }
+
+    /// Learns that a number has an account, and under which number: kept with this step, so that it is never looked up
+    /// again.
+    pub(super) fn learn_present(&mut self, cx: &mut Context<'_>, phone: &str, present: &str) {
+        if self.present(phone) != Some(present) {
+            cx.changes().put_renumbered(phone, present);
+        }
+        self.recall_present(phone, present);
     }
 
     /// The user by LID for a number, by number for a LID, without device; if known.
@@ -156,12 +217,17 @@ impl Directory {
         }
         self.recent.part(phone, lid);
         self.older.part(phone, lid);
-        if self.recent.lids.len() >= MAX_MAPPINGS / 2 {
+        self.make_room();
+        self.recent.lids.insert(phone.into(), lid.into());
+        self.recent.phones.insert(lid.into(), phone.into());
+        self.lists.rename(phone, lid);
+    }
+
+    fn make_room(&mut self) {
+        if self.recent.is_full() {
             // What goes is read from the store or learned again.
             self.older = std::mem::take(&mut self.recent);
         }
-        self.recent.lids.insert(phone.into(), lid.into());
-        self.recent.phones.insert(lid.into(), phone.into());
     }
 
     /// The phone of a companion's account; none for phones, and for our own account, whose key we have.
@@ -190,29 +256,6 @@ impl Directory {
                 wire,
             },
         }
-    }
-
-    /// Forgets lists that count no more and gives their memory back.
-    pub(crate) fn sweep(&mut self, now: Timestamp) {
-        self.lists.retain(|_, list| list.expires > now);
-        self.lists.shrink_to_fit();
-    }
-
-    /// Whether there is anything to sweep one day.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lists.is_empty()
-    }
-
-    fn make_room(&mut self, now: Timestamp) {
-        self.lists.retain(|_, list| list.expires > now);
-        if self.lists.len() < MAX_LISTS {
-            return;
-        }
-        let mut expiries: Vec<Timestamp> = self.lists.values().map(|list| list.expires).collect();
-        let middle = expiries.len() / 2;
-        let (_, median, _) = expiries.select_nth_unstable(middle);
-        let median = *median;
-        self.lists.retain(|_, list| list.expires > median);
     }
 }
 
@@ -247,43 +290,33 @@ fn own_other_name(device: &Device, user: &Jid) -> Option<Jid> {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::SmallVec;
+
     use super::*;
+    use rand::{SeedableRng as _, rngs::StdRng};
 
-    fn list(user: &str, expires: u64) -> (Jid, DeviceList) {
-        let jid = Jid::phone(user).unwrap();
-        let list = DeviceList {
-            jid: jid.clone(),
-            devices: SmallVec::from_slice(&[0]),
-            expires: Timestamp::from_secs(expires),
+    #[test]
+    fn a_person_has_one_list_under_both_names() {
+        let device = Device::generate(&mut StdRng::seed_from_u64(1));
+        let mut directory = Directory::default();
+        let (phone, lid): (Jid, Jid) = (Jid::phone("15550002").unwrap(), "100@lid".parse().unwrap());
+        let list = |device| DeviceList {
+            devices: SmallVec::from_slice(&[device]),
+            expires: Timestamp::from_secs(10),
         };
-        (jid, list)
-    }
-
-    #[test]
-    fn lists_are_believed_for_a_while_and_their_number_is_bounded() {
-        let mut directory = Directory::default();
-        for n in 0..2 * MAX_LISTS as u64 {
-            let (jid, list) = list(&format!("{}", 15_550_000 + n), 10 + n);
-            directory.put_devices(jid, list, Timestamp::from_secs(5));
-            assert!(directory.lists.len() <= MAX_LISTS);
+        let now = Timestamp::EPOCH;
+        directory.put_devices(&device, &phone, list(0), now);
+        directory.recall(&phone, &lid);
+        for name in [&phone, &lid] {
+            assert_eq!(directory.devices(&device, name, now).unwrap().devices[..], [0]);
         }
-        let (last, _) = list(&format!("{}", 15_550_000 + 2 * MAX_LISTS - 1), 0);
-        assert!(directory.devices(&last, Timestamp::from_secs(5)).is_some());
-        assert!(directory.devices(&last, Timestamp::from_secs(10_000)).is_none());
-        directory.sweep(Timestamp::from_secs(10_000));
-        assert!(directory.is_empty());
-    }
-
-    #[test]
-    fn a_user_is_forgotten_by_either_name() {
-        let mut directory = Directory::default();
-        let (jid, list) = list("15550002", 10);
-        directory.put_devices(jid.clone(), list, Timestamp::EPOCH);
-        let lid: Jid = "100@lid".parse().unwrap();
-        directory.recall(&jid, &lid);
-        directory.forget_devices(&lid);
-        assert!(directory.devices(&jid, Timestamp::EPOCH).is_none());
-        assert_eq!(directory.other_name(&lid), Some(jid));
+        directory.put_devices(&device, &lid, list(5), now);
+        assert_eq!(directory.devices(&device, &phone, now).unwrap().devices[..], [5]);
+        // The pair is forgotten, the list is not: it must not be used under the wrong name, and is forgotten by either.
+        (directory.recent, directory.older) = Default::default();
+        assert!(directory.devices(&device, &phone, now).is_none());
+        directory.forget_devices(&device, &phone);
+        assert!(directory.devices(&device, &lid, now).is_none());
     }
 
     #[test]

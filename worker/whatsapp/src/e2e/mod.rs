@@ -6,11 +6,15 @@
 //! What keeps it honest: a ratchet's change, the event that tells of it and the frame it produced go into the same
 //! step, and a ratchet with a change that is not durable yet is never forgotten and read again from the store.
 
+mod addressing;
 mod bundles;
 mod cache;
 mod companion;
 mod directory;
+mod fresh_lids;
 mod group_keys;
+mod lists;
+mod migration;
 mod names;
 mod outcome;
 pub(crate) mod plaintext;
@@ -25,14 +29,18 @@ use bytes::Bytes;
 
 pub use self::supply::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 use self::{
+    addressing::Addressing,
     bundles::Bundles,
+    fresh_lids::FreshLids,
     group_keys::GroupKeys,
+    names::Naming,
     outcome::{Question, Questions},
     ratchets::Ratchets,
-    resolution::Resolution,
+    resolution::{Known, Resolution},
     supply::Supply,
 };
 pub(crate) use self::{
+    addressing::{Space, own_device},
     companion::phone_of,
     directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
@@ -40,9 +48,11 @@ pub(crate) use self::{
     supply::hand_out as hand_out_prekey,
 };
 use crate::binary::Node;
+use crate::device::Device;
 use crate::event::{DeviceRefusal, Event};
 use crate::jid::Jid;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
+use crate::proto::Message;
 use crate::signal::Address;
 use crate::signal::curve::PublicKey;
 use crate::stanza::ack::ack_for;
@@ -62,8 +72,11 @@ pub(crate) struct E2e {
     pub(crate) directory: Directory,
     pub(crate) ratchets: Ratchets,
     pub(crate) group_keys: GroupKeys,
+    pub(crate) addressing: Addressing,
     bundles: Bundles,
+    naming: Naming,
     resolution: Resolution,
+    fresh_lids: FreshLids,
     supply: Supply,
     questions: Questions,
     /// Users who registered anew and whose other name is being looked up, with what acknowledges that.
@@ -79,8 +92,11 @@ impl E2e {
             directory: Directory::default(),
             ratchets: Ratchets::default(),
             group_keys: GroupKeys::default(),
+            addressing: Addressing::default(),
             bundles: Bundles::default(),
+            naming: Naming::default(),
             resolution: Resolution::default(),
+            fresh_lids: FreshLids::default(),
             supply: Supply::default(),
             questions: Questions::new(part),
             changed: Vec::new(),
@@ -108,6 +124,32 @@ impl E2e {
         names::ask(cx, &mut self.questions, user)
     }
 
+    /// Whether nothing need be asked of the store before a message to this user.
+    pub(crate) fn is_named(&self, cx: &Context<'_>, user: &Jid) -> bool {
+        self.directory.is_named(cx.device, user, cx.now)
+    }
+
+    /// Whether this number is known to have an account. Counts once the store was asked ([`Self::ask_names`]).
+    pub(crate) fn is_resolved(&self, cx: &Context<'_>, phone: &Jid) -> bool {
+        self.directory.is_resolved(cx.device, phone, cx.now)
+    }
+
+    /// The chat with a user as its stanzas name it, as far as is known.
+    pub(crate) fn chat(&self, device: &Device, user: &Jid) -> Jid {
+        self.addressing.chat(device, &self.directory, user)
+    }
+
+    /// Asks the store what it knows of users that are sent to, if it is not being asked; call again after each outcome.
+    /// [`Outcome::Names`] follows.
+    pub(crate) fn ask_names<'a>(&mut self, cx: &mut Context<'_>, users: impl Iterator<Item = &'a Jid>) {
+        self.naming.ask(cx, &mut self.questions, users);
+    }
+
+    /// The hidden id that is known of this user is out of date: asks the server for the present one, once a connection.
+    pub(crate) fn refresh_lid(&mut self, cx: &mut Context<'_>, user: &Jid) {
+        self.fresh_lids.ask(cx, &mut self.questions, &self.directory, user);
+    }
+
     /// Asks for the device lists of these users and of ourselves, as far as they are not known, if no query is open; call
     /// again after each outcome. With each user goes whether it is a number that may have no account.
     /// [`Outcome::Devices`] follows.
@@ -116,8 +158,11 @@ impl E2e {
         cx: &mut Context<'_>,
         wanted: impl Iterator<Item = (&'a Jid, bool)>,
     ) {
-        self.resolution
-            .ask(cx, &mut self.questions, &self.directory, wanted);
+        let known = Known {
+            directory: &mut self.directory,
+            addressing: &self.addressing,
+        };
+        self.resolution.ask(cx, &mut self.questions, &known, wanted);
     }
 
     /// Wants a session with this device, whose ratchet is in memory. [`Outcome::Bundles`] follows.
@@ -193,9 +238,12 @@ impl E2e {
         } = self;
         match questions.close(ticket)? {
             Question::Devices(asked) => {
-                let failed = self.resolution.on_reply(cx, directory, asked, answer);
+                let addressing = &self.addressing;
+                let mut known = Known { directory, addressing };
+                let failed = self.resolution.on_reply(cx, &mut known, asked, answer);
                 return Some(Outcome::Devices(failed));
             }
+            Question::FreshLid(phone) => fresh_lids::on_reply(cx, directory, &phone, answer),
             Question::Bundles(asked) => {
                 let outcomes = self.bundles.on_reply(cx, ratchets, directory, asked, answer);
                 return Some(Outcome::Bundles(outcomes));
@@ -204,7 +252,12 @@ impl E2e {
             Question::PreKeyUpload => supply.on_uploaded(cx, questions, &answer),
             Question::KeyDigest => supply.on_digest(cx, questions, answer),
             // To the store.
-            Question::Sessions(_) | Question::SenderKey(_) | Question::Name(_) | Question::NameBack(..) => {}
+            Question::Sessions(_)
+            | Question::SenderKey(_)
+            | Question::Name(_)
+            | Question::NameBack(..)
+            | Question::Names(_)
+            | Question::NamesBack(..) => {}
         }
         None
     }
@@ -215,11 +268,22 @@ impl E2e {
         ticket: &Ticket,
         mut values: Vec<Option<Bytes>>,
     ) -> Option<Outcome> {
-        let question = self.questions.close(ticket)?;
-        if let Question::Sessions(wanted) = question {
-            self.ratchets.on_loaded(cx, &wanted, values);
-            return Some(Outcome::Sessions(wanted));
-        }
+        let question = match self.questions.close(ticket)? {
+            Question::Sessions(wanted) => {
+                self.ratchets.on_loaded(cx, &wanted, values);
+                return Some(Outcome::Sessions(wanted));
+            }
+            Question::Names(asked) => {
+                let (questions, directory) = (&mut self.questions, &mut self.directory);
+                let named = self.naming.on_names(cx, questions, directory, asked, values);
+                return named.map(Outcome::Names);
+            }
+            Question::NamesBack(asked, pairs) => {
+                self.naming.on_backs(&mut self.directory, &pairs, values);
+                return Some(Outcome::Names(asked));
+            }
+            question => question,
+        };
         let value = values.pop().flatten();
         match question {
             Question::SenderKey(name) => {
@@ -238,6 +302,11 @@ impl E2e {
         }
     }
 
+    /// A device says which hidden ids belong to which numbers.
+    pub(crate) fn on_mappings(&mut self, cx: &mut Context<'_>, sender: &Address, message: &Message) {
+        migration::learn(cx, &mut self.directory, sender, message);
+    }
+
     /// A notification of our prekeys, or of somebody's devices or identity came in.
     pub(crate) fn on_notification(&mut self, cx: &mut Context<'_>, stanza: &Node) -> AckBy {
         match Notification::parse(stanza) {
@@ -253,17 +322,13 @@ impl E2e {
                 if let Some(lid) = &lid {
                     self.directory.learn(cx, &user, lid);
                 }
-                self.directory.forget_devices(&user);
+                self.directory.forget_devices(cx.device, &user);
                 for device in removed {
                     let peer = self.directory.peer(cx.device, device);
                     self.ratchets.delete(cx, &peer.address);
                 }
             }
-            Notification::OwnDevices => {
-                for own in [cx.device.jid(), cx.device.lid()].into_iter().flatten() {
-                    self.directory.forget_devices(own);
-                }
-            }
+            Notification::OwnDevices => self.directory.forget_own_devices(),
             Notification::Other => {}
         }
         AckBy::Connection
@@ -300,7 +365,7 @@ impl E2e {
         let phone = self.directory.peer(cx.device, user.clone());
         let mut addresses = vec![phone.address];
         addresses.extend(phone.earlier);
-        if let Some(list) = self.directory.devices(user, cx.now) {
+        if let Some(list) = self.directory.devices(cx.device, user, cx.now) {
             let devices = list.devices.iter().map(|id| user.clone().with_device(*id));
             addresses.extend(devices.map(|jid| self.directory.peer(cx.device, jid).address));
         }
@@ -317,7 +382,7 @@ impl E2e {
             let is = |user: &Jid| phone_of(address.jid()).same_user(user);
             is(user) || other.as_ref().is_some_and(is)
         });
-        self.directory.forget_devices(user);
+        self.directory.forget_devices(cx.device, user);
         if !is_own(cx.device, user) {
             cx.emit(Event::IdentityChanged { device: user.clone() });
         }
@@ -356,11 +421,13 @@ impl E2e {
 
     /// An idle session keeps next to nothing in memory, and then no timer either.
     fn note_sweep(&mut self, now: Timestamp) {
-        let is_empty = self.ratchets.records.is_empty()
-            && self.group_keys.records.is_empty()
-            && self.directory.is_empty();
-        if self.sweep_at.is_none() && !is_empty {
-            self.sweep_at = Some(now + SWEEP_INTERVAL);
+        let has_records = !self.ratchets.records.is_empty() || !self.group_keys.records.is_empty();
+        let soon = now + SWEEP_INTERVAL;
+        if has_records {
+            self.sweep_at = Some(self.sweep_at.map_or(soon, |at| at.min(soon)));
+        } else if self.sweep_at.is_none() {
+            // Lists alone are not worth a look a minute.
+            self.sweep_at = self.directory.first_expiry();
         }
     }
 }

@@ -1,15 +1,104 @@
 //! The other names of users, asked of the store.
 //!
 //! Both directions are records. A pair holds only if they agree: a newer pair overwrites one record of an older one and
-//! may leave the other.
+//! may leave the other. Beside them are the numbers that were resolved once ([`RecordKey::renumbered`]).
+//!
+//! Users that are sent to are asked for together: one question is open at a time; whoever is missing meanwhile goes into
+//! the next.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::directory::Directory;
 use super::outcome::{Question, Questions};
 use crate::jid::{Jid, Server};
 use crate::part::Context;
-use crate::store::RecordKey;
+use crate::store::{RecordKey, RecordKind};
+
+/// Most users that are asked for together.
+const MAX_TOGETHER: usize = 64;
+
+/// The question for users that are sent to.
+#[derive(Default)]
+pub(super) struct Naming {
+    is_open: bool,
+}
+
+impl Naming {
+    /// Asks for what the store knows of these users, if no question is open.
+    pub(super) fn ask<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        questions: &mut Questions,
+        users: impl Iterator<Item = &'a Jid>,
+    ) {
+        if self.is_open {
+            return;
+        }
+        let mut asked: Vec<Jid> = users.take(MAX_TOGETHER).cloned().collect();
+        if asked.is_empty() {
+            return;
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        self.is_open = true;
+        let keys = asked.iter().flat_map(keys_of).collect();
+        cx.load(keys, questions.open(Question::Names(asked)));
+    }
+
+    /// The store has answered; the users, sorted, if that was all. Else the way back is asked for.
+    pub(super) fn on_names(
+        &mut self,
+        cx: &mut Context<'_>,
+        questions: &mut Questions,
+        directory: &mut Directory,
+        asked: Vec<Jid>,
+        values: Vec<Option<Bytes>>,
+    ) -> Option<Vec<Jid>> {
+        let mut values = values.into_iter();
+        let (mut pairs, mut backs) = (Vec::new(), Vec::new());
+        for user in &asked {
+            for key in keys_of(user) {
+                let Some(value) = values.next().flatten() else { continue };
+                if key.kind == RecordKind::Renumbered {
+                    if let Ok(present) = std::str::from_utf8(&value) {
+                        directory.recall_present(user.user(), present);
+                    }
+                } else if let Some(other) = named(&value, user)
+                    && let Some(back) = RecordKey::other_name(&other)
+                {
+                    pairs.push((user.clone(), other));
+                    backs.push(back);
+                }
+            }
+        }
+        if backs.is_empty() {
+            self.is_open = false;
+            return Some(asked);
+        }
+        cx.load(backs, questions.open(Question::NamesBack(asked, pairs)));
+        None
+    }
+
+    /// The store has answered for the way back.
+    pub(super) fn on_backs(
+        &mut self,
+        directory: &mut Directory,
+        pairs: &[(Jid, Jid)],
+        values: Vec<Option<Bytes>>,
+    ) {
+        self.is_open = false;
+        for ((user, other), value) in pairs.iter().zip(values) {
+            on_back(directory, user, other, value);
+        }
+    }
+}
+
+/// What tells of a user that is sent to: the other name; and of a number whether it was resolved.
+fn keys_of(user: &Jid) -> SmallVec<[RecordKey; 2]> {
+    let resolved = user.is_user().then(|| RecordKey::renumbered(user.user()));
+    RecordKey::other_name(user).into_iter().chain(resolved).collect()
+}
 
 /// Asks for the other name of a user; false if they can't have one.
 pub(super) fn ask(cx: &mut Context<'_>, questions: &mut Questions, user: &Jid) -> bool {

@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     SenderKey,
     /// The store has answered for the other name of this user; the directory has it if there is one.
     Name(Jid),
+    /// The store has answered for these users that are sent to, sorted; the directory has what it knows of them.
+    Names(Vec<Jid>),
     /// Devices that sessions were wanted with.
     Bundles(BTreeMap<Address, Fetched>),
     /// Users whose devices were wanted: the directory has them, but for these, we ourselves maybe among them.
@@ -58,9 +60,10 @@ pub(super) type Questions = Tickets<Question>;
 
 /// What one of them was for.
 pub(super) enum Question {
-    /// To the server: who is on WhatsApp and has which devices; with each, whether it is asked for as a number that may
-    /// have no account.
-    Devices(Vec<(Jid, bool)>),
+    /// To the server: who is on WhatsApp and has which devices.
+    Devices(Vec<AskedFor>),
+    /// To the server: the hidden id of this number, in place of one that is out of date.
+    FreshLid(Jid),
     /// To the server: bundles to start sessions with.
     Bundles(Vec<Address>),
     /// To the server: how many of our one-time prekeys are left.
@@ -77,6 +80,27 @@ pub(super) enum Question {
     Name(Jid),
     /// To the store: whether the other name of the first is the second.
     NameBack(Jid, Jid),
+    /// To the store: what it knows of users that are sent to.
+    Names(Vec<Jid>),
+    /// To the store: whether the other name of the first of each pair is the second; with all that were asked for.
+    NamesBack(Vec<Jid>, Vec<(Jid, Jid)>),
+}
+
+/// A user whose devices are asked for.
+pub(super) struct AskedFor {
+    /// As whoever wants them names the user.
+    pub(super) user: Jid,
+    /// As the question does.
+    pub(super) by: By,
+}
+
+/// How a question names a user.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum By {
+    /// As a number that may have no account: a look-up.
+    Number,
+    /// As somebody who has one.
+    Name(Jid),
 }
 
 /// A session that is being read.

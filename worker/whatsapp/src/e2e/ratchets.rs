@@ -155,6 +155,15 @@ impl Ratchets {
         self.records.get(address)?.base_key().copied()
     }
 
+    /// Whether the session in use began with these keys and was not answered yet.
+    pub(crate) fn is_begun_with(&self, device: &Device, address: &Address, bundle: &PreKeyBundle) -> bool {
+        self.has_session(device, address)
+            && self
+                .records
+                .get(address)
+                .is_some_and(|record| record.is_begun_with(bundle))
+    }
+
     /// The installation of the other side.
     pub(crate) fn registration_id(&self, address: &Address) -> Option<RegistrationId> {
         self.records.get(address)?.remote_registration_id()

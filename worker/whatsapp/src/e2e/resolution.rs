@@ -1,21 +1,32 @@
 //! Finding out who is on WhatsApp and has which devices.
 //!
-//! One query is open at a time; whoever is missing meanwhile goes into the next.
+//! One query is open at a time; whoever is missing meanwhile goes into the next. A number that is known to have an account
+//! is asked for by its address: look-ups of numbers are what servers allow an account only so often.
 
 use compact_str::{CompactString, format_compact};
 use smallvec::SmallVec;
 
-use super::directory::{DeviceList, Directory, LIST_TTL, SUPPOSED_LIST_TTL, is_own};
-use super::outcome::{Question, Questions};
+use super::addressing::Addressing;
+use super::directory::{Directory, is_own};
+use super::lists::{DeviceList, LIST_TTL, SUPPOSED_LIST_TTL};
+use super::outcome::{AskedFor, By, Question, Questions};
 use crate::event::{QueryError, SendError};
-use crate::jid::Jid;
+use crate::jid::{Jid, Server};
 use crate::part::{Answer as Reply, Context};
-use crate::stanza::usync::{Answer, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
+use crate::stanza::usync::{Answer, ListedDevice, MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
 #[derive(Default)]
 pub(super) struct Resolution {
     open: bool,
     queries: u32,
+    /// Users whose list by number was empty: they are asked for by hidden id next.
+    empty: Vec<Jid>,
+}
+
+/// What is known of everybody, to be asked and added to.
+pub(super) struct Known<'a> {
+    pub(super) directory: &'a mut Directory,
+    pub(super) addressing: &'a Addressing,
 }
 
 impl Resolution {
@@ -25,7 +36,7 @@ impl Resolution {
         &mut self,
         cx: &mut Context<'_>,
         questions: &mut Questions,
-        directory: &Directory,
+        known: &Known<'_>,
         wanted: impl Iterator<Item = (&'a Jid, bool)>,
     ) {
         if self.open {
@@ -44,13 +55,13 @@ impl Resolution {
             }
             // One place is for ourselves.
             let has_room = users.len() + 1 < MAX_USERS;
-            let is_missing = directory.devices(user, cx.now).is_none();
-            if is_missing && has_room {
+            let is_missing = known.directory.devices(cx.device, user, cx.now).is_none();
+            if is_missing && has_room && !is_own(cx.device, user) {
                 users.push((user.clone(), is_number));
             }
         }
-        let is_missing = directory.devices(&own, cx.now).is_none();
-        if wants_any && is_missing && !users.iter().any(|(other, _)| *other == own) {
+        let is_missing = known.directory.devices(cx.device, &own, cx.now).is_none();
+        if wants_any && is_missing {
             users.push((own, false));
         }
         if users.is_empty() {
@@ -58,22 +69,27 @@ impl Resolution {
         }
         self.open = true;
         self.queries = self.queries.wrapping_add(1);
-        let subject = |(user, is_number): &(Jid, bool)| match is_number {
-            true => Subject::Phone(user.user().into()),
-            false => Subject::User(user.clone()),
-        };
-        let query = Query {
-            sid: format_compact!("d{}", self.queries),
-            purpose: Purpose::Message,
-            protocols: Protocols {
-                contact: users.iter().any(|(_, is_number)| *is_number),
-                devices: true,
-                lid: true,
-            },
-            subjects: users.iter().map(subject).collect(),
-        };
-        let ticket = questions.open(Question::Devices(users.into_vec()));
+        let asked = users.into_iter().map(|(user, is_number)| AskedFor {
+            by: self.by(cx, known, &user, is_number),
+            user,
+        });
+        let asked: Vec<AskedFor> = asked.collect();
+        let query = query(self.queries, &asked);
+        let ticket = questions.open(Question::Devices(asked));
         cx.ask(query.to_node(), ticket);
+    }
+
+    /// How a user is asked for.
+    fn by(&self, cx: &Context<'_>, known: &Known<'_>, user: &Jid, is_number: bool) -> By {
+        if is_number && !known.directory.is_resolved(cx.device, user, cx.now) {
+            return By::Number;
+        }
+        if self.empty.contains(user)
+            && let Some(lid) = known.directory.other_name(user).filter(Jid::is_lid)
+        {
+            return By::Name(lid);
+        }
+        By::Name(known.addressing.chat(cx.device, known.directory, user))
     }
 
     /// Takes the answer into the directory; gives those who can't be sent to, and why: without an answer all who were
@@ -81,27 +97,59 @@ impl Resolution {
     pub(super) fn on_reply(
         &mut self,
         cx: &mut Context<'_>,
-        directory: &mut Directory,
-        asked: Vec<(Jid, bool)>,
+        known: &mut Known<'_>,
+        asked: Vec<AskedFor>,
         reply: Reply,
     ) -> Vec<(Jid, SendError)> {
         self.open = false;
-        match read(reply) {
-            Ok(answer) => {
-                let failure = |(user, is_number): (Jid, bool)| {
-                    let failure = take_in(cx, directory, &user, is_number, &answer).err()?;
-                    Some((user, failure))
-                };
-                asked.into_iter().filter_map(failure).collect()
-            }
+        let answer = match read(reply) {
+            Ok(answer) => answer,
             Err(error) => {
-                let users = asked.into_iter().map(|(user, _)| user);
+                let users = asked.into_iter().map(|asked| asked.user);
                 let users = users.chain(cx.device.jid().map(Jid::to_bare));
-                users
+                return users
                     .map(|user| (user, SendError::Query(error.clone())))
-                    .collect()
+                    .collect();
+            }
+        };
+        let mut failed = Vec::new();
+        for asked in asked {
+            self.empty.retain(|user| *user != asked.user);
+            match take_in(cx, known.directory, &asked, &answer) {
+                Ok(()) => {}
+                // Servers give no devices by number for some accounts that are addressed by hidden id.
+                Err(SendError::NoDevices) if may_ask_by_lid(known.directory, &asked) => {
+                    self.empty.push(asked.user);
+                }
+                Err(error) => failed.push((asked.user, error)),
             }
         }
+        // Whoever wanted them may be gone.
+        self.empty.truncate(MAX_USERS);
+        failed
+    }
+}
+
+/// Whether a user who has no devices by number can be asked for by hidden id.
+fn may_ask_by_lid(directory: &Directory, asked: &AskedFor) -> bool {
+    let by_lid = matches!(&asked.by, By::Name(name) if name.is_lid());
+    !by_lid && asked.user.is_user() && directory.other_name(&asked.user).is_some()
+}
+
+fn query(number: u32, asked: &[AskedFor]) -> Query {
+    let subject = |asked: &AskedFor| match &asked.by {
+        By::Number => Subject::Phone(asked.user.user().into()),
+        By::Name(name) => Subject::User(name.clone()),
+    };
+    Query {
+        sid: format_compact!("d{number}"),
+        purpose: Purpose::Message,
+        protocols: Protocols {
+            contact: asked.iter().any(|asked| asked.by == By::Number),
+            devices: true,
+            lid: true,
+        },
+        subjects: asked.iter().map(subject).collect(),
     }
 }
 
@@ -114,54 +162,74 @@ pub(crate) fn read(reply: Reply) -> Result<Answer, QueryError> {
     }
 }
 
-/// Takes what an answer says of one user into the directory.
+/// Takes what an answer says of one user into the directory: names, and the devices if there are any. An empty list is
+/// never kept.
 fn take_in(
     cx: &mut Context<'_>,
     directory: &mut Directory,
-    user: &Jid,
-    is_number: bool,
+    asked: &AskedFor,
     answer: &Answer,
 ) -> Result<(), SendError> {
-    let own = is_own(cx.device, user);
-    let found = answer.users.iter().find(|found| is_about(found, user));
-    // The verdict on a number says nothing of an address that was not asked for as one.
-    let verdict = |found: &UserAnswer| found.contact.as_ref().map(|contact| contact.registered);
-    let unregistered = found.is_none_or(|found| is_number && verdict(found) == Some(false));
-    let devices = match found.and_then(|found| found.devices.as_ref()) {
-        _ if own && found.is_none() => None,
-        _ if unregistered && !own => return Err(SendError::NotOnWhatsApp),
-        Some(Ok(devices)) => Some(devices),
-        _ if own => None,
-        Some(Err(code)) => return Err(SendError::Query(QueryError::Refused { code: to_u16(*code) })),
-        None => return Err(SendError::NoDevices),
+    let own = is_own(cx.device, &asked.user);
+    let name = match &asked.by {
+        By::Number => &asked.user,
+        By::Name(name) => name,
     };
-    let phone = found.and_then(UserAnswer::phone_jid).unwrap_or(user);
-    if let Some(lid) = found.and_then(UserAnswer::lid_jid) {
-        directory.learn(cx, phone, lid);
+    let found = answer.users.iter().find(|found| is_about(found, name));
+    // The verdict on a number says nothing of an address that was not asked for as one.
+    let is_out = |found: &UserAnswer| found.contact.as_ref().is_some_and(|contact| !contact.registered);
+    let unregistered = found.is_none_or(|found| asked.by == By::Number && is_out(found));
+    if unregistered && !own {
+        return Err(SendError::NotOnWhatsApp);
     }
-    let list = match devices {
-        Some(devices) => DeviceList {
-            jid: if user.is_lid() {
-                user.clone()
-            } else {
-                phone.to_bare()
-            },
-            devices: devices
-                .iter()
-                .filter(|device| device.is_valid())
-                .map(|device| device.id)
-                .collect(),
+    if let Some(found) = found.filter(|_| !own) {
+        learn_names(cx, directory, asked, found);
+    }
+    let listed: &[ListedDevice] = match found.and_then(|found| found.devices.as_ref()) {
+        Some(Ok(devices)) => devices,
+        Some(Err(code)) if !own => {
+            return Err(SendError::Query(QueryError::Refused { code: to_u16(*code) }));
+        }
+        _ => &[],
+    };
+    let valid = listed.iter().filter(|device| device.is_valid());
+    let devices: SmallVec<[u16; 4]> = valid.map(|device| device.id).collect();
+    let list = match devices.is_empty() {
+        false => DeviceList {
+            devices,
             expires: cx.now + LIST_TTL,
         },
+        true if !own => return Err(SendError::NoDevices),
         // The server says nothing of us: at least the phone is there.
-        None => DeviceList {
-            jid: user.clone(),
+        true => DeviceList {
             devices: SmallVec::from_iter([0]),
             expires: cx.now + SUPPOSED_LIST_TTL,
         },
     };
-    directory.put_devices(user.clone(), list, cx.now);
+    let present = directory.present(asked.user.user()).filter(|_| asked.user.is_user());
+    let user = match present {
+        Some(present) => Jid::new(present, Server::User),
+        None => asked.user.clone(),
+    };
+    directory.put_devices(cx.device, &user, list, cx.now);
     Ok(())
+}
+
+/// Learns the names in an answer; and of a number that was asked for, that it has an account, under which number.
+fn learn_names(cx: &mut Context<'_>, directory: &mut Directory, asked: &AskedFor, found: &UserAnswer) {
+    let phone = found.phone_jid().unwrap_or(&asked.user);
+    let lid = found.lid_jid();
+    if let Some(lid) = lid {
+        directory.learn(cx, phone, lid);
+    }
+    // Who is asked for by hidden id may have left the number to somebody else.
+    let by_phone = asked.user.is_user() && !matches!(&asked.by, By::Name(name) if name.is_lid());
+    let is_same = phone.same_user(&asked.user);
+    // The pair of the number and its hidden id says as much.
+    let says_nothing = is_same && (lid.is_some() || asked.by != By::Number);
+    if by_phone && !says_nothing {
+        directory.learn_present(cx, asked.user.user(), phone.user());
+    }
 }
 
 fn is_about(answer: &UserAnswer, user: &Jid) -> bool {
@@ -185,35 +253,100 @@ fn to_u16(code: u32) -> u16 {
 mod tests {
     use super::*;
     use crate::part::testing::Lender;
-    use crate::stanza::usync::{Contact, ListedDevice};
+    use crate::stanza::usync::Contact;
 
-    #[test]
-    fn a_verdict_on_a_number_says_nothing_of_an_address() {
-        let (mut lender, mut directory) = (Lender::new(), Directory::default());
-        let user = Jid::phone("15550002").unwrap();
-        let phone = ListedDevice {
-            id: 0,
-            key_index: None,
+    fn phone() -> Jid {
+        Jid::phone("15550002").unwrap()
+    }
+
+    fn lid() -> Jid {
+        "100000000000002@lid".parse().unwrap()
+    }
+
+    fn found(devices: &[u16]) -> UserAnswer {
+        let listed = |id: &u16| ListedDevice {
+            id: *id,
+            key_index: Some(1),
             hosted: false,
         };
-        let found = UserAnswer {
-            jid: Some(user.clone()),
-            contact: Some(Contact {
-                registered: false,
-                asked: CompactString::const_new(""),
-            }),
-            devices: Some(Ok(vec![phone])),
+        UserAnswer {
+            jid: Some(phone()),
+            devices: Some(Ok(devices.iter().map(listed).collect())),
             ..UserAnswer::default()
-        };
+        }
+    }
+
+    fn take(directory: &mut Directory, by: By, found: UserAnswer) -> Result<(), SendError> {
         let answer = Answer {
             users: vec![found],
             error: None,
         };
-        let mut take_in = |is_number| {
-            let cx = &mut lender.context();
-            take_in(cx, &mut directory, &user, is_number, &answer)
+        let asked = AskedFor { user: phone(), by };
+        take_in(&mut Lender::new().context(), directory, &asked, &answer)
+    }
+
+    #[test]
+    fn a_verdict_on_a_number_says_nothing_of_an_address() {
+        let mut directory = Directory::default();
+        let out = UserAnswer {
+            contact: Some(Contact {
+                registered: false,
+                asked: CompactString::const_new(""),
+            }),
+            ..found(&[0])
         };
-        assert_eq!(take_in(true), Err(SendError::NotOnWhatsApp));
-        assert_eq!(take_in(false), Ok(()));
+        let verdict = take(&mut directory, By::Number, out.clone());
+        assert_eq!(verdict, Err(SendError::NotOnWhatsApp));
+        assert_eq!(take(&mut directory, By::Name(phone()), out), Ok(()));
+    }
+
+    #[test]
+    fn an_empty_list_is_not_kept_and_is_asked_for_by_hidden_id() {
+        let (mut lender, mut directory, addressing) =
+            (Lender::new(), Directory::default(), Addressing::default());
+        let mut resolution = Resolution::default();
+        let mut reply = |directory: &mut Directory, by: By, lid: Option<Jid>| {
+            let user = UserAnswer { lid, ..found(&[]) };
+            let answer = Answer {
+                users: vec![user],
+                error: None,
+            };
+            let asked = AskedFor { user: phone(), by };
+            let node = answer.to_node(&query(1, std::slice::from_ref(&asked)));
+            let cx = &mut lender.context();
+            let mut known = Known {
+                directory,
+                addressing: &addressing,
+            };
+            let failed = resolution.on_reply(cx, &mut known, vec![asked], Ok(node));
+            let is_by_lid = resolution.by(cx, &known, &phone(), true) == By::Name(self::lid());
+            (failed, is_by_lid)
+        };
+        let nobody = vec![(phone(), SendError::NoDevices)];
+        assert_eq!(reply(&mut directory, By::Number, None), (nobody.clone(), false));
+        assert_eq!(reply(&mut directory, By::Number, Some(lid())), (Vec::new(), true));
+        assert_eq!(reply(&mut directory, By::Name(lid()), None), (nobody, false));
+        let now = lender.context().now;
+        assert!(directory.devices(lender.context().device, &phone(), now).is_none());
+    }
+
+    #[test]
+    fn a_number_that_was_resolved_once_is_not_looked_up_again() {
+        let (mut lender, addressing, resolution) =
+            (Lender::new(), Addressing::default(), Resolution::default());
+        for lid in [None, Some(lid())] {
+            let mut directory = Directory::default();
+            let mut by = |directory: &mut Directory| {
+                let known = Known {
+                    directory,
+                    addressing: &addressing,
+                };
+                resolution.by(&lender.context(), &known, &phone(), true)
+            };
+            assert!(by(&mut directory) == By::Number);
+            let found = UserAnswer { lid, ..found(&[0]) };
+            assert_eq!(take(&mut directory, By::Number, found), Ok(()));
+            assert!(by(&mut directory) == By::Name(phone()));
+        }
     }
 }

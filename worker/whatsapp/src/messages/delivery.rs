@@ -39,6 +39,8 @@ pub(crate) enum Meaning {
     AppStateKeys,
     /// Our phone says where to get a piece of the history.
     HistoryNotice,
+    /// Our phone says which hidden ids belong to its contacts.
+    LidMappings,
     /// Devices keep each other in step, or ask one another.
     Peer,
     /// Nothing.
@@ -53,6 +55,7 @@ impl Meaning {
                 Some(Type::Revoke | Type::MessageEdit | Type::EphemeralSetting) => Self::Owner,
                 Some(Type::AppStateSyncKeyShare) => Self::AppStateKeys,
                 Some(Type::HistorySyncNotification) => Self::HistoryNotice,
+                Some(Type::LidMigrationMappingSync) => Self::LidMappings,
                 Some(_) => Self::Peer,
                 None => Self::Nothing,
             };
@@ -173,6 +176,7 @@ mod tests {
             (Some(Type::EphemeralSetting), Meaning::Owner),
             (Some(Type::AppStateSyncKeyShare), Meaning::AppStateKeys),
             (Some(Type::HistorySyncNotification), Meaning::HistoryNotice),
+            (Some(Type::LidMigrationMappingSync), Meaning::LidMappings),
             (Some(Type::AppStateSyncKeyRequest), Meaning::Peer),
             (Some(Type::PeerDataOperationRequestResponseMessage), Meaning::Peer),
             (None, Meaning::Nothing),

@@ -10,6 +10,7 @@ mod lookup;
 mod question;
 mod resends;
 mod retries;
+mod secret;
 mod sends;
 
 #[cfg(test)]
@@ -40,7 +41,7 @@ use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::signal::Address;
-use crate::stanza::ack::MessageAck;
+use crate::stanza::ack::{self, MessageAck};
 use crate::stanza::receipt::{self, MAX_READ_IDS};
 use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
@@ -155,6 +156,11 @@ impl Messages {
                 let sent = value.and_then(SentMessage::decode);
                 self.on_sent(cx, id, from, sent);
             }
+            Some(Question::Refused(id)) => {
+                let sent = value.and_then(SentMessage::decode);
+                let sent = sent.map(|sent| secret::attach_to_sent(cx.device, &id, sent));
+                self.sends.on_content(cx, &id, sent);
+            }
             Some(Question::Renumbered(id, from, sent)) => {
                 let sent = sent.renumbered(value.as_deref());
                 self.resends.on_content(cx, &e2e.directory, &id, &from, sent);
@@ -169,6 +175,7 @@ impl Messages {
         let Some(sent) = sent else {
             return self.resends.on_nothing(cx, &id, &from);
         };
+        let sent = secret::attach_to_sent(cx.device, &id, sent);
         let key = RecordKey::renumbered(sent.chat.user());
         cx.load(
             vec![key],
@@ -183,6 +190,7 @@ impl Messages {
                 self.inbox.on_name(user);
                 self.acquaintances.on_name(cx, e2e, user);
             }
+            Outcome::Names(users) => self.sends.on_names(users),
             Outcome::Bundles(fetched) => {
                 self.sends.on_bundles(cx, fetched);
                 self.resends.on_bundles(cx, fetched);
@@ -212,11 +220,13 @@ impl Messages {
                     (Some(recipient), false) => recipient.to_bare(),
                     _ => received.from.to_bare(),
                 };
+                let other = e2e.directory.other_name(&chat);
                 for entry in received.entries {
                     let from = entry.user.or_else(|| received.participant.clone());
                     cx.emit(Event::Receipt(Receipt {
                         ids: entry.ids,
                         chat: chat.clone(),
+                        other: other.clone(),
                         from: from.unwrap_or_else(|| received.from.clone()),
                         kind,
                         timestamp: entry.timestamp,
@@ -233,10 +243,13 @@ impl Messages {
         let Ok(Some(ack)) = MessageAck::parse(stanza) else {
             return false;
         };
+        if ack::wants_fresh_lid(stanza) {
+            e2e.refresh_lid(cx, &ack.from);
+        }
         // A message that is asked for again keeps its id, and only a companion's address tells the answer from the first.
         let names_companion = ack.from.device() != 0;
         (names_companion && self.resends.on_ack(cx, &ack))
-            || !self.sends.on_ack(cx, &mut e2e.directory, &ack) && self.resends.on_ack(cx, &ack)
+            || !self.sends.on_ack(cx, e2e, &mut self.questions, &ack) && self.resends.on_ack(cx, &ack)
     }
 
     /// The next message that is decrypted, for whoever takes its kind. Call until there is none, before [`Self::advance`].

@@ -20,6 +20,8 @@ pub(super) enum Question {
     SignedPreKey(SignedPreKeyId),
     /// To the store: the content of a message that this device asks for again.
     Sent(MessageId, Jid),
+    /// To the store: the content of a message that the server refused for how it was addressed.
+    Refused(MessageId),
     /// To the store: the present number of the chat that the message is in.
     Renumbered(MessageId, Jid, SentMessage),
 }

@@ -14,8 +14,9 @@ use prost::Message as _;
 use super::question::{Question, Questions};
 use super::sends::ACK_TIMEOUT;
 use crate::binary::{self, Node};
+use crate::device::Device;
 use crate::e2e::plaintext::{device_sent, padded};
-use crate::e2e::{Directory, E2e, Fetched, Peer, is_own};
+use crate::e2e::{Directory, E2e, Fetched, Peer, Space, is_own, own_device};
 use crate::event::{Event, SendError};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
@@ -234,7 +235,7 @@ impl Resends {
         let Some(at) = self.without_content(id, from) else {
             return;
         };
-        let one = &mut self.under_way[at];
+        let (one, device) = (&mut self.under_way[at], &**cx.device);
         let SentMessage { chat, message } = sent;
         let may_have_it = one.own || is_same(directory, &chat, &one.chat);
         let Some(message) = Message::decode(message).ok().filter(|_| may_have_it) else {
@@ -243,6 +244,9 @@ impl Resends {
         if one.own && is_own(cx.device, &one.chat) {
             // The request does not say which chat.
             one.chat = chat.to_bare();
+        }
+        if one.own {
+            one.chat = named_like(device, directory, &one.chat, &one.peer.wire);
         }
         let class = Class::of_message(&message);
         let message = match one.own {
@@ -343,10 +347,12 @@ impl Resends {
     fn wants_bundle(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, at: usize) -> bool {
         let one = &self.under_way[at];
         let address = one.peer.address.clone();
-        if let Some(keys) = &one.asked.keys
-            && e2e.start_session(cx, &address, keys) == Fetched::Session
-        {
-            return false;
+        if let Some(keys) = &one.asked.keys {
+            // A request that comes again (its ack was lost) names a prekey that the answer to it has used up.
+            let is_in_use = e2e.ratchets.is_begun_with(cx.device, &address, &keys.keys);
+            if is_in_use || e2e.start_session(cx, &address, keys) == Fetched::Session {
+                return false;
+            }
         }
         let id = e2e.ratchets.registration_id(&address);
         let is_reinstalled = one
@@ -508,6 +514,17 @@ fn is_same(directory: &Directory, one: &Jid, other: &Jid) -> bool {
         || directory
             .other_name(one)
             .is_some_and(|name| name.same_user(other))
+}
+
+/// The chat by the kind of name that the device is called by: all addresses of a stanza are of one kind.
+fn named_like(device: &Device, directory: &Directory, chat: &Jid, wire: &Jid) -> Jid {
+    let space = Space::of(wire);
+    if Space::of(chat) == space {
+        return chat.clone();
+    }
+    let own = is_own(device, chat).then(|| own_device(device, space)).flatten();
+    let other = own.map(Jid::to_bare).or_else(|| directory.other_name(chat));
+    other.unwrap_or_else(|| chat.clone())
 }
 
 fn encoded_len(node: &Node) -> usize {

@@ -1,8 +1,11 @@
 //! Messages on their way out.
 //!
-//! Each is a small state machine: who has which devices → their ratchets in memory → bundles for those without a session
-//! → encrypted, told and sent in one step → confirmed. Questions are shared: all sends that wait for device lists go into
-//! one query, all missing bundles into one request.
+//! Each is a small state machine: which names the recipient has → which devices → their ratchets in memory → bundles for
+//! those without a session → encrypted, told and sent in one step → confirmed. Questions are shared: all sends that wait
+//! for device lists go into one query, all missing bundles into one request.
+//!
+//! A message that the server refuses for how it is addressed goes once more, under the other name of its chat; its content
+//! is asked of the owner, who has it anyway.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -10,19 +13,23 @@ use std::time::Duration;
 use prost::Message as _;
 use smallvec::SmallVec;
 
+use super::question::{Question, Questions};
+use super::secret;
 use crate::command::{Outgoing, Recipient};
 use crate::device::Device;
 use crate::e2e::plaintext::{device_sent, padded};
-use crate::e2e::{Directory, E2e, Fetched, Peer, Wake, is_own};
+use crate::e2e::{Directory, E2e, Fetched, Peer, Space, Wake, is_own, own_device};
 use crate::event::{Event, QueryError, SendError};
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::part::Context;
 use crate::phash::devices_hash;
+use crate::proto::Message;
 use crate::signal::Address;
 use crate::stanza::ack::MessageAck;
 use crate::stanza::class::Class;
-use crate::stanza::message::{EncKind, Fanout};
+use crate::stanza::message::{Enc, EncKind, Fanout};
+use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 
 /// Most sends under way, confirmed ones not counted; more are answered with [`SendError::Busy`].
@@ -47,14 +54,36 @@ pub(super) struct Sends {
 /// A message that is not encrypted yet.
 struct Waiting {
     outgoing: Box<Outgoing>,
-    /// The recipient as device lists know it.
+    /// The recipient: as the owner names it, or by the number that the account has now.
     user: Jid,
-    /// Whether it is a number that may have no account.
-    is_number: bool,
+    given_as: GivenAs,
+    /// It was refused once for how it was addressed.
+    again: Option<Box<Again>>,
     state: State,
 }
 
+/// What the owner said of the recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenAs {
+    /// An address.
+    Address,
+    /// A number that may have no account.
+    Number,
+    /// The same, not to be looked up.
+    KnownNumber,
+}
+
+/// How a message that was refused is addressed now.
+struct Again {
+    to: Jid,
+    refused: Jid,
+}
+
 enum State {
+    /// For its content, which is the owner's.
+    Content,
+    /// For what the store knows of the recipient's names.
+    Unnamed,
     /// For a device list.
     Resolving,
     /// For ratchets or bundles.
@@ -76,10 +105,18 @@ struct Target {
     own: bool,
 }
 
+/// How far a send could go.
+enum Progress {
+    Waits,
+    Ready,
+    Fails(SendError),
+}
+
 /// A message that left, or is about to.
 struct Unconfirmed {
     id: MessageId,
     to: Jid,
+    again: Option<Box<Again>>,
     deadline: Timestamp,
     devices: SmallVec<[Jid; 4]>,
 }
@@ -104,12 +141,13 @@ impl Sends {
             addressee(&outgoing.to)
         };
         match reason {
-            Ok((user, is_number)) => {
+            Ok((user, given_as)) => {
                 self.waiting.push(Waiting {
                     outgoing,
                     user,
-                    is_number,
-                    state: State::Resolving,
+                    given_as,
+                    again: None,
+                    state: State::Unnamed,
                 });
             }
             Err(reason) => cx.emit(reason.event(outgoing.id)),
@@ -139,18 +177,44 @@ impl Sends {
     fn advance_from(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, mut at: usize, wake: Wake<'_>) {
         while at < self.waiting.len() {
             let send = &mut self.waiting[at];
-            if send.is_woken(wake) && send.is_ready(cx, e2e) {
-                let send = self.waiting.remove(at);
-                self.finish(cx, e2e, send);
-            } else {
-                at += 1;
+            let progress = match send.is_woken(wake) {
+                true => send.advance(cx, e2e),
+                false => Progress::Waits,
+            };
+            match progress {
+                Progress::Waits => at += 1,
+                Progress::Ready => {
+                    let send = self.waiting.remove(at);
+                    self.finish(cx, e2e, send);
+                }
+                Progress::Fails(reason) => {
+                    let send = self.waiting.remove(at);
+                    cx.emit(reason.event(send.outgoing.id));
+                }
             }
         }
+        let unnamed = self
+            .waiting
+            .iter()
+            .filter(|send| matches!(send.state, State::Unnamed));
+        e2e.ask_names(cx, unnamed.map(|send| &send.user));
         let unresolved = self
             .waiting
             .iter()
             .filter(|send| matches!(send.state, State::Resolving));
-        e2e.ask_devices(cx, unresolved.map(|send| (&send.user, send.is_number)));
+        e2e.ask_devices(
+            cx,
+            unresolved.map(|send| (&send.user, send.given_as != GivenAs::Address)),
+        );
+    }
+
+    /// The store has answered for the names of these users, sorted.
+    pub(super) fn on_names(&mut self, named: &[Jid]) {
+        for send in &mut self.waiting {
+            if matches!(send.state, State::Unnamed) && named.binary_search(&send.user).is_ok() {
+                send.state = State::Resolving;
+            }
+        }
     }
 
     /// Device lists came, but not of these users. Without our own nothing can be sent: sends that wait for it alone must
@@ -161,19 +225,17 @@ impl Sends {
         directory: &Directory,
         failed: &[(Jid, SendError)],
     ) {
-        let now = cx.now;
         for (user, reason) in failed {
-            let is_us = is_own(cx.device, user);
-            self.fail_where(cx, reason, |send| {
+            let (now, device) = (cx.now, &**cx.device);
+            let is_us = is_own(device, user);
+            let fails = |send: &Waiting| {
                 matches!(send.state, State::Resolving)
-                    && (send.user == *user || is_us && directory.devices(&send.user, now).is_some())
-            });
-        }
-    }
-
-    fn fail_where(&mut self, cx: &mut Context<'_>, reason: &SendError, fails: impl Fn(&Waiting) -> bool) {
-        for send in self.waiting.extract_if(.., |send| fails(send)) {
-            cx.emit(reason.clone().event(send.outgoing.id));
+                    && (send.user == *user || is_us && directory.devices(device, &send.user, now).is_some())
+            };
+            let failing: Vec<Waiting> = self.waiting.extract_if(.., |send| fails(send)).collect();
+            for send in failing {
+                cx.emit(reason.clone().event(send.outgoing.id));
+            }
         }
     }
 
@@ -194,29 +256,39 @@ impl Sends {
             }
         }
         for (id, error) in failed {
-            self.fail_where(cx, &SendError::Query(error), |send| send.outgoing.id == id);
+            self.waiting.retain(|send| send.outgoing.id != id);
+            cx.emit(SendError::Query(error).event(id));
         }
     }
 
-    /// Encrypts for every device: ratchets, event and frame go into one step.
+    /// Encrypts for every device: ratchets, event and frame go into one step. The recipient's come first: a message that
+    /// none of them can read is not sent to our own devices either.
     fn finish(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, send: Waiting) {
         let State::Keys(targets) = send.state else { return };
         let Targets { to, devices, .. } = *targets;
-        let Outgoing { id, message, .. } = *send.outgoing;
-        let only_own = is_own(cx.device, &to);
-        if !devices.iter().any(|target| only_own || !target.own) {
-            return cx.emit(SendError::NoDevices.event(id));
+        let Outgoing {
+            id,
+            mut message,
+            to: given,
+        } = *send.outgoing;
+        if let Ok((chat, _)) = addressee(&given) {
+            secret::attach(cx.device, &chat, &id, &mut message);
         }
         let class = Class::of_message(&message);
-        let theirs = padded(&message, cx.rng);
-        let ours = padded(&device_sent(message, &to), cx.rng);
-        let mut targets = Vec::with_capacity(devices.len());
-        for Target { peer, own } in devices {
-            // A chain that is used up counts as no session; the device is left out until it is replaced.
-            let plaintext = if own { &ours } else { &theirs };
-            if let Ok(enc) = e2e.ratchets.encrypt(cx, &peer.address, plaintext) {
-                targets.push((peer.wire, enc));
-            }
+        let only_own = is_own(cx.device, &to);
+        let (own, theirs): (SmallVec<[Target; 4]>, SmallVec<[Target; 4]>) =
+            devices.into_iter().partition(|target| target.own);
+        let mut targets = Vec::with_capacity(own.len() + theirs.len());
+        if !theirs.is_empty() {
+            let plaintext = padded(&message, cx.rng);
+            encrypt(cx, e2e, theirs, &plaintext, &mut targets);
+        }
+        if targets.is_empty() && !only_own {
+            return cx.emit(SendError::NoDevices.event(id));
+        }
+        if !own.is_empty() {
+            let plaintext = padded(&device_sent(message, &to), cx.rng);
+            encrypt(cx, e2e, own, &plaintext, &mut targets);
         }
         if targets.is_empty() {
             return cx.emit(SendError::NoDevices.event(id));
@@ -233,64 +305,54 @@ impl Sends {
             device_identity,
         }
         .into_node();
-        let lid = if to.is_lid() {
-            Some(to.clone())
-        } else {
-            e2e.directory.other_name(&to)
-        };
-        cx.emit(Event::MessagePrepared {
-            id: id.clone(),
-            to: to.clone(),
-            lid,
-        });
-        cx.send(stanza);
-        if send.is_number && !send.user.same_user(&to) {
-            cx.changes().put_renumbered(send.user.user(), to.user());
+        if send.again.is_none() {
+            cx.emit(prepared(&e2e.directory, &id, &to));
         }
+        cx.send(stanza);
         // Its own ack counts for this one too.
         self.late.retain(|(late, _)| *late != id);
         self.unconfirmed.push_back(Unconfirmed {
             id,
             to,
+            again: send.again,
             deadline: cx.now + ACK_TIMEOUT,
             devices: sent_to,
         });
     }
+}
 
+/// What becomes of them.
+impl Sends {
     /// The server confirmed or refused a message; false if it is none of these.
     pub(super) fn on_ack(
         &mut self,
         cx: &mut Context<'_>,
-        directory: &mut Directory,
+        e2e: &mut E2e,
+        questions: &mut Questions,
         ack: &MessageAck,
     ) -> bool {
-        let (to, devices) = if let Some(at) = self.unconfirmed.iter().position(|send| send.id == ack.id)
-            && let Some(send) = self.unconfirmed.remove(at)
-        {
-            (send.to, send.devices)
-        } else if let Some(at) = self.late.iter().position(|(id, _)| *id == ack.id)
-            && let Some((_, to)) = self.late.remove(at)
-        {
-            (to, SmallVec::new())
+        let send = if let Some(at) = self.unconfirmed.iter().position(|send| send.id == ack.id) {
+            self.unconfirmed.remove(at)
+        } else if let Some(at) = self.late.iter().position(|(id, _)| *id == ack.id) {
+            let late = self.late.remove(at);
+            late.map(|(id, to)| Unconfirmed::late(id, to, cx.now))
         } else {
-            return false;
+            None
         };
+        let Some(send) = send else { return false };
         if let Some(code) = ack.error {
-            if STALE_DEVICES.contains(&code) {
-                directory.forget_devices(&to);
-            }
-            let reason = SendError::Nack {
-                code: u16::try_from(code).unwrap_or(u16::MAX),
-            };
-            cx.emit(reason.event(ack.id.clone()));
+            self.refused(cx, e2e, questions, send, code);
             return true;
         }
+        let (to, directory) = (send.to, &mut e2e.directory);
+        let refused = send.again.as_ref().map(|again| &again.refused);
+        e2e.addressing.on_accepted(cx, &to, refused);
         if let Some(theirs) = &ack.phash
-            && let Some(own) = own_device(cx.device, &to)
-            && *theirs != devices_hash(devices.iter().chain([own]))
+            && let Some(own) = own_device(cx.device, Space::of(&to))
+            && *theirs != devices_hash(send.devices.iter().chain([own]))
         {
-            directory.forget_devices(&to);
-            directory.forget_devices(&own.to_bare());
+            directory.forget_devices(cx.device, &to);
+            directory.forget_own_devices();
         }
         let timestamp = ack.timestamp.unwrap_or(cx.now);
         cx.emit(Event::MessageAcked {
@@ -301,11 +363,70 @@ impl Sends {
         true
     }
 
+    /// The server refused a message. For how it is addressed: it goes once more, under the other name of the chat, if that
+    /// is known.
+    fn refused(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        questions: &mut Questions,
+        send: Unconfirmed,
+        code: u32,
+    ) {
+        if STALE_DEVICES.contains(&code) {
+            e2e.directory.forget_devices(cx.device, &send.to);
+        }
+        let other = match code {
+            BAD_ADDRESSING if send.again.is_none() && !send.devices.is_empty() => {
+                other_chat(cx.device, &e2e.directory, &send.to)
+            }
+            _ => None,
+        };
+        let Some(to) = other else {
+            let code = u16::try_from(code).unwrap_or(u16::MAX);
+            return cx.emit(SendError::Nack { code }.event(send.id));
+        };
+        tracing::debug!("a message is addressed by the other name of its chat");
+        let ticket = questions.open(Question::Refused(send.id.clone()));
+        cx.load(vec![RecordKey::sent(&send.id)], ticket);
+        let outgoing = Outgoing {
+            id: send.id,
+            to: Recipient::Jid(to.clone()),
+            message: Message::default(),
+        };
+        let refused = send.to;
+        self.waiting.push(Waiting {
+            outgoing: Box::new(outgoing),
+            user: refused.clone(),
+            given_as: GivenAs::Address,
+            again: Some(Box::new(Again { to, refused })),
+            state: State::Content,
+        });
+    }
+
+    /// The owner has answered what a message was that the server refused; without an answer it is refused for good.
+    pub(super) fn on_content(&mut self, cx: &mut Context<'_>, id: &MessageId, sent: Option<SentMessage>) {
+        let is_meant =
+            |send: &Waiting| matches!(send.state, State::Content) && send.outgoing.id == *id;
+        let Some(at) = self.waiting.iter().position(is_meant) else {
+            return;
+        };
+        let message = sent.and_then(|sent| Message::decode(sent.message).ok());
+        let Some(message) = message else {
+            self.waiting.remove(at);
+            let code = u16::try_from(BAD_ADDRESSING).unwrap_or(u16::MAX);
+            return cx.emit(SendError::Nack { code }.event(id.clone()));
+        };
+        let send = &mut self.waiting[at];
+        send.outgoing.message = message;
+        send.state = State::Resolving;
+    }
+
     /// The ratchets that sends wait with.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &Address> {
         let targets = self.waiting.iter().filter_map(|send| match &send.state {
             State::Keys(targets) => Some(targets.peers()),
-            State::Resolving => None,
+            State::Content | State::Unnamed | State::Resolving => None,
         });
         targets.flatten().map(|peer| &peer.address)
     }
@@ -338,41 +459,130 @@ impl Sends {
 
 /// Codes after which the device list is asked for anew.
 const STALE_DEVICES: [u32; 3] = [406, 421, 479];
+/// The stanza names its chat or a device by the wrong kind of name, or is malformed.
+const BAD_ADDRESSING: u32 = 400;
+
+impl Unconfirmed {
+    /// One whose confirmation did not come in time: nothing more is known of it.
+    fn late(id: MessageId, to: Jid, deadline: Timestamp) -> Self {
+        let (again, devices) = (None, SmallVec::new());
+        Self {
+            id,
+            to,
+            again,
+            deadline,
+            devices,
+        }
+    }
+}
 
 impl Waiting {
     fn is_woken(&self, wake: Wake<'_>) -> bool {
         match (wake, &self.state) {
             (Wake::All, _) => true,
-            (Wake::For(_), State::Resolving) => false,
             (Wake::For(loaded), State::Keys(targets)) => targets
                 .peers()
                 .any(|peer| loaded.iter().any(|wanted| wanted.concerns(peer))),
+            (Wake::For(_), _) => false,
         }
     }
 
-    /// Goes on as far as it can; true if nothing is lacking.
-    fn is_ready(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> bool {
+    /// Goes on as far as it can.
+    fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Progress {
+        match self.state {
+            State::Content => return Progress::Waits,
+            State::Unnamed if !e2e.is_named(cx, &self.user) => return Progress::Waits,
+            State::Unnamed => self.state = State::Resolving,
+            State::Resolving | State::Keys(_) => {}
+        }
         if let State::Resolving = self.state {
-            let Some(targets) = Targets::new(cx.device, &e2e.directory, &self.user, cx.now) else {
-                return false;
+            if self.take_present(&e2e.directory) && !e2e.is_named(cx, &self.user) {
+                self.state = State::Unnamed;
+                return Progress::Waits;
+            }
+            if self.given_as == GivenAs::KnownNumber && !e2e.is_resolved(cx, &self.user) {
+                return Progress::Fails(SendError::NeedsLookUp);
+            }
+            let Some(targets) = self.targets(cx, e2e) else {
+                return Progress::Waits;
             };
             self.state = State::Keys(Box::new(targets));
         }
         let State::Keys(targets) = &mut self.state else {
-            return false;
+            return Progress::Waits;
         };
         targets.rename(cx.device, &e2e.directory);
-        if !targets.fetching.is_empty() || !e2e.ensure(cx, targets.peers()) {
-            return false;
+        if targets.has_keys(cx, e2e) {
+            Progress::Ready
+        } else {
+            Progress::Waits
         }
-        for Target { peer, .. } in &targets.devices {
-            if !e2e.ratchets.has_session(cx.device, &peer.address) {
-                e2e.want_session(&peer.address);
-                targets.fetching.push(peer.address.clone());
-            }
-        }
-        targets.fetching.is_empty()
     }
+
+    /// Goes over to the number that the account has now; false if that is the one given.
+    fn take_present(&mut self, directory: &Directory) -> bool {
+        let (Recipient::Phone(given) | Recipient::KnownPhone(given)) = &self.outgoing.to else {
+            return false;
+        };
+        let is_given = self.user.user() == given;
+        match directory.present(given).filter(|present| is_given && present != given) {
+            Some(present) => {
+                self.user = Jid::new(present, Server::User);
+                self.given_as = GivenAs::Address;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Every device that gets the message; `None` while a list is missing.
+    fn targets(&self, cx: &Context<'_>, e2e: &E2e) -> Option<Targets> {
+        let to = match &self.again {
+            Some(again) => again.to.clone(),
+            None => e2e.chat(cx.device, &self.user),
+        };
+        Targets::new(cx.device, &e2e.directory, to, &self.user, cx.now)
+    }
+}
+
+/// Encrypts one plaintext for these devices. A chain that is used up counts as no session; the device is left out until
+/// it is replaced.
+fn encrypt(
+    cx: &mut Context<'_>,
+    e2e: &mut E2e,
+    devices: SmallVec<[Target; 4]>,
+    plaintext: &[u8],
+    into: &mut Vec<(Jid, Enc)>,
+) {
+    for Target { peer, .. } in devices {
+        if let Ok(enc) = e2e.ratchets.encrypt(cx, &peer.address, plaintext) {
+            into.push((peer.wire, enc));
+        }
+    }
+}
+
+/// What the owner is told of a message that is encrypted.
+fn prepared(directory: &Directory, id: &MessageId, to: &Jid) -> Event {
+    let lid = if to.is_lid() {
+        Some(to.clone())
+    } else {
+        directory.other_name(to)
+    };
+    Event::MessagePrepared {
+        id: id.clone(),
+        to: to.clone(),
+        lid,
+    }
+}
+
+/// The other name of a chat, without device, if it is known and we have one of that kind too.
+fn other_chat(device: &Device, directory: &Directory, chat: &Jid) -> Option<Jid> {
+    device.lid()?;
+    if is_own(device, chat) {
+        let own = own_device(device, Space::of(chat).other())?;
+        return Some(own.to_bare());
+    }
+    directory.other_name(chat)
 }
 
 impl Targets {
@@ -392,21 +602,36 @@ impl Targets {
         self.devices.iter().map(|target| &target.peer).chain(&self.phone)
     }
 
-    /// Every device that gets a message to this user, ourselves left out; `None` while a list is missing.
-    fn new(device: &Device, directory: &Directory, user: &Jid, now: Timestamp) -> Option<Self> {
-        let list = directory.devices(user, now)?;
-        let to = list.jid.clone();
-        let own = own_device(device, &to)?;
-        let own_list = directory.devices(&device.jid()?.to_bare(), now)?;
+    /// Whether there is a session with every device; asks for what is missing.
+    fn has_keys(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> bool {
+        if !self.fetching.is_empty() || !e2e.ensure(cx, self.peers()) {
+            return false;
+        }
+        for Target { peer, .. } in &self.devices {
+            if !e2e.ratchets.has_session(cx.device, &peer.address) {
+                e2e.want_session(&peer.address);
+                self.fetching.push(peer.address.clone());
+            }
+        }
+        self.fetching.is_empty()
+    }
+
+    /// Every device that gets a message to this user in the chat `to`, ourselves left out, all by that kind of name;
+    /// `None` while a list is missing.
+    fn new(device: &Device, directory: &Directory, to: Jid, user: &Jid, now: Timestamp) -> Option<Self> {
+        let list = directory.devices(device, user, now)?;
+        let own = own_device(device, Space::of(&to))?;
+        let own_list = directory.devices(device, own, now)?;
         let target = |jid: &Jid, id: u16, own: bool| Target {
             peer: directory.peer(device, jid.to_bare().with_device(id)),
             own,
         };
+        let is_ours = is_own(device, &to);
         let mut devices = SmallVec::new();
-        if !is_own(device, &to) {
+        if !is_ours {
             devices.extend(list.devices.iter().map(|id| target(&to, *id, false)));
         }
-        let has_phone = is_own(device, &to) || list.devices.contains(&0);
+        let has_phone = is_ours || list.devices.contains(&0);
         let phone = (!has_phone).then(|| directory.peer(device, to.clone()));
         let others = own_list.devices.iter().filter(|id| **id != own.device());
         devices.extend(others.map(|id| target(own, *id, true)));
@@ -419,24 +644,18 @@ impl Targets {
     }
 }
 
-/// Our own device, by the kind of name that the chat is addressed by.
-fn own_device<'a>(device: &'a Device, chat: &Jid) -> Option<&'a Jid> {
-    if chat.is_lid() {
-        device.lid().or_else(|| device.jid())
-    } else {
-        device.jid()
-    }
-}
-
-/// The user that a message is for, and whether it is a number that may have no account.
-pub(super) fn addressee(to: &Recipient) -> Result<(Jid, bool), SendError> {
+/// The user that a message is for, and what is said of it.
+pub(super) fn addressee(to: &Recipient) -> Result<(Jid, GivenAs), SendError> {
+    let number = |digits, given_as| {
+        let jid = Jid::phone(digits).map_err(|_| SendError::NotOnWhatsApp);
+        jid.map(|jid| (jid, given_as))
+    };
     match to {
-        Recipient::Phone(digits) => Jid::phone(digits)
-            .map(|jid| (jid, true))
-            .map_err(|_| SendError::NotOnWhatsApp),
+        Recipient::Phone(digits) => number(digits, GivenAs::Number),
+        Recipient::KnownPhone(digits) => number(digits, GivenAs::KnownNumber),
         Recipient::Jid(jid) => match jid.server() {
-            Server::User | Server::Lid if !jid.is_server() => Ok((jid.to_bare(), false)),
-            Server::Legacy => Ok((Jid::new(jid.user(), Server::User), false)),
+            Server::User | Server::Lid if !jid.is_server() => Ok((jid.to_bare(), GivenAs::Address)),
+            Server::Legacy => Ok((Jid::new(jid.user(), Server::User), GivenAs::Address)),
             Server::Group => Err(SendError::Unsupported("groups")),
             _ => Err(SendError::Unsupported("this kind of recipient")),
         },

@@ -3814,6 +3814,19 @@ pub struct GroupMention {
     pub group_subject: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientPairingProps {
+    #[prost(bool, optional, tag = "1")]
+    pub is_chat_db_lid_migrated: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "2")]
+    pub is_syncd_pure_lid_session: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "3")]
+    pub is_syncd_snapshot_recovery_enabled: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "4")]
+    pub is_hs_thumbnail_sync_enabled: ::core::option::Option<bool>,
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub subscription_sync_payload: ::core::option::Option<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MessageContextInfo {
     #[prost(message, optional, tag = "1")]
     pub device_list_metadata: ::core::option::Option<DeviceListMetadata>,

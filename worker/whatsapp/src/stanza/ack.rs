@@ -52,6 +52,11 @@ pub fn message_ack(stanza: &Node, own: Option<&Jid>, refusal: Option<Nack>) -> O
     Some(ack.attr_opt("error", refusal.map(Nack::code)))
 }
 
+/// Whether the server says beside its ack that the hidden id that we hold for the chat's user is out of date.
+pub(crate) fn wants_fresh_lid(ack: &Node) -> bool {
+    ack.attr_is("refresh_lid", "true")
+}
+
 /// The server's ack for a message of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageAck {

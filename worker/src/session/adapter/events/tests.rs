@@ -43,6 +43,16 @@ fn a_message_tells_both_identities() {
 }
 
 #[test]
+fn a_chat_by_hidden_id_is_told_by_number_if_that_is_known() {
+    let message = new_message(incoming("98765@lid")).unwrap();
+    assert_eq!(message.header.wuid, "5531900000001@s.whatsapp.net");
+    assert_eq!(message.header.lid.as_deref(), Some("98765@lid"));
+    let mut unknown = incoming("98765@lid");
+    unknown.phone = None;
+    assert_eq!(new_message(unknown).unwrap().header.wuid, "98765@lid");
+}
+
+#[test]
 fn a_group_message_names_its_sender() {
     let message = new_message(incoming("120363000000000001@g.us")).unwrap();
     assert_eq!(message.header.wuid, "120363000000000001@g.us");
@@ -65,6 +75,7 @@ fn receipts_of_the_other_side_raise_the_status_and_our_own_do_not() {
         Event::Receipt(Receipt {
             ids: vec!["3EB0AA".parse().unwrap()],
             chat: "98765@lid".parse().unwrap(),
+            other: None,
             from: "98765:2@lid".parse().unwrap(),
             kind,
             timestamp: Timestamp::from_secs(1),

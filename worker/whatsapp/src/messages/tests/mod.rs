@@ -5,6 +5,7 @@ mod network;
 mod server;
 
 mod acquaintance;
+mod addressing;
 mod companions;
 mod groups;
 mod identities;

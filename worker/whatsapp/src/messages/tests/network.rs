@@ -12,6 +12,7 @@ use crate::command::{Command, Outgoing, Recipient};
 use crate::connection::tests::peer::{NOW, Peer, ServerKeys, shared};
 use crate::connection::{Connection, Input, Step};
 use crate::device::{Account, AdvSecret, Device};
+use crate::e2e::Space;
 use crate::event::{Event, Incoming, SendError};
 use crate::jid::{Jid, Server};
 use crate::pairing::adv;
@@ -65,6 +66,14 @@ pub(super) struct Network {
     pub(super) hold: bool,
     /// What was not delivered: to which client.
     pub(super) held: VecDeque<(usize, Node)>,
+    /// Accounts address their chats by hidden id, as those that join believe.
+    pub(super) migrated: bool,
+    /// The same, as the server sees it: messages by the other kind of name are refused with this code.
+    pub(super) refuses: Option<(Space, u32)>,
+    /// Give no devices of others by number.
+    pub(super) empty_lists: bool,
+    /// Say beside each ack that the hidden id of the chat is out of date.
+    pub(super) says_lids_are_old: bool,
     /// Leave the hidden ids out of everything.
     pub(super) hides_lids: bool,
     /// Numbers that begin with 1777 exist, and share these keys.
@@ -96,6 +105,10 @@ impl Network {
             loses_digest: false,
             hold: false,
             held: VecDeque::new(),
+            migrated: false,
+            refuses: None,
+            empty_lists: false,
+            says_lids_are_old: false,
             hides_lids: false,
             crowd: None,
             old_numbers: BTreeMap::new(),
@@ -109,6 +122,16 @@ impl Network {
     /// Ann (phone 0 and companion 3) and Bob (phone 0 and companion 5), all logged in: clients 0 to 3.
     pub(super) fn ann_and_bob() -> Self {
         let mut network = Self::new();
+        for (user, device) in [(1, 0), (1, 3), (2, 0), (2, 5)] {
+            network.join(user, device);
+        }
+        network
+    }
+
+    /// The same four, of accounts that are migrated.
+    pub(super) fn migrated() -> Self {
+        let mut network = Self::new();
+        network.migrated = true;
         for (user, device) in [(1, 0), (1, 3), (2, 0), (2, 5)] {
             network.join(user, device);
         }
@@ -189,7 +212,7 @@ impl Network {
             identity,
             push_name: Some(format!("user {user}")),
             platform: "android".into(),
-            is_migrated: false,
+            is_migrated: self.migrated,
             token_salt: None,
         });
         device

@@ -74,6 +74,12 @@ fn a_spoiled_message_is_asked_for_and_comes_again() {
     assert!(again.attr_is("device_fanout", "false"));
     assert_eq!(again.attr_jid("to"), Some(phone(2)));
     assert_eq!(again.child("enc").unwrap().attr_u64("count"), Some(1));
+    let secret = |at: usize| {
+        let info = network.clients[at].messages()[0].message.message_context_info.clone();
+        info.and_then(|info| info.message_secret)
+    };
+    assert!(secret(BOB).is_some());
+    assert_eq!(secret(BOB), secret(BOB_LAPTOP), "the same when it is sent again");
     // The others have theirs already, and get nothing.
     assert_eq!(network.clients[BOB_LAPTOP].texts(), ["three"]);
     assert_eq!(network.clients[ANN_PHONE].texts(), ["three"]);
@@ -131,6 +137,30 @@ fn the_second_request_carries_keys_and_makes_a_new_session() {
     network.send(ANN, number(2), "3EB005", "five");
     assert_eq!(network.clients[ANN].texts(), ["four"]);
     assert_eq!(network.clients[BOB].texts(), ["three", "five"]);
+}
+
+#[test]
+fn a_request_that_comes_again_does_not_use_its_prekey_twice() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "one");
+    network.forget();
+    // Bob asks twice, the second time with keys, and reads the answer to that.
+    let copy = send_spoiled(&mut network, ANN, 2, BOB, "3EB002", "two");
+    network.hold = true;
+    network.hand(BOB, &copy);
+    network.held.clear();
+    network.hold = false;
+    let mut asked = network.clients[BOB].receipts(Some("retry")).last().copied().cloned().unwrap();
+    assert!(asked.child("keys").is_some());
+    asked.set_attr("from", phone(2));
+    network.hand(ANN, &asked);
+    // The ack of the answer was lost, so the server delivers the request again.
+    network.restart(ANN);
+    network.hand(ANN, &asked);
+    network.forget();
+    network.send(ANN, number(2), "3EB003", "three");
+    assert_eq!(network.clients[BOB].texts(), ["three"]);
+    assert!(network.clients[BOB].undecryptable().is_empty());
 }
 
 #[test]

@@ -107,11 +107,16 @@ fn a_second_message_asks_nothing() {
     network.questions.clear();
     network.send(ANN, number(2), "3EB002", "two");
     assert!(network.questions.is_empty());
-    network.pass(Duration::from_secs(301));
+    // Lists live by what the server tells, for a day.
+    network.pass(Duration::from_secs(3600));
     network.questions.clear();
     network.send(ANN, number(2), "3EB003", "three");
+    assert_eq!(network.questions.iter().filter(is_xmlns("usync")).count(), 0);
+    network.pass(Duration::from_secs(24 * 3600));
+    network.questions.clear();
+    network.send(ANN, number(2), "3EB004", "four");
     assert_eq!(network.questions.iter().filter(is_xmlns("usync")).count(), 1);
-    assert_eq!(network.clients[BOB].texts(), ["one", "two", "three"]);
+    assert_eq!(network.clients[BOB].texts(), ["one", "two", "three", "four"]);
 }
 
 #[test]
@@ -420,7 +425,7 @@ fn a_session_moves_to_the_hidden_id_when_that_is_learned() {
     assert!(network.has_session(ANN, phone(2)));
     network.hides_lids = false;
     // Out of memory, so that it must be found in the store.
-    network.pass(Duration::from_secs(400));
+    network.pass(Duration::from_secs(25 * 3600));
     network.pass(Duration::from_secs(400));
     network.questions.clear();
     network.send(ANN, number(2), "3EB002", "two");

@@ -3,6 +3,7 @@
 use super::network::{Client, Network, Published, phone_of};
 use crate::binary::Node;
 use crate::connection::tests::peer::result_of;
+use crate::e2e::Space;
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::signal::PreKeyBundle;
@@ -67,6 +68,7 @@ impl Network {
                 ..UserAnswer::default()
             };
         };
+        let by_number = !matches!(subject, Subject::User(jid) if jid.is_lid());
         let listed = |client: &&Client| ListedDevice {
             id: client.jid.device(),
             key_index: (client.jid.device() != 0).then_some(1),
@@ -82,7 +84,10 @@ impl Network {
                 registered: true,
                 asked,
             }),
-            devices: Some(Ok(devices.iter().map(listed).collect())),
+            devices: Some(Ok(match self.empty_lists && by_number {
+                true => Vec::new(),
+                false => devices.iter().map(listed).collect(),
+            })),
             key_index_list: None,
             lid: (!self.hides_lids).then(|| first.lid.to_bare()),
         }
@@ -190,17 +195,22 @@ impl Network {
     pub(super) fn message(&mut self, at: usize, message: &Node) {
         let id: MessageId = message.attr_str("id").unwrap().parse().unwrap();
         let to = message.attr_jid("to").unwrap();
+        let refuses = self.refuses.filter(|(space, _)| Space::of(&to) == *space);
+        let error = self.nack.or(refuses.map(|(_, code)| code));
+        self.check_addresses(at, message, &to);
         if !self.silent {
             let ack = MessageAck {
                 id,
                 from: to.clone(),
                 timestamp: Some(self.now),
-                error: self.nack,
+                error,
                 phash: None,
             };
-            self.clients[at].peer.send(&ack.to_node());
+            let is_old = self.says_lids_are_old.then_some("true");
+            let ack = ack.to_node().attr_opt("refresh_lid", is_old);
+            self.clients[at].peer.send(&ack);
         }
-        if self.nack.is_some() {
+        if error.is_some() {
             return;
         }
         let targets: Vec<(Jid, Node)> = match message.child("participants") {
@@ -220,6 +230,19 @@ impl Network {
                 .incoming(at, target, &chat, message, jid.is_lid())
                 .with_child(enc);
             self.deliver(target, with_identity(incoming, message));
+        }
+    }
+
+    /// All addresses of a stanza are of one kind, each device is named once, and the sending one not at all.
+    fn check_addresses(&self, at: usize, message: &Node, to: &Jid) {
+        let named = message.child("participants").map(Node::nodes).unwrap_or_default();
+        let named: Vec<Jid> = named.iter().map(|to| to.attr_jid("jid").unwrap()).collect();
+        let recipient = message.attr_jid("recipient");
+        for (place, jid) in named.iter().chain(&recipient).enumerate() {
+            assert_eq!(Space::of(jid), Space::of(to), "{jid}");
+            assert!(!named[..place.min(named.len())].contains(jid), "{jid} twice");
+            let client = &self.clients[at];
+            assert!(*jid != client.jid && *jid != client.lid, "{jid} is the sender");
         }
     }
 

@@ -244,6 +244,20 @@ impl SessionRecord {
         self.states.first().map(|state| &state.base_key)
     }
 
+    /// Whether the state in use began with these very keys, one-time prekey included, and the other side has not answered in
+    /// it. Whoever starts another session from them uses a prekey twice, and the other side can't read what follows.
+    pub fn is_begun_with(&self, bundle: &PreKeyBundle) -> bool {
+        let Some((state, pending)) = self.states.first().and_then(|state| Some((state, state.pending?))) else {
+            return false;
+        };
+        let prekey = bundle.prekey.map(|(id, _)| id);
+        prekey.is_some()
+            && pending.prekey_id == prekey
+            && pending.signed_prekey_id == bundle.signed_prekey_id
+            && state.remote_registration_id == bundle.registration_id
+            && state.remote_identity == bundle.identity
+    }
+
     /// How many states there are before the one in use.
     pub fn archived(&self) -> usize {
         self.states.len().saturating_sub(1)
