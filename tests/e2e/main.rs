@@ -13,5 +13,6 @@ mod outages;
 mod pairing;
 mod pause;
 mod publishers;
+mod restricted;
 mod setup;
 mod webhook;

@@ -45,6 +45,8 @@ pub enum Reason {
     RateLimit,
     /// All that is left waits until the session may write to new contacts again.
     Restricted,
+    /// All that is left goes to numbers that WhatsApp must be asked for first, and those questions have a pace.
+    LookUp,
     /// The random gap after the session's last send.
     Pace,
 }
@@ -116,6 +118,13 @@ pub fn waiting(
             reason: Reason::Restricted,
             until: Some(restriction.until),
             detail: restricted(restriction.kind),
+        });
+    }
+    if let Some(until) = session.look_up_at.filter(|until| *until > now) {
+        return Some(Waiting {
+            reason: Reason::LookUp,
+            until: Some(until),
+            detail: "the next number must be looked up first; LOOK_UP_GAP and LOOK_UPS_PER_DAY say how often that is done",
         });
     }
     let until = session.next_send_at.filter(|until| *until > now)?;
@@ -218,6 +227,8 @@ mod tests {
             restriction: None,
             restrictions: 0,
             rate_limited_until: None,
+            look_ups: None,
+            look_up_at: None,
             last_sequence: 0,
             created_at: NOW,
             updated_at: NOW,

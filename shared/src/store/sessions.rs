@@ -55,6 +55,15 @@ pub struct Restriction {
     pub number: u32,
 }
 
+/// How many unknown numbers a session asked WhatsApp for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LookUps {
+    /// When the first of them was asked for.
+    pub since: OffsetDateTime,
+    /// How many since.
+    pub count: u32,
+}
+
 /// The account a session is paired with.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Owner {
@@ -110,6 +119,10 @@ pub struct SessionRecord {
     pub restrictions: u32,
     /// Before this nothing is sent, because WhatsApp said that it goes too fast.
     pub rate_limited_until: Option<OffsetDateTime>,
+    /// The look-ups of the last 24 hours or so.
+    pub look_ups: Option<LookUps>,
+    /// All that is left to send goes to unknown numbers, and the next may be looked up then.
+    pub look_up_at: Option<OffsetDateTime>,
     /// Sequence of its newest event.
     pub last_sequence: i64,
     /// When it was created.
@@ -123,7 +136,7 @@ pub struct SessionRecord {
 const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
      pairing_code, code_expires_at, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
      updated_at, paired_at, restriction, restricted_since, restricted_until, restricted_why, restrictions, \
-     rate_limited_until";
+     rate_limited_until, look_ups, look_ups_since, look_up_at";
 
 /// Whether a session was made now or was there.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -308,6 +321,8 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         restriction: restriction(row)?,
         restrictions: number(row)?,
         rate_limited_until: row.try_get("rate_limited_until")?,
+        look_ups: look_ups(row)?,
+        look_up_at: row.try_get("look_up_at")?,
         last_sequence: row.try_get("last_sequence")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
@@ -327,6 +342,13 @@ fn restriction(row: &Row) -> Result<Option<Restriction>, StoreError> {
         why: row.try_get("restricted_why")?,
         number: number(row)?,
     }))
+}
+
+fn look_ups(row: &Row) -> Result<Option<LookUps>, StoreError> {
+    let count: i32 = row.try_get("look_ups")?;
+    let count = u32::try_from(count).map_err(|_| StoreError::Corrupt("look-ups"))?;
+    let since: Option<OffsetDateTime> = row.try_get("look_ups_since")?;
+    Ok(since.map(|since| LookUps { since, count }))
 }
 
 fn number(row: &Row) -> Result<u32, StoreError> {

@@ -11,6 +11,7 @@ pub(crate) mod context;
 mod deletion;
 mod dispatch;
 mod link;
+pub mod look_up;
 mod meter;
 pub mod pacer;
 mod qr;

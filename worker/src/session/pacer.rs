@@ -194,6 +194,11 @@ pub enum Waiting {
         /// When it goes on.
         until: Instant,
     },
+    /// Only numbers are left that must be looked up first, and that is not done before this moment.
+    LookUp {
+        /// When the next one may be.
+        until: Instant,
+    },
     /// New contacts can't be written to now, and nobody else is left, if anybody.
     Restricted,
     /// The session is not connected.
@@ -212,6 +217,7 @@ impl Waiting {
             Self::Answer { .. } => "answer",
             Self::Retry { .. } => "retry",
             Self::RateLimit { .. } => "rate-limit",
+            Self::LookUp { .. } => "look-up",
             Self::Restricted => "restricted",
             Self::Connection => "connection",
             Self::Recipients => "recipients",
@@ -224,6 +230,7 @@ impl Waiting {
             Self::Pace { until }
             | Self::Answer { until }
             | Self::Retry { until }
+            | Self::LookUp { until }
             | Self::RateLimit { until } => Some(*until),
             Self::Idle | Self::Cap | Self::Restricted | Self::Connection | Self::Recipients => None,
         }

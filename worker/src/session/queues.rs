@@ -55,6 +55,15 @@ pub(crate) enum Phase {
     Changing,
 }
 
+/// Which recipients one is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// Those that may be sent to as they are, as far as is known.
+    Known,
+    /// Those whose numbers must be looked up first.
+    Unknown,
+}
+
 /// What becomes of a queue as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -72,6 +81,8 @@ pub(crate) struct Queue {
     spec: Spec,
     phase: Phase,
     page: VecDeque<Target>,
+    /// Those whose numbers must be looked up first; they go behind the others.
+    unknown: VecDeque<Target>,
     read_to: Option<u32>,
     reading: Reading,
     in_hand: u32,
@@ -120,6 +131,7 @@ impl Queue {
             },
             spec,
             page: VecDeque::new(),
+            unknown: VecDeque::new(),
             read_to: None,
             reading: Reading::Wanted,
             in_hand: 0,
@@ -144,18 +156,23 @@ impl Queue {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        self.phase == Phase::Running && !self.page.is_empty()
+    fn is_ready(&self, from: From) -> bool {
+        let waiting = match from {
+            From::Known => &self.page,
+            From::Unknown => &self.unknown,
+        };
+        self.phase == Phase::Running && !waiting.is_empty()
     }
 
     /// Whether all that is left of it waits in the store.
     fn is_exhausted(&self) -> bool {
-        let is_empty = self.page.is_empty() && self.in_hand == 0 && self.reading == Reading::Done;
+        let is_empty = self.page.is_empty() && self.unknown.is_empty() && self.in_hand == 0 && self.reading == Reading::Done;
         self.is_held && is_empty && self.phase == Phase::Running
     }
 
     fn wants_page(&self) -> bool {
-        self.phase == Phase::Running && self.reading == Reading::Wanted && self.page.len() <= PAGE / 2
+        let has_room = self.page.len() <= PAGE / 2 && self.unknown.len() < PAGE;
+        self.phase == Phase::Running && self.reading == Reading::Wanted && has_room
     }
 }
 
@@ -239,15 +256,18 @@ impl Queues {
     }
 
     /// Whose turn it is, and how fast it may go.
-    pub(crate) fn peek(&self) -> Option<(QueueId, Pace)> {
-        self.turn().map(|queue| (queue.id, queue.pace))
+    pub(crate) fn peek(&self, from: From) -> Option<(QueueId, Pace)> {
+        self.turn(from).map(|queue| (queue.id, queue.pace))
     }
 
     /// Takes the recipient whose turn it is. It is in hand until [`Queues::settle`] or [`Queues::give_back`].
-    pub(crate) fn take(&mut self) -> Option<(QueueId, Target)> {
-        let id = self.turn()?.id;
+    pub(crate) fn take(&mut self, from: From) -> Option<(QueueId, Target)> {
+        let id = self.turn(from)?.id;
         let queue = self.all.get_mut(&id)?;
-        let target = queue.page.pop_front()?;
+        let target = match from {
+            From::Known => queue.page.pop_front()?,
+            From::Unknown => queue.unknown.pop_front()?,
+        };
         queue.in_hand += 1;
         if let Some(turn) = self.bulk.ids.iter().position(|other| *other == id) {
             self.bulk.ids.remove(turn);
@@ -358,6 +378,14 @@ impl Queues {
         }
     }
 
+    /// A recipient in hand was not sent to: its number must be looked up first.
+    pub(crate) fn give_back_unknown(&mut self, id: QueueId, target: Target) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.in_hand = queue.in_hand.saturating_sub(1);
+            queue.unknown.push_back(target);
+        }
+    }
+
     /// Like [`Self::give_back`], but behind those that wait in memory.
     pub(crate) fn give_back_last(&mut self, id: QueueId, target: Target) {
         if let Some(queue) = self.all.get_mut(&id) {
@@ -397,13 +425,13 @@ impl Queues {
             .any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
     }
 
-    fn turn(&self) -> Option<&Queue> {
+    fn turn(&self, from: From) -> Option<&Queue> {
         self.singles
             .ids
             .iter()
             .chain(&self.bulk.ids)
             .map(|id| &self.all[id])
-            .find(|queue| queue.is_ready())
+            .find(|queue| queue.is_ready(from))
     }
 }
 

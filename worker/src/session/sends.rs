@@ -22,19 +22,19 @@ use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
 use super::adapter::events::{Failure, Peer};
-use super::adapter::names::{message_id, recipient, server, stanza_id};
+use super::adapter::names::{known_recipient, message_id, recipient, server, stanza_id};
 use super::cap::CapTurn;
 use super::content;
 use super::context::Context;
 use super::link::Link;
+use super::look_up::LookUpTurns;
 use super::meter;
 use super::pacer::{Claim, Pace, Pacer, Waiting};
-use super::queues::{Queue, Target};
+use super::queues::{From, Queue, Target};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
 use super::recorder::After;
 
 /// The sends of a session: those in hand, and when the next may start.
-#[derive(Default)]
 pub(super) struct Sends {
     pacer: Pacer,
     in_hand: HashMap<MessageId, InHand>,
@@ -47,6 +47,7 @@ pub(super) struct Sends {
     rate_limit: Pause,
     /// After trouble of the server.
     trouble: Pause,
+    look_ups: LookUpTurns,
 }
 
 /// A send whose outcome is open.
@@ -80,7 +81,12 @@ impl Sends {
         Self {
             pacer,
             rate_limit: Pause::resume(cx.record.rate_limited_until, cx.wall(), cx.now()),
-            ..Self::default()
+            look_ups: LookUpTurns::new(cx.around.look_ups, cx.record.look_ups, cx.wall()),
+            in_hand: HashMap::new(),
+            newest: None,
+            held: None,
+            cap: CapTurn::default(),
+            trouble: Pause::default(),
         }
     }
 
@@ -118,18 +124,12 @@ impl Sends {
         if !link.is_open() {
             return Err(Waiting::Connection);
         }
-        let Some((_, pace)) = cx.queues.peek() else {
-            return Err(if cx.queues.is_reading() {
-                Waiting::Recipients
-            } else {
-                Waiting::Idle
-            });
-        };
+        let (from, pace) = self.next(cx, now)?;
         self.may_start(pace, now)?;
         if !self.cap.is_granted(&cx.around.cap) {
             return Err(Waiting::Cap);
         }
-        let Some((queue, mut target)) = cx.queues.take() else {
+        let Some((queue, mut target)) = cx.queues.take(from) else {
             return Err(Waiting::Idle);
         };
         if target.again && is_held(cx, queue) {
@@ -141,9 +141,13 @@ impl Sends {
             None => new_id(cx),
         };
         target.stanza.get_or_insert_with(|| stanza_id(&id));
-        if !ask(cx, queue, &id, &target, link) {
+        if !ask(cx, queue, &id, (&target, from), link) {
             cx.queues.give_back(queue, target);
             return Err(Waiting::Connection);
+        }
+        if from == From::Unknown {
+            let wall = cx.wall();
+            cx.recorder.write.session_row().look_ups = Some(self.look_ups.take(now, wall));
         }
         self.cap.use_up();
         let hand = InHand {
@@ -157,6 +161,29 @@ impl Sends {
         self.newest = Some(id.clone());
         self.in_hand.insert(id, hand);
         Ok(())
+    }
+
+    /// Whose turn it is: somebody whose number need not be looked up, if there is one.
+    fn next(&self, cx: &mut Context, now: Instant) -> Result<(From, Pace), Waiting> {
+        if let Some((_, pace)) = cx.queues.peek(From::Known) {
+            return Ok((From::Known, pace));
+        }
+        let Some((_, pace)) = cx.queues.peek(From::Unknown) else {
+            return Err(match cx.queues.is_reading() {
+                true => Waiting::Recipients,
+                false => Waiting::Idle,
+            });
+        };
+        let wall = cx.wall();
+        let Some(until) = self.look_ups.until(now, wall) else {
+            return Ok((From::Unknown, pace));
+        };
+        let at = wall + until.saturating_duration_since(now);
+        if cx.record.look_up_at.is_none_or(|told| told <= wall) {
+            cx.record.look_up_at = Some(at);
+            cx.recorder.write.session_row().look_up_at = Some(at);
+        }
+        Err(Waiting::LookUp { until })
     }
 
     /// The session's own rules: answers to earlier sends, retries, the gap.
@@ -324,6 +351,7 @@ impl Sends {
             SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
                 outcome_unknown(cx, hand);
             }
+            SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
             reason if is_of_new_contact(reason) => hold(cx, hand),
             reason if is_too_fast(reason) => {
                 self.slow_down(cx);
@@ -397,13 +425,16 @@ fn new_id(cx: &mut Context) -> MessageId {
     MessageId::generate(seconds, user, &mut cx.rng)
 }
 
-fn ask(cx: &Context, queue: QueueId, id: &MessageId, target: &Target, link: &Link) -> bool {
+fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: &Link) -> bool {
     let Some(queue) = cx.queues.get(queue) else {
         return false;
     };
     let outgoing = Outgoing {
         id: id.clone(),
-        to: recipient(&target.number),
+        to: match to.1 {
+            From::Known => known_recipient(&to.0.number),
+            From::Unknown => recipient(&to.0.number),
+        },
         message: content::render(&queue.content),
     };
     let outgoing = Box::new(outgoing);

@@ -8,6 +8,7 @@ use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::signal::curve::PublicKey;
 
 use super::cap::CAP_DEFAULT;
+use super::look_up::LookUpPace;
 use super::pacer::Pace;
 use super::rate::RateLimit;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub cap: NonZeroU32,
     /// `RATE_LIMIT_PAUSE` and `RATE_LIMIT_PAUSE_MAX`.
     pub rate_limit: RateLimit,
+    /// `LOOK_UP_GAP` and `LOOK_UPS_PER_DAY`.
+    pub look_ups: LookUpPace,
     /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`, `WHATSAPP_VERSION`.
     pub whatsapp: Config,
 }
@@ -36,9 +39,25 @@ impl Settings {
             pace: Pace::new(delay.min(), delay.max()).unwrap_or_default(),
             cap: env.or("SEND_CAP", CAP_DEFAULT),
             rate_limit: read_rate_limit(env),
+            look_ups: read_look_ups(env),
             whatsapp: read_whatsapp(env),
         }
     }
+}
+
+fn read_look_ups(env: &mut Env) -> LookUpPace {
+    let default = LookUpPace::default();
+    let pace = LookUpPace {
+        gap: read_seconds(env, "LOOK_UP_GAP", default.gap),
+        per_day: env.or("LOOK_UPS_PER_DAY", default.per_day),
+    };
+    if pace.gap > PAUSE_MAX {
+        env.problem("LOOK_UP_GAP", "must be at most 86400 seconds");
+    }
+    if pace.per_day == 0 {
+        env.problem("LOOK_UPS_PER_DAY", "must be at least 1");
+    }
+    pace
 }
 
 fn read_rate_limit(env: &mut Env) -> RateLimit {
@@ -47,10 +66,10 @@ fn read_rate_limit(env: &mut Env) -> RateLimit {
         first: read_seconds(env, "RATE_LIMIT_PAUSE", default.first),
         longest: read_seconds(env, "RATE_LIMIT_PAUSE_MAX", default.longest),
     };
-    if limit.first.is_zero() || limit.first > RATE_LIMIT_PAUSE_MAX {
+    if limit.first.is_zero() || limit.first > PAUSE_MAX {
         env.problem("RATE_LIMIT_PAUSE", "must be above 0 and at most 86400 seconds");
     }
-    if limit.longest < limit.first || limit.longest > RATE_LIMIT_PAUSE_MAX {
+    if limit.longest < limit.first || limit.longest > PAUSE_MAX {
         env.problem(
             "RATE_LIMIT_PAUSE_MAX",
             "must be at least RATE_LIMIT_PAUSE and at most 86400 seconds",
@@ -59,8 +78,8 @@ fn read_rate_limit(env: &mut Env) -> RateLimit {
     limit
 }
 
-/// The longest pause that may be set.
-const RATE_LIMIT_PAUSE_MAX: Duration = Duration::from_secs(86_400);
+/// The longest pause or gap that may be set.
+const PAUSE_MAX: Duration = Duration::from_secs(86_400);
 
 fn read_whatsapp(env: &mut Env) -> Config {
     let version = env.optional::<String>("WHATSAPP_VERSION").and_then(|text| {

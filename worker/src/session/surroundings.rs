@@ -8,6 +8,7 @@ use shared::store::Store;
 use whatsapp::connection::Config;
 
 use super::cap::Cap;
+use super::look_up::LookUpPace;
 use super::pacer::Pace;
 use super::rate::RateLimit;
 use crate::committer::Committer;
@@ -24,4 +25,6 @@ pub(crate) struct Surroundings {
     pub(crate) cap: Arc<Cap>,
     /// The pause of a session after "too fast".
     pub(crate) rate_limit: RateLimit,
+    /// How often a session looks unknown numbers up.
+    pub(crate) look_ups: LookUpPace,
 }

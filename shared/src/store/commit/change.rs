@@ -10,7 +10,7 @@ use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
 use crate::store::queues::QueueState;
 use crate::store::recipients::RecipientState;
-use crate::store::sessions::{Expiring, Owner, Restriction, SessionState};
+use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
 
 /// One atomic change of what belongs to a session.
 #[derive(Clone, Debug)]
@@ -254,6 +254,10 @@ pub struct SessionChange {
     pub restrictions: Option<u32>,
     /// Before this nothing is sent, because it went too fast.
     pub rate_limited_until: Option<OffsetDateTime>,
+    /// Its look-ups of the day.
+    pub look_ups: Option<LookUps>,
+    /// When the next unknown number may be looked up, where all else is sent.
+    pub look_up_at: Option<OffsetDateTime>,
     /// Deletes all of the session's keys, before `keys` of the same write are set.
     pub forget_keys: bool,
 }
@@ -288,6 +292,8 @@ impl SessionChange {
         }
         self.restrictions = later.restrictions.or(self.restrictions);
         self.rate_limited_until = later.rate_limited_until.or(self.rate_limited_until);
+        self.look_ups = later.look_ups.or(self.look_ups);
+        self.look_up_at = later.look_up_at.or(self.look_up_at);
         self.forget_keys |= later.forget_keys;
     }
 }
@@ -322,6 +328,12 @@ pub(super) struct SessionPatch<'a> {
     restrictions: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limited_until: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_ups: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_ups_since: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_up_at: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -377,6 +389,9 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             lifted: matches!(change.restriction, Some(None)),
             restrictions: change.restrictions,
             rate_limited_until: change.rate_limited_until.map(seconds),
+            look_ups: change.look_ups.map(|look_ups| look_ups.count),
+            look_ups_since: change.look_ups.map(|look_ups| seconds(look_ups.since)),
+            look_up_at: change.look_up_at.map(seconds),
         }
     }
 }

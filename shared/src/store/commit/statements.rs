@@ -165,6 +165,9 @@ UPDATE session s SET
                             ELSE s.restricted_why END,
     restrictions     = coalesce((i.patch->>'restrictions')::int, s.restrictions),
     rate_limited_until = coalesce(to_timestamp((i.patch->>'rate_limited_until')::float8), s.rate_limited_until),
+    look_ups         = coalesce((i.patch->>'look_ups')::int, s.look_ups),
+    look_ups_since   = coalesce(to_timestamp((i.patch->>'look_ups_since')::float8), s.look_ups_since),
+    look_up_at       = coalesce(to_timestamp((i.patch->>'look_up_at')::float8), s.look_up_at),
     updated_at      = CASE WHEN i.patch IS NULL THEN s.updated_at ELSE clock_timestamp() END
 FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
     $4::jsonb[] /* patches */) AS i (id, next_send_at, last_sequence, patch)

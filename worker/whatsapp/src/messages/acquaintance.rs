@@ -108,7 +108,7 @@ impl Acquaintances {
 
 /// The phone of a user, and the companions that are known of.
 fn peers(cx: &Context<'_>, e2e: &E2e, user: &Jid) -> SmallVec<[Peer; 2]> {
-    let list = e2e.directory.devices(user, cx.now);
+    let list = e2e.directory.devices(cx.device, user, cx.now);
     let companions = list.map(|list| list.devices.as_slice()).unwrap_or_default();
     let companions = companions.iter().filter(|id| **id != 0);
     let devices = companions.map(|id| user.clone().with_device(*id));
