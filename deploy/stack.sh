@@ -183,7 +183,7 @@ demo() {
         die "the simulator did not say where it is; see $LOGS/simulator.out"
     fi
     AUTH=${AUTH:-$(random_key)} KEY_ENCRYPTION_KEY=${KEY_ENCRYPTION_KEY:-$(random_key)}
-    export MIN=0.05 MAX=0.15 HOST=127.0.0.1 WEBHOOK_ALLOW_PRIVATE=true
+    export MIN=0.05 MAX=0.15 LOOK_UP_GAP=0 LOOK_UPS_PER_DAY=1000000 HOST=127.0.0.1 WEBHOOK_ALLOW_PRIVATE=true
     unset WEBHOOK
     launch receiver "$BIN/demo" receive --listen 127.0.0.1:0
     # Nobody else calls this one, so it may move.

@@ -45,7 +45,7 @@ macro_rules! stored {
                 match self { $(Self::$Variant => $code,)+ }
             }
 
-            fn from_code(code: i16) -> Option<Self> {
+            pub(crate) fn from_code(code: i16) -> Option<Self> {
                 Self::ALL.into_iter().find(|one| one.code() == code)
             }
         }

@@ -15,6 +15,7 @@ mod pairing;
 mod passkey;
 mod pause;
 mod publishers;
+mod restricted;
 mod setup;
 mod version;
 mod webhook;

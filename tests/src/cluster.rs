@@ -366,6 +366,8 @@ fn settings(
         ("SHARDS", &shards),
         ("MIN", "0"),
         ("MAX", "0"),
+        ("LOOK_UP_GAP", "0"),
+        ("LOOK_UPS_PER_DAY", "1000000"),
         ("WEBHOOK_ALLOW_PRIVATE", "true"),
         ("LOG", "info"),
     ];

@@ -36,7 +36,7 @@ use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::schema;
 use crate::tokens::Addressee;
-use crate::v1::waiting::{Waiting, Worker, waiting};
+use crate::v1::waiting::{Held, Waiting, Worker, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
 const CREATE_PATIENCE: Duration = Duration::from_millis(500);
@@ -90,9 +90,12 @@ pub struct Queue {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<OffsetDateTime>,
+    /// How many recipients wait until their session may write to new contacts again. Absent in lists, and where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<u32>,
     /// Why it does not send at this moment. Absent in lists, and where nothing that is stored holds it back: then it
     /// sends, or waits for a moment for what its worker alone knows, and counts in `fanfare_sessions_waiting`: the answer
-    /// to its last send (10 seconds at most), a send that is tried again (16 at most), `SEND_CAP`.
+    /// to its last send (10 seconds at most), a send that is tried again (a minute at most), `SEND_CAP`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
 }
@@ -114,6 +117,7 @@ impl Queue {
             started_at: record.started_at,
             paused_at: record.paused_at,
             finished_at: record.finished_at,
+            held: None,
             waiting: None,
         }
     }
@@ -280,15 +284,19 @@ pub async fn show(
     Path((token, queue)): Path<(String, String)>,
 ) -> Result<Json<Queue>, Problem> {
     let (token, _, record) = find(&app, &token, &queue).await?;
-    let mut waits_for = None;
+    let (mut waits_for, mut held) = (None, 0);
     if let Some(session) = sessions::find(&app.store, &token).await? {
         let worker = match leases::is_held(&app.store, session.shard).await? {
             true => Worker::Running,
             false => Worker::Absent,
         };
-        waits_for = waiting(&record, &session, worker, app.clock.wall());
+        if let Some(restriction) = session.restriction.as_ref().filter(|_| !record.state.is_final()) {
+            held = recipients::held(&app.store, record.id, restriction.number).await?;
+        }
+        waits_for = waiting(&Held { queue: &record, held }, &session, worker, app.clock.wall());
     }
     Ok(Json(Queue {
+        held: (held > 0).then_some(held),
         waiting: waits_for,
         ..Queue::new(&token, record)
     }))

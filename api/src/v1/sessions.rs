@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use shared::event::RestrictionKind;
 use shared::id::Token;
 use shared::job::{Answer, Job, PairingCodeJob};
 use shared::recipient::{Number, deserialize_phone};
-use shared::store::sessions::{self, Created, Expiring, SessionRecord, SessionState};
+use shared::store::sessions::{self, Created, Expiring, Restriction, SessionRecord, SessionState};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -73,6 +74,8 @@ pub struct Session {
     /// How far linking with a passkey is, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passkey: Option<Passkey>,
+    /// What keeps it from writing to new contacts: people who have never written to it.
+    pub restriction: Option<SessionRestriction>,
     /// When it was created.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -107,9 +110,39 @@ impl From<SessionRecord> for Session {
             close_reason: record.close_reason,
             close_detail,
             passkey: record.passkey.map(|stage| Passkey::from(*stage)),
+            restriction: record.restriction.map(SessionRestriction::from),
             created_at: record.created_at,
             updated_at: record.updated_at,
             paired_at: record.paired_at,
+        }
+    }
+}
+
+/// What keeps a session from writing to new contacts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionRestriction {
+    /// `time-lock`, `refused` or `cap`, as in the event `session.restricted`.
+    #[schema(value_type = String)]
+    pub kind: RestrictionKind,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub since: OffsetDateTime,
+    /// When WhatsApp is asked again; new contacts go on then unless it prolongs the restriction.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub until: OffsetDateTime,
+    /// WhatsApp's own word for the reason.
+    pub reason: Option<String>,
+}
+
+impl From<Restriction> for SessionRestriction {
+    fn from(restriction: Restriction) -> Self {
+        Self {
+            kind: restriction.kind,
+            since: restriction.since,
+            until: restriction.until,
+            reason: restriction.why,
         }
     }
 }

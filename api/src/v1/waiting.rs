@@ -1,6 +1,7 @@
 //! Why a queue does not send at this moment: told from the rows, so that it is known even when no worker runs.
 
 use serde::Serialize;
+use shared::event::RestrictionKind;
 use shared::store::queues::{QueueRecord, QueueState};
 use shared::store::sessions::{SessionRecord, SessionState};
 use time::OffsetDateTime;
@@ -42,8 +43,30 @@ pub enum Reason {
     ClientOutdated,
     /// The session is connecting, or its connection broke.
     NotConnected,
+    /// WhatsApp said that the session goes too fast.
+    RateLimit,
+    /// All that is left waits until the session may write to new contacts again.
+    Restricted,
+    /// All that is left goes to numbers that WhatsApp must be asked for first, and those questions have a pace.
+    LookUp,
     /// The random gap after the session's last send.
     Pace,
+}
+
+/// A queue, and how many of its recipients wait until its session may write to new contacts again.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// The queue.
+    pub queue: &'a QueueRecord,
+    /// How many.
+    pub held: u32,
+}
+
+impl Held<'_> {
+    /// Whether nobody else is left.
+    fn is_all(&self) -> bool {
+        self.held > 0 && self.held >= self.queue.total.saturating_sub(self.queue.settled)
+    }
 }
 
 /// Whether a live worker holds a shard.
@@ -59,15 +82,16 @@ pub enum Worker {
 /// then it sends, or waits for a moment for what its worker alone knows. `worker` is
 /// that of the session's shard.
 pub fn waiting(
-    queue: &QueueRecord,
+    held: &Held<'_>,
     session: &SessionRecord,
     worker: Worker,
     now: OffsetDateTime,
 ) -> Option<Waiting> {
+    let queue = held.queue;
     if queue.state.is_final() {
         return None;
     }
-    let held = if queue.state == QueueState::Paused {
+    let stopped = if queue.state == QueueState::Paused {
         Some((Reason::Paused, "the queue is paused; resume it"))
     } else if worker == Worker::Absent {
         Some((
@@ -77,11 +101,32 @@ pub fn waiting(
     } else {
         held_by(session)
     };
-    if let Some((reason, detail)) = held {
+    if let Some((reason, detail)) = stopped {
         return Some(Waiting {
             reason,
             until: None,
             detail,
+        });
+    }
+    if let Some(until) = session.rate_limited_until.filter(|until| *until > now) {
+        return Some(Waiting {
+            reason: Reason::RateLimit,
+            until: Some(until),
+            detail: "WhatsApp said that the session goes too fast; it goes on by itself",
+        });
+    }
+    if let Some(restriction) = session.restriction.as_ref().filter(|_| held.is_all()) {
+        return Some(Waiting {
+            reason: Reason::Restricted,
+            until: Some(restriction.until),
+            detail: restricted(restriction.kind),
+        });
+    }
+    if let Some(until) = session.look_up_at.filter(|until| *until > now) {
+        return Some(Waiting {
+            reason: Reason::LookUp,
+            until: Some(until),
+            detail: "the next number must be looked up first; LOOK_UP_GAP and LOOK_UPS_PER_DAY say how often that is done",
         });
     }
     let until = session.next_send_at.filter(|until| *until > now)?;
@@ -149,6 +194,21 @@ pub const OUTDATED: &str = "WhatsApp does not take this version of WhatsApp Web 
 /// The number of that refusal.
 const OUTDATED_CODE: u16 = 405;
 
+/// What keeps new contacts from being written to, and what follows.
+fn restricted(kind: RestrictionKind) -> &'static str {
+    match kind {
+        RestrictionKind::TimeLock => {
+            "WhatsApp lets the account write to nobody who has not written to it; then it is asked again"
+        }
+        RestrictionKind::Refused => {
+            "WhatsApp refused a message to somebody who has not written to the account; then one is tried again"
+        }
+        RestrictionKind::Cap => {
+            "the account has begun as many new chats as WhatsApp lets it; then it is asked again"
+        }
+    }
+}
+
 /// A refusal by its number, and what would end it.
 fn refused(close_reason: Option<u16>) -> &'static str {
     match close_reason {
@@ -172,6 +232,7 @@ mod tests {
     use shared::content::Text;
     use shared::id::{JobId, SessionId, ShardId, Token};
     use shared::job::OnUnknown;
+    use shared::store::sessions::Restriction;
     use time::Duration;
 
     use super::*;
@@ -193,6 +254,11 @@ mod tests {
             refused: false,
             deleting_at: None,
             next_send_at: None,
+            restriction: None,
+            restrictions: 0,
+            rate_limited_until: None,
+            look_ups: None,
+            look_up_at: None,
             last_sequence: 0,
             created_at: NOW,
             updated_at: NOW,
@@ -219,8 +285,23 @@ mod tests {
         }
     }
 
+    fn told(held: u32, session: &SessionRecord) -> Option<Waiting> {
+        let queue = queue(QueueState::Running);
+        let held = Held { queue: &queue, held };
+        waiting(&held, session, Worker::Running, NOW)
+    }
+
     fn reason(state: QueueState, session: &SessionRecord, worker: Worker) -> Option<Reason> {
-        waiting(&queue(state), session, worker, NOW).map(|waiting| waiting.reason)
+        waiting(
+            &Held {
+                queue: &queue(state),
+                held: 0,
+            },
+            session,
+            worker,
+            NOW,
+        )
+        .map(|waiting| waiting.reason)
     }
 
     #[test]
@@ -271,7 +352,7 @@ mod tests {
                 paired_at: None,
                 ..session(state)
             };
-            let told = waiting(&queue(QueueState::Running), &session, Worker::Running, NOW).unwrap();
+            let told = told(0, &session).unwrap();
             assert_eq!(told.reason, Reason::NotPaired, "{state:?}");
             assert!(told.detail.contains(word), "{state:?}: {}", told.detail);
         }
@@ -291,7 +372,7 @@ mod tests {
                 refused: true,
                 ..session(SessionState::Closed)
             };
-            let told = waiting(&queue(QueueState::Running), &refused, Worker::Running, NOW).unwrap();
+            let told = told(0, &refused).unwrap();
             assert_eq!(told.reason, Reason::Refused);
             assert!(
                 told.detail.contains(word) && told.detail.contains("again"),
@@ -311,7 +392,7 @@ mod tests {
         for paired_at in [Some(NOW), None] {
             for state in [SessionState::Closed, SessionState::Connecting] {
                 let outdated = outdated(state, paired_at);
-                let told = waiting(&queue(QueueState::Running), &outdated, Worker::Running, NOW).unwrap();
+                let told = told(0, &outdated).unwrap();
                 assert_eq!((told.reason, told.detail), (Reason::ClientOutdated, OUTDATED));
                 assert_eq!(close_detail(&outdated), Some(OUTDATED));
             }
@@ -338,11 +419,44 @@ mod tests {
             next_send_at: Some(until),
             ..session(SessionState::Open)
         };
-        let told = waiting(&queue(QueueState::Running), &paced, Worker::Running, NOW).unwrap();
+        let told = told(0, &paced).unwrap();
         assert_eq!((told.reason, told.until), (Reason::Pace, Some(until)));
-        assert_eq!(
-            waiting(&queue(QueueState::Running), &paced, Worker::Running, until),
-            None
-        );
+        let queue = queue(QueueState::Running);
+        let queue = Held {
+            queue: &queue,
+            held: 0,
+        };
+        assert_eq!(waiting(&queue, &paced, Worker::Running, until), None);
+    }
+
+    #[test]
+    fn a_restriction_is_told_when_nobody_else_is_left() {
+        let until = NOW + Duration::days(6);
+        let restriction = Restriction {
+            kind: RestrictionKind::TimeLock,
+            since: NOW,
+            until,
+            why: None,
+            number: 1,
+        };
+        let restricted = SessionRecord {
+            restriction: Some(restriction),
+            restrictions: 1,
+            ..session(SessionState::Open)
+        };
+        assert_eq!(told(0, &restricted), None, "it sends to those who are known");
+        let held = told(1, &restricted).unwrap();
+        assert_eq!((held.reason, held.until), (Reason::Restricted, Some(until)));
+    }
+
+    #[test]
+    fn a_session_that_went_too_fast_says_until_when_it_pauses() {
+        let until = NOW + Duration::seconds(40);
+        let slowed = SessionRecord {
+            rate_limited_until: Some(until),
+            ..session(SessionState::Open)
+        };
+        let told = told(0, &slowed).unwrap();
+        assert_eq!((told.reason, told.until), (Reason::RateLimit, Some(until)));
     }
 }

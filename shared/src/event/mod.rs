@@ -70,6 +70,10 @@ pub enum Event {
     QrCodeUpdated(QrCodeUpdated),
     /// `session.passkey`.
     SessionPasskey(SessionPasskey),
+    /// `session.restricted`.
+    SessionRestricted(SessionRestricted),
+    /// `session.unrestricted`.
+    SessionUnrestricted(SessionUnrestricted),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
     /// `messages.update`.
@@ -97,6 +101,8 @@ impl Event {
             Self::ConnectionUpdate(_) => EventName::ConnectionUpdate,
             Self::QrCodeUpdated(_) => EventName::QrCodeUpdated,
             Self::SessionPasskey(_) => EventName::SessionPasskey,
+            Self::SessionRestricted(_) => EventName::SessionRestricted,
+            Self::SessionUnrestricted(_) => EventName::SessionUnrestricted,
             Self::NewMessage(_) => EventName::NewMessage,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
             Self::SendStart(_) => EventName::SendStart,

@@ -12,6 +12,10 @@ named! {
         QrCodeUpdated = "qrcode.updated",
         /// The account must prove itself with a passkey before it links: how far that is.
         SessionPasskey = "session.passkey",
+        /// WhatsApp keeps the account from writing to new contacts.
+        SessionRestricted = "session.restricted",
+        /// New contacts can be written to again.
+        SessionUnrestricted = "session.unrestricted",
         /// A message came in.
         NewMessage = "new.message",
         /// The status of a message changed.

@@ -19,6 +19,7 @@ fn not_on_whatsapp(queue: QueueId) -> Event {
 }
 
 fn samples() -> Vec<Event> {
+    let now = 1_672_004_593_500;
     let token = Token::new("codechat").unwrap();
     let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
     let stanza = StanzaId::new("3A8B7F4631EA2A840895").unwrap();
@@ -56,7 +57,6 @@ fn samples() -> Vec<Event> {
         lid: None,
         phone_number: None,
     };
-    let now = 1_672_004_593_500;
     vec![
         Event::connection(token.clone(), 7, ConnectionState::Open, 200),
         Event::qr_code(
@@ -71,6 +71,16 @@ fn samples() -> Vec<Event> {
                 expires_at: time::macros::datetime!(2026-11-21 20:00 UTC),
             },
         ),
+        Event::SessionRestricted(SessionRestricted {
+            kind: RestrictionKind::TimeLock,
+            since: now,
+            until: now + 86_400_000,
+            reason: Some("RESTRICT_ALL_COMPANIONS".into()),
+        }),
+        Event::SessionUnrestricted(SessionUnrestricted {
+            kind: RestrictionKind::TimeLock,
+            since: now,
+        }),
         Event::NewMessage(Box::new(NewMessage {
             header,
             body,

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     8 "outbox order" in "0008_outbox_order.sql",
     9 "session ends" in "0009_session_ends.sql",
     10 "client version" in "0010_client_version.sql",
+    11 "restrictions" in "0011_restrictions.sql",
     12 "passkey" in "0012_passkey.sql",
 };
 

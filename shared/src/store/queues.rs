@@ -11,6 +11,7 @@ use tokio_postgres::types::{Json, ToSql, Type};
 use uuid::Uuid;
 
 use super::leases::{self, Fence};
+use super::recipients::restriction;
 use super::{Store, StoreError, Tx, violates};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
@@ -329,12 +330,19 @@ async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_pos
     Ok(())
 }
 
-/// The oldest queues of a session that run or are to: so many with a single recipient, and so many others.
-pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<QueueRecord>, StoreError> {
+/// The oldest queues of a session that run or are to: so many with a single recipient, and so many others. Those of which
+/// all that is left waits for the end of restriction number `held` are passed over.
+pub async fn active(
+    store: &Store,
+    session: SessionId,
+    held: Option<u32>,
+    most: u32,
+) -> Result<Vec<QueueRecord>, StoreError> {
     let of_kind = |kind: &str| {
         format!(
             "(SELECT {COLUMNS} FROM queue q
             WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND q.state IN (0, 1) AND {kind}
+              AND (q.held_for IS NULL OR q.held_for IS DISTINCT FROM $3 /* held */)
             ORDER BY q.created_at, q.id LIMIT $2 /* most */)"
         )
     };
@@ -344,7 +352,8 @@ pub async fn active(store: &Store, session: SessionId, most: u32) -> Result<Vec<
         of_kind("q.total > 1")
     );
     let most = i64::from(most.min(PAGE_MAX));
-    let rows = store.query(&sql, &[&session.get(), &most]).await?;
+    let held = held.map(restriction);
+    let rows = store.query(&sql, &[&session.get(), &most, &held]).await?;
     rows.iter().map(record).collect()
 }
 

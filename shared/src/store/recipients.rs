@@ -111,20 +111,26 @@ pub struct SentMessage {
     pub content: Content,
 }
 
-/// The next recipients of a queue that are queued or sending, behind `after`, in order.
+/// The next recipients of a queue that are queued or sending, behind `after`, in order. Those that wait for the end of
+/// restriction number `held` are passed over.
 pub async fn next(
     store: &Store,
     queue: QueueId,
     after: Option<u32>,
+    held: Option<u32>,
     limit: u32,
 ) -> Result<Vec<Pending>, StoreError> {
     let sql = "-- recipients::next
         SELECT seq, number, state, stanza_id FROM recipient
-        WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */ AND state IN (0, 1)
-        ORDER BY seq LIMIT $3 /* limit */";
+        WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */
+          AND (state = 1 OR state = 0 AND (held_for IS NULL OR held_for IS DISTINCT FROM $3 /* held */))
+        ORDER BY seq LIMIT $4 /* limit */";
     let limit = i64::from(limit.min(PAGE_MAX));
     let rows = store
-        .query(sql, &[&queue.as_uuid(), &behind(after), &limit])
+        .query(
+            sql,
+            &[&queue.as_uuid(), &behind(after), &held.map(restriction), &limit],
+        )
         .await?;
     let pending = |row: &Row| {
         Ok(Pending {
@@ -175,6 +181,22 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
         ))
     };
     rows.iter().map(count).collect()
+}
+
+/// How many recipients of a queue wait for the end of a restriction.
+pub async fn held(store: &Store, queue: QueueId, held: u32) -> Result<u32, StoreError> {
+    let sql = "-- recipients::held
+        SELECT count(*) FROM recipient WHERE queue_id = $1 /* queue */ AND state = 0 AND held_for = $2 /* held */";
+    let row = store
+        .query_opt(sql, &[&queue.as_uuid(), &restriction(held)])
+        .await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
+    u32::try_from(count).map_err(|_| StoreError::Corrupt("count"))
+}
+
+/// The number of a restriction, as the database has it.
+pub(super) fn restriction(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 /// What the events of a queue list of its recipients, in order.

@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 
 use super::leases::{self, Fence, shard_id, smallint};
 use super::{Store, StoreError};
-use crate::event::Passkey;
+use crate::event::{Passkey, RestrictionKind};
 use crate::id::{SessionId, ShardId, Token};
 use crate::named::stored;
 
@@ -38,6 +38,30 @@ stored! {
         /// WhatsApp logged it out: it has no credentials any more.
         LoggedOut = 5 "logged-out",
     }
+}
+
+/// Whether a session is kept from writing to new contacts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Restriction {
+    /// Why.
+    pub kind: RestrictionKind,
+    /// Since when.
+    pub since: OffsetDateTime,
+    /// When WhatsApp is asked again; they go on unless it prolongs the restriction.
+    pub until: OffsetDateTime,
+    /// WhatsApp's word for the reason.
+    pub why: Option<String>,
+    /// Its place among all restrictions of the session, from 1.
+    pub number: u32,
+}
+
+/// How many unknown numbers a session asked WhatsApp for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LookUps {
+    /// When the first of them was asked for.
+    pub since: OffsetDateTime,
+    /// How many since.
+    pub count: u32,
 }
 
 /// The account a session is paired with.
@@ -91,6 +115,16 @@ pub struct SessionRecord {
     pub deleting_at: Option<OffsetDateTime>,
     /// Before this nothing is sent.
     pub next_send_at: Option<OffsetDateTime>,
+    /// What keeps it from writing to new contacts.
+    pub restriction: Option<Restriction>,
+    /// How many restrictions it has had.
+    pub restrictions: u32,
+    /// Before this nothing is sent, because WhatsApp said that it goes too fast.
+    pub rate_limited_until: Option<OffsetDateTime>,
+    /// The look-ups of the last 24 hours or so.
+    pub look_ups: Option<LookUps>,
+    /// All that is left to send goes to unknown numbers, and the next may be looked up then.
+    pub look_up_at: Option<OffsetDateTime>,
     /// Sequence of its newest event.
     pub last_sequence: i64,
     /// When it was created.
@@ -103,7 +137,8 @@ pub struct SessionRecord {
 
 const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
      pairing_code, code_expires_at, passkey, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
-     updated_at, paired_at";
+     updated_at, paired_at, restriction, restricted_since, restricted_until, restricted_why, restrictions, \
+     rate_limited_until, look_ups, look_ups_since, look_up_at";
 
 /// Whether a session was made now or was there.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -288,11 +323,41 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         refused: row.try_get("refused")?,
         deleting_at: row.try_get("deleting_at")?,
         next_send_at: row.try_get("next_send_at")?,
+        restriction: restriction(row)?,
+        restrictions: number(row)?,
+        rate_limited_until: row.try_get("rate_limited_until")?,
+        look_ups: look_ups(row)?,
+        look_up_at: row.try_get("look_up_at")?,
         last_sequence: row.try_get("last_sequence")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         paired_at: row.try_get("paired_at")?,
     })
+}
+
+fn restriction(row: &Row) -> Result<Option<Restriction>, StoreError> {
+    let Some(code) = row.try_get::<_, Option<i16>>("restriction")? else {
+        return Ok(None);
+    };
+    let out_of_range = StoreError::Corrupt("restriction out of range");
+    Ok(Some(Restriction {
+        kind: RestrictionKind::from_code(code).ok_or(out_of_range)?,
+        since: row.try_get("restricted_since")?,
+        until: row.try_get("restricted_until")?,
+        why: row.try_get("restricted_why")?,
+        number: number(row)?,
+    }))
+}
+
+fn look_ups(row: &Row) -> Result<Option<LookUps>, StoreError> {
+    let count: i32 = row.try_get("look_ups")?;
+    let count = u32::try_from(count).map_err(|_| StoreError::Corrupt("look-ups"))?;
+    let since: Option<OffsetDateTime> = row.try_get("look_ups_since")?;
+    Ok(since.map(|since| LookUps { since, count }))
+}
+
+fn number(row: &Row) -> Result<u32, StoreError> {
+    u32::try_from(row.try_get::<_, i32>("restrictions")?).map_err(|_| StoreError::Corrupt("restrictions"))
 }
 
 fn expiring(row: &Row, text: &str, end: &str) -> Result<Option<Expiring>, StoreError> {

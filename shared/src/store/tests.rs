@@ -311,7 +311,9 @@ async fn a_hundred_thousand_recipients_are_stored_and_read_in_pages() {
     };
     println!("accepted in {:?}", started.elapsed());
     assert_eq!((queue.total, queue.delay), (100_000, send.delay));
-    let first = recipients::next(db.store(), queue.id, None, 100).await.unwrap();
+    let first = recipients::next(db.store(), queue.id, None, None, 100)
+        .await
+        .unwrap();
     assert_eq!(first.len(), 100);
     assert_eq!((first[0].seq, first[99].seq), (0, 99));
     assert_eq!(first[7].number, send.numbers[7]);
@@ -319,12 +321,12 @@ async fn a_hundred_thousand_recipients_are_stored_and_read_in_pages() {
         (first[0].state, first[0].stanza.as_ref()),
         (RecipientState::Queued, None)
     );
-    let last = recipients::next(db.store(), queue.id, Some(99_998), 100)
+    let last = recipients::next(db.store(), queue.id, Some(99_998), None, 100)
         .await
         .unwrap();
     assert_eq!(last.len(), 1);
     assert!(
-        recipients::next(db.store(), queue.id, Some(99_999), 100)
+        recipients::next(db.store(), queue.id, Some(99_999), None, 100)
             .await
             .unwrap()
             .is_empty()
@@ -349,7 +351,7 @@ async fn queues_are_found_and_listed() {
         };
         ids.push(queue.id);
     }
-    let active: Vec<_> = queues::active(db.store(), session, 10)
+    let active: Vec<_> = queues::active(db.store(), session, None, 10)
         .await
         .unwrap()
         .iter()

@@ -70,6 +70,10 @@ pub struct Counters {
     pub accepted_for_contacts: u64,
     /// Messages refused with an error.
     pub messages_nacked: u64,
+    /// Messages refused because they went to new contacts of a restricted account.
+    pub refused_new: u64,
+    /// Those of them to a contact that was refused before in the same restriction.
+    pub refused_again: u64,
     /// Messages that a fault made disappear.
     pub messages_dropped: u64,
     /// Copies for devices that do not exist.

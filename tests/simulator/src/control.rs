@@ -74,6 +74,9 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/tokens", post(change_tokens))
         .route("/phones/{number}/properties", post(set_properties))
         .route("/phones/{number}/stanzas", post(send_special))
+        .route("/phones/{number}/restrict", post(restrict).delete(lift))
+        .route("/phones/{number}/cap", post(cap).delete(uncap))
+        .route("/phones/{number}/rate-limit", post(rate_limit))
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
         .route("/contacts/{number}/lid", post(renew_lid))
@@ -425,6 +428,40 @@ async fn create_contacts(State(handle): State<Handle>, Body(body): Body) -> Answ
 async fn add_contact_device(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
     let device = handle.add_contact_device(number("number", &contact)?).await?;
     created(&json!({ "device": device }))
+}
+
+async fn restrict(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let restrict = parse(&body)?;
+    handle.restrict(number("number", &phone)?, Some(restrict)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn lift(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
+    handle.restrict(number("number", &phone)?, None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn cap(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let cap = parse(&body)?;
+    handle.cap(number("number", &phone)?, Some(cap)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn uncap(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
+    handle.cap(number("number", &phone)?, None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RateLimitBody {
+    seconds: u64,
+}
+
+async fn rate_limit(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let body: RateLimitBody = parse(&body)?;
+    handle.rate_limit(number("number", &phone)?, body.seconds).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn renew_lid(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {

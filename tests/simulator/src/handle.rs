@@ -23,8 +23,8 @@ use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::world::{
-    AccountAddressing, Command, LinkOutcome, Page, PropertyChange, Scanned, SessionInfo, Speaker, Special,
-    TokenChange, VersionChange, VersionInfo,
+    AccountAddressing, Cap, Command, LinkOutcome, Page, PropertyChange, Restrict, Scanned, SessionInfo,
+    Speaker, Special, TokenChange, VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -298,6 +298,32 @@ impl Handle {
     pub async fn sent(&self, by: Speaker) -> Result<Vec<Sent>, Refusal> {
         let told = self.ask(|answer| Command::Outbox(by, answer)).await??;
         told.await.map_err(|_| stopping())
+    }
+
+    /// Begins a reach-out time lock of a phone's account, or ends it: new contacts are refused with 463.
+    ///
+    /// # Errors
+    /// If there is no such phone, or it would last too long.
+    pub async fn restrict(&self, phone: Number, restrict: Option<Restrict>) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Restrict(phone, restrict, answer))
+            .await?
+    }
+
+    /// Caps the new chats of a phone's account, or ends that: those beyond are refused with 475.
+    ///
+    /// # Errors
+    /// If there is no such phone, or the cycle would last too long.
+    pub async fn cap(&self, phone: Number, cap: Option<Cap>) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Cap(phone, cap, answer)).await?
+    }
+
+    /// Refuses all messages of a phone's account with 429 for so many seconds.
+    ///
+    /// # Errors
+    /// If there is no such phone, or it would last too long.
+    pub async fn rate_limit(&self, phone: Number, seconds: u64) -> Result<(), Refusal> {
+        self.ask(|answer| Command::RateLimit(phone, seconds, answer))
+            .await?
     }
 
     /// Adds a fault. Returns its number (none if it struck at once and is over) and how many sessions it struck at once.

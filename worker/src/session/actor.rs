@@ -90,7 +90,8 @@ impl Actor {
 
     /// A shard whose sessions have nothing to send is handed over before others.
     fn note_busy(&mut self, waiting: Waiting) {
-        if waiting == Waiting::Idle && self.parts.sends.is_empty() {
+        let is_idle = matches!(waiting, Waiting::Idle | Waiting::Restricted);
+        if is_idle && self.parts.sends.is_empty() {
             self.busy = None;
         } else if self.busy.is_none() {
             self.busy = Some(self.parts.cx.lease.busy());

@@ -45,7 +45,8 @@ pub(crate) enum Exit {
 /// What was read from the database.
 pub(crate) enum Fetched {
     Active(Result<Vec<QueueRecord>, StoreError>),
-    Page(QueueId, Result<Vec<Pending>, StoreError>),
+    /// Recipients of a queue; those that wait for the end of this restriction were passed over.
+    Page(QueueId, Option<u32>, Result<Vec<Pending>, StoreError>),
     Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
     /// The queue of a command, which is not in memory.
     OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
@@ -94,6 +95,14 @@ impl Context {
     /// The wall clock, for what is stored and told.
     pub(super) fn wall(&self) -> OffsetDateTime {
         self.around.clock.wall()
+    }
+
+    /// The number of the restriction that keeps the session from writing to new contacts.
+    pub(super) fn held(&self) -> Option<u32> {
+        self.record
+            .restriction
+            .as_ref()
+            .map(|restriction| restriction.number)
     }
 
     /// Reads beside the loop; the answer comes back as an input.

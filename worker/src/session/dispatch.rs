@@ -5,7 +5,7 @@
 
 use shared::job::{Answer, Job};
 use shared::store::StoreError;
-use shared::store::commit::CommitError;
+use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
 use tokio::time::Instant;
 use whatsapp::client::Ended;
@@ -28,6 +28,7 @@ use super::queues::Target;
 use super::reader::{Reader, queue_of, target};
 use super::receipts::Receipts;
 use super::recorder::After;
+use super::restriction::Restrictions;
 use super::sends::Sends;
 use super::status::{Account, Status};
 use crate::job::pending::{PendingJob, Stage};
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     reader: Reader,
     receipts: Receipts,
     commands: Commands,
+    restrictions: Restrictions,
 }
 
 impl Parts {
@@ -50,6 +52,7 @@ impl Parts {
     pub(super) fn new(cx: Context, link: Link) -> Self {
         let mut parts = Self {
             sends: Sends::new(&cx),
+            restrictions: Restrictions::new(&cx),
             cx,
             link,
             questions: Questions::default(),
@@ -71,13 +74,16 @@ impl Parts {
         self.link.close_if_wanted();
         self.commands.advance(&mut self.cx, &self.reader);
         let drain = self.drain();
+        let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
         let waiting = self.sends.pump(&mut self.cx, &self.link);
+        self.let_go();
         self.status.wait(waiting);
         self.cx.recorder.launch();
         let wakes = [
             waiting.until(),
             drain,
+            restriction,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -193,6 +199,24 @@ impl Parts {
         again
     }
 
+    /// Queues of which all that is left waits in the store leave the memory: there is room for others.
+    fn let_go(&mut self) {
+        for id in self.cx.queues.take_exhausted() {
+            let restriction = self.cx.held();
+            if let Some(number) = restriction {
+                self.cx.recorder.write.queues.push(QueueChange::Hold(id, number));
+            }
+            let held = After::Held {
+                queue: id,
+                total: self.cx.queues.get(id).map_or(0, |queue| queue.total),
+                restriction,
+            };
+            if let Some(held) = self.cx.recorder.after_all(held) {
+                self.on_durable(held);
+            }
+        }
+    }
+
     fn read_ahead(&mut self) {
         if self.link.is_open() {
             self.reader.read_pages(&mut self.cx);
@@ -277,7 +301,13 @@ impl Parts {
             Event::MessageAcked { id, to, .. } => {
                 self.sends.on_acked(cx, &self.link, &id, &to);
             }
+            Event::Restricted { kind, reason, until } => {
+                self.restrictions.on_restricted(cx, kind, reason, until.map(wall));
+            }
+            Event::Unrestricted { kind } => self.restrictions.on_unrestricted(cx, kind),
+            Event::RestrictionUnknown { kind } => self.restrictions.on_unknown(cx, kind),
             Event::MessageFailed { id, reason } => {
+                self.restrictions.on_send_failed(cx, &reason);
                 self.sends.on_failed(cx, &id, &reason);
             }
             Event::Receipt(receipt) => self.on_receipt(&receipt),
@@ -293,7 +323,12 @@ impl Parts {
             Event::Closed { reason } => {
                 self.link.on_closed();
                 self.sends.on_disconnected(cx);
+                self.restrictions.on_disconnected();
                 self.status.on_closed(cx, &reason);
+                if cx.record.paired_at.is_none() {
+                    // It was the account's.
+                    self.restrictions.lift(cx);
+                }
             }
             event => self.note(&event),
         }
@@ -413,6 +448,16 @@ impl Parts {
             After::Stopped(queue) => {
                 self.commands.on_stopped(cx, &mut self.reader, queue);
             }
+            After::Held {
+                queue,
+                total,
+                restriction,
+            } => {
+                self.commands.on_stopped(cx, &mut self.reader, queue);
+                if restriction.is_none() || restriction != cx.held() {
+                    cx.queues.more_in_store(total);
+                }
+            }
             After::Resumed(queue) => self.commands.on_resumed(cx, queue),
             After::Erase => delete_rows(cx),
         }
@@ -429,9 +474,9 @@ impl Parts {
         let cx = &mut self.cx;
         match fetched {
             Fetched::Active(records) => self.reader.on_queues(cx, records?),
-            Fetched::Page(queue, page) => {
+            Fetched::Page(queue, held, page) => {
                 let targets = page?.into_iter().map(target).collect();
-                self.cx.queues.page(queue, targets);
+                self.cx.queues.page(queue, targets, held);
             }
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
+use shared::event::RestrictionKind;
 use shared::store::sessions::SessionState;
 
 use super::pacer::Waiting;
@@ -16,6 +17,16 @@ pub(crate) fn acked(after: Duration) {
 /// A recipient can't be reached; `reason` is one of a closed set.
 pub(crate) fn failed(reason: &'static str) {
     counter!("fanfare_messages_failed_total", "reason" => reason).increment(1);
+}
+
+/// A session can't write to new contacts any more.
+pub(crate) fn restricted(kind: RestrictionKind) {
+    counter!("fanfare_sessions_restricted_total", "kind" => kind.as_str()).increment(1);
+}
+
+/// The server said that a session goes too fast, and it pauses.
+pub(crate) fn rate_limited() {
+    counter!("fanfare_sessions_rate_limited_total").increment(1);
 }
 
 /// One message came in.

@@ -189,6 +189,18 @@ pub enum Waiting {
         /// When.
         until: Instant,
     },
+    /// The server said that it goes too fast; nothing is sent until this moment.
+    RateLimit {
+        /// When it goes on.
+        until: Instant,
+    },
+    /// Only numbers are left that must be looked up first, and that is not done before this moment.
+    LookUp {
+        /// When the next one may be.
+        until: Instant,
+    },
+    /// New contacts can't be written to now, and nobody else is left, if anybody.
+    Restricted,
     /// The session is not connected.
     Connection,
     /// Recipients are being read from the database.
@@ -204,6 +216,9 @@ impl Waiting {
             Self::Cap => "cap",
             Self::Answer { .. } => "answer",
             Self::Retry { .. } => "retry",
+            Self::RateLimit { .. } => "rate-limit",
+            Self::LookUp { .. } => "look-up",
+            Self::Restricted => "restricted",
             Self::Connection => "connection",
             Self::Recipients => "recipients",
         }
@@ -212,8 +227,12 @@ impl Waiting {
     /// When it ends by itself, where that is known.
     pub fn until(&self) -> Option<Instant> {
         match self {
-            Self::Pace { until } | Self::Answer { until } | Self::Retry { until } => Some(*until),
-            Self::Idle | Self::Cap | Self::Connection | Self::Recipients => None,
+            Self::Pace { until }
+            | Self::Answer { until }
+            | Self::Retry { until }
+            | Self::LookUp { until }
+            | Self::RateLimit { until } => Some(*until),
+            Self::Idle | Self::Cap | Self::Restricted | Self::Connection | Self::Recipients => None,
         }
     }
 }

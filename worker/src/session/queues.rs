@@ -55,6 +55,15 @@ pub(crate) enum Phase {
     Changing,
 }
 
+/// Which recipients one is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// Those that may be sent to as they are, as far as is known.
+    Known,
+    /// Those whose numbers must be looked up first.
+    Unknown,
+}
+
 /// What becomes of a queue as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -72,9 +81,13 @@ pub(crate) struct Queue {
     spec: Spec,
     phase: Phase,
     page: VecDeque<Target>,
+    /// Those whose numbers must be looked up first; they go behind the others.
+    unknown: VecDeque<Target>,
     read_to: Option<u32>,
     reading: Reading,
     in_hand: u32,
+    /// Recipients of it wait in the store for the end of a restriction, or were passed over when it was read.
+    is_held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +131,11 @@ impl Queue {
             },
             spec,
             page: VecDeque::new(),
+            unknown: VecDeque::new(),
             read_to: None,
             reading: Reading::Wanted,
             in_hand: 0,
+            is_held: false,
         }
     }
 
@@ -141,12 +156,26 @@ impl Queue {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        self.phase == Phase::Running && !self.page.is_empty()
+    fn is_ready(&self, from: From) -> bool {
+        let waiting = match from {
+            From::Known => &self.page,
+            From::Unknown => &self.unknown,
+        };
+        self.phase == Phase::Running && !waiting.is_empty()
+    }
+
+    /// Whether all that is left of it waits in the store.
+    fn is_exhausted(&self) -> bool {
+        let is_empty = self.page.is_empty()
+            && self.unknown.is_empty()
+            && self.in_hand == 0
+            && self.reading == Reading::Done;
+        self.is_held && is_empty && self.phase == Phase::Running
     }
 
     fn wants_page(&self) -> bool {
-        self.phase == Phase::Running && self.reading == Reading::Wanted && self.page.len() <= PAGE / 2
+        let has_room = self.page.len() <= PAGE / 2 && self.unknown.len() < PAGE;
+        self.phase == Phase::Running && self.reading == Reading::Wanted && has_room
     }
 }
 
@@ -156,6 +185,8 @@ pub(crate) struct Queues {
     all: HashMap<QueueId, Queue>,
     singles: Turns,
     bulk: Turns,
+    /// Those of which all that is left waits in the store.
+    exhausted: Vec<QueueId>,
 }
 
 /// The order of the queues of one kind.
@@ -200,6 +231,11 @@ impl Queues {
         self.turns(total).more_in_store = true;
     }
 
+    /// The store holds queues that are not here, and nobody knows of what kind.
+    pub(crate) fn all_in_store(&mut self) {
+        (self.singles.more_in_store, self.bulk.more_in_store) = (true, true);
+    }
+
     fn turns(&mut self, total: u32) -> &mut Turns {
         match total {
             1 => &mut self.singles,
@@ -223,15 +259,18 @@ impl Queues {
     }
 
     /// Whose turn it is, and how fast it may go.
-    pub(crate) fn peek(&self) -> Option<(QueueId, Pace)> {
-        self.turn().map(|queue| (queue.id, queue.pace))
+    pub(crate) fn peek(&self, from: From) -> Option<(QueueId, Pace)> {
+        self.turn(from).map(|queue| (queue.id, queue.pace))
     }
 
     /// Takes the recipient whose turn it is. It is in hand until [`Queues::settle`] or [`Queues::give_back`].
-    pub(crate) fn take(&mut self) -> Option<(QueueId, Target)> {
-        let id = self.turn()?.id;
+    pub(crate) fn take(&mut self, from: From) -> Option<(QueueId, Target)> {
+        let id = self.turn(from)?.id;
         let queue = self.all.get_mut(&id)?;
-        let target = queue.page.pop_front()?;
+        let target = match from {
+            From::Known => queue.page.pop_front()?,
+            From::Unknown => queue.unknown.pop_front()?,
+        };
         queue.in_hand += 1;
         if let Some(turn) = self.bulk.ids.iter().position(|other| *other == id) {
             self.bulk.ids.remove(turn);
@@ -255,8 +294,9 @@ impl Queues {
         Some((id, queue.read_to))
     }
 
-    /// A page came: at most [`PAGE`] recipients in order of place. Fewer means that there are no more.
-    pub(crate) fn page(&mut self, id: QueueId, targets: Vec<Target>) {
+    /// A page came: at most [`PAGE`] recipients in order of place. Fewer means that there are no more, but for those that
+    /// were passed over because they wait for the end of a restriction.
+    pub(crate) fn page(&mut self, id: QueueId, targets: Vec<Target>, passed_over: Option<u32>) {
         let Some(queue) = self.all.get_mut(&id) else {
             return;
         };
@@ -267,6 +307,8 @@ impl Queues {
         };
         queue.read_to = targets.last().map(|target| target.seq).or(queue.read_to);
         queue.page.extend(targets);
+        queue.is_held |= passed_over.is_some();
+        self.note_exhausted(id);
     }
 
     /// The recipients of a queue that was just accepted, so that they need not be read back.
@@ -276,7 +318,7 @@ impl Queues {
             .get(&id)
             .is_some_and(|queue| queue.reading == Reading::Wanted && queue.read_to.is_none())
         {
-            self.page(id, targets);
+            self.page(id, targets, None);
         }
     }
 
@@ -288,7 +330,29 @@ impl Queues {
         if queue.settled >= queue.total {
             queue.phase = Phase::Draining(Change::Complete);
         }
-        Some(queue)
+        self.note_exhausted(id);
+        self.get(id)
+    }
+
+    /// A recipient in hand waits in the store for the end of a restriction.
+    pub(crate) fn hold(&mut self, id: QueueId) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.in_hand = queue.in_hand.saturating_sub(1);
+            queue.is_held = true;
+            self.note_exhausted(id);
+        }
+    }
+
+    fn note_exhausted(&mut self, id: QueueId) {
+        if let Some(queue) = self.all.get_mut(&id).filter(|queue| queue.is_exhausted()) {
+            queue.phase = Phase::Changing;
+            self.exhausted.push(id);
+        }
+    }
+
+    /// The queues of which all that is left waits in the store: they leave the memory now.
+    pub(crate) fn take_exhausted(&mut self) -> Vec<QueueId> {
+        std::mem::take(&mut self.exhausted)
     }
 
     /// A queue's START event is put out now; false if it was before.
@@ -314,6 +378,22 @@ impl Queues {
         if let Some(queue) = self.all.get_mut(&id) {
             queue.in_hand = queue.in_hand.saturating_sub(1);
             queue.page.push_front(target);
+        }
+    }
+
+    /// A recipient in hand was not sent to: its number must be looked up first.
+    pub(crate) fn give_back_unknown(&mut self, id: QueueId, target: Target) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.in_hand = queue.in_hand.saturating_sub(1);
+            queue.unknown.push_back(target);
+        }
+    }
+
+    /// Like [`Self::give_back`], but behind those that wait in memory.
+    pub(crate) fn give_back_last(&mut self, id: QueueId, target: Target) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.in_hand = queue.in_hand.saturating_sub(1);
+            queue.page.push_back(target);
         }
     }
 
@@ -348,13 +428,13 @@ impl Queues {
             .any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
     }
 
-    fn turn(&self) -> Option<&Queue> {
+    fn turn(&self, from: From) -> Option<&Queue> {
         self.singles
             .ids
             .iter()
             .chain(&self.bulk.ids)
             .map(|id| &self.all[id])
-            .find(|queue| queue.is_ready())
+            .find(|queue| queue.is_ready(from))
     }
 }
 

@@ -23,8 +23,8 @@ impl Reader {
     /// Reads the session's running queues from the store.
     pub(super) fn read_queues(&mut self, cx: &mut Context) {
         self.is_reading = true;
-        let (store, session) = (cx.around.store.clone(), cx.record.id);
-        cx.fetch(async move { Fetched::Active(store::active(&store, session, QUEUES_READ).await) });
+        let (store, session, held) = (cx.around.store.clone(), cx.record.id, cx.held());
+        cx.fetch(async move { Fetched::Active(store::active(&store, session, held, QUEUES_READ).await) });
     }
 
     pub(super) fn on_queues(&mut self, cx: &mut Context, records: Vec<QueueRecord>) {
@@ -50,10 +50,11 @@ impl Reader {
             let Some((queue, after)) = cx.queues.want_page() else {
                 break;
             };
-            let store = cx.around.store.clone();
-            cx.fetch(
-                async move { Fetched::Page(queue, recipients::next(&store, queue, after, PAGE_ROWS).await) },
-            );
+            let (store, held) = (cx.around.store.clone(), cx.held());
+            cx.fetch(async move {
+                let page = recipients::next(&store, queue, after, held, PAGE_ROWS).await;
+                Fetched::Page(queue, held, page)
+            });
         }
     }
 

@@ -39,6 +39,13 @@ pub(crate) enum After {
     /// The queue is completed, paused or deleted.
     Stopped(QueueId),
     Resumed(QueueId),
+    /// All that is left of the queue, of so many recipients in all, waits in the store: for the end of this restriction,
+    /// or to be read again.
+    Held {
+        queue: QueueId,
+        total: u32,
+        restriction: Option<u32>,
+    },
     /// All there is to say of the session is said: its rows go.
     Erase,
 }

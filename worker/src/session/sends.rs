@@ -17,23 +17,24 @@ use shared::store::recipients::RecipientState;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use whatsapp::command::{Command, Outgoing};
-use whatsapp::event::{Event as ConnectionEvent, SendError};
+use whatsapp::event::{Event as ConnectionEvent, QueryError, Refusal, SendError};
 use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
 use super::adapter::events::{Failure, Peer};
-use super::adapter::names::{message_id, recipient, server, stanza_id};
+use super::adapter::names::{known_recipient, message_id, recipient, server, stanza_id};
 use super::cap::CapTurn;
 use super::content;
 use super::context::Context;
 use super::link::Link;
+use super::look_up::LookUpTurns;
 use super::meter;
 use super::pacer::{Claim, Pace, Pacer, Waiting};
-use super::queues::{Queue, Target};
+use super::queues::{From, Queue, Target};
+use super::rate::{Pause, TRIES_MAX, TROUBLE};
 use super::recorder::After;
 
 /// The sends of a session: those in hand, and when the next may start.
-#[derive(Default)]
 pub(super) struct Sends {
     pacer: Pacer,
     in_hand: HashMap<MessageId, InHand>,
@@ -42,7 +43,11 @@ pub(super) struct Sends {
     /// Frames that are ready before their time, and what else followed their commit.
     held: Option<(Instant, Vec<After>)>,
     pub(super) cap: CapTurn,
-    retry_at: Option<Instant>,
+    /// After "too fast".
+    rate_limit: Pause,
+    /// After trouble of the server.
+    trouble: Pause,
+    look_ups: LookUpTurns,
 }
 
 /// A send whose outcome is open.
@@ -75,7 +80,13 @@ impl Sends {
         let pacer = next.map_or_else(Pacer::default, |at| Pacer::resume(left(at, cx.wall()), cx.now()));
         Self {
             pacer,
-            ..Self::default()
+            rate_limit: Pause::resume(cx.record.rate_limited_until, cx.wall(), cx.now()),
+            look_ups: LookUpTurns::new(cx.around.look_ups, cx.record.look_ups, cx.wall()),
+            in_hand: HashMap::new(),
+            newest: None,
+            held: None,
+            cap: CapTurn::default(),
+            trouble: Pause::default(),
         }
     }
 
@@ -91,15 +102,17 @@ impl Sends {
 
     /// What failed for now is tried again at once: the connection is new.
     pub(super) fn forget_retry(&mut self) {
-        self.retry_at = None;
+        self.trouble.forget();
     }
 
     /// Starts all sends that may start now; answers why the next one may not.
     pub(super) fn pump(&mut self, cx: &mut Context, link: &Link) -> Waiting {
         let now = cx.now();
         loop {
-            if let Err(waiting) = self.start_one(cx, link, now) {
-                return waiting;
+            match self.start_one(cx, link, now) {
+                Ok(()) => {}
+                Err(Waiting::Idle) if cx.held().is_some() => return Waiting::Restricted,
+                Err(waiting) => return waiting,
             }
         }
     }
@@ -111,18 +124,12 @@ impl Sends {
         if !link.is_open() {
             return Err(Waiting::Connection);
         }
-        let Some((_, pace)) = cx.queues.peek() else {
-            return Err(if cx.queues.is_reading() {
-                Waiting::Recipients
-            } else {
-                Waiting::Idle
-            });
-        };
+        let (from, pace) = self.next(cx, now)?;
         self.may_start(pace, now)?;
         if !self.cap.is_granted(&cx.around.cap) {
             return Err(Waiting::Cap);
         }
-        let Some((queue, mut target)) = cx.queues.take() else {
+        let Some((queue, mut target)) = cx.queues.take(from) else {
             return Err(Waiting::Idle);
         };
         if target.again && is_held(cx, queue) {
@@ -134,9 +141,13 @@ impl Sends {
             None => new_id(cx),
         };
         target.stanza.get_or_insert_with(|| stanza_id(&id));
-        if !ask(cx.queues.get(queue), &id, &target, link) {
+        if !ask(cx, queue, &id, (&target, from), link) {
             cx.queues.give_back(queue, target);
             return Err(Waiting::Connection);
+        }
+        if from == From::Unknown {
+            let wall = cx.wall();
+            cx.recorder.write.session_row().look_ups = Some(self.look_ups.take(now, wall));
         }
         self.cap.use_up();
         let hand = InHand {
@@ -150,6 +161,29 @@ impl Sends {
         self.newest = Some(id.clone());
         self.in_hand.insert(id, hand);
         Ok(())
+    }
+
+    /// Whose turn it is: somebody whose number need not be looked up, if there is one.
+    fn next(&self, cx: &mut Context, now: Instant) -> Result<(From, Pace), Waiting> {
+        if let Some((_, pace)) = cx.queues.peek(From::Known) {
+            return Ok((From::Known, pace));
+        }
+        let Some((_, pace)) = cx.queues.peek(From::Unknown) else {
+            return Err(match cx.queues.is_reading() {
+                true => Waiting::Recipients,
+                false => Waiting::Idle,
+            });
+        };
+        let wall = cx.wall();
+        let Some(until) = self.look_ups.until(now, wall) else {
+            return Ok((From::Unknown, pace));
+        };
+        let at = wall + until.saturating_duration_since(now);
+        if cx.record.look_up_at.is_none_or(|told| told <= wall) {
+            cx.record.look_up_at = Some(at);
+            cx.recorder.write.session_row().look_up_at = Some(at);
+        }
+        Err(Waiting::LookUp { until })
     }
 
     /// The session's own rules: answers to earlier sends, retries, the gap.
@@ -172,7 +206,10 @@ impl Sends {
                 until: unanswered.min().unwrap_or(now + ANSWER_WAIT),
             });
         }
-        if let Some(until) = self.retry_at.filter(|until| *until > now) {
+        if let Some(until) = self.rate_limit.until(now) {
+            return Err(Waiting::RateLimit { until });
+        }
+        if let Some(until) = self.trouble.until(now) {
             return Err(Waiting::Retry { until });
         }
         match self.pacer.start(pace).filter(|until| *until > now) {
@@ -274,6 +311,8 @@ impl Sends {
             link.tell(Command::Cancel(id.clone()));
         }
         self.pacer.answered(hand.pace, now);
+        self.rate_limit.went_through(now);
+        self.trouble.went_through(now);
         meter::acked(now.saturating_duration_since(hand.since));
         start_queue(cx, hand.queue);
         // In a broadcast send.message:PROCESSING says the same, and there are many.
@@ -312,11 +351,17 @@ impl Sends {
             SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
                 outcome_unknown(cx, hand);
             }
-            reason if reason.is_retryable() && hand.target.tries < TRIES_MAX => {
-                let wait = RETRY_BASE * 2_u32.pow(u32::from(hand.target.tries));
-                self.retry_at = Some(cx.now() + wait);
-                hand.target.tries += 1;
+            SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
+            reason if is_of_new_contact(reason) => hold(cx, hand),
+            reason if is_too_fast(reason) => {
+                self.slow_down(cx);
                 cx.queues.give_back(hand.queue, hand.target);
+            }
+            reason if reason.is_retryable() && hand.target.tries < TRIES_MAX => {
+                self.trouble.begin(TROUBLE, cx.now());
+                hand.target.tries += 1;
+                // It may be the trouble of this one alone: the others go first.
+                cx.queues.give_back_last(hand.queue, hand.target);
             }
             // This try came to nothing, and nobody knows of the one before.
             _ if hand.target.again => settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown)),
@@ -325,6 +370,15 @@ impl Sends {
                 meter::failed(failure.error);
                 settle(cx, hand.queue, &hand.target, Err(failure));
             }
+        }
+    }
+
+    /// The server says that it goes too fast: the session pauses, for longer each time, and nobody fails for it.
+    fn slow_down(&mut self, cx: &mut Context) {
+        if let Some(pause) = self.rate_limit.begin(cx.around.rate_limit, cx.now()) {
+            meter::rate_limited();
+            let until = cx.wall() + pause;
+            cx.recorder.write.session_row().rate_limited_until = Some(until);
         }
     }
 
@@ -371,14 +425,46 @@ fn new_id(cx: &mut Context) -> MessageId {
     MessageId::generate(seconds, user, &mut cx.rng)
 }
 
-fn ask(queue: Option<&Queue>, id: &MessageId, target: &Target, link: &Link) -> bool {
-    let Some(queue) = queue else { return false };
+fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: &Link) -> bool {
+    let Some(queue) = cx.queues.get(queue) else {
+        return false;
+    };
     let outgoing = Outgoing {
         id: id.clone(),
-        to: recipient(&target.number),
+        to: match to.1 {
+            From::Known => known_recipient(&to.0.number),
+            From::Unknown => recipient(&to.0.number),
+        },
         message: content::render(&queue.content),
     };
-    link.tell(Command::Send(Box::new(outgoing)))
+    let outgoing = Box::new(outgoing);
+    link.tell(match cx.held() {
+        Some(_) => Command::SendToKnown(outgoing),
+        None => Command::Send(outgoing),
+    })
+}
+
+/// Whether a send came to nothing because new contacts can't be written to.
+fn is_of_new_contact(reason: &SendError) -> bool {
+    let refused = matches!(reason.refusal(), Some(Refusal::NewContact | Refusal::NewChatCap));
+    refused || *reason == SendError::NewContact
+}
+
+/// Whether the server said that it goes too fast, to the message or to a question before it.
+fn is_too_fast(reason: &SendError) -> bool {
+    let of_query = matches!(reason, SendError::Query(QueryError::Refused { code: 429 }));
+    of_query || reason.refusal() == Some(Refusal::TooFast)
+}
+
+/// The recipient waits in the store until the restriction is over.
+fn hold(cx: &mut Context, hand: InHand) {
+    let Some(restriction) = cx.held() else {
+        // It is over by now.
+        return cx.queues.give_back(hand.queue, hand.target);
+    };
+    let change = RecipientChange::held(hand.queue, hand.target.seq, restriction, cx.wall());
+    cx.recorder.write.recipients.push(change);
+    cx.queues.hold(hand.queue);
 }
 
 /// No answer to it will come any more.
@@ -448,7 +534,3 @@ const WINDOW: usize = 240;
 const IN_HAND_MAX: usize = 256;
 /// How long the next send waits for the answer to the last.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
-/// How often a send that fails for now is tried again.
-const TRIES_MAX: u8 = 5;
-/// The wait before the first of those, doubled with each.
-const RETRY_BASE: Duration = Duration::from_secs(1);

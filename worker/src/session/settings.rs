@@ -1,13 +1,16 @@
 //! The settings of the session role.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use shared::config::{Amqp, Env, read_delay};
+use shared::config::{Amqp, Env, read_delay, read_seconds};
 use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::signal::curve::PublicKey;
 
 use super::cap::CAP_DEFAULT;
+use super::look_up::LookUpPace;
 use super::pacer::Pace;
+use super::rate::RateLimit;
 use crate::version;
 
 /// What the role is told from outside.
@@ -19,6 +22,10 @@ pub struct Settings {
     pub pace: Pace,
     /// `SEND_CAP`: most sends per second of this worker, over all its sessions.
     pub cap: NonZeroU32,
+    /// `RATE_LIMIT_PAUSE` and `RATE_LIMIT_PAUSE_MAX`.
+    pub rate_limit: RateLimit,
+    /// `LOOK_UP_GAP` and `LOOK_UPS_PER_DAY`.
+    pub look_ups: LookUpPace,
     /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is replaced by the current one.
     pub whatsapp: Config,
     /// `WHATSAPP_VERSION` and what begins with it.
@@ -34,11 +41,49 @@ impl Settings {
             // A delay's MIN is never above its MAX.
             pace: Pace::new(delay.min(), delay.max()).unwrap_or_default(),
             cap: env.or("SEND_CAP", CAP_DEFAULT),
+            rate_limit: read_rate_limit(env),
+            look_ups: read_look_ups(env),
             whatsapp: read_whatsapp(env),
             version: version::Settings::read(env),
         }
     }
 }
+
+fn read_look_ups(env: &mut Env) -> LookUpPace {
+    let default = LookUpPace::default();
+    let pace = LookUpPace {
+        gap: read_seconds(env, "LOOK_UP_GAP", default.gap),
+        per_day: env.or("LOOK_UPS_PER_DAY", default.per_day),
+    };
+    if pace.gap > PAUSE_MAX {
+        env.problem("LOOK_UP_GAP", "must be at most 86400 seconds");
+    }
+    if pace.per_day == 0 {
+        env.problem("LOOK_UPS_PER_DAY", "must be at least 1");
+    }
+    pace
+}
+
+fn read_rate_limit(env: &mut Env) -> RateLimit {
+    let default = RateLimit::default();
+    let limit = RateLimit {
+        first: read_seconds(env, "RATE_LIMIT_PAUSE", default.first),
+        longest: read_seconds(env, "RATE_LIMIT_PAUSE_MAX", default.longest),
+    };
+    if limit.first.is_zero() || limit.first > PAUSE_MAX {
+        env.problem("RATE_LIMIT_PAUSE", "must be above 0 and at most 86400 seconds");
+    }
+    if limit.longest < limit.first || limit.longest > PAUSE_MAX {
+        env.problem(
+            "RATE_LIMIT_PAUSE_MAX",
+            "must be at least RATE_LIMIT_PAUSE and at most 86400 seconds",
+        );
+    }
+    limit
+}
+
+/// The longest pause or gap that may be set.
+const PAUSE_MAX: Duration = Duration::from_secs(86_400);
 
 fn read_whatsapp(env: &mut Env) -> Config {
     let mut config = Config::whatsapp(ClientVersion::KNOWN);
@@ -67,8 +112,6 @@ fn parse_key(text: &str) -> Option<PublicKey> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use shared::config::Common;
 
     use super::*;

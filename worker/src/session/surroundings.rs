@@ -7,7 +7,9 @@ use shared::random::Randomness;
 use shared::store::Store;
 
 use super::cap::Cap;
+use super::look_up::LookUpPace;
 use super::pacer::Pace;
+use super::rate::RateLimit;
 use crate::committer::Committer;
 use crate::version::Versions;
 
@@ -22,4 +24,8 @@ pub(crate) struct Surroundings {
     /// The gap between sends where a queue names none.
     pub(crate) pace: Pace,
     pub(crate) cap: Arc<Cap>,
+    /// The pause of a session after "too fast".
+    pub(crate) rate_limit: RateLimit,
+    /// How often a session looks unknown numbers up.
+    pub(crate) look_ups: LookUpPace,
 }

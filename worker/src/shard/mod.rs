@@ -73,6 +73,8 @@ pub async fn run(
             versions,
             pace: settings.pace,
             cap: Arc::new(Cap::new(settings.cap, clock)),
+            rate_limit: settings.rate_limit,
+            look_ups: settings.look_ups,
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());

@@ -90,7 +90,7 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_told() {
     let worker = stage.worker("w1");
     let token = stage.paired("15550000043").await;
     let numbers = stage.contacts("15550093", 3).await;
-    for (number, code) in [(&numbers[0], 429), (&numbers[1], 463)] {
+    for (number, code) in [(&numbers[0], 429), (&numbers[1], 479)] {
         let matching = Match {
             from: None,
             to: Some(number.clone()),
@@ -105,7 +105,7 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_told() {
     let queue = stage.send(&token, text(&numbers, Some((0.01, 0.02)))).await;
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     let error = stage.event(&token, "send.message:ERROR", |_| true).await;
-    assert_eq!(error["data"]["status"], 502);
+    assert_eq!(error["data"]["status"], 500);
     assert_eq!(error["data"]["number"], format!("{}@s.whatsapp.net", numbers[1]));
     let processing = names(&stage.of_queue(&token, queue))
         .into_iter()
@@ -197,7 +197,7 @@ async fn a_refused_repeat_does_not_say_that_the_first_try_failed() {
     let queue = stage.send(&token, text(&numbers, None)).await;
     stage.audit(|report| report.server.messages_accepted == 1).await;
     let nack = Fault {
-        code: Some(463),
+        code: Some(479),
         ..fault(Kind::Nack)
     };
     stage.simulator.add_fault(nack).await.unwrap();

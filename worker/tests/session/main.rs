@@ -5,6 +5,7 @@ mod commands;
 mod faults;
 mod jobs;
 mod life;
+mod restriction;
 mod stage;
 mod version;
 mod wire;

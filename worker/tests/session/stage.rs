@@ -21,7 +21,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use worker::lease::Timing;
 use worker::session::Settings;
+use worker::session::look_up::LookUpPace;
 use worker::session::pacer::Pace;
+use worker::session::rate::RateLimit;
 use worker::shard;
 
 /// How long anything may take before the test fails.
@@ -117,6 +119,14 @@ impl Stage {
             shards: 2,
             pace: Pace::default(),
             cap: 10_000.try_into().expect("not zero"),
+            look_ups: LookUpPace {
+                gap: Duration::ZERO,
+                per_day: 1_000_000,
+            },
+            rate_limit: RateLimit {
+                first: Duration::from_millis(200),
+                longest: Duration::from_secs(2),
+            },
             whatsapp,
             version,
         };

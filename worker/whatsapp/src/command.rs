@@ -17,6 +17,13 @@ pub enum Command {
     /// Send a message. Answered by `MessagePrepared`, then `MessageAcked` or `MessageFailed`. While the session is not
     /// open it is answered at once by `MessageFailed` with a reason that says to try again.
     Send(Box<Outgoing>),
+    /// Like [`Self::Send`], but only to somebody who has written to us before or whose token we hold. Answered by
+    /// `MessageFailed` with [`SendError::NewContact`] if they have not: nothing was asked of the server then, and no
+    /// ratchet has moved.
+    SendToKnown(Box<Outgoing>),
+    /// Ask anew whether the server restricts the account. Answered by `Restricted`, `Unrestricted` or
+    /// `RestrictionUnknown` for each restriction, some minutes later if it was asked a moment ago.
+    AskRestrictions,
     /// Forget a send whose frame has not left. Answered by `MessageFailed { Cancelled }` if it could be stopped, else
     /// not at all (the send's own answer follows).
     Cancel(MessageId),
@@ -75,6 +82,8 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Send(outgoing) => f.debug_tuple("Send").field(outgoing).finish(),
+            Self::SendToKnown(outgoing) => f.debug_tuple("SendToKnown").field(outgoing).finish(),
+            Self::AskRestrictions => f.write_str("AskRestrictions"),
             Self::Cancel(id) => f.debug_tuple("Cancel").field(id).finish(),
             Self::RequestPairingCode { .. } => f.write_str("RequestPairingCode(…)"),
             Self::AnswerPasskey { .. } => f.write_str("AnswerPasskey(…)"),
@@ -101,7 +110,9 @@ impl Command {
     /// The answer where there is no connection that could do it, if anybody waits for one.
     pub(crate) fn not_connected(self) -> Option<Event> {
         match self {
-            Self::Send(outgoing) => Some(SendError::NotConnected.event(outgoing.id)),
+            Self::Send(outgoing) | Self::SendToKnown(outgoing) => {
+                Some(SendError::NotConnected.event(outgoing.id))
+            }
             Self::IsOnWhatsApp { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::IsOnWhatsApp { ticket, result })

@@ -3,8 +3,11 @@
 //! Events leave the core inside a [`Step`](crate::connection::Step) and reach the owner only through
 //! [`KeyStore::commit`](crate::store::KeyStore::commit), together with the state changes they belong to.
 
+mod refusal;
+
 use std::fmt;
 
+pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
     jid::Jid, message_id::MessageId, proto, reason::CloseReason, time::Timestamp, version::ClientVersion,
 };
@@ -177,6 +180,27 @@ pub enum Event {
         /// From when on; `None` takes back what was announced.
         at: Option<Timestamp>,
     },
+    /// The server restricts the account, or still does: new contacts can't be written to. Told as often as it says so.
+    Restricted {
+        /// In which way.
+        kind: Restriction,
+        /// The server's word for its reason, where it gives one.
+        reason: Option<String>,
+        /// Until when, where it says so. May be prolonged: ask again then.
+        until: Option<Timestamp>,
+    },
+    /// The server says that this restriction is not in force.
+    Unrestricted {
+        /// Which.
+        kind: Restriction,
+    },
+    /// The server was asked about this restriction and its answer says nothing: what was known before stays.
+    RestrictionUnknown {
+        /// Which.
+        kind: Restriction,
+    },
+    /// How many new chats the account may begin, whenever the server says so.
+    NewChatCap(Box<NewChatCap>),
     /// The connection is gone. Sends without an answer are of unknown outcome: send them again under the same id.
     Closed {
         /// Why; [`CloseReason::action`] says what follows.
@@ -220,6 +244,10 @@ impl fmt::Debug for Event {
             Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),
             Self::VersionExpires { version, at } => one("VersionExpires", "when", &(version, at)),
             Self::Closed { reason } => one("Closed", "reason", reason),
+            Self::Restricted { kind, until, .. } => one("Restricted", "how", &(kind, until)),
+            Self::Unrestricted { kind } => one("Unrestricted", "kind", kind),
+            Self::RestrictionUnknown { kind } => one("RestrictionUnknown", "kind", kind),
+            Self::NewChatCap(cap) => one("NewChatCap", "used", &(cap.used, cap.total)),
             Self::Connecting => f.write_str("Connecting"),
             Self::PairingCode { .. } => f.write_str("PairingCode(…)"),
         }
@@ -403,6 +431,10 @@ pub enum SendError {
     /// A question to the server that the send depends on was refused or stayed unanswered: try again.
     #[error("a query before the send failed: {0}")]
     Query(#[from] QueryError),
+    /// The message was only to go to somebody who has written to us before, and this one has not: nothing left, nothing was
+    /// asked of the server.
+    #[error("the recipient has not written yet, and new contacts can't be written to now")]
+    NewContact,
     /// The server did not confirm in time; the outcome is unknown: send again under the same id.
     #[error("the server did not confirm the message")]
     Unconfirmed,
@@ -426,11 +458,25 @@ impl SendError {
         Event::MessageFailed { id, reason: self }
     }
 
+    /// What the server meant, if it refused the message itself.
+    pub const fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Nack { code } => Some(Refusal::of(*code)),
+            _ => None,
+        }
+    }
+
     /// Whether another try, under the same id, may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NotOnWhatsApp | Self::NoDevices | Self::Cancelled | Self::Unsupported(_) => false,
-            Self::Nack { code } => matches!(code, 429 | 500 | 503 | 530),
+            Self::NotOnWhatsApp
+            | Self::NoDevices
+            | Self::NewContact
+            | Self::Cancelled
+            | Self::Unsupported(_) => false,
+            Self::Nack { .. } => {
+                matches!(self.refusal(), Some(Refusal::TooFast | Refusal::ServerTrouble))
+            }
             Self::NeedsLookUp | Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
         }
     }

@@ -16,6 +16,7 @@ use crate::id::StanzaId;
 use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
 use crate::store::queues::QueueState;
+use crate::store::recipients::restriction;
 
 /// Most characters of an error's words that are kept.
 const ERROR_MAX_CHARS: usize = 500;
@@ -106,10 +107,10 @@ struct Columns<'a> {
     set_keys: KeyColumns<'a>,
     deleted_keys: KeyColumns<'a>,
     by_seq: RecipientColumns<'a>,
-    seqs: (Vec<Uuid>, Vec<i32>),
+    seqs: (Vec<Uuid>, Vec<i32>, Vec<Option<i32>>),
     by_stanza: RecipientColumns<'a>,
     stanza_sessions: Vec<i64>,
-    queues: (Vec<Uuid>, Vec<bool>, Vec<Option<i16>>),
+    queues: QueueColumns,
     sessions: SessionColumns,
     events: EventColumns<'a>,
 }
@@ -129,6 +130,14 @@ struct RecipientColumns<'a> {
     statuses: Vec<Option<i16>>,
     errors: Vec<Option<&'a str>>,
     ats: Vec<OffsetDateTime>,
+}
+
+#[derive(Default)]
+struct QueueColumns {
+    ids: Vec<Uuid>,
+    starts: Vec<bool>,
+    targets: Vec<Option<i16>>,
+    held: Vec<Option<i32>>,
 }
 
 #[derive(Default)]
@@ -274,6 +283,7 @@ impl<'a> Columns<'a> {
         for ((queue, seq), change) in &recipients.by_seq {
             self.seqs.0.push(*queue);
             self.seqs.1.push(i32::try_from(*seq).unwrap_or(i32::MAX));
+            self.seqs.2.push(change.held_for.map(restriction));
             self.by_seq
                 .push(change, change.stanza.as_ref().map(StanzaId::as_str));
         }
@@ -284,22 +294,23 @@ impl<'a> Columns<'a> {
     }
 
     fn gather_queues(&mut self, writes: &[&'a Write]) {
-        let mut queues: Joined<Uuid, (bool, Option<QueueState>)> = Joined::new();
+        let mut queues: Joined<Uuid, (bool, Option<QueueState>, Option<u32>)> = Joined::new();
         for write in writes {
             for change in &write.queues {
                 let step = match change {
-                    QueueChange::Start(_) => (true, None),
-                    other => (false, Some(other.target())),
+                    QueueChange::Start(_) => (true, None, None),
+                    other => (false, other.target(), other.held_for()),
                 };
                 queues.add(change.queue().as_uuid(), step, |old, new| {
-                    *old = (old.0 || new.0, new.1.or(old.1));
+                    *old = (old.0 || new.0, new.1.or(old.1), new.2.or(old.2));
                 });
             }
         }
-        for (id, (start, target)) in queues.rows {
-            self.queues.0.push(id);
-            self.queues.1.push(start);
-            self.queues.2.push(target.map(QueueState::code));
+        for (id, (start, target, held)) in queues.rows {
+            self.queues.ids.push(id);
+            self.queues.starts.push(start);
+            self.queues.targets.push(target.map(QueueState::code));
+            self.queues.held.push(held.map(restriction));
         }
     }
 
@@ -359,7 +370,7 @@ impl<'a> Columns<'a> {
             &gone.kinds,
             &gone.names,
         ];
-        let by_seq: [Parameter<'_>; 7] = [
+        let by_seq: [Parameter<'_>; 8] = [
             &self.seqs.0,
             &self.seqs.1,
             &seq.states,
@@ -367,6 +378,7 @@ impl<'a> Columns<'a> {
             &seq.statuses,
             &seq.errors,
             &seq.ats,
+            &self.seqs.2,
         ];
         let by_stanza: [Parameter<'_>; 6] = [
             &self.stanza_sessions,
@@ -376,7 +388,12 @@ impl<'a> Columns<'a> {
             &stanza.errors,
             &stanza.ats,
         ];
-        let queues: [Parameter<'_>; 3] = [&self.queues.0, &self.queues.1, &self.queues.2];
+        let queues: [Parameter<'_>; 4] = [
+            &self.queues.ids,
+            &self.queues.starts,
+            &self.queues.targets,
+            &self.queues.held,
+        ];
         let rows: [Parameter<'_>; 4] = [
             &sessions.ids,
             &sessions.next_send_ats,
@@ -399,7 +416,7 @@ impl<'a> Columns<'a> {
             ),
             (!seq.states.is_empty(), &statements.by_seq, &by_seq),
             (!stanza.states.is_empty(), &statements.by_stanza, &by_stanza),
-            (!self.queues.0.is_empty(), &statements.queues, &queues),
+            (!self.queues.ids.is_empty(), &statements.queues, &queues),
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];

@@ -11,7 +11,7 @@ use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
 use crate::store::queues::QueueState;
 use crate::store::recipients::RecipientState;
-use crate::store::sessions::{Expiring, Owner, SessionState};
+use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
 
 /// One atomic change of what belongs to a session.
 #[derive(Clone, Debug)]
@@ -108,6 +108,8 @@ pub struct RecipientChange {
     pub state: RecipientState,
     /// The id of its message, when it gets one (with `Sending`).
     pub stanza: Option<StanzaId>,
+    /// The restriction whose end it waits for (with `Queued`).
+    pub held_for: Option<u32>,
     /// Why it failed, in the manner of HTTP, and in words without personal data (with `Failed`).
     pub error: Option<(u16, String)>,
     /// When it happened.
@@ -122,8 +124,17 @@ impl RecipientChange {
             key,
             state: RecipientState::Sending,
             stanza: Some(stanza),
+            held_for: None,
             error: None,
             at,
+        }
+    }
+
+    /// The recipient was refused, or would be, and waits for the end of this restriction: it is queued again.
+    pub fn held(queue: QueueId, seq: u32, restriction: u32, at: OffsetDateTime) -> Self {
+        Self {
+            held_for: Some(restriction),
+            ..Self::state(RecipientKey::Seq(queue, seq), RecipientState::Queued, at)
         }
     }
 
@@ -133,6 +144,7 @@ impl RecipientChange {
             key,
             state,
             stanza: None,
+            held_for: None,
             error: None,
             at,
         }
@@ -145,6 +157,7 @@ impl RecipientChange {
             key,
             state: RecipientState::Failed,
             stanza: None,
+            held_for: None,
             error,
             at,
         }
@@ -152,8 +165,10 @@ impl RecipientChange {
 
     /// Joins a later change of the same recipient: the furthest state counts, and nothing known is lost.
     pub(super) fn join(&mut self, later: &Self) {
-        if self.state.may_become(later.state) {
+        let goes_back = later.held_for.is_some() && !self.state.is_settled();
+        if goes_back || self.state.may_become(later.state) {
             self.state = later.state;
+            self.held_for = later.held_for.or(self.held_for);
             self.at = later.at;
             self.error.clone_from(&later.error);
         }
@@ -176,25 +191,39 @@ pub enum QueueChange {
     Complete(QueueId),
     /// It is deleted.
     Delete(QueueId),
+    /// All that is left of it waits for the end of this restriction.
+    Hold(QueueId, u32),
 }
 
 impl QueueChange {
     /// The queue.
     pub fn queue(self) -> QueueId {
         match self {
-            Self::Start(id) | Self::Pause(id) | Self::Resume(id) | Self::Complete(id) | Self::Delete(id) => {
-                id
-            }
+            Self::Start(id)
+            | Self::Pause(id)
+            | Self::Resume(id)
+            | Self::Complete(id)
+            | Self::Delete(id)
+            | Self::Hold(id, _) => id,
         }
     }
 
-    /// The state it leads to.
-    pub fn target(self) -> QueueState {
+    /// The state it leads to; none if it stays where it is.
+    pub fn target(self) -> Option<QueueState> {
         match self {
-            Self::Start(_) | Self::Resume(_) => QueueState::Running,
-            Self::Pause(_) => QueueState::Paused,
-            Self::Complete(_) => QueueState::Completed,
-            Self::Delete(_) => QueueState::Deleted,
+            Self::Start(_) | Self::Resume(_) => Some(QueueState::Running),
+            Self::Pause(_) => Some(QueueState::Paused),
+            Self::Complete(_) => Some(QueueState::Completed),
+            Self::Delete(_) => Some(QueueState::Deleted),
+            Self::Hold(..) => None,
+        }
+    }
+
+    /// The restriction it waits for.
+    pub(super) fn held_for(self) -> Option<u32> {
+        match self {
+            Self::Hold(_, restriction) => Some(restriction),
+            _ => None,
         }
     }
 }
@@ -222,6 +251,16 @@ pub struct SessionChange {
     pub refused: bool,
     /// That it is being deleted now.
     pub deleting: bool,
+    /// What keeps it from writing to new contacts. `Some(None)` ends it.
+    pub restriction: Option<Option<Restriction>>,
+    /// How many restrictions it has had.
+    pub restrictions: Option<u32>,
+    /// Before this nothing is sent, because it went too fast.
+    pub rate_limited_until: Option<OffsetDateTime>,
+    /// Its look-ups of the day.
+    pub look_ups: Option<LookUps>,
+    /// When the next unknown number may be looked up, where all else is sent.
+    pub look_up_at: Option<OffsetDateTime>,
     /// Deletes all of the session's keys, before `keys` of the same write are set.
     pub forget_keys: bool,
 }
@@ -257,6 +296,13 @@ impl SessionChange {
         }
         self.close_reason = later.close_reason.or(self.close_reason);
         self.deleting |= later.deleting;
+        if later.restriction.is_some() {
+            self.restriction.clone_from(&later.restriction);
+        }
+        self.restrictions = later.restrictions.or(self.restrictions);
+        self.rate_limited_until = later.rate_limited_until.or(self.rate_limited_until);
+        self.look_ups = later.look_ups.or(self.look_ups);
+        self.look_up_at = later.look_up_at.or(self.look_up_at);
         self.forget_keys |= later.forget_keys;
     }
 }
@@ -287,6 +333,27 @@ pub(super) struct SessionPatch<'a> {
     close_reason: Option<u16>,
     refused: bool,
     deleting: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restriction: Option<RestrictionPatch<'a>>,
+    lifted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restrictions: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limited_until: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_ups: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_ups_since: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_up_at: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct RestrictionPatch<'a> {
+    kind: i16,
+    since: f64,
+    until: f64,
+    why: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -325,6 +392,22 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             // What is said of one state does not hold for another.
             refused: change.refused && change.state == Some(SessionState::Closed),
             deleting: change.deleting,
+            restriction: change
+                .restriction
+                .as_ref()
+                .and_then(Option::as_ref)
+                .map(|restriction| RestrictionPatch {
+                    kind: restriction.kind.code(),
+                    since: seconds(restriction.since),
+                    until: seconds(restriction.until),
+                    why: restriction.why.as_deref(),
+                }),
+            lifted: matches!(change.restriction, Some(None)),
+            restrictions: change.restrictions,
+            rate_limited_until: change.rate_limited_until.map(seconds),
+            look_ups: change.look_ups.map(|look_ups| look_ups.count),
+            look_ups_since: change.look_ups.map(|look_ups| seconds(look_ups.since)),
+            look_up_at: change.look_up_at.map(seconds),
         }
     }
 }

@@ -36,6 +36,9 @@ impl Statements {
 const FORWARD: &str = "((o.state <= 4 AND i.state BETWEEN 1 AND 4 AND i.state > o.state)
     OR (o.state <= 1 AND i.state IN (5, 6, 7)) OR (o.state = 7 AND i.state IN (2, 3, 4)))";
 
+/// The one way back: a recipient that waits for the end of a restriction is queued again, under the id that it has.
+const HELD: &str = "(o.state <= 1 AND i.state = 0 AND i.held_for IS NOT NULL)";
+
 // A new lease of a shard can't be taken while its row is held; renewals don't wait for it. Rows are held in the
 // order of their shards, as everywhere, so that two transactions never wait for each other.
 const FENCE: &str = "-- commit::fence
@@ -75,12 +78,13 @@ fn recipients_by_seq() -> String {
         "-- commit::recipients_by_seq
 WITH i AS (
     SELECT * FROM unnest($1::uuid[] /* queues */, $2::int[] /* seqs */, $3::smallint[] /* states */,
-        $4::text[] /* stanzas */, $5::smallint[] /* statuses */, $6::text[] /* errors */, $7::timestamptz[] /* ats */)
-        AS i (queue_id, seq, state, stanza_id, error_status, error, at)),
+        $4::text[] /* stanzas */, $5::smallint[] /* statuses */, $6::text[] /* errors */, $7::timestamptz[] /* ats */,
+        $8::int[] /* held */)
+        AS i (queue_id, seq, state, stanza_id, error_status, error, at, held_for)),
 moved AS (
-    UPDATE recipient r SET {SET_RECIPIENT}
+    UPDATE recipient r SET {SET_RECIPIENT}, held_for = coalesce(i.held_for, r.held_for)
     FROM i JOIN recipient o ON o.queue_id = i.queue_id AND o.seq = i.seq
-    WHERE r.queue_id = i.queue_id AND r.seq = i.seq AND {FORWARD}
+    WHERE r.queue_id = i.queue_id AND r.seq = i.seq AND ({FORWARD} OR {HELD})
     RETURNING r.queue_id, o.state AS old, r.state AS new)
 {COUNT}"
     )
@@ -105,21 +109,23 @@ moved AS (
     )
 }
 
-// `target` is null where a batch only starts a queue. A resumed queue that never started goes back to queued.
+// `target` is null where a batch only starts a queue, or holds it. A resumed queue that never started goes back to queued.
 const QUEUES: &str = "-- commit::queues
 WITH i AS (
-    SELECT q.id, i.start, CASE
+    SELECT q.id, i.start, i.held_for, CASE
+            WHEN i.target IS NULL AND NOT i.start THEN q.state
             WHEN i.target IN (2, 3, 4) THEN i.target
             WHEN i.target = 1 AND (i.start OR q.started_at IS NOT NULL) THEN 1
             WHEN i.target = 1 THEN 0
             WHEN q.state = 2 THEN 2
             ELSE 1
         END AS state
-    FROM unnest($1::uuid[] /* queues */, $2::bool[] /* starts */, $3::smallint[] /* targets */)
-        AS i (id, start, target)
+    FROM unnest($1::uuid[] /* queues */, $2::bool[] /* starts */, $3::smallint[] /* targets */, $4::int[] /* held */)
+        AS i (id, start, target, held_for)
     JOIN queue q ON q.id = i.id
     WHERE q.state < 3)
 UPDATE queue q SET state = i.state,
+    held_for    = coalesce(i.held_for, q.held_for),
     started_at  = CASE WHEN i.start THEN coalesce(q.started_at, clock_timestamp()) ELSE q.started_at END,
     paused_at   = CASE WHEN i.state = 2 THEN coalesce(q.paused_at, clock_timestamp()) END,
     finished_at = CASE WHEN i.state IN (3, 4) THEN clock_timestamp() END
@@ -150,6 +156,20 @@ UPDATE session s SET
     refused         = CASE WHEN i.patch->>'state' IS NULL THEN s.refused ELSE (i.patch->>'refused')::boolean END,
     deleting_at     = CASE WHEN (i.patch->>'deleting')::boolean THEN coalesce(s.deleting_at, clock_timestamp())
                            ELSE s.deleting_at END,
+    restriction      = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
+                            ELSE coalesce((i.patch#>>'{restriction,kind}')::smallint, s.restriction) END,
+    restricted_since = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
+                            ELSE coalesce(to_timestamp((i.patch#>>'{restriction,since}')::float8), s.restricted_since) END,
+    restricted_until = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
+                            ELSE coalesce(to_timestamp((i.patch#>>'{restriction,until}')::float8), s.restricted_until) END,
+    restricted_why   = CASE WHEN i.patch->'restriction' IS NOT NULL THEN i.patch#>>'{restriction,why}'
+                            WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
+                            ELSE s.restricted_why END,
+    restrictions     = coalesce((i.patch->>'restrictions')::int, s.restrictions),
+    rate_limited_until = coalesce(to_timestamp((i.patch->>'rate_limited_until')::float8), s.rate_limited_until),
+    look_ups         = coalesce((i.patch->>'look_ups')::int, s.look_ups),
+    look_ups_since   = coalesce(to_timestamp((i.patch->>'look_ups_since')::float8), s.look_ups_since),
+    look_up_at       = coalesce(to_timestamp((i.patch->>'look_up_at')::float8), s.look_up_at),
     updated_at      = CASE WHEN i.patch IS NULL THEN s.updated_at ELSE clock_timestamp() END
 FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
     $4::jsonb[] /* patches */) AS i (id, next_send_at, last_sequence, patch)

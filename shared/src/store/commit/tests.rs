@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 mod final_answers;
 mod queues_and_recipients;
+mod restrictions;
 
 use super::*;
 use crate::content::Text;

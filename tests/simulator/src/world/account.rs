@@ -10,6 +10,7 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::addressing::AccountAddressing;
+use super::limits::Limits;
 use super::passkey::Guarded;
 use super::port::ConnId;
 use super::properties::Properties;
@@ -51,6 +52,7 @@ pub(super) struct Account {
     pub(super) salt: Option<u32>,
     /// Its passkey, if a device is linked only with one.
     pub(super) guarded: Option<Box<Guarded>>,
+    pub(super) limits: Limits,
 }
 
 impl Account {
@@ -74,6 +76,7 @@ impl Account {
             properties: Properties::default(),
             proofs: Proofs::default(),
             salt: Some(0),
+            limits: Limits::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
 use super::addressing::AccountAddressing;
+use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::special::Special;
@@ -73,6 +74,12 @@ pub enum Command {
         Speaker,
         oneshot::Sender<Result<oneshot::Receiver<Vec<Sent>>, Refusal>>,
     ),
+    /// Begin a reach-out time lock of a phone's account, or end it.
+    Restrict(Number, Option<Restrict>, Answer<()>),
+    /// Cap the new chats of a phone's account, or end that.
+    Cap(Number, Option<Cap>, Answer<()>),
+    /// Refuse all messages of a phone's account for so many seconds.
+    RateLimit(Number, u64, Answer<()>),
     /// Add a fault; answers its number and how many sessions it struck at once.
     AddFault(Box<Fault>, Answer<(Option<u64>, usize)>),
     /// End a fault, or all.

@@ -54,6 +54,9 @@ impl World {
             self.audit.count.violations += 1;
             return self.nack(conn, &node, nack::MALFORMED);
         }
+        if let Some(code) = self.refuses(from, to.number, &node) {
+            return self.nack(conn, &node, code);
+        }
         if let Some(code) = self.misaddressed(from, &node, addressing) {
             return self.nack(conn, &node, code);
         }
@@ -84,6 +87,7 @@ impl World {
             };
             self.audit.accepted(&accepted, at);
             self.note_peers(from, chat);
+            self.note_heard(from.number, chat.number);
         }
         // One device asks for it again where it names no participants.
         let hash = node
@@ -131,6 +135,7 @@ impl World {
 
     /// A simulated device has encrypted a message.
     pub(super) fn crowd_message(&mut self, message: MessageOut) {
+        self.note_heard(message.from.number, message.to);
         let copies = message
             .copies
             .into_iter()

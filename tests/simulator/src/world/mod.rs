@@ -13,6 +13,7 @@ mod bundle;
 mod command;
 mod deliver;
 mod fanout;
+mod limits;
 mod link_code;
 mod linking;
 mod login;
@@ -54,6 +55,7 @@ pub use command::{
     Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, Scanned, SessionInfo, Speaker,
     TokenChange,
 };
+pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;

@@ -69,6 +69,11 @@ impl World {
                     Job::Outbox(DeviceAddr::phone(number), answer)
                 })));
             }
+            Command::Restrict(number, restrict, answer) => drop(answer.send(self.restrict(number, restrict))),
+            Command::Cap(number, cap, answer) => drop(answer.send(self.cap(number, cap))),
+            Command::RateLimit(number, seconds, answer) => {
+                drop(answer.send(self.rate_limit(number, seconds)));
+            }
             Command::AddFault(fault, answer) => drop(answer.send(self.add_fault(*fault))),
             Command::EndFaults(id, answer) => drop(answer.send(self.end_faults(id))),
             Command::Faults(answer) => drop(answer.send(self.faults.active().to_vec())),

@@ -79,7 +79,7 @@ impl World {
             ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
             ("w:g2", _) => error(id, 404, "item-not-found"),
             ("w:m", _) => error(id, 503, "service-unavailable"),
-            ("w:mex", _) => result.with_child(Node::new("result").with_slice(MEX_UNKNOWN)),
+            ("w:mex", _) => self.mex(from.number, id, iq),
             ("w:qr", _) => error(id, 404, "item-not-found"),
             ("bot", "get") => result.with_child(bot_list()),
             _ => result,
@@ -183,9 +183,6 @@ fn bot_list() -> Node {
         .attr("v", "2")
         .with_child(Node::new("section").attr("type", "all").attr("name", "all"))
 }
-
-/// What the server says to a query that it does not know.
-const MEX_UNKNOWN: &[u8] = br#"{"data":null,"errors":[{"message":"Unknown persisted query","path":[],"extensions":{"error_code":400,"is_summary":false,"is_retryable":false,"severity":"CRITICAL"}}]}"#;
 
 fn contacts_list() -> Node {
     Node::new("list").attr("type", "contacts").attr("default", "true")

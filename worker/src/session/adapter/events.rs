@@ -54,6 +54,7 @@ impl Peer {
 /// Whether an event means something outside of the connection.
 pub(crate) fn concerns_owner(event: &Event) -> bool {
     match event {
+        Event::NewChatCap(_) => false,
         Event::CaughtUp { .. } | Event::Undecryptable { .. } | Event::LidMapping { .. } => false,
         Event::Receipt(receipt) => status(receipt.kind).is_some(),
         _ => true,
@@ -168,12 +169,17 @@ impl From<&SendError> for Failure {
             SendError::NotOnWhatsApp => (404, "Not Found"),
             SendError::NoDevices => (410, "Gone"),
             SendError::Unsupported(_) => (400, "Bad Request"),
-            SendError::Nack { code: 429 } => (429, "Too Many Requests"),
+            SendError::Nack { code: 479 } => (500, "Internal Server Error"),
             SendError::Nack { .. } => (502, "Bad Gateway"),
             SendError::Query(_) | SendError::Unconfirmed => (504, "Gateway Timeout"),
             _ => (503, "Service Unavailable"),
         };
         let words = match reason {
+            SendError::Nack { code: 479 } => {
+                "WhatsApp took the message for malformed (479): a mistake of this client, not of \
+                 the recipient; the same again would be refused again"
+                    .to_owned()
+            }
             SendError::NotOnWhatsApp => "The number entered is not a valid whatsapp contact".to_owned(),
             other => other.to_string(),
         };

@@ -30,6 +30,14 @@ pub(crate) fn recipient(number: &Number) -> Recipient {
     }
 }
 
+/// The same for somebody who may not be looked up.
+pub(crate) fn known_recipient(number: &Number) -> Recipient {
+    match recipient(number) {
+        Recipient::Phone(digits) => Recipient::KnownPhone(digits),
+        other => other,
+    }
+}
+
 /// Where a kind of recipient is on the wire.
 pub(crate) fn server(kind: NumberKind) -> Server {
     match kind {

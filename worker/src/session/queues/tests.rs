@@ -42,7 +42,7 @@ fn loaded(totals: &[u32]) -> (Queues, Vec<QueueId>) {
     while let Some((id, after)) = queues.want_page() {
         assert_eq!(after, None);
         let total = queues.get(id).unwrap().total;
-        queues.page(id, targets(0..total.min(PAGE as u32)));
+        queues.page(id, targets(0..total.min(PAGE as u32)), None);
         if total > PAGE as u32 {
             break;
         }
@@ -51,21 +51,21 @@ fn loaded(totals: &[u32]) -> (Queues, Vec<QueueId>) {
 }
 
 fn order(queues: &mut Queues) -> Vec<(QueueId, u32)> {
-    std::iter::from_fn(|| queues.take().map(|(id, target)| (id, target.seq))).collect()
+    std::iter::from_fn(|| queues.take(From::Known).map(|(id, target)| (id, target.seq))).collect()
 }
 
 #[test]
 fn broadcasts_take_turns_and_a_single_overtakes_them() {
     let (mut queues, ids) = loaded(&[3, 2]);
     let (a, b) = (ids[0], ids[1]);
-    assert_eq!(queues.take().unwrap().0, a);
+    assert_eq!(queues.take(From::Known).unwrap().0, a);
     let single = queue(1);
     let single_id = single.id;
     queues.insert(single);
     assert_eq!(queues.want_page(), Some((single_id, None)));
-    queues.page(single_id, targets(0..1));
+    queues.page(single_id, targets(0..1), None);
     assert_eq!(
-        queues.peek().unwrap().0,
+        queues.peek(From::Known).unwrap().0,
         single_id,
         "the single goes before the bulk"
     );
@@ -80,12 +80,12 @@ fn pages_are_read_ahead_and_never_twice() {
     let (mut queues, ids) = loaded(&[PAGE as u32 * 2]);
     assert_eq!(queues.want_page(), None, "a full page is enough");
     for _ in 0..PAGE / 2 {
-        queues.take().unwrap();
+        queues.take(From::Known).unwrap();
     }
     let last = PAGE as u32 - 1;
     assert_eq!(queues.want_page(), Some((ids[0], Some(last))));
     assert_eq!(queues.want_page(), None, "one read at a time");
-    queues.page(ids[0], targets(last + 1..last + 11));
+    queues.page(ids[0], targets(last + 1..last + 11), None);
     assert!(!queues.is_reading(), "a short page is the last");
     assert_eq!(order(&mut queues).len(), PAGE / 2 + 10);
     assert_eq!(queues.want_page(), None);
@@ -94,16 +94,16 @@ fn pages_are_read_ahead_and_never_twice() {
 #[test]
 fn a_draining_queue_starts_nothing_and_says_when_it_is_drained() {
     let (mut queues, ids) = loaded(&[3]);
-    let (_, first) = queues.take().unwrap();
+    let (_, first) = queues.take(From::Known).unwrap();
     queues.drain(ids[0], Change::Pause);
-    assert_eq!(queues.peek(), None);
+    assert_eq!(queues.peek(From::Known), None);
     assert_eq!(queues.take_drained(), []);
     queues.give_back(ids[0], first.clone());
     assert_eq!(queues.take_drained(), [(ids[0], Change::Pause)]);
     assert!(queues.is_changing(ids[0]) && queues.take_drained().is_empty());
     queues.all.get_mut(&ids[0]).unwrap().phase = Phase::Running;
     assert_eq!(
-        queues.take(),
+        queues.take(From::Known),
         Some((ids[0], first)),
         "what was given back is next"
     );

@@ -1,10 +1,12 @@
-//! What the server has set for this account.
+//! What the server has set for this account, and how it restricts it.
 //!
 //! Owns the questions and the last good answers. Knows nobody who acts on them.
 
 mod buckets;
 mod properties;
+mod restriction;
 mod settings;
 
 pub(crate) use self::properties::Properties;
+pub(crate) use self::restriction::Restrictions;
 pub(crate) use self::settings::Settings;

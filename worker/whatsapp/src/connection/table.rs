@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::online::Online;
 use crate::{
-    account::Settings,
+    account::{Restrictions, Settings},
     binary::Node,
     command::Command,
     e2e::{E2e, Outcome, Wake},
+    event::Refusal,
     messages::{Content, Meaning, Messages},
     part::{AckBy, Answer, Context, PartId, Ticket},
     stanza::ack::ack_for,
@@ -22,6 +23,7 @@ const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
 const ACCOUNT: PartId = PartId::new(4);
 const TOKENS: PartId = PartId::new(5);
+const RESTRICTIONS: PartId = PartId::new(9);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
@@ -30,6 +32,7 @@ pub(super) struct Parts {
     messages: Messages,
     account: Settings,
     tokens: Tokens,
+    restrictions: Restrictions,
 }
 
 /// Who takes what.
@@ -56,6 +59,10 @@ impl Parts {
                     }
                     Some("devices" | "account_sync") => self.e2e.on_notification(cx, &node),
                     Some("privacy_token") => self.tokens.on_notification(cx, &mut self.e2e, &node),
+                    Some("mex") => {
+                        self.restrictions.on_notification(cx, &node);
+                        AckBy::Connection
+                    }
                     _ => AckBy::Connection,
                 };
                 acknowledge(cx, &node, by);
@@ -63,6 +70,9 @@ impl Parts {
             // Statuses that come so are not encrypted; nobody is shown them.
             "call" | "status" => acknowledge(cx, &node, AckBy::Connection),
             "ack" => {
+                if let Some(refusal) = message_refusal(&node) {
+                    self.restrictions.on_refused(cx, refusal);
+                }
                 if self.messages.on_ack(cx, &mut self.e2e, &node) {
                     self.advance(cx, Wake::All);
                 }
@@ -70,6 +80,7 @@ impl Parts {
             "ib" => {
                 self.online.on_ib(cx, &node);
                 self.account.on_ib(cx, &node);
+                self.restrictions.on_ib(cx, &node);
                 if node.child("offline").is_some() {
                     self.e2e.on_caught_up(cx);
                 }
@@ -99,6 +110,12 @@ impl Parts {
                 self.messages.send(cx, &mut self.e2e, &mut self.tokens, outgoing);
                 self.e2e.settle(cx);
             }
+            Command::SendToKnown(outgoing) => {
+                self.messages
+                    .send_to_known(cx, &mut self.e2e, &mut self.tokens, outgoing);
+                self.e2e.settle(cx);
+            }
+            Command::AskRestrictions => self.restrictions.ask(cx),
             Command::Cancel(id) => self.messages.cancel(cx, &id),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::MarkRead { chat, sender, ids } => {
@@ -131,6 +148,7 @@ impl Parts {
                 self.tokens.set_properties(self.account.properties());
             }
             TOKENS => self.tokens.on_answer(cx, ticket, &answer),
+            RESTRICTIONS => self.restrictions.on_answer(cx, ticket, answer),
             _ => {}
         }
     }
@@ -193,6 +211,7 @@ impl Parts {
             messages: Messages::new(MESSAGES),
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
+            restrictions: Restrictions::new(RESTRICTIONS),
         };
         parts.messages.set_presence(cx.config.presence);
         parts.messages.settle_unsettled(cx);
@@ -230,6 +249,7 @@ impl Parts {
             self.e2e.deadline(),
             self.account.deadline(),
             self.tokens.deadline(),
+            self.restrictions.deadline(),
         ])
     }
 
@@ -242,9 +262,16 @@ impl Parts {
         }
         self.e2e.tick(cx, || self.messages.in_use());
         self.account.tick(cx);
+        self.restrictions.tick(cx);
         // Last: the others may have wanted tokens.
         self.tokens.tick(cx, &mut self.e2e);
     }
+}
+
+/// Why the server refused a message, if it did: the code of its ack.
+fn message_refusal(ack: &Node) -> Option<Refusal> {
+    let code = ack.attr_number("error")?;
+    ack.attr_is("class", "message").then(|| Refusal::of(code))
 }
 
 fn acknowledge(cx: &mut Context<'_>, stanza: &Node, by: AckBy) {

@@ -137,6 +137,18 @@ impl Ratchets {
             })
     }
 
+    /// Whether the device has ever written to the owner in a direct chat.
+    pub(crate) fn has_written(&self, address: &Address) -> bool {
+        self.records.get(address).is_some_and(SessionRecord::has_written)
+    }
+
+    /// The device writes to the owner in a direct chat. Kept with [`Self::note_shown`], which follows.
+    pub(crate) fn note_wrote(&mut self, address: &Address) {
+        if let Some(record) = self.records.get_mut(address) {
+            record.note_wrote();
+        }
+    }
+
     /// The key that the session in use began with.
     pub(crate) fn base_key(&self, address: &Address) -> Option<PublicKey> {
         self.records.get(address)?.base_key().copied()

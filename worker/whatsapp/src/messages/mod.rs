@@ -3,6 +3,7 @@
 //! Owns the sends under way, the incoming pipeline, receipts, and retries both ways. Encrypts and decrypts by
 //! [`E2e`]; does not know sockets, Noise or login.
 
+mod acquaintance;
 mod delivery;
 mod inbox;
 mod lookup;
@@ -28,6 +29,7 @@ pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
+    acquaintance::Acquaintances,
     inbox::Inbox,
     lookup::Lookup,
     placeholders::Placeholders,
@@ -50,6 +52,7 @@ use crate::time::Timestamp;
 use crate::tokens::Tokens;
 
 pub(crate) struct Messages {
+    acquaintances: Acquaintances,
     sends: Sends,
     resends: Resends,
     inbox: Inbox,
@@ -62,6 +65,7 @@ impl Messages {
     /// Nothing under way; allocates nothing.
     pub(crate) fn new(part: PartId) -> Self {
         Self {
+            acquaintances: Acquaintances::default(),
             sends: Sends::default(),
             resends: Resends::default(),
             inbox: Inbox::default(),
@@ -82,9 +86,32 @@ impl Messages {
         self.sends.advance_last(cx, e2e, tokens);
     }
 
+    /// Sends a message to somebody who has written to us before. Answered by events.
+    pub(crate) fn send_to_known(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        tokens: &mut Tokens,
+        outgoing: Box<Outgoing>,
+    ) {
+        if let Some(outgoing) = self.acquaintances.push(cx, e2e, outgoing) {
+            return self.send(cx, e2e, tokens, outgoing);
+        }
+        self.send_known(cx, e2e, tokens);
+    }
+
+    /// Sends those that turned out to go to somebody known.
+    fn send_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) {
+        while let Some(outgoing) = self.acquaintances.next_known(cx, e2e) {
+            self.send(cx, e2e, tokens, outgoing);
+        }
+    }
+
     /// Forgets a send whose frame is not in a step yet.
     pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
-        self.sends.cancel(cx, id);
+        if !self.acquaintances.cancel(cx, id) {
+            self.sends.cancel(cx, id);
+        }
     }
 
     /// Asks which numbers have an account. Answered by an event.
@@ -179,7 +206,10 @@ impl Messages {
     /// Something became of what may have been wanted here.
     pub(crate) fn on_outcome(&mut self, cx: &mut Context<'_>, e2e: &E2e, outcome: &Outcome) {
         match outcome {
-            Outcome::Name(user) => self.inbox.on_name(user),
+            Outcome::Name(user) => {
+                self.inbox.on_name(user);
+                self.acquaintances.on_name(cx, e2e, user);
+            }
             Outcome::Names(users) => self.sends.on_names(users),
             Outcome::Bundles(fetched) => {
                 self.sends.on_bundles(cx, fetched);
@@ -278,6 +308,9 @@ impl Messages {
     /// Shows the owner a message, unless it was shown before.
     pub(crate) fn show(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: Content) {
         let mark = delivery::mark(&content.stanza);
+        if !content.from_me && (content.chat.is_user() || content.chat.is_lid()) {
+            e2e.ratchets.note_wrote(&content.sender);
+        }
         if e2e.ratchets.note_shown(cx, &content.sender, mark) {
             cx.emit(Event::Message(Box::new(content.into_incoming(&e2e.directory))));
         }
@@ -293,6 +326,7 @@ impl Messages {
     ) {
         self.resends.advance(cx, e2e, &mut self.questions);
         self.placeholders.advance(cx, e2e, &mut self.questions);
+        self.send_known(cx, e2e, tokens);
         self.sends.advance(cx, e2e, tokens, wake);
     }
 }
@@ -309,6 +343,7 @@ impl Messages {
 
     /// The connection is over: what the owner waits for is answered.
     pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
+        self.acquaintances.on_closed(cx);
         self.sends.on_closed(cx);
         for question in self.questions.close_all() {
             if let Question::IsOnWhatsApp(lookup) = question {
@@ -325,6 +360,7 @@ impl Messages {
     /// The ratchets that something here waits with.
     pub(crate) fn in_use(&self) -> HashSet<&Address> {
         let sending = self.sends.in_use().chain(self.resends.in_use());
+        let sending = sending.chain(self.acquaintances.in_use());
         let waiting = self.inbox.in_use().chain(self.placeholders.in_use());
         sending.chain(waiting).collect()
     }

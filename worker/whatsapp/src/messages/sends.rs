@@ -65,7 +65,7 @@ struct Waiting {
 
 /// What the owner said of the recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum GivenAs {
+pub(super) enum GivenAs {
     /// An address.
     Address,
     /// A number that may have no account.
@@ -671,7 +671,7 @@ impl Targets {
 }
 
 /// The user that a message is for, and what is said of it.
-fn addressee(to: &Recipient) -> Result<(Jid, GivenAs), SendError> {
+pub(super) fn addressee(to: &Recipient) -> Result<(Jid, GivenAs), SendError> {
     let number = |digits, given_as| {
         let jid = Jid::phone(digits).map_err(|_| SendError::NotOnWhatsApp);
         jid.map(|jid| (jid, given_as))

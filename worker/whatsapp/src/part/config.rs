@@ -75,6 +75,8 @@ pub struct Timing {
     pub iq: Duration,
     /// The answer to a logout.
     pub logout: Duration,
+    /// Least time between two questions for the account's restrictions.
+    pub restrictions: Duration,
     /// Least time between pings.
     pub ping_min: Duration,
     /// Most time between pings.
@@ -156,6 +158,7 @@ impl Default for Timing {
             login: Duration::from_secs(60),
             iq: Duration::from_secs(75),
             logout: Duration::from_secs(3),
+            restrictions: Duration::from_secs(180),
             ping_min: Duration::from_secs(20),
             ping_max: Duration::from_secs(30),
             pong: Duration::from_secs(20),

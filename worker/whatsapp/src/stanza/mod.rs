@@ -8,6 +8,7 @@ pub mod ack;
 pub mod class;
 pub mod keys;
 pub mod message;
+pub mod mex;
 pub mod notification;
 pub mod receipt;
 pub mod token;

@@ -58,7 +58,7 @@ async fn a_queue_runs_through_its_states_with_its_counters() {
         "final is final"
     );
     assert!(
-        queues::active(bench.db.store(), bench.session, 10)
+        queues::active(bench.db.store(), bench.session, None, 10)
             .await
             .unwrap()
             .is_empty()
@@ -180,6 +180,7 @@ async fn states_move_by_one_rule_in_rust_and_in_sql() {
         key: RecipientKey::Seq(queue.id, seq),
         state,
         stanza: (state != RecipientState::Queued).then(|| stanza(seq)),
+        held_for: None,
         error: (state == RecipientState::Failed).then(|| (500, "x".to_owned())),
         at,
     };

@@ -8,3 +8,4 @@ mod login;
 mod online;
 mod pairing;
 mod passkey;
+mod restrictions;

@@ -5,6 +5,7 @@ mod network;
 mod server;
 mod tokens;
 
+mod acquaintance;
 mod addressing;
 mod answers;
 mod companions;

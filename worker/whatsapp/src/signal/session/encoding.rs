@@ -24,6 +24,8 @@ const VERSION_WITH_TIES: u8 = 2;
 const HAS_IDENTITY: u8 = 1;
 const HAS_ACCOUNT: u8 = 2;
 const HAS_SHOWN: u8 = 4;
+/// No part: a mark.
+const WROTE: u8 = 8;
 const KEY_SIZE_BYTES: usize = 32;
 /// Six keys, the numbers between them, the pending prekey ids.
 const STATE_SIZE_BYTES: usize = 6 * KEY_SIZE_BYTES + 28;
@@ -76,10 +78,11 @@ fn put_ties(out: &mut Vec<u8>, ties: &Ties) {
         identity,
         account,
         shown,
+        wrote,
     } = ties;
     let has = |is: bool, bit: u8| if is { bit } else { 0 };
     let keys = has(identity.is_some(), HAS_IDENTITY) | has(account.is_some(), HAS_ACCOUNT);
-    out.push(keys | has(!shown.is_empty(), HAS_SHOWN));
+    out.push(keys | has(!shown.is_empty(), HAS_SHOWN) | has(*wrote, WROTE));
     for key in [identity, account].into_iter().flatten() {
         out.extend_from_slice(key.as_bytes());
     }
@@ -91,7 +94,7 @@ fn put_ties(out: &mut Vec<u8>, ties: &Ties) {
 
 fn ties(reader: &mut Reader<'_>) -> Result<Ties, Malformed> {
     let parts = reader.byte()?;
-    if parts & !(HAS_IDENTITY | HAS_ACCOUNT | HAS_SHOWN) != 0 {
+    if parts & !(HAS_IDENTITY | HAS_ACCOUNT | HAS_SHOWN | WROTE) != 0 {
         return Err(Malformed);
     }
     let mut key = |bit| match parts & bit {
@@ -107,6 +110,7 @@ fn ties(reader: &mut Reader<'_>) -> Result<Ties, Malformed> {
         identity,
         account,
         shown,
+        wrote: parts & WROTE != 0,
     })
 }
 

@@ -215,6 +215,16 @@ impl SessionRecord {
         self.states.first().is_some_and(|state| state.pending.is_some())
     }
 
+    /// Notes that the device has written to the owner in a direct chat. Written with [`Self::note_shown`].
+    pub fn note_wrote(&mut self) {
+        self.ties.wrote = true;
+    }
+
+    /// Whether the device has ever written to the owner in a direct chat, whatever became of its sessions since.
+    pub fn has_written(&self) -> bool {
+        self.ties.wrote
+    }
+
     /// The other side's identity: that of the state in use, or what is known of it without one.
     pub fn remote_identity(&self) -> Option<&PublicKey> {
         self.states

@@ -21,12 +21,14 @@ pub(super) struct Ties {
     pub(super) account: Option<PublicKey>,
     /// The messages of the device that were shown last, oldest first.
     pub(super) shown: VecDeque<Mark>,
+    /// It has written to the owner in a direct chat.
+    pub(super) wrote: bool,
 }
 
 impl Ties {
     /// Whether there is nothing to keep.
     pub(super) fn is_empty(&self) -> bool {
-        self.identity.is_none() && self.account.is_none() && self.shown.is_empty()
+        self.identity.is_none() && self.account.is_none() && self.shown.is_empty() && !self.wrote
     }
 
     /// Notes a message as shown; false if it was before.
@@ -43,6 +45,7 @@ impl Ties {
 
     /// Takes the messages that another record of the same device knew as shown, as the older ones.
     pub(super) fn absorb_shown(&mut self, other: &Self) {
+        self.wrote |= other.wrote;
         let ours = std::mem::take(&mut self.shown);
         for mark in other.shown.iter().chain(&ours) {
             self.note_shown(*mark);
