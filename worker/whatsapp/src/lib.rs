@@ -22,6 +22,7 @@ pub mod crypto;
 pub mod device;
 mod e2e;
 pub mod event;
+pub mod media;
 mod messages;
 pub mod pairing;
 mod part;
@@ -34,6 +35,7 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
+pub mod syncd;
 mod wire;
 
 pub use crypto::frame;
