@@ -44,6 +44,42 @@ pub struct Device {
     pub routing_info: Option<Bytes>,
     /// Successful logins so far.
     pub login_counter: u32,
+    /// Where the account's name was learned.
+    pub name_source: NameSource,
+    /// The app state has said what `token_salt` is, or that there is none.
+    pub is_salt_synced: bool,
+}
+
+/// Where an account's name was learned; the later, the more it is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum NameSource {
+    /// The answer to the pairing, which names businesses.
+    #[default]
+    Pairing = 0,
+    /// A copy of a message that another device of ours sent.
+    OwnMessage = 1,
+    /// The history.
+    History = 2,
+    /// A notification.
+    AccountSync = 3,
+    /// The app state.
+    AppState = 4,
+}
+
+impl NameSource {
+    const ALL: [Self; 5] = [
+        Self::Pairing,
+        Self::OwnMessage,
+        Self::History,
+        Self::AccountSync,
+        Self::AppState,
+    ];
+
+    fn from_stored(number: u32) -> Self {
+        let found = Self::ALL.into_iter().find(|source| *source as u32 == number);
+        found.unwrap_or_default()
+    }
 }
 
 /// What pairing made of a device.
@@ -88,6 +124,8 @@ impl Device {
             account: None,
             routing_info: None,
             login_counter: 0,
+            name_source: NameSource::Pairing,
+            is_salt_synced: false,
         }
     }
 
@@ -136,6 +174,8 @@ impl Device {
             }),
             routing_info: self.routing_info.as_ref().map(|info| info.to_vec()),
             login_counter: self.login_counter,
+            name_source: self.name_source as u32,
+            is_salt_synced: self.is_salt_synced,
             oldest_prekey_id: self.oldest_prekey_id.get(),
             handed_prekeys: self.handed_prekeys.iter().map(|id| id.get()).collect(),
         };
@@ -184,6 +224,8 @@ impl Device {
             account: stored.account.as_ref().map(Account::from_stored).transpose()?,
             routing_info: stored.routing_info.clone().map(Bytes::from),
             login_counter: stored.login_counter,
+            name_source: NameSource::from_stored(stored.name_source),
+            is_salt_synced: stored.is_salt_synced,
         })
     }
 }
@@ -287,6 +329,10 @@ struct StoredDevice {
     oldest_prekey_id: u32,
     #[prost(uint32, repeated, tag = "14")]
     handed_prekeys: Vec<u32>,
+    #[prost(uint32, tag = "15")]
+    name_source: u32,
+    #[prost(bool, tag = "16")]
+    is_salt_synced: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -376,6 +422,8 @@ mod tests {
         });
         device.routing_info = Some(Bytes::from_static(&[8, 2]));
         device.login_counter = 7;
+        device.name_source = NameSource::AppState;
+        device.is_salt_synced = true;
         device.oldest_prekey_id = PreKeyId::new(9).unwrap();
         device.handed_prekeys = [11, 12].map(|id| PreKeyId::new(id).unwrap()).to_vec();
         device
@@ -389,6 +437,8 @@ mod tests {
             assert_eq!(*back.encode(), *bytes);
             assert_eq!(back.noise.public(), device.noise.public());
             assert_eq!(back.jid(), device.jid());
+            assert_eq!(back.name_source, device.name_source);
+            assert_eq!(back.is_salt_synced, device.is_salt_synced);
             assert_eq!(back.oldest_prekey_id, device.oldest_prekey_id);
             assert_eq!(back.handed_prekeys, device.handed_prekeys);
         }

@@ -14,6 +14,7 @@
 //!
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
+mod app_state;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod command;

@@ -11,6 +11,7 @@
 mod answers;
 mod backoff;
 mod clock;
+mod download;
 mod drive;
 mod pipeline;
 mod run;
@@ -18,6 +19,7 @@ mod session;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use self::{
     answers::{PairingRefused, Sent},

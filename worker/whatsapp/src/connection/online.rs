@@ -6,6 +6,7 @@ use super::core::iq;
 use crate::{
     binary::Node,
     command::Presence,
+    device::NameSource,
     event::Event,
     frame::MAX_ROUTING_BYTES,
     part::{Context, PartId, Ticket, Tickets},
@@ -58,14 +59,19 @@ impl Online {
         cx.ask(active, self.questions.open(Question::Active));
     }
 
-    pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) {
+    /// True when the session is open now.
+    pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) -> bool {
         match self.questions.close(ticket) {
             // The session is usable even if the server refused to make it active: it may have been so already.
-            Some(Question::Active) => self.open(cx),
+            Some(Question::Active) => {
+                self.open(cx);
+                return true;
+            }
             // Unanswered or refused, the owner wants no part of this device any more.
             Some(Question::Logout) => cx.close(CloseReason::LogoutRequested),
             None => {}
         }
+        false
     }
 
     /// What the owner wants to be seen as from now on.
@@ -104,6 +110,28 @@ impl Online {
                 "downgrade_webclient" => cx.close(CloseReason::MultideviceMismatch),
                 _ => {}
             }
+        }
+    }
+
+    /// The account has this name, as far as where it was learned is to be trusted.
+    pub(super) fn learn_name(&mut self, cx: &mut Context<'_>, source: NameSource, name: &str) {
+        let is_news = cx.device.push_name() != Some(name);
+        let is_trusted = source >= cx.device.name_source || cx.device.push_name().is_none();
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || !is_trusted {
+            return;
+        }
+        if is_news || source > cx.device.name_source {
+            let device = cx.device_mut();
+            device.name_source = source;
+            if let Some(account) = &mut device.account {
+                account.push_name = Some(name.to_owned());
+            }
+        }
+        if is_news {
+            cx.emit(Event::Renamed {
+                name: name.to_owned(),
+            });
+            self.announce_presence(cx);
         }
     }
 
@@ -181,4 +209,6 @@ fn clean(cx: &mut Context<'_>, dirty: &Node) {
     );
 }
 
+/// Longest name taken; phones allow 25 characters.
+const MAX_NAME_BYTES: usize = 512;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

@@ -6,11 +6,13 @@ use bytes::Bytes;
 
 use super::online::Online;
 use crate::{
+    app_state::{self, Action, AppState},
     binary::Node,
     command::Command,
+    device::NameSource,
     e2e::{E2e, Outcome, Wake},
     messages::{Content, Meaning, Messages},
-    part::{AckBy, Answer, Context, PartId, Ticket},
+    part::{AckBy, Answer, Context, Downloaded, PartId, Ticket},
     stanza::ack::ack_for,
     time::Timestamp,
 };
@@ -18,12 +20,14 @@ use crate::{
 const ONLINE: PartId = PartId::new(1);
 const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
+const APP_STATE: PartId = PartId::new(6);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
     online: Online,
     e2e: E2e,
     messages: Messages,
+    app_state: AppState,
 }
 
 /// Who takes what.
@@ -44,6 +48,10 @@ impl Parts {
             }
             "notification" => {
                 let by = match node.attr_str("type").as_deref() {
+                    Some("server_sync") => {
+                        self.app_state.on_notification(cx, &node);
+                        AckBy::Connection
+                    }
                     Some("encrypt" | "devices" | "account_sync") => self.e2e.on_notification(cx, &node),
                     _ => AckBy::Connection,
                 };
@@ -67,9 +75,28 @@ impl Parts {
             Meaning::Owner => self.messages.show(cx, &mut self.e2e, content),
             // Taken where it was decrypted: it comes before the message that needs it.
             Meaning::SenderKey => {}
+            Meaning::AppStateKeys => self.on_keys(cx, &content),
             // Acknowledged; no part takes them yet.
-            Meaning::AppStateKeys | Meaning::HistoryNotice | Meaning::Peer => {}
+            Meaning::HistoryNotice | Meaning::Peer => {}
             Meaning::Nothing => {}
+        }
+    }
+
+    /// Our phone shares keys; nobody else is believed.
+    fn on_keys(&mut self, cx: &mut Context<'_>, content: &Content) {
+        let protocol = content.message.protocol_message.as_ref();
+        let share = protocol.and_then(|protocol| protocol.app_state_sync_key_share.as_ref());
+        if let Some(share) = share.filter(|_| content.is_of_own_phone()) {
+            self.app_state.on_keys(cx, share);
+        }
+    }
+
+    fn act(&mut self, cx: &mut Context<'_>, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::PushName(name) => self.online.learn_name(cx, NameSource::AppState, &name),
+                Action::TokenSalt(salt) => app_state::keep_salt(cx, salt),
+            }
         }
     }
 
@@ -96,12 +123,17 @@ impl Parts {
 
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match ticket.part() {
-            ONLINE => self.online.on_answer(cx, ticket),
+            ONLINE => {
+                if self.online.on_answer(cx, ticket) {
+                    self.app_state.start(cx);
+                }
+            }
             E2E => {
                 let outcome = self.e2e.on_answer(cx, ticket, answer);
                 self.tell(cx, outcome);
             }
             MESSAGES => self.messages.on_answer(cx, &mut self.e2e, ticket, answer),
+            APP_STATE => self.app_state.on_answer(cx, ticket, answer),
             _ => {}
         }
     }
@@ -116,7 +148,18 @@ impl Parts {
                 self.messages.on_loaded(cx, &self.e2e, ticket, values);
                 self.advance(cx, Wake::All);
             }
+            APP_STATE => {
+                let actions = self.app_state.on_loaded(cx, ticket, values);
+                self.act(cx, actions);
+                self.advance(cx, Wake::All);
+            }
             _ => {}
+        }
+    }
+
+    pub(super) fn downloaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, file: Downloaded) {
+        if ticket.part() == APP_STATE {
+            self.app_state.on_downloaded(cx, ticket, file);
         }
     }
 
@@ -124,6 +167,9 @@ impl Parts {
     fn tell(&mut self, cx: &mut Context<'_>, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
             self.messages.on_outcome(cx, &self.e2e, &outcome);
+            if let Outcome::Bundles(fetched) = &outcome {
+                self.app_state.on_bundles(fetched);
+            }
             self.advance(cx, outcome.wake());
         }
     }
@@ -134,6 +180,7 @@ impl Parts {
             self.content(cx, content);
         }
         self.messages.advance(cx, &mut self.e2e, wake);
+        self.app_state.advance(cx, &mut self.e2e);
         self.e2e.settle(cx);
         // With many sends in hand more ratchets are in use than should be: not at every load.
         if let Wake::All = wake {
@@ -142,7 +189,13 @@ impl Parts {
     }
 
     fn relieve(&mut self) {
-        self.e2e.relieve(|| self.messages.in_use());
+        self.e2e.relieve(|| {
+            self.messages
+                .in_use()
+                .into_iter()
+                .chain(self.app_state.in_use())
+                .collect()
+        });
     }
 }
 
@@ -154,6 +207,7 @@ impl Parts {
             online: Online::new(ONLINE, cx, success),
             e2e: E2e::new(E2E),
             messages: Messages::new(MESSAGES),
+            app_state: AppState::new(APP_STATE),
         };
         parts.messages.set_presence(cx.config.presence);
         parts.online.send_unified_session(cx);
@@ -183,7 +237,11 @@ impl Parts {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        Timestamp::earliest([self.messages.deadline(), self.e2e.deadline()])
+        Timestamp::earliest([
+            self.messages.deadline(),
+            self.e2e.deadline(),
+            self.app_state.deadline(),
+        ])
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
@@ -193,6 +251,7 @@ impl Parts {
         if self.messages.tick(cx) {
             self.advance(cx, Wake::All);
         }
+        self.app_state.tick(cx);
         self.e2e.tick(cx, || self.messages.in_use());
     }
 }

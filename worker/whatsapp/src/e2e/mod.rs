@@ -13,6 +13,7 @@ mod directory;
 mod group_keys;
 mod names;
 mod outcome;
+mod own_phone;
 pub(crate) mod plaintext;
 mod ratchets;
 mod resolution;
@@ -36,6 +37,7 @@ pub(crate) use self::{
     companion::phone_of,
     directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
+    own_phone::ToPhone,
     resolution::read as read_users,
     supply::hand_out as hand_out_prekey,
 };

@@ -96,6 +96,12 @@ pub(super) fn chat_of(stanza: &Received, destination: Option<&Jid>) -> Jid {
 }
 
 impl Content {
+    /// Whether our own phone sent it. Of keys, history and the like, nobody else is believed, not even another device of
+    /// ours.
+    pub(crate) fn is_of_own_phone(&self) -> bool {
+        self.from_me && self.stanza.sender().device() == 0
+    }
+
     /// The event for the owner.
     pub(super) fn into_incoming(self, directory: &Directory) -> Incoming {
         let sender = self.stanza.sender().clone();

@@ -132,6 +132,37 @@ impl Resend<'_> {
     }
 }
 
+/// A message to our own phone, which no chat shows.
+#[derive(Clone, Debug)]
+pub struct ToOwnPhone<'a> {
+    /// Its id.
+    pub id: &'a MessageId,
+    /// Our account, without device.
+    pub to: &'a Jid,
+    /// What its content asks for.
+    pub class: Class,
+    /// The ciphertext.
+    pub enc: Enc,
+    /// See [`Fanout::device_identity`].
+    pub device_identity: Option<Bytes>,
+}
+
+impl ToOwnPhone<'_> {
+    /// The stanza.
+    #[must_use]
+    pub fn into_node(self) -> Node {
+        let message = Node::new("message")
+            .attr("id", self.id.as_str())
+            .attr("to", self.to)
+            .attr("type", self.class.kind)
+            .attr("category", "peer")
+            .attr("push_priority", "high")
+            .with_child(Node::new("meta").attr("appdata", "default"))
+            .with_child(self.enc.to_node(&self.class, None));
+        with_identity_and_meta(message, self.device_identity, &self.class)
+    }
+}
+
 fn with_identity_and_meta(mut message: Node, identity: Option<Bytes>, class: &Class) -> Node {
     if let Some(identity) = identity {
         message.push_child(Node::new("device-identity").with_bytes(identity));
