@@ -82,6 +82,8 @@ pub struct Counters {
     pub violations: u64,
     /// Stanzas that were waiting for a device and had to go because there were too many.
     pub pending_dropped: u64,
+    /// Presences of linked devices that said no name.
+    pub unnamed_presences: u64,
 }
 
 #[derive(Default)]

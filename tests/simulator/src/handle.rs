@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use compact_str::CompactString;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use whatsapp::pairing::code::PairingCode;
 use whatsapp::server::code::Primary;
+use whatsapp::syncd::Operation;
 
 use crate::audit::Report;
 use crate::crowd::{Received, Sent};
@@ -20,7 +22,7 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
-use crate::world::{Command, LinkOutcome, Linked, SessionInfo, Speaker};
+use crate::world::{Command, LinkOutcome, Linked, NewsBy, SessionInfo, Sharing, Speaker};
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
 const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,6 +92,42 @@ impl Handle {
     /// If the number is a contact's.
     pub async fn make_phone(&self, number: Number, name: Option<String>) -> Result<String, Refusal> {
         self.ask(|answer| Command::Phone(number, name, answer)).await?
+    }
+
+    /// What the phone shares with companions that are linked from now on.
+    ///
+    /// # Errors
+    /// If nobody has the number.
+    pub async fn share(&self, number: Number, sharing: Sharing) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Share(number, Box::new(sharing), answer))
+            .await?
+    }
+
+    /// The account gets another name; its companions hear of it.
+    ///
+    /// # Errors
+    /// If nobody has the number.
+    pub async fn rename(&self, number: Number, name: impl Into<String>, by: NewsBy) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Rename(number, name.into(), by, answer))
+            .await?
+    }
+
+    /// The account gets another salt, or loses it.
+    ///
+    /// # Errors
+    /// If nobody has the number.
+    pub async fn change_salt(&self, number: Number, operation: Operation) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Salt(number, operation, answer))
+            .await?
+    }
+
+    /// A file of the media host.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn file(&self, path: impl Into<String>) -> Result<Bytes, Refusal> {
+        let found = self.ask(|answer| Command::File(path.into(), answer)).await?;
+        found.ok_or_else(|| Refusal::unknown("path"))
     }
 
     /// The phone scans a QR code.

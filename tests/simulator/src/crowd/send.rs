@@ -7,7 +7,7 @@ use whatsapp::proto::{Message, message::DeviceSentMessage};
 use whatsapp::signal::{PreKeyBundle, padding};
 
 use super::inbox::{Outgoing, ReceiptSeen};
-use super::job::{ReceiptIn, SendText};
+use super::job::{ReceiptIn, SendText, ToCompanion};
 use super::output::{Copy, MessageOut, Output};
 use super::shard::{MAX_RETRIES, PendingSend, Shard};
 use crate::number::{Addressing, DeviceAddr};
@@ -54,6 +54,24 @@ impl Shard {
             text: send.text,
             targets,
             retry_count: 0,
+            peer: None,
+        });
+    }
+
+    /// Says something to a companion that no chat shows.
+    pub(super) fn tell(&mut self, tell: ToCompanion) {
+        let user = tell.from.number.to_string();
+        let id = MessageId::generate(self.clock.unix_seconds(), &user, &mut self.rng);
+        self.wake(tell.from);
+        self.send_or_wait(PendingSend {
+            from: tell.from,
+            to: tell.to.number,
+            addressing: tell.addressing,
+            id: id.as_str().into(),
+            text: String::new(),
+            targets: vec![tell.to],
+            retry_count: 0,
+            peer: Some(tell.message),
         });
     }
 
@@ -119,6 +137,7 @@ impl Shard {
             text: message.text.clone(),
             targets: vec![receipt.from],
             retry_count: retry.count,
+            peer: None,
         };
         match retry.bundle {
             Some(bundle) => {
@@ -182,7 +201,11 @@ impl Shard {
         let mut copies = Vec::with_capacity(send.targets.len());
         for target in &send.targets {
             let is_own = target.number == send.from.number && send.to != send.from.number;
-            let content = if is_own { &own } else { &plain };
+            let content = match &send.peer {
+                Some(message) => message,
+                None if is_own => &own,
+                None => &plain,
+            };
             let mut padded = content.clone();
             padding::pad(&mut padded, &mut self.rng);
             if let Some(ciphertext) = device.encrypt(*target, &padded, &mut self.rng) {
@@ -199,6 +222,7 @@ impl Shard {
             id: send.id.clone(),
             copies,
             retry_count: send.retry_count,
+            is_peer: send.peer.is_some(),
         })));
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct PendingSend {
     pub(super) text: String,
     pub(super) targets: Vec<DeviceAddr>,
     pub(super) retry_count: u32,
+    /// A message that is between the account's own devices, in place of the text.
+    pub(super) peer: Option<Vec<u8>>,
 }
 
 impl Shard {
@@ -97,6 +99,7 @@ impl Shard {
         match job {
             Job::Deliver(delivery) => self.deliver(*delivery),
             Job::Send(send) => self.send(*send),
+            Job::Tell(tell) => self.tell(*tell),
             Job::Bundles { who, send, bundles } => self.bundles_came(who, send, bundles),
             Job::Receipt(receipt) => self.receipt_came(*receipt),
             // Whoever asked may have gone; nothing to tell then.

@@ -9,7 +9,9 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
+use super::app_state::AppState;
 use super::port::ConnId;
+use super::sharing::Sharing;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
@@ -35,6 +37,12 @@ pub(super) struct Account {
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
     pub(super) privacy: BTreeMap<String, String>,
+    /// What the phone shares with companions.
+    pub(super) sharing: Sharing,
+    /// What the phone has sealed, once a companion asked for it.
+    pub(super) app_state: Option<Box<AppState>>,
+    /// How often the salt was changed.
+    pub(super) salts: u32,
 }
 
 impl Account {
@@ -53,6 +61,9 @@ impl Account {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            sharing: Sharing::default(),
+            app_state: None,
+            salts: 0,
         }
     }
 
@@ -98,6 +109,10 @@ pub(super) struct Device {
     /// Whether it takes stanzas.
     pub(super) is_active: bool,
     pub(super) is_available: bool,
+    /// The name in its last presence, if it said one.
+    pub(super) named: Option<String>,
+    /// Its phone has shared keys and history with it.
+    pub(super) is_shared_with: bool,
     pub(super) logins: u64,
     pub(super) pending: Pending,
 }

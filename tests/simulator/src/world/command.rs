@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
+use whatsapp::syncd::Operation;
 
 use super::port::ConnId;
+use super::sharing::Sharing;
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
 use crate::fault::{Active, Fault};
@@ -29,6 +31,14 @@ pub enum Command {
     PrimaryHello(ConnId, Vec<u8>, oneshot::Sender<LinkOutcome>),
     /// Link the companion with this secret.
     LinkWith(ConnId, [u8; 32], Answer<Linked>),
+    /// What a phone shares with companions from now on.
+    Share(Number, Box<Sharing>, Answer<()>),
+    /// The account gets another name.
+    Rename(Number, String, NewsBy, Answer<()>),
+    /// The account gets another salt, or loses it.
+    Salt(Number, Operation, Answer<()>),
+    /// A file of the media host.
+    File(String, oneshot::Sender<Option<Bytes>>),
     /// Unlink one device of a phone, or all.
     Unlink(Number, Option<u16>, Answer<usize>),
     /// Make contacts.
@@ -60,6 +70,17 @@ pub enum Command {
     Audit(oneshot::Sender<PendingReport>),
     /// Count no gap across this moment.
     MarkAudit(Answer<()>),
+}
+
+/// How companions hear of a new name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewsBy {
+    /// By the app state.
+    #[default]
+    AppState,
+    /// By a notification alone.
+    AccountSync,
 }
 
 /// Who speaks: the owner of a phone, or a contact.
@@ -122,6 +143,8 @@ pub struct SessionInfo {
     pub active: bool,
     /// Whether it said that it is available.
     pub available: bool,
+    /// The name in its last presence, if it said one.
+    pub presence_name: Option<String>,
     /// One-time prekeys that are left.
     pub one_time_prekeys: usize,
     /// Stanzas that it has not acknowledged.

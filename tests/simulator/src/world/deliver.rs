@@ -84,6 +84,7 @@ impl World {
             return;
         }
         device.is_active = true;
+        let is_first = !std::mem::replace(&mut device.is_shared_with, true);
         let [messages, receipts, notifications] = device.pending.begin_backlog();
         let preview = Node::new("offline_preview")
             .attr("count", messages + receipts + notifications)
@@ -93,6 +94,9 @@ impl World {
             .attr("appdata", 0u32);
         self.write(conn, &ib(preview));
         self.flush(who);
+        if is_first {
+            self.share(who);
+        }
     }
 
     /// The device's connection is gone; what it did not acknowledge waits for the next.

@@ -210,6 +210,8 @@ impl World {
             conn: None,
             is_active: false,
             is_available: false,
+            named: None,
+            is_shared_with: false,
             logins: 0,
             pending: Pending::default(),
         };

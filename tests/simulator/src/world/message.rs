@@ -129,9 +129,12 @@ impl World {
                     .attr_opt("count", (message.retry_count > 0).then_some(message.retry_count)),
             })
             .collect();
-        let faults = self
-            .faults
-            .strike(Moment::Message, message.from.number, Some(message.to));
+        let faults = if message.is_peer {
+            Vec::new()
+        } else {
+            self.faults
+                .strike(Moment::Message, message.from.number, Some(message.to))
+        };
         let mut fate = Fate {
             times: 1,
             ..Fate::default()
@@ -154,7 +157,7 @@ impl World {
             id: message.id,
             t: self.clock.unix_seconds(),
             shared: Node::new("message").attr("type", "text").attr("notify", name),
-            is_peer: false,
+            is_peer: message.is_peer,
             from_session: false,
             proof: Proof::Fine,
             copies,

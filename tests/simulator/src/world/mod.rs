@@ -8,6 +8,7 @@
 //! Facts: docs/PROTOCOL.md, "The simulator".
 
 mod account;
+mod app_state;
 mod bundle;
 mod command;
 mod deliver;
@@ -22,6 +23,7 @@ mod port;
 mod prekeys;
 mod query;
 mod receipt;
+mod sharing;
 mod stanza;
 mod usync;
 
@@ -42,9 +44,13 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
+use app_state::Files;
+pub use command::{
+    Answer, Command, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, SessionInfo, Speaker,
+};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
+pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
@@ -96,6 +102,7 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     last_id: u64,
+    files: Files,
 }
 
 /// What a contact has that others have not.
@@ -125,6 +132,7 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             last_id: 0,
+            files: Files::default(),
         }
     }
 
@@ -197,6 +205,7 @@ impl World {
         match output {
             Output::Receipt(receipt) => self.crowd_receipt(*receipt),
             Output::Message(message) => self.crowd_message(*message),
+            Output::WantKeys(companion) => self.share_keys(companion, 0..2),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
         }
     }

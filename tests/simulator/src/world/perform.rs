@@ -5,7 +5,8 @@ use tokio::sync::oneshot;
 
 use super::World;
 use super::account::{Account, MAX_DEVICE};
-use super::command::{Answer, Command, PendingReport, SessionInfo, Speaker};
+use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker};
+use super::sharing::Sharing;
 use crate::crowd::{Job, SendText};
 use crate::fault::{Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -32,6 +33,19 @@ impl World {
             },
             Command::PrimaryHello(conn, wrapped, answer) => drop(self.primary_hello(conn, &wrapped, answer)),
             Command::LinkWith(conn, secret, answer) => drop(answer.send(self.link_with(conn, &secret))),
+            Command::Share(number, sharing, answer) => drop(answer.send(self.set_sharing(number, *sharing))),
+            Command::Rename(number, name, by, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.map(|()| match by {
+                    NewsBy::AppState => self.rename(number, name),
+                    NewsBy::AccountSync => self.tell_name(number, name),
+                })));
+            }
+            Command::Salt(number, operation, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.map(|()| self.change_salt(number, operation))));
+            }
+            Command::File(path, answer) => drop(answer.send(self.files.get(&path))),
             Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
             Command::Contacts(prefix, count, manners, answer) => {
                 drop(answer.send(self.make_contacts(&prefix, count, manners)));
@@ -84,6 +98,15 @@ impl World {
         } else {
             Err(Refusal::unknown("number"))
         }
+    }
+
+    fn set_sharing(&mut self, number: Number, sharing: Sharing) -> Result<(), Refusal> {
+        let account = self
+            .accounts
+            .get_mut(&number)
+            .ok_or_else(|| Refusal::unknown("number"))?;
+        account.sharing = sharing;
+        Ok(())
     }
 
     fn speaker(&self, speaker: Speaker) -> Result<Number, Refusal> {
@@ -234,6 +257,7 @@ impl World {
                     online: device.conn.is_some(),
                     active: device.is_active,
                     available: device.is_available,
+                    presence_name: device.named.clone(),
                     one_time_prekeys: device.one_time.len(),
                     pending: device.pending.len(),
                     logins: device.logins,
