@@ -356,6 +356,7 @@ fn settings(
         ("AMQP_URL", broker.config().url.expose()),
         ("AMQP_PREFIX", &broker.config().prefix),
         ("WHATSAPP_URL", &simulator.ws),
+        ("WHATSAPP_MEDIA_URL", &simulator.control),
         ("WHATSAPP_ROOT_KEY", &simulator.root_key),
         ("KEY_ENCRYPTION_KEY", TEST_KEY),
         ("HOST", "127.0.0.1"),

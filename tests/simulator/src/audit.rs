@@ -84,6 +84,22 @@ pub struct Counters {
     pub pending_dropped: u64,
     /// Presences of linked devices that said no name.
     pub unnamed_presences: u64,
+    /// Requests to issue tokens.
+    pub token_requests: u64,
+    /// Tokens that those were for.
+    pub tokens_issued: u64,
+    /// Those among `tokens_issued` that the same device had issued for the same contact in the same bucket before.
+    pub tokens_issued_again: u64,
+    /// Messages that showed the token that their contact gave.
+    pub tokens_shown: u64,
+    /// Messages that showed the right token made from the account's salt.
+    pub salted_tokens_shown: u64,
+    /// Tokens that were not those of the contact, had run out, or were one too many.
+    pub tokens_wrong: u64,
+    /// Messages with a token that should have none: between own devices, or sent again.
+    pub tokens_misplaced: u64,
+    /// Messages refused because they proved nothing (error 463).
+    pub messages_unproved: u64,
 }
 
 #[derive(Default)]

@@ -2,6 +2,7 @@
 //!
 //! Translates requests to calls of the [`Handle`] and refusals to answers that name the field.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -16,14 +17,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use whatsapp::syncd::Operation;
 
 use crate::fault::Fault;
 use crate::handle::Handle;
 use crate::number::{Addressing, Number};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::{NewsBy, Sharing, Speaker};
+use crate::world::{NewsBy, Proofs, PropertyChange, SaltChange, Sharing, Speaker, TokenChange};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;
@@ -62,10 +62,11 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/unlink", post(unlink))
         .route("/phones/{number}/sharing", post(share))
         .route("/phones/{number}/name", post(rename))
-        .route("/phones/{number}/salt", post(new_salt).delete(no_salt))
         .route("/media/{id}", get(file))
         .route("/phones/{number}/messages", post(phone_says).get(phone_messages))
         .route("/phones/{number}/sent", get(phone_sent))
+        .route("/phones/{number}/tokens", post(change_tokens))
+        .route("/phones/{number}/properties", post(set_properties))
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
         .route(
@@ -203,20 +204,6 @@ async fn rename(State(handle): State<Handle>, Path(phone): Path<String>, Body(bo
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn new_salt(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
-    handle
-        .change_salt(number("number", &phone)?, Operation::Set)
-        .await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-async fn no_salt(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
-    handle
-        .change_salt(number("number", &phone)?, Operation::Remove)
-        .await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
 /// The media host.
 async fn file(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
     Ok(handle.file(format!("/media/{id}")).await?.into_response())
@@ -291,6 +278,38 @@ async fn phone_sent(State(handle): State<Handle>, Path(phone): Path<String>) -> 
 
 async fn contact_sent(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
     done(&handle.sent(Speaker::Contact(number("number", &contact)?)).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokensBody {
+    #[serde(default)]
+    proofs: Option<Proofs>,
+    #[serde(default)]
+    salt: Option<SaltChange>,
+}
+
+async fn change_tokens(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let TokensBody { proofs, salt } = parse(&body)?;
+    let change = TokenChange { proofs, salt };
+    let salt = handle.change_tokens(number("number", &phone)?, change).await?;
+    done(&json!({ "salt": salt.map(hex::encode) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PropertiesBody {
+    #[serde(default)]
+    values: BTreeMap<u32, Vec<String>>,
+    #[serde(default)]
+    refresh: Option<String>,
+}
+
+async fn set_properties(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let PropertiesBody { values, refresh } = parse(&body)?;
+    let change = PropertyChange { values, refresh };
+    handle.set_properties(number("number", &phone)?, change).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[derive(Deserialize)]

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use whatsapp::pairing::code::PairingCode;
 use whatsapp::server::code::Primary;
-use whatsapp::syncd::Operation;
 
 use crate::audit::Report;
 use crate::crowd::{Received, Sent};
@@ -22,7 +21,9 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
-use crate::world::{Command, LinkOutcome, Linked, NewsBy, SessionInfo, Sharing, Speaker};
+use crate::world::{
+    Command, LinkOutcome, Linked, NewsBy, PropertyChange, SessionInfo, Sharing, Speaker, TokenChange,
+};
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
 const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -112,15 +113,6 @@ impl Handle {
             .await?
     }
 
-    /// The account gets another salt, or loses it.
-    ///
-    /// # Errors
-    /// If nobody has the number.
-    pub async fn change_salt(&self, number: Number, operation: Operation) -> Result<(), Refusal> {
-        self.ask(|answer| Command::Salt(number, operation, answer))
-            .await?
-    }
-
     /// A file of the media host.
     ///
     /// # Errors
@@ -183,6 +175,28 @@ impl Handle {
     /// If there is no such device.
     pub async fn unlink(&self, number: Number, device: Option<u16>) -> Result<usize, Refusal> {
         self.ask(|answer| Command::Unlink(number, device, answer)).await?
+    }
+
+    /// Changes which messages of an account have to prove that they may be written, and its salt. Returns the salt that
+    /// holds from now on, if there is one.
+    ///
+    /// # Errors
+    /// If there is no such phone.
+    pub async fn change_tokens(
+        &self,
+        number: Number,
+        change: TokenChange,
+    ) -> Result<Option<[u8; 32]>, Refusal> {
+        self.ask(|answer| Command::Tokens(number, change, answer)).await?
+    }
+
+    /// Sets properties of an account, as they are answered from now on.
+    ///
+    /// # Errors
+    /// If there is no such phone, or it has too many.
+    pub async fn set_properties(&self, number: Number, change: PropertyChange) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Properties(number, change, answer))
+            .await?
     }
 
     /// Makes contacts with the numbers `prefix` + index, padded with zeros to the digits of `count - 1`.

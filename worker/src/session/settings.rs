@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use shared::config::{Amqp, Env, read_delay};
+use whatsapp::command::Presence;
 use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::signal::curve::PublicKey;
 
@@ -18,7 +19,7 @@ pub struct Settings {
     pub pace: Pace,
     /// `SEND_CAP`: most sends per second of this worker, over all its sessions.
     pub cap: NonZeroU32,
-    /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`, `WHATSAPP_VERSION`.
+    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`, `WHATSAPP_VERSION`.
     pub whatsapp: Config,
 }
 
@@ -54,6 +55,13 @@ fn read_whatsapp(env: &mut Env) -> Config {
         }
         config.url = url;
     }
+    if let Some(url) = env.optional::<String>("WHATSAPP_MEDIA_URL") {
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            env.problem("WHATSAPP_MEDIA_URL", "must begin with http:// or https://");
+        }
+        config.media_url = url;
+    }
+    config.presence = Some(read_presence(env));
     if let Some(origin) = env.optional("WHATSAPP_ORIGIN") {
         config.origin = origin;
     }
@@ -64,6 +72,18 @@ fn read_whatsapp(env: &mut Env) -> Config {
         }
     }
     config
+}
+
+/// What sessions say of themselves that were told nothing else: away, so that phones go on ringing.
+fn read_presence(env: &mut Env) -> Presence {
+    match env.optional::<String>("PRESENCE").as_deref() {
+        None | Some("unavailable") => Presence::Unavailable,
+        Some("available") => Presence::Available,
+        Some(_) => {
+            env.problem("PRESENCE", "must be available or unavailable");
+            Presence::Unavailable
+        }
+    }
 }
 
 fn parse_version(text: &str) -> Option<ClientVersion> {
@@ -106,6 +126,8 @@ mod tests {
         let (settings, problems) = read(&[]);
         problems.unwrap();
         assert_eq!(settings.whatsapp.url, "wss://web.whatsapp.com/ws/chat");
+        assert_eq!(settings.whatsapp.media_url, "https://mmg.whatsapp.net");
+        assert_eq!(settings.whatsapp.presence, Some(Presence::Unavailable));
         assert_eq!(
             (settings.pace.min(), settings.pace.max()),
             (Duration::from_secs(10), Duration::from_secs(30))
@@ -132,6 +154,8 @@ mod tests {
             ("WHATSAPP_URL", "http://x"),
             ("WHATSAPP_ROOT_KEY", "zz"),
             ("WHATSAPP_VERSION", "2.x"),
+            ("WHATSAPP_MEDIA_URL", "ws://x"),
+            ("PRESENCE", "loud"),
             ("SEND_CAP", "0"),
         ]);
         let problems = problems.unwrap_err().0.join("\n");
@@ -139,6 +163,8 @@ mod tests {
             "WHATSAPP_URL",
             "WHATSAPP_ROOT_KEY",
             "WHATSAPP_VERSION",
+            "WHATSAPP_MEDIA_URL",
+            "PRESENCE",
             "SEND_CAP",
         ] {
             assert!(problems.contains(name), "{name} in {problems}");

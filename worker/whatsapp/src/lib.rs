@@ -14,6 +14,7 @@
 //!
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
+mod account;
 mod app_state;
 #[cfg(feature = "client")]
 pub mod client;
@@ -23,6 +24,7 @@ pub mod crypto;
 pub mod device;
 mod e2e;
 pub mod event;
+mod history;
 pub mod media;
 mod messages;
 pub mod pairing;
@@ -37,6 +39,7 @@ pub mod signal;
 pub mod stanza;
 pub mod store;
 pub mod syncd;
+mod tokens;
 mod wire;
 
 pub use crypto::frame;

@@ -11,7 +11,9 @@ use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::app_state::AppState;
 use super::port::ConnId;
+use super::properties::Properties;
 use super::sharing::Sharing;
+use super::tokens::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
@@ -41,8 +43,10 @@ pub(super) struct Account {
     pub(super) sharing: Sharing,
     /// What the phone has sealed, once a companion asked for it.
     pub(super) app_state: Option<Box<AppState>>,
-    /// How often the salt was changed.
-    pub(super) salts: u32,
+    pub(super) properties: Properties,
+    pub(super) proofs: Proofs,
+    /// Which of its salts holds, if it has one.
+    pub(super) salt: Option<u32>,
 }
 
 impl Account {
@@ -63,7 +67,9 @@ impl Account {
                 .collect(),
             sharing: Sharing::default(),
             app_state: None,
-            salts: 0,
+            properties: Properties::default(),
+            proofs: Proofs::default(),
+            salt: Some(0),
         }
     }
 

@@ -14,11 +14,10 @@ use whatsapp::proto::{ExternalBlobReference, SyncActionValue, SyncdPatch};
 use whatsapp::syncd::{Change, KeyId, Macs, MutationKeys, Operation, Sealer, State};
 
 use super::World;
+use super::sharing::SaltSharing;
 use super::stanza::{error, iq_from_server, notification};
 use crate::number::{Addressing, DeviceAddr, Number};
 
-/// Bytes of a salt.
-pub(super) const SALT_BYTES: usize = 32;
 /// Most patches that one answer holds.
 const PATCHES_AT_A_TIME: usize = 16;
 /// Most files; beyond, the oldest go.
@@ -87,8 +86,8 @@ impl World {
             account.app_state = Some(Box::default());
         }
         self.seal_name(number, name);
-        if sharing.salt == super::SaltSharing::AppState {
-            self.seal_salt(number, Operation::Set);
+        if sharing.salt == SaltSharing::AppState {
+            self.seal_salt(number);
         }
     }
 
@@ -115,14 +114,15 @@ impl World {
         }
     }
 
-    /// The account gets another salt, or none.
-    pub(super) fn change_salt(&mut self, number: Number, operation: Operation) {
-        if let Some(account) = self.accounts.get_mut(&number) {
-            account.salts += 1;
+    /// The account has another salt, or none: companions that know the app state hear of it.
+    pub(super) fn tell_salt(&mut self, number: Number) {
+        let is_sealed = self.accounts.get(&number).is_some_and(|account| {
+            account.app_state.is_some() && account.sharing.salt == SaltSharing::AppState
+        });
+        if is_sealed {
+            self.seal_salt(number);
+            self.notify_collection(number, SALT);
         }
-        self.seal_first_state(number);
-        self.seal_salt(number, operation);
-        self.notify_collection(number, SALT);
     }
 
     fn seal_name(&mut self, number: Number, name: String) {
@@ -133,8 +133,12 @@ impl World {
         self.seal(number, NAME, Operation::Set, &["setting_pushName"], value);
     }
 
-    fn seal_salt(&mut self, number: Number, operation: Operation) {
-        let salt = self.salt(number).filter(|_| operation == Operation::Set);
+    fn seal_salt(&mut self, number: Number) {
+        let salt = self.token_salt(number);
+        let operation = match salt {
+            Some(_) => Operation::Set,
+            None => Operation::Remove,
+        };
         let value = SyncActionValue {
             nct_salt_sync_action: Some(NctSaltSyncAction {
                 salt: salt.map(|salt| Bytes::copy_from_slice(&salt)),

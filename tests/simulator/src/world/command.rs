@@ -5,10 +5,11 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
-use whatsapp::syncd::Operation;
 
 use super::port::ConnId;
+use super::properties::PropertyChange;
 use super::sharing::Sharing;
+use super::tokens::{Proofs, SaltChange};
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
 use crate::fault::{Active, Fault};
@@ -35,12 +36,14 @@ pub enum Command {
     Share(Number, Box<Sharing>, Answer<()>),
     /// The account gets another name.
     Rename(Number, String, NewsBy, Answer<()>),
-    /// The account gets another salt, or loses it.
-    Salt(Number, Operation, Answer<()>),
     /// A file of the media host.
     File(String, oneshot::Sender<Option<Bytes>>),
     /// Unlink one device of a phone, or all.
     Unlink(Number, Option<u16>, Answer<usize>),
+    /// What becomes of an account's tokens.
+    Tokens(Number, TokenChange, Answer<Option<[u8; 32]>>),
+    /// Set properties of an account.
+    Properties(Number, PropertyChange, Answer<()>),
     /// Make contacts.
     Contacts(String, u64, Manners, Answer<Run>),
     /// Add a companion to a contact.
@@ -81,6 +84,15 @@ pub enum NewsBy {
     AppState,
     /// By a notification alone.
     AccountSync,
+}
+
+/// What a test does to an account's tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokenChange {
+    /// Which of its messages have to prove that they may be written.
+    pub proofs: Option<Proofs>,
+    /// What becomes of its salt.
+    pub salt: Option<SaltChange>,
 }
 
 /// Who speaks: the owner of a phone, or a contact.

@@ -53,6 +53,9 @@ impl World {
             self.audit.count.violations += 1;
             return self.nack(conn, &node, nack::MALFORMED);
         }
+        if let Some(code) = self.refusal_for_proof(from, to, &node) {
+            return self.nack(conn, &node, code);
+        }
         let is_peer = node.attr_is("category", "peer");
         let chat = self.chat_of(from, to, &node);
         let faults = if is_peer {
@@ -146,6 +149,7 @@ impl World {
             }
             fate.apply(fault);
         }
+        self.give_token_of(message.from.number, message.to, message.addressing);
         let name = match self.accounts.get(&message.from.number) {
             Some(account) => account.name.clone(),
             None => format!("Contact {}", message.from.number.get() % 10_000),

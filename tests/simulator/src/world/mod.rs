@@ -21,10 +21,12 @@ mod pairing;
 mod perform;
 mod port;
 mod prekeys;
+mod properties;
 mod query;
 mod receipt;
 mod sharing;
 mod stanza;
+mod tokens;
 mod usync;
 
 use std::collections::HashMap;
@@ -46,11 +48,14 @@ use crate::timers::{self, Timers};
 use account::Account;
 use app_state::Files;
 pub use command::{
-    Answer, Command, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, SessionInfo, Speaker,
+    Answer, Command, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange,
 };
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
+pub use properties::PropertyChange;
 pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
+use tokens::Tokens;
+pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
@@ -101,6 +106,7 @@ pub struct World {
     timers: Timers<Later>,
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
+    tokens: Tokens,
     last_id: u64,
     files: Files,
 }
@@ -131,6 +137,7 @@ impl World {
             audit: Audit::default(),
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
+            tokens: Tokens::default(),
             last_id: 0,
             files: Files::default(),
         }

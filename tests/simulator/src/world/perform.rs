@@ -5,7 +5,8 @@ use tokio::sync::oneshot;
 
 use super::World;
 use super::account::{Account, MAX_DEVICE};
-use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker};
+use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
+use super::properties::PropertyChange;
 use super::sharing::Sharing;
 use crate::crowd::{Job, SendText};
 use crate::fault::{Fault, Kind, On};
@@ -41,12 +42,14 @@ impl World {
                     NewsBy::AccountSync => self.tell_name(number, name),
                 })));
             }
-            Command::Salt(number, operation, answer) => {
-                let known = self.require_phone(number);
-                drop(answer.send(known.map(|()| self.change_salt(number, operation))));
-            }
             Command::File(path, answer) => drop(answer.send(self.files.get(&path))),
             Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
+            Command::Tokens(number, change, answer) => {
+                drop(answer.send(self.change_tokens(number, change)));
+            }
+            Command::Properties(number, change, answer) => {
+                drop(answer.send(self.set_properties(number, change)));
+            }
             Command::Contacts(prefix, count, manners, answer) => {
                 drop(answer.send(self.make_contacts(&prefix, count, manners)));
             }
@@ -138,6 +141,28 @@ impl World {
         self.accounts
             .insert(number, Account::new(name.clone(), self.clock.unix_seconds()));
         Ok(name)
+    }
+
+    /// Answers the salt that holds from now on.
+    fn change_tokens(&mut self, number: Number, change: TokenChange) -> Result<Option<[u8; 32]>, Refusal> {
+        self.require_phone(number)?;
+        if let Some(salt) = change.salt {
+            self.change_salt(number, salt);
+        }
+        if let (Some(account), Some(proofs)) = (self.accounts.get_mut(&number), change.proofs) {
+            account.proofs = proofs;
+        }
+        Ok(self.token_salt(number))
+    }
+
+    fn set_properties(&mut self, number: Number, change: PropertyChange) -> Result<(), Refusal> {
+        let account = self.accounts.get_mut(&number);
+        let account = account.ok_or_else(|| Refusal::unknown("number"))?;
+        if account.properties.change(change) {
+            Ok(())
+        } else {
+            Err(Refusal::conflict("values", "are too many"))
+        }
     }
 
     fn make_contacts(&mut self, prefix: &str, count: u64, manners: Manners) -> Result<Run, Refusal> {

@@ -39,6 +39,7 @@ impl World {
                 let answer = self.app_state_answer(from, &id, iq);
                 self.write(conn, &answer);
             }
+            ("privacy", "set") if iq.child("tokens").is_some() => self.on_issue(conn, from, &id, iq),
             _ => {
                 let reply = self.simple_answer(from, &xmlns, &kind, &id, iq);
                 self.write(conn, &reply);
@@ -57,14 +58,11 @@ impl World {
         let result = iq_from_server("result", id);
         match (xmlns, kind) {
             ("w:p", _) => result.attr("t", self.clock.unix_seconds()),
-            ("abt", "get") => result.with_child(
-                Node::new("props")
-                    .attr("protocol", "1")
-                    .attr("hash", "simulator")
-                    .attr("refresh", 86_400u32),
-            ),
+            ("abt", "get") => match self.accounts.get(&from.number) {
+                Some(account) => account.properties.answer(id),
+                None => result,
+            },
             ("blocklist", _) => result.with_child(self.blocklist(from.number, iq)),
-            ("privacy", _) if iq.child("tokens").is_some() => result,
             ("privacy", _) => result.with_child(self.privacy(from.number, iq)),
             ("status", "set") => {
                 self.set_about(from.number, iq);

@@ -19,7 +19,6 @@ use whatsapp::proto::message::{
 use whatsapp::proto::{Conversation, HistorySync, Message, PhoneNumberToLidMapping, Pushname};
 
 use super::World;
-use super::app_state::SALT_BYTES;
 use crate::crowd::{Job, ToCompanion};
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -76,7 +75,7 @@ pub enum SaltSharing {
     AppState,
     /// With the history.
     History,
-    /// There is none.
+    /// Not at all.
     Never,
 }
 
@@ -218,7 +217,9 @@ impl World {
                 ..Conversation::default()
             });
         }
-        let salt = self.salt(number).filter(|_| sharing.salt == SaltSharing::History);
+        let salt = self
+            .token_salt(number)
+            .filter(|_| sharing.salt == SaltSharing::History);
         let name = self.accounts.get(&number).map(|account| account.name.clone());
         let chats = HistorySync {
             sync_type: Some(HistorySyncType::InitialBootstrap.into()),
@@ -237,13 +238,6 @@ impl World {
             ..HistorySync::default()
         };
         [chats, names]
-    }
-
-    /// What the account proves itself with, if it has anything.
-    pub(super) fn salt(&self, number: Number) -> Option<[u8; SALT_BYTES]> {
-        let account = self.accounts.get(&number)?;
-        (account.sharing.salt != SaltSharing::Never)
-            .then(|| self.seed.bytes("salt", DeviceAddr::phone(number), account.salts))
     }
 
     /// The phone says something to one of its companions that no chat shows.

@@ -10,6 +10,7 @@ mod linking;
 mod offline;
 mod queries;
 mod resumption;
+mod tokens;
 
 use simulator::population::Manners;
 use simulator::{Handle, Options, Simulator};

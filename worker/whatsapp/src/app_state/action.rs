@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::device::Account;
 use crate::part::Context;
 use crate::syncd::{Mutation, Operation};
 
@@ -36,7 +37,7 @@ impl Action {
 }
 
 /// Longest salt taken; 32 bytes are expected.
-pub(crate) const MAX_SALT_BYTES: usize = 256;
+const MAX_SALT_BYTES: usize = 256;
 
 /// The app state says what the account proves itself with.
 pub(crate) fn keep_salt(cx: &mut Context<'_>, salt: Option<Bytes>) {
@@ -44,5 +45,17 @@ pub(crate) fn keep_salt(cx: &mut Context<'_>, salt: Option<Bytes>) {
     device.is_salt_synced = true;
     if let Some(account) = &mut device.account {
         account.token_salt = salt;
+    }
+}
+
+/// The history says what the account proves itself with: it counts while the app state has said nothing.
+pub(crate) fn fill_in_salt(cx: &mut Context<'_>, salt: Vec<u8>) {
+    let has_salt = |account: &Account| account.token_salt.is_some();
+    let is_known = cx.device.is_salt_synced || cx.device.account.as_ref().is_none_or(has_salt);
+    if is_known || salt.is_empty() || salt.len() > MAX_SALT_BYTES {
+        return;
+    }
+    if let Some(account) = &mut cx.device_mut().account {
+        account.token_salt = Some(salt.into());
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use self::action::{Action, keep_salt};
+pub(crate) use self::action::{Action, fill_in_salt, keep_salt};
 use self::{
     collection::{Collection, Collections, Kept},
     keys::KeptKey,

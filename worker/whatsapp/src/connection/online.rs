@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Online {
     /// What the owner wants to be seen as.
     presence: Option<Presence>,
+    /// What was announced last.
+    announced: Option<Presence>,
     /// `Open` was told, so presence may be announced.
     is_open: bool,
     /// The server's clock less ours, in milliseconds.
@@ -44,6 +46,7 @@ impl Online {
         }
         Self {
             presence: cx.config.presence,
+            announced: None,
             is_open: false,
             clock_offset_ms: server.map_or(0, |server| {
                 server.as_millis().wrapping_sub(cx.now.as_millis()).cast_signed()
@@ -72,6 +75,11 @@ impl Online {
             None => {}
         }
         false
+    }
+
+    /// What the server was told last, if anything.
+    pub(super) fn announced(&self) -> Option<Presence> {
+        self.announced
     }
 
     /// What the owner wants to be seen as from now on.
@@ -148,13 +156,15 @@ impl Online {
     }
 
     /// Without a name the server has nothing to show, so nothing is announced.
-    fn announce_presence(&self, cx: &mut Context<'_>) {
+    fn announce_presence(&mut self, cx: &mut Context<'_>) {
         let (true, Some(presence)) = (self.is_open, self.presence) else {
             return;
         };
-        let Some(name) = cx.device.push_name().map(|name| name.replace('@', "")) else {
+        let name = cx.device.push_name().map(|name| name.replace('@', ""));
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
             return;
         };
+        self.announced = Some(presence);
         cx.send(
             Node::new("presence")
                 .attr("name", name)

@@ -6,21 +6,28 @@ use bytes::Bytes;
 
 use super::online::Online;
 use crate::{
+    account::Settings,
     app_state::{self, Action, AppState},
     binary::Node,
     command::Command,
     device::NameSource,
     e2e::{E2e, Outcome, Wake},
+    history::{History, Learned},
     messages::{Content, Meaning, Messages},
     part::{AckBy, Answer, Context, Downloaded, PartId, Ticket},
     stanza::ack::ack_for,
+    stanza::notification::own_name,
     time::Timestamp,
+    tokens::Tokens,
 };
 
 const ONLINE: PartId = PartId::new(1);
 const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
 const APP_STATE: PartId = PartId::new(6);
+const HISTORY: PartId = PartId::new(7);
+const ACCOUNT: PartId = PartId::new(4);
+const TOKENS: PartId = PartId::new(5);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
@@ -28,6 +35,9 @@ pub(super) struct Parts {
     e2e: E2e,
     messages: Messages,
     app_state: AppState,
+    history: History,
+    account: Settings,
+    tokens: Tokens,
 }
 
 /// Who takes what.
@@ -52,7 +62,18 @@ impl Parts {
                         self.app_state.on_notification(cx, &node);
                         AckBy::Connection
                     }
-                    Some("encrypt" | "devices" | "account_sync") => self.e2e.on_notification(cx, &node),
+                    Some("encrypt") => {
+                        self.tokens.on_keys(cx, &node);
+                        self.e2e.on_notification(cx, &node)
+                    }
+                    Some("account_sync") => {
+                        if let Some(name) = own_name(&node) {
+                            self.learn_name(cx, NameSource::AccountSync, &name);
+                        }
+                        self.e2e.on_notification(cx, &node)
+                    }
+                    Some("devices") => self.e2e.on_notification(cx, &node),
+                    Some("privacy_token") => self.tokens.on_notification(cx, &mut self.e2e, &node),
                     _ => AckBy::Connection,
                 };
                 acknowledge(cx, &node, by);
@@ -63,7 +84,10 @@ impl Parts {
                     self.advance(cx, Wake::All);
                 }
             }
-            "ib" => self.online.on_ib(cx, &node),
+            "ib" => {
+                self.online.on_ib(cx, &node);
+                self.account.on_ib(cx, &node);
+            }
             // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
             "success" | "presence" | "chatstate" | "iq" => {}
             _ => refuse(cx, &node),
@@ -72,12 +96,21 @@ impl Parts {
 
     fn content(&mut self, cx: &mut Context<'_>, content: Content) {
         match content.meaning {
-            Meaning::Owner => self.messages.show(cx, &mut self.e2e, content),
+            Meaning::Owner => {
+                if let Some(name) = content.own_name() {
+                    self.learn_name(cx, NameSource::OwnMessage, name);
+                }
+                self.messages.show(cx, &mut self.e2e, content);
+            }
             // Taken where it was decrypted: it comes before the message that needs it.
             Meaning::SenderKey => {}
             Meaning::AppStateKeys => self.on_keys(cx, &content),
+            Meaning::HistoryNotice => {
+                let learned = self.history.on_notice(cx, &content);
+                self.learn(cx, learned);
+            }
             // Acknowledged; no part takes them yet.
-            Meaning::HistoryNotice | Meaning::Peer => {}
+            Meaning::Peer => {}
             Meaning::Nothing => {}
         }
     }
@@ -91,10 +124,40 @@ impl Parts {
         }
     }
 
+    /// Our own name was read somewhere.
+    fn learn_name(&mut self, cx: &mut Context<'_>, source: NameSource, name: &str) {
+        self.online.learn_name(cx, source, name);
+        self.note_presence();
+    }
+
+    /// Receipts are ordinary while the server has been told that we are available, and not before.
+    fn note_presence(&mut self) {
+        self.messages.set_presence(self.online.announced());
+    }
+
+    /// Takes what a piece of the history says that we act on.
+    fn learn(&mut self, cx: &mut Context<'_>, learned: Option<Learned>) {
+        let Some(learned) = learned else { return };
+        for (phone, lid) in &learned.names {
+            self.e2e.directory.learn(cx, phone, lid);
+        }
+        for given in learned.tokens {
+            let (token, to_us, by_us) = (given.token, given.issued_to_us, given.issued_by_us);
+            self.tokens
+                .learn_from_history(cx, &given.owner, token, to_us, by_us);
+        }
+        if let Some(name) = learned.own_name {
+            self.learn_name(cx, NameSource::History, &name);
+        }
+        if let Some(salt) = learned.salt {
+            app_state::fill_in_salt(cx, salt);
+        }
+    }
+
     fn act(&mut self, cx: &mut Context<'_>, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::PushName(name) => self.online.learn_name(cx, NameSource::AppState, &name),
+                Action::PushName(name) => self.learn_name(cx, NameSource::AppState, &name),
                 Action::TokenSalt(salt) => app_state::keep_salt(cx, salt),
             }
         }
@@ -103,7 +166,7 @@ impl Parts {
     pub(super) fn command(&mut self, cx: &mut Context<'_>, command: Command) {
         match command {
             Command::Send(outgoing) => {
-                self.messages.send(cx, &mut self.e2e, outgoing);
+                self.messages.send(cx, &mut self.e2e, &mut self.tokens, outgoing);
                 self.e2e.settle(cx);
             }
             Command::Cancel(id) => self.messages.cancel(cx, &id),
@@ -112,8 +175,8 @@ impl Parts {
                 self.messages.mark_read(cx, &chat, sender.as_ref(), &ids);
             }
             Command::SetPresence(presence) => {
-                self.messages.set_presence(Some(presence));
                 self.online.set_presence(cx, presence);
+                self.note_presence();
             }
             Command::Logout => self.online.logout(cx),
             // The connection's own, or only for devices that are not paired.
@@ -125,6 +188,7 @@ impl Parts {
         match ticket.part() {
             ONLINE => {
                 if self.online.on_answer(cx, ticket) {
+                    self.note_presence();
                     self.app_state.start(cx);
                 }
             }
@@ -134,6 +198,11 @@ impl Parts {
             }
             MESSAGES => self.messages.on_answer(cx, &mut self.e2e, ticket, answer),
             APP_STATE => self.app_state.on_answer(cx, ticket, answer),
+            ACCOUNT => {
+                self.account.on_answer(cx, ticket, answer);
+                self.tokens.set_properties(self.account.properties());
+            }
+            TOKENS => self.tokens.on_answer(cx, ticket, &answer),
             _ => {}
         }
     }
@@ -153,19 +222,32 @@ impl Parts {
                 self.act(cx, actions);
                 self.advance(cx, Wake::All);
             }
+            TOKENS => {
+                if self.tokens.on_loaded(cx, ticket, values) {
+                    self.advance(cx, Wake::Tokens);
+                }
+            }
             _ => {}
         }
     }
 
     pub(super) fn downloaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, file: Downloaded) {
-        if ticket.part() == APP_STATE {
-            self.app_state.on_downloaded(cx, ticket, file);
+        match ticket.part() {
+            APP_STATE => self.app_state.on_downloaded(cx, ticket, file),
+            HISTORY => {
+                let learned = self.history.on_downloaded(cx, ticket, file);
+                self.learn(cx, learned);
+            }
+            _ => {}
         }
     }
 
     /// Tells all parts what has become of something that any of them may have wanted.
     fn tell(&mut self, cx: &mut Context<'_>, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
+            if let Outcome::Name(user) = &outcome {
+                self.tokens.on_name(user);
+            }
             self.messages.on_outcome(cx, &self.e2e, &outcome);
             if let Outcome::Bundles(fetched) = &outcome {
                 self.app_state.on_bundles(fetched);
@@ -179,8 +261,8 @@ impl Parts {
         while let Some(content) = self.messages.next_content(cx, &mut self.e2e) {
             self.content(cx, content);
         }
-        self.messages.advance(cx, &mut self.e2e, wake);
         self.app_state.advance(cx, &mut self.e2e);
+        self.messages.advance(cx, &mut self.e2e, &mut self.tokens, wake);
         self.e2e.settle(cx);
         // With many sends in hand more ratchets are in use than should be: not at every load.
         if let Wake::All = wake {
@@ -208,8 +290,10 @@ impl Parts {
             e2e: E2e::new(E2E),
             messages: Messages::new(MESSAGES),
             app_state: AppState::new(APP_STATE),
+            history: History::new(HISTORY),
+            account: Settings::new(ACCOUNT, cx),
+            tokens: Tokens::new(TOKENS),
         };
-        parts.messages.set_presence(cx.config.presence);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
         parts.online.go_active(cx);
@@ -219,11 +303,13 @@ impl Parts {
     pub(super) fn on_step_taken(&mut self) {
         self.e2e.on_step_taken();
         self.messages.on_step_taken();
+        self.tokens.on_step_taken();
     }
 
     pub(super) fn on_committed(&mut self) {
         self.e2e.on_committed();
         self.messages.on_committed();
+        self.tokens.on_committed();
         self.relieve();
     }
 
@@ -233,7 +319,7 @@ impl Parts {
 
     /// Whether so much waits for the store that no more should be read.
     pub(super) fn is_full(&self) -> bool {
-        self.messages.is_full()
+        self.messages.is_full() || self.tokens.is_full()
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
@@ -241,6 +327,8 @@ impl Parts {
             self.messages.deadline(),
             self.e2e.deadline(),
             self.app_state.deadline(),
+            self.account.deadline(),
+            self.tokens.deadline(),
         ])
     }
 
@@ -253,6 +341,9 @@ impl Parts {
         }
         self.app_state.tick(cx);
         self.e2e.tick(cx, || self.messages.in_use());
+        self.account.tick(cx);
+        // Last: the others may have wanted tokens.
+        self.tokens.tick(cx, &mut self.e2e);
     }
 }
 

@@ -4,9 +4,8 @@
 
 use prost::Message as _;
 
-use super::cache::Cache;
 use super::outcome::{Question, Questions};
-use crate::part::Context;
+use crate::part::{Cache, Context};
 use crate::proto::Message;
 use crate::signal::padding;
 use crate::signal::sender_key::SenderKeyRecord;

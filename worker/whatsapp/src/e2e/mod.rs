@@ -7,7 +7,6 @@
 //! step, and a ratchet with a change that is not durable yet is never forgotten and read again from the store.
 
 mod bundles;
-mod cache;
 mod companion;
 mod directory;
 mod group_keys;

@@ -2,13 +2,12 @@
 //!
 //! The only owner of [`SessionRecord`]s.
 
-use super::cache::Cache;
 use super::companion;
 use super::directory::{Peer, is_own};
 use super::outcome::{Question, Questions, Wanted};
 use crate::device::Device;
 use crate::event::{DeviceRefusal, Event};
-use crate::part::Context;
+use crate::part::{Cache, Context};
 use crate::signal::curve::PublicKey;
 use crate::signal::session::{
     CiphertextKind, DecryptError, EncryptError, LocalIdentity, Mark, PreKeyDecrypted, PreKeyMessage, PreKeys,

@@ -102,6 +102,12 @@ impl Content {
         self.from_me && self.stanza.sender().device() == 0
     }
 
+    /// Our own name, if one of our own devices sent it with that.
+    pub(crate) fn own_name(&self) -> Option<&str> {
+        let name = self.stanza.push_name.as_deref();
+        name.filter(|_| self.from_me)
+    }
+
     /// The event for the owner.
     pub(super) fn into_incoming(self, directory: &Directory) -> Incoming {
         let sender = self.stanza.sender().clone();

@@ -42,6 +42,7 @@ use crate::stanza::ack::MessageAck;
 use crate::stanza::receipt::{self, MAX_READ_IDS};
 use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
+use crate::tokens::Tokens;
 
 pub(crate) struct Messages {
     sends: Sends,
@@ -63,9 +64,15 @@ impl Messages {
     }
 
     /// Sends a message. Answered by events.
-    pub(crate) fn send(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, outgoing: Box<Outgoing>) {
+    pub(crate) fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        tokens: &mut Tokens,
+        outgoing: Box<Outgoing>,
+    ) {
         self.sends.push(cx, outgoing);
-        self.sends.advance_last(cx, e2e);
+        self.sends.advance_last(cx, e2e, tokens);
     }
 
     /// Forgets a send whose frame is not in a step yet.
@@ -229,9 +236,15 @@ impl Messages {
     }
 
     /// Moves requests for messages and sends as far as they go, and asks for what they lack.
-    pub(crate) fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, wake: Wake<'_>) {
+    pub(crate) fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        tokens: &mut Tokens,
+        wake: Wake<'_>,
+    ) {
         self.resends.advance(cx, e2e, &mut self.questions);
-        self.sends.advance(cx, e2e, wake);
+        self.sends.advance(cx, e2e, tokens, wake);
     }
 }
 

@@ -24,6 +24,7 @@ use crate::stanza::ack::MessageAck;
 use crate::stanza::class::Class;
 use crate::stanza::message::{EncKind, Fanout};
 use crate::time::Timestamp;
+use crate::tokens::Tokens;
 
 /// Most sends under way, confirmed ones not counted; more are answered with [`SendError::Busy`].
 pub const MAX_SENDS: usize = 256;
@@ -69,11 +70,20 @@ struct Targets {
     phone: Option<Peer>,
     /// Those whose bundles are on their way.
     fetching: SmallVec<[Address; 4]>,
+    /// What is stored of the tokens with the recipient is being read.
+    awaits_tokens: bool,
 }
 
 struct Target {
     peer: Peer,
     own: bool,
+}
+
+/// Which sends to look at.
+struct Look<'a> {
+    /// From this one on.
+    at: usize,
+    wake: Wake<'a>,
 }
 
 /// A message that left, or is about to.
@@ -126,22 +136,30 @@ impl Sends {
 
     /// Moves sends as far as they go now, and asks for what they lack. Looking at one that can't go on yet is not free,
     /// and there may be many: only those are looked at that `wake` is for.
-    pub(super) fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, wake: Wake<'_>) {
-        self.advance_from(cx, e2e, 0, wake);
+    pub(super) fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        tokens: &mut Tokens,
+        wake: Wake<'_>,
+    ) {
+        self.look(cx, e2e, tokens, Look { at: 0, wake });
     }
 
     /// Like [`Self::advance`] for the one that was taken last: nothing has changed for the others.
-    pub(super) fn advance_last(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) {
-        let last = self.waiting.len().saturating_sub(1);
-        self.advance_from(cx, e2e, last, Wake::All);
+    pub(super) fn advance_last(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) {
+        let at = self.waiting.len().saturating_sub(1);
+        let wake = Wake::All;
+        self.look(cx, e2e, tokens, Look { at, wake });
     }
 
-    fn advance_from(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, mut at: usize, wake: Wake<'_>) {
+    fn look(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens, look: Look<'_>) {
+        let Look { mut at, wake } = look;
         while at < self.waiting.len() {
             let send = &mut self.waiting[at];
-            if send.is_woken(wake) && send.is_ready(cx, e2e) {
+            if send.is_woken(wake) && send.is_ready(cx, e2e, tokens) {
                 let send = self.waiting.remove(at);
-                self.finish(cx, e2e, send);
+                self.finish(cx, e2e, tokens, send);
             } else {
                 at += 1;
             }
@@ -199,7 +217,7 @@ impl Sends {
     }
 
     /// Encrypts for every device: ratchets, event and frame go into one step.
-    fn finish(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, send: Waiting) {
+    fn finish(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens, send: Waiting) {
         let State::Keys(targets) = send.state else { return };
         let Targets { to, devices, .. } = *targets;
         let Outgoing { id, message, .. } = *send.outgoing;
@@ -231,6 +249,7 @@ impl Sends {
             class,
             targets,
             device_identity,
+            contact_proof: tokens.proof(cx, &e2e.directory, &to),
         }
         .into_node();
         let lid = if to.is_lid() {
@@ -244,6 +263,7 @@ impl Sends {
             lid,
         });
         cx.send(stanza);
+        tokens.on_sent(cx, &e2e.directory, &to);
         if send.is_number && !send.user.same_user(&to) {
             cx.changes().put_renumbered(send.user.user(), to.user());
         }
@@ -343,7 +363,8 @@ impl Waiting {
     fn is_woken(&self, wake: Wake<'_>) -> bool {
         match (wake, &self.state) {
             (Wake::All, _) => true,
-            (Wake::For(_), State::Resolving) => false,
+            (Wake::For(_) | Wake::Tokens, State::Resolving) => false,
+            (Wake::Tokens, State::Keys(targets)) => targets.awaits_tokens,
             (Wake::For(loaded), State::Keys(targets)) => targets
                 .peers()
                 .any(|peer| loaded.iter().any(|wanted| wanted.concerns(peer))),
@@ -351,7 +372,7 @@ impl Waiting {
     }
 
     /// Goes on as far as it can; true if nothing is lacking.
-    fn is_ready(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> bool {
+    fn is_ready(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) -> bool {
         if let State::Resolving = self.state {
             let Some(targets) = Targets::new(cx.device, &e2e.directory, &self.user, cx.now) else {
                 return false;
@@ -362,6 +383,8 @@ impl Waiting {
             return false;
         };
         targets.rename(cx.device, &e2e.directory);
+        // Read together with the ratchets.
+        targets.awaits_tokens = !tokens.ensure(cx, &e2e.directory, &targets.to);
         if !targets.fetching.is_empty() || !e2e.ensure(cx, targets.peers()) {
             return false;
         }
@@ -371,7 +394,7 @@ impl Waiting {
                 targets.fetching.push(peer.address.clone());
             }
         }
-        targets.fetching.is_empty()
+        targets.fetching.is_empty() && !targets.awaits_tokens
     }
 }
 
@@ -415,6 +438,7 @@ impl Targets {
             devices,
             phone,
             fetching: SmallVec::new(),
+            awaits_tokens: false,
         })
     }
 }

@@ -118,7 +118,7 @@ impl Config {
             version,
             browser: "Chrome".to_owned(),
             os: "Mac OS".to_owned(),
-            presence: Some(Presence::Available),
+            presence: Some(Presence::Unavailable),
             limits: Limits::default(),
             timing: Timing::default(),
         }

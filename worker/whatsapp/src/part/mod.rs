@@ -8,6 +8,7 @@
 //! the store has answered. `on_step_taken`: a step that carries changes was taken and is being committed. `on_committed`:
 //! the step taken last is durable. `tick`: time passed; `deadline`: when that is to be called.
 
+mod cache;
 mod config;
 mod context;
 mod download;
@@ -17,6 +18,7 @@ mod step;
 pub(crate) mod testing;
 mod tickets;
 
+pub(crate) use self::cache::Cache;
 pub use self::config::{
     Config, Limits, Timing, WHATSAPP_MEDIA_URL, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL,
 };

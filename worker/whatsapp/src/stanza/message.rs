@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::bad_content;
 use super::class::Class;
+use super::token::ContactProof;
 use crate::binary::{Node, StanzaError};
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
@@ -75,6 +76,8 @@ pub struct Fanout<'a> {
     pub targets: Vec<(Jid, Enc)>,
     /// Proof that we belong to the account; needed beside every ciphertext that starts a session.
     pub device_identity: Option<Bytes>,
+    /// Proof that we may write to the contact.
+    pub contact_proof: Option<ContactProof>,
 }
 
 impl Fanout<'_> {
@@ -93,7 +96,11 @@ impl Fanout<'_> {
             .attr("type", class.kind)
             .attr_opt("edit", class.edit)
             .with_child(Node::new("participants").with_children(targets));
-        with_identity_and_meta(message, self.device_identity, &class)
+        let mut message = with_identity_and_meta(message, self.device_identity, &class);
+        if let Some(proof) = self.contact_proof {
+            message.push_child(proof.into_node());
+        }
+        message
     }
 }
 
@@ -317,6 +324,7 @@ mod tests {
             class: class(),
             targets: vec![(to.clone(), enc.clone()), (to.clone().with_device(5), enc)],
             device_identity: Some(Bytes::from_static(b"adv")),
+            contact_proof: Some(ContactProof::Given(Bytes::from_static(b"token"))),
         }
         .into_node();
         let targets: Vec<Jid> = node
@@ -332,6 +340,8 @@ mod tests {
             node.child("device-identity").unwrap().data().unwrap().as_ref(),
             b"adv"
         );
+        let last = node.nodes().last().unwrap();
+        assert!(last.is("tctoken") && last.data().unwrap().as_ref() == b"token");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod message;
 pub mod notification;
 pub mod receipt;
+pub mod token;
 pub mod usync;
 
 use crate::binary::StanzaError;

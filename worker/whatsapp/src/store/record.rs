@@ -36,6 +36,9 @@ pub enum RecordKind {
     /// The records of a collection of the app state (MACs of indexes and values), by the collection's name, blank, and
     /// the number of the bucket.
     AppStateMac = 12,
+    /// What is known of the tokens between us and a contact, by the user part of the hidden id; by the whole address while
+    /// only the number is known.
+    TrustedToken = 9,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as the message was addressed.
     Sent = 255,
@@ -114,6 +117,14 @@ impl RecordKey {
             RecordKind::AppStateMac,
             text(format_args!("{collection} {bucket}")),
         )
+    }
+
+    /// The tokens between us and this contact.
+    pub fn trusted_token(contact: &Jid) -> Self {
+        match contact.server() {
+            Server::Lid => Self::new(RecordKind::TrustedToken, contact.user()),
+            _ => Self::new(RecordKind::TrustedToken, text(format_args!("{contact}"))),
+        }
     }
 
     /// What the owner sent under this id.
@@ -237,6 +248,12 @@ mod tests {
                 RecordKey::app_state_macs("critical_block", 31),
                 12,
                 &b"critical_block 31"[..],
+            ),
+            (RecordKey::trusted_token(&jid("100@lid")), 9, &b"100"[..]),
+            (
+                RecordKey::trusted_token(&jid("15550001@s.whatsapp.net")),
+                9,
+                &b"15550001@s.whatsapp.net"[..],
             ),
             (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
         ];

@@ -3,6 +3,7 @@
 mod forger;
 mod network;
 mod server;
+mod tokens;
 
 mod companions;
 mod groups;

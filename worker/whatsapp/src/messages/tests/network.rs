@@ -73,6 +73,10 @@ pub(super) struct Network {
     pub(super) old_numbers: BTreeMap<String, String>,
     /// Every question of every client.
     pub(super) questions: Vec<Node>,
+    /// What the server answers when asked for properties.
+    pub(super) properties: Option<Node>,
+    /// Refuse to issue tokens.
+    pub(super) refuses_tokens: bool,
     /// What a client is told right before the next bundles that it asked for, which are from before that.
     pub(super) meanwhile: Option<Node>,
     pub(super) now: Timestamp,
@@ -100,6 +104,8 @@ impl Network {
             crowd: None,
             old_numbers: BTreeMap::new(),
             questions: Vec::new(),
+            properties: None,
+            refuses_tokens: false,
             meanwhile: None,
             now: NOW,
             accounts: BTreeMap::new(),

@@ -17,6 +17,11 @@ impl Network {
         let answer = match iq.attr_str("xmlns").as_deref() {
             Some("usync") => self.usync(iq),
             Some("encrypt") => self.encrypt(at, iq),
+            Some("abt") => match self.properties.clone() {
+                Some(props) => result_of(iq).with_child(props),
+                None => result_of(iq),
+            },
+            Some("privacy") if self.refuses_tokens => refusal(503),
             _ => result_of(iq),
         };
         let id = iq.attr_str("id").unwrap().into_owned();

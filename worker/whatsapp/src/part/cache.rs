@@ -17,7 +17,7 @@ const KEPT_RECORDS: usize = 96;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The records of one kind.
-pub(super) struct Cache<K, R> {
+pub(crate) struct Cache<K, R> {
     entries: HashMap<K, Entry<R>>,
 }
 
@@ -50,27 +50,27 @@ impl<R> Entry<R> {
 impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
     /// Notes that somebody wants this record: true if it is in memory, false while it is being read, `None` if it is to be
     /// read now (see [`Self::begin`]).
-    pub(super) fn touch(&mut self, name: &K, now: Timestamp) -> Option<bool> {
+    pub(crate) fn touch(&mut self, name: &K, now: Timestamp) -> Option<bool> {
         let entry = self.entries.get_mut(name)?;
         entry.used = now;
         Some(entry.record.is_some())
     }
 
     /// The record is being read.
-    pub(super) fn begin(&mut self, name: K, now: Timestamp) {
+    pub(crate) fn begin(&mut self, name: K, now: Timestamp) {
         self.insert(name, None, now, Durability::Durable);
     }
 
     /// The store has answered. A record that is there already was made or deleted meanwhile: what the store had counts no
     /// more.
-    pub(super) fn fill(&mut self, name: &K, record: R) {
+    pub(crate) fn fill(&mut self, name: &K, record: R) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.record.get_or_insert(record);
         }
     }
 
     /// Takes a record whether it is in memory or not. It is written in the step that gathers.
-    pub(super) fn put(&mut self, name: K, record: R, now: Timestamp) {
+    pub(crate) fn put(&mut self, name: K, record: R, now: Timestamp) {
         self.insert(name, Some(record), now, Durability::Gathering);
     }
 
@@ -86,27 +86,27 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
     }
 
     /// Whether the record is in memory or being read.
-    pub(super) fn contains(&self, name: &K) -> bool {
+    pub(crate) fn contains(&self, name: &K) -> bool {
         self.entries.contains_key(name)
     }
 
     /// The records in memory and those that are being read.
-    pub(super) fn names(&self) -> impl Iterator<Item = &K> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &K> {
         self.entries.keys()
     }
 
     /// The record, if it is in memory.
-    pub(super) fn get(&self, name: &K) -> Option<&R> {
+    pub(crate) fn get(&self, name: &K) -> Option<&R> {
         self.entries.get(name)?.record.as_ref()
     }
 
     /// The record, if it is in memory. Whoever changes it says so by [`Self::changed`].
-    pub(super) fn get_mut(&mut self, name: &K) -> Option<&mut R> {
+    pub(crate) fn get_mut(&mut self, name: &K) -> Option<&mut R> {
         self.entries.get_mut(name)?.record.as_mut()
     }
 
     /// The record was changed, and is written in the step that gathers.
-    pub(super) fn changed(&mut self, name: &K, now: Timestamp) {
+    pub(crate) fn changed(&mut self, name: &K, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.durability = Durability::Gathering;
             entry.used = now;
@@ -114,24 +114,24 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
     }
 
     /// Keeps a record in memory until [`Self::unpin`].
-    pub(super) fn pin(&mut self, name: &K) {
+    pub(crate) fn pin(&mut self, name: &K) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.pins = entry.pins.saturating_add(1);
         }
     }
 
     /// Ends one [`Self::pin`].
-    pub(super) fn unpin(&mut self, name: &K) {
+    pub(crate) fn unpin(&mut self, name: &K) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.pins = entry.pins.saturating_sub(1);
         }
     }
 
-    pub(super) fn on_step_taken(&mut self) {
+    pub(crate) fn on_step_taken(&mut self) {
         self.turn(Durability::Gathering, Durability::Committing);
     }
 
-    pub(super) fn on_committed(&mut self) {
+    pub(crate) fn on_committed(&mut self) {
         self.turn(Durability::Committing, Durability::Durable);
     }
 
@@ -142,13 +142,13 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
     }
 
     /// Whether there are more than should be.
-    pub(super) fn is_crowded(&self) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
         self.entries.len() > MAX_RECORDS
     }
 
     /// Forgets the records used longest ago, if there are too many. Those that somebody waits with are kept: reading them
     /// again and again would never end.
-    pub(super) fn shrink(&mut self, is_in_use: impl Fn(&K) -> bool) {
+    pub(crate) fn shrink(&mut self, is_in_use: impl Fn(&K) -> bool) {
         if !self.is_crowded() {
             return;
         }
@@ -166,14 +166,14 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
     }
 
     /// Forgets idle records that nobody waits with, and gives their memory back.
-    pub(super) fn sweep(&mut self, now: Timestamp, is_in_use: impl Fn(&K) -> bool) {
+    pub(crate) fn sweep(&mut self, now: Timestamp, is_in_use: impl Fn(&K) -> bool) {
         self.entries
             .retain(|name, entry| !entry.can_go() || now.since(entry.used) < IDLE || is_in_use(name));
         self.entries.shrink_to_fit();
     }
 
     /// Whether there is anything to sweep one day.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
