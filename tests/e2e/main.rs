@@ -1,5 +1,6 @@
 //! Everything together: real processes, RabbitMQ, PostgreSQL, the simulator, and clients that are not ours.
 
+mod app_state;
 mod broadcast;
 mod faults;
 mod identity;

@@ -104,7 +104,10 @@ const MAPS: &[(&str, Map)] = &[
             ("tokens", "account e2e part stanza store device wire"),
             ("account", "part device wire"),
             ("e2e", "part stanza store event pairing device signal proto wire"),
-            ("part", "media store event payload command device signal reason wire"),
+            (
+                "part",
+                "media store event payload command device signal reason wire",
+            ),
             ("stanza", "event signal proto wire"),
             ("store", "syncd event device signal wire"),
             ("syncd", "crypto proto"),

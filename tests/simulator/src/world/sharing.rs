@@ -85,7 +85,7 @@ pub enum SaltSharing {
 pub struct SharedChat {
     /// With whom.
     pub number: String,
-    /// The token that the contact gave, in hexadecimal.
+    /// The token that the contact gave, in hexadecimal; the right one if there is none.
     #[serde(default)]
     pub token: Option<String>,
     /// When it gave it, unix seconds.
@@ -183,61 +183,64 @@ impl World {
     }
 
     /// The history of an account: chats, then names.
-    fn history(&self, number: Number, sharing: &Sharing) -> [HistorySync; 2] {
-        let lid = |number| {
-            self.seed
-                .jid(DeviceAddr::phone(number), Addressing::Lid)
-                .to_string()
-        };
-        let phone = |number| {
-            self.seed
-                .jid(DeviceAddr::phone(number), Addressing::Pn)
-                .to_string()
-        };
-        let (mut conversations, mut mappings) = (Vec::new(), Vec::new());
-        for chat in &sharing.chats {
-            let Ok(contact) = chat.number.parse::<Number>() else {
-                continue;
-            };
-            mappings.push(PhoneNumberToLidMapping {
-                pn_jid: Some(phone(contact)),
-                lid_jid: Some(lid(contact)),
-            });
-            conversations.push(Conversation {
-                id: Some(lid(contact)),
-                tc_token: chat
-                    .token
-                    .as_ref()
-                    .and_then(|token| hex::decode(token).ok())
-                    .map(Bytes::from),
-                tc_token_timestamp: chat.token_t,
-                tc_token_sender_timestamp: chat.sender_t,
-                pn_jid: Some(phone(contact)),
-                lid_jid: Some(lid(contact)),
-                ..Conversation::default()
-            });
-        }
+    fn history(&mut self, number: Number, sharing: &Sharing) -> [HistorySync; 2] {
+        let contacts = sharing
+            .chats
+            .iter()
+            .filter_map(|chat| Some((chat, chat.number.parse().ok()?)));
+        let contacts: Vec<(&SharedChat, Number)> = contacts.collect();
+        let conversations = contacts
+            .iter()
+            .map(|(chat, contact)| self.conversation(number, chat, *contact));
+        let conversations = conversations.collect();
+        let mappings = contacts.iter().map(|(_, contact)| PhoneNumberToLidMapping {
+            pn_jid: Some(self.name_of(*contact, Addressing::Pn)),
+            lid_jid: Some(self.name_of(*contact, Addressing::Lid)),
+        });
         let salt = self
             .token_salt(number)
             .filter(|_| sharing.salt == SaltSharing::History);
-        let name = self.accounts.get(&number).map(|account| account.name.clone());
         let chats = HistorySync {
             sync_type: Some(HistorySyncType::InitialBootstrap.into()),
             conversations,
             progress: Some(100),
-            phone_number_to_lid_mappings: mappings,
+            phone_number_to_lid_mappings: mappings.collect(),
             nct_salt: salt.map(|salt| Bytes::copy_from_slice(&salt)),
             ..HistorySync::default()
         };
         let names = HistorySync {
             sync_type: Some(HistorySyncType::PushName.into()),
             pushnames: vec![Pushname {
-                id: Some(phone(number)),
-                pushname: name,
+                id: Some(self.name_of(number, Addressing::Pn)),
+                pushname: self.accounts.get(&number).map(|account| account.name.clone()),
             }],
             ..HistorySync::default()
         };
         [chats, names]
+    }
+
+    fn conversation(&mut self, of: Number, chat: &SharedChat, contact: Number) -> Conversation {
+        let told = chat.token.as_ref().and_then(|token| hex::decode(token).ok());
+        let (token, t) = match told {
+            Some(token) => (token.into(), chat.token_t),
+            None => {
+                let (token, t) = self.token_in_history(contact, of);
+                (token, Some(t))
+            }
+        };
+        Conversation {
+            id: Some(self.name_of(contact, Addressing::Lid)),
+            tc_token: Some(token),
+            tc_token_timestamp: t,
+            tc_token_sender_timestamp: chat.sender_t,
+            pn_jid: Some(self.name_of(contact, Addressing::Pn)),
+            lid_jid: Some(self.name_of(contact, Addressing::Lid)),
+            ..Conversation::default()
+        }
+    }
+
+    fn name_of(&self, number: Number, addressing: Addressing) -> String {
+        self.seed.jid(DeviceAddr::phone(number), addressing).to_string()
     }
 
     /// The phone says something to one of its companions that no chat shows.
