@@ -177,8 +177,9 @@ demo() {
         sleep 0.1
     done
     field() { sed -nE "s/.*\"$1\":\"([^\"]+)\".*/\1/p" "$LOGS/simulator.out" | head -n1; }
-    export WHATSAPP_URL WHATSAPP_ROOT_KEY SIMULATOR_CONTROL AUTH KEY_ENCRYPTION_KEY
+    export WHATSAPP_URL WHATSAPP_MEDIA_URL WHATSAPP_ROOT_KEY SIMULATOR_CONTROL AUTH KEY_ENCRYPTION_KEY
     WHATSAPP_URL=$(field ws) WHATSAPP_ROOT_KEY=$(field root_public_key) SIMULATOR_CONTROL=$(field control)
+    WHATSAPP_MEDIA_URL=$SIMULATOR_CONTROL
     if [ -z "$WHATSAPP_URL" ] || [ -z "$WHATSAPP_ROOT_KEY" ] || [ -z "$SIMULATOR_CONTROL" ]; then
         die "the simulator did not say where it is; see $LOGS/simulator.out"
     fi

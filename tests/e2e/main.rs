@@ -1,6 +1,7 @@
 //! Everything together: real processes, RabbitMQ, PostgreSQL, the simulator, and clients that are not ours.
 
 mod answers;
+mod app_state;
 mod broadcast;
 mod faults;
 mod identity;

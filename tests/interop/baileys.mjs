@@ -47,6 +47,7 @@ export class BaileysClient {
     this.listen = listen;
     this.messages = [];
     this.updates = [];
+    this.histories = [];
     this.closes = [];
     this.waiters = new Set();
     this.isStopped = false;
@@ -67,7 +68,14 @@ export class BaileysClient {
     });
     this.socket = socket;
     this.isOpen = false;
-    socket.ev.on('creds.update', (update) => Object.assign(this.auth.creds, update));
+    socket.ev.on('creds.update', (update) => {
+      Object.assign(this.auth.creds, update);
+      this.#wake();
+    });
+    socket.ev.on('messaging-history.set', (history) => {
+      this.histories.push(history);
+      this.#wake();
+    });
     socket.ev.on('connection.update', (update) => {
       if (socket !== this.socket) return;
       if (update.qr) this.qr = update.qr;

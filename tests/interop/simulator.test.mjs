@@ -65,6 +65,26 @@ test('pairs by QR and exchanges texts with a contact', async () => {
   ]);
 });
 
+test('reads the history and the app state, every MAC of it', async () => {
+  const number = freshNumber();
+  await post('/phones', { number, name: 'Dora' });
+  await post(`/phones/${number}/sharing`, { chats: [{ number: contact(2) }] });
+  const client = new BaileysClient(wsUrl, { appStateMacVerification: { patch: true, snapshot: true } });
+  clients.push(client.start());
+  await client.until(() => client.qr, 'a QR code');
+  await post(`/phones/${number}/scan`, { qr: client.qr });
+  await client.until(() => client.auth.creds.myAppStateKeyId, 'a key of the app state');
+  await client.until(() => client.histories.some(({ chats }) => chats.length === 1), 'the chat in the history');
+  await ready(number);
+  await post(`/phones/${number}/name`, { name: 'Dora again' });
+  await client.until(() => client.auth.creds.me.name === 'Dora again', 'the name in the app state');
+  // It holds nothing back for twenty seconds in case a history comes.
+  const start = Date.now();
+  await post(`/contacts/${contact(2)}/messages`, { to: number, text: 'at once' });
+  await client.until(() => client.textsFrom(contact(2)).includes('at once'), 'a message');
+  assert.ok(Date.now() - start < 10_000);
+});
+
 test('pairs by code and exchanges texts with a contact', async () => {
   const number = freshNumber();
   await post('/phones', { number, name: 'Bob' });

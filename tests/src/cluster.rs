@@ -357,6 +357,7 @@ fn settings(
         ("AMQP_URL", broker.config().url.expose()),
         ("AMQP_PREFIX", &broker.config().prefix),
         ("WHATSAPP_URL", &simulator.ws),
+        ("WHATSAPP_MEDIA_URL", &simulator.control),
         ("WHATSAPP_ROOT_KEY", &simulator.root_key),
         ("WHATSAPP_VERSION_URL", &page),
         ("KEY_ENCRYPTION_KEY", TEST_KEY),

@@ -87,11 +87,16 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "client",
-                "connection part store event command device pairing proto reason version wire",
+                "connection part media store event command device pairing proto reason version wire",
             ),
             (
                 "connection",
-                "messages tokens account e2e part stanza store crypto event pairing payload command device signal reason version wire",
+                "history app_state messages tokens account e2e part stanza store crypto event pairing payload command device signal reason version wire",
+            ),
+            ("history", "messages e2e part media device proto wire"),
+            (
+                "app_state",
+                "e2e part stanza store syncd media device signal proto wire",
             ),
             (
                 "messages",
@@ -102,10 +107,12 @@ const MAPS: &[(&str, Map)] = &[
             ("e2e", "part stanza store event pairing device signal proto wire"),
             (
                 "part",
-                "store event payload command device signal reason version wire",
+                "media store event payload command device signal reason version wire",
             ),
             ("stanza", "event signal proto wire"),
-            ("store", "event device signal wire"),
+            ("store", "syncd event device signal wire"),
+            ("syncd", "crypto proto"),
+            ("media", "crypto"),
             ("crypto", "signal proto wire"),
             ("command", "event pairing proto wire"),
             ("event", "proto reason version wire"),

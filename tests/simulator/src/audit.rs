@@ -100,6 +100,8 @@ pub struct Counters {
     pub copies_unsettled: u64,
     /// Stanzas that were waiting for a device and had to go because there were too many.
     pub pending_dropped: u64,
+    /// Presences of linked devices that said no name.
+    pub unnamed_presences: u64,
     /// Requests to issue tokens.
     pub token_requests: u64,
     /// Tokens that those were for.

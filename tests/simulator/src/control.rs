@@ -25,7 +25,9 @@ use crate::page;
 use crate::passkey::{Rules, authenticator::Ask};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::{AccountAddressing, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange};
+use crate::world::{
+    AccountAddressing, NewsBy, Proofs, PropertyChange, SaltChange, Sharing, Speaker, Special, TokenChange,
+};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;
@@ -69,6 +71,9 @@ fn router(handle: Handle) -> Router {
         .route("/companions/refresh", post(refresh))
         .route("/phones/{number}/link-code", post(link_code))
         .route("/phones/{number}/unlink", post(unlink))
+        .route("/phones/{number}/sharing", post(share))
+        .route("/phones/{number}/name", post(rename))
+        .route("/media/{id}", get(file))
         .route("/phones/{number}/messages", post(phone_says).get(phone_messages))
         .route("/phones/{number}/sent", get(phone_sent))
         .route("/phones/{number}/tokens", post(change_tokens))
@@ -232,6 +237,49 @@ async fn unlink(State(handle): State<Handle>, Path(phone): Path<String>, Body(bo
     };
     let count = handle.unlink(number("number", &phone)?, body.device).await?;
     done(&json!({ "unlinked": count }))
+}
+
+async fn share(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let sharing: Sharing = parse(&body)?;
+    for chat in &sharing.chats {
+        number("chats.number", &chat.number)?;
+        if chat
+            .token
+            .as_ref()
+            .is_some_and(|token| hex::decode(token).is_err())
+        {
+            return Err(Refusal::bad("chats.token", "must be hexadecimal"));
+        }
+    }
+    handle.share(number("number", &phone)?, sharing).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameBody {
+    name: String,
+    #[serde(default)]
+    by: NewsBy,
+}
+
+async fn rename(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let body: NameBody = parse(&body)?;
+    if body.name.is_empty() || body.name.len() > MAX_NAME_BYTES {
+        return Err(Refusal::bad(
+            "name",
+            format!("must be 1 to {MAX_NAME_BYTES} bytes"),
+        ));
+    }
+    handle
+        .rename(number("number", &phone)?, body.name, body.by)
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The media host.
+async fn file(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    Ok(handle.file(format!("/media/{id}")).await?.into_response())
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use compact_str::CompactString;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -23,8 +24,8 @@ use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::world::{
-    AccountAddressing, Cap, Command, LinkOutcome, Page, PropertyChange, Restrict, Scanned, SessionInfo,
-    Speaker, Special, TokenChange, VersionChange, VersionInfo,
+    AccountAddressing, Cap, Command, LinkOutcome, NewsBy, Page, PropertyChange, Restrict, Scanned,
+    SessionInfo, Sharing, Speaker, Special, TokenChange, VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -112,6 +113,33 @@ impl Handle {
     /// If there is no such contact.
     pub async fn renew_lid(&self, number: Number) -> Result<String, Refusal> {
         self.ask(|answer| Command::RenewLid(number, answer)).await?
+    }
+
+    /// What the phone shares with companions that are linked from now on.
+    ///
+    /// # Errors
+    /// If nobody has the number.
+    pub async fn share(&self, number: Number, sharing: Sharing) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Share(number, Box::new(sharing), answer))
+            .await?
+    }
+
+    /// The account gets another name; its companions hear of it.
+    ///
+    /// # Errors
+    /// If nobody has the number.
+    pub async fn rename(&self, number: Number, name: impl Into<String>, by: NewsBy) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Rename(number, name.into(), by, answer))
+            .await?
+    }
+
+    /// A file of the media host.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn file(&self, path: impl Into<String>) -> Result<Bytes, Refusal> {
+        let found = self.ask(|answer| Command::File(path.into(), answer)).await?;
+        found.ok_or_else(|| Refusal::unknown("path"))
     }
 
     /// The phone scans a QR code.

@@ -297,6 +297,7 @@ impl Parts {
                 };
                 self.status.on_open(cx, account);
             }
+            Event::Renamed { name } => self.status.on_renamed(cx, name),
             Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, id),
             Event::MessageAcked { id, to, .. } => {
                 self.sends.on_acked(cx, &self.link, &id, &to);

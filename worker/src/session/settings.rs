@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use shared::config::{Amqp, Env, read_delay, read_seconds};
+use whatsapp::command::Presence;
 use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::signal::curve::PublicKey;
 
@@ -26,7 +27,8 @@ pub struct Settings {
     pub rate_limit: RateLimit,
     /// `LOOK_UP_GAP` and `LOOK_UPS_PER_DAY`.
     pub look_ups: LookUpPace,
-    /// `WHATSAPP_URL`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is replaced by the current one.
+    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
+    /// replaced by the current one.
     pub whatsapp: Config,
     /// `WHATSAPP_VERSION` and what begins with it.
     pub version: version::Settings,
@@ -93,6 +95,13 @@ fn read_whatsapp(env: &mut Env) -> Config {
         }
         config.url = url;
     }
+    if let Some(url) = env.optional::<String>("WHATSAPP_MEDIA_URL") {
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            env.problem("WHATSAPP_MEDIA_URL", "must begin with http:// or https://");
+        }
+        config.media_url = url;
+    }
+    config.presence = Some(read_presence(env));
     if let Some(origin) = env.optional("WHATSAPP_ORIGIN") {
         config.origin = origin;
     }
@@ -103,6 +112,18 @@ fn read_whatsapp(env: &mut Env) -> Config {
         }
     }
     config
+}
+
+/// What sessions say of themselves that were told nothing else: away, so that phones go on ringing.
+fn read_presence(env: &mut Env) -> Presence {
+    match env.optional::<String>("PRESENCE").as_deref() {
+        None | Some("unavailable") => Presence::Unavailable,
+        Some("available") => Presence::Available,
+        Some(_) => {
+            env.problem("PRESENCE", "must be available or unavailable");
+            Presence::Unavailable
+        }
+    }
 }
 
 fn parse_key(text: &str) -> Option<PublicKey> {
@@ -133,6 +154,8 @@ mod tests {
         let (settings, problems) = read(&[]);
         problems.unwrap();
         assert_eq!(settings.whatsapp.url, "wss://web.whatsapp.com/ws/chat");
+        assert_eq!(settings.whatsapp.media_url, "https://mmg.whatsapp.net");
+        assert_eq!(settings.whatsapp.presence, Some(Presence::Unavailable));
         assert_eq!(
             (settings.pace.min(), settings.pace.max()),
             (Duration::from_secs(10), Duration::from_secs(30))
@@ -159,6 +182,8 @@ mod tests {
             ("WHATSAPP_URL", "http://x"),
             ("WHATSAPP_ROOT_KEY", "zz"),
             ("WHATSAPP_VERSION", "2.x"),
+            ("WHATSAPP_MEDIA_URL", "ws://x"),
+            ("PRESENCE", "loud"),
             ("SEND_CAP", "0"),
         ]);
         let problems = problems.unwrap_err().0.join("\n");
@@ -166,6 +191,8 @@ mod tests {
             "WHATSAPP_URL",
             "WHATSAPP_ROOT_KEY",
             "WHATSAPP_VERSION",
+            "WHATSAPP_MEDIA_URL",
+            "PRESENCE",
             "SEND_CAP",
         ] {
             assert!(problems.contains(name), "{name} in {problems}");

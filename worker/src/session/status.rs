@@ -95,6 +95,14 @@ impl Status {
         self.connection(cx, SessionState::Open, ConnectionState::Open, 200);
     }
 
+    /// The account's name was learned, or has changed.
+    pub(super) fn on_renamed(&self, cx: &mut Context, name: String) {
+        if let Some(owner) = &mut cx.record.owner {
+            owner.push_name = Some(name);
+            cx.recorder.write.session_row().owner = Some(Some(owner.clone()));
+        }
+    }
+
     pub(super) fn on_closed(&mut self, cx: &mut Context, reason: &CloseReason) {
         use ConnectionState::{Close, Refused};
         use SessionState::{Closed, LoggedOut};

@@ -49,6 +49,10 @@ pub struct Device {
     pub login_counter: u32,
     /// A message of another device of ours whose receipt the server missed so badly that it ended the stream.
     pub unsettled_copy: Option<MessageId>,
+    /// Where the account's name was learned.
+    pub name_source: NameSource,
+    /// The app state has said what `token_salt` is, or that there is none.
+    pub is_salt_synced: bool,
 }
 
 /// One-time prekeys that follow one another.
@@ -65,6 +69,38 @@ impl PreKeyRange {
     pub fn ids(self) -> impl Iterator<Item = PreKeyId> {
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         std::iter::successors(Some(self.first), |id| Some(id.next())).take(count)
+    }
+}
+
+/// Where an account's name was learned; the later, the more it is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum NameSource {
+    /// The answer to the pairing, which names businesses.
+    #[default]
+    Pairing = 0,
+    /// A copy of a message that another device of ours sent.
+    OwnMessage = 1,
+    /// The history.
+    History = 2,
+    /// A notification.
+    AccountSync = 3,
+    /// The app state.
+    AppState = 4,
+}
+
+impl NameSource {
+    const ALL: [Self; 5] = [
+        Self::Pairing,
+        Self::OwnMessage,
+        Self::History,
+        Self::AccountSync,
+        Self::AppState,
+    ];
+
+    fn from_stored(number: u32) -> Self {
+        let found = Self::ALL.into_iter().find(|source| *source as u32 == number);
+        found.unwrap_or_default()
     }
 }
 
@@ -112,6 +148,8 @@ impl Device {
             routing_info: None,
             login_counter: 0,
             unsettled_copy: None,
+            name_source: NameSource::Pairing,
+            is_salt_synced: false,
         }
     }
 
@@ -161,6 +199,8 @@ impl Device {
             routing_info: self.routing_info.as_ref().map(|info| info.to_vec()),
             login_counter: self.login_counter,
             unsettled_copy: self.unsettled_copy.as_ref().map(MessageId::to_string),
+            name_source: self.name_source as u32,
+            is_salt_synced: self.is_salt_synced,
             oldest_prekey_id: self.oldest_prekey_id.get(),
             unconfirmed_first: self.unconfirmed_prekeys.map_or(0, |range| range.first.get()),
             unconfirmed_count: self.unconfirmed_prekeys.map_or(0, |range| range.count),
@@ -213,6 +253,8 @@ impl Device {
             routing_info: stored.routing_info.clone().map(Bytes::from),
             login_counter: stored.login_counter,
             unsettled_copy: stored.unsettled_copy.as_ref().and_then(|id| id.parse().ok()),
+            name_source: NameSource::from_stored(stored.name_source),
+            is_salt_synced: stored.is_salt_synced,
         })
     }
 }
@@ -324,6 +366,10 @@ struct StoredDevice {
     unconfirmed_first: u32,
     #[prost(uint32, tag = "22")]
     unconfirmed_count: u32,
+    #[prost(uint32, tag = "15")]
+    name_source: u32,
+    #[prost(bool, tag = "16")]
+    is_salt_synced: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -425,6 +471,8 @@ mod tests {
         device.unsettled_copy = "3EB0".parse().ok();
         let first = PreKeyId::new(13).unwrap();
         device.unconfirmed_prekeys = Some(PreKeyRange { first, count: 812 });
+        device.name_source = NameSource::AppState;
+        device.is_salt_synced = true;
         device.oldest_prekey_id = PreKeyId::new(9).unwrap();
         device.handed_prekeys = [11, 12].map(|id| PreKeyId::new(id).unwrap()).to_vec();
         device
@@ -438,6 +486,8 @@ mod tests {
             assert_eq!(*back.encode(), *bytes);
             assert_eq!(back.noise.public(), device.noise.public());
             assert_eq!(back.jid(), device.jid());
+            assert_eq!(back.name_source, device.name_source);
+            assert_eq!(back.is_salt_synced, device.is_salt_synced);
             assert_eq!(back.oldest_prekey_id, device.oldest_prekey_id);
             assert_eq!(back.unsettled_copy, device.unsettled_copy);
             assert_eq!(back.unconfirmed_prekeys, device.unconfirmed_prekeys);

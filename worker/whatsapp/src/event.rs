@@ -87,6 +87,11 @@ pub enum Event {
         /// The account's name, if known.
         push_name: Option<String>,
     },
+    /// The account's name was learned, or has changed.
+    Renamed {
+        /// The name.
+        name: String,
+    },
     /// Everything that waited while we were offline has been handed over.
     CaughtUp {
         /// How many stanzas waited, as the server says.
@@ -222,6 +227,7 @@ impl fmt::Debug for Event {
             Self::PasskeyStep { step, result, .. } => one("PasskeyStep", "result", &(step, result)),
             Self::Paired { jid, .. } => one("Paired", "jid", jid),
             Self::Open { jid, .. } => one("Open", "jid", jid),
+            Self::Renamed { .. } => f.write_str("Renamed"),
             Self::CaughtUp { count } => one("CaughtUp", "count", count),
             Self::MessagePrepared { id, .. } => one("MessagePrepared", "id", id),
             Self::MessageAcked { id, .. } => one("MessageAcked", "id", id),
@@ -573,6 +579,7 @@ mod tests {
                 lid: None,
                 push_name: Some(secret()),
             },
+            Event::Renamed { name: secret() },
             Event::IsOnWhatsApp {
                 ticket: 1,
                 result: Ok(vec![Registration {

@@ -16,6 +16,7 @@
 //! Knows nothing of the product around it: no broker, no database, no HTTP.
 
 mod account;
+mod app_state;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod command;
@@ -24,6 +25,8 @@ pub mod crypto;
 pub mod device;
 mod e2e;
 pub mod event;
+mod history;
+pub mod media;
 mod messages;
 pub mod pairing;
 mod part;
@@ -36,6 +39,7 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
+pub mod syncd;
 mod tokens;
 pub mod version;
 mod wire;

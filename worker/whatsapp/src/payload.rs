@@ -75,6 +75,7 @@ pub fn login(device: &Device, profile: &Profile) -> Option<Vec<u8>> {
         passive: Some(true),
         device: Some(jid.device().into()),
         pull: Some(true),
+        push_name: device.push_name().map(str::to_owned),
         lid_db_migrated: Some(false),
         ..common(profile)
     };

@@ -25,3 +25,9 @@ pub(crate) fn bytes(field: &Value) -> Vec<u8> {
 pub(crate) fn bytes32(field: &Value) -> [u8; 32] {
     bytes(field).try_into().unwrap()
 }
+
+/// The vector of this name in `tests/vectors/state.json`.
+pub(crate) fn state_vector(name: &str) -> Value {
+    let file: Value = serde_json::from_str(include_str!("../tests/vectors/state.json")).unwrap();
+    file["vectors"][name].clone()
+}

@@ -83,6 +83,18 @@ pub struct SendText {
     pub answer: Option<oneshot::Sender<CompactString>>,
 }
 
+/// What a phone says to a companion that no chat shows.
+pub struct ToCompanion {
+    /// The phone.
+    pub from: DeviceAddr,
+    /// The companion.
+    pub to: DeviceAddr,
+    /// Which form of the account's address is used.
+    pub addressing: Addressing,
+    /// The encoded message.
+    pub message: Vec<u8>,
+}
+
 /// A receipt that a simulated device gets.
 pub struct ReceiptIn {
     /// The device.
@@ -117,6 +129,8 @@ pub enum Job {
     Deliver(Box<Delivery>),
     /// Send a text.
     Send(Box<SendText>),
+    /// Tell a companion something.
+    Tell(Box<ToCompanion>),
     /// The bundles that `WantBundles` asked for; a device without one is gone.
     Bundles {
         /// Whose.

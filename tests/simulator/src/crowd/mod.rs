@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 pub use inbox::{MAX_INBOX, MAX_OUTBOX, ReceiptSeen, Received, Sent};
-pub use job::{Delivery, Devices, Job, Proof, ReceiptIn, RetryIn, SendText, Tampering};
+pub use job::{Delivery, Devices, Job, Proof, ReceiptIn, RetryIn, SendText, Tampering, ToCompanion};
 pub use output::{Copy, MessageOut, Output, ReceiptOut, RetryOut};
 pub use placeholder::{Has, Placeholder};
 pub use tally::{Tally, sum};

@@ -12,6 +12,8 @@ pub enum Output {
     Receipt(Box<ReceiptOut>),
     /// A device sends a message.
     Message(Box<MessageOut>),
+    /// A companion asks its phone for keys of the app state.
+    WantKeys(DeviceAddr),
     /// A device needs bundles before it can send.
     WantBundles {
         /// Which device.
@@ -69,7 +71,7 @@ pub struct MessageOut {
     pub copies: Vec<Copy>,
     /// The how-manieth resend it is; 0 for none.
     pub retry_count: u32,
-    /// Whether it is between devices of one account, in no chat.
+    /// Whether it is between devices of one account, and no chat shows it.
     pub is_peer: bool,
 }
 

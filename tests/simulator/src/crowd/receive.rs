@@ -9,7 +9,7 @@ use whatsapp::signal::session::CiphertextKind;
 use super::device::Unreadable;
 use super::inbox::{Entry, text_of};
 use super::job::{Delivery, Devices, Proof, SendText};
-use super::output::{ReceiptOut, RetryOut};
+use super::output::{Output, ReceiptOut, RetryOut};
 use super::placeholder;
 use super::shard::{Later, MAX_RETRIES, Shard};
 use super::tally::Tally;
@@ -22,6 +22,13 @@ mod reason {
     pub(super) const UNKNOWN: u8 = 0;
     pub(super) const INVALID_MESSAGE: u8 = 4;
     pub(super) const ADV_FAILURE: u8 = 12;
+}
+
+/// Whether a companion asks its phone for keys of the app state.
+fn asks_for_keys(delivery: &Delivery, message: &Message) -> bool {
+    let protocol = message.protocol_message.as_ref();
+    delivery.from.number == delivery.to.number
+        && protocol.is_some_and(|protocol| protocol.app_state_sync_key_request.is_some())
 }
 
 /// What came of a copy.
@@ -56,6 +63,9 @@ impl Shard {
         }
         match outcome {
             Outcome::Readable(message, bytes) => {
+                if asks_for_keys(&delivery, &message) {
+                    self.out.push(Output::WantKeys(delivery.from));
+                }
                 let text = text_of(&message);
                 let shown = show(entry, &delivery, bytes, &mut self.tally);
                 if shown && !text.is_empty() {

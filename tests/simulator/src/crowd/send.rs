@@ -7,7 +7,7 @@ use whatsapp::proto::{Message, MessageKey, message::DeviceSentMessage};
 use whatsapp::signal::{PreKeyBundle, padding};
 
 use super::inbox::{Outgoing, ReceiptSeen};
-use super::job::{Delivery, ReceiptIn, SendText};
+use super::job::{Delivery, ReceiptIn, SendText, ToCompanion};
 use super::output::{Copy, MessageOut, Output};
 use super::placeholder;
 use super::shard::{MAX_RETRIES, PendingSend, Shard};
@@ -71,17 +71,28 @@ impl Shard {
         let Some(answer) = placeholder::answer(&delivery.id, key, kept) else {
             return;
         };
-        let number = phone.to_string();
-        let id = MessageId::generate(self.clock.unix_seconds(), &number, &mut self.rng);
-        self.send_or_wait(PendingSend {
+        self.tell(ToCompanion {
             from: delivery.to,
-            to: phone,
+            to: delivery.from,
             addressing: delivery.addressing,
+            message: answer.encode_to_vec(),
+        });
+    }
+
+    /// Says something to a companion that no chat shows.
+    pub(super) fn tell(&mut self, tell: ToCompanion) {
+        let user = tell.from.number.to_string();
+        let id = MessageId::generate(self.clock.unix_seconds(), &user, &mut self.rng);
+        self.wake(tell.from);
+        self.send_or_wait(PendingSend {
+            from: tell.from,
+            to: tell.to.number,
+            addressing: tell.addressing,
             id: id.as_str().into(),
             text: String::new(),
-            targets: vec![delivery.from],
+            targets: vec![tell.to],
             retry_count: 0,
-            peer: Some(Box::new(answer)),
+            peer: Some(tell.message),
         });
     }
 
@@ -187,11 +198,10 @@ impl Shard {
     }
 
     fn encrypt(&mut self, send: &PendingSend) {
-        let text = || Message {
+        let plain = Message {
             conversation: Some(send.text.clone()),
             ..Message::default()
         };
-        let plain = send.peer.as_deref().cloned().unwrap_or_else(text);
         let chat = self
             .seed
             .jid(DeviceAddr::phone(send.to), send.addressing)
@@ -212,7 +222,11 @@ impl Shard {
         let mut copies = Vec::with_capacity(send.targets.len());
         for target in &send.targets {
             let is_own = target.number == send.from.number && send.to != send.from.number;
-            let content = if is_own { &own } else { &plain };
+            let content = match &send.peer {
+                Some(message) => message,
+                None if is_own => &own,
+                None => &plain,
+            };
             let mut padded = content.clone();
             padding::pad(&mut padded, &mut self.rng);
             if let Some(ciphertext) = device.encrypt(*target, &padded, &mut self.rng) {

@@ -8,7 +8,6 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use whatsapp::proto::Message;
 
 use super::device::Device;
 use super::job::{Job, SendText};
@@ -55,8 +54,8 @@ pub(super) struct PendingSend {
     pub(super) text: String,
     pub(super) targets: Vec<DeviceAddr>,
     pub(super) retry_count: u32,
-    /// What is said to a companion of the own account and to nobody else, in place of the text.
-    pub(super) peer: Option<Box<Message>>,
+    /// A message that is between the account's own devices, in place of the text.
+    pub(super) peer: Option<Vec<u8>>,
 }
 
 impl Shard {
@@ -104,6 +103,7 @@ impl Shard {
         match job {
             Job::Deliver(delivery) => self.deliver(*delivery),
             Job::Send(send) => self.send(*send),
+            Job::Tell(tell) => self.tell(*tell),
             Job::Bundles { who, send, bundles } => self.bundles_came(who, send, bundles),
             Job::Receipt(receipt) => self.receipt_came(*receipt),
             Job::Keep(kept) if self.placeholders.len() < MAX_PLACEHOLDERS => {

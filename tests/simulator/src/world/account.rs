@@ -10,10 +10,12 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::addressing::AccountAddressing;
+use super::app_state::AppState;
 use super::limits::Limits;
 use super::passkey::Guarded;
 use super::port::ConnId;
 use super::properties::Properties;
+use super::sharing::Sharing;
 use super::special::is_own_copy;
 use super::tokens::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -46,6 +48,10 @@ pub(super) struct Account {
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
     pub(super) privacy: BTreeMap<String, String>,
+    /// What the phone shares with companions.
+    pub(super) sharing: Sharing,
+    /// What the phone has sealed, once a companion asked for it.
+    pub(super) app_state: Option<Box<AppState>>,
     pub(super) properties: Properties,
     pub(super) proofs: Proofs,
     /// Which of its salts holds, if it has one.
@@ -73,6 +79,8 @@ impl Account {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            sharing: Sharing::default(),
+            app_state: None,
             properties: Properties::default(),
             proofs: Proofs::default(),
             salt: Some(0),
@@ -124,6 +132,10 @@ pub(super) struct Device {
     /// Nothing more is written to it, because it refused a status.
     pub(super) is_held: bool,
     pub(super) is_available: bool,
+    /// The name in its last presence, if it said one.
+    pub(super) named: Option<String>,
+    /// Its phone has shared keys and history with it.
+    pub(super) is_shared_with: bool,
     pub(super) logins: u64,
     pub(super) pending: Pending,
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
@@ -11,6 +11,7 @@ use super::addressing::AccountAddressing;
 use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
+use super::sharing::Sharing;
 use super::special::Special;
 use super::tokens::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
@@ -49,6 +50,12 @@ pub enum Command {
     PrimaryHello(ConnId, Vec<u8>, oneshot::Sender<LinkOutcome>),
     /// Link the companion with this secret.
     LinkWith(ConnId, [u8; 32], Answer<Scanned>),
+    /// What a phone shares with companions from now on.
+    Share(Number, Box<Sharing>, Answer<()>),
+    /// The account gets another name.
+    Rename(Number, String, NewsBy, Answer<()>),
+    /// A file of the media host.
+    File(String, oneshot::Sender<Option<Bytes>>),
     /// Unlink one device of a phone, or all.
     Unlink(Number, Option<u16>, Answer<usize>),
     /// What becomes of an account's tokens.
@@ -98,6 +105,17 @@ pub enum Command {
     Audit(oneshot::Sender<PendingReport>),
     /// Count no gap across this moment.
     MarkAudit(Answer<()>),
+}
+
+/// How companions hear of a new name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewsBy {
+    /// By the app state.
+    #[default]
+    AppState,
+    /// By a notification alone.
+    AccountSync,
 }
 
 /// What a test does to an account's tokens.
@@ -184,6 +202,8 @@ pub struct SessionInfo {
     pub active: bool,
     /// Whether it said that it is available.
     pub available: bool,
+    /// The name in its last presence, if it said one.
+    pub presence_name: Option<String>,
     /// One-time prekeys that are left.
     pub one_time_prekeys: usize,
     /// Stanzas that it has not acknowledged.

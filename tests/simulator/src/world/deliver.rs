@@ -85,6 +85,7 @@ impl World {
             return;
         }
         device.is_active = true;
+        let is_first = !std::mem::replace(&mut device.is_shared_with, true);
         let [messages, receipts, notifications] = device.pending.begin_backlog();
         let preview = Node::new("offline_preview")
             .attr("count", messages + receipts + notifications)
@@ -95,6 +96,9 @@ impl World {
         let overdue = device.pending.overdue_copy();
         self.write(conn, &ib(preview));
         self.flush(who);
+        if is_first {
+            self.share(who);
+        }
         if let Some(copy) = overdue {
             self.audit.count.copies_unsettled += 1;
             self.end_stream(conn, &ack_missing(&copy));

@@ -242,6 +242,8 @@ impl World {
             is_active: false,
             is_held: false,
             is_available: false,
+            named: None,
+            is_shared_with: false,
             logins: 0,
             pending: Pending::default(),
         };

@@ -158,16 +158,18 @@ impl World {
     }
 
     pub(super) fn on_presence(&mut self, conn: ConnId, from: DeviceAddr, node: &Node) {
-        if let Some(name) = node.attr_str("name").filter(|name| !name.is_empty())
-            && let Some(account) = self.accounts.get_mut(&from.number)
-        {
-            account.name = name.into_owned();
+        let name = node.attr_str("name").filter(|name| !name.is_empty());
+        let name = name.map(std::borrow::Cow::into_owned);
+        if let (Some(name), Some(account)) = (&name, self.accounts.get_mut(&from.number)) {
+            account.name.clone_from(name);
         }
         match node.attr_str("type").as_deref() {
             Some(kind @ ("available" | "unavailable")) => {
                 let is_available = kind == "available";
+                self.audit.count.unnamed_presences += u64::from(name.is_none());
                 if let Some(device) = self.device_mut(from) {
                     device.is_available = is_available;
+                    device.named = name;
                 }
             }
             Some("subscribe") => {

@@ -148,9 +148,12 @@ impl World {
                     .attr_opt("count", (message.retry_count > 0).then_some(message.retry_count)),
             })
             .collect();
-        let faults = self
-            .faults
-            .strike(Moment::Message, message.from.number, Some(message.to));
+        let faults = if message.is_peer {
+            Vec::new()
+        } else {
+            self.faults
+                .strike(Moment::Message, message.from.number, Some(message.to))
+        };
         let mut fate = Fate {
             times: 1,
             ..Fate::default()

@@ -9,6 +9,7 @@
 
 mod account;
 mod addressing;
+mod app_state;
 mod bundle;
 mod command;
 mod deliver;
@@ -27,6 +28,7 @@ mod properties;
 mod query;
 mod receipt;
 mod refresh;
+mod sharing;
 mod special;
 mod stanza;
 mod tokens;
@@ -51,14 +53,16 @@ use crate::timers::{self, Timers};
 
 use account::Account;
 pub use addressing::{AccountAddressing, ByNumber, ClientProps};
+use app_state::Files;
 pub use command::{
-    Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, Scanned, SessionInfo, Speaker,
+    Answer, Command, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo, Speaker,
     TokenChange,
 };
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
+pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
 pub use special::{Form, Special};
 use tokens::Tokens;
 pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
@@ -119,6 +123,7 @@ pub struct World {
     last_id: u64,
     /// Whose next message to which phone says that there is no copy though there is.
     beside: HashSet<(Number, Number)>,
+    files: Files,
 }
 
 /// What a contact has that others have not.
@@ -151,6 +156,7 @@ impl World {
             tokens: Tokens::default(),
             last_id: 0,
             beside: HashSet::new(),
+            files: Files::default(),
         }
     }
 
@@ -223,6 +229,7 @@ impl World {
         match output {
             Output::Receipt(receipt) => self.crowd_receipt(*receipt),
             Output::Message(message) => self.crowd_message(*message),
+            Output::WantKeys(companion) => self.share_keys(companion, 0..2),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
         }
     }

@@ -5,8 +5,9 @@ use tokio::sync::oneshot;
 
 use super::World;
 use super::account::{Account, MAX_DEVICE};
-use super::command::{Answer, Command, PendingReport, SessionInfo, Speaker, TokenChange};
+use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
 use super::properties::PropertyChange;
+use super::sharing::Sharing;
 use crate::crowd::{Job, SendText};
 use crate::fault::{Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -43,6 +44,15 @@ impl World {
             },
             Command::PrimaryHello(conn, wrapped, answer) => drop(self.primary_hello(conn, &wrapped, answer)),
             Command::LinkWith(conn, secret, answer) => drop(answer.send(self.link_with(conn, &secret))),
+            Command::Share(number, sharing, answer) => drop(answer.send(self.set_sharing(number, *sharing))),
+            Command::Rename(number, name, by, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.map(|()| match by {
+                    NewsBy::AppState => self.rename(number, name),
+                    NewsBy::AccountSync => self.tell_name(number, name),
+                })));
+            }
+            Command::File(path, answer) => drop(answer.send(self.files.get(&path))),
             Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
             Command::Tokens(number, change, answer) => {
                 drop(answer.send(self.change_tokens(number, change)));
@@ -116,6 +126,15 @@ impl World {
         } else {
             Err(Refusal::unknown("number"))
         }
+    }
+
+    fn set_sharing(&mut self, number: Number, sharing: Sharing) -> Result<(), Refusal> {
+        let account = self
+            .accounts
+            .get_mut(&number)
+            .ok_or_else(|| Refusal::unknown("number"))?;
+        account.sharing = sharing;
+        Ok(())
     }
 
     fn speaker(&self, speaker: Speaker) -> Result<Number, Refusal> {
@@ -288,6 +307,7 @@ impl World {
                     online: device.conn.is_some(),
                     active: device.is_active,
                     available: device.is_available,
+                    presence_name: device.named.clone(),
                     one_time_prekeys: device.one_time.len(),
                     pending: device.pending.len(),
                     logins: device.logins,

@@ -36,8 +36,11 @@ impl World {
                 }
             }
             ("md", "set") => self.on_unlink(conn, from, &id, iq),
+            ("w:sync:app:state", _) => {
+                let answer = self.app_state_answer(from, &id, iq);
+                self.write(conn, &answer);
+            }
             ("privacy", "set") if iq.child("tokens").is_some() => self.on_issue(conn, from, &id, iq),
-            ("w:sync:app:state", _) => self.write(conn, &app_state(&id, iq)),
             _ => {
                 let mut reply = self.simple_answer(from, &xmlns, &kind, &id, iq);
                 // Who was asked answers: a group for itself.
@@ -156,25 +159,6 @@ impl World {
             account.about = text.into_owned();
         }
     }
-}
-
-/// No collection has anything, which is no error: clients that are told of one ask again at each login. Nothing can be
-/// added to them. A request that can't be read must be refused: some clients repeat it without end at an empty result.
-fn app_state(id: &str, iq: &Node) -> Node {
-    let Some(sync) = iq.child("sync").filter(|sync| sync.child("collection").is_some()) else {
-        return error(id, 400, "bad-request");
-    };
-    let collections = sync.nodes_named("collection").map(|collection| {
-        let answer = Node::new("collection").attr_opt("name", collection.value("name"));
-        if collection.child("patch").is_none() {
-            return answer.attr("version", "0");
-        }
-        let missing = Node::new("error")
-            .attr("code", 404u32)
-            .attr("text", "item-not-found");
-        answer.attr("type", "error").with_child(missing)
-    });
-    iq_from_server("result", id).with_child(Node::new("sync").with_children(collections))
 }
 
 /// No bot is known; the list has its version and its sections all the same.

@@ -151,6 +151,13 @@ impl World {
         }
     }
 
+    /// The token that `from` gave to `to` before `to` was linked, as its phone has it, and when that was.
+    pub(super) fn token_in_history(&mut self, from: Number, to: Number) -> (Bytes, u64) {
+        let now = self.clock.unix_seconds();
+        let t = *self.tokens.given.entry((from, to)).or_insert(now);
+        (self.token(from, to, t), t)
+    }
+
     /// The token that `from` gave to `to` at this time.
     fn token(&self, from: Number, to: Number, t: u64) -> Bytes {
         let purpose = format!("token {to} {t}");
@@ -172,6 +179,7 @@ impl World {
                 SaltChange::Remove => None,
             };
         }
+        self.tell_salt(number);
     }
 
     /// Looks at what a message shows; the code of the error, if it is refused.

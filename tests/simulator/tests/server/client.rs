@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use simulator::Handle;
 use simulator::connection::END_AFTER;
 use simulator::number::Number;
+use simulator::world::{HistorySharing, KeySharing, Sharing};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -53,6 +54,15 @@ pub(crate) struct Companion {
     pub(crate) rng: StdRng,
     pub(crate) wire: Option<Wire>,
     ids: u64,
+}
+
+/// A phone that shares nothing unasked: tests of other things have no use for it.
+pub(crate) fn quiet() -> Sharing {
+    Sharing {
+        keys: KeySharing::WhenAsked,
+        history: HistorySharing::Never,
+        ..Sharing::default()
+    }
 }
 
 pub(crate) fn number(text: &str) -> Number {
@@ -233,6 +243,7 @@ impl Companion {
     pub(crate) async fn linked(handle: &Handle, phone: &str) -> Self {
         let mut this = Self::new(number(phone).get());
         handle.create_phone(number(phone), "Test").await.unwrap();
+        handle.share(number(phone), quiet()).await.unwrap();
         let qr = this.begin_pairing(handle).await;
         handle.scan(number(phone), qr).await.unwrap();
         this.finish_pairing().await;

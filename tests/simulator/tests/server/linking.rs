@@ -1,6 +1,6 @@
 //! Being linked and logging in.
 
-use crate::client::{Companion, Wire, number};
+use crate::client::{Companion, Wire, number, quiet};
 use crate::{simulator, simulator_with_contacts};
 use simulator::connection::FIRST_STANZA_AFTER;
 use simulator::population::Manners;
@@ -40,6 +40,7 @@ async fn a_login_with_another_noise_key_is_refused() {
 async fn a_qr_code_with_other_keys_than_its_connection_is_refused() {
     let handle = simulator().await;
     handle.create_phone(number(PHONE), "Test").await.unwrap();
+    handle.share(number(PHONE), quiet()).await.unwrap();
     let mut companion = Companion::new(1);
     let qr = companion.begin_pairing(&handle).await;
     let other = Companion::new(2);
@@ -62,6 +63,7 @@ async fn a_qr_code_with_other_keys_than_its_connection_is_refused() {
 async fn a_companion_that_signs_wrongly_is_not_linked() {
     let handle = simulator().await;
     handle.create_phone(number(PHONE), "Test").await.unwrap();
+    handle.share(number(PHONE), quiet()).await.unwrap();
     let mut companion = Companion::new(1);
     let qr = companion.begin_pairing(&handle).await;
     handle.scan(number(PHONE), qr).await.unwrap();
@@ -105,6 +107,7 @@ fn companion_hello(companion: &Companion, pending: &code::Companion) -> Node {
 async fn a_typed_code_links_and_a_wrong_one_does_not() {
     let handle = simulator().await;
     handle.create_phone(number(PHONE), "Test").await.unwrap();
+    handle.share(number(PHONE), quiet()).await.unwrap();
     let nobody = handle.link_code(number(PHONE), "ABCDEFGH").await.unwrap_err();
     assert_eq!(nobody.field, "code");
 
@@ -174,6 +177,7 @@ async fn a_typed_code_links_and_a_wrong_one_does_not() {
 async fn a_code_may_be_typed_a_little_before_the_companion_asks() {
     let handle = simulator().await;
     handle.create_phone(number(PHONE), "Test").await.unwrap();
+    handle.share(number(PHONE), quiet()).await.unwrap();
     let mut companion = Companion::new(1);
     companion.begin_pairing(&handle).await;
     let pending = code::Companion::start("ABCD1234".parse().unwrap(), &mut companion.rng);

@@ -13,6 +13,7 @@ mod offline;
 mod queries;
 mod resumption;
 mod special;
+mod tokens;
 mod version;
 
 use simulator::population::Manners;

@@ -48,7 +48,7 @@ async fn messages_wait_until_they_are_acknowledged() {
         .expect("preview", |node| node.child("offline_preview").is_some())
         .await;
     assert_eq!(
-        preview.child("offline_preview").unwrap().attr_u64("count"),
+        preview.child("offline_preview").unwrap().attr_u64("message"),
         Some(0)
     );
 }

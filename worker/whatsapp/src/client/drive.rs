@@ -1,6 +1,10 @@
 //! One connection over one socket: the loop that feeds inputs and walks steps through the commit pipeline.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::{Future, pending, poll_fn},
+    pin::Pin,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -9,13 +13,14 @@ use tokio::{sync::mpsc, time::sleep};
 use super::{
     backoff::Backoff,
     clock::Clock,
+    download,
     pipeline::{Done, Pipeline},
     settings::Settings,
     socket::{Reading, Socket, SocketError},
 };
 use crate::{
     command::{Command, Presence},
-    connection::{CloseReason, Config, Connection, Input},
+    connection::{CloseReason, Config, Connection, DownloadError, Input},
     store::{KeyStore, StoreError},
     time::Timestamp,
 };
@@ -72,6 +77,8 @@ pub(super) struct Drive<'a, S, C> {
     connection: &'a mut Connection,
     /// Gone when it broke.
     socket: Option<Socket>,
+    /// The file that is being fetched.
+    download: Option<Fetching>,
     /// Questions and steps take turns at the store.
     load_next: bool,
     online_since: Option<Timestamp>,
@@ -79,11 +86,14 @@ pub(super) struct Drive<'a, S, C> {
     end: Option<CloseReason>,
 }
 
+type Fetching = Pin<Box<dyn Future<Output = Result<Bytes, DownloadError>> + Send>>;
+
 /// What one turn of the loop waited for.
 enum Turn {
     Store(Done),
     Socket(Result<Bytes, SocketError>),
     Command(Option<Command>),
+    File(Result<Bytes, DownloadError>),
     Tick,
 }
 
@@ -93,6 +103,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             driver,
             connection,
             socket: Some(socket),
+            download: None,
             load_next: false,
             online_since: None,
             end: None,
@@ -103,6 +114,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     pub(super) async fn run(mut self) -> Result<CloseReason, StoreError> {
         loop {
             self.start_work();
+            self.start_download();
             if let Some(reason) = self.end.take() {
                 self.say_goodbye().await;
                 return Ok(reason);
@@ -144,6 +156,14 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
         is_asked
     }
 
+    /// Fetches a file if one is wanted and none is under way.
+    fn start_download(&mut self) {
+        if let Some(wanted) = self.connection.take_download() {
+            let (url, origin, limit) = download::settings(&self.driver.config);
+            self.download = Some(Box::pin(download::fetch(url, origin, limit, wanted)));
+        }
+    }
+
     /// Waits for the next thing to happen. Dropping the wait loses nothing.
     async fn wait(&mut self) -> Result<Turn, StoreError> {
         let reading = self.reading();
@@ -155,13 +175,19 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
         let Driver {
             pipeline, commands, ..
         } = &mut *self.driver;
-        let socket = &mut self.socket;
+        let (socket, download) = (&mut self.socket, &mut self.download);
         tokio::select! {
             done = pipeline.done() => done.map(Turn::Store),
             read = poll_fn(|cx| match socket {
                 Some(socket) => socket.poll(cx, reading),
                 None => std::task::Poll::Pending,
             }) => Ok(Turn::Socket(read)),
+            file = async {
+                match download {
+                    Some(fetching) => fetching.await,
+                    None => pending().await,
+                }
+            } => Ok(Turn::File(file)),
             command = commands.recv(), if listening => Ok(Turn::Command(command)),
             () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(Turn::Tick),
         }
@@ -193,6 +219,10 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                     };
                     self.obey(command, now);
                 }
+            }
+            Turn::File(file) => {
+                self.download = None;
+                self.connection.handle(Input::Downloaded(file), now);
             }
             Turn::Tick => self.connection.handle(Input::Tick, now),
         }

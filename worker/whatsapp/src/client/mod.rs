@@ -11,6 +11,7 @@
 mod answers;
 mod backoff;
 mod clock;
+mod download;
 mod drive;
 mod large;
 mod pipeline;
@@ -20,6 +21,7 @@ mod settings;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use self::{
     answers::{PairingRefused, Sent},

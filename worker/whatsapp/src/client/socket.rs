@@ -4,14 +4,12 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{Arc, OnceLock},
     task::{self, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf as _, Bytes};
 use futures_util::{Sink, Stream};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::{io::AsyncWrite as _, net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
@@ -23,7 +21,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::large;
+use super::{large, tls};
 use crate::connection::Config;
 
 /// An open WebSocket with what still has to be written to it.
@@ -62,7 +60,7 @@ impl Socket {
         let origin = HeaderValue::from_str(&config.origin).map_err(|error| bad(&error))?;
         request.headers_mut().insert(ORIGIN, origin);
         let connector = match request.uri().scheme_str() {
-            Some("wss") => Connector::Rustls(tls().map_err(SocketError::Certificates)?),
+            Some("wss") => Connector::Rustls(tls::config().map_err(SocketError::Certificates)?),
             _ => Connector::Plain,
         };
         // The futures of TLS and upgrade are large and short-lived: boxed, they weigh on no idle session.
@@ -206,29 +204,6 @@ fn buffers() -> WebSocketConfig {
     config.max_message_size = Some(MAX_MESSAGE_BYTES);
     config.max_frame_size = Some(MAX_MESSAGE_BYTES);
     config
-}
-
-/// One TLS configuration for all sessions: it holds the system's certificates.
-fn tls() -> io::Result<Arc<ClientConfig>> {
-    static SHARED: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = SHARED.get() {
-        return Ok(Arc::clone(config));
-    }
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "none found; install ca-certificates",
-        ));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::clone(SHARED.get_or_init(|| Arc::new(config))))
 }
 
 /// Bytes read from the socket at a time.

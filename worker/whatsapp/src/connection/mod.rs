@@ -30,13 +30,16 @@ use self::{
     keepalive::KeepAlive,
     table::Parts,
 };
-pub use crate::part::{Config, Limits, Step, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL};
+pub use crate::part::{
+    Config, Download, DownloadError, Limits, Step, Timing, WHATSAPP_MEDIA_URL, WHATSAPP_ORIGIN,
+    WHATSAPP_ROOT_KEY, WHATSAPP_URL,
+};
 use crate::{
     binary::Node,
     command::Command,
     device::Device,
     event::{Event, QueryError},
-    part::{self, Answer, Ticket},
+    part::{self, Answer, Downloaded, Ticket},
     store::RecordKey,
     time::Timestamp,
 };
@@ -66,6 +69,8 @@ pub enum Input {
     Command(Command),
     /// The store's answer to the oldest unanswered [`Connection::take_load`].
     Loaded(Vec<Option<Bytes>>),
+    /// What became of the oldest unanswered [`Connection::take_download`]: what the file says, checked.
+    Downloaded(Result<Bytes, DownloadError>),
     /// The step taken last is durable.
     Committed,
     /// Time passed; due when [`Connection::deadline`] is reached, harmless otherwise.
@@ -104,6 +109,7 @@ impl Connection {
             }
             Input::Command(command) => self.command(command, now),
             Input::Loaded(values) => self.loaded(values, now),
+            Input::Downloaded(file) => self.downloaded(file, now),
             Input::Committed => {
                 if let State::Online(parts) = &mut self.state {
                     parts.on_committed();
@@ -142,6 +148,12 @@ impl Connection {
     /// the order they were taken.
     pub fn take_load(&mut self) -> Vec<RecordKey> {
         self.core.effects.loads.take()
+    }
+
+    /// The next file to fetch from the media host, check and decrypt; none while one is under way. Answer by
+    /// [`Input::Downloaded`].
+    pub fn take_download(&mut self) -> Option<Download> {
+        self.core.effects.downloads.take()
     }
 
     /// When to call with [`Input::Tick`] at the latest.
@@ -311,7 +323,24 @@ impl Connection {
         }
     }
 
+    fn downloaded(&mut self, file: Downloaded, now: Timestamp) {
+        if let Some(ticket) = self.core.effects.downloads.answered() {
+            self.file(&ticket, file, now);
+        }
+    }
+
+    fn file(&mut self, ticket: &Ticket, file: Downloaded, now: Timestamp) {
+        if let State::Online(parts) = &mut self.state
+            && self.core.closing().is_none()
+        {
+            parts.downloaded(&mut self.core.context(now), ticket, file);
+        }
+    }
+
     fn tick(&mut self, now: Timestamp) {
+        while let Some(ticket) = self.core.effects.downloads.take_refused() {
+            self.file(&ticket, Err(DownloadError::Busy), now);
+        }
         while let Some(ticket) = self.core.effects.iqs.take_refused() {
             self.answer(&ticket, Err(QueryError::Busy), now);
         }

@@ -6,6 +6,7 @@ use super::core::iq;
 use crate::{
     binary::Node,
     command::Presence,
+    device::NameSource,
     event::Event,
     frame::MAX_ROUTING_BYTES,
     part::{Context, PartId, Ticket, Tickets},
@@ -16,6 +17,8 @@ use crate::{
 pub(super) struct Online {
     /// What the owner wants to be seen as.
     presence: Option<Presence>,
+    /// What was announced last.
+    announced: Option<Presence>,
     /// `Open` was told, so presence may be announced.
     is_open: bool,
     /// The server's clock less ours, in milliseconds.
@@ -43,6 +46,7 @@ impl Online {
         }
         Self {
             presence: cx.config.presence,
+            announced: None,
             is_open: false,
             clock_offset_ms: server.map_or(0, |server| {
                 server.as_millis().wrapping_sub(cx.now.as_millis()).cast_signed()
@@ -58,14 +62,24 @@ impl Online {
         cx.ask(active, self.questions.open(Question::Active));
     }
 
-    pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) {
+    /// True when the session is open now.
+    pub(super) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) -> bool {
         match self.questions.close(ticket) {
             // The session is usable even if the server refused to make it active: it may have been so already.
-            Some(Question::Active) => self.open(cx),
+            Some(Question::Active) => {
+                self.open(cx);
+                return true;
+            }
             // Unanswered or refused, the owner wants no part of this device any more.
             Some(Question::Logout) => cx.close(CloseReason::LogoutRequested),
             None => {}
         }
+        false
+    }
+
+    /// What the server was told last, if anything.
+    pub(super) fn announced(&self) -> Option<Presence> {
+        self.announced
     }
 
     /// What the owner wants to be seen as from now on.
@@ -108,6 +122,28 @@ impl Online {
         }
     }
 
+    /// The account has this name, as far as where it was learned is to be trusted.
+    pub(super) fn learn_name(&mut self, cx: &mut Context<'_>, source: NameSource, name: &str) {
+        let is_news = cx.device.push_name() != Some(name);
+        let is_trusted = source >= cx.device.name_source || cx.device.push_name().is_none();
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || !is_trusted {
+            return;
+        }
+        if is_news || source > cx.device.name_source {
+            let device = cx.device_mut();
+            device.name_source = source;
+            if let Some(account) = &mut device.account {
+                account.push_name = Some(name.to_owned());
+            }
+        }
+        if is_news {
+            cx.emit(Event::Renamed {
+                name: name.to_owned(),
+            });
+            self.announce_presence(cx);
+        }
+    }
+
     fn open(&mut self, cx: &mut Context<'_>) {
         let Some(account) = &cx.device.account else { return };
         let open = Event::Open {
@@ -121,13 +157,15 @@ impl Online {
     }
 
     /// Without a name the server has nothing to show, so nothing is announced.
-    fn announce_presence(&self, cx: &mut Context<'_>) {
+    fn announce_presence(&mut self, cx: &mut Context<'_>) {
         let (true, Some(presence)) = (self.is_open, self.presence) else {
             return;
         };
-        let Some(name) = cx.device.push_name().map(|name| name.replace('@', "")) else {
+        let name = cx.device.push_name().map(|name| name.replace('@', ""));
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
             return;
         };
+        self.announced = Some(presence);
         cx.send(
             Node::new("presence")
                 .attr("name", name)
@@ -192,4 +230,6 @@ fn clean(cx: &mut Context<'_>, dirty: &Node) {
     );
 }
 
+/// Longest name taken; phones allow 25 characters.
+const MAX_NAME_BYTES: usize = 512;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

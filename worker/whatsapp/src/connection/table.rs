@@ -7,13 +7,17 @@ use bytes::Bytes;
 use super::online::Online;
 use crate::{
     account::{Restrictions, Settings},
+    app_state::{self, Action, AppState},
     binary::Node,
     command::Command,
+    device::NameSource,
     e2e::{E2e, Outcome, Wake},
     event::Refusal,
+    history::{History, Learned},
     messages::{Content, Meaning, Messages},
-    part::{AckBy, Answer, Context, PartId, Ticket},
+    part::{AckBy, Answer, Context, Downloaded, PartId, Ticket},
     stanza::ack::ack_for,
+    stanza::notification::own_name,
     time::Timestamp,
     tokens::Tokens,
 };
@@ -21,6 +25,8 @@ use crate::{
 const ONLINE: PartId = PartId::new(1);
 const E2E: PartId = PartId::new(2);
 const MESSAGES: PartId = PartId::new(3);
+const APP_STATE: PartId = PartId::new(6);
+const HISTORY: PartId = PartId::new(7);
 const ACCOUNT: PartId = PartId::new(4);
 const TOKENS: PartId = PartId::new(5);
 const RESTRICTIONS: PartId = PartId::new(9);
@@ -30,6 +36,8 @@ pub(super) struct Parts {
     online: Online,
     e2e: E2e,
     messages: Messages,
+    app_state: AppState,
+    history: History,
     account: Settings,
     tokens: Tokens,
     restrictions: Restrictions,
@@ -53,11 +61,21 @@ impl Parts {
             }
             "notification" => {
                 let by = match node.attr_str("type").as_deref() {
+                    Some("server_sync") => {
+                        self.app_state.on_notification(cx, &node);
+                        AckBy::Connection
+                    }
                     Some("encrypt") => {
                         self.tokens.on_keys(cx, &node);
                         self.e2e.on_notification(cx, &node)
                     }
-                    Some("devices" | "account_sync") => self.e2e.on_notification(cx, &node),
+                    Some("account_sync") => {
+                        if let Some(name) = own_name(&node) {
+                            self.learn_name(cx, NameSource::AccountSync, &name);
+                        }
+                        self.e2e.on_notification(cx, &node)
+                    }
+                    Some("devices") => self.e2e.on_notification(cx, &node),
                     Some("privacy_token") => self.tokens.on_notification(cx, &mut self.e2e, &node),
                     Some("mex") => {
                         self.restrictions.on_notification(cx, &node);
@@ -93,14 +111,72 @@ impl Parts {
 
     fn content(&mut self, cx: &mut Context<'_>, content: Content) {
         match content.meaning {
-            Meaning::Owner => self.messages.show(cx, &mut self.e2e, content),
+            Meaning::Owner => {
+                if let Some(name) = content.own_name() {
+                    self.learn_name(cx, NameSource::OwnMessage, name);
+                }
+                self.messages.show(cx, &mut self.e2e, content);
+            }
             Meaning::PhoneAnswer => self.messages.on_phone_answer(cx, &mut self.e2e, &content),
             // Taken where it was decrypted: it comes before the message that needs it.
             Meaning::SenderKey => {}
             Meaning::LidMappings => self.e2e.on_mappings(cx, &content.sender, &content.message),
+            Meaning::AppStateKeys => self.on_keys(cx, &content),
+            Meaning::HistoryNotice => {
+                let learned = self.history.on_notice(cx, &content);
+                self.learn(cx, learned);
+            }
             // Acknowledged; no part takes them yet.
-            Meaning::AppStateKeys | Meaning::HistoryNotice | Meaning::Peer => {}
+            Meaning::Peer => {}
             Meaning::Nothing => {}
+        }
+    }
+
+    /// Our phone shares keys; nobody else is believed.
+    fn on_keys(&mut self, cx: &mut Context<'_>, content: &Content) {
+        let protocol = content.message.protocol_message.as_ref();
+        let share = protocol.and_then(|protocol| protocol.app_state_sync_key_share.as_ref());
+        if let Some(share) = share.filter(|_| content.is_of_own_phone()) {
+            self.app_state.on_keys(cx, share);
+        }
+    }
+
+    /// Our own name was read somewhere.
+    fn learn_name(&mut self, cx: &mut Context<'_>, source: NameSource, name: &str) {
+        self.online.learn_name(cx, source, name);
+        self.note_presence();
+    }
+
+    /// Receipts are ordinary while the server has been told that we are available, and not before.
+    fn note_presence(&mut self) {
+        self.messages.set_presence(self.online.announced());
+    }
+
+    /// Takes what a piece of the history says that we act on.
+    fn learn(&mut self, cx: &mut Context<'_>, learned: Option<Learned>) {
+        let Some(learned) = learned else { return };
+        for (phone, lid) in &learned.names {
+            self.e2e.directory.learn(cx, phone, lid);
+        }
+        for given in learned.tokens {
+            let (token, to_us, by_us) = (given.token, given.issued_to_us, given.issued_by_us);
+            self.tokens
+                .learn_from_history(cx, &given.owner, token, to_us, by_us);
+        }
+        if let Some(name) = learned.own_name {
+            self.learn_name(cx, NameSource::History, &name);
+        }
+        if let Some(salt) = learned.salt {
+            app_state::fill_in_salt(cx, salt);
+        }
+    }
+
+    fn act(&mut self, cx: &mut Context<'_>, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::PushName(name) => self.learn_name(cx, NameSource::AppState, &name),
+                Action::TokenSalt(salt) => app_state::keep_salt(cx, salt),
+            }
         }
     }
 
@@ -122,8 +198,8 @@ impl Parts {
                 self.messages.mark_read(cx, &chat, sender.as_ref(), &ids);
             }
             Command::SetPresence(presence) => {
-                self.messages.set_presence(Some(presence));
                 self.online.set_presence(cx, presence);
+                self.note_presence();
             }
             Command::Logout => self.online.logout(cx),
             // The connection's own, or only for devices that are not paired.
@@ -137,12 +213,18 @@ impl Parts {
 
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match ticket.part() {
-            ONLINE => self.online.on_answer(cx, ticket),
+            ONLINE => {
+                if self.online.on_answer(cx, ticket) {
+                    self.note_presence();
+                    self.app_state.start(cx);
+                }
+            }
             E2E => {
                 let outcome = self.e2e.on_answer(cx, ticket, answer);
                 self.tell(cx, outcome);
             }
             MESSAGES => self.messages.on_answer(cx, &mut self.e2e, ticket, answer),
+            APP_STATE => self.app_state.on_answer(cx, ticket, answer),
             ACCOUNT => {
                 self.account.on_answer(cx, ticket, answer);
                 self.tokens.set_properties(self.account.properties());
@@ -163,10 +245,26 @@ impl Parts {
                 self.messages.on_loaded(cx, &self.e2e, ticket, values);
                 self.advance(cx, Wake::All);
             }
+            APP_STATE => {
+                let actions = self.app_state.on_loaded(cx, ticket, values);
+                self.act(cx, actions);
+                self.advance(cx, Wake::All);
+            }
             TOKENS => {
                 if self.tokens.on_loaded(cx, ticket, values) {
                     self.advance(cx, Wake::Tokens);
                 }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn downloaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, file: Downloaded) {
+        match ticket.part() {
+            APP_STATE => self.app_state.on_downloaded(cx, ticket, file),
+            HISTORY => {
+                let learned = self.history.on_downloaded(cx, ticket, file);
+                self.learn(cx, learned);
             }
             _ => {}
         }
@@ -179,6 +277,9 @@ impl Parts {
                 self.tokens.on_name(user);
             }
             self.messages.on_outcome(cx, &self.e2e, &outcome);
+            if let Outcome::Bundles(fetched) = &outcome {
+                self.app_state.on_bundles(fetched);
+            }
             self.advance(cx, outcome.wake());
         }
     }
@@ -188,6 +289,7 @@ impl Parts {
         while let Some(content) = self.messages.next_content(cx, &mut self.e2e) {
             self.content(cx, content);
         }
+        self.app_state.advance(cx, &mut self.e2e);
         self.messages.advance(cx, &mut self.e2e, &mut self.tokens, wake);
         self.e2e.settle(cx);
         // With many sends in hand more ratchets are in use than should be: not at every load.
@@ -197,7 +299,13 @@ impl Parts {
     }
 
     fn relieve(&mut self) {
-        self.e2e.relieve(|| self.messages.in_use());
+        self.e2e.relieve(|| {
+            self.messages
+                .in_use()
+                .into_iter()
+                .chain(self.app_state.in_use())
+                .collect()
+        });
     }
 }
 
@@ -209,11 +317,12 @@ impl Parts {
             online: Online::new(ONLINE, cx, success),
             e2e: E2e::new(E2E),
             messages: Messages::new(MESSAGES),
+            app_state: AppState::new(APP_STATE),
+            history: History::new(HISTORY),
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
         };
-        parts.messages.set_presence(cx.config.presence);
         parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
@@ -247,6 +356,7 @@ impl Parts {
         Timestamp::earliest([
             self.messages.deadline(),
             self.e2e.deadline(),
+            self.app_state.deadline(),
             self.account.deadline(),
             self.tokens.deadline(),
             self.restrictions.deadline(),
@@ -260,6 +370,7 @@ impl Parts {
         if self.messages.tick(cx) {
             self.advance(cx, Wake::All);
         }
+        self.app_state.tick(cx);
         self.e2e.tick(cx, || self.messages.in_use());
         self.account.tick(cx);
         self.restrictions.tick(cx);

@@ -5,6 +5,7 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Noise" and "Certificates".
 
+pub(crate) mod block;
 pub mod cert;
 pub mod frame;
 mod initiator;

@@ -16,6 +16,7 @@ mod lists;
 mod migration;
 mod names;
 mod outcome;
+mod own_phone;
 pub(crate) mod plaintext;
 mod ratchets;
 mod resolution;
@@ -43,6 +44,7 @@ pub(crate) use self::{
     companion::phone_of,
     directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
+    own_phone::ToPhone,
     resolution::read as read_users,
     supply::hand_out as hand_out_prekey,
 };

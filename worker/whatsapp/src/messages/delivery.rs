@@ -102,6 +102,18 @@ pub(super) fn chat_of(stanza: &Received, destination: Option<&Jid>) -> Jid {
 }
 
 impl Content {
+    /// Whether our own phone sent it. Of keys, history and the like, nobody else is believed, not even another device of
+    /// ours.
+    pub(crate) fn is_of_own_phone(&self) -> bool {
+        self.from_me && self.stanza.sender().device() == 0
+    }
+
+    /// Our own name, if one of our own devices sent it with that.
+    pub(crate) fn own_name(&self) -> Option<&str> {
+        let name = self.stanza.push_name.as_deref();
+        name.filter(|_| self.from_me)
+    }
+
     /// The event for the owner.
     pub(super) fn into_incoming(self, directory: &Directory) -> Incoming {
         let sender = self.stanza.sender().clone();

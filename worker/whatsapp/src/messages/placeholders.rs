@@ -30,7 +30,8 @@ use crate::proto::message::{
 use crate::proto::{Message, MessageKey, WebMessageInfo};
 use crate::signal::Address;
 use crate::stanza::ack::message_ack;
-use crate::stanza::message::{EncKind, PeerMessage, Received};
+use crate::stanza::class::Class;
+use crate::stanza::message::{EncKind, Push, Received, ToOwnPhone};
 use crate::store::RecordKey;
 use crate::time::Timestamp;
 
@@ -233,7 +234,8 @@ impl Open {
         let asked = self.asked.get_or_insert_default();
         let is_known = asked.iter().any(|asked| asked.is(&lacking.stanza));
         if !is_known && is_recent(&lacking.stanza, cx.now) {
-            let content = padded(&request_for(cx.device, &e2e.directory, &lacking.stanza), cx.rng);
+            let message = request_for(cx.device, &e2e.directory, &lacking.stanza);
+            let content = padded(&message, cx.rng);
             let Ok(enc) = e2e.ratchets.encrypt(cx, &phone.address, &content) else {
                 // The chain is used up. Not acknowledged, the message comes again at the next login.
                 return;
@@ -241,16 +243,15 @@ impl Open {
             let account = cx.device.account.as_ref().filter(|_| enc.kind == EncKind::PreKey);
             let device_identity = account.map(|account| account.identity.clone());
             let request = MessageId::generate(cx.now.as_secs(), phone.wire.user(), cx.rng);
-            let (id, to) = (&request, &phone.wire);
-            cx.send(
-                PeerMessage {
-                    id,
-                    to,
-                    enc,
-                    device_identity,
-                }
-                .into_node(),
-            );
+            let stanza = ToOwnPhone {
+                id: &request,
+                to: &phone.wire,
+                class: Class::of_message(&message),
+                push: Push::HighForce,
+                enc,
+                device_identity,
+            };
+            cx.send(stanza.into_node());
             if asked.len() >= MAX_PLACEHOLDERS {
                 asked.pop_front();
             }

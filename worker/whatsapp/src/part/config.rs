@@ -13,6 +13,8 @@ use crate::{
 pub const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
 /// The `Origin` that WhatsApp Web sends.
 pub const WHATSAPP_ORIGIN: &str = "https://web.whatsapp.com";
+/// Where WhatsApp's files are.
+pub const WHATSAPP_MEDIA_URL: &str = "https://mmg.whatsapp.net";
 /// WhatsApp's root key of server certificates (docs/PROTOCOL.md, "Certificates").
 pub const WHATSAPP_ROOT_KEY: PublicKey = PublicKey::new([
     0x14, 0x23, 0x75, 0x57, 0x4d, 0x0a, 0x58, 0x71, 0x66, 0xaa, 0xe7, 0x1e, 0xbe, 0x51, 0x64, 0x37, 0xc4,
@@ -27,6 +29,8 @@ pub struct Config {
     pub url: String,
     /// The `Origin` header of the WebSocket request.
     pub origin: String,
+    /// `https://` (or, of a simulator, `http://`) address of the media host, without a path.
+    pub media_url: String,
     /// The key that the server's certificate chain must lead to.
     pub root_key: PublicKey,
     /// The version we say we are.
@@ -65,6 +69,8 @@ pub struct Limits {
 /// Time limits of one connection and of the driver around it.
 #[derive(Clone, Debug)]
 pub struct Timing {
+    /// A file of the media host, from its turn on.
+    pub download: Duration,
     /// From opening the socket to its being usable (TCP, TLS, WebSocket).
     pub connect: Duration,
     /// From ClientHello to ServerHello.
@@ -114,11 +120,12 @@ impl Config {
         Self {
             url: WHATSAPP_URL.to_owned(),
             origin: WHATSAPP_ORIGIN.to_owned(),
+            media_url: WHATSAPP_MEDIA_URL.to_owned(),
             root_key: WHATSAPP_ROOT_KEY,
             version,
             browser: "Chrome".to_owned(),
             os: "Mac OS".to_owned(),
-            presence: Some(Presence::Available),
+            presence: Some(Presence::Unavailable),
             limits: Limits::default(),
             timing: Timing::default(),
         }
@@ -153,6 +160,7 @@ impl Default for Limits {
 impl Default for Timing {
     fn default() -> Self {
         Self {
+            download: Duration::from_secs(60),
             connect: Duration::from_secs(20),
             handshake: Duration::from_secs(20),
             login: Duration::from_secs(60),

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 
 use super::{
     config::Config,
+    download::{Download, Downloads},
     iq::IqTable,
     step::Gathering,
     tickets::{Loads, Ticket},
@@ -42,6 +43,7 @@ pub(crate) struct Effects {
     pub(crate) gathering: Gathering,
     pub(crate) iqs: IqTable,
     pub(crate) loads: Loads,
+    pub(crate) downloads: Downloads,
 }
 
 impl Effects {
@@ -51,6 +53,7 @@ impl Effects {
             gathering: Gathering::default(),
             iqs: IqTable::new(open_iqs, rng),
             loads: Loads::default(),
+            downloads: Downloads::default(),
         }
     }
 }
@@ -94,6 +97,11 @@ impl Context<'_> {
     /// and every step taken before.
     pub(crate) fn load(&mut self, keys: Vec<RecordKey>, ticket: Ticket) {
         self.effects.loads.ask(keys, ticket);
+    }
+
+    /// Wants a file of the media host. `ticket` comes back with what it says, checked, or with why there is none.
+    pub(crate) fn download(&mut self, download: Download, ticket: Ticket) {
+        self.effects.downloads.ask(download, ticket);
     }
 
     /// Ends the connection after the frames of this step. The first reason given holds.

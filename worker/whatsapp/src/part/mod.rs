@@ -11,6 +11,7 @@
 mod cache;
 mod config;
 mod context;
+mod download;
 mod iq;
 mod step;
 #[cfg(test)]
@@ -18,8 +19,12 @@ pub(crate) mod testing;
 mod tickets;
 
 pub(crate) use self::cache::Cache;
-pub use self::config::{Config, Limits, Timing, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL};
+pub use self::config::{
+    Config, Limits, Timing, WHATSAPP_MEDIA_URL, WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL,
+};
 pub(crate) use self::context::{AckBy, Context, Effects};
+pub(crate) use self::download::Downloaded;
+pub use self::download::{Download, DownloadError};
 pub(crate) use self::iq::outcome;
 pub use self::step::Step;
 pub(crate) use self::tickets::{Answer, PartId, Ticket, Tickets};

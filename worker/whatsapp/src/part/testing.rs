@@ -6,10 +6,12 @@ use rand::{SeedableRng, rngs::StdRng};
 use super::{
     config::Config,
     context::{Context, Effects},
+    download::Download,
     tickets::Ticket,
 };
 use crate::{
-    device::{Credentials, Device},
+    binary::Node,
+    device::{Account, Credentials, Device},
     store::{Changes, RecordKey},
     time::Timestamp,
     version::ClientVersion,
@@ -21,6 +23,8 @@ pub(crate) struct Lender {
     device: Credentials,
     config: Config,
     effects: Effects,
+    /// What the clock says.
+    pub(crate) now: Timestamp,
 }
 
 impl Lender {
@@ -31,13 +35,14 @@ impl Lender {
             device: Credentials::new(Device::generate(&mut rng)),
             config: Config::whatsapp(ClientVersion::KNOWN),
             effects: Effects::new(10, &mut rng),
+            now: Timestamp::from_secs(1_000_000),
             rng,
         }
     }
 
     pub(crate) fn context(&mut self) -> Context<'_> {
         Context {
-            now: Timestamp::from_secs(1_000_000),
+            now: self.now,
             rng: &mut self.rng,
             device: &mut self.device,
             config: &self.config,
@@ -45,14 +50,47 @@ impl Lender {
         }
     }
 
+    /// Makes the device one of an account.
+    pub(crate) fn pair(&mut self) {
+        self.device.edit().account = Some(Account {
+            jid: "15551230001:11@s.whatsapp.net".parse().unwrap(),
+            lid: None,
+            identity: Bytes::new(),
+            push_name: None,
+            platform: "android".into(),
+            is_migrated: false,
+            token_salt: None,
+        });
+    }
+
+    /// Whose the values are of the records that were taken last.
+    pub(crate) fn answers(&mut self, values: Vec<Option<Bytes>>) -> Vec<(Ticket, Vec<Option<Bytes>>)> {
+        self.effects.loads.answers(values)
+    }
+
     /// What was written since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.effects.gathering.changes)
     }
 
-    /// Sorts the values of what was asked for to the questions.
-    pub(crate) fn answers(&mut self, values: Vec<Option<Bytes>>) -> Vec<(Ticket, Vec<Option<Bytes>>)> {
-        self.effects.loads.answers(values)
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.effects.gathering.changes.is_empty()
+    }
+
+    /// The questions to the server since the last call.
+    pub(crate) fn take_questions(&mut self) -> Vec<(Ticket, Node)> {
+        let frames = std::mem::take(&mut self.effects.gathering.frames);
+        let questions = frames.into_iter().filter_map(|node| {
+            let ticket = self.effects.iqs.close(&node.attr_str("id")?)?;
+            Some((ticket, node))
+        });
+        questions.collect()
+    }
+
+    /// The next file that is wanted.
+    pub(crate) fn take_download(&mut self) -> Option<(Ticket, Download)> {
+        let download = self.effects.downloads.take()?;
+        Some((self.effects.downloads.answered()?, download))
     }
 
     /// The records that were asked for since the last call.

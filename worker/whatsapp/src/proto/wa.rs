@@ -5176,9 +5176,18 @@ pub struct SyncActionValue {
     >,
     #[prost(message, optional, tag = "61")]
     pub lid_contact_action: ::core::option::Option<sync_action_value::LidContactAction>,
+    #[prost(message, optional, tag = "80")]
+    pub nct_salt_sync_action: ::core::option::Option<
+        sync_action_value::NctSaltSyncAction,
+    >,
 }
 /// Nested message and enum types in `SyncActionValue`.
 pub mod sync_action_value {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct NctSaltSyncAction {
+        #[prost(bytes = "bytes", optional, tag = "1")]
+        pub salt: ::core::option::Option<::prost::bytes::Bytes>,
+    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct StarAction {
         #[prost(bool, optional, tag = "1")]

@@ -139,37 +139,49 @@ impl Resend<'_> {
     }
 }
 
-/// A message to our own phone that is in no chat.
+/// A message to our own phone, which no chat shows.
 #[derive(Clone, Debug)]
-pub struct PeerMessage<'a> {
+pub struct ToOwnPhone<'a> {
     /// Its id.
     pub id: &'a MessageId,
     /// Our account, without device.
     pub to: &'a Jid,
-    /// The ciphertext for the phone.
+    /// What its content asks for.
+    pub class: Class,
+    /// How urgently the phone is woken for it.
+    pub push: Push,
+    /// The ciphertext.
     pub enc: Enc,
     /// See [`Fanout::device_identity`].
     pub device_identity: Option<Bytes>,
 }
 
-impl PeerMessage<'_> {
+/// How urgently a phone is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// `high`.
+    High,
+    /// `high_force`.
+    HighForce,
+}
+
+impl ToOwnPhone<'_> {
     /// The stanza.
     #[must_use]
     pub fn into_node(self) -> Node {
-        let enc = Node::new("enc")
-            .attr("v", "2")
-            .attr("type", self.enc.kind.as_str())
-            .with_bytes(self.enc.ciphertext);
-        let identity = self.device_identity;
-        Node::new("message")
+        let priority = match self.push {
+            Push::High => "high",
+            Push::HighForce => "high_force",
+        };
+        let message = Node::new("message")
             .attr("id", self.id.as_str())
             .attr("to", self.to)
-            .attr("type", "text")
+            .attr("type", self.class.kind)
             .attr("category", "peer")
-            .attr("push_priority", "high_force")
+            .attr("push_priority", priority)
             .with_child(Node::new("meta").attr("appdata", "default"))
-            .with_child(enc)
-            .with_children(identity.map(|identity| Node::new("device-identity").with_bytes(identity)))
+            .with_child(self.enc.to_node(&self.class, None));
+        with_identity_and_meta(message, self.device_identity, &self.class)
     }
 }
 

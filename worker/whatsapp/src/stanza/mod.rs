@@ -5,6 +5,7 @@
 //! one. Must not know state, time, randomness or what anybody does with a stanza.
 
 pub mod ack;
+pub mod app_state;
 pub mod class;
 pub mod keys;
 pub mod message;

@@ -67,6 +67,12 @@ impl Notification {
     }
 }
 
+/// Our own name, if a notification of our own account tells it.
+#[must_use]
+pub fn own_name(node: &Node) -> Option<String> {
+    node.attr_str("pushname").map(std::borrow::Cow::into_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

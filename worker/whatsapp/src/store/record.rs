@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::signal::{Address, PreKeyId, SignedPreKeyId};
+use crate::syncd::KeyId;
 
 /// A kind of record. The number is what stores keep: it never changes, and none is given out twice (2 was identities).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,13 @@ pub enum RecordKind {
     Phone = 7,
     /// The number that an account has now, by a number that the server still knows it by; both are user parts.
     Renumbered = 8,
+    /// A key of the app state, by its id; or when our phone was asked for it.
+    AppStateKey = 10,
+    /// How far a collection of the app state is, by its name.
+    AppStateCollection = 11,
+    /// The records of a collection of the app state (MACs of indexes and values), by the collection's name, blank, and
+    /// the number of the bucket.
+    AppStateMac = 12,
     /// What is known of the tokens between us and a contact, by the user part of the hidden id; by the whole address while
     /// only the number is known.
     TrustedToken = 9,
@@ -93,6 +101,24 @@ impl RecordKey {
     /// The present number of an account, by a number (user part) that the server still knows it by.
     pub fn renumbered(phone: &str) -> Self {
         Self::new(RecordKind::Renumbered, phone)
+    }
+
+    /// A key of the app state.
+    pub(crate) fn app_state_key(id: &KeyId) -> Self {
+        Self::new(RecordKind::AppStateKey, id.as_bytes())
+    }
+
+    /// The state of a collection of the app state.
+    pub(crate) fn app_state_collection(name: &str) -> Self {
+        Self::new(RecordKind::AppStateCollection, name)
+    }
+
+    /// One bucket of the records of a collection of the app state.
+    pub(crate) fn app_state_macs(collection: &str, bucket: u8) -> Self {
+        Self::new(
+            RecordKind::AppStateMac,
+            text(format_args!("{collection} {bucket}")),
+        )
     }
 
     /// The tokens between us and this contact.
@@ -215,6 +241,21 @@ mod tests {
             ),
             (RecordKey::other_name(&jid("100@lid")).unwrap(), 7, &b"100"[..]),
             (RecordKey::renumbered("15550001"), 8, &b"15550001"[..]),
+            (
+                RecordKey::app_state_key(&KeyId::new(&[0, 1]).unwrap()),
+                10,
+                &[0, 1][..],
+            ),
+            (
+                RecordKey::app_state_collection("critical_block"),
+                11,
+                &b"critical_block"[..],
+            ),
+            (
+                RecordKey::app_state_macs("critical_block", 31),
+                12,
+                &b"critical_block 31"[..],
+            ),
             (RecordKey::trusted_token(&jid("100@lid")), 9, &b"100"[..]),
             (
                 RecordKey::trusted_token(&jid("15550001@s.whatsapp.net")),

@@ -141,7 +141,7 @@ impl Tokens {
     /// What a conversation of the history says: the token that its `owner`, by either name, gave us and when the server
     /// made it, and when we gave them ours. Kept with this step or one of the next; the newer of each holds. Odd values are
     /// ignored.
-    #[allow(dead_code, reason = "for the part that reads the history")]
+
     pub(crate) fn learn_from_history(
         &mut self,
         cx: &mut Context<'_>,

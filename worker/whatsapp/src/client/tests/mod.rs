@@ -1,5 +1,6 @@
 //! The driver over real WebSockets on this machine, against the server's end of the connection tests.
 
+mod download;
 mod server;
 mod session;
 

@@ -10,6 +10,7 @@ use crate::{
     binary::Node,
     command::{Command, Presence},
     connection::{ClientVersion, CloseReason, Input, Next},
+    device::NameSource,
     event::Event,
 };
 
@@ -26,6 +27,7 @@ fn a_paired_device_logs_in_and_opens_when_it_is_active() {
         (Some(15_551_230_001), Some(11))
     );
     assert!(payload.device_pairing_data.is_none());
+    assert_eq!(payload.push_name.as_deref(), Some("Ann"));
 
     world.server_sends(&success());
     assert!(world.connection.is_online());
@@ -48,7 +50,7 @@ fn a_paired_device_logs_in_and_opens_when_it_is_active() {
     assert_eq!((jid, lid.as_ref()), (&own_jid(), Some(&own_lid())));
     assert_eq!(push_name.as_deref(), Some("Ann"));
     let presence = world.expect("presence", |node| node.is("presence"));
-    assert!(presence.attr_is("type", "available") && presence.attr_is("name", "Ann"));
+    assert!(presence.attr_is("type", "unavailable") && presence.attr_is("name", "Ann"));
     assert_eq!(world.store.device().unwrap().login_counter, 1);
 }
 
@@ -71,12 +73,55 @@ fn success_without_a_lid_keeps_the_one_we_know() {
 #[test]
 fn wishes_made_before_the_login_are_heard_after_it() {
     let mut world = World::new(paired_device());
-    world.command(Command::SetPresence(Presence::Unavailable));
+    world.command(Command::SetPresence(Presence::Available));
     world.server_sends(&success());
     let active = world.expect("passive/active", is_active);
     world.server_sends(&result_of(&active));
     let presence = world.expect("presence", |node| node.is("presence"));
-    assert!(presence.attr_is("type", "unavailable"));
+    assert!(presence.attr_is("type", "available"));
+}
+
+fn told_name(name: &'static str) -> Node {
+    Node::new("notification")
+        .attr("from", own_jid().to_bare())
+        .attr("id", "n-1")
+        .attr("type", "account_sync")
+        .attr("pushname", name)
+}
+
+#[test]
+fn presence_waits_for_a_name_and_follows_it() {
+    let mut device = paired_device();
+    device.account.as_mut().unwrap().push_name = None;
+    let mut world = World::new(device);
+    world.server_sends(&success());
+    let active = world.expect("passive/active", is_active);
+    world.server_sends(&result_of(&active));
+    world.nodes.clear();
+    for (name, is_told) in [("", false), ("Bea", true), ("Bea", false), ("C@leo", true)] {
+        world.server_sends(&told_name(name));
+        let presence = world.nodes.iter().find(|node| node.is("presence"));
+        let told = presence.map(|node| node.attr_str("name").unwrap().into_owned());
+        assert_eq!(told, is_told.then(|| name.replace('@', "")));
+        world.nodes.clear();
+    }
+    let renamed = world
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Renamed { .. }));
+    assert_eq!(renamed.count(), 2);
+    assert_eq!(world.store.device().unwrap().push_name(), Some("C@leo"));
+}
+
+#[test]
+fn a_name_is_not_replaced_by_one_that_is_trusted_less() {
+    let mut device = paired_device();
+    device.name_source = NameSource::AppState;
+    let mut world = World::new(device);
+    world.server_sends(&success());
+    world.server_sends(&told_name("Bea"));
+    world.server_sends(&told_name(""));
+    assert_eq!(world.store.device().unwrap().push_name(), Some("Ann"));
 }
 
 #[test]

@@ -8,9 +8,9 @@ use prost::Message as _;
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::binary::Node;
-use crate::command::{Command, Outgoing, Recipient};
+use crate::command::{Command, Outgoing, Presence, Recipient};
 use crate::connection::tests::peer::{NOW, Peer, ServerKeys, shared};
-use crate::connection::{Connection, Input, Step};
+use crate::connection::{Config, Connection, Input, Step};
 use crate::device::{Account, AdvSecret, Device};
 use crate::e2e::Space;
 use crate::event::{Event, Incoming, SendError};
@@ -157,7 +157,7 @@ impl Network {
         store.commit(stored, Vec::new()).now_or_never().unwrap().unwrap();
         let (jid, lid) = (device.jid().unwrap().clone(), device.lid().unwrap().clone());
         let rng = StdRng::seed_from_u64(1000 + self.clients.len() as u64);
-        let connection = Connection::new(shared(keys.config()), device, rng, self.now);
+        let connection = Connection::new(shared(seen(&keys)), device, rng, self.now);
         let peer = Peer::new(&keys);
         self.clients.push(Client {
             jid,
@@ -525,7 +525,7 @@ impl Network {
         let rng = StdRng::seed_from_u64(77_000 + at as u64);
         let now = self.now;
         let lid = self.clients[at].lid.clone();
-        self.clients[at].connection = Connection::new(shared(keys.config()), device, rng, now);
+        self.clients[at].connection = Connection::new(shared(seen(&keys)), device, rng, now);
         self.clients[at].peer = Peer::new(&keys);
         self.settle();
         self.clients[at]
@@ -569,5 +569,13 @@ impl Network {
     pub(super) fn take_bundle(&mut self, at: usize) -> PreKeyBundle {
         let jid = self.clients[at].jid.clone();
         self.bundle(&jid).unwrap().keys
+    }
+}
+
+/// The settings of clients that are at the keyboard: their receipts are ordinary.
+fn seen(keys: &ServerKeys) -> Config {
+    Config {
+        presence: Some(Presence::Available),
+        ..keys.config()
     }
 }

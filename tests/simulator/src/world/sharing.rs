@@ -1,0 +1,270 @@
+//! What a phone hands to a companion that was just linked: the keys of the app state, and the history.
+//!
+//! Facts: docs/PROTOCOL.md, "App state" and "History".
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::{Compression, write::ZlibEncoder};
+use prost::Message as _;
+use serde::Deserialize;
+use whatsapp::media::{self, MediaKey, MediaKind};
+use whatsapp::proto::history_sync::HistorySyncType;
+use whatsapp::proto::message::protocol_message::Type;
+use whatsapp::proto::message::{
+    AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyId, AppStateSyncKeyShare, HistorySyncNotification,
+    ProtocolMessage,
+};
+use whatsapp::proto::{Conversation, HistorySync, Message, PhoneNumberToLidMapping, Pushname};
+
+use super::World;
+use crate::crowd::{Job, ToCompanion};
+use crate::number::{Addressing, DeviceAddr, Number};
+
+/// What a phone shares with its companions, and how. The defaults are what most do.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sharing {
+    /// The keys of the app state.
+    pub keys: KeySharing,
+    /// How long after the companion is ready the keys leave; in halves, how long between them.
+    pub keys_after_ms: u64,
+    /// The history.
+    pub history: HistorySharing,
+    /// Whether the first state of a collection is a file rather than patches.
+    pub snapshots: bool,
+    /// Which way the salt goes.
+    pub salt: SaltSharing,
+    /// Chats in the history; each with a token of the contact.
+    pub chats: Vec<SharedChat>,
+}
+
+/// How the keys go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeySharing {
+    /// By themselves.
+    #[default]
+    Unasked,
+    /// When the companion asks for them.
+    WhenAsked,
+    /// Those of some collections first.
+    InHalves,
+}
+
+/// How the history goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistorySharing {
+    /// In the messages.
+    #[default]
+    Inline,
+    /// As files of the media host.
+    File,
+    /// Not at all.
+    Never,
+}
+
+/// Which way the salt goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SaltSharing {
+    /// As a patch of the app state.
+    #[default]
+    AppState,
+    /// With the history.
+    History,
+    /// Not at all.
+    Never,
+}
+
+/// A chat of the history.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedChat {
+    /// With whom.
+    pub number: String,
+    /// The token that the contact gave, in hexadecimal; the right one if there is none.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// When it gave it, unix seconds.
+    #[serde(default)]
+    pub token_t: Option<u64>,
+    /// When the account gave its own, unix seconds.
+    #[serde(default)]
+    pub sender_t: Option<u64>,
+}
+
+impl World {
+    /// A companion takes stanzas for the first time: its phone shares what it is set to.
+    pub(super) fn share(&mut self, with: DeviceAddr) {
+        let Some(sharing) = self
+            .accounts
+            .get(&with.number)
+            .map(|account| account.sharing.clone())
+        else {
+            return;
+        };
+        let wait = Duration::from_millis(sharing.keys_after_ms);
+        match sharing.keys {
+            KeySharing::WhenAsked => {}
+            KeySharing::Unasked => self.at(self.clock.now() + wait, move |world| {
+                world.share_keys(with, 0..2);
+            }),
+            KeySharing::InHalves => {
+                self.share_keys(with, 0..1);
+                self.at(self.clock.now() + wait, move |world| world.share_keys(with, 1..2));
+            }
+        }
+        if sharing.history == HistorySharing::Never {
+            return;
+        }
+        for history in self.history(with.number, &sharing) {
+            self.share_history(with, &history, sharing.history);
+        }
+    }
+
+    /// Keys of the app state leave for a companion.
+    pub(super) fn share_keys(&mut self, with: DeviceAddr, which: std::ops::Range<u32>) {
+        let keys = which.map(|index| {
+            let (id, key) = self.app_state_key(with.number, index);
+            AppStateSyncKey {
+                key_id: Some(AppStateSyncKeyId {
+                    key_id: Some(Bytes::copy_from_slice(id.as_bytes())),
+                }),
+                key_data: Some(AppStateSyncKeyData {
+                    key_data: Some(Bytes::copy_from_slice(&key)),
+                    timestamp: Some(1_700_000_000_000),
+                    ..AppStateSyncKeyData::default()
+                }),
+            }
+        });
+        let share = AppStateSyncKeyShare { keys: keys.collect() };
+        self.tell_companion(
+            with,
+            ProtocolMessage {
+                r#type: Some(Type::AppStateSyncKeyShare.into()),
+                app_state_sync_key_share: Some(share),
+                ..ProtocolMessage::default()
+            },
+        );
+    }
+
+    fn share_history(&mut self, with: DeviceAddr, history: &HistorySync, how: HistorySharing) {
+        let packed = deflate(&history.encode_to_vec());
+        let mut notice = HistorySyncNotification {
+            sync_type: history.sync_type,
+            chunk_order: Some(1),
+            progress: Some(100),
+            ..HistorySyncNotification::default()
+        };
+        if how == HistorySharing::File {
+            let key = self
+                .seed
+                .bytes("history", with, history.sync_type.unwrap_or_default() as u32);
+            let sealed = media::seal(MediaKind::History, &MediaKey::new(key), &packed);
+            notice.media_key = Some(Bytes::copy_from_slice(&key));
+            notice.file_length = Some(packed.len() as u64);
+            notice.file_sha256 = Some(Bytes::copy_from_slice(&sealed.sha256));
+            notice.file_enc_sha256 = Some(Bytes::copy_from_slice(&sealed.enc_sha256));
+            notice.direct_path = Some(self.files.put(sealed.file));
+        } else {
+            notice.initial_hist_bootstrap_inline_payload = Some(packed.into());
+        }
+        self.tell_companion(
+            with,
+            ProtocolMessage {
+                r#type: Some(Type::HistorySyncNotification.into()),
+                history_sync_notification: Some(notice),
+                ..ProtocolMessage::default()
+            },
+        );
+    }
+
+    /// The history of an account: chats, then names.
+    fn history(&mut self, number: Number, sharing: &Sharing) -> [HistorySync; 2] {
+        let contacts = sharing
+            .chats
+            .iter()
+            .filter_map(|chat| Some((chat, chat.number.parse().ok()?)));
+        let contacts: Vec<(&SharedChat, Number)> = contacts.collect();
+        let conversations = contacts
+            .iter()
+            .map(|(chat, contact)| self.conversation(number, chat, *contact));
+        let conversations = conversations.collect();
+        let mappings = contacts.iter().map(|(_, contact)| PhoneNumberToLidMapping {
+            pn_jid: Some(self.name_of(*contact, Addressing::Pn)),
+            lid_jid: Some(self.name_of(*contact, Addressing::Lid)),
+        });
+        let salt = self
+            .token_salt(number)
+            .filter(|_| sharing.salt == SaltSharing::History);
+        let chats = HistorySync {
+            sync_type: Some(HistorySyncType::InitialBootstrap.into()),
+            conversations,
+            progress: Some(100),
+            phone_number_to_lid_mappings: mappings.collect(),
+            nct_salt: salt.map(|salt| Bytes::copy_from_slice(&salt)),
+            ..HistorySync::default()
+        };
+        let names = HistorySync {
+            sync_type: Some(HistorySyncType::PushName.into()),
+            pushnames: vec![Pushname {
+                id: Some(self.name_of(number, Addressing::Pn)),
+                pushname: self.accounts.get(&number).map(|account| account.name.clone()),
+            }],
+            ..HistorySync::default()
+        };
+        [chats, names]
+    }
+
+    fn conversation(&mut self, of: Number, chat: &SharedChat, contact: Number) -> Conversation {
+        let told = chat.token.as_ref().and_then(|token| hex::decode(token).ok());
+        let (token, t) = match told {
+            Some(token) => (token.into(), chat.token_t),
+            None => {
+                let (token, t) = self.token_in_history(contact, of);
+                (token, Some(t))
+            }
+        };
+        Conversation {
+            id: Some(self.name_of(contact, Addressing::Lid)),
+            tc_token: Some(token),
+            tc_token_timestamp: t,
+            tc_token_sender_timestamp: chat.sender_t,
+            pn_jid: Some(self.name_of(contact, Addressing::Pn)),
+            lid_jid: Some(self.name_of(contact, Addressing::Lid)),
+            ..Conversation::default()
+        }
+    }
+
+    fn name_of(&self, number: Number, addressing: Addressing) -> String {
+        self.seed.jid(DeviceAddr::phone(number), addressing).to_string()
+    }
+
+    /// The phone says something to one of its companions that no chat shows.
+    fn tell_companion(&mut self, to: DeviceAddr, protocol: ProtocolMessage) {
+        let Some(account) = self.accounts.get(&to.number) else {
+            return;
+        };
+        let message = Message {
+            protocol_message: Some(Box::new(protocol)),
+            ..Message::default()
+        };
+        let job = ToCompanion {
+            from: DeviceAddr::phone(to.number),
+            to,
+            addressing: account.phone_called,
+            message: message.encode_to_vec(),
+        };
+        self.crowd.give(to.number, Job::Tell(Box::new(job)));
+    }
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
+    // Writing into memory can't fail.
+    packed.write_all(bytes).ok();
+    packed.finish().unwrap_or_default()
+}

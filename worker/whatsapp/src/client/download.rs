@@ -1,0 +1,131 @@
+//! Files from the media host: HTTPS, within limits of size, time and number, checked and decrypted.
+
+use std::{sync::LazyLock, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{
+    Request, StatusCode, Uri,
+    body::Incoming,
+    client::conn::http1,
+    header::{HOST, ORIGIN},
+};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::tls;
+use crate::{
+    connection::{Config, Download, DownloadError},
+    media,
+};
+
+/// Files that all sessions of a process fetch at a time: each may hold a few times its size in memory.
+const MAX_AT_A_TIME: usize = 8;
+
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(MAX_AT_A_TIME));
+
+/// Fetches a file, checks it and decrypts it.
+pub(super) async fn fetch(
+    media_url: String,
+    origin: String,
+    limit: Duration,
+    wanted: Download,
+) -> Result<Bytes, DownloadError> {
+    // Never closed.
+    let _turn = TURNS.acquire().await;
+    let file = timeout(limit, get(&media_url, &origin, &wanted)).await;
+    let file = file.map_err(|_| DownloadError::TimedOut)??;
+    // A few milliseconds for each megabyte: not on the threads that drive all sessions.
+    let opened = spawn_blocking(move || media::open(&wanted.blob, file)).await;
+    let content = opened.map_err(|error| unreachable(&error))?;
+    Ok(content?.into())
+}
+
+/// What a download needs of the settings.
+pub(super) fn settings(config: &Config) -> (String, String, Duration) {
+    (
+        config.media_url.clone(),
+        config.origin.clone(),
+        config.timing.download,
+    )
+}
+
+async fn get(media_url: &str, origin: &str, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
+    let address = format!("{}{}", media_url.trim_end_matches('/'), wanted.blob.path);
+    let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
+    let host = uri.host().ok_or_else(|| unreachable(&"no host"))?.to_owned();
+    let is_tls = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let socket = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    let socket = socket.await.map_err(|error| unreachable(&error))?;
+    let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+        .header(
+            HOST,
+            uri.authority()
+                .map_or(host.as_str(), |authority| authority.as_str()),
+        )
+        .header(ORIGIN, origin)
+        .body(Empty::new())
+        .map_err(|error| unreachable(&error))?;
+    if !is_tls {
+        return exchange(socket, request, wanted.max_bytes).await;
+    }
+    let config = tls::config().map_err(|error| unreachable(&error))?;
+    let name = ServerName::try_from(host).map_err(|error| unreachable(&error))?;
+    let secured = TlsConnector::from(config).connect(name, socket);
+    let secured = secured.await.map_err(|error| unreachable(&error))?;
+    exchange(secured, request, wanted.max_bytes).await
+}
+
+/// One request on a connection of its own.
+async fn exchange(
+    socket: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Empty<Bytes>>,
+    max_bytes: usize,
+) -> Result<Vec<u8>, DownloadError> {
+    let handshake = http1::handshake(TokioIo::new(socket)).await;
+    let (mut sender, connection) = handshake.map_err(|error| unreachable(&error))?;
+    let answered = async {
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| unreachable(&error))?;
+        match response.status() {
+            StatusCode::OK => read(response.into_body(), max_bytes).await,
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(DownloadError::Expired),
+            other => Err(DownloadError::Refused(other.as_u16())),
+        }
+    };
+    tokio::pin!(answered);
+    tokio::select! {
+        biased;
+        file = &mut answered => return file,
+        // It moves the bytes of the other. When it ends, by itself or by an error, the other has all that there will be.
+        _ = connection => {}
+    }
+    answered.await
+}
+
+async fn read(mut body: Incoming, max_bytes: usize) -> Result<Vec<u8>, DownloadError> {
+    let mut file = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreachable(&error))?;
+        if let Some(bytes) = frame.data_ref() {
+            if file.len() + bytes.len() > max_bytes {
+                return Err(DownloadError::TooLarge);
+            }
+            file.extend_from_slice(bytes);
+        }
+    }
+    Ok(file)
+}
+
+fn unreachable(error: &dyn std::fmt::Display) -> DownloadError {
+    DownloadError::Unreachable(error.to_string())
+}
