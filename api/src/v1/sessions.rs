@@ -297,11 +297,12 @@ pub async fn qr(
                 "the session is connected; there is nothing to scan",
             ));
         }
+        let is_outdated = waiting::is_outdated(&session);
         if let Some(code) = valid(session.qr, app.clock.wall()) {
             return format.show(code);
         }
         if !looks.again().await {
-            let (text, again) = match waiting::is_outdated(&session) {
+            let (text, again) = match is_outdated {
                 true => (waiting::OUTDATED, OUTDATED_AGAIN),
                 false => (NO_QR, Duration::from_secs(1)),
             };
