@@ -97,10 +97,8 @@ async fn a_session_that_waits_for_a_newer_version_says_so_wherever_it_is_asked()
         (&json!(405), &json!(true))
     );
     let body = json!({ "phone": "5531900000001" });
-    let (qr, code) = tokio::join!(
-        api.get(&format!("{path}/qr")),
-        api.post(&format!("{path}/pairing-code"), &body)
-    );
+    let (qr, code) = (format!("{path}/qr"), format!("{path}/pairing-code"));
+    let (qr, code) = tokio::join!(api.get(&qr), api.post(&code, &body));
     assert_eq!((qr.status.as_u16(), code.status.as_u16()), (404, 503));
     for (answer, field) in [
         (shown, "closeDetail"),

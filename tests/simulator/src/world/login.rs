@@ -19,6 +19,8 @@ use crate::number::{Addressing, DeviceAddr, Number};
 const ACTIVE_ANYWAY: Duration = Duration::from_secs(2);
 /// Answer to a login that is none.
 const LOGGED_OUT: u16 = 401;
+/// Answer to a client of a version that is too old.
+const OUTDATED: u16 = 405;
 
 impl World {
     pub(super) fn open(&mut self, opening: Opening) {
@@ -28,8 +30,8 @@ impl World {
             payload,
             outbound,
         } = opening;
-        if !self.takes_version(&payload, &outbound) {
-            return;
+        if !self.versions.takes(&payload) {
+            return refuse(&outbound, OUTDATED);
         }
         if let Some(data) = payload.device_pairing_data.clone() {
             return match Pairing::new(noise_key, &data, self.clock.now()) {
@@ -224,7 +226,7 @@ fn claimed(payload: &ClientPayload) -> Option<DeviceAddr> {
 fn refuse(outbound: &OutboundQueue, reason: u16) {
     let failure = Node::new("failure")
         .attr("reason", reason)
-        .attr("location", "frc");
+        .attr("location", "sim");
     // It may have gone by itself.
     drop(outbound.sender.try_send(Outbound::stanza(&failure)));
 }
