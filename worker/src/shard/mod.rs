@@ -55,8 +55,9 @@ pub async fn run(
     };
     let rng = randomness.fork();
     let (mut keeper, versions) = Keeper::new(store.clone(), clock, rng, health.clone(), start);
-    keeper.begin().await;
-    let keeping = keeper.run(life.soft().clone());
+    // Boxed: a fetch is large, and seldom.
+    Box::pin(keeper.begin()).await;
+    let keeping = Box::pin(keeper.run(life.soft().clone()));
     let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
     let worker = Worker {
         broker,
