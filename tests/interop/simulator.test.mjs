@@ -218,28 +218,6 @@ test('a message without a copy for companions is asked of the phone', async () =
   await client.until(() => client.textsFrom(contact(9)).includes('from an advertisement'), 'the message that the phone has');
 });
 
-test('the audit found nothing wrong', async () => {
-  const audit = await get('/audit');
-  assert.equal(audit.message_keys_reused, 0);
-  assert.equal(audit.undecryptable, 0);
-  assert.equal(audit.shown_twice, 0);
-  assert.equal(audit.malformed, 0);
-  assert.equal(audit.violations, 0);
-  assert.equal(audit.lost, 0);
-});
-
-// The companion's hello may still be on its way.
-async function eventuallyPost(path, body) {
-  for (let tries = 0; ; tries++) {
-    try {
-      return await post(path, body);
-    } catch (error) {
-      if (error.status !== 409 || tries > 50) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}
-
 test('reads the current version from the page', async () => {
   const { published } = await get('/version');
   const original = globalThis.fetch;
@@ -276,3 +254,25 @@ test('is refused for an old version, when it logs in and when it registers', asy
     await post('/version', { min });
   }
 });
+
+test('the audit found nothing wrong', async () => {
+  const audit = await get('/audit');
+  assert.equal(audit.message_keys_reused, 0);
+  assert.equal(audit.undecryptable, 0);
+  assert.equal(audit.shown_twice, 0);
+  assert.equal(audit.malformed, 0);
+  assert.equal(audit.violations, 0);
+  assert.equal(audit.lost, 0);
+});
+
+// The companion's hello may still be on its way.
+async function eventuallyPost(path, body) {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await post(path, body);
+    } catch (error) {
+      if (error.status !== 409 || tries > 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}

@@ -96,7 +96,7 @@ impl Configured {
             Self::Session(settings) => {
                 let worker = WorkerId::generate(&host(), &mut process.randomness.fork())?;
                 tracing::info!(worker.id = %worker, "session worker starts");
-                shard::run(process, *settings, worker, Timing::default()).await?;
+                Box::pin(shard::run(process, *settings, worker, Timing::default())).await?;
             }
             Self::Webhook(settings) => {
                 tracing::info!("webhook worker starts");

@@ -46,17 +46,17 @@ pub async fn run(
         health,
     } = process;
     leases::ensure_shards(&store, settings.shards).await?;
-    let wake = Wake::new();
-    let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
-    let backlog = relay::watch(store.clone(), clock, life.soft().clone());
     let start = version::Start {
         settings: settings.version,
         whatsapp: settings.whatsapp,
     };
-    let rng = randomness.fork();
-    let (mut keeper, versions) = Keeper::new(store.clone(), clock, rng, health.clone(), start);
-    keeper.begin().await;
-    let keeping = keeper.run(life.soft().clone());
+    let (mut keeper, versions) = Keeper::new(store.clone(), clock, randomness.fork(), health.clone(), start);
+    // Boxed: a fetch is large, and seldom.
+    Box::pin(keeper.begin()).await;
+    let keeping = Box::pin(keeper.run(life.soft().clone()));
+    let wake = Wake::new();
+    let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
+    let backlog = relay::watch(store.clone(), clock, life.soft().clone());
     let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
     let worker = Worker {
         broker,

@@ -49,7 +49,7 @@ impl Keeper {
         rng: StdRng,
         health: Health,
         start: Start,
-    ) -> (Self, Versions) {
+    ) -> (Box<Self>, Versions) {
         let Start { settings, whatsapp } = start;
         let version = settings.fixed.unwrap_or(ClientVersion::KNOWN);
         let (current, followed) = watch::channel(Arc::new(Config { version, ..whatsapp }));
@@ -68,7 +68,7 @@ impl Keeper {
             told_end: None,
             is_refused: false,
         };
-        (keeper, versions)
+        (Box::new(keeper), versions)
     }
 
     /// Takes what the deployment knows already, before the first session connects; without a database the sessions find
@@ -80,7 +80,7 @@ impl Keeper {
     }
 
     /// Runs until stopped. Cancel safe.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self: Box<Self>, stop: CancellationToken) {
         loop {
             if let Err(error) = self.turn().await {
                 tracing::debug!(%error, "the version of WhatsApp Web waits for the database");

@@ -147,7 +147,7 @@ impl Stage {
         let health = process.health.clone();
         let worker = WorkerId::generate(name, &mut process.randomness.fork()).expect("a name");
         let task = tokio::spawn(async move {
-            shard::run(process, settings, worker, timing)
+            Box::pin(shard::run(process, settings, worker, timing))
                 .await
                 .expect("the role starts");
         });

@@ -40,7 +40,7 @@ fn worker(stage: &Stage, name: &str, paces: Paces) -> Worker {
     let page = format!("{}/sw.js", stage.simulator.control_url);
     let settings = Settings {
         fixed: None,
-        fetching: Fetching::From(page.parse().unwrap()),
+        fetching: Fetching::From(page.parse().expect("an address")),
         paces,
     };
     stage.worker_of_version(name, settings, of_a_test)
@@ -51,7 +51,11 @@ fn of_a_test(config: &mut Config) {
 }
 
 async fn change(stage: &Stage, change: VersionChange) -> VersionInfo {
-    stage.simulator.versions(change).await.unwrap()
+    stage
+        .simulator
+        .versions(change)
+        .await
+        .expect("the simulator answers")
 }
 
 async fn publish(stage: &Stage, version: ClientVersion) {
@@ -77,11 +81,13 @@ async fn refuse_below(stage: &Stage, version: ClientVersion) {
         on: On::Now,
         ..fault(Kind::Cut)
     };
-    stage.simulator.add_fault(cut).await.unwrap();
+    stage.simulator.add_fault(cut).await.expect("a fault");
 }
 
 async fn known(stage: &Stage) -> Known {
-    client_version::read(stage.database.store()).await.unwrap()
+    client_version::read(stage.database.store())
+        .await
+        .expect("the database answers")
 }
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {

@@ -150,8 +150,8 @@ impl Published {
 
 /// The number that stands behind the name in JSON, in whichever depth of quotes; `None` if it has more digits than any.
 fn number(page: &[u8], name: &[u8]) -> Option<u64> {
-    let starts = (0..page.len()).filter(|at| page[*at] == b'"');
-    starts.into_iter().find_map(|quote| {
+    let mut quotes = (0..page.len()).filter(|at| page[*at] == b'"');
+    quotes.find_map(|quote| {
         let rest = page[quote + 1..].strip_prefix(name)?;
         let rest = skip(rest, |byte| byte == b'\\', ESCAPES_MAX).strip_prefix(b"\"")?;
         let rest = skip(rest, |byte| byte.is_ascii_whitespace(), BLANKS_MAX).strip_prefix(b":")?;

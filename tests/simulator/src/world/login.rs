@@ -25,6 +25,8 @@ const SENT_TO_TOO_MANY: u32 = 101;
 const BAN_SECONDS: u32 = 3_600;
 /// Answer to the login of an account that is locked, with what its user is told.
 const LOCKED: u16 = 403;
+/// Answer to a client of a version that is too old.
+const OUTDATED: u16 = 405;
 
 impl World {
     pub(super) fn open(&mut self, opening: Opening) {
@@ -34,8 +36,8 @@ impl World {
             payload,
             outbound,
         } = opening;
-        if !self.takes_version(&payload, &outbound) {
-            return;
+        if !self.versions.takes(&payload) {
+            return refuse(&outbound, OUTDATED);
         }
         if let Some(data) = payload.device_pairing_data.clone() {
             return match Pairing::new(noise_key, &data, self.clock.now()) {
@@ -230,7 +232,7 @@ fn claimed(payload: &ClientPayload) -> Option<DeviceAddr> {
 fn refuse(outbound: &OutboundQueue, reason: u16) {
     let failure = Node::new("failure")
         .attr("reason", reason)
-        .attr("location", "frc");
+        .attr("location", "sim");
     let failure = match reason {
         BANNED => failure.attr("code", SENT_TO_TOO_MANY).attr("expire", BAN_SECONDS),
         LOCKED => failure

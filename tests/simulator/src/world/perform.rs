@@ -2,12 +2,14 @@
 
 use compact_str::CompactString;
 use tokio::sync::oneshot;
+use whatsapp::binary::Node;
 
-use super::World;
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
 use super::properties::PropertyChange;
 use super::sharing::Sharing;
+use super::stanza::ib;
+use super::{ConnState, World};
 use crate::crowd::{Job, SendText};
 use crate::fault::{Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -87,8 +89,10 @@ impl World {
             Command::AddFault(fault, answer) => drop(answer.send(self.add_fault(*fault))),
             Command::EndFaults(id, answer) => drop(answer.send(self.end_faults(id))),
             Command::Faults(answer) => drop(answer.send(self.faults.active().to_vec())),
-            Command::Version(change, answer) => drop(answer.send(self.change_versions(change))),
-            Command::Page(answer) => drop(answer.send(self.page())),
+            Command::Version(change, answer) => drop(answer.send(self.versions.change(change))),
+            Command::Page(answer) => {
+                drop(answer.send(self.versions.page(self.clock.unix_seconds())));
+            }
             Command::Expiration(at, answer) => {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.announce_expiration(at.as_deref()));
@@ -284,6 +288,21 @@ impl World {
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// Tells all sessions that are online from when on their version will be refused (without a time: that it will not
+    /// be). Answers how many there were.
+    fn announce_expiration(&mut self, at: Option<&str>) -> usize {
+        let online = self.conns.iter().filter_map(|(conn, open)| match open.state {
+            ConnState::Online(_) => Some(*conn),
+            ConnState::Pairing(_) => None,
+        });
+        let told: Vec<_> = online.collect();
+        let expiration = Node::new("client_expiration").attr_opt("t", at.map(str::to_owned));
+        for conn in &told {
+            self.write(*conn, &ib(expiration.clone()));
+        }
+        told.len()
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {

@@ -1,16 +1,10 @@
-//! Which versions of WhatsApp Web the server takes, what its page says of the current one, and what clients are told of
-//! the end of theirs.
+//! Which versions of WhatsApp Web the server takes, and what its page says of the current one.
 //!
 //! Facts: docs/PROTOCOL.md, "Version".
 
 use serde::Serialize;
-use whatsapp::binary::Node;
 use whatsapp::proto::ClientPayload;
 use whatsapp::version::ClientVersion;
-
-use super::port::{Outbound, OutboundQueue};
-use super::stanza::ib;
-use super::{ConnState, World};
 
 /// Seconds between the build of the version that the page names and the moment it is asked.
 const BUILT_SECONDS_AGO: u64 = 86_400;
@@ -108,76 +102,47 @@ pub struct VersionInfo {
     pub refused: u64,
 }
 
-impl World {
-    /// Whether a client's version is taken; if not, it is told so.
-    pub(super) fn takes_version(&mut self, payload: &ClientPayload, outbound: &OutboundQueue) -> bool {
-        let version = payload
-            .user_agent
-            .as_ref()
-            .and_then(|agent| agent.app_version.as_ref());
+impl Versions {
+    /// Whether a client's version is taken.
+    pub(super) fn takes(&mut self, payload: &ClientPayload) -> bool {
+        let agent = payload.user_agent.as_ref();
+        let version = agent.and_then(|agent| agent.app_version.as_ref());
         let version = version.map(|version| ClientVersion {
             primary: version.primary(),
             secondary: version.secondary(),
             tertiary: version.tertiary(),
         });
-        let is_taken = version >= Some(self.versions.min);
-        if !is_taken {
-            self.versions.refused += 1;
-            let failure = Node::new("failure").attr("reason", "405").attr("location", "sim");
-            // It may have gone by itself.
-            drop(outbound.sender.try_send(Outbound::stanza(&failure)));
-        }
+        let is_taken = version >= Some(self.min);
+        self.refused += u64::from(!is_taken);
         is_taken
     }
 
     /// Changes what is to be changed; answers how things stand.
-    pub(super) fn change_versions(&mut self, change: VersionChange) -> VersionInfo {
-        let versions = &mut self.versions;
-        versions.min = change.min.unwrap_or(versions.min);
-        versions.published = change.published.unwrap_or(versions.published);
-        versions.page = change.page.unwrap_or(versions.page);
+    pub(super) fn change(&mut self, change: VersionChange) -> VersionInfo {
+        self.min = change.min.unwrap_or(self.min);
+        self.published = change.published.unwrap_or(self.published);
+        self.page = change.page.unwrap_or(self.page);
         VersionInfo {
-            min: versions.min.to_string(),
-            published: versions.published.to_string(),
-            page: versions.page.name(),
-            asked: versions.asked,
-            refused: versions.refused,
+            min: self.min.to_string(),
+            published: self.published.to_string(),
+            page: self.page.name(),
+            asked: self.asked,
+            refused: self.refused,
         }
     }
 
-    /// The page, and how it looks.
-    pub(super) fn page(&mut self) -> (Page, String) {
-        self.versions.asked += 1;
-        let revision = self.versions.published.tertiary;
-        let built = self.clock.unix_seconds() - BUILT_SECONDS_AGO;
+    /// The page as it is asked for now, and how it looks.
+    pub(super) fn page(&mut self, unix_seconds: u64) -> (Page, String) {
+        self.asked += 1;
+        let (revision, built) = (self.published.tertiary, unix_seconds - BUILT_SECONDS_AGO);
         let data = format!(
             r#"{{"SiteData":{{"server_revision":{revision},"client_revision":{revision},"push_phase":"C3","__spin_r":{revision},"__spin_b":"trunk","__spin_t":{built}}}}}"#
         );
-        let page = self.versions.page;
-        let text = match page {
+        let text = match self.page {
             Page::Script => format!("self.__swData=JSON.parse(\"{}\");", data.replace('"', "\\\"")),
             Page::Document => format!("<!DOCTYPE html><script>requireLazy({data})</script>"),
             _ => "<!DOCTYPE html><title>Error</title>Sorry, something went wrong.".to_owned(),
         };
-        (page, text)
-    }
-
-    /// Tells all sessions that are online from when on their version will be refused (without a time: that it will not
-    /// be). Answers how many there were.
-    pub(super) fn announce_expiration(&mut self, at: Option<&str>) -> usize {
-        let online = self.conns.iter().filter_map(|(conn, open)| match open.state {
-            ConnState::Online(_) => Some(*conn),
-            ConnState::Pairing(_) => None,
-        });
-        let told: Vec<_> = online.collect();
-        let expiration = Node::new("client_expiration");
-        let expiration = match at {
-            Some(at) => expiration.attr("t", at.to_owned()),
-            None => expiration,
-        };
-        for conn in &told {
-            self.write(*conn, &ib(expiration.clone()));
-        }
-        told.len()
+        (self.page, text)
     }
 }
