@@ -41,7 +41,11 @@ async fn mixed(cluster: &Cluster, record: &Record) -> Result<Vec<String>> {
         Ok(events.len() >= known.len())
     })
     .await?;
-    Ok(new.into_iter().zip(known).flat_map(|(new, known)| [new, known]).collect())
+    Ok(new
+        .into_iter()
+        .zip(known)
+        .flat_map(|(new, known)| [new, known])
+        .collect())
 }
 
 fn named(record: &Record, name: &str) -> Vec<Value> {
@@ -73,10 +77,14 @@ async fn new_contacts_wait_out_a_restriction_over_a_killed_worker_and_known_ones
     .await?;
     cluster.kill_worker(0)?;
     cluster.restart_worker(0).await?;
-    eventually(PATIENCE, "only new contacts are left, and it says so", async || {
-        let queue = cluster.operator.queue("shop", &queue).await?;
-        Ok(queue["waiting"]["reason"] == "restricted" && queue["waiting"]["until"].is_string())
-    })
+    eventually(
+        PATIENCE,
+        "only new contacts are left, and it says so",
+        async || {
+            let queue = cluster.operator.queue("shop", &queue).await?;
+            Ok(queue["waiting"]["reason"] == "restricted" && queue["waiting"]["until"].is_string())
+        },
+    )
     .await?;
     let (_, session) = cluster.operator.get("/v1/sessions/shop").await?;
     ensure!(session["restriction"]["kind"] == "time-lock", "{session}");
@@ -85,10 +93,16 @@ async fn new_contacts_wait_out_a_restriction_over_a_killed_worker_and_known_ones
     ensure!(held > 0 && held < u64::from(EACH), "{waiting}");
     let shown = cluster.control.audit().await?.shown_once;
     ensure!(shown + held == u64::from(2 * EACH), "{shown} shown, {held} wait");
-    ensure!(named(&record, "session.unrestricted").is_empty(), "it was not over yet");
+    ensure!(
+        named(&record, "session.unrestricted").is_empty(),
+        "it was not over yet"
+    );
 
     record.until(PATIENCE, "send.message:COMPLETED", &queue).await?;
-    ensure!(!named(&record, "session.unrestricted").is_empty(), "its end is told");
+    ensure!(
+        !named(&record, "session.unrestricted").is_empty(),
+        "its end is told"
+    );
     ensure!(named(&record, "send.message:ERROR").is_empty(), "nobody fails");
     eventually(PATIENCE, "every contact was shown its message", async || {
         Ok(cluster.control.audit().await?.shown_once >= u64::from(2 * EACH))

@@ -262,7 +262,16 @@ mod tests {
     }
 
     fn reason(state: QueueState, session: &SessionRecord, worker: Worker) -> Option<Reason> {
-        waiting(&Held { queue: &queue(state), held: 0 }, session, worker, NOW).map(|waiting| waiting.reason)
+        waiting(
+            &Held {
+                queue: &queue(state),
+                held: 0,
+            },
+            session,
+            worker,
+            NOW,
+        )
+        .map(|waiting| waiting.reason)
     }
 
     #[test]

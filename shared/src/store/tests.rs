@@ -310,7 +310,9 @@ async fn a_hundred_thousand_recipients_are_stored_and_read_in_pages() {
     };
     println!("accepted in {:?}", started.elapsed());
     assert_eq!((queue.total, queue.delay), (100_000, send.delay));
-    let first = recipients::next(db.store(), queue.id, None, None, 100).await.unwrap();
+    let first = recipients::next(db.store(), queue.id, None, None, 100)
+        .await
+        .unwrap();
     assert_eq!(first.len(), 100);
     assert_eq!((first[0].seq, first[99].seq), (0, 99));
     assert_eq!(first[7].number, send.numbers[7]);

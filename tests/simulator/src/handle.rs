@@ -20,9 +20,7 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
-use crate::world::{
-    AccountAddressing, Cap, Command, LinkOutcome, Linked, Restrict, SessionInfo, Speaker,
-};
+use crate::world::{AccountAddressing, Cap, Command, LinkOutcome, Linked, Restrict, SessionInfo, Speaker};
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
 const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);

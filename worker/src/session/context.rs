@@ -99,7 +99,10 @@ impl Context {
 
     /// The number of the restriction that keeps the session from writing to new contacts.
     pub(super) fn held(&self) -> Option<u32> {
-        self.record.restriction.as_ref().map(|restriction| restriction.number)
+        self.record
+            .restriction
+            .as_ref()
+            .map(|restriction| restriction.number)
     }
 
     /// Reads beside the loop; the answer comes back as an input.

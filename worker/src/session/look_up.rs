@@ -38,7 +38,10 @@ pub(super) struct LookUpTurns {
 impl LookUpTurns {
     /// As the last owner of the session left them.
     pub(super) fn new(pace: LookUpPace, day: Option<LookUps>, wall: OffsetDateTime) -> Self {
-        let none = LookUps { since: wall, count: 0 };
+        let none = LookUps {
+            since: wall,
+            count: 0,
+        };
         Self {
             pace,
             last: None,
@@ -60,7 +63,10 @@ impl LookUpTurns {
     /// Takes one; answers those of the day, to be stored.
     pub(super) fn take(&mut self, now: Instant, wall: OffsetDateTime) -> LookUps {
         if self.day.since + DAY <= wall || self.day.since > wall {
-            self.day = LookUps { since: wall, count: 0 };
+            self.day = LookUps {
+                since: wall,
+                count: 0,
+            };
         }
         self.last = Some(now);
         self.day.count = self.day.count.saturating_add(1);

@@ -166,7 +166,10 @@ impl Queue {
 
     /// Whether all that is left of it waits in the store.
     fn is_exhausted(&self) -> bool {
-        let is_empty = self.page.is_empty() && self.unknown.is_empty() && self.in_hand == 0 && self.reading == Reading::Done;
+        let is_empty = self.page.is_empty()
+            && self.unknown.is_empty()
+            && self.in_hand == 0
+            && self.reading == Reading::Done;
         self.is_held && is_empty && self.phase == Phase::Running
     }
 

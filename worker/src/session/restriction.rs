@@ -101,7 +101,10 @@ impl Restrictions {
     /// Asks WhatsApp when the end has come; answers when to look again.
     pub(super) fn advance(&mut self, cx: &mut Context, link: &Link) -> Option<Instant> {
         let until = cx.record.restriction.as_ref()?.until;
-        let (now, left) = (cx.now(), Duration::try_from(until - cx.wall()).unwrap_or_default());
+        let (now, left) = (
+            cx.now(),
+            Duration::try_from(until - cx.wall()).unwrap_or_default(),
+        );
         if !left.is_zero() {
             return Some(now + left.min(LOOK_AGAIN));
         }
@@ -145,8 +148,12 @@ impl Restrictions {
         let restriction = Restriction {
             kind,
             until,
-            since: present.as_ref().map_or_else(|| cx.wall(), |present| present.since),
-            number: present.as_ref().map_or(cx.record.restrictions + 1, |present| present.number),
+            since: present
+                .as_ref()
+                .map_or_else(|| cx.wall(), |present| present.since),
+            number: present
+                .as_ref()
+                .map_or(cx.record.restrictions + 1, |present| present.number),
             why,
         };
         if present.as_ref() == Some(&restriction) {

@@ -35,18 +35,29 @@ async fn mixed(stage: &Stage, owner: &str, prefixes: [&str; 2], each: u64) -> Ve
             .say(Speaker::Contact(phone(contact)), phone(owner), "hello");
         said.await.expect("it is said");
     }
-    new.into_iter().zip(known).flat_map(|(new, known)| [new, known]).collect()
+    new.into_iter()
+        .zip(known)
+        .flat_map(|(new, known)| [new, known])
+        .collect()
 }
 
 async fn heard(stage: &Stage, token: &Token, messages: usize) {
-    while names(&stage.seen(token)).iter().filter(|name| **name == "new.message").count() < messages {
+    while names(&stage.seen(token))
+        .iter()
+        .filter(|name| **name == "new.message")
+        .count()
+        < messages
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 async fn count(stage: &Stage, queue: QueueId, state: RecipientState) -> u32 {
     let counts = recipients::counts(stage.database.store(), queue).await.unwrap();
-    counts.iter().find(|(other, _)| *other == state).map_or(0, |(_, count)| *count)
+    counts
+        .iter()
+        .find(|(other, _)| *other == state)
+        .map_or(0, |(_, count)| *count)
 }
 
 async fn until_sent(stage: &Stage, queue: QueueId, sent: u32) {
@@ -67,7 +78,11 @@ async fn new_contacts_wait_for_the_end_of_a_lock_and_known_ones_do_not() {
     let token = stage.paired(owner).await;
     let numbers = mixed(&stage, owner, ["1555061", "1555062"], 10).await;
     heard(&stage, &token, 10).await;
-    stage.simulator.restrict(phone(owner), Some(lock(LOCK_SECONDS))).await.unwrap();
+    stage
+        .simulator
+        .restrict(phone(owner), Some(lock(LOCK_SECONDS)))
+        .await
+        .unwrap();
     let told = stage.event(&token, "session.restricted", |_| true).await;
     assert_eq!(told["data"]["kind"], "time-lock");
     assert_eq!(told["data"]["reason"], "RESTRICT_ALL_COMPANIONS");
@@ -90,7 +105,9 @@ async fn new_contacts_wait_for_the_end_of_a_lock_and_known_ones_do_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_that_nobody_tells_of_shows_in_one_refusal_and_outlives_the_worker() {
     let (stage, owner) = (Stage::new().await, "15550000063");
-    let worker = stage.worker_with("w1", |config| config.timing.restrictions = Duration::from_millis(500));
+    let worker = stage.worker_with("w1", |config| {
+        config.timing.restrictions = Duration::from_millis(500)
+    });
     let token = stage.paired(owner).await;
     let numbers = mixed(&stage, owner, ["1555063", "1555064"], 10).await;
     heard(&stage, &token, 10).await;
@@ -99,13 +116,23 @@ async fn a_lock_that_nobody_tells_of_shows_in_one_refusal_and_outlives_the_worke
         ends: Ends::Number,
         ..lock(20)
     };
-    stage.simulator.restrict(phone(owner), Some(silent)).await.unwrap();
+    stage
+        .simulator
+        .restrict(phone(owner), Some(silent))
+        .await
+        .unwrap();
     let queue = stage.send(&token, text(&numbers, Some((0.005, 0.01)))).await;
     stage.event(&token, "session.restricted", |_| true).await;
     worker.kill();
-    let worker = stage.worker_with("w2", |config| config.timing.restrictions = Duration::from_millis(500));
+    let worker = stage.worker_with("w2", |config| {
+        config.timing.restrictions = Duration::from_millis(500)
+    });
     until_sent(&stage, queue, 10).await;
-    stage.event(&token, "session.restricted", |event| event["data"]["kind"] == "time-lock").await;
+    stage
+        .event(&token, "session.restricted", |event| {
+            event["data"]["kind"] == "time-lock"
+        })
+        .await;
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     let report = stage.audit(|report| report.contacts.shown_once == 20).await;
     assert_eq!((report.contacts.shown_twice, report.lost), (0, 0));
@@ -117,7 +144,9 @@ async fn a_lock_that_nobody_tells_of_shows_in_one_refusal_and_outlives_the_worke
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cap_on_new_chats_holds_those_beyond_it_until_the_cycle_ends() {
     let (stage, owner) = (Stage::new().await, "15550000065");
-    let worker = stage.worker_with("w1", |config| config.timing.restrictions = Duration::from_millis(500));
+    let worker = stage.worker_with("w1", |config| {
+        config.timing.restrictions = Duration::from_millis(500)
+    });
     let token = stage.paired(owner).await;
     let numbers = stage.contacts("1555065", 6).await;
     let cap = Cap {
@@ -127,7 +156,11 @@ async fn a_cap_on_new_chats_holds_those_beyond_it_until_the_cycle_ends() {
     };
     stage.simulator.cap(phone(owner), Some(cap)).await.unwrap();
     let queue = stage.send(&token, text(&numbers, Some((0.01, 0.02)))).await;
-    stage.event(&token, "session.restricted", |event| event["data"]["kind"] == "cap").await;
+    stage
+        .event(&token, "session.restricted", |event| {
+            event["data"]["kind"] == "cap"
+        })
+        .await;
     until_sent(&stage, queue, 3).await;
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     let report = stage.audit(|report| report.contacts.shown_once == 6).await;
@@ -144,7 +177,11 @@ async fn queues_that_wait_leave_room_for_others() {
     let new = stage.contacts("1555066", 200).await;
     let known = mixed(&stage, owner, ["1555067", "1555068"], 1).await.remove(1);
     heard(&stage, &token, 1).await;
-    stage.simulator.restrict(phone(owner), Some(lock(600))).await.unwrap();
+    stage
+        .simulator
+        .restrict(phone(owner), Some(lock(600)))
+        .await
+        .unwrap();
     stage.event(&token, "session.restricted", |_| true).await;
     for number in &new {
         stage.send(&token, text(std::slice::from_ref(number), None)).await;

@@ -87,7 +87,9 @@ impl Command {
     /// The answer where there is no connection that could do it, if anybody waits for one.
     pub(crate) fn not_connected(self) -> Option<Event> {
         match self {
-            Self::Send(outgoing) | Self::SendToKnown(outgoing) => Some(SendError::NotConnected.event(outgoing.id)),
+            Self::Send(outgoing) | Self::SendToKnown(outgoing) => {
+                Some(SendError::NotConnected.event(outgoing.id))
+            }
             Self::IsOnWhatsApp { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::IsOnWhatsApp { ticket, result })

@@ -378,14 +378,16 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             // What is said of one state does not hold for another.
             refused: change.refused && change.state == Some(SessionState::Closed),
             deleting: change.deleting,
-            restriction: change.restriction.as_ref().and_then(Option::as_ref).map(|restriction| {
-                RestrictionPatch {
+            restriction: change
+                .restriction
+                .as_ref()
+                .and_then(Option::as_ref)
+                .map(|restriction| RestrictionPatch {
                     kind: restriction.kind.code(),
                     since: seconds(restriction.since),
                     until: seconds(restriction.until),
                     why: restriction.why.as_deref(),
-                }
-            }),
+                }),
             lifted: matches!(change.restriction, Some(None)),
             restrictions: change.restrictions,
             rate_limited_until: change.rate_limited_until.map(seconds),

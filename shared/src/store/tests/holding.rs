@@ -70,7 +70,12 @@ async fn a_session_is_deleted_piece_by_piece_and_sends_nothing_meanwhile() {
         .await
         .unwrap();
     assert!(more);
-    assert!(queues::active(db.store(), session, None, 10).await.unwrap().is_empty());
+    assert!(
+        queues::active(db.store(), session, None, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         db.query("SELECT count(*) FROM recipient").await,
         [Some("1700".into())]

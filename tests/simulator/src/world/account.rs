@@ -9,8 +9,8 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
-use super::limits::Limits;
 use super::addressing::AccountAddressing;
+use super::limits::Limits;
 use super::port::ConnId;
 use crate::number::{Addressing, DeviceAddr, Number};
 

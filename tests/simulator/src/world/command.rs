@@ -6,8 +6,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
-use super::limits::{Cap, Restrict};
 use super::addressing::AccountAddressing;
+use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};

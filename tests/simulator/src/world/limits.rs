@@ -321,12 +321,14 @@ impl World {
         let Ok(Limits { cap: Some(state), .. }) = self.limits_mut(phone) else {
             return;
         };
-        let reached = [state.cap.used * 2 >= state.cap.total, state.cap.used >= state.cap.total];
+        let reached = [
+            state.cap.used * 2 >= state.cap.total,
+            state.cap.used >= state.cap.total,
+        ];
         let is_news = reached != state.told && reached[0];
         state.told = reached;
         if is_news {
-            let data =
-                json!({ "data": { "xwa2_notify_new_chat_messages_capping_info_update": state.to_json(now) } });
+            let data = json!({ "data": { "xwa2_notify_new_chat_messages_capping_info_update": state.to_json(now) } });
             self.tell_by_mex(phone, "MessageCappingInfoNotification", &data);
         }
     }

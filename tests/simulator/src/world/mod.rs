@@ -44,9 +44,9 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use limits::{Cap, Ends, Restrict};
 pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
+pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 

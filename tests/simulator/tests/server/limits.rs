@@ -48,11 +48,18 @@ async fn a_lock_refuses_new_contacts_alone_and_is_told_in_every_form() {
     let said = handle.say(Speaker::Contact(number(&contact(2))), number(PHONE), "hello");
     said.await.unwrap();
     companion.message().await;
-    for (form, ends) in [(Ends::Text, "string"), (Ends::Number, "number"), (Ends::Absent, "null")] {
+    for (form, ends) in [
+        (Ends::Text, "string"),
+        (Ends::Number, "number"),
+        (Ends::Absent, "null"),
+    ] {
         handle.restrict(number(PHONE), Some(lock(form))).await.unwrap();
         let news = told(&mut companion).await;
         let news = &news["data"]["xwa2_notify_account_reachout_timelock"];
-        assert_eq!((&news["is_active"], &news["enforcement_type"]), (&true.into(), &"BIZ_QUALITY".into()));
+        assert_eq!(
+            (&news["is_active"], &news["enforcement_type"]),
+            (&true.into(), &"BIZ_QUALITY".into())
+        );
         let answer = ask(&mut companion, TIME_LOCK).await;
         let answer = &answer["data"]["xwa2_fetch_account_reachout_timelock"];
         let kind = match &answer["time_enforcement_ends"] {
@@ -72,7 +79,10 @@ async fn a_lock_refuses_new_contacts_alone_and_is_told_in_every_form() {
     assert_eq!((audit.refused_new, audit.refused_again), (2, 1));
     handle.restrict(number(PHONE), None).await.unwrap();
     let news = told(&mut companion).await;
-    assert_eq!(news["data"]["xwa2_notify_account_reachout_timelock"]["is_active"], false);
+    assert_eq!(
+        news["data"]["xwa2_notify_account_reachout_timelock"]["is_active"],
+        false
+    );
     let ack = companion.send_text(&contact(1), "3EB0AC", "taken").await;
     assert!(ack.value("error").is_none());
 }

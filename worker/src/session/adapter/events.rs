@@ -28,7 +28,9 @@ impl Peer {
             .or_else(|| chat.is_lid().then_some(&chat))
             .map(|lid| lid.to_bare().to_string());
         let phone = phone.filter(|phone| phone.is_user());
-        let phone = phone.or_else(|| chat.is_user().then_some(&chat)).map(Jid::to_bare);
+        let phone = phone
+            .or_else(|| chat.is_user().then_some(&chat))
+            .map(Jid::to_bare);
         let wuid = phone.as_ref().filter(|_| chat.is_lid()).unwrap_or(&chat);
         Self {
             wuid: wuid.to_string(),
@@ -148,9 +150,11 @@ impl From<&SendError> for Failure {
             _ => (503, "Service Unavailable"),
         };
         let words = match reason {
-            SendError::Nack { code: 479 } => "WhatsApp took the message for malformed (479): a mistake of this client, not of \
+            SendError::Nack { code: 479 } => {
+                "WhatsApp took the message for malformed (479): a mistake of this client, not of \
                  the recipient; the same again would be refused again"
-                .to_owned(),
+                    .to_owned()
+            }
             SendError::NotOnWhatsApp => "The number entered is not a valid whatsapp contact".to_owned(),
             other => other.to_string(),
         };

@@ -55,7 +55,10 @@ impl Restrictions {
 
     /// Asks for all restrictions: now, or when the last time is long enough ago.
     pub(crate) fn ask(&mut self, cx: &mut Context<'_>) {
-        self.ask_at = Some(self.asked_at.map_or(cx.now, |asked| asked + cx.config.timing.restrictions));
+        self.ask_at = Some(
+            self.asked_at
+                .map_or(cx.now, |asked| asked + cx.config.timing.restrictions),
+        );
         self.tick(cx);
     }
 
@@ -117,7 +120,10 @@ impl Restrictions {
 
     fn count_odd(&mut self) {
         self.odd = self.odd.saturating_add(1);
-        tracing::debug!(in_all = self.odd, "what the server says of restrictions can't be read");
+        tracing::debug!(
+            in_all = self.odd,
+            "what the server says of restrictions can't be read"
+        );
     }
 }
 

@@ -58,7 +58,10 @@ pub struct NewChatCap {
 impl NewChatCap {
     /// Whether no new chat may be begun.
     pub fn is_reached(&self) -> bool {
-        let is_used_up = self.total.zip(self.used).is_some_and(|(total, used)| used >= total);
+        let is_used_up = self
+            .total
+            .zip(self.used)
+            .is_some_and(|(total, used)| used >= total);
         match self.status.as_deref() {
             Some("CAPPED") => true,
             // It says how far it is; without a word the numbers must do.

@@ -51,7 +51,11 @@ impl Acquaintances {
         };
         let is_named = e2e.directory.other_name(&user).is_some() || !e2e.ask_name(cx, &user);
         let peers = is_named.then(|| peers(cx, e2e, &user));
-        self.asked.push(Asked { outgoing, user, peers });
+        self.asked.push(Asked {
+            outgoing,
+            user,
+            peers,
+        });
         None
     }
 

@@ -222,7 +222,10 @@ mod tests {
         assert_eq!(query.text().as_deref(), Some(r#"{"variables":{}}"#));
         let cap = NEW_CHAT_CAPS[0].to_node();
         let text = cap.child("query").unwrap().text().unwrap().into_owned();
-        assert_eq!(text, r#"{"variables":{"input":{"type":"INDIVIDUAL_NEW_CHAT_THREAD"}}}"#);
+        assert_eq!(
+            text,
+            r#"{"variables":{"input":{"type":"INDIVIDUAL_NEW_CHAT_THREAD"}}}"#
+        );
     }
 
     #[test]
@@ -230,8 +233,14 @@ mod tests {
         let ends = |body: &str| lock(body).unwrap().ends.map(Timestamp::as_secs);
         let text = r#"{"is_active":true,"time_enforcement_ends":"1795881600","enforcement_type":"RESTRICT_ALL_COMPANIONS"}"#;
         assert_eq!(ends(text), Some(1_795_881_600));
-        assert_eq!(lock(text).unwrap().reason.as_deref(), Some("RESTRICT_ALL_COMPANIONS"));
-        assert_eq!(ends(r#"{"is_active":true,"time_enforcement_ends":1795881600}"#), Some(1_795_881_600));
+        assert_eq!(
+            lock(text).unwrap().reason.as_deref(),
+            Some("RESTRICT_ALL_COMPANIONS")
+        );
+        assert_eq!(
+            ends(r#"{"is_active":true,"time_enforcement_ends":1795881600}"#),
+            Some(1_795_881_600)
+        );
         for none in [
             r#"{"is_active":true}"#,
             r#"{"is_active":true,"time_enforcement_ends":"0"}"#,
@@ -249,9 +258,19 @@ mod tests {
         assert!(TIME_LOCK.read(&reply("", &good)).is_some());
         assert!(TIME_LOCK.read(&reply("json", &good)).is_some());
         assert!(TIME_LOCK.read(&reply("argo", &good)).is_none());
-        let errors = r#"{"errors":[{"message":"persisted query not found","extensions":{"error_code":400}}]}"#;
+        let errors =
+            r#"{"errors":[{"message":"persisted query not found","extensions":{"error_code":400}}]}"#;
         let beside = good.replacen('{', r#"{"errors":[{"message":"x"}],"#, 1);
-        for rubbish in [errors, beside.as_str(), "", "null", "[]", "{", r#"{"data":null}"#, r#"{"data":{"x":1}}"#] {
+        for rubbish in [
+            errors,
+            beside.as_str(),
+            "",
+            "null",
+            "[]",
+            "{",
+            r#"{"data":null}"#,
+            r#"{"data":{"x":1}}"#,
+        ] {
             assert!(TIME_LOCK.read(&reply("", rubbish)).is_none(), "{rubbish}");
         }
         for odd in ["null", "7", "{}", r#"{"is_active":"yes"}"#] {
@@ -271,7 +290,11 @@ mod tests {
         assert!(cap.is_reached());
         let free = read(r#"{"total_quota":-1,"used_quota":7}"#).unwrap();
         assert!(free.total.is_none() && !free.is_reached());
-        assert!(read(r#"{"total_quota":10,"used_quota":10}"#).unwrap().is_reached());
+        assert!(
+            read(r#"{"total_quota":10,"used_quota":10}"#)
+                .unwrap()
+                .is_reached()
+        );
         let warned = r#"{"capping_status":"SECOND_WARNING","total_quota":10,"used_quota":10}"#;
         assert!(!read(warned).unwrap().is_reached());
         assert!(read("{}").is_none() && read("[]").is_none());
@@ -285,11 +308,17 @@ mod tests {
             reason: None,
             ends: None,
         });
-        assert_eq!(News::parse(&notification(OPERATIONS[0], locked)), Some(lock.clone()));
+        assert_eq!(
+            News::parse(&notification(OPERATIONS[0], locked)),
+            Some(lock.clone())
+        );
         assert_eq!(News::parse(&notification("Renamed", locked)), Some(lock));
         assert_eq!(News::parse(&notification(OPERATIONS[0], "{")), None);
         assert_eq!(News::parse(&notification(OPERATIONS[1], r#"{"data":{}}"#)), None);
-        assert_eq!(News::parse(&notification("NotificationNewsletterJoin", "{")), Some(News::Other));
+        assert_eq!(
+            News::parse(&notification("NotificationNewsletterJoin", "{")),
+            Some(News::Other)
+        );
         assert_eq!(News::parse(&Node::new("notification")), Some(News::Other));
     }
 }

@@ -32,8 +32,14 @@ async fn those_who_wait_are_queued_again_under_their_id_and_passed_over() {
         .await
         .unwrap();
     assert_eq!(next(&bench, &queue, Some(1)).await, [2]);
-    assert_eq!(next(&bench, &queue, Some(2)).await, [0, 1, 2], "of an earlier one it means nothing");
-    let page = recipients::next(bench.db.store(), queue.id, None, None, 10).await.unwrap();
+    assert_eq!(
+        next(&bench, &queue, Some(2)).await,
+        [0, 1, 2],
+        "of an earlier one it means nothing"
+    );
+    let page = recipients::next(bench.db.store(), queue.id, None, None, 10)
+        .await
+        .unwrap();
     let told = page.iter().map(|pending| (pending.state, pending.stanza.clone()));
     let queued = |stanza| (RecipientState::Queued, stanza);
     assert!(told.eq([queued(Some(stanza(0))), queued(Some(stanza(1))), queued(None)]));
@@ -62,7 +68,10 @@ async fn a_queue_that_waits_stays_as_it_is_and_is_not_read() {
         .await
         .unwrap();
     assert_eq!(bench.reload(&queue).await.state, QueueState::Queued);
-    assert_eq!((active(&bench, Some(1)).await, active(&bench, Some(2)).await), (0, 1));
+    assert_eq!(
+        (active(&bench, Some(1)).await, active(&bench, Some(2)).await),
+        (0, 1)
+    );
     assert_eq!(active(&bench, None).await, 1);
     bench
         .commit(|w| w.queues = vec![QueueChange::Start(queue.id), QueueChange::Hold(queue.id, 2)])
@@ -101,9 +110,15 @@ async fn a_restriction_is_kept_until_it_is_lifted_and_its_number_for_good() {
     assert_eq!(seen.look_ups, Some(LookUps { since, count: 3 }));
     assert_eq!(seen.rate_limited_until, Some(since));
     // What says nothing of it leaves it.
-    bench.commit(|w| w.session_row().wanted = Some(true)).await.unwrap();
+    bench
+        .commit(|w| w.session_row().wanted = Some(true))
+        .await
+        .unwrap();
     assert_eq!(record(&bench).await.restriction, Some(restriction.clone()));
-    bench.commit(|w| w.session_row().restriction = Some(None)).await.unwrap();
+    bench
+        .commit(|w| w.session_row().restriction = Some(None))
+        .await
+        .unwrap();
     let seen = record(&bench).await;
     assert_eq!((seen.restriction, seen.restrictions), (None, 7));
     // Begun and over in one batch.

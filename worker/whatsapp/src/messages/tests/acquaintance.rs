@@ -38,7 +38,11 @@ fn who_has_written_gets_it_also_after_a_restart_and_by_another_name() {
     network.restart(ANN);
     network.forget();
     network.command(ANN, to_known(number(2), "3EB002", "hi"));
-    assert!(network.clients[ANN].failures().is_empty(), "{:?}", network.clients[ANN].failures());
+    assert!(
+        network.clients[ANN].failures().is_empty(),
+        "{:?}",
+        network.clients[ANN].failures()
+    );
     assert_eq!(network.clients[BOB].texts(), ["hi"]);
     let lid = Recipient::Jid(super::network::lid(2));
     network.command(ANN, to_known(lid, "3EB003", "again"));

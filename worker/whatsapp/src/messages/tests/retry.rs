@@ -75,7 +75,10 @@ fn a_spoiled_message_is_asked_for_and_comes_again() {
     assert_eq!(again.attr_jid("to"), Some(phone(2)));
     assert_eq!(again.child("enc").unwrap().attr_u64("count"), Some(1));
     let secret = |at: usize| {
-        let info = network.clients[at].messages()[0].message.message_context_info.clone();
+        let info = network.clients[at].messages()[0]
+            .message
+            .message_context_info
+            .clone();
         info.and_then(|info| info.message_secret)
     };
     assert!(secret(BOB).is_some());
@@ -150,7 +153,12 @@ fn a_request_that_comes_again_does_not_use_its_prekey_twice() {
     network.hand(BOB, &copy);
     network.held.clear();
     network.hold = false;
-    let mut asked = network.clients[BOB].receipts(Some("retry")).last().copied().cloned().unwrap();
+    let mut asked = network.clients[BOB]
+        .receipts(Some("retry"))
+        .last()
+        .copied()
+        .cloned()
+        .unwrap();
     assert!(asked.child("keys").is_some());
     asked.set_attr("from", phone(2));
     network.hand(ANN, &asked);
