@@ -142,6 +142,14 @@ pub const METRICS: &[Metric] = &[
         "fanfare_messages_failed_total",
         "Messages that could not be sent, by reason",
     ),
+    counter(
+        "fanfare_sessions_restricted_total",
+        "Sessions that WhatsApp began to keep from writing to new contacts, by kind",
+    ),
+    counter(
+        "fanfare_sessions_rate_limited_total",
+        "Pauses of sessions that went too fast for WhatsApp",
+    ),
     counter("fanfare_messages_received_total", "Messages that came in"),
     counter(
         "fanfare_devices_refused_total",

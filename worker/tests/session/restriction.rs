@@ -114,7 +114,7 @@ async fn a_lock_that_nobody_tells_of_shows_in_one_refusal_and_outlives_the_worke
     let silent = Restrict {
         tell: false,
         ends: Ends::Number,
-        ..lock(15)
+        ..lock(20)
     };
     stage
         .simulator
@@ -122,7 +122,7 @@ async fn a_lock_that_nobody_tells_of_shows_in_one_refusal_and_outlives_the_worke
         .await
         .unwrap();
     let queue = stage.send(&token, text(&numbers, Some((0.005, 0.01)))).await;
-    until_sent(&stage, queue, 3).await;
+    stage.event(&token, "session.restricted", |_| true).await;
     worker.kill();
     let worker = stage.worker_with("w2", |config| {
         config.timing.restrictions = Duration::from_millis(500)
