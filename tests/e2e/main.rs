@@ -14,4 +14,5 @@ mod pairing;
 mod pause;
 mod publishers;
 mod setup;
+mod tokens;
 mod webhook;
