@@ -11,7 +11,7 @@ use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::port::ConnId;
 use super::properties::Properties;
-use super::tokens::Proofs;
+use super::trust::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.

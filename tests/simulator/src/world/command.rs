@@ -8,7 +8,7 @@ use whatsapp::signal::curve::PublicKey;
 
 use super::port::ConnId;
 use super::properties::PropertyChange;
-use super::tokens::{Proofs, SaltChange};
+use super::trust::{Proofs, SaltChange};
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
 use crate::fault::{Active, Fault};

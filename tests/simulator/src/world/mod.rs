@@ -25,6 +25,7 @@ mod query;
 mod receipt;
 mod stanza;
 mod tokens;
+mod trust;
 mod usync;
 
 use std::collections::HashMap;
@@ -50,8 +51,8 @@ pub use command::{
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
-use tokens::Tokens;
-pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
+use trust::Tokens;
+pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;

@@ -136,7 +136,8 @@ impl Parts {
                 self.advance(cx, Wake::All);
             }
             TOKENS => {
-                if self.tokens.on_loaded(cx, ticket, values) {
+                let may_go_on = self.tokens.on_loaded(cx, ticket, values);
+                if may_go_on {
                     self.advance(cx, Wake::Records);
                 }
             }

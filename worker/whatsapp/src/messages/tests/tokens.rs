@@ -202,7 +202,7 @@ fn ours_is_issued_once_per_bucket_after_the_message() {
     network.send(ANN, Recipient::Jid(lid(2)), "3EB003", "hi");
     network.send(ANN, number(1), "3EB004", "to myself");
     network.pass(2 * INTERVAL);
-    assert_eq!(take_issued(&mut network), [[(phone(2), 0); 0]; 0]);
+    assert!(take_issued(&mut network).is_empty());
     network.now = network.now + WEEK;
     network.restart(ANN);
     network.send(ANN, number(2), "3EB005", "hi");
