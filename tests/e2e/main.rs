@@ -18,5 +18,6 @@ mod pause;
 mod publishers;
 mod restricted;
 mod setup;
+mod tokens;
 mod version;
 mod webhook;

@@ -17,7 +17,7 @@ use super::port::ConnId;
 use super::properties::Properties;
 use super::sharing::Sharing;
 use super::special::is_own_copy;
-use super::tokens::Proofs;
+use super::trust::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.

@@ -13,7 +13,7 @@ use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::sharing::Sharing;
 use super::special::Special;
-use super::tokens::{Proofs, SaltChange};
+use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};

@@ -32,6 +32,7 @@ mod sharing;
 mod special;
 mod stanza;
 mod tokens;
+mod trust;
 mod usync;
 mod version;
 
@@ -64,8 +65,8 @@ pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, Ou
 pub use properties::PropertyChange;
 pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
 pub use special::{Form, Special};
-use tokens::Tokens;
-pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
+use trust::Tokens;
+pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;
 pub use version::{Page, VersionChange, VersionInfo};
 

@@ -2,10 +2,7 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Tokens".
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
-use serde::Deserialize;
 use whatsapp::binary::Node;
 use whatsapp::stanza::token::ContactProof;
 
@@ -13,46 +10,13 @@ use super::World;
 use super::port::ConnId;
 use super::properties::{ISSUED_SECS, RECEIVED_COUNT, RECEIVED_SECS};
 use super::stanza::{error, iq_from_server};
+use super::trust::{MAX_TOKENS, Proofs, SaltChange};
 use crate::number::{Addressing, DeviceAddr, Number};
 
-/// Most tokens that are remembered; beyond, nobody is given any.
-pub const MAX_TOKENS: usize = 4_000_000;
 /// Most tokens in one request.
 const MAX_TOKENS_PER_REQUEST: usize = 1_024;
 /// The bucket of a user without an account of ours, in seconds.
 const BUCKET_SECS: u64 = 604_800;
-
-/// Which messages to a contact have to prove that they may be written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Proofs {
-    /// None: proofs are only looked at.
-    #[default]
-    Optional,
-    /// Those to contacts that never wrote to the account, as the server does with accounts that it restricts.
-    New,
-    /// All.
-    Always,
-}
-
-/// What becomes of the salt that an account proves itself with to contacts who gave it no token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SaltChange {
-    /// Another one holds from now on.
-    Rotate,
-    /// There is none.
-    Remove,
-}
-
-/// The tokens that were given.
-#[derive(Default)]
-pub(super) struct Tokens {
-    /// When a user gave their token to another, unix seconds. What it is follows from this.
-    given: HashMap<(Number, Number), u64>,
-    /// When a device had a token issued for a user last.
-    asked: HashMap<(DeviceAddr, Number), u64>,
-}
 
 /// Where a message shows what.
 struct Shown {

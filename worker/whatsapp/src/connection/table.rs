@@ -251,8 +251,9 @@ impl Parts {
                 self.advance(cx, Wake::All);
             }
             TOKENS => {
-                if self.tokens.on_loaded(cx, ticket, values) {
-                    self.advance(cx, Wake::Tokens);
+                let may_go_on = self.tokens.on_loaded(cx, ticket, values);
+                if may_go_on {
+                    self.advance(cx, Wake::Records);
                 }
             }
             _ => {}

@@ -499,11 +499,11 @@ impl Waiting {
     fn is_woken(&self, wake: Wake<'_>) -> bool {
         match (wake, &self.state) {
             (Wake::All, _) => true,
-            (Wake::Tokens, State::Keys(targets)) => targets.awaits_tokens,
+            (Wake::Records, State::Keys(targets)) => targets.awaits_tokens,
             (Wake::For(loaded), State::Keys(targets)) => targets
                 .peers()
                 .any(|peer| loaded.iter().any(|wanted| wanted.concerns(peer))),
-            (Wake::For(_) | Wake::Tokens, _) => false,
+            (Wake::For(_) | Wake::Records, _) => false,
         }
     }
 
