@@ -50,9 +50,7 @@ impl Scene {
         config.timing.backoff_cap = Duration::from_millis(200);
         let (store, rng) = (MemoryStore::default(), StdRng::seed_from_u64(1));
         let clock = SystemClock::default();
-        let (session, events) = Session::start(Arc::new(config), store, clock, rng)
-            .await
-            .unwrap();
+        let (session, events) = Session::start(Arc::new(config), store, clock, rng).await.unwrap();
         Self {
             simulator,
             session,
@@ -243,7 +241,13 @@ async fn an_answer_for_another_challenge_is_refused_here_and_the_right_one_links
     let stale = scene.sign(json!({ "challenge": "AAECAwQF" })).await;
     let refused = scene.session.answer_passkey(stale).await.unwrap_err();
     assert!(
-        matches!(&refused, PasskeyError::BadAssertion { field: "response.clientDataJSON", .. }),
+        matches!(
+            &refused,
+            PasskeyError::BadAssertion {
+                field: "response.clientDataJSON",
+                ..
+            }
+        ),
         "{refused}"
     );
     assert_eq!(scene.report().await.step, None, "the server heard of it");
@@ -319,7 +323,11 @@ async fn what_another_than_the_server_says_is_ignored() {
     let qr = scene.qr().await;
     scene.simulator.scan(phone(), &qr).await.unwrap();
     // A refresh comes behind it, and is heard.
-    scene.simulator.refresh(&qr, "companion_reg_refresh").await.unwrap();
+    scene
+        .simulator
+        .refresh(&qr, "companion_reg_refresh")
+        .await
+        .unwrap();
     scene
         .next("new QR code", |event| match event {
             Event::PasskeyRequested { .. } => panic!("a stranger was believed"),
