@@ -9,7 +9,7 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
-use super::passkey::Guarded;
+use super::guarded::Guarded;
 use super::port::ConnId;
 use crate::number::{Addressing, DeviceAddr, Number};
 

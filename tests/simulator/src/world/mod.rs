@@ -12,6 +12,7 @@ mod bundle;
 mod command;
 mod deliver;
 mod fanout;
+mod guarded;
 mod link_code;
 mod linking;
 mod login;
