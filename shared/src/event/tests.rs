@@ -18,6 +18,22 @@ fn not_on_whatsapp(queue: QueueId) -> Event {
     Event::send_error(queue, jid, 404, "Not Found", words)
 }
 
+fn passkey_requested(token: Token) -> Event {
+    let options = json!({ "challenge": "AAEC", "rpId": "whatsapp.com", "timeout": 600_000 });
+    let expires_at = time::macros::datetime!(2026-11-21 20:00 UTC);
+    Event::passkey(token, Passkey::Requested { options, expires_at })
+}
+
+fn rejected() -> Event {
+    Event::JobRejected(JobRejected {
+        job_id: Some(JobId::new("job-1").unwrap()),
+        kind: Some("send".into()),
+        code: FailureCode::InvalidJob,
+        field: Some("numbers[3]".into()),
+        message: "must not be empty".into(),
+    })
+}
+
 fn samples() -> Vec<Event> {
     let token = Token::new("codechat").unwrap();
     let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
@@ -64,13 +80,7 @@ fn samples() -> Vec<Event> {
             "2@J9pW".into(),
             "data:image/png;base64,iVBO".into(),
         ),
-        Event::passkey(
-            token,
-            Passkey::Requested {
-                options: json!({ "challenge": "AAEC", "rpId": "whatsapp.com", "timeout": 600_000 }),
-                expires_at: time::macros::datetime!(2026-11-21 20:00 UTC),
-            },
-        ),
+        passkey_requested(token),
         Event::NewMessage(Box::new(NewMessage {
             header,
             body,
@@ -89,13 +99,7 @@ fn samples() -> Vec<Event> {
             queue_id: queue,
             total: 3,
         }),
-        Event::JobRejected(JobRejected {
-            job_id: Some(JobId::new("job-1").unwrap()),
-            kind: Some("send".into()),
-            code: FailureCode::InvalidJob,
-            field: Some("numbers[3]".into()),
-            message: "must not be empty".into(),
-        }),
+        rejected(),
     ]
 }
 
