@@ -163,6 +163,10 @@ pub const METRICS: &[Metric] = &[
         "fanfare_resends_failed_total",
         "Messages that a device asked for again and WhatsApp did not take: it goes on waiting for them",
     ),
+    counter(
+        "fanfare_passkey_answers_refused_total",
+        "Answers for a passkey that were none for what WhatsApp had asked",
+    ),
     histogram(
         "fanfare_send_ack_seconds",
         "From a message's first byte to WhatsApp's acknowledgement",

@@ -130,6 +130,77 @@ async fn a_pairing_code_is_asked_of_the_worker() {
 }
 
 #[tokio::test]
+async fn a_session_shows_what_its_passkey_waits_for() {
+    let api = TestApi::new().await;
+    let token = api.session().await;
+    let path = format!("/v1/sessions/{token}");
+    for (stage, state, more) in [
+        (
+            r#"{"stage":"requested","options":{"challenge":"AAEC"},"expiresAt":"2026-11-21T20:00:00Z"}"#,
+            "passkey",
+            "options",
+        ),
+        (
+            r#"{"stage":"code","code":"ABCD-1234","comparisonNeeded":true,"expiresAt":"2026-11-21T20:00:00Z"}"#,
+            "passkey",
+            "comparisonNeeded",
+        ),
+        (r#"{"stage":"failed","reason":"cancelled"}"#, "pairing", "reason"),
+    ] {
+        api.set_session(&token, &format!("state = 2, passkey = '{stage}'"))
+            .await;
+        let shown = api.get(&path).await.json();
+        let stored: Value = serde_json::from_str(stage).unwrap();
+        assert_eq!((&shown["state"], &shown["passkey"]), (&json!(state), &stored));
+        assert!(shown["passkey"][more] != Value::Null, "{shown}");
+    }
+    api.set_session(&token, "state = 2, passkey = NULL").await;
+    assert!(api.get(&path).await.json().get("passkey").is_none());
+}
+
+#[tokio::test]
+async fn a_passkeys_answer_is_given_to_the_worker_and_refused_by_its_field() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.session().await;
+    let path = format!("/v1/sessions/{token}/passkey");
+    let signed = json!({
+        "id": "AAEC", "rawId": "AAEC", "type": "public-key", "authenticatorAttachment": "platform",
+        "response": { "clientDataJSON": "AAEC", "authenticatorData": "AAEC", "signature": "AAEC", "userHandle": null },
+    });
+    let done = Answer::Done { queue_id: None };
+    let (answered, job) = tokio::join!(api.post(&path, &signed), worker.answer(&done));
+    assert_eq!(answered.status, StatusCode::NO_CONTENT);
+    assert!(matches!(job, Job::PasskeyAnswer(_)));
+
+    let refusal = Answer::Failed {
+        code: shared::job::FailureCode::InvalidJob,
+        message: "answers another challenge".to_owned(),
+        field: Some("response.clientDataJSON".to_owned()),
+    };
+    let (answered, _) = tokio::join!(api.post(&path, &signed), worker.answer(&refusal));
+    let problem = answered.json();
+    assert_eq!(answered.status, StatusCode::BAD_REQUEST);
+    assert_eq!(problem["errors"][0]["field"], "response.clientDataJSON");
+
+    let mut broken = signed.clone();
+    broken["response"]["authenticatorData"] = json!("*");
+    let problem = api.post(&path, &broken).await.json();
+    assert_eq!(problem["errors"][0]["field"], "response.authenticatorData");
+
+    for (step, expected) in [("confirm", Job::PasskeyConfirm), ("cancel", Job::PasskeyCancel)] {
+        let path = format!("{path}/{step}");
+        let empty = json!({});
+        let (answered, job) = tokio::join!(api.post(&path, &empty), worker.answer(&done));
+        assert_eq!((answered.status, job), (StatusCode::NO_CONTENT, expected));
+    }
+    for path in ["passkey", "passkey/confirm", "passkey/cancel"] {
+        let path = format!("/v1/sessions/nobody/{path}");
+        assert_eq!(api.post(&path, &signed).await.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
 async fn a_message_is_accepted_at_both_addresses() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;

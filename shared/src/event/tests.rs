@@ -18,6 +18,22 @@ fn not_on_whatsapp(queue: QueueId) -> Event {
     Event::send_error(queue, jid, 404, "Not Found", words)
 }
 
+fn passkey_requested(token: Token) -> Event {
+    let options = json!({ "challenge": "AAEC", "rpId": "whatsapp.com", "timeout": 600_000 });
+    let expires_at = time::macros::datetime!(2026-11-21 20:00 UTC);
+    Event::passkey(token, Passkey::Requested { options, expires_at })
+}
+
+fn rejected() -> Event {
+    Event::JobRejected(JobRejected {
+        job_id: Some(JobId::new("job-1").unwrap()),
+        kind: Some("send".into()),
+        code: FailureCode::InvalidJob,
+        field: Some("numbers[3]".into()),
+        message: "must not be empty".into(),
+    })
+}
+
 fn samples() -> Vec<Event> {
     let now = 1_672_004_593_500;
     let token = Token::new("codechat").unwrap();
@@ -64,13 +80,7 @@ fn samples() -> Vec<Event> {
             "2@J9pW".into(),
             "data:image/png;base64,iVBO".into(),
         ),
-        Event::passkey(
-            token,
-            Passkey::Requested {
-                options: json!({ "challenge": "AAEC", "rpId": "whatsapp.com", "timeout": 600_000 }),
-                expires_at: time::macros::datetime!(2026-11-21 20:00 UTC),
-            },
-        ),
+        passkey_requested(token),
         Event::SessionRestricted(SessionRestricted {
             kind: RestrictionKind::TimeLock,
             since: now,
@@ -99,13 +109,7 @@ fn samples() -> Vec<Event> {
             queue_id: queue,
             total: 3,
         }),
-        Event::JobRejected(JobRejected {
-            job_id: Some(JobId::new("job-1").unwrap()),
-            kind: Some("send".into()),
-            code: FailureCode::InvalidJob,
-            field: Some("numbers[3]".into()),
-            message: "must not be empty".into(),
-        }),
+        rejected(),
     ]
 }
 

@@ -99,7 +99,7 @@ fn answers_are_stable() {
 
 #[test]
 fn errors_name_the_field_and_not_its_value() {
-    let shown = [
+    let mut shown = vec![
         error("nonsense", "{}"),
         error("send", ""),
         error("send", "[]"),
@@ -152,6 +152,16 @@ fn errors_name_the_field_and_not_its_value() {
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
         error("session.start", r#"{"x":1}"#),
+    ];
+    shown.extend(errors_of_assertions());
+    insta::assert_json_snapshot!("errors", shown);
+    for text in &shown {
+        assert!(!text.contains("5531900000001"), "{text}");
+    }
+}
+
+fn errors_of_assertions() -> [String; 5] {
+    [
         error("session.passkey-answer", "{}"),
         error(
             "session.passkey-answer",
@@ -166,11 +176,7 @@ fn errors_name_the_field_and_not_its_value() {
             &assertion("AAEC", "AAEC").replace("signature\":\"AAEC", "signature\":\""),
         ),
         error("session.passkey-answer", &assertion("AAEC", "AAED")),
-    ];
-    insta::assert_json_snapshot!("errors", shown);
-    for text in &shown {
-        assert!(!text.contains("5531900000001"), "{text}");
-    }
+    ]
 }
 
 fn assertion(id: &str, raw_id: &str) -> String {

@@ -117,9 +117,9 @@ impl Command {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::IsOnWhatsApp { ticket, result })
             }
-            Self::AnswerPasskey { ticket, .. } => Some(PasskeyStep::Answer.refused(ticket)),
-            Self::ConfirmPasskey { ticket } => Some(PasskeyStep::Confirmation.refused(ticket)),
-            Self::CancelPasskey { ticket } => Some(PasskeyStep::Cancellation.refused(ticket)),
+            Self::AnswerPasskey { ticket, .. } => Some(Event::not_expected(PasskeyStep::Answer, ticket)),
+            Self::ConfirmPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Confirmation, ticket)),
+            Self::CancelPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Cancellation, ticket)),
             // Nobody waits for an answer to the others.
             _ => None,
         }

@@ -3,10 +3,12 @@
 //! Events leave the core inside a [`Step`](crate::connection::Step) and reach the owner only through
 //! [`KeyStore::commit`](crate::store::KeyStore::commit), together with the state changes they belong to.
 
+mod passkey;
 mod refusal;
 
 use std::fmt;
 
+pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
     jid::Jid, message_id::MessageId, proto, reason::CloseReason, time::Timestamp, version::ClientVersion,
@@ -213,6 +215,17 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The answer to a step of linking with a passkey that nothing waits for.
+    pub(crate) const fn not_expected(step: PasskeyStep, ticket: u64) -> Self {
+        Self::PasskeyStep {
+            ticket,
+            step,
+            result: Err(PasskeyError::NotExpected),
+        }
+    }
+}
+
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut one = |name: &str, field: &str, value: &dyn fmt::Debug| {
@@ -258,57 +271,6 @@ impl fmt::Debug for Event {
             Self::PairingCode { .. } => f.write_str("PairingCode(…)"),
         }
     }
-}
-
-/// Whether the code of [`Event::PasskeyCode`] must be compared with the phone's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
-    /// Nothing else tells that it is this phone and this companion that agree.
-    Needed,
-    /// The phone scanned our QR code and has had a proof of that. Comparing still guards against the server.
-    Optional,
-}
-
-/// A step of linking with a passkey that the owner takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PasskeyStep {
-    /// What the passkey signed.
-    Answer,
-    /// That the codes are the same.
-    Confirmation,
-    /// To give up.
-    Cancellation,
-}
-
-impl PasskeyStep {
-    /// The answer where nothing waits for this step.
-    pub(crate) const fn refused(self, ticket: u64) -> Event {
-        let result = Err(PasskeyError::NotExpected);
-        Event::PasskeyStep {
-            ticket,
-            step: self,
-            result,
-        }
-    }
-}
-
-/// Why a step of linking with a passkey was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasskeyError {
-    /// Nothing waits for this step now.
-    #[error("nothing waits for this now")]
-    NotExpected,
-    /// The assertion is none for what was asked. Nothing was sent, and another may follow.
-    #[error("{field} {problem}")]
-    BadAssertion {
-        /// The part at fault, as it is called in the assertion's JSON.
-        field: &'static str,
-        /// What is wrong with it, for people.
-        problem: &'static str,
-    },
-    /// It came to nothing; a fresh connection follows.
-    #[error("{0}")]
-    Failed(String),
 }
 
 /// What became of messages that we, or our other devices, sent or got.

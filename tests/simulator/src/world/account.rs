@@ -11,8 +11,8 @@ use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::addressing::AccountAddressing;
 use super::app_state::AppState;
+use super::guarded::Guarded;
 use super::limits::Limits;
-use super::passkey::Guarded;
 use super::port::ConnId;
 use super::properties::Properties;
 use super::sharing::Sharing;

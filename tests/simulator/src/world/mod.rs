@@ -14,6 +14,7 @@ mod bundle;
 mod command;
 mod deliver;
 mod fanout;
+mod guarded;
 mod limits;
 mod link_code;
 mod linking;

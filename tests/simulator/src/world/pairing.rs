@@ -13,7 +13,7 @@ use whatsapp::signal::{RegistrationId, SignedPreKeyId};
 
 use super::account::SignedKey;
 use super::command::LinkOutcome;
-use super::passkey::Exchange;
+use super::guarded::Exchange;
 use crate::number::{DeviceAddr, Number};
 
 /// A connection that wants to be linked.

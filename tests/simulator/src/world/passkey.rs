@@ -3,48 +3,25 @@
 //!
 //! Facts: docs/PROTOCOL.md, "With a passkey".
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use prost::Message as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 use whatsapp::binary::Node;
 use whatsapp::device::AdvSecret;
 use whatsapp::jid::Jid;
-use whatsapp::pairing::passkey::HandoffKey;
 use whatsapp::proto::PrimaryEphemeralIdentity;
-use whatsapp::server::passkey::{Met, Primary, Prologue};
+use whatsapp::server::passkey::{Primary, Prologue};
 
+use super::guarded::{Exchange, Guarded};
 use super::pairing::Pairing;
 use super::port::ConnId;
 use super::stanza::{error, iq_from_server, notification};
 use super::{Conn, World};
 use crate::number::Number;
-use crate::passkey::authenticator::{Ask, Authenticator, RP_ID};
+use crate::passkey::authenticator::{Ask, Authenticator};
 use crate::passkey::{OptionsAre, ProofIs, Report, Rules, Step};
 use crate::refusal::Refusal;
-
-/// What an account with a passkey has.
-pub(super) struct Guarded {
-    rules: Rules,
-    authenticator: Authenticator,
-    report: Report,
-}
-
-/// An exchange that is open on a connection.
-pub(super) struct Exchange {
-    number: Number,
-    rules: Rules,
-    /// The secret of the QR code, if one was scanned.
-    scanned: Option<AdvSecret>,
-    challenge: [u8; 32],
-    primary: Primary,
-    reference: String,
-    payload: Option<Bytes>,
-    met: Option<Met>,
-}
 
 /// Why the server refuses a step.
 type Refused = &'static str;
@@ -308,27 +285,6 @@ impl World {
                 guarded.report.problem = Some("the request is not the companion's".to_owned());
             }
         }
-    }
-}
-
-impl Exchange {
-    fn options(&self) -> Node {
-        let mut options = json!({
-            "challenge": URL_SAFE_NO_PAD.encode(self.challenge),
-            "rpId": RP_ID,
-            "allowCredentials": [],
-            "userVerification": "required",
-            "extensions": { "uvm": true },
-        });
-        if let Some(timeout) = self.rules.timeout_ms {
-            options["timeout"] = timeout.into();
-        }
-        Node::new("passkey_request_options").with_bytes(options.to_string().into_bytes())
-    }
-
-    fn is_proof(&self, payload: &[u8], proof: &[u8]) -> bool {
-        let scanned = self.scanned.as_ref();
-        scanned.is_some_and(|secret| HandoffKey::new(secret).prove(payload)[..] == *proof)
     }
 }
 

@@ -218,3 +218,43 @@ async fn a_phone_that_is_made_again_without_a_name_keeps_its_own() {
         assert_eq!((status, made["name"].clone()), (201, json!(name)));
     }
 }
+
+#[tokio::test]
+async fn a_phones_passkey_is_set_up_asked_and_taken_away() {
+    let handle = simulator().await;
+    let http = Http::new(&handle.control_url);
+    let phone = "/phones/15551230001/passkey";
+    assert_eq!(http.post(phone, &json!({})).await.0, 404);
+    http.post("/phones", &json!({ "number": "15551230001" })).await;
+    let (status, rules) = http.post(phone, &json!({ "options": "fetched" })).await;
+    assert_eq!((status, &rules["options"]), (201, &json!("fetched")));
+    assert_eq!(
+        (&rules["proof"], &rules["nonce_bytes"]),
+        (&json!("verified"), &json!(32))
+    );
+    for (body, field) in [
+        (json!({ "nonce_bytes": 65 }), "nonce_bytes"),
+        (json!({ "timeout_ms": 86_400_001 }), "timeout_ms"),
+        (json!({ "proof": "perhaps" }), "proof"),
+        (json!({ "typo": 1 }), "typo"),
+    ] {
+        let (status, refused) = http.post(phone, &body).await;
+        assert!((400..500).contains(&status), "{body}: {status}");
+        assert_eq!(refused["field"], field, "{refused}");
+    }
+    let sign = format!("{phone}/sign");
+    let (status, signed) = http
+        .post(&sign, &json!({ "options": { "challenge": "AAEC" } }))
+        .await;
+    assert_eq!((status, &signed["type"]), (200, &json!("public-key")));
+    let (status, refused) = http.post(&sign, &json!({ "options": {} })).await;
+    assert_eq!((status, &refused["field"]), (422, &json!("options")));
+    let (status, report) = http.get(phone).await;
+    assert_eq!((status, &report["linked"]), (200, &json!(false)));
+    let (status, refused) = http
+        .post("/companions/refresh", &json!({ "qr": "nonsense" }))
+        .await;
+    assert_eq!((status, &refused["field"]), (422, &json!("qr")));
+    assert_eq!(http.send(reqwest::Method::DELETE, phone, None).await.0, 204);
+    assert_eq!(http.get(phone).await.0, 404);
+}

@@ -194,7 +194,9 @@ impl Passkey {
                 tell(cx, ticket, PasskeyStep::Cancellation, Ok(()));
                 self.fail(cx, "it was cancelled");
             }
-            Command::CancelPasskey { ticket } => cx.emit(PasskeyStep::Cancellation.refused(ticket)),
+            Command::CancelPasskey { ticket } => {
+                cx.emit(Event::not_expected(PasskeyStep::Cancellation, ticket))
+            }
             _ => {}
         }
     }
@@ -275,7 +277,7 @@ impl Passkey {
     fn sign(&mut self, cx: &mut Context<'_>, ticket: u64, assertion: Box<Assertion>) {
         let step = PasskeyStep::Answer;
         let Stage::Requested { options, .. } = &self.stage else {
-            return cx.emit(step.refused(ticket));
+            return cx.emit(Event::not_expected(step, ticket));
         };
         if let Err(BadAssertion { field, problem }) = options.check(&assertion) {
             tracing::info!(field, problem, "an answer that is not the passkey's is refused");
@@ -374,7 +376,7 @@ impl Passkey {
     fn confirm(&mut self, cx: &mut Context<'_>, ticket: u64) {
         let step = PasskeyStep::Confirmation;
         let Stage::Comparing { agreement, .. } = &self.stage else {
-            return cx.emit(step.refused(ticket));
+            return cx.emit(Event::not_expected(step, ticket));
         };
         let secret = AdvSecret::generate(cx.rng);
         let request = agreement.seal_request(cx.device, &secret, cx.rng);
