@@ -10,7 +10,7 @@ use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 use super::port::ConnId;
-use super::special::is_own_copy;
+use super::stanza::is_own_copy;
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
@@ -95,6 +95,8 @@ pub(super) struct Device {
     pub(super) registration_id: RegistrationId,
     pub(super) signed_prekey: SignedKey,
     pub(super) one_time: VecDeque<(PreKeyId, PublicKey)>,
+    /// Whether its next upload of prekeys is not answered.
+    pub(super) loses_upload: bool,
     /// Whether it was told that few prekeys are left.
     pub(super) told_low: bool,
     /// What its account and it signed, account key included.

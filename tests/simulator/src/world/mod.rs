@@ -43,10 +43,11 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
+pub use command::{
+    Answer, Command, Form, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker, Special,
+};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
-pub use special::{Form, Special};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
