@@ -101,7 +101,8 @@ async fn the_first_message_of_a_lead_arrives() -> Result<()> {
 
 #[tokio::test]
 async fn keys_are_uploaded_whenever_the_server_says_that_few_are_left() -> Result<()> {
-    let (handle, _session, _events) = online(MemoryStore::new()).await?;
+    let store = MemoryStore::new();
+    let (handle, first, _events) = online(store.clone()).await?;
     let keys = async || -> Result<usize> {
         let sessions = handle.sessions().await?;
         Ok(sessions.first().context("a session")?.one_time_prekeys)
@@ -109,6 +110,19 @@ async fn keys_are_uploaded_whenever_the_server_says_that_few_are_left() -> Resul
     eventually(PATIENCE, "the first keys", async || Ok(keys().await? == 812)).await?;
     special(&handle, json!({ "kind": "count", "value": 80 })).await?;
     eventually(PATIENCE, "more keys", async || Ok(keys().await? == 2 * 812)).await?;
-    ensure!(handle.audit().await?.server.violations == 0);
+    // The answer is lost, and the process dies: the next one offers the same keys.
+    special(&handle, json!({ "kind": "lose_upload" })).await?;
+    special(&handle, json!({ "kind": "count", "value": 4 })).await?;
+    eventually(PATIENCE, "keys that are not confirmed", async || {
+        Ok(keys().await? == 3 * 812)
+    })
+    .await?;
+    first.stop().await;
+    let (_second, _events) = session(&handle, store).await?;
+    eventually(PATIENCE, "the same keys", async || {
+        Ok(handle.audit().await?.server.prekeys_offered_again == 812)
+    })
+    .await?;
+    ensure!(keys().await? == 3 * 812 && handle.audit().await?.server.violations == 0);
     Ok(())
 }

@@ -94,6 +94,8 @@ pub struct Counters {
     pub numbers_on_migrated: u64,
     /// Stanzas that a real client would not have sent: malformed, or a signature missing or wrong.
     pub violations: u64,
+    /// Prekeys that came again under the ids that they had.
+    pub prekeys_offered_again: u64,
     /// Statuses that a client refused with an error: nothing was delivered to it after that.
     pub statuses_refused: u64,
     /// Streams that were ended because a client never said that it has a copy of an own message.

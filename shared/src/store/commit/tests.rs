@@ -311,7 +311,7 @@ async fn a_sessions_row_follows_its_life() {
     let open = load().await;
     assert_eq!(
         (open.state, open.owner, open.qr),
-        (SessionState::Open, Some(owner), None)
+        (SessionState::Open, Some(owner.clone()), None)
     );
     assert!(open.paired_at.is_some());
     assert_eq!((open.next_send_at, open.last_sequence), (Some(at), 5));
@@ -337,7 +337,12 @@ async fn a_sessions_row_follows_its_life() {
     );
     assert_eq!((out.close_reason, out.wanted), (Some(401), false));
     bench
-        .commit(|w| w.session_row().state = Some(SessionState::Open))
+        .commit(|w| {
+            let row = w.session_row();
+            row.state = Some(SessionState::Open);
+            row.owner = Some(Some(owner.clone()));
+            row.paired = true;
+        })
         .await
         .unwrap();
     assert_eq!(load().await.close_reason, None, "what closed it before is over");

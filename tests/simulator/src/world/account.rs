@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::port::ConnId;
 use super::properties::Properties;
 use super::sharing::Sharing;
-use super::special::is_own_copy;
+use super::stanza::is_own_copy;
 use super::trust::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -122,6 +122,8 @@ pub(super) struct Device {
     pub(super) registration_id: RegistrationId,
     pub(super) signed_prekey: SignedKey,
     pub(super) one_time: VecDeque<(PreKeyId, PublicKey)>,
+    /// Whether its next upload of prekeys is not answered.
+    pub(super) loses_upload: bool,
     /// Whether it was told that few prekeys are left.
     pub(super) told_low: bool,
     /// What its account and it signed, account key included.

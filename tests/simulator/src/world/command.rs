@@ -12,11 +12,10 @@ use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::sharing::Sharing;
-use super::special::Special;
 use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
-use crate::crowd::{self, Received, Sent};
+use crate::crowd::{self, Has, Received, Sent};
 use crate::fault::{Active, Fault};
 use crate::number::Number;
 use crate::passkey::{self, Rules, authenticator::Ask};
@@ -125,6 +124,67 @@ pub struct TokenChange {
     pub proofs: Option<Proofs>,
     /// What becomes of its salt.
     pub salt: Option<SaltChange>,
+}
+
+/// A stanza of the server's own; `from` and `to` are contacts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Special {
+    /// A channel publishes something.
+    Newsletter,
+    /// A status that can't be decrypted.
+    Status {
+        /// Whose.
+        from: String,
+    },
+    /// A status as a stanza of its own.
+    StatusTag {
+        /// Whose.
+        from: String,
+    },
+    /// A message without a copy for companions.
+    Unavailable {
+        /// Who sent it.
+        from: String,
+        /// Why there is none.
+        #[serde(default)]
+        form: Form,
+        /// What it says; the phone has it.
+        #[serde(default)]
+        text: Option<String>,
+        /// What the phone answers when it is asked for it.
+        #[serde(default)]
+        answer: Has,
+    },
+    /// A message of the own phone that can't be read.
+    OwnCopy {
+        /// The chat.
+        to: String,
+    },
+    /// The next upload of prekeys is taken, and not answered.
+    LoseUpload,
+    /// The server says that few prekeys are left.
+    Count {
+        /// How many it says.
+        value: u32,
+    },
+}
+
+/// Why a message has no copy for companions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// The sender did not know them, or sent from an advertisement.
+    #[default]
+    Plain,
+    /// It may be seen once.
+    ViewOnce,
+    /// It is on a device that Meta hosts.
+    Hosted,
+    /// It is the answer of a bot.
+    Bot,
+    /// There is one all the same: in the sender's next message.
+    WithEnc,
 }
 
 /// Who speaks: the owner of a phone, or a contact.

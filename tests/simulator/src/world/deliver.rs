@@ -10,8 +10,7 @@ use whatsapp::binary::Node;
 
 use super::account::{Class, PendingKey};
 use super::port::{ConnId, OUTBOUND_RESERVE, Outbound};
-use super::special::ack_missing;
-use super::stanza::{ib, notification};
+use super::stanza::{ack_missing, ib, notification};
 use super::{ConnState, World};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::Persona;

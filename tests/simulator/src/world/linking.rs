@@ -236,6 +236,7 @@ impl World {
             registration_id: pairing.registration_id,
             signed_prekey: pairing.signed_prekey.clone(),
             one_time: std::collections::VecDeque::new(),
+            loses_upload: false,
             told_low: false,
             device_identity: whole,
             conn: None,

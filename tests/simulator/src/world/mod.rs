@@ -57,15 +57,14 @@ use account::Account;
 pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 use app_state::Files;
 pub use command::{
-    Answer, Command, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo, Speaker,
-    TokenChange,
+    Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
+    Speaker, Special, TokenChange,
 };
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
-pub use special::{Form, Special};
 use trust::Tokens;
 pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;

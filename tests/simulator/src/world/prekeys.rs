@@ -50,6 +50,10 @@ impl World {
             Some(skey) => self.rotate(from, skey),
             None => self.store_prekeys(from, iq),
         };
+        let loses_upload = |device: &mut super::account::Device| std::mem::take(&mut device.loses_upload);
+        if rotated.is_none() && self.device_mut(from).is_some_and(loses_upload) {
+            return;
+        }
         let reply = match done {
             Some(()) => iq_from_server("result", id),
             None => {
@@ -85,11 +89,12 @@ impl World {
         }
         device.registration_id = registration_id;
         device.signed_prekey = signed;
-        let mut is_reused = false;
+        let (mut is_reused, mut again) = (false, 0);
         for (id, key) in uploaded? {
             if let Some(slot) = device.one_time.iter_mut().find(|(old, _)| *old == id) {
                 // Offered again it must be the same key: somebody may have got it.
                 is_reused |= slot.1 != key;
+                again += 1;
                 slot.1 = key;
             } else if device.one_time.len() < MAX_ONE_TIME_PREKEYS {
                 device.one_time.push_back((id, key));
@@ -97,6 +102,7 @@ impl World {
         }
         device.told_low = false;
         self.audit.count.violations += u64::from(is_reused);
+        self.audit.count.prekeys_offered_again += again;
         Some(())
     }
 

@@ -4,12 +4,12 @@
 //! Facts: docs/PROTOCOL.md, "Receipts", "Own copies" and "Unavailable messages".
 
 use compact_str::CompactString;
-use serde::Deserialize;
 use whatsapp::binary::Node;
 use whatsapp::jid::{Jid, Server};
 
 use super::World;
 use super::account::PendingKey;
+use super::command::{Form, Special};
 use super::stanza::notification;
 use crate::crowd::{Has, Job, Placeholder};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -20,70 +20,19 @@ const CHANNEL: &str = "120363000000000001";
 /// What no device can decrypt, in the form of a message.
 const UNREADABLE: [u8; 60] = [0x33; 60];
 
-/// Which stanza; `from` and `to` are contacts.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Special {
-    /// A channel publishes something.
-    Newsletter,
-    /// A status that can't be decrypted.
-    Status {
-        /// Whose.
-        from: String,
-    },
-    /// A status as a stanza of its own.
-    StatusTag {
-        /// Whose.
-        from: String,
-    },
-    /// A message without a copy for companions.
-    Unavailable {
-        /// Who sent it.
-        from: String,
-        /// Why there is none.
-        #[serde(default)]
-        form: Form,
-        /// What it says; the phone has it.
-        #[serde(default)]
-        text: Option<String>,
-        /// What the phone answers when it is asked for it.
-        #[serde(default)]
-        answer: Has,
-    },
-    /// A message of the own phone that can't be read.
-    OwnCopy {
-        /// The chat.
-        to: String,
-    },
-    /// The server says that few prekeys are left.
-    Count {
-        /// How many it says.
-        value: u32,
-    },
-}
-
-/// Why a message has no copy for companions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Form {
-    /// The sender did not know them, or sent from an advertisement.
-    #[default]
-    Plain,
-    /// It may be seen once.
-    ViewOnce,
-    /// It is on a device that Meta hosts.
-    Hosted,
-    /// It is the answer of a bot.
-    Bot,
-    /// There is one all the same: in the sender's next message.
-    WithEnc,
-}
-
 impl World {
     /// Sends one to all linked devices of a phone; answers its id.
     pub(super) fn send_special(&mut self, phone: Number, special: Special) -> Result<CompactString, Refusal> {
         let id = CompactString::from(self.next_id());
         let stanza = match special {
+            Special::LoseUpload => {
+                for who in self.linked_devices(phone).collect::<Vec<_>>() {
+                    if let Some(device) = self.device_mut(who) {
+                        device.loses_upload = true;
+                    }
+                }
+                return Ok(id);
+            }
             Special::Count { value } => {
                 let child = Node::new("count").attr("value", value);
                 for who in self.linked_devices(phone).collect::<Vec<_>>() {
@@ -194,19 +143,4 @@ fn unreadable(kind: &'static str) -> Node {
         .attr("v", "2")
         .attr("type", kind)
         .with_slice(&UNREADABLE)
-}
-
-/// Whether this message is a copy of what another device of the own account sent: only a receipt of type `sender` ends its
-/// delivery.
-pub(super) fn is_own_copy(stanza: &Node) -> bool {
-    stanza.is("message") && stanza.value("recipient").is_some()
-}
-
-/// The end of a stream whose client did not say that it has a copy.
-pub(super) fn ack_missing(stanza: &Node) -> Node {
-    let ack = Node::new("ack")
-        .attr("class", "message")
-        .attr_opt("type", stanza.value("type"))
-        .attr_opt("id", stanza.value("id"));
-    Node::new("stream:error").with_child(ack)
 }

@@ -34,3 +34,18 @@ pub(super) fn ib(child: Node) -> Node {
 pub(super) fn notification(from: &Jid, kind: &'static str) -> Node {
     Node::new("notification").attr("from", from).attr("type", kind)
 }
+
+/// Whether this message is a copy of what another device of the own account sent: only a receipt of type `sender` ends its
+/// delivery.
+pub(super) fn is_own_copy(stanza: &Node) -> bool {
+    stanza.is("message") && stanza.value("recipient").is_some()
+}
+
+/// The end of a stream whose client did not say that it has a copy.
+pub(super) fn ack_missing(stanza: &Node) -> Node {
+    let ack = Node::new("ack")
+        .attr("class", "message")
+        .attr_opt("type", stanza.value("type"))
+        .attr_opt("id", stanza.value("id"));
+    Node::new("stream:error").with_child(ack)
+}

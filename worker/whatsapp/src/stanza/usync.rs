@@ -4,9 +4,11 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use prost::Message as _;
 
 use crate::binary::{Node, StanzaError};
 use crate::jid::{Jid, Server};
+use crate::proto::{AdvKeyIndexList, AdvSignedKeyIndexList};
 
 /// Name space of the request.
 pub const XMLNS: &str = "usync";
@@ -255,14 +257,19 @@ fn user(node: &Node) -> UserAnswer {
         asked: contact.text().as_deref().map(digits_of).unwrap_or_default(),
     });
     let devices = node.child("devices");
+    let key_index_list = devices
+        .and_then(|devices| devices.child("key-index-list"))
+        .and_then(|list| Some((list.attr_u64("ts").unwrap_or_default(), list.bytes()?)));
+    let mut devices = devices.and_then(device_list);
+    if let (Some(Ok(devices)), Some((_, signed))) = (&mut devices, &key_index_list) {
+        leave_out_gone(devices, signed);
+    }
     UserAnswer {
         jid: node.attr_jid("jid"),
         pn: node.attr_jid("pn_jid"),
         contact,
-        devices: devices.and_then(device_list),
-        key_index_list: devices
-            .and_then(|devices| devices.child("key-index-list"))
-            .and_then(|list| Some((list.attr_u64("ts").unwrap_or_default(), list.bytes()?))),
+        devices,
+        key_index_list,
         lid: node
             .child("lid")
             .and_then(|lid| lid.attr_jid("val"))
@@ -283,6 +290,23 @@ fn device_list(devices: &Node) -> Option<Result<Vec<ListedDevice>, u32>> {
         })
     };
     Some(Ok(list.nodes_named("device").filter_map(device).collect()))
+}
+
+/// Leaves out companions that the account's phone has unlinked, by the list that it signs of those it has: a key index that
+/// is not in it counts only if it is later than the list. The signature is not checked: whoever could forge a list that
+/// leaves out a device could leave out the device. A list that can't be read leaves out nothing.
+fn leave_out_gone(devices: &mut Vec<ListedDevice>, signed: &Bytes) {
+    let details = AdvSignedKeyIndexList::decode(signed.clone())
+        .ok()
+        .and_then(|signed| AdvKeyIndexList::decode(signed.details?).ok());
+    let Some(list) = details else {
+        return tracing::debug!("a key index list can't be read");
+    };
+    let newest = list.current_index.unwrap_or_default();
+    devices.retain(|device| {
+        let index = device.key_index.unwrap_or_default();
+        device.id == 0 || list.valid_indexes.contains(&index) || index > newest
+    });
 }
 
 fn user_node(answer: &UserAnswer) -> Node {
@@ -403,6 +427,40 @@ mod tests {
         assert!(device(3, Some(2), false).is_valid());
         assert!(!device(3, None, false).is_valid());
         assert!(!device(99, Some(1), true).is_valid());
+    }
+
+    #[test]
+    fn companions_that_the_phone_has_unlinked_are_left_out() {
+        let list = AdvKeyIndexList {
+            current_index: Some(7),
+            valid_indexes: vec![0, 5, 7],
+            ..AdvKeyIndexList::default()
+        };
+        let signed = AdvSignedKeyIndexList {
+            details: Some(list.encode_to_vec().into()),
+            ..AdvSignedKeyIndexList::default()
+        };
+        let all = || {
+            let device = |id: u16, key_index| ListedDevice {
+                id,
+                key_index,
+                hosted: false,
+            };
+            vec![
+                device(0, None),
+                device(1, Some(5)),
+                device(2, Some(6)),
+                device(3, Some(7)),
+                device(4, Some(8)),
+            ]
+        };
+        let mut left = all();
+        leave_out_gone(&mut left, &signed.encode_to_vec().into());
+        let ids: Vec<u16> = left.iter().map(|device| device.id).collect();
+        assert_eq!(ids, [0, 1, 3, 4]);
+        let mut left = all();
+        leave_out_gone(&mut left, &Bytes::from_static(b"list"));
+        assert_eq!(left, all());
     }
 
     #[test]

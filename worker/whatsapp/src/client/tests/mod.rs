@@ -25,7 +25,8 @@ use crate::{
     connection::{
         ClientVersion, CloseReason, Config,
         tests::peer::{
-            NOW, Phone, ServerKeys, own_jid, own_lid, pair_device, pair_success, result_of, success,
+            NOW, Phone, ServerKeys, own_jid, own_lid, pair_device, pair_success, result_of, server_iq,
+            success,
         },
     },
     device::{Account, Device},
@@ -224,6 +225,28 @@ async fn a_lost_connection_is_opened_again_and_again() {
     server.accept_login().await;
     session.told("Open").await;
     assert_eq!(session.store.device().unwrap().login_counter, 6);
+}
+
+#[tokio::test]
+async fn a_large_stanza_arrives_whole_and_what_follows_it() {
+    let (server, config) = Server::new().await;
+    let mut session = Session::start(paired_device(), config);
+    let mut line = server.accept_login().await;
+    session.told("Open").await;
+    let ib = Node::new("ib").with_child(Node::new("offline").attr("count", "0"));
+    let few = Node::new("notification")
+        .attr("id", "n-1")
+        .attr("from", crate::jid::Jid::SERVER)
+        .attr("type", "encrypt")
+        .with_child(Node::new("count").attr("value", 9u32));
+    line.send(&ib).await;
+    line.send(&few).await;
+    line.send(&server_iq("get", "p-1").attr("xmlns", "urn:xmpp:ping"))
+        .await;
+    let upload = line.expect("upload", |node| node.child("list").is_some()).await;
+    assert_eq!(upload.child("list").unwrap().nodes().len(), 812);
+    line.expect("ack", |node| node.is("ack")).await;
+    line.expect("pong", |node| node.attr_is("id", "p-1")).await;
 }
 
 #[tokio::test]

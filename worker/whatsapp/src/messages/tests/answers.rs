@@ -325,6 +325,17 @@ fn only_our_phone_answers_and_only_what_was_asked() {
 }
 
 #[test]
+fn what_our_phone_tells_us_is_asked_for_again_between_ourselves() {
+    let mut network = Network::ann_and_bob();
+    let news = peer(message(&network, phone(1), "A").with_child(rubbish()));
+    assert_eq!(
+        answers(&mut network, &news),
+        [receipt(Some("retry")), ack("text")]
+    );
+    assert!(network.clients[ANN].sent[0].attr_is("category", "peer"));
+}
+
+#[test]
 fn an_answer_without_the_message_ends_the_request() {
     let mut network = Network::ann_and_bob();
     network.hand(ANN, &lead(&network, "A"));

@@ -72,6 +72,31 @@ fn receipts_are_told_and_acked() {
 }
 
 #[test]
+fn what_our_own_devices_have_says_nothing_of_the_recipient() {
+    let mut network = Network::ann_and_bob();
+    let own = |kind: Option<&'static str>| {
+        Node::new("receipt")
+            .attr("id", "3EB001")
+            .attr("from", phone(1))
+            .attr("recipient", phone(2))
+            .attr_opt("type", kind)
+            .attr("t", 9u64)
+    };
+    for (kind, expected) in [
+        (Some("read"), ReceiptKind::ReadSelf),
+        (Some("played"), ReceiptKind::ReadSelf),
+        (None, ReceiptKind::Sender),
+    ] {
+        network.forget();
+        network.hand(ANN, &own(kind));
+        let [Event::Receipt(told)] = &network.clients[ANN].events[..] else {
+            panic!("{kind:?}")
+        };
+        assert_eq!((told.kind, &told.chat), (expected, &phone(2)));
+    }
+}
+
+#[test]
 fn messages_are_taken_in_any_order_and_shown_once() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, number(2), "3EB000", "first");
