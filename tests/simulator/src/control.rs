@@ -123,11 +123,7 @@ async fn create_phone(State(handle): State<Handle>, Body(body): Body) -> Answer 
     created(&json!({ "number": number.to_string(), "name": name }))
 }
 
-async fn set_addressing(
-    State(handle): State<Handle>,
-    Path(phone): Path<String>,
-    Body(body): Body,
-) -> Answer {
+async fn set_addressing(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     let rules: AccountAddressing = parse(&body)?;
     handle.set_addressing(number("number", &phone)?, rules).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -305,7 +305,11 @@ impl Parts {
             return;
         };
         let other = receipt.other.as_ref();
-        let (phone, lid) = if receipt.chat.is_lid() { (other, None) } else { (None, other) };
+        let (phone, lid) = if receipt.chat.is_lid() {
+            (other, None)
+        } else {
+            (None, other)
+        };
         let chat = Peer::new(&receipt.chat, phone, lid);
         for id in &receipt.ids {
             // A receipt says as much as the server's answer, which may come behind it.

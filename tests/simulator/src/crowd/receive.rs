@@ -228,7 +228,9 @@ fn show(entry: &mut Entry, delivery: &Delivery, message: Box<[u8]>, tally: &mut 
 
 /// Whether a copy of what another own device sent names its chat as the stanza does.
 fn names_chat(seed: &Seed, delivery: &Delivery, destination: Option<&str>) -> bool {
-    let Some(chat) = delivery.own_chat else { return true };
+    let Some(chat) = delivery.own_chat else {
+        return true;
+    };
     let named = destination.and_then(|jid| jid.parse().ok());
     let named = named.and_then(|jid: Jid| seed.resolve(&jid));
     named == Some((DeviceAddr::phone(chat), delivery.addressing))

@@ -109,7 +109,10 @@ impl World {
             return Err(Refusal::unknown("number"));
         }
         self.seed.renew_lid(number);
-        Ok(self.seed.jid(DeviceAddr::phone(number), Addressing::Lid).to_string())
+        Ok(self
+            .seed
+            .jid(DeviceAddr::phone(number), Addressing::Lid)
+            .to_string())
     }
 
     /// Whether a chat is addressed by a hidden id that its user has not any more.
@@ -125,7 +128,9 @@ impl World {
         }
         let rules = self.accounts.get(&from.number)?.addressing;
         let named = participants.nodes_named("to");
-        let named: Vec<_> = named.filter_map(|to| self.seed.resolve(&to.attr_jid("jid")?)).collect();
+        let named: Vec<_> = named
+            .filter_map(|to| self.seed.resolve(&to.attr_jid("jid")?))
+            .collect();
         let is_mixed = named.iter().any(|(_, other)| *other != form);
         let is_twice = |at: usize| named[..at].iter().any(|(who, _)| *who == named[at].0);
         let names_sender = named.iter().any(|(who, _)| *who == from);

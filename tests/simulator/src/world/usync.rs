@@ -5,9 +5,9 @@
 use whatsapp::binary::Node;
 use whatsapp::phash::devices_hash;
 
-use super::{ConnState, World};
 use super::port::ConnId;
 use super::stanza::{error, iq_from_server};
+use super::{ConnState, World};
 use crate::number::{Addressing, DeviceAddr, Number};
 
 /// Most users of one query.
@@ -86,7 +86,8 @@ impl World {
                         .with_slice(text.as_bytes()),
                 );
             } else if let Some(number) = known {
-                let is_empty = protocol.is("devices") && form == Addressing::Pn && self.hides_devices(asker, number);
+                let is_empty =
+                    protocol.is("devices") && form == Addressing::Pn && self.hides_devices(asker, number);
                 answer = match is_empty {
                     true => answer.with_child(Node::new("devices").with_child(Node::new("device-list"))),
                     false => answer.with_children(self.usync_protocol(number, protocol.tag())),

@@ -71,7 +71,10 @@ async fn the_account_decides_which_names_are_taken() {
         assert_eq!(answer(&mut companion, &stanza).await, by_id, "{rules:?}");
         let audit = handle.audit().await.unwrap().server;
         assert_eq!(audit.numbers_on_migrated, u64::from(rules.migrated));
-        assert_eq!((audit.misaddressed, audit.violations), (u64::from(by_id.is_some()), 0));
+        assert_eq!(
+            (audit.misaddressed, audit.violations),
+            (u64::from(by_id.is_some()), 0)
+        );
     }
 }
 
@@ -81,10 +84,18 @@ async fn a_stanza_that_mixes_names_or_repeats_a_device_is_refused() {
     let theirs = lid_of(&mut companion, &Jid::phone(&contact(1)).unwrap()).await;
     let own = companion.jid();
     let good = companion.text_stanza(&contact(1), "3EB0A1", "hi").await;
-    let mixed = renamed(&good, |jid| if jid.same_user(&own) { jid.clone() } else { theirs.clone() });
+    let mixed = renamed(&good, |jid| {
+        if jid.same_user(&own) {
+            jid.clone()
+        } else {
+            theirs.clone()
+        }
+    });
     let spoilt = |jid: Jid| {
         let mut stanza = good.clone();
-        let Content::Nodes(children) = &mut stanza.content else { unreachable!() };
+        let Content::Nodes(children) = &mut stanza.content else {
+            unreachable!()
+        };
         let copy = children[0].nodes()[0].clone().attr("jid", jid);
         children[0].push_child(copy);
         stanza
@@ -128,7 +139,9 @@ async fn a_phone_says_of_its_account_what_it_is_told_to() {
         let qr = companion.begin_pairing(&handle).await;
         handle.scan(number(PHONE), qr).await.unwrap();
         let told = companion.wire();
-        let success = told.expect("pair-success", |node| node.child("pair-success").is_some()).await;
+        let success = told
+            .expect("pair-success", |node| node.child("pair-success").is_some())
+            .await;
         let props = success.child_at(&["pair-success", "client-props"]);
         let props = props.map(|props| ClientPairingProps::decode(props.bytes().unwrap()).ok());
         let says = props.map(|props| props.map(|props| props.is_chat_db_lid_migrated()));
@@ -179,7 +192,10 @@ async fn a_chat_by_an_old_hidden_id_is_taken_and_its_ack_says_so() {
     let fresh = by_lid(&mut companion, 1, "3EB0A2").await;
     companion.wire().send(&fresh).await;
     assert!(companion.acked("3EB0A2").await.value("refresh_lid").is_none());
-    let got = handle.messages(Speaker::Contact(number(&contact(1))), 0).await.unwrap();
+    let got = handle
+        .messages(Speaker::Contact(number(&contact(1))), 0)
+        .await
+        .unwrap();
     assert_eq!(got.len(), 2);
 }
 
@@ -189,7 +205,9 @@ async fn what_is_sent_again_comes_under_the_name_that_was_asked() {
     let (handle, mut companion) = set_up(AccountAddressing::default()).await;
     companion.upload_prekeys(20).await;
     let contact_number = number(&contact(1));
-    let said = handle.say(Speaker::Contact(contact_number), number(PHONE), "hi").await;
+    let said = handle
+        .say(Speaker::Contact(contact_number), number(PHONE), "hi")
+        .await;
     let id = said.unwrap();
     let (stanza, _) = companion.message().await;
     let lid = stanza.attr_jid("sender_lid").unwrap();
@@ -200,7 +218,9 @@ async fn what_is_sent_again_comes_under_the_name_that_was_asked() {
             .attr("type", "retry")
             .attr("to", &asked)
             .with_child(retry)
-            .with_child(Node::new("registration").with_slice(&companion.device.registration_id.to_be_bytes()));
+            .with_child(
+                Node::new("registration").with_slice(&companion.device.registration_id.to_be_bytes()),
+            );
         companion.wire().send(&request).await;
         let again = |node: &Node| node.is("message") && node.child("enc").unwrap().value("count").is_some();
         let again = companion.wire().expect("the message again", again).await;

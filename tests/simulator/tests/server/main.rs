@@ -48,7 +48,10 @@ fn renamed(stanza: &Node, name: impl Fn(&Jid) -> Jid) -> Node {
     let Content::Nodes(children) = &mut stanza.content else {
         panic!("no participants")
     };
-    let participants = children.iter_mut().find(|child| child.is("participants")).unwrap();
+    let participants = children
+        .iter_mut()
+        .find(|child| child.is("participants"))
+        .unwrap();
     let Content::Nodes(devices) = &mut participants.content else {
         panic!("no devices")
     };

@@ -28,7 +28,9 @@ impl Peer {
             .or_else(|| chat.is_lid().then_some(&chat))
             .map(|lid| lid.to_bare().to_string());
         let phone = phone.filter(|phone| phone.is_user());
-        let phone = phone.or_else(|| chat.is_user().then_some(&chat)).map(Jid::to_bare);
+        let phone = phone
+            .or_else(|| chat.is_user().then_some(&chat))
+            .map(Jid::to_bare);
         let wuid = phone.as_ref().filter(|_| chat.is_lid()).unwrap_or(&chat);
         Self {
             wuid: wuid.to_string(),

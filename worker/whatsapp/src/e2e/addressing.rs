@@ -76,7 +76,10 @@ impl Addressing {
         self.accepted[space as usize] = true;
         let Some(refused) = refused else { return };
         if !self.accepted[space.other() as usize] {
-            tracing::info!(by_lid = space == Space::Lid, "the server shows how the account addresses its chats");
+            tracing::info!(
+                by_lid = space == Space::Lid,
+                "the server shows how the account addresses its chats"
+            );
             if let Some(account) = &mut cx.device_mut().account {
                 account.is_migrated = space == Space::Lid;
             }
@@ -197,6 +200,10 @@ mod tests {
         let cx = lender.context();
         assert!(cx.device.account.as_ref().unwrap().is_migrated);
         assert_eq!(addressing.chat(cx.device, &directory, &lid(last)), phone(last));
-        assert_eq!(addressing.chat(cx.device, &directory, &phone(0)), lid(0), "forgotten");
+        assert_eq!(
+            addressing.chat(cx.device, &directory, &phone(0)),
+            lid(0),
+            "forgotten"
+        );
     }
 }

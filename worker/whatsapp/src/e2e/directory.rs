@@ -145,7 +145,12 @@ impl Directory {
 
     /// Takes in what the store says of a number that was resolved.
     pub(super) fn recall_present(&mut self, phone: &str, present: &str) {
-        if self.recent.present.get(phone).is_some_and(|known| known == present) {
+        if self
+            .recent
+            .present
+            .get(phone)
+            .is_some_and(|known| known == present)
+        {
             return;
         }
         self.make_room();

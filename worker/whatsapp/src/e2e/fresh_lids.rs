@@ -32,7 +32,11 @@ impl FreshLids {
         directory: &Directory,
         user: &Jid,
     ) {
-        let phone = if user.is_user() { Some(user.to_bare()) } else { directory.other_name(user) };
+        let phone = if user.is_user() {
+            Some(user.to_bare())
+        } else {
+            directory.other_name(user)
+        };
         let Some(phone) = phone.filter(|phone| !is_own(cx.device, phone)) else {
             return;
         };

@@ -80,7 +80,8 @@ impl Lists {
         };
         let phone = Some(phone.into());
         let list = kept.list;
-        self.others.insert(Jid::new(lid, Server::Lid), Kept { list, phone });
+        self.others
+            .insert(Jid::new(lid, Server::Lid), Kept { list, phone });
     }
 
     /// Forgets the lists of a user by this name, whatever they are kept under.

@@ -147,7 +147,8 @@ impl E2e {
 
     /// The hidden id that is known of this user is out of date: asks the server for the present one, once a connection.
     pub(crate) fn refresh_lid(&mut self, cx: &mut Context<'_>, user: &Jid) {
-        self.fresh_lids.ask(cx, &mut self.questions, &self.directory, user);
+        self.fresh_lids
+            .ask(cx, &mut self.questions, &self.directory, user);
     }
 
     /// Asks for the device lists of these users and of ourselves, as far as they are not known, if no query is open; call
@@ -239,7 +240,10 @@ impl E2e {
         match questions.close(ticket)? {
             Question::Devices(asked) => {
                 let addressing = &self.addressing;
-                let mut known = Known { directory, addressing };
+                let mut known = Known {
+                    directory,
+                    addressing,
+                };
                 let failed = self.resolution.on_reply(cx, &mut known, asked, answer);
                 return Some(Outcome::Devices(failed));
             }

@@ -59,7 +59,9 @@ impl Naming {
         let (mut pairs, mut backs) = (Vec::new(), Vec::new());
         for user in &asked {
             for key in keys_of(user) {
-                let Some(value) = values.next().flatten() else { continue };
+                let Some(value) = values.next().flatten() else {
+                    continue;
+                };
                 if key.kind == RecordKind::Renumbered {
                     if let Ok(present) = std::str::from_utf8(&value) {
                         directory.recall_present(user.user(), present);

@@ -206,7 +206,9 @@ fn take_in(
             expires: cx.now + SUPPOSED_LIST_TTL,
         },
     };
-    let present = directory.present(asked.user.user()).filter(|_| asked.user.is_user());
+    let present = directory
+        .present(asked.user.user())
+        .filter(|_| asked.user.is_user());
     let user = match present {
         Some(present) => Jid::new(present, Server::User),
         None => asked.user.clone(),
@@ -335,7 +337,11 @@ mod tests {
         assert_eq!(reply(&mut directory, By::Number, Some(lid())), (Vec::new(), true));
         assert_eq!(reply(&mut directory, By::Name(lid()), None), (nobody, false));
         let now = lender.context().now;
-        assert!(directory.devices(lender.context().device, &phone(), now).is_none());
+        assert!(
+            directory
+                .devices(lender.context().device, &phone(), now)
+                .is_none()
+        );
     }
 
     #[test]

@@ -50,8 +50,8 @@ fn wants_secret(message: &Message) -> bool {
 /// nobody who knows one can tell another.
 fn derive(device: &Device, chat: &Jid, id: &MessageId) -> [u8; 32] {
     let key = device.identity.private().as_bytes();
-    let mut mac = <Hmac<Sha256>>::new_from_slice(key)
-        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    let mut mac =
+        <Hmac<Sha256>>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     for part in [LABEL, chat.user(), chat.server().as_str(), id.as_str()] {
         mac.update(part.as_bytes());
         mac.update(&[0]);
@@ -78,8 +78,18 @@ mod tests {
     fn secret(seed: u64, chat: &str, id: &str) -> Vec<u8> {
         let device = Device::generate(&mut StdRng::seed_from_u64(seed));
         let mut message = text();
-        attach(&device, &chat.parse().unwrap(), &id.parse().unwrap(), &mut message);
-        message.message_context_info.unwrap().message_secret.unwrap().to_vec()
+        attach(
+            &device,
+            &chat.parse().unwrap(),
+            &id.parse().unwrap(),
+            &mut message,
+        );
+        message
+            .message_context_info
+            .unwrap()
+            .message_secret
+            .unwrap()
+            .to_vec()
     }
 
     #[test]
@@ -100,7 +110,10 @@ mod tests {
     #[test]
     fn one_that_is_there_stays_and_what_refers_to_others_has_none() {
         let device = Device::generate(&mut StdRng::seed_from_u64(1));
-        let (chat, id) = ("15550002@s.whatsapp.net".parse().unwrap(), "3EB0A".parse().unwrap());
+        let (chat, id) = (
+            "15550002@s.whatsapp.net".parse().unwrap(),
+            "3EB0A".parse().unwrap(),
+        );
         let given = bytes::Bytes::from_static(&[7; 32]);
         let mut message = text();
         message.message_context_info = Some(Box::new(MessageContextInfo {
@@ -120,8 +133,10 @@ mod tests {
     #[test]
     fn what_is_sent_again_has_the_bytes_that_were_sent() {
         let device = Device::generate(&mut StdRng::seed_from_u64(1));
-        let (chat, id): (Jid, MessageId) =
-            ("15550002@s.whatsapp.net".parse().unwrap(), "3EB0A".parse().unwrap());
+        let (chat, id): (Jid, MessageId) = (
+            "15550002@s.whatsapp.net".parse().unwrap(),
+            "3EB0A".parse().unwrap(),
+        );
         let mut first = text();
         attach(&device, &chat, &id, &mut first);
         let message = text().encode_to_vec().into();

@@ -406,8 +406,7 @@ impl Sends {
 
     /// The owner has answered what a message was that the server refused; without an answer it is refused for good.
     pub(super) fn on_content(&mut self, cx: &mut Context<'_>, id: &MessageId, sent: Option<SentMessage>) {
-        let is_meant =
-            |send: &Waiting| matches!(send.state, State::Content) && send.outgoing.id == *id;
+        let is_meant = |send: &Waiting| matches!(send.state, State::Content) && send.outgoing.id == *id;
         let Some(at) = self.waiting.iter().position(is_meant) else {
             return;
         };
@@ -525,7 +524,10 @@ impl Waiting {
             return false;
         };
         let is_given = self.user.user() == given;
-        match directory.present(given).filter(|present| is_given && present != given) {
+        match directory
+            .present(given)
+            .filter(|present| is_given && present != given)
+        {
             Some(present) => {
                 self.user = Jid::new(present, Server::User);
                 self.given_as = GivenAs::Address;

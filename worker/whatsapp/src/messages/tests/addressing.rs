@@ -55,7 +55,11 @@ fn a_migrated_account_writes_by_hidden_id_throughout() {
     network.send(ANN, number(2), "3EB001", "hi");
     assert_eq!(network.clients[ANN].last_message().attr_jid("to"), Some(lid(2)));
     assert_eq!(targets(&network), by_lid());
-    assert_eq!(queries(&mut network).len(), 1, "one query for number, id and devices");
+    assert_eq!(
+        queries(&mut network).len(),
+        1,
+        "one query for number, id and devices"
+    );
     let copy = network.clients[ANN_PHONE].messages()[0];
     assert_eq!((&copy.chat, copy.from_me), (&lid(2), true));
     assert_eq!(network.clients[BOB].texts(), ["hi"]);
@@ -115,7 +119,10 @@ fn a_device_that_asks_again_is_answered_by_the_name_it_uses() {
     };
     network.hand(ANN, &ask(lid(2), None));
     let again = network.clients[ANN].last_message();
-    assert_eq!((again.attr_jid("to"), again.attr_jid("recipient")), (Some(lid(2)), None));
+    assert_eq!(
+        (again.attr_jid("to"), again.attr_jid("recipient")),
+        (Some(lid(2)), None)
+    );
     // Our own phone may not say which chat; the owner names it by number.
     for recipient in [None, Some(lid(2))] {
         network.hand(ANN, &ask(lid(1), recipient));
@@ -193,7 +200,11 @@ fn many_sends_share_what_is_asked_of_store_and_server() {
 #[test]
 fn a_device_list_that_is_empty_by_number_is_asked_for_by_hidden_id() {
     for migrated in [true, false] {
-        let mut network = if migrated { Network::migrated() } else { Network::ann_and_bob() };
+        let mut network = if migrated {
+            Network::migrated()
+        } else {
+            Network::ann_and_bob()
+        };
         network.empty_lists = true;
         network.send(ANN, number(2), "3EB001", "hi");
         assert_eq!(network.clients[BOB].texts(), ["hi"]);
@@ -209,12 +220,20 @@ fn a_device_list_that_is_empty_by_number_is_asked_for_by_hidden_id() {
 #[test]
 fn what_is_refused_for_its_addresses_goes_once_more_by_the_other_name() {
     for (migrated, refused) in [(true, Space::Lid), (false, Space::Phone)] {
-        let mut network = if migrated { Network::migrated() } else { Network::ann_and_bob() };
+        let mut network = if migrated {
+            Network::migrated()
+        } else {
+            Network::ann_and_bob()
+        };
         network.refuses = Some((refused, 400));
         network.keep(ANN, "3EB001", phone(2), "hi");
         network.send(ANN, number(2), "3EB001", "hi");
         let ann = &network.clients[ANN];
-        let ids: Vec<_> = ann.sent("message").iter().map(|node| node.attr_str("id").unwrap()).collect();
+        let ids: Vec<_> = ann
+            .sent("message")
+            .iter()
+            .map(|node| node.attr_str("id").unwrap())
+            .collect();
         assert_eq!(ids, ["3EB001", "3EB001"]);
         assert_eq!((ann.acked(), ann.failures().len()), (1, 0));
         let prepared = |event: &&Event| matches!(event, Event::MessagePrepared { .. });
@@ -258,7 +277,11 @@ fn a_hidden_id_that_is_out_of_date_is_asked_for_once() {
     network.send(ANN, number(2), "3EB001", "one");
     network.questions.clear();
     let new = |device: u16| Jid::new("200000000000002", Server::Lid).with_device(device);
-    for client in network.clients.iter_mut().filter(|client| client.jid.same_user(&phone(2))) {
+    for client in network
+        .clients
+        .iter_mut()
+        .filter(|client| client.jid.same_user(&phone(2)))
+    {
         let old = client.lid.clone();
         client.lid = new(old.device());
     }
@@ -271,7 +294,10 @@ fn a_hidden_id_that_is_out_of_date_is_asked_for_once() {
     assert_eq!(query.nodes().len(), 1, "the id alone");
     network.send(ANN, number(2), "3EB003", "three");
     assert_eq!(network.clients[ANN].last_message().attr_jid("to"), Some(new(0)));
-    assert_eq!(network.clients[BOB].texts().last().map(String::as_str), Some("three"));
+    assert_eq!(
+        network.clients[BOB].texts().last().map(String::as_str),
+        Some("three")
+    );
     network.questions.clear();
     network.send(ANN, number(2), "3EB004", "four");
     assert!(queries(&mut network).is_empty(), "once per user and connection");

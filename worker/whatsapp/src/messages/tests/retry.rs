@@ -75,7 +75,10 @@ fn a_spoiled_message_is_asked_for_and_comes_again() {
     assert_eq!(again.attr_jid("to"), Some(phone(2)));
     assert_eq!(again.child("enc").unwrap().attr_u64("count"), Some(1));
     let secret = |at: usize| {
-        let info = network.clients[at].messages()[0].message.message_context_info.clone();
+        let info = network.clients[at].messages()[0]
+            .message
+            .message_context_info
+            .clone();
         info.and_then(|info| info.message_secret)
     };
     assert!(secret(BOB).is_some());
@@ -164,7 +167,11 @@ fn a_request_that_comes_again_does_not_use_its_prekey_twice() {
     // The ack of the answer was lost, so the server delivers the request again.
     network.restart(ANN);
     network.hand(ANN, &asked);
-    assert_eq!(network.clients[ANN].sent("message").len(), 1, "it is answered again");
+    assert_eq!(
+        network.clients[ANN].sent("message").len(),
+        1,
+        "it is answered again"
+    );
     network.forget();
     network.send(ANN, number(2), "3EB003", "three");
     assert_eq!(network.clients[BOB].texts(), ["three"]);

@@ -237,7 +237,11 @@ impl SessionRecord {
     /// Whether the state in use began with these very keys, one-time prekey included, and the other side has not answered in
     /// it. Whoever starts another session from them uses a prekey twice, and the other side can't read what follows.
     pub fn is_begun_with(&self, bundle: &PreKeyBundle) -> bool {
-        let Some((state, pending)) = self.states.first().and_then(|state| Some((state, state.pending?))) else {
+        let Some((state, pending)) = self
+            .states
+            .first()
+            .and_then(|state| Some((state, state.pending?)))
+        else {
             return false;
         };
         let prekey = bundle.prekey.map(|(id, _)| id);
