@@ -271,7 +271,7 @@ impl Sends {
             mut message,
             to: given,
         } = *send.outgoing;
-        if let Ok((chat, _)) = addressee(&given) {
+        if let Some(chat) = given.chat() {
             secret::attach(cx.device, &chat, &id, &mut message);
         }
         let class = Class::of_message(&message);
@@ -648,18 +648,12 @@ impl Targets {
 
 /// The user that a message is for, and what is said of it.
 fn addressee(to: &Recipient) -> Result<(Jid, GivenAs), SendError> {
-    let number = |digits, given_as| {
-        let jid = Jid::phone(digits).map_err(|_| SendError::NotOnWhatsApp);
-        jid.map(|jid| (jid, given_as))
-    };
-    match to {
-        Recipient::Phone(digits) => number(digits, GivenAs::Number),
-        Recipient::KnownPhone(digits) => number(digits, GivenAs::KnownNumber),
-        Recipient::Jid(jid) => match jid.server() {
-            Server::User | Server::Lid if !jid.is_server() => Ok((jid.to_bare(), GivenAs::Address)),
-            Server::Legacy => Ok((Jid::new(jid.user(), Server::User), GivenAs::Address)),
-            Server::Group => Err(SendError::Unsupported("groups")),
-            _ => Err(SendError::Unsupported("this kind of recipient")),
-        },
+    let chat = to.chat().ok_or(SendError::NotOnWhatsApp)?;
+    match (to, chat.server()) {
+        (Recipient::Phone(_), _) => Ok((chat, GivenAs::Number)),
+        (Recipient::KnownPhone(_), _) => Ok((chat, GivenAs::KnownNumber)),
+        (Recipient::Jid(_), Server::User | Server::Lid) if !chat.is_server() => Ok((chat, GivenAs::Address)),
+        (Recipient::Jid(_), Server::Group) => Err(SendError::Unsupported("groups")),
+        (Recipient::Jid(_), _) => Err(SendError::Unsupported("this kind of recipient")),
     }
 }

@@ -29,7 +29,7 @@ pub enum RecordKind {
     /// The number that an account has now, by a number that the server still knows it by; both are user parts.
     Renumbered = 8,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
-    /// the chat as the message was addressed.
+    /// the chat as it named it ([`Recipient::chat`](crate::command::Recipient::chat)).
     Sent = 255,
 }
 
