@@ -302,7 +302,9 @@ impl World {
     }
 
     fn accepting_ack(&self, node: &Node, to: DeviceAddr, hash: Option<String>) -> Node {
-        let is_outdated = node.attr_jid("to").is_some_and(|chat| self.is_outdated(&chat, to));
+        let is_outdated = node
+            .attr_jid("to")
+            .is_some_and(|chat| self.is_outdated(&chat, to));
         self.message_ack(node)
             .attr_opt("phash", hash)
             .attr_opt("refresh_lid", is_outdated.then_some("true"))

@@ -11,6 +11,7 @@ mod resends;
 mod retries;
 mod secret;
 mod sends;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
