@@ -90,7 +90,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "connection",
-                "messages e2e part stanza store crypto event pairing payload command device signal reason wire",
+                "messages e2e part stanza store crypto event pairing payload command device signal proto reason wire",
             ),
             (
                 "messages",

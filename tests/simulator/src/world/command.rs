@@ -6,8 +6,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
-use super::addressing::AccountAddressing;
 use super::port::ConnId;
+use super::rules::AccountAddressing;
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
 use crate::fault::{Active, Fault};

@@ -23,6 +23,7 @@ mod port;
 mod prekeys;
 mod query;
 mod receipt;
+mod rules;
 mod stanza;
 mod usync;
 
@@ -43,10 +44,10 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 pub use command::{Answer, Command, LinkHello, LinkOutcome, Linked, PendingReport, SessionInfo, Speaker};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
+pub use rules::{AccountAddressing, ByNumber, ClientProps};
 
 /// Control commands that wait for the world.
 pub const COMMAND_QUEUE: usize = 256;
