@@ -210,7 +210,7 @@ async fn a_session_pairs_by_code_sends_again_what_could_not_be_read_and_comes_ba
         .await?;
     let to = || Recipient::Phone(CONTACT.to_owned());
     let sent = session.send(to(), text("spoiled")).await?;
-    ensure!(sent.to.user() == CONTACT, "{}", sent.to);
+    ensure!(sent.to.is_lid(), "the account is migrated: {}", sent.to);
     shown(&handle, &["spoiled"]).await?;
     until(&mut events, "receipt", |event| {
         matches!(event, Event::Receipt(receipt)
@@ -229,6 +229,55 @@ async fn a_session_pairs_by_code_sends_again_what_could_not_be_read_and_comes_ba
     let contacts = &audit.contacts;
     let counts = [contacts.undecryptable_by_fault, contacts.retries_requested];
     ensure!(counts == [1, 1] && contacts.shown_twice == 0, "{audit:?}");
+    Ok(())
+}
+
+/// Sends a text to each of these contacts, all at once.
+async fn send_to_all(session: &Session, numbers: impl Iterator<Item = Recipient>) -> Result<()> {
+    let calls = numbers.map(|to| {
+        let session = session.clone();
+        tokio::spawn(async move { session.send(to, text("hello")).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        timeout(PATIENCE, call).await???;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_number_is_looked_up_once_and_never_after_a_restart() -> Result<()> {
+    const NEW: u32 = 120;
+    let handle = simulator().await?;
+    handle.create_contacts("1999", 1000, Manners::default()).await?;
+    let contact = |at: u32| format!("1999{at:03}");
+    let store = MemoryStore::new();
+    let (session, mut events) = self::session(&handle, store.clone()).await?;
+    let code = until(&mut events, "QR code", |event| {
+        matches!(event, Event::QrCode { .. })
+    });
+    let Event::QrCode { text: code, .. } = code.await? else {
+        unreachable!("it was waited for")
+    };
+    handle.scan(number(PHONE), code).await?;
+    until(&mut events, "open", |event| matches!(event, Event::Open { .. })).await?;
+    send_to_all(&session, (0..NEW).map(|at| Recipient::Phone(contact(at)))).await?;
+    session.stop().await;
+
+    let (session, mut events) = self::session(&handle, store).await?;
+    until(&mut events, "open", |event| matches!(event, Event::Open { .. })).await?;
+    let known = (0..NEW).map(|at| Recipient::KnownPhone(contact(at)));
+    let new = (NEW..2 * NEW).map(|at| Recipient::Phone(contact(at)));
+    send_to_all(&session, known.chain(new)).await?;
+    let audit = handle.audit().await?;
+    let server = &audit.server;
+    let look_ups = [server.contact_lookups, server.numbers_looked_up];
+    ensure!(look_ups == [u64::from(2 * NEW); 2], "{audit:?}");
+    let wrong = [server.numbers_on_migrated, server.misaddressed, server.violations];
+    ensure!(
+        wrong == [0; 3] && audit.contacts.wrong_destinations == 0,
+        "{audit:?}"
+    );
+    session.stop().await;
     Ok(())
 }
 

@@ -298,6 +298,8 @@ test('the audit found nothing wrong', async () => {
   assert.equal(audit.shown_twice, 0);
   assert.equal(audit.malformed, 0);
   assert.equal(audit.violations, 0);
+  assert.equal(audit.misaddressed, 0);
+  assert.equal(audit.wrong_destinations, 0);
   assert.equal(audit.lost, 0);
 });
 

@@ -91,7 +91,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "connection",
-                "history app_state messages tokens account e2e part stanza store crypto event pairing payload command device signal reason version wire",
+                "history app_state messages tokens account e2e part stanza store crypto event pairing payload command device signal proto reason version wire",
             ),
             ("history", "messages e2e part media device proto wire"),
             (

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     event::{Event, PasskeyStep, QueryError, SendError},
-    jid::Jid,
+    jid::{Jid, Server},
     message_id::MessageId,
     pairing::passkey::webauthn::Assertion,
     proto,
@@ -185,6 +185,18 @@ pub enum Recipient {
     KnownPhone(String),
     /// A known address.
     Jid(Jid),
+}
+
+impl Recipient {
+    /// The chat as the owner names it: messages are asked of the owner under this address, whichever one their stanzas
+    /// had. `None` if the number is none.
+    pub fn chat(&self) -> Option<Jid> {
+        match self {
+            Self::Phone(digits) | Self::KnownPhone(digits) => Jid::phone(digits).ok(),
+            Self::Jid(jid) if jid.server() == Server::Legacy => Some(Jid::new(jid.user(), Server::User)),
+            Self::Jid(jid) => Some(jid.to_bare()),
+        }
+    }
 }
 
 impl fmt::Debug for Recipient {

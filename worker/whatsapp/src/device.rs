@@ -118,7 +118,8 @@ pub struct Account {
     pub push_name: Option<String>,
     /// What the phone runs on (`android`, `iphone`, `smba`…).
     pub platform: String,
-    /// Whether its chats with one person are addressed by LID (docs/PROTOCOL.md, "LID"). Once so, always so.
+    /// Whether its chats with one person are addressed by LID (docs/PROTOCOL.md, "LID"). Once so, always so, unless the
+    /// server refuses such chats and takes them by number.
     pub is_migrated: bool,
     /// What the server lets this account prove itself with to people who gave it no token, if it gave any.
     pub token_salt: Option<Bytes>,

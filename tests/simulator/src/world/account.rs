@@ -9,12 +9,12 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
-use super::addressing::AccountAddressing;
 use super::app_state::AppState;
 use super::guarded::Guarded;
 use super::limits::Limits;
 use super::port::ConnId;
 use super::properties::Properties;
+use super::rules::AccountAddressing;
 use super::sharing::Sharing;
 use super::stanza::is_own_copy;
 use super::trust::Proofs;

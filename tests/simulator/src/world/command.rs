@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
-use super::addressing::AccountAddressing;
 use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
+use super::rules::AccountAddressing;
 use super::sharing::Sharing;
 use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};

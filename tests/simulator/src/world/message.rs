@@ -63,7 +63,6 @@ impl World {
         if let Some(code) = self.refusal_for_proof(from, to, &node) {
             return self.nack(conn, &node, code);
         }
-        let is_outdated = self.is_outdated(&chat, to);
         let is_peer = node.attr_is("category", "peer");
         if is_peer && (node.child("tctoken").is_some() || node.child("cstoken").is_some()) {
             return self.nack(conn, &node, nack::BAD_SCHEMA);
@@ -93,10 +92,7 @@ impl World {
         let hash = node
             .child("participants")
             .and_then(|_| self.hash_if_missed(from, to, addressing, &copies));
-        let ack = self
-            .message_ack(&node)
-            .attr_opt("phash", hash)
-            .attr_opt("refresh_lid", is_outdated.then_some("true"));
+        let ack = self.accepting_ack(&node, to, hash);
         self.acknowledge(conn, ack, &fate);
         let cut = fate.cut;
         let routed = Routed {
@@ -319,6 +315,15 @@ impl World {
             .attr_opt("id", node.value("id"))
             .attr_opt("from", node.value("to"))
             .attr("t", self.clock.unix_seconds())
+    }
+
+    fn accepting_ack(&self, node: &Node, to: DeviceAddr, hash: Option<String>) -> Node {
+        let is_outdated = node
+            .attr_jid("to")
+            .is_some_and(|chat| self.is_outdated(&chat, to));
+        self.message_ack(node)
+            .attr_opt("phash", hash)
+            .attr_opt("refresh_lid", is_outdated.then_some("true"))
     }
 
     /// The hash of the devices of both sides, if the client has missed some.

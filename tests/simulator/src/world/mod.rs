@@ -29,6 +29,7 @@ mod properties;
 mod query;
 mod receipt;
 mod refresh;
+mod rules;
 mod sharing;
 mod special;
 mod stanza;
@@ -54,7 +55,6 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use addressing::{AccountAddressing, ByNumber, ClientProps};
 use app_state::Files;
 pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
@@ -64,6 +64,7 @@ pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
+pub use rules::{AccountAddressing, ByNumber, ClientProps};
 pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
 use trust::Tokens;
 pub use trust::{MAX_TOKENS, Proofs, SaltChange};

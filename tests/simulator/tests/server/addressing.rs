@@ -14,7 +14,7 @@ const PHONE: &str = "15551230001";
 
 async fn set_up(rules: AccountAddressing) -> (Handle, Companion) {
     let handle = simulator_with_contacts(Manners::default()).await;
-    let companion = Companion::online(&handle, PHONE).await;
+    let companion = Box::pin(Companion::online(&handle, PHONE)).await;
     handle.set_addressing(number(PHONE), rules).await.unwrap();
     (handle, companion)
 }

@@ -58,7 +58,12 @@ const RUNS: u32 = 200;
 pub fn sending() -> (Figure, Figure) {
     let mut sender = Sender::new();
     let frame_bytes = sender.send().1;
-    let plaintexts = [text(TEXT), text(TEXT), own_copy(text_message(TEXT))].map(padded);
+    let plaintexts = [
+        sent_text().encode_to_vec(),
+        sent_text().encode_to_vec(),
+        own_copy(sent_text()),
+    ]
+    .map(padded);
     let mut chain_keys = [[1u8; 32], [2; 32], [3; 32]];
     let cipher = Aes256Gcm::new(&[7; 32].into());
     let mut stanza = vec![0u8; frame_bytes];
@@ -89,8 +94,16 @@ fn text_message(text: &str) -> proto::Message {
     }
 }
 
-fn text(text: &str) -> Vec<u8> {
-    text_message(text).encode_to_vec()
+/// The text as it is encrypted: with a message secret.
+fn sent_text() -> proto::Message {
+    let info = proto::MessageContextInfo {
+        message_secret: Some(Bytes::from_static(&[7; 32])),
+        ..proto::MessageContextInfo::default()
+    };
+    proto::Message {
+        message_context_info: Some(Box::new(info)),
+        ..text_message(TEXT)
+    }
 }
 
 fn own_copy(message: proto::Message) -> Vec<u8> {
@@ -100,6 +113,10 @@ fn own_copy(message: proto::Message) -> Vec<u8> {
         phash: None,
     };
     let message = proto::Message {
+        message_context_info: sent
+            .message
+            .as_ref()
+            .and_then(|message| message.message_context_info.clone()),
         device_sent_message: Some(Box::new(sent)),
         ..proto::Message::default()
     };
@@ -399,7 +416,7 @@ impl Server {
             let text = if own {
                 own_copy(text_message("Here"))
             } else {
-                text("Here")
+                text_message("Here").encode_to_vec()
             };
             let (_, answer) = self.devices[&jid].answer(&ciphertext, &padded(text), &mut self.rng);
             let enc = Node::new("enc").attr("v", "2").attr("type", answer.kind.as_str());

@@ -49,8 +49,8 @@ pub(super) struct Waiting {
 
 /// A send that waits for its ack.
 struct Send {
-    /// The encoded message, until it is prepared.
-    message: Option<Bytes>,
+    /// The message for devices that ask for it again, until it is prepared.
+    message: Option<SentMessage>,
     answer: SendAnswer,
 }
 
@@ -78,8 +78,7 @@ impl Answers {
 
 impl Waiting {
     /// Notes a send.
-    pub(super) fn expect(&mut self, id: MessageId, message: Bytes, answer: SendAnswer) {
-        let message = Some(message);
+    pub(super) fn expect(&mut self, id: MessageId, message: Option<SentMessage>, answer: SendAnswer) {
         self.sends.insert(id, Send { message, answer });
     }
 
@@ -136,7 +135,7 @@ pub(super) struct AnsweringStore<S> {
 
 impl<S> AnsweringStore<S> {
     /// Keeps a prepared message; whether it was one of ours.
-    fn keep(&mut self, id: &MessageId, chat: &Jid) -> bool {
+    fn keep(&mut self, id: &MessageId) -> bool {
         let mut waiting = self.answers.lock();
         let Some(message) = waiting.sends.get_mut(id).and_then(|send| send.message.take()) else {
             return false;
@@ -144,15 +143,13 @@ impl<S> AnsweringStore<S> {
         if self.sent.len() == KEPT_MESSAGES {
             self.sent.pop_front();
         }
-        let chat = chat.clone();
-        let value = SentMessage { chat, message }.encode();
-        self.sent.push_back((RecordKey::sent(id), value));
+        self.sent.push_back((RecordKey::sent(id), message.encode()));
         true
     }
 
     fn sort(&mut self, event: &Event) -> bool {
         match event {
-            Event::MessagePrepared { id, to, .. } => self.keep(id, to),
+            Event::MessagePrepared { id, .. } => self.keep(id),
             event => self.answers.lock().answer(event),
         }
     }

@@ -32,7 +32,7 @@ use crate::{
     message_id::MessageId,
     pairing::passkey::webauthn::Assertion,
     proto::Message,
-    store::{KeyStore, RecordKey, StoreError},
+    store::{KeyStore, RecordKey, SentMessage, StoreError},
     time::Timestamp,
 };
 
@@ -115,10 +115,14 @@ impl Session {
     /// As there.
     pub async fn send_as(&self, id: MessageId, to: Recipient, message: Message) -> Result<Sent, SendError> {
         let encoded = Bytes::from(message.encode_to_vec());
+        let sent = to.chat().map(|chat| SentMessage {
+            chat,
+            message: encoded,
+        });
         let (sender, answered) = oneshot::channel();
         let note = {
             let id = id.clone();
-            move |waiting: &mut Waiting| waiting.expect(id, encoded, sender)
+            move |waiting: &mut Waiting| waiting.expect(id, sent, sender)
         };
         let command = Command::Send(Box::new(Outgoing { id, to, message }));
         if !self.ask(command, note).await {

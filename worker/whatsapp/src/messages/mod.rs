@@ -14,6 +14,7 @@ mod retries;
 mod secret;
 mod sends;
 mod source;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

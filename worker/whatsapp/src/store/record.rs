@@ -27,7 +27,8 @@ pub enum RecordKind {
     Lid = 6,
     /// The phone number of a hidden id; both are user parts.
     Phone = 7,
-    /// The number that an account has now, by a number that the server still knows it by; both are user parts.
+    /// The number that an account has now, by a number that was resolved: the same, or one that the server still knows it
+    /// by; both are user parts. With [`Self::Lid`], what tells that a number need not be looked up.
     Renumbered = 8,
     /// A key of the app state, by its id; or when our phone was asked for it.
     AppStateKey = 10,
@@ -42,7 +43,7 @@ pub enum RecordKind {
     /// What our phone was asked for and has not answered; one, with an empty name.
     Placeholders = 13,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
-    /// the chat as the message was addressed.
+    /// the chat as it named it ([`Recipient::chat`](crate::command::Recipient::chat)).
     Sent = 255,
 }
 

@@ -130,6 +130,30 @@ fn a_new_device_registers_and_acks_the_offer() {
 }
 
 #[test]
+fn the_phone_says_whether_its_account_is_migrated() {
+    let props = |bytes: &'static [u8]| Some(Node::new("client-props").with_slice(bytes));
+    for (props, is_migrated) in [
+        (props(&[0x08, 1]), true),
+        (props(&[0x08, 0, 0x10, 1]), false),
+        (props(&[0x10, 1]), false),
+        (props(&[0xff; 7]), false),
+        (None, false),
+    ] {
+        let mut world = showing();
+        let mut phone = Phone::new();
+        let code = scanned(&world);
+        let mut offer = pair_success(phone.vouch(&code.identity, &code.adv_secret));
+        let Content::Nodes(children) = &mut offer.content else {
+            panic!("no pair-success")
+        };
+        props.into_iter().for_each(|props| children[0].push_child(props));
+        world.server_sends(&offer);
+        let account = world.store.device().unwrap().account.unwrap();
+        assert_eq!(account.is_migrated, is_migrated);
+    }
+}
+
+#[test]
 fn qr_codes_rotate_and_run_out() {
     let mut world = showing();
     assert!(world.qr_codes()[0].contains("#ref-1,"));
