@@ -23,7 +23,8 @@ use crate::handle::Handle;
 use crate::number::{Addressing, Number};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
-use crate::world::{NewsBy, Proofs, PropertyChange, SaltChange, Sharing, Speaker, TokenChange};
+use crate::sharing::Sharing;
+use crate::world::{NewsBy, Proofs, PropertyChange, SaltChange, Speaker, TokenChange};
 
 /// Longest text.
 const MAX_TEXT_BYTES: usize = 65_536;

@@ -21,9 +21,8 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
-use crate::world::{
-    Command, LinkOutcome, Linked, NewsBy, PropertyChange, SessionInfo, Sharing, Speaker, TokenChange,
-};
+use crate::sharing::Sharing;
+use crate::world::{Command, LinkOutcome, Linked, NewsBy, PropertyChange, SessionInfo, Speaker, TokenChange};
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
 const LINK_HELLO_TIMEOUT: Duration = Duration::from_secs(2);

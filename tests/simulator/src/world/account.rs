@@ -9,12 +9,12 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
-use super::app_state::AppState;
 use super::port::ConnId;
 use super::properties::Properties;
-use super::sharing::Sharing;
+use super::sealed::AppState;
 use super::tokens::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
+use crate::sharing::Sharing;
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
 pub(super) const MAX_PENDING: usize = 100_000;

@@ -8,7 +8,6 @@ use whatsapp::signal::curve::PublicKey;
 
 use super::port::ConnId;
 use super::properties::PropertyChange;
-use super::sharing::Sharing;
 use super::tokens::{Proofs, SaltChange};
 use crate::audit::{Report, ServerHalf};
 use crate::crowd::{self, Received, Sent};
@@ -16,6 +15,7 @@ use crate::fault::{Active, Fault};
 use crate::number::Number;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
+use crate::sharing::Sharing;
 
 /// Where an answer goes.
 pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;

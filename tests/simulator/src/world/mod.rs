@@ -24,6 +24,7 @@ mod prekeys;
 mod properties;
 mod query;
 mod receipt;
+mod sealed;
 mod sharing;
 mod stanza;
 mod tokens;
@@ -46,14 +47,13 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-use app_state::Files;
 pub use command::{
     Answer, Command, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange,
 };
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
-pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
+use sealed::Files;
 use tokens::Tokens;
 pub use tokens::{MAX_TOKENS, Proofs, SaltChange};
 

@@ -7,12 +7,12 @@ use super::World;
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
 use super::properties::PropertyChange;
-use super::sharing::Sharing;
 use crate::crowd::{Job, SendText};
 use crate::fault::{Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::population::{Manners, Population, PopulationError, Run};
 use crate::refusal::Refusal;
+use crate::sharing::Sharing;
 
 /// Most accounts.
 const MAX_ACCOUNTS: usize = 100_000;

@@ -10,7 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use simulator::Handle;
 use simulator::number::Number;
-use simulator::world::{HistorySharing, KeySharing, Sharing};
+use simulator::sharing::{HistorySharing, KeySharing, Sharing};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
