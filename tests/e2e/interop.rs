@@ -124,6 +124,58 @@ async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_shows_the_token_that_the_other_gave() -> Result<()> {
+    let cluster = Cluster::start(1).await?;
+    let folder = Folder::new()?;
+    let (record, mut baileys) = set_up(&cluster, &folder).await?;
+    we_write(&cluster, "a first word").await?;
+    baileys.reads("a first word").await?;
+    baileys.write(OURS, "a first answer").await?;
+    we_read(&record, "a first answer").await?;
+    until_tokens_are_given(&cluster, 2).await?;
+
+    for number in [OURS, THEIRS] {
+        let path = format!("/phones/{number}/tokens");
+        cluster.control.post(&path, json!({ "proofs": "always" })).await?;
+    }
+    we_write(&cluster, "proved by us").await?;
+    baileys.reads("proved by us").await?;
+    baileys.write(OURS, "proved by them").await?;
+    we_read(&record, "proved by them").await?;
+
+    let audit = cluster.control.audit().await?;
+    let count = |name: &str| audit.rest[name].as_u64();
+    ensure!(
+        count("tokens_shown") >= Some(2) && count("tokens_wrong") == Some(0),
+        "{audit:?}"
+    );
+    ensure!(
+        count("messages_unproved") == Some(0) && count("tokens_misplaced") == Some(0),
+        "{audit:?}"
+    );
+    Ok(())
+}
+
+/// Waits until this many tokens were issued, and all that the devices were told of them is acknowledged.
+async fn until_tokens_are_given(cluster: &Cluster, issued: u64) -> Result<()> {
+    let given = async {
+        loop {
+            let audit = cluster.control.audit().await?;
+            let sessions = cluster.control.get("/sessions").await?;
+            let sessions = sessions.as_array().context("a list")?;
+            let is_quiet = sessions.iter().all(|session| session["pending"] == 0);
+            if is_quiet && audit.rest["tokens_issued"].as_u64() >= Some(issued) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, given)
+        .await
+        .context("tokens of both")?
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn baileys_pairs_with_the_simulator_and_exchanges_texts_with_its_contacts() -> Result<()> {
     let folder = Folder::new()?;
     let simulator = Simulator::start(folder.path())?;

@@ -15,4 +15,5 @@ mod pairing;
 mod pause;
 mod publishers;
 mod setup;
+mod tokens;
 mod webhook;

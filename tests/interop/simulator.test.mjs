@@ -189,6 +189,42 @@ test('a contact that writes under its hidden id is understood', async () => {
   await eventually(`/contacts/${hidden}/messages`, (all) => all.some((m) => m.text === 'I know you' && m.times_shown === 1), 'the answer');
 });
 
+test('tokens are issued, given, and shown where they are asked for', async () => {
+  const [a, b] = [freshNumber(), freshNumber()];
+  const ann = await pairByQr(a, 'Ida');
+  const bob = await pairByQr(b, 'Jim');
+  await ready(a);
+  await ready(b);
+  const before = await get('/audit');
+  await ann.sendText(b, 'a first word');
+  await bob.until(() => bob.textsFrom(a).includes('a first word'), 'the text at Bob');
+  await bob.sendText(a, 'a first answer');
+  await ann.until(() => ann.textsFrom(b).includes('a first answer'), 'the text at Ann');
+  await post(`/contacts/${contact(21)}/messages`, { to: a, text: 'a contact gives its token too' });
+  await ann.until(() => ann.textsFrom(contact(21)).length === 1, 'the text of the contact');
+  await eventually('/audit', (audit) => audit.tokens_issued >= before.tokens_issued + 2, 'tokens of both');
+  // Each has acknowledged what it was given.
+  await eventually('/sessions', (all) => all.filter((s) => [a, b].includes(s.number)).every((s) => s.pending === 0), 'all is taken');
+
+  for (const number of [a, b]) await post(`/phones/${number}/tokens`, { proofs: 'always' });
+  await ann.sendText(b, 'proved');
+  await bob.until(() => bob.textsFrom(a).includes('proved'), 'the proved text at Bob');
+  await bob.sendText(a, 'proved too');
+  await ann.until(() => ann.textsFrom(b).includes('proved too'), 'the proved text at Ann');
+  const known = await ann.sendText(contact(21), 'to a known contact');
+  await eventually(`/contacts/${contact(21)}/messages`, (all) => all.some((m) => m.id === known), 'the text at the contact');
+  const audit = await get('/audit');
+  assert.ok(audit.tokens_shown >= before.tokens_shown + 3);
+  assert.equal(audit.tokens_wrong, 0);
+  assert.equal(audit.tokens_misplaced, 0);
+  assert.equal(audit.messages_unproved, before.messages_unproved);
+
+  // Baileys makes nothing of the salt: it has no way to whoever gave it no token.
+  await ann.sendText(contact(22), 'to a stranger');
+  await eventually('/audit', (audit) => audit.messages_unproved === before.messages_unproved + 1, 'a refusal');
+  assert.deepEqual(await get(`/contacts/${contact(22)}/messages`), []);
+});
+
 test('unlinking on the phone logs Baileys out', async () => {
   const number = freshNumber();
   const client = await pairByQr(number, 'Fay');

@@ -9,9 +9,9 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Buckets {
     /// How long one is, in seconds.
-    secs: u64,
+    secs: u32,
     /// How many count, that of now among them.
-    count: u64,
+    count: u32,
 }
 
 impl Buckets {
@@ -23,19 +23,20 @@ impl Buckets {
 
     /// Another length, kept between a second and half a year.
     pub(super) fn with_secs(self, secs: u64) -> Self {
-        let secs = secs.clamp(1, MAX_SECS);
+        let secs = to_u32(secs).clamp(1, MAX_SECS);
         Self { secs, ..self }
     }
 
     /// Another number, at least one.
     pub(super) fn with_count(self, count: u64) -> Self {
-        let count = count.max(1);
+        let count = to_u32(count).max(1);
         Self { count, ..self }
     }
 
     /// The number of those.
     pub(super) fn with_count_of(self, other: Self) -> Self {
-        self.with_count(other.count)
+        let count = other.count;
+        Self { count, ..self }
     }
 
     /// Whether what began then still lasts.
@@ -49,18 +50,22 @@ impl Buckets {
     }
 
     fn number(self, time: Timestamp) -> u64 {
-        time.as_secs() / self.secs
+        time.as_secs() / u64::from(self.secs)
     }
 
     /// When the first bucket begins that still counts, in seconds since the epoch.
     fn cutoff(self, now: Timestamp) -> u64 {
-        let first = self.number(now).saturating_sub(self.count - 1);
-        first.saturating_mul(self.secs)
+        let first = self.number(now).saturating_sub(u64::from(self.count - 1));
+        first.saturating_mul(u64::from(self.secs))
     }
 }
 
+fn to_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// Half a year: no token lasts longer in one bucket.
-const MAX_SECS: u64 = 15_552_000;
+const MAX_SECS: u32 = 15_552_000;
 
 #[cfg(test)]
 mod tests {

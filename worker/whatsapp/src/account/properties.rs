@@ -19,8 +19,8 @@ pub(crate) struct Properties {
     pub(crate) issued_tokens: Buckets,
     /// Whether our tokens are issued to hidden ids rather than to numbers.
     pub(crate) issues_to_lid: bool,
-    /// How old a message may be that we ask our own phone for.
-    pub(crate) placeholder_age: Duration,
+    /// How many days old a message may be that we ask our own phone for.
+    pub(crate) placeholder_days: u16,
 }
 
 impl Default for Properties {
@@ -30,7 +30,7 @@ impl Default for Properties {
             received_tokens: Buckets::DEFAULT,
             issued_tokens: Buckets::DEFAULT,
             issues_to_lid: false,
-            placeholder_age: Duration::from_secs(14 * DAY_SECS),
+            placeholder_days: 14,
         }
     }
 }
@@ -69,17 +69,19 @@ pub(super) fn read(answer: &Node, known: Properties) -> Option<Read> {
     let issues_to_lid = values.flag(ISSUE_TO_LID, base.issues_to_lid, known.issues_to_lid);
     let received_tokens = values.buckets(RECEIVED, base.received_tokens, known.received_tokens);
     let issued_tokens = values.buckets(ISSUED, base.issued_tokens, known.issued_tokens);
-    let placeholder_age = match values.number(PLACEHOLDER_AGE) {
-        Value::Missing => base.placeholder_age,
-        Value::Odd => known.placeholder_age,
-        Value::Is(days) => Duration::from_secs(days.min(MAX_PLACEHOLDER_DAYS) * DAY_SECS),
+    let placeholder_days = match values.number(PLACEHOLDER_DAYS) {
+        Value::Missing => base.placeholder_days,
+        Value::Odd => known.placeholder_days,
+        Value::Is(days) => {
+            u16::try_from(days).map_or(MAX_PLACEHOLDER_DAYS, |days| days.min(MAX_PLACEHOLDER_DAYS))
+        }
     };
     let properties = Properties {
         is_migrated,
         received_tokens,
         issued_tokens,
         issues_to_lid,
-        placeholder_age,
+        placeholder_days,
     };
     let refresh = props.attr_u64("refresh").map_or(REFRESH, Duration::from_secs);
     Some(Read {
@@ -186,7 +188,7 @@ const ISSUED: BucketCodes = BucketCodes {
     count: 997,
 };
 const ISSUE_TO_LID: u32 = 14303;
-const PLACEHOLDER_AGE: u32 = 3639;
+const PLACEHOLDER_DAYS: u32 = 3639;
 /// All that are read: an answer has about 2,400.
 const KNOWN: [u32; 7] = [
     MIGRATED,
@@ -195,12 +197,12 @@ const KNOWN: [u32; 7] = [
     ISSUED.secs,
     ISSUED.count,
     ISSUE_TO_LID,
-    PLACEHOLDER_AGE,
+    PLACEHOLDER_DAYS,
 ];
 
 const DAY_SECS: u64 = 24 * 60 * 60;
 /// Most days that a placeholder may be old.
-const MAX_PLACEHOLDER_DAYS: u64 = 180;
+const MAX_PLACEHOLDER_DAYS: u16 = 180;
 /// When to ask again if the server does not say.
 const REFRESH: Duration = Duration::from_secs(DAY_SECS);
 /// The server can't make us ask more often than this.
@@ -265,7 +267,7 @@ mod tests {
             Buckets::DEFAULT.with_secs(1).with_count(2)
         );
         assert!(properties.issues_to_lid && !properties.is_migrated);
-        assert_eq!(properties.placeholder_age, Duration::from_secs(3 * DAY_SECS));
+        assert_eq!(properties.placeholder_days, 3);
     }
 
     #[test]

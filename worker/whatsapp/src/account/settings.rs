@@ -15,6 +15,7 @@ pub(crate) struct Settings {
     questions: Tickets<()>,
     /// When to ask next; none while a question is open.
     ask_at: Option<Timestamp>,
+    is_asked: bool,
     /// Values that made no sense so far.
     odd: u32,
 }
@@ -26,6 +27,7 @@ impl Settings {
             properties: Properties::default(),
             questions: Tickets::new(part),
             ask_at: Some(cx.now + PATIENCE),
+            is_asked: false,
             odd: 0,
         }
     }
@@ -37,13 +39,14 @@ impl Settings {
 
     /// What the server says of the session: all that waited has come.
     pub(crate) fn on_ib(&mut self, cx: &mut Context<'_>, ib: &Node) {
-        if ib.child("offline").is_some() && self.ask_at.is_some() {
+        if ib.child("offline").is_some() && !self.is_asked {
             self.ask(cx);
         }
     }
 
     fn ask(&mut self, cx: &mut Context<'_>) {
         self.ask_at = None;
+        self.is_asked = true;
         let question = Node::new("iq")
             .attr("to", Jid::SERVER)
             .attr("type", "get")

@@ -224,7 +224,7 @@ impl Parts {
             }
             TOKENS => {
                 if self.tokens.on_loaded(cx, ticket, values) {
-                    self.advance(cx, Wake::Tokens);
+                    self.advance(cx, Wake::Records);
                 }
             }
             _ => {}

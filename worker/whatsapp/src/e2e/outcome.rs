@@ -41,8 +41,8 @@ pub(crate) enum Wake<'a> {
     All,
     /// Those who waited for one of these sessions.
     For(&'a [Wanted]),
-    /// Those who waited for what is stored of the tokens between us and somebody.
-    Tokens,
+    /// Those who waited for a record that another part keeps.
+    Records,
 }
 
 impl Outcome {

@@ -363,8 +363,8 @@ impl Waiting {
     fn is_woken(&self, wake: Wake<'_>) -> bool {
         match (wake, &self.state) {
             (Wake::All, _) => true,
-            (Wake::For(_) | Wake::Tokens, State::Resolving) => false,
-            (Wake::Tokens, State::Keys(targets)) => targets.awaits_tokens,
+            (Wake::For(_) | Wake::Records, State::Resolving) => false,
+            (Wake::Records, State::Keys(targets)) => targets.awaits_tokens,
             (Wake::For(loaded), State::Keys(targets)) => targets
                 .peers()
                 .any(|peer| loaded.iter().any(|wanted| wanted.concerns(peer))),

@@ -24,6 +24,18 @@ pub struct GivenToken {
     pub issued: Timestamp,
 }
 
+impl GivenToken {
+    /// Takes a copy, which keeps nothing alive of what it came in; `None` if it can't be a token.
+    #[must_use]
+    pub fn new(bytes: &[u8], issued: Timestamp) -> Option<Self> {
+        let fits = !bytes.is_empty() && bytes.len() <= MAX_TOKEN_BYTES;
+        fits.then(|| Self {
+            bytes: Bytes::copy_from_slice(bytes),
+            issued,
+        })
+    }
+}
+
 /// The token in `<notification type="privacy_token">`: the newest, if there are several. `None` if there is none that could
 /// be one.
 #[must_use]
@@ -32,11 +44,7 @@ pub fn given(notification: &Node) -> Option<GivenToken> {
     let tokens = tokens.nodes_named("token").filter_map(|token| {
         let bytes = token.bytes().filter(|_| token.attr_is("type", TRUSTED_CONTACT))?;
         let issued = token.attr_u64("t").filter(|t| *t != 0)?;
-        let fits = !bytes.is_empty() && bytes.len() <= MAX_TOKEN_BYTES;
-        fits.then(|| GivenToken {
-            bytes,
-            issued: Timestamp::from_secs(issued),
-        })
+        GivenToken::new(&bytes, Timestamp::from_secs(issued))
     });
     tokens.max_by_key(|token| token.issued)
 }

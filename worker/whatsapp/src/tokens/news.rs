@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::binary::Node;
 use crate::jid::Jid;
-use crate::stanza::token::{GivenToken, MAX_TOKEN_BYTES};
+use crate::stanza::token::GivenToken;
 use crate::time::Timestamp;
 
 /// Something about the tokens between us and one contact.
@@ -43,13 +43,8 @@ impl News {
         issued: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Self> {
-        let token = token.filter(|bytes| !bytes.is_empty() && bytes.len() <= MAX_TOKEN_BYTES);
-        let given = token
-            .filter(|_| is_plausible(given_at, now))
-            .map(|bytes| GivenToken {
-                bytes,
-                issued: given_at,
-            });
+        let token = token.filter(|_| is_plausible(given_at, now));
+        let given = token.and_then(|bytes| GivenToken::new(&bytes, given_at));
         let issued = issued.filter(|t| is_plausible(*t, now));
         let says_something = given.is_some() || issued.is_some();
         says_something.then(|| Self {

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use super::network::{Network, lid, number, phone};
 use crate::binary::Node;
 use crate::command::Recipient;
-use crate::jid::Jid;
+use crate::jid::{Jid, Server};
 use crate::store::{KeyStore as _, RecordKey};
 use crate::time::Timestamp;
 
@@ -38,7 +38,7 @@ fn notification(from: &Jid, tokens: impl IntoIterator<Item = Node>) -> Node {
         .with_child(Node::new("tokens").with_children(tokens))
 }
 
-/// Asks for properties and gets these.
+/// Asks for properties and gets these, once per connection.
 fn give_properties(network: &mut Network, at: usize, props: &[(u32, &str)]) {
     let prop = |(code, value): &(u32, &str)| {
         let prop = Node::new("prop").attr("config_code", *code);
@@ -136,6 +136,23 @@ fn the_newer_token_holds_and_odd_ones_change_nothing() {
     assert_eq!(acks(&network, ANN), 2 + odd.len());
     network.send(ANN, number(2), "3EB001", "hi");
     assert_eq!(shown(&network, ANN), trusted(b"second"));
+}
+
+#[test]
+fn a_backlog_of_tokens_is_kept_and_acknowledged_whole() {
+    let mut network = Network::ann_and_bob();
+    let givers = (0..600).map(|n| Jid::new(format!("{}", 500 + n), Server::Lid));
+    let givers: Vec<Jid> = givers.collect();
+    let now = network.now;
+    let news: Vec<Node> = givers
+        .iter()
+        .map(|giver| notification(giver, [token(now, b"theirs")]))
+        .collect();
+    network.hand_together(ANN, &news);
+    assert_eq!(acks(&network, ANN), givers.len());
+    for giver in &givers {
+        assert!(stored(&mut network, ANN, giver).is_some());
+    }
 }
 
 #[test]
