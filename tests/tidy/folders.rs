@@ -137,17 +137,17 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "control",
-                "page handle world fault passkey population number refusal",
+                "page handle world fault passkey population number refusal sharing",
             ),
             ("page", "handle world refusal"),
             (
                 "handle",
-                "world audit crowd fault passkey persona population seed number refusal",
+                "world audit crowd fault passkey persona population seed number refusal sharing",
             ),
             ("connection", "world seed clock"),
             (
                 "world",
-                "audit crowd fault passkey persona population seed clock number refusal timers",
+                "audit crowd fault passkey persona population seed clock number refusal sharing timers",
             ),
             ("audit", "crowd number"),
             ("crowd", "persona population seed clock number timers"),
@@ -159,6 +159,7 @@ const MAPS: &[(&str, Map)] = &[
             ("clock", ""),
             ("number", ""),
             ("refusal", ""),
+            ("sharing", ""),
             ("timers", ""),
             ("lib", ""),
         ],

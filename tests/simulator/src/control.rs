@@ -25,8 +25,9 @@ use crate::page;
 use crate::passkey::{Rules, authenticator::Ask};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
+use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, NewsBy, Proofs, PropertyChange, SaltChange, Sharing, Speaker, Special, TokenChange,
+    AccountAddressing, NewsBy, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange,
 };
 
 /// Longest text.

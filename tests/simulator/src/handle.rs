@@ -23,9 +23,10 @@ use crate::persona::Persona;
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::seed::Seed;
+use crate::sharing::Sharing;
 use crate::world::{
     AccountAddressing, Cap, Command, LinkOutcome, NewsBy, Page, PropertyChange, Restrict, Scanned,
-    SessionInfo, Sharing, Speaker, Special, TokenChange, VersionChange, VersionInfo,
+    SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.

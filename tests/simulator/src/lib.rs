@@ -27,6 +27,7 @@ pub mod population;
 pub mod refusal;
 pub mod seed;
 pub mod server;
+pub mod sharing;
 mod timers;
 pub mod world;
 

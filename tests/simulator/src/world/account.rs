@@ -9,16 +9,16 @@ use whatsapp::binary::Node;
 use whatsapp::signal::curve::PublicKey;
 use whatsapp::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
-use super::app_state::AppState;
 use super::guarded::Guarded;
 use super::limits::Limits;
 use super::port::ConnId;
 use super::properties::Properties;
 use super::rules::AccountAddressing;
-use super::sharing::Sharing;
+use super::sealed::AppState;
 use super::stanza::is_own_copy;
 use super::trust::Proofs;
 use crate::number::{Addressing, DeviceAddr, Number};
+use crate::sharing::Sharing;
 
 /// Most stanzas that wait for one device; beyond, the oldest go.
 pub(super) const MAX_PENDING: usize = 100_000;

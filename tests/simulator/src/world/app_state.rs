@@ -2,66 +2,26 @@
 //!
 //! Facts: docs/PROTOCOL.md, "App state".
 
-use std::collections::{BTreeMap, HashMap};
-
 use bytes::Bytes;
 use prost::Message as _;
 use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 use whatsapp::media::{self, MediaKey, MediaKind};
 use whatsapp::proto::sync_action_value::{NctSaltSyncAction, PushNameSetting};
-use whatsapp::proto::{ExternalBlobReference, SyncActionValue, SyncdPatch};
+use whatsapp::proto::{ExternalBlobReference, SyncActionValue};
 use whatsapp::syncd::{Change, KeyId, Macs, MutationKeys, Operation, Sealer, State};
 
 use super::World;
-use super::sharing::SaltSharing;
+use super::sealed::Collection;
 use super::stanza::{error, iq_from_server, notification};
 use crate::number::{Addressing, DeviceAddr, Number};
+use crate::sharing::SaltSharing;
 
 /// Most patches that one answer holds.
 const PATCHES_AT_A_TIME: usize = 16;
-/// Most files; beyond, the oldest go.
-const MAX_FILES: usize = 1024;
 
 const NAME: &str = "critical_block";
 const SALT: &str = "regular_high";
-
-/// The collections of an account.
-#[derive(Default)]
-pub(super) struct AppState {
-    collections: BTreeMap<&'static str, Collection>,
-}
-
-struct Collection {
-    state: State,
-    macs: Macs,
-    patches: Vec<SyncdPatch>,
-}
-
-/// Files of the media host, by path.
-#[derive(Default)]
-pub(super) struct Files {
-    files: HashMap<String, Bytes>,
-    last: usize,
-}
-
-impl Files {
-    /// Keeps a file; its path.
-    pub(super) fn put(&mut self, file: Vec<u8>) -> String {
-        self.last += 1;
-        self.files.remove(&path(self.last.saturating_sub(MAX_FILES)));
-        self.files.insert(path(self.last), file.into());
-        path(self.last)
-    }
-
-    pub(super) fn get(&self, path: &str) -> Option<Bytes> {
-        self.files.get(path).cloned()
-    }
-}
-
-fn path(number: usize) -> String {
-    format!("/media/{number}")
-}
 
 impl World {
     /// A key of an account's app state: the first seals the name, the second the rest.

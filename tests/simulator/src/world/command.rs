@@ -11,7 +11,6 @@ use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
-use super::sharing::Sharing;
 use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
@@ -21,6 +20,7 @@ use crate::number::Number;
 use crate::passkey::{self, Rules, authenticator::Ask};
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
+use crate::sharing::Sharing;
 
 /// Where an answer goes.
 pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;

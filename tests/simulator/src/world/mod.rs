@@ -30,6 +30,7 @@ mod query;
 mod receipt;
 mod refresh;
 mod rules;
+mod sealed;
 mod sharing;
 mod special;
 mod stanza;
@@ -55,7 +56,6 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-use app_state::Files;
 pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
     Speaker, Special, TokenChange,
@@ -65,7 +65,7 @@ use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
-pub use sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
+use sealed::Files;
 use trust::Tokens;
 pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;

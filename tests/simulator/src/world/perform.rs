@@ -7,7 +7,6 @@ use whatsapp::binary::Node;
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
 use super::properties::PropertyChange;
-use super::sharing::Sharing;
 use super::stanza::ib;
 use super::{ConnState, World};
 use crate::crowd::{Job, SendText};
@@ -15,6 +14,7 @@ use crate::fault::{Fault, Kind, On};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::population::{Manners, Population, PopulationError, Run};
 use crate::refusal::Refusal;
+use crate::sharing::Sharing;
 
 /// Most accounts.
 const MAX_ACCOUNTS: usize = 100_000;

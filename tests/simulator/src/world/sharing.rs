@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::{Compression, write::ZlibEncoder};
 use prost::Message as _;
-use serde::Deserialize;
 use whatsapp::media::{self, MediaKey, MediaKind};
 use whatsapp::proto::history_sync::HistorySyncType;
 use whatsapp::proto::message::protocol_message::Type;
@@ -21,80 +20,7 @@ use whatsapp::proto::{Conversation, HistorySync, Message, PhoneNumberToLidMappin
 use super::World;
 use crate::crowd::{Job, ToCompanion};
 use crate::number::{Addressing, DeviceAddr, Number};
-
-/// What a phone shares with its companions, and how. The defaults are what most do.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sharing {
-    /// The keys of the app state.
-    pub keys: KeySharing,
-    /// How long after the companion is ready the keys leave; in halves, how long between them.
-    pub keys_after_ms: u64,
-    /// The history.
-    pub history: HistorySharing,
-    /// Whether the first state of a collection is a file rather than patches.
-    pub snapshots: bool,
-    /// Which way the salt goes.
-    pub salt: SaltSharing,
-    /// Chats in the history; each with a token of the contact.
-    pub chats: Vec<SharedChat>,
-}
-
-/// How the keys go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeySharing {
-    /// By themselves.
-    #[default]
-    Unasked,
-    /// When the companion asks for them.
-    WhenAsked,
-    /// Those of some collections first.
-    InHalves,
-}
-
-/// How the history goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HistorySharing {
-    /// In the messages.
-    #[default]
-    Inline,
-    /// As files of the media host.
-    File,
-    /// Not at all.
-    Never,
-}
-
-/// Which way the salt goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SaltSharing {
-    /// As a patch of the app state.
-    #[default]
-    AppState,
-    /// With the history.
-    History,
-    /// Not at all.
-    Never,
-}
-
-/// A chat of the history.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SharedChat {
-    /// With whom.
-    pub number: String,
-    /// The token that the contact gave, in hexadecimal; the right one if there is none.
-    #[serde(default)]
-    pub token: Option<String>,
-    /// When it gave it, unix seconds.
-    #[serde(default)]
-    pub token_t: Option<u64>,
-    /// When the account gave its own, unix seconds.
-    #[serde(default)]
-    pub sender_t: Option<u64>,
-}
+use crate::sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
 
 impl World {
     /// A companion takes stanzas for the first time: its phone shares what it is set to.

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use simulator::Handle;
 use simulator::connection::END_AFTER;
 use simulator::number::Number;
-use simulator::world::{HistorySharing, KeySharing, Sharing};
+use simulator::sharing::{HistorySharing, KeySharing, Sharing};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};

@@ -6,7 +6,8 @@
 
 use smallvec::SmallVec;
 
-use super::sends::{MAX_SENDS, addressee};
+use super::sends::MAX_SENDS;
+use super::waiting::addressee;
 use crate::command::Outgoing;
 use crate::e2e::{E2e, Peer, is_own};
 use crate::event::SendError;

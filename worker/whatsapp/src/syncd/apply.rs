@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use super::bad::BadState;
 use super::keys::{KeyId, MutationKeys};
 use super::lthash::LtHash;
 use super::macs::{IndexMac, Macs, ValueMac};
@@ -30,28 +31,6 @@ pub struct Applied {
     pub macs: Macs,
     /// What was done, in order.
     pub mutations: Vec<Mutation>,
-}
-
-/// Why a snapshot or a patch is not believed. Says nothing of its content.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadState {
-    /// A part is missing or of another form.
-    #[error("malformed: {0}")]
-    Malformed(&'static str),
-    /// A MAC is wrong.
-    #[error("wrong MAC: {0}")]
-    Mac(&'static str),
-    /// A key is not here.
-    #[error("key {0:?} is missing")]
-    MissingKey(KeyId),
-    /// A patch is not the next one.
-    #[error("patch {found} does not follow version {held}")]
-    Order {
-        /// Where the collection is.
-        held: u64,
-        /// The patch's number.
-        found: u64,
-    },
 }
 
 /// The keys at hand.

@@ -7,6 +7,7 @@
 //! Facts: docs/PROTOCOL.md, "App state".
 
 mod apply;
+mod bad;
 mod keys;
 mod lthash;
 mod macs;
@@ -15,7 +16,8 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Applied, BadState, State};
+pub use apply::{Applied, State};
+pub use bad::BadState;
 pub use keys::{KEY_BYTES, KeyId, MAX_KEY_ID_BYTES, MutationKeys};
 pub use lthash::LtHash;
 pub use macs::{BUCKETS, IndexMac, Macs, ValueMac, bucket_of};

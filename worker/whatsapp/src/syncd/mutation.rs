@@ -8,7 +8,7 @@ use prost::Message as _;
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
-use super::apply::BadState;
+use super::bad::BadState;
 use super::keys::{KeyId, MutationKeys};
 use super::macs::{IndexMac, ValueMac};
 use crate::crypto::block::{self, BLOCK_BYTES};

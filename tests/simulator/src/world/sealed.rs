@@ -1,0 +1,48 @@
+//! What phones have sealed: collections of the app state, and files.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use whatsapp::proto::SyncdPatch;
+use whatsapp::syncd::{Macs, State};
+
+/// Most files; beyond, the oldest go.
+const MAX_FILES: usize = 1024;
+
+/// The collections of an account.
+#[derive(Default)]
+pub(super) struct AppState {
+    pub(super) collections: BTreeMap<&'static str, Collection>,
+}
+
+/// One of them.
+pub(super) struct Collection {
+    pub(super) state: State,
+    pub(super) macs: Macs,
+    pub(super) patches: Vec<SyncdPatch>,
+}
+
+/// Files of the media host, by path.
+#[derive(Default)]
+pub(super) struct Files {
+    files: HashMap<String, Bytes>,
+    last: usize,
+}
+
+impl Files {
+    /// Keeps a file; its path.
+    pub(super) fn put(&mut self, file: Vec<u8>) -> String {
+        self.last += 1;
+        self.files.remove(&path(self.last.saturating_sub(MAX_FILES)));
+        self.files.insert(path(self.last), file.into());
+        path(self.last)
+    }
+
+    pub(super) fn get(&self, path: &str) -> Option<Bytes> {
+        self.files.get(path).cloned()
+    }
+}
+
+fn path(number: usize) -> String {
+    format!("/media/{number}")
+}
