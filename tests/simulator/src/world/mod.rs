@@ -24,6 +24,7 @@ mod port;
 mod prekeys;
 mod query;
 mod receipt;
+mod restrict;
 mod stanza;
 mod usync;
 
