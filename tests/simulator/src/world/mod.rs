@@ -29,6 +29,7 @@ mod properties;
 mod query;
 mod receipt;
 mod refresh;
+mod restrict;
 mod rules;
 mod sealed;
 mod sharing;
