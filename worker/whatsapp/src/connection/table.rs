@@ -340,7 +340,8 @@ impl Parts {
     pub(super) fn on_committed(&mut self) {
         self.e2e.on_committed();
         self.messages.on_committed();
-        self.tokens.on_committed();
+        self.tokens
+            .on_committed(&self.e2e.directory, || self.messages.chats_in_use());
         self.relieve();
     }
 

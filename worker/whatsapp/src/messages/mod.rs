@@ -366,6 +366,11 @@ impl Messages {
         sending.chain(waiting).collect()
     }
 
+    /// The chats that something here is about to be sent to.
+    pub(crate) fn chats_in_use(&self) -> impl Iterator<Item = &Jid> {
+        self.sends.chats_in_use()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         Timestamp::earliest([self.sends.deadline(), self.resends.deadline()])
     }

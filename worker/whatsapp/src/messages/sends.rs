@@ -388,6 +388,14 @@ impl Sends {
         targets.flatten().map(|peer| &peer.address)
     }
 
+    /// The chats whose devices sends wait for keys of.
+    pub(super) fn chats_in_use(&self) -> impl Iterator<Item = &Jid> {
+        self.waiting.iter().filter_map(|send| match &send.state {
+            State::Keys(targets) => Some(&targets.to),
+            State::Content | State::Unnamed | State::Resolving => None,
+        })
+    }
+
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.unconfirmed.front().map(|send| send.deadline)
     }

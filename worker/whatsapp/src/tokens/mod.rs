@@ -16,6 +16,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::mem;
 use std::time::Duration;
 
@@ -318,9 +319,17 @@ impl Tokens {
         self.records.on_step_taken();
     }
 
-    pub(crate) fn on_committed(&mut self) {
+    /// The step taken last is durable. `waiting` are the chats of sends that wait: their records stay.
+    pub(crate) fn on_committed<'a, I: Iterator<Item = &'a Jid>>(
+        &mut self,
+        directory: &Directory,
+        waiting: impl FnOnce() -> I,
+    ) {
         self.records.on_committed();
-        self.records.shrink(|_| false);
+        if self.records.is_crowded() {
+            let waiting: HashSet<Jid> = waiting().map(|chat| kept_under(directory, chat)).collect();
+            self.records.shrink(|contact| waiting.contains(contact));
+        }
     }
 
     /// Whether so much waits for the store that no more should be read.

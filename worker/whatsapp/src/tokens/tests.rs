@@ -96,7 +96,11 @@ fn a_history_of_many_chats_is_read_and_kept_together() {
         assert!(!record.is_due(&properties, NOW));
     }
     alone.tokens.on_step_taken();
-    alone.tokens.on_committed();
+    let waits: Jid = "1099@lid".parse().unwrap();
+    alone
+        .tokens
+        .on_committed(&alone.e2e.directory, || std::iter::once(&waits));
+    assert!(alone.tokens.records.get(&waits).is_some(), "a send waits with it");
     assert!(
         alone.tokens.records.names().count() <= 128,
         "the rest is forgotten"
@@ -160,7 +164,7 @@ fn idle_records_are_forgotten() {
     alone.learn("100@lid", Some(b"token"), NOW, None);
     alone.settle();
     alone.tokens.on_step_taken();
-    alone.tokens.on_committed();
+    alone.tokens.on_committed(&alone.e2e.directory, std::iter::empty);
     assert_eq!(alone.tokens.deadline(), Some(NOW + SWEEP_INTERVAL));
     let mut cx = alone.lender.context();
     cx.now = NOW + SWEEP_INTERVAL;

@@ -44,8 +44,8 @@ fn answers(network: &mut Network, node: &Node) -> Vec<(String, Option<String>, O
     network.forget();
     network.hand(ANN, node);
     let sent = network.clients[ANN].sent.iter();
-    // Acks of what our phone thanks for are none.
-    let sent = sent.filter(|node| !node.attr_is("class", "receipt"));
+    // Acks of what our phone thanks for are none, nor is our presence under a name that we learn from it.
+    let sent = sent.filter(|node| !node.attr_is("class", "receipt") && !node.is("presence"));
     sent.map(|node| (node.tag().to_owned(), attr(node, "type"), node.attr_u64("error")))
         .collect()
 }
