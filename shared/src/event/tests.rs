@@ -34,6 +34,25 @@ fn rejected() -> Event {
     })
 }
 
+fn update(stanza: &StanzaId) -> UpdateHeader {
+    UpdateHeader {
+        message_id: stanza.clone(),
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        from_me: true,
+        lid: None,
+        phone_number: None,
+    }
+}
+
+fn restricted(now: i64) -> Event {
+    Event::SessionRestricted(SessionRestricted {
+        kind: RestrictionKind::TimeLock,
+        since: now,
+        until: now + 86_400_000,
+        reason: Some("RESTRICT_ALL_COMPANIONS".into()),
+    })
+}
+
 fn samples() -> Vec<Event> {
     let now = 1_672_004_593_500;
     let token = Token::new("codechat").unwrap();
@@ -66,13 +85,7 @@ fn samples() -> Vec<Event> {
         message_timestamp: 1_666_479_478,
         from_group: false,
     };
-    let update = UpdateHeader {
-        message_id: stanza.clone(),
-        wuid: "5531900000001@s.whatsapp.net".into(),
-        from_me: true,
-        lid: None,
-        phone_number: None,
-    };
+    let update = update(&stanza);
     vec![
         Event::connection(token.clone(), 7, ConnectionState::Open, 200),
         Event::qr_code(
@@ -81,12 +94,7 @@ fn samples() -> Vec<Event> {
             "data:image/png;base64,iVBO".into(),
         ),
         passkey_requested(token),
-        Event::SessionRestricted(SessionRestricted {
-            kind: RestrictionKind::TimeLock,
-            since: now,
-            until: now + 86_400_000,
-            reason: Some("RESTRICT_ALL_COMPANIONS".into()),
-        }),
+        restricted(now),
         Event::SessionUnrestricted(SessionUnrestricted {
             kind: RestrictionKind::TimeLock,
             since: now,

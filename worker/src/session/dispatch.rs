@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use whatsapp::client::Ended;
 use whatsapp::command::Command;
 use whatsapp::event::{Event, PasskeyError, Receipt};
+use whatsapp::reason::CloseReason;
 use whatsapp::store::StoreError as LinkError;
 
 use super::adapter::events::{Peer, new_message, status};
@@ -321,17 +322,20 @@ impl Parts {
             }
             Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
-            Event::Closed { reason } => {
-                self.link.on_closed();
-                self.sends.on_disconnected(cx);
-                self.restrictions.on_disconnected();
-                self.status.on_closed(cx, &reason);
-                if cx.record.paired_at.is_none() {
-                    // It was the account's.
-                    self.restrictions.lift(cx);
-                }
-            }
+            Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
+        }
+    }
+
+    fn on_closed(&mut self, reason: &CloseReason) {
+        let cx = &mut self.cx;
+        self.link.on_closed();
+        self.sends.on_disconnected(cx);
+        self.restrictions.on_disconnected();
+        self.status.on_closed(cx, reason);
+        if cx.record.paired_at.is_none() {
+            // It was the account's.
+            self.restrictions.lift(cx);
         }
     }
 

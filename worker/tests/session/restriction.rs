@@ -53,7 +53,9 @@ async fn heard(stage: &Stage, token: &Token, messages: usize) {
 }
 
 async fn count(stage: &Stage, queue: QueueId, state: RecipientState) -> u32 {
-    let counts = recipients::counts(stage.database.store(), queue).await.unwrap();
+    let counts = recipients::counts(stage.database.store(), queue)
+        .await
+        .expect("the counts");
     counts
         .iter()
         .find(|(other, _)| *other == state)

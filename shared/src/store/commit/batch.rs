@@ -420,17 +420,25 @@ impl<'a> Columns<'a> {
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
-        // `join_all` polls in order, and a first poll puts the request on the wire.
-        let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(8);
-        for (_, statement, parameters) in steps.into_iter().filter(|(needed, ..)| *needed) {
-            answers.push(async move { client.execute(statement, parameters).await.map(drop) }.boxed());
-        }
-        answers.push(client.batch_execute("COMMIT").boxed());
-        for answer in join_all(answers).await {
-            answer?;
-        }
-        Ok(())
+        execute_and_commit(client, &steps).await
     }
+}
+
+/// Executes the statements that are needed, and commits.
+async fn execute_and_commit(
+    client: &Client,
+    steps: &[(bool, &Statement, &[Parameter<'_>])],
+) -> Result<(), StoreError> {
+    // `join_all` polls in order, and a first poll puts the request on the wire.
+    let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(8);
+    for (_, statement, parameters) in steps.iter().filter(|(needed, ..)| *needed) {
+        answers.push(async move { client.execute(*statement, parameters).await.map(drop) }.boxed());
+    }
+    answers.push(client.batch_execute("COMMIT").boxed());
+    for answer in join_all(answers).await {
+        answer?;
+    }
+    Ok(())
 }
 
 type Parameter<'a> = &'a (dyn ToSql + Sync);

@@ -32,6 +32,11 @@ mod nack {
     pub(super) const SERVER_TROUBLE: u16 = 500;
 }
 
+/// Whether a message is between devices of one account, in no chat.
+fn is_peer(node: &Node) -> bool {
+    node.attr_is("category", "peer")
+}
+
 impl World {
     pub(super) fn on_message(&mut self, conn: ConnId, from: DeviceAddr, node: Node, at: Instant) {
         let Some(id) = node.attr_str("id").map(|id| CompactString::from(id.as_ref())) else {
@@ -54,19 +59,10 @@ impl World {
             self.audit.count.violations += 1;
             return self.nack(conn, &node, nack::MALFORMED);
         }
-        if let Some(code) = self.refuses(from, to.number, &node) {
+        if let Some(code) = self.refusal(from, (to, addressing), &node) {
             return self.nack(conn, &node, code);
         }
-        if let Some(code) = self.misaddressed(from, &node, addressing) {
-            return self.nack(conn, &node, code);
-        }
-        if let Some(code) = self.refusal_for_proof(from, to, &node) {
-            return self.nack(conn, &node, code);
-        }
-        let is_peer = node.attr_is("category", "peer");
-        if is_peer && (node.child("tctoken").is_some() || node.child("cstoken").is_some()) {
-            return self.nack(conn, &node, nack::BAD_SCHEMA);
-        }
+        let is_peer = is_peer(&node);
         let chat = self.chat_of(from, to, &node);
         let faults = if is_peer {
             Vec::new()
@@ -112,6 +108,26 @@ impl World {
         if cut {
             self.close(conn);
         }
+    }
+
+    /// Why the account may not send this message, or not so.
+    fn refusal(
+        &mut self,
+        from: DeviceAddr,
+        (to, addressing): (DeviceAddr, Addressing),
+        node: &Node,
+    ) -> Option<u16> {
+        if let Some(code) = self.refuses(from, to.number, node) {
+            return Some(code);
+        }
+        if let Some(code) = self.misaddressed(from, node, addressing) {
+            return Some(code);
+        }
+        if let Some(code) = self.refusal_for_proof(from, to, node) {
+            return Some(code);
+        }
+        let shows_token = node.child("tctoken").is_some() || node.child("cstoken").is_some();
+        (is_peer(node) && shows_token).then_some(nack::BAD_SCHEMA)
     }
 
     fn acknowledge(&mut self, conn: ConnId, ack: Node, fate: &Fate) {

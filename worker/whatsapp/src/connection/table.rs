@@ -213,11 +213,9 @@ impl Parts {
 
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match ticket.part() {
-            ONLINE => {
-                if self.online.on_answer(cx, ticket) {
-                    self.note_presence();
-                    self.app_state.start(cx);
-                }
+            ONLINE if self.online.on_answer(cx, ticket) => {
+                self.note_presence();
+                self.app_state.start(cx);
             }
             E2E => {
                 let outcome = self.e2e.on_answer(cx, ticket, answer);

@@ -142,7 +142,6 @@ impl Tokens {
     /// What a conversation of the history says: the token that its `owner`, by either name, gave us and when the server
     /// made it, and when we gave them ours. Kept with this step or one of the next; the newer of each holds. Odd values are
     /// ignored.
-
     pub(crate) fn learn_from_history(
         &mut self,
         cx: &mut Context<'_>,
