@@ -338,7 +338,10 @@ async fn a_sessions_row_follows_its_life() {
         (SessionState::LoggedOut, None, None)
     );
     assert_eq!((out.close_reason, out.wanted), (Some(401), false));
-    let opens = |w: &mut Write| w.session_row().state = Some(SessionState::Open);
+    let opens = |w: &mut Write| {
+        let row = w.session_row();
+        (row.state, row.owner, row.paired) = (Some(SessionState::Open), Some(Some(owner)), true);
+    };
     bench.commit(opens).await.unwrap();
     assert_eq!(load().await.close_reason, None, "what closed it before is over");
 }
