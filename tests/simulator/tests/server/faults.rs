@@ -201,7 +201,7 @@ async fn streams_end_and_logins_fail_as_told() {
     )
     .await;
     let payload = companion.login_payload();
-    let mut wire = crate::client::Wire::open(&handle, &companion.device, &payload, &mut companion.rng).await;
+    let mut wire = crate::wire::Wire::open(&handle, &companion.device, &payload, &mut companion.rng).await;
     let failure = wire.expect("failure", |node| node.is("failure")).await;
     assert!(failure.attr_is("reason", "402"));
     assert!(failure.value("code").is_some() && failure.value("expire").is_some());

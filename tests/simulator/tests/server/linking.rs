@@ -1,6 +1,7 @@
 //! Being linked and logging in.
 
-use crate::client::{Companion, Wire, number, quiet};
+use crate::client::{Companion, number, quiet};
+use crate::wire::Wire;
 use crate::{simulator, simulator_with_contacts};
 use simulator::connection::FIRST_STANZA_AFTER;
 use simulator::population::Manners;

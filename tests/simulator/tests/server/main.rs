@@ -15,6 +15,7 @@ mod resumption;
 mod special;
 mod tokens;
 mod version;
+mod wire;
 
 use simulator::population::Manners;
 use simulator::{Handle, Options, Simulator};

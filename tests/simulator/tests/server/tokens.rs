@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::{Companion, now, number};
+use crate::client::{Companion, number};
+use crate::wire::now;
 use crate::{contact, simulator_with_contacts};
 use simulator::Handle;
 use simulator::number::Addressing;

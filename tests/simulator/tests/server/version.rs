@@ -8,8 +8,9 @@ use whatsapp::device::Device;
 use whatsapp::payload::{self, History, Profile};
 use whatsapp::version::{ClientVersion, Published};
 
-use crate::client::{Companion, Wire};
+use crate::client::Companion;
 use crate::simulator;
+use crate::wire::Wire;
 
 const PHONE: &str = "15551240001";
 
