@@ -20,6 +20,7 @@ mod queues;
 pub mod rate;
 mod reader;
 mod receipts;
+mod recipient;
 mod recorder;
 mod restriction;
 mod sends;

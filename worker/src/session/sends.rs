@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::clock::unix_millis;
-use shared::event::{self, Event, MessageStatus};
+use shared::event::{Event, MessageStatus};
 use shared::id::QueueId;
-use shared::job::OnUnknown;
 use shared::recipient::NumberKind;
-use shared::store::commit::{QueueChange, RecipientChange, RecipientKey};
+use shared::store::commit::RecipientChange;
 use shared::store::recipients::RecipientState;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -32,6 +31,7 @@ use super::meter;
 use super::pacer::{Claim, Pace, Pacer, Waiting};
 use super::queues::{From, Queue, Target};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
+use super::recipient::{hold, holds_unknown, outcome_unknown, settle, start_queue};
 use super::recorder::After;
 
 /// The sends of a session: those in hand, and when the next may start.
@@ -132,7 +132,7 @@ impl Sends {
         let Some((queue, mut target)) = cx.queues.take(from) else {
             return Err(Waiting::Idle);
         };
-        if target.again && is_held(cx, queue) {
+        if target.again && holds_unknown(cx, queue) {
             settle(cx, queue, &target, Ok(RecipientState::Unknown));
             return Ok(());
         }
@@ -349,10 +349,10 @@ impl Sends {
                 cx.queues.give_back(hand.queue, hand.target);
             }
             SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
-                outcome_unknown(cx, hand);
+                outcome_unknown(cx, hand.queue, hand.target);
             }
             SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
-            reason if is_of_new_contact(reason) => hold(cx, hand),
+            reason if is_of_new_contact(reason) => hold(cx, hand.queue, hand.target),
             reason if is_too_fast(reason) => {
                 self.slow_down(cx);
                 cx.queues.give_back(hand.queue, hand.target);
@@ -456,69 +456,12 @@ fn is_too_fast(reason: &SendError) -> bool {
     of_query || reason.refusal() == Some(Refusal::TooFast)
 }
 
-/// The recipient waits in the store until the restriction is over.
-fn hold(cx: &mut Context, hand: InHand) {
-    let Some(restriction) = cx.held() else {
-        // It is over by now.
-        return cx.queues.give_back(hand.queue, hand.target);
-    };
-    let change = RecipientChange::held(hand.queue, hand.target.seq, restriction, cx.wall());
-    cx.recorder.write.recipients.push(change);
-    cx.queues.hold(hand.queue);
-}
-
 /// No answer to it will come any more.
 fn give_up(cx: &mut Context, hand: InHand) {
     match hand.stage {
         // Nothing of it is stored.
         Stage::Asked => cx.queues.give_back(hand.queue, hand.target),
-        Stage::Prepared | Stage::Left => outcome_unknown(cx, hand),
-    }
-}
-
-fn outcome_unknown(cx: &mut Context, mut hand: InHand) {
-    hand.target.again = true;
-    if is_held(cx, hand.queue) {
-        settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown));
-    } else {
-        cx.queues.give_back(hand.queue, hand.target);
-    }
-}
-
-/// Whether recipients of a queue are not sent to again when nobody knows whether they were.
-fn is_held(cx: &Context, id: QueueId) -> bool {
-    let queue = cx.queues.get(id);
-    queue.is_some_and(|queue| queue.on_unknown == OnUnknown::Hold)
-}
-
-/// A recipient is past sending: its row, its events, the queue's counters, all in one write.
-fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Result<RecipientState, Failure>) {
-    let wall = cx.wall();
-    start_queue(cx, id);
-    let Some(queue) = cx.queues.settle(id) else {
-        return;
-    };
-    let progress = event::progress(queue.settled, queue.total);
-    let key = RecipientKey::Seq(id, target.seq);
-    let (change, stanza) = match outcome {
-        Ok(state) => (RecipientChange::state(key, state, wall), target.stanza.clone()),
-        Err(Failure { status, error, words }) => {
-            let change = RecipientChange::failed(key, status, words.clone(), wall);
-            let failed = Event::send_error(id, target.number.jid(), status, error, words);
-            cx.recorder.event(failed);
-            (change, None)
-        }
-    };
-    cx.recorder.write.recipients.push(change);
-    let processing = Event::send_processing(id, stanza, progress, unix_millis(wall));
-    cx.recorder.event(processing);
-}
-
-/// send.message:START comes before every other event of its queue.
-fn start_queue(cx: &mut Context, id: QueueId) {
-    if cx.queues.start(id) {
-        cx.recorder.write.queues.push(QueueChange::Start(id));
-        cx.recorder.event(Event::send_start(id));
+        Stage::Prepared | Stage::Left => outcome_unknown(cx, hand.queue, hand.target),
     }
 }
 
