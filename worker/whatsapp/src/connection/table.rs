@@ -213,10 +213,7 @@ impl Parts {
 
     pub(super) fn answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
         match ticket.part() {
-            ONLINE if self.online.on_answer(cx, ticket) => {
-                self.note_presence();
-                self.app_state.start(cx);
-            }
+            ONLINE => self.online_answer(cx, ticket),
             E2E => {
                 let outcome = self.e2e.on_answer(cx, ticket, answer);
                 self.tell(cx, outcome);
@@ -230,6 +227,15 @@ impl Parts {
             TOKENS => self.tokens.on_answer(cx, ticket, &answer),
             RESTRICTIONS => self.restrictions.on_answer(cx, ticket, answer),
             _ => {}
+        }
+    }
+
+    /// What the session has to do once it is open waits for that.
+    fn online_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket) {
+        let is_open_now = self.online.on_answer(cx, ticket);
+        if is_open_now {
+            self.note_presence();
+            self.app_state.start(cx);
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) use self::{
     companion::phone_of,
     directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
-    own_phone::ToPhone,
+    own_phone::{ToPhone, send as send_to_phone},
     resolution::read as read_users,
     supply::hand_out as hand_out_prekey,
 };

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::E2e;
+use super::directory::Peer;
 use super::outcome::Fetched;
 use super::plaintext::padded;
+use super::ratchets::Ratchets;
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
 use crate::proto::Message;
 use crate::signal::Address;
+use crate::signal::session::EncryptError;
 use crate::stanza::class::Class;
 use crate::stanza::message::{EncKind, Push, ToOwnPhone};
 
 /// A message to our own phone that has not left.
 pub(crate) struct ToPhone {
-    id: MessageId,
     to: Jid,
     /// Where the ratchet with the phone is kept, as far as is known.
     address: Address,
@@ -25,11 +27,10 @@ pub(crate) struct ToPhone {
 }
 
 impl ToPhone {
-    /// A message under a fresh id; `None` if we are not paired.
-    pub(crate) fn new(cx: &mut Context<'_>, message: Message) -> Option<Self> {
+    /// A message; `None` if we are not paired.
+    pub(crate) fn new(cx: &Context<'_>, message: Message) -> Option<Self> {
         let to = cx.device.jid()?.to_bare();
         Some(Self {
-            id: MessageId::generate(cx.now.as_secs(), to.user(), cx.rng),
             address: Address::new(&to),
             to,
             message,
@@ -61,20 +62,8 @@ impl ToPhone {
             }
             return false;
         }
-        let plaintext = padded(&self.message, cx.rng);
         // A chain that is used up gives nothing; the phone is asked another time.
-        if let Ok(enc) = e2e.ratchets.encrypt(cx, &peer.address, &plaintext) {
-            let proof = cx.device.account.as_ref().map(|account| account.identity.clone());
-            let stanza = ToOwnPhone {
-                id: &self.id,
-                to: &self.to,
-                class: Class::of_message(&self.message),
-                push: Push::High,
-                device_identity: proof.filter(|_| enc.kind == EncKind::PreKey),
-                enc,
-            };
-            cx.send(stanza.into_node());
-        }
+        send(cx, &mut e2e.ratchets, &peer, &self.message, Push::High).ok();
         true
     }
 
@@ -86,4 +75,31 @@ impl ToPhone {
         }
         of_phone.is_some_and(|outcome| *outcome != Fetched::Session)
     }
+}
+
+/// Sends a message to our own phone, with which there is a session; answers its id, which is fresh.
+///
+/// # Errors
+/// The chain with it is used up: nothing is sent.
+pub(crate) fn send(
+    cx: &mut Context<'_>,
+    ratchets: &mut Ratchets,
+    phone: &Peer,
+    message: &Message,
+    push: Push,
+) -> Result<MessageId, EncryptError> {
+    let plaintext = padded(message, cx.rng);
+    let enc = ratchets.encrypt(cx, &phone.address, &plaintext)?;
+    let proof = cx.device.account.as_ref().map(|account| account.identity.clone());
+    let id = MessageId::generate(cx.now.as_secs(), phone.wire.user(), cx.rng);
+    let stanza = ToOwnPhone {
+        id: &id,
+        to: &phone.wire,
+        class: Class::of_message(message),
+        push,
+        device_identity: proof.filter(|_| enc.kind == EncKind::PreKey),
+        enc,
+    };
+    cx.send(stanza.into_node());
+    Ok(id)
 }

@@ -3,9 +3,9 @@
 //! Owns the sends under way, the incoming pipeline, receipts, and retries both ways. Encrypts and decrypts by
 //! [`E2e`]; does not know sockets, Noise or login.
 
-mod acquaintance;
 mod delivery;
 mod inbox;
+mod known_contacts;
 mod lookup;
 mod placeholders;
 mod question;
@@ -30,8 +30,8 @@ pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
-    acquaintance::Acquaintances,
     inbox::Inbox,
+    known_contacts::KnownContacts,
     lookup::Lookup,
     placeholders::Placeholders,
     question::{Question, Questions},
@@ -53,7 +53,7 @@ use crate::time::Timestamp;
 use crate::tokens::Tokens;
 
 pub(crate) struct Messages {
-    acquaintances: Acquaintances,
+    known_contacts: KnownContacts,
     sends: Sends,
     resends: Resends,
     inbox: Inbox,
@@ -66,7 +66,7 @@ impl Messages {
     /// Nothing under way; allocates nothing.
     pub(crate) fn new(part: PartId) -> Self {
         Self {
-            acquaintances: Acquaintances::default(),
+            known_contacts: KnownContacts::default(),
             sends: Sends::default(),
             resends: Resends::default(),
             inbox: Inbox::default(),
@@ -95,7 +95,7 @@ impl Messages {
         tokens: &mut Tokens,
         outgoing: Box<Outgoing>,
     ) {
-        if let Some(outgoing) = self.acquaintances.push(cx, e2e, outgoing) {
+        if let Some(outgoing) = self.known_contacts.push(cx, e2e, outgoing) {
             return self.send(cx, e2e, tokens, outgoing);
         }
         self.send_known(cx, e2e, tokens);
@@ -103,14 +103,14 @@ impl Messages {
 
     /// Sends those that turned out to go to somebody known.
     fn send_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) {
-        while let Some(outgoing) = self.acquaintances.next_known(cx, e2e) {
+        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e) {
             self.send(cx, e2e, tokens, outgoing);
         }
     }
 
     /// Forgets a send whose frame is not in a step yet.
     pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, id: &MessageId) {
-        if !self.acquaintances.cancel(cx, id) {
+        if !self.known_contacts.cancel(cx, id) {
             self.sends.cancel(cx, id);
         }
     }
@@ -209,7 +209,7 @@ impl Messages {
         match outcome {
             Outcome::Name(user) => {
                 self.inbox.on_name(user);
-                self.acquaintances.on_name(cx, e2e, user);
+                self.known_contacts.on_name(cx, e2e, user);
             }
             Outcome::Names(users) => self.sends.on_names(users),
             Outcome::Bundles(fetched) => {
@@ -344,7 +344,7 @@ impl Messages {
 
     /// The connection is over: what the owner waits for is answered.
     pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
-        self.acquaintances.on_closed(cx);
+        self.known_contacts.on_closed(cx);
         self.sends.on_closed(cx);
         for question in self.questions.close_all() {
             if let Question::IsOnWhatsApp(lookup) = question {
@@ -361,7 +361,7 @@ impl Messages {
     /// The ratchets that something here waits with.
     pub(crate) fn in_use(&self) -> HashSet<&Address> {
         let sending = self.sends.in_use().chain(self.resends.in_use());
-        let sending = sending.chain(self.acquaintances.in_use());
+        let sending = sending.chain(self.known_contacts.in_use());
         let waiting = self.inbox.in_use().chain(self.placeholders.in_use());
         sending.chain(waiting).collect()
     }

@@ -17,8 +17,7 @@ use super::delivery::{Content, Meaning, chat_of};
 use super::question::{Question, Questions};
 use crate::binary::{self, Node};
 use crate::device::Device;
-use crate::e2e::plaintext::padded;
-use crate::e2e::{Directory, E2e, Fetched, Peer, is_own};
+use crate::e2e::{Directory, E2e, Fetched, Peer, is_own, send_to_phone};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
@@ -30,8 +29,7 @@ use crate::proto::message::{
 use crate::proto::{Message, MessageKey, WebMessageInfo};
 use crate::signal::Address;
 use crate::stanza::ack::message_ack;
-use crate::stanza::class::Class;
-use crate::stanza::message::{EncKind, Push, Received, ToOwnPhone};
+use crate::stanza::message::{Push, Received};
 use crate::store::RecordKey;
 use crate::time::Timestamp;
 
@@ -235,23 +233,11 @@ impl Open {
         let is_known = asked.iter().any(|asked| asked.is(&lacking.stanza));
         if !is_known && is_recent(&lacking.stanza, cx.now) {
             let message = request_for(cx.device, &e2e.directory, &lacking.stanza);
-            let content = padded(&message, cx.rng);
-            let Ok(enc) = e2e.ratchets.encrypt(cx, &phone.address, &content) else {
+            let sent = send_to_phone(cx, &mut e2e.ratchets, phone, &message, Push::HighForce);
+            let Ok(request) = sent else {
                 // The chain is used up. Not acknowledged, the message comes again at the next login.
                 return;
             };
-            let account = cx.device.account.as_ref().filter(|_| enc.kind == EncKind::PreKey);
-            let device_identity = account.map(|account| account.identity.clone());
-            let request = MessageId::generate(cx.now.as_secs(), phone.wire.user(), cx.rng);
-            let stanza = ToOwnPhone {
-                id: &request,
-                to: &phone.wire,
-                class: Class::of_message(&message),
-                push: Push::HighForce,
-                enc,
-                device_identity,
-            };
-            cx.send(stanza.into_node());
             if asked.len() >= MAX_PLACEHOLDERS {
                 asked.pop_front();
             }

@@ -5,14 +5,15 @@ mod network;
 mod server;
 mod tokens;
 
-mod acquaintance;
 mod addressing;
 mod answers;
 mod companions;
 mod groups;
 mod identities;
+mod known_contacts;
 mod prekeys;
 mod receive;
+mod resends;
 mod retry;
 mod send;
 mod vectors;

@@ -18,7 +18,7 @@ use crate::signal::Address;
 
 /// Messages of which it is being found out.
 #[derive(Default)]
-pub(super) struct Acquaintances {
+pub(super) struct KnownContacts {
     asked: Vec<Asked>,
 }
 
@@ -29,7 +29,7 @@ struct Asked {
     peers: Option<SmallVec<[Peer; 2]>>,
 }
 
-impl Acquaintances {
+impl KnownContacts {
     /// Takes a message of the owner. Gives it back if there is nothing to find out.
     pub(super) fn push(
         &mut self,
