@@ -103,7 +103,7 @@ const MAPS: &[(&str, Map)] = &[
                 "tokens e2e part stanza store event command device phash signal proto wire",
             ),
             ("tokens", "account e2e part stanza store device wire"),
-            ("account", "part stanza event device wire"),
+            ("account", "part stanza event command device wire"),
             ("e2e", "part stanza store event pairing device signal proto wire"),
             (
                 "part",

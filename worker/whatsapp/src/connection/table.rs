@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::online::Online;
 use crate::{
-    account::{Restrictions, Settings},
+    account::{BlockList, Restrictions, Settings},
     app_state::{self, Action, AppState},
     binary::Node,
     command::Command,
@@ -29,6 +29,7 @@ const APP_STATE: PartId = PartId::new(6);
 const HISTORY: PartId = PartId::new(7);
 const ACCOUNT: PartId = PartId::new(4);
 const TOKENS: PartId = PartId::new(5);
+const BLOCK_LIST: PartId = PartId::new(8);
 const RESTRICTIONS: PartId = PartId::new(9);
 
 /// The parts of a connection that is logged in.
@@ -41,6 +42,7 @@ pub(super) struct Parts {
     account: Settings,
     tokens: Tokens,
     restrictions: Restrictions,
+    block_list: BlockList,
 }
 
 /// Who takes what.
@@ -73,6 +75,8 @@ impl Parts {
                         if let Some(name) = own_name(&node) {
                             self.learn_name(cx, NameSource::AccountSync, &name);
                         }
+                        self.block_list.on_notification(cx, &node);
+                        self.messages.set_blocked(self.block_list.blocked());
                         self.e2e.on_notification(cx, &node)
                     }
                     Some("devices") => self.e2e.on_notification(cx, &node),
@@ -99,6 +103,7 @@ impl Parts {
                 self.online.on_ib(cx, &node);
                 self.account.on_ib(cx, &node);
                 self.restrictions.on_ib(cx, &node);
+                self.block_list.on_ib(cx, &node);
                 if node.child("offline").is_some() {
                     self.e2e.on_caught_up(cx);
                 }
@@ -194,6 +199,11 @@ impl Parts {
             Command::AskRestrictions => self.restrictions.ask(cx),
             Command::Cancel(id) => self.messages.cancel(cx, &id),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
+            Command::ChangeBlockList {
+                ticket,
+                contact,
+                change,
+            } => self.block_list.change(cx, ticket, *contact, change),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender.as_ref(), &ids);
             }
@@ -226,6 +236,10 @@ impl Parts {
             }
             TOKENS => self.tokens.on_answer(cx, ticket, &answer),
             RESTRICTIONS => self.restrictions.on_answer(cx, ticket, answer),
+            BLOCK_LIST => {
+                self.block_list.on_answer(cx, ticket, answer);
+                self.messages.set_blocked(self.block_list.blocked());
+            }
             _ => {}
         }
     }
@@ -327,6 +341,7 @@ impl Parts {
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
+            block_list: BlockList::new(BLOCK_LIST),
         };
         parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
@@ -351,6 +366,7 @@ impl Parts {
 
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.messages.on_closed(cx);
+        self.block_list.on_closed(cx);
     }
 
     /// Whether so much waits for the store that no more should be read.
