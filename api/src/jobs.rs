@@ -120,6 +120,7 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::NotConnected => Code::SessionNotConnected,
         FailureCode::Timeout => Code::AnswerTimeout,
         FailureCode::Refused => Code::Refused,
+        FailureCode::LookUpPace => Code::LookUpPace,
         FailureCode::Internal => Code::Internal,
     };
     let problem = Problem::new(code, message);
@@ -137,6 +138,7 @@ pub fn unexpected(answer: &Answer) -> Problem {
             code: FailureCode::InvalidJob,
             message,
             field: Some(field),
+            ..
         } => Problem::field(field, message),
         Answer::Failed { code, message, .. } => failure(*code, message.clone()),
         _ => Problem::new(Code::Internal, "the worker answered another question"),

@@ -1,14 +1,14 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
 use serde_json::Value;
-use shared::job::{PasskeyAnswerJob, SendBody};
+use shared::job::{LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, SendBody};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{messages, passkey, queues, sessions, webhooks};
+use crate::v1::{control, messages, numbers, passkey, queues, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
@@ -16,6 +16,8 @@ use crate::{legacy, schema};
     info(title = "Fanfare", description = "A self-hosted WhatsApp client API. Jobs and events go over AMQP too: see docs/AMQP.md."),
     paths(
         sessions::create, sessions::list, sessions::show, sessions::delete, sessions::qr, sessions::pairing_code,
+        control::start, control::stop, control::restart, control::logout,
+        numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
@@ -47,6 +49,9 @@ pub fn document() -> Value {
     generator.subschema_for::<NewSession>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();
+    generator.subschema_for::<LogoutJob>();
+    generator.subschema_for::<NumbersJob>();
+    generator.subschema_for::<NumberAnswer>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();

@@ -85,6 +85,14 @@ pub enum Code {
     Refused,
     /// The session is not connected to WhatsApp at this moment.
     SessionNotConnected,
+    /// No session worker holds the session.
+    NoWorker,
+    /// The session was stopped: nobody connects it until it is started.
+    SessionStopped,
+    /// WhatsApp logged the session out, or a user did: it is to be started to be paired again.
+    SessionLoggedOut,
+    /// The session has asked for as many numbers as it may for now.
+    LookUpPace,
     /// The broker is away or takes no messages at this moment.
     BrokerUnavailable,
     /// The database is away at this moment.
@@ -146,6 +154,10 @@ impl Code {
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
             Self::Refused => ("refused", 422, "Refused"),
             Self::SessionNotConnected => ("session_not_connected", 503, "The session is not connected"),
+            Self::NoWorker => ("no_worker", 503, "No session worker"),
+            Self::SessionStopped => ("session_stopped", 409, "The session is stopped"),
+            Self::SessionLoggedOut => ("session_logged_out", 409, "The session is logged out"),
+            Self::LookUpPace => ("look_up_pace", 429, "Too many look-ups"),
             Self::BrokerUnavailable => ("broker_unavailable", 503, "The message broker is not available"),
             Self::DatabaseUnavailable => ("database_unavailable", 503, "The database is not available"),
             Self::AnswerTimeout => ("answer_timeout", 504, "No answer in time"),

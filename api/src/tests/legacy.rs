@@ -205,6 +205,7 @@ async fn is_exists_is_answered_by_the_worker() {
         code: FailureCode::NotConnected,
         message: "the session is not connected".to_owned(),
         field: None,
+        until: None,
     };
     let (answered, _) = tokio::join!(api.post("/api/whatsapp/is-exists", &body), worker.answer(&away));
     assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);

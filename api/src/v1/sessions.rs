@@ -13,11 +13,13 @@ use shared::event::RestrictionKind;
 use shared::id::Token;
 use shared::job::{Answer, Job, PairingCodeJob};
 use shared::recipient::{Number, deserialize_phone};
+use shared::store::leases;
 use shared::store::sessions::{self, Created, Expiring, Restriction, SessionRecord, SessionState};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::passkey::Passkey;
+use super::standing;
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs;
@@ -25,7 +27,7 @@ use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::qr;
 use crate::tokens::{being_deleted, unknown};
-use crate::v1::waiting;
+use crate::v1::waiting::{self, Reason, Worker};
 
 /// How long a request for a QR code waits for one to come.
 const QR_PATIENCE: Duration = Duration::from_secs(5);
@@ -67,10 +69,13 @@ pub struct Session {
     pub push_name: Option<String>,
     /// Kind of phone.
     pub platform: Option<String>,
-    /// Why it last closed, in the manner of HTTP; 511: a passkey was asked for.
+    /// Why it last closed, in the manner of HTTP; 511: a passkey was asked for. Null when it is open.
     pub close_reason: Option<u16>,
-    /// What that means, and what would end it, for people; only where the number says too little.
+    /// What that number means, and what would end it, for people.
     pub close_detail: Option<&'static str>,
+    /// Why it is not open at this moment; absent when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<SessionWaiting>,
     /// How far linking with a passkey is, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passkey: Option<Passkey>,
@@ -109,12 +114,37 @@ impl From<SessionRecord> for Session {
             platform: owner.and_then(|owner| owner.platform),
             close_reason: record.close_reason,
             close_detail,
+            waiting: None,
             passkey: record.passkey.map(|stage| Passkey::from(*stage)),
             restriction: record.restriction.map(SessionRestriction::from),
             created_at: record.created_at,
             updated_at: record.updated_at,
             paired_at: record.paired_at,
         }
+    }
+}
+
+/// Why a session is not open.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionWaiting {
+    /// For programs; a reason of those that queues have.
+    pub reason: Reason,
+    /// For people: what it is, and what would end it.
+    pub detail: &'static str,
+}
+
+impl Session {
+    /// A session as it truly stands: what is stored, unless nobody is there to make it so.
+    fn as_it_is(record: SessionRecord, worker: Worker) -> Self {
+        let waiting = waiting::not_open(&record, worker).map(|(reason, detail)| SessionWaiting { reason, detail });
+        let is_gone = worker == Worker::Absent
+            && matches!(record.state, SessionState::Open | SessionState::Connecting);
+        let mut session = Self::from(record);
+        if is_gone {
+            session.state = SessionState::Closed.as_str();
+        }
+        session.waiting = waiting;
+        session
     }
 }
 
@@ -199,6 +229,8 @@ pub struct QrQuery {
 pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response, Problem> {
     let NewSession { token } = extract::fields(&body)?;
     let created = open(&app, &token).await?;
+    let (Created::New(record) | Created::Existing(record)) = &created;
+    let worker = standing::worker(&app, record).await?;
     let status = if matches!(created, Created::New(_)) {
         StatusCode::CREATED
     } else {
@@ -208,7 +240,7 @@ pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> 
     Ok((
         status,
         [(header::LOCATION, location)],
-        Json(Session::from(created.into_record())),
+        Json(Session::as_it_is(created.into_record(), worker)),
     )
         .into_response())
 }
@@ -254,11 +286,18 @@ pub async fn list(
 ) -> Result<Json<Page<Session>>, Problem> {
     let (limit, after) = (page.limit()?, page.after::<Token>()?);
     let rows = sessions::list(&app.store, after.as_ref(), u32::from(limit) + 1).await?;
+    let held = leases::held(&app.store).await?;
     Ok(Json(Page::new(
         rows,
         limit,
         |row| row.token.clone(),
-        Session::from,
+        |row| {
+            let worker = match held.contains(&row.shard) {
+                true => Worker::Running,
+                false => Worker::Absent,
+            };
+            Session::as_it_is(row, worker)
+        },
     )))
 }
 
@@ -270,7 +309,17 @@ pub async fn show(
     State(app): State<Arc<App>>,
     SessionPath(token): SessionPath,
 ) -> Result<Json<Session>, Problem> {
-    find(&app, &token).await.map(Session::from).map(Json)
+    shown(&app, &token).await.map(Json)
+}
+
+/// The session of a token as it is now, for an answer.
+///
+/// # Errors
+/// 404 when there is none, 503 when the database is away.
+pub async fn shown(app: &App, token: &Token) -> Result<Session, Problem> {
+    let record = find(app, token).await?;
+    let worker = standing::worker(app, &record).await?;
+    Ok(Session::as_it_is(record, worker))
 }
 
 /// Log a session out at WhatsApp and delete it with its credentials and queues. Answers 204 when that is done, 202
@@ -343,10 +392,16 @@ pub async fn qr(
             ));
         }
         let is_outdated = waiting::is_outdated(&session);
-        if let Some(code) = valid(session.qr, app.clock.wall()) {
+        if let Some(code) = valid(session.qr.clone(), app.clock.wall()) {
             return format.show(code);
         }
+        if let Some(problem) = no_qr_ever(&session) {
+            return Err(problem);
+        }
         if !looks.again().await {
+            if standing::worker(&app, &session).await? == Worker::Absent {
+                return Err(standing::no_worker());
+            }
             let (text, again) = match is_outdated {
                 true => (waiting::OUTDATED, OUTDATED_AGAIN),
                 false => (NO_QR, Duration::from_secs(1)),
@@ -354,6 +409,27 @@ pub async fn qr(
             return Err(Problem::new(Code::QrNotReady, text).retry_after(again));
         }
     }
+}
+
+/// What keeps a session from ever having a QR code, as it stands.
+fn no_qr_ever(session: &SessionRecord) -> Option<Problem> {
+    let token = &session.token;
+    if session.deleting_at.is_some() {
+        return Some(being_deleted(token));
+    }
+    if session.paired_at.is_some() {
+        let text = "the session is paired and not connected at this moment; log it out to pair it anew";
+        return Some(Problem::new(Code::AlreadyPaired, text));
+    }
+    if session.wanted {
+        return None;
+    }
+    let (code, what) = match session.state {
+        SessionState::LoggedOut => (Code::SessionLoggedOut, "the session is logged out"),
+        _ => (Code::SessionStopped, "the session is stopped"),
+    };
+    let text = format!("{what}; POST /v1/sessions/{token}/start has it show QR codes again");
+    Some(Problem::new(code, text))
 }
 
 /// A code that still works.
@@ -380,7 +456,7 @@ pub async fn pairing_code(
     }
     if session.paired_at.is_some() {
         let text =
-            "the session is paired and not connected at this moment; delete it to pair another account";
+            "the session is paired and not connected at this moment; log it out or delete it to pair another account";
         return Err(Problem::new(Code::AlreadyPaired, text));
     }
     if session.deleting_at.is_some() {
@@ -389,6 +465,9 @@ pub async fn pairing_code(
     if waiting::is_outdated(&session) {
         let problem = Problem::new(Code::SessionNotConnected, waiting::OUTDATED);
         return Err(problem.retry_after(OUTDATED_AGAIN));
+    }
+    if standing::worker(&app, &session).await? == Worker::Absent {
+        return Err(standing::no_worker());
     }
     match app
         .call(&session.token, &Job::PairingCode(PairingCodeJob { phone }))

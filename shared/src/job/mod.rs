@@ -41,6 +41,10 @@ named! {
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
         SessionStop = "session.stop",
+        /// Disconnect the session and connect it again.
+        SessionRestart = "session.restart",
+        /// Log the session out at WhatsApp and keep it, with its queues or without.
+        SessionLogout = "session.logout",
         /// Log the session out at WhatsApp and delete it with its credentials.
         SessionDelete = "session.delete",
         /// Ask for a pairing code instead of a QR code. Answered.
@@ -53,6 +57,12 @@ named! {
         PasskeyCancel = "session.passkey-cancel",
         /// Ask whether a number is on WhatsApp. Answered.
         IsExists = "is-exists",
+        /// Ask which of some numbers are on WhatsApp. Answered.
+        LookUp = "look-up",
+        /// Block numbers. Answered.
+        Block = "block",
+        /// Unblock numbers. Answered.
+        Unblock = "unblock",
     }
 }
 
@@ -81,6 +91,10 @@ pub enum Job {
     SessionStart,
     /// Disconnect the session, keep its credentials.
     SessionStop,
+    /// Disconnect the session and connect it again.
+    SessionRestart,
+    /// Log out and keep the session.
+    SessionLogout(LogoutJob),
     /// Log out and delete the session.
     SessionDelete,
     /// Ask for a pairing code; answered with [`Answer::PairingCode`].
@@ -93,6 +107,12 @@ pub enum Job {
     PasskeyCancel,
     /// Ask whether a number is on WhatsApp; answered with [`Answer::IsExists`].
     IsExists(IsExistsJob),
+    /// Ask which of some numbers are on WhatsApp; answered with [`Answer::Numbers`].
+    LookUp(NumbersJob),
+    /// Block numbers; answered with [`Answer::Numbers`].
+    Block(NumbersJob),
+    /// Unblock numbers; answered with [`Answer::Numbers`].
+    Unblock(NumbersJob),
 }
 
 impl Job {
@@ -122,12 +142,17 @@ impl Job {
             JobKind::Delete => Self::Delete(body::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
+            JobKind::SessionRestart => body::parse_empty(body).map(|()| Self::SessionRestart)?,
+            JobKind::SessionLogout => Self::SessionLogout(LogoutJob::parse(body)?),
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
             JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
             JobKind::PasskeyAnswer => Self::PasskeyAnswer(Box::new(PasskeyAnswerJob::parse(body)?)),
             JobKind::PasskeyConfirm => body::parse_empty(body).map(|()| Self::PasskeyConfirm)?,
             JobKind::PasskeyCancel => body::parse_empty(body).map(|()| Self::PasskeyCancel)?,
             JobKind::IsExists => Self::IsExists(body::parse(body)?),
+            JobKind::LookUp => Self::LookUp(NumbersJob::parse(body)?),
+            JobKind::Block => Self::Block(NumbersJob::parse(body)?),
+            JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
         })
     }
 
@@ -140,12 +165,17 @@ impl Job {
             Self::Delete(_) => JobKind::Delete,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
+            Self::SessionRestart => JobKind::SessionRestart,
+            Self::SessionLogout(_) => JobKind::SessionLogout,
             Self::SessionDelete => JobKind::SessionDelete,
             Self::PairingCode(_) => JobKind::PairingCode,
             Self::PasskeyAnswer(_) => JobKind::PasskeyAnswer,
             Self::PasskeyConfirm => JobKind::PasskeyConfirm,
             Self::PasskeyCancel => JobKind::PasskeyCancel,
             Self::IsExists(_) => JobKind::IsExists,
+            Self::LookUp(_) => JobKind::LookUp,
+            Self::Block(_) => JobKind::Block,
+            Self::Unblock(_) => JobKind::Unblock,
         }
     }
 
@@ -156,12 +186,15 @@ impl Job {
             Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
             Self::SessionStart
             | Self::SessionStop
+            | Self::SessionRestart
             | Self::SessionDelete
             | Self::PasskeyConfirm
             | Self::PasskeyCancel => b"{}".to_vec(),
             Self::PairingCode(job) => body::to_vec(job),
             Self::PasskeyAnswer(job) => body::to_vec(job),
             Self::IsExists(job) => body::to_vec(job),
+            Self::SessionLogout(job) => body::to_vec(job),
+            Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
         }
     }
 
@@ -172,12 +205,15 @@ impl Job {
             JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
             JobKind::SessionStart
             | JobKind::SessionStop
+            | JobKind::SessionRestart
             | JobKind::SessionDelete
             | JobKind::PasskeyConfirm
             | JobKind::PasskeyCancel => schema_for!(body::Empty),
             JobKind::PasskeyAnswer => schema_for!(PasskeyAnswerJob),
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
+            JobKind::SessionLogout => schema_for!(LogoutJob),
+            JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
         }
     }
 }

@@ -47,9 +47,24 @@ fn every_job_has_a_stable_body() {
         Job::Delete(queue),
         Job::SessionStart,
         Job::SessionStop,
+        Job::SessionRestart,
+        Job::SessionLogout(LogoutJob {
+            queues: LogoutQueues::Drop,
+        }),
         Job::SessionDelete,
         Job::PairingCode(PairingCodeJob { phone: phone.clone() }),
-        Job::IsExists(IsExistsJob { number: phone }),
+        Job::IsExists(IsExistsJob {
+            number: phone.clone(),
+        }),
+        Job::LookUp(NumbersJob {
+            numbers: vec![Phone(phone.clone())],
+        }),
+        Job::Block(NumbersJob {
+            numbers: vec![Phone(phone.clone())],
+        }),
+        Job::Unblock(NumbersJob {
+            numbers: vec![Phone(phone)],
+        }),
     ];
     let mut shown = Vec::new();
     for job in &jobs {
@@ -87,11 +102,29 @@ fn answers_are_stable() {
             code: FailureCode::NotConnected,
             message: "the session is not connected".into(),
             field: None,
+            until: None,
+        },
+        Answer::Failed {
+            code: FailureCode::LookUpPace,
+            message: "too soon".into(),
+            field: None,
+            until: Some(time::OffsetDateTime::UNIX_EPOCH),
+        },
+        Answer::Numbers {
+            numbers: vec![NumberAnswer {
+                number: "5531900000001".into(),
+                exists: false,
+                jid: None,
+                lid: None,
+                blocked: None,
+                error: Some(NumberFailure::NotOnWhatsapp),
+            }],
         },
         Answer::Failed {
             code: FailureCode::InvalidJob,
             message: "response.clientDataJSON answers another challenge".into(),
             field: Some("response.clientDataJSON".into()),
+            until: None,
         },
     ];
     insta::assert_json_snapshot!("answers", answers);
@@ -152,6 +185,10 @@ fn errors_name_the_field_and_not_its_value() {
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
         error("session.start", r#"{"x":1}"#),
+        error("session.logout", r#"{"queues":"burn"}"#),
+        error("look-up", r#"{"numbers":[]}"#),
+        error("block", r#"{"numbers":["5531900000001","98765@lid"]}"#),
+        error("unblock", r#"{"number":"5531900000001"}"#),
     ];
     shown.extend(errors_of_assertions());
     insta::assert_json_snapshot!("errors", shown);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shared::broker::Delivery;
+use shared::broker::{Delivery, Publisher};
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, SendJob};
@@ -220,6 +220,11 @@ impl PendingJob {
         reply
     }
 
+    /// The way to the broker.
+    pub(crate) fn publisher(&self) -> Publisher {
+        self.settlement.publisher().clone()
+    }
+
     pub(crate) fn count(&self, outcome: JobOutcome) {
         if let Stage::Read(job) = &self.stage {
             outcome.count(job.kind());
@@ -247,6 +252,7 @@ pub(crate) fn failed(code: FailureCode, message: &str) -> Answer {
         code,
         message: message.to_owned(),
         field: None,
+        until: None,
     }
 }
 

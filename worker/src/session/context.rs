@@ -52,6 +52,8 @@ pub(crate) enum Fetched {
     OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
     /// What the event of a queue's change lists.
     Lists(QueueId, Change, Result<Lists, StoreError>),
+    /// The jobs that delete the session's queues are published, or why some are not.
+    Dropped(Result<(), String>),
     /// The session's rows are gone.
     Erased(Result<(), StoreError>),
 }

@@ -3,7 +3,7 @@
 //! Owns the parts and lends them their context. A part knows at most those that it is lent; what one input means for
 //! several of them is said here.
 
-use shared::job::{Answer, Job};
+use shared::job::{Answer, FailureCode, Job};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
@@ -22,7 +22,9 @@ use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
 use super::link::{Link, Stop};
+use super::logout::Logout;
 use super::meter;
+use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::questions::Questions;
 use super::queues::Target;
@@ -40,6 +42,8 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) sends: Sends,
     questions: Questions,
+    numbers: Numbers,
+    logout: Logout,
     deletion: Deletion,
     status: Status,
     reader: Reader,
@@ -57,6 +61,8 @@ impl Parts {
             cx,
             link,
             questions: Questions::default(),
+            numbers: Numbers::default(),
+            logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
             reader: Reader::default(),
@@ -88,6 +94,7 @@ impl Parts {
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
+            self.logout.deadline(),
             self.commands.deadline(),
         ];
         (waiting, wakes.into_iter().flatten().min())
@@ -98,6 +105,7 @@ impl Parts {
         let released = self.sends.release(self.cx.now());
         released.into_iter().for_each(|after| self.on_durable(after));
         self.deletion.give_up_logout(&mut self.cx, &mut self.link);
+        self.logout.give_up(&mut self.cx, &mut self.link);
     }
 
     pub(super) fn on_job(&mut self, mut job: Box<PendingJob>) {
@@ -140,8 +148,23 @@ impl Parts {
         let cx = &mut self.cx;
         match request {
             // What a session that is being deleted needs for its logout.
-            Job::SessionStart | Job::SessionStop | Job::PairingCode(_) if self.deletion.is_under_way() => {
+            Job::SessionStart
+            | Job::SessionStop
+            | Job::SessionRestart
+            | Job::SessionLogout(_)
+            | Job::PairingCode(_)
+                if self.deletion.is_under_way() =>
+            {
                 cx.refuse_deleting(job);
+            }
+            Job::SessionStart
+            | Job::SessionStop
+            | Job::SessionRestart
+            | Job::SessionLogout(_)
+            | Job::PairingCode(_)
+                if self.logout.is_under_way() =>
+            {
+                cx.refuse(job, FailureCode::Conflict, "the session is being logged out");
             }
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
                 let queue = command.queue_id;
@@ -157,6 +180,12 @@ impl Parts {
                 self.link.close();
                 cx.answer_when_durable(job, None);
             }
+            Job::SessionRestart => {
+                cx.want();
+                self.link.restart(cx);
+                cx.answer_when_durable(job, None);
+            }
+            Job::SessionLogout(_) => self.logout.begin(cx, &mut self.link, job),
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
             Job::PairingCode(question) => {
                 let phone = question.phone.clone();
@@ -178,6 +207,9 @@ impl Parts {
             Job::IsExists(question) => {
                 let number = question.number.clone();
                 self.questions.ask_exists(&self.link, &number, job);
+            }
+            Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
+                self.numbers.ask(cx, &self.link, self.sends.look_ups(), job);
             }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
@@ -320,7 +352,14 @@ impl Parts {
                         .event(shared::event::Event::NewMessage(Box::new(message)));
                 }
             }
-            Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
+            Event::IsOnWhatsApp { ticket, result } => {
+                if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
+                    self.questions.on_exists(ticket, result);
+                }
+            }
+            Event::BlockListChanged { ticket, result } => {
+                self.numbers.on_changed(&self.link, ticket, result);
+            }
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -410,6 +449,9 @@ impl Parts {
         let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
+        self.numbers.on_disconnected();
+        self.logout
+            .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
             Ok(Ended::LoggedOut(_)) => {}
@@ -486,6 +528,7 @@ impl Parts {
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
+            Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Erased(erased) => {
                 erased?;

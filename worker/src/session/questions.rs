@@ -47,6 +47,7 @@ impl Questions {
         self.asked.insert(ticket, reply);
     }
 
+    /// WhatsApp has answered whether a number has an account.
     pub(super) fn on_exists(&mut self, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
         if let Some(reply) = self.asked.remove(&ticket) {
             reply.send(registration(result));

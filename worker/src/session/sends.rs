@@ -90,6 +90,11 @@ impl Sends {
         }
     }
 
+    /// The turns of look-ups, for what else asks for numbers.
+    pub(super) fn look_ups(&mut self) -> &mut LookUpTurns {
+        &mut self.look_ups
+    }
+
     /// Whether none is in hand.
     pub(super) fn is_empty(&self) -> bool {
         self.in_hand.is_empty()

@@ -101,11 +101,31 @@ impl Stage {
         self.worker_of_version(name, worker::version::Settings::default(), change)
     }
 
+    /// Starts a session worker that looks numbers up at this pace.
+    pub(crate) fn worker_paced(&self, name: &str, gap: Duration, per_day: u32) -> Worker {
+        let pace = LookUpPace { gap, per_day };
+        self.start(name, worker::version::Settings::default(), pace, |_| {})
+    }
+
     /// Starts a session worker that learns its version in this way.
     pub(crate) fn worker_of_version(
         &self,
         name: &str,
         version: worker::version::Settings,
+        change: impl FnOnce(&mut whatsapp::connection::Config),
+    ) -> Worker {
+        let unhindered = LookUpPace {
+            gap: Duration::ZERO,
+            per_day: 1_000_000,
+        };
+        self.start(name, version, unhindered, change)
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        version: worker::version::Settings,
+        look_ups: LookUpPace,
         change: impl FnOnce(&mut whatsapp::connection::Config),
     ) -> Worker {
         let life = Lifecycle::new();
@@ -119,10 +139,7 @@ impl Stage {
             shards: 2,
             pace: Pace::default(),
             cap: 10_000.try_into().expect("not zero"),
-            look_ups: LookUpPace {
-                gap: Duration::ZERO,
-                per_day: 1_000_000,
-            },
+            look_ups,
             rate_limit: RateLimit {
                 first: Duration::from_millis(200),
                 longest: Duration::from_secs(2),
