@@ -291,7 +291,7 @@ pub fn routes(metrics: Option<Metrics>, health: Health) -> Router {
         .route("/healthz", get(async move || report(live.stuck(), Vec::new())))
         .route(
             "/readyz",
-            get(async move || report(ready.not_ready().await, ready.troubles())),
+            get(async move || report(ready.not_ready().await, ready.degradations().await)),
         );
     match metrics {
         Some(metrics) => router.route(

@@ -15,7 +15,7 @@ const MAPS: &[(&str, Map)] = &[
     (
         "api",
         &[
-            ("serve", "router app settings listener"),
+            ("serve", "router app settings listener workers"),
             (
                 "router",
                 "openapi legacy v1 idempotency app extract auth observe problem",
@@ -37,6 +37,7 @@ const MAPS: &[(&str, Map)] = &[
             ("problem", ""),
             ("qr", ""),
             ("schema", ""),
+            ("workers", ""),
             ("lib", ""),
         ],
     ),
