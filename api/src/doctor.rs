@@ -15,7 +15,7 @@ use shared::config::{self, ConfigError, Env};
 use shared::egress::Reach;
 use shared::random::Randomness;
 use shared::store::keys::{self, KeyKind};
-use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions};
+use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions, webhooks};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -39,10 +39,18 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
     let common = config::Common::read(&mut env());
     let sealer = config::read_sealer(&mut env());
     let has_key = sealer.is_some();
+    let mut wanted = match env().optional::<String>("WEBHOOK") {
+        Some(_) => Webhooks::Wanted,
+        None => Webhooks::NotWanted,
+    };
     match Store::new(&common.database, sealer, Clock::system()) {
         Ok(store) => {
             if database(&mut report, &store).await {
                 report.add("workers", in_time(workers(&store, &common.amqp)).await);
+                let some = timeout(PATIENCE, webhooks::list(&store, None, None, 1)).await;
+                if matches!(some, Ok(Ok(some)) if !some.is_empty()) {
+                    wanted = Webhooks::Wanted;
+                }
                 let fixed: Option<String> = env().optional("WHATSAPP_VERSION");
                 report.add("version", in_time(version(&store, fixed)).await);
                 if has_key {
@@ -52,7 +60,7 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
         }
         Err(error) => report.add("database", Finding::Bad(format!("{error}; correct DATABASE_URL"))),
     }
-    broker(&mut report, &common.amqp).await;
+    broker(&mut report, &common.amqp, wanted).await;
     let whatsapp = env()
         .optional::<String>("WHATSAPP_URL")
         .unwrap_or_else(|| WHATSAPP_URL.to_owned());
@@ -191,7 +199,28 @@ async fn skew(store: &Store, ours: Clock) -> Finding {
     ))
 }
 
-async fn broker(report: &mut Report, amqp: &config::Amqp) {
+/// Whether anybody wants webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Webhooks {
+    Wanted,
+    NotWanted,
+}
+
+/// Whether somebody delivers webhooks, and removes what is kept for a time only.
+async fn webhook_workers(broker: &Broker, wanted: Webhooks) -> Finding {
+    let advice = "start fanfare-worker webhook";
+    match (broker.consumers(&QueueName::Webhooks).await, wanted) {
+        (Err(error), _) => Finding::Bad(error.to_string()),
+        (Ok(0), Webhooks::Wanted) => Finding::Bad(format!("none runs, so webhooks wait; {advice}")),
+        (Ok(0), Webhooks::NotWanted) => Finding::Warn(format!(
+            "none runs, so nothing that is kept for a time is removed; {advice}"
+        )),
+        (Ok(1), _) => Finding::Ok("one runs".to_owned()),
+        (Ok(running), _) => Finding::Ok(format!("{running} run")),
+    }
+}
+
+async fn broker(report: &mut Report, amqp: &config::Amqp, wanted: Webhooks) {
     let randomness = Randomness::system();
     let connecting = Broker::connect(amqp, Clock::system(), &randomness);
     let broker = match timeout(PATIENCE, connecting).await {
@@ -211,6 +240,10 @@ async fn broker(report: &mut Report, amqp: &config::Amqp) {
     report.add(
         "alarm",
         in_time(alarm(&broker, &mut Randomness::system().fork())).await,
+    );
+    report.add(
+        "webhook workers",
+        in_time(webhook_workers(&broker, wanted)).await,
     );
     for (what, queue, advice) in [
         (
@@ -308,7 +341,7 @@ fn endpoint(url: &str) -> Option<(String, u16)> {
 mod tests {
     use shared::config::Secret;
     use shared::seal::Place;
-    use shared::testing::{self, TestDatabase};
+    use shared::testing::{self, TestBroker, TestDatabase};
 
     use super::*;
 
@@ -364,6 +397,21 @@ mod tests {
             let found = key(database.store()).await;
             assert_eq!(matches!(found, Finding::Ok(_)), opens, "{found:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_set_up_without_a_webhook_worker_is_told_and_bad_where_webhooks_wait_for_it() {
+        let broker = TestBroker::new(1).await;
+        let found = async |wanted| webhook_workers(broker.broker(), wanted).await;
+        assert!(matches!(found(Webhooks::NotWanted).await, Finding::Warn(_)));
+        assert!(matches!(found(Webhooks::Wanted).await, Finding::Bad(_)));
+        let consumer = broker.broker().consume(&QueueName::Webhooks, 1);
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        while !matches!(found(Webhooks::Wanted).await, Finding::Ok(_)) {
+            assert!(tokio::time::Instant::now() < limit, "the consumer is not seen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        consumer.close().await;
     }
 
     #[tokio::test(start_paused = true)]
