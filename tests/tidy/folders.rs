@@ -50,7 +50,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             ("testing", "store broker config seal id clock random"),
             ("subscription", "store broker event config"),
-            ("telemetry", "store broker clock"),
+            ("telemetry", "store broker config clock"),
             ("store", "event config job content seal id clock named recipient"),
             ("broker", "event config job id clock random"),
             ("event", "job content id named"),
