@@ -6,6 +6,7 @@ mod control;
 mod faults;
 mod jobs;
 mod life;
+mod proxy;
 mod restriction;
 mod stage;
 mod version;

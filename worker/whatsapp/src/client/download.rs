@@ -1,6 +1,9 @@
 //! Files from the media host: HTTPS, within limits of size, time and number, checked and decrypted.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -14,17 +17,17 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::Semaphore,
     task::spawn_blocking,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
-use super::tls;
+use super::{route, tls};
 use crate::{
     connection::{Config, Download, DownloadError},
     media,
+    proxy::Proxy,
 };
 
 /// Files that all sessions of a process fetch at a time: each may hold a few times its size in memory.
@@ -33,15 +36,10 @@ const MAX_AT_A_TIME: usize = 8;
 static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(MAX_AT_A_TIME));
 
 /// Fetches a file, checks it and decrypts it.
-pub(super) async fn fetch(
-    media_url: String,
-    origin: String,
-    limit: Duration,
-    wanted: Download,
-) -> Result<Bytes, DownloadError> {
+pub(super) async fn fetch(host: Host, limit: Duration, wanted: Download) -> Result<Bytes, DownloadError> {
     // Never closed.
     let _turn = TURNS.acquire().await;
-    let file = timeout(limit, get(&media_url, &origin, &wanted)).await;
+    let file = timeout(limit, get(&host, &wanted)).await;
     let file = file.map_err(|_| DownloadError::TimedOut)??;
     // A few milliseconds for each megabyte: not on the threads that drive all sessions.
     let opened = spawn_blocking(move || media::open(&wanted.blob, file)).await;
@@ -49,22 +47,31 @@ pub(super) async fn fetch(
     Ok(content?.into())
 }
 
-/// What a download needs of the settings.
-pub(super) fn settings(config: &Config) -> (String, String, Duration) {
-    (
-        config.media_url.clone(),
-        config.origin.clone(),
-        config.timing.download,
-    )
+/// Where files are, and the way there.
+pub(super) struct Host {
+    pub(super) url: String,
+    pub(super) origin: String,
+    pub(super) proxy: Option<Arc<Proxy>>,
 }
 
-async fn get(media_url: &str, origin: &str, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
-    let address = format!("{}{}", media_url.trim_end_matches('/'), wanted.blob.path);
+impl Host {
+    /// As the settings say it.
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            url: config.media_url.clone(),
+            origin: config.origin.clone(),
+            proxy: config.proxy.clone(),
+        }
+    }
+}
+
+async fn get(from: &Host, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
+    let address = format!("{}{}", from.url.trim_end_matches('/'), wanted.blob.path);
     let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
     let host = uri.host().ok_or_else(|| unreachable(&"no host"))?.to_owned();
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let socket = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    let socket = route::connect(from.proxy.as_deref(), &host, port);
     let socket = socket.await.map_err(|error| unreachable(&error))?;
     let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(
@@ -72,7 +79,7 @@ async fn get(media_url: &str, origin: &str, wanted: &Download) -> Result<Vec<u8>
             uri.authority()
                 .map_or(host.as_str(), |authority| authority.as_str()),
         )
-        .header(ORIGIN, origin)
+        .header(ORIGIN, from.origin.as_str())
         .body(Empty::new())
         .map_err(|error| unreachable(&error))?;
     if !is_tls {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::super::download::fetch;
+use super::super::download::{Host, fetch};
 use crate::connection::{Download, DownloadError};
 use crate::media::{self, BadBlob, BlobRef, MediaKey, MediaKind};
 
@@ -42,13 +42,12 @@ async fn fetched(head: &str, body: &[u8], max_bytes: usize) -> Result<bytes::Byt
     });
     let (_, blob) = file();
     let limit = Duration::from_millis(1_000);
-    let result = fetch(
+    let from = Host {
         url,
-        "https://web.whatsapp.com".to_owned(),
-        limit,
-        Download { blob, max_bytes },
-    )
-    .await;
+        origin: "https://web.whatsapp.com".to_owned(),
+        proxy: None,
+    };
+    let result = fetch(from, limit, Download { blob, max_bytes }).await;
     host.abort();
     result
 }
@@ -89,15 +88,16 @@ async fn each_way_to_fail_has_its_name() {
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0");
         assert_eq!(fetched(&head, b"", 100).await, Err(error));
     }
-    let nobody = fetch(
-        "http://127.0.0.1:1".to_owned(),
-        String::new(),
-        Duration::from_secs(5),
-        Download {
-            blob: file_ref(),
-            max_bytes: 1,
-        },
-    );
+    let from = Host {
+        url: "http://127.0.0.1:1".to_owned(),
+        origin: String::new(),
+        proxy: None,
+    };
+    let wanted = Download {
+        blob: file_ref(),
+        max_bytes: 1,
+    };
+    let nobody = fetch(from, Duration::from_secs(5), wanted);
     assert!(matches!(nobody.await, Err(DownloadError::Unreachable(_))));
 }
 
