@@ -241,10 +241,7 @@ async fn broker(report: &mut Report, amqp: &config::Amqp, wanted: Webhooks) {
         "alarm",
         in_time(alarm(&broker, &mut Randomness::system().fork())).await,
     );
-    report.add(
-        "webhook workers",
-        in_time(webhook_workers(&broker, wanted)).await,
-    );
+    report.add("webhook workers", in_time(webhook_workers(&broker, wanted)).await);
     for (what, queue, advice) in [
         (
             "dead jobs",
@@ -405,13 +402,14 @@ mod tests {
         let found = async |wanted| webhook_workers(broker.broker(), wanted).await;
         assert!(matches!(found(Webhooks::NotWanted).await, Finding::Warn(_)));
         assert!(matches!(found(Webhooks::Wanted).await, Finding::Bad(_)));
-        let consumer = broker.broker().consume(&QueueName::Webhooks, 1);
+        let mut consumer = broker.broker().consume(&QueueName::Webhooks, 1);
+        let consuming = tokio::spawn(async move { consumer.next().await.is_some() });
         let limit = tokio::time::Instant::now() + PATIENCE;
         while !matches!(found(Webhooks::Wanted).await, Finding::Ok(_)) {
             assert!(tokio::time::Instant::now() < limit, "the consumer is not seen");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        consumer.close().await;
+        consuming.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,7 +25,9 @@ fn missing(shards: &[ShardId], is_held: impl Fn(ShardId) -> bool) -> Result<(), 
         return Ok(());
     }
     if free.len() == shards.len() {
-        return Err("none runs, so no session is connected and jobs wait; start fanfare-worker session".to_owned());
+        return Err(
+            "none runs, so no session is connected and jobs wait; start fanfare-worker session".to_owned(),
+        );
     }
     let names: Vec<_> = free.iter().map(ToString::to_string).collect();
     Err(format!(

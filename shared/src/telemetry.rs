@@ -273,10 +273,7 @@ impl Metrics {
                 Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
             }
         }
-        Ok(Self {
-            handle,
-            token: None,
-        })
+        Ok(Self { handle, token: None })
     }
 
     /// Over HTTP they are read only with this token, if there is one.

@@ -19,7 +19,11 @@ async fn a_session_is_started_stopped_restarted_and_logged_out_by_its_worker() {
         ("stop", json!({}), Job::SessionStop),
         ("restart", json!({}), Job::SessionRestart),
         ("logout", json!({}), Job::SessionLogout(LogoutJob::default())),
-        ("logout", json!({ "queues": "drop" }), Job::SessionLogout(drop_them)),
+        (
+            "logout",
+            json!({ "queues": "drop" }),
+            Job::SessionLogout(drop_them),
+        ),
     ] {
         let path = format!("/v1/sessions/{token}/{path}");
         let done = Answer::Done { queue_id: None };
@@ -127,7 +131,13 @@ async fn the_answer_for_a_qr_code_says_what_is_missing() {
     api.set_session(&token, "state = 4, close_reason = 440").await;
     let shown = api.get(&format!("/v1/sessions/{token}")).await.json();
     assert_eq!(shown["closeReason"], 440);
-    assert!(shown["closeDetail"].as_str().unwrap().contains("another connection"), "{shown}");
+    assert!(
+        shown["closeDetail"]
+            .as_str()
+            .unwrap()
+            .contains("another connection"),
+        "{shown}"
+    );
     let asked = api.session().await;
     let path = format!("/v1/sessions/{asked}/pairing-code");
     let refused = api.post(&path, &json!({ "phone": "5531900000001" })).await;

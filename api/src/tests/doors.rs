@@ -39,20 +39,32 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
 
 /// Operations that no job asks for, each with what AMQP has in its place.
 const WITHOUT_JOB: &[(&str, &str)] = &[
-    ("post /v1/sessions", "a job needs a token that is routed already; this routes one"),
+    (
+        "post /v1/sessions",
+        "a job needs a token that is routed already; this routes one",
+    ),
     ("post /api/whatsapp/create-instance", "the same"),
     ("get /v1/sessions", "what happens is told in events"),
     ("get /v1/sessions/{token}", "connection.update"),
     ("get /v1/sessions/{token}/qr", "qrcode.updated"),
     ("get /v1/sessions/{token}/queues", "the events of queues"),
-    ("get /v1/sessions/{token}/queues/{queue}", "the events of the queue"),
-    ("get /v1/sessions/{token}/queues/{queue}/recipients", "the events of the queue"),
+    (
+        "get /v1/sessions/{token}/queues/{queue}",
+        "the events of the queue",
+    ),
+    (
+        "get /v1/sessions/{token}/queues/{queue}/recipients",
+        "the events of the queue",
+    ),
     ("get /v1/webhooks", "a queue of one's own, bound to the events"),
     ("post /v1/webhooks", "the same"),
     ("get /v1/webhooks/{webhook}", "the same"),
     ("delete /v1/webhooks/{webhook}", "the same"),
     ("get /v1/webhooks/{webhook}/deliveries", "the same"),
-    ("post /v1/webhooks/{webhook}/deliveries/{delivery}/replay", "the same"),
+    (
+        "post /v1/webhooks/{webhook}/deliveries/{delivery}/replay",
+        "the same",
+    ),
 ];
 
 #[test]
@@ -69,10 +81,16 @@ fn http_and_amqp_can_do_the_same() {
     let mut told = BTreeSet::new();
     let by_job = JobKind::ALL.into_iter().flat_map(operations);
     for operation in by_job.chain(WITHOUT_JOB.iter().map(|(operation, _)| operation)) {
-        assert!(told.insert((*operation).to_owned()), "{operation} stands here twice");
+        assert!(
+            told.insert((*operation).to_owned()),
+            "{operation} stands here twice"
+        );
     }
     assert_eq!(documented, told, "the document (left) and this list (right)");
     for kind in JobKind::ALL {
-        assert!(!operations(kind).is_empty(), "{kind:?} can't be asked for over HTTP");
+        assert!(
+            !operations(kind).is_empty(),
+            "{kind:?} can't be asked for over HTTP"
+        );
     }
 }

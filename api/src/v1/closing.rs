@@ -36,7 +36,9 @@ mod tests {
 
     #[test]
     fn known_numbers_have_words_of_their_own() {
-        for code in [401, 402, 403, 405, 407, 408, 409, 411, 428, 429, 440, 500, 511, 515] {
+        for code in [
+            401, 402, 403, 405, 407, 408, 409, 411, 428, 429, 440, 500, 511, 515,
+        ] {
             assert_ne!(words(code), words(999), "{code}");
         }
     }

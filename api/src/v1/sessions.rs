@@ -136,9 +136,10 @@ pub struct SessionWaiting {
 impl Session {
     /// A session as it truly stands: what is stored, unless nobody is there to make it so.
     fn as_it_is(record: SessionRecord, worker: Worker) -> Self {
-        let waiting = waiting::not_open(&record, worker).map(|(reason, detail)| SessionWaiting { reason, detail });
-        let is_gone = worker == Worker::Absent
-            && matches!(record.state, SessionState::Open | SessionState::Connecting);
+        let waiting =
+            waiting::not_open(&record, worker).map(|(reason, detail)| SessionWaiting { reason, detail });
+        let is_gone =
+            worker == Worker::Absent && matches!(record.state, SessionState::Open | SessionState::Connecting);
         let mut session = Self::from(record);
         if is_gone {
             session.state = SessionState::Closed.as_str();
@@ -455,8 +456,7 @@ pub async fn pairing_code(
         ));
     }
     if session.paired_at.is_some() {
-        let text =
-            "the session is paired and not connected at this moment; log it out or delete it to pair another account";
+        let text = "the session is paired and not connected at this moment; log it out or delete it to pair another account";
         return Err(Problem::new(Code::AlreadyPaired, text));
     }
     if session.deleting_at.is_some() {

@@ -371,9 +371,7 @@ pub async fn unfinished(
     let after = after.map(QueueId::as_uuid);
     let most = i64::from(most.min(PAGE_MAX));
     let rows = store.query(sql, &[&session.get(), &after, &most]).await?;
-    rows.iter()
-        .map(|row| Ok(QueueId::new(row.try_get(0)?)))
-        .collect()
+    rows.iter().map(|row| Ok(QueueId::new(row.try_get(0)?))).collect()
 }
 
 /// A queue of a session, by id.

@@ -83,7 +83,12 @@ fn a_token_opens_the_metrics_and_nothing_like_it_does() {
         brings(&headers, &token)
     };
     assert!(with("Bearer 0123456789abcdef"));
-    for wrong in ["Bearer 0123456789abcde", "Bearer ", "0123456789abcdef", "Basic 0123456789abcdef"] {
+    for wrong in [
+        "Bearer 0123456789abcde",
+        "Bearer ",
+        "0123456789abcdef",
+        "Basic 0123456789abcdef",
+    ] {
         assert!(!with(wrong), "{wrong}");
     }
     assert!(!brings(&HeaderMap::new(), &token));

@@ -85,7 +85,9 @@ impl Logout {
     /// Nobody answers the logout: the session stays as it was.
     pub(super) fn give_up(&mut self, cx: &mut Context, link: &mut Link) {
         let now = cx.now();
-        let Some(logout) = self.under_way.as_mut() else { return };
+        let Some(logout) = self.under_way.as_mut() else {
+            return;
+        };
         if logout.until.is_none_or(|until| until > now) {
             return;
         }

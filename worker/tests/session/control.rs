@@ -41,7 +41,9 @@ async fn a_session_that_is_restarted_connects_anew_and_goes_on() {
     let answer = stage.call(&token, Job::SessionRestart).await;
     assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
     let closed = stage
-        .event(&token, "connection.update", |event| event["data"]["state"] == "close")
+        .event(&token, "connection.update", |event| {
+            event["data"]["state"] == "close"
+        })
         .await;
     stage
         .event(&token, "connection.update", |event| {
@@ -87,7 +89,13 @@ async fn a_session_that_logs_out_stays_and_keeps_or_drops_its_queues() {
         assert_eq!(state, expected);
         // There is nobody to log out any more.
         let again = stage.call(&token, logout(keep)).await;
-        let conflict = matches!(&again, Answer::Failed { code: FailureCode::Conflict, .. });
+        let conflict = matches!(
+            &again,
+            Answer::Failed {
+                code: FailureCode::Conflict,
+                ..
+            }
+        );
         assert!(conflict, "{again:?}");
         worker.stop().await;
     }
@@ -101,10 +109,17 @@ async fn numbers_are_looked_up_together_and_each_takes_a_turn() {
     let contacts = stage.contacts("155500940", 2).await;
     let asked = numbers(&[&contacts[0], "15559999999", &contacts[1], &contacts[0]]);
     let found = told(stage.call(&token, Job::LookUp(asked.clone())).await);
-    let seen: Vec<_> = found.iter().map(|one| (one.number.as_str(), one.exists)).collect();
+    let seen: Vec<_> = found
+        .iter()
+        .map(|one| (one.number.as_str(), one.exists))
+        .collect();
     assert_eq!(
         seen,
-        [(contacts[0].as_str(), true), ("15559999999", false), (&contacts[1], true)]
+        [
+            (contacts[0].as_str(), true),
+            ("15559999999", false),
+            (&contacts[1], true)
+        ]
     );
     assert!(found[0].jid.is_some() && found[0].lid.is_some());
     let before = time::OffsetDateTime::now_utc();
@@ -116,7 +131,10 @@ async fn numbers_are_looked_up_together_and_each_takes_a_turn() {
     else {
         panic!("asked again at once")
     };
-    assert!(until > before + Duration::from_secs(10), "three numbers, five seconds each");
+    assert!(
+        until > before + Duration::from_secs(10),
+        "three numbers, five seconds each"
+    );
     let report = stage.simulator.audit().await.unwrap();
     assert_eq!(report.server.contact_lookups, 3);
     worker.stop().await;
@@ -141,7 +159,14 @@ async fn a_blocked_contact_is_not_written_to_and_not_heard() {
     let error = stage.event(&token, "send.message:ERROR", |_| true).await;
     assert_eq!(error["data"]["status"], 403, "{error}");
     assert!(error["data"]["message"].to_string().contains("block"), "{error}");
-    assert_eq!(stage.of_queue(&token, queue).iter().filter(|event| event["event"] == "send.message:ERROR").count(), 1);
+    assert_eq!(
+        stage
+            .of_queue(&token, queue)
+            .iter()
+            .filter(|event| event["event"] == "send.message:ERROR")
+            .count(),
+        1
+    );
     let report = stage.audit(|report| report.contacts.shown_once == 1).await;
     assert_eq!((report.server.sent_to_blocked, report.server.violations), (0, 0));
     let owner = "15550000095".parse().unwrap();
@@ -153,9 +178,14 @@ async fn a_blocked_contact_is_not_written_to_and_not_heard() {
     assert!(!message.to_string().contains("unheard"), "{message}");
 
     // A new connection knows the list, too.
-    assert!(matches!(stage.call(&token, Job::SessionRestart).await, Answer::Done { .. }));
+    assert!(matches!(
+        stage.call(&token, Job::SessionRestart).await,
+        Answer::Done { .. }
+    ));
     let closed = stage
-        .event(&token, "connection.update", |event| event["data"]["state"] == "close")
+        .event(&token, "connection.update", |event| {
+            event["data"]["state"] == "close"
+        })
         .await;
     stage
         .event(&token, "connection.update", |event| {

@@ -101,7 +101,9 @@ async fn a_session_leaves_by_its_proxy_and_says_so_when_that_is_away() {
 
     drop(socks);
     let closed = stage
-        .event(&token, "connection.update", |event| event["data"]["statusReason"] == 407)
+        .event(&token, "connection.update", |event| {
+            event["data"]["statusReason"] == 407
+        })
         .await;
     assert_eq!(closed["data"]["state"], "close");
     assert_eq!(stage.record(&token).await.unwrap().close_reason, Some(407));
@@ -117,11 +119,15 @@ async fn a_session_leaves_by_its_proxy_and_says_so_when_that_is_away() {
 async fn a_proxy_that_does_not_take_us_is_not_passed_by() {
     let stage = Stage::new().await;
     let socks = Socks::on(0).await;
-    let proxy = format!("socks5://fan:guess@127.0.0.1:{}", socks.port).parse().unwrap();
+    let proxy = format!("socks5://fan:guess@127.0.0.1:{}", socks.port)
+        .parse()
+        .unwrap();
     let worker = stage.worker_with("w1", |whatsapp| whatsapp.proxy = Some(Arc::new(proxy)));
     let token = stage.session().await;
     stage
-        .event(&token, "connection.update", |event| event["data"]["statusReason"] == 407)
+        .event(&token, "connection.update", |event| {
+            event["data"]["statusReason"] == 407
+        })
         .await;
     assert_eq!(socks.opened.load(Ordering::SeqCst), 0);
     worker.stop().await;
@@ -131,7 +137,9 @@ async fn a_proxy_that_does_not_take_us_is_not_passed_by() {
 async fn the_page_of_the_version_is_read_by_the_proxy_too() {
     let stage = Stage::new().await;
     let socks = Socks::on(0).await;
-    let proxy = format!("socks5h://fan:secret@127.0.0.1:{}", socks.port).parse().unwrap();
+    let proxy = format!("socks5h://fan:secret@127.0.0.1:{}", socks.port)
+        .parse()
+        .unwrap();
     let page = format!("{}/sw.js", stage.simulator.control_url);
     let settings = worker::version::Settings {
         fixed: None,

@@ -71,7 +71,13 @@ impl BlockList {
     }
 
     /// Blocks or unblocks. Answered by `BlockListChanged`.
-    pub(crate) fn change(&mut self, cx: &mut Context<'_>, ticket: u64, contact: Contact, change: BlockChange) {
+    pub(crate) fn change(
+        &mut self,
+        cx: &mut Context<'_>,
+        ticket: u64,
+        contact: Contact,
+        change: BlockChange,
+    ) {
         let Contact { lid, phone } = contact;
         let named = phone.filter(|_| change == BlockChange::Block);
         let item = Node::new("item")

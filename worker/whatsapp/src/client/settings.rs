@@ -36,7 +36,11 @@ impl Settings {
 
     /// Waits for settings with a newer version than this one; for ever if none can come.
     pub(super) async fn newer_than(mut self, version: ClientVersion) {
-        let found = self.current.wait_for(|config| config.version > version).await.is_ok();
+        let found = self
+            .current
+            .wait_for(|config| config.version > version)
+            .await
+            .is_ok();
         if !found {
             std::future::pending().await
         }
@@ -45,10 +49,7 @@ impl Settings {
 
 impl From<watch::Receiver<Arc<Config>>> for Settings {
     fn from(current: watch::Receiver<Arc<Config>>) -> Self {
-        Self {
-            current,
-            proxy: None,
-        }
+        Self { current, proxy: None }
     }
 }
 

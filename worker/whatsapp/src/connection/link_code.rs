@@ -214,7 +214,13 @@ impl LinkCode {
 
     /// Whether a phone has the secret that it was handed for its code.
     pub(super) fn is_finishing(&self) -> bool {
-        matches!(self.stage, Stage::Shown { finishing: Some(_), .. })
+        matches!(
+            self.stage,
+            Stage::Shown {
+                finishing: Some(_),
+                ..
+            }
+        )
     }
 
     /// Whether a phone may still link us by code.

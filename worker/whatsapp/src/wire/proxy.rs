@@ -229,7 +229,10 @@ mod tests {
         for (text, shown) in [
             ("socks5://10.0.0.1", "socks5://10.0.0.1:1080"),
             ("socks5h://proxy.example:9050/", "socks5h://proxy.example:9050"),
-            ("http://user:p%40ss%3A@proxy.example:3128", "http://proxy.example:3128"),
+            (
+                "http://user:p%40ss%3A@proxy.example:3128",
+                "http://proxy.example:3128",
+            ),
             ("HTTP://user@[2001:db8::1]:3128", "http://[2001:db8::1]:3128"),
             ("http://[::1]", "http://[::1]:80"),
         ] {
@@ -240,7 +243,10 @@ mod tests {
         }
         let proxy: Proxy = "http://user:p%40ss%3A@proxy.example".parse().unwrap();
         let credentials = proxy.credentials().unwrap();
-        assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("user", "p@ss:"));
+        assert_eq!(
+            (credentials.user.as_str(), credentials.password.as_str()),
+            ("user", "p@ss:")
+        );
     }
 
     #[test]

@@ -117,10 +117,18 @@ async fn http(socket: TcpStream) -> Option<(TcpStream, TcpStream)> {
     }
     let target = lines[0].strip_prefix("CONNECT ")?.split(' ').next()?.to_owned();
     let Ok(there) = TcpStream::connect(&target).await else {
-        socket.get_mut().write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await.ok()?;
+        socket
+            .get_mut()
+            .write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            .await
+            .ok()?;
         return None;
     };
-    socket.get_mut().write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
+    socket
+        .get_mut()
+        .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+        .await
+        .ok()?;
     Some((socket.into_inner(), there))
 }
 
@@ -152,12 +160,20 @@ async fn a_proxy_that_is_away_or_refuses_is_named_without_its_password() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     };
-    for (scheme, port) in [("socks5h", socks), ("http", http), ("socks5", nobody), ("http", nobody)] {
+    for (scheme, port) in [
+        ("socks5h", socks),
+        ("http", http),
+        ("socks5", nobody),
+        ("http", nobody),
+    ] {
         let proxy = url(scheme, "fan:guess", port);
         let error = connect(Some(&proxy), "127.0.0.1", there).await.unwrap_err();
         assert!(matches!(&error, RouteError::Proxy { .. }), "{error}");
         let told = error.to_string();
-        assert!(told.contains(&format!("127.0.0.1:{port}")) && !told.contains("guess"), "{told}");
+        assert!(
+            told.contains(&format!("127.0.0.1:{port}")) && !told.contains("guess"),
+            "{told}"
+        );
     }
     let opened = (by_socks.load(Ordering::SeqCst), by_http.load(Ordering::SeqCst));
     assert_eq!(opened, (0, 0));

@@ -292,8 +292,7 @@ fn a_mistyped_code_costs_a_try_and_the_right_one_still_links() {
             .and_then(Node::bytes)
             .unwrap();
         let wrong = "1234-ABCE".parse().unwrap();
-        let (primary, answer) =
-            crate::server::code::Primary::start(&wrong, &wrapped, phone.rng()).unwrap();
+        let (primary, answer) = crate::server::code::Primary::start(&wrong, &wrapped, phone.rng()).unwrap();
         world.server_sends(&primary_hello(&phone, &answer, &reference));
         let (finish, sealed, companion) = bundle(&mut world);
         world.server_sends(&result_of(&finish));
