@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// By how much our clock and the database's may differ. Leases allow for two seconds.
 const SKEW_MAX: Duration = Duration::from_secs(1);
 
+/// Where SOCKS proxies listen whose address names no port.
+const SOCKS_PORT: u16 = 1080;
+
 /// Where WhatsApp listens when `WHATSAPP_URL` says nothing else.
 const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
 
@@ -64,7 +67,11 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
     let whatsapp = env()
         .optional::<String>("WHATSAPP_URL")
         .unwrap_or_else(|| WHATSAPP_URL.to_owned());
-    report.add("whatsapp", reachable(&whatsapp).await);
+    match env().optional::<String>("WHATSAPP_PROXY") {
+        // What can be reached from here by itself tells nothing then.
+        Some(proxy) => report.add("proxy", way_out(&proxy).await),
+        None => report.add("whatsapp", reachable(&whatsapp).await),
+    }
     if let Some(webhook) = env().optional::<String>("WEBHOOK") {
         report.add("webhook", global_webhook(&webhook).await);
     }
@@ -296,6 +303,26 @@ async fn alarm(broker: &Broker, rng: &mut impl Rng) -> Finding {
     }
 }
 
+/// Whether the proxy is there. Its address may hold a password and is not repeated.
+async fn way_out(url: &str) -> Finding {
+    let Ok(url) = Url::parse(url) else {
+        return Finding::Bad("WHATSAPP_PROXY is not an address of a proxy; correct it".to_owned());
+    };
+    let (Some(host), port) = (url.host_str(), url.port_or_known_default().unwrap_or(SOCKS_PORT)) else {
+        return Finding::Bad("WHATSAPP_PROXY has no host".to_owned());
+    };
+    let host = host.trim_matches(['[', ']']);
+    match timeout(PATIENCE, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Finding::Ok(format!("{host}:{port} takes connections")),
+        Ok(Err(error)) => Finding::Bad(format!(
+            "{host}:{port}: {error}; is WHATSAPP_PROXY right, and does it run?"
+        )),
+        Err(_) => Finding::Bad(format!(
+            "{host}:{port}: no answer in 10 s; is WHATSAPP_PROXY right?"
+        )),
+    }
+}
+
 async fn reachable(url: &str) -> Finding {
     let Some((host, port)) = endpoint(url) else {
         return Finding::Bad(
@@ -440,5 +467,9 @@ mod tests {
             reachable(&format!("ws://127.0.0.1:{port}/")).await,
             Finding::Bad(_)
         ));
+        let Finding::Bad(told) = way_out(&format!("socks5h://fan:secret@127.0.0.1:{port}")).await else {
+            panic!("somebody listens there")
+        };
+        assert!(!told.contains("secret"), "{told}");
     }
 }

@@ -7,15 +7,16 @@ use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
-use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{control, messages, numbers, passkey, queues, sessions, webhooks};
+use crate::v1::pairing::PairingCodeRequest;
+use crate::v1::sessions::NewSession;
+use crate::v1::{control, messages, numbers, pairing, passkey, queues, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Fanfare", description = "A self-hosted WhatsApp client API. Jobs and events go over AMQP too: see docs/AMQP.md."),
     paths(
-        sessions::create, sessions::list, sessions::show, sessions::delete, sessions::qr, sessions::pairing_code,
+        sessions::create, sessions::list, sessions::show, sessions::delete, pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
         numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,

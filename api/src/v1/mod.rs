@@ -4,6 +4,7 @@ pub mod closing;
 pub mod control;
 pub mod messages;
 pub mod numbers;
+pub mod pairing;
 pub mod passkey;
 pub mod queues;
 pub mod sessions;
@@ -31,8 +32,8 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))
-        .route("/sessions/{token}/qr", get(sessions::qr))
-        .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
+        .route("/sessions/{token}/qr", get(pairing::qr))
+        .route("/sessions/{token}/pairing-code", post(pairing::pairing_code))
         .route("/sessions/{token}/passkey", post(passkey::answer))
         .route("/sessions/{token}/passkey/confirm", post(passkey::confirm))
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))

@@ -142,30 +142,14 @@ impl Parts {
 
     /// A command or a question.
     fn on_request(&mut self, job: Box<PendingJob>) {
+        let Some(job) = self.refuse_while_ending(job) else {
+            return;
+        };
         let Stage::Read(request) = &job.stage else {
             return;
         };
         let cx = &mut self.cx;
         match request {
-            // What a session that is being deleted needs for its logout.
-            Job::SessionStart
-            | Job::SessionStop
-            | Job::SessionRestart
-            | Job::SessionLogout(_)
-            | Job::PairingCode(_)
-                if self.deletion.is_under_way() =>
-            {
-                cx.refuse_deleting(job);
-            }
-            Job::SessionStart
-            | Job::SessionStop
-            | Job::SessionRestart
-            | Job::SessionLogout(_)
-            | Job::PairingCode(_)
-                if self.logout.is_under_way() =>
-            {
-                cx.refuse(job, FailureCode::Conflict, "the session is being logged out");
-            }
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
                 let queue = command.queue_id;
                 self.commands.take(cx, queue, job);
@@ -214,6 +198,29 @@ impl Parts {
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
+    }
+
+    /// Refuses what a session that is being deleted or logged out needs for that.
+    fn refuse_while_ending(&mut self, job: Box<PendingJob>) -> Option<Box<PendingJob>> {
+        let Stage::Read(
+            Job::SessionStart
+            | Job::SessionStop
+            | Job::SessionRestart
+            | Job::SessionLogout(_)
+            | Job::PairingCode(_),
+        ) = &job.stage
+        else {
+            return Some(job);
+        };
+        if self.deletion.is_under_way() {
+            self.cx.refuse_deleting(job);
+        } else if self.logout.is_under_way() {
+            let words = "the session is being logged out";
+            self.cx.refuse(job, FailureCode::Conflict, words);
+        } else {
+            return Some(job);
+        }
+        None
     }
 
     /// Walks draining queues on; answers when to look again.
@@ -352,14 +359,7 @@ impl Parts {
                         .event(shared::event::Event::NewMessage(Box::new(message)));
                 }
             }
-            Event::IsOnWhatsApp { ticket, result } => {
-                if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
-                    self.questions.on_exists(ticket, result);
-                }
-            }
-            Event::BlockListChanged { ticket, result } => {
-                self.numbers.on_changed(&self.link, ticket, result);
-            }
+            Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => self.on_numbers(event),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -399,6 +399,21 @@ impl Parts {
                     _ => {}
                 }
                 self.questions.on_passkey_step(ticket, result);
+            }
+            _ => {}
+        }
+    }
+
+    /// WhatsApp has answered for numbers.
+    fn on_numbers(&mut self, event: Event) {
+        match event {
+            Event::IsOnWhatsApp { ticket, result } => {
+                if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
+                    self.questions.on_exists(ticket, result);
+                }
+            }
+            Event::BlockListChanged { ticket, result } => {
+                self.numbers.on_changed(&self.link, ticket, result);
             }
             _ => {}
         }
