@@ -49,7 +49,7 @@ async fn through(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Rout
     };
     let unfit = |_| failed("can't be asked for this host".to_owned());
     let own: Uri = format!("http://{}", proxy.authority()).parse().map_err(unfit)?;
-    // It is reached first by itself: what is wrong with it is told apart from what is wrong behind it.
+    // A name that is looked up here is no fault of the proxy's.
     let there = match proxy.kind() {
         ProxyKind::Socks5 => {
             let mut found = lookup_host((host, port)).await?;
