@@ -87,7 +87,7 @@ impl Messages {
         self.sends.advance_last(cx, e2e, tokens);
     }
 
-    /// Sends a message to somebody who has written to us before. Answered by events.
+    /// Sends a message to somebody whom we know. Answered by events.
     pub(crate) fn send_to_known(
         &mut self,
         cx: &mut Context<'_>,
@@ -103,7 +103,7 @@ impl Messages {
 
     /// Sends those that turned out to go to somebody known.
     fn send_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) {
-        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e) {
+        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e, tokens) {
             self.send(cx, e2e, tokens, outgoing);
         }
     }
@@ -368,7 +368,9 @@ impl Messages {
 
     /// The chats that something here is about to be sent to.
     pub(crate) fn chats_in_use(&self) -> impl Iterator<Item = &Jid> {
-        self.sends.chats_in_use()
+        self.sends
+            .chats_in_use()
+            .chain(self.known_contacts.users_in_use())
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
