@@ -28,4 +28,5 @@ pub mod settings;
 mod status;
 pub(crate) mod surroundings;
 
+mod turn;
 pub use settings::Settings;
