@@ -9,6 +9,7 @@ mod known_contacts;
 mod lookup;
 mod placeholders;
 mod question;
+mod recalls;
 mod resends;
 mod retries;
 mod secret;
@@ -35,6 +36,7 @@ use self::{
     lookup::Lookup,
     placeholders::Placeholders,
     question::{Question, Questions},
+    recalls::Recalls,
     resends::Resends,
     sends::Sends,
 };
@@ -58,6 +60,7 @@ pub(crate) struct Messages {
     resends: Resends,
     inbox: Inbox,
     placeholders: Placeholders,
+    recalls: Recalls,
     questions: Questions,
 }
 
@@ -71,6 +74,7 @@ impl Messages {
             resends: Resends::default(),
             inbox: Inbox::default(),
             placeholders: Placeholders::default(),
+            recalls: Recalls::default(),
             questions: Questions::new(part),
         }
     }
@@ -87,7 +91,7 @@ impl Messages {
         self.sends.advance_last(cx, e2e, tokens);
     }
 
-    /// Sends a message to somebody who has written to us before. Answered by events.
+    /// Sends a message to somebody whom we know. Answered by events.
     pub(crate) fn send_to_known(
         &mut self,
         cx: &mut Context<'_>,
@@ -103,7 +107,7 @@ impl Messages {
 
     /// Sends those that turned out to go to somebody known.
     fn send_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) {
-        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e) {
+        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e, tokens) {
             self.send(cx, e2e, tokens, outgoing);
         }
     }
@@ -113,6 +117,12 @@ impl Messages {
         if !self.known_contacts.cancel(cx, id) {
             self.sends.cancel(cx, id);
         }
+    }
+
+    /// Says what is kept of a number. Answered by an event.
+    pub(crate) fn recall(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: u64, number: String) {
+        self.recalls.push(cx, ticket, number);
+        self.recalls.advance(cx, e2e);
     }
 
     /// Asks which numbers have an account. Answered by an event.
@@ -211,7 +221,10 @@ impl Messages {
                 self.inbox.on_name(user);
                 self.known_contacts.on_name(cx, e2e, user);
             }
-            Outcome::Names(users) => self.sends.on_names(users),
+            Outcome::Names(users) => {
+                self.sends.on_names(users);
+                self.recalls.on_names(users);
+            }
             Outcome::Bundles(fetched) => {
                 self.sends.on_bundles(cx, fetched);
                 self.resends.on_bundles(cx, fetched);
@@ -328,6 +341,7 @@ impl Messages {
         self.resends.advance(cx, e2e, &mut self.questions);
         self.placeholders.advance(cx, e2e, &mut self.questions);
         self.send_known(cx, e2e, tokens);
+        self.recalls.advance(cx, e2e);
         self.sends.advance(cx, e2e, tokens, wake);
     }
 }
@@ -345,6 +359,7 @@ impl Messages {
     /// The connection is over: what the owner waits for is answered.
     pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.known_contacts.on_closed(cx);
+        self.recalls.on_closed(cx);
         self.sends.on_closed(cx);
         for question in self.questions.close_all() {
             if let Question::IsOnWhatsApp(lookup) = question {
@@ -368,7 +383,9 @@ impl Messages {
 
     /// The chats that something here is about to be sent to.
     pub(crate) fn chats_in_use(&self) -> impl Iterator<Item = &Jid> {
-        self.sends.chats_in_use()
+        self.sends
+            .chats_in_use()
+            .chain(self.known_contacts.users_in_use())
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
