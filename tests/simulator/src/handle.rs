@@ -116,6 +116,14 @@ impl Handle {
         self.ask(|answer| Command::RenewLid(number, answer)).await?
     }
 
+    /// A contact registers anew: other keys, no companions, and all who know it are told.
+    ///
+    /// # Errors
+    /// If there is no such contact.
+    pub async fn register_anew(&self, number: Number) -> Result<(), Refusal> {
+        self.ask(|answer| Command::RegisterAnew(number, answer)).await?
+    }
+
     /// What the phone shares with companions that are linked from now on.
     ///
     /// # Errors
@@ -134,13 +142,30 @@ impl Handle {
             .await?
     }
 
+    /// The account lets others know something else of it; its companions hear of it.
+    ///
+    /// # Errors
+    /// If nobody has the number, or there is no such setting.
+    pub async fn set_privacy(&self, number: Number, name: &str, value: &str) -> Result<(), Refusal> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.ask(|answer| Command::Privacy(number, name, value, answer))
+            .await?
+    }
+
     /// A file of the media host.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is none, or it is refused as [`Self::refuse_files`] says.
     pub async fn file(&self, path: impl Into<String>) -> Result<Bytes, Refusal> {
-        let found = self.ask(|answer| Command::File(path.into(), answer)).await?;
-        found.ok_or_else(|| Refusal::unknown("path"))
+        self.ask(|answer| Command::File(path.into(), answer)).await?
+    }
+
+    /// The media host refuses so many requests for files that it has.
+    ///
+    /// # Errors
+    /// If the simulator is gone.
+    pub async fn refuse_files(&self, count: u32) -> Result<(), Refusal> {
+        self.ask(|answer| Command::RefuseFiles(count, answer)).await
     }
 
     /// The phone scans a QR code.

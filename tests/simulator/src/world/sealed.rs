@@ -6,6 +6,8 @@ use bytes::Bytes;
 use whatsapp::proto::SyncdPatch;
 use whatsapp::syncd::{Macs, State};
 
+use crate::refusal::Refusal;
+
 /// Most files; beyond, the oldest go.
 const MAX_FILES: usize = 1024;
 
@@ -27,6 +29,8 @@ pub(super) struct Collection {
 pub(super) struct Files {
     files: HashMap<String, Bytes>,
     last: usize,
+    /// How many more requests are refused.
+    refuses: u32,
 }
 
 impl Files {
@@ -38,8 +42,23 @@ impl Files {
         path(self.last)
     }
 
-    pub(super) fn get(&self, path: &str) -> Option<Bytes> {
-        self.files.get(path).cloned()
+    /// A file that a client asks for.
+    pub(super) fn fetch(&mut self, path: &str) -> Result<Bytes, Refusal> {
+        let file = self.files.get(path).ok_or_else(|| Refusal::unknown("path"))?;
+        if self.refuses == 0 {
+            return Ok(file.clone());
+        }
+        self.refuses -= 1;
+        Err(Refusal {
+            status: 503,
+            field: "path".into(),
+            problem: "is refused, as was wished".into(),
+        })
+    }
+
+    /// Refuses so many requests from now on.
+    pub(super) fn refuse(&mut self, count: u32) {
+        self.refuses = count;
     }
 }
 

@@ -73,6 +73,7 @@ impl Parts {
                         if let Some(name) = own_name(&node) {
                             self.learn_name(cx, NameSource::AccountSync, &name);
                         }
+                        self.messages.on_account_sync(&node);
                         self.e2e.on_notification(cx, &node)
                     }
                     Some("devices") => self.e2e.on_notification(cx, &node),
@@ -123,8 +124,8 @@ impl Parts {
             Meaning::LidMappings => self.e2e.on_mappings(cx, &content.sender, &content.message),
             Meaning::AppStateKeys => self.on_keys(cx, &content),
             Meaning::HistoryNotice => {
-                let learned = self.history.on_notice(cx, &content);
-                self.learn(cx, learned);
+                self.history.on_notice(cx, &content);
+                self.learn_history(cx);
             }
             // Acknowledged; no part takes them yet.
             Meaning::Peer => {}
@@ -152,9 +153,23 @@ impl Parts {
         self.messages.set_presence(self.online.announced());
     }
 
+    /// Takes in the pieces of the history that can be, and has the next one fetched.
+    fn learn_history(&mut self, cx: &mut Context<'_>) {
+        while let Some(learned) = self.history.next(cx) {
+            self.learn(cx, learned);
+        }
+        self.settle_history(cx);
+    }
+
+    /// A piece of the history is done with when the last token that it told of is written.
+    fn settle_history(&mut self, cx: &mut Context<'_>) {
+        if self.tokens.is_settled() {
+            self.history.on_settled(cx);
+        }
+    }
+
     /// Takes what a piece of the history says that we act on.
-    fn learn(&mut self, cx: &mut Context<'_>, learned: Option<Learned>) {
-        let Some(learned) = learned else { return };
+    fn learn(&mut self, cx: &mut Context<'_>, learned: Learned) {
         for (phone, lid) in &learned.names {
             self.e2e.directory.learn(cx, phone, lid);
         }
@@ -195,7 +210,7 @@ impl Parts {
             Command::Cancel(id) => self.messages.cancel(cx, &id),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::MarkRead { chat, sender, ids } => {
-                self.messages.mark_read(cx, &chat, sender.as_ref(), &ids);
+                self.messages.mark_read(cx, &chat, sender, ids);
             }
             Command::SetPresence(presence) => {
                 self.online.set_presence(cx, presence);
@@ -254,6 +269,10 @@ impl Parts {
                 self.act(cx, actions);
                 self.advance(cx, Wake::All);
             }
+            HISTORY => {
+                self.history.on_loaded(cx, ticket, values);
+                self.learn_history(cx);
+            }
             TOKENS => {
                 let may_go_on = self.tokens.on_loaded(cx, ticket, values);
                 if may_go_on {
@@ -268,8 +287,10 @@ impl Parts {
         match ticket.part() {
             APP_STATE => self.app_state.on_downloaded(cx, ticket, file),
             HISTORY => {
-                let learned = self.history.on_downloaded(cx, ticket, file);
-                self.learn(cx, learned);
+                if let Some(learned) = self.history.on_downloaded(cx, ticket, file) {
+                    self.learn(cx, learned);
+                }
+                self.learn_history(cx);
             }
             _ => {}
         }
@@ -278,8 +299,8 @@ impl Parts {
     /// Tells all parts what has become of something that any of them may have wanted.
     fn tell(&mut self, cx: &mut Context<'_>, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
-            if let Outcome::Name(user) = &outcome {
-                self.tokens.on_name(user);
+            if let Outcome::Names(users) = &outcome {
+                users.iter().for_each(|user| self.tokens.on_name(user));
             }
             self.messages.on_outcome(cx, &self.e2e, &outcome);
             if let Outcome::Bundles(fetched) = &outcome {
@@ -328,6 +349,7 @@ impl Parts {
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
         };
+        parts.history.start(cx);
         parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
@@ -363,6 +385,7 @@ impl Parts {
             self.messages.deadline(),
             self.e2e.deadline(),
             self.app_state.deadline(),
+            self.history.deadline(),
             self.account.deadline(),
             self.tokens.deadline(),
             self.restrictions.deadline(),
@@ -380,8 +403,10 @@ impl Parts {
         self.e2e.tick(cx, || self.messages.in_use());
         self.account.tick(cx);
         self.restrictions.tick(cx);
+        self.learn_history(cx);
         // Last: the others may have wanted tokens.
         self.tokens.tick(cx, &mut self.e2e);
+        self.settle_history(cx);
     }
 }
 

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod message;
 pub mod mex;
 pub mod notification;
+pub mod privacy;
 pub mod receipt;
 pub mod token;
 pub mod usync;
