@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use simulator::number::Number;
 use simulator::population::Manners;
-use simulator::world::{NewsBy, Proofs, SaltChange, SessionInfo, Speaker, TokenChange};
+use simulator::world::{MediaChange, NewsBy, Proofs, SaltChange, SessionInfo, Speaker, TokenChange};
 use simulator::{Handle, Options, Simulator};
 use tests::wait::eventually;
 use tokio::time::timeout;
@@ -24,6 +24,8 @@ use whatsapp::store::{KeyStore as _, MemoryStore, RecordKey};
 const PATIENCE: Duration = Duration::from_secs(30);
 const PHONE: &str = "15551230001";
 const CONTACT: &str = "17770001";
+/// Where no host is.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 fn number(digits: &str) -> Number {
     digits.parse().expect("a number")
@@ -45,14 +47,20 @@ impl Stage {
     /// The media host refuses so many requests.
     async fn refusing_files(sharing: Value, count: u32) -> Result<Self> {
         let handle = Simulator::start(Options::default()).await?;
-        handle.refuse_files(count).await?;
+        refuse_files(&handle, count).await?;
+        let media_url = handle.control_url.clone();
+        Self::of(handle, sharing, &media_url).await
+    }
+
+    /// A session that fetches from here what it finds nowhere else.
+    async fn of(handle: Handle, sharing: Value, media_url: &str) -> Result<Self> {
         handle.create_phone(number(PHONE), "Ann").await?;
         handle.create_contacts("1777000", 10, Manners::default()).await?;
         handle
             .share(number(PHONE), serde_json::from_value(sharing)?)
             .await?;
         let store = MemoryStore::new();
-        let (session, mut events) = start(&handle, &store).await?;
+        let (session, mut events) = start(&handle, &store, media_url).await?;
         let Event::QrCode { text, .. } =
             next(&mut events, |event| matches!(event, Event::QrCode { .. })).await?
         else {
@@ -135,10 +143,18 @@ impl Stage {
     }
 }
 
-async fn start(handle: &Handle, store: &MemoryStore) -> Result<(Session, Events)> {
+async fn refuse_files(handle: &Handle, count: u32) -> Result<()> {
+    let change = MediaChange {
+        refuse: Some(count),
+        hosts: None,
+    };
+    Ok(handle.change_media(change).await?)
+}
+
+async fn start(handle: &Handle, store: &MemoryStore, media_url: &str) -> Result<(Session, Events)> {
     let config = Config {
         url: handle.ws_url.clone(),
-        media_url: handle.control_url.clone(),
+        media_url: media_url.to_owned(),
         root_key: PublicKey::new(handle.root_public_key),
         ..Config::whatsapp(ClientVersion::KNOWN)
     };
@@ -275,9 +291,41 @@ async fn history_that_was_named_before_a_restart_is_fetched_after_it() -> Result
     stage.keeps_history(true).await?;
     stage.session.stop().await;
     while stage.events.next().await.is_some() {}
-    stage.handle.refuse_files(0).await?;
-    (stage.session, stage.events) = start(&stage.handle, &stage.store).await?;
+    refuse_files(&stage.handle, 0).await?;
+    let media_url = stage.handle.control_url.clone();
+    (stage.session, stage.events) = start(&stage.handle, &stage.store, &media_url).await?;
     stage.shows_the_token().await
+}
+
+#[tokio::test]
+async fn files_are_fetched_from_the_hosts_that_the_server_names() -> Result<()> {
+    let sharing = json!({
+        "snapshots": true, "history": "file", "salt": "never", "chats": [{ "number": CONTACT }],
+    });
+    let handle = Simulator::start(Options::default()).await?;
+    let mut stage = Stage::of(handle, sharing, NOBODY).await?;
+    stage.shows_the_token().await?;
+    let asked = stage.handle.audit().await?.server.media_conns;
+    ensure!(asked == 1, "the hosts are kept: asked {asked} times");
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_are_fetched_from_the_host_of_the_settings_where_no_other_has_them() -> Result<()> {
+    let sharing = json!({ "history": "file", "salt": "never", "chats": [{ "number": CONTACT }] });
+    let dead = NOBODY.trim_start_matches("http://").to_owned();
+    for hosts in [vec![dead], vec![]] {
+        let handle = Simulator::start(Options::default()).await?;
+        let change = MediaChange {
+            hosts: Some(hosts),
+            ..MediaChange::default()
+        };
+        handle.change_media(change).await?;
+        let media_url = handle.control_url.clone();
+        let mut stage = Stage::of(handle, sharing.clone(), &media_url).await?;
+        stage.shows_the_token().await?;
+    }
+    Ok(())
 }
 
 /// Writes to the contact of this index; the code of the refusal, if it is one.

@@ -140,7 +140,7 @@ const MAPS: &[(&str, Map)] = &[
                 "media page handle world fault passkey population number refusal sharing",
             ),
             ("page", "handle world refusal"),
-            ("media", "handle refusal"),
+            ("media", "handle refusal world"),
             (
                 "handle",
                 "world audit crowd fault passkey persona population seed number refusal sharing",

@@ -25,8 +25,8 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, Command, LinkOutcome, NewsBy, Page, PropertyChange, Restrict, Scanned,
-    SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
+    AccountAddressing, Cap, Command, LinkOutcome, MediaChange, NewsBy, Page, PropertyChange, Restrict,
+    Scanned, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -160,12 +160,12 @@ impl Handle {
         self.ask(|answer| Command::File(path.into(), answer)).await?
     }
 
-    /// The media host refuses so many requests for files that it has.
+    /// Changes the media host: what it refuses, and which hosts clients are told of.
     ///
     /// # Errors
     /// If the simulator is gone.
-    pub async fn refuse_files(&self, count: u32) -> Result<(), Refusal> {
-        self.ask(|answer| Command::RefuseFiles(count, answer)).await
+    pub async fn change_media(&self, change: MediaChange) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Media(change, answer)).await
     }
 
     /// The phone scans a QR code.

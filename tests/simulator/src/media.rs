@@ -1,4 +1,4 @@
-//! The media host: the files that phones have sealed, and the switch that makes them fail.
+//! The media host: the files that phones have sealed, the switch that makes them fail, and what clients are told of hosts.
 //!
 //! Part of the control address, whose refusals it answers in.
 
@@ -7,10 +7,10 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use serde::Deserialize;
 
 use crate::handle::Handle;
 use crate::refusal::Refusal;
+use crate::world::MediaChange;
 
 /// Its routes.
 pub(crate) fn router() -> Router<Handle> {
@@ -23,15 +23,9 @@ async fn file(State(handle): State<Handle>, Path(id): Path<String>) -> Result<By
     handle.file(format!("/media/{id}")).await
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeBody {
-    refuse: u32,
-}
-
 async fn change(State(handle): State<Handle>, body: Bytes) -> Result<StatusCode, Refusal> {
-    let body: ChangeBody =
+    let change: MediaChange =
         serde_json::from_slice(&body).map_err(|error| Refusal::bad("body", error.to_string()))?;
-    handle.refuse_files(body.refuse).await?;
+    handle.change_media(change).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,6 +11,7 @@ use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
+use super::sealed::MediaChange;
 use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
@@ -59,8 +60,8 @@ pub enum Command {
     Privacy(Number, String, String, Answer<()>),
     /// A file of the media host.
     File(String, Answer<Bytes>),
-    /// Refuse so many requests for files.
-    RefuseFiles(u32, oneshot::Sender<()>),
+    /// Change the media host.
+    Media(MediaChange, oneshot::Sender<()>),
     /// Unlink one device of a phone, or all.
     Unlink(Number, Option<u16>, Answer<usize>),
     /// What becomes of an account's tokens.

@@ -67,8 +67,8 @@ impl World {
                 })));
             }
             Command::File(path, answer) => drop(answer.send(self.files.fetch(&path))),
-            Command::RefuseFiles(count, answer) => {
-                self.files.refuse(count);
+            Command::Media(change, answer) => {
+                self.files.change(change);
                 // Whoever asked may have gone.
                 let _ = answer.send(());
             }

@@ -81,6 +81,13 @@ impl World {
             ("w:biz", "get") => result.with_child(Node::new("business_profile")),
             ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
             ("w:g2", _) => error(id, 404, "item-not-found"),
+            ("w:m", "set") if iq.child("media_conn").is_some() => {
+                self.audit.count.media_conns += 1;
+                match self.files.media_conn() {
+                    Some(conn) => result.with_child(conn),
+                    None => error(id, 503, "service-unavailable"),
+                }
+            }
             ("w:m", _) => error(id, 503, "service-unavailable"),
             ("w:mex", _) => self.mex(from.number, id, iq),
             ("w:qr", _) => error(id, 404, "item-not-found"),

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::media_hosts::MediaHosts;
 use super::online::Online;
 use crate::{
     account::{Restrictions, Settings},
@@ -30,6 +31,7 @@ const HISTORY: PartId = PartId::new(7);
 const ACCOUNT: PartId = PartId::new(4);
 const TOKENS: PartId = PartId::new(5);
 const RESTRICTIONS: PartId = PartId::new(9);
+const MEDIA_HOSTS: PartId = PartId::new(8);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
@@ -41,6 +43,7 @@ pub(super) struct Parts {
     account: Settings,
     tokens: Tokens,
     restrictions: Restrictions,
+    media_hosts: MediaHosts,
 }
 
 /// Who takes what.
@@ -241,6 +244,7 @@ impl Parts {
             }
             TOKENS => self.tokens.on_answer(cx, ticket, &answer),
             RESTRICTIONS => self.restrictions.on_answer(cx, ticket, answer),
+            MEDIA_HOSTS => self.media_hosts.on_answer(cx, ticket, answer),
             _ => {}
         }
     }
@@ -348,6 +352,7 @@ impl Parts {
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
+            media_hosts: MediaHosts::new(MEDIA_HOSTS),
         };
         parts.history.start(cx);
         parts.messages.settle_unsettled(cx);
@@ -393,6 +398,7 @@ impl Parts {
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
+        self.media_hosts.advance(cx);
         if self.deadline().is_none_or(|deadline| deadline > cx.now) {
             return;
         }
@@ -407,6 +413,7 @@ impl Parts {
         // Last: the others may have wanted tokens.
         self.tokens.tick(cx, &mut self.e2e);
         self.settle_history(cx);
+        self.media_hosts.advance(cx);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod ack;
 pub mod app_state;
 pub mod class;
 pub mod keys;
+pub mod media_conn;
 pub mod message;
 pub mod mex;
 pub mod notification;
