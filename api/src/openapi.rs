@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
 use serde_json::Value;
-use shared::job::{PasskeyAnswerJob, SendBody};
+use shared::job::{PasskeyAnswerJob, SendBody, SessionUpdateJob};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -15,7 +15,7 @@ use crate::{legacy, schema};
 #[openapi(
     info(title = "Fanfare", description = "A self-hosted WhatsApp client API. Jobs and events go over AMQP too: see docs/AMQP.md."),
     paths(
-        sessions::create, sessions::list, sessions::show, sessions::delete, sessions::qr, sessions::pairing_code,
+        sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete, sessions::qr, sessions::pairing_code,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
@@ -47,6 +47,7 @@ pub fn document() -> Value {
     generator.subschema_for::<NewSession>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();
+    generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();

@@ -137,9 +137,10 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "control",
-                "page handle world fault passkey population number refusal sharing",
+                "media page handle world fault passkey population number refusal sharing",
             ),
             ("page", "handle world refusal"),
+            ("media", "handle refusal world"),
             (
                 "handle",
                 "world audit crowd fault passkey persona population seed number refusal sharing",

@@ -47,7 +47,7 @@ pub async fn create_instance(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Answer>, Problem> {
     let TokenBody { token } = extract::fields(&body)?;
-    let created = sessions::open(&app, &token).await?;
+    let created = sessions::open(&app, &token, None).await?;
     let (Created::New(session) | Created::Existing(session)) = created;
     connection_answer(session, app.clock.wall()).map(Json)
 }

@@ -1,7 +1,7 @@
 //! `/v1/sessions`, `/v1/messages` and the idempotency key.
 
 use serde_json::json;
-use shared::job::{Answer, Job};
+use shared::job::{Answer, Job, Presence, SessionUpdateJob};
 
 use super::*;
 
@@ -51,6 +51,87 @@ async fn a_session_is_created_listed_shown_and_deleted() {
     let (answered, ()) = tokio::join!(api.delete("/v1/sessions/shop"), deleted);
     assert_eq!(answered.status, StatusCode::NO_CONTENT);
     assert_eq!(api.get("/v1/sessions/shop").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_session_says_of_itself_what_it_was_created_with() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let available = json!({ "token": "shop", "presence": "available" });
+    let created = api.post("/v1/sessions", &available).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    assert_eq!(created.json()["presence"], "available");
+    worker.next().await.1.ack().await.unwrap();
+    // Again without it, or with the same: nothing changes.
+    for body in [json!({ "token": "shop" }), available] {
+        let again = api.post("/v1/sessions", &body).await;
+        assert_eq!(
+            (again.status, &again.json()["presence"]),
+            (StatusCode::OK, &json!("available"))
+        );
+        let (job, delivery) = worker.next().await;
+        assert_eq!(job, Job::SessionStart);
+        delivery.ack().await.unwrap();
+    }
+    // With another, the worker of the session is asked.
+    let unavailable = json!({ "token": "shop", "presence": "unavailable" });
+    let asked = async {
+        worker.next().await.1.ack().await.unwrap();
+        worker.answer(&Answer::Done { queue_id: None }).await
+    };
+    let (answered, job) = tokio::join!(api.post("/v1/sessions", &unavailable), asked);
+    let presence = Some(Some(Presence::Unavailable));
+    assert_eq!(job, Job::SessionUpdate(SessionUpdateJob { presence }));
+    assert_eq!(answered.status, StatusCode::OK);
+    let plain = api.post("/v1/sessions", &json!({ "token": "plain" })).await;
+    assert_eq!(plain.json()["presence"], Value::Null);
+    for wrong in [json!("loud"), json!(true)] {
+        let body = json!({ "token": "other", "presence": wrong });
+        let refused = api.post("/v1/sessions", &body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert_eq!(refused.json()["errors"][0]["field"], "presence");
+    }
+    assert_eq!(api.get("/v1/sessions/other").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_a_session_says_of_itself_is_changed_by_its_worker() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}");
+    let done = Answer::Done { queue_id: None };
+    for (wanted, presence, column) in [
+        (json!("available"), Some(Some(Presence::Available)), "2"),
+        (Value::Null, Some(None), "NULL"),
+    ] {
+        // As the worker writes it before it answers.
+        api.set_session(&token, &format!("presence = {column}")).await;
+        let body = json!({ "presence": wanted });
+        let (answered, job) = tokio::join!(api.patch(&path, &body), worker.answer(&done));
+        assert_eq!(job, Job::SessionUpdate(SessionUpdateJob { presence }));
+        assert_eq!(
+            (answered.status, &answered.json()["presence"]),
+            (StatusCode::OK, &wanted)
+        );
+    }
+    for (body, field) in [
+        (json!({ "presence": "loud" }), "presence"),
+        (json!({ "presense": "available" }), "presense"),
+    ] {
+        let refused = api.patch(&path, &body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(refused.json()["errors"][0]["field"], field);
+    }
+    let body = json!({ "presence": "available" });
+    let nobody = api.patch("/v1/sessions/nobody", &body).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    api.set_session(&token, "deleting_at = now()").await;
+    let refused = api.patch(&path, &body).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::CONFLICT, &json!("session_being_deleted"))
+    );
 }
 
 #[tokio::test]

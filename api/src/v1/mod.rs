@@ -19,7 +19,12 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/messages", post(messages::create_anywhere))
         .route("/sessions", get(sessions::list).post(sessions::create))
-        .route("/sessions/{token}", get(sessions::show).delete(sessions::delete))
+        .route(
+            "/sessions/{token}",
+            get(sessions::show)
+                .patch(sessions::update)
+                .delete(sessions::delete),
+        )
         .route("/sessions/{token}/qr", get(sessions::qr))
         .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
         .route("/sessions/{token}/passkey", post(passkey::answer))

@@ -250,6 +250,7 @@ mod tests {
             qr: None,
             pairing_code: None,
             passkey: None,
+            presence: None,
             close_reason: None,
             refused: false,
             deleting_at: None,

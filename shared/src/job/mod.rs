@@ -43,6 +43,8 @@ named! {
         SessionStop = "session.stop",
         /// Log the session out at WhatsApp and delete it with its credentials.
         SessionDelete = "session.delete",
+        /// Change settings of the session.
+        SessionUpdate = "session.update",
         /// Ask for a pairing code instead of a QR code. Answered.
         PairingCode = "session.pairing-code",
         /// Hand over what the account's passkey signed. Answered.
@@ -83,6 +85,8 @@ pub enum Job {
     SessionStop,
     /// Log out and delete the session.
     SessionDelete,
+    /// Change settings of the session; one that is connected follows at once.
+    SessionUpdate(SessionUpdateJob),
     /// Ask for a pairing code; answered with [`Answer::PairingCode`].
     PairingCode(PairingCodeJob),
     /// Hand over what the account's passkey signed; answered when WhatsApp has taken it.
@@ -123,6 +127,7 @@ impl Job {
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
+            JobKind::SessionUpdate => Self::SessionUpdate(body::parse(body)?),
             JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
             JobKind::PasskeyAnswer => Self::PasskeyAnswer(Box::new(PasskeyAnswerJob::parse(body)?)),
             JobKind::PasskeyConfirm => body::parse_empty(body).map(|()| Self::PasskeyConfirm)?,
@@ -141,6 +146,7 @@ impl Job {
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionDelete => JobKind::SessionDelete,
+            Self::SessionUpdate(_) => JobKind::SessionUpdate,
             Self::PairingCode(_) => JobKind::PairingCode,
             Self::PasskeyAnswer(_) => JobKind::PasskeyAnswer,
             Self::PasskeyConfirm => JobKind::PasskeyConfirm,
@@ -159,6 +165,7 @@ impl Job {
             | Self::SessionDelete
             | Self::PasskeyConfirm
             | Self::PasskeyCancel => b"{}".to_vec(),
+            Self::SessionUpdate(job) => body::to_vec(job),
             Self::PairingCode(job) => body::to_vec(job),
             Self::PasskeyAnswer(job) => body::to_vec(job),
             Self::IsExists(job) => body::to_vec(job),
@@ -176,6 +183,7 @@ impl Job {
             | JobKind::PasskeyConfirm
             | JobKind::PasskeyCancel => schema_for!(body::Empty),
             JobKind::PasskeyAnswer => schema_for!(PasskeyAnswerJob),
+            JobKind::SessionUpdate => schema_for!(SessionUpdateJob),
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
         }

@@ -48,6 +48,11 @@ fn every_job_has_a_stable_body() {
         Job::SessionStart,
         Job::SessionStop,
         Job::SessionDelete,
+        Job::SessionUpdate(SessionUpdateJob {
+            presence: Some(Some(Presence::Available)),
+        }),
+        Job::SessionUpdate(SessionUpdateJob { presence: Some(None) }),
+        Job::SessionUpdate(SessionUpdateJob::default()),
         Job::PairingCode(PairingCodeJob { phone: phone.clone() }),
         Job::IsExists(IsExistsJob { number: phone }),
     ];
@@ -160,6 +165,9 @@ fn errors_name_the_field_and_not_its_value() {
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
         error("session.start", r#"{"x":1}"#),
+        error("session.update", r#"{"presence":"loud"}"#),
+        error("session.update", r#"{"presence":true}"#),
+        error("session.update", r#"{"presense":"available"}"#),
     ];
     shown.extend(errors_of_assertions());
     insta::assert_json_snapshot!("errors", shown);

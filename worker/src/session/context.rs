@@ -11,15 +11,17 @@ use rand::rngs::StdRng;
 use shared::clock::unix_millis;
 use shared::event::{Event, JobAccepted, JobRejected};
 use shared::id::{EventId, QueueId};
-use shared::job::{Answer, FailureCode};
+use shared::job::{self, Answer, FailureCode};
 use shared::store::StoreError;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::sessions::SessionRecord;
 use time::OffsetDateTime;
 use tokio::time::Instant;
+use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
+use super::adapter::presence::presence;
 use super::look_up::LookUpTurns;
 use super::queues::{Change, Queues};
 use super::recorder::{After, Recorder};
@@ -159,6 +161,20 @@ impl Context {
     pub(super) fn stop_wanting(&mut self) {
         if std::mem::replace(&mut self.record.wanted, false) {
             self.recorder.write.session_row().wanted = Some(false);
+        }
+    }
+
+    /// What the session says of itself: what it is set to, else what the deployment says.
+    pub(super) fn presence(&self) -> Presence {
+        let own = self.record.presence.map(presence);
+        own.or_else(|| self.around.versions.config().presence)
+            .unwrap_or(Presence::Unavailable)
+    }
+
+    /// The session says this of itself from now on.
+    pub(super) fn set_presence(&mut self, presence: Option<job::Presence>) {
+        if std::mem::replace(&mut self.record.presence, presence) != presence {
+            self.recorder.write.session_row().presence = Some(presence);
         }
     }
 

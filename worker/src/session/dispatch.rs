@@ -75,7 +75,7 @@ impl Parts {
 
     /// Does all that can be done now; answers why nothing more is sent, and when to look again.
     pub(super) fn work(&mut self) -> (Waiting, Option<Instant>) {
-        self.link.close_if_wanted();
+        self.link.tell_what_waits();
         self.commands.advance(&mut self.cx, &self.reader);
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
@@ -145,7 +145,9 @@ impl Parts {
         let cx = &mut self.cx;
         match request {
             // What a session that is being deleted needs for its logout.
-            Job::SessionStart | Job::SessionStop | Job::PairingCode(_) if self.deletion.is_under_way() => {
+            Job::SessionStart | Job::SessionStop | Job::SessionUpdate(_) | Job::PairingCode(_)
+                if self.deletion.is_under_way() =>
+            {
                 cx.refuse_deleting(job);
             }
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
@@ -160,6 +162,13 @@ impl Parts {
             Job::SessionStop => {
                 cx.stop_wanting();
                 self.link.close();
+                cx.answer_when_durable(job, None);
+            }
+            Job::SessionUpdate(settings) => {
+                if let Some(presence) = settings.presence {
+                    cx.set_presence(presence);
+                    self.link.announce(cx.presence());
+                }
                 cx.answer_when_durable(job, None);
             }
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::event::Passkey;
 use crate::id::{QueueId, SessionId, StanzaId};
+use crate::job::Presence;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -251,6 +252,8 @@ pub struct SessionChange {
     pub refused: bool,
     /// That it is being deleted now.
     pub deleting: bool,
+    /// What it says of itself. `Some(None)` leaves it to the deployment.
+    pub presence: Option<Option<Presence>>,
     /// What keeps it from writing to new contacts. `Some(None)` ends it.
     pub restriction: Option<Option<Restriction>>,
     /// How many restrictions it has had.
@@ -296,6 +299,7 @@ impl SessionChange {
         }
         self.close_reason = later.close_reason.or(self.close_reason);
         self.deleting |= later.deleting;
+        self.presence = later.presence.or(self.presence);
         if later.restriction.is_some() {
             self.restriction.clone_from(&later.restriction);
         }
@@ -333,6 +337,9 @@ pub(super) struct SessionPatch<'a> {
     close_reason: Option<u16>,
     refused: bool,
     deleting: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<i16>,
+    forget_presence: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     restriction: Option<RestrictionPatch<'a>>,
     lifted: bool,
@@ -392,6 +399,8 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             // What is said of one state does not hold for another.
             refused: change.refused && change.state == Some(SessionState::Closed),
             deleting: change.deleting,
+            presence: change.presence.flatten().map(Presence::code),
+            forget_presence: change.presence == Some(None),
             restriction: change
                 .restriction
                 .as_ref()

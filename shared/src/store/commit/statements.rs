@@ -156,6 +156,8 @@ UPDATE session s SET
     refused         = CASE WHEN i.patch->>'state' IS NULL THEN s.refused ELSE (i.patch->>'refused')::boolean END,
     deleting_at     = CASE WHEN (i.patch->>'deleting')::boolean THEN coalesce(s.deleting_at, clock_timestamp())
                            ELSE s.deleting_at END,
+    presence        = CASE WHEN (i.patch->>'forget_presence')::boolean THEN NULL
+                           ELSE coalesce((i.patch->>'presence')::smallint, s.presence) END,
     restriction      = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
                             ELSE coalesce((i.patch#>>'{restriction,kind}')::smallint, s.restriction) END,
     restricted_since = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL

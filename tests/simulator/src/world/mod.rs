@@ -67,6 +67,7 @@ pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, Ou
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
 use sealed::Files;
+pub use sealed::MediaChange;
 use trust::Tokens;
 pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;
@@ -139,9 +140,9 @@ struct Contact {
 }
 
 impl World {
-    /// An empty world.
+    /// An empty world whose files are at this host.
     #[must_use]
-    pub fn new(seed: Seed, number: u64, crowd: Crowd, clock: Clock) -> Self {
+    pub fn new(seed: Seed, number: u64, crowd: Crowd, clock: Clock, media_host: String) -> Self {
         Self {
             clock,
             seed,
@@ -159,7 +160,7 @@ impl World {
             tokens: Tokens::default(),
             last_id: 0,
             beside: HashSet::new(),
-            files: Files::default(),
+            files: Files::at(media_host),
         }
     }
 

@@ -9,6 +9,7 @@ mod known_contacts;
 mod lookup;
 mod placeholders;
 mod question;
+mod read_marks;
 mod recalls;
 mod resends;
 mod retries;
@@ -36,6 +37,7 @@ use self::{
     lookup::Lookup,
     placeholders::Placeholders,
     question::{Question, Questions},
+    read_marks::{Mark, ReadMarks},
     recalls::Recalls,
     resends::Resends,
     sends::Sends,
@@ -49,7 +51,7 @@ use crate::message_id::MessageId;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::signal::Address;
 use crate::stanza::ack::{self, MessageAck};
-use crate::stanza::receipt::{self, Arrival, MAX_READ_IDS};
+use crate::stanza::receipt::{self, Arrival};
 use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 use crate::tokens::Tokens;
@@ -61,6 +63,7 @@ pub(crate) struct Messages {
     inbox: Inbox,
     placeholders: Placeholders,
     recalls: Recalls,
+    read_marks: ReadMarks,
     questions: Questions,
 }
 
@@ -75,6 +78,7 @@ impl Messages {
             inbox: Inbox::default(),
             placeholders: Placeholders::default(),
             recalls: Recalls::default(),
+            read_marks: ReadMarks::default(),
             questions: Questions::new(part),
         }
     }
@@ -138,20 +142,22 @@ impl Messages {
         }
     }
 
-    /// Tells the sender that messages were read.
+    /// Tells the sender that messages were read, if the account lets senders know.
     pub(crate) fn mark_read(
         &mut self,
         cx: &mut Context<'_>,
         chat: &Jid,
-        sender: Option<&Jid>,
-        ids: &[MessageId],
+        sender: Option<Jid>,
+        ids: Vec<MessageId>,
     ) {
-        for ids in ids.chunks(MAX_READ_IDS) {
-            let now = cx.now;
-            if let Some(receipt) = receipt::read(ids, &chat.to_bare(), sender, now) {
-                cx.send(receipt);
-            }
-        }
+        let chat = chat.to_bare();
+        let mark = Mark { chat, sender, ids };
+        self.read_marks.push(cx, &mut self.questions, mark);
+    }
+
+    /// The account's settings may have changed.
+    pub(crate) fn on_account_sync(&mut self, stanza: &Node) {
+        self.read_marks.on_notification(stanza);
     }
 
     /// What the owner is seen as; decides the kind of delivery receipts.
@@ -163,11 +169,16 @@ impl Messages {
 /// What the server and the store say. [`Self::advance`] follows where something may go on.
 impl Messages {
     pub(crate) fn on_answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: &Ticket, answer: Answer) {
-        if let Some(Question::IsOnWhatsApp(mut lookup)) = self.questions.close(ticket) {
-            match lookup.on_reply(cx, &mut e2e.directory, answer) {
-                Ok(()) => self.look_up(cx, lookup),
-                Err(error) => lookup.finish(cx, Err(error)),
+        match self.questions.close(ticket) {
+            Some(Question::IsOnWhatsApp(mut lookup)) => {
+                match lookup.on_reply(cx, &mut e2e.directory, answer) {
+                    Ok(()) => self.look_up(cx, lookup),
+                    Err(error) => lookup.finish(cx, Err(error)),
+                }
             }
+            Some(Question::Privacy) => self.read_marks.on_answer(cx, answer),
+            // To the store.
+            _ => {}
         }
     }
 
@@ -196,7 +207,7 @@ impl Messages {
                 let sent = sent.renumbered(value.as_deref());
                 self.resends.on_content(cx, &e2e.directory, &id, &from, sent);
             }
-            Some(Question::IsOnWhatsApp(_)) | None => {}
+            Some(Question::IsOnWhatsApp(_) | Question::Privacy) | None => {}
         }
     }
 
@@ -217,13 +228,13 @@ impl Messages {
     /// Something became of what may have been wanted here.
     pub(crate) fn on_outcome(&mut self, cx: &mut Context<'_>, e2e: &E2e, outcome: &Outcome) {
         match outcome {
-            Outcome::Name(user) => {
-                self.inbox.on_name(user);
-                self.known_contacts.on_name(cx, e2e, user);
-            }
             Outcome::Names(users) => {
                 self.sends.on_names(users);
                 self.recalls.on_names(users);
+                for user in users {
+                    self.inbox.on_name(user);
+                    self.known_contacts.on_name(cx, e2e, user);
+                }
             }
             Outcome::Bundles(fetched) => {
                 self.sends.on_bundles(cx, fetched);

@@ -169,6 +169,11 @@ impl Tokens {
         }
     }
 
+    /// Whether all that was learned is in this step or in one before it.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.news.is_empty()
+    }
+
     fn learn(&mut self, news: News) {
         if self.news.len() >= MAX_NEWS {
             self.ignore("too much to learn of tokens");

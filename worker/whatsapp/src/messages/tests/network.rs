@@ -86,6 +86,8 @@ pub(super) struct Network {
     pub(super) properties: Option<Node>,
     /// Refuse to issue tokens.
     pub(super) refuses_tokens: bool,
+    /// Whom accounts let know that they have read something; without, the server does not say.
+    pub(super) read_receipts: Option<&'static str>,
     /// What a client is told right before the next bundles that it asked for, which are from before that.
     pub(super) meanwhile: Option<Node>,
     pub(super) now: Timestamp,
@@ -119,6 +121,7 @@ impl Network {
             questions: Vec::new(),
             properties: None,
             refuses_tokens: false,
+            read_receipts: Some("all"),
             meanwhile: None,
             now: NOW,
             accounts: BTreeMap::new(),
