@@ -33,6 +33,8 @@ pub enum Command {
     Addressing(Number, AccountAddressing, Answer<()>),
     /// Give a contact another hidden id; answers it.
     RenewLid(Number, Answer<String>),
+    /// The first, a contact, is found under the second number too.
+    Spell(Number, Number, Answer<()>),
     /// The phone scans a QR code.
     Scan(Number, String, Option<String>, Answer<Scanned>),
     /// Retire the code that a companion shows, with a notification that has this child.
