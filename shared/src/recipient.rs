@@ -2,6 +2,8 @@
 //!
 //! A number is personal data: `Debug` never prints it whole.
 
+mod reading;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +27,19 @@ pub enum NumberError {
     /// Too few or too many digits.
     #[error("must have {PHONE_DIGITS_MIN} to {PHONE_DIGITS_MAX} digits, country code included")]
     Length,
-    /// Something else than digits and the usual `+`, blank, `-`, `.`, `(`, `)`.
+    /// Does not begin with the code of a country.
+    #[error("must begin with a country code (+49…, 0049… or 49…)")]
+    Country,
+    /// Fewer digits than any number of its country has.
+    #[error("has too few digits for a number of its country")]
+    TooShort,
+    /// More digits than any number of its country has.
+    #[error("has too many digits for a number of its country")]
+    TooLong,
+    /// As many digits as no number of its country has.
+    #[error("has a number of digits that no number of its country has")]
+    Impossible,
+    /// Something else than digits and the usual `+`, blank, `-`, `.`, `/`, `(`, `)`.
     #[error("must be a phone number (digits, country code first) or a full jid")]
     Character,
     /// A jid of another server.
@@ -61,7 +75,8 @@ pub struct Number {
 }
 
 impl Number {
-    /// Parses a phone number (`+`, blanks, dashes, dots and brackets are dropped) or a full jid.
+    /// Parses a phone number as people write it, or a full jid. A phone number has to be possible: its country has numbers
+    /// of so many digits.
     ///
     /// # Errors
     /// [`NumberError`], which says what a recipient must look like.
@@ -70,8 +85,19 @@ impl Number {
         match text.split_once('@') {
             None => Ok(Self {
                 kind: NumberKind::Phone,
-                user: phone_digits(text)?.into(),
+                user: reading::digits(text)?.into(),
             }),
+            Some((user, server)) => Self::from_jid(user, server),
+        }
+    }
+
+    /// Parses what [`Self::as_text`] gave: a number that was taken once stays one, whatever is thought possible later.
+    ///
+    /// # Errors
+    /// [`NumberError`], if it is no such text.
+    pub fn stored(text: &str) -> Result<Self, NumberError> {
+        match text.split_once('@') {
+            None => Self::from_jid(text, "s.whatsapp.net"),
             Some((user, server)) => Self::from_jid(user, server),
         }
     }
@@ -150,26 +176,6 @@ impl Number {
     }
 }
 
-/// The digits of a phone number that people wrote in their way.
-fn phone_digits(text: &str) -> Result<String, NumberError> {
-    if text.is_empty() {
-        return Err(NumberError::Empty);
-    }
-    let mut digits = String::with_capacity(PHONE_DIGITS_MAX);
-    for (position, c) in text.chars().enumerate() {
-        match c {
-            '0'..='9' => digits.push(c),
-            '+' if position == 0 => {}
-            ' ' | '-' | '.' | '(' | ')' => {}
-            _ => return Err(NumberError::Character),
-        }
-    }
-    if !(PHONE_DIGITS_MIN..=PHONE_DIGITS_MAX).contains(&digits.len()) {
-        return Err(NumberError::Length);
-    }
-    Ok(digits)
-}
-
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.as_text())
@@ -220,7 +226,7 @@ impl JsonSchema for Number {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "a phone number (7 to 15 digits, country code first), or its full jid (@s.whatsapp.net)",
+            "description": "a phone number with its country code, as people write it, or its full jid (@s.whatsapp.net)",
             "examples": ["5531900000000", "5531900000000@s.whatsapp.net"]
         })
     }
@@ -271,15 +277,28 @@ mod tests {
         check("", Err(NumberError::Empty));
         check("  ", Err(NumberError::Empty));
         check("123456", Err(NumberError::Length));
-        check("1234567890123456", Err(NumberError::Length));
+        check("1234567890123456", Err(NumberError::TooLong));
+        check("491234567890123456789", Err(NumberError::TooLong));
         check("55a1900000000", Err(NumberError::Character));
         check("5531+900000000", Err(NumberError::Character));
+        check("0531900000000", Err(NumberError::Country));
+        check("1555123000", Err(NumberError::Impossible));
+        check("551112345", Err(NumberError::TooShort));
         check("5531900000000:3@s.whatsapp.net", Err(NumberError::Device));
         check("5531900000000@example.com", Err(NumberError::Server));
         check("@s.whatsapp.net", Err(NumberError::Empty));
         check("12x@g.us", Err(NumberError::User));
         check("1-2-3@g.us", Err(NumberError::User));
         check("1234@s.whatsapp.net", Err(NumberError::Length));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back_though_it_would_not_be_taken() {
+        for text in ["1555123000", "5531900000000", "98765@lid", "120363-1600@g.us"] {
+            assert_eq!(Number::stored(text).unwrap().as_text(), text);
+        }
+        assert_eq!(Number::new("1555123000"), Err(NumberError::Impossible));
+        assert!(Number::stored("+49 162").is_err());
     }
 
     #[test]

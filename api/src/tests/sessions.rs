@@ -168,7 +168,10 @@ async fn a_passkeys_answer_is_given_to_the_worker_and_refused_by_its_field() {
         "id": "AAEC", "rawId": "AAEC", "type": "public-key", "authenticatorAttachment": "platform",
         "response": { "clientDataJSON": "AAEC", "authenticatorData": "AAEC", "signature": "AAEC", "userHandle": null },
     });
-    let done = Answer::Done { queue_id: None };
+    let done = Answer::Done {
+        queue_id: None,
+        reading: None,
+    };
     let (answered, job) = tokio::join!(api.post(&path, &signed), worker.answer(&done));
     assert_eq!(answered.status, StatusCode::NO_CONTENT);
     assert!(matches!(job, Job::PasskeyAnswer(_)));

@@ -2,6 +2,7 @@
 //!
 //! The product's words (tokens, queues, recipients) and WhatsApp's (jids, receipts) meet in its adapter alone.
 
+mod accounts;
 pub(crate) mod actor;
 mod adapter;
 pub(crate) mod cap;
