@@ -293,7 +293,8 @@ fn one_bad_number_refuses_all_or_is_skipped_as_the_job_says() {
     );
     assert_eq!(
         error.in_words(),
-        "numbers[1] must have 7 to 15 digits, country code included; numbers[3] is a group, which can't be sent to yet;          numbers[4].number must have 7 to 15 digits, country code included"
+        "numbers[1] must have 7 to 15 digits, country code included; numbers[3] is a group, which can't be sent to yet; \
+         numbers[4].number must have 7 to 15 digits, country code included"
     );
     let job = send(&body(r#","invalid":"skip""#));
     assert_eq!(job.numbers.len(), 2);
