@@ -2,6 +2,7 @@
 //!
 //! A number is personal data: `Debug` never prints it whole.
 
+mod error;
 mod reading;
 
 use std::borrow::Cow;
@@ -11,50 +12,10 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Fewest digits of a phone number with its country code (E.164 leaves no shorter one in use).
-pub const PHONE_DIGITS_MIN: usize = 7;
-/// Most digits of a phone number (E.164).
-pub const PHONE_DIGITS_MAX: usize = 15;
+pub use error::{NumberError, PHONE_DIGITS_MAX, PHONE_DIGITS_MIN};
+
 /// Most characters of the user part of a group's or a hidden id.
 pub const USER_MAX: usize = 40;
-
-/// Why a text is not a recipient. Its message completes "`field` …".
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum NumberError {
-    /// Nothing given.
-    #[error("must not be empty")]
-    Empty,
-    /// Too few or too many digits.
-    #[error("must have {PHONE_DIGITS_MIN} to {PHONE_DIGITS_MAX} digits, country code included")]
-    Length,
-    /// Does not begin with the code of a country.
-    #[error("must begin with a country code (+49…, 0049… or 49…)")]
-    Country,
-    /// Fewer digits than any number of its country has.
-    #[error("has too few digits for a number of its country")]
-    TooShort,
-    /// More digits than any number of its country has.
-    #[error("has too many digits for a number of its country")]
-    TooLong,
-    /// As many digits as no number of its country has.
-    #[error("has a number of digits that no number of its country has")]
-    Impossible,
-    /// Something else than digits and the usual `+`, blank, `-`, `.`, `/`, `(`, `)`.
-    #[error("must be a phone number (digits, country code first) or a full jid")]
-    Character,
-    /// A jid of another server.
-    #[error("must end in @s.whatsapp.net, @g.us or @lid when it is a jid")]
-    Server,
-    /// A user part that no jid of this server has.
-    #[error("is not a valid jid: its user part must be digits")]
-    User,
-    /// A jid that names one device.
-    #[error("must name a person or a group, not one device")]
-    Device,
-    /// A group or a hidden id where WhatsApp takes a phone number only.
-    #[error("must be a phone number")]
-    NotAPhone,
-}
 
 /// The address family of a [`Number`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -217,6 +178,21 @@ impl<'de> Deserialize<'de> for Number {
 pub fn deserialize_phone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
     let text = Cow::<'de, str>::deserialize(deserializer)?;
     Number::phone(&text).map_err(serde::de::Error::custom)
+}
+
+/// The same for fields that are stored: a number that was taken once is read back, whatever is thought possible later. Who
+/// takes one from a caller checks it.
+///
+/// # Errors
+/// As [`Number::phone`].
+pub fn deserialize_kept_phone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    let kept = Number::stored(&text)
+        .ok()
+        .filter(|number| number.kind == NumberKind::Phone);
+    Number::phone(&text)
+        .or_else(|error| kept.ok_or(error))
+        .map_err(serde::de::Error::custom)
 }
 
 impl JsonSchema for Number {

@@ -160,7 +160,10 @@ impl<T> Listed<T> {
 
 /// One recipient, or many.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "must be a text or an array of texts")]
+#[serde(
+    untagged,
+    expecting = "must be a text, an object with `number`, or an array of these"
+)]
 pub(super) enum OneOrMany {
     One(Entry),
     Many(Vec<Entry>),
@@ -168,6 +171,7 @@ pub(super) enum OneOrMany {
 
 /// A recipient as callers write it.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "RecipientBody")]
 #[serde(untagged)]
 pub(super) enum Entry {
     /// A number.
@@ -178,6 +182,7 @@ pub(super) enum Entry {
 
 /// A number with what there is to say of it.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NamedRecipientBody")]
 #[serde(deny_unknown_fields)]
 pub(super) struct WholeEntry {
     /// Who.

@@ -185,7 +185,7 @@ pub enum OnUnknown {
 }
 
 /// Send a message to one or many numbers. `number` and `numbers` are two names of one field; each takes one
-/// text or an array.
+/// recipient or an array: a text, or an object with `number`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SendBody {

@@ -5,7 +5,7 @@
 //! Everything else stays as it is written, and has only to be possible: WhatsApp knows by which spelling an account goes
 //! (Mexico with or without the 1, Brazil with or without the ninth digit), and its look-up answers with that one.
 
-use super::{NumberError, PHONE_DIGITS_MAX, PHONE_DIGITS_MIN};
+use super::error::{NumberError, PHONE_DIGITS_MAX, PHONE_DIGITS_MIN};
 
 /// The digits that a text means, country code first.
 pub(super) fn digits(text: &str) -> Result<String, NumberError> {

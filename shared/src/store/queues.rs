@@ -289,28 +289,16 @@ async fn insert_queues(
     let (mins, maxs) = (gap(|delay| delay.min()), gap(|delay| delay.max()));
     let on_unknowns: Vec<i16> = offers
         .iter()
-        .map(|offer| match offer.job.on_unknown {
-            OnUnknown::Resend => 0,
-            OnUnknown::Hold => 1,
-        })
+        .map(|offer| of_unknown(offer.job.on_unknown))
         .collect();
     let total = |offer: &Offer<'_>| i32::try_from(offer.job.numbers.len()).unwrap_or(i32::MAX);
     let totals: Vec<i32> = offers.iter().map(total).collect();
     let duplicates: Vec<i16> = offers
         .iter()
-        .map(|offer| match offer.job.duplicates {
-            Duplicates::Drop => 0,
-            Duplicates::Allow => 1,
-        })
+        .map(|offer| of_duplicates(offer.job.duplicates))
         .collect();
-    let references: Vec<Option<&str>> = offers
-        .iter()
-        .map(|offer| offer.job.reference.as_ref().map(Reference::as_str))
-        .collect();
-    let labels: Vec<Option<&str>> = offers
-        .iter()
-        .map(|offer| offer.job.label.as_ref().map(Label::as_str))
-        .collect();
+    let references = texts(offers, |job| job.reference.as_ref().map(Reference::as_str));
+    let labels = texts(offers, |job| job.label.as_ref().map(Label::as_str));
     let parameters: [&(dyn ToSql + Sync); 12] = [
         &ids,
         &sessions,
@@ -327,6 +315,24 @@ async fn insert_queues(
     ];
     let statement = tx.prepare_cached(&sql).await?;
     Ok(tx.query(&statement, &parameters).await?)
+}
+
+const fn of_unknown(on_unknown: OnUnknown) -> i16 {
+    match on_unknown {
+        OnUnknown::Resend => 0,
+        OnUnknown::Hold => 1,
+    }
+}
+
+const fn of_duplicates(duplicates: Duplicates) -> i16 {
+    match duplicates {
+        Duplicates::Drop => 0,
+        Duplicates::Allow => 1,
+    }
+}
+
+fn texts<'a>(offers: &[Offer<'a>], of: fn(&SendJob) -> Option<&str>) -> Vec<Option<&'a str>> {
+    offers.iter().map(|offer| of(offer.job)).collect()
 }
 
 /// Tells a repeated job from one that took another's id.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use shared::recipient::{Number, NumberKind};
 
-use super::queues::Target;
+use super::target::Target;
 
 /// The accounts of one queue. At most as many as a job may have recipients.
 #[derive(Debug, Default)]

@@ -28,5 +28,6 @@ mod sends;
 pub mod settings;
 mod status;
 pub(crate) mod surroundings;
+mod target;
 
 pub use settings::Settings;

@@ -23,7 +23,7 @@ fn targets(range: std::ops::Range<u32>) -> Vec<Target> {
 }
 
 fn target(seq: u32) -> Target {
-    Target::new(seq, Number::new(&format!("55000000{seq:04}")).unwrap(), None)
+    Target::new(seq, Number::new(&format!("55319{seq:08}")).unwrap(), None)
 }
 
 /// A session with queues of these totals, each with its first page read.
