@@ -489,7 +489,10 @@ impl Parts {
             Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
-            Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
+            Fetched::OfCommand(queue, record) => {
+                let record = record?.map(|record| *record);
+                self.commands.on_queue(cx, queue, record);
+            }
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Erased(erased) => {
                 erased?;
