@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
 use serde_json::Value;
-use shared::job::{PasskeyAnswerJob, SendBody, SessionUpdateJob};
+use shared::job::{PasskeyAnswerJob, Reading, SendBody, SessionUpdateJob};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -51,6 +51,7 @@ pub fn document() -> Value {
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();
+    generator.subschema_for::<Reading>();
     for (name, schema) in generator.take_definitions(true) {
         document["components"]["schemas"][name] = schema;
     }

@@ -187,6 +187,19 @@ impl Problem {
         self
     }
 
+    /// Says that there are so many more fields at fault than are named.
+    #[must_use]
+    pub fn with_more(mut self, unnamed: u32) -> Self {
+        let others = u32::try_from(self.fields.len())
+            .unwrap_or(u32::MAX)
+            .saturating_sub(1)
+            + unnamed;
+        if others > 0 {
+            self.detail = format!("{} (and {others} more)", self.detail);
+        }
+        self
+    }
+
     /// Tells the client when to try again.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {

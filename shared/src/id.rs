@@ -239,11 +239,14 @@ impl QueueId {
     pub fn derived(token: &Token, job: &JobId) -> Self {
         match Uuid::parse_str(job.as_str()) {
             Ok(uuid) => Self(uuid),
-            Err(_) => Self(Uuid::new_v5(
-                &QUEUE_NAMESPACE,
-                format!("{token}/{job}").as_bytes(),
-            )),
+            Err(_) => Self::of_session(token, job),
         }
+    }
+
+    /// An id that no other session derives from the same job id.
+    pub fn of_session(token: &Token, job: &JobId) -> Self {
+        let name = format!("{token}/{job}");
+        Self(Uuid::new_v5(&QUEUE_NAMESPACE, name.as_bytes()))
     }
 }
 

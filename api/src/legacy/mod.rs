@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes};
-use crate::idempotency::{self, Key};
+use crate::idempotency::{self, Key, Meaning};
 use crate::jobs;
 use crate::legacy::bodies::{Answer, NumberBody, Recipients, TextBody, TokenBody};
 use crate::legacy::dialect::ErrorBody;
@@ -98,7 +98,8 @@ pub async fn send_text(
 ) -> Result<Response, Problem> {
     let text: TextBody = extract::fields(&body)?;
     let many = matches!(text.number, Recipients::Many(_));
-    let job = send_job(&text).map_err(own_names)?;
+    let mut job = send_job(&text).map_err(own_names)?;
+    let meaning = Meaning::of_job(key.as_ref(), &job);
     let to = app.tokens.session(&app.store, text.token).await?;
     let scope = format!("send-text {}", to.token);
     let work = {
@@ -107,7 +108,7 @@ pub async fn send_text(
             let answer = if many {
                 send_many(&app, to, key, job).await?
             } else {
-                jobs::refuse_reused(&app.store, &to, key.as_ref(), &job).await?;
+                jobs::refuse_reused(&app.store, &to, key.as_ref(), &mut job).await?;
                 let sent = send_one(&app, &to.token, key, job).await?;
                 Answer {
                     data: Some(sent.clone()),
@@ -117,7 +118,7 @@ pub async fn send_text(
             Ok(Json(answer).into_response())
         })
     };
-    idempotency::once(&app, scope, key, body, work).await
+    idempotency::once(&app, scope, key, meaning, work).await
 }
 
 /// The job of a request: the body of a `send` job, so that both APIs refuse the same things in the same words.
@@ -144,10 +145,12 @@ fn own_names(problem: Problem) -> Problem {
 async fn send_many(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Answer, Problem> {
     let total = job.numbers.len();
     let queue = queues::start(app, to, key, job).await?;
+    let mut told = json!({ "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress });
+    if let Some(reading) = queue.reading {
+        told["reading"] = json!(reading);
+    }
     Ok(Answer {
-        queue: Some(json!({
-            "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress,
-        })),
+        queue: Some(told),
         ..Answer::with_data(format!("Sending {total} message start").into())
     })
 }
@@ -168,7 +171,7 @@ async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob
 /// The document's WebMessageInfo of a message that is on its way.
 fn sent(job: &SendJob, id: &str, now: OffsetDateTime) -> Value {
     json!({
-        "key": { "remoteJid": job.numbers.first().map(Number::jid), "fromMe": true, "id": id },
+        "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": id },
         "message": { job.message.message_type(): job.message.message() },
         "messageTimestamp": now.unix_timestamp().to_string(),
         "status": "PENDING",

@@ -249,7 +249,10 @@ async fn a_passkeys_answer_is_given_to_the_worker_and_refused_by_its_field() {
         "id": "AAEC", "rawId": "AAEC", "type": "public-key", "authenticatorAttachment": "platform",
         "response": { "clientDataJSON": "AAEC", "authenticatorData": "AAEC", "signature": "AAEC", "userHandle": null },
     });
-    let done = Answer::Done { queue_id: None };
+    let done = Answer::Done {
+        queue_id: None,
+        reading: None,
+    };
     let (answered, job) = tokio::join!(api.post(&path, &signed), worker.answer(&done));
     assert_eq!(answered.status, StatusCode::NO_CONTENT);
     assert!(matches!(job, Job::PasskeyAnswer(_)));
@@ -413,25 +416,24 @@ async fn what_belongs_to_a_token_s_new_session_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn a_uuid_names_one_queue_of_all_sessions() {
+async fn a_queue_id_names_one_queue_of_all_sessions() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;
     let (first, second) = (api.open_session().await, api.open_session().await);
     let id = "78e37ede-32d9-4636-83f0-39469daf89f7";
-    let body = json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
+    let body =
+        json!({ "queueId": id, "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
     let path = format!("/v1/sessions/{first}/queues");
-    let (answered, _) = tokio::join!(api.post_once(&path, id, &body), worker.accept());
+    let (answered, _) = tokio::join!(api.post(&path, &body), worker.accept());
     assert_eq!(answered.json()["queueId"], id);
-    let refused = api
-        .post_once(&format!("/v1/sessions/{second}/queues"), id, &body)
-        .await;
+    let refused = api.post(&format!("/v1/sessions/{second}/queues"), &body).await;
     assert_eq!(
         (refused.status, &refused.json()["code"]),
         (StatusCode::CONFLICT, &json!("job_id_reused"))
     );
     let told = refused.json()["detail"].to_string();
     assert!(
-        told.contains("another session") && told.contains("Idempotency-Key"),
+        told.contains("another session") && told.contains("queueId"),
         "{told}"
     );
 }

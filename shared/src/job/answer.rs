@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::recipients::Reading;
 use crate::id::QueueId;
 
 /// The answer to a job that asked for one (`reply_to`).
@@ -14,6 +15,9 @@ pub enum Answer {
         /// The queue the job made or the command changed.
         #[serde(skip_serializing_if = "Option::is_none")]
         queue_id: Option<QueueId>,
+        /// How the recipients of a send were read, where that is not plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reading: Option<Box<Reading>>,
     },
     /// Whether a number is on WhatsApp.
     IsExists {

@@ -4,9 +4,11 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod names;
 mod passkey;
 mod query;
 mod queue;
+mod recipients;
 mod send;
 mod session;
 
@@ -15,9 +17,11 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use names::*;
 pub use passkey::*;
 pub use query::*;
 pub use queue::*;
+pub use recipients::*;
 pub use send::*;
 pub use session::*;
 

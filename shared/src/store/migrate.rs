@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     11 "restrictions" in "0011_restrictions.sql",
     12 "passkey" in "0012_passkey.sql",
     13 "presence" in "0013_presence.sql",
+    14 "numbers" in "0014_numbers.sql",
 };
 
 /// The version this program works with.

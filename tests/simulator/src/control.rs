@@ -88,6 +88,7 @@ fn router(handle: Handle) -> Router {
         .route("/contacts/{number}/devices", post(add_contact_device))
         .route("/contacts/{number}/lid", post(renew_lid))
         .route("/contacts/{number}/identity", post(register_anew))
+        .route("/contacts/{number}/spellings", post(spell))
         .route(
             "/contacts/{number}/messages",
             post(contact_says).get(contact_messages),
@@ -547,6 +548,19 @@ async fn register_anew(State(handle): State<Handle>, Path(contact): Path<String>
 async fn renew_lid(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
     let lid = handle.renew_lid(number("number", &contact)?).await?;
     created(&json!({ "lid": lid }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpellingBody {
+    number: String,
+}
+
+async fn spell(State(handle): State<Handle>, Path(contact): Path<String>, Body(body): Body) -> Answer {
+    let body: SpellingBody = parse(&body)?;
+    let other = number("number", &body.number)?;
+    handle.spell(number("number", &contact)?, other).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn add_fault(State(handle): State<Handle>, Body(body): Body) -> Answer {

@@ -124,6 +124,14 @@ impl Handle {
         self.ask(|answer| Command::RegisterAnew(number, answer)).await?
     }
 
+    /// A contact is found under another number too.
+    ///
+    /// # Errors
+    /// If there is no such contact, or somebody has the other number.
+    pub async fn spell(&self, number: Number, other: Number) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Spell(number, other, answer)).await?
+    }
+
     /// What the phone shares with companions that are linked from now on.
     ///
     /// # Errors

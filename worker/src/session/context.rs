@@ -12,6 +12,7 @@ use shared::clock::unix_millis;
 use shared::event::{Event, JobAccepted, JobRejected};
 use shared::id::{EventId, QueueId};
 use shared::job::{self, Answer, FailureCode};
+use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
@@ -27,7 +28,7 @@ use super::queues::{Change, Queues};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
 use crate::job::outcome::JobOutcome;
-use crate::job::pending::{PendingJob, done, failed};
+use crate::job::pending::{PendingJob, accepted_as, done, failed};
 use crate::lease::Lease;
 
 /// How a session's actor ended.
@@ -50,9 +51,11 @@ pub(crate) enum Fetched {
     Active(Result<Vec<QueueRecord>, StoreError>),
     /// Recipients of a queue; those that wait for the end of this restriction were passed over.
     Page(QueueId, Option<u32>, Result<Vec<Pending>, StoreError>),
+    /// By which accounts the recipients of a queue go, with their places.
+    Accounts(QueueId, Result<Vec<(u32, Number)>, StoreError>),
     Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
     /// The queue of a command, which is not in memory.
-    OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
+    OfCommand(QueueId, Result<Option<Box<QueueRecord>>, StoreError>),
     /// What the event of a queue's change lists.
     Lists(QueueId, Change, Result<Lists, StoreError>),
     /// The session's rows are gone.
@@ -185,16 +188,21 @@ impl Context {
     }
 
     /// Tells the world and the publisher that a job is accepted; each time under the same id.
-    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord, job: Box<PendingJob>) {
+    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord, mut job: Box<PendingJob>) {
+        let reading = job.reading.take();
         let accepted = JobAccepted {
             job_id: queue.job.clone(),
             queue_id: queue.id,
             total: queue.total,
+            reference: queue.reference.clone(),
+            label: queue.label.clone(),
+            reading: reading.clone(),
         };
         let at = u64::try_from(unix_millis(queue.created_at)).unwrap_or_default();
         self.recorder
             .event_as(EventId::of_queue(queue.id, at), Event::JobAccepted(accepted));
-        self.recorder.after(After::Answer(job, done(Some(queue.id))));
+        self.recorder
+            .after(After::Answer(job, accepted_as(queue.id, reading)));
     }
 
     pub(super) fn refuse(&mut self, job: Box<PendingJob>, code: FailureCode, message: &str) {

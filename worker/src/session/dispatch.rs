@@ -29,6 +29,7 @@ use super::questions::Questions;
 use super::queues::Target;
 use super::reader::{Reader, queue_of, target};
 use super::receipts::Receipts;
+use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::sends::Sends;
@@ -118,10 +119,12 @@ impl Parts {
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
                 self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
-                if let Some((number, stanza)) = single {
-                    self.cx
-                        .queues
-                        .page_at_hand(id, vec![Target::new(0, number, stanza)]);
+                if let Some((recipient, stanza)) = single {
+                    let target = Target {
+                        reference: recipient.reference,
+                        ..Target::new(0, recipient.number, stanza)
+                    };
+                    self.cx.queues.page_at_hand(id, vec![target]);
                 }
             }
             Stage::AcceptedBefore(queue) => {
@@ -499,9 +502,13 @@ impl Parts {
                 let targets = page?.into_iter().map(target).collect();
                 self.cx.queues.page(queue, targets, held);
             }
+            Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
-            Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
+            Fetched::OfCommand(queue, record) => {
+                let record = record?.map(|record| *record);
+                self.commands.on_queue(cx, queue, record);
+            }
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Erased(erased) => {
                 erased?;

@@ -2,6 +2,7 @@
 //!
 //! The product's words (tokens, queues, recipients) and WhatsApp's (jids, receipts) meet in its adapter alone.
 
+mod accounts;
 pub(crate) mod actor;
 mod adapter;
 pub(crate) mod cap;
@@ -28,6 +29,7 @@ mod sends;
 pub mod settings;
 mod status;
 pub(crate) mod surroundings;
+mod target;
 mod turn;
 
 pub use settings::Settings;

@@ -30,7 +30,7 @@ use super::meter;
 use super::pacer::{Claim, Pace, Pacer, Waiting};
 use super::queues::{From, Queue, Target};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
-use super::recipient::{hold, holds_unknown, outcome_unknown, settle, start_queue};
+use super::recipient::{goes_by, hold, holds_unknown, outcome_unknown, settle, start_queue};
 use super::recorder::After;
 use super::turn::next;
 
@@ -230,7 +230,7 @@ impl Sends {
         // Whatever else holds, no frame leaves without its row.
         let stanza = hand.target.stanza.clone().unwrap_or_else(|| stanza_id(&id));
         let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
-        write.recipients.push(change);
+        write.recipients.push(change.to(hand.target.addressee.clone()));
         write.next_send_at = Some(wall + held.unwrap_or_default() + claim.gap);
         cx.recorder.after(After::Leaves(id));
     }
@@ -330,6 +330,7 @@ impl Sends {
                 outcome_unknown(cx, hand.queue, hand.target);
             }
             SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
+            SendError::Renumbered { present } => goes_by(cx, hand.queue, hand.target, present),
             reason if is_of_new_contact(reason) => hold(cx, hand.queue, hand.target),
             reason if is_too_fast(reason) => {
                 self.slow_down(cx);
@@ -420,9 +421,9 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
     };
     let outgoing = Outgoing {
         id: id.clone(),
-        to: match to.1 {
-            From::Known => known_recipient(&to.0.number),
-            From::Unknown => recipient(&to.0.number),
+        to: match (to.1, to.0.addressee.as_ref().unwrap_or(&to.0.number)) {
+            (From::Known, number) => known_recipient(number),
+            (From::Unknown, number) => recipient(number),
         },
         message: content::render(&queue.content),
     };

@@ -398,6 +398,14 @@ pub enum SendError {
     /// [`Recipient::Phone`](crate::command::Recipient::Phone) when it may be looked up.
     #[error("the number must be looked up first")]
     NeedsLookUp,
+    /// The account goes by another number than the one given, and
+    /// [`Config::tells_renumbered`](crate::connection::Config::tells_renumbered) is set. Nothing was sent: send it to that
+    /// number.
+    #[error("the account goes by another number")]
+    Renumbered {
+        /// The number, digits only.
+        present: String,
+    },
     /// The account has no device that can be encrypted for: do not try again soon.
     #[error("the recipient has no device to encrypt for")]
     NoDevices,
@@ -456,7 +464,12 @@ impl SendError {
             Self::Nack { .. } => {
                 matches!(self.refusal(), Some(Refusal::TooFast | Refusal::ServerTrouble))
             }
-            Self::NeedsLookUp | Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
+            Self::NeedsLookUp
+            | Self::Renumbered { .. }
+            | Self::Query(_)
+            | Self::Unconfirmed
+            | Self::NotConnected
+            | Self::Busy => true,
         }
     }
 }

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::event::Passkey;
 use crate::id::{QueueId, SessionId, StanzaId};
 use crate::job::Presence;
+use crate::recipient::Number;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -109,6 +110,8 @@ pub struct RecipientChange {
     pub state: RecipientState,
     /// The id of its message, when it gets one (with `Sending`).
     pub stanza: Option<StanzaId>,
+    /// The number that its account goes by, where that is another than its own (with `Sending`).
+    pub addressee: Option<Number>,
     /// The restriction whose end it waits for (with `Queued`).
     pub held_for: Option<u32>,
     /// Why it failed, in the manner of HTTP, and in words without personal data (with `Failed`).
@@ -125,10 +128,17 @@ impl RecipientChange {
             key,
             state: RecipientState::Sending,
             stanza: Some(stanza),
+            addressee: None,
             held_for: None,
             error: None,
             at,
         }
+    }
+
+    /// The same, to the account of this number.
+    #[must_use]
+    pub fn to(self, addressee: Option<Number>) -> Self {
+        Self { addressee, ..self }
     }
 
     /// The recipient was refused, or would be, and waits for the end of this restriction: it is queued again.
@@ -145,6 +155,7 @@ impl RecipientChange {
             key,
             state,
             stanza: None,
+            addressee: None,
             held_for: None,
             error: None,
             at,
@@ -158,6 +169,7 @@ impl RecipientChange {
             key,
             state: RecipientState::Failed,
             stanza: None,
+            addressee: None,
             held_for: None,
             error,
             at,
@@ -175,6 +187,9 @@ impl RecipientChange {
         }
         if later.stanza.is_some() {
             self.stanza.clone_from(&later.stanza);
+        }
+        if later.addressee.is_some() {
+            self.addressee.clone_from(&later.addressee);
         }
     }
 }

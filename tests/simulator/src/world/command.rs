@@ -36,6 +36,8 @@ pub enum Command {
     RenewLid(Number, Answer<String>),
     /// A contact registers anew: it has another identity.
     RegisterAnew(Number, Answer<()>),
+    /// The first, a contact, is found under the second number too.
+    Spell(Number, Number, Answer<()>),
     /// The phone scans a QR code.
     Scan(Number, String, Option<String>, Answer<Scanned>),
     /// Retire the code that a companion shows, with a notification that has this child.

@@ -113,6 +113,8 @@ pub struct World {
     population: Population,
     /// What is known of contacts beyond what is derived.
     contacts: HashMap<Number, Contact>,
+    /// Other numbers under which contacts are found.
+    spellings: HashMap<Number, Number>,
     /// Highest id of the one-time prekeys of simulated devices that was handed out.
     handed_out: HashMap<DeviceAddr, u32>,
     conns: HashMap<ConnId, Conn>,
@@ -147,6 +149,7 @@ impl World {
             clock,
             seed,
             accounts: HashMap::new(),
+            spellings: HashMap::new(),
             population: Population::default(),
             contacts: HashMap::new(),
             handed_out: HashMap::new(),

@@ -35,6 +35,7 @@ impl World {
             }
             Command::RegisterAnew(number, answer) => drop(answer.send(self.register_anew(number))),
             Command::RenewLid(number, answer) => drop(answer.send(self.renew_lid(number))),
+            Command::Spell(number, other, answer) => drop(answer.send(self.spell(number, other))),
             Command::Scan(number, qr, refresh, answer) => {
                 let known = self.require_phone(number);
                 drop(answer.send(known.and_then(|()| self.scan(number, &qr, refresh.as_deref()))));
