@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::store::{Store, StoreError, deliveries, webhooks};
+use shared::store::deliveries::{self, upkeep};
+use shared::store::{Store, StoreError, webhooks};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::count_dead;
 use super::endpoint::Dispatch;
-use super::endpoints::Endpoints;
+use super::endpoints::{Endpoints, Snapshot};
 use super::registry::Registry;
 
 /// Rows that may be in memory.
@@ -23,9 +23,9 @@ const BATCH: u32 = 64;
 /// How often due rows are looked for.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Rows of one endpoint that one look leases at most: what it may have under way.
+/// Rows of one endpoint that one look leases at most: what it may have in memory.
 const SHARE: u32 = 16;
-const _: () = assert!(SHARE as usize == super::endpoint::IN_FLIGHT_MAX);
+const _: () = assert!(SHARE as usize == super::endpoint::ROWS_MAX);
 
 /// How often rows are counted, for the metrics and against the limit.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
@@ -36,7 +36,7 @@ const AWAY: Duration = Duration::from_secs(5);
 /// Leases due rows until `stop`. An endpoint for which more than `pending_max` wait is disabled.
 pub(super) async fn run(
     store: Store,
-    mut endpoints: Endpoints,
+    endpoints: Endpoints,
     registry: Registry,
     pending_max: u32,
     stop: CancellationToken,
@@ -44,8 +44,12 @@ pub(super) async fn run(
     let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
     let around = &registry.around;
     let mut next_count = around.clock.now();
+    let mut known = Known {
+        endpoints,
+        snapshot: Arc::default(),
+    };
     loop {
-        let more = match work(&store, &mut endpoints, &registry, &room).await {
+        let more = match work(&store, &mut known, &registry, &room).await {
             Ok(more) => more,
             Err(error) => {
                 tracing::warn!(%error, "due webhook deliveries can't be read; trying again");
@@ -76,10 +80,30 @@ pub(super) async fn run(
     }
 }
 
+/// The endpoints, and what was known of them last.
+struct Known {
+    endpoints: Endpoints,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Known {
+    /// The endpoints as they are now. The rows of those that were changed may be tried at once.
+    async fn now(&mut self, registry: &Registry) -> Result<Arc<Snapshot>, StoreError> {
+        let now = self.endpoints.now().await?;
+        if !Arc::ptr_eq(&now, &self.snapshot) {
+            for id in now.changed_since(&self.snapshot) {
+                registry.around.backoff.end(id);
+            }
+            self.snapshot = now.clone();
+        }
+        Ok(now)
+    }
+}
+
 /// Leases as many rows as there is room for; whether there may be more.
 async fn work(
     store: &Store,
-    endpoints: &mut Endpoints,
+    known: &mut Known,
     registry: &Registry,
     room: &Arc<Semaphore>,
 ) -> Result<bool, StoreError> {
@@ -90,6 +114,7 @@ async fn work(
         return Ok(false);
     }
     let around = &registry.around;
+    known.now(registry).await?;
     let resting = around.backoff.now(around.clock.now());
     let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, around.attempts.lease).await?;
     if rows.is_empty() {
@@ -97,7 +122,8 @@ async fn work(
     }
     // An endpoint that gave its full share may have more.
     let more = rows.len() >= usize::try_from(SHARE.min(free)).unwrap_or(usize::MAX);
-    let snapshot = endpoints.now().await?;
+    // Again, since one may have been enabled in between.
+    let snapshot = known.now(registry).await?;
     for delivery in rows {
         let Some(target) = snapshot.find(delivery.webhook) else {
             // Deleted or disabled a moment ago: then the row is gone, or is not leased again.
@@ -120,16 +146,20 @@ async fn work(
 
 /// Counts the rows, and disables endpoints for which too many wait: one that fails for ever would fill the database.
 async fn review(store: &Store, pending_max: u32) -> Result<(), StoreError> {
-    let pending = deliveries::count_pending(store).await?;
-    let dead = deliveries::count_dead(store).await?;
+    let pending = upkeep::count_pending(store).await?;
+    let dead = upkeep::count_dead(store).await?;
     // Counts far below 2^52: exact as floating point.
-    metrics::gauge!("fanfare_webhook_pending").set(pending.iter().map(|(_, rows)| rows).sum::<i64>() as f64);
+    metrics::gauge!("fanfare_webhook_pending")
+        .set(pending.iter().map(|one| one.deliveries).sum::<i64>() as f64);
     metrics::gauge!("fanfare_webhook_dead").set(dead as f64);
-    for (id, _) in pending.iter().filter(|(_, rows)| *rows > i64::from(pending_max)) {
+    let too_many = |one: &&upkeep::Pending| one.is_answerable && one.deliveries > i64::from(pending_max);
+    for one in pending.iter().filter(too_many) {
         let why = format!("more than {pending_max} deliveries waited for it");
-        let given_up = webhooks::disable(store, *id, &why).await?;
-        count_dead(given_up);
-        tracing::warn!(webhook.id = %id, given_up, "webhook endpoint disabled: too many deliveries wait for it");
+        webhooks::disable(store, one.webhook, &why).await?;
+        tracing::warn!(
+            webhook.id = %one.webhook, waiting = one.deliveries,
+            "webhook endpoint disabled: too many deliveries wait for it"
+        );
     }
     Ok(())
 }

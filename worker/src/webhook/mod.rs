@@ -12,6 +12,7 @@ mod endpoint;
 mod endpoints;
 mod fanout;
 mod legacy;
+mod pace;
 mod registry;
 mod request;
 mod schedule;

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use shared::store::{Store, StoreError, deliveries, idempotency, queues};
+use shared::store::deliveries::upkeep;
+use shared::store::{Store, StoreError, idempotency, queues};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::count_dead;
@@ -59,14 +60,12 @@ pub(super) async fn sweep(store: &Store, keep_queues: Option<Duration>) -> Swept
     let mut swept = Swept::default();
     let given_up = swept
         .pieces("deliveries of disabled webhooks", || async {
-            deliveries::give_up_disabled(store).await.map(some)
+            upkeep::give_up_disabled(store).await.map(some)
         })
         .await;
     count_dead(given_up);
     swept
-        .pieces("deliveries", || async {
-            deliveries::purge(store).await.map(some)
-        })
+        .pieces("deliveries", || async { upkeep::purge(store).await.map(some) })
         .await;
     swept
         .pieces("answers", || async { idempotency::purge(store).await.map(some) })
