@@ -1,31 +1,24 @@
 //! The rows that are due: leased and handed to their endpoints' tasks.
 //!
-//! Owns how many rows are in memory. Must not know what an attempt is.
+//! Must not know what an attempt is.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared::store::deliveries::{self, upkeep};
 use shared::store::{Store, StoreError, webhooks};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Dispatch;
 use super::endpoints::{Endpoints, Snapshot};
 use super::registry::Registry;
-
-/// Rows that may be in memory.
-pub(super) const IN_MEMORY_MAX: u32 = 256;
+use super::room::{Room, SHARE};
 
 /// Rows that one look leases at most.
 const BATCH: u32 = 64;
 
 /// How often due rows are looked for.
 const TICK: Duration = Duration::from_millis(500);
-
-/// Rows of one endpoint that one look leases at most: what it may have in memory.
-const SHARE: u32 = 16;
-const _: () = assert!(SHARE as usize == super::endpoint::ROWS_MAX);
 
 /// How often rows are counted, for the metrics and against the limit.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
@@ -41,7 +34,7 @@ pub(super) async fn run(
     pending_max: u32,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
+    let room = Room::new();
     let around = &registry.around;
     let mut next_count = around.clock.now();
     let mut known = Known {
@@ -75,6 +68,7 @@ pub(super) async fn run(
             .map_or(TICK, |end| end.min(TICK));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = room.freed() => {}
             () = stop.cancelled() => return,
         }
     }
@@ -105,17 +99,16 @@ async fn work(
     store: &Store,
     known: &mut Known,
     registry: &Registry,
-    room: &Arc<Semaphore>,
+    room: &Room,
 ) -> Result<bool, StoreError> {
-    let free = u32::try_from(room.available_permits())
-        .unwrap_or(u32::MAX)
-        .min(BATCH);
+    let free = room.free().min(BATCH);
     if free == 0 {
         return Ok(false);
     }
     let around = &registry.around;
     known.now(registry).await?;
-    let resting = around.backoff.now(around.clock.now());
+    let mut resting = around.backoff.now(around.clock.now());
+    resting.extend(room.sated());
     let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, around.attempts.lease).await?;
     if rows.is_empty() {
         return Ok(false);
@@ -130,14 +123,14 @@ async fn work(
             deliveries::put_off(store, &delivery, AWAY).await?;
             continue;
         };
-        // Only this loop takes permits, so the room that was there is there.
-        let Ok(permit) = room.clone().try_acquire_owned() else {
+        // Only this loop takes places, so the room that was there is there.
+        let Some(place) = room.take(delivery.webhook) else {
             break;
         };
         let dispatch = Dispatch::Retry {
             target: target.clone(),
             delivery,
-            permit,
+            place,
         };
         registry.dispatch(target.id, dispatch).await;
     }

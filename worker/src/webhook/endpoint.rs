@@ -20,7 +20,7 @@ use futures_util::stream::FuturesUnordered;
 use shared::clock::Clock;
 use shared::id::{Token, WebhookId};
 use shared::store::deliveries::Leased;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +28,7 @@ use super::attempt::{Attempts, PATIENCE, Payload, Target, Verdict};
 use super::backoff::Backoff;
 use super::circuit::{Circuit, CircuitLimits, Gate};
 use super::pace::Pace;
+use super::room::Place;
 
 /// Events that may wait in memory for their first attempt at one endpoint; more become rows at once.
 pub(super) const WAITING_MAX: usize = 256;
@@ -38,13 +39,7 @@ pub(super) const MAILBOX: usize = 64;
 /// How long the task of an endpoint that hears of nothing is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Rows of one endpoint that may be under way or wait in memory.
-pub(super) const ROWS_MAX: usize = 16;
-
-/// How long the rows of a busy endpoint are not looked at: its places may be free again at any moment.
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
-
-/// The same, where its attempts take long or have a pace.
+/// How long the rows of an endpoint that does not keep up are not looked at.
 const SLOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// What an endpoint's task is given to attempt.
@@ -63,7 +58,7 @@ pub(super) enum Dispatch {
         target: Arc<Target>,
         delivery: Leased,
         /// Held while the row is in memory.
-        permit: OwnedSemaphorePermit,
+        place: Place,
     },
 }
 
@@ -90,7 +85,6 @@ pub(super) fn spawn(id: WebhookId, around: Surroundings, tasks: &TaskTracker) ->
         waiting: HashMap::new(),
         ready: VecDeque::new(),
         firsts_waiting: 0,
-        rows_waiting: 0,
         overdue_at: None,
         is_behind: false,
         busy: HashSet::new(),
@@ -113,11 +107,15 @@ enum Work {
     },
     Retry {
         delivery: Leased,
-        permit: OwnedSemaphorePermit,
+        place: Place,
     },
 }
 
 impl Waiting {
+    fn is_first(&self) -> bool {
+        matches!(self.work, Work::First { .. })
+    }
+
     fn token(&self) -> &Token {
         match &self.work {
             Work::First { payload, .. } => &payload.token,
@@ -147,7 +145,6 @@ struct Endpoint {
     /// Sessions in the order in which their waiting attempts may start.
     ready: VecDeque<Token>,
     firsts_waiting: usize,
-    rows_waiting: usize,
     /// When the first of those that wait has waited long enough, or earlier; `None` when none waits.
     overdue_at: Option<Instant>,
     /// It does not keep up: its attempts take too long, or it gets more than it can take.
@@ -213,8 +210,8 @@ impl Endpoint {
             Dispatch::Retry {
                 target,
                 delivery,
-                permit,
-            } => (target, Work::Retry { delivery, permit }),
+                place,
+            } => (target, Work::Retry { delivery, place }),
         };
         self.hear_of(target);
         let came = self.now();
@@ -222,7 +219,7 @@ impl Endpoint {
         if self.may_wait(&waiting) {
             self.wait(waiting);
         } else {
-            self.put_away(waiting, self.pause());
+            self.put_away(waiting, SLOW_PAUSE);
         }
     }
 
@@ -244,7 +241,8 @@ impl Endpoint {
     fn may_wait(&self, waiting: &Waiting) -> bool {
         let token = waiting.token();
         match waiting.work {
-            Work::Retry { .. } => self.pace.in_flight() + self.rows_waiting < ROWS_MAX,
+            // There are no more of them than there is room for.
+            Work::Retry { .. } => true,
             Work::First { .. } if !self.is_behind => self.firsts_waiting < WAITING_MAX,
             // Only if its turn is now.
             Work::First { .. } => {
@@ -256,20 +254,13 @@ impl Endpoint {
 
     fn wait(&mut self, waiting: Waiting) {
         self.overdue_at.get_or_insert(waiting.came + PATIENCE);
-        *self.counter(&waiting) += 1;
+        self.firsts_waiting += usize::from(waiting.is_first());
         let token = waiting.token().clone();
         let queue = self.waiting.entry(token.clone()).or_default();
         if queue.is_empty() && !self.busy.contains(&token) {
             self.ready.push_back(token);
         }
         queue.push_back(waiting);
-    }
-
-    fn counter(&mut self, waiting: &Waiting) -> &mut usize {
-        match waiting.work {
-            Work::First { .. } => &mut self.firsts_waiting,
-            Work::Retry { .. } => &mut self.rows_waiting,
-        }
     }
 
     /// Makes rows of those that have waited too long, or gives them back: what they hold is needed for other endpoints.
@@ -329,7 +320,7 @@ impl Endpoint {
         if queue.is_empty() {
             self.waiting.remove(token);
         }
-        *self.counter(&waiting) -= 1;
+        self.firsts_waiting -= usize::from(waiting.is_first());
         Some(waiting)
     }
 
@@ -350,9 +341,9 @@ impl Endpoint {
         self.work.push(Box::pin(async move {
             let verdict = match waiting.work {
                 Work::First { payload, settled } => attempts.first(&target, &payload, settled).await,
-                Work::Retry { delivery, permit } => {
+                Work::Retry { delivery, place } => {
                     let verdict = attempts.retry(&target, delivery).await;
-                    drop(permit);
+                    drop(place);
                     verdict
                 }
             };
@@ -366,7 +357,7 @@ impl Endpoint {
         let Some(target) = self.target.clone() else {
             return;
         };
-        if matches!(waiting.work, Work::Retry { .. }) {
+        if !waiting.is_first() {
             self.around.backoff.until(self.id, self.now() + pause);
         }
         let attempts = self.around.attempts.clone();
@@ -378,21 +369,13 @@ impl Endpoint {
                         let _ = settled.send(());
                     }
                 }
-                Work::Retry { delivery, permit } => {
+                Work::Retry { delivery, place } => {
                     attempts.release(&delivery).await;
-                    drop(permit);
+                    drop(place);
                 }
             }
             Finished::Stored
         }));
-    }
-
-    /// For how long no rows need to come while there is no room for them.
-    fn pause(&self) -> Duration {
-        match self.is_behind || self.pace.next_start().is_some() {
-            true => SLOW_PAUSE,
-            false => BUSY_PAUSE,
-        }
     }
 
     fn on_finished(&mut self, finished: Finished) {

@@ -15,6 +15,7 @@ mod legacy;
 mod pace;
 mod registry;
 mod request;
+mod room;
 mod schedule;
 mod sweep;
 

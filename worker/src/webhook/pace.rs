@@ -72,11 +72,6 @@ impl Pace {
     pub(super) fn end(&mut self) {
         self.in_flight -= 1;
     }
-
-    /// Attempts under way.
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
 }
 
 #[cfg(test)]
