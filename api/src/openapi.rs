@@ -20,7 +20,7 @@ use crate::{legacy, schema};
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
-        deliveries::list, deliveries::replay,
+        deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),
     modifiers(&Keys),

@@ -311,3 +311,117 @@ async fn deliveries_are_listed_by_state_and_replayed() {
         "delivery_not_found"
     );
 }
+
+#[tokio::test]
+async fn a_test_is_answered_with_what_came_back() {
+    let api = TestApi::new().await;
+    let webhook = api.webhook().await;
+    let store = api.database.store();
+    let worker = async {
+        let leased = loop {
+            let due = deliveries::lease_due(store, 1, 1, &[], Duration::from_secs(60)).await;
+            match due.unwrap().pop() {
+                Some(leased) => break leased,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        let attempted = Attempted {
+            status: Some(422),
+            error: Some("answered an error"),
+            took_ms: 12,
+            answer: Some("no such user".to_owned()),
+        };
+        deliveries::finish_attempt(store, &leased, &attempted, Fate::Dead)
+            .await
+            .unwrap();
+        leased
+    };
+    let path = format!("/v1/webhooks/{webhook}/test");
+    let (answered, leased) = tokio::join!(api.send(Method::POST, &path, ""), worker);
+    assert_eq!(answered.status, StatusCode::OK);
+    let shown = answered.json();
+    assert_eq!(
+        (&shown["event"], &shown["state"]),
+        (&json!("webhook.test"), &json!("dead"))
+    );
+    assert_eq!(
+        (&shown["lastStatus"], &shown["answer"]),
+        (&json!(422), &json!("no such user"))
+    );
+    assert_eq!(shown["history"][0]["ms"], 12);
+    let body: Value = serde_json::from_str(&leased.body).unwrap();
+    assert_eq!(
+        (&body["event"], &body["id"]),
+        (&json!("webhook.test"), &shown["eventId"])
+    );
+    let place = answered.headers["location"].to_str().unwrap();
+    assert_eq!(api.get(place).await.json(), shown);
+
+    api.patch(webhook, &json!({ "enabled": false })).await;
+    let refused = api.send(Method::POST, &path, "").await;
+    assert_eq!(refused.json()["code"], "webhook_disabled");
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_and_made_again_by_filter() {
+    let api = TestApi::new().await;
+    let webhook = api.webhook().await;
+    let (own, other) = (testing::token(), testing::token());
+    for (token, event) in [
+        (&own, "paused.queue"),
+        (&own, "send.message:START"),
+        (&other, "paused.queue"),
+    ] {
+        api.delivery(webhook, |new| {
+            new.token = token.clone();
+            new.event = event.to_owned();
+        })
+        .await;
+    }
+    let path = format!("/v1/webhooks/{webhook}/deliveries");
+    let count = async |query: &str| {
+        let page = api.get(&format!("{path}?{query}")).await.json();
+        page["items"].as_array().unwrap().len()
+    };
+    let (past, future) = ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00%2B01:00");
+    assert_eq!(count(&format!("token={own}")).await, 2);
+    assert_eq!(count("event=paused.queue").await, 2);
+    assert_eq!(count(&format!("event=send.*&token={other}")).await, 0);
+    assert_eq!(count(&format!("since={past}&until={future}")).await, 3);
+    assert_eq!(count(&format!("since={future}")).await, 0);
+    assert_eq!(count(&format!("until={past}&state=dead")).await, 0);
+    assert_eq!(
+        count("since=9999-12-31T23:59:59Z&until=0000-01-01T00:00:00Z").await,
+        0
+    );
+    for (query, at) in [
+        ("since=yesterday", "since"),
+        ("event=a%00b", "event"),
+        ("state=x", "state"),
+    ] {
+        assert_eq!(field(&api.get(&format!("{path}?{query}")).await), at, "{query}");
+    }
+
+    let replay = format!("{path}/replay");
+    let first = api.post(&replay, &json!({ "token": own, "limit": 1 })).await;
+    assert_eq!(
+        (first.status, &first.json()["replayed"]),
+        (StatusCode::ACCEPTED, &json!(1))
+    );
+    let next = json!({ "token": own, "limit": 2, "cursor": first.json()["next"] });
+    let last = api.post(&replay, &next).await.json();
+    assert_eq!(last, json!({ "replayed": 1, "next": null }));
+    assert_eq!(count("state=pending").await, 2);
+    for (body, at) in [
+        (json!({ "limit": 0 }), "limit"),
+        (json!({ "cursor": "x" }), "cursor"),
+        (json!({ "until": "x" }), "until"),
+        (json!({ "colour": "red" }), "colour"),
+    ] {
+        assert_eq!(field(&api.post(&replay, &body).await), at, "{body}");
+    }
+    api.patch(webhook, &json!({ "enabled": false })).await;
+    let refused = api.post(&replay, &json!({})).await;
+    assert_eq!(refused.json()["code"], "webhook_disabled");
+    assert_eq!(count("state=dead").await, 1);
+}

@@ -46,6 +46,12 @@ pub fn router() -> Router<Arc<App>> {
                 .merge(delete(webhooks::delete)),
         )
         .route("/webhooks/{webhook}/deliveries", get(deliveries::list))
+        .route("/webhooks/{webhook}/test", post(deliveries::test))
+        .route(
+            "/webhooks/{webhook}/deliveries/replay",
+            post(deliveries::replay_all),
+        )
+        .route("/webhooks/{webhook}/deliveries/{delivery}", get(deliveries::show))
         .route(
             "/webhooks/{webhook}/deliveries/{delivery}/replay",
             post(deliveries::replay),

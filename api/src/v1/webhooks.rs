@@ -202,6 +202,7 @@ pub async fn find(app: &App, webhook: &str) -> Result<WebhookRecord, Problem> {
     webhooks::find(&app.store, id).await?.ok_or_else(no_such_webhook)
 }
 
-fn no_such_webhook() -> Problem {
+/// The answer where no webhook has an id.
+pub fn no_such_webhook() -> Problem {
     Problem::new(Code::WebhookNotFound, "no webhook has this id")
 }

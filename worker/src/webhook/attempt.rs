@@ -3,7 +3,7 @@
 //! Owns the rule that an event is settled when its endpoint has taken it or its row is stored. Must not know the
 //! broker, nor how many attempts may run at once.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 use shared::clock::Clock;
 use shared::config::Secret;
-use shared::id::{DeliveryId, EventId, Token, WebhookId};
+use shared::id::{DeliveryId, EventId, WebhookId};
 use shared::process::Process;
 use shared::store::Store;
 use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery, TEST_EVENT};
@@ -21,6 +21,8 @@ use shared::store::webhooks::{self, Dialect, Limits, OldSecret};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::journal::{Journal, Note};
+use super::payload::Payload;
 use super::request::{Answer, Outcome, Post, Poster};
 use super::schedule::Schedule;
 
@@ -51,16 +53,6 @@ pub(super) struct Target {
     pub(super) limits: Limits,
 }
 
-/// What an endpoint gets of one event.
-#[derive(Debug)]
-pub(super) struct Payload {
-    pub(super) event: EventId,
-    pub(super) token: Token,
-    pub(super) name: String,
-    pub(super) sequence: i64,
-    pub(super) body: Bytes,
-}
-
 /// What an attempt says of its endpoint's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -81,12 +73,20 @@ pub(super) struct Attempts {
     rng: Mutex<StdRng>,
     clock: Clock,
     stop: CancellationToken,
+    journal: Arc<Journal>,
 }
 
 impl Attempts {
     /// With what a process has and its operator set; after the soft stop nothing is tried again here.
-    pub(super) fn new(process: &Process, poster: Poster, schedule: Schedule, timeout: Duration) -> Self {
+    pub(super) fn new(
+        process: &Process,
+        poster: Poster,
+        schedule: Schedule,
+        timeout: Duration,
+        journal: Arc<Journal>,
+    ) -> Self {
         Self {
+            journal,
             store: process.store.clone(),
             poster,
             schedule,
@@ -102,7 +102,7 @@ impl Attempts {
     pub(super) async fn first(
         &self,
         target: &Target,
-        payload: &Payload,
+        payload: &Arc<Payload>,
         settled: oneshot::Sender<()>,
     ) -> Verdict {
         let started = self.clock.now();
@@ -131,6 +131,9 @@ impl Attempts {
         let (took, outcome) = (self.clock.now() - started, answer.outcome);
         count("first", &outcome, took);
         let verdict = self.verdict(target, &outcome).await;
+        if let Outcome::Delivered { status } = outcome {
+            self.note(target.id, payload, status, took);
+        }
         let stored = match self.plan_after(&outcome, 1) {
             Fate::Delivered => true,
             fate => {
@@ -146,6 +149,16 @@ impl Attempts {
             let _ = settled.send(());
         }
         verdict
+    }
+
+    fn note(&self, webhook: WebhookId, payload: &Arc<Payload>, status: u16, took: Duration) {
+        let note = Note {
+            payload: payload.clone(),
+            status,
+            took,
+            at: self.clock.wall(),
+        };
+        self.journal.note(webhook, note);
     }
 
     /// Stores an event whose endpoint may not be tried now. Whether it is stored: not so only after a stop.

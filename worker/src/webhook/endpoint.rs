@@ -24,10 +24,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::attempt::{Attempts, PATIENCE, Payload, Target, Verdict};
+use super::attempt::{Attempts, PATIENCE, Target, Verdict};
 use super::backoff::Backoff;
 use super::circuit::{Circuit, CircuitLimits, Gate};
 use super::pace::Pace;
+use super::payload::Payload;
 use super::room::Place;
 
 /// Events that may wait in memory for their first attempt at one endpoint; more become rows at once.

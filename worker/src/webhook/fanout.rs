@@ -16,10 +16,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::attempt::Payload;
 use super::endpoint::Dispatch;
 use super::endpoints::{Endpoints, Snapshot};
 use super::legacy;
+use super::payload::Payload;
 use super::registry::Registry;
 
 /// Events in memory that are not acked.

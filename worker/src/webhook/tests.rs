@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 
 mod changes;
+mod listed;
 mod rows;
 mod slow;
 
@@ -108,7 +109,7 @@ async fn take(
     State((now, attempts)): State<Book>,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, HeaderMap) {
+) -> (StatusCode, HeaderMap, &'static str) {
     let mood = *now.lock().unwrap();
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
     attempts.lock().unwrap().push(Attempt {
@@ -134,7 +135,8 @@ async fn take(
             StatusCode::TEMPORARY_REDIRECT
         }
     };
-    (status, answer)
+    let said = if status.is_success() { "" } else { "it fails" };
+    (status, answer, said)
 }
 
 /// A deployment of its own, and the role in it.
@@ -241,6 +243,8 @@ fn settings() -> Settings {
             longest: Duration::from_millis(400),
         },
         pending_max: 100_000,
+        keep_delivered: 0,
+        keep_delivered_for: Duration::from_secs(3_600),
         keep_queues: None,
     }
 }

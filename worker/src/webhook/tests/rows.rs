@@ -13,6 +13,14 @@ async fn disable_long_ago(stage: &Stage, id: WebhookId) {
     stage.database.query(&sql).await;
 }
 
+async fn sweep_all(stage: &Stage, queues: Option<Duration>) -> sweep::Swept {
+    let keep = Keep {
+        queues,
+        delivered: Duration::from_secs(3_600),
+    };
+    sweep::sweep(stage.database.store(), keep, Clock::system()).await
+}
+
 /// Rows as they would be after a long failure, made by SQL.
 async fn put_rows(database: &TestDatabase, webhook: WebhookId, count: u32, columns: &str, values: &str) {
     let sql = format!(
@@ -78,7 +86,7 @@ async fn a_sweep_forgets_all_that_is_old_and_gives_up_what_nobody_wants() {
     put_rows(&stage.database, webhook, 3, "state, finished_at", &finished(29)).await;
     disable_long_ago(&stage, gone).await;
     put_rows(&stage.database, gone, 2, "next_attempt_at", "now()").await;
-    let swept = sweep::sweep(stage.database.store(), None).await;
+    let swept = sweep_all(&stage, None).await;
     assert_eq!((swept.rows, swept.is_cut_short), (u64::from(old) + 2, false));
     assert_eq!(count(&stage.database, "true").await, 6);
     assert_eq!(
@@ -111,7 +119,7 @@ async fn a_part_of_the_sweep_that_fails_keeps_no_other() {
         .query("ALTER TABLE idempotency RENAME TO away")
         .await;
     let day = Duration::from_secs(86_400);
-    let swept = sweep::sweep(stage.database.store(), Some(day)).await;
+    let swept = sweep_all(&stage, Some(day)).await;
     assert_eq!((swept.rows, swept.is_cut_short), (3, false));
 }
 
@@ -160,7 +168,7 @@ async fn giving_up_and_deleting_go_through_many_rows_in_pieces() {
     put_rows(&stage.database, webhook, many, "next_attempt_at", "now()").await;
     put_rows(&stage.database, other, 1, "next_attempt_at", "now()").await;
     disable_long_ago(&stage, webhook).await;
-    let swept = sweep::sweep(stage.database.store(), None).await;
+    let swept = sweep_all(&stage, None).await;
     assert_eq!((swept.rows, swept.is_cut_short), (u64::from(many), false));
     assert_eq!(count(&stage.database, "state = 0").await, 1);
     assert!(webhooks::delete(stage.database.store(), webhook).await.unwrap());
@@ -243,6 +251,7 @@ fn settings_have_defaults_and_limits() {
     assert_eq!(read(&[]).0.keep_queues, days(30));
     assert_eq!(read(&[("KEEP_QUEUES_DAYS", "0")]).0.keep_queues, None);
     assert_eq!(read(&[("KEEP_QUEUES_DAYS", "7")]).0.keep_queues, days(7));
+    assert_eq!(read(&[("WEBHOOK_KEEP_DELIVERED", "0")]).0.keep_delivered, 0);
     for (name, wrong) in [
         ("KEEP_QUEUES_DAYS", "4000"),
         ("KEEP_QUEUES_DAYS", "-1"),
@@ -250,6 +259,9 @@ fn settings_have_defaults_and_limits() {
         ("WEBHOOK_TIMEOUT", "301"),
         ("WEBHOOK_TIMEOUT", "NaN"),
         ("WEBHOOK_CIRCUIT_SECONDS", "1e9"),
+        ("WEBHOOK_KEEP_DELIVERED", "1000001"),
+        ("WEBHOOK_KEEP_DELIVERED_HOURS", "0"),
+        ("WEBHOOK_KEEP_DELIVERED_HOURS", "721"),
         ("WEBHOOK_PENDING_MAX", "0"),
         ("WEBHOOK_PENDING_MAX", "100000001"),
         ("WEBHOOK_RETRY_SCHEDULE", "1,x"),
