@@ -21,3 +21,4 @@ mod setup;
 mod tokens;
 mod version;
 mod webhook;
+mod webhook_page;

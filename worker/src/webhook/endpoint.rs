@@ -30,6 +30,7 @@ use super::circuit::{Circuit, CircuitLimits, Gate};
 use super::pace::Pace;
 use super::payload::Payload;
 use super::room::Place;
+use super::stores::Stores;
 
 /// Events that may wait in memory for their first attempt at one endpoint; more become rows at once.
 pub(super) const WAITING_MAX: usize = 256;
@@ -89,6 +90,7 @@ pub(super) fn spawn(id: WebhookId, around: Surroundings, tasks: &TaskTracker) ->
         overdue_at: None,
         is_behind: false,
         busy: HashSet::new(),
+        stores: Stores::default(),
         work: FuturesUnordered::new(),
     };
     tasks.spawn(endpoint.run());
@@ -129,8 +131,8 @@ impl Waiting {
 enum Finished {
     /// An attempt for a session, and how long it took.
     Attempt(Token, Verdict, Duration),
-    /// A row was written; nothing was attempted.
-    Stored,
+    /// A row of a session was written; nothing was attempted.
+    Stored(Token),
 }
 
 struct Endpoint {
@@ -152,6 +154,8 @@ struct Endpoint {
     is_behind: bool,
     /// Sessions whose attempt is under way.
     busy: HashSet<Token>,
+    /// What is being put away.
+    stores: Stores,
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
 }
 
@@ -242,6 +246,8 @@ impl Endpoint {
     fn may_wait(&self, waiting: &Waiting) -> bool {
         let token = waiting.token();
         match waiting.work {
+            // Behind those that come before it.
+            Work::First { .. } if self.stores.is_at_work_for(token) => false,
             // There are no more of them than there is room for.
             Work::Retry { .. } => true,
             Work::First { .. } if !self.is_behind => self.firsts_waiting < WAITING_MAX,
@@ -361,8 +367,10 @@ impl Endpoint {
         if !waiting.is_first() {
             self.around.backoff.until(self.id, self.now() + pause);
         }
-        let attempts = self.around.attempts.clone();
+        let (attempts, token) = (self.around.attempts.clone(), waiting.token().clone());
+        let mut turn = self.stores.begin(token.clone());
         self.work.push(Box::pin(async move {
+            turn.come().await;
             match waiting.work {
                 Work::First { payload, settled } => {
                     if attempts.put_off_first(&target, &payload).await {
@@ -375,13 +383,14 @@ impl Endpoint {
                     drop(place);
                 }
             }
-            Finished::Stored
+            drop(turn);
+            Finished::Stored(token)
         }));
     }
 
     fn on_finished(&mut self, finished: Finished) {
         let (token, verdict, took) = match finished {
-            Finished::Stored => return,
+            Finished::Stored(token) => return self.stores.end(&token),
             Finished::Attempt(token, verdict, took) => (token, verdict, took),
         };
         self.busy.remove(&token);

@@ -19,6 +19,7 @@ mod registry;
 mod request;
 mod room;
 mod schedule;
+mod stores;
 mod sweep;
 
 use std::sync::Arc;
