@@ -270,15 +270,18 @@ impl Endpoint {
         queue.push_back(waiting);
     }
 
-    /// Makes rows of those that have waited too long, or gives them back: what they hold is needed for other endpoints.
+    /// Makes rows of those that have waited too long, or gives them back: what they hold is needed for other endpoints. What
+    /// stands behind them goes the same way, so that it does not overtake them.
     fn put_away_overdue(&mut self) {
         let now = self.now();
-        let tokens: Vec<Token> = self.waiting.keys().cloned().collect();
+        let is_overdue = |queue: &VecDeque<Waiting>| {
+            let first = queue.front();
+            first.is_some_and(|waiting| now >= waiting.came + PATIENCE)
+        };
+        let overdue = self.waiting.iter().filter(|(_, queue)| is_overdue(queue));
+        let tokens: Vec<Token> = overdue.map(|(token, _)| token.clone()).collect();
         for token in tokens {
-            while self.came_first(&token).is_some_and(|came| now >= came + PATIENCE) {
-                let Some(waiting) = self.next_of(&token) else {
-                    break;
-                };
+            while let Some(waiting) = self.next_of(&token) {
                 self.is_behind = true;
                 self.put_away(waiting, SLOW_PAUSE);
             }
@@ -291,10 +294,6 @@ impl Endpoint {
             .filter_map(|queue| queue.front())
             .min_by_key(|waiting| waiting.came);
         self.overdue_at = oldest.map(|waiting| waiting.came + PATIENCE);
-    }
-
-    fn came_first(&self, token: &Token) -> Option<Instant> {
-        self.waiting.get(token)?.front().map(|waiting| waiting.came)
     }
 
     /// Starts what may start: one attempt per session, as many as there are places, while pace and circuit let them.

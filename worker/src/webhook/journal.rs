@@ -29,6 +29,9 @@ const BEYOND_PART: u32 = 10;
 /// Notes of all endpoints that wait to be written.
 const WAITING_MAX: usize = 4_096;
 
+/// Bytes of their bodies.
+const WAITING_MAX_BYTES: usize = 16 * 1024 * 1024;
+
 /// Notes that one statement writes.
 const BATCH: usize = 500;
 
@@ -53,6 +56,7 @@ pub(super) struct Journal {
 struct Waiting {
     of: HashMap<WebhookId, VecDeque<Note>>,
     count: usize,
+    bytes: usize,
 }
 
 impl Journal {
@@ -71,22 +75,28 @@ impl Journal {
         }
         let most = usize::try_from((self.keep / WRITTEN_PART).max(1)).unwrap_or(1);
         let mut waiting = self.lock();
-        let Waiting { of, count } = &mut *waiting;
+        let Waiting { of, count, bytes } = &mut *waiting;
         let notes = of.entry(webhook).or_default();
-        if notes.len() < most && *count < WAITING_MAX {
-            *count += 1;
-            notes.push_back(note);
+        if notes.len() >= most
+            && let Some(oldest) = notes.pop_front()
+        {
+            *count -= 1;
+            *bytes -= oldest.payload.body.len();
+            metrics::counter!("fanfare_webhook_unlisted_total").increment(1);
+        }
+        let size = note.payload.body.len();
+        if *count >= WAITING_MAX || *bytes + size > WAITING_MAX_BYTES {
+            metrics::counter!("fanfare_webhook_unlisted_total").increment(1);
             return;
         }
-        metrics::counter!("fanfare_webhook_unlisted_total").increment(1);
-        if notes.pop_front().is_some() {
-            notes.push_back(note);
-        }
+        *count += 1;
+        *bytes += size;
+        notes.push_back(note);
     }
 
     fn take(&self) -> HashMap<WebhookId, VecDeque<Note>> {
         let mut waiting = self.lock();
-        waiting.count = 0;
+        (waiting.count, waiting.bytes) = (0, 0);
         std::mem::take(&mut waiting.of)
     }
 
@@ -173,5 +183,59 @@ impl Writer {
             took_ms: u32::try_from(note.took.as_millis()).unwrap_or(u32::MAX),
             at: note.at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(sequence: i64, bytes: usize) -> Note {
+        let payload = Payload {
+            event: shared::testing::event_id(),
+            token: shared::testing::token(),
+            name: "paused.queue".to_owned(),
+            sequence,
+            body: vec![b'x'; bytes].into(),
+        };
+        Note {
+            payload: Arc::new(payload),
+            status: 200,
+            took: Duration::ZERO,
+            at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn sequences(journal: &Journal, webhook: WebhookId) -> Vec<i64> {
+        let notes = journal.take().remove(&webhook).unwrap_or_default();
+        notes.iter().map(|note| note.payload.sequence).collect()
+    }
+
+    #[test]
+    fn of_a_flood_the_newest_are_written() {
+        let (journal, id) = (Journal::new(3 * WRITTEN_PART), shared::testing::webhook_id());
+        for sequence in 1..=10 {
+            journal.note(id, note(sequence, 1));
+        }
+        assert_eq!(sequences(&journal, id), [8, 9, 10]);
+        journal.note(id, note(11, 1));
+        assert_eq!(sequences(&journal, id), [11]);
+    }
+
+    #[test]
+    fn what_waits_has_a_limit_in_number_and_in_bytes() {
+        let journal = Journal::new(u32::MAX);
+        let id = shared::testing::webhook_id();
+        for sequence in 0..5_000 {
+            journal.note(id, note(sequence, 1));
+        }
+        assert_eq!(sequences(&journal, id).len(), WAITING_MAX);
+        for sequence in 0..3 {
+            journal.note(id, note(sequence, WAITING_MAX_BYTES / 2));
+        }
+        assert_eq!(sequences(&journal, id), [0, 1]);
+        let none = Journal::new(0);
+        none.note(id, note(1, 1));
+        assert!(sequences(&none, id).is_empty());
     }
 }

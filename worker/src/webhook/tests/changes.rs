@@ -227,10 +227,6 @@ async fn an_endpoint_is_asked_as_much_as_it_says_and_in_order() {
             ..webhook(&receiver)
         })
         .await;
-    stage.start(Settings {
-        timeout: Duration::from_secs(60),
-        ..settings()
-    });
     let tokens = [testing::token(), testing::token(), testing::token()];
     let mut published: BTreeMap<Token, Vec<String>> = BTreeMap::new();
     for sequence in 1..=20 {
@@ -239,6 +235,10 @@ async fn an_endpoint_is_asked_as_much_as_it_says_and_in_order() {
             published.entry(token.clone()).or_default().push(id);
         }
     }
+    stage.start(Settings {
+        timeout: Duration::from_secs(60),
+        ..settings()
+    });
     until("two are under way", async || receiver.attempts().len() == 2).await;
     let begun = tokio::time::Instant::now();
     // Long enough for a third, if there were a place.
