@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{messages, passkey, queues, sessions, webhooks};
+use crate::v1::{deliveries, messages, passkey, queues, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
@@ -19,7 +19,8 @@ use crate::{legacy, schema};
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
-        webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
+        webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
+        deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),
     modifiers(&Keys),

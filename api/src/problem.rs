@@ -49,6 +49,8 @@ pub enum Code {
     QueueNotFound,
     /// No webhook has this id.
     WebhookNotFound,
+    /// Nothing is sent to this webhook until it is enabled again.
+    WebhookDisabled,
     /// No delivery of this webhook has this id.
     DeliveryNotFound,
     /// There is no QR code to show at this moment.
@@ -122,6 +124,7 @@ impl Code {
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
             Self::WebhookNotFound => ("webhook_not_found", 404, "No such webhook"),
+            Self::WebhookDisabled => ("webhook_disabled", 409, "The webhook is disabled"),
             Self::DeliveryNotFound => ("delivery_not_found", 404, "No such delivery"),
             Self::QrNotReady => ("qr_not_ready", 404, "No QR code yet"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),

@@ -282,6 +282,12 @@ impl DeliveryId {
     pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
         Self(uuid_v7(at, rng))
     }
+
+    /// Before all ids that are made at `at` or later, and behind all that were made before.
+    pub fn first_of(at: OffsetDateTime) -> Self {
+        let millis = u64::try_from(unix_millis(at)).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+    }
 }
 
 /// One of the N parts that a deployment's sessions are divided into.

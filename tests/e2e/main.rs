@@ -22,3 +22,4 @@ mod setup;
 mod tokens;
 mod version;
 mod webhook;
+mod webhook_page;

@@ -1,5 +1,6 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
+pub mod deliveries;
 pub mod messages;
 pub mod passkey;
 pub mod queues;
@@ -10,7 +11,7 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
 
@@ -45,11 +46,19 @@ pub fn router() -> Router<Arc<App>> {
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",
-            get(webhooks::show).merge(delete(webhooks::delete)),
+            get(webhooks::show)
+                .merge(patch(webhooks::update))
+                .merge(delete(webhooks::delete)),
         )
-        .route("/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{webhook}/deliveries", get(deliveries::list))
+        .route("/webhooks/{webhook}/test", post(deliveries::test))
+        .route(
+            "/webhooks/{webhook}/deliveries/replay",
+            post(deliveries::replay_all),
+        )
+        .route("/webhooks/{webhook}/deliveries/{delivery}", get(deliveries::show))
         .route(
             "/webhooks/{webhook}/deliveries/{delivery}/replay",
-            post(webhooks::replay),
+            post(deliveries::replay),
         )
 }
