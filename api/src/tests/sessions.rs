@@ -77,7 +77,12 @@ async fn a_session_says_of_itself_what_it_was_created_with() {
     let unavailable = json!({ "token": "shop", "presence": "unavailable" });
     let asked = async {
         worker.next().await.1.ack().await.unwrap();
-        worker.answer(&Answer::Done { queue_id: None }).await
+        worker
+            .answer(&Answer::Done {
+                queue_id: None,
+                reading: None,
+            })
+            .await
     };
     let (answered, job) = tokio::join!(api.post("/v1/sessions", &unavailable), asked);
     let presence = Some(Some(Presence::Unavailable));
@@ -100,7 +105,10 @@ async fn what_a_session_says_of_itself_is_changed_by_its_worker() {
     let mut worker = api.worker().await;
     let token = api.open_session().await;
     let path = format!("/v1/sessions/{token}");
-    let done = Answer::Done { queue_id: None };
+    let done = Answer::Done {
+        queue_id: None,
+        reading: None,
+    };
     for (wanted, presence, column) in [
         (json!("available"), Some(Some(Presence::Available)), "2"),
         (Value::Null, Some(None), "NULL"),

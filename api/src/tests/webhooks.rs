@@ -67,7 +67,7 @@ impl TestApi {
         created.json()["id"].as_str().unwrap().parse().unwrap()
     }
 
-    async fn patch(&self, webhook: WebhookId, body: &Value) -> Answered {
+    async fn change(&self, webhook: WebhookId, body: &Value) -> Answered {
         let path = format!("/v1/webhooks/{webhook}");
         self.send(Method::PATCH, &path, body.to_string()).await
     }
@@ -166,7 +166,7 @@ async fn a_replay_at_a_disabled_webhook_is_refused() {
     );
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("it answered 410 Gone"), "{detail}");
-    let enabled = api.patch(webhook, &json!({ "enabled": true })).await;
+    let enabled = api.change(webhook, &json!({ "enabled": true })).await;
     assert_eq!(
         (&enabled.json()["enabled"], &enabled.json()["disabledWhy"]),
         (&json!(true), &Value::Null)
@@ -180,7 +180,7 @@ async fn a_webhook_is_changed_field_by_field() {
     let (one, two) = (api.session().await, api.session().await);
     let webhook = api.webhook().await;
     let changed = api
-        .patch(
+        .change(
             webhook,
             &json!({
                 "url": "https://example.org/other", "tokens": [one, two, one], "events": ["new.message"],
@@ -205,7 +205,7 @@ async fn a_webhook_is_changed_field_by_field() {
     assert_eq!(shown["secret"], Value::Null);
 
     let back = json!({ "tokens": null, "events": null, "headers": null, "maxPerSecond": null, "maxConcurrent": null });
-    let shown = api.patch(webhook, &back).await.json();
+    let shown = api.change(webhook, &back).await.json();
     assert_eq!((&shown["tokens"], &shown["events"]), (&json!([]), &json!(["*"])));
     assert_eq!(
         (&shown["headerNames"], &shown["maxPerSecond"]),
@@ -216,7 +216,7 @@ async fn a_webhook_is_changed_field_by_field() {
         "what is not named stays"
     );
 
-    let off = api.patch(webhook, &json!({ "enabled": false })).await.json();
+    let off = api.change(webhook, &json!({ "enabled": false })).await.json();
     assert_eq!(
         (&off["enabled"], &off["disabledWhy"]),
         (&json!(false), &json!("somebody disabled it"))
@@ -233,7 +233,7 @@ async fn a_webhook_is_changed_field_by_field() {
         (json!({ "secret": "hunter2" }), "secret"),
         (json!({ "colour": "red" }), "colour"),
     ] {
-        let refused = api.patch(webhook, &body).await;
+        let refused = api.change(webhook, &body).await;
         assert_eq!(
             (refused.status, field(&refused)),
             (StatusCode::BAD_REQUEST, json!(at)),
@@ -241,7 +241,7 @@ async fn a_webhook_is_changed_field_by_field() {
         );
     }
     let nobody = api
-        .patch(shared::testing::webhook_id(), &json!({ "enabled": true }))
+        .change(shared::testing::webhook_id(), &json!({ "enabled": true }))
         .await;
     assert_eq!(nobody.json()["code"], "webhook_not_found");
 }
@@ -250,7 +250,7 @@ async fn a_webhook_is_changed_field_by_field() {
 async fn a_secret_is_rotated_and_shown_once() {
     let api = TestApi::new().await;
     let webhook = api.webhook().await;
-    let rotated = api.patch(webhook, &json!({ "secret": "rotate" })).await.json();
+    let rotated = api.change(webhook, &json!({ "secret": "rotate" })).await.json();
     assert!(rotated["secret"].as_str().unwrap().starts_with("whsec_"));
     assert!(rotated["oldSecretUntil"].is_string());
     let shown = api.get(&format!("/v1/webhooks/{webhook}")).await.json();
@@ -260,7 +260,7 @@ async fn a_secret_is_rotated_and_shown_once() {
     );
     let at_once = json!({ "secret": "rotate", "oldSecretSeconds": 0 });
     assert_eq!(
-        api.patch(webhook, &at_once).await.json()["oldSecretUntil"],
+        api.change(webhook, &at_once).await.json()["oldSecretUntil"],
         Value::Null
     );
 }
@@ -357,7 +357,7 @@ async fn a_test_is_answered_with_what_came_back() {
     let place = answered.headers["location"].to_str().unwrap();
     assert_eq!(api.get(place).await.json(), shown);
 
-    api.patch(webhook, &json!({ "enabled": false })).await;
+    api.change(webhook, &json!({ "enabled": false })).await;
     let refused = api.send(Method::POST, &path, "").await;
     assert_eq!(refused.json()["code"], "webhook_disabled");
 }
@@ -420,7 +420,7 @@ async fn deliveries_are_listed_and_made_again_by_filter() {
     ] {
         assert_eq!(field(&api.post(&replay, &body).await), at, "{body}");
     }
-    api.patch(webhook, &json!({ "enabled": false })).await;
+    api.change(webhook, &json!({ "enabled": false })).await;
     let refused = api.post(&replay, &json!({})).await;
     assert_eq!(refused.json()["code"], "webhook_disabled");
     assert_eq!(count("state=dead").await, 1);
