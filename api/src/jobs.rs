@@ -7,10 +7,11 @@ use std::time::Duration;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use shared::broker::{CallError, PublishError};
-use shared::clock::Clock;
+use shared::clock::{Clock, unix_millis};
 use shared::id::{JobId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, JobError, JobErrorKind, SendJob};
 use shared::store::{Store, StoreError, queues, sessions};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::problem::{Code, Problem};
@@ -120,6 +121,7 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::NotConnected => Code::SessionNotConnected,
         FailureCode::Timeout => Code::AnswerTimeout,
         FailureCode::Refused => Code::Refused,
+        FailureCode::LookUpLimit => Code::LookUpLimit,
         FailureCode::Internal => Code::Internal,
     };
     let problem = Problem::new(code, message);
@@ -137,10 +139,18 @@ pub fn unexpected(answer: &Answer) -> Problem {
             code: FailureCode::InvalidJob,
             message,
             field: Some(field),
+            ..
         } => Problem::field(field, message),
         Answer::Failed { code, message, .. } => failure(*code, message.clone()),
         _ => Problem::new(Code::Internal, "the worker answered another question"),
     }
+}
+
+/// A problem for an unknown number that can't be looked up before a time, in unix milliseconds.
+pub fn look_up_limit(message: &str, until: i64, now: OffsetDateTime) -> Problem {
+    let left = u64::try_from(until.saturating_sub(unix_millis(now))).unwrap_or_default();
+    let wait = Duration::from_secs(left.div_ceil(1_000));
+    Problem::new(Code::LookUpLimit, message).retry_after(wait)
 }
 
 /// A problem for a broker that is away, or takes nothing just now.

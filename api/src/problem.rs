@@ -83,6 +83,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// WhatsApp refused what was asked.
     Refused,
+    /// The number is not known, and no other may be looked up at this moment.
+    LookUpLimit,
     /// The session is not connected to WhatsApp at this moment.
     SessionNotConnected,
     /// The broker is away or takes no messages at this moment.
@@ -145,6 +147,7 @@ impl Code {
             Self::TooManyRecipients => ("too_many_recipients", 422, "Too many recipients"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
             Self::Refused => ("refused", 422, "Refused"),
+            Self::LookUpLimit => ("look_up_limit", 429, "No number may be looked up now"),
             Self::SessionNotConnected => ("session_not_connected", 503, "The session is not connected"),
             Self::BrokerUnavailable => ("broker_unavailable", 503, "The message broker is not available"),
             Self::DatabaseUnavailable => ("database_unavailable", 503, "The database is not available"),

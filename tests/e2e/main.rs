@@ -12,6 +12,7 @@ mod library;
 mod limits;
 mod logs;
 mod outages;
+mod pages;
 mod pairing;
 mod passkey;
 mod pause;

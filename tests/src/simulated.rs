@@ -291,6 +291,15 @@ impl Control {
         .await
     }
 
+    /// Any `DELETE` of the control interface.
+    ///
+    /// # Errors
+    /// An answer that is not a success, with its text.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let answer = self.http.delete(format!("{}{path}", self.base)).send().await?;
+        Self::answer(path, answer).await.map(drop)
+    }
+
     async fn answer(path: &str, answer: reqwest::Response) -> Result<Value> {
         let status = answer.status();
         let text = answer.text().await?;

@@ -175,7 +175,8 @@ fn sent(job: &SendJob, id: &str, now: OffsetDateTime) -> Value {
     })
 }
 
-/// Ask whether a number is on WhatsApp.
+/// Ask whether a number is on WhatsApp. One that was found once, by a question or a send, is answered from what is kept; any
+/// other is looked up, which a session may do only so often (429 `look_up_limit`, with `Retry-After`).
 #[utoipa::path(post, path = "/api/whatsapp/is-exists", tag = "legacy", security(("basic" = [])),
     request_body = ref("#/components/schemas/NumberBody"), responses((status = 200, body = Answer),
     (status = "default", body = ErrorBody)))]
@@ -195,6 +196,11 @@ pub async fn is_exists(
             let jid = jid.unwrap_or_else(|| number.jid());
             Ok(Json(Answer::with_data(json!({ "exists": exists, "jid": jid }))))
         }
+        job::Answer::Failed {
+            message,
+            until: Some(until),
+            ..
+        } => Err(jobs::look_up_limit(&message, until, app.clock.wall())),
         other => Err(jobs::unexpected(&other)),
     }
 }

@@ -258,6 +258,7 @@ async fn a_passkeys_answer_is_given_to_the_worker_and_refused_by_its_field() {
         code: shared::job::FailureCode::InvalidJob,
         message: "answers another challenge".to_owned(),
         field: Some("response.clientDataJSON".to_owned()),
+        until: None,
     };
     let (answered, _) = tokio::join!(api.post(&path, &signed), worker.answer(&refusal));
     let problem = answered.json();

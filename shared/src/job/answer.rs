@@ -40,6 +40,9 @@ pub enum Answer {
         /// The field that was wrong, if it was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
+        /// From when on it can be done, in unix milliseconds, where that is known (`look_up_limit`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
     },
 }
 
@@ -61,6 +64,9 @@ pub enum FailureCode {
     Timeout,
     /// WhatsApp refused.
     Refused,
+    /// The number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
+    /// number per day.
+    LookUpLimit,
     /// We failed; trying again may help.
     Internal,
 }

@@ -92,11 +92,19 @@ fn answers_are_stable() {
             code: FailureCode::NotConnected,
             message: "the session is not connected".into(),
             field: None,
+            until: None,
+        },
+        Answer::Failed {
+            code: FailureCode::LookUpLimit,
+            message: "this number is not known, and none may be looked up now".into(),
+            field: None,
+            until: Some(1_795_276_800_000),
         },
         Answer::Failed {
             code: FailureCode::InvalidJob,
             message: "response.clientDataJSON answers another challenge".into(),
             field: Some("response.clientDataJSON".into()),
+            until: None,
         },
     ];
     insta::assert_json_snapshot!("answers", answers);

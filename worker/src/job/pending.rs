@@ -247,6 +247,7 @@ pub(crate) fn failed(code: FailureCode, message: &str) -> Answer {
         code,
         message: message.to_owned(),
         field: None,
+        until: None,
     }
 }
 

@@ -22,6 +22,7 @@ use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
 use super::adapter::presence::presence;
+use super::look_up::LookUpTurns;
 use super::queues::{Change, Queues};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
@@ -66,6 +67,8 @@ pub(crate) struct Context {
     pub(super) recorder: Recorder,
     /// The running queues in memory.
     pub(super) queues: Queues,
+    /// When an unknown number may be asked for next.
+    pub(super) look_ups: LookUpTurns,
     pub(super) rng: StdRng,
     pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
     /// How the session ends, if it does.
@@ -79,6 +82,7 @@ impl Context {
         Self {
             recorder: Recorder::new(&around, lease.fence(), &record),
             rng: around.randomness.fork(),
+            look_ups: LookUpTurns::new(around.look_ups, record.look_ups, around.clock.wall()),
             around,
             lease,
             record: Box::new(record),
@@ -105,6 +109,22 @@ impl Context {
             .restriction
             .as_ref()
             .map(|restriction| restriction.number)
+    }
+
+    /// Until when no unknown number may be asked for; `None` if one may be now.
+    pub(super) fn look_up_until(&self) -> Option<Instant> {
+        self.look_ups.until(self.now(), self.wall())
+    }
+
+    /// An unknown number is asked for.
+    pub(super) fn take_look_up(&mut self) {
+        let day = self.look_ups.take(self.now(), self.wall());
+        self.recorder.write.session_row().look_ups = Some(day);
+    }
+
+    /// The last one that was taken was not asked for.
+    pub(super) fn give_back_look_up(&mut self) {
+        self.recorder.write.session_row().look_ups = Some(self.look_ups.give_back());
     }
 
     /// Reads beside the loop; the answer comes back as an input.

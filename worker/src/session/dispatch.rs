@@ -21,6 +21,7 @@ use super::adapter::passkey::{self, assertion};
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::exists::Exists;
 use super::link::{Link, Stop};
 use super::meter;
 use super::pacer::Waiting;
@@ -40,6 +41,7 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) sends: Sends,
     questions: Questions,
+    exists: Exists,
     deletion: Deletion,
     status: Status,
     reader: Reader,
@@ -57,6 +59,7 @@ impl Parts {
             cx,
             link,
             questions: Questions::default(),
+            exists: Exists::default(),
             deletion: Deletion::default(),
             status: Status::default(),
             reader: Reader::default(),
@@ -77,6 +80,7 @@ impl Parts {
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
+        let exists = self.exists.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -85,6 +89,7 @@ impl Parts {
             waiting.until(),
             drain,
             restriction,
+            exists,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -186,7 +191,7 @@ impl Parts {
             }
             Job::IsExists(question) => {
                 let number = question.number.clone();
-                self.questions.ask_exists(&self.link, &number, job);
+                self.exists.ask(cx, &self.link, &number, job);
             }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
@@ -329,7 +334,8 @@ impl Parts {
                         .event(shared::event::Event::NewMessage(Box::new(message)));
                 }
             }
-            Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
+            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
+            Event::IsOnWhatsApp { ticket, result } => self.exists.on_answer(ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -419,6 +425,7 @@ impl Parts {
         let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
+        self.exists.on_disconnected();
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
             Ok(Ended::LoggedOut(_)) => {}

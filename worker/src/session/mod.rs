@@ -10,6 +10,7 @@ pub mod content;
 pub(crate) mod context;
 mod deletion;
 mod dispatch;
+mod exists;
 mod link;
 pub mod look_up;
 mod meter;
@@ -27,5 +28,6 @@ mod sends;
 pub mod settings;
 mod status;
 pub(crate) mod surroundings;
+mod turn;
 
 pub use settings::Settings;

@@ -108,14 +108,21 @@ impl Stage {
         version: worker::version::Settings,
         change: impl FnOnce(&mut whatsapp::connection::Config),
     ) -> Worker {
+        self.worker_set(name, |settings| {
+            settings.version = version;
+            change(&mut settings.whatsapp);
+        })
+    }
+
+    /// Starts a session worker that is set in another way.
+    pub(crate) fn worker_set(&self, name: &str, change: impl FnOnce(&mut Settings)) -> Worker {
         let life = Lifecycle::new();
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
         whatsapp.url = self.simulator.ws_url.clone();
         whatsapp.root_key = whatsapp::signal::curve::PublicKey::new(self.simulator.root_public_key);
         whatsapp.timing.backoff_base = Duration::from_millis(50);
         whatsapp.timing.backoff_cap = Duration::from_millis(500);
-        change(&mut whatsapp);
-        let settings = Settings {
+        let mut settings = Settings {
             shards: 2,
             pace: Pace::default(),
             cap: 10_000.try_into().expect("not zero"),
@@ -128,8 +135,9 @@ impl Stage {
                 longest: Duration::from_secs(2),
             },
             whatsapp,
-            version,
+            version: worker::version::Settings::default(),
         };
+        change(&mut settings);
         let timing = Timing {
             ttl: Duration::from_secs(3),
             tick: Duration::from_millis(200),

@@ -151,6 +151,14 @@ pub enum Event {
         /// Nothing more will be tried.
         given_up: bool,
     },
+    /// The answer to [`Command::Recall`](crate::command::Command::Recall).
+    Recalled {
+        /// The ticket of the command.
+        ticket: u64,
+        /// Where the number had its account when that was learned; `None` if nothing is kept of it, or there is no
+        /// connection.
+        registration: Option<Registration>,
+    },
     /// The answer to [`Command::IsOnWhatsApp`](crate::command::Command::IsOnWhatsApp).
     IsOnWhatsApp {
         /// The request's ticket.
@@ -254,6 +262,9 @@ impl fmt::Debug for Event {
                 given_up,
                 ..
             } => one("Undecryptable", "how", &(id, attempt, given_up)),
+            Self::Recalled { ticket, registration } => {
+                one("Recalled", "answer", &(ticket, registration.is_some()))
+            }
             Self::IsOnWhatsApp { ticket, result } => {
                 let answers = result.as_ref().map(Vec::len);
                 one("IsOnWhatsApp", "answer", &(ticket, answers))

@@ -128,6 +128,7 @@ pub(crate) fn registration(result: Result<Vec<Registration>, QueryError>) -> Ans
             },
             message: error.to_string(),
             field: None,
+            until: None,
         },
     }
 }
@@ -149,7 +150,12 @@ pub(crate) fn passkey_step(result: Result<(), PasskeyError>) -> Answer {
         PasskeyError::BadAssertion { field, .. } => Some(field.to_owned()),
         PasskeyError::NotExpected | PasskeyError::Failed(_) => None,
     };
-    Answer::Failed { code, message, field }
+    Answer::Failed {
+        code,
+        message,
+        field,
+        until: None,
+    }
 }
 
 /// Why a recipient was not sent to, as events tell it.

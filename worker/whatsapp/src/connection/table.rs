@@ -211,6 +211,7 @@ impl Parts {
             }
             Command::AskRestrictions => self.restrictions.ask(cx),
             Command::Cancel(id) => self.messages.cancel(cx, &id),
+            Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender, ids);

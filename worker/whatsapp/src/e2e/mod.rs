@@ -45,7 +45,7 @@ pub(crate) use self::{
     directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
     own_phone::{ToPhone, own_phone, send as send_to_phone},
-    resolution::read as read_users,
+    resolution::{learn_found, read as read_users},
     supply::hand_out as hand_out_prekey,
 };
 use crate::binary::Node;

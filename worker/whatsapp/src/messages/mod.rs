@@ -10,6 +10,7 @@ mod lookup;
 mod placeholders;
 mod question;
 mod read_marks;
+mod recalls;
 mod resends;
 mod retries;
 mod secret;
@@ -37,6 +38,7 @@ use self::{
     placeholders::Placeholders,
     question::{Question, Questions},
     read_marks::{Mark, ReadMarks},
+    recalls::Recalls,
     resends::Resends,
     sends::Sends,
 };
@@ -61,6 +63,7 @@ pub(crate) struct Messages {
     inbox: Inbox,
     placeholders: Placeholders,
     read_marks: ReadMarks,
+    recalls: Recalls,
     questions: Questions,
 }
 
@@ -75,6 +78,7 @@ impl Messages {
             inbox: Inbox::default(),
             placeholders: Placeholders::default(),
             read_marks: ReadMarks::default(),
+            recalls: Recalls::default(),
             questions: Questions::new(part),
         }
     }
@@ -91,7 +95,7 @@ impl Messages {
         self.sends.advance_last(cx, e2e, tokens);
     }
 
-    /// Sends a message to somebody who has written to us before. Answered by events.
+    /// Sends a message to somebody whom we know. Answered by events.
     pub(crate) fn send_to_known(
         &mut self,
         cx: &mut Context<'_>,
@@ -107,7 +111,7 @@ impl Messages {
 
     /// Sends those that turned out to go to somebody known.
     fn send_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) {
-        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e) {
+        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e, tokens) {
             self.send(cx, e2e, tokens, outgoing);
         }
     }
@@ -117,6 +121,12 @@ impl Messages {
         if !self.known_contacts.cancel(cx, id) {
             self.sends.cancel(cx, id);
         }
+    }
+
+    /// Says what is kept of a number. Answered by an event.
+    pub(crate) fn recall(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: u64, number: String) {
+        self.recalls.push(cx, ticket, number);
+        self.recalls.advance(cx, e2e);
     }
 
     /// Asks which numbers have an account. Answered by an event.
@@ -220,6 +230,7 @@ impl Messages {
         match outcome {
             Outcome::Names(users) => {
                 self.sends.on_names(users);
+                self.recalls.on_names(users);
                 for user in users {
                     self.inbox.on_name(user);
                     self.known_contacts.on_name(cx, e2e, user);
@@ -341,6 +352,7 @@ impl Messages {
         self.resends.advance(cx, e2e, &mut self.questions);
         self.placeholders.advance(cx, e2e, &mut self.questions);
         self.send_known(cx, e2e, tokens);
+        self.recalls.advance(cx, e2e);
         self.sends.advance(cx, e2e, tokens, wake);
     }
 }
@@ -358,6 +370,7 @@ impl Messages {
     /// The connection is over: what the owner waits for is answered.
     pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.known_contacts.on_closed(cx);
+        self.recalls.on_closed(cx);
         self.sends.on_closed(cx);
         for question in self.questions.close_all() {
             if let Question::IsOnWhatsApp(lookup) = question {
@@ -381,7 +394,9 @@ impl Messages {
 
     /// The chats that something here is about to be sent to.
     pub(crate) fn chats_in_use(&self) -> impl Iterator<Item = &Jid> {
-        self.sends.chats_in_use()
+        self.sends
+            .chats_in_use()
+            .chain(self.known_contacts.users_in_use())
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
