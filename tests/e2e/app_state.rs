@@ -278,35 +278,6 @@ async fn a_token_in_the_history_is_shown_to_its_contact() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whose_token_is_in_the_history_is_written_to_in_a_lock_and_nobody_new_is() -> Result<()> {
-    let sharing = json!({ "salt": "never", "chats": [{ "number": CONTACT }] });
-    let mut stage = Stage::new(sharing).await?;
-    let lid = |event: &Event| matches!(event, Event::LidMapping { .. });
-    next(&mut stage.events, lid).await?;
-    let lock = serde_json::from_value(json!({ "seconds": 600 }))?;
-    stage.handle.restrict(number(PHONE), Some(lock)).await?;
-    let told = |event: &Event| matches!(event, Event::Restricted { .. });
-    next(&mut stage.events, told).await?;
-    let hello = || Message {
-        conversation: Some("hello".to_owned()),
-        ..Message::default()
-    };
-    let to = |digits: &str| Recipient::Phone(digits.to_owned());
-    stage.session.send_to_known(to(CONTACT), hello()).await?;
-    let new = "17770002";
-    let untried = stage.session.send_to_known(to(new), hello()).await;
-    ensure!(untried == Err(SendError::NewContact), "{untried:?}");
-    let audit = stage.handle.audit().await?.server;
-    ensure!(
-        (audit.tokens_shown, audit.refused_new, audit.contact_lookups) == (1, 0, 0),
-        "{audit:?}"
-    );
-    let refused = stage.session.send(to(new), hello()).await;
-    ensure!(refused == Err(SendError::Nack { code: 463 }), "{refused:?}");
-    Ok(())
-}
-
-#[tokio::test]
 async fn history_that_the_media_host_refuses_is_fetched_again() -> Result<()> {
     let sharing = json!({ "history": "file", "salt": "never", "chats": [{ "number": CONTACT }] });
     let mut stage = Stage::refusing_files(sharing, 2).await?;
@@ -461,5 +432,34 @@ async fn a_contact_that_registers_anew_gets_our_token_again() -> Result<()> {
         audit.server.tokens_issued_again == 0 && audit.server.violations == 0,
         "{audit:?}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn whose_token_is_in_the_history_is_written_to_in_a_lock_and_nobody_new_is() -> Result<()> {
+    let sharing = json!({ "salt": "never", "chats": [{ "number": CONTACT }] });
+    let mut stage = Stage::new(sharing).await?;
+    let lid = |event: &Event| matches!(event, Event::LidMapping { .. });
+    next(&mut stage.events, lid).await?;
+    let lock = serde_json::from_value(json!({ "seconds": 600 }))?;
+    stage.handle.restrict(number(PHONE), Some(lock)).await?;
+    let told = |event: &Event| matches!(event, Event::Restricted { .. });
+    next(&mut stage.events, told).await?;
+    let hello = || Message {
+        conversation: Some("hello".to_owned()),
+        ..Message::default()
+    };
+    let to = |digits: &str| Recipient::Phone(digits.to_owned());
+    stage.session.send_to_known(to(CONTACT), hello()).await?;
+    let new = "17770002";
+    let untried = stage.session.send_to_known(to(new), hello()).await;
+    ensure!(untried == Err(SendError::NewContact), "{untried:?}");
+    let audit = stage.handle.audit().await?.server;
+    ensure!(
+        (audit.tokens_shown, audit.refused_new, audit.contact_lookups) == (1, 0, 0),
+        "{audit:?}"
+    );
+    let refused = stage.session.send(to(new), hello()).await;
+    ensure!(refused == Err(SendError::Nack { code: 463 }), "{refused:?}");
     Ok(())
 }

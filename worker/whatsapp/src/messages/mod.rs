@@ -62,8 +62,8 @@ pub(crate) struct Messages {
     resends: Resends,
     inbox: Inbox,
     placeholders: Placeholders,
-    recalls: Recalls,
     read_marks: ReadMarks,
+    recalls: Recalls,
     questions: Questions,
 }
 
@@ -77,8 +77,8 @@ impl Messages {
             resends: Resends::default(),
             inbox: Inbox::default(),
             placeholders: Placeholders::default(),
-            recalls: Recalls::default(),
             read_marks: ReadMarks::default(),
+            recalls: Recalls::default(),
             questions: Questions::new(part),
         }
     }
