@@ -48,7 +48,7 @@ const MAPS: &[(&str, Map)] = &[
                 "telemetry store broker config seal clock lifecycle random",
             ),
             ("testing", "store broker config seal id clock random"),
-            ("subscription", "store broker event config"),
+            ("subscription", "store broker event config id"),
             ("telemetry", "store broker clock"),
             ("store", "event config job content seal id clock named recipient"),
             ("broker", "event config job id clock random"),
