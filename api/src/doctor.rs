@@ -50,7 +50,7 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
         Ok(store) => {
             if database(&mut report, &store).await {
                 report.add("workers", in_time(workers(&store, &common.amqp)).await);
-                let some = timeout(PATIENCE, webhooks::list(&store, None, None, 1)).await;
+                let some = timeout(PATIENCE, webhooks::list(&store, None, 1)).await;
                 if matches!(some, Ok(Ok(some)) if !some.is_empty()) {
                     wanted = Webhooks::Wanted;
                 }

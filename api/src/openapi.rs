@@ -1,7 +1,9 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
 use serde_json::Value;
-use shared::job::{LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, SendBody};
+use shared::job::{
+    LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, Reading, SendBody, SessionUpdateJob,
+};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -9,20 +11,22 @@ use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::sessions::NewSession;
-use crate::v1::{control, messages, numbers, pairing, passkey, queues, sessions, webhooks};
+use crate::v1::{control, deliveries, messages, numbers, pairing, passkey, queues, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Fanfare", description = "A self-hosted WhatsApp client API. Jobs and events go over AMQP too: see docs/AMQP.md."),
     paths(
-        sessions::create, sessions::list, sessions::show, sessions::delete, pairing::qr, pairing::pairing_code,
+        sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
+        pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
         numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
-        webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
+        webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
+        deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),
     modifiers(&Keys),
@@ -53,9 +57,11 @@ pub fn document() -> Value {
     generator.subschema_for::<LogoutJob>();
     generator.subschema_for::<NumbersJob>();
     generator.subschema_for::<NumberAnswer>();
+    generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();
+    generator.subschema_for::<Reading>();
     for (name, schema) in generator.take_definitions(true) {
         document["components"]["schemas"][name] = schema;
     }

@@ -1,6 +1,7 @@
 //! The control of sessions, numbers some at a time, and what is said where nobody could do it.
 
 use serde_json::json;
+use shared::clock::unix_millis;
 use shared::job::{Answer, FailureCode, Job, LogoutJob, LogoutQueues, NumberAnswer};
 use time::OffsetDateTime;
 
@@ -26,7 +27,10 @@ async fn a_session_is_started_stopped_restarted_and_logged_out_by_its_worker() {
         ),
     ] {
         let path = format!("/v1/sessions/{token}/{path}");
-        let done = Answer::Done { queue_id: None };
+        let done = Answer::Done {
+            queue_id: None,
+            reading: None,
+        };
         let (answered, job) = tokio::join!(api.post(&path, &body), worker.answer(&done));
         assert_eq!((answered.status, job), (StatusCode::OK, expected), "{path}");
         assert_eq!(answered.json()["token"], token.as_str());
@@ -72,16 +76,16 @@ async fn numbers_are_answered_one_by_one_and_their_pace_is_told() {
         }
     }
     let later = Answer::Failed {
-        code: FailureCode::LookUpPace,
+        code: FailureCode::LookUpLimit,
         message: "too soon".to_owned(),
         field: None,
-        until: Some(OffsetDateTime::now_utc() + Duration::from_secs(40)),
+        until: Some(unix_millis(OffsetDateTime::now_utc() + Duration::from_secs(40))),
     };
     let path = format!("/v1/sessions/{token}/numbers/look-up");
     let (answered, _) = tokio::join!(api.post(&path, &body), worker.answer(&later));
     assert_eq!(
         (answered.status.as_u16(), &answered.json()["code"]),
-        (429, &json!("look_up_pace"))
+        (429, &json!("look_up_limit"))
     );
     let wait: u64 = answered.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((30..=41).contains(&wait), "{wait}");

@@ -22,6 +22,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::SessionStop => &["post /v1/sessions/{token}/stop"],
         JobKind::SessionRestart => &["post /v1/sessions/{token}/restart"],
         JobKind::SessionLogout => &["post /v1/sessions/{token}/logout"],
+        JobKind::SessionUpdate => &["patch /v1/sessions/{token}"],
         JobKind::SessionDelete => &[
             "delete /v1/sessions/{token}",
             "post /api/whatsapp/delete-credential",
@@ -59,8 +60,12 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
     ("get /v1/webhooks", "a queue of one's own, bound to the events"),
     ("post /v1/webhooks", "the same"),
     ("get /v1/webhooks/{webhook}", "the same"),
+    ("patch /v1/webhooks/{webhook}", "the same"),
     ("delete /v1/webhooks/{webhook}", "the same"),
+    ("post /v1/webhooks/{webhook}/test", "the same"),
     ("get /v1/webhooks/{webhook}/deliveries", "the same"),
+    ("post /v1/webhooks/{webhook}/deliveries/replay", "the same"),
+    ("get /v1/webhooks/{webhook}/deliveries/{delivery}", "the same"),
     (
         "post /v1/webhooks/{webhook}/deliveries/{delivery}/replay",
         "the same",

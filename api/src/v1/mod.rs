@@ -2,6 +2,7 @@
 
 pub mod closing;
 pub mod control;
+pub mod deliveries;
 pub mod messages;
 pub mod numbers;
 pub mod pairing;
@@ -15,7 +16,7 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
 
@@ -24,7 +25,12 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/messages", post(messages::create_anywhere))
         .route("/sessions", get(sessions::list).post(sessions::create))
-        .route("/sessions/{token}", get(sessions::show).delete(sessions::delete))
+        .route(
+            "/sessions/{token}",
+            get(sessions::show)
+                .patch(sessions::update)
+                .delete(sessions::delete),
+        )
         .route("/sessions/{token}/start", post(control::start))
         .route("/sessions/{token}/stop", post(control::stop))
         .route("/sessions/{token}/restart", post(control::restart))
@@ -52,11 +58,19 @@ pub fn router() -> Router<Arc<App>> {
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",
-            get(webhooks::show).merge(delete(webhooks::delete)),
+            get(webhooks::show)
+                .merge(patch(webhooks::update))
+                .merge(delete(webhooks::delete)),
         )
-        .route("/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{webhook}/deliveries", get(deliveries::list))
+        .route("/webhooks/{webhook}/test", post(deliveries::test))
+        .route(
+            "/webhooks/{webhook}/deliveries/replay",
+            post(deliveries::replay_all),
+        )
+        .route("/webhooks/{webhook}/deliveries/{delivery}", get(deliveries::show))
         .route(
             "/webhooks/{webhook}/deliveries/{delivery}/replay",
-            post(webhooks::replay),
+            post(deliveries::replay),
         )
 }

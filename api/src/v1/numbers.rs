@@ -1,13 +1,12 @@
 //! Numbers, some at a time: which are on WhatsApp, and that they be blocked or unblocked.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use shared::id::Token;
-use shared::job::{Answer, FailureCode, Job, NumberAnswer, NumbersJob};
+use shared::job::{Answer, Job, NumberAnswer, NumbersJob};
 use utoipa::ToSchema;
 
 use super::control;
@@ -70,15 +69,10 @@ async fn ask(app: &App, token: &Token, job: Job) -> Result<Json<Numbers>, Proble
     match control::ask(app, token, &job).await? {
         Answer::Numbers { numbers } => Ok(Json(Numbers { numbers })),
         Answer::Failed {
-            code: code @ FailureCode::LookUpPace,
             message,
             until: Some(until),
             ..
-        } => {
-            let wait = Duration::try_from(until - app.clock.wall()).unwrap_or_default();
-            let detail = format!("{message}; it may ask again in {} seconds", wait.as_secs() + 1);
-            Err(jobs::failure(code, detail).retry_after(wait + Duration::from_secs(1)))
-        }
+        } => Err(jobs::look_up_limit(&message, until, app.clock.wall())),
         other => Err(jobs::unexpected(&other)),
     }
 }

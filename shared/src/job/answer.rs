@@ -2,8 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 
+use super::recipients::Reading;
 use crate::id::QueueId;
 
 /// The answer to a job that asked for one (`reply_to`).
@@ -15,6 +15,9 @@ pub enum Answer {
         /// The queue the job made or the command changed.
         #[serde(skip_serializing_if = "Option::is_none")]
         queue_id: Option<QueueId>,
+        /// How the recipients of a send were read, where that is not plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reading: Option<Box<Reading>>,
     },
     /// Whether a number is on WhatsApp.
     IsExists {
@@ -46,14 +49,9 @@ pub enum Answer {
         /// The field that was wrong, if it was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
-        /// When it may be asked again, where that is known.
-        #[serde(
-            default,
-            with = "time::serde::rfc3339::option",
-            skip_serializing_if = "Option::is_none"
-        )]
-        #[schemars(with = "Option<String>")]
-        until: Option<OffsetDateTime>,
+        /// From when on it can be done, in unix milliseconds, where that is known (`look_up_limit`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
     },
 }
 
@@ -113,8 +111,9 @@ pub enum FailureCode {
     Timeout,
     /// WhatsApp refused.
     Refused,
-    /// The session has asked for as many numbers as it may for now.
-    LookUpPace,
+    /// A number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
+    /// number per day.
+    LookUpLimit,
     /// We failed; trying again may help.
     Internal,
 }

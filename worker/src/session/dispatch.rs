@@ -21,6 +21,7 @@ use super::adapter::passkey::{self, assertion};
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::exists::Exists;
 use super::link::{Link, Stop};
 use super::logout::Logout;
 use super::meter;
@@ -30,6 +31,7 @@ use super::questions::Questions;
 use super::queues::Target;
 use super::reader::{Reader, queue_of, target};
 use super::receipts::Receipts;
+use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::sends::Sends;
@@ -42,6 +44,7 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) sends: Sends,
     questions: Questions,
+    exists: Exists,
     numbers: Numbers,
     logout: Logout,
     deletion: Deletion,
@@ -61,6 +64,7 @@ impl Parts {
             cx,
             link,
             questions: Questions::default(),
+            exists: Exists::default(),
             numbers: Numbers::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
@@ -78,11 +82,12 @@ impl Parts {
 
     /// Does all that can be done now; answers why nothing more is sent, and when to look again.
     pub(super) fn work(&mut self) -> (Waiting, Option<Instant>) {
-        self.link.close_if_wanted();
+        self.link.tell_what_waits();
         self.commands.advance(&mut self.cx, &self.reader);
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
+        let exists = self.exists.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -91,6 +96,7 @@ impl Parts {
             waiting.until(),
             drain,
             restriction,
+            exists,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -121,10 +127,12 @@ impl Parts {
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
                 self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
-                if let Some((number, stanza)) = single {
-                    self.cx
-                        .queues
-                        .page_at_hand(id, vec![Target::new(0, number, stanza)]);
+                if let Some((recipient, stanza)) = single {
+                    let target = Target {
+                        reference: recipient.reference,
+                        ..Target::new(0, recipient.number, stanza)
+                    };
+                    self.cx.queues.page_at_hand(id, vec![target]);
                 }
             }
             Stage::AcceptedBefore(queue) => {
@@ -170,6 +178,13 @@ impl Parts {
                 cx.answer_when_durable(job, None);
             }
             Job::SessionLogout(_) => self.logout.begin(cx, &mut self.link, job),
+            Job::SessionUpdate(settings) => {
+                if let Some(presence) = settings.presence {
+                    cx.set_presence(presence);
+                    self.link.announce(cx.presence());
+                }
+                cx.answer_when_durable(job, None);
+            }
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
             Job::PairingCode(question) => {
                 let phone = question.phone.clone();
@@ -190,10 +205,10 @@ impl Parts {
             }
             Job::IsExists(question) => {
                 let number = question.number.clone();
-                self.questions.ask_exists(&self.link, &number, job);
+                self.exists.ask(cx, &self.link, &number, job);
             }
             Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
-                self.numbers.ask(cx, &self.link, self.sends.look_ups(), job);
+                self.numbers.ask(cx, &self.link, job);
             }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
@@ -206,6 +221,7 @@ impl Parts {
             Job::SessionStart
             | Job::SessionStop
             | Job::SessionRestart
+            | Job::SessionUpdate(_)
             | Job::SessionLogout(_)
             | Job::PairingCode(_),
         ) = &job.stage
@@ -359,6 +375,7 @@ impl Parts {
                         .event(shared::event::Event::NewMessage(Box::new(message)));
                 }
             }
+            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
             Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => self.on_numbers(event),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
@@ -409,7 +426,7 @@ impl Parts {
         match event {
             Event::IsOnWhatsApp { ticket, result } => {
                 if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
-                    self.questions.on_exists(ticket, result);
+                    self.exists.on_answer(ticket, result);
                 }
             }
             Event::BlockListChanged { ticket, result } => {
@@ -464,6 +481,7 @@ impl Parts {
         let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
+        self.exists.on_disconnected();
         self.numbers.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
@@ -540,9 +558,13 @@ impl Parts {
                 let targets = page?.into_iter().map(target).collect();
                 self.cx.queues.page(queue, targets, held);
             }
+            Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
-            Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
+            Fetched::OfCommand(queue, record) => {
+                let record = record?.map(|record| *record);
+                self.commands.on_queue(cx, queue, record);
+            }
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Erased(erased) => {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use shared::clock::unix_millis;
 use shared::job::{Answer, FailureCode, Job, NumberAnswer, NumberFailure};
 use whatsapp::command::{BlockChange, Command, Contact};
 use whatsapp::event::{QueryError, Registration};
@@ -13,7 +14,6 @@ use whatsapp::event::{QueryError, Registration};
 use super::adapter::events::{number_answer, number_failure, query_failure};
 use super::context::{Context, not_connected};
 use super::link::Link;
-use super::look_up::LookUpTurns;
 use crate::job::pending::{PendingJob, Stage, failed};
 use crate::job::settlement::Reply;
 
@@ -43,13 +43,7 @@ struct Changing {
 
 impl Numbers {
     /// Asks for the numbers of a job, if the session may.
-    pub(super) fn ask(
-        &mut self,
-        cx: &mut Context,
-        link: &Link,
-        turns: &mut LookUpTurns,
-        job: Box<PendingJob>,
-    ) {
+    pub(super) fn ask(&mut self, cx: &mut Context, link: &Link, job: Box<PendingJob>) {
         let Some((numbers, change)) = asked(&job) else {
             return drop(job);
         };
@@ -57,15 +51,14 @@ impl Numbers {
         if !link.is_open() {
             return reply.send(not_connected());
         }
-        let (now, wall) = (cx.now(), cx.wall());
         let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        if let Some(until) = turns.until_for(count, now, wall) {
-            let until = wall + until.saturating_duration_since(now);
+        if let Some(until) = cx.look_ups_until(count) {
+            let until = cx.wall() + until.saturating_duration_since(cx.now());
             return reply.send(Answer::Failed {
-                code: FailureCode::LookUpPace,
+                code: FailureCode::LookUpLimit,
                 message: TOO_SOON.to_owned(),
                 field: None,
-                until: Some(until),
+                until: Some(unix_millis(until)),
             });
         }
         let ticket = FIRST_TICKET + self.tickets;
@@ -74,7 +67,7 @@ impl Numbers {
             return reply.send(failed(FailureCode::Internal, "too many questions are open"));
         }
         self.tickets += 1;
-        cx.recorder.write.session_row().look_ups = Some(turns.take_for(count, now, wall));
+        cx.take_look_ups(count);
         self.looking.insert(ticket, Asked { reply, change });
     }
 

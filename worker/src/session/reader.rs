@@ -76,6 +76,8 @@ pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
         content: Arc::new(record.content),
         pace: own.unwrap_or(pace),
         on_unknown: record.on_unknown,
+        duplicates: record.duplicates,
+        reference: record.reference,
         total: record.total,
         settled: record.settled,
         started: record.started_at.is_some(),
@@ -86,6 +88,8 @@ pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
 pub(super) fn target(pending: Pending) -> Target {
     Target {
         again: pending.state == RecipientState::Sending,
+        reference: pending.reference,
+        addressee: pending.addressee,
         ..Target::new(pending.seq, pending.number, pending.stanza)
     }
 }

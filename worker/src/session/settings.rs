@@ -105,6 +105,8 @@ fn read_whatsapp(env: &mut Env) -> Config {
     }
     config.proxy = env.optional::<Proxy>("WHATSAPP_PROXY").map(Arc::new);
     config.presence = Some(read_presence(env));
+    // Two recipients of a queue may turn out to be one account.
+    config.tells_renumbered = true;
     if let Some(origin) = env.optional("WHATSAPP_ORIGIN") {
         config.origin = origin;
     }

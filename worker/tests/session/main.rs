@@ -3,6 +3,7 @@
 mod broadcast;
 mod commands;
 mod control;
+mod exists;
 mod faults;
 mod jobs;
 mod life;

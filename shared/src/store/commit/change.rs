@@ -6,6 +6,8 @@ use time::OffsetDateTime;
 
 use crate::event::Passkey;
 use crate::id::{QueueId, SessionId, StanzaId};
+use crate::job::Presence;
+use crate::recipient::Number;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -108,6 +110,8 @@ pub struct RecipientChange {
     pub state: RecipientState,
     /// The id of its message, when it gets one (with `Sending`).
     pub stanza: Option<StanzaId>,
+    /// The number that its account goes by, where that is another than its own (with `Sending`).
+    pub addressee: Option<Number>,
     /// The restriction whose end it waits for (with `Queued`).
     pub held_for: Option<u32>,
     /// Why it failed, in the manner of HTTP, and in words without personal data (with `Failed`).
@@ -124,10 +128,17 @@ impl RecipientChange {
             key,
             state: RecipientState::Sending,
             stanza: Some(stanza),
+            addressee: None,
             held_for: None,
             error: None,
             at,
         }
+    }
+
+    /// The same, to the account of this number.
+    #[must_use]
+    pub fn to(self, addressee: Option<Number>) -> Self {
+        Self { addressee, ..self }
     }
 
     /// The recipient was refused, or would be, and waits for the end of this restriction: it is queued again.
@@ -144,6 +155,7 @@ impl RecipientChange {
             key,
             state,
             stanza: None,
+            addressee: None,
             held_for: None,
             error: None,
             at,
@@ -157,6 +169,7 @@ impl RecipientChange {
             key,
             state: RecipientState::Failed,
             stanza: None,
+            addressee: None,
             held_for: None,
             error,
             at,
@@ -174,6 +187,9 @@ impl RecipientChange {
         }
         if later.stanza.is_some() {
             self.stanza.clone_from(&later.stanza);
+        }
+        if later.addressee.is_some() {
+            self.addressee.clone_from(&later.addressee);
         }
     }
 }
@@ -251,6 +267,8 @@ pub struct SessionChange {
     pub refused: bool,
     /// That it is being deleted now.
     pub deleting: bool,
+    /// What it says of itself. `Some(None)` leaves it to the deployment.
+    pub presence: Option<Option<Presence>>,
     /// What keeps it from writing to new contacts. `Some(None)` ends it.
     pub restriction: Option<Option<Restriction>>,
     /// How many restrictions it has had.
@@ -296,6 +314,7 @@ impl SessionChange {
         }
         self.close_reason = later.close_reason.or(self.close_reason);
         self.deleting |= later.deleting;
+        self.presence = later.presence.or(self.presence);
         if later.restriction.is_some() {
             self.restriction.clone_from(&later.restriction);
         }
@@ -333,6 +352,9 @@ pub(super) struct SessionPatch<'a> {
     close_reason: Option<u16>,
     refused: bool,
     deleting: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<i16>,
+    forget_presence: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     restriction: Option<RestrictionPatch<'a>>,
     lifted: bool,
@@ -392,6 +414,8 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             // What is said of one state does not hold for another.
             refused: change.refused && change.state == Some(SessionState::Closed),
             deleting: change.deleting,
+            presence: change.presence.flatten().map(Presence::code),
+            forget_presence: change.presence == Some(None),
             restriction: change
                 .restriction
                 .as_ref()

@@ -10,6 +10,7 @@ use whatsapp::jid::Jid;
 
 use super::super::content;
 use super::names::stanza_id;
+use crate::job::pending::done;
 
 /// The other side of a chat, as events name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +163,7 @@ pub(crate) fn number_failure(error: &QueryError) -> NumberFailure {
 /// The answer to a step of linking with a passkey.
 pub(crate) fn passkey_step(result: Result<(), PasskeyError>) -> Answer {
     let Err(error) = result else {
-        return Answer::Done { queue_id: None };
+        return done(None);
     };
     let (code, message) = match &error {
         PasskeyError::NotExpected => (

@@ -1,4 +1,4 @@
-//! Files from the media host: HTTPS, within limits of size, time and number, checked and decrypted.
+//! Files from the media hosts: HTTPS, within limits of size, time and number, checked and decrypted.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -25,53 +25,72 @@ use tokio_rustls::TlsConnector;
 
 use super::{route, tls};
 use crate::{
-    connection::{Config, Download, DownloadError},
+    connection::{Config, Download, DownloadError, Fetch},
     media,
     proxy::Proxy,
 };
 
+/// Most hosts that one file is looked for at.
+const MAX_HOSTS: usize = 4;
 /// Files that all sessions of a process fetch at a time: each may hold a few times its size in memory.
 const MAX_AT_A_TIME: usize = 8;
 
 static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(MAX_AT_A_TIME));
 
-/// Fetches a file, checks it and decrypts it.
-pub(super) async fn fetch(host: Host, limit: Duration, wanted: Download) -> Result<Bytes, DownloadError> {
+/// Fetches a file from the first host that has it, checks it and decrypts it.
+pub(super) async fn fetch(way: Way, limit: Duration, wanted: Fetch) -> Result<Bytes, DownloadError> {
     // Never closed.
     let _turn = TURNS.acquire().await;
-    let file = timeout(limit, get(&host, &wanted)).await;
-    let file = file.map_err(|_| DownloadError::TimedOut)??;
+    let mut last = unreachable(&"no host is known");
+    for host in wanted.hosts.iter().take(MAX_HOSTS) {
+        let file = timeout(limit, get(host, &way, &wanted.file)).await;
+        match file.unwrap_or(Err(DownloadError::TimedOut)) {
+            Ok(file) => return open(wanted.file, file).await,
+            Err(error) if is_of_host(&error) => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+async fn open(wanted: Download, file: Vec<u8>) -> Result<Bytes, DownloadError> {
     // A few milliseconds for each megabyte: not on the threads that drive all sessions.
     let opened = spawn_blocking(move || media::open(&wanted.blob, file)).await;
     let content = opened.map_err(|error| unreachable(&error))?;
     Ok(content?.into())
 }
 
-/// Where files are, and the way there.
-pub(super) struct Host {
-    pub(super) url: String,
+/// How media hosts are reached.
+pub(super) struct Way {
     pub(super) origin: String,
     pub(super) proxy: Option<Arc<Proxy>>,
 }
 
-impl Host {
-    /// As the settings say it.
-    pub(super) fn of(config: &Config) -> Self {
-        Self {
-            url: config.media_url.clone(),
-            origin: config.origin.clone(),
-            proxy: config.proxy.clone(),
-        }
+/// Whether another host may have what this one did not give.
+fn is_of_host(error: &DownloadError) -> bool {
+    match error {
+        DownloadError::Unreachable(_) | DownloadError::TimedOut => true,
+        DownloadError::Refused(code) => *code >= 500,
+        _ => false,
     }
 }
 
-async fn get(from: &Host, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
-    let address = format!("{}{}", from.url.trim_end_matches('/'), wanted.blob.path);
+/// What a download needs of the settings.
+pub(super) fn settings(config: &Config) -> (Way, Duration) {
+    let way = Way {
+        origin: config.origin.clone(),
+        proxy: config.proxy.clone(),
+    };
+    (way, config.timing.download)
+}
+
+async fn get(host: &str, way: &Way, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
+    let address = format!("{host}{}", wanted.blob.path);
     let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
     let host = uri.host().ok_or_else(|| unreachable(&"no host"))?.to_owned();
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let socket = route::connect(from.proxy.as_deref(), &host, port);
+    let socket = route::connect(way.proxy.as_deref(), &host, port);
     let socket = socket.await.map_err(|error| unreachable(&error))?;
     let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(
@@ -79,7 +98,7 @@ async fn get(from: &Host, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
             uri.authority()
                 .map_or(host.as_str(), |authority| authority.as_str()),
         )
-        .header(ORIGIN, from.origin.as_str())
+        .header(ORIGIN, way.origin.as_str())
         .body(Empty::new())
         .map_err(|error| unreachable(&error))?;
     if !is_tls {
