@@ -21,6 +21,7 @@ pub mod serve;
 pub mod settings;
 pub mod tokens;
 pub mod v1;
+pub mod workers;
 
 #[cfg(test)]
 mod tests;

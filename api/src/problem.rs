@@ -89,6 +89,12 @@ pub enum Code {
     LookUpLimit,
     /// The session is not connected to WhatsApp at this moment.
     SessionNotConnected,
+    /// No session worker holds the session.
+    NoWorker,
+    /// The session was stopped: nobody connects it until it is started.
+    SessionStopped,
+    /// WhatsApp logged the session out, or a user did: it is to be started to be paired again.
+    SessionLoggedOut,
     /// The broker is away or takes no messages at this moment.
     BrokerUnavailable,
     /// The database is away at this moment.
@@ -152,6 +158,9 @@ impl Code {
             Self::Refused => ("refused", 422, "Refused"),
             Self::LookUpLimit => ("look_up_limit", 429, "No number may be looked up now"),
             Self::SessionNotConnected => ("session_not_connected", 503, "The session is not connected"),
+            Self::NoWorker => ("no_worker", 503, "No session worker"),
+            Self::SessionStopped => ("session_stopped", 409, "The session is stopped"),
+            Self::SessionLoggedOut => ("session_logged_out", 409, "The session is logged out"),
             Self::BrokerUnavailable => ("broker_unavailable", 503, "The message broker is not available"),
             Self::DatabaseUnavailable => ("database_unavailable", 503, "The database is not available"),
             Self::AnswerTimeout => ("answer_timeout", 504, "No answer in time"),

@@ -181,6 +181,8 @@ pub struct Common {
     pub amqp: Amqp,
     /// `METRICS_ADDR`: where `/metrics`, `/healthz` and `/readyz` are served; nowhere when absent.
     pub metrics_addr: Option<SocketAddr>,
+    /// `METRICS_TOKEN`: what `/metrics` is opened with; nothing when absent.
+    pub metrics_token: Option<Secret>,
     /// `LOG`: a tracing filter, `info` by default.
     pub log: String,
 }
@@ -212,9 +214,22 @@ impl Common {
             database: Database::read(env),
             amqp: Amqp::read(env),
             metrics_addr: env.optional("METRICS_ADDR"),
+            metrics_token: read_metrics_token(env),
             log: env.or("LOG", "info".to_owned()),
         }
     }
+}
+
+/// Fewest bytes of `METRICS_TOKEN`.
+const METRICS_TOKEN_BYTES: usize = 16;
+
+fn read_metrics_token(env: &mut Env) -> Option<Secret> {
+    let token: Secret = env.optional("METRICS_TOKEN")?;
+    if token.expose().len() < METRICS_TOKEN_BYTES {
+        let problem = format!("must have at least {METRICS_TOKEN_BYTES} bytes");
+        env.problem("METRICS_TOKEN", problem);
+    }
+    Some(token)
 }
 
 impl Database {

@@ -15,7 +15,7 @@ const MAPS: &[(&str, Map)] = &[
     (
         "api",
         &[
-            ("serve", "router app settings listener"),
+            ("serve", "router app settings listener workers"),
             (
                 "router",
                 "openapi legacy v1 idempotency app extract auth observe problem",
@@ -37,6 +37,7 @@ const MAPS: &[(&str, Map)] = &[
             ("problem", ""),
             ("qr", ""),
             ("schema", ""),
+            ("workers", ""),
             ("lib", ""),
         ],
     ),
@@ -49,7 +50,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             ("testing", "store broker config seal id clock random"),
             ("subscription", "store broker event config id"),
-            ("telemetry", "store broker clock"),
+            ("telemetry", "store broker config clock"),
             ("store", "event config job content seal id clock named recipient"),
             ("broker", "event config job id clock random"),
             ("event", "job content id named"),
@@ -103,7 +104,7 @@ const MAPS: &[(&str, Map)] = &[
                 "tokens e2e part stanza store event command device phash signal proto wire",
             ),
             ("tokens", "account e2e part stanza store device wire"),
-            ("account", "part stanza event device wire"),
+            ("account", "part stanza event command device wire"),
             ("e2e", "part stanza store event pairing device signal proto wire"),
             (
                 "part",

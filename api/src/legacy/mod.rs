@@ -27,7 +27,7 @@ use crate::legacy::dialect::ErrorBody;
 use crate::problem::{Code, Problem};
 use crate::qr;
 use crate::tokens::Addressee;
-use crate::v1::{queues, sessions};
+use crate::v1::{pairing, queues, sessions};
 
 /// All routes under `/api/whatsapp`.
 pub fn router() -> Router<Arc<App>> {
@@ -56,7 +56,7 @@ fn connection_answer(session: SessionRecord, now: OffsetDateTime) -> Result<Answ
     if session.state == SessionState::Open {
         return Ok(Answer::done("Already connected"));
     }
-    let Some(code) = sessions::valid(session.qr, now) else {
+    let Some(code) = pairing::valid(session.qr, now) else {
         return Ok(Answer::done("Processing"));
     };
     let picture = qr::data_url(&code.text).map_err(|error| {

@@ -1,6 +1,8 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod control;
 mod document;
+mod doors;
 mod errors;
 mod legacy;
 mod listener;

@@ -1,10 +1,15 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
+pub mod closing;
+pub mod control;
 pub mod deliveries;
 pub mod messages;
+pub mod numbers;
+pub mod pairing;
 pub mod passkey;
 pub mod queues;
 pub mod sessions;
+pub mod standing;
 pub mod waiting;
 pub mod webhooks;
 
@@ -26,8 +31,15 @@ pub fn router() -> Router<Arc<App>> {
                 .patch(sessions::update)
                 .delete(sessions::delete),
         )
-        .route("/sessions/{token}/qr", get(sessions::qr))
-        .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
+        .route("/sessions/{token}/start", post(control::start))
+        .route("/sessions/{token}/stop", post(control::stop))
+        .route("/sessions/{token}/restart", post(control::restart))
+        .route("/sessions/{token}/logout", post(control::logout))
+        .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
+        .route("/sessions/{token}/numbers/block", post(numbers::block))
+        .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))
+        .route("/sessions/{token}/qr", get(pairing::qr))
+        .route("/sessions/{token}/pairing-code", post(pairing::pairing_code))
         .route("/sessions/{token}/passkey", post(passkey::answer))
         .route("/sessions/{token}/passkey/confirm", post(passkey::confirm))
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))

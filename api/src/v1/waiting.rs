@@ -7,6 +7,8 @@ use shared::store::sessions::{SessionRecord, SessionState};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::closing;
+
 /// What a queue waits for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Waiting {
@@ -41,6 +43,8 @@ pub enum Reason {
     Refused,
     /// WhatsApp does not take this version of WhatsApp Web any more: the session comes back by itself with a newer one.
     ClientOutdated,
+    /// The proxy that the session leaves by can't be reached, refuses it, or does not reach WhatsApp.
+    Proxy,
     /// The session is connecting, or its connection broke.
     NotConnected,
     /// WhatsApp said that the session goes too fast.
@@ -94,10 +98,7 @@ pub fn waiting(
     let stopped = if queue.state == QueueState::Paused {
         Some((Reason::Paused, "the queue is paused; resume it"))
     } else if worker == Worker::Absent {
-        Some((
-            Reason::NoWorker,
-            "no session worker runs, or one is being replaced",
-        ))
+        Some((Reason::NoWorker, NO_WORKER))
     } else {
         held_by(session)
     };
@@ -137,6 +138,14 @@ pub fn waiting(
     })
 }
 
+/// Why a session is not open: what is first in the way.
+pub fn not_open(session: &SessionRecord, worker: Worker) -> Option<(Reason, &'static str)> {
+    match worker {
+        Worker::Absent if session.wanted => Some((Reason::NoWorker, NO_WORKER)),
+        _ => held_by(session),
+    }
+}
+
 /// What keeps a session that has a worker from sending. To start it is to create it again.
 fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
     if session.deleting_at.is_some() {
@@ -148,6 +157,9 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
     }
     if is_outdated(session) {
         return Some((Reason::ClientOutdated, OUTDATED));
+    }
+    if is_away(session) && session.close_reason == Some(closing::PROXY_CODE) {
+        return Some((Reason::Proxy, closing::PROXY));
     }
     // Before all else: without an account, starting it leads no further than to a QR code.
     if session.paired_at.is_none() {
@@ -175,8 +187,13 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
 
 /// Whether the session waits for a version of WhatsApp Web that WhatsApp still takes, to log in or to be paired.
 pub fn is_outdated(session: &SessionRecord) -> bool {
+    is_away(session) && session.close_reason == Some(OUTDATED_CODE)
+}
+
+/// Whether the session is not connected, and keeps trying to be.
+fn is_away(session: &SessionRecord) -> bool {
     let is_away = matches!(session.state, SessionState::Closed | SessionState::Connecting);
-    is_away && session.wanted && !session.refused && session.close_reason == Some(OUTDATED_CODE)
+    is_away && session.wanted && !session.refused
 }
 
 /// Why a session that is not connected closed and what would end that, where its number says too little.
@@ -184,8 +201,13 @@ pub fn close_detail(session: &SessionRecord) -> Option<&'static str> {
     if is_outdated(session) {
         return Some(OUTDATED);
     }
-    session.refused.then(|| refused(session.close_reason))
+    if session.refused {
+        return Some(refused(session.close_reason));
+    }
+    session.close_reason.map(closing::words)
 }
+
+const NO_WORKER: &str = "no session worker runs, or one is being replaced";
 
 /// What to do about a version that is refused.
 pub const OUTDATED: &str = "WhatsApp does not take this version of WhatsApp Web any more; the workers look for a newer one, \
@@ -383,6 +405,17 @@ mod tests {
                 "{}",
                 told.detail
             );
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_is_away_is_told_apart_from_a_server_that_is() {
+        for (code, expected) in [(407, Reason::Proxy), (408, Reason::NotConnected)] {
+            let session = SessionRecord {
+                close_reason: Some(code),
+                ..session(SessionState::Closed)
+            };
+            assert_eq!(told(0, &session).unwrap().reason, expected);
         }
     }
 

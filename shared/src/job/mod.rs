@@ -45,6 +45,10 @@ named! {
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
         SessionStop = "session.stop",
+        /// Disconnect the session and connect it again.
+        SessionRestart = "session.restart",
+        /// Log the session out at WhatsApp and keep it, with its queues or without.
+        SessionLogout = "session.logout",
         /// Log the session out at WhatsApp and delete it with its credentials.
         SessionDelete = "session.delete",
         /// Change settings of the session.
@@ -59,6 +63,12 @@ named! {
         PasskeyCancel = "session.passkey-cancel",
         /// Ask whether a number is on WhatsApp. Answered.
         IsExists = "is-exists",
+        /// Ask which of some numbers are on WhatsApp. Answered.
+        LookUp = "look-up",
+        /// Block numbers. Answered.
+        Block = "block",
+        /// Unblock numbers. Answered.
+        Unblock = "unblock",
     }
 }
 
@@ -87,6 +97,10 @@ pub enum Job {
     SessionStart,
     /// Disconnect the session, keep its credentials.
     SessionStop,
+    /// Disconnect the session and connect it again.
+    SessionRestart,
+    /// Log out and keep the session.
+    SessionLogout(LogoutJob),
     /// Log out and delete the session.
     SessionDelete,
     /// Change settings of the session; one that is connected follows at once.
@@ -101,6 +115,12 @@ pub enum Job {
     PasskeyCancel,
     /// Ask whether a number is on WhatsApp; answered with [`Answer::IsExists`].
     IsExists(IsExistsJob),
+    /// Ask which of some numbers are on WhatsApp; answered with [`Answer::Numbers`].
+    LookUp(NumbersJob),
+    /// Block numbers; answered with [`Answer::Numbers`].
+    Block(NumbersJob),
+    /// Unblock numbers; answered with [`Answer::Numbers`].
+    Unblock(NumbersJob),
 }
 
 impl Job {
@@ -130,6 +150,8 @@ impl Job {
             JobKind::Delete => Self::Delete(body::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
+            JobKind::SessionRestart => body::parse_empty(body).map(|()| Self::SessionRestart)?,
+            JobKind::SessionLogout => Self::SessionLogout(LogoutJob::parse(body)?),
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
             JobKind::SessionUpdate => Self::SessionUpdate(body::parse(body)?),
             JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
@@ -137,6 +159,9 @@ impl Job {
             JobKind::PasskeyConfirm => body::parse_empty(body).map(|()| Self::PasskeyConfirm)?,
             JobKind::PasskeyCancel => body::parse_empty(body).map(|()| Self::PasskeyCancel)?,
             JobKind::IsExists => Self::IsExists(body::parse(body)?),
+            JobKind::LookUp => Self::LookUp(NumbersJob::parse(body)?),
+            JobKind::Block => Self::Block(NumbersJob::parse(body)?),
+            JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
         })
     }
 
@@ -149,6 +174,8 @@ impl Job {
             Self::Delete(_) => JobKind::Delete,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
+            Self::SessionRestart => JobKind::SessionRestart,
+            Self::SessionLogout(_) => JobKind::SessionLogout,
             Self::SessionDelete => JobKind::SessionDelete,
             Self::SessionUpdate(_) => JobKind::SessionUpdate,
             Self::PairingCode(_) => JobKind::PairingCode,
@@ -156,6 +183,9 @@ impl Job {
             Self::PasskeyConfirm => JobKind::PasskeyConfirm,
             Self::PasskeyCancel => JobKind::PasskeyCancel,
             Self::IsExists(_) => JobKind::IsExists,
+            Self::LookUp(_) => JobKind::LookUp,
+            Self::Block(_) => JobKind::Block,
+            Self::Unblock(_) => JobKind::Unblock,
         }
     }
 
@@ -166,6 +196,7 @@ impl Job {
             Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
             Self::SessionStart
             | Self::SessionStop
+            | Self::SessionRestart
             | Self::SessionDelete
             | Self::PasskeyConfirm
             | Self::PasskeyCancel => b"{}".to_vec(),
@@ -173,6 +204,8 @@ impl Job {
             Self::PairingCode(job) => body::to_vec(job),
             Self::PasskeyAnswer(job) => body::to_vec(job),
             Self::IsExists(job) => body::to_vec(job),
+            Self::SessionLogout(job) => body::to_vec(job),
+            Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
         }
     }
 
@@ -183,6 +216,7 @@ impl Job {
             JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
             JobKind::SessionStart
             | JobKind::SessionStop
+            | JobKind::SessionRestart
             | JobKind::SessionDelete
             | JobKind::PasskeyConfirm
             | JobKind::PasskeyCancel => schema_for!(body::Empty),
@@ -190,6 +224,8 @@ impl Job {
             JobKind::SessionUpdate => schema_for!(SessionUpdateJob),
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
+            JobKind::SessionLogout => schema_for!(LogoutJob),
+            JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
         }
     }
 }

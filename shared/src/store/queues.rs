@@ -417,6 +417,23 @@ pub async fn active(
     rows.iter().map(record).collect()
 }
 
+/// Queues of a session that are not finished, by id, behind this one.
+pub async fn unfinished(
+    store: &Store,
+    session: SessionId,
+    after: Option<QueueId>,
+    most: u32,
+) -> Result<Vec<QueueId>, StoreError> {
+    let sql = "-- queues::unfinished
+        SELECT q.id FROM queue q
+        WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND ($2::uuid IS NULL OR q.id > $2 /* after */)
+        ORDER BY q.id LIMIT $3 /* most */";
+    let after = after.map(QueueId::as_uuid);
+    let most = i64::from(most.min(PAGE_MAX));
+    let rows = store.query(sql, &[&session.get(), &after, &most]).await?;
+    rows.iter().map(|row| Ok(QueueId::new(row.try_get(0)?))).collect()
+}
+
 /// A queue of a session, by id; or by the identity of its job, where that is a UUID under which another session has a queue.
 pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
     let sql = format!(

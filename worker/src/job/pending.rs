@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shared::broker::Delivery;
+use shared::broker::{Delivery, Publisher};
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob};
@@ -227,6 +227,11 @@ impl PendingJob {
             });
         }
         reply
+    }
+
+    /// The way to the broker.
+    pub(crate) fn publisher(&self) -> Publisher {
+        self.settlement.publisher().clone()
     }
 
     pub(crate) fn count(&self, outcome: JobOutcome) {

@@ -58,6 +58,8 @@ pub(crate) enum Fetched {
     OfCommand(QueueId, Result<Option<Box<QueueRecord>>, StoreError>),
     /// What the event of a queue's change lists.
     Lists(QueueId, Change, Result<Lists, StoreError>),
+    /// The jobs that delete the session's queues are published, or why some are not.
+    Dropped(Result<(), String>),
     /// The session's rows are gone.
     Erased(Result<(), StoreError>),
 }
@@ -122,6 +124,17 @@ impl Context {
     /// An unknown number is asked for.
     pub(super) fn take_look_up(&mut self) {
         let day = self.look_ups.take(self.now(), self.wall());
+        self.recorder.write.session_row().look_ups = Some(day);
+    }
+
+    /// Until when so many unknown numbers may not be asked for together; `None` if they may be now.
+    pub(super) fn look_ups_until(&self, count: u32) -> Option<Instant> {
+        self.look_ups.until_for(count, self.now(), self.wall())
+    }
+
+    /// So many unknown numbers are asked for together.
+    pub(super) fn take_look_ups(&mut self, count: u32) {
+        let day = self.look_ups.take_for(count, self.now(), self.wall());
         self.recorder.write.session_row().look_ups = Some(day);
     }
 

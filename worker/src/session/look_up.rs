@@ -64,6 +64,27 @@ impl LookUpTurns {
         next.filter(|next| *next > now)
     }
 
+    /// Until when there are none for so many numbers that are asked for together; `None` if there are now.
+    pub(super) fn until_for(&self, count: u32, now: Instant, wall: OffsetDateTime) -> Option<Instant> {
+        let day_ends = self.day.since + DAY;
+        if self.day.count.saturating_add(count) > self.pace.per_day && day_ends > wall {
+            let left = Duration::try_from(day_ends - wall).unwrap_or_default();
+            return Some(now + left.min(DAY));
+        }
+        self.until(now, wall)
+    }
+
+    /// Takes the turns of so many numbers that are asked for together: what follows waits as if each had been asked for
+    /// by itself.
+    pub(super) fn take_for(&mut self, count: u32, now: Instant, wall: OffsetDateTime) -> LookUps {
+        let mut day = self.take(now, wall);
+        let more = count.saturating_sub(1);
+        self.last = Some(now + self.pace.gap * more);
+        day.count = day.count.saturating_add(more);
+        self.day = day;
+        day
+    }
+
     /// Takes one; answers those of the day, to be stored.
     pub(super) fn take(&mut self, now: Instant, wall: OffsetDateTime) -> LookUps {
         if self.day.since + DAY <= wall || self.day.since > wall {
@@ -91,6 +112,23 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_are_asked_for_together_take_a_turn_each() {
+        let pace = LookUpPace {
+            gap: Duration::from_secs(5),
+            per_day: 12,
+        };
+        let (now, wall) = (Instant::now(), OffsetDateTime::UNIX_EPOCH);
+        let mut turns = LookUpTurns::new(pace, None, wall);
+        assert_eq!(turns.until_for(10, now, wall), None);
+        assert_eq!(turns.take_for(10, now, wall).count, 10);
+        assert_eq!(turns.until(now, wall), Some(now + 10 * pace.gap));
+        assert_eq!(turns.until_for(1, now, wall), Some(now + 10 * pace.gap));
+        let (later, wall) = (now + 10 * pace.gap, wall + 10 * pace.gap);
+        assert_eq!(turns.until_for(2, later, wall), None);
+        assert_eq!(turns.until_for(3, later, wall), Some(later + DAY - 10 * pace.gap));
+    }
 
     #[test]
     fn look_ups_keep_their_gap_and_their_number_also_over_a_restart() {

@@ -1,11 +1,13 @@
 //! The settings of the session role.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared::config::{Amqp, Env, read_delay, read_seconds};
 use whatsapp::command::Presence;
 use whatsapp::connection::{ClientVersion, Config};
+use whatsapp::proxy::Proxy;
 use whatsapp::signal::curve::PublicKey;
 
 use super::cap::CAP_DEFAULT;
@@ -27,7 +29,7 @@ pub struct Settings {
     pub rate_limit: RateLimit,
     /// `LOOK_UP_GAP` and `LOOK_UPS_PER_DAY`.
     pub look_ups: LookUpPace,
-    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
+    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `WHATSAPP_PROXY`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
     /// replaced by the current one.
     pub whatsapp: Config,
     /// `WHATSAPP_VERSION` and what begins with it.
@@ -101,6 +103,7 @@ fn read_whatsapp(env: &mut Env) -> Config {
         }
         config.media_url = url;
     }
+    config.proxy = env.optional::<Proxy>("WHATSAPP_PROXY").map(Arc::new);
     config.presence = Some(read_presence(env));
     // Two recipients of a queue may turn out to be one account.
     config.tells_renumbered = true;

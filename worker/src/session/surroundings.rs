@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shared::broker::Broker;
 use shared::clock::Clock;
 use shared::random::Randomness;
 use shared::store::Store;
@@ -16,6 +17,8 @@ use crate::version::Versions;
 /// What all sessions of a worker share.
 pub(crate) struct Surroundings {
     pub(crate) store: Store,
+    /// For jobs that a session has for itself.
+    pub(crate) broker: Broker,
     pub(crate) committer: Committer,
     pub(crate) clock: Clock,
     pub(crate) randomness: Randomness,

@@ -59,7 +59,7 @@ pub async fn run(
     let backlog = relay::watch(store.clone(), clock, life.soft().clone());
     let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
     let worker = Worker {
-        broker,
+        broker: broker.clone(),
         wake,
         starts: Arc::new(Starts::new(clock, randomness.fork())),
         slots: Arc::default(),
@@ -67,6 +67,7 @@ pub async fn run(
         health,
         around: Arc::new(Surroundings {
             store,
+            broker,
             committer,
             clock,
             randomness,

@@ -2,10 +2,12 @@
 
 mod broadcast;
 mod commands;
+mod control;
 mod exists;
 mod faults;
 mod jobs;
 mod life;
+mod proxy;
 mod restriction;
 mod stage;
 mod version;

@@ -103,6 +103,11 @@ impl Stage {
         self.worker_of_version(name, worker::version::Settings::default(), change)
     }
 
+    /// Starts a session worker that looks numbers up at this pace.
+    pub(crate) fn worker_paced(&self, name: &str, gap: Duration, per_day: u32) -> Worker {
+        self.worker_set(name, |settings| settings.look_ups = LookUpPace { gap, per_day })
+    }
+
     /// Starts a session worker that learns its version in this way.
     pub(crate) fn worker_of_version(
         &self,
