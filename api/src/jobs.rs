@@ -4,15 +4,15 @@
 
 use std::time::Duration;
 
-use rand::Rng;
 use sha2::{Digest, Sha256};
 use shared::broker::{CallError, PublishError};
 use shared::clock::Clock;
-use shared::id::{JobId, StanzaId, Token};
+use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, JobError, JobErrorKind, SendJob};
-use shared::store::{Store, StoreError, queues, sessions};
+use shared::store::{Store, StoreError, queues, recipients, requests, sessions};
 use tokio::time::Instant;
 
+use crate::ids::{self, STANZA_BYTES};
 use crate::problem::{Code, Problem};
 use crate::tokens::Addressee;
 
@@ -25,12 +25,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// First and longest wait between two looks at the database.
 const LOOK_MIN: Duration = Duration::from_millis(10);
 const LOOK_MAX: Duration = Duration::from_millis(160);
-
-/// Bytes of a stanza id of ours, behind its prefix.
-const STANZA_BYTES: usize = 9;
-
-/// What all message ids of this kind of client begin with.
-const STANZA_PREFIX: &str = "3EB0";
 
 /// The pauses between looks at something that is to change within a limit: short first, then longer.
 #[derive(Debug)]
@@ -61,16 +55,11 @@ impl Looks {
     }
 }
 
-/// The WhatsApp id of a single message: random, or the same again for the same idempotency key.
-pub fn stanza_id(token: &Token, key: Option<&JobId>, rng: &mut impl Rng) -> StanzaId {
+/// The WhatsApp id of a single message with an idempotency key: the same again for the same key.
+pub fn stanza_id(token: &Token, key: &JobId) -> StanzaId {
     let mut bytes = [0_u8; STANZA_BYTES];
-    match key {
-        Some(key) => bytes.copy_from_slice(&Sha256::digest(format!("{token}/{key}"))[..STANZA_BYTES]),
-        None => rng.fill_bytes(&mut bytes),
-    }
-    // Unwrap safety: upper-case hex of fixed length.
-    #[allow(clippy::unwrap_used)]
-    StanzaId::new(&format!("{STANZA_PREFIX}{}", hex::encode_upper(bytes))).unwrap()
+    bytes.copy_from_slice(&Sha256::digest(format!("{token}/{key}"))[..STANZA_BYTES]);
+    ids::stanza(&bytes)
 }
 
 /// Refuses a job whose id belongs to another one, as far as the database knows by now; the worker has the last word,
@@ -86,9 +75,15 @@ pub async fn refuse_reused(
 ) -> Result<(), Problem> {
     let Addressee { token, session } = to;
     let id = match (job.queue_id, key) {
-        (Some(id), _) => id,
-        (None, Some(key)) => job.queue_id(token, key),
-        (None, None) => return Ok(()),
+        (Some(id), _) => Some(id),
+        (None, Some(key)) => Some(job.queue_id(token, key)),
+        (None, None) => None,
+    };
+    if let Some(message) = &job.message_id {
+        refuse_used(store, *session, message, id).await?;
+    }
+    let Some(id) = id else {
+        return Ok(());
     };
     if queues::made_by(store, *session, id, job).await? != Some(false) {
         return Ok(());
@@ -108,6 +103,28 @@ pub async fn refuse_reused(
         _ => format!("{id} belongs to another job; the same id is for the same body"),
     };
     Err(Problem::new(Code::JobIdReused, text))
+}
+
+/// Refuses the id of a message that another one of the session has, or was asked for; `own` is the queue that may have it.
+async fn refuse_used(
+    store: &Store,
+    session: SessionId,
+    message: &StanzaId,
+    own: Option<QueueId>,
+) -> Result<(), Problem> {
+    let stored = recipients::of_message(store, session, message).await?;
+    let is_used = match &stored {
+        Some((queue, _)) => Some(*queue) != own,
+        None => requests::of_message(store, session, message)
+            .await?
+            .iter()
+            .any(|asked| asked.rejection.is_none() && Some(asked.queue) != own),
+    };
+    if !is_used {
+        return Ok(());
+    }
+    let text = "is the id of another message of this session; look at it there, or take another id";
+    Err(Problem::new(Code::MessageIdUsed, "").with_field("messageId", text))
 }
 
 /// What an answer that is no success means.
@@ -210,24 +227,16 @@ impl From<StoreError> for Problem {
 #[cfg(test)]
 mod tests {
     use shared::job::RECIPIENTS_MAX;
-    use shared::random::Randomness;
 
     use super::*;
 
     #[test]
-    fn stanza_ids_are_upper_case_hex_and_follow_the_key() {
+    fn the_stanza_id_of_a_key_is_always_the_same() {
         let (token, key) = (Token::new("a").unwrap(), JobId::new("k").unwrap());
-        let rng = &mut Randomness::system().fork();
-        let id = stanza_id(&token, Some(&key), rng);
-        assert_eq!(id, stanza_id(&token, Some(&key), rng));
-        assert_ne!(id, stanza_id(&Token::new("b").unwrap(), Some(&key), rng));
-        assert_ne!(stanza_id(&token, None, rng), stanza_id(&token, None, rng));
+        let id = stanza_id(&token, &key);
+        assert_eq!(id, stanza_id(&token, &key));
+        assert_ne!(id, stanza_id(&Token::new("b").unwrap(), &key));
         assert_eq!(id.as_str().len(), 22);
-        assert!(
-            id.as_str()
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
-        );
     }
 
     #[test]

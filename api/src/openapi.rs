@@ -1,14 +1,15 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
 use serde_json::Value;
-use shared::job::{PasskeyAnswerJob, SendBody};
+use shared::job::{PasskeyAnswerJob, QueuePatch, SendBody};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
+use crate::v1::retry::RetryBody;
 use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{messages, passkey, queues, sessions, webhooks};
+use crate::v1::{export, look_up, messages, passkey, queues, retry, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
@@ -17,8 +18,9 @@ use crate::{legacy, schema};
     paths(
         sessions::create, sessions::list, sessions::show, sessions::delete, sessions::qr, sessions::pairing_code,
         passkey::answer, passkey::confirm, passkey::cancel,
-        messages::create, messages::create_anywhere,
+        messages::create, messages::create_anywhere, look_up::show,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
+        queues::change, queues::list_all, export::csv, retry::retry,
         webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),
@@ -44,6 +46,8 @@ pub fn document() -> Value {
     let mut generator = schema::generator();
     generator.subschema_for::<SendBody>();
     generator.subschema_for::<Addressed<SendBody>>();
+    generator.subschema_for::<QueuePatch>();
+    generator.subschema_for::<RetryBody>();
     generator.subschema_for::<NewSession>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();

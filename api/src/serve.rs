@@ -32,6 +32,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.common.amqp.shards,
         settings.reach,
     );
+    app.limits = settings.limits;
     app.tasks = lifecycle.tasks().clone();
     let admin: Router = telemetry::routes(Some(metrics), process.health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);

@@ -23,7 +23,7 @@ pub use passkey::*;
 pub use queue::*;
 pub use session::*;
 
-use crate::id::{EventId, QueueId, StanzaId, Token};
+use crate::id::{EventId, QueueId, Token};
 
 /// Whose event it is.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -173,18 +173,7 @@ impl Event {
     }
 
     /// `send.message:PROCESSING`: one more recipient is settled. Without a message id where none was sent.
-    pub fn send_processing(
-        queue_id: QueueId,
-        message_id: Option<StanzaId>,
-        progress: u8,
-        queue_timestamp_ms: i64,
-    ) -> Self {
-        let queue = Processing {
-            message_id,
-            progress,
-            queue_id,
-            queue_timestamp: queue_timestamp_ms,
-        };
+    pub fn send_processing(queue: Processing) -> Self {
         Self::SendProcessing(SendProcessing { queue })
     }
 

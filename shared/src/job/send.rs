@@ -6,8 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
+use super::start_at::{self, Moment};
 use crate::body::{self, JobError, JobErrorKind};
+use crate::clock::unix_millis;
 use crate::content::Content;
 use crate::id::{JobId, QueueId, StanzaId, Token};
 use crate::recipient::{Number, NumberKind};
@@ -36,6 +39,12 @@ pub struct SendJob {
     /// The stanza id to use. Only with one number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<StanzaId>,
+    /// Nothing is sent before this; in the past, or absent, at once. To the millisecond.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "start_at::as_millis"
+    )]
+    pub start_at: Option<OffsetDateTime>,
 }
 
 impl SendJob {
@@ -79,6 +88,10 @@ impl SendJob {
             hash.update(b"\n");
         }
         hash.update(body::to_vec(&(&self.message, &self.delay, self.on_unknown)));
+        // Of a job without one the hash is what it was before there was such a field.
+        if let Some(at) = self.start_at {
+            hash.update(format!("\nstartAt {}", unix_millis(at)));
+        }
         hash.finalize().into()
     }
 }
@@ -119,6 +132,15 @@ impl Delay {
             return Err(JobError::new("min", "must not be greater than max"));
         }
         Ok(Self { min, max })
+    }
+
+    /// Reads the object under `delay` of a job.
+    ///
+    /// # Errors
+    /// A [`JobError`] on `delay.min` or `delay.max`.
+    pub fn parse(fields: Map<String, Value>) -> Result<Self, JobError> {
+        let delay = body::from_fields(fields).and_then(|Self { min, max }| Self::new(min, max));
+        delay.map_err(|error| error.within("delay"))
     }
 
     /// Shortest gap.
@@ -165,6 +187,9 @@ pub struct SendBody {
     on_unknown: OnUnknown,
     /// The WhatsApp message id to use; only with one number.
     message_id: Option<StanzaId>,
+    /// When to start: a time with its offset (`2026-12-24T09:00:00+01:00`), or milliseconds since 1970. In the past it is
+    /// at once; at most START_AHEAD_DAYS ahead.
+    start_at: Option<Moment>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -184,17 +209,14 @@ impl TryFrom<SendBody> for SendJob {
             (None, Some(many)) => ("numbers", many),
             (None, None) => return Err(JobError::new("numbers", "is required")),
         };
-        let delay = body.delay.map(|fields| {
-            let delay: Delay = body::from_fields(fields)?;
-            Delay::new(delay.min, delay.max)
-        });
         let job = SendJob {
             queue_id: body.queue_id,
             numbers: numbers(field, given)?,
             message: Content::parse(body.message).map_err(|error| error.within("message"))?,
-            delay: delay.transpose().map_err(|error| error.within("delay"))?,
+            delay: body.delay.map(Delay::parse).transpose()?,
             on_unknown: body.on_unknown,
             message_id: body.message_id,
+            start_at: body.start_at.map(OffsetDateTime::try_from).transpose()?,
         };
         job.check()?;
         Ok(job)

@@ -26,7 +26,7 @@ use super::meter;
 use super::pacer::Waiting;
 use super::questions::Questions;
 use super::queues::Target;
-use super::reader::{Reader, queue_of, target};
+use super::reader::{Reader, target};
 use super::receipts::Receipts;
 use super::recorder::After;
 use super::restriction::Restrictions;
@@ -77,6 +77,7 @@ impl Parts {
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
+        let start = self.start_due();
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -85,6 +86,7 @@ impl Parts {
             waiting.until(),
             drain,
             restriction,
+            start,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -112,7 +114,7 @@ impl Parts {
                 self.cx.tell_accepted(&queue, job);
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
-                self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
+                self.cx.take_in(*queue);
                 if let Some((number, stanza)) = single {
                     self.cx
                         .queues
@@ -144,6 +146,10 @@ impl Parts {
                 cx.refuse_deleting(job);
             }
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
+                let queue = command.queue_id;
+                self.commands.take(cx, queue, job);
+            }
+            Job::Pace(command) => {
                 let queue = command.queue_id;
                 self.commands.take(cx, queue, job);
             }
@@ -225,6 +231,14 @@ impl Parts {
                 self.reader.read_more_queues(&mut self.cx);
             }
         }
+    }
+
+    /// Takes in queues whose time has come, unless commands are being carried out on what is not in memory.
+    fn start_due(&mut self) -> Option<Instant> {
+        if self.commands.is_busy() {
+            return None;
+        }
+        self.reader.start_due(&mut self.cx)
     }
 
     /// Walks a hand-over through its stages; answers when to look again.

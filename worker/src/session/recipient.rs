@@ -3,7 +3,7 @@
 //! Knows nothing of the connection, nor of when a send may start.
 
 use shared::clock::unix_millis;
-use shared::event::{self, Event};
+use shared::event::{self, Event, Processing};
 use shared::id::QueueId;
 use shared::job::OnUnknown;
 use shared::store::commit::{QueueChange, RecipientChange, RecipientKey};
@@ -33,6 +33,7 @@ pub(super) fn settle(
     };
     let progress = event::progress(queue.settled, queue.total);
     let key = RecipientKey::Seq(id, target.seq);
+    let state = *outcome.as_ref().unwrap_or(&RecipientState::Failed);
     let (change, stanza) = match outcome {
         Ok(state) => (RecipientChange::state(key, state, wall), target.stanza.clone()),
         Err(Failure { status, error, words }) => {
@@ -43,8 +44,14 @@ pub(super) fn settle(
         }
     };
     cx.recorder.write.recipients.push(change);
-    let processing = Event::send_processing(id, stanza, progress, unix_millis(wall));
-    cx.recorder.event(processing);
+    cx.recorder.event(Event::send_processing(Processing {
+        message_id: stanza,
+        progress,
+        queue_id: id,
+        queue_timestamp: unix_millis(wall),
+        number: target.number.jid(),
+        state: state.as_str(),
+    }));
 }
 
 /// send.message:START comes before every other event of its queue.

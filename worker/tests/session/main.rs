@@ -4,6 +4,7 @@ mod broadcast;
 mod commands;
 mod faults;
 mod jobs;
+mod later;
 mod life;
 mod restriction;
 mod stage;

@@ -7,7 +7,7 @@ use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
 use shared::clock::Clock;
 use shared::content::Text;
 use shared::id::{JobId, QueueId, Token, WorkerId};
-use shared::job::{Answer, Delay, Job, OnUnknown, QueueCommand, SendJob};
+use shared::job::{Answer, Delay, Job, OnUnknown, PaceJob, QueueCommand, SendJob, SendLimits};
 use shared::lifecycle::Lifecycle;
 use shared::process::Process;
 use shared::random::Randomness;
@@ -108,6 +108,21 @@ impl Stage {
         version: worker::version::Settings,
         change: impl FnOnce(&mut whatsapp::connection::Config),
     ) -> Worker {
+        self.start(name, version, SendLimits::default(), change)
+    }
+
+    /// Starts a session worker of a deployment with these limits.
+    pub(crate) fn worker_within(&self, name: &str, limits: SendLimits) -> Worker {
+        self.start(name, worker::version::Settings::default(), limits, |_| {})
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        version: worker::version::Settings,
+        limits: SendLimits,
+        change: impl FnOnce(&mut whatsapp::connection::Config),
+    ) -> Worker {
         let life = Lifecycle::new();
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
         whatsapp.url = self.simulator.ws_url.clone();
@@ -118,6 +133,7 @@ impl Stage {
         let settings = Settings {
             shards: 2,
             pace: Pace::default(),
+            limits,
             cap: 10_000.try_into().expect("not zero"),
             look_ups: LookUpPace {
                 gap: Duration::ZERO,
@@ -384,6 +400,7 @@ pub(crate) fn text(numbers: &[String], delay: Option<(f64, f64)>) -> SendJob {
         delay: delay.map(|(min, max)| Delay::new(min, max).expect("a delay")),
         on_unknown: OnUnknown::Resend,
         message_id: None,
+        start_at: None,
     }
 }
 
@@ -411,6 +428,11 @@ pub(crate) fn pause(queue_id: QueueId) -> Job {
 
 pub(crate) fn resume(queue_id: QueueId) -> Job {
     Job::Resume(QueueCommand { queue_id })
+}
+
+pub(crate) fn pace(queue_id: QueueId, delay: (f64, f64)) -> Job {
+    let delay = Delay::new(delay.0, delay.1).expect("a delay");
+    Job::Pace(PaceJob { queue_id, delay })
 }
 
 pub(crate) fn delete(queue_id: QueueId) -> Job {
