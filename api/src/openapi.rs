@@ -9,7 +9,7 @@ use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{export, look_up, messages, passkey, queues, retry, sessions, webhooks};
+use crate::v1::{export, listing, look_up, messages, passkey, queues, retry, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
@@ -19,8 +19,8 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::delete, sessions::qr, sessions::pairing_code,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show,
-        queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
-        queues::change, queues::list_all, export::csv, retry::retry,
+        queues::create, listing::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
+        queues::change, listing::list_all, export::csv, retry::retry,
         webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),

@@ -1,5 +1,5 @@
-//! Single messages. The way of a message costs one confirmed publish and no query, unless it brings an
-//! `Idempotency-Key`.
+//! Single messages. The way of a message costs one confirmed publish and no query, unless it brings an id of its caller's
+//! (`Idempotency-Key`, `messageId`, `queueId`).
 
 use std::sync::Arc;
 

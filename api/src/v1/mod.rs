@@ -1,7 +1,9 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
 pub mod asked;
+pub mod counts;
 pub mod export;
+pub mod listing;
 pub mod look_up;
 pub mod messages;
 pub mod passkey;
@@ -22,7 +24,7 @@ use crate::app::App;
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/messages", post(messages::create_anywhere))
-        .route("/queues", get(queues::list_all))
+        .route("/queues", get(listing::list_all))
         .route("/sessions", get(sessions::list).post(sessions::create))
         .route("/sessions/{token}", get(sessions::show).delete(sessions::delete))
         .route("/sessions/{token}/qr", get(sessions::qr))
@@ -32,7 +34,10 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))
         .route("/sessions/{token}/messages", post(messages::create))
         .route("/sessions/{token}/messages/{message}", get(look_up::show))
-        .route("/sessions/{token}/queues", get(queues::list).post(queues::create))
+        .route(
+            "/sessions/{token}/queues",
+            get(listing::list).post(queues::create),
+        )
         .route(
             "/sessions/{token}/queues/{queue}",
             get(queues::show).patch(queues::change).delete(queues::delete),

@@ -9,7 +9,6 @@
 //! would have jobs leave by another channel than the one that keeps those of a token in their order. Single messages
 //! wait for neither.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{self, Delay, Job, OnUnknown, PaceJob, QueueCommand, QueuePatch, SendJob};
 use shared::recipient::Number;
 use shared::store::leases;
-use shared::store::queues::{self, Filter, QueueRecord, QueueState};
+use shared::store::queues::{self, QueueRecord, QueueState};
 use shared::store::recipients::{self, RecipientRecord, RecipientState};
 use shared::store::sessions;
 use time::OffsetDateTime;
@@ -37,6 +36,7 @@ use crate::problem::{Code, Problem, ProblemBody};
 use crate::schema;
 use crate::tokens::Addressee;
 use crate::v1::asked::{self, SendRequest};
+use crate::v1::counts::Counts;
 use crate::v1::waiting::{Held, Waiting, Worker, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
@@ -109,7 +109,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    fn new(token: &Token, record: QueueRecord) -> Self {
+    pub(super) fn new(token: &Token, record: QueueRecord) -> Self {
         Self {
             queue_id: record.id,
             token: token.clone(),
@@ -130,32 +130,6 @@ impl Queue {
             held: None,
             waiting: None,
         }
-    }
-}
-
-/// How many recipients of a queue are in each state.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Counts {
-    /// By state, all of them: `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped`, `unknown`.
-    pub by_state: BTreeMap<&'static str, u32>,
-    /// Those that failed by status, as in `send.message:ERROR`; none that is 0.
-    pub failed_by_status: BTreeMap<String, u32>,
-}
-
-impl Counts {
-    fn new(tally: Vec<(RecipientState, Option<u16>, u32)>) -> Self {
-        let mut counts = Self {
-            by_state: RecipientState::ALL.map(|state| (state.as_str(), 0)).into(),
-            failed_by_status: BTreeMap::new(),
-        };
-        for (state, status, count) in tally {
-            *counts.by_state.entry(state.as_str()).or_default() += count;
-            if let Some(status) = status {
-                *counts.failed_by_status.entry(status.to_string()).or_default() += count;
-            }
-        }
-        counts
     }
 }
 
@@ -264,30 +238,6 @@ impl RecipientQuery {
     }
 }
 
-/// Which queues to list.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct QueueQuery {
-    /// Only those of this state: `queued`, `running`, `paused`, `completed` or `deleted`.
-    state: Option<String>,
-}
-
-impl QueueQuery {
-    fn state(&self) -> Result<Option<QueueState>, Problem> {
-        let known =
-            |text: &str| QueueState::find(text).ok_or_else(|| Problem::field("state", QueueState::must_be()));
-        self.state.as_deref().map(known).transpose()
-    }
-}
-
-/// Of which session to list queues.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct SessionQuery {
-    /// Only those of the session with this token.
-    session: Option<String>,
-}
-
 /// Send a message to many. The body is that of a `send` job; the id of the job is the `Idempotency-Key`, if there is
 /// one.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues",
@@ -330,60 +280,6 @@ pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -
         progress: 0,
         total,
     })
-}
-
-/// List the queues of a session, the newest first.
-#[utoipa::path(get, path = "/v1/sessions/{token}/queues",
-    params(("token" = String, Path), PageQuery, QueueQuery), tag = "queues",
-    responses((status = 200, body = Page<Queue>),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn list(
-    State(app): State<Arc<App>>,
-    SessionPath(token): SessionPath,
-    Query(page): Query<PageQuery>,
-    Query(only): Query<QueueQuery>,
-) -> Result<Json<Page<Queue>>, Problem> {
-    page_of(&app, Some(token), &page, &only).await
-}
-
-/// List the queues of all sessions, the newest first.
-#[utoipa::path(get, path = "/v1/queues", params(PageQuery, QueueQuery, SessionQuery), tag = "queues",
-    responses((status = 200, body = Page<Queue>),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn list_all(
-    State(app): State<Arc<App>>,
-    Query(page): Query<PageQuery>,
-    Query(only): Query<QueueQuery>,
-    Query(of): Query<SessionQuery>,
-) -> Result<Json<Page<Queue>>, Problem> {
-    let session = of.session.as_deref().map(|token| extract::text("session", token));
-    page_of(&app, session.transpose()?, &page, &only).await
-}
-
-async fn page_of(
-    app: &App,
-    token: Option<Token>,
-    page: &PageQuery,
-    only: &QueueQuery,
-) -> Result<Json<Page<Queue>>, Problem> {
-    let (limit, before, state) = (page.limit()?, page.after::<Place>()?, only.state()?);
-    let session = match token {
-        Some(token) => Some(app.tokens.look_up(&app.store, &token).await?.id),
-        None => None,
-    };
-    let filter = Filter {
-        session,
-        state,
-        before: before.map(|place| (place.time, place.id)),
-    };
-    let rows = queues::list(&app.store, filter, u32::from(limit) + 1).await?;
-    let place = |(_, row): &(Token, QueueRecord)| Place {
-        time: row.created_at,
-        id: row.id,
-    };
-    Ok(Json(Page::new(rows, limit, place, |(token, row)| {
-        Queue::new(&token, row)
-    })))
 }
 
 /// Show a queue. An id that a request was answered with is found at once: before its worker has stored the queue, and
@@ -477,13 +373,12 @@ pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Res
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn change(
     State(app): State<Arc<App>>,
-    Path((token, queue)): Path<(String, String)>,
+    path: Path<(String, String)>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let delay = job::from_fields::<QueuePatch>(extract::object(&body)?)?.delay()?;
     app.limits.check_delay(Some(delay))?;
-    let found = find(&app, &token, &queue).await?;
-    obey(&app, found, Command::Pace(delay)).await
+    command(State(app), path, Command::Pace(delay)).await
 }
 
 /// What can be asked of a queue.
@@ -634,45 +529,9 @@ fn recipient_state(text: &str) -> Result<RecipientState, Problem> {
     RecipientState::find(text).ok_or_else(|| Problem::field("state", RecipientState::must_be()))
 }
 
-/// A queue's place in its listing, as a cursor holds it.
-struct Place {
-    time: OffsetDateTime,
-    id: QueueId,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.time.unix_timestamp_nanos(), self.id)
-    }
-}
-
-impl std::str::FromStr for Place {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (nanos, id) = text.split_once('/').ok_or(())?;
-        let time =
-            OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().map_err(|_| ())?).map_err(|_| ())?;
-        Ok(Self {
-            time,
-            id: id.parse().map_err(|_| ())?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_keeps_a_queue_s_place() {
-        let place = Place {
-            time: OffsetDateTime::UNIX_EPOCH,
-            id: shared::testing::queue_id(),
-        };
-        let read: Place = place.to_string().parse().unwrap();
-        assert_eq!((read.time, read.id), (place.time, place.id));
-    }
 
     #[test]
     fn final_queues_take_only_the_command_that_made_them_so() {
