@@ -197,7 +197,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{bytes, bytes32, state_vector};
+    use crate::testing::{bytes, bytes32, message_vector, state_vector};
 
     fn recorded() -> (BlobRef, Vec<u8>, Vec<u8>) {
         let case = state_vector("external_blob_history");
@@ -221,6 +221,50 @@ mod tests {
             (sealed.file, sealed.enc_sha256, sealed.sha256),
             (file, named.enc_sha256, named.sha256)
         );
+    }
+
+    #[test]
+    fn files_of_each_kind_are_sealed_as_other_clients_seal_them() {
+        let kinds = [
+            (MediaKind::Image, "media_image_16"),
+            (MediaKind::Image, "media_image_0"),
+            (MediaKind::Document, "media_document_33"),
+            (MediaKind::History, "media_md-msg-hist_200"),
+        ];
+        for (kind, name) in kinds {
+            let case = message_vector(name);
+            let key = MediaKey::new(bytes32(&case["media_key"]));
+            let sealed = seal(kind, &key, &bytes(&case["plaintext"]));
+            assert_eq!(sealed.file, bytes(&case["encrypted_file"]), "{name}");
+            assert_eq!(sealed.enc_sha256, bytes32(&case["fileEncSha256"]), "{name}");
+            assert_eq!(
+                sealed.sha256,
+                bytes32(&case["plaintext_sha256_fileSha256"]),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_of_each_kind_are_those_of_other_clients() {
+        let case = message_vector("media_key_expansion");
+        let rows = case["rows"].as_array().unwrap();
+        for kind in [
+            MediaKind::Image,
+            MediaKind::Video,
+            MediaKind::Audio,
+            MediaKind::Document,
+            MediaKind::History,
+            MediaKind::AppState,
+            MediaKind::LinkThumbnail,
+        ] {
+            let row = rows.iter().find(|row| row["baileys_type"] == kind.mms_type());
+            let row = row.unwrap_or_else(|| panic!("no row for {kind:?}"));
+            let keys = Keys::of(kind, &MediaKey::new(bytes32(&row["media_key"])));
+            assert_eq!(keys.iv().as_slice(), bytes(&row["iv"]), "{kind:?}");
+            assert_eq!(keys.cipher().as_slice(), bytes(&row["cipher_key"]), "{kind:?}");
+            assert_eq!(keys.part::<32>(48).as_slice(), bytes(&row["mac_key"]), "{kind:?}");
+        }
     }
 
     #[test]
