@@ -172,6 +172,16 @@ async fn what_was_rejected_after_all_says_why_under_both_of_its_ids() {
         api.post(&format!("{queue}/pause"), &json!({})).await.status,
         StatusCode::NOT_FOUND
     );
+    // Where another send has the ids by now, both are shown.
+    let mut worker = api.worker().await;
+    worker.accept().await;
+    let (shown, of_queue) = (
+        api.get(&format!("{path}/{ID}")).await.json(),
+        api.get(&queue).await.json(),
+    );
+    assert_eq!(of_queue["state"], "queued");
+    assert_eq!(of_queue["rejected"][0]["rejection"]["code"], "conflict");
+    assert_eq!(shown["state"], "queued");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use shared::id::{QueueId, StanzaId, Token};
 use shared::store::leases;
+use shared::store::queues::QueueRecord;
 use shared::store::requests::{self, RequestRecord};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -112,6 +113,17 @@ pub async fn of_queue(app: &App, to: &Addressee, queue: QueueId) -> Result<Optio
     let mut given = SendRequest::given(app, token, at).await?;
     given.queue_id = Some(queue);
     Ok(Some(given))
+}
+
+/// What asked for the id of a stored queue too, and was rejected.
+pub async fn rejected(app: &App, token: &Token, queue: &QueueRecord) -> Result<Vec<SendRequest>, Problem> {
+    let mut rejected = Vec::new();
+    for asked in requests::of_queue(&app.store, queue.session, queue.id).await? {
+        if asked.rejection.is_some() {
+            rejected.push(SendRequest::recorded(app, token, asked).await?);
+        }
+    }
+    Ok(rejected)
 }
 
 /// A send of which nothing is recorded, if its message was given this id.

@@ -106,6 +106,9 @@ pub struct Queue {
     /// to its last send (10 seconds at most), a send that is tried again (a minute at most), `SEND_CAP`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// Other sends that asked for its id, and were rejected. Absent in lists, and where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<SendRequest>,
 }
 
 impl Queue {
@@ -129,6 +132,7 @@ impl Queue {
             finished_at: record.finished_at,
             held: None,
             waiting: None,
+            rejected: Vec::new(),
         }
     }
 }
@@ -312,10 +316,12 @@ pub async fn show(
         waits_for = waiting(&Held { queue: &record, held }, &session, worker, app.clock.wall());
     }
     let counts = recipients::tally(&app.store, record.id).await?;
+    let rejected = asked::rejected(&app, &token, &record).await?;
     Ok(Json(Shown::Queue(Box::new(Queue {
         counts: Some(Counts::new(counts)),
         held: (held > 0).then_some(held),
         waiting: waits_for,
+        rejected,
         ..Queue::new(&token, record)
     }))))
 }

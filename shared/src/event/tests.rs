@@ -46,6 +46,17 @@ fn update(stanza: &StanzaId) -> UpdateHeader {
     }
 }
 
+fn processing(queue: QueueId, stanza: &StanzaId) -> Event {
+    Event::send_processing(Processing {
+        message_id: Some(stanza.clone()),
+        progress: 67,
+        queue_id: queue,
+        queue_timestamp: 1_672_004_593_500,
+        number: "5531900000001@s.whatsapp.net".into(),
+        state: "sent",
+    })
+}
+
 fn restricted(now: i64) -> Event {
     Event::SessionRestricted(SessionRestricted {
         kind: RestrictionKind::TimeLock,
@@ -108,14 +119,7 @@ fn samples() -> Vec<Event> {
         })),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
         Event::send_start(queue),
-        Event::send_processing(Processing {
-            message_id: Some(stanza.clone()),
-            progress: 67,
-            queue_id: queue,
-            queue_timestamp: now,
-            number: "5531900000001@s.whatsapp.net".into(),
-            state: "sent",
-        }),
+        processing(queue, &stanza),
         Event::send_completed(queue, data(), now),
         not_on_whatsapp(queue),
         Event::queue(QueueAction::Pause, queue, 43, data(), now),

@@ -164,6 +164,33 @@ struct RejectionColumns<'a> {
     reasons: Vec<&'a str>,
 }
 
+impl QueueColumns {
+    fn parameters(&self) -> [Parameter<'_>; 6] {
+        [
+            &self.ids,
+            &self.starts,
+            &self.targets,
+            &self.held,
+            &self.delay_mins,
+            &self.delay_maxs,
+        ]
+    }
+}
+
+impl RejectionColumns<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 7] {
+        [
+            &self.sessions,
+            &self.queues,
+            &self.jobs,
+            &self.messages,
+            &self.codes,
+            &self.fields,
+            &self.reasons,
+        ]
+    }
+}
+
 #[derive(Default)]
 struct SessionColumns {
     ids: Vec<i64>,
@@ -408,7 +435,6 @@ impl<'a> Columns<'a> {
     async fn run(&self, client: &Client, statements: &Statements) -> Result<(), StoreError> {
         let (set, gone, events) = (&self.set_keys, &self.deleted_keys, &self.events);
         let (seq, stanza, sessions) = (&self.by_seq, &self.by_stanza, &self.sessions);
-        let rejected = &self.rejections;
         let forget: [Parameter<'_>; 1] = [&self.forget];
         let keys: [Parameter<'_>; 7] = [
             &set.sessions,
@@ -437,23 +463,7 @@ impl<'a> Columns<'a> {
             &stanza.errors,
             &stanza.ats,
         ];
-        let queues: [Parameter<'_>; 6] = [
-            &self.queues.ids,
-            &self.queues.starts,
-            &self.queues.targets,
-            &self.queues.held,
-            &self.queues.delay_mins,
-            &self.queues.delay_maxs,
-        ];
-        let rejections: [Parameter<'_>; 7] = [
-            &rejected.sessions,
-            &rejected.queues,
-            &rejected.jobs,
-            &rejected.messages,
-            &rejected.codes,
-            &rejected.fields,
-            &rejected.reasons,
-        ];
+        let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
         let rows: [Parameter<'_>; 4] = [
             &sessions.ids,
             &sessions.next_send_ats,
@@ -477,7 +487,11 @@ impl<'a> Columns<'a> {
             (!seq.states.is_empty(), &statements.by_seq, &by_seq),
             (!stanza.states.is_empty(), &statements.by_stanza, &by_stanza),
             (!self.queues.ids.is_empty(), &statements.queues, &queues),
-            (!rejected.jobs.is_empty(), &statements.rejections, &rejections),
+            (
+                !self.rejections.jobs.is_empty(),
+                &statements.rejections,
+                &rejections,
+            ),
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
