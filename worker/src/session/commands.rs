@@ -96,7 +96,10 @@ impl Commands {
         };
         if cx.queues.get(id).is_none() {
             let (store, session) = (cx.around.store.clone(), cx.record.id);
-            return cx.fetch(async move { Fetched::OfCommand(id, store::find(&store, session, id).await) });
+            return cx.fetch(async move {
+                let found = store::find(&store, session, id).await;
+                Fetched::OfCommand(id, found.map(|queue| queue.map(Box::new)))
+            });
         }
         match wanted {
             Wanted::Pace(delay) => self.pace(cx, id, delay),
@@ -107,7 +110,7 @@ impl Commands {
     }
 
     /// The queue of the command, which is not in memory, as stored.
-    pub(super) fn on_queue(&mut self, cx: &mut Context, id: QueueId, record: Option<QueueRecord>) {
+    pub(super) fn on_queue(&mut self, cx: &mut Context, id: QueueId, record: Option<Box<QueueRecord>>) {
         use Change::{Complete, Delete, Pause, Resume};
         use QueueState::{Completed, Deleted, Paused, Queued, Running};
         let Some(record) = record else {
@@ -118,7 +121,7 @@ impl Commands {
             return;
         };
         let (wanted, state) = (current.wanted, record.state);
-        current.record = Some(record);
+        current.record = Some(*record);
         let change = match wanted {
             Wanted::Change(change) => change,
             Wanted::Pace(delay) if !state.is_final() => return self.pace(cx, id, delay),

@@ -183,8 +183,16 @@ async fn a_send_that_is_rejected_is_found_under_its_ids_with_the_reason() {
         (&"invalid_job".into(), &far.to_string().into())
     );
     assert_eq!(requests::of_queue(store, session, far).await.unwrap().len(), 1);
+    worker.stop().await;
+}
 
-    // A gap below the floor is raised, and that is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gap_below_the_floor_is_raised_and_that_is_told() {
+    let stage = Stage::new().await;
+    let limits = SendLimits::new(2.0, Duration::from_secs(86_400)).unwrap();
+    let worker = stage.worker_within("w1", limits);
+    let token = stage.paired("15550000085").await;
+    let numbers = stage.contacts("15550085", 2).await;
     let hasty = stage.send(&token, text(&numbers, Some((0.0, 1.0)))).await;
     let accepted = stage
         .event(&token, "job.accepted", |event| {
