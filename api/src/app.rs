@@ -9,12 +9,13 @@ use rand::RngExt;
 use shared::broker::{Broker, Outgoing, Publisher, Rpc};
 use shared::clock::Clock;
 use shared::egress::Reach;
-use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token};
-use shared::job::{Answer, Job, SendJob, SendLimits};
+use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token, WebhookId};
+use shared::job::{Answer, Job, Reading, SendJob, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
 use shared::store::requests::{self, Asked, Noted};
-use shared::store::webhooks::{NewWebhook, WebhookRecord};
+use shared::store::webhooks::WebhookRecord;
+use shared::store::webhooks::registry::{Change, NewWebhook};
 use shared::subscription::{self, SubscriptionError};
 use tokio_util::task::TaskTracker;
 
@@ -63,6 +64,8 @@ pub struct Sent {
     pub queue: QueueId,
     /// The id of its message, if it has a single one.
     pub message: Option<StanzaId>,
+    /// How its recipients were read.
+    pub reading: Reading,
 }
 
 impl App {
@@ -117,7 +120,7 @@ impl App {
     pub async fn send(&self, to: &Addressee, key: Option<JobId>, mut job: SendJob) -> Result<Sent, Problem> {
         self.limits.check_delay(job.delay)?;
         self.limits.check_start(job.start_at, self.clock.wall())?;
-        jobs::refuse_reused(&self.store, to, key.as_ref(), &job).await?;
+        jobs::refuse_reused(&self.store, to, key.as_ref(), &mut job).await?;
         let is_named = key.is_some() || job.queue_id.is_some() || job.message_id.is_some();
         let (token, now) = (&to.token, self.clock.wall());
         let rng = &mut self.random.fork();
@@ -131,6 +134,7 @@ impl App {
         let sent = Sent {
             queue: job.queue_id(token, &id),
             message: job.message_id.clone(),
+            reading: std::mem::take(&mut job.reading),
         };
         let noted = match is_named {
             true => self.note(to, &sent, &id).await?,
@@ -199,13 +203,20 @@ impl App {
     /// 503 when the broker or the database is away.
     pub async fn register(&self, webhook: &NewWebhook) -> Result<WebhookRecord, Problem> {
         let registered = subscription::register(&self.store, &self.broker, webhook).await;
-        registered.map_err(|error| match error {
-            SubscriptionError::Store(error) => error.into(),
-            SubscriptionError::Broker(error) => {
-                tracing::warn!(%error, "the broker could not be told of a webhook");
-                jobs::broker_away("the message broker is not available; try again")
-            }
-        })
+        registered.map_err(not_subscribed)
+    }
+
+    /// Changes a webhook, if it is there: events that are published after this reach it as it says then.
+    ///
+    /// # Errors
+    /// 503 when the broker or the database is away.
+    pub async fn change_webhook(
+        &self,
+        id: WebhookId,
+        change: &Change,
+    ) -> Result<Option<WebhookRecord>, Problem> {
+        let changed = subscription::change(&self.store, &self.broker, id, change).await;
+        changed.map_err(not_subscribed)
     }
 
     /// In an alarm the broker would let us wait until the confirm's time is over.
@@ -232,5 +243,15 @@ fn asked<'a>(session: SessionId, sent: &'a Sent, job: &'a JobId) -> Asked<'a> {
         queue: sent.queue,
         job,
         message: sent.message.as_ref(),
+    }
+}
+
+fn not_subscribed(error: SubscriptionError) -> Problem {
+    match error {
+        SubscriptionError::Store(error) => error.into(),
+        SubscriptionError::Broker(error) => {
+            tracing::warn!(%error, "the broker could not be told of a webhook");
+            jobs::broker_away("the message broker is not available; try again")
+        }
     }
 }

@@ -200,6 +200,7 @@ impl Worker<'_> {
         let offer = queue_rows::Offer {
             session,
             queue,
+            other: job.other_queue_id(&token, &id),
             id: &id,
             job: &job,
         };

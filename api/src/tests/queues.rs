@@ -1,7 +1,7 @@
 //! Queues over `/v1`.
 
 use serde_json::json;
-use shared::job::{Job, START_AHEAD_DEFAULT, SendLimits};
+use shared::job::{Job, Label, Reference, START_AHEAD_DEFAULT, SendLimits};
 
 use super::*;
 
@@ -90,7 +90,7 @@ async fn a_queue_counts_its_recipients_by_state_and_failures_by_status() {
     assert_eq!(
         shown["counts"],
         json!({
-            "byState": { "queued": 1, "sending": 0, "sent": 1, "delivered": 0, "read": 1, "failed": 3, "skipped": 0, "unknown": 0 },
+            "byState": { "queued": 1, "sending": 0, "sent": 1, "delivered": 0, "read": 1, "failed": 3, "skipped": 0, "unknown": 0, "duplicate": 0 },
             "failedByStatus": { "404": 2, "503": 1 },
         })
     );
@@ -181,18 +181,18 @@ async fn recipients_are_downloaded_as_csv_whole_and_by_state() {
     assert_eq!(lines.len(), 2_502, "a head and an end");
     assert_eq!(
         lines[0],
-        "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt"
+        "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference"
     );
     assert_eq!(
         (lines[1], lines[2_500]),
-        ("0,5531900000000,queued,,,,,,", "2499,5531900002499,queued,,,,,,")
+        ("0,5531900000000,queued,,,,,,,", "2499,5531900002499,queued,,,,,,,")
     );
     settle(&api).await;
     let failed = api.get(&format!("{path}/recipients.csv?state=failed")).await;
     let failed = String::from_utf8(failed.bytes).unwrap();
     assert_eq!(
         failed.split("\r\n").nth(1),
-        Some("2,5531900000002,failed,,404,not on WhatsApp,,,")
+        Some("2,5531900000002,failed,,404,not on WhatsApp,,,,")
     );
     assert_eq!(failed.lines().count(), 4);
 }
@@ -210,6 +210,12 @@ async fn those_that_failed_are_sent_to_again_as_a_new_queue_once() {
         (StatusCode::CONFLICT, &json!("nothing_to_retry"))
     );
     settle(&api).await;
+    for named in [
+        "UPDATE recipient SET reference = 'Ana' WHERE number = '5531900000003'",
+        "UPDATE queue SET label = 'spring'",
+    ] {
+        api.database.query(named).await;
+    }
     let body = json!({ "codes": [404] });
     let (answered, (job, _)) = tokio::join!(api.post_once(&retry, "again", &body), worker.accept());
     let accepted = answered.json();
@@ -220,9 +226,12 @@ async fn those_that_failed_are_sent_to_again_as_a_new_queue_once() {
     let numbers: Vec<_> = job
         .numbers
         .iter()
-        .map(|number| number.as_text().into_owned())
+        .map(|recipient| recipient.number.as_text().into_owned())
         .collect();
     assert_eq!(numbers, ["5531900000002", "5531900000003"]);
+    let references: Vec<_> = job.numbers.iter().map(|of| of.reference.clone()).collect();
+    assert_eq!(references, [None, Some(Reference::new("Ana").unwrap())]);
+    assert_eq!(job.label, Some(Label::new("spring").unwrap()));
     let replayed = api.post_once(&retry, "again", &body).await;
     assert_eq!(replayed.headers["idempotent-replayed"], "true");
     assert_eq!(replayed.json()["queueId"], accepted["queueId"]);
@@ -468,4 +477,123 @@ async fn work_with_a_key_is_finished_when_its_client_leaves() {
     let answered = tokio::time::timeout(PATIENCE, again).await.expect("in time");
     assert_eq!(answered.status, StatusCode::ACCEPTED);
     assert_eq!(answered.headers["idempotent-replayed"], "true");
+}
+
+const TEXT: &str = "hi";
+
+fn to(numbers: Value) -> Value {
+    json!({ "numbers": numbers, "message": { "type": "text", "text": TEXT } })
+}
+
+#[tokio::test]
+async fn the_answer_says_how_the_list_was_read() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/queues");
+    let numbers =
+        json!(["4916200401", "+49 (0) 162 00401", "12", { "number": "4916200402", "reference": "Ana" }]);
+    let refused = api.post(&path, &to(numbers.clone())).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.json()["errors"][0]["field"], "numbers[2]");
+
+    let mut body = to(numbers);
+    body["invalid"] = json!("skip");
+    body["reference"] = json!("order 17");
+    body["label"] = json!("spring");
+    let (answered, (job, _)) = tokio::join!(api.post(&path, &body), worker.accept());
+    let answer = answered.json();
+    assert_eq!(
+        (answered.status, &answer["total"]),
+        (StatusCode::ACCEPTED, &json!(2))
+    );
+    assert_eq!(
+        answer["reading"],
+        json!({
+            "duplicates": { "count": 1, "first": [{ "place": 1, "of": 0 }] },
+            "invalid": { "count": 1, "first": [
+                { "place": 2, "problem": "must have 7 to 15 digits, country code included" }
+            ]},
+            "readAs": { "count": 1, "first": [
+                { "place": 1, "given": "+49 (0) 162 00401", "number": "4916200401" }
+            ]},
+        })
+    );
+    assert!(
+        job.reading.is_plain(),
+        "the worker is told of those who are sent to alone"
+    );
+    let queue = format!("{path}/{}", answer["queueId"].as_str().unwrap());
+    let shown = api.get(&queue).await.json();
+    assert_eq!(
+        (&shown["reference"], &shown["label"]),
+        (&json!("order 17"), &json!("spring"))
+    );
+    let page = api.get(&format!("{queue}/recipients")).await.json();
+    assert_eq!(page["items"][1]["reference"], "Ana");
+    for (label, listed) in [("spring", 1), ("autumn", 0)] {
+        let page = api.get(&format!("{path}?label={label}")).await.json();
+        assert_eq!(page["items"].as_array().unwrap().len(), listed, "{label}");
+    }
+    assert_eq!(
+        api.get(&format!("{path}?label=")).await.status,
+        StatusCode::BAD_REQUEST
+    );
+}
+
+#[tokio::test]
+async fn a_single_message_says_whom_it_goes_to() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/messages");
+    let answered = api.post(&path, &to(json!("0049 (0) 162/00400"))).await;
+    assert_eq!(answered.json()["number"], "4916200400");
+    let (job, _) = worker.accept().await;
+    assert_eq!(job.numbers[0].number.to_string(), "4916200400");
+}
+
+#[tokio::test]
+async fn the_same_request_in_other_words_is_the_same() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/queues");
+    let first = to(json!(["4916200401", "4916200402"]));
+    let (answered, _) = tokio::join!(api.post_once(&path, "k", &first), worker.accept());
+    let again = json!({
+        "onUnknown": "resend", "duplicates": "drop", "message": { "text": TEXT, "type": "text" },
+        "numbers": ["+49 (0) 162 00401", "0049 162-00402"]
+    });
+    let replayed = api.post_once(&path, "k", &again).await;
+    assert_eq!(replayed.headers["idempotent-replayed"], "true");
+    assert_eq!(replayed.json(), answered.json());
+    let other = api.post_once(&path, "k", &to(json!(["4916200401"]))).await;
+    assert_eq!(
+        (other.status, &other.json()["code"]),
+        (StatusCode::CONFLICT, &json!("idempotency_key_reused"))
+    );
+}
+
+#[tokio::test]
+async fn a_uuid_is_a_key_for_two_sessions() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let key = "78e37ede-32d9-4636-83f0-39469daf89f7";
+    let mut queues = Vec::new();
+    for _ in 0..2 {
+        let token = api.open_session().await;
+        let path = format!("/v1/sessions/{token}/queues");
+        let body = to(json!(["4916200401"]));
+        let (answered, _) = tokio::join!(api.post_once(&path, key, &body), worker.accept());
+        assert_eq!(answered.status, StatusCode::ACCEPTED, "{answered:?}");
+        let queue = answered.json()["queueId"].clone();
+        for id in [queue.as_str().unwrap(), key] {
+            let shown = api.get(&format!("{path}/{id}")).await.json();
+            assert_eq!(shown["queueId"], queue);
+        }
+        queues.push(queue);
+    }
+    assert_eq!(queues[0], key);
+    assert_ne!(queues[0], queues[1]);
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// By state, all of them: `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped`, `unknown`.
+    /// By state, all of them: `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped`, `unknown`, `duplicate`.
     pub by_state: BTreeMap<&'static str, u32>,
     /// Those that failed by status, as in `send.message:ERROR`; none that is 0.
     pub failed_by_status: BTreeMap<String, u32>,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use csv::{Terminator, Writer, WriterBuilder};
 use futures_util::stream;
 use shared::id::QueueId;
+use shared::job::Reference;
 use shared::store::recipients::{self, RecipientRecord, RecipientState};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -21,7 +22,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::v1::queues::{self, RecipientQuery};
 
 /// The columns, in their order. New ones come behind them.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "seq",
     "number",
     "state",
@@ -31,13 +32,14 @@ const COLUMNS: [&str; 9] = [
     "sentAt",
     "deliveredAt",
     "readAt",
+    "reference",
 ];
 
 /// Recipients that are read at a time.
 const PIECE: u32 = recipients::PAGE_MAX;
 
 /// Download the recipients of a queue as CSV, in its order: `seq, number, state, messageId, errorStatus, error, sentAt,
-/// deliveredAt, readAt`, times in ISO 8601. A text that a spreadsheet would take for a formula begins with `'`. The answer is
+/// deliveredAt, readAt, reference`, times in ISO 8601. A text that a spreadsheet would take for a formula begins with `'`. The answer is
 /// streamed; one that breaks off is not whole.
 #[utoipa::path(get, path = "/v1/sessions/{token}/queues/{queue}/recipients.csv",
     params(("token" = String, Path), ("queue" = String, Path), RecipientQuery), tag = "queues",
@@ -139,6 +141,7 @@ fn write(writer: &mut Writer<Vec<u8>>, row: &RecipientRecord) -> Result<(), csv:
         &at(row.sent_at),
         &at(row.delivered_at),
         &at(row.read_at),
+        &harmless(row.reference.as_ref().map_or("", Reference::as_str)),
     ])
 }
 
@@ -165,6 +168,8 @@ mod tests {
             number: Number::new("5531900000001").unwrap(),
             state: RecipientState::Failed,
             stanza: Some(StanzaId::new("=cmd").unwrap()),
+            reference: Some(Reference::new("=Ana").unwrap()),
+            addressee: None,
             error_status: Some(500),
             error: Some("@no, \"never\"\nagain".into()),
             sent_at: Some(datetime!(2026-11-21 10:00 UTC)),
@@ -177,8 +182,8 @@ mod tests {
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         assert_eq!(
             text,
-            "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt\r\n\
-             7,5531900000001,failed,'=cmd,500,\"'@no, \"\"never\"\"\nagain\",2026-11-21T10:00:00Z,,\r\n"
+            "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference\r\n\
+             7,5531900000001,failed,'=cmd,500,\"'@no, \"\"never\"\"\nagain\",2026-11-21T10:00:00Z,,,'=Ana\r\n"
         );
         for harmful in ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"] {
             assert!(harmless(harmful).starts_with('\''), "{harmful:?}");

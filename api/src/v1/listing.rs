@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use shared::id::{QueueId, Token};
+use shared::job::Label;
 use shared::store::queues::{self, Filter, QueueRecord, QueueState};
 use time::OffsetDateTime;
 use utoipa::IntoParams;
@@ -22,6 +23,8 @@ use crate::v1::queues::Queue;
 pub struct QueueQuery {
     /// Only those of this state: `queued`, `running`, `paused`, `completed` or `deleted`.
     state: Option<String>,
+    /// Only those of this label.
+    label: Option<String>,
 }
 
 impl QueueQuery {
@@ -29,6 +32,11 @@ impl QueueQuery {
         let known =
             |text: &str| QueueState::find(text).ok_or_else(|| Problem::field("state", QueueState::must_be()));
         self.state.as_deref().map(known).transpose()
+    }
+
+    fn label(&self) -> Result<Option<Label>, Problem> {
+        let label = self.label.as_deref().map(|label| extract::text("label", label));
+        label.transpose()
     }
 }
 
@@ -74,7 +82,8 @@ async fn page_of(
     page: &PageQuery,
     only: &QueueQuery,
 ) -> Result<Json<Page<Queue>>, Problem> {
-    let (limit, before, state) = (page.limit()?, page.after::<Place>()?, only.state()?);
+    let (limit, before) = (page.limit()?, page.after::<Place>()?);
+    let (state, label) = (only.state()?, only.label()?);
     let session = match token {
         Some(token) => Some(app.tokens.look_up(&app.store, &token).await?.id),
         None => None,
@@ -82,6 +91,7 @@ async fn page_of(
     let filter = Filter {
         session,
         state,
+        label: label.as_ref(),
         before: before.map(|place| (place.time, place.id)),
     };
     let rows = queues::list(&app.store, filter, u32::from(limit) + 1).await?;

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::id::{JobId, QueueId, StanzaId, Token};
 use shared::job::{self, SendJob};
+use shared::recipient::Number;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes, SessionPath};
-use crate::idempotency::{self, Key};
+use crate::idempotency::{self, Key, Meaning};
 use crate::problem::{Code, Problem, ProblemBody};
 
 /// A message that was accepted.
@@ -34,6 +35,9 @@ pub struct Accepted {
     /// The session that sends it.
     #[schema(value_type = String)]
     pub token: Token,
+    /// Whom it will be sent to, as the number was read.
+    #[schema(value_type = String)]
+    pub number: Number,
     /// Always `PENDING`: it is stored and will be sent.
     pub status: &'static str,
 }
@@ -79,10 +83,11 @@ pub async fn create_anywhere(
 
 async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {
     let job = SendJob::parse(&body)?;
-    if job.numbers.len() != 1 {
+    let [recipient] = job.numbers.as_slice() else {
         let many = "must name one recipient here; POST …/queues takes many";
         return Err(Problem::field("numbers", many));
-    }
+    };
+    let (number, meaning) = (recipient.number.clone(), Meaning::of_job(key.as_ref(), &job));
     let to = app.tokens.session(&app.store, token).await?;
     let scope = format!("messages {}", to.token);
     let work = {
@@ -93,12 +98,13 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
                 message_id: sent.message.ok_or_else(no_id)?,
                 queue_id: sent.queue,
                 token: to.token,
+                number,
                 status: "PENDING",
             };
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
         })
     };
-    idempotency::once(app, scope, key, body, work).await
+    idempotency::once(app, scope, key, meaning, work).await
 }
 
 /// A single message always has an id.

@@ -19,7 +19,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::content::Content;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
-use shared::job::{self, Delay, Job, OnUnknown, PaceJob, QueueCommand, QueuePatch, SendJob};
+use shared::job::{
+    self, Delay, Duplicates, Job, Label, OnUnknown, PaceJob, QueueCommand, QueuePatch, Reading, Reference,
+    SendJob,
+};
 use shared::recipient::Number;
 use shared::store::leases;
 use shared::store::queues::{self, QueueRecord, QueueState};
@@ -30,7 +33,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
-use crate::idempotency::{self, Key};
+use crate::idempotency::{self, Key, Meaning};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::schema;
@@ -82,6 +85,15 @@ pub struct Queue {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub start_at: Option<OffsetDateTime>,
+    /// `drop` or `allow`.
+    #[schema(value_type = String)]
+    pub duplicates: Duplicates,
+    /// What its caller calls it by.
+    #[schema(value_type = Option<String>)]
+    pub reference: Option<Reference>,
+    /// What it is for.
+    #[schema(value_type = Option<String>)]
+    pub label: Option<Label>,
     /// When it was accepted.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -126,6 +138,9 @@ impl Queue {
             message: record.content,
             delay: record.delay,
             on_unknown: record.on_unknown,
+            duplicates: record.duplicates,
+            reference: record.reference,
+            label: record.label,
             created_at: record.created_at,
             started_at: record.started_at,
             paused_at: record.paused_at,
@@ -162,8 +177,13 @@ pub struct Accepted {
     pub status: &'static str,
     /// Always 0.
     pub progress: u8,
-    /// Number of recipients.
+    /// Number of recipients, without those that were left out.
     pub total: usize,
+    /// How the recipients were read: who was left out, and who will be sent to by another number than the one given.
+    /// Absent where all are as they were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::reference::<Reading>)]
+    pub reading: Option<Reading>,
 }
 
 /// A recipient of a queue.
@@ -175,7 +195,14 @@ pub struct Recipient {
     /// Who.
     #[schema(value_type = String)]
     pub number: Number,
-    /// `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped` or `unknown`.
+    /// What its caller calls it by.
+    #[schema(value_type = Option<String>)]
+    pub reference: Option<Reference>,
+    /// The number that its account goes by, where WhatsApp said another one: that was sent to.
+    #[schema(value_type = Option<String>)]
+    pub addressee: Option<Number>,
+    /// `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped`, `unknown`, or `duplicate`: its account is that
+    /// of another recipient of the queue.
     #[schema(value_type = String)]
     pub state: RecipientState,
     /// The id of its message.
@@ -211,6 +238,8 @@ impl From<RecipientRecord> for Recipient {
         Self {
             seq: record.seq,
             number: record.number,
+            reference: record.reference,
+            addressee: record.addressee,
             state: record.state,
             message_id: record.stanza,
             error: record.error_status.map(|status| RecipientError {
@@ -255,6 +284,7 @@ pub async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let job = SendJob::parse(&body)?;
+    let meaning = Meaning::of_job(key.as_ref(), &job);
     let to = app.tokens.session(&app.store, token).await?;
     let scope = format!("queues {}", to.token);
     let work = {
@@ -264,7 +294,7 @@ pub async fn create(
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
         })
     };
-    idempotency::once(&app, scope, key, body, work).await
+    idempotency::once(&app, scope, key, meaning, work).await
 }
 
 /// Publishes a queue's job and gives its worker a moment to store it.
@@ -273,7 +303,8 @@ pub async fn create(
 /// 503 when the broker is away; 409 when the queue's id belongs to another job.
 pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Accepted, Problem> {
     let total = job.numbers.len();
-    let queue_id = app.send(&to, key, job).await?.queue;
+    let sent = app.send(&to, key, job).await?;
+    let (queue_id, reading) = (sent.queue, sent.reading);
     // The broker has the job, so an answer is due now whatever the database says.
     let mut looks = app.looks(CREATE_PATIENCE);
     while matches!(queues::find(&app.store, to.session, queue_id).await, Ok(None)) && looks.again().await {}
@@ -283,6 +314,7 @@ pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -
         status: "STARTED",
         progress: 0,
         total,
+        reading: (!reading.is_plain()).then_some(reading),
     })
 }
 

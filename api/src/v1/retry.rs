@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::id::{JobId, QueueId};
-use shared::job::SendJob;
+use shared::job::{Recipient, SendJob};
 use shared::store::queues::QueueRecord;
 use shared::store::recipients;
 
@@ -67,16 +67,19 @@ async fn again(
         let text = "no recipient of this queue has failed, or none with one of these codes";
         return Err(Problem::new(Code::NothingToRetry, text));
     }
-    let places: Vec<u32> = failed.iter().map(|(seq, _)| *seq).collect();
+    let places: Vec<u32> = failed.iter().map(|failed| failed.seq).collect();
     let key = key.or_else(|| id_of(record.id, &places));
+    let numbers = failed.into_iter().map(|failed| Recipient {
+        number: failed.number,
+        reference: failed.reference,
+    });
     let job = SendJob {
-        queue_id: None,
-        numbers: failed.into_iter().map(|(_, number)| number).collect(),
-        message: record.content,
         delay: record.delay,
         on_unknown: record.on_unknown,
-        message_id: None,
-        start_at: None,
+        duplicates: record.duplicates,
+        reference: record.reference,
+        label: record.label,
+        ..SendJob::new(numbers, record.content)
     };
     queues::start(app, to, key, job).await
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::id::{JobId, QueueId, StanzaId};
-use crate::job::{Delay, FailureCode};
+use crate::job::{Delay, FailureCode, Label, Reading, Reference};
 
 /// A job was accepted.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -19,6 +19,16 @@ pub struct JobAccepted {
     /// The gap that is kept, in seconds, where the job asked for one below the deployment's `MIN_FLOOR`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raised_delay: Option<Delay>,
+    /// What its caller calls it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+    /// How the recipients of its job were read, where that is not plain. Absent for jobs of the HTTP API, which has said it
+    /// in its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Box<Reading>>,
 }
 
 /// A job was refused.

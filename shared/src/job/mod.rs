@@ -5,9 +5,11 @@
 
 mod answer;
 mod limits;
+mod names;
 mod passkey;
 mod query;
 mod queue;
+mod recipients;
 mod send;
 mod session;
 mod start_at;
@@ -18,9 +20,11 @@ use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
 pub use limits::*;
+pub use names::*;
 pub use passkey::*;
 pub use query::*;
 pub use queue::*;
+pub use recipients::*;
 pub use send::*;
 pub use session::*;
 
@@ -48,6 +52,8 @@ named! {
         SessionStop = "session.stop",
         /// Log the session out at WhatsApp and delete it with its credentials.
         SessionDelete = "session.delete",
+        /// Change settings of the session.
+        SessionUpdate = "session.update",
         /// Ask for a pairing code instead of a QR code. Answered.
         PairingCode = "session.pairing-code",
         /// Hand over what the account's passkey signed. Answered.
@@ -90,6 +96,8 @@ pub enum Job {
     SessionStop,
     /// Log out and delete the session.
     SessionDelete,
+    /// Change settings of the session; one that is connected follows at once.
+    SessionUpdate(SessionUpdateJob),
     /// Ask for a pairing code; answered with [`Answer::PairingCode`].
     PairingCode(PairingCodeJob),
     /// Hand over what the account's passkey signed; answered when WhatsApp has taken it.
@@ -131,6 +139,7 @@ impl Job {
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
+            JobKind::SessionUpdate => Self::SessionUpdate(body::parse(body)?),
             JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
             JobKind::PasskeyAnswer => Self::PasskeyAnswer(Box::new(PasskeyAnswerJob::parse(body)?)),
             JobKind::PasskeyConfirm => body::parse_empty(body).map(|()| Self::PasskeyConfirm)?,
@@ -150,6 +159,7 @@ impl Job {
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionDelete => JobKind::SessionDelete,
+            Self::SessionUpdate(_) => JobKind::SessionUpdate,
             Self::PairingCode(_) => JobKind::PairingCode,
             Self::PasskeyAnswer(_) => JobKind::PasskeyAnswer,
             Self::PasskeyConfirm => JobKind::PasskeyConfirm,
@@ -169,6 +179,7 @@ impl Job {
             | Self::SessionDelete
             | Self::PasskeyConfirm
             | Self::PasskeyCancel => b"{}".to_vec(),
+            Self::SessionUpdate(job) => body::to_vec(job),
             Self::PairingCode(job) => body::to_vec(job),
             Self::PasskeyAnswer(job) => body::to_vec(job),
             Self::IsExists(job) => body::to_vec(job),
@@ -187,6 +198,7 @@ impl Job {
             | JobKind::PasskeyConfirm
             | JobKind::PasskeyCancel => schema_for!(body::Empty),
             JobKind::PasskeyAnswer => schema_for!(PasskeyAnswerJob),
+            JobKind::SessionUpdate => schema_for!(SessionUpdateJob),
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
         }

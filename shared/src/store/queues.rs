@@ -11,11 +11,11 @@ use tokio_postgres::types::{Json, ToSql, Type};
 use uuid::Uuid;
 
 use super::leases::{self, Fence};
-use super::recipients::restriction;
+use super::recipients::{reference, restriction};
 use super::{Store, StoreError, Tx, violates};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
-use crate::job::{Delay, OnUnknown, SendJob};
+use crate::job::{Delay, Duplicates, Label, OnUnknown, Reference, SendJob};
 use crate::named::stored;
 
 /// Most queues that one page of a listing holds.
@@ -61,6 +61,12 @@ pub struct QueueRecord {
     pub delay: Option<Delay>,
     /// What to do with a send that a crash cut off.
     pub on_unknown: OnUnknown,
+    /// What to do about a recipient whose account is that of another.
+    pub duplicates: Duplicates,
+    /// What its caller calls it by.
+    pub reference: Option<Reference>,
+    /// What it is for.
+    pub label: Option<Label>,
     /// How it stands.
     pub state: QueueState,
     /// Number of recipients.
@@ -89,8 +95,8 @@ impl QueueRecord {
 }
 
 const COLUMNS: &str = "q.id, q.session_id, q.job_id, q.content, q.delay_min_ms, q.delay_max_ms, q.on_unknown, \
-     q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, q.finished_at, \
-     q.start_at";
+     q.duplicates, q.reference, q.label, q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, \
+     q.finished_at, q.start_at";
 
 /// What became of a job that was to be accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +120,8 @@ pub struct Offer<'a> {
     pub session: SessionId,
     /// The id of its queue.
     pub queue: QueueId,
+    /// The id that its queue gets instead where that one is another session's.
+    pub other: Option<QueueId>,
     /// Its identity.
     pub id: &'a JobId,
     /// The job.
@@ -131,21 +139,37 @@ pub async fn accept_all(
     fence: Fence,
     offers: &[Offer<'_>],
 ) -> Result<Vec<Result<Acceptance, String>>, StoreError> {
-    match accept_together(store, fence, offers).await {
-        Ok(accepted) => return Ok(accepted.into_iter().map(Ok).collect()),
-        Err(StoreError::Refused(_)) if offers.len() > 1 => {}
-        Err(StoreError::Refused(why)) => return Ok(vec![Err(why)]),
+    let mut accepted = match accept_together(store, fence, offers).await {
+        Ok(accepted) => accepted.into_iter().map(Ok).collect(),
+        Err(StoreError::Refused(_)) if offers.len() > 1 => {
+            let mut each = Vec::with_capacity(offers.len());
+            for offer in offers {
+                each.push(accept_alone(store, fence, *offer).await?);
+            }
+            each
+        }
+        Err(StoreError::Refused(why)) => vec![Err(why)],
         Err(error) => return Err(error),
-    }
-    let mut accepted = Vec::with_capacity(offers.len());
-    for offer in offers {
-        accepted.push(match accept_together(store, fence, &[*offer]).await {
-            Ok(mut one) => one.pop().ok_or_else(|| "no answer to an offer".to_owned()),
-            Err(StoreError::Refused(why)) => Err(why),
-            Err(error) => return Err(error),
-        });
+    };
+    for (offer, answer) in offers.iter().zip(&mut accepted) {
+        // The same UUID may be the identity of a job of each session; their queues have one id each.
+        if let (Some(queue), Ok(Acceptance::Conflict)) = (offer.other, &answer) {
+            *answer = accept_alone(store, fence, Offer { queue, ..*offer }).await?;
+        }
     }
     Ok(accepted)
+}
+
+async fn accept_alone(
+    store: &Store,
+    fence: Fence,
+    offer: Offer<'_>,
+) -> Result<Result<Acceptance, String>, StoreError> {
+    match accept_together(store, fence, &[offer]).await {
+        Ok(mut one) => Ok(one.pop().ok_or_else(|| "no answer to an offer".to_owned())),
+        Err(StoreError::Refused(why)) => Ok(Err(why)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Stores jobs in one transaction. One answer per offer.
@@ -245,12 +269,16 @@ async fn insert_queues(
     let sql = format!(
         "-- queues::accept
         INSERT INTO queue AS q
-            (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total, start_at)
-        SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total, start_at
+            (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
+             duplicates, reference, label, start_at)
+        SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
+            duplicates, reference, label, start_at
         FROM unnest($1::uuid[] /* ids */, $2::bigint[] /* sessions */, $3::text[] /* jobs */,
             $4::bytea[] /* fingerprints */, $5::jsonb[] /* contents */, $6::int[] /* mins */, $7::int[] /* maxs */,
-            $8::smallint[] /* on_unknowns */, $9::int[] /* totals */, $10::timestamptz[] /* starts */) WITH ORDINALITY
-            AS o (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total, start_at, n)
+            $8::smallint[] /* on_unknowns */, $9::int[] /* totals */, $10::smallint[] /* duplicates */,
+            $11::text[] /* references */, $12::text[] /* labels */, $13::timestamptz[] /* starts */) WITH ORDINALITY
+            AS o (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
+                duplicates, reference, label, start_at, n)
         ORDER BY n
         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
@@ -266,15 +294,18 @@ async fn insert_queues(
     let (mins, maxs) = (gap(|delay| delay.min()), gap(|delay| delay.max()));
     let on_unknowns: Vec<i16> = offers
         .iter()
-        .map(|offer| match offer.job.on_unknown {
-            OnUnknown::Resend => 0,
-            OnUnknown::Hold => 1,
-        })
+        .map(|offer| of_unknown(offer.job.on_unknown))
         .collect();
     let total = |offer: &Offer<'_>| i32::try_from(offer.job.numbers.len()).unwrap_or(i32::MAX);
     let totals: Vec<i32> = offers.iter().map(total).collect();
+    let duplicates: Vec<i16> = offers
+        .iter()
+        .map(|offer| of_duplicates(offer.job.duplicates))
+        .collect();
+    let references = texts(offers, |job| job.reference.as_ref().map(Reference::as_str));
+    let labels = texts(offers, |job| job.label.as_ref().map(Label::as_str));
     let starts: Vec<Option<OffsetDateTime>> = offers.iter().map(|offer| offer.job.start_at).collect();
-    let parameters: [&(dyn ToSql + Sync); 10] = [
+    let parameters: [&(dyn ToSql + Sync); 13] = [
         &ids,
         &sessions,
         &jobs,
@@ -284,10 +315,31 @@ async fn insert_queues(
         &maxs,
         &on_unknowns,
         &totals,
+        &duplicates,
+        &references,
+        &labels,
         &starts,
     ];
     let statement = tx.prepare_cached(&sql).await?;
     Ok(tx.query(&statement, &parameters).await?)
+}
+
+const fn of_unknown(on_unknown: OnUnknown) -> i16 {
+    match on_unknown {
+        OnUnknown::Resend => 0,
+        OnUnknown::Hold => 1,
+    }
+}
+
+const fn of_duplicates(duplicates: Duplicates) -> i16 {
+    match duplicates {
+        Duplicates::Drop => 0,
+        Duplicates::Allow => 1,
+    }
+}
+
+fn texts<'a>(offers: &[Offer<'a>], of: fn(&SendJob) -> Option<&str>) -> Vec<Option<&'a str>> {
+    offers.iter().map(|offer| of(offer.job)).collect()
 }
 
 /// Tells a repeated job from one that took another's id.
@@ -318,18 +370,26 @@ async fn existing(
 }
 
 async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_postgres::Error> {
-    const TYPES: [Type; 5] = [Type::UUID, Type::INT4, Type::INT8, Type::TEXT, Type::TEXT];
-    let sql = "COPY recipient (queue_id, seq, session_id, number, stanza_id) FROM STDIN BINARY";
+    const TYPES: [Type; 6] = [
+        Type::UUID,
+        Type::INT4,
+        Type::INT8,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+    ];
+    let sql = "COPY recipient (queue_id, seq, session_id, number, stanza_id, reference) FROM STDIN BINARY";
     let mut writer = pin!(BinaryCopyInWriter::new(tx.copy_in(sql).await?, &TYPES));
     for offer in offers {
         let (queue, session): (Uuid, i64) = (offer.queue.as_uuid(), offer.session.get());
         let stanza = offer.job.message_id.as_ref().map(|stanza| stanza.as_str());
-        for (seq, number) in (0_i32..).zip(&offer.job.numbers) {
-            let number = number.as_text();
+        for (seq, recipient) in (0_i32..).zip(&offer.job.numbers) {
+            let number = recipient.number.as_text();
             let number: &str = &number;
+            let reference = recipient.reference.as_ref().map(Reference::as_str);
             writer
                 .as_mut()
-                .write(&[&queue, &seq, &session, &number, &stanza])
+                .write(&[&queue, &seq, &session, &number, &stanza, &reference])
                 .await?;
         }
     }
@@ -378,10 +438,19 @@ pub async fn active(store: &Store, session: SessionId, due: Due) -> Result<Vec<Q
     rows.iter().map(record).collect()
 }
 
-/// A queue of a session, by id.
+/// A queue of a session, by id; or by the identity of its job, where that is a UUID under which another session has a queue.
 pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
-    let sql = format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
-    let row = store.query_opt(&sql, &[&id.as_uuid(), &session.get()]).await?;
+    let sql = format!(
+        "-- queues::find
+        SELECT {COLUMNS} FROM queue q WHERE q.id = $1 /* id */ AND q.session_id = $2 /* session */
+        UNION ALL
+        SELECT {COLUMNS} FROM queue q WHERE q.session_id = $2 /* session */ AND q.job_id = $3 /* job */ AND q.id <> $1
+          AND EXISTS (SELECT 1 FROM queue o WHERE o.id = $1 /* id */ AND o.session_id <> $2 /* session */)
+        LIMIT 1"
+    );
+    let row = store
+        .query_opt(&sql, &[&id.as_uuid(), &session.get(), &id.to_string()])
+        .await?;
     row.as_ref().map(record).transpose()
 }
 
@@ -417,38 +486,44 @@ pub type Place = (OffsetDateTime, QueueId);
 
 /// Which queues to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
+pub struct Filter<'a> {
     /// Of this session only.
     pub session: Option<SessionId>,
     /// In this state only.
     pub state: Option<QueueState>,
+    /// Of this label only.
+    pub label: Option<&'a Label>,
     /// Behind this one.
     pub before: Option<Place>,
 }
 
-impl Filter {
+impl Filter<'_> {
     /// What holds for a row of `queue q`; its parameters are numbered from 1.
-    fn condition(&self) -> &'static str {
+    fn condition(&self) -> String {
         // Where the state is not final the partial index of the running queues finds them, however many are finished.
-        match self.state.is_some_and(|state| !state.is_final()) {
-            true => {
-                "q.finished_at IS NULL AND q.state = $1 AND ($2::timestamptz IS NULL OR (q.created_at, q.id) < ($2, $3::uuid))"
-            }
-            false => {
-                "($1::smallint IS NULL OR q.state = $1) AND ($2::timestamptz IS NULL OR (q.created_at, q.id) < ($2, $3::uuid))"
-            }
-        }
+        let of_state = match self.state.is_some_and(|state| !state.is_final()) {
+            true => "q.finished_at IS NULL AND q.state = $1",
+            false => "($1::smallint IS NULL OR q.state = $1)",
+        };
+        // Said only where it is asked for, so that the index of the labelled queues is known to serve.
+        let of_label = match self.label.is_some() {
+            true => "q.label = $5::text",
+            false => "$5::text IS NULL",
+        };
+        format!(
+            "{of_state} AND {of_label} AND ($2::timestamptz IS NULL OR (q.created_at, q.id) < ($2, $3::uuid))"
+        )
     }
 }
 
 /// Queues, newest first, with the tokens of their sessions.
 pub async fn list(
     store: &Store,
-    filter: Filter,
+    filter: Filter<'_>,
     limit: u32,
 ) -> Result<Vec<(Token, QueueRecord)>, StoreError> {
     let of_sessions = match filter.session {
-        Some(_) => "SELECT s.id, s.token FROM session s WHERE s.id = $5".to_owned(),
+        Some(_) => "SELECT s.id, s.token FROM session s WHERE s.id = $6".to_owned(),
         None => newest_sessions(&filter),
     };
     let condition = filter.condition();
@@ -463,14 +538,15 @@ pub async fn list(
     let (time, id) = filter.before.map(|(time, id)| (time, id.as_uuid())).unzip();
     let (state, limit) = (filter.state.map(QueueState::code), i64::from(limit.min(PAGE_MAX)));
     let session = filter.session.map(SessionId::get);
-    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&state, &time, &id, &limit];
+    let label = filter.label.map(Label::as_str);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&state, &time, &id, &limit, &label];
     parameters.extend(session.as_ref().map(|session| session as &(dyn ToSql + Sync)));
     let rows = store.query(&sql, &parameters).await?;
     rows.iter().map(with_token).collect()
 }
 
 /// The sessions whose newest queue is among the newest: one look into an index for each session.
-fn newest_sessions(filter: &Filter) -> String {
+fn newest_sessions(filter: &Filter<'_>) -> String {
     format!(
         "SELECT s.id, s.token FROM session s CROSS JOIN LATERAL (
             SELECT q.created_at, q.id FROM queue q WHERE q.session_id = s.id AND {}
@@ -554,6 +630,15 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         on_unknown: match row.try_get::<_, i16>("on_unknown")? {
             0 => OnUnknown::Resend,
             _ => OnUnknown::Hold,
+        },
+        duplicates: match row.try_get::<_, i16>("duplicates")? {
+            0 => Duplicates::Drop,
+            _ => Duplicates::Allow,
+        },
+        reference: reference(row)?,
+        label: match row.try_get::<_, Option<&str>>("label")? {
+            Some(label) => Some(Label::new(label).map_err(|_| StoreError::Corrupt("label"))?),
+            None => None,
         },
         state: QueueState::from_code(row.try_get("state")?)
             .ok_or(StoreError::Corrupt("queue state out of range"))?,

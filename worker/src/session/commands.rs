@@ -12,7 +12,7 @@ mod lines;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use shared::clock::unix_millis;
-use shared::event::{self, Event, QueueAction, QueueData};
+use shared::event::{self, Event, QueueAction, QueueData, QueueName};
 use shared::id::QueueId;
 use shared::job::{Delay, FailureCode, Job};
 use shared::recipient::Number;
@@ -117,6 +117,11 @@ impl Commands {
             let words = "no queue of this session has this id";
             return self.refuse(cx, id, FailureCode::UnknownQueue, words);
         };
+        if record.id != id {
+            // It was named by the identity of its job.
+            let job = self.lines.finish(id).and_then(|current| current.job);
+            return job.map_or((), |job| self.take(cx, record.id, job));
+        }
         let Some(current) = self.lines.current(id) else {
             return;
         };
@@ -154,14 +159,16 @@ impl Commands {
         let jids = lists.numbers.iter().map(Number::jid).collect();
         let current = self.lines.current(id);
         let record = current.and_then(|current| current.record.as_ref());
-        let (data, progress) = match (cx.queues.get(id), record) {
+        let (data, progress, reference) = match (cx.queues.get(id), record) {
             (Some(queue), _) => (
                 QueueData::new(&queue.content, jids, lists.stanzas, queue.total),
                 event::progress(queue.settled, queue.total),
+                queue.reference.clone(),
             ),
             (None, Some(record)) => (
                 QueueData::new(&record.content, jids, lists.stanzas, record.total),
                 record.progress(),
+                record.reference.clone(),
             ),
             (None, None) => return,
         };
@@ -173,9 +180,10 @@ impl Commands {
             Change::Resume => (QueueChange::Resume(id), Some(QueueAction::Resume)),
             Change::Delete => (QueueChange::Delete(id), Some(QueueAction::Delete)),
         };
+        let name = QueueName { id, reference };
         let event = match action {
-            Some(action) => Event::queue(action, id, progress, data, at),
-            None => Event::send_completed(id, data, at),
+            Some(action) => Event::queue(action, name, progress, data, at),
+            None => Event::send_completed(name, data, at),
         };
         cx.recorder.write.queues.push(row);
         cx.recorder.event(event);

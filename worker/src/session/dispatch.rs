@@ -21,6 +21,7 @@ use super::adapter::passkey::{self, assertion};
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::exists::Exists;
 use super::link::{Link, Stop};
 use super::meter;
 use super::pacer::Waiting;
@@ -28,6 +29,7 @@ use super::questions::Questions;
 use super::queues::Target;
 use super::reader::{Reader, target};
 use super::receipts::Receipts;
+use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::sends::Sends;
@@ -40,6 +42,7 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) sends: Sends,
     questions: Questions,
+    exists: Exists,
     deletion: Deletion,
     status: Status,
     reader: Reader,
@@ -57,6 +60,7 @@ impl Parts {
             cx,
             link,
             questions: Questions::default(),
+            exists: Exists::default(),
             deletion: Deletion::default(),
             status: Status::default(),
             reader: Reader::default(),
@@ -72,12 +76,13 @@ impl Parts {
 
     /// Does all that can be done now; answers why nothing more is sent, and when to look again.
     pub(super) fn work(&mut self) -> (Waiting, Option<Instant>) {
-        self.link.close_if_wanted();
+        self.link.tell_what_waits();
         self.commands.advance(&mut self.cx, &self.reader);
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
         let start = self.start_due();
+        let exists = self.exists.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -87,6 +92,7 @@ impl Parts {
             drain,
             restriction,
             start,
+            exists,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -115,10 +121,12 @@ impl Parts {
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
                 self.cx.take_in(*queue);
-                if let Some((number, stanza)) = single {
-                    self.cx
-                        .queues
-                        .page_at_hand(id, vec![Target::new(0, number, stanza)]);
+                if let Some((recipient, stanza)) = single {
+                    let target = Target {
+                        reference: recipient.reference,
+                        ..Target::new(0, recipient.number, stanza)
+                    };
+                    self.cx.queues.page_at_hand(id, vec![target]);
                 }
             }
             Stage::AcceptedBefore(queue) => {
@@ -142,7 +150,9 @@ impl Parts {
         let cx = &mut self.cx;
         match request {
             // What a session that is being deleted needs for its logout.
-            Job::SessionStart | Job::SessionStop | Job::PairingCode(_) if self.deletion.is_under_way() => {
+            Job::SessionStart | Job::SessionStop | Job::SessionUpdate(_) | Job::PairingCode(_)
+                if self.deletion.is_under_way() =>
+            {
                 cx.refuse_deleting(job);
             }
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
@@ -161,6 +171,13 @@ impl Parts {
             Job::SessionStop => {
                 cx.stop_wanting();
                 self.link.close();
+                cx.answer_when_durable(job, None);
+            }
+            Job::SessionUpdate(settings) => {
+                if let Some(presence) = settings.presence {
+                    cx.set_presence(presence);
+                    self.link.announce(cx.presence());
+                }
                 cx.answer_when_durable(job, None);
             }
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
@@ -183,7 +200,7 @@ impl Parts {
             }
             Job::IsExists(question) => {
                 let number = question.number.clone();
-                self.questions.ask_exists(&self.link, &number, job);
+                self.exists.ask(cx, &self.link, &number, job);
             }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
@@ -334,7 +351,8 @@ impl Parts {
                         .event(shared::event::Event::NewMessage(Box::new(message)));
                 }
             }
-            Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
+            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
+            Event::IsOnWhatsApp { ticket, result } => self.exists.on_answer(ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -424,6 +442,7 @@ impl Parts {
         let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
+        self.exists.on_disconnected();
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
             Ok(Ended::LoggedOut(_)) => {}
@@ -497,6 +516,7 @@ impl Parts {
                 let targets = page?.into_iter().map(target).collect();
                 self.cx.queues.page(queue, targets, held);
             }
+            Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),

@@ -2,6 +2,7 @@
 //!
 //! The product's words (tokens, queues, recipients) and WhatsApp's (jids, receipts) meet in its adapter alone.
 
+mod accounts;
 pub(crate) mod actor;
 mod adapter;
 pub(crate) mod cap;
@@ -10,6 +11,7 @@ pub mod content;
 pub(crate) mod context;
 mod deletion;
 mod dispatch;
+mod exists;
 mod link;
 pub mod look_up;
 mod meter;
@@ -27,5 +29,7 @@ mod sends;
 pub mod settings;
 mod status;
 pub(crate) mod surroundings;
+mod target;
+mod turn;
 
 pub use settings::Settings;

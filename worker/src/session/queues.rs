@@ -11,38 +11,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use shared::content::Content;
-use shared::id::{QueueId, StanzaId};
-use shared::job::OnUnknown;
+use shared::event::QueueName;
+use shared::id::QueueId;
+use shared::job::{Duplicates, OnUnknown, Reference};
 use shared::recipient::Number;
 
+use super::accounts::{Accounts, Claim};
 use super::pacer::Pace;
-
-/// One recipient that waits to be sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    /// Its place in the queue.
-    pub(crate) seq: u32,
-    pub(crate) number: Number,
-    /// The stanza id it was, or is to be, sent under, if there is one already.
-    pub(crate) stanza: Option<StanzaId>,
-    /// It was sent before and nobody knows the outcome: it goes again under the same stanza id.
-    pub(crate) again: bool,
-    /// How often it was tried in vain since it was read.
-    pub(crate) tries: u8,
-}
-
-impl Target {
-    pub(crate) fn new(seq: u32, number: Number, stanza: Option<StanzaId>) -> Self {
-        let (again, tries) = (false, 0);
-        Self {
-            seq,
-            number,
-            stanza,
-            again,
-            tries,
-        }
-    }
-}
+pub(crate) use super::target::Target;
 
 /// Where a queue stands in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +64,8 @@ pub(crate) struct Queue {
     in_hand: u32,
     /// Recipients of it wait in the store for the end of a restriction, or were passed over when it was read.
     is_held: bool,
+    /// By which accounts its recipients go, from when that matters.
+    accounts: Option<Box<Accounts>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +83,10 @@ pub(crate) struct Spec {
     pub(crate) pace: Pace,
     /// What to do about unknown outcomes.
     pub(crate) on_unknown: OnUnknown,
+    /// What to do about recipients whose account is that of another.
+    pub(crate) duplicates: Duplicates,
+    /// What its caller calls it by.
+    pub(crate) reference: Option<Reference>,
     /// How many recipients it has.
     pub(crate) total: u32,
     pub(crate) settled: u32,
@@ -136,6 +118,15 @@ impl Queue {
             reading: Reading::Wanted,
             in_hand: 0,
             is_held: false,
+            accounts: None,
+        }
+    }
+
+    /// How its events name it.
+    pub(crate) fn name(&self) -> QueueName {
+        QueueName {
+            id: self.id,
+            reference: self.reference.clone(),
         }
     }
 
@@ -332,6 +323,24 @@ impl Queues {
         }
         self.note_exhausted(id);
         self.get(id)
+    }
+
+    /// A recipient in hand goes by the account of its addressee, unless another does. It stays in hand. `None` if the queue is
+    /// not here.
+    pub(crate) fn claim(&mut self, id: QueueId, target: Target) -> Option<Claim> {
+        let queue = self.all.get_mut(&id)?;
+        if queue.duplicates == Duplicates::Allow {
+            return Some(Claim::Free(target));
+        }
+        Some(queue.accounts.get_or_insert_default().claim(target))
+    }
+
+    /// By which accounts the recipients of a queue go; answers who waited for that.
+    pub(crate) fn learn_accounts(&mut self, id: QueueId, known: Vec<(u32, Number)>) -> Vec<Target> {
+        let queue = self.all.get_mut(&id);
+        queue.map_or_else(Vec::new, |queue| {
+            queue.accounts.get_or_insert_default().learn(known)
+        })
     }
 
     /// A recipient in hand waits in the store for the end of a restriction.

@@ -89,6 +89,8 @@ impl Reader {
 pub(super) fn target(pending: Pending) -> Target {
     Target {
         again: pending.state == RecipientState::Sending,
+        reference: pending.reference,
+        addressee: pending.addressee,
         ..Target::new(pending.seq, pending.number, pending.stanza)
     }
 }

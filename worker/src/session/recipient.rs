@@ -3,15 +3,17 @@
 //! Knows nothing of the connection, nor of when a send may start.
 
 use shared::clock::unix_millis;
-use shared::event::{self, Event, Processing};
+use shared::event::{self, Event, QueueName, SendError, Settled};
 use shared::id::QueueId;
 use shared::job::OnUnknown;
+use shared::recipient::Number;
 use shared::store::commit::{QueueChange, RecipientChange, RecipientKey};
-use shared::store::recipients::RecipientState;
+use shared::store::recipients::{self, RecipientState};
 
+use super::accounts::Claim;
 use super::adapter::events::Failure;
-use super::context::Context;
-use super::queues::Target;
+use super::context::{Context, Fetched};
+use super::queues::{Queue, Target};
 
 /// Whether recipients of a queue are not sent to again when nobody knows whether they were.
 pub(super) fn holds_unknown(cx: &Context, id: QueueId) -> bool {
@@ -31,34 +33,42 @@ pub(super) fn settle(
     let Some(queue) = cx.queues.settle(id) else {
         return;
     };
-    let progress = event::progress(queue.settled, queue.total);
+    let (progress, name) = (event::progress(queue.settled, queue.total), queue.name());
     let key = RecipientKey::Seq(id, target.seq);
-    let state = *outcome.as_ref().unwrap_or(&RecipientState::Failed);
-    let (change, stanza) = match outcome {
-        Ok(state) => (RecipientChange::state(key, state, wall), target.stanza.clone()),
+    let (change, state) = match outcome {
+        Ok(state) => (RecipientChange::state(key, state, wall), state),
         Err(Failure { status, error, words }) => {
             let change = RecipientChange::failed(key, status, words.clone(), wall);
-            let failed = Event::send_error(id, target.number.jid(), status, error, words);
-            cx.recorder.event(failed);
-            (change, None)
+            cx.recorder.event(Event::SendError(SendError {
+                number: target.number.jid(),
+                message: words,
+                status,
+                error,
+                queue_id: id,
+                reference: target.reference.clone(),
+                queue_reference: name.reference.clone(),
+            }));
+            (change, RecipientState::Failed)
         }
     };
     cx.recorder.write.recipients.push(change);
-    cx.recorder.event(Event::send_processing(Processing {
-        message_id: stanza,
-        progress,
-        queue_id: id,
-        queue_timestamp: unix_millis(wall),
+    let was_sent = !matches!(state, RecipientState::Failed | RecipientState::Duplicate);
+    let stanza = target.stanza.clone().filter(|_| was_sent);
+    let recipient = Settled {
         number: target.number.jid(),
         state: state.as_str(),
-    }));
+        reference: target.reference.clone(),
+    };
+    let processing = Event::send_processing(name, stanza, recipient, progress, unix_millis(wall));
+    cx.recorder.event(processing);
 }
 
 /// send.message:START comes before every other event of its queue.
 pub(super) fn start_queue(cx: &mut Context, id: QueueId) {
     if cx.queues.start(id) {
         cx.recorder.write.queues.push(QueueChange::Start(id));
-        cx.recorder.event(Event::send_start(id));
+        let name = cx.queues.get(id).map_or_else(|| QueueName::from(id), Queue::name);
+        cx.recorder.event(Event::send_start(name));
     }
 }
 
@@ -69,6 +79,40 @@ pub(super) fn outcome_unknown(cx: &mut Context, queue: QueueId, mut target: Targ
         settle(cx, queue, &target, Ok(RecipientState::Unknown));
     } else {
         cx.queues.give_back(queue, target);
+    }
+}
+
+/// The account of a recipient goes by another number than the given one: it is sent to by that, unless another recipient of
+/// the queue is.
+pub(super) fn goes_by(cx: &mut Context, queue: QueueId, mut target: Target, number: &str) {
+    let Ok(addressee) = Number::stored(number) else {
+        let failure = Failure {
+            status: 502,
+            error: "Bad Gateway",
+            words: "WhatsApp named the account by something that is no number".to_owned(),
+        };
+        return settle(cx, queue, &target, Err(failure));
+    };
+    target.addressee = Some(addressee);
+    claim(cx, queue, target);
+}
+
+/// By which accounts the recipients of a queue go is read: those who waited for it go on.
+pub(super) fn on_accounts(cx: &mut Context, queue: QueueId, known: Vec<(u32, Number)>) {
+    for target in cx.queues.learn_accounts(queue, known) {
+        claim(cx, queue, target);
+    }
+}
+
+fn claim(cx: &mut Context, queue: QueueId, target: Target) {
+    match cx.queues.claim(queue, target) {
+        Some(Claim::Free(target)) => cx.queues.give_back(queue, target),
+        Some(Claim::Taken(target)) => settle(cx, queue, &target, Ok(RecipientState::Duplicate)),
+        Some(Claim::Read) => {
+            let store = cx.around.store.clone();
+            cx.fetch(async move { Fetched::Accounts(queue, recipients::accounts(&store, queue).await) });
+        }
+        Some(Claim::Waits) | None => {}
     }
 }
 

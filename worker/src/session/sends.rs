@@ -26,13 +26,13 @@ use super::cap::CapTurn;
 use super::content;
 use super::context::Context;
 use super::link::Link;
-use super::look_up::LookUpTurns;
 use super::meter;
 use super::pacer::{Claim, Pace, Pacer, Waiting};
 use super::queues::{From, Queue, Target};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
-use super::recipient::{hold, holds_unknown, outcome_unknown, settle, start_queue};
+use super::recipient::{goes_by, hold, holds_unknown, outcome_unknown, settle, start_queue};
 use super::recorder::After;
+use super::turn::next;
 
 /// The sends of a session: those in hand, and when the next may start.
 pub(super) struct Sends {
@@ -47,7 +47,6 @@ pub(super) struct Sends {
     rate_limit: Pause,
     /// After trouble of the server.
     trouble: Pause,
-    look_ups: LookUpTurns,
 }
 
 /// A send whose outcome is open.
@@ -55,6 +54,8 @@ pub(super) struct Sends {
 struct InHand {
     queue: QueueId,
     target: Target,
+    /// Whether it has leave to look its number up.
+    from: From,
     pace: Pace,
     claim: Claim,
     stage: Stage,
@@ -81,7 +82,6 @@ impl Sends {
         Self {
             pacer,
             rate_limit: Pause::resume(cx.record.rate_limited_until, cx.wall(), cx.now()),
-            look_ups: LookUpTurns::new(cx.around.look_ups, cx.record.look_ups, cx.wall()),
             in_hand: HashMap::new(),
             newest: None,
             held: None,
@@ -125,7 +125,7 @@ impl Sends {
         if !link.is_open() {
             return Err(Waiting::Connection);
         }
-        let (from, pace) = self.next(cx, now)?;
+        let (from, pace) = next(cx, now)?;
         self.may_start(pace, now)?;
         if !self.cap.is_granted(&cx.around.cap) {
             return Err(Waiting::Cap);
@@ -147,13 +147,13 @@ impl Sends {
             return Err(Waiting::Connection);
         }
         if from == From::Unknown {
-            let wall = cx.wall();
-            cx.recorder.write.session_row().look_ups = Some(self.look_ups.take(now, wall));
+            cx.take_look_up();
         }
         self.cap.use_up();
         let hand = InHand {
             queue,
             target,
+            from,
             pace,
             claim: self.pacer.claim(pace, &mut cx.rng, now),
             stage: Stage::Asked,
@@ -162,29 +162,6 @@ impl Sends {
         self.newest = Some(id.clone());
         self.in_hand.insert(id, hand);
         Ok(())
-    }
-
-    /// Whose turn it is: somebody whose number need not be looked up, if there is one.
-    fn next(&self, cx: &mut Context, now: Instant) -> Result<(From, Pace), Waiting> {
-        if let Some((_, pace)) = cx.queues.peek(From::Known) {
-            return Ok((From::Known, pace));
-        }
-        let Some((_, pace)) = cx.queues.peek(From::Unknown) else {
-            return Err(match cx.queues.is_reading() {
-                true => Waiting::Recipients,
-                false => Waiting::Idle,
-            });
-        };
-        let wall = cx.wall();
-        let Some(until) = self.look_ups.until(now, wall) else {
-            return Ok((From::Unknown, pace));
-        };
-        let at = wall + until.saturating_duration_since(now);
-        if cx.record.look_up_at.is_none_or(|told| told <= wall) {
-            cx.record.look_up_at = Some(at);
-            cx.recorder.write.session_row().look_up_at = Some(at);
-        }
-        Err(Waiting::LookUp { until })
     }
 
     /// The session's own rules: answers to earlier sends, retries, the gap.
@@ -254,7 +231,7 @@ impl Sends {
         // Whatever else holds, no frame leaves without its row.
         let stanza = hand.target.stanza.clone().unwrap_or_else(|| stanza_id(&id));
         let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
-        write.recipients.push(change);
+        write.recipients.push(change.to(hand.target.addressee.clone()));
         write.next_send_at = Some(wall + held.unwrap_or_default() + claim.gap);
         cx.recorder.after(After::Leaves(id));
     }
@@ -344,6 +321,7 @@ impl Sends {
         };
         if hand.stage == Stage::Asked {
             self.pacer.unclaim(hand.claim);
+            self.give_turns_back(cx, &hand, reason);
         }
         match reason {
             SendError::NotConnected | SendError::Cancelled if hand.stage == Stage::Asked => {
@@ -353,6 +331,7 @@ impl Sends {
                 outcome_unknown(cx, hand.queue, hand.target);
             }
             SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
+            SendError::Renumbered { present } => goes_by(cx, hand.queue, hand.target, present),
             reason if is_of_new_contact(reason) => hold(cx, hand.queue, hand.target),
             reason if is_too_fast(reason) => {
                 self.slow_down(cx);
@@ -371,6 +350,17 @@ impl Sends {
                 meter::failed(failure.error);
                 settle(cx, hand.queue, &hand.target, Err(failure));
             }
+        }
+    }
+
+    /// What was found out from what is stored alone costs no turn: neither of the worker's cap, nor to look numbers up.
+    fn give_turns_back(&mut self, cx: &mut Context, hand: &InHand, reason: &SendError) {
+        if !matches!(reason, SendError::NeedsLookUp | SendError::NewContact) {
+            return;
+        }
+        self.cap.give_back();
+        if hand.from == From::Unknown {
+            cx.give_back_look_up();
         }
     }
 
@@ -432,9 +422,9 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
     };
     let outgoing = Outgoing {
         id: id.clone(),
-        to: match to.1 {
-            From::Known => known_recipient(&to.0.number),
-            From::Unknown => recipient(&to.0.number),
+        to: match (to.1, to.0.addressee.as_ref().unwrap_or(&to.0.number)) {
+            (From::Known, number) => known_recipient(number),
+            (From::Unknown, number) => recipient(number),
         },
         message: content::render(&queue.content),
     };

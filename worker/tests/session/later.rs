@@ -64,6 +64,7 @@ async fn what_starts_later_can_be_paused_paced_resumed_and_deleted() {
     );
     let done = |queue| Answer::Done {
         queue_id: Some(queue),
+        reading: None,
     };
     assert_eq!(stage.call(&token, pause(kept)).await, done(kept));
     assert_eq!(stage.call(&token, delete(gone)).await, done(gone));
@@ -103,13 +104,17 @@ async fn a_running_queue_takes_another_pace_with_its_next_gap() {
     let queue = stage.send(&token, text(&numbers, Some((1.0, 1.0)))).await;
     let processing = stage.event(&token, "send.message:PROCESSING", |_| true).await;
     let told = &processing["data"]["queue"];
-    assert_eq!(told["number"], format!("{}@s.whatsapp.net", numbers[0]));
-    assert_eq!(told["state"], "sent");
+    assert_eq!(
+        told["recipient"]["number"],
+        format!("{}@s.whatsapp.net", numbers[0])
+    );
+    assert_eq!(told["recipient"]["state"], "sent");
     let done = stage.call(&token, pace(queue, (0.001, 0.002))).await;
     assert_eq!(
         done,
         Answer::Done {
-            queue_id: Some(queue)
+            queue_id: Some(queue),
+            reading: None,
         }
     );
     stage.event(&token, "send.message:COMPLETED", |_| true).await;

@@ -2,6 +2,7 @@
 
 mod broadcast;
 mod commands;
+mod exists;
 mod faults;
 mod jobs;
 mod later;

@@ -7,7 +7,7 @@ use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
 use shared::clock::Clock;
 use shared::content::Text;
 use shared::id::{JobId, QueueId, Token, WorkerId};
-use shared::job::{Answer, Delay, Job, OnUnknown, PaceJob, QueueCommand, SendJob, SendLimits};
+use shared::job::{Answer, Delay, Job, PaceJob, QueueCommand, SendJob, SendLimits};
 use shared::lifecycle::Lifecycle;
 use shared::process::Process;
 use shared::random::Randomness;
@@ -26,6 +26,8 @@ use worker::session::pacer::Pace;
 use worker::session::rate::RateLimit;
 use worker::shard;
 
+/// Digits of a number in the plan of the country code 1.
+const NUMBER_DIGITS: usize = 11;
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -108,32 +110,30 @@ impl Stage {
         version: worker::version::Settings,
         change: impl FnOnce(&mut whatsapp::connection::Config),
     ) -> Worker {
-        self.start(name, version, SendLimits::default(), change)
+        self.worker_set(name, |settings| {
+            settings.version = version;
+            change(&mut settings.whatsapp);
+        })
     }
 
     /// Starts a session worker of a deployment with these limits.
     pub(crate) fn worker_within(&self, name: &str, limits: SendLimits) -> Worker {
-        self.start(name, worker::version::Settings::default(), limits, |_| {})
+        self.worker_set(name, |settings| settings.limits = limits)
     }
 
-    fn start(
-        &self,
-        name: &str,
-        version: worker::version::Settings,
-        limits: SendLimits,
-        change: impl FnOnce(&mut whatsapp::connection::Config),
-    ) -> Worker {
+    /// Starts a session worker that is set in another way.
+    pub(crate) fn worker_set(&self, name: &str, change: impl FnOnce(&mut Settings)) -> Worker {
         let life = Lifecycle::new();
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
         whatsapp.url = self.simulator.ws_url.clone();
         whatsapp.root_key = whatsapp::signal::curve::PublicKey::new(self.simulator.root_public_key);
         whatsapp.timing.backoff_base = Duration::from_millis(50);
         whatsapp.timing.backoff_cap = Duration::from_millis(500);
-        change(&mut whatsapp);
-        let settings = Settings {
+        whatsapp.tells_renumbered = true;
+        let mut settings = Settings {
             shards: 2,
             pace: Pace::default(),
-            limits,
+            limits: SendLimits::default(),
             cap: 10_000.try_into().expect("not zero"),
             look_ups: LookUpPace {
                 gap: Duration::ZERO,
@@ -144,8 +144,9 @@ impl Stage {
                 longest: Duration::from_secs(2),
             },
             whatsapp,
-            version,
+            version: worker::version::Settings::default(),
         };
+        change(&mut settings);
         let timing = Timing {
             ttl: Duration::from_secs(3),
             tick: Duration::from_millis(200),
@@ -204,8 +205,10 @@ impl Stage {
         token
     }
 
-    /// Contacts whose numbers are this prefix and an index.
+    /// Contacts whose numbers are this prefix, as many zeros as make them whole, and an index.
     pub(crate) async fn contacts(&self, prefix: &str, count: u64) -> Vec<String> {
+        let room = NUMBER_DIGITS.saturating_sub((count - 1).to_string().len());
+        let prefix = &format!("{prefix:0<room$}");
         let run = self
             .simulator
             .create_contacts(prefix, count, simulator::population::Manners::default())
@@ -390,17 +393,12 @@ impl Stage {
 
 /// A text to numbers, with a gap in seconds.
 pub(crate) fn text(numbers: &[String], delay: Option<(f64, f64)>) -> SendJob {
+    let numbers = numbers
+        .iter()
+        .map(|number| Number::new(number).expect("a number"));
     SendJob {
-        queue_id: None,
-        numbers: numbers
-            .iter()
-            .map(|number| Number::new(number).expect("a number"))
-            .collect(),
-        message: Text::new("hello").into(),
         delay: delay.map(|(min, max)| Delay::new(min, max).expect("a delay")),
-        on_unknown: OnUnknown::Resend,
-        message_id: None,
-        start_at: None,
+        ..SendJob::new(numbers, Text::new("hello"))
     }
 }
 

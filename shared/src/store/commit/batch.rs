@@ -1,5 +1,6 @@
 //! One transaction of many writes: at most nine statements over arrays, whatever the number of writes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -14,6 +15,7 @@ use super::sealed::SealedWrite;
 use super::statements::Statements;
 use crate::id::StanzaId;
 use crate::job::Delay;
+use crate::recipient::Number;
 use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
 use crate::store::queues::{QueueState, millis};
@@ -109,6 +111,7 @@ struct Columns<'a> {
     deleted_keys: KeyColumns<'a>,
     by_seq: RecipientColumns<'a>,
     seqs: (Vec<Uuid>, Vec<i32>, Vec<Option<i32>>),
+    addressees: Vec<Option<Cow<'a, str>>>,
     by_stanza: RecipientColumns<'a>,
     stanza_sessions: Vec<i64>,
     queues: QueueColumns,
@@ -336,6 +339,8 @@ impl<'a> Columns<'a> {
             self.seqs.0.push(*queue);
             self.seqs.1.push(i32::try_from(*seq).unwrap_or(i32::MAX));
             self.seqs.2.push(change.held_for.map(restriction));
+            self.addressees
+                .push(change.addressee.as_ref().map(Number::as_text));
             self.by_seq
                 .push(change, change.stanza.as_ref().map(StanzaId::as_str));
         }
@@ -445,7 +450,7 @@ impl<'a> Columns<'a> {
             &gone.kinds,
             &gone.names,
         ];
-        let by_seq: [Parameter<'_>; 8] = [
+        let by_seq: [Parameter<'_>; 9] = [
             &self.seqs.0,
             &self.seqs.1,
             &seq.states,
@@ -454,6 +459,7 @@ impl<'a> Columns<'a> {
             &seq.errors,
             &seq.ats,
             &self.seqs.2,
+            &self.addressees,
         ];
         let by_stanza: [Parameter<'_>; 6] = [
             &self.stanza_sessions,

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 
 use crate::event::Passkey;
 use crate::id::{JobId, QueueId, SessionId, StanzaId};
-use crate::job::Delay;
+use crate::job::{Delay, Presence};
+use crate::recipient::Number;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -114,6 +115,8 @@ pub struct RecipientChange {
     pub state: RecipientState,
     /// The id of its message, when it gets one (with `Sending`).
     pub stanza: Option<StanzaId>,
+    /// The number that its account goes by, where that is another than its own (with `Sending`).
+    pub addressee: Option<Number>,
     /// The restriction whose end it waits for (with `Queued`).
     pub held_for: Option<u32>,
     /// Why it failed, in the manner of HTTP, and in words without personal data (with `Failed`).
@@ -130,10 +133,17 @@ impl RecipientChange {
             key,
             state: RecipientState::Sending,
             stanza: Some(stanza),
+            addressee: None,
             held_for: None,
             error: None,
             at,
         }
+    }
+
+    /// The same, to the account of this number.
+    #[must_use]
+    pub fn to(self, addressee: Option<Number>) -> Self {
+        Self { addressee, ..self }
     }
 
     /// The recipient was refused, or would be, and waits for the end of this restriction: it is queued again.
@@ -150,6 +160,7 @@ impl RecipientChange {
             key,
             state,
             stanza: None,
+            addressee: None,
             held_for: None,
             error: None,
             at,
@@ -163,6 +174,7 @@ impl RecipientChange {
             key,
             state: RecipientState::Failed,
             stanza: None,
+            addressee: None,
             held_for: None,
             error,
             at,
@@ -180,6 +192,9 @@ impl RecipientChange {
         }
         if later.stanza.is_some() {
             self.stanza.clone_from(&later.stanza);
+        }
+        if later.addressee.is_some() {
+            self.addressee.clone_from(&later.addressee);
         }
     }
 }
@@ -281,6 +296,8 @@ pub struct SessionChange {
     pub refused: bool,
     /// That it is being deleted now.
     pub deleting: bool,
+    /// What it says of itself. `Some(None)` leaves it to the deployment.
+    pub presence: Option<Option<Presence>>,
     /// What keeps it from writing to new contacts. `Some(None)` ends it.
     pub restriction: Option<Option<Restriction>>,
     /// How many restrictions it has had.
@@ -326,6 +343,7 @@ impl SessionChange {
         }
         self.close_reason = later.close_reason.or(self.close_reason);
         self.deleting |= later.deleting;
+        self.presence = later.presence.or(self.presence);
         if later.restriction.is_some() {
             self.restriction.clone_from(&later.restriction);
         }
@@ -363,6 +381,9 @@ pub(super) struct SessionPatch<'a> {
     close_reason: Option<u16>,
     refused: bool,
     deleting: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<i16>,
+    forget_presence: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     restriction: Option<RestrictionPatch<'a>>,
     lifted: bool,
@@ -422,6 +443,8 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             // What is said of one state does not hold for another.
             refused: change.refused && change.state == Some(SessionState::Closed),
             deleting: change.deleting,
+            presence: change.presence.flatten().map(Presence::code),
+            forget_presence: change.presence == Some(None),
             restriction: change
                 .restriction
                 .as_ref()

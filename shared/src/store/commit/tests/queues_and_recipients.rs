@@ -180,6 +180,7 @@ async fn states_move_by_one_rule_in_rust_and_in_sql() {
         key: RecipientKey::Seq(queue.id, seq),
         state,
         stanza: (state != RecipientState::Queued).then(|| stanza(seq)),
+        addressee: None,
         held_for: None,
         error: (state == RecipientState::Failed).then(|| (500, "x".to_owned())),
         at,
