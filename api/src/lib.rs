@@ -7,6 +7,7 @@ pub mod auth;
 pub mod doctor;
 pub mod extract;
 pub mod idempotency;
+pub mod ids;
 pub mod jobs;
 pub mod legacy;
 pub mod listener;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use shared::job::{
-    LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, Reading, SendBody, SessionUpdateJob,
+    LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, SendBody, SessionUpdateJob,
 };
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -10,8 +10,12 @@ use utoipa::{Modify, OpenApi};
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
+use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
-use crate::v1::{control, deliveries, messages, numbers, pairing, passkey, queues, sessions, webhooks};
+use crate::v1::{
+    control, deliveries, export, listing, look_up, messages, numbers, pairing, passkey, queues, retry,
+    sessions, webhooks,
+};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
@@ -23,8 +27,9 @@ use crate::{legacy, schema};
         control::start, control::stop, control::restart, control::logout,
         numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
-        messages::create, messages::create_anywhere,
-        queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
+        messages::create, messages::create_anywhere, look_up::show,
+        queues::create, listing::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
+        queues::change, listing::list_all, export::csv, retry::retry,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
@@ -51,6 +56,8 @@ pub fn document() -> Value {
     let mut generator = schema::generator();
     generator.subschema_for::<SendBody>();
     generator.subschema_for::<Addressed<SendBody>>();
+    generator.subschema_for::<QueuePatch>();
+    generator.subschema_for::<RetryBody>();
     generator.subschema_for::<NewSession>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();

@@ -33,6 +33,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.common.amqp.shards,
         settings.reach,
     );
+    app.limits = settings.limits;
     app.tasks = lifecycle.tasks().clone();
     workers::watch(
         &process.health,

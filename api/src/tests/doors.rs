@@ -18,6 +18,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::Pause => &["post /v1/sessions/{token}/queues/{queue}/pause"],
         JobKind::Resume => &["post /v1/sessions/{token}/queues/{queue}/resume"],
         JobKind::Delete => &["delete /v1/sessions/{token}/queues/{queue}"],
+        JobKind::Pace => &["patch /v1/sessions/{token}/queues/{queue}"],
         JobKind::SessionStart => &["post /v1/sessions/{token}/start"],
         JobKind::SessionStop => &["post /v1/sessions/{token}/stop"],
         JobKind::SessionRestart => &["post /v1/sessions/{token}/restart"],
@@ -56,6 +57,19 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
     (
         "get /v1/sessions/{token}/queues/{queue}/recipients",
         "the events of the queue",
+    ),
+    (
+        "get /v1/sessions/{token}/queues/{queue}/recipients.csv",
+        "the events of the queue",
+    ),
+    (
+        "post /v1/sessions/{token}/queues/{queue}/retry",
+        "a send job with the numbers that its events named as failed",
+    ),
+    ("get /v1/queues", "the events of queues"),
+    (
+        "get /v1/sessions/{token}/messages/{message}",
+        "the events of the message",
     ),
     ("get /v1/webhooks", "a queue of one's own, bound to the events"),
     ("post /v1/webhooks", "the same"),

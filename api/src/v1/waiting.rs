@@ -31,6 +31,10 @@ pub struct Waiting {
 pub enum Reason {
     /// Somebody paused the queue.
     Paused,
+    /// It starts later.
+    StartsAt,
+    /// The broker has it, and its worker is about to store it.
+    Accepting,
     /// No session worker holds the session's shard.
     NoWorker,
     /// The session is being deleted, and the queue with it.
@@ -95,6 +99,16 @@ pub fn waiting(
     if queue.state.is_final() {
         return None;
     }
+    let starts_at = queue
+        .start_at
+        .filter(|at| *at > now && queue.state != QueueState::Paused);
+    if starts_at.is_some() {
+        return Some(Waiting {
+            reason: Reason::StartsAt,
+            until: starts_at,
+            detail: "the queue starts later, as its startAt says",
+        });
+    }
     let stopped = if queue.state == QueueState::Paused {
         Some((Reason::Paused, "the queue is paused; resume it"))
     } else if worker == Worker::Absent {
@@ -143,6 +157,19 @@ pub fn not_open(session: &SessionRecord, worker: Worker) -> Option<(Reason, &'st
     match worker {
         Worker::Absent if session.wanted => Some((Reason::NoWorker, NO_WORKER)),
         _ => held_by(session),
+    }
+}
+
+/// What a send waits for that its worker has not stored yet.
+pub fn unstored(worker: Worker) -> Waiting {
+    let (reason, detail) = match worker {
+        Worker::Running => (Reason::Accepting, "the session's worker is about to store it"),
+        Worker::Absent => (Reason::NoWorker, NO_WORKER),
+    };
+    Waiting {
+        reason,
+        until: None,
+        detail,
     }
 }
 
@@ -308,6 +335,7 @@ mod tests {
             started_at: None,
             paused_at: None,
             finished_at: None,
+            start_at: None,
         }
     }
 
@@ -447,6 +475,31 @@ mod tests {
             Some(Reason::Stopped)
         );
         assert_eq!(close_detail(&session(SessionState::Closed)), None);
+    }
+
+    #[test]
+    fn a_queue_that_starts_later_says_when_whatever_else_there_is() {
+        let until = NOW + Duration::hours(7);
+        let later = QueueRecord {
+            start_at: Some(until),
+            ..queue(QueueState::Queued)
+        };
+        let told = |queue: &QueueRecord, now| {
+            waiting(
+                &Held { queue, held: 0 },
+                &session(SessionState::Closed),
+                Worker::Absent,
+                now,
+            )
+        };
+        let first = told(&later, NOW).unwrap();
+        assert_eq!((first.reason, first.until), (Reason::StartsAt, Some(until)));
+        assert_eq!(told(&later, until).unwrap().reason, Reason::NoWorker);
+        let paused = QueueRecord {
+            start_at: Some(until),
+            ..queue(QueueState::Paused)
+        };
+        assert_eq!(told(&paused, NOW).unwrap().reason, Reason::Paused);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recipients::Reading;
 use crate::id::QueueId;
+use crate::named::named;
 
 /// The answer to a job that asked for one (`reply_to`).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,27 +94,27 @@ pub enum NumberFailure {
     Refused,
 }
 
-/// Why a job was not done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureCode {
-    /// No session has this token.
-    UnknownSession,
-    /// No queue of this session has this id.
-    UnknownQueue,
-    /// The body is not a job.
-    InvalidJob,
-    /// The state does not allow it, or the same id came with another body.
-    Conflict,
-    /// The session is not connected to WhatsApp.
-    NotConnected,
-    /// WhatsApp did not answer in time.
-    Timeout,
-    /// WhatsApp refused.
-    Refused,
-    /// A number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
-    /// number per day.
-    LookUpLimit,
-    /// We failed; trying again may help.
-    Internal,
+named! {
+    /// Why a job was not done.
+    FailureCode {
+        /// No session has this token.
+        UnknownSession = "unknown_session",
+        /// No queue of this session has this id.
+        UnknownQueue = "unknown_queue",
+        /// The body is not a job.
+        InvalidJob = "invalid_job",
+        /// The state does not allow it, or the same id came with another body.
+        Conflict = "conflict",
+        /// The session is not connected to WhatsApp.
+        NotConnected = "not_connected",
+        /// WhatsApp did not answer in time.
+        Timeout = "timeout",
+        /// WhatsApp refused.
+        Refused = "refused",
+        /// A number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
+        /// number per day.
+        LookUpLimit = "look_up_limit",
+        /// We failed; trying again may help.
+        Internal = "internal",
+    }
 }

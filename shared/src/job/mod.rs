@@ -4,6 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod limits;
 mod names;
 mod passkey;
 mod query;
@@ -11,12 +12,14 @@ mod queue;
 mod recipients;
 mod send;
 mod session;
+mod start_at;
 
 use schemars::{Schema, schema_for};
 
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use limits::*;
 pub use names::*;
 pub use passkey::*;
 pub use query::*;
@@ -41,6 +44,8 @@ named! {
         Resume = "resume",
         /// Delete a queue: what is not sent yet never is.
         Delete = "delete",
+        /// Another pace for a queue.
+        Pace = "pace",
         /// Connect the session, pairing it if it has no credentials.
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
@@ -93,6 +98,8 @@ pub enum Job {
     Resume(QueueCommand),
     /// Delete a queue.
     Delete(QueueCommand),
+    /// Another pace for a queue.
+    Pace(PaceJob),
     /// Connect the session.
     SessionStart,
     /// Disconnect the session, keep its credentials.
@@ -148,6 +155,7 @@ impl Job {
             JobKind::Pause => Self::Pause(body::parse(body)?),
             JobKind::Resume => Self::Resume(body::parse(body)?),
             JobKind::Delete => Self::Delete(body::parse(body)?),
+            JobKind::Pace => Self::Pace(PaceJob::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionRestart => body::parse_empty(body).map(|()| Self::SessionRestart)?,
@@ -172,6 +180,7 @@ impl Job {
             Self::Pause(_) => JobKind::Pause,
             Self::Resume(_) => JobKind::Resume,
             Self::Delete(_) => JobKind::Delete,
+            Self::Pace(_) => JobKind::Pace,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionRestart => JobKind::SessionRestart,
@@ -194,6 +203,7 @@ impl Job {
         match self {
             Self::Send(job) => body::to_vec(job),
             Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
+            Self::Pace(job) => body::to_vec(job),
             Self::SessionStart
             | Self::SessionStop
             | Self::SessionRestart
@@ -214,6 +224,7 @@ impl Job {
         match kind {
             JobKind::Send => schema_for!(send::SendBody),
             JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
+            JobKind::Pace => schema_for!(queue::PaceBody),
             JobKind::SessionStart
             | JobKind::SessionStop
             | JobKind::SessionRestart

@@ -35,7 +35,7 @@ fn every_job_has_a_stable_body() {
     let full = send(
         r#"{"queueId":"78e37ede-32d9-4636-83f0-39469daf89f6","numbers":["5531900000001"],
             "message":{"type":"text","text":"hi"},"delay":{"min":0.5,"max":2},"onUnknown":"hold",
-            "messageId":"3EB0C431C26A1916E07A"}"#,
+            "messageId":"3EB0C431C26A1916E07A","startAt":"2026-12-24T09:00:00.25+01:00"}"#,
     );
     let jobs = [
         Job::Send(Box::new(full)),
@@ -49,6 +49,10 @@ fn every_job_has_a_stable_body() {
         Job::Pause(queue),
         Job::Resume(queue),
         Job::Delete(queue),
+        Job::Pace(PaceJob {
+            queue_id: queue.queue_id,
+            delay: Delay::new(0.5, 2.0).unwrap(),
+        }),
         Job::SessionStart,
         Job::SessionStop,
         Job::SessionRestart,

@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     12 "passkey" in "0012_passkey.sql",
     13 "presence" in "0013_presence.sql",
     14 "numbers" in "0014_numbers.sql",
+    16 "queues" in "0016_queues.sql",
     17 "webhooks changed" in "0017_webhooks.sql",
 };
 

@@ -83,6 +83,8 @@ pub struct QueueRecord {
     pub paused_at: Option<OffsetDateTime>,
     /// When it was completed or deleted.
     pub finished_at: Option<OffsetDateTime>,
+    /// Nothing of it is sent before this.
+    pub start_at: Option<OffsetDateTime>,
 }
 
 impl QueueRecord {
@@ -93,7 +95,8 @@ impl QueueRecord {
 }
 
 const COLUMNS: &str = "q.id, q.session_id, q.job_id, q.content, q.delay_min_ms, q.delay_max_ms, q.on_unknown, \
-     q.duplicates, q.reference, q.label, q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, q.finished_at";
+     q.duplicates, q.reference, q.label, q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, \
+     q.finished_at, q.start_at";
 
 /// What became of a job that was to be accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,8 +105,10 @@ pub enum Acceptance {
     Accepted(Box<QueueRecord>),
     /// The same job was accepted before: nothing was done.
     Duplicate(Box<QueueRecord>),
-    /// Its id, its queue's id or its stanza id is taken by another job: nothing was done.
+    /// Its id or its queue's id is taken by another job: nothing was done.
     Conflict,
+    /// The id of its message is that of another message of the session: nothing was done.
+    MessageIdTaken,
     /// Its session is not there any more: nothing was done.
     NoSession,
 }
@@ -212,7 +217,7 @@ impl From<tokio_postgres::Error> for Refusal {
     fn from(error: tokio_postgres::Error) -> Self {
         if violates(&error, "recipient_stanza") {
             // The caller's stanza id is one that this session used before.
-            Self::Told(Acceptance::Conflict)
+            Self::Told(Acceptance::MessageIdTaken)
         } else if violates(&error, "queue_session_id_fkey") {
             Self::Told(Acceptance::NoSession)
         } else {
@@ -265,15 +270,15 @@ async fn insert_queues(
         "-- queues::accept
         INSERT INTO queue AS q
             (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-             duplicates, reference, label)
+             duplicates, reference, label, start_at)
         SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-            duplicates, reference, label
+            duplicates, reference, label, start_at
         FROM unnest($1::uuid[] /* ids */, $2::bigint[] /* sessions */, $3::text[] /* jobs */,
             $4::bytea[] /* fingerprints */, $5::jsonb[] /* contents */, $6::int[] /* mins */, $7::int[] /* maxs */,
             $8::smallint[] /* on_unknowns */, $9::int[] /* totals */, $10::smallint[] /* duplicates */,
-            $11::text[] /* references */, $12::text[] /* labels */) WITH ORDINALITY
+            $11::text[] /* references */, $12::text[] /* labels */, $13::timestamptz[] /* starts */) WITH ORDINALITY
             AS o (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-                duplicates, reference, label, n)
+                duplicates, reference, label, start_at, n)
         ORDER BY n
         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
@@ -299,7 +304,8 @@ async fn insert_queues(
         .collect();
     let references = texts(offers, |job| job.reference.as_ref().map(Reference::as_str));
     let labels = texts(offers, |job| job.label.as_ref().map(Label::as_str));
-    let parameters: [&(dyn ToSql + Sync); 12] = [
+    let starts: Vec<Option<OffsetDateTime>> = offers.iter().map(|offer| offer.job.start_at).collect();
+    let parameters: [&(dyn ToSql + Sync); 13] = [
         &ids,
         &sessions,
         &jobs,
@@ -312,6 +318,7 @@ async fn insert_queues(
         &duplicates,
         &references,
         &labels,
+        &starts,
     ];
     let statement = tx.prepare_cached(&sql).await?;
     Ok(tx.query(&statement, &parameters).await?)
@@ -390,30 +397,44 @@ async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_pos
     Ok(())
 }
 
-/// The oldest queues of a session that run or are to: so many with a single recipient, and so many others. Those of which
-/// all that is left waits for the end of restriction number `held` are passed over.
-pub async fn active(
-    store: &Store,
-    session: SessionId,
-    held: Option<u32>,
-    most: u32,
-) -> Result<Vec<QueueRecord>, StoreError> {
+/// What of a session's queues its owner is to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// The restriction that the session is under, by its number: queues of which all that is left waits for its end are
+    /// passed over.
+    pub held: Option<u32>,
+    /// The time: queues that start later are passed over, but for the first of them.
+    pub now: OffsetDateTime,
+    /// Most queues with a single recipient, and most others.
+    pub most: u32,
+}
+
+/// The oldest queues of a session that run or are to: so many with a single recipient, and so many others. Behind them
+/// the one that is the first to start later, if there is any.
+pub async fn active(store: &Store, session: SessionId, due: Due) -> Result<Vec<QueueRecord>, StoreError> {
     let of_kind = |kind: &str| {
         format!(
             "(SELECT {COLUMNS} FROM queue q
             WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND q.state IN (0, 1) AND {kind}
               AND (q.held_for IS NULL OR q.held_for IS DISTINCT FROM $3 /* held */)
+              AND (q.start_at IS NULL OR q.start_at <= $4 /* now */)
             ORDER BY q.created_at, q.id LIMIT $2 /* most */)"
         )
     };
     let sql = format!(
-        "-- queues::active\n{} UNION ALL {}",
+        "-- queues::active\n{} UNION ALL {} UNION ALL
+            (SELECT {COLUMNS} FROM queue q
+            WHERE q.session_id = $1 /* session */ AND q.start_at > $4 /* now */ AND q.finished_at IS NULL
+              AND q.state IN (0, 1)
+            ORDER BY q.start_at LIMIT 1)",
         of_kind("q.total = 1"),
         of_kind("q.total > 1")
     );
-    let most = i64::from(most.min(PAGE_MAX));
-    let held = held.map(restriction);
-    let rows = store.query(&sql, &[&session.get(), &most, &held]).await?;
+    let most = i64::from(due.most.min(PAGE_MAX));
+    let held = due.held.map(restriction);
+    let rows = store
+        .query(&sql, &[&session.get(), &most, &held, &due.now])
+        .await?;
     rows.iter().map(record).collect()
 }
 
@@ -474,33 +495,87 @@ pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, Queue
     let Some(row) = store.query_opt(&sql, &[&id.as_uuid()]).await? else {
         return Ok(None);
     };
-    let token = Token::new(row.try_get("token")?).map_err(|_| StoreError::Corrupt("token"))?;
-    Ok(Some((token, record(&row)?)))
+    with_token(&row).map(Some)
 }
 
-/// Queues of a session, of one label if asked, newest first, behind the given one (`created_at` and id of the last one seen).
+/// A queue's place in its listings: when it was accepted, and its id.
+pub type Place = (OffsetDateTime, QueueId);
+
+/// Which queues to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Of this session only.
+    pub session: Option<SessionId>,
+    /// In this state only.
+    pub state: Option<QueueState>,
+    /// Of this label only.
+    pub label: Option<&'a Label>,
+    /// Behind this one.
+    pub before: Option<Place>,
+}
+
+impl Filter<'_> {
+    /// What holds for a row of `queue q`; its parameters are numbered from 1.
+    fn condition(&self) -> String {
+        // Where the state is not final the partial index of the running queues finds them, however many are finished.
+        let of_state = match self.state.is_some_and(|state| !state.is_final()) {
+            true => "q.finished_at IS NULL AND q.state = $1",
+            false => "($1::smallint IS NULL OR q.state = $1)",
+        };
+        // Said only where it is asked for, so that the index of the labelled queues is known to serve.
+        let of_label = match self.label.is_some() {
+            true => "q.label = $5::text",
+            false => "$5::text IS NULL",
+        };
+        format!(
+            "{of_state} AND {of_label} AND ($2::timestamptz IS NULL OR (q.created_at, q.id) < ($2, $3::uuid))"
+        )
+    }
+}
+
+/// Queues, newest first, with the tokens of their sessions.
 pub async fn list(
     store: &Store,
-    session: SessionId,
-    label: Option<&Label>,
-    before: Option<(OffsetDateTime, QueueId)>,
+    filter: Filter<'_>,
     limit: u32,
-) -> Result<Vec<QueueRecord>, StoreError> {
+) -> Result<Vec<(Token, QueueRecord)>, StoreError> {
+    let of_sessions = match filter.session {
+        Some(_) => "SELECT s.id, s.token FROM session s WHERE s.id = $6".to_owned(),
+        None => newest_sessions(&filter),
+    };
+    let condition = filter.condition();
+    // The newest so many of all are among the newest so many of the sessions that have the newest.
     let sql = format!(
         "-- queues::list
-        SELECT {COLUMNS} FROM queue q
-        WHERE q.session_id = $1 /* session */
-          AND ($2::timestamptz IS NULL OR (q.created_at, q.id) < ($2 /* time */, $3::uuid /* id */))
-          AND ($5::text IS NULL OR q.label = $5 /* label */)
-        ORDER BY q.created_at DESC, q.id DESC LIMIT $4 /* limit */"
+        SELECT {COLUMNS}, s.token FROM ({of_sessions}) s CROSS JOIN LATERAL (
+            SELECT * FROM queue q WHERE q.session_id = s.id AND {condition}
+            ORDER BY q.created_at DESC, q.id DESC LIMIT $4 /* limit */) q
+        ORDER BY q.created_at DESC, q.id DESC LIMIT $4"
     );
-    let (time, id) = before.map(|(time, id)| (time, id.as_uuid())).unzip();
-    let limit = i64::from(limit.min(PAGE_MAX));
-    let label = label.map(Label::as_str);
-    let rows = store
-        .query(&sql, &[&session.get(), &time, &id, &limit, &label])
-        .await?;
-    rows.iter().map(record).collect()
+    let (time, id) = filter.before.map(|(time, id)| (time, id.as_uuid())).unzip();
+    let (state, limit) = (filter.state.map(QueueState::code), i64::from(limit.min(PAGE_MAX)));
+    let session = filter.session.map(SessionId::get);
+    let label = filter.label.map(Label::as_str);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&state, &time, &id, &limit, &label];
+    parameters.extend(session.as_ref().map(|session| session as &(dyn ToSql + Sync)));
+    let rows = store.query(&sql, &parameters).await?;
+    rows.iter().map(with_token).collect()
+}
+
+/// The sessions whose newest queue is among the newest: one look into an index for each session.
+fn newest_sessions(filter: &Filter<'_>) -> String {
+    format!(
+        "SELECT s.id, s.token FROM session s CROSS JOIN LATERAL (
+            SELECT q.created_at, q.id FROM queue q WHERE q.session_id = s.id AND {}
+            ORDER BY q.created_at DESC, q.id DESC LIMIT 1) newest
+        ORDER BY newest.created_at DESC, newest.id DESC LIMIT $4",
+        filter.condition()
+    )
+}
+
+fn with_token(row: &Row) -> Result<(Token, QueueRecord), StoreError> {
+    let token = Token::new(row.try_get("token")?).map_err(|_| StoreError::Corrupt("token"))?;
+    Ok((token, record(row)?))
 }
 
 /// Forgets queues that were finished longer than `keep` ago, with their recipients, the oldest first: at most so many
@@ -591,6 +666,7 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         started_at: row.try_get("started_at")?,
         paused_at: row.try_get("paused_at")?,
         finished_at: row.try_get("finished_at")?,
+        start_at: row.try_get("start_at")?,
     })
 }
 
@@ -598,6 +674,7 @@ fn unsigned(row: &Row, column: &str) -> Result<u32, StoreError> {
     u32::try_from(row.try_get::<_, i32>(column)?).map_err(|_| StoreError::Corrupt("negative count"))
 }
 
-fn millis(duration: Duration) -> i32 {
+/// A gap, as the database has it.
+pub(super) fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }

@@ -14,8 +14,10 @@ use shared::id::{EventId, QueueId};
 use shared::job::{self, Answer, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
+use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
+use shared::store::requests::Rejection;
 use shared::store::sessions::SessionRecord;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -24,7 +26,7 @@ use whatsapp::device::Device;
 
 use super::adapter::presence::presence;
 use super::look_up::LookUpTurns;
-use super::queues::{Change, Queues};
+use super::queues::{Change, Queue, Queues, Spec};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
 use crate::job::outcome::JobOutcome;
@@ -80,6 +82,8 @@ pub(crate) struct Context {
     pub(super) exit: Option<Exit>,
     /// By when the session is to be handed over, if it is.
     pub(super) leaves_by: Option<Instant>,
+    /// When the first of the queues that start later does. They stay in the store until then.
+    pub(super) starts_at: Option<OffsetDateTime>,
 }
 
 impl Context {
@@ -95,6 +99,7 @@ impl Context {
             fetches: FuturesUnordered::new(),
             exit: None,
             leaves_by: None,
+            starts_at: None,
         }
     }
 
@@ -114,6 +119,17 @@ impl Context {
             .restriction
             .as_ref()
             .map(|restriction| restriction.number)
+    }
+
+    /// Takes in a queue as stored, unless it starts later: then that is noted.
+    pub(super) fn take_in(&mut self, queue: QueueRecord) {
+        match queue.start_at.filter(|at| *at > self.wall()) {
+            Some(at) => self.starts_at = Some(self.starts_at.map_or(at, |first| first.min(at))),
+            None => {
+                let queue = queue_of(queue, &self.around);
+                self.queues.insert(queue);
+            }
+        }
     }
 
     /// Until when no unknown number may be asked for; `None` if one may be now.
@@ -207,10 +223,14 @@ impl Context {
             job_id: queue.job.clone(),
             queue_id: queue.id,
             total: queue.total,
+            raised_delay: queue.delay.and_then(|delay| self.around.limits.raised(delay)),
             reference: queue.reference.clone(),
             label: queue.label.clone(),
             reading: reading.clone(),
         };
+        if accepted.raised_delay.is_some() {
+            tracing::warn!(queue = %queue.id, "a job asked for a gap below MIN_FLOOR, which is kept");
+        }
         let at = u64::try_from(unix_millis(queue.created_at)).unwrap_or_default();
         self.recorder
             .event_as(EventId::of_queue(queue.id, at), Event::JobAccepted(accepted));
@@ -232,9 +252,40 @@ impl Context {
     pub(super) fn tell_refused(&mut self, job: Box<PendingJob>, refusal: JobRejected) {
         JobOutcome::Rejected.count_named(refusal.kind.as_deref());
         let answer = failed(refusal.code, &refusal.message);
+        self.recorder.write.rejections.extend(rejection(&refusal));
         self.recorder.event(Event::JobRejected(refusal));
         self.recorder.after(After::Answer(job, answer));
     }
+}
+
+/// A queue as stored, in memory.
+fn queue_of(record: QueueRecord, around: &Surroundings) -> Queue {
+    let own = record.delay.and_then(|delay| around.pace_of(delay));
+    Queue::new(Spec {
+        id: record.id,
+        content: Arc::new(record.content),
+        pace: own.unwrap_or(around.pace),
+        on_unknown: record.on_unknown,
+        duplicates: record.duplicates,
+        reference: record.reference,
+        total: record.total,
+        settled: record.settled,
+        started: record.started_at.is_some(),
+    })
+}
+
+/// What is stored of a send that is refused, so that it is found under the ids that it asked for.
+fn rejection(refusal: &JobRejected) -> Option<SendRejection> {
+    Some(SendRejection {
+        queue: refusal.queue_id?,
+        job: refusal.job_id.clone()?,
+        message: refusal.message_id.clone(),
+        why: Rejection {
+            code: refusal.code.as_str().to_owned(),
+            field: refusal.field.clone(),
+            reason: refusal.message.clone(),
+        },
+    })
 }
 
 /// The session is not there to be asked.

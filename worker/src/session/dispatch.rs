@@ -29,7 +29,7 @@ use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::questions::Questions;
 use super::queues::Target;
-use super::reader::{Reader, queue_of, target};
+use super::reader::{Reader, target};
 use super::receipts::Receipts;
 use super::recipient::on_accounts;
 use super::recorder::After;
@@ -87,6 +87,7 @@ impl Parts {
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
+        let start = self.start_due();
         let exists = self.exists.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
@@ -96,6 +97,7 @@ impl Parts {
             waiting.until(),
             drain,
             restriction,
+            start,
             exists,
             self.hand_over(),
             self.sends.held_until(),
@@ -126,7 +128,7 @@ impl Parts {
                 self.cx.tell_accepted(&queue, job);
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
-                self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
+                self.cx.take_in(*queue);
                 if let Some((recipient, stanza)) = single {
                     let target = Target {
                         reference: recipient.reference,
@@ -159,6 +161,10 @@ impl Parts {
         let cx = &mut self.cx;
         match request {
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
+                let queue = command.queue_id;
+                self.commands.take(cx, queue, job);
+            }
+            Job::Pace(command) => {
                 let queue = command.queue_id;
                 self.commands.take(cx, queue, job);
             }
@@ -280,6 +286,14 @@ impl Parts {
                 self.reader.read_more_queues(&mut self.cx);
             }
         }
+    }
+
+    /// Takes in queues whose time has come, unless commands are being carried out on what is not in memory.
+    fn start_due(&mut self) -> Option<Instant> {
+        if self.commands.is_busy() {
+            return None;
+        }
+        self.reader.start_due(&mut self.cx)
     }
 
     /// Walks a hand-over through its stages; answers when to look again.
@@ -561,10 +575,7 @@ impl Parts {
             Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
-            Fetched::OfCommand(queue, record) => {
-                let record = record?.map(|record| *record);
-                self.commands.on_queue(cx, queue, record);
-            }
+            Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Erased(erased) => {

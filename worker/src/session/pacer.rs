@@ -201,6 +201,8 @@ pub enum Waiting {
     },
     /// New contacts can't be written to now, and nobody else is left, if anybody.
     Restricted,
+    /// All there is to send starts later.
+    StartsAt,
     /// The session is not connected.
     Connection,
     /// Recipients are being read from the database.
@@ -219,6 +221,7 @@ impl Waiting {
             Self::RateLimit { .. } => "rate-limit",
             Self::LookUp { .. } => "look-up",
             Self::Restricted => "restricted",
+            Self::StartsAt => "starts-at",
             Self::Connection => "connection",
             Self::Recipients => "recipients",
         }
@@ -232,7 +235,12 @@ impl Waiting {
             | Self::Retry { until }
             | Self::LookUp { until }
             | Self::RateLimit { until } => Some(*until),
-            Self::Idle | Self::Cap | Self::Restricted | Self::Connection | Self::Recipients => None,
+            Self::Idle
+            | Self::Cap
+            | Self::Restricted
+            | Self::StartsAt
+            | Self::Connection
+            | Self::Recipients => None,
         }
     }
 }

@@ -370,6 +370,13 @@ impl Queues {
         queue.is_some_and(|queue| !std::mem::replace(&mut queue.spec.started, true))
     }
 
+    /// The pace of a queue is this from its next gap on.
+    pub(crate) fn set_pace(&mut self, id: QueueId, pace: Pace) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.spec.pace = pace;
+        }
+    }
+
     /// Nothing of a running queue starts any more: this happens when nothing of it is in hand.
     pub(crate) fn drain(&mut self, id: QueueId, change: Change) {
         if let Some(queue) = self.all.get_mut(&id).filter(|queue| queue.is_running()) {

@@ -112,6 +112,7 @@ impl Sends {
             match self.start_one(cx, link, now) {
                 Ok(()) => {}
                 Err(Waiting::Idle) if cx.held().is_some() => return Waiting::Restricted,
+                Err(Waiting::Idle) if cx.starts_at.is_some() => return Waiting::StartsAt,
                 Err(waiting) => return waiting,
             }
         }

@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::config::{Amqp, Env, read_delay, read_seconds};
+use shared::config::{Amqp, Env, read_delay, read_seconds, read_send_limits};
+use shared::job::SendLimits;
 use whatsapp::command::Presence;
 use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::proxy::Proxy;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub shards: u16,
     /// `MIN` and `MAX`.
     pub pace: Pace,
+    /// `MIN_FLOOR` and `START_AHEAD_DAYS`.
+    pub limits: SendLimits,
     /// `SEND_CAP`: most sends per second of this worker, over all its sessions.
     pub cap: NonZeroU32,
     /// `RATE_LIMIT_PAUSE` and `RATE_LIMIT_PAUSE_MAX`.
@@ -40,10 +43,15 @@ impl Settings {
     /// Reads the section; mistakes are noted in `env`.
     pub fn read(env: &mut Env, amqp: &Amqp) -> Self {
         let delay = read_delay(env);
+        let limits = read_send_limits(env);
+        if limits.raised(delay).is_some() {
+            env.problem("MIN_FLOOR", "must not be above MIN");
+        }
         Self {
             shards: amqp.shards,
             // A delay's MIN is never above its MAX.
             pace: Pace::new(delay.min(), delay.max()).unwrap_or_default(),
+            limits,
             cap: env.or("SEND_CAP", CAP_DEFAULT),
             rate_limit: read_rate_limit(env),
             look_ups: read_look_ups(env),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use shared::broker::Broker;
 use shared::clock::Clock;
+use shared::job::{Delay, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
 
@@ -31,4 +32,14 @@ pub(crate) struct Surroundings {
     pub(crate) rate_limit: RateLimit,
     /// How often a session looks unknown numbers up.
     pub(crate) look_ups: LookUpPace,
+    /// `MIN_FLOOR`, and how far ahead a queue may start.
+    pub(crate) limits: SendLimits,
+}
+
+impl Surroundings {
+    /// The pace of a queue that asks for this gap: not below the floor.
+    pub(super) fn pace_of(&self, delay: Delay) -> Option<Pace> {
+        let delay = self.limits.raised(delay).unwrap_or(delay);
+        Pace::new(delay.min(), delay.max()).ok()
+    }
 }

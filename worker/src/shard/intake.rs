@@ -131,7 +131,9 @@ impl Intake {
             return None;
         };
         let weight = self.held.add(unread.delivery.body.len());
-        let job = PendingJob::read(token.clone(), unread, weight, &self.settlement);
+        let mut job = PendingJob::read(token.clone(), unread, weight, &self.settlement);
+        let around = &self.worker.around;
+        job.keep_within(&around.limits, around.clock.wall());
         self.backlogs.entry(token.clone()).or_default().insert(job);
         Some(token)
     }

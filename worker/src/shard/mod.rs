@@ -76,6 +76,7 @@ pub async fn run(
             cap: Arc::new(Cap::new(settings.cap, clock)),
             rate_limit: settings.rate_limit,
             look_ups: settings.look_ups,
+            limits: settings.limits,
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());

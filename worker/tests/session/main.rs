@@ -6,6 +6,7 @@ mod control;
 mod exists;
 mod faults;
 mod jobs;
+mod later;
 mod life;
 mod proxy;
 mod restriction;

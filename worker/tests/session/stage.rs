@@ -7,7 +7,7 @@ use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
 use shared::clock::Clock;
 use shared::content::Text;
 use shared::id::{JobId, QueueId, Token, WorkerId};
-use shared::job::{Answer, Delay, Job, QueueCommand, SendJob};
+use shared::job::{Answer, Delay, Job, PaceJob, QueueCommand, SendJob, SendLimits};
 use shared::lifecycle::Lifecycle;
 use shared::process::Process;
 use shared::random::Randomness;
@@ -121,6 +121,11 @@ impl Stage {
         })
     }
 
+    /// Starts a session worker of a deployment with these limits.
+    pub(crate) fn worker_within(&self, name: &str, limits: SendLimits) -> Worker {
+        self.worker_set(name, |settings| settings.limits = limits)
+    }
+
     /// Starts a session worker that is set in another way.
     pub(crate) fn worker_set(&self, name: &str, change: impl FnOnce(&mut Settings)) -> Worker {
         let life = Lifecycle::new();
@@ -133,6 +138,7 @@ impl Stage {
         let mut settings = Settings {
             shards: 2,
             pace: Pace::default(),
+            limits: SendLimits::default(),
             cap: 10_000.try_into().expect("not zero"),
             look_ups: LookUpPace {
                 gap: Duration::ZERO,
@@ -425,6 +431,11 @@ pub(crate) fn pause(queue_id: QueueId) -> Job {
 
 pub(crate) fn resume(queue_id: QueueId) -> Job {
     Job::Resume(QueueCommand { queue_id })
+}
+
+pub(crate) fn pace(queue_id: QueueId, delay: (f64, f64)) -> Job {
+    let delay = Delay::new(delay.0, delay.1).expect("a delay");
+    Job::Pace(PaceJob { queue_id, delay })
 }
 
 pub(crate) fn delete(queue_id: QueueId) -> Job {

@@ -5,14 +5,15 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::event::Passkey;
-use crate::id::{QueueId, SessionId, StanzaId};
-use crate::job::Presence;
+use crate::id::{JobId, QueueId, SessionId, StanzaId};
+use crate::job::{Delay, Presence};
 use crate::recipient::Number;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
 use crate::store::queues::QueueState;
 use crate::store::recipients::RecipientState;
+use crate::store::requests::Rejection;
 use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
 
 /// One atomic change of what belongs to a session.
@@ -28,6 +29,8 @@ pub struct Write {
     pub recipients: Vec<RecipientChange>,
     /// Queues. A change that the queue's state does not allow does nothing.
     pub queues: Vec<QueueChange>,
+    /// Sends that were rejected.
+    pub rejections: Vec<SendRejection>,
     /// The session's own row.
     pub session_row: Option<Box<SessionChange>>,
     /// Before this nothing is sent.
@@ -47,6 +50,7 @@ impl Write {
             keys: Vec::new(),
             recipients: Vec::new(),
             queues: Vec::new(),
+            rejections: Vec::new(),
             session_row: None,
             next_send_at: None,
             last_sequence: None,
@@ -59,6 +63,7 @@ impl Write {
         self.keys.is_empty()
             && self.recipients.is_empty()
             && self.queues.is_empty()
+            && self.rejections.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()
             && self.last_sequence.is_none()
@@ -195,7 +200,7 @@ impl RecipientChange {
 }
 
 /// A queue's step.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum QueueChange {
     /// send.message:START is put out: it runs. (A paused queue stays paused but counts as started.)
     Start(QueueId),
@@ -209,6 +214,8 @@ pub enum QueueChange {
     Delete(QueueId),
     /// All that is left of it waits for the end of this restriction.
     Hold(QueueId, u32),
+    /// Its gap is this from now on.
+    Pace(QueueId, Delay),
 }
 
 impl QueueChange {
@@ -220,7 +227,8 @@ impl QueueChange {
             | Self::Resume(id)
             | Self::Complete(id)
             | Self::Delete(id)
-            | Self::Hold(id, _) => id,
+            | Self::Hold(id, _)
+            | Self::Pace(id, _) => id,
         }
     }
 
@@ -231,7 +239,15 @@ impl QueueChange {
             Self::Pause(_) => Some(QueueState::Paused),
             Self::Complete(_) => Some(QueueState::Completed),
             Self::Delete(_) => Some(QueueState::Deleted),
-            Self::Hold(..) => None,
+            Self::Hold(..) | Self::Pace(..) => None,
+        }
+    }
+
+    /// Its new gap, if it gets one.
+    pub(super) fn delay(self) -> Option<Delay> {
+        match self {
+            Self::Pace(_, delay) => Some(delay),
+            _ => None,
         }
     }
 
@@ -242,6 +258,19 @@ impl QueueChange {
             _ => None,
         }
     }
+}
+
+/// A send that was rejected: it is found under the ids that it asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SendRejection {
+    /// The queue that it asked for.
+    pub queue: QueueId,
+    /// The job that asked.
+    pub job: JobId,
+    /// The id of its message, where it named one.
+    pub message: Option<StanzaId>,
+    /// Why.
+    pub why: Rejection,
 }
 
 /// Changes of a session's row; what is `None` stays. A state other than pairing clears both codes.

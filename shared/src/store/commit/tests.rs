@@ -26,6 +26,15 @@ use crate::testing::{TestDatabase, job_id, token};
 const SESSION: KeyKind = KeyKind(1);
 const PREKEY: KeyKind = KeyKind(3);
 
+/// What is due under this restriction.
+fn due(held: Option<u32>) -> queues::Due {
+    queues::Due {
+        held,
+        now: OffsetDateTime::UNIX_EPOCH,
+        most: 10,
+    }
+}
+
 struct Bench {
     db: TestDatabase,
     commits: Mutex<GroupCommit>,

@@ -106,7 +106,7 @@ async fn one_that_is_refused_spoils_nothing_for_those_beside_it() {
             [
                 Ok(Acceptance::Accepted(_)),
                 Ok(Acceptance::Accepted(_)),
-                Ok(Acceptance::Conflict),
+                Ok(Acceptance::MessageIdTaken),
                 Ok(Acceptance::NoSession)
             ]
         ),
@@ -134,7 +134,7 @@ async fn the_oldest_queues_of_both_kinds_are_read_and_no_more_than_asked_for() {
         };
         ids.push(queue.id);
     }
-    let read = queues::active(db.store(), session, None, 2).await.unwrap();
+    let read = queues::active(db.store(), session, due(2)).await.unwrap();
     let read: Vec<_> = read.iter().map(|queue| queue.id).collect();
     assert_eq!(read.len(), 4);
     for id in [ids[0], ids[1], ids[3], ids[4]] {
@@ -205,10 +205,25 @@ async fn names_of_the_caller_s_own_are_kept_and_queues_listed_by_their_label() {
         (&queue.reference, &queue.label, queue.duplicates),
         (&send.reference, &send.label, Duplicates::Allow)
     );
-    let listed = queues::list(db.store(), session, send.label.as_ref(), None, 10)
-        .await
-        .unwrap();
-    assert_eq!(listed, [*queue.clone()]);
+    let of_label = queues::Filter {
+        label: send.label.as_ref(),
+        ..queues::Filter::default()
+    };
+    for (state, session) in [
+        (None, Some(session)),
+        (Some(queue.state), Some(session)),
+        (Some(queue.state), None),
+        (None, None),
+    ] {
+        let filter = queues::Filter {
+            state,
+            session,
+            ..of_label
+        };
+        let listed = queues::list(db.store(), filter, 10).await.unwrap();
+        let ids: Vec<_> = listed.iter().map(|(_, listed)| listed.id).collect();
+        assert_eq!(ids, [queue.id]);
+    }
     let page = recipients::page(db.store(), queue.id, None, None, 10)
         .await
         .unwrap();

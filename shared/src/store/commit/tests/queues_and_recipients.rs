@@ -58,7 +58,7 @@ async fn a_queue_runs_through_its_states_with_its_counters() {
         "final is final"
     );
     assert!(
-        queues::active(bench.db.store(), bench.session, None, 10)
+        queues::active(bench.db.store(), bench.session, due(None))
             .await
             .unwrap()
             .is_empty()
