@@ -94,7 +94,7 @@ const MAPS: &[(&str, Map)] = &[
                 "connection",
                 "history app_state messages tokens account e2e part stanza store crypto event pairing payload command device signal proto reason version wire",
             ),
-            ("history", "messages e2e part media device proto wire"),
+            ("history", "messages e2e part store media device proto wire"),
             (
                 "app_state",
                 "e2e part stanza store syncd media device signal proto wire",
