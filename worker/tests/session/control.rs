@@ -36,7 +36,7 @@ async fn a_session_that_is_restarted_connects_anew_and_goes_on() {
     let stage = Stage::new().await;
     let worker = stage.worker("w1");
     let token = stage.paired("15550000091").await;
-    let contacts = stage.contacts("1555009100", 20).await;
+    let contacts = stage.contacts("155500910", 20).await;
     let queue = stage.send(&token, text(&contacts, Some((0.02, 0.04)))).await;
     stage.event(&token, "send.message:PROCESSING", |_| true).await;
     let answer = stage.call(&token, Job::SessionRestart).await;
