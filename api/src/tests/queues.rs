@@ -60,7 +60,8 @@ async fn a_queue_is_shown_listed_and_its_recipients_paged() {
     for path in [format!("{first}/recipients"), format!("{first}/recipients.csv")] {
         let refused = api.get(&format!("{path}?state=Sent")).await.json();
         assert_eq!(refused["errors"][0]["field"], "state");
-        let known = "must be one of queued, sending, sent, delivered, read, failed, skipped, unknown";
+        let known =
+            "must be one of queued, sending, sent, delivered, read, failed, skipped, unknown, duplicate";
         assert_eq!(refused["errors"][0]["problem"], known);
     }
 }
@@ -185,7 +186,10 @@ async fn recipients_are_downloaded_as_csv_whole_and_by_state() {
     );
     assert_eq!(
         (lines[1], lines[2_500]),
-        ("0,5531900000000,queued,,,,,,,", "2499,5531900002499,queued,,,,,,,")
+        (
+            "0,5531900000000,queued,,,,,,,",
+            "2499,5531900002499,queued,,,,,,,"
+        )
     );
     settle(&api).await;
     let failed = api.get(&format!("{path}/recipients.csv?state=failed")).await;
