@@ -60,7 +60,8 @@ async fn a_queue_is_shown_listed_and_its_recipients_paged() {
     for path in [format!("{first}/recipients"), format!("{first}/recipients.csv")] {
         let refused = api.get(&format!("{path}?state=Sent")).await.json();
         assert_eq!(refused["errors"][0]["field"], "state");
-        let known = "must be one of queued, sending, sent, delivered, read, failed, skipped, unknown";
+        let known =
+            "must be one of queued, sending, sent, delivered, read, failed, skipped, unknown, duplicate";
         assert_eq!(refused["errors"][0]["problem"], known);
     }
 }
