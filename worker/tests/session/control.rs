@@ -14,7 +14,9 @@ use simulator::world::Speaker;
 use crate::stage::{Stage, names, text};
 
 fn numbers(of: &[&str]) -> NumbersJob {
-    let numbers = of.iter().map(|number| Phone(Number::new(number).unwrap()));
+    let numbers = of
+        .iter()
+        .map(|number| Phone(Number::new(number).expect("a phone number")));
     NumbersJob {
         numbers: numbers.collect(),
     }

@@ -19,8 +19,8 @@ struct Socks {
 
 impl Socks {
     async fn on(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
         let opened = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&opened);
         let task = tokio::spawn(async move {
