@@ -199,14 +199,15 @@ impl Worker<'_> {
         let token = Token::new(&delivery.routing_key).unwrap();
         let session = self.session(&token).await;
         let queue = job.queue_id(&token, &id);
-        let offer = queue_rows::Offer {
+        let offer = queue_rows::accepting::Offer {
             session,
             queue,
             other: job.other_queue_id(&token, &id),
             id: &id,
             job: &job,
         };
-        let accepted = queue_rows::accept_all(self.api.database.store(), self.fence, &[offer]).await;
+        let accepted =
+            queue_rows::accepting::accept_all(self.api.database.store(), self.fence, &[offer]).await;
         accepted.unwrap().pop().unwrap().unwrap();
         delivery.ack().await.unwrap();
         (*job, id)

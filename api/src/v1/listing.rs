@@ -7,7 +7,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use shared::id::{QueueId, Token};
 use shared::job::Label;
-use shared::store::queues::{self, Filter, QueueRecord, QueueState};
+use shared::store::queues::listing::Filter;
+use shared::store::queues::{self, QueueRecord, QueueState};
 use time::OffsetDateTime;
 use utoipa::IntoParams;
 
@@ -94,7 +95,7 @@ async fn page_of(
         label: label.as_ref(),
         before: before.map(|place| (place.time, place.id)),
     };
-    let rows = queues::list(&app.store, filter, u32::from(limit) + 1).await?;
+    let rows = queues::listing::list(&app.store, filter, u32::from(limit) + 1).await?;
     let place = |(_, row): &(Token, QueueRecord)| Place {
         time: row.created_at,
         id: row.id,

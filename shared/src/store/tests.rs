@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
-use super::queues::{Acceptance, QueueState};
+use super::queues::QueueState;
+use super::queues::accepting::Acceptance;
 use super::recipients::RecipientState;
 use super::sessions::{Created, SessionState};
 use super::*;
@@ -44,7 +45,7 @@ async fn accept(
     (id, job): (&JobId, &SendJob),
 ) -> Acceptance {
     let queue = job.queue_id(&Token::new("t").unwrap(), id);
-    let offer = queues::Offer {
+    let offer = queues::accepting::Offer {
         session,
         queue,
         other: None,
@@ -57,9 +58,9 @@ async fn accept(
 async fn accept_one(
     db: &TestDatabase,
     fence: Fence,
-    offer: queues::Offer<'_>,
+    offer: queues::accepting::Offer<'_>,
 ) -> Result<Acceptance, StoreError> {
-    let mut accepted = queues::accept_all(db.store(), fence, &[offer]).await?;
+    let mut accepted = queues::accepting::accept_all(db.store(), fence, &[offer]).await?;
     Ok(accepted.pop().unwrap().unwrap())
 }
 
@@ -245,7 +246,7 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
         .unwrap()
         .into_record()
         .id;
-    let offer = |queue| queues::Offer {
+    let offer = |queue| queues::accepting::Offer {
         session: other,
         queue,
         other: None,
@@ -267,7 +268,7 @@ async fn a_stale_owner_accepts_nothing() {
     let session = session(&db).await;
     leases::release(db.store(), old).await.unwrap();
     let id = job_id();
-    let offer = queues::Offer {
+    let offer = queues::accepting::Offer {
         session,
         queue: crate::testing::queue_id(),
         other: None,
@@ -368,13 +369,13 @@ async fn queues_are_found_and_listed() {
         .map(|q| q.id)
         .collect();
     assert_eq!(active, ids);
-    let mut filter = queues::Filter {
+    let mut filter = queues::listing::Filter {
         session: Some(session),
-        ..queues::Filter::default()
+        ..queues::listing::Filter::default()
     };
-    let newest = queues::list(db.store(), filter, 2).await.unwrap();
+    let newest = queues::listing::list(db.store(), filter, 2).await.unwrap();
     filter.before = Some((newest[1].1.created_at, newest[1].1.id));
-    let oldest = queues::list(db.store(), filter, 2).await.unwrap();
+    let oldest = queues::listing::list(db.store(), filter, 2).await.unwrap();
     let listed: Vec<_> = newest.iter().chain(&oldest).map(|(_, q)| q.id).rev().collect();
     assert_eq!(listed, ids);
     assert!(queues::find(db.store(), session, ids[0]).await.unwrap().is_some());

@@ -10,7 +10,8 @@ use shared::broker::{Delivery, Publisher};
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob, SendLimits};
-use shared::store::queues::{Acceptance, Offer, QueueRecord};
+use shared::store::queues::QueueRecord;
+use shared::store::queues::accepting::{Acceptance, Offer};
 use time::OffsetDateTime;
 
 use super::settlement::{Reply, Returned, Settlement};

@@ -93,7 +93,9 @@ pub(super) async fn sweep(store: &Store, keep: Keep, clock: Clock) -> Swept {
         .await;
     if let Some(keep) = keep.queues {
         swept
-            .pieces("queues", || queues::forget_finished(store, keep, PIECE))
+            .pieces("queues", || {
+                queues::retention::forget_finished(store, keep, PIECE)
+            })
             .await;
     }
     swept

@@ -78,7 +78,7 @@ async fn a_queue_is_counted_and_the_newest_are_found_without_reading_those_of_ot
     .await;
     assert!(listed.contains("queue_listed"), "{listed}");
     let started = Instant::now();
-    let page = queues::list(db.store(), queues::Filter::default(), 300)
+    let page = queues::listing::list(db.store(), queues::listing::Filter::default(), 300)
         .await
         .unwrap();
     println!("listed in {:?}", started.elapsed());
