@@ -139,10 +139,11 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "control",
-                "media page handle world fault passkey population number refusal sharing",
+                "media page request handle world fault passkey population number refusal sharing",
             ),
-            ("page", "handle world refusal"),
-            ("media", "handle refusal world"),
+            ("page", "request handle world refusal"),
+            ("media", "request handle refusal world"),
+            ("request", "number refusal"),
             (
                 "handle",
                 "world audit crowd fault passkey persona population seed number refusal sharing",
