@@ -139,8 +139,7 @@ impl Context {
 
     /// An unknown number is asked for.
     pub(super) fn take_look_up(&mut self) {
-        let day = self.look_ups.take(self.now(), self.wall());
-        self.recorder.write.session_row().look_ups = Some(day);
+        self.take_look_ups(1);
     }
 
     /// Until when so many unknown numbers may not be asked for together; `None` if they may be now.

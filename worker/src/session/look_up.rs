@@ -55,13 +55,7 @@ impl LookUpTurns {
 
     /// Until when there is none; `None` if there is one now.
     pub(super) fn until(&self, now: Instant, wall: OffsetDateTime) -> Option<Instant> {
-        let day_ends = self.day.since + DAY;
-        if self.day.count >= self.pace.per_day && day_ends > wall {
-            let left = Duration::try_from(day_ends - wall).unwrap_or_default();
-            return Some(now + left.min(DAY));
-        }
-        let next = self.last.map(|last| last + self.pace.gap);
-        next.filter(|next| *next > now)
+        self.until_for(1, now, wall)
     }
 
     /// Until when there are none for so many numbers that are asked for together; `None` if there are now.
@@ -71,30 +65,22 @@ impl LookUpTurns {
             let left = Duration::try_from(day_ends - wall).unwrap_or_default();
             return Some(now + left.min(DAY));
         }
-        self.until(now, wall)
+        let next = self.last.map(|last| last + self.pace.gap);
+        next.filter(|next| *next > now)
     }
 
     /// Takes the turns of so many numbers that are asked for together: what follows waits as if each had been asked for
-    /// by itself.
+    /// by itself. Answers those of the day, to be stored.
     pub(super) fn take_for(&mut self, count: u32, now: Instant, wall: OffsetDateTime) -> LookUps {
-        let mut day = self.take(now, wall);
-        let more = count.saturating_sub(1);
-        self.last = Some(now + self.pace.gap * more);
-        day.count = day.count.saturating_add(more);
-        self.day = day;
-        day
-    }
-
-    /// Takes one; answers those of the day, to be stored.
-    pub(super) fn take(&mut self, now: Instant, wall: OffsetDateTime) -> LookUps {
         if self.day.since + DAY <= wall || self.day.since > wall {
             self.day = LookUps {
                 since: wall,
                 count: 0,
             };
         }
-        self.before = self.last.replace(now);
-        self.day.count = self.day.count.saturating_add(1);
+        let last = now + self.pace.gap * count.saturating_sub(1);
+        self.before = self.last.replace(last);
+        self.day.count = self.day.count.saturating_add(count);
         self.day
     }
 
@@ -141,7 +127,7 @@ mod tests {
         let mut day = None;
         for _ in 0..3 {
             assert_eq!(turns.until(now, wall), None);
-            day = Some(turns.take(now, wall));
+            day = Some(turns.take_for(1, now, wall));
             let until = turns.until(now, wall).unwrap();
             assert!(until >= now + pace.gap);
             (now, wall) = (now + pace.gap, wall + pace.gap);
@@ -150,7 +136,7 @@ mod tests {
         assert_eq!(turns.until(now, wall), Some(now + DAY - 3 * pace.gap));
         let tomorrow = OffsetDateTime::UNIX_EPOCH + DAY;
         assert_eq!(turns.until(now, tomorrow), None);
-        turns.take(now, tomorrow);
+        turns.take_for(1, now, tomorrow);
         assert_eq!(turns.until(now, tomorrow), Some(now + pace.gap));
         assert_eq!(turns.give_back().count, 0);
         assert_eq!(turns.until(now, tomorrow), None, "it was not asked");
