@@ -141,8 +141,8 @@ const MAPS: &[(&str, Map)] = &[
                 "control",
                 "media page request handle world fault passkey population number refusal sharing",
             ),
-            ("page", "request handle world refusal"),
-            ("media", "request handle refusal world"),
+            ("page", "handle world refusal"),
+            ("media", "handle refusal world"),
             ("request", "number refusal"),
             (
                 "handle",

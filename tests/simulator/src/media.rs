@@ -10,7 +10,6 @@ use axum::routing::{get, post};
 
 use crate::handle::Handle;
 use crate::refusal::Refusal;
-use crate::request::{Body, parse};
 use crate::world::MediaChange;
 
 /// Its routes.
@@ -24,8 +23,9 @@ async fn file(State(handle): State<Handle>, Path(id): Path<String>) -> Result<By
     handle.file(format!("/media/{id}")).await
 }
 
-async fn change(State(handle): State<Handle>, Body(body): Body) -> Result<StatusCode, Refusal> {
-    let change: MediaChange = parse(&body)?;
+async fn change(State(handle): State<Handle>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let change: MediaChange =
+        serde_json::from_slice(&body).map_err(|error| Refusal::bad("body", error.to_string()))?;
     handle.change_media(change).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,6 +2,7 @@
 //!
 //! Part of the control address, whose refusals it answers in.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,6 @@ use whatsapp::version::ClientVersion;
 
 use crate::handle::Handle;
 use crate::refusal::Refusal;
-use crate::request::{Body, parse};
 use crate::world::{Page, VersionChange, VersionInfo};
 
 /// Its routes.
@@ -55,10 +55,7 @@ struct ChangeBody {
     page: Option<String>,
 }
 
-async fn change_versions(
-    State(handle): State<Handle>,
-    Body(body): Body,
-) -> Result<Json<VersionInfo>, Refusal> {
+async fn change_versions(State(handle): State<Handle>, body: Bytes) -> Result<Json<VersionInfo>, Refusal> {
     let body: ChangeBody = parse(&body)?;
     let version = |field: &str, text: Option<String>| -> Result<Option<ClientVersion>, Refusal> {
         let parsed = text.map(|text| text.parse()).transpose();
@@ -84,8 +81,12 @@ struct ExpirationBody {
     t: Option<String>,
 }
 
-async fn announce_expiration(State(handle): State<Handle>, Body(body): Body) -> Result<Response, Refusal> {
+async fn announce_expiration(State(handle): State<Handle>, body: Bytes) -> Result<Response, Refusal> {
     let body: ExpirationBody = parse(&body)?;
     let told = handle.announce_expiration(body.t).await?;
     Ok(Json(json!({ "told": told })).into_response())
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::bad("body", error.to_string()))
 }
