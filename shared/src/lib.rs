@@ -15,6 +15,7 @@ pub mod job;
 pub mod lifecycle;
 mod named;
 pub mod process;
+pub mod proxy;
 pub mod random;
 pub mod recipient;
 pub mod seal;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use shared::id::JobId;
 use shared::job::{self, IsExistsJob, Job, SendJob};
 use shared::recipient::Number;
-use shared::store::sessions::{Created, SessionRecord, SessionState};
+use shared::store::sessions::{Created, NewSettings, SessionRecord, SessionState};
 use time::OffsetDateTime;
 
 use crate::app::App;
@@ -47,7 +47,7 @@ pub async fn create_instance(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Answer>, Problem> {
     let TokenBody { token } = extract::fields(&body)?;
-    let created = sessions::open(&app, &token, None).await?;
+    let created = sessions::open(&app, &token, NewSettings::default()).await?;
     let (Created::New(session) | Created::Existing(session)) = created;
     connection_answer(session, app.clock.wall()).map(Json)
 }

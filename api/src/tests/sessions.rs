@@ -76,17 +76,23 @@ async fn a_session_says_of_itself_what_it_was_created_with() {
     // With another, the worker of the session is asked.
     let unavailable = json!({ "token": "shop", "presence": "unavailable" });
     let asked = async {
-        worker.next().await.1.ack().await.unwrap();
-        worker
-            .answer(&Answer::Done {
-                queue_id: None,
-                reading: None,
-            })
-            .await
+        let done = Answer::Done {
+            queue_id: None,
+            reading: None,
+        };
+        let job = worker.answer(&done).await;
+        // Started when it is set.
+        let (start, delivery) = worker.next().await;
+        assert_eq!(start, Job::SessionStart);
+        delivery.ack().await.unwrap();
+        job
     };
     let (answered, job) = tokio::join!(api.post("/v1/sessions", &unavailable), asked);
-    let presence = Some(Some(Presence::Unavailable));
-    assert_eq!(job, Job::SessionUpdate(SessionUpdateJob { presence }));
+    let update = SessionUpdateJob {
+        presence: Some(Some(Presence::Unavailable)),
+        proxy: None,
+    };
+    assert_eq!(job, Job::SessionUpdate(update));
     assert_eq!(answered.status, StatusCode::OK);
     let plain = api.post("/v1/sessions", &json!({ "token": "plain" })).await;
     assert_eq!(plain.json()["presence"], Value::Null);
@@ -117,7 +123,11 @@ async fn what_a_session_says_of_itself_is_changed_by_its_worker() {
         api.set_session(&token, &format!("presence = {column}")).await;
         let body = json!({ "presence": wanted });
         let (answered, job) = tokio::join!(api.patch(&path, &body), worker.answer(&done));
-        assert_eq!(job, Job::SessionUpdate(SessionUpdateJob { presence }));
+        let update = SessionUpdateJob {
+            presence,
+            proxy: None,
+        };
+        assert_eq!(job, Job::SessionUpdate(update));
         assert_eq!(
             (answered.status, &answered.json()["presence"]),
             (StatusCode::OK, &wanted)
@@ -140,6 +150,76 @@ async fn what_a_session_says_of_itself_is_changed_by_its_worker() {
         (refused.status, &refused.json()["code"]),
         (StatusCode::CONFLICT, &json!("session_being_deleted"))
     );
+}
+
+#[tokio::test]
+async fn a_proxy_of_its_own_is_sealed_and_shown_without_user_and_password() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let url = "socks5h://fan:secret@proxy.example:9050";
+    let body = json!({ "token": "shop", "proxy": url });
+    let created = api.post("/v1/sessions", &body).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    assert_eq!(created.json()["proxy"], "socks5h://proxy.example:9050");
+    let (job, delivery) = worker.next().await;
+    assert_eq!(job, Job::SessionStart);
+    delivery.ack().await.unwrap();
+    let row = "SELECT encode(s.proxy, 'escape') || s::text FROM session s WHERE token = 'shop'";
+    let row = api.database.query(row).await.remove(0).unwrap();
+    assert!(!row.contains("secret"), "{row}");
+    let shown = api.get("/v1/sessions/shop").await.json();
+    assert_eq!(shown["proxy"], "socks5h://proxy.example:9050");
+    assert!(!shown.to_string().contains("secret"));
+
+    let done = Answer::Done {
+        queue_id: None,
+        reading: None,
+    };
+    let path = "/v1/sessions/shop";
+    for (wanted, proxy) in [
+        (json!(url), Some(Some(url.parse().unwrap()))),
+        (Value::Null, Some(None)),
+    ] {
+        let body = json!({ "proxy": wanted });
+        let (answered, job) = tokio::join!(api.patch(path, &body), worker.answer(&done));
+        let update = SessionUpdateJob {
+            presence: None,
+            proxy,
+        };
+        assert_eq!(job, Job::SessionUpdate(update));
+        assert_eq!(answered.status, StatusCode::OK);
+        assert!(!answered.json().to_string().contains("secret"));
+    }
+    // One that is there already gets it before it starts: it must not leave by another way meanwhile.
+    let asked = async {
+        let job = worker.answer(&done).await;
+        assert!(matches!(job, Job::SessionUpdate(_)), "{job:?}");
+        let (start, delivery) = worker.next().await;
+        assert_eq!(start, Job::SessionStart);
+        delivery.ack().await.unwrap();
+    };
+    let (again, ()) = tokio::join!(api.post("/v1/sessions", &body), asked);
+    assert_eq!(again.status, StatusCode::OK);
+
+    for wrong in [json!("https://fan:secret@proxy.example"), json!(7), json!("")] {
+        let bodies = [
+            api.patch(path, &json!({ "proxy": wrong })).await,
+            api.post("/v1/sessions", &json!({ "token": "new", "proxy": wrong }))
+                .await,
+            api.post(
+                &format!("{path}/pairing-code"),
+                &json!({ "phone": "15550000001", "proxy": wrong }),
+            )
+            .await,
+        ];
+        for refused in bodies {
+            let told = refused.json();
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{told}");
+            assert_eq!(told["errors"][0]["field"], "proxy");
+            assert!(!told.to_string().contains("secret"), "{told}");
+        }
+    }
+    assert_eq!(api.get("/v1/sessions/new").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::job::{Answer, Job, PairingCodeJob};
+use shared::proxy::{self, ProxyUrl};
 use shared::recipient::{Number, deserialize_phone};
 use shared::store::sessions::{Expiring, SessionRecord, SessionState};
 use time::OffsetDateTime;
@@ -40,6 +41,10 @@ pub struct PairingCodeRequest {
     /// The phone number of the account to pair with.
     #[serde(deserialize_with = "deserialize_phone")]
     pub phone: Number,
+    /// The proxy that the session leaves by from now on; the code is asked for by that way. Null for the deployment's.
+    #[serde(default, deserialize_with = "proxy::deserialize_given")]
+    #[schemars(with = "Option<ProxyUrl>")]
+    pub proxy: Option<Option<ProxyUrl>>,
 }
 
 /// A pairing code.
@@ -146,7 +151,7 @@ pub async fn pairing_code(
     SessionPath(token): SessionPath,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<PairingCode>, Problem> {
-    let PairingCodeRequest { phone } = extract::fields(&body)?;
+    let PairingCodeRequest { phone, proxy } = extract::fields(&body)?;
     let session = find(&app, &token).await?;
     if session.state == SessionState::Open {
         return Err(Problem::new(
@@ -169,7 +174,7 @@ pub async fn pairing_code(
         return Err(standing::no_worker());
     }
     match app
-        .call(&session.token, &Job::PairingCode(PairingCodeJob { phone }))
+        .call(&session.token, &Job::PairingCode(PairingCodeJob { phone, proxy }))
         .await?
     {
         Answer::PairingCode { code } => Ok(Json(PairingCode { code })),

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use shared::event::RestrictionKind;
 use shared::id::Token;
 use shared::job::{self, Answer, Job, Presence, SessionUpdateJob, deserialize_presence};
+use shared::proxy::{self, ProxyUrl};
 use shared::store::leases;
-use shared::store::sessions::{self, Created, Restriction, SessionRecord, SessionState};
+use shared::store::sessions::{self, Created, NewSettings, Restriction, SessionRecord, SessionState};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -72,6 +73,9 @@ pub struct Session {
     /// what the deployment says (`PRESENCE`).
     #[schema(value_type = Option<String>)]
     pub presence: Option<Presence>,
+    /// The proxy that it leaves by, as scheme, host and port (never with user and password); null for the deployment's
+    /// (`WHATSAPP_PROXY`).
+    pub proxy: Option<String>,
     /// What keeps it from writing to new contacts: people who have never written to it.
     pub restriction: Option<SessionRestriction>,
     /// When it was created.
@@ -110,6 +114,7 @@ impl From<SessionRecord> for Session {
             waiting: None,
             passkey: record.passkey.map(|stage| Passkey::from(*stage)),
             presence: record.presence,
+            proxy: record.proxy.map(|proxy| proxy.address),
             restriction: record.restriction.map(SessionRestriction::from),
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -182,6 +187,11 @@ pub struct NewSession {
     #[serde(default, deserialize_with = "deserialize_presence")]
     #[schemars(with = "Option<Presence>")]
     pub presence: Option<Presence>,
+    /// The proxy that its connection and its files leave by; the deployment's (`WHATSAPP_PROXY`) when absent. A session
+    /// that is there already changes to it.
+    #[serde(default, deserialize_with = "proxy::deserialize")]
+    #[schemars(with = "Option<ProxyUrl>")]
+    pub proxy: Option<ProxyUrl>,
 }
 
 /// Create a session and start pairing it. A token that is there already is started again; one whose session is being
@@ -190,8 +200,13 @@ pub struct NewSession {
     (status = 201, body = Session), (status = 200, body = Session, description = "it was there already"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response, Problem> {
-    let NewSession { token, presence } = extract::fields(&body)?;
-    let created = open(&app, &token, presence).await?;
+    let NewSession {
+        token,
+        presence,
+        proxy,
+    } = extract::fields(&body)?;
+    let proxy = proxy.as_ref();
+    let created = open(&app, &token, NewSettings { presence, proxy }).await?;
     let (Created::New(record) | Created::Existing(record)) = &created;
     let worker = standing::worker(&app, record).await?;
     let status = if matches!(created, Created::New(_)) {
@@ -208,32 +223,41 @@ pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> 
         .into_response())
 }
 
-/// Makes sure that a session exists and says this of itself, if anything, that its jobs reach its shard, and that its
-/// worker starts it.
+/// Makes sure that a session exists and is set like this, if like anything, that its jobs reach its shard, and that its
+/// worker starts it: not before it is set, since it must not leave by another way meanwhile.
 ///
 /// # Errors
 /// 409 while an older session of the token is being deleted; 503 when the broker or the database is away, 504 when the
 /// worker of one that is to change does not answer. What was done by then is done again by the next call.
-pub async fn open(app: &App, token: &Token, presence: Option<Presence>) -> Result<Created, Problem> {
-    let mut created = create_when_free(app, token, presence).await?;
+pub async fn open(app: &App, token: &Token, settings: NewSettings<'_>) -> Result<Created, Problem> {
+    let mut created = create_when_free(app, token, settings).await?;
+    let is_new = matches!(created, Created::New(_));
     let (Created::New(record) | Created::Existing(record)) = &mut created;
     app.tokens.remember(record);
-    if record.state != SessionState::Open {
+    let starts = record.state != SessionState::Open;
+    if starts {
         app.bind(token, record.shard).await?;
-        app.publish(token, &app.job_id(), &Job::SessionStart).await?;
     }
-    if presence.is_some() && record.presence != presence {
-        let presence = Some(presence);
-        *record = change(app, token, SessionUpdateJob { presence }).await?;
+    let changed = SessionUpdateJob {
+        presence: Some(settings.presence)
+            .filter(|presence| presence.is_some() && *presence != record.presence),
+        // Which one it has, only its worker can read.
+        proxy: settings.proxy.map(|proxy| Some(proxy.clone())),
+    };
+    if !is_new && changed != SessionUpdateJob::default() {
+        *record = change(app, token, changed).await?;
+    }
+    if starts {
+        app.publish(token, &app.job_id(), &Job::SessionStart).await?;
     }
     Ok(created)
 }
 
 /// A session that is being deleted can't be started: its worker would let it go all the same.
-async fn create_when_free(app: &App, token: &Token, presence: Option<Presence>) -> Result<Created, Problem> {
+async fn create_when_free(app: &App, token: &Token, settings: NewSettings<'_>) -> Result<Created, Problem> {
     let mut looks = app.looks(GONE_PATIENCE);
     loop {
-        let created = sessions::create_with(&app.store, token, app.shards, presence).await?;
+        let created = sessions::create_with(&app.store, token, app.shards, settings).await?;
         match &created {
             Created::Existing(record) if record.deleting_at.is_some() => {}
             _ => return Ok(created),

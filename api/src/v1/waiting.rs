@@ -300,6 +300,7 @@ mod tests {
             pairing_code: None,
             passkey: None,
             presence: None,
+            proxy: None,
             close_reason: None,
             refused: false,
             deleting_at: None,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::body::{self, JobError};
 use crate::named::stored;
+use crate::proxy::{self, ProxyUrl};
 use crate::recipient::{Number, deserialize_phone};
 
 /// A request for a pairing code.
@@ -15,6 +16,15 @@ pub struct PairingCodeJob {
     /// The phone number of the account to pair with.
     #[serde(deserialize_with = "deserialize_phone")]
     pub phone: Number,
+    /// The proxy that the session leaves by from now on, as in `session.update`; the code is asked for by that way.
+    #[serde(
+        default,
+        deserialize_with = "proxy::deserialize_given",
+        serialize_with = "proxy::serialize_given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<ProxyUrl>")]
+    pub proxy: Option<Option<ProxyUrl>>,
 }
 
 /// A request to log the session out at WhatsApp and keep it.
@@ -62,6 +72,15 @@ pub struct SessionUpdateJob {
     )]
     #[schemars(with = "Option<Presence>")]
     pub presence: Option<Option<Presence>>,
+    /// The proxy that its connection and its files leave by from now on; null for the deployment's (`WHATSAPP_PROXY`).
+    #[serde(
+        default,
+        deserialize_with = "proxy::deserialize_given",
+        serialize_with = "proxy::serialize_given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<ProxyUrl>")]
+    pub proxy: Option<Option<ProxyUrl>>,
 }
 
 stored! {

@@ -62,10 +62,21 @@ fn every_job_has_a_stable_body() {
         Job::SessionDelete,
         Job::SessionUpdate(SessionUpdateJob {
             presence: Some(Some(Presence::Available)),
+            proxy: Some(Some("socks5h://user:p%40ss@proxy.example:9050".parse().unwrap())),
         }),
-        Job::SessionUpdate(SessionUpdateJob { presence: Some(None) }),
+        Job::SessionUpdate(SessionUpdateJob {
+            presence: Some(None),
+            proxy: Some(None),
+        }),
         Job::SessionUpdate(SessionUpdateJob::default()),
-        Job::PairingCode(PairingCodeJob { phone: phone.clone() }),
+        Job::PairingCode(PairingCodeJob {
+            phone: phone.clone(),
+            proxy: None,
+        }),
+        Job::PairingCode(PairingCodeJob {
+            phone: phone.clone(),
+            proxy: Some(Some("http://proxy.example:3128".parse().unwrap())),
+        }),
         Job::IsExists(IsExistsJob {
             number: phone.clone(),
         }),
@@ -208,6 +219,15 @@ fn errors_name_the_field_and_not_its_value() {
         error("session.update", r#"{"presence":"loud"}"#),
         error("session.update", r#"{"presence":true}"#),
         error("session.update", r#"{"presense":"available"}"#),
+        error(
+            "session.update",
+            r#"{"proxy":"https://5531900000001@proxy.example"}"#,
+        ),
+        error("session.update", r#"{"proxy":7}"#),
+        error(
+            "session.pairing-code",
+            r#"{"phone":"5531900000001","proxy":"socks5://5531900000001:%zz@proxy.example"}"#,
+        ),
     ];
     shown.extend(errors_of_assertions());
     insta::assert_json_snapshot!("errors", shown);

@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     14 "numbers" in "0014_numbers.sql",
     16 "queues" in "0016_queues.sql",
     17 "webhooks changed" in "0017_webhooks.sql",
+    18 "proxy" in "0018_proxy.sql",
 };
 
 /// The version this program works with.

@@ -8,11 +8,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::leases::{self, Fence, shard_id, smallint};
+use super::proxies::{self, SealedProxy};
 use super::{Store, StoreError};
 use crate::event::{Passkey, RestrictionKind};
 use crate::id::{SessionId, ShardId, Token};
 use crate::job::Presence;
 use crate::named::stored;
+use crate::proxy::ProxyUrl;
 
 /// Most sessions that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -118,6 +120,8 @@ pub struct SessionRecord {
     pub next_send_at: Option<OffsetDateTime>,
     /// What it says of itself; none for what the deployment says.
     pub presence: Option<Presence>,
+    /// The proxy that it leaves by; none for the deployment's.
+    pub proxy: Option<Box<SealedProxy>>,
     /// What keeps it from writing to new contacts.
     pub restriction: Option<Restriction>,
     /// How many restrictions it has had.
@@ -141,7 +145,8 @@ pub struct SessionRecord {
 const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
      pairing_code, code_expires_at, passkey, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
      updated_at, paired_at, restriction, restricted_since, restricted_until, restricted_why, restrictions, \
-     rate_limited_until, look_ups, look_ups_since, look_up_at, presence";
+     rate_limited_until, look_ups, look_ups_since, look_up_at, presence, \
+     proxy, proxy_address";
 
 /// Whether a session was made now or was there.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -161,9 +166,18 @@ impl Created {
     }
 }
 
+/// What a new session is set to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewSettings<'a> {
+    /// What it says of itself; none for what the deployment says.
+    pub presence: Option<Presence>,
+    /// The proxy that it leaves by; none for the deployment's.
+    pub proxy: Option<&'a ProxyUrl>,
+}
+
 /// Creates a session on the emptiest of the deployment's shards, unless its token is taken.
 pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created, StoreError> {
-    create_with(store, token, shards, None).await
+    create_with(store, token, shards, NewSettings::default()).await
 }
 
 /// Like [`create`], with settings of its own. One that is there already keeps those that it has.
@@ -171,7 +185,7 @@ pub async fn create_with(
     store: &Store,
     token: &Token,
     shards: u16,
-    presence: Option<Presence>,
+    settings: NewSettings<'_>,
 ) -> Result<Created, StoreError> {
     let sql = format!(
         "-- sessions::create
@@ -183,10 +197,14 @@ pub async fn create_with(
         ON CONFLICT (token) DO NOTHING
         RETURNING {COLUMNS}"
     );
-    let presence = presence.map(Presence::code);
+    let presence = settings.presence.map(Presence::code);
     for _ in 0..CREATE_TRIES {
         let parameters: [&(dyn ToSql + Sync); 3] = [&token.as_str(), &i32::from(shards), &presence];
-        if let Some(row) = store.query_opt(&sql, &parameters).await? {
+        let row = match settings.proxy {
+            Some(proxy) => insert_with_proxy(store, &sql, &parameters, proxy).await?,
+            None => store.query_opt(&sql, &parameters).await?,
+        };
+        if let Some(row) = row {
             return Ok(Created::New(record(&row)?));
         }
         // Deleted between the two statements, it can be made anew.
@@ -195,6 +213,31 @@ pub async fn create_with(
         }
     }
     Err(StoreError::Unavailable("session just deleted".into()))
+}
+
+/// What is sealed belongs to a session, so the number of the session comes first.
+async fn insert_with_proxy(
+    store: &Store,
+    insert: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+    proxy: &ProxyUrl,
+) -> Result<Option<Row>, StoreError> {
+    let tx = store.begin("create_session").await?;
+    let Some(row) = tx.query_opt(insert, parameters).await? else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
+    let id: i64 = row.try_get("id")?;
+    let proxy = proxies::seal(store, SessionId::new(id), proxy)?;
+    let sql = format!(
+        "-- sessions::create (proxy)
+        UPDATE session SET proxy = $2 /* sealed */, proxy_address = $3 /* address */ WHERE id = $1 RETURNING {COLUMNS}"
+    );
+    let row = tx
+        .query_one(&sql, &[&id, &proxy.sealed_bytes(), &proxy.address])
+        .await?;
+    tx.commit().await?;
+    Ok(Some(row))
 }
 
 /// The session of a token.
@@ -338,6 +381,7 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         deleting_at: row.try_get("deleting_at")?,
         next_send_at: row.try_get("next_send_at")?,
         presence: presence(row)?,
+        proxy: proxy(row)?,
         restriction: restriction(row)?,
         restrictions: number(row)?,
         rate_limited_until: row.try_get("rate_limited_until")?,
@@ -355,6 +399,16 @@ fn presence(row: &Row) -> Result<Option<Presence>, StoreError> {
     let known =
         code.map(|code| Presence::from_code(code).ok_or(StoreError::Corrupt("presence out of range")));
     known.transpose()
+}
+
+fn proxy(row: &Row) -> Result<Option<Box<SealedProxy>>, StoreError> {
+    let (sealed, address): (Option<Vec<u8>>, Option<String>) =
+        (row.try_get("proxy")?, row.try_get("proxy_address")?);
+    let stored = sealed.zip(address).map(|(sealed, address)| SealedProxy {
+        address,
+        sealed: sealed.into(),
+    });
+    Ok(stored.map(Box::new))
 }
 
 fn restriction(row: &Row) -> Result<Option<Restriction>, StoreError> {

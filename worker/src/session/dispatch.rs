@@ -189,12 +189,18 @@ impl Parts {
                     cx.set_presence(presence);
                     self.link.announce(cx.presence());
                 }
+                if let Some(proxy) = &settings.proxy
+                    && let Err(error) = self.link.leave_by(cx, proxy.as_ref())
+                {
+                    return cx.lose(&error);
+                }
                 cx.answer_when_durable(job, None);
             }
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
             Job::PairingCode(question) => {
-                let phone = question.phone.clone();
-                self.questions.ask_pairing_code(cx, &mut self.link, &phone, job);
+                let question = question.clone();
+                self.questions
+                    .ask_pairing_code(cx, &mut self.link, &question, job);
             }
             Job::PasskeyAnswer(answer) => {
                 let assertion = Box::new(assertion(answer));
@@ -512,6 +518,7 @@ impl Parts {
             Err(LinkError::Fenced) => self.cx.end(Exit::Fenced),
             Err(error) => self.cx.end(Exit::Lost(error.to_string())),
         }
+        self.questions.go_on(&mut self.cx, &mut self.link);
     }
 
     /// A write is durable, or is not known to be.

@@ -6,6 +6,8 @@ use std::task::Poll;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use shared::clock::Clock;
+use shared::proxy::ProxyUrl;
 use tokio::sync::mpsc;
 use whatsapp::client::{self, Ended};
 use whatsapp::command::{Command, Presence};
@@ -14,9 +16,9 @@ use whatsapp::store::StoreError;
 
 use super::adapter::clock::ConnectionClock;
 use super::adapter::keys::{self, Keys, Step};
-use super::context::{Context, Fetched};
+use super::context::{Context, Exit, Fetched};
+use super::way;
 use crate::lease::Lease;
-use shared::clock::Clock;
 
 /// The running client of a session.
 pub(super) struct Link {
@@ -135,6 +137,10 @@ impl Link {
     }
 
     fn start(&mut self, cx: &mut Context, device: Option<Device>) {
+        let own_way = match way::own(cx) {
+            Ok(own_way) => own_way,
+            Err(error) => return cx.end(Exit::Lost(error.to_string())),
+        };
         let device = device.unwrap_or_else(|| Device::generate(&mut cx.rng));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let keys = Keys {
@@ -142,7 +148,7 @@ impl Link {
             session: cx.record.id,
             steps: self.steps.clone(),
         };
-        let settings = cx.around.versions.settings();
+        let settings = cx.around.versions.settings().through(own_way);
         let clock = ConnectionClock::new(cx.around.clock);
         let rng = StdRng::from_rng(&mut cx.rng);
         let run = Box::pin(client::run(settings, device, keys, receiver, clock, rng));
@@ -185,6 +191,26 @@ impl Link {
         if !self.close() {
             self.connect(cx);
         }
+    }
+
+    /// Leaves by this proxy of its own from now on, or as the deployment does: connects anew if that is another way.
+    ///
+    /// # Errors
+    /// [`shared::store::StoreError`] where the proxy can't be sealed.
+    pub(super) fn leave_by(
+        &mut self,
+        cx: &mut Context,
+        proxy: Option<&ProxyUrl>,
+    ) -> Result<(), shared::store::StoreError> {
+        if way::set(cx, proxy)? && self.client.is_some() {
+            self.close();
+        }
+        Ok(())
+    }
+
+    /// Whether the connection is about to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.client.is_some() && self.stop != Stop::No
     }
 
     /// Disconnects; answers whether there is still something to wait for.

@@ -33,5 +33,6 @@ mod status;
 pub(crate) mod surroundings;
 mod target;
 mod turn;
+mod way;
 
 pub use settings::Settings;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use shared::job::{Answer, FailureCode};
+use shared::job::{Answer, FailureCode, PairingCodeJob};
 use shared::recipient::Number;
 use whatsapp::command::Command;
 use whatsapp::event::PasskeyError;
@@ -21,6 +21,8 @@ pub(super) struct Questions {
     tickets: u64,
     asked: HashMap<u64, Reply>,
     pairing: Option<Reply>,
+    /// A code is to be asked for, and the phone it is for, when the connection has ended that is about to.
+    postponed: Option<(Number, Reply)>,
 }
 
 impl Questions {
@@ -54,10 +56,32 @@ impl Questions {
         &mut self,
         cx: &mut Context,
         link: &mut Link,
-        number: &Number,
+        question: &PairingCodeJob,
         job: Box<PendingJob>,
     ) {
         let reply = job.acknowledge();
+        if let Some(proxy) = question.proxy.as_ref().filter(|_| cx.record.paired_at.is_none())
+            && let Err(error) = link.leave_by(cx, proxy.as_ref())
+        {
+            cx.lose(&error);
+            return reply.send(not_connected());
+        }
+        if link.is_closing() {
+            // Of another way out, perhaps: nothing of this one may leave by it.
+            self.postponed = Some((question.phone.clone(), reply));
+            return;
+        }
+        self.request_code(cx, link, &question.phone, reply);
+    }
+
+    /// The connection has ended: asks for the code that waited for that.
+    pub(super) fn go_on(&mut self, cx: &mut Context, link: &mut Link) {
+        if let Some((phone, reply)) = self.postponed.take() {
+            self.request_code(cx, link, &phone, reply);
+        }
+    }
+
+    fn request_code(&mut self, cx: &mut Context, link: &mut Link, number: &Number, reply: Reply) {
         if cx.record.paired_at.is_some() {
             let answer = failed(FailureCode::Conflict, "the session is paired already");
             return reply.send(answer);

@@ -68,7 +68,12 @@ async fn a_session_says_of_itself_what_it_is_set_to_at_once_and_by_another_worke
     let stage = Stage::new().await;
     let worker = stage.worker("w1");
     let token = stage.paired("15550000038").await;
-    let set = |presence| Job::SessionUpdate(SessionUpdateJob { presence });
+    let set = |presence| {
+        Job::SessionUpdate(SessionUpdateJob {
+            presence,
+            ..SessionUpdateJob::default()
+        })
+    };
     let available = Some(Presence::Available);
     let logins = stage.simulator.sessions().await.unwrap()[0].logins;
     says(&stage, false, logins).await;
@@ -97,6 +102,7 @@ async fn a_session_pairs_by_code() {
     let token = stage.session().await;
     stage.event(&token, "qrcode.updated", |_| true).await;
     let job = Job::PairingCode(PairingCodeJob {
+        proxy: None,
         phone: Number::new("15550000032").unwrap(),
     });
     let Answer::PairingCode { code } = stage.call(&token, job.clone()).await else {

@@ -11,6 +11,7 @@ use crate::recipient::Number;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
+use crate::store::proxies::SealedProxy;
 use crate::store::queues::QueueState;
 use crate::store::recipients::RecipientState;
 use crate::store::requests::Rejection;
@@ -298,6 +299,8 @@ pub struct SessionChange {
     pub deleting: bool,
     /// What it says of itself. `Some(None)` leaves it to the deployment.
     pub presence: Option<Option<Presence>>,
+    /// The proxy that it leaves by. `Some(None)` leaves it to the deployment.
+    pub proxy: Option<Option<Box<SealedProxy>>>,
     /// What keeps it from writing to new contacts. `Some(None)` ends it.
     pub restriction: Option<Option<Restriction>>,
     /// How many restrictions it has had.
@@ -344,6 +347,9 @@ impl SessionChange {
         self.close_reason = later.close_reason.or(self.close_reason);
         self.deleting |= later.deleting;
         self.presence = later.presence.or(self.presence);
+        if later.proxy.is_some() {
+            self.proxy.clone_from(&later.proxy);
+        }
         if later.restriction.is_some() {
             self.restriction.clone_from(&later.restriction);
         }
@@ -385,6 +391,9 @@ pub(super) struct SessionPatch<'a> {
     presence: Option<i16>,
     forget_presence: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<ProxyPatch<'a>>,
+    forget_proxy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     restriction: Option<RestrictionPatch<'a>>,
     lifted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -405,6 +414,13 @@ struct RestrictionPatch<'a> {
     since: f64,
     until: f64,
     why: Option<&'a str>,
+}
+
+/// A proxy: its bytes, which are sealed, as hexadecimal digits.
+#[derive(Debug, Serialize)]
+struct ProxyPatch<'a> {
+    sealed: String,
+    address: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -445,6 +461,15 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             deleting: change.deleting,
             presence: change.presence.flatten().map(Presence::code),
             forget_presence: change.presence == Some(None),
+            proxy: change
+                .proxy
+                .as_ref()
+                .and_then(Option::as_ref)
+                .map(|proxy| ProxyPatch {
+                    sealed: hex::encode(proxy.sealed_bytes()),
+                    address: &proxy.address,
+                }),
+            forget_proxy: matches!(change.proxy, Some(None)),
             restriction: change
                 .restriction
                 .as_ref()

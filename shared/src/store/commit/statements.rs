@@ -172,6 +172,10 @@ UPDATE session s SET
                            ELSE s.deleting_at END,
     presence        = CASE WHEN (i.patch->>'forget_presence')::boolean THEN NULL
                            ELSE coalesce((i.patch->>'presence')::smallint, s.presence) END,
+    proxy           = CASE WHEN (i.patch->>'forget_proxy')::boolean THEN NULL
+                           ELSE coalesce(decode(i.patch#>>'{proxy,sealed}', 'hex'), s.proxy) END,
+    proxy_address   = CASE WHEN (i.patch->>'forget_proxy')::boolean THEN NULL
+                           ELSE coalesce(i.patch#>>'{proxy,address}', s.proxy_address) END,
     restriction      = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
                             ELSE coalesce((i.patch#>>'{restriction,kind}')::smallint, s.restriction) END,
     restricted_since = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL

@@ -6,3 +6,4 @@ pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod passkey;
 pub(crate) mod presence;
+pub(crate) mod proxy;
