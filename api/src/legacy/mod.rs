@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use shared::id::JobId;
 use shared::job::{self, IsExistsJob, Job, SendJob};
 use shared::recipient::Number;
-use shared::store::sessions::{Created, NewSettings, SessionRecord, SessionState};
+use shared::store::sessions::{NewSettings, SessionRecord};
 use time::OffsetDateTime;
 
 use crate::app::App;
@@ -27,7 +27,8 @@ use crate::legacy::dialect::ErrorBody;
 use crate::problem::{Code, Problem};
 use crate::qr;
 use crate::tokens::Addressee;
-use crate::v1::{pairing, queues, sessions};
+use crate::v1::waiting::Worker;
+use crate::v1::{linking, pairing, queues, sessions, standing};
 
 /// All routes under `/api/whatsapp`.
 pub fn router() -> Router<Arc<App>> {
@@ -48,15 +49,20 @@ pub async fn create_instance(
 ) -> Result<Json<Answer>, Problem> {
     let TokenBody { token } = extract::fields(&body)?;
     let created = sessions::open(&app, &token, NewSettings::default()).await?;
-    let (Created::New(session) | Created::Existing(session)) = created;
-    connection_answer(session, app.clock.wall()).map(Json)
+    let session = created.into_record();
+    let worker = standing::worker(&app, &session).await?;
+    connection_answer(&session, worker, app.clock.wall()).map(Json)
 }
 
-fn connection_answer(session: SessionRecord, now: OffsetDateTime) -> Result<Answer, Problem> {
-    if session.state == SessionState::Open {
+fn connection_answer(
+    session: &SessionRecord,
+    worker: Worker,
+    now: OffsetDateTime,
+) -> Result<Answer, Problem> {
+    if linking::is_connected(session, worker) {
         return Ok(Answer::done("Already connected"));
     }
-    let Some(code) = pairing::valid(session.qr, now) else {
+    let Some(code) = pairing::scannable(session, worker, now) else {
         return Ok(Answer::done("Processing"));
     };
     let picture = qr::data_url(&code.text).map_err(|error| {

@@ -9,6 +9,7 @@ mod listener;
 mod look_up;
 mod queues;
 mod sessions;
+mod standing;
 mod webhooks;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -225,6 +225,7 @@ async fn a_proxy_of_its_own_is_sealed_and_shown_without_user_and_password() {
 #[tokio::test]
 async fn a_qr_code_comes_as_picture_text_or_json() {
     let api = TestApi::new().await;
+    let _worker = api.worker().await;
     let token = api.session().await;
     api.set_session(
         &token,
@@ -302,6 +303,7 @@ async fn a_pairing_code_is_asked_of_the_worker() {
 #[tokio::test]
 async fn a_session_shows_what_its_passkey_waits_for() {
     let api = TestApi::new().await;
+    let _worker = api.worker().await;
     let token = api.session().await;
     let path = format!("/v1/sessions/{token}");
     for (stage, state, more) in [

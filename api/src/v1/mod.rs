@@ -6,6 +6,7 @@ pub mod control;
 pub mod counts;
 pub mod deliveries;
 pub mod export;
+pub mod linking;
 pub mod listing;
 pub mod look_up;
 pub mod messages;

@@ -12,28 +12,21 @@ use serde::{Deserialize, Serialize};
 use shared::job::{Answer, Job, PairingCodeJob};
 use shared::proxy::{self, ProxyUrl};
 use shared::recipient::{Number, deserialize_phone};
-use shared::store::sessions::{Expiring, SessionRecord, SessionState};
+use shared::store::sessions::{Expiring, SessionRecord};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::sessions::find;
-use super::standing;
+use super::{linking, standing};
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs;
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::qr;
-use crate::tokens::being_deleted;
 use crate::v1::waiting::{self, Worker};
 
 /// How long a request for a QR code waits for one to come.
 const QR_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why there is no QR code.
-const NO_QR: &str = "there is no QR code at this moment; create the session again to get one";
-
-/// When to ask again of a session that waits for a newer version of WhatsApp Web: it comes within about this time.
-const OUTDATED_AGAIN: Duration = Duration::from_secs(60);
 
 /// The body of `POST /v1/sessions/{token}/pairing-code`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -90,56 +83,29 @@ pub async fn qr(
     let mut looks = app.looks(QR_PATIENCE);
     loop {
         let session = find(&app, &token).await?;
-        if session.state == SessionState::Open {
-            return Err(Problem::new(
-                Code::AlreadyConnected,
-                "the session is connected; there is nothing to scan",
-            ));
+        let worker = standing::worker(&app, &session).await?;
+        if let Some(problem) = linking::nobody_to_link(&session, worker) {
+            return Err(problem);
         }
-        let is_outdated = waiting::is_outdated(&session);
-        if let Some(code) = valid(session.qr.clone(), app.clock.wall()) {
+        if let Some(code) = scannable(&session, worker, app.clock.wall()) {
             return format.show(code);
         }
-        if let Some(problem) = no_qr_ever(&session) {
+        if let Some(problem) = linking::no_code_ever(&session) {
             return Err(problem);
         }
         if !looks.again().await {
-            if standing::worker(&app, &session).await? == Worker::Absent {
-                return Err(standing::no_worker());
-            }
-            let (text, again) = match is_outdated {
-                true => (waiting::OUTDATED, OUTDATED_AGAIN),
-                false => (NO_QR, Duration::from_secs(1)),
-            };
-            return Err(Problem::new(Code::QrNotReady, text).retry_after(again));
+            return Err(match worker {
+                Worker::Absent => standing::no_worker(),
+                Worker::Running => linking::no_code_yet(&session),
+            });
         }
     }
 }
 
-/// What keeps a session from ever having a QR code, as it stands.
-fn no_qr_ever(session: &SessionRecord) -> Option<Problem> {
-    let token = &session.token;
-    if session.deleting_at.is_some() {
-        return Some(being_deleted(token));
-    }
-    if session.paired_at.is_some() {
-        let text = "the session is paired and not connected at this moment; log it out to pair it anew";
-        return Some(Problem::new(Code::AlreadyPaired, text));
-    }
-    if session.wanted {
-        return None;
-    }
-    let (code, what) = match session.state {
-        SessionState::LoggedOut => (Code::SessionLoggedOut, "the session is logged out"),
-        _ => (Code::SessionStopped, "the session is stopped"),
-    };
-    let text = format!("{what}; POST /v1/sessions/{token}/start has it show QR codes again");
-    Some(Problem::new(code, text))
-}
-
-/// A code that still works.
-pub fn valid(code: Option<Expiring>, now: OffsetDateTime) -> Option<Expiring> {
-    code.filter(|code| code.expires_at > now)
+/// A code that still works: it has not run out, and somebody is there to be told that it was scanned.
+pub fn scannable(session: &SessionRecord, worker: Worker, now: OffsetDateTime) -> Option<Expiring> {
+    let code = session.qr.as_ref().filter(|code| code.expires_at > now);
+    code.filter(|_| worker == Worker::Running).cloned()
 }
 
 /// Ask for a code to type into the phone instead of scanning a QR code.
@@ -153,32 +119,25 @@ pub async fn pairing_code(
 ) -> Result<Json<PairingCode>, Problem> {
     let PairingCodeRequest { phone, proxy } = extract::fields(&body)?;
     let session = find(&app, &token).await?;
-    if session.state == SessionState::Open {
-        return Err(Problem::new(
-            Code::AlreadyConnected,
-            "the session is connected; there is nothing to pair",
-        ));
+    let worker = standing::worker(&app, &session).await?;
+    if let Some(problem) = linking::nobody_to_link(&session, worker) {
+        return Err(problem);
     }
-    if session.paired_at.is_some() {
-        let text = "the session is paired and not connected at this moment; log it out or delete it to pair another account";
-        return Err(Problem::new(Code::AlreadyPaired, text));
+    let away = |session: &SessionRecord| linking::away(session, Code::SessionNotConnected);
+    if let Some(problem) = away(&session).filter(|_| waiting::is_outdated(&session)) {
+        return Err(problem);
     }
-    if session.deleting_at.is_some() {
-        return Err(being_deleted(&token));
-    }
-    if waiting::is_outdated(&session) {
-        let problem = Problem::new(Code::SessionNotConnected, waiting::OUTDATED);
-        return Err(problem.retry_after(OUTDATED_AGAIN));
-    }
-    if standing::worker(&app, &session).await? == Worker::Absent {
+    if worker == Worker::Absent {
         return Err(standing::no_worker());
     }
-    match app
-        .call(&session.token, &Job::PairingCode(PairingCodeJob { phone, proxy }))
-        .await?
-    {
-        Answer::PairingCode { code } => Ok(Json(PairingCode { code })),
-        other => Err(jobs::unexpected(&other)),
+    let question = Job::PairingCode(PairingCodeJob { phone, proxy });
+    match app.call(&session.token, &question).await {
+        Ok(Answer::PairingCode { code }) => Ok(Json(PairingCode { code })),
+        Ok(other) => Err(jobs::unexpected(&other)),
+        Err(problem) if problem.code() == Code::AnswerTimeout => {
+            Err(away(&find(&app, &token).await?).unwrap_or(problem))
+        }
+        Err(problem) => Err(problem),
     }
 }
 

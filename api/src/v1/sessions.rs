@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::passkey::Passkey;
-use super::standing;
+use super::{linking, standing};
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs;
@@ -137,8 +137,11 @@ impl Session {
     fn as_it_is(record: SessionRecord, worker: Worker) -> Self {
         let waiting =
             waiting::not_open(&record, worker).map(|(reason, detail)| SessionWaiting { reason, detail });
-        let is_gone =
-            worker == Worker::Absent && matches!(record.state, SessionState::Open | SessionState::Connecting);
+        let is_on = matches!(
+            record.state,
+            SessionState::Open | SessionState::Connecting | SessionState::Pairing
+        );
+        let is_gone = worker == Worker::Absent && is_on;
         let mut session = Self::from(record);
         if is_gone {
             session.state = SessionState::Closed.as_str();
@@ -234,7 +237,9 @@ pub async fn open(app: &App, token: &Token, settings: NewSettings<'_>) -> Result
     let is_new = matches!(created, Created::New(_));
     let (Created::New(record) | Created::Existing(record)) = &mut created;
     app.tokens.remember(record);
-    let starts = record.state != SessionState::Open;
+    let worker = standing::worker(app, record).await?;
+    // What is stored of one without a worker, or that is about to stop, is not so for long.
+    let starts = !linking::is_connected(record, worker) || !record.wanted;
     if starts {
         app.bind(token, record.shard).await?;
     }
@@ -245,7 +250,7 @@ pub async fn open(app: &App, token: &Token, settings: NewSettings<'_>) -> Result
         proxy: settings.proxy.map(|proxy| Some(proxy.clone())),
     };
     if !is_new && changed != SessionUpdateJob::default() {
-        *record = change(app, token, changed).await?;
+        *record = change(app, record, changed).await?;
     }
     if starts {
         app.publish(token, &app.job_id(), &Job::SessionStart).await?;
@@ -325,16 +330,25 @@ pub async fn update(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Session>, Problem> {
     let settings = job::from_fields(extract::object(&body)?)?;
-    if find(&app, &token).await?.deleting_at.is_some() {
+    let session = find(&app, &token).await?;
+    if session.deleting_at.is_some() {
         return Err(being_deleted(&token));
     }
-    let record = change(&app, &token, settings).await?;
+    let record = change(&app, &session, settings).await?;
     let worker = standing::worker(&app, &record).await?;
     Ok(Json(Session::as_it_is(record, worker)))
 }
 
 /// Has a session's worker change its settings; the session as it is then.
-async fn change(app: &App, token: &Token, settings: SessionUpdateJob) -> Result<SessionRecord, Problem> {
+async fn change(
+    app: &App,
+    session: &SessionRecord,
+    settings: SessionUpdateJob,
+) -> Result<SessionRecord, Problem> {
+    let token = &session.token;
+    if standing::worker(app, session).await? == Worker::Absent {
+        return Err(standing::no_worker());
+    }
     match app.call(token, &Job::SessionUpdate(settings)).await? {
         Answer::Done { .. } => find(app, token).await,
         other => Err(jobs::unexpected(&other)),
