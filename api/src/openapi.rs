@@ -25,7 +25,7 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
         pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
-        numbers::look_up, numbers::block, numbers::unblock,
+        numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show,
         queues::create, listing::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use shared::clock::unix_millis;
-use shared::job::{Answer, FailureCode, Job, LogoutJob, LogoutQueues, NumberAnswer};
+use shared::job::{Answer, FailureCode, IsExistsJob, Job, LogoutJob, LogoutQueues, NumberAnswer};
+use shared::recipient::Number;
 use time::OffsetDateTime;
 
 use super::*;
@@ -89,6 +90,56 @@ async fn numbers_are_answered_one_by_one_and_their_pace_is_told() {
     );
     let wait: u64 = answered.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((30..=41).contains(&wait), "{wait}");
+}
+
+#[tokio::test]
+async fn one_number_is_asked_for_by_its_path() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = |number: &str| format!("/v1/sessions/{token}/numbers/{number}");
+    let found = Answer::IsExists {
+        exists: true,
+        jid: Some("5531900000001@s.whatsapp.net".to_owned()),
+        lid: Some("99@lid".to_owned()),
+    };
+    let address = path("+55%2031%2090000-0001");
+    let (answered, job) = tokio::join!(api.get(&address), worker.answer(&found));
+    let number = Number::phone("5531900000001").unwrap();
+    assert_eq!(job, Job::IsExists(IsExistsJob { number }));
+    assert_eq!(answered.status, StatusCode::OK);
+    let expected = json!({
+        "number": "5531900000001", "exists": true, "jid": "5531900000001@s.whatsapp.net", "lid": "99@lid"
+    });
+    assert_eq!(answered.json(), expected);
+    let nobody = Answer::IsExists {
+        exists: false,
+        jid: None,
+        lid: None,
+    };
+    let address = path("5531900000002");
+    let (answered, _) = tokio::join!(api.get(&address), worker.answer(&nobody));
+    assert_eq!(
+        answered.json(),
+        json!({ "number": "5531900000002", "exists": false })
+    );
+    // The same pace as all others.
+    let limited = Answer::Failed {
+        code: FailureCode::LookUpLimit,
+        message: "not now".to_owned(),
+        field: None,
+        until: Some(unix_millis(time::OffsetDateTime::now_utc()) + 40_000),
+    };
+    let (answered, _) = tokio::join!(api.get(&address), worker.answer(&limited));
+    assert_eq!(answered.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(answered.headers.contains_key("retry-after"));
+    for (number, field) in [("12", "number"), ("99@lid", "number")] {
+        let refused = api.get(&path(number)).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert_eq!(refused.json()["errors"][0]["field"], field);
+    }
+    let nobody = api.get("/v1/sessions/nobody/numbers/5531900000001").await;
+    assert_eq!(nobody.json()["code"], "session_not_found");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::Resume => &["post /v1/sessions/{token}/queues/{queue}/resume"],
         JobKind::Delete => &["delete /v1/sessions/{token}/queues/{queue}"],
         JobKind::Pace => &["patch /v1/sessions/{token}/queues/{queue}"],
+        JobKind::Retry => &["post /v1/sessions/{token}/queues/{queue}/retry"],
         JobKind::SessionStart => &["post /v1/sessions/{token}/start"],
         JobKind::SessionStop => &["post /v1/sessions/{token}/stop"],
         JobKind::SessionRestart => &["post /v1/sessions/{token}/restart"],
@@ -32,7 +33,10 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::PasskeyAnswer => &["post /v1/sessions/{token}/passkey"],
         JobKind::PasskeyConfirm => &["post /v1/sessions/{token}/passkey/confirm"],
         JobKind::PasskeyCancel => &["post /v1/sessions/{token}/passkey/cancel"],
-        JobKind::IsExists => &["post /api/whatsapp/is-exists"],
+        JobKind::IsExists => &[
+            "get /v1/sessions/{token}/numbers/{number}",
+            "post /api/whatsapp/is-exists",
+        ],
         JobKind::LookUp => &["post /v1/sessions/{token}/numbers/look-up"],
         JobKind::Block => &["post /v1/sessions/{token}/numbers/block"],
         JobKind::Unblock => &["post /v1/sessions/{token}/numbers/unblock"],
@@ -61,10 +65,6 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
     (
         "get /v1/sessions/{token}/queues/{queue}/recipients.csv",
         "the events of the queue",
-    ),
-    (
-        "post /v1/sessions/{token}/queues/{queue}/retry",
-        "a send job with the numbers that its events named as failed",
     ),
     ("get /v1/queues", "the events of queues"),
     (

@@ -43,6 +43,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/stop", post(control::stop))
         .route("/sessions/{token}/restart", post(control::restart))
         .route("/sessions/{token}/logout", post(control::logout))
+        .route("/sessions/{token}/numbers/{number}", get(numbers::show))
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))

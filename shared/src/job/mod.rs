@@ -46,6 +46,8 @@ named! {
         Delete = "delete",
         /// Another pace for a queue.
         Pace = "pace",
+        /// Send the message of a queue again to those who failed.
+        Retry = "retry",
         /// Connect the session, pairing it if it has no credentials.
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
@@ -100,6 +102,8 @@ pub enum Job {
     Delete(QueueCommand),
     /// Another pace for a queue.
     Pace(PaceJob),
+    /// Send the message of a queue again to those who failed, as a new queue.
+    Retry(RetryJob),
     /// Connect the session.
     SessionStart,
     /// Disconnect the session, keep its credentials.
@@ -156,6 +160,7 @@ impl Job {
             JobKind::Resume => Self::Resume(body::parse(body)?),
             JobKind::Delete => Self::Delete(body::parse(body)?),
             JobKind::Pace => Self::Pace(PaceJob::parse(body)?),
+            JobKind::Retry => Self::Retry(body::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionRestart => body::parse_empty(body).map(|()| Self::SessionRestart)?,
@@ -181,6 +186,7 @@ impl Job {
             Self::Resume(_) => JobKind::Resume,
             Self::Delete(_) => JobKind::Delete,
             Self::Pace(_) => JobKind::Pace,
+            Self::Retry(_) => JobKind::Retry,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionRestart => JobKind::SessionRestart,
@@ -204,6 +210,7 @@ impl Job {
             Self::Send(job) => body::to_vec(job),
             Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
             Self::Pace(job) => body::to_vec(job),
+            Self::Retry(job) => body::to_vec(job),
             Self::SessionStart
             | Self::SessionStop
             | Self::SessionRestart
@@ -225,6 +232,7 @@ impl Job {
             JobKind::Send => schema_for!(send::SendBody),
             JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
             JobKind::Pace => schema_for!(queue::PaceBody),
+            JobKind::Retry => schema_for!(RetryJob),
             JobKind::SessionStart
             | JobKind::SessionStop
             | JobKind::SessionRestart

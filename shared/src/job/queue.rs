@@ -1,6 +1,8 @@
 //! Commands on a queue.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,6 +17,63 @@ pub struct QueueCommand {
     /// The queue.
     pub queue_id: QueueId,
 }
+
+/// The recipients of one queue that failed, as a new queue.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetryJob {
+    /// The queue.
+    pub queue_id: QueueId,
+    /// Only those that failed with one of these statuses; all that failed when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes: Option<RetryCodes>,
+}
+
+/// Statuses of recipients that failed. Empty, where nobody named any, it means all.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u16>")]
+pub struct RetryCodes(Vec<u16>);
+
+impl std::ops::Deref for RetryCodes {
+    type Target = [u16];
+
+    fn deref(&self) -> &[u16] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<u16>> for RetryCodes {
+    type Error = String;
+
+    fn try_from(codes: Vec<u16>) -> Result<Self, String> {
+        match codes.len() {
+            1..=RETRY_CODES_MAX => Ok(Self(codes)),
+            _ => Err(format!("must be 1 to {RETRY_CODES_MAX} statuses")),
+        }
+    }
+}
+
+impl JsonSchema for RetryCodes {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RetryCodes".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "array",
+            "items": generator.subschema_for::<u16>(),
+            "minItems": 1,
+            "maxItems": RETRY_CODES_MAX,
+        })
+    }
+}
+
+/// Most statuses that one request names.
+const RETRY_CODES_MAX: usize = 100;
 
 /// Another pace for one queue, from its next gap on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

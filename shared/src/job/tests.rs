@@ -53,6 +53,10 @@ fn every_job_has_a_stable_body() {
             queue_id: queue.queue_id,
             delay: Delay::new(0.5, 2.0).unwrap(),
         }),
+        Job::Retry(RetryJob {
+            queue_id: "7c9e6679-7425-40de-944b-e07fc1f90ae7".parse().unwrap(),
+            codes: Some(vec![404, 503].try_into().unwrap()),
+        }),
         Job::SessionStart,
         Job::SessionStop,
         Job::SessionRestart,
@@ -211,6 +215,14 @@ fn errors_name_the_field_and_not_its_value() {
         ),
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
+        error(
+            "retry",
+            r#"{"queueId":"7c9e6679-7425-40de-944b-e07fc1f90ae7","codes":[]}"#,
+        ),
+        error(
+            "retry",
+            r#"{"queueId":"7c9e6679-7425-40de-944b-e07fc1f90ae7","codes":["404"]}"#,
+        ),
         error("session.start", r#"{"x":1}"#),
         error("session.logout", r#"{"queues":"burn"}"#),
         error("look-up", r#"{"numbers":[]}"#),

@@ -21,6 +21,7 @@ pub mod proxies;
 pub mod queues;
 pub mod recipients;
 pub mod requests;
+pub mod retries;
 mod server;
 pub mod sessions;
 pub mod webhooks;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shared::broker::{Delivery, Publisher};
+use shared::broker::{Delivery, Publisher, ReplyTo};
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob, SendLimits};
@@ -253,6 +253,11 @@ impl PendingJob {
             });
         }
         reply
+    }
+
+    /// Where its publisher wants an answer, if it does.
+    pub(crate) fn reply_to(&self) -> Option<ReplyTo> {
+        self.delivery.as_ref().and_then(Delivery::reply_address)
     }
 
     /// The way to the broker.

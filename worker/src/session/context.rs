@@ -64,6 +64,19 @@ pub(crate) enum Fetched {
     Dropped(Result<(), String>),
     /// The session's rows are gone.
     Erased(Result<(), StoreError>),
+    /// What became of the request to send a queue again to those who failed.
+    Retried(Retried),
+}
+
+/// What became of a request to send again.
+pub(crate) enum Retried {
+    /// It is a send now, which the broker has.
+    Published,
+    /// It was asked for before, and is this queue.
+    Known(QueueId),
+    Refused(FailureCode, &'static str),
+    /// The database or the broker is away.
+    Later(String),
 }
 
 /// What the parts of a session are lent.

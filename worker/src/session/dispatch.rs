@@ -21,7 +21,6 @@ use super::adapter::passkey::{self, assertion};
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
-use super::exists::Exists;
 use super::link::{Link, Stop};
 use super::logout::Logout;
 use super::meter;
@@ -34,6 +33,7 @@ use super::receipts::Receipts;
 use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
+use super::retry::Retries;
 use super::sends::Sends;
 use super::status::{Account, Status};
 use crate::job::pending::{PendingJob, Stage};
@@ -44,7 +44,6 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) sends: Sends,
     questions: Questions,
-    exists: Exists,
     numbers: Numbers,
     logout: Logout,
     deletion: Deletion,
@@ -53,6 +52,7 @@ pub(super) struct Parts {
     receipts: Receipts,
     commands: Commands,
     restrictions: Restrictions,
+    retries: Retries,
 }
 
 impl Parts {
@@ -64,7 +64,6 @@ impl Parts {
             cx,
             link,
             questions: Questions::default(),
-            exists: Exists::default(),
             numbers: Numbers::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
@@ -72,6 +71,7 @@ impl Parts {
             reader: Reader::default(),
             receipts: Receipts::default(),
             commands: Commands::default(),
+            retries: Retries::default(),
         };
         parts.reader.read_queues(&mut parts.cx);
         if parts.cx.record.wanted {
@@ -88,7 +88,7 @@ impl Parts {
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
         let start = self.start_due();
-        let exists = self.exists.advance(&mut self.cx, &self.link);
+        let numbers = self.numbers.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -98,7 +98,7 @@ impl Parts {
             drain,
             restriction,
             start,
-            exists,
+            numbers,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -215,11 +215,8 @@ impl Parts {
                 let command = |ticket| Command::CancelPasskey { ticket };
                 self.questions.ask_passkey(&self.link, command, job);
             }
-            Job::IsExists(question) => {
-                let number = question.number.clone();
-                self.exists.ask(cx, &self.link, &number, job);
-            }
-            Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
+            Job::Retry(_) => self.retries.take(cx, job),
+            Job::IsExists(_) | Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
                 self.numbers.ask(cx, &self.link, job);
             }
             // Sends are accepted before they come here.
@@ -395,8 +392,9 @@ impl Parts {
                         .event(shared::event::Event::NewMessage(Box::new(message)));
                 }
             }
-            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
-            Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => self.on_numbers(event),
+            Event::Recalled { .. } | Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => {
+                self.numbers.on_event(&self.link, event);
+            }
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -436,21 +434,6 @@ impl Parts {
                     _ => {}
                 }
                 self.questions.on_passkey_step(ticket, result);
-            }
-            _ => {}
-        }
-    }
-
-    /// WhatsApp has answered for numbers.
-    fn on_numbers(&mut self, event: Event) {
-        match event {
-            Event::IsOnWhatsApp { ticket, result } => {
-                if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
-                    self.exists.on_answer(ticket, result);
-                }
-            }
-            Event::BlockListChanged { ticket, result } => {
-                self.numbers.on_changed(&self.link, ticket, result);
             }
             _ => {}
         }
@@ -501,7 +484,6 @@ impl Parts {
         let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
-        self.exists.on_disconnected();
         self.numbers.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
@@ -585,6 +567,7 @@ impl Parts {
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
+            Fetched::Retried(retried) => self.retries.on_retried(cx, retried),
             Fetched::Erased(erased) => {
                 erased?;
                 self.deletion.on_erased(cx);

@@ -26,7 +26,6 @@ use crate::job::settlement::Reply;
 /// The questions of one session without an answer, oldest first.
 #[derive(Default)]
 pub(super) struct Exists {
-    tickets: u64,
     open: VecDeque<Open>,
 }
 
@@ -52,7 +51,13 @@ enum Stage {
 
 impl Exists {
     /// Takes a question.
-    pub(super) fn ask(&mut self, cx: &Context, link: &Link, number: &Number, job: Box<PendingJob>) {
+    pub(super) fn ask(
+        &mut self,
+        cx: &Context,
+        link: &Link,
+        (ticket, number): (u64, &Number),
+        job: Box<PendingJob>,
+    ) {
         let reply = job.acknowledge();
         if number.kind() != NumberKind::Phone {
             let answer = failed(FailureCode::InvalidJob, "only phone numbers can be asked for");
@@ -69,12 +74,10 @@ impl Exists {
         if let Some(open) = self.open.iter_mut().find(|open| open.number == *number) {
             return open.replies.push(reply);
         }
-        let ticket = self.tickets;
         let user = number.user().to_owned();
         if !link.tell(Command::Recall { ticket, number: user }) {
             return reply.send(too_many);
         }
-        self.tickets += 1;
         self.open.push_back(Open {
             ticket,
             number: number.clone(),

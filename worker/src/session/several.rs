@@ -19,8 +19,7 @@ use crate::job::settlement::Reply;
 
 /// The questions of one session about some numbers.
 #[derive(Default)]
-pub(super) struct Numbers {
-    tickets: u64,
+pub(super) struct Several {
     looking: HashMap<u64, Asked>,
     changing: HashMap<u64, Changing>,
 }
@@ -41,9 +40,9 @@ struct Changing {
     at: usize,
 }
 
-impl Numbers {
+impl Several {
     /// Asks for the numbers of a job, if the session may.
-    pub(super) fn ask(&mut self, cx: &mut Context, link: &Link, job: Box<PendingJob>) {
+    pub(super) fn ask(&mut self, cx: &mut Context, link: &Link, ticket: u64, job: Box<PendingJob>) {
         let Some((numbers, change)) = asked(&job) else {
             return drop(job);
         };
@@ -52,6 +51,15 @@ impl Numbers {
             return reply.send(not_connected());
         }
         let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        let per_day = cx.around.look_ups.per_day;
+        if count > per_day {
+            return reply.send(Answer::Failed {
+                code: FailureCode::InvalidJob,
+                message: format!("names {count} numbers, and LOOK_UPS_PER_DAY is {per_day}: name fewer"),
+                field: Some("numbers".to_owned()),
+                until: None,
+            });
+        }
         if let Some(until) = cx.look_ups_until(count) {
             let until = cx.wall() + until.saturating_duration_since(cx.now());
             return reply.send(Answer::Failed {
@@ -61,18 +69,16 @@ impl Numbers {
                 until: Some(unix_millis(until)),
             });
         }
-        let ticket = FIRST_TICKET + self.tickets;
         let is_full = self.looking.len() + self.changing.len() >= QUESTIONS_MAX;
         if is_full || !link.tell(Command::IsOnWhatsApp { ticket, numbers }) {
             return reply.send(failed(FailureCode::Internal, "too many questions are open"));
         }
-        self.tickets += 1;
         cx.take_look_ups(count);
         self.looking.insert(ticket, Asked { reply, change });
     }
 
     /// WhatsApp has answered, or has not; gives the answer back if it is to another question.
-    pub(super) fn on_exists(
+    pub(super) fn on_found(
         &mut self,
         link: &Link,
         ticket: u64,
@@ -195,5 +201,3 @@ const TOO_SOON: &str = "the session has asked WhatsApp for as many numbers as it
      LOOK_UPS_PER_DAY say how many that are";
 /// Questions of one session without an answer.
 const QUESTIONS_MAX: usize = 8;
-/// Other questions of the session count their tickets from zero.
-const FIRST_TICKET: u64 = 1 << 32;

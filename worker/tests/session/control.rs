@@ -135,6 +135,29 @@ async fn numbers_are_looked_up_together_and_each_takes_a_turn() {
         panic!("asked again at once")
     };
     assert!(until > before + 10_000, "three numbers, five seconds each");
+    worker.stop().await;
+    // What no day allows is a mistake, and no matter of waiting.
+    let worker = stage.worker_paced("w2", Duration::ZERO, 2);
+    let asked = numbers(&[&contacts[0], "15559999999", &contacts[1]]);
+    let refused = loop {
+        match stage.call(&token, Job::LookUp(asked.clone())).await {
+            Answer::Failed {
+                code: FailureCode::NotConnected,
+                ..
+            } => tokio::time::sleep(Duration::from_millis(20)).await,
+            other => break other,
+        }
+    };
+    let Answer::Failed {
+        code: FailureCode::InvalidJob,
+        field,
+        until: None,
+        ..
+    } = refused
+    else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(field.as_deref(), Some("numbers"));
     let report = stage.simulator.audit().await.unwrap();
     assert_eq!(report.server.contact_lookups, 3);
     worker.stop().await;

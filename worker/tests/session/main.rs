@@ -10,6 +10,7 @@ mod later;
 mod life;
 mod proxy;
 mod restriction;
+mod retry;
 mod stage;
 mod version;
 mod wire;
