@@ -85,7 +85,7 @@ pub async fn refuse_reused(
         None => None,
     };
     match &job.message_id {
-        Some(message) => refuse_used(store, to.session, message, own).await,
+        Some(message) => refuse_used(store, to.session, message, Own { queue: own, key }).await,
         None => Ok(()),
     }
 }
@@ -131,20 +131,29 @@ async fn is_free(store: &Store, to: &Addressee, id: QueueId, job: &SendJob) -> R
     Ok(queues::made_by(store, newest, id, job).await? != Some(false))
 }
 
-/// Refuses the id of a message that another one of the session has, or was asked for; `own` is the queue that may have it.
+/// Who may have the id of a message: the job that names it.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    queue: Option<QueueId>,
+    /// Its identity, if its caller gave it one. It may have asked for another queue's id before, which another session took.
+    key: Option<&'a JobId>,
+}
+
+/// Refuses the id of a message that another one of the session has, or was asked for.
 async fn refuse_used(
     store: &Store,
     session: SessionId,
     message: &StanzaId,
-    own: Option<QueueId>,
+    own: Own<'_>,
 ) -> Result<(), Problem> {
     let stored = recipients::of_message(store, session, message).await?;
     let is_used = match &stored {
-        Some((queue, _)) => Some(*queue) != own,
+        Some((queue, _)) => Some(*queue) != own.queue,
         None => requests::of_message(store, session, message)
             .await?
             .iter()
-            .any(|asked| asked.rejection.is_none() && Some(asked.queue) != own),
+            .filter(|asked| asked.rejection.is_none() && Some(&asked.job) != own.key)
+            .any(|asked| Some(asked.queue) != own.queue),
     };
     if !is_used {
         return Ok(());

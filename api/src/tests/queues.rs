@@ -580,6 +580,50 @@ async fn the_same_request_in_other_words_is_the_same() {
 }
 
 #[tokio::test]
+async fn a_key_and_a_message_id_of_two_sessions_at_the_same_moment_are_one_job_of_each() {
+    let api = TestApi::new().await;
+    let (key, message) = ("78e37ede-32d9-4636-83f0-39469daf89f8", "3EB0AABBCCDDEEFF001122");
+    let sessions = [api.open_session().await, api.open_session().await];
+    let mut body = to(json!(["4916200401"]));
+    body["messageId"] = json!(message);
+    let [one, other] = sessions.each_ref().map(|token| {
+        let (api, body, path) = (&api, &body, format!("/v1/sessions/{token}/messages"));
+        async move { api.post_once(&path, key, body).await.status }
+    });
+    let answered = tokio::join!(one, other);
+    assert_eq!(answered, (StatusCode::ACCEPTED, StatusCode::ACCEPTED));
+    // One of them is stored, under the id that both asked for, when both come again, by another address than the one
+    // that keeps their answers.
+    let mut worker = api.worker().await;
+    worker.accept().await;
+    let [one, other] = sessions.each_ref().map(|token| {
+        let (api, body, path) = (&api, &body, format!("/v1/sessions/{token}/queues"));
+        async move { api.post_once(&path, key, body).await }
+    });
+    let (one, other) = tokio::join!(one, other);
+    for again in [one, other] {
+        assert_eq!(again.status, StatusCode::ACCEPTED, "{}", again.json());
+        worker.accept().await;
+    }
+    worker.accept().await;
+    let mut queues = Vec::new();
+    for token in &sessions {
+        let path = format!("/v1/sessions/{token}");
+        let shown = api.get(&format!("{path}/messages/{message}")).await.json();
+        assert_eq!(
+            (&shown["state"], &shown["rejected"]),
+            (&json!("queued"), &json!([]))
+        );
+        let queue = api.get(&format!("{path}/queues/{key}")).await.json();
+        assert_eq!(queue["queueId"], shown["queueId"]);
+        queues.push(queue["queueId"].clone());
+    }
+    assert_ne!(queues[0], queues[1]);
+    let stored = "SELECT count(*)::text FROM recipient";
+    assert_eq!(api.database.query(stored).await, [Some("2".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_uuid_is_a_key_for_two_sessions() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;

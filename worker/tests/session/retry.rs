@@ -1,7 +1,10 @@
 //! Sending again to those who failed, asked for by a job.
 
-use shared::id::QueueId;
+use shared::broker::Outgoing;
+use shared::id::{QueueId, Token};
 use shared::job::{Answer, FailureCode, Job, RetryJob};
+use shared::store::queues::{self, QueueRecord};
+use shared::store::retries;
 use shared::testing::job_id;
 
 use crate::stage::{Stage, text};
@@ -14,6 +17,12 @@ fn retry(queue_id: QueueId, codes: Option<&[u16]>) -> Job {
 fn is_refused(answer: &Answer, expected: FailureCode) {
     let refused = matches!(answer, Answer::Failed { code, .. } if *code == expected);
     assert!(refused, "{answer:?}");
+}
+
+async fn record(stage: &Stage, token: &Token, queue: QueueId) -> QueueRecord {
+    let session = stage.record(token).await.unwrap().id;
+    let found = queues::find(stage.database.store(), session, queue).await;
+    found.unwrap().expect("a queue")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,6 +66,21 @@ async fn those_who_failed_are_sent_to_again_as_one_new_queue() {
     let accepted = accepted.iter().filter(|event| event["event"] == "job.accepted");
     assert_eq!(accepted.clone().count(), 1);
     assert_eq!(accepted.last().unwrap()["data"]["total"], 1);
+    // One without an id is the same as long as the same have failed.
+    let publisher = stage.broker.broker().publisher();
+    let mut nameless = Outgoing::job(
+        stage.broker.broker().topology(),
+        &token,
+        &job_id(),
+        &retry(queue, None),
+    );
+    nameless.message_id = None;
+    let known = retries::of_failed(stage.database.store(), record(&stage, &token, queue).await, &[]);
+    let made = QueueId::derived(&token, &known.await.unwrap().unwrap().id);
+    for _ in 0..2 {
+        publisher.publish(nameless.clone()).await.unwrap();
+        stage.event(&token, "send.message:COMPLETED", of(made)).await;
+    }
     // The id of the job that made the queue is taken.
     stage.publish(&token, &id, &retry(again, None)).await;
     let rejected = stage
