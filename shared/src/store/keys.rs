@@ -95,18 +95,24 @@ pub(super) async fn list(
     Ok(values)
 }
 
-/// Names of a kind without their values (which prekeys there are, say).
-#[cfg(test)]
-pub(super) async fn names(
+/// The names of a kind without their values, in the order of their bytes: those behind `after`, at most `most`.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn names(
     store: &Store,
     session: SessionId,
     kind: KeyKind,
+    after: Option<&[u8]>,
+    most: usize,
 ) -> Result<Vec<Vec<u8>>, StoreError> {
     let sql = "-- keys::names
-        SELECT name FROM device_key WHERE session_id = $1 AND kind = $2 ORDER BY name LIMIT $3";
-    let limit = i64::try_from(LOAD_MAX).unwrap_or(i64::MAX);
+        SELECT name FROM device_key
+        WHERE session_id = $1 AND kind = $2 AND ($3::bytea IS NULL OR name > $3 /* after */)
+        ORDER BY name LIMIT $4";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = store
-        .query(sql, &[&session.get(), &i16::from(kind.0), &limit])
+        .query(sql, &[&session.get(), &i16::from(kind.0), &after, &most])
         .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
