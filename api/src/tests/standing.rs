@@ -37,154 +37,159 @@ const fn nobody(state: &'static str) -> Told {
 }
 
 /// Columns that are stored, what is told while a worker holds the session, and what without one.
-fn rows() -> Vec<(String, Told, Told)> {
-    let paired = "jid = '5531900000000@s.whatsapp.net', paired_at = now()";
-    let unpaired = Some("not-paired");
-    let given = ["", "Processing"];
-    let both = |code| [code, "Processing"];
-    vec![
-        (
-            "state = 0".to_owned(),
-            told("new", unpaired, ("qr_not_ready", "is connecting"), given),
-            nobody("new"),
+type Row = (&'static str, Told, Told);
+
+const UNPAIRED: Option<&str> = Some("not-paired");
+/// A pairing code is given, and there is nothing to scan yet.
+const GIVEN: [&str; 2] = ["", "Processing"];
+
+const WITHOUT_ACCOUNT: &[Row] = &[
+    (
+        "state = 0",
+        told("new", UNPAIRED, ("qr_not_ready", "is connecting"), GIVEN),
+        nobody("new"),
+    ),
+    (
+        "state = 1",
+        told("connecting", UNPAIRED, ("qr_not_ready", "is connecting"), GIVEN),
+        nobody("closed"),
+    ),
+    (
+        "state = 1, close_reason = 428",
+        told("connecting", UNPAIRED, ("qr_not_ready", "tries again"), GIVEN),
+        nobody("closed"),
+    ),
+    (
+        "state = 4, close_reason = 503",
+        told("closed", UNPAIRED, ("qr_not_ready", "every five minutes"), GIVEN),
+        nobody("closed"),
+    ),
+    (
+        "state = 4, close_reason = 407",
+        told("closed", Some("proxy"), ("qr_not_ready", "proxy"), GIVEN),
+        nobody("closed"),
+    ),
+    (
+        "state = 4, close_reason = 405",
+        told(
+            "closed",
+            Some("client-outdated"),
+            ("qr_not_ready", "newer one"),
+            ["session_not_connected", "Processing"],
         ),
-        (
-            "state = 1".to_owned(),
-            told("connecting", unpaired, ("qr_not_ready", "is connecting"), given),
-            nobody("closed"),
+        told(
+            "closed",
+            Some("no-worker"),
+            ("no_worker", "start one"),
+            ["session_not_connected", "Processing"],
         ),
-        (
-            "state = 1, close_reason = 428".to_owned(),
-            told("connecting", unpaired, ("qr_not_ready", "tries again"), given),
-            nobody("closed"),
+    ),
+    (
+        "state = 2, qr = '2@a', qr_expires_at = now() + interval '1 hour'",
+        told("pairing", UNPAIRED, ("2@a", ""), ["", "Please scan qrcode"]),
+        nobody("closed"),
+    ),
+    (
+        "state = 2, qr = '2@a', qr_expires_at = now() - interval '1 second'",
+        told("pairing", UNPAIRED, ("qr_not_ready", "run out"), GIVEN),
+        nobody("closed"),
+    ),
+    (
+        "state = 4, wanted = false, close_reason = 408",
+        told("closed", UNPAIRED, ("session_stopped", "/start"), GIVEN),
+        told(
+            "closed",
+            UNPAIRED,
+            ("session_stopped", "/start"),
+            ["no_worker", "Processing"],
         ),
-        (
-            "state = 4, close_reason = 503".to_owned(),
-            told("closed", unpaired, ("qr_not_ready", "every five minutes"), given),
-            nobody("closed"),
+    ),
+    (
+        "state = 5, wanted = false, close_reason = 401",
+        told("logged-out", UNPAIRED, ("session_logged_out", "/start"), GIVEN),
+        told(
+            "logged-out",
+            UNPAIRED,
+            ("session_logged_out", "/start"),
+            ["no_worker", "Processing"],
         ),
-        (
-            "state = 4, close_reason = 407".to_owned(),
-            told("closed", Some("proxy"), ("qr_not_ready", "proxy"), given),
-            nobody("closed"),
+    ),
+    (
+        "state = 4, refused = true, close_reason = 402",
+        told("closed", UNPAIRED, ("session_stopped", "banned"), GIVEN),
+        told(
+            "closed",
+            Some("no-worker"),
+            ("session_stopped", "banned"),
+            ["no_worker", "Processing"],
         ),
-        (
-            "state = 4, close_reason = 405".to_owned(),
-            told(
-                "closed",
-                Some("client-outdated"),
-                ("qr_not_ready", "newer one"),
-                both("session_not_connected"),
-            ),
-            told(
-                "closed",
-                Some("no-worker"),
-                ("no_worker", "start one"),
-                both("session_not_connected"),
-            ),
+    ),
+];
+
+const WITH_ACCOUNT: &[Row] = &[
+    (
+        "state = 3",
+        told(
+            "open",
+            None,
+            ("already_connected", "nothing to scan"),
+            ["already_connected", "Already connected"],
         ),
-        (
-            "state = 2, qr = '2@a', qr_expires_at = now() + interval '1 hour'".to_owned(),
-            told("pairing", unpaired, ("2@a", ""), ["", "Please scan qrcode"]),
-            nobody("closed"),
+        told(
+            "closed",
+            Some("no-worker"),
+            ("already_paired", "no session worker"),
+            ["already_paired", "Processing"],
         ),
-        (
-            "state = 2, qr = '2@a', qr_expires_at = now() - interval '1 second'".to_owned(),
-            told("pairing", unpaired, ("qr_not_ready", "run out"), given),
-            nobody("closed"),
+    ),
+    (
+        "state = 4, close_reason = 428",
+        told(
+            "closed",
+            Some("not-connected"),
+            ("already_paired", "keeps trying"),
+            ["already_paired", "Processing"],
         ),
-        (
-            "state = 4, wanted = false, close_reason = 408".to_owned(),
-            told("closed", unpaired, ("session_stopped", "/start"), given),
-            told(
-                "closed",
-                unpaired,
-                ("session_stopped", "/start"),
-                both("no_worker"),
-            ),
+        told(
+            "closed",
+            Some("no-worker"),
+            ("already_paired", "no session worker"),
+            ["already_paired", "Processing"],
         ),
-        (
-            "state = 5, wanted = false, close_reason = 401".to_owned(),
-            told("logged-out", unpaired, ("session_logged_out", "/start"), given),
-            told(
-                "logged-out",
-                unpaired,
-                ("session_logged_out", "/start"),
-                both("no_worker"),
-            ),
+    ),
+    (
+        "state = 4, wanted = false",
+        told(
+            "closed",
+            Some("stopped"),
+            ("already_paired", "was stopped"),
+            ["already_paired", "Processing"],
         ),
-        (
-            "state = 4, refused = true, close_reason = 402".to_owned(),
-            told("closed", unpaired, ("session_stopped", "banned"), given),
-            told(
-                "closed",
-                Some("no-worker"),
-                ("session_stopped", "banned"),
-                both("no_worker"),
-            ),
+        told(
+            "closed",
+            Some("stopped"),
+            ("already_paired", "was stopped"),
+            ["already_paired", "Processing"],
         ),
-        (
-            format!("state = 3, {paired}"),
-            told(
-                "open",
-                None,
-                ("already_connected", "nothing to scan"),
-                ["already_connected", "Already connected"],
-            ),
-            told(
-                "closed",
-                Some("no-worker"),
-                ("already_paired", "no session worker"),
-                both("already_paired"),
-            ),
+    ),
+    (
+        "state = 4, refused = true, close_reason = 440",
+        told(
+            "closed",
+            Some("refused"),
+            ("already_paired", "another connection"),
+            ["already_paired", "Processing"],
         ),
-        (
-            format!("state = 4, close_reason = 428, {paired}"),
-            told(
-                "closed",
-                Some("not-connected"),
-                ("already_paired", "keeps trying"),
-                both("already_paired"),
-            ),
-            told(
-                "closed",
-                Some("no-worker"),
-                ("already_paired", "no session worker"),
-                both("already_paired"),
-            ),
+        told(
+            "closed",
+            Some("no-worker"),
+            ("already_paired", "no session worker"),
+            ["already_paired", "Processing"],
         ),
-        (
-            format!("state = 4, wanted = false, {paired}"),
-            told(
-                "closed",
-                Some("stopped"),
-                ("already_paired", "was stopped"),
-                both("already_paired"),
-            ),
-            told(
-                "closed",
-                Some("stopped"),
-                ("already_paired", "was stopped"),
-                both("already_paired"),
-            ),
-        ),
-        (
-            format!("state = 4, refused = true, close_reason = 440, {paired}"),
-            told(
-                "closed",
-                Some("refused"),
-                ("already_paired", "another connection"),
-                both("already_paired"),
-            ),
-            told(
-                "closed",
-                Some("no-worker"),
-                ("already_paired", "no session worker"),
-                both("already_paired"),
-            ),
-        ),
-    ]
-}
+    ),
+];
+/// What is stored of a session that has one.
+const PAIRED: &str = "jid = '5531900000000@s.whatsapp.net', paired_at = now()";
 
 /// Asks a session everything at once, and compares.
 async fn asks(api: &TestApi, columns: &str, expected: &Told) {
@@ -242,7 +247,13 @@ async fn play(worker: &mut Worker<'_>) {
 #[tokio::test]
 async fn what_is_stored_of_a_session_is_told_as_far_as_a_worker_makes_it_so() {
     let (with, without) = tokio::join!(TestApi::new(), TestApi::new());
-    let rows = rows();
+    let paired = WITH_ACCOUNT
+        .iter()
+        .map(|(columns, with, without)| (format!("{columns}, {PAIRED}"), with, without));
+    let unpaired = WITHOUT_ACCOUNT
+        .iter()
+        .map(|(columns, with, without)| ((*columns).to_owned(), with, without));
+    let rows: Vec<_> = paired.chain(unpaired).collect();
     let mut worker = with.worker().await;
     let running = join_all(rows.iter().map(|(columns, told, _)| asks(&with, columns, told)));
     let absent = join_all(

@@ -64,23 +64,6 @@ fn every_job_has_a_stable_body() {
             queues: LogoutQueues::Drop,
         }),
         Job::SessionDelete,
-        Job::SessionUpdate(SessionUpdateJob {
-            presence: Some(Some(Presence::Available)),
-            proxy: Some(Some("socks5h://user:p%40ss@proxy.example:9050".parse().unwrap())),
-        }),
-        Job::SessionUpdate(SessionUpdateJob {
-            presence: Some(None),
-            proxy: Some(None),
-        }),
-        Job::SessionUpdate(SessionUpdateJob::default()),
-        Job::PairingCode(PairingCodeJob {
-            phone: phone.clone(),
-            proxy: None,
-        }),
-        Job::PairingCode(PairingCodeJob {
-            phone: phone.clone(),
-            proxy: Some(Some("http://proxy.example:3128".parse().unwrap())),
-        }),
         Job::IsExists(IsExistsJob {
             number: phone.clone(),
         }),
@@ -95,7 +78,7 @@ fn every_job_has_a_stable_body() {
         }),
     ];
     let mut shown = Vec::new();
-    for job in &jobs {
+    for job in jobs.iter().chain(&settings_of_sessions()) {
         let body = job.to_body();
         assert_eq!(Job::parse(job.kind().as_str(), &body).as_ref(), Ok(job));
         shown.push((
@@ -104,6 +87,29 @@ fn every_job_has_a_stable_body() {
         ));
     }
     insta::assert_json_snapshot!("bodies", shown);
+}
+
+fn settings_of_sessions() -> [Job; 5] {
+    let phone = Number::new("5531900000001").unwrap();
+    [
+        Job::SessionUpdate(SessionUpdateJob {
+            presence: Some(Some(Presence::Available)),
+            proxy: Some(Some("socks5h://user:p%40ss@proxy.example:9050".parse().unwrap())),
+        }),
+        Job::SessionUpdate(SessionUpdateJob {
+            presence: Some(None),
+            proxy: Some(None),
+        }),
+        Job::SessionUpdate(SessionUpdateJob::default()),
+        Job::PairingCode(PairingCodeJob {
+            phone: phone.clone(),
+            proxy: None,
+        }),
+        Job::PairingCode(PairingCodeJob {
+            phone,
+            proxy: Some(Some("http://proxy.example:3128".parse().unwrap())),
+        }),
+    ]
 }
 
 #[test]
@@ -215,6 +221,22 @@ fn errors_name_the_field_and_not_its_value() {
         ),
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
+        error("session.start", r#"{"x":1}"#),
+        error("session.logout", r#"{"queues":"burn"}"#),
+        error("look-up", r#"{"numbers":[]}"#),
+        error("block", r#"{"numbers":["5531900000001","98765@lid"]}"#),
+        error("unblock", r#"{"number":"5531900000001"}"#),
+    ];
+    shown.extend(errors_of_settings());
+    shown.extend(errors_of_assertions());
+    insta::assert_json_snapshot!("errors", shown);
+    for text in &shown {
+        assert!(!text.contains("5531900000001"), "{text}");
+    }
+}
+
+fn errors_of_settings() -> [String; 8] {
+    [
         error(
             "retry",
             r#"{"queueId":"7c9e6679-7425-40de-944b-e07fc1f90ae7","codes":[]}"#,
@@ -223,11 +245,6 @@ fn errors_name_the_field_and_not_its_value() {
             "retry",
             r#"{"queueId":"7c9e6679-7425-40de-944b-e07fc1f90ae7","codes":["404"]}"#,
         ),
-        error("session.start", r#"{"x":1}"#),
-        error("session.logout", r#"{"queues":"burn"}"#),
-        error("look-up", r#"{"numbers":[]}"#),
-        error("block", r#"{"numbers":["5531900000001","98765@lid"]}"#),
-        error("unblock", r#"{"number":"5531900000001"}"#),
         error("session.update", r#"{"presence":"loud"}"#),
         error("session.update", r#"{"presence":true}"#),
         error("session.update", r#"{"presense":"available"}"#),
@@ -240,12 +257,7 @@ fn errors_name_the_field_and_not_its_value() {
             "session.pairing-code",
             r#"{"phone":"5531900000001","proxy":"socks5://5531900000001:%zz@proxy.example"}"#,
         ),
-    ];
-    shown.extend(errors_of_assertions());
-    insta::assert_json_snapshot!("errors", shown);
-    for text in &shown {
-        assert!(!text.contains("5531900000001"), "{text}");
-    }
+    ]
 }
 
 fn errors_of_assertions() -> [String; 5] {

@@ -213,25 +213,27 @@ async fn the_page_of_the_version_is_read_by_the_proxy_too() {
 
 /// A session that is created with a proxy of its own, as the API does it.
 async fn created_with(stage: &Stage, proxy: &str) -> Token {
-    let (token, proxy) = (token(), proxy.parse().unwrap());
+    let (token, proxy) = (token(), proxy.parse().expect("a proxy"));
     let settings = NewSettings {
         proxy: Some(&proxy),
         ..NewSettings::default()
     };
     let store = stage.database.store();
-    let session = sessions::create_with(store, &token, 2, settings).await.unwrap();
+    let session = sessions::create_with(store, &token, 2, settings)
+        .await
+        .expect("a session");
     let broker = stage.broker.broker();
     broker
         .bind_token(&token, session.into_record().shard)
         .await
-        .unwrap();
+        .expect("a binding");
     stage.publish(&token, &job_id(), &Job::SessionStart).await;
     token
 }
 
 async fn leaves_by(stage: &Stage, token: &Token, proxy: Option<&str>) {
     let job = Job::SessionUpdate(SessionUpdateJob {
-        proxy: Some(proxy.map(|proxy| proxy.parse().unwrap())),
+        proxy: Some(proxy.map(|proxy| proxy.parse().expect("a proxy"))),
         ..SessionUpdateJob::default()
     });
     assert!(matches!(stage.call(token, job).await, Answer::Done { .. }));
@@ -255,7 +257,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
+        self.0.lock().expect("no panic").extend_from_slice(line);
         Ok(line.len())
     }
 
@@ -286,7 +288,7 @@ async fn is_open(stage: &Stage, token: &Token, times: usize) {
 async fn stored(stage: &Stage, token: &Token) -> (bool, Option<String>) {
     let row = format!("SELECT encode(s.proxy, 'escape') || s::text FROM session s WHERE token = '{token}'");
     let row = stage.database.query(&row).await.remove(0).unwrap_or_default();
-    let record = stage.record(token).await.unwrap();
+    let record = stage.record(token).await.expect("a session");
     (row.contains("secret"), record.proxy.map(|proxy| proxy.address))
 }
 

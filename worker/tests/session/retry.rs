@@ -20,9 +20,9 @@ fn is_refused(answer: &Answer, expected: FailureCode) {
 }
 
 async fn record(stage: &Stage, token: &Token, queue: QueueId) -> QueueRecord {
-    let session = stage.record(token).await.unwrap().id;
+    let session = stage.record(token).await.expect("a session").id;
     let found = queues::find(stage.database.store(), session, queue).await;
-    found.unwrap().expect("a queue")
+    found.expect("the database answers").expect("a queue")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,9 +63,9 @@ async fn those_who_failed_are_sent_to_again_as_one_new_queue() {
     };
     assert!(queue_id.is_some_and(|made| made != queue && made != again));
     let accepted = stage.of_queue(&token, again);
-    let accepted = accepted.iter().filter(|event| event["event"] == "job.accepted");
+    let mut accepted = accepted.iter().filter(|event| event["event"] == "job.accepted");
     assert_eq!(accepted.clone().count(), 1);
-    assert_eq!(accepted.last().unwrap()["data"]["total"], 1);
+    assert_eq!(accepted.next_back().unwrap()["data"]["total"], 1);
     // One without an id is the same as long as the same have failed.
     let publisher = stage.broker.broker().publisher();
     let mut nameless = Outgoing::job(
