@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use shared::clock::unix_millis;
-use shared::job::{Answer, FailureCode};
+use shared::job::{Answer, FailureCode, Job};
 use shared::recipient::{Number, NumberKind};
 use tokio::time::Instant;
 use whatsapp::command::Command;
@@ -20,7 +20,7 @@ use whatsapp::event::{QueryError, Registration};
 use super::adapter::events::registration;
 use super::context::{Context, not_connected};
 use super::link::Link;
-use crate::job::pending::{PendingJob, failed};
+use crate::job::pending::{self, PendingJob, failed};
 use crate::job::settlement::Reply;
 
 /// The questions of one session without an answer, oldest first.
@@ -51,13 +51,11 @@ enum Stage {
 
 impl Exists {
     /// Takes a question.
-    pub(super) fn ask(
-        &mut self,
-        cx: &Context,
-        link: &Link,
-        (ticket, number): (u64, &Number),
-        job: Box<PendingJob>,
-    ) {
+    pub(super) fn ask(&mut self, cx: &Context, link: &Link, ticket: u64, job: Box<PendingJob>) {
+        let pending::Stage::Read(Job::IsExists(question)) = &job.stage else {
+            return drop(job);
+        };
+        let number = question.number.clone();
         let reply = job.acknowledge();
         if number.kind() != NumberKind::Phone {
             let answer = failed(FailureCode::InvalidJob, "only phone numbers can be asked for");
@@ -71,7 +69,7 @@ impl Exists {
         if asked >= QUESTIONS_MAX {
             return reply.send(too_many);
         }
-        if let Some(open) = self.open.iter_mut().find(|open| open.number == *number) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.number == number) {
             return open.replies.push(reply);
         }
         let user = number.user().to_owned();
@@ -80,7 +78,7 @@ impl Exists {
         }
         self.open.push_back(Open {
             ticket,
-            number: number.clone(),
+            number,
             replies: vec![reply],
             stage: Stage::Recalled,
             until: cx.now() + TURN_WAIT,

@@ -2,7 +2,7 @@
 //!
 //! One asker, so that no two questions of a session go by the same ticket. Knows nothing of how either kind is asked.
 
-use shared::job::{IsExistsJob, Job};
+use shared::job::Job;
 use tokio::time::Instant;
 use whatsapp::event::{Event, QueryError, Registration};
 
@@ -26,10 +26,7 @@ impl Numbers {
         let ticket = self.tickets;
         self.tickets += 1;
         match &job.stage {
-            Stage::Read(Job::IsExists(IsExistsJob { number })) => {
-                let number = number.clone();
-                self.exists.ask(cx, link, (ticket, &number), job);
-            }
+            Stage::Read(Job::IsExists(_)) => self.exists.ask(cx, link, ticket, job),
             _ => self.several.ask(cx, link, ticket, job),
         }
     }
