@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 use shared::job::{PasskeyAnswerJob, SendBody};
+use shared::waiting::Reason;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{messages, passkey, queues, sessions, webhooks};
+use crate::v1::{adopt, messages, passkey, queues, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
@@ -19,6 +20,7 @@ use crate::{legacy, schema};
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
+        adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),
@@ -45,6 +47,7 @@ pub fn document() -> Value {
     generator.subschema_for::<SendBody>();
     generator.subschema_for::<Addressed<SendBody>>();
     generator.subschema_for::<NewSession>();
+    generator.subschema_for::<Reason>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();
     generator.subschema_for::<TokenBody>();

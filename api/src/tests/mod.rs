@@ -166,6 +166,9 @@ fn signed(method: Method, path: &str) -> axum::http::request::Builder {
         .header(header::CONTENT_TYPE, "application/json")
 }
 
+/// What adopting a queue writes.
+const ADOPTED: &str = "account = (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = session_id)";
+
 /// A session worker that does what it is told, in the database alone.
 struct Worker<'a> {
     api: &'a TestApi,
@@ -210,6 +213,7 @@ impl Worker<'_> {
             Job::Pause(queue) => (queue, "state = 2, paused_at = now()"),
             Job::Resume(queue) => (queue, "state = 0, paused_at = NULL"),
             Job::Delete(queue) => (queue, "state = 4, paused_at = NULL, finished_at = now()"),
+            Job::Adopt(queue) => (queue, ADOPTED),
             other => panic!("{other:?}"),
         };
         let sql = format!("UPDATE queue SET {columns} WHERE id = '{}'", queue.queue_id);

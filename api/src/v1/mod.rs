@@ -1,5 +1,6 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
+pub mod adopt;
 pub mod messages;
 pub mod passkey;
 pub mod queues;
@@ -37,6 +38,7 @@ pub fn router() -> Router<Arc<App>> {
         )
         .route("/sessions/{token}/queues/{queue}/pause", post(queues::pause))
         .route("/sessions/{token}/queues/{queue}/resume", post(queues::resume))
+        .route("/sessions/{token}/queues/{queue}/adopt", post(adopt::adopt))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",

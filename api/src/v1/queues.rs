@@ -25,6 +25,7 @@ use shared::store::leases;
 use shared::store::queues::{self, QueueRecord, QueueState};
 use shared::store::recipients::{self, RecipientRecord, RecipientState};
 use shared::store::sessions;
+use shared::waiting::Reason;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -42,7 +43,7 @@ use crate::v1::waiting::{Held, Waiting, Worker, waiting};
 const CREATE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a command is waited for.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A queue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,15 +94,14 @@ pub struct Queue {
     /// How many recipients wait until their session may write to new contacts again. Absent in lists, and where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<u32>,
-    /// Why it does not send at this moment. Absent in lists, and where nothing that is stored holds it back: then it
-    /// sends, or waits for a moment for what its worker alone knows, and counts in `fanfare_sessions_waiting`: the answer
-    /// to its last send (10 seconds at most), a send that is tried again (a minute at most), `SEND_CAP`.
+    /// Why it does not send at this moment; there is always a reason if it has sent nothing for about a second. Absent in
+    /// lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
 }
 
 impl Queue {
-    fn new(token: &Token, record: QueueRecord) -> Self {
+    pub(super) fn new(token: &Token, record: QueueRecord) -> Self {
         Self {
             queue_id: record.id,
             token: token.clone(),
@@ -157,7 +157,9 @@ pub struct Recipient {
     /// The id of its message.
     #[schema(value_type = Option<String>)]
     pub message_id: Option<StanzaId>,
-    /// Why it failed.
+    /// How often its message may have left without an answer.
+    pub attempts: u16,
+    /// Why it failed, or is unknown.
     pub error: Option<RecipientError>,
     /// When the server acknowledged it.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -173,7 +175,7 @@ pub struct Recipient {
     pub read_at: Option<OffsetDateTime>,
 }
 
-/// Why a recipient failed.
+/// Why a recipient failed, or is unknown.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecipientError {
     /// In the manner of HTTP: 404 not on WhatsApp, 4xx refused, 5xx failed.
@@ -189,6 +191,7 @@ impl From<RecipientRecord> for Recipient {
             number: record.number,
             state: record.state,
             message_id: record.stanza,
+            attempts: record.attempts,
             error: record.error_status.map(|status| RecipientError {
                 status,
                 message: record.error,
@@ -294,6 +297,12 @@ pub async fn show(
             held = recipients::held(&app.store, record.id, restriction.number).await?;
         }
         waits_for = waiting(&Held { queue: &record, held }, &session, worker, app.clock.wall());
+        let is_idle = waits_for
+            .as_ref()
+            .is_some_and(|waits| waits.reason == Reason::TakingUp);
+        if is_idle && queues::is_behind_another(&app.store, &record).await? {
+            waits_for = Some(Waiting::of(Reason::OtherQueue, None));
+        }
     }
     Ok(Json(Queue {
         held: (held > 0).then_some(held),
@@ -425,7 +434,11 @@ fn legal(command: Command, state: QueueState) -> Result<(), Problem> {
     Err(Problem::new(Code::IllegalTransition, text))
 }
 
-async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, SessionId, QueueRecord), Problem> {
+pub(super) async fn find(
+    app: &App,
+    token: &str,
+    queue: &str,
+) -> Result<(Token, SessionId, QueueRecord), Problem> {
     let token: Token = extract::text("token", token)?;
     let queue: QueueId = extract::text("queueId", queue)?;
     let mut session = app.tokens.known(&app.store, &token).await?;
@@ -439,7 +452,7 @@ async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, SessionId, 
     Ok((token, session, record))
 }
 
-fn no_such_queue(token: &Token) -> Problem {
+pub(super) fn no_such_queue(token: &Token) -> Problem {
     Problem::new(
         Code::QueueNotFound,
         format!("the session {token} has no such queue"),

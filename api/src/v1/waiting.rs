@@ -1,16 +1,24 @@
 //! Why a queue does not send at this moment: told from the rows, so that it is known even when no worker runs.
+//!
+//! What the rows of session and queue tell by themselves comes first, then what the queue's worker stored of it.
+
+use std::time::Duration;
 
 use serde::Serialize;
 use shared::event::RestrictionKind;
 use shared::store::queues::{QueueRecord, QueueState};
-use shared::store::sessions::{SessionRecord, SessionState};
+use shared::store::sessions::{Owner, SessionRecord, SessionState};
+use shared::waiting::{NextAttempt, Reason};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+
+use crate::schema;
 
 /// What a queue waits for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Waiting {
     /// For programs.
+    #[schema(schema_with = schema::reference::<Reason>)]
     pub reason: Reason,
     /// Until when, where that is known.
     #[serde(
@@ -21,36 +29,18 @@ pub struct Waiting {
     pub until: Option<OffsetDateTime>,
     /// For people: what it is, and what would end it.
     pub detail: &'static str,
+    /// Which attempt comes next, with the reason `attempt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
 }
 
-/// The reasons there are.
+/// An attempt at recipients for whom no earlier one was acknowledged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// Somebody paused the queue.
-    Paused,
-    /// No session worker holds the session's shard.
-    NoWorker,
-    /// The session is being deleted, and the queue with it.
-    Deleting,
-    /// The session has no account: it was never paired, or was logged out.
-    NotPaired,
-    /// The session was stopped.
-    Stopped,
-    /// WhatsApp refused the session: nobody connects it again until it is started.
-    Refused,
-    /// WhatsApp does not take this version of WhatsApp Web any more: the session comes back by itself with a newer one.
-    ClientOutdated,
-    /// The session is connecting, or its connection broke.
-    NotConnected,
-    /// WhatsApp said that the session goes too fast.
-    RateLimit,
-    /// All that is left waits until the session may write to new contacts again.
-    Restricted,
-    /// All that is left goes to numbers that WhatsApp must be asked for first, and those questions have a pace.
-    LookUp,
-    /// The random gap after the session's last send.
-    Pace,
+pub struct Attempt {
+    /// Its number.
+    pub number: u16,
+    /// How many there are at most (`SEND_ATTEMPTS`).
+    pub most: u16,
 }
 
 /// A queue, and how many of its recipients wait until its session may write to new contacts again.
@@ -78,9 +68,8 @@ pub enum Worker {
     Absent,
 }
 
-/// Why `queue` does not send now; `None` if it has nothing left to send, or if nothing that is stored holds it back:
-/// then it sends, or waits for a moment for what its worker alone knows. `worker` is
-/// that of the session's shard.
+/// Why a queue does not send now; `None` if it has nothing left to send, or has sent a moment ago and nothing keeps it
+/// from going on. `worker` is that of the session's shard.
 pub fn waiting(
     held: &Held<'_>,
     session: &SessionRecord,
@@ -91,51 +80,95 @@ pub fn waiting(
     if queue.state.is_final() {
         return None;
     }
-    let stopped = if queue.state == QueueState::Paused {
-        Some((Reason::Paused, "the queue is paused; resume it"))
-    } else if worker == Worker::Absent {
-        Some((
-            Reason::NoWorker,
-            "no session worker runs, or one is being replaced",
-        ))
-    } else {
-        held_by(session)
-    };
-    if let Some((reason, detail)) = stopped {
+    stopped(queue, session, worker)
+        .or_else(|| paused(held, session, now))
+        .or_else(|| stands_still(queue, now))
+        .or_else(|| paced(session, now))
+        .or_else(|| not_taken_up(queue, session, now))
+}
+
+/// What keeps a queue from sending until somebody does something.
+fn stopped(queue: &QueueRecord, session: &SessionRecord, worker: Worker) -> Option<Waiting> {
+    if queue.state == QueueState::Paused {
+        return Some(Waiting::of(Reason::Paused, None));
+    }
+    if worker == Worker::Absent {
+        return Some(Waiting::of(Reason::NoWorker, None));
+    }
+    if let Some((reason, detail)) = held_by(session) {
         return Some(Waiting {
-            reason,
-            until: None,
             detail,
+            ..Waiting::of(reason, None)
         });
     }
+    let account = session.owner.as_ref().map(Owner::number);
+    let is_others = queue.account.is_some() && queue.account.as_deref() != account;
+    is_others.then(|| Waiting::of(Reason::OtherAccount, None))
+}
+
+/// What keeps the session from sending until a time.
+fn paused(held: &Held<'_>, session: &SessionRecord, now: OffsetDateTime) -> Option<Waiting> {
     if let Some(until) = session.rate_limited_until.filter(|until| *until > now) {
-        return Some(Waiting {
-            reason: Reason::RateLimit,
-            until: Some(until),
-            detail: "WhatsApp said that the session goes too fast; it goes on by itself",
-        });
+        return Some(Waiting::of(Reason::RateLimit, Some(until)));
     }
-    if let Some(restriction) = session.restriction.as_ref().filter(|_| held.is_all()) {
-        return Some(Waiting {
-            reason: Reason::Restricted,
-            until: Some(restriction.until),
-            detail: restricted(restriction.kind),
-        });
-    }
-    if let Some(until) = session.look_up_at.filter(|until| *until > now) {
-        return Some(Waiting {
-            reason: Reason::LookUp,
-            until: Some(until),
-            detail: "the next number must be looked up first; LOOK_UP_GAP and LOOK_UPS_PER_DAY say how often that is done",
-        });
-    }
-    let until = session.next_send_at.filter(|until| *until > now)?;
+    let restriction = session.restriction.as_ref().filter(|_| held.is_all())?;
     Some(Waiting {
-        reason: Reason::Pace,
-        until: Some(until),
-        detail: "the random gap after the session's last send",
+        detail: restricted(restriction.kind),
+        ..Waiting::of(Reason::Restricted, Some(restriction.until))
     })
 }
+
+/// What the queue's worker stored of its standstill.
+fn stands_still(queue: &QueueRecord, now: OffsetDateTime) -> Option<Waiting> {
+    let still = queue.waiting?;
+    let attempt = still
+        .attempt
+        .map(|NextAttempt { number, most }| Attempt { number, most });
+    Some(Waiting {
+        attempt,
+        ..Waiting::of(still.reason, still.until.filter(|until| *until > now))
+    })
+}
+
+/// The pace of look-ups, and that of the session.
+fn paced(session: &SessionRecord, now: OffsetDateTime) -> Option<Waiting> {
+    if let Some(until) = session.look_up_at.filter(|until| *until > now) {
+        return Some(Waiting::of(Reason::LookUp, Some(until)));
+    }
+    let until = session.next_send_at.filter(|until| *until > now)?;
+    Some(Waiting::of(Reason::Pace, Some(until)))
+}
+
+/// Its worker has not come to a queue that nothing has kept for a while.
+fn not_taken_up(queue: &QueueRecord, session: &SessionRecord, now: OffsetDateTime) -> Option<Waiting> {
+    let kept = [
+        queue.moved_at,
+        queue.started_at,
+        Some(queue.created_at),
+        session.next_send_at,
+        session.look_up_at,
+        session.rate_limited_until,
+        // Since when it is open.
+        Some(session.updated_at),
+    ];
+    let free_since = kept.into_iter().flatten().max()?;
+    (now - free_since > MOMENT).then(|| Waiting::of(Reason::TakingUp, None))
+}
+
+impl Waiting {
+    /// For this reason, in its own words.
+    pub fn of(reason: Reason, until: Option<OffsetDateTime>) -> Self {
+        Self {
+            reason,
+            until,
+            detail: reason.detail(),
+            attempt: None,
+        }
+    }
+}
+
+/// How long a queue that nothing holds back may take to move.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What keeps a session that has a worker from sending. To start it is to create it again.
 fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
@@ -188,8 +221,7 @@ pub fn close_detail(session: &SessionRecord) -> Option<&'static str> {
 }
 
 /// What to do about a version that is refused.
-pub const OUTDATED: &str = "WhatsApp does not take this version of WhatsApp Web any more; the workers look for a newer one, \
-     and the session comes back by itself when there is one";
+pub const OUTDATED: &str = Reason::ClientOutdated.detail();
 
 /// The number of that refusal.
 const OUTDATED_CODE: u16 = 405;
@@ -233,6 +265,7 @@ mod tests {
     use shared::id::{JobId, SessionId, ShardId, Token};
     use shared::job::OnUnknown;
     use shared::store::sessions::Restriction;
+    use shared::waiting::Standstill;
     use time::Duration;
 
     use super::*;
@@ -282,6 +315,9 @@ mod tests {
             started_at: None,
             paused_at: None,
             finished_at: None,
+            account: None,
+            waiting: None,
+            moved_at: Some(NOW),
         }
     }
 
@@ -458,5 +494,83 @@ mod tests {
         };
         let told = told(0, &slowed).unwrap();
         assert_eq!((told.reason, told.until), (Reason::RateLimit, Some(until)));
+    }
+
+    #[test]
+    fn what_its_worker_stored_is_told_before_the_session_s_pace() {
+        let until = NOW + Duration::seconds(20);
+        let paced = SessionRecord {
+            next_send_at: Some(NOW + Duration::seconds(3)),
+            ..session(SessionState::Open)
+        };
+        for (reason, attempt) in [
+            (Reason::Ack, None),
+            (Reason::Attempt, Some(NextAttempt { number: 2, most: 5 })),
+        ] {
+            let still = QueueRecord {
+                waiting: Some(Standstill {
+                    reason,
+                    until: Some(until),
+                    attempt,
+                }),
+                ..queue(QueueState::Running)
+            };
+            let told = |now| {
+                let held = Held {
+                    queue: &still,
+                    held: 0,
+                };
+                waiting(&held, &paced, Worker::Running, now).unwrap()
+            };
+            assert_eq!((told(NOW).reason, told(NOW).until), (reason, Some(until)));
+            assert_eq!(
+                told(NOW).attempt.map(|attempt| attempt.number),
+                attempt.map(|_| 2)
+            );
+            assert_eq!(told(until).until, None, "an end that is past says nothing");
+        }
+    }
+
+    #[test]
+    fn a_queue_of_another_account_says_so_and_one_of_none_goes_with_any() {
+        let owner = |number: &str| Owner {
+            jid: format!("{number}@s.whatsapp.net"),
+            lid: None,
+            push_name: None,
+            platform: None,
+        };
+        let of = |account: Option<&str>| QueueRecord {
+            account: account.map(str::to_owned),
+            ..queue(QueueState::Running)
+        };
+        let session = SessionRecord {
+            owner: Some(owner("5531900000001")),
+            ..session(SessionState::Open)
+        };
+        for (account, expected) in [
+            (None, None),
+            (Some("5531900000001"), None),
+            (Some("5531900000002"), Some(Reason::OtherAccount)),
+        ] {
+            let queue = of(account);
+            let held = Held {
+                queue: &queue,
+                held: 0,
+            };
+            let told = waiting(&held, &session, Worker::Running, NOW);
+            assert_eq!(told.map(|told| told.reason), expected, "{account:?}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_nobody_took_up_says_so_after_a_second() {
+        let (open, queue) = (session(SessionState::Open), queue(QueueState::Queued));
+        let held = Held {
+            queue: &queue,
+            held: 0,
+        };
+        let after = |ms| waiting(&held, &open, Worker::Running, NOW + Duration::milliseconds(ms));
+        assert_eq!(after(900), None);
+        assert_eq!(after(1_100).map(|told| told.reason), Some(Reason::TakingUp));
     }
 }

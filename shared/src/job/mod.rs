@@ -37,6 +37,8 @@ named! {
         Resume = "resume",
         /// Delete a queue: what is not sent yet never is.
         Delete = "delete",
+        /// Send a queue of another account from the present one.
+        Adopt = "adopt",
         /// Connect the session, pairing it if it has no credentials.
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
@@ -77,6 +79,8 @@ pub enum Job {
     Resume(QueueCommand),
     /// Delete a queue.
     Delete(QueueCommand),
+    /// Send a queue of another account from the present one.
+    Adopt(QueueCommand),
     /// Connect the session.
     SessionStart,
     /// Disconnect the session, keep its credentials.
@@ -120,6 +124,7 @@ impl Job {
             JobKind::Pause => Self::Pause(body::parse(body)?),
             JobKind::Resume => Self::Resume(body::parse(body)?),
             JobKind::Delete => Self::Delete(body::parse(body)?),
+            JobKind::Adopt => Self::Adopt(body::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
@@ -138,6 +143,7 @@ impl Job {
             Self::Pause(_) => JobKind::Pause,
             Self::Resume(_) => JobKind::Resume,
             Self::Delete(_) => JobKind::Delete,
+            Self::Adopt(_) => JobKind::Adopt,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionDelete => JobKind::SessionDelete,
@@ -153,7 +159,9 @@ impl Job {
     pub fn to_body(&self) -> Vec<u8> {
         match self {
             Self::Send(job) => body::to_vec(job),
-            Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
+            Self::Pause(command) | Self::Resume(command) | Self::Delete(command) | Self::Adopt(command) => {
+                body::to_vec(command)
+            }
             Self::SessionStart
             | Self::SessionStop
             | Self::SessionDelete
@@ -169,7 +177,7 @@ impl Job {
     pub fn schema(kind: JobKind) -> Schema {
         match kind {
             JobKind::Send => schema_for!(send::SendBody),
-            JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
+            JobKind::Pause | JobKind::Resume | JobKind::Delete | JobKind::Adopt => schema_for!(QueueCommand),
             JobKind::SessionStart
             | JobKind::SessionStop
             | JobKind::SessionDelete

@@ -45,6 +45,7 @@ fn every_job_has_a_stable_body() {
         Job::Pause(queue),
         Job::Resume(queue),
         Job::Delete(queue),
+        Job::Adopt(queue),
         Job::SessionStart,
         Job::SessionStop,
         Job::SessionDelete,

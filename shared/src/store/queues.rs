@@ -11,12 +11,13 @@ use tokio_postgres::types::{Json, ToSql, Type};
 use uuid::Uuid;
 
 use super::leases::{self, Fence};
-use super::recipients::restriction;
+use super::recipients::{OF_ANOTHER_ACCOUNT, restriction};
 use super::{Store, StoreError, Tx, violates};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
 use crate::job::{Delay, OnUnknown, SendJob};
 use crate::named::stored;
+use crate::waiting::Standstill;
 
 /// Most queues that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -77,6 +78,12 @@ pub struct QueueRecord {
     pub paused_at: Option<OffsetDateTime>,
     /// When it was completed or deleted.
     pub finished_at: Option<OffsetDateTime>,
+    /// The phone number of the account that it belongs to; none before the first that sends for it.
+    pub account: Option<String>,
+    /// Why it stands still, where nothing else that is stored tells.
+    pub waiting: Option<Standstill>,
+    /// When a recipient was last settled, or it went on after a pause.
+    pub moved_at: Option<OffsetDateTime>,
 }
 
 impl QueueRecord {
@@ -87,7 +94,8 @@ impl QueueRecord {
 }
 
 const COLUMNS: &str = "q.id, q.session_id, q.job_id, q.content, q.delay_min_ms, q.delay_max_ms, q.on_unknown, \
-     q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, q.finished_at";
+     q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, q.finished_at, q.account, \
+     q.waiting, q.moved_at";
 
 /// What became of a job that was to be accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,8 +248,9 @@ async fn insert_queues(
     let sql = format!(
         "-- queues::accept
         INSERT INTO queue AS q
-            (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total)
-        SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total
+            (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total, account)
+        SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
+            (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = o.session_id)
         FROM unnest($1::uuid[] /* ids */, $2::bigint[] /* sessions */, $3::text[] /* jobs */,
             $4::bytea[] /* fingerprints */, $5::jsonb[] /* contents */, $6::int[] /* mins */, $7::int[] /* maxs */,
             $8::smallint[] /* on_unknowns */, $9::int[] /* totals */) WITH ORDINALITY
@@ -331,11 +340,13 @@ async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_pos
 }
 
 /// The oldest queues of a session that run or are to: so many with a single recipient, and so many others. Those of which
-/// all that is left waits for the end of restriction number `held` are passed over.
+/// all that is left waits for the end of restriction number `held` are passed over, and those that belong to another
+/// account than this one, where one is named.
 pub async fn active(
     store: &Store,
     session: SessionId,
     held: Option<u32>,
+    account: Option<&str>,
     most: u32,
 ) -> Result<Vec<QueueRecord>, StoreError> {
     let of_kind = |kind: &str| {
@@ -343,6 +354,7 @@ pub async fn active(
             "(SELECT {COLUMNS} FROM queue q
             WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND q.state IN (0, 1) AND {kind}
               AND (q.held_for IS NULL OR q.held_for IS DISTINCT FROM $3 /* held */)
+              AND (q.account IS NULL OR q.account = coalesce($4 /* account */, q.account))
             ORDER BY q.created_at, q.id LIMIT $2 /* most */)"
         )
     };
@@ -353,8 +365,41 @@ pub async fn active(
     );
     let most = i64::from(most.min(PAGE_MAX));
     let held = held.map(restriction);
-    let rows = store.query(&sql, &[&session.get(), &most, &held]).await?;
+    let rows = store
+        .query(&sql, &[&session.get(), &most, &held, &account])
+        .await?;
     rows.iter().map(record).collect()
+}
+
+/// Gives a queue to the account that its session is paired with now. Those who were being sent to by the one before are
+/// sent to no more: their attempts are over.
+///
+/// # Errors
+/// [`StoreError::Fenced`], [`StoreError::Unavailable`]. To adopt it again is safe.
+pub async fn adopt(store: &Store, fence: Fence, session: SessionId, id: QueueId) -> Result<(), StoreError> {
+    let cut_off = "-- queues::adopt (cut off)
+        UPDATE recipient SET attempts = $2 /* over */ WHERE queue_id = $1 /* queue */ AND state = 1";
+    let sql = "-- queues::adopt
+        UPDATE queue q SET account = split_part(s.jid, '@', 1), waiting = NULL, moved_at = clock_timestamp()
+        FROM session s
+        WHERE s.id = q.session_id AND q.id = $1 /* queue */ AND s.id = $2 /* session */ AND q.finished_at IS NULL";
+    let tx = store.begin("adopt_queue").await?;
+    leases::hold(&tx, fence).await?;
+    let over = i16::try_from(OF_ANOTHER_ACCOUNT).unwrap_or(i16::MAX);
+    tx.execute(cut_off, &[&id.as_uuid(), &over]).await?;
+    tx.execute(sql, &[&id.as_uuid(), &session.get()]).await?;
+    tx.commit().await
+}
+
+/// Whether an older queue of its session is to be sent, too.
+pub async fn is_behind_another(store: &Store, queue: &QueueRecord) -> Result<bool, StoreError> {
+    let sql = "-- queues::is_behind_another
+        SELECT EXISTS (SELECT FROM queue q
+            WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND q.state IN (0, 1)
+              AND (q.created_at, q.id) < ($2 /* time */, $3 /* id */))";
+    let (session, id) = (queue.session.get(), queue.id.as_uuid());
+    let row = store.query_one(sql, &[&session, &queue.created_at, &id]).await?;
+    Ok(row.try_get(0)?)
 }
 
 /// A queue of a session, by id.
@@ -472,6 +517,7 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         None => None,
     };
     let Json(content) = row.try_get::<_, Json<Content>>("content")?;
+    let waiting: Option<serde_json::Value> = row.try_get("waiting")?;
     Ok(QueueRecord {
         id: QueueId::new(row.try_get("id")?),
         session: SessionId::new(row.try_get("session_id")?),
@@ -491,6 +537,10 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         started_at: row.try_get("started_at")?,
         paused_at: row.try_get("paused_at")?,
         finished_at: row.try_get("finished_at")?,
+        account: row.try_get("account")?,
+        // What another version wrote and this one can't read tells nobody anything.
+        waiting: waiting.and_then(|stored| serde_json::from_value(stored).ok()),
+        moved_at: row.try_get("moved_at")?,
     })
 }
 

@@ -9,6 +9,9 @@ use crate::id::{QueueId, SessionId, StanzaId};
 use crate::named::stored;
 use crate::recipient::Number;
 
+/// The attempts of a recipient that was being sent to when its queue came to another account: no more may follow.
+pub const OF_ANOTHER_ACCOUNT: u16 = i16::MAX.unsigned_abs();
+
 /// Most recipients that one page holds.
 pub const PAGE_MAX: u32 = 1_000;
 
@@ -30,7 +33,7 @@ stored! {
         Failed = 5 "failed",
         /// It was not sent because its queue was deleted.
         Skipped = 6 "skipped",
-        /// A crash cut it off, and the job said to hold it.
+        /// Nobody knows whether it was sent, and it is not sent again: it was not acknowledged, or cut off and to be held.
         Unknown = 7 "unknown",
     }
 }
@@ -69,6 +72,8 @@ pub struct Pending {
     pub state: RecipientState,
     /// The id of its message, if it has one already: use it again.
     pub stanza: Option<StanzaId>,
+    /// How often its message may have left without an answer; [`OF_ANOTHER_ACCOUNT`] if another account sent it.
+    pub attempts: u16,
 }
 
 /// A recipient as stored.
@@ -82,9 +87,11 @@ pub struct RecipientRecord {
     pub state: RecipientState,
     /// The id of its message.
     pub stanza: Option<StanzaId>,
-    /// Why it failed, in the manner of HTTP.
+    /// How often its message may have left without an answer.
+    pub attempts: u16,
+    /// Why it failed or is unknown, in the manner of HTTP.
     pub error_status: Option<u16>,
-    /// Why it failed, in words.
+    /// The same in words.
     pub error: Option<String>,
     /// When the server acknowledged it.
     pub sent_at: Option<OffsetDateTime>,
@@ -121,7 +128,7 @@ pub async fn next(
     limit: u32,
 ) -> Result<Vec<Pending>, StoreError> {
     let sql = "-- recipients::next
-        SELECT seq, number, state, stanza_id FROM recipient
+        SELECT seq, number, state, stanza_id, attempts FROM recipient
         WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */
           AND (state = 1 OR state = 0 AND (held_for IS NULL OR held_for IS DISTINCT FROM $3 /* held */))
         ORDER BY seq LIMIT $4 /* limit */";
@@ -138,6 +145,7 @@ pub async fn next(
             number: number(row)?,
             state: state(row)?,
             stanza: stanza(row)?,
+            attempts: attempts(row)?,
         })
     };
     rows.iter().map(pending).collect()
@@ -154,7 +162,7 @@ pub async fn page(
     // In a deleted queue those that were queued are never sent: they read as skipped.
     let sql = "-- recipients::page
         SELECT r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
-            r.stanza_id, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
+            r.stanza_id, r.attempts, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.queue_id = $1 /* queue */ AND r.seq > $2 /* after */
           AND ($3::smallint IS NULL OR $3 /* state */ = CASE WHEN q.state = 4 AND r.state = 0 THEN 6 ELSE r.state END)
@@ -256,6 +264,7 @@ fn record(row: &Row) -> Result<RecipientRecord, StoreError> {
         number: number(row)?,
         state: state(row)?,
         stanza: stanza(row)?,
+        attempts: attempts(row)?,
         error_status: error_status.and_then(|status| u16::try_from(status).ok()),
         error: row.try_get("error")?,
         sent_at: row.try_get("sent_at")?,
@@ -270,6 +279,10 @@ fn behind(after: Option<u32>) -> i32 {
 
 fn seq(row: &Row) -> Result<u32, StoreError> {
     u32::try_from(row.try_get::<_, i32>("seq")?).map_err(|_| StoreError::Corrupt("negative place"))
+}
+
+fn attempts(row: &Row) -> Result<u16, StoreError> {
+    u16::try_from(row.try_get::<_, i16>("attempts")?).map_err(|_| StoreError::Corrupt("attempts"))
 }
 
 fn number(row: &Row) -> Result<Number, StoreError> {

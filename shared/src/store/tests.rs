@@ -351,7 +351,7 @@ async fn queues_are_found_and_listed() {
         };
         ids.push(queue.id);
     }
-    let active: Vec<_> = queues::active(db.store(), session, None, 10)
+    let active: Vec<_> = queues::active(db.store(), session, None, None, 10)
         .await
         .unwrap()
         .iter()

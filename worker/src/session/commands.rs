@@ -22,7 +22,7 @@ use shared::store::recipients::{self, Lists};
 use tokio::time::Instant;
 
 use self::lines::Lines;
-use super::context::{Context, Fetched};
+use super::context::{Context, Fetched, sends_for};
 use super::queues::Change;
 use super::reader::{Reader, queue_of};
 use super::recorder::After;
@@ -91,7 +91,7 @@ impl Commands {
             return cx.fetch(async move { Fetched::OfCommand(id, store::find(&store, session, id).await) });
         }
         match change {
-            Change::Resume => self.finish_unchanged(id),
+            Change::Resume | Change::Adopt => self.finish_unchanged(id),
             // One that is being completed goes on with that: the command is judged when it is written.
             Change::Pause | Change::Delete | Change::Complete => cx.queues.drain(id, change),
         }
@@ -99,7 +99,7 @@ impl Commands {
 
     /// The queue of the command, which is not in memory, as stored.
     pub(super) fn on_queue(&mut self, cx: &mut Context, id: QueueId, record: Option<QueueRecord>) {
-        use Change::{Complete, Delete, Pause, Resume};
+        use Change::{Adopt, Complete, Delete, Pause, Resume};
         use QueueState::{Completed, Deleted, Paused, Queued, Running};
         let Some(record) = record else {
             let words = "no queue of this session has this id";
@@ -109,12 +109,19 @@ impl Commands {
             return;
         };
         let (change, state) = (current.change, record.state);
+        let is_ours = sends_for(cx.account(), record.account.as_deref());
         current.record = Some(record);
         match (state, change) {
             (Paused, Pause) | (Deleted, Delete) | (Queued | Running, Resume) => self.finish_unchanged(id),
             (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => read_lists(cx, id, change),
             (Completed, _) => self.refuse(cx, id, FailureCode::Conflict, "the queue is completed"),
             (Deleted, _) => self.refuse(cx, id, FailureCode::Conflict, "the queue is deleted"),
+            (_, Adopt) if cx.account().is_none() => {
+                let words = "the session has no account to adopt it";
+                self.refuse(cx, id, FailureCode::Conflict, words);
+            }
+            (_, Adopt) if is_ours => self.finish_unchanged(id),
+            (_, Adopt) => adopt(cx, id),
             // No command completes a queue.
             (Queued | Running | Paused, Complete) => {}
         }
@@ -142,6 +149,8 @@ impl Commands {
             Change::Pause => (QueueChange::Pause(id), Some(QueueAction::Pause)),
             Change::Resume => (QueueChange::Resume(id), Some(QueueAction::Resume)),
             Change::Delete => (QueueChange::Delete(id), Some(QueueAction::Delete)),
+            // It changes nothing that an event lists.
+            Change::Adopt => return,
         };
         let event = match action {
             Some(action) => Event::queue(action, id, progress, data, at),
@@ -157,7 +166,7 @@ impl Commands {
         }
         cx.recorder.after(match change {
             Change::Resume => After::Resumed(id),
-            Change::Complete | Change::Pause | Change::Delete => After::Stopped(id),
+            Change::Complete | Change::Pause | Change::Delete | Change::Adopt => After::Stopped(id),
         });
     }
 
@@ -176,8 +185,17 @@ impl Commands {
     /// A queue goes on, durably: its recipients take turns again.
     pub(super) fn on_resumed(&mut self, cx: &mut Context, id: QueueId) {
         if let Some(record) = self.lines.finish(id).and_then(|current| current.record) {
-            cx.queues.insert(queue_of(record, cx.around.pace));
+            cx.take_in(queue_of(record, cx.around.pace));
         }
+    }
+
+    /// A queue belongs to the present account, durably: it is read with the others.
+    pub(super) fn on_adopted(&mut self, cx: &mut Context, id: QueueId) {
+        let total = self.lines.current(id).and_then(|current| current.record.as_ref());
+        if let Some(total) = total.map(|record| record.total) {
+            cx.queues.more_in_store(total);
+        }
+        self.finish_unchanged(id);
     }
 
     /// The command changes nothing: the queue is as it wants it.
@@ -195,6 +213,12 @@ impl Commands {
     }
 }
 
+/// The queue is given to the present account, beside the loop: nothing of it is in memory.
+fn adopt(cx: &mut Context, queue: QueueId) {
+    let (store, fence, session) = (cx.around.store.clone(), cx.lease.fence(), cx.record.id);
+    cx.fetch(async move { Fetched::Adopted(queue, store::adopt(&store, fence, session, queue).await) });
+}
+
 /// Everything the queue had in hand is durable: reads what the event of its change lists.
 pub(super) fn read_lists(cx: &mut Context, queue: QueueId, change: Change) {
     let store = cx.around.store.clone();
@@ -209,6 +233,7 @@ impl Current {
         let change = match &job.stage {
             Stage::Read(Job::Resume(_)) => Change::Resume,
             Stage::Read(Job::Delete(_)) => Change::Delete,
+            Stage::Read(Job::Adopt(_)) => Change::Adopt,
             // Nothing but commands on queues is put into a line.
             _ => Change::Pause,
         };

@@ -15,12 +15,12 @@ use shared::job::{Answer, FailureCode};
 use shared::store::StoreError;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
-use shared::store::sessions::SessionRecord;
+use shared::store::sessions::{Owner, SessionRecord};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use whatsapp::device::Device;
 
-use super::queues::{Change, Queues};
+use super::queues::{Change, Queue, Queues};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
 use crate::job::outcome::JobOutcome;
@@ -52,6 +52,8 @@ pub(crate) enum Fetched {
     OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
     /// What the event of a queue's change lists.
     Lists(QueueId, Change, Result<Lists, StoreError>),
+    /// The queue belongs to the present account.
+    Adopted(QueueId, Result<(), StoreError>),
     /// The session's rows are gone.
     Erased(Result<(), StoreError>),
 }
@@ -103,6 +105,31 @@ impl Context {
             .restriction
             .as_ref()
             .map(|restriction| restriction.number)
+    }
+
+    /// The phone number of the account that the session is paired with.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.record.owner.as_ref().map(Owner::number)
+    }
+
+    /// Takes a queue in, unless it belongs to another account: that one waits in the store.
+    pub(super) fn take_in(&mut self, queue: Queue) {
+        if sends_for(self.account(), queue.account.as_deref()) {
+            self.queues.insert(queue);
+        }
+    }
+
+    /// The account may be another than before: its queues wait in the store from now on, and those of this one are read.
+    pub(super) fn leave_other_accounts(&mut self) -> Vec<QueueId> {
+        let Some(account) = self.account().map(str::to_owned) else {
+            return Vec::new();
+        };
+        let others = self.queues.of_other_accounts(&account);
+        for id in &others {
+            self.queues.remove(*id);
+        }
+        self.queues.all_in_store();
+        others
     }
 
     /// Reads beside the loop; the answer comes back as an input.
@@ -178,6 +205,11 @@ impl Context {
         self.recorder.event(Event::JobRejected(refusal));
         self.recorder.after(After::Answer(job, answer));
     }
+}
+
+/// Whether an account sends a queue that belongs to this one: a queue of nobody goes with the first that sends for it.
+pub(super) fn sends_for(account: Option<&str>, queue: Option<&str>) -> bool {
+    account.is_none() || queue.is_none() || account == queue
 }
 
 /// The session is not there to be asked.

@@ -25,13 +25,15 @@ use super::link::{Link, Stop};
 use super::meter;
 use super::pacer::Waiting;
 use super::questions::Questions;
-use super::queues::Target;
-use super::reader::{Reader, queue_of, target};
+use super::reader::{Reader, queue_of};
 use super::receipts::Receipts;
+use super::recipient::settle_repeat;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::sends::Sends;
+use super::standstill::Standstills;
 use super::status::{Account, Status};
+use super::target::Target;
 use crate::job::pending::{PendingJob, Stage};
 
 /// A session's parts.
@@ -46,6 +48,7 @@ pub(super) struct Parts {
     receipts: Receipts,
     commands: Commands,
     restrictions: Restrictions,
+    standstills: Standstills,
 }
 
 impl Parts {
@@ -62,6 +65,7 @@ impl Parts {
             reader: Reader::default(),
             receipts: Receipts::default(),
             commands: Commands::default(),
+            standstills: Standstills::default(),
         };
         parts.reader.read_queues(&mut parts.cx);
         if parts.cx.record.wanted {
@@ -80,6 +84,7 @@ impl Parts {
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
+        let look = self.standstills.look(&mut self.cx, &self.sends, waiting);
         self.cx.recorder.launch();
         let wakes = [
             waiting.until(),
@@ -89,6 +94,7 @@ impl Parts {
             self.sends.held_until(),
             self.deletion.deadline(),
             self.commands.deadline(),
+            look,
         ];
         (waiting, wakes.into_iter().flatten().min())
     }
@@ -112,7 +118,7 @@ impl Parts {
                 self.cx.tell_accepted(&queue, job);
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
-                self.cx.queues.insert(queue_of(*queue, self.cx.around.pace));
+                self.cx.take_in(queue_of(*queue, self.cx.around.pace));
                 if let Some((number, stanza)) = single {
                     self.cx
                         .queues
@@ -143,7 +149,7 @@ impl Parts {
             Job::SessionStart | Job::SessionStop | Job::PairingCode(_) if self.deletion.is_under_way() => {
                 cx.refuse_deleting(job);
             }
-            Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
+            Job::Pause(command) | Job::Resume(command) | Job::Delete(command) | Job::Adopt(command) => {
                 let queue = command.queue_id;
                 self.commands.take(cx, queue, job);
             }
@@ -286,6 +292,9 @@ impl Parts {
                     platform,
                 };
                 self.status.on_paired(cx, account);
+                for queue in cx.leave_other_accounts() {
+                    self.reader.on_stopped(queue);
+                }
             }
             Event::Open { jid, lid, push_name } => {
                 self.link.on_open();
@@ -400,6 +409,8 @@ impl Parts {
             // A receipt says as much as the server's answer, which may come behind it.
             if self.sends.awaits_answer(id) {
                 self.sends.on_acked(&mut self.cx, &self.link, id, &receipt.chat);
+            } else {
+                settle_repeat(&mut self.cx, id);
             }
             self.receipts.on_status(&mut self.cx, id, &chat, status);
         }
@@ -480,13 +491,17 @@ impl Parts {
         match fetched {
             Fetched::Active(records) => self.reader.on_queues(cx, records?),
             Fetched::Page(queue, held, page) => {
-                let targets = page?.into_iter().map(target).collect();
+                let targets = page?.into_iter().map(Target::from).collect();
                 self.cx.queues.page(queue, targets, held);
             }
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
+            Fetched::Adopted(queue, adopted) => {
+                adopted?;
+                self.commands.on_adopted(cx, queue);
+            }
             Fetched::Erased(erased) => {
                 erased?;
                 self.deletion.on_erased(cx);

@@ -4,6 +4,7 @@
 
 pub(crate) mod actor;
 mod adapter;
+pub mod attempts;
 pub(crate) mod cap;
 mod commands;
 pub mod content;
@@ -25,7 +26,9 @@ mod recorder;
 mod restriction;
 mod sends;
 pub mod settings;
+mod standstill;
 mod status;
 pub(crate) mod surroundings;
+mod target;
 
 pub use settings::Settings;

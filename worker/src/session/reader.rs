@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use shared::id::QueueId;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
-use shared::store::recipients::{self, Pending, RecipientState};
+use shared::store::recipients;
 
 use super::context::{Context, Fetched};
 use super::pacer::Pace;
-use super::queues::{PAGE, QUEUES_READ, Queue, Spec, Target};
+use super::queues::{PAGE, QUEUES_READ, Queue, Spec};
 
 /// Reads queues and their recipients ahead of the sends.
 #[derive(Debug, Default)]
@@ -24,7 +24,11 @@ impl Reader {
     pub(super) fn read_queues(&mut self, cx: &mut Context) {
         self.is_reading = true;
         let (store, session, held) = (cx.around.store.clone(), cx.record.id, cx.held());
-        cx.fetch(async move { Fetched::Active(store::active(&store, session, held, QUEUES_READ).await) });
+        let account = cx.account().map(str::to_owned);
+        cx.fetch(async move {
+            let queues = store::active(&store, session, held, account.as_deref(), QUEUES_READ).await;
+            Fetched::Active(queues)
+        });
     }
 
     pub(super) fn on_queues(&mut self, cx: &mut Context, records: Vec<QueueRecord>) {
@@ -32,7 +36,7 @@ impl Reader {
         let stopped = std::mem::take(&mut self.stopped);
         for record in records {
             if record.state != QueueState::Paused && !stopped.contains(&record.id) {
-                cx.queues.insert(queue_of(record, cx.around.pace));
+                cx.take_in(queue_of(record, cx.around.pace));
             }
         }
     }
@@ -79,15 +83,9 @@ pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
         total: record.total,
         settled: record.settled,
         started: record.started_at.is_some(),
+        account: record.account,
+        waiting: record.waiting,
     })
-}
-
-/// A recipient as stored, in memory.
-pub(super) fn target(pending: Pending) -> Target {
-    Target {
-        again: pending.state == RecipientState::Sending,
-        ..Target::new(pending.seq, pending.number, pending.stanza)
-    }
 }
 
 /// Reads of one session beside its loop.

@@ -6,6 +6,7 @@ use shared::clock::Clock;
 use shared::random::Randomness;
 use shared::store::Store;
 
+use super::attempts::Attempts;
 use super::cap::Cap;
 use super::look_up::LookUpPace;
 use super::pacer::Pace;
@@ -26,6 +27,8 @@ pub(crate) struct Surroundings {
     pub(crate) cap: Arc<Cap>,
     /// The pause of a session after "too fast".
     pub(crate) rate_limit: RateLimit,
+    /// How often a message is sent that nobody answers.
+    pub(crate) attempts: Attempts,
     /// How often a session looks unknown numbers up.
     pub(crate) look_ups: LookUpPace,
 }

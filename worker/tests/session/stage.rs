@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use worker::lease::Timing;
 use worker::session::Settings;
+use worker::session::attempts::Attempts;
 use worker::session::look_up::LookUpPace;
 use worker::session::pacer::Pace;
 use worker::session::rate::RateLimit;
@@ -108,17 +109,28 @@ impl Stage {
         version: worker::version::Settings,
         change: impl FnOnce(&mut whatsapp::connection::Config),
     ) -> Worker {
+        self.worker_set(name, |settings| {
+            settings.version = version;
+            change(&mut settings.whatsapp);
+        })
+    }
+
+    /// Starts a session worker with other settings.
+    pub(crate) fn worker_set(&self, name: &str, change: impl FnOnce(&mut Settings)) -> Worker {
         let life = Lifecycle::new();
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
         whatsapp.url = self.simulator.ws_url.clone();
         whatsapp.root_key = whatsapp::signal::curve::PublicKey::new(self.simulator.root_public_key);
         whatsapp.timing.backoff_base = Duration::from_millis(50);
         whatsapp.timing.backoff_cap = Duration::from_millis(500);
-        change(&mut whatsapp);
-        let settings = Settings {
+        let mut settings = Settings {
             shards: 2,
             pace: Pace::default(),
             cap: 10_000.try_into().expect("not zero"),
+            attempts: Attempts {
+                most: 5,
+                pause: Duration::from_millis(100),
+            },
             look_ups: LookUpPace {
                 gap: Duration::ZERO,
                 per_day: 1_000_000,
@@ -128,8 +140,9 @@ impl Stage {
                 longest: Duration::from_secs(2),
             },
             whatsapp,
-            version,
+            version: worker::version::Settings::default(),
         };
+        change(&mut settings);
         let timing = Timing {
             ttl: Duration::from_secs(3),
             tick: Duration::from_millis(200),
@@ -411,6 +424,10 @@ pub(crate) fn pause(queue_id: QueueId) -> Job {
 
 pub(crate) fn resume(queue_id: QueueId) -> Job {
     Job::Resume(QueueCommand { queue_id })
+}
+
+pub(crate) fn adopt(queue_id: QueueId) -> Job {
+    Job::Adopt(QueueCommand { queue_id })
 }
 
 pub(crate) fn delete(queue_id: QueueId) -> Job {

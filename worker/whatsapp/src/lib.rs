@@ -47,8 +47,7 @@ mod wire;
 pub use crypto::frame;
 pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 pub use messages::{
-    ACK_TIMEOUT, MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS,
-    MAX_WAITING_MESSAGES,
+    MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
 };
 pub use wire::{binary, jid, message_id, time};
 

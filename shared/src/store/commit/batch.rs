@@ -17,6 +17,7 @@ use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
 use crate::store::queues::QueueState;
 use crate::store::recipients::restriction;
+use crate::waiting::Standstill;
 
 /// Most characters of an error's words that are kept.
 const ERROR_MAX_CHARS: usize = 500;
@@ -107,7 +108,7 @@ struct Columns<'a> {
     set_keys: KeyColumns<'a>,
     deleted_keys: KeyColumns<'a>,
     by_seq: RecipientColumns<'a>,
-    seqs: (Vec<Uuid>, Vec<i32>, Vec<Option<i32>>),
+    seqs: (Vec<Uuid>, Vec<i32>, Vec<Option<i32>>, Vec<i16>),
     by_stanza: RecipientColumns<'a>,
     stanza_sessions: Vec<i64>,
     queues: QueueColumns,
@@ -138,6 +139,8 @@ struct QueueColumns {
     starts: Vec<bool>,
     targets: Vec<Option<i16>>,
     held: Vec<Option<i32>>,
+    stood: Vec<bool>,
+    waiting: Vec<Option<Json<Standstill>>>,
 }
 
 #[derive(Default)]
@@ -284,6 +287,9 @@ impl<'a> Columns<'a> {
             self.seqs.0.push(*queue);
             self.seqs.1.push(i32::try_from(*seq).unwrap_or(i32::MAX));
             self.seqs.2.push(change.held_for.map(restriction));
+            self.seqs
+                .3
+                .push(i16::try_from(change.attempts).unwrap_or(i16::MAX));
             self.by_seq
                 .push(change, change.stanza.as_ref().map(StanzaId::as_str));
         }
@@ -294,23 +300,27 @@ impl<'a> Columns<'a> {
     }
 
     fn gather_queues(&mut self, writes: &[&'a Write]) {
-        let mut queues: Joined<Uuid, (bool, Option<QueueState>, Option<u32>)> = Joined::new();
+        type Row = (bool, Option<QueueState>, Option<u32>, Option<Option<Standstill>>);
+        let mut queues: Joined<Uuid, Row> = Joined::new();
         for write in writes {
             for change in &write.queues {
                 let step = match change {
-                    QueueChange::Start(_) => (true, None, None),
-                    other => (false, other.target(), other.held_for()),
+                    QueueChange::Start(_) => (true, None, None, None),
+                    QueueChange::StandStill(_, why) => (false, None, None, Some(*why)),
+                    other => (false, other.target(), other.held_for(), None),
                 };
                 queues.add(change.queue().as_uuid(), step, |old, new| {
-                    *old = (old.0 || new.0, new.1.or(old.1), new.2.or(old.2));
+                    *old = (old.0 || new.0, new.1.or(old.1), new.2.or(old.2), new.3.or(old.3));
                 });
             }
         }
-        for (id, (start, target, held)) in queues.rows {
+        for (id, (start, target, held, stands)) in queues.rows {
             self.queues.ids.push(id);
             self.queues.starts.push(start);
             self.queues.targets.push(target.map(QueueState::code));
             self.queues.held.push(held.map(restriction));
+            self.queues.stood.push(stands.is_some());
+            self.queues.waiting.push(stands.flatten().map(Json));
         }
     }
 
@@ -370,7 +380,7 @@ impl<'a> Columns<'a> {
             &gone.kinds,
             &gone.names,
         ];
-        let by_seq: [Parameter<'_>; 8] = [
+        let by_seq: [Parameter<'_>; 9] = [
             &self.seqs.0,
             &self.seqs.1,
             &seq.states,
@@ -379,6 +389,7 @@ impl<'a> Columns<'a> {
             &seq.errors,
             &seq.ats,
             &self.seqs.2,
+            &self.seqs.3,
         ];
         let by_stanza: [Parameter<'_>; 6] = [
             &self.stanza_sessions,
@@ -388,11 +399,13 @@ impl<'a> Columns<'a> {
             &stanza.errors,
             &stanza.ats,
         ];
-        let queues: [Parameter<'_>; 4] = [
+        let queues: [Parameter<'_>; 6] = [
             &self.queues.ids,
             &self.queues.starts,
             &self.queues.targets,
             &self.queues.held,
+            &self.queues.stood,
+            &self.queues.waiting,
         ];
         let rows: [Parameter<'_>; 4] = [
             &sessions.ids,

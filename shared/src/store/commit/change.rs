@@ -12,6 +12,7 @@ use crate::store::outbox::OutboxEvent;
 use crate::store::queues::QueueState;
 use crate::store::recipients::RecipientState;
 use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
+use crate::waiting::Standstill;
 
 /// One atomic change of what belongs to a session.
 #[derive(Clone, Debug)]
@@ -108,26 +109,30 @@ pub struct RecipientChange {
     pub state: RecipientState,
     /// The id of its message, when it gets one (with `Sending`).
     pub stanza: Option<StanzaId>,
+    /// How often its message may have left without an answer, this time included (with `Sending`).
+    pub attempts: u16,
     /// The restriction whose end it waits for (with `Queued`).
     pub held_for: Option<u32>,
-    /// Why it failed, in the manner of HTTP, and in words without personal data (with `Failed`).
+    /// Why, in the manner of HTTP, and in words without personal data (with `Failed` and `Unknown`).
     pub error: Option<(u16, String)>,
     /// When it happened.
     pub at: OffsetDateTime,
 }
 
 impl RecipientChange {
-    /// The recipient gets its message id and is about to be sent to.
+    /// The recipient gets its message id and is about to be sent to, for the first time.
     pub fn sending(queue: QueueId, seq: u32, stanza: StanzaId, at: OffsetDateTime) -> Self {
-        let key = RecipientKey::Seq(queue, seq);
         Self {
-            key,
-            state: RecipientState::Sending,
             stanza: Some(stanza),
-            held_for: None,
-            error: None,
-            at,
+            attempts: 1,
+            ..Self::state(RecipientKey::Seq(queue, seq), RecipientState::Sending, at)
         }
+    }
+
+    /// The same for the how-manieth time.
+    #[must_use]
+    pub fn attempt(self, attempts: u16) -> Self {
+        Self { attempts, ..self }
     }
 
     /// The recipient was refused, or would be, and waits for the end of this restriction: it is queued again.
@@ -144,6 +149,7 @@ impl RecipientChange {
             key,
             state,
             stanza: None,
+            attempts: 0,
             held_for: None,
             error: None,
             at,
@@ -152,14 +158,17 @@ impl RecipientChange {
 
     /// The recipient failed.
     pub fn failed(key: RecipientKey, status: u16, words: impl Into<String>, at: OffsetDateTime) -> Self {
-        let error = Some((status, words.into()));
         Self {
-            key,
-            state: RecipientState::Failed,
-            stanza: None,
-            held_for: None,
-            error,
-            at,
+            error: Some((status, words.into())),
+            ..Self::state(key, RecipientState::Failed, at)
+        }
+    }
+
+    /// Nobody knows whether the recipient got its message, and it is not sent again.
+    pub fn unknown(key: RecipientKey, status: u16, words: impl Into<String>, at: OffsetDateTime) -> Self {
+        Self {
+            error: Some((status, words.into())),
+            ..Self::state(key, RecipientState::Unknown, at)
         }
     }
 
@@ -174,6 +183,9 @@ impl RecipientChange {
         }
         if later.stanza.is_some() {
             self.stanza.clone_from(&later.stanza);
+        }
+        if later.attempts > 0 {
+            self.attempts = later.attempts;
         }
     }
 }
@@ -193,6 +205,8 @@ pub enum QueueChange {
     Delete(QueueId),
     /// All that is left of it waits for the end of this restriction.
     Hold(QueueId, u32),
+    /// It stands still for this reason, or does not any more.
+    StandStill(QueueId, Option<Standstill>),
 }
 
 impl QueueChange {
@@ -204,7 +218,8 @@ impl QueueChange {
             | Self::Resume(id)
             | Self::Complete(id)
             | Self::Delete(id)
-            | Self::Hold(id, _) => id,
+            | Self::Hold(id, _)
+            | Self::StandStill(id, _) => id,
         }
     }
 
@@ -215,7 +230,7 @@ impl QueueChange {
             Self::Pause(_) => Some(QueueState::Paused),
             Self::Complete(_) => Some(QueueState::Completed),
             Self::Delete(_) => Some(QueueState::Deleted),
-            Self::Hold(..) => None,
+            Self::Hold(..) | Self::StandStill(..) => None,
         }
     }
 

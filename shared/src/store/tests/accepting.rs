@@ -132,7 +132,7 @@ async fn the_oldest_queues_of_both_kinds_are_read_and_no_more_than_asked_for() {
         };
         ids.push(queue.id);
     }
-    let read = queues::active(db.store(), session, None, 2).await.unwrap();
+    let read = queues::active(db.store(), session, None, None, 2).await.unwrap();
     let read: Vec<_> = read.iter().map(|queue| queue.id).collect();
     assert_eq!(read.len(), 4);
     for id in [ids[0], ids[1], ids[3], ids[4]] {

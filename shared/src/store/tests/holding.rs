@@ -71,7 +71,7 @@ async fn a_session_is_deleted_piece_by_piece_and_sends_nothing_meanwhile() {
         .unwrap();
     assert!(more);
     assert!(
-        queues::active(db.store(), session, None, 10)
+        queues::active(db.store(), session, None, None, 10)
             .await
             .unwrap()
             .is_empty()

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shared::recipient::Number;
+
 use super::*;
 
 fn queue(total: u32) -> Queue {
@@ -13,6 +15,8 @@ fn queue(total: u32) -> Queue {
         total,
         settled: 0,
         started: false,
+        account: None,
+        waiting: None,
     })
 }
 
@@ -21,13 +25,7 @@ fn targets(range: std::ops::Range<u32>) -> Vec<Target> {
 }
 
 fn target(seq: u32) -> Target {
-    Target {
-        seq,
-        number: Number::new(&format!("55000000{seq:04}")).unwrap(),
-        stanza: None,
-        again: false,
-        tries: 0,
-    }
+    Target::new(seq, Number::new(&format!("55000000{seq:04}")).unwrap(), None)
 }
 
 /// A session with queues of these totals, each with its first page read.

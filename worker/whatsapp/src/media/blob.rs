@@ -237,7 +237,11 @@ mod tests {
             let sealed = seal(kind, &key, &bytes(&case["plaintext"]));
             assert_eq!(sealed.file, bytes(&case["encrypted_file"]), "{name}");
             assert_eq!(sealed.enc_sha256, bytes32(&case["fileEncSha256"]), "{name}");
-            assert_eq!(sealed.sha256, bytes32(&case["plaintext_sha256_fileSha256"]), "{name}");
+            assert_eq!(
+                sealed.sha256,
+                bytes32(&case["plaintext_sha256_fileSha256"]),
+                "{name}"
+            );
         }
     }
 

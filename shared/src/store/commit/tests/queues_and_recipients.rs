@@ -58,7 +58,7 @@ async fn a_queue_runs_through_its_states_with_its_counters() {
         "final is final"
     );
     assert!(
-        queues::active(bench.db.store(), bench.session, None, 10)
+        queues::active(bench.db.store(), bench.session, None, None, 10)
             .await
             .unwrap()
             .is_empty()
@@ -180,6 +180,7 @@ async fn states_move_by_one_rule_in_rust_and_in_sql() {
         key: RecipientKey::Seq(queue.id, seq),
         state,
         stanza: (state != RecipientState::Queued).then(|| stanza(seq)),
+        attempts: 0,
         held_for: None,
         error: (state == RecipientState::Failed).then(|| (500, "x".to_owned())),
         at,
@@ -244,4 +245,49 @@ async fn shows_what_happened(bench: &Bench, queue: &QueueRecord, at: OffsetDateT
         (page[0].stanza.clone(), page[0].sent_at),
         (Some(stanza(0)), Some(at))
     );
+}
+
+#[tokio::test]
+async fn attempts_are_counted_and_an_unknown_end_has_its_reason_until_the_truth_comes() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    let at = now();
+    for attempt in [1, 2, 3] {
+        let again = RecipientChange::sending(queue.id, 0, stanza(0), at).attempt(attempt);
+        bench.commit(|w| w.recipients = vec![again]).await.unwrap();
+    }
+    let waiting = recipients::next(bench.db.store(), queue.id, None, None, 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        (waiting[0].attempts, waiting[0].state),
+        (3, RecipientState::Sending)
+    );
+    let end = RecipientChange::unknown(RecipientKey::Seq(queue.id, 0), 504, "not acknowledged", at);
+    bench.commit(|w| w.recipients = vec![end]).await.unwrap();
+    let first = async || {
+        let page = recipients::page(bench.db.store(), queue.id, None, None, 1);
+        page.await.unwrap().remove(0)
+    };
+    let unknown = first().await;
+    assert_eq!(
+        (unknown.state, unknown.error_status, unknown.attempts),
+        (RecipientState::Unknown, Some(504), 3)
+    );
+    let counted = bench.reload(&queue).await;
+    assert_eq!((counted.settled, counted.failed), (1, 0));
+    // By its id, as a late answer or a receipt comes.
+    for (state, expected) in [
+        (RecipientState::Sent, RecipientState::Sent),
+        (RecipientState::Delivered, RecipientState::Delivered),
+    ] {
+        let late = RecipientChange::state(RecipientKey::Stanza(stanza(0)), state, at);
+        bench.commit(|w| w.recipients = vec![late]).await.unwrap();
+        let told = first().await;
+        assert_eq!(
+            (told.state, told.error_status, told.error),
+            (expected, None, None)
+        );
+    }
+    assert_eq!(bench.reload(&queue).await.settled, 1, "it is counted once");
 }

@@ -1,0 +1,185 @@
+//! Why queues stand still, told when they have for about a second.
+//!
+//! Looks at a session's queues at most twice a second, and only after something has changed. What the rows of the session
+//! tell already (its gap, its look-ups, its pauses) is counted and not stored again; the rest is stored beside the queue,
+//! and goes when it moves.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use shared::id::QueueId;
+use shared::store::commit::QueueChange;
+use shared::waiting::{NextAttempt, Reason, Standstill};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::pacer::Waiting;
+use super::queues::look::{Stock, attempt_after};
+use super::queues::{From, Queue};
+use super::sends::Sends;
+use super::sends::in_hand::{InTheWay, first_of};
+
+/// Watches the queues of one session.
+#[derive(Debug, Default)]
+pub(super) struct Standstills {
+    /// How often something changed, and why nothing was sent, when that was last asked for.
+    seen: (u64, &'static str),
+    look_at: Option<Instant>,
+}
+
+/// What is the same for all queues of a session.
+struct View<'a> {
+    waiting: Waiting,
+    /// What stands in the way of the next send, or is in hand of a queue.
+    in_hand: &'a HashMap<QueueId, InTheWay>,
+    first: Option<InTheWay>,
+    /// A single message that goes before all broadcasts.
+    overtakes: Option<QueueId>,
+    is_gap_stored: bool,
+    most: u16,
+    now: Instant,
+}
+
+/// Why a queue stands still.
+#[derive(Clone, Copy)]
+struct Found {
+    reason: Reason,
+    until: Option<Instant>,
+    attempt: Option<NextAttempt>,
+    /// The rows of the session tell it.
+    is_told: bool,
+}
+
+impl Standstills {
+    /// Looks at the queues if it is time; answers when to look again.
+    pub(super) fn look(&mut self, cx: &mut Context, sends: &Sends, waiting: Waiting) -> Option<Instant> {
+        let now = cx.now();
+        let seen = (cx.queues.moves().wrapping_add(sends.changes()), waiting.label());
+        if std::mem::replace(&mut self.seen, seen) != seen {
+            self.look_at.get_or_insert(now + LOOK_GAP);
+        }
+        if cx.queues.is_empty() {
+            self.look_at = None;
+        }
+        let at = self.look_at?;
+        if at > now {
+            return Some(at);
+        }
+        self.look_at = judge_all(cx, sends, waiting).then_some(now + LOOK_GAP);
+        self.look_at
+    }
+}
+
+/// Finds out why each queue stands still that does, and stores what no row tells. Answers whether any has moved.
+fn judge_all(cx: &mut Context, sends: &Sends, waiting: Waiting) -> bool {
+    let (now, wall) = (cx.now(), cx.wall());
+    let in_hand = sends.in_the_way(cx);
+    let next = cx.queues.peek(From::Known).map(|(id, _)| id);
+    let view = View {
+        waiting,
+        first: first_of(&in_hand),
+        in_hand: &in_hand,
+        overtakes: next.filter(|id| cx.queues.get(*id).is_some_and(Queue::is_single)),
+        is_gap_stored: cx.record.next_send_at.is_some_and(|at| at > wall),
+        most: cx.around.attempts.most,
+        now,
+    };
+    let mut found = Vec::new();
+    let has_moved = cx.queues.look(|queue| {
+        let why = view.judge(queue);
+        let stored = why.filter(|why| !why.is_told).map(|why| why.stored(now, wall));
+        found.push((queue.id, stored));
+        why.map(|why| why.reason)
+    });
+    for (id, why) in found {
+        if cx.queues.tell(id, why) {
+            cx.recorder.write.queues.push(QueueChange::StandStill(id, why));
+        }
+    }
+    has_moved
+}
+
+impl View<'_> {
+    fn judge(&self, queue: &Queue) -> Option<Found> {
+        if matches!(self.waiting, Waiting::Connection) {
+            return Some(Found::told(Reason::NotConnected));
+        }
+        match queue.stock(self.now) {
+            Stock::Ready if self.overtakes.is_some_and(|other| other != queue.id) && !queue.is_single() => {
+                Some(Found::new(Reason::OtherQueue, None))
+            }
+            Stock::Ready => self.of_session(),
+            Stock::Unknown => Some(match self.waiting {
+                Waiting::LookUp { .. } => Found::told(Reason::LookUp),
+                _ => Found::new(Reason::LookUp, None),
+            }),
+            Stock::InHand => self
+                .in_hand
+                .get(&queue.id)
+                .map(|one| Found::new(one.reason, one.until)),
+            Stock::Late(until, made) => Some(Found {
+                attempt: Some(attempt_after(made, self.most)),
+                ..Found::new(Reason::Attempt, Some(until))
+            }),
+            Stock::Unread => Some(Found::new(Reason::Reading, None)),
+            Stock::Held => Some(Found::told(Reason::Restricted)),
+        }
+    }
+
+    /// Why the session sends nothing of what could be sent.
+    fn of_session(&self) -> Option<Found> {
+        let found = match self.waiting {
+            Waiting::Pace { until } => Found {
+                is_told: self.is_gap_stored,
+                ..Found::new(Reason::Pace, Some(until))
+            },
+            Waiting::RateLimit { .. } => Found::told(Reason::RateLimit),
+            Waiting::Cap => Found::new(Reason::Cap, None),
+            Waiting::Retry { until } => Found::new(Reason::BackOff, Some(until)),
+            Waiting::Answer { until } => match self.first {
+                Some(first) => Found::new(first.reason, first.until),
+                None => Found::new(Reason::Ack, Some(until)),
+            },
+            Waiting::Recipients => Found::new(Reason::Reading, None),
+            Waiting::Connection => Found::told(Reason::NotConnected),
+            // Another of its queues has the turn, or nothing could be sent a moment ago.
+            Waiting::LookUp { .. } | Waiting::Attempt { .. } | Waiting::Restricted | Waiting::Idle => {
+                return None;
+            }
+        };
+        Some(found)
+    }
+}
+
+impl Found {
+    fn new(reason: Reason, until: Option<Instant>) -> Self {
+        Self {
+            reason,
+            until,
+            attempt: None,
+            is_told: false,
+        }
+    }
+
+    fn told(reason: Reason) -> Self {
+        Self {
+            is_told: true,
+            ..Self::new(reason, None)
+        }
+    }
+
+    fn stored(self, now: Instant, wall: OffsetDateTime) -> Standstill {
+        let until = self
+            .until
+            .map(|until| wall + until.saturating_duration_since(now));
+        Standstill {
+            reason: self.reason,
+            until,
+            attempt: self.attempt,
+        }
+    }
+}
+
+/// The least time between two looks: what has not moved for it stands still.
+const LOOK_GAP: Duration = Duration::from_millis(500);

@@ -1,0 +1,50 @@
+//! One recipient that waits to be sent to, in memory.
+
+use shared::id::StanzaId;
+use shared::recipient::Number;
+use shared::store::recipients::{Pending, RecipientState};
+
+/// One recipient that waits to be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Its place in the queue.
+    pub(crate) seq: u32,
+    pub(crate) number: Number,
+    /// The stanza id it was, or is to be, sent under, if there is one already.
+    pub(crate) stanza: Option<StanzaId>,
+    /// It was sent before and nobody knows the outcome: it goes again under the same stanza id.
+    pub(crate) again: bool,
+    /// How often it may have left without an answer; stored.
+    pub(crate) attempts: u16,
+    /// How often it was refused for trouble of the server since it was read.
+    pub(crate) tries: u8,
+}
+
+impl Target {
+    /// One that was never sent to.
+    pub(crate) fn new(seq: u32, number: Number, stanza: Option<StanzaId>) -> Self {
+        Self {
+            seq,
+            number,
+            stanza,
+            again: false,
+            attempts: 0,
+            tries: 0,
+        }
+    }
+
+    /// Whether it stands behind those that were sent to less often.
+    pub(crate) fn is_late(&self) -> bool {
+        self.again && self.attempts > 1
+    }
+}
+
+impl From<Pending> for Target {
+    fn from(pending: Pending) -> Self {
+        Self {
+            again: pending.state == RecipientState::Sending,
+            attempts: pending.attempts,
+            ..Self::new(pending.seq, pending.number, pending.stanza)
+        }
+    }
+}
