@@ -169,3 +169,66 @@ async fn work_with_a_key_is_finished_when_its_client_leaves() {
     assert_eq!(answered.status, StatusCode::ACCEPTED);
     assert_eq!(answered.headers["idempotent-replayed"], "true");
 }
+
+#[tokio::test]
+async fn a_queue_of_another_account_waits_until_it_is_adopted() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let queue = queue(&api, &mut worker, &token, 2).await;
+    let reason = async || api.get(&queue).await.json()["waiting"]["reason"].clone();
+    assert_ne!(reason().await, "other-account");
+    let adopt = format!("{queue}/adopt");
+    // It is the present account's already: nothing changes, and the worker is asked all the same.
+    let (answered, job) = tokio::join!(api.post(&adopt, &json!({})), worker.obey());
+    assert_eq!(answered.status, StatusCode::OK);
+    assert!(matches!(job, Job::Adopt(_)));
+
+    api.set_session(&token, "jid = '5531900000009@s.whatsapp.net', paired_at = now()")
+        .await;
+    assert_eq!(reason().await, "other-account");
+    let (answered, _) = tokio::join!(api.post(&adopt, &json!({})), worker.obey());
+    assert_eq!(answered.status, StatusCode::OK);
+    assert_ne!(reason().await, "other-account");
+
+    api.set_session(&token, "jid = NULL, state = 5, paired_at = NULL")
+        .await;
+    let refused = api.post(&adopt, &json!({})).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::CONFLICT, &json!("illegal_transition"))
+    );
+}
+
+#[tokio::test]
+async fn a_reason_of_its_worker_is_shown_with_its_attempt() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    api.set_session(&token, "paired_at = now()").await;
+    let path = queue(&api, &mut worker, &token, 2).await;
+    let waiting =
+        r#"{"reason": "attempt", "until": "2999-01-01T00:00:00Z", "attempt": {"number": 2, "most": 5}}"#;
+    api.database
+        .query(&format!("UPDATE queue SET waiting = '{waiting}'"))
+        .await;
+    let told = api.get(&path).await.json()["waiting"].clone();
+    assert_eq!(
+        (&told["reason"], &told["until"], &told["attempt"]),
+        (
+            &json!("attempt"),
+            &json!("2999-01-01T00:00:00Z"),
+            &json!({ "number": 2, "most": 5 })
+        )
+    );
+    // Nothing keeps it, and it has not moved for a while: its worker has not come to it.
+    let long_ago = "waiting = NULL, created_at = now() - interval '1 minute'";
+    api.database.query(&format!("UPDATE queue SET {long_ago}")).await;
+    api.set_session(&token, "updated_at = now() - interval '1 minute'")
+        .await;
+    assert_eq!(api.get(&path).await.json()["waiting"]["reason"], "taking-up");
+    let second = queue(&api, &mut worker, &token, 2).await;
+    let earlier = "created_at = created_at - interval '5 seconds'";
+    api.database.query(&format!("UPDATE queue SET {earlier}")).await;
+    assert_eq!(api.get(&second).await.json()["waiting"]["reason"], "other-queue");
+}

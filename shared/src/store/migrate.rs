@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     10 "client version" in "0010_client_version.sql",
     11 "restrictions" in "0011_restrictions.sql",
     12 "passkey" in "0012_passkey.sql",
+    15 "attempts" in "0015_attempts.sql",
 };
 
 /// The version this program works with.

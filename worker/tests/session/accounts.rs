@@ -88,14 +88,28 @@ async fn a_queue_waits_for_its_account_until_the_present_one_adopts_it() {
         })
         .await;
     let adopted = record(&stage, &token, queue).await;
-    assert_eq!((adopted.account.as_deref(), adopted.state), (Some(SECOND), QueueState::Completed));
-    let rows = recipients::page(stage.database.store(), queue, None, None, 100).await.unwrap();
+    assert_eq!(
+        (adopted.account.as_deref(), adopted.state),
+        (Some(SECOND), QueueState::Completed)
+    );
+    let rows = recipients::page(stage.database.store(), queue, None, None, 100)
+        .await
+        .unwrap();
     assert_eq!(rows[3].state, RecipientState::Unknown, "nobody gets it from both");
     let report = stage.audit(|report| report.contacts.shown_once == 12).await;
     assert_eq!(report.contacts.shown_twice, 0);
     // Again changes nothing; a completed queue has no use for it.
     let again = stage.call(&token, adopt(queue)).await;
-    assert!(matches!(again, Answer::Failed { code: FailureCode::Conflict, .. }), "{again:?}");
+    assert!(
+        matches!(
+            again,
+            Answer::Failed {
+                code: FailureCode::Conflict,
+                ..
+            }
+        ),
+        "{again:?}"
+    );
     worker.stop().await;
 }
 

@@ -50,9 +50,15 @@ async fn silent(stage: &Stage, prefix: &str, count: u64) -> Vec<String> {
         deliver_after: None,
         ..Manners::default()
     };
-    stage.simulator.create_contacts(prefix, count, manners).await.unwrap();
+    stage
+        .simulator
+        .create_contacts(prefix, count, manners)
+        .await
+        .unwrap();
     let digits = (count - 1).to_string().len();
-    (0..count).map(|index| format!("{prefix}{index:0digits$}")).collect()
+    (0..count)
+        .map(|index| format!("{prefix}{index:0digits$}"))
+        .collect()
 }
 
 fn for_one(kind: Kind, to: &str) -> Fault {
@@ -76,16 +82,26 @@ async fn an_answer_and_then_an_attempt_are_waited_for_until_they_come() {
     });
     let token = stage.paired("15550000091").await;
     let numbers = silent(&stage, "15550091", 3).await;
-    stage.simulator.add_fault(for_one(Kind::WithholdAck, &numbers[1])).await.unwrap();
+    stage
+        .simulator
+        .add_fault(for_one(Kind::WithholdAck, &numbers[1]))
+        .await
+        .unwrap();
     let queue = stage.send(&token, text(&numbers, None)).await;
     let ack = until(&stage, (&token, queue), Some(Reason::Ack)).await.unwrap();
     assert!(ack.until.is_some());
-    let attempt = until(&stage, (&token, queue), Some(Reason::Attempt)).await.unwrap();
+    let attempt = until(&stage, (&token, queue), Some(Reason::Attempt))
+        .await
+        .unwrap();
     assert_eq!(attempt.attempt, Some(NextAttempt { number: 2, most: 4 }));
     assert!(attempt.until > ack.until);
     stage.simulator.end_faults(None).await.unwrap();
     completed(&stage, &token, queue).await;
-    assert_eq!(stored(&stage, &token, queue).await, None, "it goes when the queue moves");
+    assert_eq!(
+        stored(&stage, &token, queue).await,
+        None,
+        "it goes when the queue moves"
+    );
     worker.stop().await;
 }
 
@@ -101,7 +117,9 @@ async fn trouble_of_the_server_is_backed_off_from() {
     };
     stage.simulator.add_fault(trouble).await.unwrap();
     let queue = stage.send(&token, text(&numbers, None)).await;
-    let told = until(&stage, (&token, queue), Some(Reason::BackOff)).await.unwrap();
+    let told = until(&stage, (&token, queue), Some(Reason::BackOff))
+        .await
+        .unwrap();
     assert!(told.until.is_some());
     stage.simulator.end_faults(None).await.unwrap();
     completed(&stage, &token, queue).await;
