@@ -53,15 +53,12 @@ impl Attempts {
         made >= self.most
     }
 
-    /// When the next may follow after so many; `None`: at once, before all others. What was cut off once is mended at once.
-    pub(super) fn next(self, made: u16, silence: Silence, now: Instant) -> Option<Instant> {
-        if silence == Silence::CutOff && made <= 1 {
-            return None;
-        }
+    /// When the next may follow after so many.
+    pub(super) fn next(self, made: u16, now: Instant) -> Instant {
         let doubled = self
             .pause
             .saturating_mul(2_u32.saturating_pow(u32::from(made.saturating_sub(1))));
-        Some(now + doubled.min(PAUSE_MAX.max(self.pause)))
+        now + doubled.min(PAUSE_MAX.max(self.pause))
     }
 }
 
@@ -75,21 +72,11 @@ mod tests {
     #[test]
     fn attempts_wait_longer_each_time_and_come_to_an_end() {
         let (attempts, now) = (Attempts::default(), Instant::now());
-        let waits = |made| attempts.next(made, Silence::Unanswered, now).unwrap() - now;
+        let waits = |made| attempts.next(made, now) - now;
         let seconds: Vec<u64> = (1..9).map(|made| waits(made).as_secs()).collect();
         assert_eq!(seconds, [15, 30, 60, 120, 240, 480, 600, 600]);
         assert_eq!(waits(u16::MAX), PAUSE_MAX);
         assert!(!attempts.are_over(4) && attempts.are_over(5) && attempts.are_over(u16::MAX));
-    }
-
-    #[test]
-    fn what_is_cut_off_once_is_mended_at_once_and_then_stands_behind() {
-        let (attempts, now) = (Attempts::default(), Instant::now());
-        assert_eq!(attempts.next(1, Silence::CutOff, now), None);
-        assert_eq!(
-            attempts.next(2, Silence::CutOff, now),
-            Some(now + 2 * attempts.pause)
-        );
     }
 
     #[test]

@@ -110,10 +110,12 @@ pub(super) fn outcome_unknown(cx: &mut Context, queue: QueueId, mut target: Targ
     if let Some(why) = end_of_attempts(cx, queue, &target) {
         return settle(cx, queue, &target, Outcome::Unknown(why));
     }
-    match cx.around.attempts.next(target.attempts, silence, cx.now()) {
-        Some(at) => cx.queues.give_back_late(queue, target, at),
-        None => cx.queues.give_back(queue, target),
+    if silence == Silence::CutOff && !target.is_late() {
+        // Mended at once.
+        return cx.queues.give_back(queue, target);
     }
+    let at = cx.around.attempts.next(target.attempts, cx.now());
+    cx.queues.give_back_late(queue, target, at);
 }
 
 /// The server has a message of which that was not known any more.

@@ -83,6 +83,11 @@ impl Sends {
         in_the_way(self.in_hand.values(), cx.around.versions.config().timing.ack)
     }
 
+    /// When the next number may be looked up; `None` for at once.
+    pub(super) fn look_up_at(&self, now: Instant, wall: OffsetDateTime) -> Option<Instant> {
+        self.look_ups.until(now, wall)
+    }
+
     /// How often a send went a step further.
     pub(super) fn changes(&self) -> u64 {
         self.changes
@@ -135,6 +140,7 @@ impl Sends {
             return Err(Waiting::Connection);
         }
         let (from, pace) = self.next(cx, now)?;
+        self.may_join(from, now)?;
         self.may_start(pace, now)?;
         if !self.cap.is_granted(&cx.around.cap) {
             return Err(Waiting::Cap);
@@ -166,6 +172,7 @@ impl Sends {
             pace,
             claim: self.pacer.claim(pace, &mut cx.rng, now),
             stage: Stage::Asked,
+            is_alone: matches!(from, From::Late(_)),
             since: now,
         };
         self.newest = Some(id.clone());
@@ -211,6 +218,19 @@ impl Sends {
         if cx.record.look_up_at.is_none_or(|told| told <= wall) {
             cx.record.look_up_at = Some(at);
             cx.recorder.write.session_row().look_up_at = Some(at);
+        }
+    }
+
+    /// What was sent to in vain before goes alone, so that nothing else is cut off with it.
+    fn may_join(&self, from: From, now: Instant) -> Result<(), Waiting> {
+        let newest = self.newest.as_ref().and_then(|id| self.in_hand.get(id));
+        let is_late = matches!(from, From::Late(_));
+        if !newest.is_some_and(|hand| hand.is_alone) && !(is_late && !self.in_hand.is_empty()) {
+            return Ok(());
+        }
+        match self.unanswered(now).min() {
+            Some(until) => Err(Waiting::Answer { until }),
+            None => Ok(()),
         }
     }
 
@@ -367,7 +387,7 @@ impl Sends {
         }
         if hand.stage != Stage::Asked {
             if let Some(silence) = hand.silence(cx, reason) {
-                return outcome_unknown(cx, hand.queue, hand.target, silence);
+                return outcome_unknown(cx, hand.queue, hand.lost(silence), silence);
             }
             // The server has answered: this attempt does not count.
             hand.target.attempts = hand.target.attempts.saturating_sub(1);
@@ -481,7 +501,7 @@ fn give_up(cx: &mut Context, hand: InHand) {
             let silence = hand
                 .silence(cx, &SendError::Unconfirmed)
                 .unwrap_or(Silence::CutOff);
-            outcome_unknown(cx, hand.queue, hand.target, silence);
+            outcome_unknown(cx, hand.queue, hand.lost(silence), silence);
         }
     }
 }

@@ -34,6 +34,10 @@ struct View<'a> {
     /// What stands in the way of the next send, or is in hand of a queue.
     in_hand: &'a HashMap<QueueId, InTheWay>,
     first: Option<InTheWay>,
+    /// Whose turn it is, of those whose numbers are known.
+    next: Option<QueueId>,
+    /// When the next number may be looked up, if not at once.
+    look_up: Option<Instant>,
     /// A single message that goes before all broadcasts.
     overtakes: Option<QueueId>,
     is_gap_stored: bool,
@@ -80,6 +84,8 @@ fn judge_all(cx: &mut Context, sends: &Sends, waiting: Waiting) -> bool {
         waiting,
         first: first_of(&in_hand),
         in_hand: &in_hand,
+        next,
+        look_up: sends.look_up_at(now, wall),
         overtakes: next.filter(|id| cx.queues.get(*id).is_some_and(Queue::is_single)),
         is_gap_stored: cx.record.next_send_at.is_some_and(|at| at > wall),
         most: cx.around.attempts.most,
@@ -110,10 +116,12 @@ impl View<'_> {
                 Some(Found::new(Reason::OtherQueue, None))
             }
             Stock::Ready => self.of_session(),
-            Stock::Unknown => Some(match self.waiting {
-                Waiting::LookUp { .. } => Found::told(Reason::LookUp),
-                _ => Found::new(Reason::LookUp, None),
-            }),
+            Stock::Unknown => match (self.waiting, self.look_up) {
+                (Waiting::LookUp { .. }, _) => Some(Found::told(Reason::LookUp)),
+                (_, Some(until)) => Some(Found::new(Reason::LookUp, Some(until))),
+                _ if self.next.is_some() => Some(Found::new(Reason::OtherQueue, None)),
+                _ => self.of_session(),
+            },
             Stock::InHand => self
                 .in_hand
                 .get(&queue.id)

@@ -16,6 +16,8 @@ pub(crate) struct Target {
     pub(crate) again: bool,
     /// How often it may have left without an answer; stored.
     pub(crate) attempts: u16,
+    /// How often it was cut off since it was read.
+    pub(crate) cuts: u8,
     /// How often it was refused for trouble of the server since it was read.
     pub(crate) tries: u8,
 }
@@ -29,13 +31,14 @@ impl Target {
             stanza,
             again: false,
             attempts: 0,
+            cuts: 0,
             tries: 0,
         }
     }
 
-    /// Whether it stands behind those that were sent to less often.
+    /// Whether it stands behind those that were sent to less often, and goes alone.
     pub(crate) fn is_late(&self) -> bool {
-        self.again && self.attempts > 1
+        self.again && (self.attempts > 1 || self.cuts > 1)
     }
 }
 

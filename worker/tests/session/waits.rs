@@ -15,8 +15,9 @@ use crate::wire::{Way, Wire};
 
 async fn stored(stage: &Stage, token: &Token, queue: QueueId) -> Option<Standstill> {
     let session = stage.record(token).await.unwrap().id;
+    // It may not be accepted yet.
     let found = queues::find(stage.database.store(), session, queue).await;
-    found.unwrap().unwrap().waiting
+    found.unwrap().and_then(|record| record.waiting)
 }
 
 /// Waits until this is why a queue stands still.

@@ -21,11 +21,25 @@ pub(super) struct InHand {
     pub(super) pace: Pace,
     pub(super) claim: Claim,
     pub(super) stage: Stage,
+    /// Nothing else is in hand with it: what ends its connection may be its doing.
+    pub(super) is_alone: bool,
     /// When it was asked for; when its frame left, once it has.
     pub(super) since: Instant,
 }
 
 impl InHand {
+    /// Its recipient, whose outcome nobody knows. The end of a connection counts as an attempt only of what was alone:
+    /// however often a connection breaks off, those who happened to be on their way are not to be given up for it.
+    pub(super) fn lost(mut self, silence: Silence) -> Target {
+        if silence == Silence::CutOff {
+            self.target.cuts = self.target.cuts.saturating_add(1);
+            if !self.is_alone {
+                self.target.attempts = self.target.attempts.saturating_sub(1);
+            }
+        }
+        self.target
+    }
+
     /// Why nobody knows what became of it, which came to nothing for `reason`.
     pub(super) fn silence(&self, cx: &Context, reason: &SendError) -> Option<Silence> {
         let after = cx.now().saturating_duration_since(self.since);
