@@ -162,6 +162,11 @@ impl AppState {
     /// Time passed: asks our phone for what is lacking.
     pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
         if self.ask_at.is_some_and(|at| at <= cx.now) {
+            if self.request.is_some() {
+                // An earlier request still waits for keys of the phone: another one would take its place.
+                self.ask_at = Some(cx.now + KEY_GRACE);
+                return;
+            }
             self.ask_at = None;
             let lacking = std::mem::take(&mut self.lacking);
             let records = lacking.iter().map(RecordKey::app_state_key).collect();

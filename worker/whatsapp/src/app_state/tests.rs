@@ -346,6 +346,29 @@ fn a_key_that_does_not_come_is_asked_for_once() {
 }
 
 #[test]
+fn a_request_that_waits_for_the_phone_is_not_lost_to_the_next() {
+    let (mut rig, first, mut second) = (Rig::new(), Phone::new(1), Phone::new(2));
+    let mut phone = first;
+    phone.name("Ann");
+    rig.login(&phone);
+    let grace = |rig: &mut Rig, phone: &Phone| {
+        rig.lender.now = rig.part.deadline().unwrap();
+        rig.part.tick(&mut rig.lender.context());
+        rig.pump(phone);
+    };
+    grace(&mut rig, &phone);
+    let waiting = rig.part.request.as_ref().unwrap().message().clone();
+    second.salt(Operation::Set, b"salt");
+    phone.made.extend(second.made.drain());
+    rig.notify(&phone, "regular_high");
+    grace(&mut rig, &phone);
+    assert_eq!(rig.part.request.as_ref().unwrap().message(), &waiting);
+    rig.part.request = None;
+    grace(&mut rig, &phone);
+    assert_ne!(rig.part.request.as_ref().unwrap().message(), &waiting);
+}
+
+#[test]
 fn keys_may_come_in_halves() {
     let (mut rig, mut first, mut second) = (Rig::new(), Phone::new(1), Phone::new(2));
     first.name("Ann");

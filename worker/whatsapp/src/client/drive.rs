@@ -79,8 +79,8 @@ pub(super) struct Drive<'a, S, C> {
     socket: Option<Socket>,
     /// The file that is being fetched.
     download: Option<Fetching>,
-    /// Questions and steps take turns at the store.
-    load_next: bool,
+    /// How often in a row the store was asked something while a step waited.
+    loads_in_a_row: u8,
     online_since: Option<Timestamp>,
     /// The last step is durable.
     end: Option<CloseReason>,
@@ -104,7 +104,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             connection,
             socket: Some(socket),
             download: None,
-            load_next: false,
+            loads_in_a_row: 0,
             online_since: None,
             end: None,
         }
@@ -124,13 +124,16 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
         }
     }
 
-    /// Gives the store something to do if it is idle, and releases steps that need no store.
+    /// Gives the store something to do if it is idle, and releases steps that need no store. What is asked goes first, a
+    /// few times in a row: the answer to one question is often the next, a question costs the store far less than a step,
+    /// and what waits for answers is then in one step rather than in one each.
     fn start_work(&mut self) {
         while self.driver.pipeline.is_idle() && self.end.is_none() {
-            self.load_next = !self.load_next;
-            if self.load_next && self.start_load() {
+            if self.loads_in_a_row < MAX_LOADS_IN_A_ROW && self.start_load() {
+                self.loads_in_a_row += 1;
                 return;
             }
+            self.loads_in_a_row = 0;
             let step = if self.may_take_step() {
                 self.connection.take_step()
             } else {
@@ -278,5 +281,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
 
 /// Commands that are taken at a time, before the store gets work.
 const MAX_COMMANDS: usize = 64;
+/// Questions to the store in a row while a step waits: names, the way back, and ratchets make three.
+const MAX_LOADS_IN_A_ROW: u8 = 3;
 /// Frames that wait for the socket before no more steps are taken.
 const MAX_UNWRITTEN_FRAMES: usize = 1_024;

@@ -15,8 +15,8 @@ use crate::jid::{Jid, Server};
 use crate::part::Context;
 use crate::store::{RecordKey, RecordKind};
 
-/// Most users that are asked for together.
-const MAX_TOGETHER: usize = 64;
+/// Most users that are asked for together: as many as sends wait at once, so that none waits for a second round.
+const MAX_TOGETHER: usize = 256;
 
 /// The question for users that are sent to.
 #[derive(Default)]
