@@ -178,22 +178,22 @@ async fn a_queue_of_another_account_waits_until_it_is_adopted() {
     let queue = queue(&api, &mut worker, &token, 2).await;
     let reason = async || api.get(&queue).await.json()["waiting"]["reason"].clone();
     assert_ne!(reason().await, "other-account");
-    let adopt = format!("{queue}/adopt");
+    let (adopt, nothing) = (format!("{queue}/adopt"), json!({}));
     // It is the present account's already: nothing changes, and the worker is asked all the same.
-    let (answered, job) = tokio::join!(api.post(&adopt, &json!({})), worker.obey());
+    let (answered, job) = tokio::join!(api.post(&adopt, &nothing), worker.obey());
     assert_eq!(answered.status, StatusCode::OK);
     assert!(matches!(job, Job::Adopt(_)));
 
     api.set_session(&token, "jid = '5531900000009@s.whatsapp.net', paired_at = now()")
         .await;
     assert_eq!(reason().await, "other-account");
-    let (answered, _) = tokio::join!(api.post(&adopt, &json!({})), worker.obey());
+    let (answered, _) = tokio::join!(api.post(&adopt, &nothing), worker.obey());
     assert_eq!(answered.status, StatusCode::OK);
     assert_ne!(reason().await, "other-account");
 
     api.set_session(&token, "jid = NULL, state = 5, paired_at = NULL")
         .await;
-    let refused = api.post(&adopt, &json!({})).await;
+    let refused = api.post(&adopt, &nothing).await;
     assert_eq!(
         (refused.status, &refused.json()["code"]),
         (StatusCode::CONFLICT, &json!("illegal_transition"))

@@ -21,6 +21,7 @@ use crate::store::recipients::{self, RecipientState};
 use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
 use crate::testing::{TestDatabase, job_id, token};
+use crate::waiting::{Reason, Standstill};
 
 /// Kinds as the protocol library numbers them.
 const SESSION: KeyKind = KeyKind(1);

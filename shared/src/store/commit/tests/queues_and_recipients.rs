@@ -291,3 +291,105 @@ async fn attempts_are_counted_and_an_unknown_end_has_its_reason_until_the_truth_
     }
     assert_eq!(bench.reload(&queue).await.settled, 1, "it is counted once");
 }
+
+#[tokio::test]
+async fn a_queue_belongs_to_the_account_of_its_day_until_another_adopts_it() {
+    let bench = Bench::new().await;
+    let owner = |number: &str| Owner {
+        jid: format!("{number}@s.whatsapp.net"),
+        ..ana()
+    };
+    let early = bench.queue(1).await;
+    assert_eq!(early.account, None, "there is no account yet");
+    let paired = |account: Owner| move |w: &mut Write| w.session_row().owner = Some(Some(account));
+    bench.commit(paired(owner("5531900000001"))).await.unwrap();
+    let queue = bench.queue(3).await;
+    assert_eq!(queue.account.as_deref(), Some("5531900000001"));
+    bench
+        .commit(|w| {
+            w.queues = vec![QueueChange::Start(early.id), QueueChange::Start(queue.id)];
+            w.recipients = vec![RecipientChange::sending(queue.id, 1, stanza(1), now())];
+        })
+        .await
+        .unwrap();
+    let first = bench.reload(&early).await.account;
+    assert_eq!(
+        first.as_deref(),
+        Some("5531900000001"),
+        "the first that sends for it"
+    );
+
+    bench.commit(paired(owner("5531900000002"))).await.unwrap();
+    let active = async |account| {
+        let active = queues::active(bench.db.store(), bench.session, None, account, 10).await;
+        active.unwrap().len()
+    };
+    assert_eq!(
+        (
+            active(Some("5531900000001")).await,
+            active(Some("5531900000002")).await
+        ),
+        (2, 0)
+    );
+    queues::adopt(bench.db.store(), bench.fence, bench.session, queue.id)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.reload(&queue).await.account.as_deref(),
+        Some("5531900000002")
+    );
+    assert_eq!(active(Some("5531900000002")).await, 1);
+    let waiting = recipients::next(bench.db.store(), queue.id, None, None, 10)
+        .await
+        .unwrap();
+    let attempts: Vec<u16> = waiting.iter().map(|one| one.attempts).collect();
+    assert_eq!(
+        attempts,
+        [0, recipients::OF_ANOTHER_ACCOUNT, 0],
+        "who was being sent to is not sent to again"
+    );
+    let stale = Fence {
+        epoch: Epoch::new(bench.fence.epoch.get() + 1),
+        ..bench.fence
+    };
+    let refused = queues::adopt(bench.db.store(), stale, bench.session, early.id).await;
+    assert!(
+        matches!(refused, Err(crate::store::StoreError::Fenced)),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_standstill_is_stored_until_it_is_over_and_a_queue_that_moves_says_when() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    let still = Standstill {
+        reason: Reason::Cap,
+        until: Some(now()),
+        attempt: None,
+    };
+    let stands = |why| move |w: &mut Write| w.queues = vec![QueueChange::StandStill(queue.id, why)];
+    bench.commit(stands(Some(still))).await.unwrap();
+    let read = bench.reload(&queue).await;
+    assert_eq!(
+        (read.waiting, read.state, read.moved_at),
+        (Some(still), QueueState::Queued, None)
+    );
+    // A start in the same batch changes nothing of it; what comes later counts.
+    let started = |w: &mut Write| w.queues = vec![QueueChange::Start(queue.id)];
+    bench.commit(started).await.unwrap();
+    assert_eq!(bench.reload(&queue).await.waiting, Some(still));
+    bench
+        .commit(|w| {
+            w.queues = vec![
+                QueueChange::StandStill(queue.id, Some(still)),
+                QueueChange::StandStill(queue.id, None),
+            ];
+            let sent = RecipientChange::failed(RecipientKey::Seq(queue.id, 0), 404, "nobody", now());
+            w.recipients = vec![sent];
+        })
+        .await
+        .unwrap();
+    let moved = bench.reload(&queue).await;
+    assert!(moved.waiting.is_none() && moved.moved_at.is_some(), "{moved:?}");
+}
