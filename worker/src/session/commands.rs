@@ -88,7 +88,10 @@ impl Commands {
         };
         if cx.queues.get(id).is_none() {
             let (store, session) = (cx.around.store.clone(), cx.record.id);
-            return cx.fetch(async move { Fetched::OfCommand(id, store::find(&store, session, id).await) });
+            return cx.fetch(async move {
+                let found = store::find(&store, session, id).await;
+                Fetched::OfCommand(id, found.map(|found| found.map(Box::new)))
+            });
         }
         match change {
             Change::Resume | Change::Adopt => self.finish_unchanged(id),

@@ -49,7 +49,7 @@ pub(crate) enum Fetched {
     Page(QueueId, Option<u32>, Result<Vec<Pending>, StoreError>),
     Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
     /// The queue of a command, which is not in memory.
-    OfCommand(QueueId, Result<Option<QueueRecord>, StoreError>),
+    OfCommand(QueueId, Result<Option<Box<QueueRecord>>, StoreError>),
     /// What the event of a queue's change lists.
     Lists(QueueId, Change, Result<Lists, StoreError>),
     /// The queue belongs to the present account.

@@ -496,7 +496,9 @@ impl Parts {
             }
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
-            Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
+            Fetched::OfCommand(queue, record) => {
+                self.commands.on_queue(cx, queue, record?.map(|record| *record))
+            }
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Adopted(queue, adopted) => {
                 adopted?;

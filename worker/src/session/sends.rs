@@ -225,7 +225,8 @@ impl Sends {
     fn may_join(&self, from: From, now: Instant) -> Result<(), Waiting> {
         let newest = self.newest.as_ref().and_then(|id| self.in_hand.get(id));
         let is_late = matches!(from, From::Late(_));
-        if !newest.is_some_and(|hand| hand.is_alone) && !(is_late && !self.in_hand.is_empty()) {
+        let is_kept = newest.is_some_and(|hand| hand.is_alone) || is_late && !self.in_hand.is_empty();
+        if !is_kept {
             return Ok(());
         }
         match self.unanswered(now).min() {
