@@ -7,10 +7,12 @@
 #                             environment and, for what it does not set, from .env
 #   deploy/stack.sh status    say what runs
 #   deploy/stack.sh down      stop all of it, services too; the data stays (rm -rf .fanfare removes it)
+#
+# FANFARE_BIN names a folder with the binaries; without it they are built here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$(pwd -P)
-BIN=${CARGO_TARGET_DIR:-$ROOT/target}/release
+BIN=${FANFARE_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/release}
 RUN=$ROOT/.fanfare/run
 LOGS=$ROOT/.fanfare/log
 READY_TIMEOUT_S=60
@@ -22,8 +24,9 @@ say() { printf 'fanfare: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 build() {
-    command -v cargo >/dev/null || die "missing: cargo (https://rustup.rs)"
     command -v curl >/dev/null || die "missing: curl (Debian package curl)"
+    if [ -n "${FANFARE_BIN:-}" ]; then say "using the binaries in $FANFARE_BIN"; return; fi
+    command -v cargo >/dev/null || die "missing: cargo (https://rustup.rs)"
     say "building (release; some minutes the first time)"
     cargo build --release --quiet "$@"
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use shared::broker::{Broker, Outgoing, Publisher, Rpc};
 use shared::clock::Clock;
 use shared::egress::Reach;
-use shared::id::{JobId, ShardId, Token};
+use shared::id::{JobId, ShardId, Token, WebhookId};
 use shared::job::{Answer, Job};
 use shared::random::Randomness;
 use shared::store::Store;
-use shared::store::webhooks::{NewWebhook, WebhookRecord};
+use shared::store::webhooks::WebhookRecord;
+use shared::store::webhooks::registry::{Change, NewWebhook};
 use shared::subscription::{self, SubscriptionError};
 use tokio_util::task::TaskTracker;
 
@@ -123,13 +124,20 @@ impl App {
     /// 503 when the broker or the database is away.
     pub async fn register(&self, webhook: &NewWebhook) -> Result<WebhookRecord, Problem> {
         let registered = subscription::register(&self.store, &self.broker, webhook).await;
-        registered.map_err(|error| match error {
-            SubscriptionError::Store(error) => error.into(),
-            SubscriptionError::Broker(error) => {
-                tracing::warn!(%error, "the broker could not be told of a webhook");
-                jobs::broker_away("the message broker is not available; try again")
-            }
-        })
+        registered.map_err(not_subscribed)
+    }
+
+    /// Changes a webhook, if it is there: events that are published after this reach it as it says then.
+    ///
+    /// # Errors
+    /// 503 when the broker or the database is away.
+    pub async fn change_webhook(
+        &self,
+        id: WebhookId,
+        change: &Change,
+    ) -> Result<Option<WebhookRecord>, Problem> {
+        let changed = subscription::change(&self.store, &self.broker, id, change).await;
+        changed.map_err(not_subscribed)
     }
 
     /// In an alarm the broker would let us wait until the confirm's time is over.
@@ -147,5 +155,15 @@ impl App {
         token.hash(&mut hasher);
         let lane = hasher.finish() % LANES as u64;
         &self.lanes[usize::try_from(lane).unwrap_or_default()]
+    }
+}
+
+fn not_subscribed(error: SubscriptionError) -> Problem {
+    match error {
+        SubscriptionError::Store(error) => error.into(),
+        SubscriptionError::Broker(error) => {
+            tracing::warn!(%error, "the broker could not be told of a webhook");
+            jobs::broker_away("the message broker is not available; try again")
+        }
     }
 }

@@ -1,8 +1,10 @@
-//! `Idempotency-Key`: the same key with the same request gets the same answer and does nothing twice.
+//! `Idempotency-Key`: the same key with the same request gets the same answer and does nothing twice. Requests are the same
+//! that mean the same, however they are written.
 //!
 //! The key is also the identity of the job, so that a request whose answer was lost with its process is still one
 //! job when it is sent again, over HTTP or AMQP.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
@@ -11,8 +13,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::id::JobId;
+use shared::job::SendJob;
 use shared::store::Store;
 use shared::store::idempotency::{self, RequestKey, Reservation};
 
@@ -50,6 +54,47 @@ impl<S: Sync> FromRequestParts<S> for Key {
     }
 }
 
+/// What a request means: two that have the same are one. Nothing where nobody asks, since there is no key.
+#[derive(Clone, Copy, Debug)]
+pub struct Meaning(Option<[u8; 32]>);
+
+impl Meaning {
+    /// That of a job, with the ids that its caller gave it.
+    pub fn of_job(key: Option<&JobId>, job: &SendJob) -> Self {
+        let meaning = || {
+            let ids = format!("{:?} {:?}", job.queue_id, job.message_id);
+            Sha256::new()
+                .chain_update(job.fingerprint())
+                .chain_update(ids)
+                .finalize()
+                .into()
+        };
+        Self(key.is_some().then(meaning))
+    }
+}
+
+impl From<Bytes> for Meaning {
+    /// That of a JSON body: the order of fields, white space and fields that are null say nothing.
+    fn from(body: Bytes) -> Self {
+        let value = serde_json::from_slice(&body).map(without_nulls);
+        let value = value.unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+        Self(Some(Sha256::digest(value.to_string()).into()))
+    }
+}
+
+/// The fields of an object, in the order of their names, that are not null.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields.into_iter().collect();
+            let told = fields.into_iter().filter(|(_, value)| !value.is_null());
+            told.map(|(name, value)| (name, without_nulls(value))).collect()
+        }
+        Value::Array(values) => values.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
 /// What a request asks for, not begun yet.
 pub type Work = BoxFuture<'static, Result<Response, Problem>>;
 
@@ -65,12 +110,10 @@ pub async fn once(
     app: &App,
     scope: String,
     key: Option<JobId>,
-    request: Bytes,
+    request: impl Into<Meaning>,
     work: Work,
 ) -> Result<Response, Problem> {
-    let fingerprint = key.is_some().then(|| Sha256::digest(&request).into());
-    // The connection reads on into this memory, if nobody holds it while the work is done.
-    drop(request);
+    let Meaning(fingerprint) = request.into();
     let Some((key, fingerprint)) = key.zip(fingerprint) else {
         return work.await;
     };
@@ -148,4 +191,49 @@ fn replay(status: u16, body: Vec<u8>) -> Response {
         .headers_mut()
         .insert(REPLAYED, HeaderValue::from_static("true"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_body(body: &'static str) -> Option<[u8; 32]> {
+        Meaning::from(Bytes::from_static(body.as_bytes())).0
+    }
+
+    fn of_job(body: &str) -> Option<[u8; 32]> {
+        let key = JobId::new("k").unwrap();
+        Meaning::of_job(Some(&key), &SendJob::parse(body.as_bytes()).unwrap()).0
+    }
+
+    #[test]
+    fn a_body_means_the_same_in_any_order() {
+        let one = of_body(r#"{"url":"https://a.example","events":["a","b"]}"#);
+        assert_eq!(
+            one,
+            of_body(r#"{ "events" : ["a", "b"], "token": null, "url": "https://a.example" }"#)
+        );
+        assert_ne!(one, of_body(r#"{"url":"https://a.example","events":["b","a"]}"#));
+    }
+
+    #[test]
+    fn a_job_means_the_same_however_it_is_written() {
+        let one = of_job(r#"{"number":"4916200400","message":{"type":"text","text":"hi"}}"#);
+        for other in [
+            r#"{ "message": { "text": "hi", "type": "text" }, "numbers": ["+49 (0) 162 00400"] }"#,
+            r#"{"numbers":["0049 162 00400","tel:+49-162-00400"],"message":{"type":"text","text":"hi"},
+                "onUnknown":"resend","duplicates":"drop","invalid":"refuse"}"#,
+        ] {
+            assert_eq!(one, of_job(other), "{other}");
+        }
+        for other in [
+            r#"{"number":"4916200400","message":{"type":"text","text":"ho"}}"#,
+            r#"{"number":"4916200401","message":{"type":"text","text":"hi"}}"#,
+            r#"{"number":"4916200400","message":{"type":"text","text":"hi"},"reference":"17"}"#,
+            r#"{"number":"4916200400","message":{"type":"text","text":"hi"},"messageId":"3EB0"}"#,
+            r#"{"number":{"number":"4916200400","reference":"17"},"message":{"type":"text","text":"hi"}}"#,
+        ] {
+            assert_ne!(one, of_job(other), "{other}");
+        }
+    }
 }

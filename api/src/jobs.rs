@@ -7,10 +7,11 @@ use std::time::Duration;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use shared::broker::{CallError, PublishError};
-use shared::clock::Clock;
-use shared::id::{JobId, StanzaId, Token};
+use shared::clock::{Clock, unix_millis};
+use shared::id::{JobId, QueueId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, JobError, JobErrorKind, SendJob};
 use shared::store::{Store, StoreError, queues, sessions};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::problem::{Code, Problem};
@@ -74,7 +75,8 @@ pub fn stanza_id(token: &Token, key: Option<&JobId>, rng: &mut impl Rng) -> Stan
 }
 
 /// Refuses a job whose id belongs to another one, as far as the database knows by now; the worker has the last word,
-/// and says `job.rejected`. Jobs that name no id cost no query.
+/// and says `job.rejected`. A key that is the id of another session's queue gives the queue an id of its own. Jobs that
+/// name no id cost no query.
 ///
 /// # Errors
 /// 409 when the id is taken by another job, 503 when the database is away.
@@ -82,32 +84,45 @@ pub async fn refuse_reused(
     store: &Store,
     to: &Addressee,
     key: Option<&JobId>,
-    job: &SendJob,
+    job: &mut SendJob,
 ) -> Result<(), Problem> {
-    let Addressee { token, session } = to;
+    let token = &to.token;
     let id = match (job.queue_id, key) {
         (Some(id), _) => id,
         (None, Some(key)) => job.queue_id(token, key),
         (None, None) => return Ok(()),
     };
-    if queues::made_by(store, *session, id, job).await? != Some(false) {
+    if is_free(store, to, id, job).await? {
         return Ok(());
     }
-    // Perhaps the token has another session by now, and the job is that one's.
-    let newest = sessions::find(store, token).await?.map(|record| record.id);
-    if let Some(newest) = newest.filter(|newest| newest != session)
-        && queues::made_by(store, newest, id, job).await? != Some(false)
+    let is_of_another = matches!(queues::find_any(store, id).await?, Some((owner, _)) if owner != *token);
+    let other = key.and_then(|key| job.other_queue_id(token, key));
+    if let Some(other) = other.filter(|_| is_of_another)
+        && is_free(store, to, other, job).await?
     {
+        job.queue_id = Some(other);
         return Ok(());
     }
-    let text = match queues::find_any(store, id).await? {
-        Some((owner, _)) if owner != *token => format!(
-            "{id} is the id of a queue of another session; a UUID, as queueId or as Idempotency-Key, names one queue \
-             of all sessions: take another"
+    let text = match is_of_another {
+        true => format!(
+            "{id} is the id of a queue of another session; a queueId names one queue of all sessions: take another"
         ),
-        _ => format!("{id} belongs to another job; the same id is for the same body"),
+        false => format!("{id} belongs to another job; the same id is for the same body"),
     };
     Err(Problem::new(Code::JobIdReused, text))
+}
+
+/// Whether no other job has a queue of this id.
+async fn is_free(store: &Store, to: &Addressee, id: QueueId, job: &SendJob) -> Result<bool, Problem> {
+    if queues::made_by(store, to.session, id, job).await? != Some(false) {
+        return Ok(true);
+    }
+    // Perhaps the token has another session by now, and the job is that one's.
+    let newest = sessions::find(store, &to.token).await?.map(|record| record.id);
+    let Some(newest) = newest.filter(|newest| *newest != to.session) else {
+        return Ok(false);
+    };
+    Ok(queues::made_by(store, newest, id, job).await? != Some(false))
 }
 
 /// What an answer that is no success means.
@@ -120,6 +135,7 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::NotConnected => Code::SessionNotConnected,
         FailureCode::Timeout => Code::AnswerTimeout,
         FailureCode::Refused => Code::Refused,
+        FailureCode::LookUpLimit => Code::LookUpLimit,
         FailureCode::Internal => Code::Internal,
     };
     let problem = Problem::new(code, message);
@@ -137,10 +153,18 @@ pub fn unexpected(answer: &Answer) -> Problem {
             code: FailureCode::InvalidJob,
             message,
             field: Some(field),
+            ..
         } => Problem::field(field, message),
         Answer::Failed { code, message, .. } => failure(*code, message.clone()),
         _ => Problem::new(Code::Internal, "the worker answered another question"),
     }
+}
+
+/// A problem for an unknown number that can't be looked up before a time, in unix milliseconds.
+pub fn look_up_limit(message: &str, until: i64, now: OffsetDateTime) -> Problem {
+    let left = u64::try_from(until.saturating_sub(unix_millis(now))).unwrap_or_default();
+    let wait = Duration::from_secs(left.div_ceil(1_000));
+    Problem::new(Code::LookUpLimit, message).retry_after(wait)
 }
 
 /// A problem for a broker that is away, or takes nothing just now.
@@ -184,7 +208,13 @@ impl From<JobError> for Problem {
         if error.field == "body" {
             return Self::new(Code::MalformedBody, format!("the body {}", error.problem));
         }
-        Self::field(error.field, error.problem)
+        let more = error.unnamed;
+        let problem = Self::field(error.field, error.problem);
+        let others = error.others.into_iter();
+        let problem = others.fold(problem, |problem, other| {
+            problem.with_field(other.field, other.problem)
+        });
+        problem.with_more(more)
     }
 }
 

@@ -106,6 +106,7 @@ fn method_label(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::POST => "POST",
         Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     }

@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
 use serde_json::Value;
-use shared::job::{PasskeyAnswerJob, SendBody};
+use shared::job::{PasskeyAnswerJob, Reading, SendBody, SessionUpdateJob};
 use shared::waiting::Reason;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -9,19 +9,20 @@ use utoipa::{Modify, OpenApi};
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{adopt, messages, passkey, queues, sessions, webhooks};
+use crate::v1::{adopt, deliveries, messages, passkey, queues, sessions, webhooks};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Fanfare", description = "A self-hosted WhatsApp client API. Jobs and events go over AMQP too: see docs/AMQP.md."),
     paths(
-        sessions::create, sessions::list, sessions::show, sessions::delete, sessions::qr, sessions::pairing_code,
+        sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete, sessions::qr, sessions::pairing_code,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere,
         queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
         adopt::adopt,
-        webhooks::create, webhooks::list, webhooks::show, webhooks::delete, webhooks::deliveries, webhooks::replay,
+        webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
+        deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
     ),
     modifiers(&Keys),
@@ -50,9 +51,11 @@ pub fn document() -> Value {
     generator.subschema_for::<Reason>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();
+    generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();
+    generator.subschema_for::<Reading>();
     for (name, schema) in generator.take_definitions(true) {
         document["components"]["schemas"][name] = schema;
     }

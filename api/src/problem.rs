@@ -49,6 +49,8 @@ pub enum Code {
     QueueNotFound,
     /// No webhook has this id.
     WebhookNotFound,
+    /// Nothing is sent to this webhook until it is enabled again.
+    WebhookDisabled,
     /// No delivery of this webhook has this id.
     DeliveryNotFound,
     /// There is no QR code to show at this moment.
@@ -83,6 +85,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// WhatsApp refused what was asked.
     Refused,
+    /// The number is not known, and no other may be looked up at this moment.
+    LookUpLimit,
     /// The session is not connected to WhatsApp at this moment.
     SessionNotConnected,
     /// The broker is away or takes no messages at this moment.
@@ -120,6 +124,7 @@ impl Code {
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
             Self::WebhookNotFound => ("webhook_not_found", 404, "No such webhook"),
+            Self::WebhookDisabled => ("webhook_disabled", 409, "The webhook is disabled"),
             Self::DeliveryNotFound => ("delivery_not_found", 404, "No such delivery"),
             Self::QrNotReady => ("qr_not_ready", 404, "No QR code yet"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
@@ -145,6 +150,7 @@ impl Code {
             Self::TooManyRecipients => ("too_many_recipients", 422, "Too many recipients"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
             Self::Refused => ("refused", 422, "Refused"),
+            Self::LookUpLimit => ("look_up_limit", 429, "No number may be looked up now"),
             Self::SessionNotConnected => ("session_not_connected", 503, "The session is not connected"),
             Self::BrokerUnavailable => ("broker_unavailable", 503, "The message broker is not available"),
             Self::DatabaseUnavailable => ("database_unavailable", 503, "The database is not available"),
@@ -181,6 +187,19 @@ impl Problem {
             self.detail = format!("{}: {}", entry.field, entry.problem);
         }
         self.fields.push(entry);
+        self
+    }
+
+    /// Says that there are so many more fields at fault than are named.
+    #[must_use]
+    pub fn with_more(mut self, unnamed: u32) -> Self {
+        let others = u32::try_from(self.fields.len())
+            .unwrap_or(u32::MAX)
+            .saturating_sub(1)
+            + unnamed;
+        if others > 0 {
+            self.detail = format!("{} (and {others} more)", self.detail);
+        }
         self
     }
 

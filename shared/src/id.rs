@@ -239,11 +239,14 @@ impl QueueId {
     pub fn derived(token: &Token, job: &JobId) -> Self {
         match Uuid::parse_str(job.as_str()) {
             Ok(uuid) => Self(uuid),
-            Err(_) => Self(Uuid::new_v5(
-                &QUEUE_NAMESPACE,
-                format!("{token}/{job}").as_bytes(),
-            )),
+            Err(_) => Self::of_session(token, job),
         }
+    }
+
+    /// An id that no other session derives from the same job id.
+    pub fn of_session(token: &Token, job: &JobId) -> Self {
+        let name = format!("{token}/{job}");
+        Self(Uuid::new_v5(&QUEUE_NAMESPACE, name.as_bytes()))
     }
 }
 
@@ -278,6 +281,12 @@ impl DeliveryId {
     /// A fresh id, ordered by time of making.
     pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
         Self(uuid_v7(at, rng))
+    }
+
+    /// Before all ids that are made at `at` or later, and behind all that were made before.
+    pub fn first_of(at: OffsetDateTime) -> Self {
+        let millis = u64::try_from(unix_millis(at)).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
     }
 }
 

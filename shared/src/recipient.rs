@@ -2,6 +2,9 @@
 //!
 //! A number is personal data: `Debug` never prints it whole.
 
+mod error;
+mod reading;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -9,38 +12,10 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Fewest digits of a phone number with its country code (E.164 leaves no shorter one in use).
-pub const PHONE_DIGITS_MIN: usize = 7;
-/// Most digits of a phone number (E.164).
-pub const PHONE_DIGITS_MAX: usize = 15;
+pub use error::{NumberError, PHONE_DIGITS_MAX, PHONE_DIGITS_MIN};
+
 /// Most characters of the user part of a group's or a hidden id.
 pub const USER_MAX: usize = 40;
-
-/// Why a text is not a recipient. Its message completes "`field` …".
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum NumberError {
-    /// Nothing given.
-    #[error("must not be empty")]
-    Empty,
-    /// Too few or too many digits.
-    #[error("must have {PHONE_DIGITS_MIN} to {PHONE_DIGITS_MAX} digits, country code included")]
-    Length,
-    /// Something else than digits and the usual `+`, blank, `-`, `.`, `(`, `)`.
-    #[error("must be a phone number (digits, country code first) or a full jid")]
-    Character,
-    /// A jid of another server.
-    #[error("must end in @s.whatsapp.net, @g.us or @lid when it is a jid")]
-    Server,
-    /// A user part that no jid of this server has.
-    #[error("is not a valid jid: its user part must be digits")]
-    User,
-    /// A jid that names one device.
-    #[error("must name a person or a group, not one device")]
-    Device,
-    /// A group or a hidden id where WhatsApp takes a phone number only.
-    #[error("must be a phone number")]
-    NotAPhone,
-}
 
 /// The address family of a [`Number`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -61,7 +36,8 @@ pub struct Number {
 }
 
 impl Number {
-    /// Parses a phone number (`+`, blanks, dashes, dots and brackets are dropped) or a full jid.
+    /// Parses a phone number as people write it, or a full jid. A phone number has to be possible: its country has numbers
+    /// of so many digits.
     ///
     /// # Errors
     /// [`NumberError`], which says what a recipient must look like.
@@ -70,8 +46,19 @@ impl Number {
         match text.split_once('@') {
             None => Ok(Self {
                 kind: NumberKind::Phone,
-                user: phone_digits(text)?.into(),
+                user: reading::digits(text)?.into(),
             }),
+            Some((user, server)) => Self::from_jid(user, server),
+        }
+    }
+
+    /// Parses what [`Self::as_text`] gave: a number that was taken once stays one, whatever is thought possible later.
+    ///
+    /// # Errors
+    /// [`NumberError`], if it is no such text.
+    pub fn stored(text: &str) -> Result<Self, NumberError> {
+        match text.split_once('@') {
+            None => Self::from_jid(text, "s.whatsapp.net"),
             Some((user, server)) => Self::from_jid(user, server),
         }
     }
@@ -150,26 +137,6 @@ impl Number {
     }
 }
 
-/// The digits of a phone number that people wrote in their way.
-fn phone_digits(text: &str) -> Result<String, NumberError> {
-    if text.is_empty() {
-        return Err(NumberError::Empty);
-    }
-    let mut digits = String::with_capacity(PHONE_DIGITS_MAX);
-    for (position, c) in text.chars().enumerate() {
-        match c {
-            '0'..='9' => digits.push(c),
-            '+' if position == 0 => {}
-            ' ' | '-' | '.' | '(' | ')' => {}
-            _ => return Err(NumberError::Character),
-        }
-    }
-    if !(PHONE_DIGITS_MIN..=PHONE_DIGITS_MAX).contains(&digits.len()) {
-        return Err(NumberError::Length);
-    }
-    Ok(digits)
-}
-
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.as_text())
@@ -213,6 +180,21 @@ pub fn deserialize_phone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<N
     Number::phone(&text).map_err(serde::de::Error::custom)
 }
 
+/// The same for fields that are stored: a number that was taken once is read back, whatever is thought possible later. Who
+/// takes one from a caller checks it.
+///
+/// # Errors
+/// As [`Number::phone`].
+pub fn deserialize_kept_phone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    let kept = Number::stored(&text)
+        .ok()
+        .filter(|number| number.kind == NumberKind::Phone);
+    Number::phone(&text)
+        .or_else(|error| kept.ok_or(error))
+        .map_err(serde::de::Error::custom)
+}
+
 impl JsonSchema for Number {
     fn schema_name() -> Cow<'static, str> {
         "Number".into()
@@ -220,7 +202,7 @@ impl JsonSchema for Number {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "a phone number (7 to 15 digits, country code first), or its full jid (@s.whatsapp.net)",
+            "description": "a phone number with its country code, as people write it, or its full jid (@s.whatsapp.net)",
             "examples": ["5531900000000", "5531900000000@s.whatsapp.net"]
         })
     }
@@ -271,15 +253,28 @@ mod tests {
         check("", Err(NumberError::Empty));
         check("  ", Err(NumberError::Empty));
         check("123456", Err(NumberError::Length));
-        check("1234567890123456", Err(NumberError::Length));
+        check("1234567890123456", Err(NumberError::TooLong));
+        check("491234567890123456789", Err(NumberError::TooLong));
         check("55a1900000000", Err(NumberError::Character));
         check("5531+900000000", Err(NumberError::Character));
+        check("0531900000000", Err(NumberError::Country));
+        check("1555123000", Err(NumberError::Impossible));
+        check("551112345", Err(NumberError::TooShort));
         check("5531900000000:3@s.whatsapp.net", Err(NumberError::Device));
         check("5531900000000@example.com", Err(NumberError::Server));
         check("@s.whatsapp.net", Err(NumberError::Empty));
         check("12x@g.us", Err(NumberError::User));
         check("1-2-3@g.us", Err(NumberError::User));
         check("1234@s.whatsapp.net", Err(NumberError::Length));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back_though_it_would_not_be_taken() {
+        for text in ["1555123000", "5531900000000", "98765@lid", "120363-1600@g.us"] {
+            assert_eq!(Number::stored(text).unwrap().as_text(), text);
+        }
+        assert_eq!(Number::new("1555123000"), Err(NumberError::Impossible));
+        assert!(Number::stored("+49 162").is_err());
     }
 
     #[test]

@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, BrokerError, Wanted};
 use crate::config::Secret;
 use crate::event::EventName;
-use crate::store::webhooks::{self, Dialect, GLOBAL, NewWebhook, Registry, WebhookRecord};
+use crate::id::WebhookId;
+use crate::store::deliveries::replays;
+use crate::store::webhooks::registry::{Change, NewWebhook, Registry};
+use crate::store::webhooks::{self, Dialect, GLOBAL, Limits, WebhookRecord};
 use crate::store::{Store, StoreError};
 
 /// How often the broker is told again what is wanted: restores a binding that somebody removed, and removes what nobody
@@ -49,6 +52,35 @@ pub async fn register(
     Ok(record)
 }
 
+/// Changes a webhook; `None` when there is none of this id. Events that are published from now on reach it as it says, and
+/// where it is enabled again, all that waited for it is due, in the order of events.
+///
+/// # Errors
+/// [`SubscriptionError`]; nothing is changed then, unless the connection broke at the very end.
+pub async fn change(
+    store: &Store,
+    broker: &Broker,
+    id: WebhookId,
+    change: &Change,
+) -> Result<Option<WebhookRecord>, SubscriptionError> {
+    let Some(before) = webhooks::find(store, id).await? else {
+        return Ok(None);
+    };
+    if change.enabled == Some(true) && before.disabled.is_some() {
+        // While nothing is taken from it yet.
+        replays::line_up(store, id).await?;
+    }
+    let registry = Registry::hold(store).await?;
+    let Some(record) = registry.change(id, change).await? else {
+        return Ok(None);
+    };
+    if record.disabled.is_none() {
+        in_time(broker.want_events(&wanted([&record.events]))).await?;
+    }
+    registry.commit().await?;
+    Ok(Some(record))
+}
+
 /// Makes the row of the operator's global webhook say `url`, or removes it, and its deliveries, when there is none.
 pub async fn set_global(
     store: &Store,
@@ -67,11 +99,13 @@ pub async fn set_global(
     }
     let webhook = NewWebhook {
         id: GLOBAL,
-        token: None,
+        tokens: Vec::new(),
         url: url.to_owned(),
         secret: Secret::new(""),
+        headers: Vec::new(),
         events: vec![event.as_str().to_owned()],
         dialect: Dialect::Seed,
+        limits: Limits::default(),
     };
     register(store, broker, &webhook).await.map(|_| ())
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use simulator::Handle;
-use simulator::world::Special;
+use simulator::world::{Speaker, Special};
 use tests::wait::eventually;
 use whatsapp::client::{Events, Session};
 use whatsapp::event::{Event, Incoming};
@@ -91,6 +91,7 @@ async fn the_first_message_of_a_lead_arrives() -> Result<()> {
     let (handle, _session, mut events) = online(MemoryStore::new()).await?;
     let lead = |answer: &str, text: &str| json!({ "kind": "unavailable", "from": CONTACT, "text": text, "answer": answer });
     special(&handle, lead("to_another", "an answer to nobody")).await?;
+    special(&handle, lead("companion", "an answer of somebody else")).await?;
     special(&handle, lead("silence", "never")).await?;
     special(&handle, lead("message", "I saw your advertisement")).await?;
     let lead = message(&mut events).await?;
@@ -124,5 +125,41 @@ async fn keys_are_uploaded_whenever_the_server_says_that_few_are_left() -> Resul
     })
     .await?;
     ensure!(keys().await? == 3 * 812 && handle.audit().await?.server.violations == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_that_keeps_its_reading_to_itself_tells_no_sender() -> Result<()> {
+    let (handle, session, mut events) = online(MemoryStore::new()).await?;
+    let contact = Speaker::Contact(number(CONTACT));
+    for setting in ["all", "none", "all"] {
+        handle.set_privacy(number(PHONE), "readreceipts", setting).await?;
+        // The session has heard of it.
+        nothing_waits(&handle).await?;
+        let id = handle.say(contact, number(PHONE), "hello").await?;
+        let incoming = message(&mut events).await?;
+        session.mark_read(&incoming).await;
+        // The server has taken what was said before it was asked.
+        session.is_on_whatsapp(vec![CONTACT.to_owned()]).await?;
+        let is_told = async || {
+            let sent = handle.sent(contact).await?;
+            let receipts = sent.iter().filter(|one| one.id == id);
+            anyhow::Ok(
+                receipts
+                    .flat_map(|one| &one.receipts)
+                    .any(|receipt| receipt.kind == "read"),
+            )
+        };
+        if setting == "all" {
+            eventually(PATIENCE, "the sender is told", is_told).await?;
+        } else {
+            ensure!(!is_told().await?, "{setting}");
+        }
+    }
+    let audit = handle.audit().await?;
+    ensure!(
+        audit.server.reads_told == 0 && audit.server.violations == 0,
+        "{audit:?}"
+    );
     Ok(())
 }

@@ -9,21 +9,23 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use simulator::number::Number;
 use simulator::population::Manners;
-use simulator::world::{NewsBy, Proofs, SaltChange, SessionInfo, Speaker, TokenChange};
+use simulator::world::{MediaChange, NewsBy, Proofs, SaltChange, SessionInfo, Speaker, TokenChange};
 use simulator::{Handle, Options, Simulator};
 use tests::wait::eventually;
 use tokio::time::timeout;
 use whatsapp::client::{Events, Session, SystemClock};
 use whatsapp::command::{Presence, Recipient};
 use whatsapp::connection::{ClientVersion, Config};
-use whatsapp::event::Event;
+use whatsapp::event::{Event, SendError};
 use whatsapp::proto::Message;
 use whatsapp::signal::curve::PublicKey;
-use whatsapp::store::MemoryStore;
+use whatsapp::store::{KeyStore as _, MemoryStore, RecordKey};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const PHONE: &str = "15551230001";
 const CONTACT: &str = "17770001";
+/// Where no host is.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 fn number(digits: &str) -> Number {
     digits.parse().expect("a number")
@@ -39,21 +41,26 @@ struct Stage {
 
 impl Stage {
     async fn new(sharing: Value) -> Result<Self> {
+        Self::refusing_files(sharing, 0).await
+    }
+
+    /// The media host refuses so many requests.
+    async fn refusing_files(sharing: Value, count: u32) -> Result<Self> {
         let handle = Simulator::start(Options::default()).await?;
+        refuse_files(&handle, count).await?;
+        let media_url = handle.control_url.clone();
+        Self::of(handle, sharing, &media_url).await
+    }
+
+    /// A session that fetches from here what it finds nowhere else.
+    async fn of(handle: Handle, sharing: Value, media_url: &str) -> Result<Self> {
         handle.create_phone(number(PHONE), "Ann").await?;
         handle.create_contacts("1777000", 10, Manners::default()).await?;
         handle
             .share(number(PHONE), serde_json::from_value(sharing)?)
             .await?;
-        let config = Config {
-            url: handle.ws_url.clone(),
-            media_url: handle.control_url.clone(),
-            root_key: PublicKey::new(handle.root_public_key),
-            ..Config::whatsapp(ClientVersion::KNOWN)
-        };
-        let (store, rng) = (MemoryStore::new(), StdRng::seed_from_u64(1));
-        let started = Session::start(Arc::new(config), store.clone(), SystemClock::new(), rng);
-        let (session, mut events) = started.await?;
+        let store = MemoryStore::new();
+        let (session, mut events) = start(&handle, &store, media_url).await?;
         let Event::QrCode { text, .. } =
             next(&mut events, |event| matches!(event, Event::QrCode { .. })).await?
         else {
@@ -67,6 +74,42 @@ impl Stage {
             events,
             store,
         })
+    }
+
+    /// Waits until the store has something of the history that is not taken in yet, or nothing any more.
+    async fn keeps_history(&self, expected: bool) -> Result<()> {
+        eventually(PATIENCE, "pieces of the history are kept", async || {
+            let mut store = self.store.clone();
+            let kept = store.load(vec![RecordKey::history_pieces()]).await?;
+            Ok(kept.into_iter().flatten().next().is_some() == expected)
+        })
+        .await
+    }
+
+    /// Waits until the history was read, and writes to the contact whose token is in it.
+    async fn shows_the_token(&mut self) -> Result<()> {
+        let change = TokenChange {
+            proofs: Some(Proofs::Always),
+            ..TokenChange::default()
+        };
+        self.handle.change_tokens(number(PHONE), change).await?;
+        next(&mut self.events, |event| {
+            matches!(event, Event::LidMapping { .. })
+        })
+        .await?;
+        self.keeps_history(false).await?;
+        let hello = Message {
+            conversation: Some("hello".to_owned()),
+            ..Message::default()
+        };
+        let to = Recipient::Phone(CONTACT.to_owned());
+        self.session.send(to, hello).await?;
+        let audit = self.handle.audit().await?;
+        ensure!(
+            audit.server.tokens_shown == 1 && audit.server.messages_unproved == 0,
+            "{audit:?}"
+        );
+        Ok(())
     }
 
     async fn info(&self) -> Result<SessionInfo> {
@@ -98,6 +141,25 @@ impl Stage {
         };
         Ok(self.handle.change_tokens(number(PHONE), change).await?)
     }
+}
+
+async fn refuse_files(handle: &Handle, count: u32) -> Result<()> {
+    let change = MediaChange {
+        refuse: Some(count),
+        hosts: None,
+    };
+    Ok(handle.change_media(change).await?)
+}
+
+async fn start(handle: &Handle, store: &MemoryStore, media_url: &str) -> Result<(Session, Events)> {
+    let config = Config {
+        url: handle.ws_url.clone(),
+        media_url: media_url.to_owned(),
+        root_key: PublicKey::new(handle.root_public_key),
+        ..Config::whatsapp(ClientVersion::KNOWN)
+    };
+    let rng = StdRng::seed_from_u64(1);
+    Ok(Session::start(Arc::new(config), store.clone(), SystemClock::new(), rng).await?)
 }
 
 async fn next(events: &mut Events, fits: impl Fn(&Event) -> bool) -> Result<Event> {
@@ -209,27 +271,195 @@ async fn snapshots_and_history_come_as_files() -> Result<()> {
 async fn a_token_in_the_history_is_shown_to_its_contact() -> Result<()> {
     for history in ["inline", "file"] {
         let sharing = json!({ "history": history, "salt": "never", "chats": [{ "number": CONTACT }] });
-        let stage = Stage::new(sharing).await?;
-        let change = TokenChange {
-            proofs: Some(Proofs::Always),
-            ..TokenChange::default()
-        };
-        stage.handle.change_tokens(number(PHONE), change).await?;
-        stage.is_named("Ann").await?;
-        let lid = |event: &Event| matches!(event, Event::LidMapping { .. });
-        let mut events = stage.events;
-        next(&mut events, lid).await?;
-        let hello = Message {
-            conversation: Some("hello".to_owned()),
-            ..Message::default()
-        };
-        let to = Recipient::Phone(CONTACT.to_owned());
-        stage.session.send(to, hello).await?;
-        let audit = stage.handle.audit().await?;
-        ensure!(
-            audit.server.tokens_shown == 1 && audit.server.messages_unproved == 0,
-            "{audit:?}"
-        );
+        let mut stage = Stage::new(sharing).await?;
+        stage.shows_the_token().await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn history_that_the_media_host_refuses_is_fetched_again() -> Result<()> {
+    let sharing = json!({ "history": "file", "salt": "never", "chats": [{ "number": CONTACT }] });
+    let mut stage = Stage::refusing_files(sharing, 2).await?;
+    stage.shows_the_token().await
+}
+
+#[tokio::test]
+async fn history_that_was_named_before_a_restart_is_fetched_after_it() -> Result<()> {
+    let sharing = json!({ "history": "file", "salt": "never", "chats": [{ "number": CONTACT }] });
+    let mut stage = Stage::refusing_files(sharing, u32::MAX).await?;
+    stage.keeps_history(true).await?;
+    stage.session.stop().await;
+    while stage.events.next().await.is_some() {}
+    refuse_files(&stage.handle, 0).await?;
+    let media_url = stage.handle.control_url.clone();
+    (stage.session, stage.events) = start(&stage.handle, &stage.store, &media_url).await?;
+    stage.shows_the_token().await
+}
+
+#[tokio::test]
+async fn files_are_fetched_from_the_hosts_that_the_server_names() -> Result<()> {
+    let sharing = json!({
+        "snapshots": true, "history": "file", "salt": "never", "chats": [{ "number": CONTACT }],
+    });
+    let handle = Simulator::start(Options::default()).await?;
+    let mut stage = Stage::of(handle, sharing, NOBODY).await?;
+    stage.shows_the_token().await?;
+    let asked = stage.handle.audit().await?.server.media_conns;
+    ensure!(asked == 1, "the hosts are kept: asked {asked} times");
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_are_fetched_from_the_host_of_the_settings_where_no_other_has_them() -> Result<()> {
+    let sharing = json!({ "history": "file", "salt": "never", "chats": [{ "number": CONTACT }] });
+    let dead = NOBODY.trim_start_matches("http://").to_owned();
+    for hosts in [vec![dead], vec![]] {
+        let handle = Simulator::start(Options::default()).await?;
+        let change = MediaChange {
+            hosts: Some(hosts),
+            ..MediaChange::default()
+        };
+        handle.change_media(change).await?;
+        let media_url = handle.control_url.clone();
+        let mut stage = Stage::of(handle, sharing.clone(), &media_url).await?;
+        stage.shows_the_token().await?;
+    }
+    Ok(())
+}
+
+/// Writes to the contact of this index; the code of the refusal, if it is one.
+async fn write_to(stage: &Stage, index: u32) -> Result<Option<u16>> {
+    let text = Message {
+        conversation: Some(format!("hello {index}")),
+        ..Message::default()
+    };
+    let to = Recipient::Phone(format!("1777000{index}"));
+    match stage.session.send(to, text).await {
+        Ok(_) => Ok(None),
+        Err(SendError::Nack { code }) => Ok(Some(code)),
+        Err(other) => Err(other.into()),
+    }
+}
+
+async fn nothing_waits(stage: &Stage) -> Result<()> {
+    eventually(PATIENCE, "all is answered", async || {
+        Ok(stage.info().await?.pending == 0)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_gave_no_token_is_shown_one_made_from_the_salt() -> Result<()> {
+    let stage = Stage::new(json!({})).await?;
+    stage.has_salt(stage.salt(None).await?).await?;
+    let change = TokenChange {
+        proofs: Some(Proofs::Always),
+        ..TokenChange::default()
+    };
+    stage.handle.change_tokens(number(PHONE), change).await?;
+    // What is sent again, and what our own phone is asked, shows none.
+    let again = json!({ "kind": "force_retry", "match": { "to": "17770001" } });
+    stage.handle.add_fault(serde_json::from_value(again)?).await?;
+    ensure!(write_to(&stage, 1).await?.is_none());
+    let lead = json!({ "kind": "unavailable", "from": "17770009", "answer": "nothing" });
+    stage
+        .handle
+        .special(number(PHONE), serde_json::from_value(lead)?)
+        .await?;
+    eventually(PATIENCE, "the message was sent again", async || {
+        let seen = stage
+            .handle
+            .messages(Speaker::Contact(number(CONTACT)), 0)
+            .await?;
+        Ok(seen.iter().any(|message| message.times_shown == 1))
+    })
+    .await?;
+    // Another salt makes other tokens.
+    let rotated = stage.salt(Some(SaltChange::Rotate)).await?;
+    stage.has_salt(rotated).await?;
+    ensure!(write_to(&stage, 2).await?.is_none());
+    // Who writes to us gives us a token, and is shown that one.
+    let third = Speaker::Contact(number("17770003"));
+    stage.handle.say(third, number(PHONE), "hello").await?;
+    nothing_waits(&stage).await?;
+    ensure!(write_to(&stage, 3).await?.is_none());
+    // Without a salt there is nothing to show.
+    stage.salt(Some(SaltChange::Remove)).await?;
+    stage.has_salt(None).await?;
+    ensure!(write_to(&stage, 4).await? == Some(463));
+    let server = stage.handle.audit().await?.server;
+    ensure!(
+        (server.salted_tokens_shown, server.tokens_shown) == (2, 1)
+            && (server.tokens_wrong, server.tokens_misplaced) == (0, 0)
+            && server.messages_unproved == 1,
+        "{server:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_contact_that_registers_anew_gets_our_token_again() -> Result<()> {
+    let stage = Stage::new(json!({})).await?;
+    stage.is_named("Ann").await?;
+    let issued = async |expected: u64| {
+        eventually(
+            PATIENCE,
+            &format!("tokens are issued {expected} times"),
+            async || Ok(stage.handle.audit().await?.server.tokens_issued == expected),
+        )
+        .await
+    };
+    ensure!(write_to(&stage, 1).await?.is_none());
+    issued(1).await?;
+    // In the same bucket there is no second one, but for who has lost the first.
+    ensure!(write_to(&stage, 1).await?.is_none());
+    nothing_waits(&stage).await?;
+    issued(1).await?;
+    stage.handle.register_anew(number(CONTACT)).await?;
+    issued(2).await?;
+    ensure!(write_to(&stage, 1).await?.is_none());
+    eventually(PATIENCE, "it can read what we write", async || {
+        let seen = stage
+            .handle
+            .messages(Speaker::Contact(number(CONTACT)), 0)
+            .await?;
+        Ok(seen.iter().filter(|message| message.times_shown == 1).count() == 3)
+    })
+    .await?;
+    let audit = stage.handle.audit().await?;
+    ensure!(
+        audit.server.tokens_issued_again == 0 && audit.server.violations == 0,
+        "{audit:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn whose_token_is_in_the_history_is_written_to_in_a_lock_and_nobody_new_is() -> Result<()> {
+    let sharing = json!({ "salt": "never", "chats": [{ "number": CONTACT }] });
+    let mut stage = Stage::new(sharing).await?;
+    let lid = |event: &Event| matches!(event, Event::LidMapping { .. });
+    next(&mut stage.events, lid).await?;
+    let lock = serde_json::from_value(json!({ "seconds": 600 }))?;
+    stage.handle.restrict(number(PHONE), Some(lock)).await?;
+    let told = |event: &Event| matches!(event, Event::Restricted { .. });
+    next(&mut stage.events, told).await?;
+    let hello = || Message {
+        conversation: Some("hello".to_owned()),
+        ..Message::default()
+    };
+    let to = |digits: &str| Recipient::Phone(digits.to_owned());
+    stage.session.send_to_known(to(CONTACT), hello()).await?;
+    let new = "17770002";
+    let untried = stage.session.send_to_known(to(new), hello()).await;
+    ensure!(untried == Err(SendError::NewContact), "{untried:?}");
+    let audit = stage.handle.audit().await?.server;
+    ensure!(
+        (audit.tokens_shown, audit.refused_new, audit.contact_lookups) == (1, 0, 0),
+        "{audit:?}"
+    );
+    let refused = stage.session.send(to(new), hello()).await;
+    ensure!(refused == Err(SendError::Nack { code: 463 }), "{refused:?}");
     Ok(())
 }

@@ -100,7 +100,7 @@ async fn an_ack_that_never_comes_is_not_a_reason_to_send_twice() -> Result<()> {
         .control
         .post(
             "/contacts",
-            json!({ "prefix": silent.prefix, "count": silent.count, "deliver_ms": null }),
+            json!({ "prefix": silent.stem(), "count": silent.count, "deliver_ms": null }),
         )
         .await?;
     let record = open(&cluster, "silent", "5511900000052").await?;

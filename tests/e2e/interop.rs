@@ -134,7 +134,7 @@ async fn our_worker_and_baileys_are_companions_of_one_account() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.phone(OURS, "ours").await?;
     let contacts = Contacts {
-        prefix: "55119010",
+        prefix: "551190100000",
         count: 2,
         deliver_ms: 0,
         read_ms: None,

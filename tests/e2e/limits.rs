@@ -18,7 +18,7 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 const QUEUES: &str = "/v1/sessions/large/queues";
 
 const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555450",
+    prefix: "155545",
     count: RECIPIENTS_MAX,
     deliver_ms: 0,
     read_ms: None,

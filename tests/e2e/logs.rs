@@ -16,7 +16,7 @@ const SENT: &str = "Tell nobody of the blue door";
 const ANSWERED: &str = "The green window it is";
 
 const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "15558104455",
+    prefix: "1555810445",
     count: 3,
     deliver_ms: 0,
     read_ms: Some(10),

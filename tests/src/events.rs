@@ -94,6 +94,13 @@ impl Record {
         self.0.lock().expect("a writer panicked").clone()
     }
 
+    /// How many of them `wanted` says yes to. Copies none: there may be thousands, and a test looks often.
+    #[must_use]
+    pub fn count(&self, wanted: impl Fn(&Value) -> bool) -> usize {
+        let heard = self.0.lock().expect("a writer panicked");
+        heard.iter().filter(|event| wanted(event)).count()
+    }
+
     /// Waits for the event `name` of the queue `queue`.
     ///
     /// # Errors
@@ -115,7 +122,7 @@ impl Record {
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<()> {
-        let heard = eventually(patience, what, async || Ok(self.events().iter().any(&wanted))).await;
+        let heard = eventually(patience, what, async || Ok(self.count(&wanted) > 0)).await;
         heard.with_context(|| {
             let events = self.events();
             let names: Vec<&Value> = events

@@ -109,7 +109,7 @@ pub struct Shown {
 /// How contacts behave.
 #[derive(Clone, Debug)]
 pub struct Contacts<'a> {
-    /// The first digits of each number.
+    /// The first digits of each number; as many zeros follow as make it whole.
     pub prefix: &'a str,
     /// How many.
     pub count: u32,
@@ -126,9 +126,22 @@ impl Contacts<'_> {
     #[must_use]
     pub fn numbers(&self) -> Vec<String> {
         let width = self.count.saturating_sub(1).to_string().len();
+        let stem = self.stem();
         (0..self.count)
-            .map(|index| format!("{}{index:0width$}", self.prefix))
+            .map(|index| format!("{stem}{index:0width$}"))
             .collect()
+    }
+
+    /// What stands before the index.
+    #[must_use]
+    pub fn stem(&self) -> String {
+        let digits = if self.prefix.starts_with('1') {
+            11
+        } else {
+            self.prefix.len()
+        };
+        let room = usize::saturating_sub(digits, self.count.saturating_sub(1).to_string().len());
+        format!("{:0<room$}", self.prefix)
     }
 }
 
@@ -178,7 +191,7 @@ impl Control {
     /// What the simulator refused.
     pub async fn contacts(&self, contacts: &Contacts<'_>) -> Result<()> {
         let mut body =
-            json!({ "prefix": contacts.prefix, "count": contacts.count, "deliver_ms": contacts.deliver_ms });
+            json!({ "prefix": contacts.stem(), "count": contacts.count, "deliver_ms": contacts.deliver_ms });
         if let Some(read_ms) = contacts.read_ms {
             body["read_ms"] = read_ms.into();
         }
@@ -289,6 +302,15 @@ impl Control {
                 .await?,
         )
         .await
+    }
+
+    /// Any `DELETE` of the control interface.
+    ///
+    /// # Errors
+    /// An answer that is not a success, with its text.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let answer = self.http.delete(format!("{}{path}", self.base)).send().await?;
+        Self::answer(path, answer).await.map(drop)
     }
 
     async fn answer(path: &str, answer: reqwest::Response) -> Result<Value> {

@@ -48,7 +48,7 @@ const MAPS: &[(&str, Map)] = &[
                 "telemetry store broker config seal clock lifecycle random",
             ),
             ("testing", "store broker config seal id clock random"),
-            ("subscription", "store broker event config"),
+            ("subscription", "store broker event config id"),
             ("telemetry", "store broker clock"),
             (
                 "store",
@@ -141,9 +141,10 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "control",
-                "page handle world fault passkey population number refusal sharing",
+                "media page handle world fault passkey population number refusal sharing",
             ),
             ("page", "handle world refusal"),
+            ("media", "handle refusal world"),
             (
                 "handle",
                 "world audit crowd fault passkey persona population seed number refusal sharing",

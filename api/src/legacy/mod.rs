@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes};
-use crate::idempotency::{self, Key};
+use crate::idempotency::{self, Key, Meaning};
 use crate::jobs;
 use crate::legacy::bodies::{Answer, NumberBody, Recipients, TextBody, TokenBody};
 use crate::legacy::dialect::ErrorBody;
@@ -47,7 +47,7 @@ pub async fn create_instance(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Answer>, Problem> {
     let TokenBody { token } = extract::fields(&body)?;
-    let created = sessions::open(&app, &token).await?;
+    let created = sessions::open(&app, &token, None).await?;
     let (Created::New(session) | Created::Existing(session)) = created;
     connection_answer(session, app.clock.wall()).map(Json)
 }
@@ -98,7 +98,8 @@ pub async fn send_text(
 ) -> Result<Response, Problem> {
     let text: TextBody = extract::fields(&body)?;
     let many = matches!(text.number, Recipients::Many(_));
-    let job = send_job(&text).map_err(own_names)?;
+    let mut job = send_job(&text).map_err(own_names)?;
+    let meaning = Meaning::of_job(key.as_ref(), &job);
     let to = app.tokens.session(&app.store, text.token).await?;
     let scope = format!("send-text {}", to.token);
     let work = {
@@ -107,7 +108,7 @@ pub async fn send_text(
             let answer = if many {
                 send_many(&app, to, key, job).await?
             } else {
-                jobs::refuse_reused(&app.store, &to, key.as_ref(), &job).await?;
+                jobs::refuse_reused(&app.store, &to, key.as_ref(), &mut job).await?;
                 let sent = send_one(&app, &to.token, key, job).await?;
                 Answer {
                     data: Some(sent.clone()),
@@ -117,7 +118,7 @@ pub async fn send_text(
             Ok(Json(answer).into_response())
         })
     };
-    idempotency::once(&app, scope, key, body, work).await
+    idempotency::once(&app, scope, key, meaning, work).await
 }
 
 /// The job of a request: the body of a `send` job, so that both APIs refuse the same things in the same words.
@@ -144,10 +145,12 @@ fn own_names(problem: Problem) -> Problem {
 async fn send_many(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Answer, Problem> {
     let total = job.numbers.len();
     let queue = queues::start(app, to, key, job).await?;
+    let mut told = json!({ "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress });
+    if let Some(reading) = queue.reading {
+        told["reading"] = json!(reading);
+    }
     Ok(Answer {
-        queue: Some(json!({
-            "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress,
-        })),
+        queue: Some(told),
         ..Answer::with_data(format!("Sending {total} message start").into())
     })
 }
@@ -168,14 +171,15 @@ async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob
 /// The document's WebMessageInfo of a message that is on its way.
 fn sent(job: &SendJob, id: &str, now: OffsetDateTime) -> Value {
     json!({
-        "key": { "remoteJid": job.numbers.first().map(Number::jid), "fromMe": true, "id": id },
+        "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": id },
         "message": { job.message.message_type(): job.message.message() },
         "messageTimestamp": now.unix_timestamp().to_string(),
         "status": "PENDING",
     })
 }
 
-/// Ask whether a number is on WhatsApp.
+/// Ask whether a number is on WhatsApp. One that was found once, by a question or a send, is answered from what is kept; any
+/// other is looked up, which a session may do only so often (429 `look_up_limit`, with `Retry-After`).
 #[utoipa::path(post, path = "/api/whatsapp/is-exists", tag = "legacy", security(("basic" = [])),
     request_body = ref("#/components/schemas/NumberBody"), responses((status = 200, body = Answer),
     (status = "default", body = ErrorBody)))]
@@ -195,6 +199,11 @@ pub async fn is_exists(
             let jid = jid.unwrap_or_else(|| number.jid());
             Ok(Json(Answer::with_data(json!({ "exists": exists, "jid": jid }))))
         }
+        job::Answer::Failed {
+            message,
+            until: Some(until),
+            ..
+        } => Err(jobs::look_up_limit(&message, until, app.clock.wall())),
         other => Err(jobs::unexpected(&other)),
     }
 }

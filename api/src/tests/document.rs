@@ -20,7 +20,7 @@ async fn every_path_of_the_document_is_routed() {
             .as_object()
             .unwrap()
             .keys()
-            .filter(|key| ["get", "post", "delete"].contains(&key.as_str()))
+            .filter(|key| ["get", "post", "patch", "delete"].contains(&key.as_str()))
         {
             let method: Method = method.to_uppercase().parse().unwrap();
             let answered = api.send(method.clone(), &path, json!({}).to_string()).await;

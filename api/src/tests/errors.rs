@@ -384,6 +384,8 @@ async fn browsers_are_let_in_by_origin_without_a_key_for_their_questions() {
         let_in.headers["access-control-allow-origin"],
         "https://app.example.com"
     );
+    let methods = let_in.headers["access-control-allow-methods"].to_str().unwrap();
+    assert!(methods.contains("PATCH"), "{methods}");
     let other = api.request(ask("https://evil.example.com")).await;
     assert!(!other.headers.contains_key("access-control-allow-origin"));
 }

@@ -1,6 +1,9 @@
 //! The older API, body for body.
 
+use std::time::Duration;
+
 use serde_json::json;
+use shared::clock::unix_millis;
 use shared::job::{Answer, FailureCode, Job};
 
 use super::*;
@@ -205,6 +208,7 @@ async fn is_exists_is_answered_by_the_worker() {
         code: FailureCode::NotConnected,
         message: "the session is not connected".to_owned(),
         field: None,
+        until: None,
     };
     let (answered, _) = tokio::join!(api.post("/api/whatsapp/is-exists", &body), worker.answer(&away));
     assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -212,4 +216,30 @@ async fn is_exists_is_answered_by_the_worker() {
         answered.json(),
         json!({ "status": false, "message": "the session is not connected", "error": { "code": "session_not_connected" } })
     );
+}
+
+#[tokio::test]
+async fn a_number_that_can_t_be_looked_up_now_is_told_with_when_it_can() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let body = json!({ "token": token, "number": 5_531_900_000_001_u64 });
+    let now = time::OffsetDateTime::now_utc();
+    let refused = Answer::Failed {
+        code: FailureCode::LookUpLimit,
+        message: "none may be looked up now".to_owned(),
+        field: None,
+        until: Some(unix_millis(now + Duration::from_secs(3_600))),
+    };
+    let (answered, _) = tokio::join!(
+        api.post("/api/whatsapp/is-exists", &body),
+        worker.answer(&refused)
+    );
+    assert_eq!(answered.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        answered.json(),
+        json!({ "status": false, "message": "none may be looked up now", "error": { "code": "look_up_limit" } })
+    );
+    let wait: u64 = answered.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((3_540..=3_600).contains(&wait), "{wait}");
 }

@@ -105,6 +105,10 @@ impl TestApi {
             .await
     }
 
+    async fn patch(&self, path: &str, body: &Value) -> Answered {
+        self.send(Method::PATCH, path, body.to_string()).await
+    }
+
     async fn get(&self, path: &str) -> Answered {
         self.send(Method::GET, path, Body::empty()).await
     }
@@ -197,6 +201,7 @@ impl Worker<'_> {
         let offer = queue_rows::Offer {
             session,
             queue,
+            other: job.other_queue_id(&token, &id),
             id: &id,
             job: &job,
         };

@@ -232,3 +232,122 @@ async fn a_reason_of_its_worker_is_shown_with_its_attempt() {
     api.database.query(&format!("UPDATE queue SET {earlier}")).await;
     assert_eq!(api.get(&second).await.json()["waiting"]["reason"], "other-queue");
 }
+
+const TEXT: &str = "hi";
+
+fn to(numbers: Value) -> Value {
+    json!({ "numbers": numbers, "message": { "type": "text", "text": TEXT } })
+}
+
+#[tokio::test]
+async fn the_answer_says_how_the_list_was_read() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/queues");
+    let numbers =
+        json!(["4916200401", "+49 (0) 162 00401", "12", { "number": "4916200402", "reference": "Ana" }]);
+    let refused = api.post(&path, &to(numbers.clone())).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.json()["errors"][0]["field"], "numbers[2]");
+
+    let mut body = to(numbers);
+    body["invalid"] = json!("skip");
+    body["reference"] = json!("order 17");
+    body["label"] = json!("spring");
+    let (answered, (job, _)) = tokio::join!(api.post(&path, &body), worker.accept());
+    let answer = answered.json();
+    assert_eq!(
+        (answered.status, &answer["total"]),
+        (StatusCode::ACCEPTED, &json!(2))
+    );
+    assert_eq!(
+        answer["reading"],
+        json!({
+            "duplicates": { "count": 1, "first": [{ "place": 1, "of": 0 }] },
+            "invalid": { "count": 1, "first": [
+                { "place": 2, "problem": "must have 7 to 15 digits, country code included" }
+            ]},
+            "readAs": { "count": 1, "first": [
+                { "place": 1, "given": "+49 (0) 162 00401", "number": "4916200401" }
+            ]},
+        })
+    );
+    assert!(
+        job.reading.is_plain(),
+        "the worker is told of those who are sent to alone"
+    );
+    let queue = format!("{path}/{}", answer["queueId"].as_str().unwrap());
+    let shown = api.get(&queue).await.json();
+    assert_eq!(
+        (&shown["reference"], &shown["label"]),
+        (&json!("order 17"), &json!("spring"))
+    );
+    let page = api.get(&format!("{queue}/recipients")).await.json();
+    assert_eq!(page["items"][1]["reference"], "Ana");
+    for (label, listed) in [("spring", 1), ("autumn", 0)] {
+        let page = api.get(&format!("{path}?label={label}")).await.json();
+        assert_eq!(page["items"].as_array().unwrap().len(), listed, "{label}");
+    }
+    assert_eq!(
+        api.get(&format!("{path}?label=")).await.status,
+        StatusCode::BAD_REQUEST
+    );
+}
+
+#[tokio::test]
+async fn a_single_message_says_whom_it_goes_to() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/messages");
+    let answered = api.post(&path, &to(json!("0049 (0) 162/00400"))).await;
+    assert_eq!(answered.json()["number"], "4916200400");
+    let (job, _) = worker.accept().await;
+    assert_eq!(job.numbers[0].number.to_string(), "4916200400");
+}
+
+#[tokio::test]
+async fn the_same_request_in_other_words_is_the_same() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/queues");
+    let first = to(json!(["4916200401", "4916200402"]));
+    let (answered, _) = tokio::join!(api.post_once(&path, "k", &first), worker.accept());
+    let again = json!({
+        "onUnknown": "resend", "duplicates": "drop", "message": { "text": TEXT, "type": "text" },
+        "numbers": ["+49 (0) 162 00401", "0049 162-00402"]
+    });
+    let replayed = api.post_once(&path, "k", &again).await;
+    assert_eq!(replayed.headers["idempotent-replayed"], "true");
+    assert_eq!(replayed.json(), answered.json());
+    let other = api.post_once(&path, "k", &to(json!(["4916200401"]))).await;
+    assert_eq!(
+        (other.status, &other.json()["code"]),
+        (StatusCode::CONFLICT, &json!("idempotency_key_reused"))
+    );
+}
+
+#[tokio::test]
+async fn a_uuid_is_a_key_for_two_sessions() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let key = "78e37ede-32d9-4636-83f0-39469daf89f7";
+    let mut queues = Vec::new();
+    for _ in 0..2 {
+        let token = api.open_session().await;
+        let path = format!("/v1/sessions/{token}/queues");
+        let body = to(json!(["4916200401"]));
+        let (answered, _) = tokio::join!(api.post_once(&path, key, &body), worker.accept());
+        assert_eq!(answered.status, StatusCode::ACCEPTED, "{answered:?}");
+        let queue = answered.json()["queueId"].clone();
+        for id in [queue.as_str().unwrap(), key] {
+            let shown = api.get(&format!("{path}/{id}")).await.json();
+            assert_eq!(shown["queueId"], queue);
+        }
+        queues.push(queue);
+    }
+    assert_eq!(queues[0], key);
+    assert_ne!(queues[0], queues[1]);
+}

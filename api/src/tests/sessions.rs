@@ -1,7 +1,7 @@
 //! `/v1/sessions`, `/v1/messages` and the idempotency key.
 
 use serde_json::json;
-use shared::job::{Answer, Job};
+use shared::job::{Answer, Job, Presence, SessionUpdateJob};
 
 use super::*;
 
@@ -51,6 +51,95 @@ async fn a_session_is_created_listed_shown_and_deleted() {
     let (answered, ()) = tokio::join!(api.delete("/v1/sessions/shop"), deleted);
     assert_eq!(answered.status, StatusCode::NO_CONTENT);
     assert_eq!(api.get("/v1/sessions/shop").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_session_says_of_itself_what_it_was_created_with() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let available = json!({ "token": "shop", "presence": "available" });
+    let created = api.post("/v1/sessions", &available).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    assert_eq!(created.json()["presence"], "available");
+    worker.next().await.1.ack().await.unwrap();
+    // Again without it, or with the same: nothing changes.
+    for body in [json!({ "token": "shop" }), available] {
+        let again = api.post("/v1/sessions", &body).await;
+        assert_eq!(
+            (again.status, &again.json()["presence"]),
+            (StatusCode::OK, &json!("available"))
+        );
+        let (job, delivery) = worker.next().await;
+        assert_eq!(job, Job::SessionStart);
+        delivery.ack().await.unwrap();
+    }
+    // With another, the worker of the session is asked.
+    let unavailable = json!({ "token": "shop", "presence": "unavailable" });
+    let asked = async {
+        worker.next().await.1.ack().await.unwrap();
+        worker
+            .answer(&Answer::Done {
+                queue_id: None,
+                reading: None,
+            })
+            .await
+    };
+    let (answered, job) = tokio::join!(api.post("/v1/sessions", &unavailable), asked);
+    let presence = Some(Some(Presence::Unavailable));
+    assert_eq!(job, Job::SessionUpdate(SessionUpdateJob { presence }));
+    assert_eq!(answered.status, StatusCode::OK);
+    let plain = api.post("/v1/sessions", &json!({ "token": "plain" })).await;
+    assert_eq!(plain.json()["presence"], Value::Null);
+    for wrong in [json!("loud"), json!(true)] {
+        let body = json!({ "token": "other", "presence": wrong });
+        let refused = api.post("/v1/sessions", &body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert_eq!(refused.json()["errors"][0]["field"], "presence");
+    }
+    assert_eq!(api.get("/v1/sessions/other").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_a_session_says_of_itself_is_changed_by_its_worker() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}");
+    let done = Answer::Done {
+        queue_id: None,
+        reading: None,
+    };
+    for (wanted, presence, column) in [
+        (json!("available"), Some(Some(Presence::Available)), "2"),
+        (Value::Null, Some(None), "NULL"),
+    ] {
+        // As the worker writes it before it answers.
+        api.set_session(&token, &format!("presence = {column}")).await;
+        let body = json!({ "presence": wanted });
+        let (answered, job) = tokio::join!(api.patch(&path, &body), worker.answer(&done));
+        assert_eq!(job, Job::SessionUpdate(SessionUpdateJob { presence }));
+        assert_eq!(
+            (answered.status, &answered.json()["presence"]),
+            (StatusCode::OK, &wanted)
+        );
+    }
+    for (body, field) in [
+        (json!({ "presence": "loud" }), "presence"),
+        (json!({ "presense": "available" }), "presense"),
+    ] {
+        let refused = api.patch(&path, &body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(refused.json()["errors"][0]["field"], field);
+    }
+    let body = json!({ "presence": "available" });
+    let nobody = api.patch("/v1/sessions/nobody", &body).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    api.set_session(&token, "deleting_at = now()").await;
+    let refused = api.patch(&path, &body).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::CONFLICT, &json!("session_being_deleted"))
+    );
 }
 
 #[tokio::test]
@@ -168,7 +257,10 @@ async fn a_passkeys_answer_is_given_to_the_worker_and_refused_by_its_field() {
         "id": "AAEC", "rawId": "AAEC", "type": "public-key", "authenticatorAttachment": "platform",
         "response": { "clientDataJSON": "AAEC", "authenticatorData": "AAEC", "signature": "AAEC", "userHandle": null },
     });
-    let done = Answer::Done { queue_id: None };
+    let done = Answer::Done {
+        queue_id: None,
+        reading: None,
+    };
     let (answered, job) = tokio::join!(api.post(&path, &signed), worker.answer(&done));
     assert_eq!(answered.status, StatusCode::NO_CONTENT);
     assert!(matches!(job, Job::PasskeyAnswer(_)));
@@ -177,6 +269,7 @@ async fn a_passkeys_answer_is_given_to_the_worker_and_refused_by_its_field() {
         code: shared::job::FailureCode::InvalidJob,
         message: "answers another challenge".to_owned(),
         field: Some("response.clientDataJSON".to_owned()),
+        until: None,
     };
     let (answered, _) = tokio::join!(api.post(&path, &signed), worker.answer(&refusal));
     let problem = answered.json();
@@ -331,25 +424,24 @@ async fn what_belongs_to_a_token_s_new_session_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn a_uuid_names_one_queue_of_all_sessions() {
+async fn a_queue_id_names_one_queue_of_all_sessions() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;
     let (first, second) = (api.open_session().await, api.open_session().await);
     let id = "78e37ede-32d9-4636-83f0-39469daf89f7";
-    let body = json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
+    let body =
+        json!({ "queueId": id, "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
     let path = format!("/v1/sessions/{first}/queues");
-    let (answered, _) = tokio::join!(api.post_once(&path, id, &body), worker.accept());
+    let (answered, _) = tokio::join!(api.post(&path, &body), worker.accept());
     assert_eq!(answered.json()["queueId"], id);
-    let refused = api
-        .post_once(&format!("/v1/sessions/{second}/queues"), id, &body)
-        .await;
+    let refused = api.post(&format!("/v1/sessions/{second}/queues"), &body).await;
     assert_eq!(
         (refused.status, &refused.json()["code"]),
         (StatusCode::CONFLICT, &json!("job_id_reused"))
     );
     let told = refused.json()["detail"].to_string();
     assert!(
-        told.contains("another session") && told.contains("Idempotency-Key"),
+        told.contains("another session") && told.contains("queueId"),
         "{told}"
     );
 }

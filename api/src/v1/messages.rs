@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::id::{JobId, QueueId, StanzaId, Token};
 use shared::job::{self, Job, SendJob};
+use shared::recipient::Number;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes, SessionPath};
-use crate::idempotency::{self, Key};
+use crate::idempotency::{self, Key, Meaning};
 use crate::jobs;
 use crate::problem::{Problem, ProblemBody};
 
@@ -35,6 +36,9 @@ pub struct Accepted {
     /// The session that sends it.
     #[schema(value_type = String)]
     pub token: Token,
+    /// Whom it will be sent to, as the number was read.
+    #[schema(value_type = String)]
+    pub number: Number,
     /// Always `PENDING`: it is stored and will be sent.
     pub status: &'static str,
 }
@@ -80,10 +84,11 @@ pub async fn create_anywhere(
 
 async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {
     let mut job = SendJob::parse(&body)?;
-    if job.numbers.len() != 1 {
+    let [recipient] = job.numbers.as_slice() else {
         let many = "must name one recipient here; POST …/queues takes many";
         return Err(Problem::field("numbers", many));
-    }
+    };
+    let (number, meaning) = (recipient.number.clone(), Meaning::of_job(key.as_ref(), &job));
     let to = app.tokens.session(&app.store, token).await?;
     let rng = &mut app.random.fork();
     let message_id = job
@@ -94,7 +99,7 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
-            jobs::refuse_reused(&app.store, &to, key.as_ref(), &job).await?;
+            jobs::refuse_reused(&app.store, &to, key.as_ref(), &mut job).await?;
             let job_id = key.unwrap_or_else(|| app.job_id());
             let queue_id = job.queue_id(&to.token, &job_id);
             app.publish(&to.token, &job_id, &Job::Send(Box::new(job))).await?;
@@ -102,10 +107,11 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
                 message_id,
                 queue_id,
                 token: to.token,
+                number,
                 status: "PENDING",
             };
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
         })
     };
-    idempotency::once(app, scope, key, body, work).await
+    idempotency::once(app, scope, key, meaning, work).await
 }

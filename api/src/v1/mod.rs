@@ -1,6 +1,7 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
 pub mod adopt;
+pub mod deliveries;
 pub mod messages;
 pub mod passkey;
 pub mod queues;
@@ -11,7 +12,7 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
 
@@ -20,7 +21,12 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/messages", post(messages::create_anywhere))
         .route("/sessions", get(sessions::list).post(sessions::create))
-        .route("/sessions/{token}", get(sessions::show).delete(sessions::delete))
+        .route(
+            "/sessions/{token}",
+            get(sessions::show)
+                .patch(sessions::update)
+                .delete(sessions::delete),
+        )
         .route("/sessions/{token}/qr", get(sessions::qr))
         .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
         .route("/sessions/{token}/passkey", post(passkey::answer))
@@ -42,11 +48,19 @@ pub fn router() -> Router<Arc<App>> {
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",
-            get(webhooks::show).merge(delete(webhooks::delete)),
+            get(webhooks::show)
+                .merge(patch(webhooks::update))
+                .merge(delete(webhooks::delete)),
         )
-        .route("/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{webhook}/deliveries", get(deliveries::list))
+        .route("/webhooks/{webhook}/test", post(deliveries::test))
+        .route(
+            "/webhooks/{webhook}/deliveries/replay",
+            post(deliveries::replay_all),
+        )
+        .route("/webhooks/{webhook}/deliveries/{delivery}", get(deliveries::show))
         .route(
             "/webhooks/{webhook}/deliveries/{delivery}/replay",
-            post(webhooks::replay),
+            post(deliveries::replay),
         )
 }

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::content::Content;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
-use shared::job::{Delay, Job, OnUnknown, QueueCommand, SendJob};
+use shared::job::{Delay, Duplicates, Job, Label, OnUnknown, QueueCommand, Reading, Reference, SendJob};
 use shared::recipient::Number;
 use shared::store::leases;
 use shared::store::queues::{self, QueueRecord, QueueState};
@@ -31,7 +31,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
-use crate::idempotency::{self, Key};
+use crate::idempotency::{self, Key, Meaning};
 use crate::jobs;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
@@ -75,6 +75,15 @@ pub struct Queue {
     /// `resend` or `hold`.
     #[schema(value_type = String)]
     pub on_unknown: OnUnknown,
+    /// `drop` or `allow`.
+    #[schema(value_type = String)]
+    pub duplicates: Duplicates,
+    /// What its caller calls it by.
+    #[schema(value_type = Option<String>)]
+    pub reference: Option<Reference>,
+    /// What it is for.
+    #[schema(value_type = Option<String>)]
+    pub label: Option<Label>,
     /// When it was accepted.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -113,6 +122,9 @@ impl Queue {
             message: record.content,
             delay: record.delay,
             on_unknown: record.on_unknown,
+            duplicates: record.duplicates,
+            reference: record.reference,
+            label: record.label,
             created_at: record.created_at,
             started_at: record.started_at,
             paused_at: record.paused_at,
@@ -138,8 +150,13 @@ pub struct Accepted {
     pub status: &'static str,
     /// Always 0.
     pub progress: u8,
-    /// Number of recipients.
+    /// Number of recipients, without those that were left out.
     pub total: usize,
+    /// How the recipients were read: who was left out, and who will be sent to by another number than the one given.
+    /// Absent where all are as they were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::reference::<Reading>)]
+    pub reading: Option<Reading>,
 }
 
 /// A recipient of a queue.
@@ -151,7 +168,14 @@ pub struct Recipient {
     /// Who.
     #[schema(value_type = String)]
     pub number: Number,
-    /// `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped` or `unknown`.
+    /// What its caller calls it by.
+    #[schema(value_type = Option<String>)]
+    pub reference: Option<Reference>,
+    /// The number that its account goes by, where WhatsApp said another one: that was sent to.
+    #[schema(value_type = Option<String>)]
+    pub addressee: Option<Number>,
+    /// `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped`, `unknown`, or `duplicate`: its account is that
+    /// of another recipient of the queue.
     #[schema(value_type = String)]
     pub state: RecipientState,
     /// The id of its message.
@@ -189,6 +213,8 @@ impl From<RecipientRecord> for Recipient {
         Self {
             seq: record.seq,
             number: record.number,
+            reference: record.reference,
+            addressee: record.addressee,
             state: record.state,
             message_id: record.stanza,
             attempts: record.attempts,
@@ -224,6 +250,7 @@ pub async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let job = SendJob::parse(&body)?;
+    let meaning = Meaning::of_job(key.as_ref(), &job);
     let to = app.tokens.session(&app.store, token).await?;
     let scope = format!("queues {}", to.token);
     let work = {
@@ -233,15 +260,21 @@ pub async fn create(
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
         })
     };
-    idempotency::once(&app, scope, key, body, work).await
+    idempotency::once(&app, scope, key, meaning, work).await
 }
 
 /// Publishes a queue's job and gives its worker a moment to store it.
 ///
 /// # Errors
 /// 503 when the broker is away; 409 when the queue's id belongs to another job.
-pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Accepted, Problem> {
-    jobs::refuse_reused(&app.store, &to, key.as_ref(), &job).await?;
+pub async fn start(
+    app: &App,
+    to: Addressee,
+    key: Option<JobId>,
+    mut job: SendJob,
+) -> Result<Accepted, Problem> {
+    jobs::refuse_reused(&app.store, &to, key.as_ref(), &mut job).await?;
+    let reading = std::mem::take(&mut job.reading);
     let job_id = key.unwrap_or_else(|| app.job_id());
     let (queue_id, total) = (job.queue_id(&to.token, &job_id), job.numbers.len());
     app.publish(&to.token, &job_id, &Job::Send(Box::new(job))).await?;
@@ -254,22 +287,36 @@ pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -
         status: "STARTED",
         progress: 0,
         total,
+        reading: (!reading.is_plain()).then_some(reading),
     })
 }
 
+/// Which queues to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct QueueQuery {
+    /// Only those of this label.
+    label: Option<String>,
+}
+
 /// List the queues of a session, the newest first.
-#[utoipa::path(get, path = "/v1/sessions/{token}/queues", params(("token" = String, Path), PageQuery), tag = "queues",
+#[utoipa::path(get, path = "/v1/sessions/{token}/queues", params(("token" = String, Path), PageQuery, QueueQuery), tag = "queues",
     responses((status = 200, body = Page<Queue>),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn list(
     State(app): State<Arc<App>>,
     SessionPath(token): SessionPath,
     Query(page): Query<PageQuery>,
+    Query(filter): Query<QueueQuery>,
 ) -> Result<Json<Page<Queue>>, Problem> {
     let (limit, before) = (page.limit()?, page.after::<Place>()?);
+    let label: Option<Label> = filter
+        .label
+        .map(|label| extract::text("label", &label))
+        .transpose()?;
     let session = app.tokens.look_up(&app.store, &token).await?.id;
     let before = before.map(|place| (place.time, place.id));
-    let rows = queues::list(&app.store, session, before, u32::from(limit) + 1).await?;
+    let rows = queues::list(&app.store, session, label.as_ref(), before, u32::from(limit) + 1).await?;
     let place = |row: &QueueRecord| Place {
         time: row.created_at,
         id: row.id,

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::event::RestrictionKind;
 use shared::id::Token;
-use shared::job::{Answer, Job, PairingCodeJob};
+use shared::job::{self, Answer, Job, PairingCodeJob, Presence, SessionUpdateJob, deserialize_presence};
 use shared::recipient::{Number, deserialize_phone};
 use shared::store::sessions::{self, Created, Expiring, Restriction, SessionRecord, SessionState};
 use time::OffsetDateTime;
@@ -74,6 +74,10 @@ pub struct Session {
     /// How far linking with a passkey is, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passkey: Option<Passkey>,
+    /// What it says of itself while it is connected: `unavailable` (its phone goes on ringing) or `available`; null for
+    /// what the deployment says (`PRESENCE`).
+    #[schema(value_type = Option<String>)]
+    pub presence: Option<Presence>,
     /// What keeps it from writing to new contacts: people who have never written to it.
     pub restriction: Option<SessionRestriction>,
     /// When it was created.
@@ -110,6 +114,7 @@ impl From<SessionRecord> for Session {
             close_reason: record.close_reason,
             close_detail,
             passkey: record.passkey.map(|stage| Passkey::from(*stage)),
+            presence: record.presence,
             restriction: record.restriction.map(SessionRestriction::from),
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -152,6 +157,11 @@ impl From<Restriction> for SessionRestriction {
 pub struct NewSession {
     /// 1 to 64 of `A-Z a-z 0-9 _ -`.
     pub token: Token,
+    /// What it says of itself while it is connected; the deployment's `PRESENCE` when absent. A session that is there
+    /// already changes to it.
+    #[serde(default, deserialize_with = "deserialize_presence")]
+    #[schemars(with = "Option<Presence>")]
+    pub presence: Option<Presence>,
 }
 
 /// The body of `POST /v1/sessions/{token}/pairing-code`.
@@ -197,8 +207,8 @@ pub struct QrQuery {
     (status = 201, body = Session), (status = 200, body = Session, description = "it was there already"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response, Problem> {
-    let NewSession { token } = extract::fields(&body)?;
-    let created = open(&app, &token).await?;
+    let NewSession { token, presence } = extract::fields(&body)?;
+    let created = open(&app, &token, presence).await?;
     let status = if matches!(created, Created::New(_)) {
         StatusCode::CREATED
     } else {
@@ -213,27 +223,32 @@ pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> 
         .into_response())
 }
 
-/// Makes sure that a session exists, that its jobs reach its shard, and that its worker starts it.
+/// Makes sure that a session exists and says this of itself, if anything, that its jobs reach its shard, and that its
+/// worker starts it.
 ///
 /// # Errors
-/// 409 while an older session of the token is being deleted; 503 when the broker or the database is away. What was done
-/// by then is done again by the next call.
-pub async fn open(app: &App, token: &Token) -> Result<Created, Problem> {
-    let created = create_when_free(app, token).await?;
-    let (Created::New(record) | Created::Existing(record)) = &created;
+/// 409 while an older session of the token is being deleted; 503 when the broker or the database is away, 504 when the
+/// worker of one that is to change does not answer. What was done by then is done again by the next call.
+pub async fn open(app: &App, token: &Token, presence: Option<Presence>) -> Result<Created, Problem> {
+    let mut created = create_when_free(app, token, presence).await?;
+    let (Created::New(record) | Created::Existing(record)) = &mut created;
     app.tokens.remember(record);
     if record.state != SessionState::Open {
         app.bind(token, record.shard).await?;
         app.publish(token, &app.job_id(), &Job::SessionStart).await?;
     }
+    if presence.is_some() && record.presence != presence {
+        let presence = Some(presence);
+        *record = change(app, token, SessionUpdateJob { presence }).await?;
+    }
     Ok(created)
 }
 
 /// A session that is being deleted can't be started: its worker would let it go all the same.
-async fn create_when_free(app: &App, token: &Token) -> Result<Created, Problem> {
+async fn create_when_free(app: &App, token: &Token, presence: Option<Presence>) -> Result<Created, Problem> {
     let mut looks = app.looks(GONE_PATIENCE);
     loop {
-        let created = sessions::create(&app.store, token, app.shards).await?;
+        let created = sessions::create_with(&app.store, token, app.shards, presence).await?;
         match &created {
             Created::Existing(record) if record.deleting_at.is_some() => {}
             _ => return Ok(created),
@@ -271,6 +286,31 @@ pub async fn show(
     SessionPath(token): SessionPath,
 ) -> Result<Json<Session>, Problem> {
     find(&app, &token).await.map(Session::from).map(Json)
+}
+
+/// Change settings of a session; those that are absent stay. Answers when its worker has them: one that is connected
+/// follows at once.
+#[utoipa::path(patch, path = "/v1/sessions/{token}", params(("token" = String, Path)), tag = "sessions",
+    request_body = ref("#/components/schemas/SessionUpdateJob"), responses((status = 200, body = Session),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn update(
+    State(app): State<Arc<App>>,
+    SessionPath(token): SessionPath,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Session>, Problem> {
+    let settings = job::from_fields(extract::object(&body)?)?;
+    if find(&app, &token).await?.deleting_at.is_some() {
+        return Err(being_deleted(&token));
+    }
+    change(&app, &token, settings).await.map(Session::from).map(Json)
+}
+
+/// Has a session's worker change its settings; the session as it is then.
+async fn change(app: &App, token: &Token, settings: SessionUpdateJob) -> Result<SessionRecord, Problem> {
+    match app.call(token, &Job::SessionUpdate(settings)).await? {
+        Answer::Done { .. } => find(app, token).await,
+        other => Err(jobs::unexpected(&other)),
+    }
 }
 
 /// Log a session out at WhatsApp and delete it with its credentials and queues. Answers 204 when that is done, 202

@@ -263,7 +263,7 @@ fn refused(close_reason: Option<u16>) -> &'static str {
 mod tests {
     use shared::content::Text;
     use shared::id::{JobId, SessionId, ShardId, Token};
-    use shared::job::OnUnknown;
+    use shared::job::{Duplicates, OnUnknown};
     use shared::store::sessions::Restriction;
     use shared::waiting::Standstill;
     use time::Duration;
@@ -283,6 +283,7 @@ mod tests {
             qr: None,
             pairing_code: None,
             passkey: None,
+            presence: None,
             close_reason: None,
             refused: false,
             deleting_at: None,
@@ -306,6 +307,9 @@ mod tests {
             job: JobId::new("job").unwrap(),
             content: Text::new("hello").into(),
             delay: None,
+            duplicates: Duplicates::Drop,
+            reference: None,
+            label: None,
             on_unknown: OnUnknown::Resend,
             state,
             total: 1,

@@ -13,6 +13,12 @@ pub struct JobError {
     pub field: String,
     /// What is wrong, to be read behind the field's name.
     pub problem: String,
+    /// What else is wrong, where several things are told at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<JobError>,
+    /// How many mistakes more there are than are named.
+    #[serde(skip)]
+    pub unnamed: u32,
 }
 
 /// Kinds of mistakes.
@@ -32,7 +38,23 @@ impl JobError {
             kind: JobErrorKind::Form,
             field: field.into(),
             problem: problem.into(),
+            others: Vec::new(),
+            unnamed: 0,
         }
+    }
+
+    /// All of it in one sentence, as far as it fits: the first few mistakes, and how many more there are.
+    pub fn in_words(&self) -> String {
+        let mut words = format!("{} {}", self.field, self.problem);
+        for other in self.others.iter().take(IN_WORDS_MAX) {
+            words = format!("{words}; {} {}", other.field, other.problem);
+        }
+        let more = self.others.len().saturating_sub(IN_WORDS_MAX)
+            + usize::try_from(self.unnamed).unwrap_or(usize::MAX);
+        if more > 0 {
+            words = format!("{words}; and {more} more");
+        }
+        words
     }
 
     /// The same error, of a field that lies within `outer`.
@@ -44,3 +66,6 @@ impl JobError {
         }
     }
 }
+
+/// Further mistakes that are told in one sentence with the first.
+const IN_WORDS_MAX: usize = 9;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::kind::{Kind, check_text};
 use crate::body::JobError;
-use crate::recipient::{Number, deserialize_phone};
+use crate::recipient::{Number, deserialize_kept_phone};
 
 /// Most bytes of a contact's name and of its organization, each.
 const NAME_MAX_BYTES: usize = 256;
@@ -18,7 +18,7 @@ pub struct Contact {
     /// What the contact is called, 1 to 256 bytes.
     pub name: String,
     /// Its phone number.
-    #[serde(deserialize_with = "deserialize_phone")]
+    #[serde(deserialize_with = "deserialize_kept_phone")]
     pub phone: Number,
     /// Where it works, 1 to 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +49,7 @@ impl Kind for Contact {
     }
 
     fn check(&self) -> Result<(), JobError> {
+        Number::new(&self.phone.as_text()).map_err(|error| JobError::new("phone", error.to_string()))?;
         check_text("name", &self.name, NAME_MAX_BYTES)?;
         let organization = self.organization.as_deref();
         organization.map_or(Ok(()), |text| check_text("organization", text, NAME_MAX_BYTES))

@@ -65,3 +65,12 @@ fn numbers_survive_the_database() {
         assert_eq!(read.to_bits(), number.to_bits(), "{stored}");
     }
 }
+
+#[test]
+fn what_is_stored_is_read_though_it_would_not_be_taken_any_more() {
+    let contact = r#"{"type":"contact","name":"Ana","phone":"1555123000"}"#;
+    let words = "message.phone: has a number of digits that no number of its country has";
+    assert_eq!(parse(contact).unwrap_err().to_string(), words);
+    let stored: Content = serde_json::from_str(contact).unwrap();
+    assert_eq!(serde_json::to_string(&stored).unwrap(), contact);
+}

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::id::{JobId, QueueId};
-use crate::job::FailureCode;
+use crate::job::{FailureCode, Label, Reading, Reference};
 
 /// A job was accepted.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
@@ -16,6 +16,16 @@ pub struct JobAccepted {
     pub queue_id: QueueId,
     /// How many recipients it has.
     pub total: u32,
+    /// What its caller calls it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+    /// How the recipients of its job were read, where that is not plain. Absent for jobs of the HTTP API, which has said it
+    /// in its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Box<Reading>>,
 }
 
 /// A job was refused.

@@ -23,7 +23,7 @@ pub use passkey::*;
 pub use queue::*;
 pub use session::*;
 
-use crate::id::{EventId, QueueId, StanzaId, Token};
+use crate::id::{EventId, StanzaId, Token};
 
 /// Whose event it is.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -165,73 +165,66 @@ impl Event {
     }
 
     /// `send.message:START`.
-    pub fn send_start(queue_id: QueueId) -> Self {
+    pub fn send_start(queue: impl Into<QueueName>) -> Self {
+        let QueueName { id, reference } = queue.into();
         Self::SendStart(SendStart {
             queue: Started {
-                queue_id,
+                queue_id: id,
                 status: "STARTED",
                 progress: 0,
+                reference,
             },
         })
     }
 
     /// `send.message:PROCESSING`: one more recipient is settled. Without a message id where none was sent.
     pub fn send_processing(
-        queue_id: QueueId,
+        queue: impl Into<QueueName>,
         message_id: Option<StanzaId>,
+        recipient: Settled,
         progress: u8,
         queue_timestamp_ms: i64,
     ) -> Self {
+        let QueueName { id, reference } = queue.into();
         let queue = Processing {
             message_id,
             progress,
-            queue_id,
+            queue_id: id,
             queue_timestamp: queue_timestamp_ms,
+            reference,
+            recipient,
         };
         Self::SendProcessing(SendProcessing { queue })
     }
 
     /// `send.message:COMPLETED`.
-    pub fn send_completed(queue_id: QueueId, data: QueueData, queue_timestamp_ms: i64) -> Self {
+    pub fn send_completed(queue: impl Into<QueueName>, data: QueueData, queue_timestamp_ms: i64) -> Self {
+        let QueueName { id, reference } = queue.into();
         let queue = QueueState {
-            queue_id,
+            queue_id: id,
             progress: 100,
             data,
             queue_timestamp: queue_timestamp_ms,
+            reference,
         };
         Self::SendCompleted(SendCompleted { queue })
-    }
-
-    /// `send.message:ERROR` with a status in the manner of HTTP.
-    pub fn send_error(
-        queue_id: QueueId,
-        jid: String,
-        status: u16,
-        error: &'static str,
-        message: String,
-    ) -> Self {
-        Self::SendError(SendError {
-            number: jid,
-            message,
-            status,
-            error,
-            queue_id,
-        })
     }
 
     /// `paused.queue`, `resumed.queue` or `deleted.queue`.
     pub fn queue(
         action: QueueAction,
-        queue_id: QueueId,
+        queue: impl Into<QueueName>,
         progress: u8,
         data: QueueData,
         queue_timestamp_ms: i64,
     ) -> Self {
+        let QueueName { id, reference } = queue.into();
         let queue = QueueState {
-            queue_id,
+            queue_id: id,
             progress,
             data,
             queue_timestamp: queue_timestamp_ms,
+            reference,
         };
         Self::Queue(QueueChanged { action, queue })
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::content::Content;
 use crate::id::{QueueId, StanzaId};
+use crate::job::Reference;
 
 /// Most jids and message ids that one event lists. Longer lists are cut and say so (`truncated`); the whole is
 /// in the queue's recipients. Keeps an event under 1 MiB.
@@ -21,6 +22,22 @@ pub fn progress(settled: u32, total: u32) -> u8 {
     // Unwrap safety: the value is at most 99 after `min`.
     #[allow(clippy::unwrap_used)]
     u8::try_from(rounded.min(99)).unwrap()
+}
+
+/// A queue, as its events name it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueueName {
+    /// Its id.
+    pub id: QueueId,
+    /// What its caller calls it by.
+    pub reference: Option<Reference>,
+}
+
+impl From<QueueId> for QueueName {
+    fn from(id: QueueId) -> Self {
+        let reference = None;
+        Self { id, reference }
+    }
 }
 
 /// A queue started.
@@ -40,6 +57,9 @@ pub struct Started {
     pub status: &'static str,
     /// Always 0.
     pub progress: u8,
+    /// What its caller calls it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }
 
 /// One more recipient is settled.
@@ -62,6 +82,30 @@ pub struct Processing {
     pub queue_id: QueueId,
     /// When it was settled, in milliseconds since 1970.
     pub queue_timestamp: i64,
+    /// What the queue's caller calls it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Who was settled.
+    pub recipient: Settled,
+}
+
+/// A recipient that is settled.
+#[derive(Clone, Eq, PartialEq, Serialize, JsonSchema)]
+pub struct Settled {
+    /// Its jid, as the job named it.
+    pub number: String,
+    /// `sent`, `failed`, `unknown`, or `duplicate`: its account is that of another recipient, and it got nothing.
+    pub state: &'static str,
+    /// What the caller calls it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+}
+
+impl fmt::Debug for Settled {
+    /// Numbers are never logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settled({})", self.state)
+    }
 }
 
 /// All recipients of a queue are settled.
@@ -104,6 +148,9 @@ pub struct QueueState {
     pub data: QueueData,
     /// When this happened, in milliseconds since 1970.
     pub queue_timestamp: i64,
+    /// What its caller calls it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }
 
 /// Recipients, message and message ids of a queue.
@@ -191,6 +238,12 @@ pub struct SendError {
     pub error: &'static str,
     /// The queue.
     pub queue_id: QueueId,
+    /// What the caller calls the recipient by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// What the caller calls the queue by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_reference: Option<Reference>,
 }
 
 /// Nobody knows whether a recipient of a queue got its message, and it is not sent again. If an answer or a receipt comes
@@ -211,4 +264,10 @@ pub struct SendUnknown {
     pub error: &'static str,
     /// The queue.
     pub queue_id: QueueId,
+    /// What the caller calls the recipient by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// What the caller calls the queue by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_reference: Option<Reference>,
 }

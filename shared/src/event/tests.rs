@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::content::Text;
 use crate::id::{JobId, QueueId, StanzaId};
-use crate::job::FailureCode;
+use crate::job::{FailureCode, Label, Reference};
 
 fn instance() -> Instance {
     Instance {
@@ -13,9 +13,15 @@ fn instance() -> Instance {
 }
 
 fn not_on_whatsapp(queue: QueueId) -> Event {
-    let jid = "5531900000001@s.whatsapp.net".to_owned();
-    let words = "The number entered is not a valid whatsapp contact".to_owned();
-    Event::send_error(queue, jid, 404, "Not Found", words)
+    Event::SendError(SendError {
+        number: "5531900000001@s.whatsapp.net".to_owned(),
+        message: "The number entered is not a valid whatsapp contact".to_owned(),
+        status: 404,
+        error: "Not Found",
+        queue_id: queue,
+        reference: None,
+        queue_reference: None,
+    })
 }
 
 fn unanswered(queue_id: QueueId, stanza: &StanzaId) -> Event {
@@ -26,6 +32,8 @@ fn unanswered(queue_id: QueueId, stanza: &StanzaId) -> Event {
         status: 504,
         error: "Gateway Timeout",
         queue_id,
+        reference: Some(Reference::new("Ana").unwrap()),
+        queue_reference: None,
     })
 }
 
@@ -33,6 +41,19 @@ fn passkey_requested(token: Token) -> Event {
     let options = json!({ "challenge": "AAEC", "rpId": "whatsapp.com", "timeout": 600_000 });
     let expires_at = time::macros::datetime!(2026-11-21 20:00 UTC);
     Event::passkey(token, Passkey::Requested { options, expires_at })
+}
+
+fn named(id: QueueId) -> QueueName {
+    let reference = Some(Reference::new("order 17").unwrap());
+    QueueName { id, reference }
+}
+
+fn settled() -> Settled {
+    Settled {
+        number: "5531900000001@s.whatsapp.net".into(),
+        state: "sent",
+        reference: Some(Reference::new("Ana").unwrap()),
+    }
 }
 
 fn rejected() -> Event {
@@ -117,8 +138,8 @@ fn samples() -> Vec<Event> {
         })),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
         Event::send_start(queue),
-        Event::send_processing(queue, Some(stanza.clone()), 67, now),
-        Event::send_completed(queue, data(), now),
+        Event::send_processing(named(queue), Some(stanza.clone()), settled(), 67, now),
+        Event::send_completed(named(queue), data(), now),
         not_on_whatsapp(queue),
         unanswered(queue, &stanza),
         Event::queue(QueueAction::Pause, queue, 43, data(), now),
@@ -128,6 +149,9 @@ fn samples() -> Vec<Event> {
             job_id: JobId::new("job-1").unwrap(),
             queue_id: queue,
             total: 3,
+            reference: Some(Reference::new("order 17").unwrap()),
+            label: Some(Label::new("spring").unwrap()),
+            reading: None,
         }),
         rejected(),
     ]

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::recipients::Reading;
 use crate::id::QueueId;
 
 /// The answer to a job that asked for one (`reply_to`).
@@ -14,6 +15,9 @@ pub enum Answer {
         /// The queue the job made or the command changed.
         #[serde(skip_serializing_if = "Option::is_none")]
         queue_id: Option<QueueId>,
+        /// How the recipients of a send were read, where that is not plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reading: Option<Box<Reading>>,
     },
     /// Whether a number is on WhatsApp.
     IsExists {
@@ -40,6 +44,9 @@ pub enum Answer {
         /// The field that was wrong, if it was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
+        /// From when on it can be done, in unix milliseconds, where that is known (`look_up_limit`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
     },
 }
 
@@ -61,6 +68,9 @@ pub enum FailureCode {
     Timeout,
     /// WhatsApp refused.
     Refused,
+    /// The number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
+    /// number per day.
+    LookUpLimit,
     /// We failed; trying again may help.
     Internal,
 }

@@ -4,9 +4,11 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod names;
 mod passkey;
 mod query;
 mod queue;
+mod recipients;
 mod send;
 mod session;
 
@@ -15,9 +17,11 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use names::*;
 pub use passkey::*;
 pub use query::*;
 pub use queue::*;
+pub use recipients::*;
 pub use send::*;
 pub use session::*;
 
@@ -45,6 +49,8 @@ named! {
         SessionStop = "session.stop",
         /// Log the session out at WhatsApp and delete it with its credentials.
         SessionDelete = "session.delete",
+        /// Change settings of the session.
+        SessionUpdate = "session.update",
         /// Ask for a pairing code instead of a QR code. Answered.
         PairingCode = "session.pairing-code",
         /// Hand over what the account's passkey signed. Answered.
@@ -87,6 +93,8 @@ pub enum Job {
     SessionStop,
     /// Log out and delete the session.
     SessionDelete,
+    /// Change settings of the session; one that is connected follows at once.
+    SessionUpdate(SessionUpdateJob),
     /// Ask for a pairing code; answered with [`Answer::PairingCode`].
     PairingCode(PairingCodeJob),
     /// Hand over what the account's passkey signed; answered when WhatsApp has taken it.
@@ -128,6 +136,7 @@ impl Job {
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
+            JobKind::SessionUpdate => Self::SessionUpdate(body::parse(body)?),
             JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
             JobKind::PasskeyAnswer => Self::PasskeyAnswer(Box::new(PasskeyAnswerJob::parse(body)?)),
             JobKind::PasskeyConfirm => body::parse_empty(body).map(|()| Self::PasskeyConfirm)?,
@@ -147,6 +156,7 @@ impl Job {
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionDelete => JobKind::SessionDelete,
+            Self::SessionUpdate(_) => JobKind::SessionUpdate,
             Self::PairingCode(_) => JobKind::PairingCode,
             Self::PasskeyAnswer(_) => JobKind::PasskeyAnswer,
             Self::PasskeyConfirm => JobKind::PasskeyConfirm,
@@ -167,6 +177,7 @@ impl Job {
             | Self::SessionDelete
             | Self::PasskeyConfirm
             | Self::PasskeyCancel => b"{}".to_vec(),
+            Self::SessionUpdate(job) => body::to_vec(job),
             Self::PairingCode(job) => body::to_vec(job),
             Self::PasskeyAnswer(job) => body::to_vec(job),
             Self::IsExists(job) => body::to_vec(job),
@@ -184,6 +195,7 @@ impl Job {
             | JobKind::PasskeyConfirm
             | JobKind::PasskeyCancel => schema_for!(body::Empty),
             JobKind::PasskeyAnswer => schema_for!(PasskeyAnswerJob),
+            JobKind::SessionUpdate => schema_for!(SessionUpdateJob),
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
         }

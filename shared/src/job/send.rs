@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::body::{self, JobError, JobErrorKind};
+use super::names::{Label, Reference};
+use super::recipients::{self, Duplicates, Invalid, OneOrMany, Reading, Recipient, Rules};
+use crate::body::{self, JobError};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, StanzaId, Token};
-use crate::recipient::{Number, NumberKind};
 
-/// Most recipients of one job.
-pub const RECIPIENTS_MAX: usize = 100_000;
 /// Longest delay between two sends, in seconds: a day.
 pub const DELAY_MAX_SECONDS: f64 = 86_400.0;
 
@@ -24,8 +23,8 @@ pub struct SendJob {
     /// The queue's id when the caller chose it; else [`QueueId::derived`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<QueueId>,
-    /// 1 to [`RECIPIENTS_MAX`] recipients.
-    pub numbers: Vec<Number>,
+    /// 1 to [`RECIPIENTS_MAX`](recipients::RECIPIENTS_MAX) recipients, without those that were left out.
+    pub numbers: Vec<Recipient>,
     /// What to send.
     pub message: Content,
     /// The gap between sends of this queue; the session's when absent.
@@ -36,9 +35,40 @@ pub struct SendJob {
     /// The stanza id to use. Only with one number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<StanzaId>,
+    /// What to do about a recipient whose account turns out to be that of another.
+    #[serde(skip_serializing_if = "Duplicates::is_default")]
+    pub duplicates: Duplicates,
+    /// What the caller calls the queue by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// What the queue is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+    /// How the list of recipients was read, for the answer. No part of the job: one that is written again is read as it is.
+    #[serde(skip)]
+    pub reading: Reading,
 }
 
 impl SendJob {
+    /// A message to recipients, with nothing else said.
+    pub fn new<R: Into<Recipient>>(
+        numbers: impl IntoIterator<Item = R>,
+        message: impl Into<Content>,
+    ) -> Self {
+        Self {
+            queue_id: None,
+            numbers: numbers.into_iter().map(Into::into).collect(),
+            message: message.into(),
+            delay: None,
+            on_unknown: OnUnknown::default(),
+            message_id: None,
+            duplicates: Duplicates::default(),
+            reference: None,
+            label: None,
+            reading: Reading::default(),
+        }
+    }
+
     /// Parses the body of a `send` job.
     ///
     /// # Errors
@@ -51,9 +81,6 @@ impl SendJob {
     fn check(&self) -> Result<(), JobError> {
         if self.numbers.is_empty() {
             return Err(JobError::new("numbers", "must name at least one recipient"));
-        }
-        if self.numbers.len() > RECIPIENTS_MAX {
-            return Err(too_many("numbers"));
         }
         if self.message_id.is_some() && self.numbers.len() > 1 {
             return Err(JobError::new(
@@ -69,16 +96,30 @@ impl SendJob {
         self.queue_id.unwrap_or_else(|| QueueId::derived(token, job))
     }
 
-    /// What makes two jobs the same: a SHA-256 of the canonical body without its ids, one of which the API adds
-    /// where its callers give none.
+    /// The id that its queue gets instead where another session has a queue of [`Self::queue_id`]; `None` if the caller
+    /// chose that.
+    pub fn other_queue_id(&self, token: &Token, job: &JobId) -> Option<QueueId> {
+        self.queue_id.is_none().then(|| QueueId::of_session(token, job))
+    }
+
+    /// What makes two jobs the same: a SHA-256 of what they mean, however it is written, without their ids, one of which
+    /// the API adds where its callers give none.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         // Each part is a JSON document of its own or ends in a newline, so no two jobs run together.
-        for number in &self.numbers {
+        for Recipient { number, reference } in &self.numbers {
             hash.update(number.as_text().as_bytes());
+            if let Some(reference) = reference {
+                hash.update(b" ");
+                hash.update(body::to_vec(reference));
+            }
             hash.update(b"\n");
         }
         hash.update(body::to_vec(&(&self.message, &self.delay, self.on_unknown)));
+        // Stored fingerprints of jobs that say nothing of these stay what they are.
+        if !self.duplicates.is_default() || self.reference.is_some() || self.label.is_some() {
+            hash.update(body::to_vec(&(self.duplicates, &self.reference, &self.label)));
+        }
         hash.finalize().into()
     }
 }
@@ -144,7 +185,7 @@ pub enum OnUnknown {
 }
 
 /// Send a message to one or many numbers. `number` and `numbers` are two names of one field; each takes one
-/// text or an array.
+/// recipient or an array: a text, or an object with `number`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SendBody {
@@ -165,13 +206,16 @@ pub struct SendBody {
     on_unknown: OnUnknown,
     /// The WhatsApp message id to use; only with one number.
     message_id: Option<StanzaId>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "must be a text or an array of texts")]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
+    /// What to do about somebody who is named twice, also by another number of the same account.
+    #[serde(default)]
+    duplicates: Duplicates,
+    /// What to do about numbers that can't be read.
+    #[serde(default)]
+    invalid: Invalid,
+    /// What the caller calls the queue by: told again in its events.
+    reference: Option<Reference>,
+    /// What the queue is for: queues can be listed by it.
+    label: Option<Label>,
 }
 
 impl TryFrom<SendBody> for SendJob {
@@ -188,51 +232,24 @@ impl TryFrom<SendBody> for SendJob {
             let delay: Delay = body::from_fields(fields)?;
             Delay::new(delay.min, delay.max)
         });
+        let rules = Rules {
+            duplicates: body.duplicates,
+            invalid: body.invalid,
+        };
+        let (numbers, reading) = recipients::read(field, given, rules)?;
         let job = SendJob {
             queue_id: body.queue_id,
-            numbers: numbers(field, given)?,
+            numbers,
             message: Content::parse(body.message).map_err(|error| error.within("message"))?,
             delay: delay.transpose().map_err(|error| error.within("delay"))?,
             on_unknown: body.on_unknown,
             message_id: body.message_id,
+            duplicates: body.duplicates,
+            reference: body.reference,
+            label: body.label,
+            reading,
         };
         job.check()?;
         Ok(job)
-    }
-}
-
-fn numbers(field: &str, given: OneOrMany) -> Result<Vec<Number>, JobError> {
-    let many = match given {
-        OneOrMany::One(text) => {
-            let number = recipient(&text).map_err(|problem| JobError::new(field, problem))?;
-            return Ok(vec![number]);
-        }
-        OneOrMany::Many(many) => many,
-    };
-    if many.len() > RECIPIENTS_MAX {
-        return Err(too_many(field));
-    }
-    many.iter()
-        .enumerate()
-        .map(|(index, text)| {
-            recipient(text).map_err(|problem| JobError::new(format!("{field}[{index}]"), problem))
-        })
-        .collect()
-}
-
-/// `field` names more than [`RECIPIENTS_MAX`] recipients.
-fn too_many(field: &str) -> JobError {
-    JobError {
-        kind: JobErrorKind::TooManyRecipients,
-        ..JobError::new(field, format!("must name at most {RECIPIENTS_MAX} recipients"))
-    }
-}
-
-/// One that can be sent to. Groups can't yet, and what can't be done is not accepted.
-fn recipient(text: &str) -> Result<Number, String> {
-    let number = Number::new(text).map_err(|error| error.to_string())?;
-    match number.kind() {
-        NumberKind::Phone | NumberKind::Lid => Ok(number),
-        NumberKind::Group => Err("is a group, which can't be sent to yet".to_owned()),
     }
 }

@@ -1,8 +1,10 @@
 //! Jobs that concern the session itself: its start, stop and end, and what pairs it.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::named::stored;
 use crate::recipient::{Number, deserialize_phone};
 
 /// A request for a pairing code.
@@ -12,4 +14,45 @@ pub struct PairingCodeJob {
     /// The phone number of the account to pair with.
     #[serde(deserialize_with = "deserialize_phone")]
     pub phone: Number,
+}
+
+/// Settings of a session that are to change; those that are absent stay.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SessionUpdateJob {
+    /// What it says of itself from now on; null for what the deployment says (`PRESENCE`).
+    #[serde(
+        default,
+        deserialize_with = "deserialize_given_presence",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Presence>")]
+    pub presence: Option<Option<Presence>>,
+}
+
+stored! {
+    /// What a session says of itself to its contacts while it is connected.
+    Presence {
+        /// Away: its phone goes on ringing.
+        Unavailable = 1 "unavailable",
+        /// Online: its phone is silent meanwhile, and senders see at once that a message was delivered.
+        Available = 2 "available",
+    }
+}
+
+/// Reads a [`Presence`] or null.
+///
+/// # Errors
+/// Another value; the error says what it must be.
+pub fn deserialize_presence<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Presence>, D::Error> {
+    let text: Option<String> = Option::deserialize(json)?;
+    let found = text.map(|text| Presence::find(&text).ok_or_else(|| D::Error::custom(Presence::must_be())));
+    found.transpose()
+}
+
+/// Tells null, which means something, from a field that is absent.
+fn deserialize_given_presence<'de, D: Deserializer<'de>>(
+    json: D,
+) -> Result<Option<Option<Presence>>, D::Error> {
+    deserialize_presence(json).map(Some)
 }

@@ -18,7 +18,7 @@ fn number_and_numbers_take_one_or_many() {
         r#"{"numbers":["+55 31 90000-0001"],"message":{"type":"text","text":"hi"}}"#,
         r#"{"numbers":"5531900000001@s.whatsapp.net","message":{"type":"text","text":"hi"}}"#,
     ] {
-        assert_eq!(send(body).numbers, [Number::new("5531900000001").unwrap()]);
+        assert_eq!(send(body).numbers, [Number::new("5531900000001").unwrap().into()]);
         assert_eq!(
             send(body).fingerprint(),
             send(r#"{"number":"5531900000001","message":{"type":"text","text":"hi"}}"#).fingerprint()
@@ -42,6 +42,10 @@ fn every_job_has_a_stable_body() {
         Job::Send(Box::new(send(
             r#"{"numbers":["5531900000001","98765@lid"],"message":{"type":"text","text":"hi"}}"#,
         ))),
+        Job::Send(Box::new(send(
+            r#"{"numbers":["5531900000001",{"number":"5531900000001","reference":"Ana"}],"duplicates":"allow",
+                "reference":"order 17","label":"spring","message":{"type":"text","text":"hi"}}"#,
+        ))),
         Job::Pause(queue),
         Job::Resume(queue),
         Job::Delete(queue),
@@ -49,6 +53,11 @@ fn every_job_has_a_stable_body() {
         Job::SessionStart,
         Job::SessionStop,
         Job::SessionDelete,
+        Job::SessionUpdate(SessionUpdateJob {
+            presence: Some(Some(Presence::Available)),
+        }),
+        Job::SessionUpdate(SessionUpdateJob { presence: Some(None) }),
+        Job::SessionUpdate(SessionUpdateJob::default()),
         Job::PairingCode(PairingCodeJob { phone: phone.clone() }),
         Job::IsExists(IsExistsJob { number: phone }),
     ];
@@ -75,7 +84,10 @@ fn the_schemas_in_the_docs_are_those_of_the_types() {
 #[test]
 fn answers_are_stable() {
     let answers = [
-        Answer::Done { queue_id: None },
+        Answer::Done {
+            queue_id: None,
+            reading: None,
+        },
         Answer::IsExists {
             exists: true,
             jid: Some("5531900000001@s.whatsapp.net".into()),
@@ -88,11 +100,19 @@ fn answers_are_stable() {
             code: FailureCode::NotConnected,
             message: "the session is not connected".into(),
             field: None,
+            until: None,
+        },
+        Answer::Failed {
+            code: FailureCode::LookUpLimit,
+            message: "this number is not known, and none may be looked up now".into(),
+            field: None,
+            until: Some(1_795_276_800_000),
         },
         Answer::Failed {
             code: FailureCode::InvalidJob,
             message: "response.clientDataJSON answers another challenge".into(),
             field: Some("response.clientDataJSON".into()),
+            until: None,
         },
     ];
     insta::assert_json_snapshot!("answers", answers);
@@ -153,6 +173,9 @@ fn errors_name_the_field_and_not_its_value() {
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
         error("session.start", r#"{"x":1}"#),
+        error("session.update", r#"{"presence":"loud"}"#),
+        error("session.update", r#"{"presence":true}"#),
+        error("session.update", r#"{"presense":"available"}"#),
     ];
     shown.extend(errors_of_assertions());
     insta::assert_json_snapshot!("errors", shown);
@@ -245,6 +268,88 @@ fn what_can_t_be_done_is_refused_by_name() {
 }
 
 #[test]
+fn who_is_named_twice_gets_one_message_and_the_answer_says_who() {
+    let four = r#"["4916200401","+4916200401","+49 (0) 162 00401","4916200401@s.whatsapp.net","4916200402"]"#;
+    let body = |more: &str| format!(r#"{{"numbers":{four},"message":{{"type":"text","text":"hi"}}{more}}}"#);
+    let job = send(&body(""));
+    let named: Vec<_> = job.numbers.iter().map(|one| one.number.to_string()).collect();
+    assert_eq!(named, ["4916200401", "4916200402"]);
+    let reading = serde_json::to_value(&job.reading).unwrap();
+    assert_eq!(
+        reading,
+        serde_json::json!({
+            "duplicates": { "count": 3, "first": [
+                { "place": 1, "of": 0 }, { "place": 2, "of": 0 }, { "place": 3, "of": 0 }
+            ]},
+            "readAs": { "count": 3, "first": [
+                { "place": 1, "given": "+4916200401", "number": "4916200401" },
+                { "place": 2, "given": "+49 (0) 162 00401", "number": "4916200401" },
+                { "place": 3, "given": "4916200401@s.whatsapp.net", "number": "4916200401" },
+            ]},
+        })
+    );
+    let all = send(&body(r#","duplicates":"allow""#));
+    assert_eq!((all.numbers.len(), &all.reading.duplicates), (5, &None));
+    assert!(
+        send(r#"{"number":"4916200401","message":{"type":"text","text":"hi"}}"#)
+            .reading
+            .is_plain()
+    );
+}
+
+#[test]
+fn one_bad_number_refuses_all_or_is_skipped_as_the_job_says() {
+    let numbers = r#"["4916200401","12",{"number":"+49 16200402","reference":"Ana"},"1203630001@g.us",{"number":"0162"}]"#;
+    let body =
+        |more: &str| format!(r#"{{"numbers":{numbers},"message":{{"type":"text","text":"hi"}}{more}}}"#);
+    let error = SendJob::parse(body("").as_bytes()).unwrap_err();
+    let named: Vec<_> = error.others.iter().map(|other| other.field.as_str()).collect();
+    assert_eq!(
+        (error.field.as_str(), named.as_slice()),
+        ("numbers[1]", ["numbers[3]", "numbers[4].number"].as_slice())
+    );
+    assert_eq!(
+        error.in_words(),
+        "numbers[1] must have 7 to 15 digits, country code included; numbers[3] is a group, which can't be sent to yet; \
+         numbers[4].number must have 7 to 15 digits, country code included"
+    );
+    let job = send(&body(r#","invalid":"skip""#));
+    assert_eq!(job.numbers.len(), 2);
+    assert_eq!(
+        job.numbers[1].reference.as_ref().map(Reference::as_str),
+        Some("Ana")
+    );
+    let invalid = job.reading.invalid.unwrap();
+    let places: Vec<_> = invalid.first.iter().map(|one| one.place).collect();
+    assert_eq!((invalid.count, places), (3, vec![1, 3, 4]));
+    // Nobody is left.
+    let none = r#"{"numbers":["12"],"invalid":"skip","message":{"type":"text","text":"hi"}}"#;
+    assert_eq!(SendJob::parse(none.as_bytes()).unwrap_err().field, "numbers[0]");
+}
+
+#[test]
+fn long_lists_of_mistakes_are_counted() {
+    let bad = (0..LISTED_MAX + 50).map(|n| n.to_string());
+    let numbers: Vec<_> = bad.chain(["4916200401".to_owned()]).collect();
+    let body = |invalid: &str| {
+        serde_json::json!({
+            "numbers": numbers, "invalid": invalid,
+            "message": { "type": "text", "text": "hi" }
+        })
+        .to_string()
+    };
+    let error = SendJob::parse(body("refuse").as_bytes()).unwrap_err();
+    assert_eq!((error.others.len(), error.unnamed), (LISTED_MAX - 1, 50));
+    assert!(
+        error.in_words().ends_with("; and 140 more"),
+        "{}",
+        error.in_words()
+    );
+    let invalid = send(&body("skip")).reading.invalid.unwrap();
+    assert_eq!((invalid.count, invalid.first.len()), (150, LISTED_MAX));
+}
+
+#[test]
 fn fingerprint_tells_bodies_apart_but_not_queue_ids() {
     let base = r#"{"number":"5531900000001","message":{"type":"text","text":"hi"}}"#;
     let other = r#"{"number":"5531900000001","message":{"type":"text","text":"ho"}}"#;
@@ -257,6 +362,7 @@ fn fingerprint_tells_bodies_apart_but_not_queue_ids() {
 #[test]
 fn oversized_jobs_are_refused() {
     let numbers = vec!["5531900000001"; RECIPIENTS_MAX + 1];
+    // Before anybody looks who is named twice.
     let body = serde_json::json!({"numbers": numbers, "message": {"type": "text", "text": "hi"}}).to_string();
     assert!(error("send", &body).starts_with("numbers: must name at most 100000"));
     let text = "x".repeat(TEXT_MAX_BYTES + 1);

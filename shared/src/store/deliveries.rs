@@ -1,4 +1,11 @@
 //! Deliveries that did not succeed at once: put off here, leased when due, and kept when given up.
+//!
+//! The order in which the rows of an endpoint are tried is that of `next_attempt_at`. What was not tried yet, or is to be
+//! tried anew, has its turn there: the time of its event, which is over, and the event's sequence behind it.
+
+pub mod at_once;
+pub mod replays;
+pub mod upkeep;
 
 use std::time::Duration;
 
@@ -13,14 +20,10 @@ use super::{Store, StoreError};
 use crate::id::{DeliveryId, EventId, Token, WebhookId};
 use crate::named::stored;
 
+/// The event by which a webhook is tried out: it is attempted once.
+pub const TEST_EVENT: &str = "webhook.test";
 /// Most deliveries that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
-/// How long a finished delivery can be looked up and replayed.
-pub const KEEP: Duration = Duration::from_secs(30 * 86_400);
-/// Most rows that one purge removes.
-pub const PURGE_MAX: u32 = 1_000;
-/// Most rows that one statement gives up or deletes with their webhook.
-pub const PIECE_MAX: u32 = 5_000;
 /// Most attempts that a row's history shows; the oldest go first.
 pub const HISTORY_MAX: i32 = 64;
 
@@ -45,6 +48,8 @@ pub enum Fate {
     Delivered,
     /// Try again after this time.
     Retry(Duration),
+    /// Try when its turn comes, in the order of events.
+    InTurn,
     /// Give up.
     Dead,
 }
@@ -58,6 +63,8 @@ pub struct Attempted {
     pub error: Option<&'static str>,
     /// How long it took, in milliseconds.
     pub took_ms: u32,
+    /// The beginning of what was answered, for a test alone.
+    pub answer: Option<String>,
 }
 
 /// A delivery to store.
@@ -73,6 +80,8 @@ pub struct NewDelivery {
     pub token: Token,
     /// The event's name.
     pub event: String,
+    /// The event's place among those of its session; 0 where it has none.
+    pub sequence: i64,
     /// What is posted.
     pub body: String,
     /// The first attempt, if it is over.
@@ -123,7 +132,9 @@ pub struct DeliveryRecord {
     pub last_status: Option<u16>,
     /// What went wrong at the last attempt.
     pub last_error: Option<String>,
-    /// When the first attempt failed.
+    /// The beginning of what a test was answered.
+    pub answer: Option<String>,
+    /// When the first attempt failed, was put off, or was taken.
     pub created_at: OffsetDateTime,
     /// When it was delivered, given up or cancelled.
     pub finished_at: Option<OffsetDateTime>,
@@ -138,6 +149,10 @@ pub struct Leased {
     pub webhook: WebhookId,
     /// Which event.
     pub event_id: EventId,
+    /// The event's session.
+    pub token: Token,
+    /// The event's name.
+    pub event: String,
     /// What is posted.
     pub body: String,
     /// Attempts made so far.
@@ -147,31 +162,36 @@ pub struct Leased {
 }
 
 const COLUMNS: &str = "d.id, d.webhook_id, d.event_id, d.token, d.event, d.body, d.state, d.attempts, d.history, \
-     d.next_attempt_at, d.last_status, d.last_error, d.created_at, d.finished_at";
+     d.next_attempt_at, d.last_status, d.last_error, d.answer, d.created_at, d.finished_at";
 
 /// Stores a delivery and returns it, leased if that was asked for; `None` when the webhook has a row for the event
 /// already, or is gone.
 pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, StoreError> {
-    let sql = "-- deliveries::insert
+    let turn = turn("$3::uuid", "$14::bigint");
+    let sql = format!(
+        "-- deliveries::insert
         INSERT INTO delivery (id, webhook_id, event_id, token, event, body, state, attempts, next_attempt_at,
-            finished_at, leased_until, lease_token, last_status, last_error, history)
+            finished_at, leased_until, lease_token, last_status, last_error, history, sequence)
         SELECT $1::uuid, webhook.id, $3::uuid /* event_id */, $4::text /* token */, $5::text /* event */,
             $6::text /* body */, $7::smallint /* state */, $8::integer /* attempts */,
-            clock_timestamp() + $9::float8 /* wait */ * interval '1 second',
+            CASE WHEN $7 = 0 THEN coalesce(
+                clock_timestamp() + $9::float8 /* wait */ * interval '1 second', {turn}) END,
             CASE WHEN $7 <> 0 THEN clock_timestamp() END,
             clock_timestamp() + $10::float8 /* lease */ * interval '1 second',
             CASE WHEN $10 IS NOT NULL THEN gen_random_uuid() END,
             $11::smallint /* status */, $12::text /* error */,
             CASE WHEN $13::jsonb /* entry */ IS NULL THEN '[]' ELSE jsonb_build_array($13 || jsonb_build_object(
-                'at', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)) END
+                'at', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)) END,
+            $14 /* sequence */
         FROM webhook WHERE webhook.id = $2::uuid FOR KEY SHARE
         ON CONFLICT (webhook_id, event_id) DO NOTHING
-        RETURNING lease_token";
+        RETURNING lease_token"
+    );
     let (state, wait) = fate_columns(new.fate);
     let attempts = i32::from(new.attempted.is_some());
     let entry = new.attempted.as_ref().map(entry);
     let (status, error) = new.attempted.as_ref().map_or((None, None), outcome_columns);
-    let parameters: [&(dyn ToSql + Sync); 13] = [
+    let parameters: [&(dyn ToSql + Sync); 14] = [
         &new.id.as_uuid(),
         &new.webhook.as_uuid(),
         &new.event_id.as_uuid(),
@@ -185,14 +205,17 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
         &status,
         &error,
         &entry,
+        &new.sequence,
     ];
-    let Some(row) = store.query_opt(sql, &parameters).await? else {
+    let Some(row) = store.query_opt(&sql, &parameters).await? else {
         return Ok(None);
     };
     Ok(Some(Leased {
         id: new.id,
         webhook: new.webhook,
         event_id: new.event_id,
+        token: new.token.clone(),
+        event: new.event.clone(),
         body: new.body.clone(),
         attempts: u32::from(new.attempted.is_some()),
         lease: row.try_get(0)?,
@@ -228,7 +251,8 @@ pub async fn lease_due(
         UPDATE delivery d
         SET leased_until = clock_timestamp() + $2 /* ttl */ * interval '1 second', lease_token = gen_random_uuid()
         FROM due WHERE d.id = due.id
-        RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts, d.lease_token";
+        RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts, d.lease_token, d.token, d.event,
+            d.next_attempt_at";
     let resting: Vec<Uuid> = resting.iter().map(|id| id.as_uuid()).collect();
     let rows = store
         .query(
@@ -242,16 +266,23 @@ pub async fn lease_due(
         )
         .await?;
     let leased = |row: &Row| {
-        Ok(Leased {
+        let token: &str = row.try_get(6)?;
+        let leased = Leased {
             id: DeliveryId::new(row.try_get(0)?),
             webhook: WebhookId::new(row.try_get(1)?),
             event_id: EventId::new(row.try_get(2)?),
+            token: Token::new(token).map_err(|_| StoreError::Corrupt("token"))?,
+            event: row.try_get(7)?,
             body: row.try_get(3)?,
             attempts: count(row.try_get(4)?)?,
             lease: row.try_get(5)?,
-        })
+        };
+        Ok((row.try_get::<_, Option<OffsetDateTime>>(8)?, leased))
     };
-    rows.iter().map(leased).collect()
+    // An update returns its rows in any order.
+    let mut leased = rows.iter().map(leased).collect::<Result<Vec<_>, StoreError>>()?;
+    leased.sort_by_key(|(due, _)| *due);
+    Ok(leased.into_iter().map(|(_, leased)| leased).collect())
 }
 
 /// Records an attempt of a leased delivery and ends the lease. Whether it was still ours: if not, somebody else has
@@ -265,8 +296,9 @@ pub async fn finish_attempt(
     let sql = "-- deliveries::finish_attempt
         UPDATE delivery
         SET state = $3::smallint, attempts = attempts + 1,
-            next_attempt_at = clock_timestamp() + $4::float8 /* wait */ * interval '1 second',
-            finished_at = CASE WHEN $3 <> 0 THEN clock_timestamp() END,
+            next_attempt_at = CASE WHEN $3 = 0 THEN coalesce(
+                clock_timestamp() + $4::float8 /* wait */ * interval '1 second', next_attempt_at) END,
+            answer = $9 /* answer */, finished_at = CASE WHEN $3 <> 0 THEN clock_timestamp() END,
             leased_until = NULL, lease_token = NULL, last_status = $5 /* status */, last_error = $6 /* error */,
             history = CASE WHEN jsonb_array_length(history) >= $8 /* most */ THEN history - 0 ELSE history END
                 || jsonb_build_array($7::jsonb /* entry */ || jsonb_build_object(
@@ -275,7 +307,7 @@ pub async fn finish_attempt(
     let (state, wait) = fate_columns(fate);
     let (status, error) = outcome_columns(attempted);
     let entry = entry(attempted);
-    let parameters: [&(dyn ToSql + Sync); 8] = [
+    let parameters: [&(dyn ToSql + Sync); 9] = [
         &leased.id.as_uuid(),
         &leased.lease,
         &state,
@@ -284,6 +316,7 @@ pub async fn finish_attempt(
         &error,
         &entry,
         &HISTORY_MAX,
+        &attempted.answer,
     ];
     Ok(store.execute(sql, &parameters).await? > 0)
 }
@@ -300,109 +333,23 @@ pub async fn put_off(store: &Store, leased: &Leased, wait: Duration) -> Result<(
     Ok(())
 }
 
-/// Deliveries of a webhook, newest first, older than `before`; of one state only if asked.
-pub async fn list(
-    store: &Store,
-    webhook: WebhookId,
-    only: Option<DeliveryState>,
-    before: Option<DeliveryId>,
-    limit: u32,
-) -> Result<Vec<DeliveryRecord>, StoreError> {
-    // A number in the text, so that the index of the dead ones serves.
-    let of_state = only.map_or_else(String::new, |state| format!("AND d.state = {}", state.code()));
-    let sql = format!(
-        "-- deliveries::list
-        SELECT {COLUMNS} FROM delivery d
-        WHERE d.webhook_id = $1 /* webhook */ {of_state} AND ($2::uuid IS NULL OR d.id < $2 /* before */)
-        ORDER BY d.id DESC LIMIT $3 /* limit */"
-    );
-    let limit = i64::from(limit.min(PAGE_MAX));
-    let before = before.map(DeliveryId::as_uuid);
-    let rows = store.query(&sql, &[&webhook.as_uuid(), &before, &limit]).await?;
-    rows.iter().map(record).collect()
+/// Gives a leased delivery back without an attempt: it keeps its place before those that are due later.
+pub async fn release(store: &Store, leased: &Leased) -> Result<(), StoreError> {
+    let sql = "-- deliveries::release
+        UPDATE delivery SET leased_until = NULL, lease_token = NULL
+        WHERE id = $1 /* id */ AND lease_token = $2 /* lease */";
+    store.execute(sql, &[&leased.id.as_uuid(), &leased.lease]).await?;
+    Ok(())
 }
 
-/// Makes a delivery due at once, whatever became of it, with its attempts counted from 0; `None` when there is no
-/// such delivery. One whose attempt is under way stays as it is.
-pub async fn replay(
-    store: &Store,
-    webhook: WebhookId,
-    id: DeliveryId,
-) -> Result<Option<DeliveryRecord>, StoreError> {
-    let sql = "-- deliveries::replay
-        UPDATE delivery SET state = 0, attempts = 0, next_attempt_at = clock_timestamp(), finished_at = NULL
-        WHERE id = $1 /* id */ AND webhook_id = $2 /* webhook */ AND lease_token IS NULL";
-    store.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await?;
-    let sql = format!(
-        "-- deliveries::replay (look)
-        SELECT {COLUMNS} FROM delivery d WHERE d.id = $1 /* id */ AND d.webhook_id = $2 /* webhook */"
-    );
-    let row = store
-        .query_opt(&sql, &[&id.as_uuid(), &webhook.as_uuid()])
-        .await?;
-    row.as_ref().map(record).transpose()
-}
-
-/// How many deliveries were given up, for metrics.
-pub async fn count_dead(store: &Store) -> Result<i64, StoreError> {
-    let sql = "-- deliveries::count_dead\nSELECT count(*) FROM delivery WHERE state = 2";
-    Ok(store.query_one(sql, &[]).await?.try_get(0)?)
-}
-
-/// How many deliveries are pending, by webhook; those that have none are left out.
-pub async fn count_pending(store: &Store) -> Result<Vec<(WebhookId, i64)>, StoreError> {
-    let sql = "-- deliveries::count_pending
-        SELECT webhook_id, count(*) FROM delivery WHERE state = 0 GROUP BY webhook_id";
-    let rows = store.query(sql, &[]).await?;
-    rows.iter()
-        .map(|row| Ok((WebhookId::new(row.try_get(0)?), row.try_get(1)?)))
-        .collect()
-}
-
-/// Deletes deliveries of a webhook, at most [`PIECE_MAX`]; returns how many.
-pub(super) async fn delete_piece(store: &Store, webhook: WebhookId) -> Result<u64, StoreError> {
-    let sql = "-- deliveries::delete_piece
-        DELETE FROM delivery WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM delivery WHERE webhook_id = $1 /* webhook */ LIMIT $2 /* most */))";
-    store
-        .execute(sql, &[&webhook.as_uuid(), &i64::from(PIECE_MAX)])
-        .await
-}
-
-/// Forgets deliveries that were finished longer than [`KEEP`] ago, at most [`PURGE_MAX`]; returns how many.
-pub async fn purge(store: &Store) -> Result<u64, StoreError> {
-    let sql = "-- deliveries::purge
-        DELETE FROM delivery WHERE id IN (
-            SELECT id FROM delivery
-            WHERE state <> 0 AND finished_at < now() - $1 /* keep */ * interval '1 second'
-            LIMIT $2 /* limit */)";
-    store
-        .execute(sql, &[&KEEP.as_secs_f64(), &i64::from(PURGE_MAX)])
-        .await
-}
-
-/// Cancels a pending delivery; says whether there was one.
-pub async fn cancel(store: &Store, webhook: WebhookId, id: DeliveryId) -> Result<bool, StoreError> {
-    let sql = "-- deliveries::cancel
-        UPDATE delivery SET state = 3, next_attempt_at = NULL, leased_until = NULL, lease_token = NULL,
-            finished_at = clock_timestamp()
-        WHERE id = $1 AND webhook_id = $2 AND state = 0";
-    Ok(store.execute(sql, &[&id.as_uuid(), &webhook.as_uuid()]).await? > 0)
-}
-
-/// Gives up what is pending for webhooks that are disabled and is not under way, at most [`PIECE_MAX`]; says how many.
-pub async fn give_up_disabled(store: &Store) -> Result<u64, StoreError> {
-    let sql = "-- deliveries::give_up_disabled
-        WITH piece AS MATERIALIZED (
-            SELECT o.id, w.disabled_why FROM webhook w, LATERAL (
-                SELECT d.id FROM delivery d
-                WHERE d.webhook_id = w.id AND d.state = 0 AND (d.leased_until IS NULL OR d.leased_until <= now())
-                LIMIT $1 /* most */ FOR UPDATE SKIP LOCKED) AS o
-            WHERE w.disabled_at IS NOT NULL LIMIT $1)
-        UPDATE delivery d SET state = 2, finished_at = clock_timestamp(), next_attempt_at = NULL,
-            leased_until = NULL, lease_token = NULL, last_error = left(piece.disabled_why, 500)
-        FROM piece WHERE d.id = piece.id";
-    store.execute(sql, &[&i64::from(PIECE_MAX)]).await
+/// When the delivery of an event has its turn, from SQL for the event's id and its sequence. Ids of events tell their
+/// time; within a millisecond the sequence decides.
+fn turn(event: &str, sequence: &str) -> String {
+    format!(
+        "least(clock_timestamp(), to_timestamp(
+            ('x' || substr(replace(({event})::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0)
+            + ({sequence}) % 1000 * interval '1 microsecond')"
+    )
 }
 
 /// State and, where another attempt is due, the seconds until then.
@@ -410,6 +357,7 @@ fn fate_columns(fate: Fate) -> (i16, Option<f64>) {
     match fate {
         Fate::Delivered => (DeliveryState::Delivered.code(), None),
         Fate::Retry(wait) => (DeliveryState::Pending.code(), Some(wait.as_secs_f64())),
+        Fate::InTurn => (DeliveryState::Pending.code(), None),
         Fate::Dead => (DeliveryState::Dead.code(), None),
     }
 }
@@ -447,6 +395,7 @@ fn record(row: &Row) -> Result<DeliveryRecord, StoreError> {
         next_attempt_at: row.try_get("next_attempt_at")?,
         last_status: status.and_then(|status| u16::try_from(status).ok()),
         last_error: row.try_get("last_error")?,
+        answer: row.try_get("answer")?,
         created_at: row.try_get("created_at")?,
         finished_at: row.try_get("finished_at")?,
     })

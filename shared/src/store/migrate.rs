@@ -38,7 +38,10 @@ const MIGRATIONS: &[Migration] = migrations! {
     10 "client version" in "0010_client_version.sql",
     11 "restrictions" in "0011_restrictions.sql",
     12 "passkey" in "0012_passkey.sql",
+    13 "presence" in "0013_presence.sql",
+    14 "numbers" in "0014_numbers.sql",
     15 "attempts" in "0015_attempts.sql",
+    17 "webhooks changed" in "0017_webhooks.sql",
 };
 
 /// The version this program works with.

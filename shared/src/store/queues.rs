@@ -11,11 +11,11 @@ use tokio_postgres::types::{Json, ToSql, Type};
 use uuid::Uuid;
 
 use super::leases::{self, Fence};
-use super::recipients::{OF_ANOTHER_ACCOUNT, restriction};
+use super::recipients::{OF_ANOTHER_ACCOUNT, reference, restriction};
 use super::{Store, StoreError, Tx, violates};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
-use crate::job::{Delay, OnUnknown, SendJob};
+use crate::job::{Delay, Duplicates, Label, OnUnknown, Reference, SendJob};
 use crate::named::stored;
 use crate::waiting::Standstill;
 
@@ -62,6 +62,12 @@ pub struct QueueRecord {
     pub delay: Option<Delay>,
     /// What to do with a send that a crash cut off.
     pub on_unknown: OnUnknown,
+    /// What to do about a recipient whose account is that of another.
+    pub duplicates: Duplicates,
+    /// What its caller calls it by.
+    pub reference: Option<Reference>,
+    /// What it is for.
+    pub label: Option<Label>,
     /// How it stands.
     pub state: QueueState,
     /// Number of recipients.
@@ -94,8 +100,8 @@ impl QueueRecord {
 }
 
 const COLUMNS: &str = "q.id, q.session_id, q.job_id, q.content, q.delay_min_ms, q.delay_max_ms, q.on_unknown, \
-     q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, q.finished_at, q.account, \
-     q.waiting, q.moved_at";
+     q.duplicates, q.reference, q.label, q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, \
+     q.paused_at, q.finished_at, q.account, q.waiting, q.moved_at";
 
 /// What became of a job that was to be accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +123,8 @@ pub struct Offer<'a> {
     pub session: SessionId,
     /// The id of its queue.
     pub queue: QueueId,
+    /// The id that its queue gets instead where that one is another session's.
+    pub other: Option<QueueId>,
     /// Its identity.
     pub id: &'a JobId,
     /// The job.
@@ -134,21 +142,37 @@ pub async fn accept_all(
     fence: Fence,
     offers: &[Offer<'_>],
 ) -> Result<Vec<Result<Acceptance, String>>, StoreError> {
-    match accept_together(store, fence, offers).await {
-        Ok(accepted) => return Ok(accepted.into_iter().map(Ok).collect()),
-        Err(StoreError::Refused(_)) if offers.len() > 1 => {}
-        Err(StoreError::Refused(why)) => return Ok(vec![Err(why)]),
+    let mut accepted = match accept_together(store, fence, offers).await {
+        Ok(accepted) => accepted.into_iter().map(Ok).collect(),
+        Err(StoreError::Refused(_)) if offers.len() > 1 => {
+            let mut each = Vec::with_capacity(offers.len());
+            for offer in offers {
+                each.push(accept_alone(store, fence, *offer).await?);
+            }
+            each
+        }
+        Err(StoreError::Refused(why)) => vec![Err(why)],
         Err(error) => return Err(error),
-    }
-    let mut accepted = Vec::with_capacity(offers.len());
-    for offer in offers {
-        accepted.push(match accept_together(store, fence, &[*offer]).await {
-            Ok(mut one) => one.pop().ok_or_else(|| "no answer to an offer".to_owned()),
-            Err(StoreError::Refused(why)) => Err(why),
-            Err(error) => return Err(error),
-        });
+    };
+    for (offer, answer) in offers.iter().zip(&mut accepted) {
+        // The same UUID may be the identity of a job of each session; their queues have one id each.
+        if let (Some(queue), Ok(Acceptance::Conflict)) = (offer.other, &answer) {
+            *answer = accept_alone(store, fence, Offer { queue, ..*offer }).await?;
+        }
     }
     Ok(accepted)
+}
+
+async fn accept_alone(
+    store: &Store,
+    fence: Fence,
+    offer: Offer<'_>,
+) -> Result<Result<Acceptance, String>, StoreError> {
+    match accept_together(store, fence, &[offer]).await {
+        Ok(mut one) => Ok(one.pop().ok_or_else(|| "no answer to an offer".to_owned())),
+        Err(StoreError::Refused(why)) => Ok(Err(why)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Stores jobs in one transaction. One answer per offer.
@@ -248,13 +272,17 @@ async fn insert_queues(
     let sql = format!(
         "-- queues::accept
         INSERT INTO queue AS q
-            (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total, account)
+            (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
+             duplicates, reference, label, account)
         SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
+            duplicates, reference, label,
             (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = o.session_id)
         FROM unnest($1::uuid[] /* ids */, $2::bigint[] /* sessions */, $3::text[] /* jobs */,
             $4::bytea[] /* fingerprints */, $5::jsonb[] /* contents */, $6::int[] /* mins */, $7::int[] /* maxs */,
-            $8::smallint[] /* on_unknowns */, $9::int[] /* totals */) WITH ORDINALITY
-            AS o (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total, n)
+            $8::smallint[] /* on_unknowns */, $9::int[] /* totals */, $10::smallint[] /* duplicates */,
+            $11::text[] /* references */, $12::text[] /* labels */) WITH ORDINALITY
+            AS o (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
+                duplicates, reference, label, n)
         ORDER BY n
         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
@@ -270,14 +298,17 @@ async fn insert_queues(
     let (mins, maxs) = (gap(|delay| delay.min()), gap(|delay| delay.max()));
     let on_unknowns: Vec<i16> = offers
         .iter()
-        .map(|offer| match offer.job.on_unknown {
-            OnUnknown::Resend => 0,
-            OnUnknown::Hold => 1,
-        })
+        .map(|offer| of_unknown(offer.job.on_unknown))
         .collect();
     let total = |offer: &Offer<'_>| i32::try_from(offer.job.numbers.len()).unwrap_or(i32::MAX);
     let totals: Vec<i32> = offers.iter().map(total).collect();
-    let parameters: [&(dyn ToSql + Sync); 9] = [
+    let duplicates: Vec<i16> = offers
+        .iter()
+        .map(|offer| of_duplicates(offer.job.duplicates))
+        .collect();
+    let references = texts(offers, |job| job.reference.as_ref().map(Reference::as_str));
+    let labels = texts(offers, |job| job.label.as_ref().map(Label::as_str));
+    let parameters: [&(dyn ToSql + Sync); 12] = [
         &ids,
         &sessions,
         &jobs,
@@ -287,9 +318,30 @@ async fn insert_queues(
         &maxs,
         &on_unknowns,
         &totals,
+        &duplicates,
+        &references,
+        &labels,
     ];
     let statement = tx.prepare_cached(&sql).await?;
     Ok(tx.query(&statement, &parameters).await?)
+}
+
+const fn of_unknown(on_unknown: OnUnknown) -> i16 {
+    match on_unknown {
+        OnUnknown::Resend => 0,
+        OnUnknown::Hold => 1,
+    }
+}
+
+const fn of_duplicates(duplicates: Duplicates) -> i16 {
+    match duplicates {
+        Duplicates::Drop => 0,
+        Duplicates::Allow => 1,
+    }
+}
+
+fn texts<'a>(offers: &[Offer<'a>], of: fn(&SendJob) -> Option<&str>) -> Vec<Option<&'a str>> {
+    offers.iter().map(|offer| of(offer.job)).collect()
 }
 
 /// Tells a repeated job from one that took another's id.
@@ -320,18 +372,26 @@ async fn existing(
 }
 
 async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_postgres::Error> {
-    const TYPES: [Type; 5] = [Type::UUID, Type::INT4, Type::INT8, Type::TEXT, Type::TEXT];
-    let sql = "COPY recipient (queue_id, seq, session_id, number, stanza_id) FROM STDIN BINARY";
+    const TYPES: [Type; 6] = [
+        Type::UUID,
+        Type::INT4,
+        Type::INT8,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+    ];
+    let sql = "COPY recipient (queue_id, seq, session_id, number, stanza_id, reference) FROM STDIN BINARY";
     let mut writer = pin!(BinaryCopyInWriter::new(tx.copy_in(sql).await?, &TYPES));
     for offer in offers {
         let (queue, session): (Uuid, i64) = (offer.queue.as_uuid(), offer.session.get());
         let stanza = offer.job.message_id.as_ref().map(|stanza| stanza.as_str());
-        for (seq, number) in (0_i32..).zip(&offer.job.numbers) {
-            let number = number.as_text();
+        for (seq, recipient) in (0_i32..).zip(&offer.job.numbers) {
+            let number = recipient.number.as_text();
             let number: &str = &number;
+            let reference = recipient.reference.as_ref().map(Reference::as_str);
             writer
                 .as_mut()
-                .write(&[&queue, &seq, &session, &number, &stanza])
+                .write(&[&queue, &seq, &session, &number, &stanza, &reference])
                 .await?;
         }
     }
@@ -402,10 +462,19 @@ pub async fn is_behind_another(store: &Store, queue: &QueueRecord) -> Result<boo
     Ok(row.try_get(0)?)
 }
 
-/// A queue of a session, by id.
+/// A queue of a session, by id; or by the identity of its job, where that is a UUID under which another session has a queue.
 pub async fn find(store: &Store, session: SessionId, id: QueueId) -> Result<Option<QueueRecord>, StoreError> {
-    let sql = format!("-- queues::find\nSELECT {COLUMNS} FROM queue q WHERE q.id = $1 AND q.session_id = $2");
-    let row = store.query_opt(&sql, &[&id.as_uuid(), &session.get()]).await?;
+    let sql = format!(
+        "-- queues::find
+        SELECT {COLUMNS} FROM queue q WHERE q.id = $1 /* id */ AND q.session_id = $2 /* session */
+        UNION ALL
+        SELECT {COLUMNS} FROM queue q WHERE q.session_id = $2 /* session */ AND q.job_id = $3 /* job */ AND q.id <> $1
+          AND EXISTS (SELECT 1 FROM queue o WHERE o.id = $1 /* id */ AND o.session_id <> $2 /* session */)
+        LIMIT 1"
+    );
+    let row = store
+        .query_opt(&sql, &[&id.as_uuid(), &session.get(), &id.to_string()])
+        .await?;
     row.as_ref().map(record).transpose()
 }
 
@@ -437,10 +506,11 @@ pub async fn find_any(store: &Store, id: QueueId) -> Result<Option<(Token, Queue
     Ok(Some((token, record(&row)?)))
 }
 
-/// Queues of a session, newest first, behind the given one (`created_at` and id of the last one seen).
+/// Queues of a session, of one label if asked, newest first, behind the given one (`created_at` and id of the last one seen).
 pub async fn list(
     store: &Store,
     session: SessionId,
+    label: Option<&Label>,
     before: Option<(OffsetDateTime, QueueId)>,
     limit: u32,
 ) -> Result<Vec<QueueRecord>, StoreError> {
@@ -449,11 +519,15 @@ pub async fn list(
         SELECT {COLUMNS} FROM queue q
         WHERE q.session_id = $1 /* session */
           AND ($2::timestamptz IS NULL OR (q.created_at, q.id) < ($2 /* time */, $3::uuid /* id */))
+          AND ($5::text IS NULL OR q.label = $5 /* label */)
         ORDER BY q.created_at DESC, q.id DESC LIMIT $4 /* limit */"
     );
     let (time, id) = before.map(|(time, id)| (time, id.as_uuid())).unzip();
     let limit = i64::from(limit.min(PAGE_MAX));
-    let rows = store.query(&sql, &[&session.get(), &time, &id, &limit]).await?;
+    let label = label.map(Label::as_str);
+    let rows = store
+        .query(&sql, &[&session.get(), &time, &id, &limit, &label])
+        .await?;
     rows.iter().map(record).collect()
 }
 
@@ -527,6 +601,15 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         on_unknown: match row.try_get::<_, i16>("on_unknown")? {
             0 => OnUnknown::Resend,
             _ => OnUnknown::Hold,
+        },
+        duplicates: match row.try_get::<_, i16>("duplicates")? {
+            0 => Duplicates::Drop,
+            _ => Duplicates::Allow,
+        },
+        reference: reference(row)?,
+        label: match row.try_get::<_, Option<&str>>("label")? {
+            Some(label) => Some(Label::new(label).map_err(|_| StoreError::Corrupt("label"))?),
+            None => None,
         },
         state: QueueState::from_code(row.try_get("state")?)
             .ok_or(StoreError::Corrupt("queue state out of range"))?,

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use super::{Store, StoreError};
 use crate::content::Content;
 use crate::id::{QueueId, SessionId, StanzaId};
+use crate::job::Reference;
 use crate::named::stored;
 use crate::recipient::Number;
 
@@ -17,7 +18,7 @@ pub const PAGE_MAX: u32 = 1_000;
 
 stored! {
     /// How a recipient stands. Moves forward only: queued → sending → sent → delivered → read, or to one of the
-    /// last three from queued or sending; unknown may still turn out sent, delivered or read.
+    /// last four from queued or sending; unknown may still turn out sent, delivered or read.
     RecipientState {
         /// Waiting for its turn.
         Queued = 0 "queued",
@@ -35,6 +36,8 @@ stored! {
         Skipped = 6 "skipped",
         /// Nobody knows whether it was sent, and it is not sent again: it was not acknowledged, or cut off and to be held.
         Unknown = 7 "unknown",
+        /// It was not sent because its account is that of another recipient of the queue.
+        Duplicate = 8 "duplicate",
     }
 }
 
@@ -48,7 +51,10 @@ impl RecipientState {
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Queued | Self::Sending | Self::Sent | Self::Delivered | Self::Read => {
-                let settles_otherwise = matches!(next, Self::Failed | Self::Skipped | Self::Unknown);
+                let settles_otherwise = matches!(
+                    next,
+                    Self::Failed | Self::Skipped | Self::Unknown | Self::Duplicate
+                );
                 if settles_otherwise {
                     !self.is_settled()
                 } else {
@@ -56,7 +62,7 @@ impl RecipientState {
                 }
             }
             Self::Unknown => matches!(next, Self::Sent | Self::Delivered | Self::Read),
-            Self::Failed | Self::Skipped => false,
+            Self::Failed | Self::Skipped | Self::Duplicate => false,
         }
     }
 }
@@ -74,6 +80,10 @@ pub struct Pending {
     pub stanza: Option<StanzaId>,
     /// How often its message may have left without an answer; [`OF_ANOTHER_ACCOUNT`] if another account sent it.
     pub attempts: u16,
+    /// What its caller calls it by.
+    pub reference: Option<Reference>,
+    /// The number that its account goes by, if it was sent to by another than its own.
+    pub addressee: Option<Number>,
 }
 
 /// A recipient as stored.
@@ -89,6 +99,10 @@ pub struct RecipientRecord {
     pub stanza: Option<StanzaId>,
     /// How often its message may have left without an answer.
     pub attempts: u16,
+    /// What its caller calls it by.
+    pub reference: Option<Reference>,
+    /// The number that its account goes by, if it was sent to by another than its own.
+    pub addressee: Option<Number>,
     /// Why it failed or is unknown, in the manner of HTTP.
     pub error_status: Option<u16>,
     /// The same in words.
@@ -128,7 +142,7 @@ pub async fn next(
     limit: u32,
 ) -> Result<Vec<Pending>, StoreError> {
     let sql = "-- recipients::next
-        SELECT seq, number, state, stanza_id, attempts FROM recipient
+        SELECT seq, number, state, stanza_id, attempts, reference, addressee FROM recipient
         WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */
           AND (state = 1 OR state = 0 AND (held_for IS NULL OR held_for IS DISTINCT FROM $3 /* held */))
         ORDER BY seq LIMIT $4 /* limit */";
@@ -146,6 +160,8 @@ pub async fn next(
             state: state(row)?,
             stanza: stanza(row)?,
             attempts: attempts(row)?,
+            reference: reference(row)?,
+            addressee: addressee(row)?,
         })
     };
     rows.iter().map(pending).collect()
@@ -162,7 +178,8 @@ pub async fn page(
     // In a deleted queue those that were queued are never sent: they read as skipped.
     let sql = "-- recipients::page
         SELECT r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
-            r.stanza_id, r.attempts, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
+            r.stanza_id, r.attempts, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at,
+            r.read_at
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.queue_id = $1 /* queue */ AND r.seq > $2 /* after */
           AND ($3::smallint IS NULL OR $3 /* state */ = CASE WHEN q.state = 4 AND r.state = 0 THEN 6 ELSE r.state END)
@@ -231,6 +248,17 @@ pub async fn lists(store: &Store, queue: QueueId, limit: usize) -> Result<Lists,
     Ok(Lists { numbers, stanzas })
 }
 
+/// The accounts that the recipients of a queue go by, as far as is known: their numbers, and those that WhatsApp said
+/// instead. With their places.
+pub async fn accounts(store: &Store, queue: QueueId) -> Result<Vec<(u32, Number)>, StoreError> {
+    let sql = "-- recipients::accounts
+        SELECT seq, number FROM recipient WHERE queue_id = $1 /* queue */
+        UNION ALL
+        SELECT seq, addressee FROM recipient WHERE queue_id = $1 /* queue */ AND addressee IS NOT NULL";
+    let rows = store.query(sql, &[&queue.as_uuid()]).await?;
+    rows.iter().map(|row| Ok((seq(row)?, number(row)?))).collect()
+}
+
 /// The messages of a session with these ids, in no order; unknown ids are left out.
 pub async fn find_by_stanza(
     store: &Store,
@@ -265,6 +293,8 @@ fn record(row: &Row) -> Result<RecipientRecord, StoreError> {
         state: state(row)?,
         stanza: stanza(row)?,
         attempts: attempts(row)?,
+        reference: reference(row)?,
+        addressee: addressee(row)?,
         error_status: error_status.and_then(|status| u16::try_from(status).ok()),
         error: row.try_get("error")?,
         sent_at: row.try_get("sent_at")?,
@@ -286,7 +316,20 @@ fn attempts(row: &Row) -> Result<u16, StoreError> {
 }
 
 fn number(row: &Row) -> Result<Number, StoreError> {
-    Number::new(row.try_get("number")?).map_err(|_| StoreError::Corrupt("number"))
+    Number::stored(row.try_get("number")?).map_err(|_| StoreError::Corrupt("number"))
+}
+
+fn addressee(row: &Row) -> Result<Option<Number>, StoreError> {
+    let text: Option<&str> = row.try_get("addressee")?;
+    text.map(|text| Number::stored(text).map_err(|_| StoreError::Corrupt("number")))
+        .transpose()
+}
+
+/// What a caller calls a queue or a recipient by.
+pub(super) fn reference(row: &Row) -> Result<Option<Reference>, StoreError> {
+    let text: Option<&str> = row.try_get("reference")?;
+    text.map(|text| Reference::new(text).map_err(|_| StoreError::Corrupt("reference")))
+        .transpose()
 }
 
 fn state(row: &Row) -> Result<RecipientState, StoreError> {

@@ -11,6 +11,7 @@ use super::leases::{self, Fence, shard_id, smallint};
 use super::{Store, StoreError};
 use crate::event::{Passkey, RestrictionKind};
 use crate::id::{SessionId, ShardId, Token};
+use crate::job::Presence;
 use crate::named::stored;
 
 /// Most sessions that one page of a listing holds.
@@ -122,6 +123,8 @@ pub struct SessionRecord {
     pub deleting_at: Option<OffsetDateTime>,
     /// Before this nothing is sent.
     pub next_send_at: Option<OffsetDateTime>,
+    /// What it says of itself; none for what the deployment says.
+    pub presence: Option<Presence>,
     /// What keeps it from writing to new contacts.
     pub restriction: Option<Restriction>,
     /// How many restrictions it has had.
@@ -145,7 +148,7 @@ pub struct SessionRecord {
 const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
      pairing_code, code_expires_at, passkey, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
      updated_at, paired_at, restriction, restricted_since, restricted_until, restricted_why, restrictions, \
-     rate_limited_until, look_ups, look_ups_since, look_up_at";
+     rate_limited_until, look_ups, look_ups_since, look_up_at, presence";
 
 /// Whether a session was made now or was there.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -167,18 +170,29 @@ impl Created {
 
 /// Creates a session on the emptiest of the deployment's shards, unless its token is taken.
 pub async fn create(store: &Store, token: &Token, shards: u16) -> Result<Created, StoreError> {
+    create_with(store, token, shards, None).await
+}
+
+/// Like [`create`], with settings of its own. One that is there already keeps those that it has.
+pub async fn create_with(
+    store: &Store,
+    token: &Token,
+    shards: u16,
+    presence: Option<Presence>,
+) -> Result<Created, StoreError> {
     let sql = format!(
         "-- sessions::create
-        INSERT INTO session (token, shard)
-        SELECT $1 /* token */, n
+        INSERT INTO session (token, shard, presence)
+        SELECT $1 /* token */, n, $3 /* presence */
         FROM generate_series(0, $2 /* shards */ - 1) AS n
         LEFT JOIN (SELECT shard, count(*) AS sessions FROM session GROUP BY shard) AS load ON load.shard = n
         ORDER BY coalesce(load.sessions, 0), n LIMIT 1
         ON CONFLICT (token) DO NOTHING
         RETURNING {COLUMNS}"
     );
+    let presence = presence.map(Presence::code);
     for _ in 0..CREATE_TRIES {
-        let parameters: [&(dyn ToSql + Sync); 2] = [&token.as_str(), &i32::from(shards)];
+        let parameters: [&(dyn ToSql + Sync); 3] = [&token.as_str(), &i32::from(shards), &presence];
         if let Some(row) = store.query_opt(&sql, &parameters).await? {
             return Ok(Created::New(record(&row)?));
         }
@@ -330,6 +344,7 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         refused: row.try_get("refused")?,
         deleting_at: row.try_get("deleting_at")?,
         next_send_at: row.try_get("next_send_at")?,
+        presence: presence(row)?,
         restriction: restriction(row)?,
         restrictions: number(row)?,
         rate_limited_until: row.try_get("rate_limited_until")?,
@@ -340,6 +355,13 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         updated_at: row.try_get("updated_at")?,
         paired_at: row.try_get("paired_at")?,
     })
+}
+
+fn presence(row: &Row) -> Result<Option<Presence>, StoreError> {
+    let code: Option<i16> = row.try_get("presence")?;
+    let known =
+        code.map(|code| Presence::from_code(code).ok_or(StoreError::Corrupt("presence out of range")));
+    known.transpose()
 }
 
 fn restriction(row: &Row) -> Result<Option<Restriction>, StoreError> {

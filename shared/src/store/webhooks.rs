@@ -1,11 +1,16 @@
 //! Registered webhooks. Secrets are sealed here and leave only as [`Secret`].
 
+pub mod registry;
+
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Store, StoreError, Tx, deliveries};
+use super::deliveries::upkeep;
+use super::{Store, StoreError};
 use crate::config::Secret;
 use crate::id::{SessionId, Token, WebhookId};
 use crate::seal::{Place, SealError};
@@ -20,8 +25,14 @@ pub const EVENTS_MAX: usize = 64;
 /// The id of the operator's global `WEBHOOK`, which is a row like every other.
 pub const GLOBAL: WebhookId = WebhookId::new(Uuid::from_u128(0x5a0c_9d6e_2f7b_4d8a_9c31_fa4f_a9e0_0002));
 
+/// Most sessions that one webhook lists.
+pub const TOKENS_MAX: usize = 1_000;
+
 /// The kind under which webhook secrets are sealed: outside what a session's keys use.
 const SECRET_KIND: u8 = 255;
+
+/// The kind under which headers of a webhook are sealed, which may be secrets too.
+const HEADERS_KIND: u8 = 253;
 
 /// The shape of what is posted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -33,34 +44,60 @@ pub enum Dialect {
     Seed,
 }
 
+/// A header that a webhook's posts carry beside ours. Its value may be a secret.
+#[derive(Clone, Debug)]
+pub struct CustomHeader {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+/// How much one worker asks of an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Most attempts that begin in a second; no limit if absent.
+    pub max_per_second: Option<f64>,
+    /// Most attempts that are under way; the worker's own limit if absent.
+    pub max_concurrent: Option<u16>,
+}
+
+/// The secret before the current one, for as long as it signs beside it.
+#[derive(Clone, Debug)]
+pub struct OldSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// Until when it signs.
+    pub until: OffsetDateTime,
+}
+
 /// A webhook as stored.
 #[derive(Clone, Debug)]
 pub struct WebhookRecord {
     /// Its id.
     pub id: WebhookId,
-    /// The session whose events it wants; all if absent.
-    pub token: Option<Token>,
+    /// The sessions whose events it wants; all if empty.
+    pub tokens: Vec<Token>,
     /// Where to POST.
     pub url: String,
-    /// What to sign with; `None` if it opens under no key that we have.
+    /// What to sign with; `None` if it, or the headers, open under no key that we have.
     pub secret: Option<Secret>,
+    /// What signs beside it, where it was changed a short while ago.
+    pub old_secret: Option<OldSecret>,
+    /// Headers of its own.
+    pub headers: Vec<CustomHeader>,
     /// Names of the events it wants, an entry may end in `*`; all if empty.
     pub events: Vec<String>,
     /// The shape of what is posted.
     pub dialect: Dialect,
+    /// How much it may be asked.
+    pub limits: Limits,
+    /// Another number after each change.
+    pub revision: i64,
     /// Since when, and why, nothing is sent to it.
     pub disabled: Option<(OffsetDateTime, String)>,
     /// When it was registered.
     pub created_at: OffsetDateTime,
-}
-
-impl WebhookRecord {
-    /// Whether it wants an event of a session.
-    pub fn wants(&self, token: &str, event: &str) -> bool {
-        self.disabled.is_none()
-            && self.token.as_ref().is_none_or(|own| own.as_str() == token)
-            && wants(&self.events, event)
-    }
 }
 
 /// Whether a list of wanted events holds `event`: an empty list holds all, and an entry may end in `*`.
@@ -81,118 +118,27 @@ pub fn matches(wanted: &str, event: &str) -> bool {
 pub struct Version {
     count: i64,
     enabled: i64,
-    created: Option<OffsetDateTime>,
-    disabled: Option<OffsetDateTime>,
+    revisions: i64,
 }
 
-/// A webhook to register.
-#[derive(Clone, Debug)]
-pub struct NewWebhook {
-    /// Its id: random, or a fixed one for the seed's global webhook.
-    pub id: WebhookId,
-    /// The session whose events it wants; all if absent.
-    pub token: Option<Token>,
-    /// Where to POST.
-    pub url: String,
-    /// What to sign with.
-    pub secret: Secret,
-    /// Names of the events it wants; all if empty.
-    pub events: Vec<String>,
-    /// The shape of what is posted.
-    pub dialect: Dialect,
-}
+const COLUMNS: &str = "id, token, tokens, url, secret, old_secret, old_secret_until, headers, events, dialect, \
+     max_per_second, max_concurrent, revision, disabled_at, disabled_why, created_at";
 
-const COLUMNS: &str = "id, token, url, secret, events, dialect, disabled_at, disabled_why, created_at";
-
-/// The right to add to the set of webhooks and to say what it wants, until it is committed or dropped: one holder in
-/// the deployment.
-pub(crate) struct Registry<'a> {
-    store: &'a Store,
-    tx: Tx,
-}
-
-impl<'a> Registry<'a> {
-    /// Waits for the right.
-    pub(crate) async fn hold(store: &'a Store) -> Result<Self, StoreError> {
-        let tx = store.begin("webhook_registry").await?;
-        let sql = "-- webhooks::hold\nSELECT pg_advisory_xact_lock($1)";
-        tx.execute(sql, &[&REGISTRY_LOCK]).await?;
-        Ok(Self { store, tx })
-    }
-
-    /// Registers a webhook, or replaces the one of the same id.
-    pub(crate) async fn put(&self, webhook: &NewWebhook) -> Result<WebhookRecord, StoreError> {
-        put(self.store, &self.tx, webhook).await
-    }
-
-    /// The lists of wanted events of all webhooks that are not disabled, each once.
-    pub(crate) async fn wanted(&self) -> Result<Vec<Vec<String>>, StoreError> {
-        let sql = "-- webhooks::wanted\nSELECT DISTINCT events FROM webhook WHERE disabled_at IS NULL";
-        let rows = self.tx.query(sql, &[]).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await
-    }
-}
-
-/// The advisory lock behind [`Registry`].
-const REGISTRY_LOCK: i64 = 0x66_61_6e_66_77_68;
-
-async fn put(store: &Store, tx: &Tx, webhook: &NewWebhook) -> Result<WebhookRecord, StoreError> {
-    let sql = format!(
-        "-- webhooks::put
-        INSERT INTO webhook (id, token, url, secret, events, dialect)
-        VALUES ($1 /* id */, $2 /* token */, $3 /* url */, $4 /* secret */, $5 /* events */, $6 /* dialect */)
-        ON CONFLICT (id) DO UPDATE SET token = excluded.token, url = excluded.url, secret = excluded.secret,
-            events = excluded.events, dialect = excluded.dialect, disabled_at = NULL, disabled_why = NULL,
-            created_at = clock_timestamp()
-        RETURNING {COLUMNS}"
-    );
-    let secret = store.sealer()?.seal(
-        place(webhook.id.as_uuid().as_bytes()),
-        webhook.secret.expose().as_bytes(),
-    );
-    let dialect: i16 = match webhook.dialect {
-        Dialect::Standard => 0,
-        Dialect::Seed => 1,
-    };
-    let token = webhook.token.as_ref().map(Token::as_str);
-    let statement = tx.prepare_cached(&sql).await?;
-    let row = tx
-        .query_one(
-            &statement,
-            &[
-                &webhook.id.as_uuid(),
-                &token,
-                &webhook.url,
-                &secret,
-                &webhook.events,
-                &dialect,
-            ],
-        )
-        .await?;
-    record(store, &row)
-}
-
-/// Webhooks in the order of their ids, behind `after`; those of one session (and those for all) if asked.
+/// Webhooks in the order of their ids, behind `after`.
 pub async fn list(
     store: &Store,
-    token: Option<&Token>,
     after: Option<WebhookId>,
     limit: u32,
 ) -> Result<Vec<WebhookRecord>, StoreError> {
     let sql = format!(
         "-- webhooks::list
         SELECT {COLUMNS} FROM webhook
-        WHERE ($1::text IS NULL OR token IS NULL OR token = $1 /* token */)
-          AND ($2::uuid IS NULL OR id > $2 /* after */)
-        ORDER BY id LIMIT $3"
+        WHERE $1::uuid IS NULL OR id > $1 /* after */
+        ORDER BY id LIMIT $2"
     );
-    let (token, after) = (token.map(Token::as_str), after.map(WebhookId::as_uuid));
+    let after = after.map(WebhookId::as_uuid);
     let rows = store
-        .query(&sql, &[&token, &after, &i64::from(limit.min(PAGE_MAX))])
+        .query(&sql, &[&after, &i64::from(limit.min(PAGE_MAX))])
         .await?;
     rows.iter().map(|row| record(store, row)).collect()
 }
@@ -263,29 +209,17 @@ pub async fn find(store: &Store, id: WebhookId) -> Result<Option<WebhookRecord>,
 /// is disabled, and to be deleted again.
 pub async fn delete(store: &Store, id: WebhookId) -> Result<bool, StoreError> {
     // Piece by piece below, so that no statement takes long; and nothing comes in between.
-    mark_disabled(store, id, "it is being deleted").await?;
-    while deliveries::delete_piece(store, id).await? > 0 {}
+    disable(store, id, "it is being deleted").await?;
+    while upkeep::delete_piece(store, id).await? > 0 {}
     let sql = "-- webhooks::delete\nDELETE FROM webhook WHERE id = $1";
     Ok(store.execute(sql, &[&id.as_uuid()]).await? > 0)
 }
 
-/// Stops sending to a webhook, for a reason that is shown. What is pending for it is given up, and can be replayed;
-/// says how many deliveries that are. What is under way, or left by a call that was cut off, is for
-/// [`deliveries::give_up_disabled`].
-pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<u64, StoreError> {
-    mark_disabled(store, id, why).await?;
-    let mut given_up = 0;
-    loop {
-        match deliveries::give_up_disabled(store).await? {
-            0 => return Ok(given_up),
-            more => given_up += more,
-        }
-    }
-}
-
-async fn mark_disabled(store: &Store, id: WebhookId, why: &str) -> Result<(), StoreError> {
-    let sql = "-- webhooks::mark_disabled
-        UPDATE webhook SET disabled_at = clock_timestamp(), disabled_why = $2 /* why */
+/// Stops sending to a webhook, for a reason that is shown. What is pending for it waits until it is enabled again.
+pub async fn disable(store: &Store, id: WebhookId, why: &str) -> Result<(), StoreError> {
+    let sql = "-- webhooks::disable
+        UPDATE webhook SET disabled_at = clock_timestamp(), disabled_why = $2 /* why */,
+            revision = nextval('webhook_revision')
         WHERE id = $1 /* id */ AND disabled_at IS NULL";
     store.execute(sql, &[&id.as_uuid(), &why]).await?;
     Ok(())
@@ -293,51 +227,112 @@ async fn mark_disabled(store: &Store, id: WebhookId, why: &str) -> Result<(), St
 
 /// The version of the set of webhooks: cheap, to be asked before each batch of events.
 pub async fn version(store: &Store) -> Result<Version, StoreError> {
-    // The newest times alone would miss what commits behind a newer one.
+    // The sum, since the newest alone would miss what commits behind a newer one.
     let sql = "-- webhooks::version
-        SELECT count(*), count(*) FILTER (WHERE disabled_at IS NULL), max(created_at), max(disabled_at) FROM webhook";
+        SELECT count(*), count(*) FILTER (WHERE disabled_at IS NULL), coalesce(sum(revision), 0)::bigint FROM webhook";
     let row = store.query_one(sql, &[]).await?;
     Ok(Version {
         count: row.try_get(0)?,
         enabled: row.try_get(1)?,
-        created: row.try_get(2)?,
-        disabled: row.try_get(3)?,
+        revisions: row.try_get(2)?,
     })
 }
 
-fn place(id: &[u8]) -> Place<'_> {
+fn place(kind: u8, id: &[u8]) -> Place<'_> {
     Place {
         session: SessionId::new(0),
-        kind: SECRET_KIND,
+        kind,
         name: id,
     }
 }
 
-fn record(store: &Store, row: &Row) -> Result<WebhookRecord, StoreError> {
-    let id: uuid::Uuid = row.try_get("id")?;
-    let secret = match store.sealer()?.open(place(id.as_bytes()), row.try_get("secret")?) {
-        Ok(secret) => {
-            let text = String::from_utf8(secret).map_err(|_| StoreError::Corrupt("webhook secret"))?;
-            Some(Secret::new(text))
+/// What is sealed of a webhook; `None` where something opens under no key that we have.
+fn opened(store: &Store, id: Uuid, row: &Row) -> Result<Option<Opened>, StoreError> {
+    let sealer = store.sealer()?;
+    let open = |kind, column: &'static str| -> Result<Option<Option<String>>, StoreError> {
+        let Some(sealed) = row.try_get::<_, Option<&[u8]>>(column)? else {
+            return Ok(Some(None));
+        };
+        match sealer.open(place(kind, id.as_bytes()), sealed) {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|_| StoreError::Corrupt("webhook secret"))?;
+                Ok(Some(Some(text)))
+            }
+            Err(_) => Ok(None),
         }
-        Err(_) => None,
     };
-    let token: Option<&str> = row.try_get("token")?;
+    let (Some(secret), Some(headers)) = (open(SECRET_KIND, "secret")?, open(HEADERS_KIND, "headers")?) else {
+        return Ok(None);
+    };
+    let headers: BTreeMap<String, String> = headers
+        .map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|_| StoreError::Corrupt("webhook headers"))?
+        .unwrap_or_default();
+    let until: Option<OffsetDateTime> = row.try_get("old_secret_until")?;
+    // One that does not open is one that signs no more: the current one is enough.
+    let old = open(SECRET_KIND, "old_secret")?.flatten().map(Secret::new);
+    Ok(Some(Opened {
+        secret: Secret::new(secret.unwrap_or_default()),
+        old_secret: old.zip(until).map(|(secret, until)| OldSecret { secret, until }),
+        headers: headers
+            .into_iter()
+            .map(|(name, value)| CustomHeader {
+                name,
+                value: Secret::new(value),
+            })
+            .collect(),
+    }))
+}
+
+struct Opened {
+    secret: Secret,
+    old_secret: Option<OldSecret>,
+    headers: Vec<CustomHeader>,
+}
+
+fn tokens(row: &Row) -> Result<Vec<Token>, StoreError> {
+    let (one, many): (Option<&str>, Vec<&str>) = (row.try_get("token")?, row.try_get("tokens")?);
+    // A release that knew one session only wrote no others.
+    let many = if many.is_empty() {
+        one.into_iter().collect()
+    } else {
+        many
+    };
+    let tokens = many.into_iter().map(Token::new).collect::<Result<_, _>>();
+    tokens.map_err(|_| StoreError::Corrupt("token"))
+}
+
+fn limits(row: &Row) -> Result<Limits, StoreError> {
+    let concurrent: Option<i16> = row.try_get("max_concurrent")?;
+    Ok(Limits {
+        max_per_second: row.try_get("max_per_second")?,
+        max_concurrent: concurrent.and_then(|most| u16::try_from(most).ok()),
+    })
+}
+
+fn record(store: &Store, row: &Row) -> Result<WebhookRecord, StoreError> {
+    let id: Uuid = row.try_get("id")?;
+    let (secret, old_secret, headers) = match opened(store, id, row)? {
+        Some(opened) => (Some(opened.secret), opened.old_secret, opened.headers),
+        None => (None, None, Vec::new()),
+    };
     let (at, why): (Option<OffsetDateTime>, Option<String>) =
         (row.try_get("disabled_at")?, row.try_get("disabled_why")?);
     Ok(WebhookRecord {
         id: WebhookId::new(id),
-        token: token
-            .map(Token::new)
-            .transpose()
-            .map_err(|_| StoreError::Corrupt("token"))?,
+        tokens: tokens(row)?,
         url: row.try_get("url")?,
         secret,
+        old_secret,
+        headers,
         events: row.try_get("events")?,
         dialect: match row.try_get::<_, i16>("dialect")? {
             0 => Dialect::Standard,
             _ => Dialect::Seed,
         },
+        limits: limits(row)?,
+        revision: row.try_get("revision")?,
         disabled: at.zip(why),
         created_at: row.try_get("created_at")?,
     })

@@ -23,7 +23,9 @@ impl Bench {
     async fn register(&self, events: &[&str]) -> WebhookId {
         let webhook = NewWebhook {
             id: crate::testing::webhook_id(),
-            token: None,
+            tokens: Vec::new(),
+            headers: Vec::new(),
+            limits: Limits::default(),
             url: "https://example.org".into(),
             secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
             events: events.iter().map(|event| (*event).to_owned()).collect(),
@@ -149,7 +151,9 @@ async fn without_the_broker_nothing_is_registered() {
     bench.broker.broker().close().await;
     let webhook = NewWebhook {
         id: GLOBAL,
-        token: None,
+        tokens: Vec::new(),
+        headers: Vec::new(),
+        limits: Limits::default(),
         url: "https://example.org".into(),
         secret: Secret::new(""),
         events: Vec::new(),

@@ -102,6 +102,10 @@ pub struct Counters {
     pub copies_unsettled: u64,
     /// Stanzas that were waiting for a device and had to go because there were too many.
     pub pending_dropped: u64,
+    /// Receipts that told a sender what the account keeps to itself.
+    pub reads_told: u64,
+    /// Questions for the media hosts.
+    pub media_conns: u64,
     /// Presences of linked devices that said no name.
     pub unnamed_presences: u64,
     /// Requests to issue tokens.

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
 use crate::handle::Handle;
+use crate::media;
 use crate::number::{Addressing, Number};
 use crate::page;
 use crate::passkey::{Rules, authenticator::Ask};
@@ -74,7 +75,7 @@ fn router(handle: Handle) -> Router {
         .route("/phones/{number}/unlink", post(unlink))
         .route("/phones/{number}/sharing", post(share))
         .route("/phones/{number}/name", post(rename))
-        .route("/media/{id}", get(file))
+        .route("/phones/{number}/privacy", post(set_privacy))
         .route("/phones/{number}/messages", post(phone_says).get(phone_messages))
         .route("/phones/{number}/sent", get(phone_sent))
         .route("/phones/{number}/tokens", post(change_tokens))
@@ -86,6 +87,8 @@ fn router(handle: Handle) -> Router {
         .route("/contacts", post(create_contacts))
         .route("/contacts/{number}/devices", post(add_contact_device))
         .route("/contacts/{number}/lid", post(renew_lid))
+        .route("/contacts/{number}/identity", post(register_anew))
+        .route("/contacts/{number}/spellings", post(spell))
         .route(
             "/contacts/{number}/messages",
             post(contact_says).get(contact_messages),
@@ -96,6 +99,7 @@ fn router(handle: Handle) -> Router {
         .route("/sessions", get(sessions))
         .route("/audit", get(audit))
         .route("/audit/mark", post(mark_audit))
+        .merge(media::router())
         .merge(page::router())
         .fallback(|| async { Refusal::unknown("path") })
         .method_not_allowed_fallback(|| async {
@@ -278,9 +282,32 @@ async fn rename(State(handle): State<Handle>, Path(phone): Path<String>, Body(bo
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The media host.
-async fn file(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
-    Ok(handle.file(format!("/media/{id}")).await?.into_response())
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrivacyBody {
+    name: String,
+    value: String,
+}
+
+async fn set_privacy(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
+    let body: PrivacyBody = parse(&body)?;
+    let known = [
+        "all",
+        "contacts",
+        "contact_blacklist",
+        "match_last_seen",
+        "known",
+        "none",
+    ];
+    if !known.contains(&body.value.as_str()) {
+        return Err(Refusal::bad(
+            "value",
+            format!("must be one of {}", known.join(", ")),
+        ));
+    }
+    let number = number("number", &phone)?;
+    handle.set_privacy(number, &body.name, &body.value).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[derive(Deserialize)]
@@ -513,9 +540,27 @@ async fn rate_limit(State(handle): State<Handle>, Path(phone): Path<String>, Bod
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+async fn register_anew(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
+    handle.register_anew(number("number", &contact)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 async fn renew_lid(State(handle): State<Handle>, Path(contact): Path<String>) -> Answer {
     let lid = handle.renew_lid(number("number", &contact)?).await?;
     created(&json!({ "lid": lid }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpellingBody {
+    number: String,
+}
+
+async fn spell(State(handle): State<Handle>, Path(contact): Path<String>, Body(body): Body) -> Answer {
+    let body: SpellingBody = parse(&body)?;
+    let other = number("number", &body.number)?;
+    handle.spell(number("number", &contact)?, other).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn add_fault(State(handle): State<Handle>, Body(body): Body) -> Answer {

@@ -25,8 +25,8 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, Command, LinkOutcome, NewsBy, Page, PropertyChange, Restrict, Scanned,
-    SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
+    AccountAddressing, Cap, Command, LinkOutcome, MediaChange, NewsBy, Page, PropertyChange, Restrict,
+    Scanned, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -116,6 +116,22 @@ impl Handle {
         self.ask(|answer| Command::RenewLid(number, answer)).await?
     }
 
+    /// A contact registers anew: other keys, no companions, and all who know it are told.
+    ///
+    /// # Errors
+    /// If there is no such contact.
+    pub async fn register_anew(&self, number: Number) -> Result<(), Refusal> {
+        self.ask(|answer| Command::RegisterAnew(number, answer)).await?
+    }
+
+    /// A contact is found under another number too.
+    ///
+    /// # Errors
+    /// If there is no such contact, or somebody has the other number.
+    pub async fn spell(&self, number: Number, other: Number) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Spell(number, other, answer)).await?
+    }
+
     /// What the phone shares with companions that are linked from now on.
     ///
     /// # Errors
@@ -134,13 +150,30 @@ impl Handle {
             .await?
     }
 
+    /// The account lets others know something else of it; its companions hear of it.
+    ///
+    /// # Errors
+    /// If nobody has the number, or there is no such setting.
+    pub async fn set_privacy(&self, number: Number, name: &str, value: &str) -> Result<(), Refusal> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.ask(|answer| Command::Privacy(number, name, value, answer))
+            .await?
+    }
+
     /// A file of the media host.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is none, or it is refused as [`Self::refuse_files`] says.
     pub async fn file(&self, path: impl Into<String>) -> Result<Bytes, Refusal> {
-        let found = self.ask(|answer| Command::File(path.into(), answer)).await?;
-        found.ok_or_else(|| Refusal::unknown("path"))
+        self.ask(|answer| Command::File(path.into(), answer)).await?
+    }
+
+    /// Changes the media host: what it refuses, and which hosts clients are told of.
+    ///
+    /// # Errors
+    /// If the simulator is gone.
+    pub async fn change_media(&self, change: MediaChange) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Media(change, answer)).await
     }
 
     /// The phone scans a QR code.

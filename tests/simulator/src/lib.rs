@@ -19,6 +19,7 @@ pub mod control;
 pub mod crowd;
 pub mod fault;
 pub mod handle;
+mod media;
 pub mod number;
 mod page;
 pub mod passkey;

@@ -48,6 +48,8 @@ struct ChangeBody {
     #[serde(default)]
     min: Option<String>,
     #[serde(default)]
+    max_age_days: Option<u32>,
+    #[serde(default)]
     published: Option<String>,
     #[serde(default)]
     page: Option<String>,
@@ -65,6 +67,7 @@ async fn change_versions(State(handle): State<Handle>, body: Bytes) -> Result<Js
     });
     let change = VersionChange {
         min: version("min", body.min)?,
+        max_age_days: body.max_age_days,
         published: version("published", body.published)?,
         page: page.transpose()?,
     };

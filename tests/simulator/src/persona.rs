@@ -40,21 +40,27 @@ impl<'a> Persona<'a> {
     /// Its identity.
     #[must_use]
     pub fn identity(self) -> KeyPair {
-        self.seed.key_pair("identity", self.who, 0)
+        self.seed.key_pair("identity", self.who, self.registration())
     }
 
     /// The number of its installation: 14 bits, never 0.
     #[must_use]
     pub fn registration_id(self) -> RegistrationId {
-        let bytes = self.seed.bytes("registration", self.who, 0);
+        let bytes = self.seed.bytes("registration", self.who, self.registration());
         RegistrationId::new(u32::from(u16::from_be_bytes([bytes[0], bytes[1]]) & 0x3fff).max(1))
+    }
+
+    /// How often its user registered anew.
+    fn registration(self) -> u32 {
+        self.seed.registration(self.who.number)
     }
 
     /// Its signed prekey.
     #[must_use]
     pub fn signed_prekey(self, identity: &KeyPair) -> SignedPreKey {
-        let pair = self.seed.key_pair("signed prekey", self.who, 1);
-        let nonce = self.seed.nonce("signed prekey signature", self.who, 1);
+        let index = 1 + self.registration();
+        let pair = self.seed.key_pair("signed prekey", self.who, index);
+        let nonce = self.seed.nonce("signed prekey signature", self.who, index);
         let signature = identity.private().sign(&pair.public().serialize33(), &nonce);
         SignedPreKey {
             id: SignedPreKeyId::FIRST,
@@ -66,7 +72,9 @@ impl<'a> Persona<'a> {
     /// A one-time prekey.
     #[must_use]
     pub fn one_time_prekey(self, id: PreKeyId) -> KeyPair {
-        self.seed.key_pair("one-time prekey", self.who, id.get())
+        // Ids have 24 bits.
+        let index = id.get() | self.registration() << 24;
+        self.seed.key_pair("one-time prekey", self.who, index)
     }
 
     /// What the device publishes, with this one-time prekey.
@@ -172,6 +180,20 @@ mod tests {
 
     fn who(device: u16) -> DeviceAddr {
         DeviceAddr::new(Number::new(15_551_230_001).unwrap(), device)
+    }
+
+    #[test]
+    fn who_registers_anew_has_other_keys() {
+        let seed = Seed::new(1);
+        let bundle = || Persona::new(&seed, who(0)).bundle(PreKeyId::FIRST);
+        let before = bundle();
+        seed.clone().register_anew(who(0).number);
+        let after = bundle();
+        after.verify().unwrap();
+        assert_ne!(before.identity, after.identity);
+        assert_ne!(before.registration_id, after.registration_id);
+        assert_ne!(before.signed_prekey, after.signed_prekey);
+        assert_ne!(before.prekey, after.prekey);
     }
 
     #[test]

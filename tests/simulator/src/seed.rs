@@ -30,11 +30,12 @@ pub struct Seed {
     renewed: Arc<Renewed>,
 }
 
-/// Users who have another hidden id than their first.
+/// Users who have another hidden id, or other keys, than their first.
 #[derive(Default)]
 struct Renewed {
     any: AtomicBool,
     times: RwLock<HashMap<Number, u64>>,
+    registrations: RwLock<HashMap<Number, u32>>,
 }
 
 impl Seed {
@@ -120,6 +121,24 @@ impl Seed {
         let times = times.entry(number).or_default();
         *times = (*times + 1) % LID_GENERATIONS;
         self.renewed.any.store(true, Ordering::Release);
+    }
+
+    /// Gives a user other keys, for all clones: they registered anew.
+    pub fn register_anew(&self, number: Number) {
+        let all = &self.renewed.registrations;
+        let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
+        *all.entry(number).or_default() += 1;
+        self.renewed.any.store(true, Ordering::Release);
+    }
+
+    /// How often the user registered anew.
+    pub(crate) fn registration(&self, number: Number) -> u32 {
+        if !self.renewed.any.load(Ordering::Acquire) {
+            return 0;
+        }
+        let all = &self.renewed.registrations;
+        let all = all.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(&number).copied().unwrap_or_default()
     }
 
     /// How often the user got another hidden id.

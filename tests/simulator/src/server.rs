@@ -90,7 +90,8 @@ impl Simulator {
         let (crowd, outputs) = Crowd::start(&seed, shards(options.shards), &tasks, clock);
         let (inputs, world_inputs) = mpsc::channel(INPUT_QUEUE);
         let (commands, world_commands) = mpsc::channel(COMMAND_QUEUE);
-        let world = World::new(seed.clone(), options.seed, crowd, clock);
+        let (listen_at, control_at) = (address(&clients), address(&controls));
+        let world = World::new(seed.clone(), options.seed, crowd, clock, control_at.to_string());
         let until = stop.clone();
         tasks.spawn(async move {
             until
@@ -111,7 +112,6 @@ impl Simulator {
             },
             inputs,
         });
-        let (listen_at, control_at) = (address(&clients), address(&controls));
         tasks.spawn(accept(clients, context, tasks.clone(), stop.clone()));
 
         let handle = Handle {

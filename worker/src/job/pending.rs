@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shared::broker::Delivery;
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
-use shared::job::{Answer, FailureCode, Job, JobError, JobKind, SendJob};
-use shared::recipient::Number;
+use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob};
 use shared::store::queues::{Acceptance, Offer, QueueRecord};
 
 use super::settlement::{Reply, Returned, Settlement};
@@ -25,6 +24,8 @@ pub(crate) struct PendingJob {
     pub(crate) id: Option<JobId>,
     /// How far it is.
     pub(crate) stage: Stage,
+    /// How the recipients of a stored send were read, where that is not plain.
+    pub(crate) reading: Option<Box<Reading>>,
     /// As long as its body counts among those that the intake holds.
     weight: Option<Weight>,
     /// Gone once it is settled.
@@ -50,7 +51,7 @@ pub(crate) enum Stage {
     Accepted {
         queue: Box<QueueRecord>,
         /// The recipient, when it is a single one: it needs no reading back.
-        single: Option<(Number, Option<StanzaId>)>,
+        single: Option<(Recipient, Option<StanzaId>)>,
     },
     /// It was accepted before, and perhaps nobody was told: a session or a worker was lost in between.
     AcceptedBefore(Box<QueueRecord>),
@@ -73,6 +74,7 @@ impl PendingJob {
             token,
             id,
             stage,
+            reading: None,
             weight: Some(weight),
             delivery: Some(delivery),
             losses,
@@ -104,6 +106,7 @@ impl PendingJob {
         Some(Offer {
             session,
             queue: job.queue_id(&self.token, id),
+            other: job.other_queue_id(&self.token, id),
             id,
             job,
         })
@@ -111,6 +114,11 @@ impl PendingJob {
 
     /// What became of a send in the store; nothing is left of one that was stored before and settled.
     pub(crate) fn stored(mut self, accepted: Result<Acceptance, String>) -> Option<Self> {
+        let reading = self.send().map(|send| &send.reading);
+        self.reading = reading
+            .filter(|reading| !reading.is_plain())
+            .cloned()
+            .map(Box::new);
         match accepted {
             Ok(Acceptance::Accepted(queue)) => {
                 JobOutcome::Accepted.count(JobKind::Send);
@@ -123,7 +131,8 @@ impl PendingJob {
             Ok(Acceptance::Duplicate(queue)) => {
                 JobOutcome::Duplicate.count(JobKind::Send);
                 if !self.is_repeated() {
-                    self.finish(done(Some(queue.id)));
+                    let reading = self.reading.take();
+                    self.finish(accepted_as(queue.id, reading));
                     return None;
                 }
                 self.stage = Stage::AcceptedBefore(queue);
@@ -238,7 +247,18 @@ impl Drop for PendingJob {
 
 /// It is done; `queue` names what came of a send or a command on a queue.
 pub(crate) fn done(queue: Option<QueueId>) -> Answer {
-    Answer::Done { queue_id: queue }
+    Answer::Done {
+        queue_id: queue,
+        reading: None,
+    }
+}
+
+/// A send is accepted as this queue.
+pub(crate) fn accepted_as(queue: QueueId, reading: Option<Box<Reading>>) -> Answer {
+    Answer::Done {
+        queue_id: Some(queue),
+        reading,
+    }
 }
 
 /// It came to nothing.
@@ -247,13 +267,14 @@ pub(crate) fn failed(code: FailureCode, message: &str) -> Answer {
         code,
         message: message.to_owned(),
         field: None,
+        until: None,
     }
 }
 
 /// A refusal of something that is no job.
 fn invalid(job_id: Option<JobId>, delivery: &Delivery, error: JobError) -> JobRejected {
-    let JobError { field, problem, .. } = error;
-    let message = format!("{field} {problem}");
+    let message = error.in_words();
+    let field = error.field;
     JobRejected {
         job_id,
         kind: delivery.kind.clone(),

@@ -55,11 +55,17 @@ impl Cap {
 pub(crate) struct CapTurn {
     waiting: Option<BoxFuture<'static, ()>>,
     is_granted: bool,
+    /// Turns that were used by sends which came to nothing before the server was asked anything: they are used first. Never
+    /// more than sends that were in hand at a time, since the next ones use them up.
+    given_back: u32,
 }
 
 impl CapTurn {
     /// Whether the next send may go: at once if nobody waits, else behind the others.
     pub(crate) fn is_granted(&mut self, cap: &Arc<Cap>) -> bool {
+        if self.given_back > 0 {
+            return true;
+        }
         if !self.is_granted && self.waiting.is_none() {
             if cap.try_acquire() {
                 self.is_granted = true;
@@ -73,7 +79,15 @@ impl CapTurn {
 
     /// A send used it.
     pub(crate) fn use_up(&mut self) {
-        self.is_granted = false;
+        match self.given_back.checked_sub(1) {
+            Some(left) => self.given_back = left,
+            None => self.is_granted = false,
+        }
+    }
+
+    /// A send that used one came to nothing, and nothing was asked for it: the session's next send has it.
+    pub(crate) fn give_back(&mut self) {
+        self.given_back = self.given_back.saturating_add(1);
     }
 
     /// Waits for the turn that was asked for; for ever if none was. Dropping the wait keeps the place.
@@ -166,5 +180,19 @@ mod tests {
         assert!(!turn.is_granted(&cap));
         turn.granted().await;
         assert!(turn.is_granted(&cap));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_came_to_nothing_is_used_by_the_next() {
+        let cap = Arc::new(Cap::new(NonZeroU32::new(1).unwrap(), Clock::system()));
+        let mut turn = CapTurn::default();
+        for _ in 0..100 {
+            assert!(turn.is_granted(&cap));
+            turn.use_up();
+            turn.give_back();
+        }
+        assert!(turn.is_granted(&cap));
+        turn.use_up();
+        assert!(!turn.is_granted(&cap), "it was one all the time");
     }
 }

@@ -12,7 +12,7 @@ mod lines;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use shared::clock::unix_millis;
-use shared::event::{self, Event, QueueAction, QueueData};
+use shared::event::{self, Event, QueueAction, QueueData, QueueName};
 use shared::id::QueueId;
 use shared::job::{FailureCode, Job};
 use shared::recipient::Number;
@@ -90,7 +90,7 @@ impl Commands {
             let (store, session) = (cx.around.store.clone(), cx.record.id);
             return cx.fetch(async move {
                 let found = store::find(&store, session, id).await;
-                Fetched::OfCommand(id, found.map(|found| found.map(Box::new)))
+                Fetched::OfCommand(id, found.map(|record| record.map(Box::new)))
             });
         }
         match change {
@@ -108,6 +108,11 @@ impl Commands {
             let words = "no queue of this session has this id";
             return self.refuse(cx, id, FailureCode::UnknownQueue, words);
         };
+        if record.id != id {
+            // It was named by the identity of its job.
+            let job = self.lines.finish(id).and_then(|current| current.job);
+            return job.map_or((), |job| self.take(cx, record.id, job));
+        }
         let Some(current) = self.lines.current(id) else {
             return;
         };
@@ -135,14 +140,16 @@ impl Commands {
         let jids = lists.numbers.iter().map(Number::jid).collect();
         let current = self.lines.current(id);
         let record = current.and_then(|current| current.record.as_ref());
-        let (data, progress) = match (cx.queues.get(id), record) {
+        let (data, progress, reference) = match (cx.queues.get(id), record) {
             (Some(queue), _) => (
                 QueueData::new(&queue.content, jids, lists.stanzas, queue.total),
                 event::progress(queue.settled, queue.total),
+                queue.reference.clone(),
             ),
             (None, Some(record)) => (
                 QueueData::new(&record.content, jids, lists.stanzas, record.total),
                 record.progress(),
+                record.reference.clone(),
             ),
             (None, None) => return,
         };
@@ -155,9 +162,10 @@ impl Commands {
             // It changes nothing that an event lists.
             Change::Adopt => return,
         };
+        let name = QueueName { id, reference };
         let event = match action {
-            Some(action) => Event::queue(action, id, progress, data, at),
-            None => Event::send_completed(id, data, at),
+            Some(action) => Event::queue(action, name, progress, data, at),
+            None => Event::send_completed(name, data, at),
         };
         cx.recorder.write.queues.push(row);
         cx.recorder.event(event);

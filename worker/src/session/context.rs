@@ -11,20 +11,24 @@ use rand::rngs::StdRng;
 use shared::clock::unix_millis;
 use shared::event::{Event, JobAccepted, JobRejected};
 use shared::id::{EventId, QueueId};
-use shared::job::{Answer, FailureCode};
+use shared::job::{self, Answer, FailureCode};
+use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::sessions::{Owner, SessionRecord};
 use time::OffsetDateTime;
 use tokio::time::Instant;
+use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
+use super::adapter::presence::presence;
+use super::look_up::LookUpTurns;
 use super::queues::{Change, Queue, Queues};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
 use crate::job::outcome::JobOutcome;
-use crate::job::pending::{PendingJob, done, failed};
+use crate::job::pending::{PendingJob, accepted_as, done, failed};
 use crate::lease::Lease;
 
 /// How a session's actor ended.
@@ -47,6 +51,8 @@ pub(crate) enum Fetched {
     Active(Result<Vec<QueueRecord>, StoreError>),
     /// Recipients of a queue; those that wait for the end of this restriction were passed over.
     Page(QueueId, Option<u32>, Result<Vec<Pending>, StoreError>),
+    /// By which accounts the recipients of a queue go, with their places.
+    Accounts(QueueId, Result<Vec<(u32, Number)>, StoreError>),
     Device(Result<Option<Box<Device>>, whatsapp::store::StoreError>),
     /// The queue of a command, which is not in memory.
     OfCommand(QueueId, Result<Option<Box<QueueRecord>>, StoreError>),
@@ -66,6 +72,8 @@ pub(crate) struct Context {
     pub(super) recorder: Recorder,
     /// The running queues in memory.
     pub(super) queues: Queues,
+    /// When an unknown number may be asked for next.
+    pub(super) look_ups: LookUpTurns,
     pub(super) rng: StdRng,
     pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
     /// How the session ends, if it does.
@@ -79,6 +87,7 @@ impl Context {
         Self {
             recorder: Recorder::new(&around, lease.fence(), &record),
             rng: around.randomness.fork(),
+            look_ups: LookUpTurns::new(around.look_ups, record.look_ups, around.clock.wall()),
             around,
             lease,
             record: Box::new(record),
@@ -132,6 +141,22 @@ impl Context {
         others
     }
 
+    /// Until when no unknown number may be asked for; `None` if one may be now.
+    pub(super) fn look_up_until(&self) -> Option<Instant> {
+        self.look_ups.until(self.now(), self.wall())
+    }
+
+    /// An unknown number is asked for.
+    pub(super) fn take_look_up(&mut self) {
+        let day = self.look_ups.take(self.now(), self.wall());
+        self.recorder.write.session_row().look_ups = Some(day);
+    }
+
+    /// The last one that was taken was not asked for.
+    pub(super) fn give_back_look_up(&mut self) {
+        self.recorder.write.session_row().look_ups = Some(self.look_ups.give_back());
+    }
+
     /// Reads beside the loop; the answer comes back as an input.
     pub(super) fn fetch(&mut self, read: impl Future<Output = Fetched> + Send + 'static) {
         self.fetches.push(Box::pin(read));
@@ -169,6 +194,20 @@ impl Context {
         }
     }
 
+    /// What the session says of itself: what it is set to, else what the deployment says.
+    pub(super) fn presence(&self) -> Presence {
+        let own = self.record.presence.map(presence);
+        own.or_else(|| self.around.versions.config().presence)
+            .unwrap_or(Presence::Unavailable)
+    }
+
+    /// The session says this of itself from now on.
+    pub(super) fn set_presence(&mut self, presence: Option<job::Presence>) {
+        if std::mem::replace(&mut self.record.presence, presence) != presence {
+            self.recorder.write.session_row().presence = Some(presence);
+        }
+    }
+
     /// The job is done once what was written so far is durable.
     pub(super) fn answer_when_durable(&mut self, job: Box<PendingJob>, queue: Option<QueueId>) {
         job.count(JobOutcome::Done);
@@ -176,16 +215,21 @@ impl Context {
     }
 
     /// Tells the world and the publisher that a job is accepted; each time under the same id.
-    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord, job: Box<PendingJob>) {
+    pub(super) fn tell_accepted(&mut self, queue: &QueueRecord, mut job: Box<PendingJob>) {
+        let reading = job.reading.take();
         let accepted = JobAccepted {
             job_id: queue.job.clone(),
             queue_id: queue.id,
             total: queue.total,
+            reference: queue.reference.clone(),
+            label: queue.label.clone(),
+            reading: reading.clone(),
         };
         let at = u64::try_from(unix_millis(queue.created_at)).unwrap_or_default();
         self.recorder
             .event_as(EventId::of_queue(queue.id, at), Event::JobAccepted(accepted));
-        self.recorder.after(After::Answer(job, done(Some(queue.id))));
+        self.recorder
+            .after(After::Answer(job, accepted_as(queue.id, reading)));
     }
 
     pub(super) fn refuse(&mut self, job: Box<PendingJob>, code: FailureCode, message: &str) {

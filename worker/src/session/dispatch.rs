@@ -21,13 +21,14 @@ use super::adapter::passkey::{self, assertion};
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::exists::Exists;
 use super::link::{Link, Stop};
 use super::meter;
 use super::pacer::Waiting;
 use super::questions::Questions;
 use super::reader::{Reader, queue_of};
 use super::receipts::Receipts;
-use super::recipient::settle_repeat;
+use super::recipient::{on_accounts, settle_repeat};
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::sends::Sends;
@@ -42,6 +43,7 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) sends: Sends,
     questions: Questions,
+    exists: Exists,
     deletion: Deletion,
     status: Status,
     reader: Reader,
@@ -60,6 +62,7 @@ impl Parts {
             cx,
             link,
             questions: Questions::default(),
+            exists: Exists::default(),
             deletion: Deletion::default(),
             status: Status::default(),
             reader: Reader::default(),
@@ -76,11 +79,12 @@ impl Parts {
 
     /// Does all that can be done now; answers why nothing more is sent, and when to look again.
     pub(super) fn work(&mut self) -> (Waiting, Option<Instant>) {
-        self.link.close_if_wanted();
+        self.link.tell_what_waits();
         self.commands.advance(&mut self.cx, &self.reader);
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
+        let exists = self.exists.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -90,6 +94,7 @@ impl Parts {
             waiting.until(),
             drain,
             restriction,
+            exists,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -119,10 +124,12 @@ impl Parts {
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
                 self.cx.take_in(queue_of(*queue, self.cx.around.pace));
-                if let Some((number, stanza)) = single {
-                    self.cx
-                        .queues
-                        .page_at_hand(id, vec![Target::new(0, number, stanza)]);
+                if let Some((recipient, stanza)) = single {
+                    let target = Target {
+                        reference: recipient.reference,
+                        ..Target::new(0, recipient.number, stanza)
+                    };
+                    self.cx.queues.page_at_hand(id, vec![target]);
                 }
             }
             Stage::AcceptedBefore(queue) => {
@@ -146,7 +153,9 @@ impl Parts {
         let cx = &mut self.cx;
         match request {
             // What a session that is being deleted needs for its logout.
-            Job::SessionStart | Job::SessionStop | Job::PairingCode(_) if self.deletion.is_under_way() => {
+            Job::SessionStart | Job::SessionStop | Job::SessionUpdate(_) | Job::PairingCode(_)
+                if self.deletion.is_under_way() =>
+            {
                 cx.refuse_deleting(job);
             }
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) | Job::Adopt(command) => {
@@ -161,6 +170,13 @@ impl Parts {
             Job::SessionStop => {
                 cx.stop_wanting();
                 self.link.close();
+                cx.answer_when_durable(job, None);
+            }
+            Job::SessionUpdate(settings) => {
+                if let Some(presence) = settings.presence {
+                    cx.set_presence(presence);
+                    self.link.announce(cx.presence());
+                }
                 cx.answer_when_durable(job, None);
             }
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
@@ -183,7 +199,7 @@ impl Parts {
             }
             Job::IsExists(question) => {
                 let number = question.number.clone();
-                self.questions.ask_exists(&self.link, &number, job);
+                self.exists.ask(cx, &self.link, &number, job);
             }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
@@ -329,7 +345,8 @@ impl Parts {
                         .event(shared::event::Event::NewMessage(Box::new(message)));
                 }
             }
-            Event::IsOnWhatsApp { ticket, result } => self.questions.on_exists(ticket, result),
+            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
+            Event::IsOnWhatsApp { ticket, result } => self.exists.on_answer(ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -421,6 +438,7 @@ impl Parts {
         let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
+        self.exists.on_disconnected();
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
             Ok(Ended::LoggedOut(_)) => {}
@@ -494,10 +512,12 @@ impl Parts {
                 let targets = page?.into_iter().map(Target::from).collect();
                 self.cx.queues.page(queue, targets, held);
             }
+            Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => {
-                self.commands.on_queue(cx, queue, record?.map(|record| *record))
+                let record = record?.map(|record| *record);
+                self.commands.on_queue(cx, queue, record);
             }
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Adopted(queue, adopted) => {

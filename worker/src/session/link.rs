@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use whatsapp::client::{self, Ended};
-use whatsapp::command::Command;
+use whatsapp::command::{Command, Presence};
 use whatsapp::device::Device;
 use whatsapp::store::StoreError;
 
@@ -27,6 +27,8 @@ pub(super) struct Link {
     is_open: bool,
     /// It is to log out: it connects for that alone, if need be.
     logs_out: bool,
+    /// What it is to say of itself and was not told yet.
+    presence: Option<Presence>,
     stop: Stop,
 }
 
@@ -57,6 +59,7 @@ impl Link {
             is_starting: false,
             is_open: false,
             logs_out: false,
+            presence: None,
             stop: Stop::No,
         };
         (link, committed)
@@ -145,9 +148,18 @@ impl Link {
         let run = Box::pin(client::run(settings, device, keys, receiver, clock, rng));
         self.client = Some(Client { commands, run });
         self.stop = Stop::No;
+        if cx.record.presence.is_some() {
+            self.announce(cx.presence());
+        }
         if self.logs_out {
             self.tell(Command::Logout);
         }
+    }
+
+    /// Says this of itself from now on. One that is not there begins with what is set then.
+    pub(super) fn announce(&mut self, presence: Presence) {
+        let is_told = self.client.is_none() || self.tell(Command::SetPresence(presence));
+        self.presence = (!is_told).then_some(presence);
     }
 
     /// Logs out, connecting for it if need be; false if there is nobody to log out.
@@ -175,8 +187,11 @@ impl Link {
         self.client.is_some()
     }
 
-    /// Disconnects, if that was wanted and could not be told yet.
-    pub(super) fn close_if_wanted(&mut self) {
+    /// Tells the client what it had too much to do to be told.
+    pub(super) fn tell_what_waits(&mut self) {
+        if let Some(presence) = self.presence.take() {
+            self.announce(presence);
+        }
         if self.stop == Stop::Wanted {
             self.close();
         }

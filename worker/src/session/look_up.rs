@@ -1,7 +1,8 @@
 //! When a session may ask WhatsApp whether a number that it does not know has an account.
 //!
 //! Accounts that ask for many unknown numbers are restricted, so such questions have a gap and a number per day of their
-//! own, and take nothing of the gap between messages. Knows nothing of queues.
+//! own, and take nothing of the gap between messages: those before sends and those that publishers ask for (is-exists) count
+//! together. Knows nothing of queues.
 
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ impl Default for LookUpPace {
 pub(super) struct LookUpTurns {
     pace: LookUpPace,
     last: Option<Instant>,
+    /// What that was before the last was taken.
+    before: Option<Instant>,
     day: LookUps,
 }
 
@@ -45,6 +48,7 @@ impl LookUpTurns {
         Self {
             pace,
             last: None,
+            before: None,
             day: day.unwrap_or(none),
         }
     }
@@ -68,8 +72,15 @@ impl LookUpTurns {
                 count: 0,
             };
         }
-        self.last = Some(now);
+        self.before = self.last.replace(now);
         self.day.count = self.day.count.saturating_add(1);
+        self.day
+    }
+
+    /// What the last one was taken for came to nothing before anything was asked; answers those of the day, to be stored.
+    pub(super) fn give_back(&mut self) -> LookUps {
+        self.last = self.before;
+        self.day.count = self.day.count.saturating_sub(1);
         self.day
     }
 }
@@ -97,9 +108,13 @@ mod tests {
             assert!(until >= now + pace.gap);
             (now, wall) = (now + pace.gap, wall + pace.gap);
         }
-        let turns = LookUpTurns::new(pace, day, wall);
+        let mut turns = LookUpTurns::new(pace, day, wall);
         assert_eq!(turns.until(now, wall), Some(now + DAY - 3 * pace.gap));
         let tomorrow = OffsetDateTime::UNIX_EPOCH + DAY;
         assert_eq!(turns.until(now, tomorrow), None);
+        turns.take(now, tomorrow);
+        assert_eq!(turns.until(now, tomorrow), Some(now + pace.gap));
+        assert_eq!(turns.give_back().count, 0);
+        assert_eq!(turns.until(now, tomorrow), None, "it was not asked");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The product's words (tokens, queues, recipients) and WhatsApp's (jids, receipts) meet in its adapter alone.
 
+mod accounts;
 pub(crate) mod actor;
 mod adapter;
 pub mod attempts;
@@ -11,6 +12,7 @@ pub mod content;
 pub(crate) mod context;
 mod deletion;
 mod dispatch;
+mod exists;
 mod link;
 pub mod look_up;
 mod meter;
@@ -30,5 +32,6 @@ mod standstill;
 mod status;
 pub(crate) mod surroundings;
 mod target;
+mod turn;
 
 pub use settings::Settings;

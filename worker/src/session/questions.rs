@@ -1,4 +1,4 @@
-//! What publishers ask of a session's connection and wait for.
+//! What publishers ask of a session's connection while it links, and wait for.
 //!
 //! A question is worth nothing after a restart: its delivery is settled at once, and only the way back to its publisher
 //! is kept.
@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use shared::job::{Answer, FailureCode};
-use shared::recipient::{Number, NumberKind};
+use shared::recipient::Number;
 use whatsapp::command::Command;
-use whatsapp::event::{PasskeyError, QueryError, Registration};
+use whatsapp::event::PasskeyError;
 
-use super::adapter::events::{passkey_step, registration};
+use super::adapter::events::passkey_step;
 use super::context::{Context, not_connected};
 use super::link::Link;
 use crate::job::pending::{PendingJob, failed};
@@ -24,35 +24,6 @@ pub(super) struct Questions {
 }
 
 impl Questions {
-    /// Whether a number is on WhatsApp.
-    pub(super) fn ask_exists(&mut self, link: &Link, number: &Number, job: Box<PendingJob>) {
-        let reply = job.acknowledge();
-        if number.kind() != NumberKind::Phone {
-            let answer = failed(FailureCode::InvalidJob, "only phone numbers can be asked for");
-            return reply.send(answer);
-        }
-        if !link.is_open() {
-            return reply.send(not_connected());
-        }
-        let ticket = self.tickets;
-        let ask = Command::IsOnWhatsApp {
-            ticket,
-            numbers: vec![number.user().to_owned()],
-        };
-        if self.asked.len() >= QUESTIONS_MAX || !link.tell(ask) {
-            let answer = failed(FailureCode::Internal, "too many questions are open");
-            return reply.send(answer);
-        }
-        self.tickets += 1;
-        self.asked.insert(ticket, reply);
-    }
-
-    pub(super) fn on_exists(&mut self, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
-        if let Some(reply) = self.asked.remove(&ticket) {
-            reply.send(registration(result));
-        }
-    }
-
     /// A step of linking with a passkey, which `command` makes of its ticket.
     pub(super) fn ask_passkey(
         &mut self,

@@ -11,12 +11,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use shared::content::Content;
+use shared::event::QueueName;
 use shared::id::QueueId;
-use shared::job::OnUnknown;
+use shared::job::{Duplicates, OnUnknown, Reference};
+use shared::recipient::Number;
 use shared::waiting::Standstill;
 use tokio::time::Instant;
 
 use self::still::Still;
+use super::accounts::{Accounts, Claim};
 use super::pacer::Pace;
 use super::target::Target;
 
@@ -71,6 +74,8 @@ pub(crate) struct Queue {
     /// Recipients of it wait in the store for the end of a restriction, or were passed over when it was read.
     is_held: bool,
     still: Still,
+    /// By which accounts its recipients go, from when that matters.
+    accounts: Option<Box<Accounts>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +93,10 @@ pub(crate) struct Spec {
     pub(crate) pace: Pace,
     /// What to do about unknown outcomes.
     pub(crate) on_unknown: OnUnknown,
+    /// What to do about recipients whose account is that of another.
+    pub(crate) duplicates: Duplicates,
+    /// What its caller calls it by.
+    pub(crate) reference: Option<Reference>,
     /// How many recipients it has.
     pub(crate) total: u32,
     pub(crate) settled: u32,
@@ -125,6 +134,15 @@ impl Queue {
             in_hand: 0,
             is_held: false,
             still: Still::default(),
+            accounts: None,
+        }
+    }
+
+    /// How its events name it.
+    pub(crate) fn name(&self) -> QueueName {
+        QueueName {
+            id: self.id,
+            reference: self.reference.clone(),
         }
     }
 
@@ -337,6 +355,24 @@ impl Queues {
         }
         self.note_exhausted(id);
         self.get(id)
+    }
+
+    /// A recipient in hand goes by the account of its addressee, unless another does. It stays in hand. `None` if the queue is
+    /// not here.
+    pub(crate) fn claim(&mut self, id: QueueId, target: Target) -> Option<Claim> {
+        let queue = self.all.get_mut(&id)?;
+        if queue.duplicates == Duplicates::Allow {
+            return Some(Claim::Free(target));
+        }
+        Some(queue.accounts.get_or_insert_default().claim(target))
+    }
+
+    /// By which accounts the recipients of a queue go; answers who waited for that.
+    pub(crate) fn learn_accounts(&mut self, id: QueueId, known: Vec<(u32, Number)>) -> Vec<Target> {
+        let queue = self.all.get_mut(&id);
+        queue.map_or_else(Vec::new, |queue| {
+            queue.accounts.get_or_insert_default().learn(known)
+        })
     }
 
     /// A recipient in hand waits in the store for the end of a restriction.

@@ -80,6 +80,8 @@ pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
         content: Arc::new(record.content),
         pace: own.unwrap_or(pace),
         on_unknown: record.on_unknown,
+        duplicates: record.duplicates,
+        reference: record.reference,
         total: record.total,
         settled: record.settled,
         started: record.started_at.is_some(),

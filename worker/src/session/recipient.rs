@@ -3,21 +3,23 @@
 //! Knows nothing of the connection, nor of when a send may start.
 
 use shared::clock::unix_millis;
-use shared::event::{self, Event, MessageStatus, SendUnknown};
+use shared::event::{self, Event, MessageStatus, QueueName, SendError, SendUnknown, Settled};
 use shared::id::QueueId;
 use shared::job::OnUnknown;
 use shared::recipient::{Number, NumberKind};
 use shared::store::commit::{QueueChange, RecipientChange, RecipientKey};
-use shared::store::recipients::{OF_ANOTHER_ACCOUNT, RecipientState};
+use shared::store::recipients::{self, OF_ANOTHER_ACCOUNT, RecipientState};
 use shared::store::sessions::Owner;
 use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
+use super::accounts::Claim;
 use super::adapter::events::{Failure, Peer};
 use super::adapter::names::{server, stanza_id};
 use super::attempts::Silence;
-use super::context::Context;
+use super::context::{Context, Fetched};
 use super::meter;
+use super::queues::Queue;
 use super::target::Target;
 
 /// What became of a recipient.
@@ -28,6 +30,8 @@ pub(super) enum Outcome {
     Failed(Failure),
     /// Nobody knows whether it was sent to, and it is not sent to again.
     Unknown(Failure),
+    /// Its account is that of another recipient of its queue: nothing is sent to it.
+    Duplicate,
 }
 
 /// A recipient is past sending: its row, its events, the queue's counters, all in one write.
@@ -37,43 +41,67 @@ pub(super) fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Ou
     let Some(queue) = cx.queues.settle(id) else {
         return;
     };
-    let progress = event::progress(queue.settled, queue.total);
+    let (progress, name) = (event::progress(queue.settled, queue.total), queue.name());
     if cx.queues.tell(id, None) {
         // It moves again.
         cx.recorder.write.queues.push(QueueChange::StandStill(id, None));
     }
     let key = RecipientKey::Seq(id, target.seq);
-    let (change, stanza) = match outcome {
-        Outcome::Sent => {
-            let sent = RecipientChange::state(key, RecipientState::Sent, wall);
-            (sent, target.stanza.clone())
+    let (change, state) = match outcome {
+        Outcome::Sent => (
+            RecipientChange::state(key, RecipientState::Sent, wall),
+            RecipientState::Sent,
+        ),
+        Outcome::Duplicate => {
+            let state = RecipientState::Duplicate;
+            (RecipientChange::state(key, state, wall), state)
         }
         Outcome::Unknown(why) => {
             meter::unknown();
             let change = RecipientChange::unknown(key, why.status, why.words.clone(), wall);
-            cx.recorder.event(unknown(id, target, why));
-            (change, target.stanza.clone())
+            cx.recorder.event(unknown(&name, target, why));
+            (change, RecipientState::Unknown)
         }
-        Outcome::Failed(Failure { status, error, words }) => {
-            let change = RecipientChange::failed(key, status, words.clone(), wall);
-            let failed = Event::send_error(id, target.number.jid(), status, error, words);
-            cx.recorder.event(failed);
-            (change, None)
+        Outcome::Failed(why) => {
+            let change = RecipientChange::failed(key, why.status, why.words.clone(), wall);
+            cx.recorder.event(failed(&name, target, why));
+            (change, RecipientState::Failed)
         }
     };
     cx.recorder.write.recipients.push(change);
-    let processing = Event::send_processing(id, stanza, progress, unix_millis(wall));
+    let was_sent = !matches!(state, RecipientState::Failed | RecipientState::Duplicate);
+    let stanza = target.stanza.clone().filter(|_| was_sent);
+    let recipient = Settled {
+        number: target.number.jid(),
+        state: state.as_str(),
+        reference: target.reference.clone(),
+    };
+    let processing = Event::send_processing(name, stanza, recipient, progress, unix_millis(wall));
     cx.recorder.event(processing);
 }
 
-fn unknown(queue_id: QueueId, target: &Target, why: Failure) -> Event {
+fn failed(queue: &QueueName, target: &Target, why: Failure) -> Event {
+    Event::SendError(SendError {
+        number: target.number.jid(),
+        message: why.words,
+        status: why.status,
+        error: why.error,
+        queue_id: queue.id,
+        reference: target.reference.clone(),
+        queue_reference: queue.reference.clone(),
+    })
+}
+
+fn unknown(queue: &QueueName, target: &Target, why: Failure) -> Event {
     Event::SendUnknown(SendUnknown {
         number: target.number.jid(),
         message_id: target.stanza.clone(),
         message: why.words,
         status: why.status,
         error: why.error,
-        queue_id,
+        queue_id: queue.id,
+        reference: target.reference.clone(),
+        queue_reference: queue.reference.clone(),
     })
 }
 
@@ -82,7 +110,8 @@ pub(super) fn start_queue(cx: &mut Context, id: QueueId) {
     let account = cx.record.owner.as_ref().map(Owner::number);
     if cx.queues.start(id, account) {
         cx.recorder.write.queues.push(QueueChange::Start(id));
-        cx.recorder.event(Event::send_start(id));
+        let name = cx.queues.get(id).map_or_else(|| QueueName::from(id), Queue::name);
+        cx.recorder.event(Event::send_start(name));
     }
 }
 
@@ -149,6 +178,40 @@ pub(super) fn server_has_it(cx: &mut Context, id: &MessageId, chat: &Jid, given:
     }
     let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(cx.wall()));
     cx.recorder.event(status);
+}
+
+/// The account of a recipient goes by another number than the given one: it is sent to by that, unless another recipient of
+/// the queue is.
+pub(super) fn goes_by(cx: &mut Context, queue: QueueId, mut target: Target, number: &str) {
+    let Ok(addressee) = Number::stored(number) else {
+        let failure = Failure {
+            status: 502,
+            error: "Bad Gateway",
+            words: "WhatsApp named the account by something that is no number".to_owned(),
+        };
+        return settle(cx, queue, &target, Outcome::Failed(failure));
+    };
+    target.addressee = Some(addressee);
+    claim(cx, queue, target);
+}
+
+/// By which accounts the recipients of a queue go is read: those who waited for it go on.
+pub(super) fn on_accounts(cx: &mut Context, queue: QueueId, known: Vec<(u32, Number)>) {
+    for target in cx.queues.learn_accounts(queue, known) {
+        claim(cx, queue, target);
+    }
+}
+
+fn claim(cx: &mut Context, queue: QueueId, target: Target) {
+    match cx.queues.claim(queue, target) {
+        Some(Claim::Free(target)) => cx.queues.give_back(queue, target),
+        Some(Claim::Taken(target)) => settle(cx, queue, &target, Outcome::Duplicate),
+        Some(Claim::Read) => {
+            let store = cx.around.store.clone();
+            cx.fetch(async move { Fetched::Accounts(queue, recipients::accounts(&store, queue).await) });
+        }
+        Some(Claim::Waits) | None => {}
+    }
 }
 
 /// The recipient waits in the store until the restriction is over.

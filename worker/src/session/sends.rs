@@ -26,16 +26,16 @@ use super::cap::CapTurn;
 use super::content;
 use super::context::Context;
 use super::link::Link;
-use super::look_up::LookUpTurns;
 use super::meter;
 use super::pacer::{Pace, Pacer, Waiting};
 use super::queues::{From, Queue};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
 use super::recipient::{
-    Outcome, acked_late, end_of_attempts, hold, outcome_unknown, server_has_it, settle, start_queue,
+    Outcome, acked_late, end_of_attempts, goes_by, hold, outcome_unknown, server_has_it, settle, start_queue,
 };
 use super::recorder::After;
 use super::target::Target;
+use super::turn::next;
 
 /// The sends of a session: those in hand, and when the next may start.
 pub(super) struct Sends {
@@ -50,7 +50,6 @@ pub(super) struct Sends {
     rate_limit: Pause,
     /// After trouble of the server.
     trouble: Pause,
-    look_ups: LookUpTurns,
     /// How often a send went a step further.
     changes: u64,
 }
@@ -63,7 +62,6 @@ impl Sends {
         Self {
             pacer,
             rate_limit: Pause::resume(cx.record.rate_limited_until, cx.wall(), cx.now()),
-            look_ups: LookUpTurns::new(cx.around.look_ups, cx.record.look_ups, cx.wall()),
             in_hand: HashMap::new(),
             newest: None,
             held: None,
@@ -81,11 +79,6 @@ impl Sends {
     /// What is in hand of each queue for the longest time.
     pub(super) fn in_the_way(&self, cx: &Context) -> HashMap<QueueId, InTheWay> {
         in_the_way(self.in_hand.values(), cx.around.versions.config().timing.ack)
-    }
-
-    /// When the next number may be looked up; `None` for at once.
-    pub(super) fn look_up_at(&self, now: Instant, wall: OffsetDateTime) -> Option<Instant> {
-        self.look_ups.until(now, wall)
     }
 
     /// How often a send went a step further.
@@ -139,7 +132,7 @@ impl Sends {
         if !link.is_open() {
             return Err(Waiting::Connection);
         }
-        let (from, pace) = self.next(cx, now)?;
+        let (from, pace) = next(cx, now)?;
         self.may_join(from, now)?;
         self.may_start(pace, now)?;
         if !self.cap.is_granted(&cx.around.cap) {
@@ -162,17 +155,16 @@ impl Sends {
             return Err(Waiting::Connection);
         }
         if from == From::Unknown {
-            let wall = cx.wall();
-            cx.recorder.write.session_row().look_ups = Some(self.look_ups.take(now, wall));
+            cx.take_look_up();
         }
         self.cap.use_up();
         let hand = InHand {
             queue,
             target,
+            from,
             pace,
             claim: self.pacer.claim(pace, &mut cx.rng, now),
             stage: Stage::Asked,
-            is_alone: matches!(from, From::Late(_)),
             since: now,
         };
         self.newest = Some(id.clone());
@@ -180,52 +172,11 @@ impl Sends {
         Ok(())
     }
 
-    /// Whose turn it is: somebody whose number need not be looked up, if there is one, and last those who were sent to in
-    /// vain.
-    fn next(&self, cx: &mut Context, now: Instant) -> Result<(From, Pace), Waiting> {
-        if let Some((_, pace)) = cx.queues.peek(From::Known) {
-            return Ok((From::Known, pace));
-        }
-        let look_up = match cx.queues.peek(From::Unknown) {
-            Some((_, pace)) => match self.look_ups.until(now, cx.wall()) {
-                None => return Ok((From::Unknown, pace)),
-                until => until,
-            },
-            None if cx.queues.is_reading() => return Err(Waiting::Recipients),
-            None => None,
-        };
-        let late = From::Late(now);
-        if let Some((_, pace)) = cx.queues.peek(late) {
-            return Ok((late, pace));
-        }
-        let attempt = cx.queues.next_late().map(|(until, _)| until);
-        Err(match (look_up, attempt) {
-            (None, None) => Waiting::Idle,
-            (Some(until), attempt) if attempt.is_none_or(|attempt| until <= attempt) => {
-                self.tell_look_up(cx, until, now);
-                Waiting::LookUp { until }
-            }
-            (look_up, attempt) => Waiting::Attempt {
-                until: attempt.or(look_up).unwrap_or(now),
-            },
-        })
-    }
-
-    /// All that is left waits for a look-up: that is stored.
-    fn tell_look_up(&self, cx: &mut Context, until: Instant, now: Instant) {
-        let wall = cx.wall();
-        let at = wall + until.saturating_duration_since(now);
-        if cx.record.look_up_at.is_none_or(|told| told <= wall) {
-            cx.record.look_up_at = Some(at);
-            cx.recorder.write.session_row().look_up_at = Some(at);
-        }
-    }
-
     /// What was sent to in vain before goes alone, so that nothing else is cut off with it.
     fn may_join(&self, from: From, now: Instant) -> Result<(), Waiting> {
         let newest = self.newest.as_ref().and_then(|id| self.in_hand.get(id));
         let is_late = matches!(from, From::Late(_));
-        let is_kept = newest.is_some_and(|hand| hand.is_alone) || is_late && !self.in_hand.is_empty();
+        let is_kept = newest.is_some_and(|hand| hand.is_alone()) || is_late && !self.in_hand.is_empty();
         if !is_kept {
             return Ok(());
         }
@@ -300,7 +251,8 @@ impl Sends {
         // Whatever else holds, no frame leaves without its row.
         let stanza = hand.target.stanza.clone().unwrap_or_else(|| stanza_id(&id));
         let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
-        write.recipients.push(change.attempt(hand.target.attempts));
+        let change = change.attempt(hand.target.attempts);
+        write.recipients.push(change.to(hand.target.addressee.clone()));
         let next = wall + held.unwrap_or_default() + claim.gap;
         write.next_send_at = Some(next);
         cx.record.next_send_at = Some(next);
@@ -385,6 +337,7 @@ impl Sends {
         };
         if hand.stage == Stage::Asked {
             self.pacer.unclaim(hand.claim);
+            self.give_turns_back(cx, &hand, reason);
         }
         if hand.stage != Stage::Asked {
             if let Some(silence) = hand.silence(cx, reason) {
@@ -398,6 +351,7 @@ impl Sends {
                 cx.queues.give_back(hand.queue, hand.target);
             }
             SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
+            SendError::Renumbered { present } => goes_by(cx, hand.queue, hand.target, present),
             reason if is_of_new_contact(reason) => hold(cx, hand.queue, hand.target),
             reason if is_too_fast(reason) => {
                 self.slow_down(cx);
@@ -419,6 +373,17 @@ impl Sends {
                 meter::failed(failure.error);
                 settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
             }
+        }
+    }
+
+    /// What was found out from what is stored alone costs no turn: neither of the worker's cap, nor to look numbers up.
+    fn give_turns_back(&mut self, cx: &mut Context, hand: &InHand, reason: &SendError) {
+        if !matches!(reason, SendError::NeedsLookUp | SendError::NewContact) {
+            return;
+        }
+        self.cap.give_back();
+        if hand.from == From::Unknown {
+            cx.give_back_look_up();
         }
     }
 
@@ -480,9 +445,9 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
     };
     let outgoing = Outgoing {
         id: id.clone(),
-        to: match to.1 {
-            From::Known | From::Late(_) => known_recipient(&to.0.number),
-            From::Unknown => recipient(&to.0.number),
+        to: match (to.1, to.0.addressee.as_ref().unwrap_or(&to.0.number)) {
+            (From::Known | From::Late(_), number) => known_recipient(number),
+            (From::Unknown, number) => recipient(number),
         },
         message: content::render(&queue.content),
     };

@@ -124,6 +124,8 @@ fn read_whatsapp(env: &mut Env) -> Config {
         config.media_url = url;
     }
     config.presence = Some(read_presence(env));
+    // Two recipients of a queue may turn out to be one account.
+    config.tells_renumbered = true;
     if let Some(origin) = env.optional("WHATSAPP_ORIGIN") {
         config.origin = origin;
     }

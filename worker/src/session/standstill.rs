@@ -85,7 +85,7 @@ fn judge_all(cx: &mut Context, sends: &Sends, waiting: Waiting) -> bool {
         first: first_of(&in_hand),
         in_hand: &in_hand,
         next,
-        look_up: sends.look_up_at(now, wall),
+        look_up: cx.look_up_until(),
         overtakes: next.filter(|id| cx.queues.get(*id).is_some_and(Queue::is_single)),
         is_gap_stored: cx.record.next_send_at.is_some_and(|at| at > wall),
         most: cx.around.attempts.most,

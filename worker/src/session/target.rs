@@ -1,6 +1,7 @@
-//! One recipient that waits to be sent to, in memory.
+//! One recipient of a queue, as it is in memory until it is settled.
 
 use shared::id::StanzaId;
+use shared::job::Reference;
 use shared::recipient::Number;
 use shared::store::recipients::{Pending, RecipientState};
 
@@ -10,6 +11,10 @@ pub(crate) struct Target {
     /// Its place in the queue.
     pub(crate) seq: u32,
     pub(crate) number: Number,
+    /// What its caller calls it by.
+    pub(crate) reference: Option<Reference>,
+    /// The number that its account goes by, if WhatsApp said another one.
+    pub(crate) addressee: Option<Number>,
     /// The stanza id it was, or is to be, sent under, if there is one already.
     pub(crate) stanza: Option<StanzaId>,
     /// It was sent before and nobody knows the outcome: it goes again under the same stanza id.
@@ -28,6 +33,8 @@ impl Target {
         Self {
             seq,
             number,
+            reference: None,
+            addressee: None,
             stanza,
             again: false,
             attempts: 0,
@@ -47,6 +54,8 @@ impl From<Pending> for Target {
         Self {
             again: pending.state == RecipientState::Sending,
             attempts: pending.attempts,
+            reference: pending.reference,
+            addressee: pending.addressee,
             ..Self::new(pending.seq, pending.number, pending.stanza)
         }
     }

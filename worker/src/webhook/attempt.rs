@@ -3,24 +3,27 @@
 //! Owns the rule that an event is settled when its endpoint has taken it or its row is stored. Must not know the
 //! broker, nor how many attempts may run at once.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 use shared::clock::Clock;
 use shared::config::Secret;
-use shared::id::{DeliveryId, EventId, Token, WebhookId};
+use shared::id::{DeliveryId, EventId, WebhookId};
 use shared::process::Process;
 use shared::store::Store;
-use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery};
-use shared::store::webhooks::{self, Dialect};
+use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery, TEST_EVENT};
+use shared::store::webhooks::{self, Dialect, Limits, OldSecret};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::request::{Outcome, Post, Poster};
+use super::journal::{Journal, Note};
+use super::payload::Payload;
+use super::request::{Answer, Outcome, Post, Poster};
 use super::schedule::Schedule;
 
 /// How long a first attempt may take before its event gets a row, so that a slow endpoint holds no broker message.
@@ -37,19 +40,17 @@ const DATABASE_WAIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) id: WebhookId,
+    /// Higher after each change.
+    pub(super) revision: i64,
     pub(super) url: Url,
     /// What signs the posts; unused in the seed's dialect.
     pub(super) secret: Secret,
+    /// What signs them too, for a while.
+    pub(super) old_secret: Option<OldSecret>,
+    /// Headers of its own.
+    pub(super) headers: HeaderMap,
     pub(super) dialect: Dialect,
-}
-
-/// What an endpoint gets of one event.
-#[derive(Debug)]
-pub(super) struct Payload {
-    pub(super) event: EventId,
-    pub(super) token: Token,
-    pub(super) name: String,
-    pub(super) body: Bytes,
+    pub(super) limits: Limits,
 }
 
 /// What an attempt says of its endpoint's health.
@@ -72,12 +73,20 @@ pub(super) struct Attempts {
     rng: Mutex<StdRng>,
     clock: Clock,
     stop: CancellationToken,
+    journal: Arc<Journal>,
 }
 
 impl Attempts {
     /// With what a process has and its operator set; after the soft stop nothing is tried again here.
-    pub(super) fn new(process: &Process, poster: Poster, schedule: Schedule, timeout: Duration) -> Self {
+    pub(super) fn new(
+        process: &Process,
+        poster: Poster,
+        schedule: Schedule,
+        timeout: Duration,
+        journal: Arc<Journal>,
+    ) -> Self {
         Self {
+            journal,
             store: process.store.clone(),
             poster,
             schedule,
@@ -93,14 +102,14 @@ impl Attempts {
     pub(super) async fn first(
         &self,
         target: &Target,
-        payload: &Payload,
+        payload: &Arc<Payload>,
         settled: oneshot::Sender<()>,
     ) -> Verdict {
         let started = self.clock.now();
         let post = self.post(target, payload.event, payload.body.clone());
         tokio::pin!(post);
-        let outcome = tokio::select! {
-            outcome = &mut post => outcome,
+        let answer = tokio::select! {
+            answer = &mut post => answer,
             () = tokio::time::sleep(PATIENCE) => {
                 let stored = async {
                     let row = self.store_row(self.row(target, payload, Plan::Leased)).await;
@@ -111,17 +120,20 @@ impl Attempts {
                 };
                 let posted = async { (post.await, self.clock.now() - started) };
                 // Side by side: an answer that comes while the database takes its time is an answer in time.
-                let (row, (outcome, took)) = tokio::join!(stored, posted);
-                count("first", &outcome, took);
+                let (row, (answer, took)) = tokio::join!(stored, posted);
+                count("first", &answer.outcome, took);
                 return match row {
-                    Some(Stored::New(delivery)) => self.conclude(target, &delivery, outcome, took).await,
-                    Some(Stored::Known) | None => self.verdict(target, &outcome).await,
+                    Some(Stored::New(delivery)) => self.conclude(target, &delivery, answer, took).await,
+                    Some(Stored::Known) | None => self.verdict(target, &answer.outcome).await,
                 };
             }
         };
-        let took = self.clock.now() - started;
+        let (took, outcome) = (self.clock.now() - started, answer.outcome);
         count("first", &outcome, took);
         let verdict = self.verdict(target, &outcome).await;
+        if let Outcome::Delivered { status } = outcome {
+            self.note(target.id, payload, status, took);
+        }
         let stored = match self.plan_after(&outcome, 1) {
             Fate::Delivered => true,
             fate => {
@@ -139,10 +151,19 @@ impl Attempts {
         verdict
     }
 
+    fn note(&self, webhook: WebhookId, payload: &Arc<Payload>, status: u16, took: Duration) {
+        let note = Note {
+            payload: payload.clone(),
+            status,
+            took,
+            at: self.clock.wall(),
+        };
+        self.journal.note(webhook, note);
+    }
+
     /// Stores an event whose endpoint may not be tried now. Whether it is stored: not so only after a stop.
-    pub(super) async fn put_off_first(&self, target: &Target, payload: &Payload, wait: Duration) -> bool {
-        let wait = Schedule::put_off(wait, self.dice());
-        self.store_row(self.row(target, payload, Plan::PutOff(wait)))
+    pub(super) async fn put_off_first(&self, target: &Target, payload: &Payload) -> bool {
+        self.store_row(self.row(target, payload, Plan::PutOff))
             .await
             .is_some()
     }
@@ -150,33 +171,38 @@ impl Attempts {
     /// Attempts a leased row again.
     pub(super) async fn retry(&self, target: &Target, delivery: Leased) -> Verdict {
         let started = self.clock.now();
-        let outcome = self
+        let answer = self
             .post(target, delivery.event_id, delivery.body.clone().into())
             .await;
         let took = self.clock.now() - started;
-        count("retry", &outcome, took);
-        self.conclude(target, &delivery, outcome, took).await
+        count("retry", &answer.outcome, took);
+        self.conclude(target, &delivery, answer, took).await
     }
 
-    /// Gives a leased row back, to be tried after `wait`. It does not count as an attempt.
-    pub(super) async fn put_off_retry(&self, delivery: &Leased, wait: Duration) {
-        let wait = Schedule::put_off(wait, self.dice());
+    /// Gives a leased row back: it keeps its place, and it does not count as an attempt.
+    pub(super) async fn release(&self, delivery: &Leased) {
         // When this fails the lease runs out by itself, and the row is taken again.
-        if let Err(error) = deliveries::put_off(&self.store, delivery, wait).await {
-            tracing::warn!(%error, "a webhook delivery could not be put off; its lease will run out");
+        if let Err(error) = deliveries::release(&self.store, delivery).await {
+            tracing::warn!(%error, "a webhook delivery could not be given back; its lease will run out");
         }
     }
 
-    async fn post(&self, target: &Target, event: EventId, body: Bytes) -> Outcome {
+    async fn post(&self, target: &Target, event: EventId, body: Bytes) -> Answer {
         let id = event.to_string();
-        let now_unix_secs = self.clock.wall().unix_timestamp();
-        let secret = (target.dialect == Dialect::Standard).then(|| target.secret.expose());
+        let now = self.clock.wall();
+        let old = target.old_secret.as_ref().filter(|old| now < old.until);
+        let secrets = [Some(target.secret.expose()), old.map(|old| old.secret.expose())];
+        let secrets: Vec<&str> = match target.dialect {
+            Dialect::Standard => secrets.into_iter().flatten().collect(),
+            Dialect::Seed => Vec::new(),
+        };
         let post = Post {
             url: &target.url,
-            secret,
+            secrets: &secrets,
+            headers: &target.headers,
             id: &id,
             body,
-            now_unix_secs,
+            now_unix_secs: now.unix_timestamp(),
         };
         match target.dialect {
             Dialect::Standard => self.poster.post(post).await,
@@ -186,22 +212,24 @@ impl Attempts {
     }
 
     /// Records the outcome of an attempt of a row that we hold the lease of.
-    async fn conclude(
-        &self,
-        target: &Target,
-        delivery: &Leased,
-        outcome: Outcome,
-        took: Duration,
-    ) -> Verdict {
+    async fn conclude(&self, target: &Target, delivery: &Leased, answer: Answer, took: Duration) -> Verdict {
+        let Answer { outcome, excerpt } = answer;
         let verdict = self.verdict(target, &outcome).await;
-        let fate = self.plan_after(&outcome, delivery.attempts + 1);
-        if fate == Fate::Dead {
+        let (mut fate, mut attempted) = (
+            self.plan_after(&outcome, delivery.attempts + 1),
+            attempted(&outcome, took),
+        );
+        if delivery.event == TEST_EVENT {
+            // Somebody wants to know what comes back, once.
+            attempted.answer = excerpt;
+            if fate != Fate::Delivered {
+                fate = Fate::Dead;
+            }
+        } else if fate == Fate::Dead {
             count_dead(1);
         }
         // When this fails the lease runs out and the row is attempted again: at least once, under the same id.
-        if let Err(error) =
-            deliveries::finish_attempt(&self.store, delivery, &attempted(&outcome, took), fate).await
-        {
+        if let Err(error) = deliveries::finish_attempt(&self.store, delivery, &attempted, fate).await {
             tracing::warn!(%error, "a webhook attempt could not be recorded; it will be made again");
         }
         verdict
@@ -213,11 +241,8 @@ impl Attempts {
             Outcome::Failed { .. } => Verdict::Failed,
             Outcome::Gone => {
                 tracing::info!(webhook.id = %target.id, "webhook endpoint answered 410; it gets nothing more");
-                match webhooks::disable(&self.store, target.id, "it answered 410 Gone").await {
-                    Ok(given_up) => count_dead(given_up),
-                    Err(error) => {
-                        tracing::warn!(%error, webhook.id = %target.id, "the webhook could not be disabled; the next 410 will");
-                    }
+                if let Err(error) = webhooks::disable(&self.store, target.id, "it answered 410 Gone").await {
+                    tracing::warn!(%error, webhook.id = %target.id, "the webhook could not be disabled; the next 410 will");
                 }
                 Verdict::Answered
             }
@@ -225,20 +250,21 @@ impl Attempts {
     }
 
     fn plan_after(&self, outcome: &Outcome, attempts: u32) -> Fate {
-        match outcome {
-            Outcome::Delivered { .. } => Fate::Delivered,
-            Outcome::Gone => Fate::Dead,
-            Outcome::Failed { retry_after, .. } => self
-                .schedule
-                .wait(attempts, *retry_after, self.dice())
-                .map_or(Fate::Dead, Fate::Retry),
-        }
+        let retry_after = match outcome {
+            Outcome::Delivered { .. } => return Fate::Delivered,
+            // It waits with the others until its endpoint is enabled again.
+            Outcome::Gone => None,
+            Outcome::Failed { retry_after, .. } => *retry_after,
+        };
+        self.schedule
+            .wait(attempts, retry_after, self.dice())
+            .map_or(Fate::Dead, Fate::Retry)
     }
 
     fn row(&self, target: &Target, payload: &Payload, plan: Plan) -> NewDelivery {
         let (attempted, fate, lease) = match plan {
             Plan::Tried(fate, attempted) => (Some(attempted), fate, None),
-            Plan::PutOff(wait) => (None, Fate::Retry(wait), None),
+            Plan::PutOff => (None, Fate::InTurn, None),
             Plan::Leased => (None, Fate::Retry(Duration::ZERO), Some(self.lease)),
         };
         let id = DeliveryId::fresh(self.clock.wall(), &mut *self.rng());
@@ -248,6 +274,7 @@ impl Attempts {
             event_id: payload.event,
             token: payload.token.clone(),
             event: payload.name.clone(),
+            sequence: payload.sequence,
             body: String::from_utf8_lossy(&payload.body).into_owned(),
             attempted,
             fate,
@@ -286,8 +313,8 @@ impl Attempts {
 enum Plan {
     /// The attempt is over.
     Tried(Fate, Attempted),
-    /// No attempt was made; one is due after this.
-    PutOff(Duration),
+    /// No attempt was made.
+    PutOff,
     /// The attempt is still under way.
     Leased,
 }
@@ -309,6 +336,7 @@ fn attempted(outcome: &Outcome, took: Duration) -> Attempted {
         status,
         error,
         took_ms,
+        answer: None,
     }
 }
 

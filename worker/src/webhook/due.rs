@@ -1,31 +1,24 @@
 //! The rows that are due: leased and handed to their endpoints' tasks.
 //!
-//! Owns how many rows are in memory. Must not know what an attempt is.
+//! Must not know what an attempt is.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::store::{Store, StoreError, deliveries, webhooks};
-use tokio::sync::Semaphore;
+use shared::store::deliveries::{self, upkeep};
+use shared::store::{Store, StoreError, webhooks};
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::count_dead;
 use super::endpoint::Dispatch;
-use super::endpoints::Endpoints;
+use super::endpoints::{Endpoints, Snapshot};
 use super::registry::Registry;
-
-/// Rows that may be in memory.
-pub(super) const IN_MEMORY_MAX: u32 = 256;
+use super::room::{Room, SHARE};
 
 /// Rows that one look leases at most.
 const BATCH: u32 = 64;
 
 /// How often due rows are looked for.
 const TICK: Duration = Duration::from_millis(500);
-
-/// Rows of one endpoint that one look leases at most: what it may have under way.
-const SHARE: u32 = 16;
-const _: () = assert!(SHARE as usize == super::endpoint::IN_FLIGHT_MAX);
 
 /// How often rows are counted, for the metrics and against the limit.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
@@ -36,16 +29,20 @@ const AWAY: Duration = Duration::from_secs(5);
 /// Leases due rows until `stop`. An endpoint for which more than `pending_max` wait is disabled.
 pub(super) async fn run(
     store: Store,
-    mut endpoints: Endpoints,
+    endpoints: Endpoints,
     registry: Registry,
     pending_max: u32,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(usize::try_from(IN_MEMORY_MAX).unwrap_or(1)));
+    let room = Room::new();
     let around = &registry.around;
     let mut next_count = around.clock.now();
+    let mut known = Known {
+        endpoints,
+        snapshot: Arc::default(),
+    };
     loop {
-        let more = match work(&store, &mut endpoints, &registry, &room).await {
+        let more = match work(&store, &mut known, &registry, &room).await {
             Ok(more) => more,
             Err(error) => {
                 tracing::warn!(%error, "due webhook deliveries can't be read; trying again");
@@ -71,47 +68,69 @@ pub(super) async fn run(
             .map_or(TICK, |end| end.min(TICK));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = room.freed() => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// The endpoints, and what was known of them last.
+struct Known {
+    endpoints: Endpoints,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Known {
+    /// The endpoints as they are now. The rows of those that were changed may be tried at once.
+    async fn now(&mut self, registry: &Registry) -> Result<Arc<Snapshot>, StoreError> {
+        let now = self.endpoints.now().await?;
+        if !Arc::ptr_eq(&now, &self.snapshot) {
+            for id in now.changed_since(&self.snapshot) {
+                registry.around.backoff.end(id);
+            }
+            self.snapshot = now.clone();
+        }
+        Ok(now)
     }
 }
 
 /// Leases as many rows as there is room for; whether there may be more.
 async fn work(
     store: &Store,
-    endpoints: &mut Endpoints,
+    known: &mut Known,
     registry: &Registry,
-    room: &Arc<Semaphore>,
+    room: &Room,
 ) -> Result<bool, StoreError> {
-    let free = u32::try_from(room.available_permits())
-        .unwrap_or(u32::MAX)
-        .min(BATCH);
+    let free = room.free().min(BATCH);
     if free == 0 {
         return Ok(false);
     }
     let around = &registry.around;
-    let resting = around.backoff.now(around.clock.now());
+    known.now(registry).await?;
+    let mut resting = around.backoff.now(around.clock.now());
+    resting.extend(room.sated());
     let rows = deliveries::lease_due(store, free, SHARE.min(free), &resting, around.attempts.lease).await?;
     if rows.is_empty() {
         return Ok(false);
     }
     // An endpoint that gave its full share may have more.
     let more = rows.len() >= usize::try_from(SHARE.min(free)).unwrap_or(usize::MAX);
-    let snapshot = endpoints.now().await?;
+    // Again, since one may have been enabled in between.
+    let snapshot = known.now(registry).await?;
     for delivery in rows {
         let Some(target) = snapshot.find(delivery.webhook) else {
             // Deleted or disabled a moment ago: then the row is gone, or is not leased again.
             deliveries::put_off(store, &delivery, AWAY).await?;
             continue;
         };
-        // Only this loop takes permits, so the room that was there is there.
-        let Ok(permit) = room.clone().try_acquire_owned() else {
+        // Only this loop takes places, so the room that was there is there.
+        let Some(place) = room.take(delivery.webhook) else {
             break;
         };
         let dispatch = Dispatch::Retry {
             target: target.clone(),
             delivery,
-            permit,
+            place,
         };
         registry.dispatch(target.id, dispatch).await;
     }
@@ -120,16 +139,20 @@ async fn work(
 
 /// Counts the rows, and disables endpoints for which too many wait: one that fails for ever would fill the database.
 async fn review(store: &Store, pending_max: u32) -> Result<(), StoreError> {
-    let pending = deliveries::count_pending(store).await?;
-    let dead = deliveries::count_dead(store).await?;
+    let pending = upkeep::count_pending(store).await?;
+    let dead = upkeep::count_dead(store).await?;
     // Counts far below 2^52: exact as floating point.
-    metrics::gauge!("fanfare_webhook_pending").set(pending.iter().map(|(_, rows)| rows).sum::<i64>() as f64);
+    metrics::gauge!("fanfare_webhook_pending")
+        .set(pending.iter().map(|one| one.deliveries).sum::<i64>() as f64);
     metrics::gauge!("fanfare_webhook_dead").set(dead as f64);
-    for (id, _) in pending.iter().filter(|(_, rows)| *rows > i64::from(pending_max)) {
+    let too_many = |one: &&upkeep::Pending| one.is_answerable && one.deliveries > i64::from(pending_max);
+    for one in pending.iter().filter(too_many) {
         let why = format!("more than {pending_max} deliveries waited for it");
-        let given_up = webhooks::disable(store, *id, &why).await?;
-        count_dead(given_up);
-        tracing::warn!(webhook.id = %id, given_up, "webhook endpoint disabled: too many deliveries wait for it");
+        webhooks::disable(store, one.webhook, &why).await?;
+        tracing::warn!(
+            webhook.id = %one.webhook, waiting = one.deliveries,
+            "webhook endpoint disabled: too many deliveries wait for it"
+        );
     }
     Ok(())
 }

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use shared::id::{Token, WebhookId};
-use shared::store::webhooks::{self, Enabled, Version, WebhookRecord};
+use shared::store::webhooks::{self, CustomHeader, Enabled, Version, WebhookRecord};
 use shared::store::{Store, StoreError};
 
 use super::attempt::Target;
@@ -55,18 +56,33 @@ impl Snapshot {
         self.all.get(&id).map(|one| &one.target)
     }
 
+    /// Endpoints that are not as they were in `before`, or were not there.
+    pub(super) fn changed_since(&self, before: &Self) -> impl Iterator<Item = WebhookId> {
+        let is_as_before = |one: &Subscription| {
+            let known = before.find(one.target.id);
+            known.is_some_and(|known| known.revision == one.target.revision)
+        };
+        self.all
+            .values()
+            .filter(move |one| !is_as_before(one))
+            .map(|one| one.target.id)
+    }
+
     fn build(rows: Enabled) -> Self {
         let (mut snapshot, mut unusable) = (Self::default(), rows.unusable);
         for row in rows.records {
-            let token = row.token.clone();
+            let tokens = row.tokens.clone();
             let Some(subscription) = Subscription::new(row).map(Arc::new) else {
                 unusable += 1;
                 continue;
             };
             snapshot.all.insert(subscription.target.id, subscription.clone());
-            match token {
-                Some(token) => snapshot.of_session.entry(token).or_default().push(subscription),
-                None => snapshot.of_every_session.push(subscription),
+            if tokens.is_empty() {
+                snapshot.of_every_session.push(subscription.clone());
+            }
+            for token in tokens {
+                let of_session = snapshot.of_session.entry(token).or_default();
+                of_session.push(subscription.clone());
             }
         }
         metrics::gauge!("fanfare_webhooks_unusable").set(unusable as f64);
@@ -77,15 +93,20 @@ impl Snapshot {
 impl Subscription {
     /// `None` for a row that can't be used, which holds up nobody else.
     fn new(row: WebhookRecord) -> Option<Self> {
-        let (Ok(url), Some(secret)) = (row.url.parse(), row.secret) else {
-            tracing::error!(webhook.id = %row.id, "a webhook's URL or secret can't be read; register it again");
+        let (Ok(url), Some(secret), Some(headers)) = (row.url.parse(), row.secret, header_map(&row.headers))
+        else {
+            tracing::error!(webhook.id = %row.id, "a webhook's URL, secret or headers can't be read; register it again");
             return None;
         };
         let target = Target {
             id: row.id,
+            revision: row.revision,
             url,
             secret,
+            old_secret: row.old_secret,
+            headers,
             dialect: row.dialect,
+            limits: row.limits,
         };
         Some(Self {
             target: Arc::new(target),
@@ -118,4 +139,14 @@ impl Endpoints {
         }
         Ok(self.snapshot.clone())
     }
+}
+
+/// As the HTTP client takes them; `None` if one is no header.
+fn header_map(headers: &[CustomHeader]) -> Option<HeaderMap> {
+    let pair = |header: &CustomHeader| {
+        let mut value = HeaderValue::from_str(header.value.expose()).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::try_from(header.name.as_str()).ok()?, value))
+    };
+    headers.iter().map(pair).collect()
 }

@@ -16,10 +16,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::attempt::Payload;
 use super::endpoint::Dispatch;
 use super::endpoints::{Endpoints, Snapshot};
 use super::legacy;
+use super::payload::Payload;
 use super::registry::Registry;
 
 /// Events in memory that are not acked.
@@ -42,6 +42,9 @@ struct Envelope<'a> {
     #[serde(borrow)]
     event: std::borrow::Cow<'a, str>,
     instance: Instance,
+    /// Anybody may publish: without one the order of rows is that of ids.
+    #[serde(default)]
+    sequence: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -157,6 +160,7 @@ fn payloads(body: &Bytes) -> Result<(Arc<Payload>, Option<Arc<Payload>>), &'stat
     if envelope.event.len() > NAME_MAX_BYTES || envelope.event.chars().any(char::is_control) {
         return Err("the name of the event is too long or not printable");
     }
+    let sequence = envelope.sequence.as_i64().unwrap_or_default().max(0);
     let payload = |body| {
         let (event, token, name) = (
             envelope.id,
@@ -167,6 +171,7 @@ fn payloads(body: &Bytes) -> Result<(Arc<Payload>, Option<Arc<Payload>>), &'stat
             event,
             token,
             name,
+            sequence,
             body,
         })
     };

@@ -2,7 +2,7 @@
 //!
 //! An event comes from the broker and is posted at once. What an endpoint does not take becomes a row and is tried
 //! again on a published schedule; the broker's message is acked when each endpoint has taken the event or has its
-//! row. The common case costs no write to the database.
+//! row. The common case costs no write to the database but its share of a note, which many events have together.
 
 mod attempt;
 mod backoff;
@@ -11,10 +11,15 @@ mod due;
 mod endpoint;
 mod endpoints;
 mod fanout;
+mod journal;
 mod legacy;
+mod pace;
+mod payload;
 mod registry;
 mod request;
+mod room;
 mod schedule;
+mod stores;
 mod sweep;
 
 use std::sync::Arc;
@@ -32,15 +37,21 @@ use self::backoff::Backoff;
 use self::circuit::CircuitLimits;
 use self::endpoint::Surroundings;
 use self::endpoints::Endpoints;
+use self::journal::{Journal, Writer};
 use self::registry::Registry;
 use self::request::Poster;
 use self::schedule::Schedule;
+use self::sweep::Keep;
 
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 const CIRCUIT_MAX: Duration = Duration::from_secs(86_400);
 const PENDING_MAX_DEFAULT: u32 = 1_000_000;
 const PENDING_MAX_MAX: u32 = 100_000_000;
+const KEEP_DELIVERED_DEFAULT: u32 = 10_000;
+const KEEP_DELIVERED_MAX: u32 = 1_000_000;
+const KEEP_DELIVERED_HOURS_DEFAULT: u16 = 24;
+const KEEP_DELIVERED_HOURS_MAX: u16 = 720;
 const KEEP_QUEUES_DAYS_DEFAULT: u16 = 30;
 
 /// Largest `KEEP_QUEUES_DAYS`; 0 is for ever.
@@ -64,6 +75,10 @@ pub struct Settings {
     circuit: CircuitLimits,
     /// `WEBHOOK_PENDING_MAX`: most deliveries that may wait for one endpoint; with more it is disabled.
     pending_max: u32,
+    /// `WEBHOOK_KEEP_DELIVERED`: most deliveries of one endpoint that are kept though they were taken at once.
+    keep_delivered: u32,
+    /// `WEBHOOK_KEEP_DELIVERED_HOURS`: and how long.
+    keep_delivered_for: Duration,
     /// `KEEP_QUEUES_DAYS`: how long finished queues and their recipients are kept; for ever if `None`.
     keep_queues: Option<Duration>,
 }
@@ -120,6 +135,8 @@ impl Settings {
             schedule: schedule.unwrap_or_default(),
             circuit,
             pending_max: read_pending_max(env),
+            keep_delivered: read_keep_delivered(env),
+            keep_delivered_for: read_keep_delivered_for(env),
             keep_queues: read_keep_queues(env),
         }
     }
@@ -131,6 +148,28 @@ fn read_pending_max(env: &mut Env) -> u32 {
         env.problem("WEBHOOK_PENDING_MAX", format!("must be 1 to {PENDING_MAX_MAX}"));
     }
     most
+}
+
+fn read_keep_delivered(env: &mut Env) -> u32 {
+    let most = env.or("WEBHOOK_KEEP_DELIVERED", KEEP_DELIVERED_DEFAULT);
+    if most > KEEP_DELIVERED_MAX {
+        env.problem(
+            "WEBHOOK_KEEP_DELIVERED",
+            format!("must be 0 (none) to {KEEP_DELIVERED_MAX}"),
+        );
+    }
+    most
+}
+
+fn read_keep_delivered_for(env: &mut Env) -> Duration {
+    let hours = env.or("WEBHOOK_KEEP_DELIVERED_HOURS", KEEP_DELIVERED_HOURS_DEFAULT);
+    if hours == 0 || hours > KEEP_DELIVERED_HOURS_MAX {
+        env.problem(
+            "WEBHOOK_KEEP_DELIVERED_HOURS",
+            format!("must be 1 to {KEEP_DELIVERED_HOURS_MAX}"),
+        );
+    }
+    Duration::from_secs(3_600 * u64::from(hours))
 }
 
 fn read_keep_queues(env: &mut Env) -> Option<Duration> {
@@ -154,7 +193,9 @@ pub async fn run(process: Process, settings: Settings) -> Result<(), StartError>
     broker.collect_for_webhooks().await?;
     subscription::set_global(store, broker, settings.global.as_deref(), legacy::EVENT).await?;
     let poster = Poster::new(settings.reach, settings.timeout)?;
-    let attempts = Attempts::new(&process, poster, settings.schedule, settings.timeout);
+    let journal = Arc::new(Journal::new(settings.keep_delivered));
+    let mut writer = Writer::new(journal.clone(), store.clone(), process.randomness.fork());
+    let attempts = Attempts::new(&process, poster, settings.schedule, settings.timeout, journal);
     let registry = Registry::new(Surroundings {
         attempts: Arc::new(attempts),
         limits: settings.circuit,
@@ -164,7 +205,11 @@ pub async fn run(process: Process, settings: Settings) -> Result<(), StartError>
     let consumer = broker.consume(&QueueName::Webhooks, fanout::PREFETCH);
     let endpoints = || Endpoints::new(store.clone());
     let fanout = fanout::run(consumer, endpoints(), registry.clone(), stop.clone());
-    let sweep = sweep::run(store.clone(), settings.keep_queues, stop.clone());
+    let keep = Keep {
+        queues: settings.keep_queues,
+        delivered: settings.keep_delivered_for,
+    };
+    let sweep = sweep::run(store.clone(), keep, process.clock, stop.clone());
     let due = due::run(
         store.clone(),
         endpoints(),
@@ -174,9 +219,10 @@ pub async fn run(process: Process, settings: Settings) -> Result<(), StartError>
     );
     let review = subscription::keep_reviewing(store, broker, stop);
     let work = async {
-        tokio::join!(fanout, due, sweep, review);
+        tokio::join!(fanout, due, sweep, review, writer.run(stop));
         // Nothing is dispatched any more; what is under way is recorded, so that it is not made again.
         registry.close().await;
+        writer.write().await;
     };
     let late = async {
         stop.cancelled().await;

@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use shared::egress::Reach;
-use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+use standardwebhooks::{
+    HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError,
+};
 
 use super::schedule;
 
-/// Most bytes of an answer that are read before the connection is given up; its content is not used.
+/// Most bytes of an answer that are read before the connection is given up; its content means nothing.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Bytes of an answer that are kept for who asked what came back.
+const EXCERPT_BYTES: usize = 400;
 
 /// How long an idle connection to an endpoint is kept.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
@@ -42,12 +47,21 @@ pub(super) enum Outcome {
     Gone,
 }
 
+/// What an attempt came to, and the beginning of what the receiver sent, if it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) excerpt: Option<String>,
+}
+
 /// What is to be posted.
 #[derive(Debug, Clone)]
 pub(super) struct Post<'a> {
     pub(super) url: &'a Url,
-    /// The secret that signs it (`whsec_…`); `None` posts without a signature.
-    pub(super) secret: Option<&'a str>,
+    /// The secrets that sign it (`whsec_…`), each on its own; without one it is posted without a signature.
+    pub(super) secrets: &'a [&'a str],
+    /// Headers of the endpoint's own.
+    pub(super) headers: &'a HeaderMap,
     /// The same on each attempt.
     pub(super) id: &'a str,
     pub(super) body: Bytes,
@@ -90,7 +104,7 @@ impl Poster {
     }
 
     /// Posts to an address that a user of the API chose.
-    pub(super) async fn post(&self, post: Post<'_>) -> Outcome {
+    pub(super) async fn post(&self, post: Post<'_>) -> Answer {
         // A literal address never meets the resolver, so it is checked here.
         match self.reach.check(post.url.as_str()) {
             Ok(_) => attempt(&self.guarded, post).await,
@@ -99,23 +113,22 @@ impl Poster {
     }
 
     /// Posts to an address from the operator's own settings.
-    pub(super) async fn post_trusted(&self, post: Post<'_>) -> Outcome {
+    pub(super) async fn post_trusted(&self, post: Post<'_>) -> Answer {
         attempt(&self.trusted, post).await
     }
 }
 
-async fn attempt(client: &Client, post: Post<'_>) -> Outcome {
+async fn attempt(client: &Client, post: Post<'_>) -> Answer {
     let mut request = client
         .post(post.url.clone())
+        .headers(post.headers.clone())
         .header(CONTENT_TYPE, "application/json")
         .header(USER_AGENT, AGENT)
         .header(HEADER_WEBHOOK_ID, post.id)
         .header(HEADER_WEBHOOK_TIMESTAMP, post.now_unix_secs);
-    if let Some(secret) = post.secret {
-        let signature =
-            Webhook::new(secret).and_then(|key| key.sign(post.id, post.now_unix_secs, &post.body));
-        match signature {
-            Ok(signature) => request = request.header(HEADER_WEBHOOK_SIGNATURE, signature),
+    if !post.secrets.is_empty() {
+        match signatures(&post) {
+            Ok(signatures) => request = request.header(HEADER_WEBHOOK_SIGNATURE, signatures),
             Err(_) => return failed("secret not usable"),
         }
     }
@@ -125,14 +138,26 @@ async fn attempt(client: &Client, post: Post<'_>) -> Outcome {
     }
 }
 
-async fn read_answer(mut response: Response, now_unix_secs: i64) -> Outcome {
+/// A signature by each secret, with blanks between them: a receiver takes the post if one of them is right.
+fn signatures(post: &Post<'_>) -> Result<String, WebhookError> {
+    let sign = |secret: &&str| Webhook::new(secret)?.sign(post.id, post.now_unix_secs, &post.body);
+    let signatures: Vec<String> = post.secrets.iter().map(sign).collect::<Result<_, _>>()?;
+    Ok(signatures.join(" "))
+}
+
+async fn read_answer(mut response: Response, now_unix_secs: i64) -> Answer {
     let status = response.status();
     let retry_after = response
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| schedule::retry_after(value, now_unix_secs));
-    drain(&mut response).await;
+    let excerpt = Some(drain(&mut response).await);
+    let outcome = meaning(status, retry_after);
+    Answer { outcome, excerpt }
+}
+
+fn meaning(status: StatusCode, retry_after: Option<Duration>) -> Outcome {
     if status.is_success() {
         return Outcome::Delivered {
             status: status.as_u16(),
@@ -153,22 +178,30 @@ async fn read_answer(mut response: Response, now_unix_secs: i64) -> Outcome {
     }
 }
 
-/// Reads a short answer to its end, so that the connection can serve again; a long one is cut off.
-async fn drain(response: &mut Response) {
-    let mut left = MAX_ANSWER_BYTES;
+/// Reads a short answer to its end, so that the connection can serve again; a long one is cut off. Returns how it begins.
+async fn drain(response: &mut Response) -> String {
+    let (mut left, mut start) = (MAX_ANSWER_BYTES, Vec::new());
     while let Ok(Some(chunk)) = response.chunk().await {
+        let room = (EXCERPT_BYTES - start.len()).min(chunk.len());
+        start.extend_from_slice(&chunk[..room]);
         match left.checked_sub(chunk.len()) {
             Some(rest) => left = rest,
-            None => return,
+            None => break,
         }
     }
+    // The database takes no zeroes in texts.
+    String::from_utf8_lossy(&start).replace('\0', "\u{fffd}")
 }
 
-fn failed(reason: &'static str) -> Outcome {
-    Outcome::Failed {
+fn failed(reason: &'static str) -> Answer {
+    let outcome = Outcome::Failed {
         status: None,
         retry_after: None,
         reason,
+    };
+    Answer {
+        outcome,
+        excerpt: None,
     }
 }
 

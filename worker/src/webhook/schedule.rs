@@ -57,11 +57,6 @@ impl Schedule {
         let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
         Some(jittered(planned.max(asked), dice))
     }
-
-    /// How long an attempt that could not be made (circuit open, endpoint busy) is put off: `until_free` and jitter.
-    pub(super) fn put_off(until_free: Duration, dice: f64) -> Duration {
-        jittered(until_free.max(Duration::from_millis(200)), dice)
-    }
 }
 
 impl std::str::FromStr for Schedule {

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use shared::store::{Store, StoreError, deliveries, idempotency, queues};
+use shared::clock::Clock;
+use shared::store::deliveries::{at_once, upkeep};
+use shared::store::{Store, StoreError, idempotency, queues};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::count_dead;
@@ -24,8 +26,17 @@ const PIECES_MAX: u32 = 1_000;
 /// Pause between two pieces: sweeping is not urgent.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Sweeps until `stop`. Finished queues are kept for `keep_queues`, or for ever.
-pub(super) async fn run(store: Store, keep_queues: Option<Duration>, stop: CancellationToken) {
+/// How long what is finished is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keep {
+    /// Queues; for ever if `None`.
+    pub(super) queues: Option<Duration>,
+    /// Deliveries that were taken at the first attempt.
+    pub(super) delivered: Duration,
+}
+
+/// Sweeps until `stop`.
+pub(super) async fn run(store: Store, keep: Keep, clock: Clock, stop: CancellationToken) {
     let mut wait = FIRST;
     loop {
         tokio::select! {
@@ -33,7 +44,7 @@ pub(super) async fn run(store: Store, keep_queues: Option<Duration>, stop: Cance
             () = stop.cancelled() => return,
         }
         tokio::select! {
-            swept = sweep(&store, keep_queues) => {
+            swept = sweep(&store, keep, clock) => {
                 if swept.rows > 0 {
                     tracing::info!(rows = swept.rows, "forgot old rows");
                 }
@@ -55,23 +66,27 @@ pub(super) struct Swept {
 }
 
 /// One sweep. A kind of row that can't be removed keeps none of the others.
-pub(super) async fn sweep(store: &Store, keep_queues: Option<Duration>) -> Swept {
+pub(super) async fn sweep(store: &Store, keep: Keep, clock: Clock) -> Swept {
     let mut swept = Swept::default();
     let given_up = swept
         .pieces("deliveries of disabled webhooks", || async {
-            deliveries::give_up_disabled(store).await.map(some)
+            upkeep::give_up_disabled(store).await.map(some)
         })
         .await;
     count_dead(given_up);
     swept
-        .pieces("deliveries", || async {
-            deliveries::purge(store).await.map(some)
+        .pieces("deliveries", || async { upkeep::purge(store).await.map(some) })
+        .await;
+    let taken_before = clock.wall() - keep.delivered;
+    swept
+        .pieces("deliveries taken at once", || async {
+            at_once::purge(store, taken_before).await.map(some)
         })
         .await;
     swept
         .pieces("answers", || async { idempotency::purge(store).await.map(some) })
         .await;
-    if let Some(keep) = keep_queues {
+    if let Some(keep) = keep.queues {
         swept
             .pieces("queues", || queues::forget_finished(store, keep, PIECE))
             .await;

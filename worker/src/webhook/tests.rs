@@ -17,8 +17,10 @@ use shared::event::{Event, Instance};
 use shared::id::{Token, WebhookId};
 use shared::lifecycle::Lifecycle;
 use shared::random::Randomness;
+use shared::store::deliveries::replays::{self, Filter};
 use shared::store::deliveries::{self, DeliveryState};
-use shared::store::webhooks::{self, Dialect, GLOBAL, NewWebhook};
+use shared::store::webhooks::registry::NewWebhook;
+use shared::store::webhooks::{self, Dialect, GLOBAL, Limits};
 use shared::telemetry::Health;
 use shared::testing::{self, TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
@@ -26,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
+mod changes;
+mod listed;
 mod rows;
 mod slow;
 
@@ -105,7 +109,7 @@ async fn take(
     State((now, attempts)): State<Book>,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, HeaderMap) {
+) -> (StatusCode, HeaderMap, &'static str) {
     let mood = *now.lock().unwrap();
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
     attempts.lock().unwrap().push(Attempt {
@@ -131,7 +135,8 @@ async fn take(
             StatusCode::TEMPORARY_REDIRECT
         }
     };
-    (status, answer)
+    let said = if status.is_success() { "" } else { "it fails" };
+    (status, answer, said)
 }
 
 /// A deployment of its own, and the role in it.
@@ -170,14 +175,15 @@ impl Stage {
     }
 
     async fn register(&self, receiver: &Receiver, token: Option<&Token>, events: &[&str]) -> WebhookId {
-        let webhook = NewWebhook {
-            id: shared::testing::webhook_id(),
-            token: token.cloned(),
-            url: receiver.url(),
-            secret: Secret::new(SECRET),
+        self.put(NewWebhook {
+            tokens: token.cloned().into_iter().collect(),
             events: events.iter().map(|event| (*event).to_owned()).collect(),
-            dialect: Dialect::Standard,
-        };
+            ..webhook(receiver)
+        })
+        .await
+    }
+
+    async fn put(&self, webhook: NewWebhook) -> WebhookId {
         let (store, broker) = (self.database.store(), self.broker.broker());
         subscription::register(store, broker, &webhook).await.unwrap().id
     }
@@ -202,9 +208,27 @@ impl Stage {
     }
 
     async fn rows(&self, webhook: WebhookId, state: DeliveryState) -> Vec<deliveries::DeliveryRecord> {
-        deliveries::list(self.database.store(), webhook, Some(state), None, 1000)
+        let filter = Filter {
+            state: Some(state),
+            ..Filter::default()
+        };
+        replays::list(self.database.store(), webhook, &filter, None, 1000)
             .await
             .unwrap()
+    }
+}
+
+/// A webhook that wants everything.
+fn webhook(receiver: &Receiver) -> NewWebhook {
+    NewWebhook {
+        id: shared::testing::webhook_id(),
+        tokens: Vec::new(),
+        url: receiver.url(),
+        secret: Secret::new(SECRET),
+        headers: Vec::new(),
+        events: Vec::new(),
+        dialect: Dialect::Standard,
+        limits: Limits::default(),
     }
 }
 
@@ -219,6 +243,8 @@ fn settings() -> Settings {
             longest: Duration::from_millis(400),
         },
         pending_max: 100_000,
+        keep_delivered: 0,
+        keep_delivered_for: Duration::from_secs(3_600),
         keep_queues: None,
     }
 }
@@ -353,8 +379,8 @@ async fn a_receiver_that_answers_410_gets_nothing_more() {
             .is_some()
     })
     .await;
-    until("its event is dead", async || {
-        stage.rows(webhook, DeliveryState::Dead).await.len() == 1
+    until("its event waits", async || {
+        stage.rows(webhook, DeliveryState::Pending).await.len() == 1
     })
     .await;
     stage.publish(&token, 2).await;
@@ -388,7 +414,7 @@ async fn a_delivery_dies_after_its_schedule_and_lives_again_when_replayed() {
     assert_eq!(receiver.attempts().len(), 3, "redirects are not followed");
 
     receiver.set(Mood::Well);
-    deliveries::replay(stage.database.store(), webhook, dead.id)
+    replays::replay(stage.database.store(), webhook, dead.id)
         .await
         .unwrap()
         .unwrap();
@@ -502,12 +528,13 @@ async fn private_addresses_are_out_of_reach() {
         let url = url.parse().unwrap();
         let post = request::Post {
             url: &url,
-            secret: Some(SECRET),
+            secrets: &[SECRET],
+            headers: &reqwest::header::HeaderMap::new(),
             id: "1",
             body: "{}".into(),
             now_unix_secs: 1,
         };
-        let outcome = poster.post(post).await;
+        let outcome = poster.post(post).await.outcome;
         assert!(
             matches!(outcome, request::Outcome::Failed { status: None, .. }),
             "{url}: {outcome:?}"

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use shared::job::{Duplicates, Reference, SendJob};
+use shared::store::recipients::{self, RecipientState};
+
 use crate::stage::{Stage, names, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,5 +228,90 @@ async fn that_the_server_has_it_is_told_of_each_message_once() {
     let queue = stage.send(&token, text(&numbers[..1], None)).await;
     completed(queue).await;
     assert_eq!(acks(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_turn_out_to_be_one_account_get_one_message() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000005").await;
+    let contacts = stage.contacts("15550005", 3).await;
+    // The second is in the list by its own number too, the third by two others.
+    let others = ["15551110001", "15551110002", "15551110003"];
+    for (own, other) in [(1, 0), (2, 1), (2, 2)] {
+        let (own, other) = (contacts[own].parse().unwrap(), others[other].parse().unwrap());
+        stage.simulator.spell(own, other).await.unwrap();
+    }
+    let numbers = [others[0], others[1], &contacts[0], &contacts[1], others[2]].map(str::to_owned);
+    let queue = stage.send(&token, text(&numbers, None)).await;
+    let done = stage.event(&token, "send.message:COMPLETED", |_| true).await;
+    assert_eq!(done["data"]["queue"]["progress"], 100);
+
+    let page = recipients::page(stage.database.store(), queue, None, None, 10)
+        .await
+        .unwrap();
+    let states: Vec<_> = page.iter().map(|one| one.state).collect();
+    assert_eq!(
+        states[0],
+        RecipientState::Duplicate,
+        "its account is in the list by its own number"
+    );
+    let twins = [states[1], states[4]];
+    assert!(
+        twins.contains(&RecipientState::Duplicate) && twins[0] != twins[1],
+        "{states:?}"
+    );
+    let sent = page.iter().find(|one| one.addressee.is_some()).unwrap();
+    assert_eq!(
+        sent.addressee.as_ref().map(ToString::to_string),
+        Some(contacts[2].clone())
+    );
+    let told: Vec<_> = stage
+        .of_queue(&token, queue)
+        .into_iter()
+        .filter(|event| event["data"]["queue"]["recipient"]["state"] == "duplicate")
+        .collect();
+    assert_eq!(told.len(), 2);
+    assert!(
+        told.iter()
+            .all(|event| event["data"]["queue"]["messageId"].is_null())
+    );
+    let report = stage.audit(|report| report.contacts.shown_once == 3).await;
+    assert_eq!(
+        (report.contacts.shown_twice, report.server.messages_accepted),
+        (0, 3)
+    );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_gets_as_many_messages_as_a_job_insists_on() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000006").await;
+    let contacts = stage.contacts("15550006", 1).await;
+    let other = "15551110006".to_owned();
+    stage
+        .simulator
+        .spell(contacts[0].parse().unwrap(), other.parse().unwrap())
+        .await
+        .unwrap();
+    let job = SendJob {
+        duplicates: Duplicates::Allow,
+        reference: Some(Reference::new("order 17").unwrap()),
+        ..text(&[contacts[0].clone(), other], None)
+    };
+    let queue = stage.send(&token, job).await;
+    let done = stage.event(&token, "send.message:COMPLETED", |_| true).await;
+    assert_eq!(done["data"]["queue"]["reference"], "order 17");
+    let counts = recipients::counts(stage.database.store(), queue).await.unwrap();
+    assert!(
+        counts
+            .iter()
+            .all(|(state, _)| *state != RecipientState::Duplicate),
+        "{counts:?}"
+    );
+    stage.audit(|report| report.server.messages_accepted == 2).await;
     worker.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::job::{Answer, FailureCode, IsExistsJob, Job, PairingCodeJob};
+use shared::job::{Answer, FailureCode, IsExistsJob, Job, PairingCodeJob, Presence, SessionUpdateJob};
 use shared::recipient::Number;
 use shared::store::sessions::SessionState;
 use shared::testing::job_id;
@@ -45,6 +45,46 @@ async fn messages_come_in_and_questions_are_answered() {
             other => panic!("{other:?}"),
         }
     }
+    worker.stop().await;
+}
+
+/// Waits until the one linked device says this of itself, with so many logins.
+async fn says(stage: &Stage, is_available: bool, logins: u64) {
+    let start = tokio::time::Instant::now();
+    loop {
+        let sessions = stage.simulator.sessions().await.expect("sessions");
+        let told = |one: &&simulator::world::SessionInfo| one.presence_name.is_some() && one.online;
+        let seen = sessions.iter().find(told).map(|one| (one.available, one.logins));
+        if seen == Some((is_available, logins)) {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_says_of_itself_what_it_is_set_to_at_once_and_by_another_worker() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000038").await;
+    let set = |presence| Job::SessionUpdate(SessionUpdateJob { presence });
+    let available = Some(Presence::Available);
+    let logins = stage.simulator.sessions().await.unwrap()[0].logins;
+    says(&stage, false, logins).await;
+    for job in [set(Some(available)), set(None)] {
+        let answer = stage.call(&token, job).await;
+        assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+        says(&stage, true, logins).await;
+        assert_eq!(stage.record(&token).await.unwrap().presence, available);
+    }
+    worker.kill();
+    let worker = stage.worker("w2");
+    says(&stage, true, logins + 1).await;
+    // Null is what the deployment says.
+    stage.call(&token, set(Some(None))).await;
+    says(&stage, false, logins + 1).await;
+    assert_eq!(stage.record(&token).await.unwrap().presence, None);
     worker.stop().await;
 }
 
@@ -200,7 +240,11 @@ async fn a_session_that_is_being_deleted_is_not_started_again_and_says_so() {
         while stage.record(&token).await.unwrap().deleting_at.is_none() {
             tokio::task::yield_now().await;
         }
-        for job in [Job::SessionStart, Job::SessionStop] {
+        for job in [
+            Job::SessionStart,
+            Job::SessionStop,
+            Job::SessionUpdate(SessionUpdateJob::default()),
+        ] {
             let answer = stage.call(&token, job).await;
             let conflict = matches!(&answer, Answer::Failed { code: FailureCode::Conflict, message, .. }
                 if message.contains("being deleted"));

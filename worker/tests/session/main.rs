@@ -3,6 +3,7 @@
 mod accounts;
 mod broadcast;
 mod commands;
+mod exists;
 mod faults;
 mod jobs;
 mod life;

@@ -1,10 +1,11 @@
 //! Accounts that may not write to new contacts, or went too fast: nobody fails, and nobody is written to twice.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::id::{QueueId, Token};
 use shared::store::recipients::{self, RecipientState};
 use simulator::world::{Cap, Ends, Restrict, Speaker};
+use worker::session::look_up::LookUpPace;
 
 use crate::stage::{Stage, names, text};
 
@@ -256,5 +257,60 @@ async fn numbers_that_are_not_on_whatsapp_are_looked_up_at_the_pace_of_look_ups(
     assert_eq!(errors, 8);
     let report = stage.simulator.audit().await.unwrap();
     assert_eq!(report.server.numbers_looked_up, 8, "each once");
+    worker.stop().await;
+}
+
+/// Numbers that wait to be looked up when a lock begins are not, and the next ones have their turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_the_end_of_a_lock_costs_no_look_up() {
+    let (stage, owner) = (Stage::new().await, "15550000069");
+    let pace = LookUpPace {
+        gap: Duration::from_secs(3),
+        per_day: 3,
+    };
+    let worker = stage.worker_set("w1", |settings| settings.look_ups = pace);
+    let token = stage.paired(owner).await;
+    let numbers = stage.contacts("155506990", 20).await;
+    let queue = stage.send(&token, text(&numbers, None)).await;
+    until_sent(&stage, queue, 1).await;
+    stage
+        .simulator
+        .restrict(phone(owner), Some(lock(600)))
+        .await
+        .unwrap();
+    stage.event(&token, "session.restricted", |_| true).await;
+    let held = async || recipients::held(stage.database.store(), queue, 1).await.unwrap();
+    while held().await < 19 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let look_ups = stage.record(&token).await.unwrap().look_ups.unwrap();
+    assert_eq!(look_ups.count, 1);
+    let report = stage.audit(|report| report.contacts.shown_once == 1).await;
+    assert_eq!(report.server.contact_lookups, 1);
+    worker.stop().await;
+}
+
+/// What is found out from the database alone waits for no turn of the worker's cap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finding_out_who_is_new_takes_no_turn_of_the_cap() {
+    let (stage, owner) = (Stage::new().await, "15550000070");
+    let worker = stage.worker_set("w1", |settings| settings.cap = 1.try_into().expect("not zero"));
+    let token = stage.paired(owner).await;
+    let new = stage.contacts("1555070", 50).await;
+    stage
+        .simulator
+        .restrict(phone(owner), Some(lock(600)))
+        .await
+        .unwrap();
+    stage.event(&token, "session.restricted", |_| true).await;
+    let start = Instant::now();
+    let queue = stage.send(&token, text(&new, None)).await;
+    while recipients::held(stage.database.store(), queue, 1).await.unwrap() < 50 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "50 turns take 50 seconds"
+    );
     worker.stop().await;
 }

@@ -7,7 +7,7 @@ use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
 use shared::clock::Clock;
 use shared::content::Text;
 use shared::id::{JobId, QueueId, Token, WorkerId};
-use shared::job::{Answer, Delay, Job, OnUnknown, QueueCommand, SendJob};
+use shared::job::{Answer, Delay, Job, QueueCommand, SendJob};
 use shared::lifecycle::Lifecycle;
 use shared::process::Process;
 use shared::random::Randomness;
@@ -27,6 +27,8 @@ use worker::session::pacer::Pace;
 use worker::session::rate::RateLimit;
 use worker::shard;
 
+/// Digits of a number in the plan of the country code 1.
+const NUMBER_DIGITS: usize = 11;
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -115,7 +117,7 @@ impl Stage {
         })
     }
 
-    /// Starts a session worker with other settings.
+    /// Starts a session worker that is set in another way.
     pub(crate) fn worker_set(&self, name: &str, change: impl FnOnce(&mut Settings)) -> Worker {
         let life = Lifecycle::new();
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
@@ -123,6 +125,7 @@ impl Stage {
         whatsapp.root_key = whatsapp::signal::curve::PublicKey::new(self.simulator.root_public_key);
         whatsapp.timing.backoff_base = Duration::from_millis(50);
         whatsapp.timing.backoff_cap = Duration::from_millis(500);
+        whatsapp.tells_renumbered = true;
         let mut settings = Settings {
             shards: 2,
             pace: Pace::default(),
@@ -201,8 +204,10 @@ impl Stage {
         token
     }
 
-    /// Contacts whose numbers are this prefix and an index.
+    /// Contacts whose numbers are this prefix, as many zeros as make them whole, and an index.
     pub(crate) async fn contacts(&self, prefix: &str, count: u64) -> Vec<String> {
+        let room = NUMBER_DIGITS.saturating_sub((count - 1).to_string().len());
+        let prefix = &format!("{prefix:0<room$}");
         let run = self
             .simulator
             .create_contacts(prefix, count, simulator::population::Manners::default())
@@ -387,16 +392,12 @@ impl Stage {
 
 /// A text to numbers, with a gap in seconds.
 pub(crate) fn text(numbers: &[String], delay: Option<(f64, f64)>) -> SendJob {
+    let numbers = numbers
+        .iter()
+        .map(|number| Number::new(number).expect("a number"));
     SendJob {
-        queue_id: None,
-        numbers: numbers
-            .iter()
-            .map(|number| Number::new(number).expect("a number"))
-            .collect(),
-        message: Text::new("hello").into(),
         delay: delay.map(|(min, max)| Delay::new(min, max).expect("a delay")),
-        on_unknown: OnUnknown::Resend,
-        message_id: None,
+        ..SendJob::new(numbers, Text::new("hello"))
     }
 }
 

@@ -208,7 +208,7 @@ async fn a_page_that_makes_no_sense_changes_nothing() {
         let news = VersionChange {
             page: Some(page),
             published: Some(published),
-            min: None,
+            ..VersionChange::default()
         };
         change(&stage, news).await;
         until(words, async || {

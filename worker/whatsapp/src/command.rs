@@ -54,7 +54,16 @@ pub enum Command {
         /// Comes back with the answer.
         ticket: u64,
     },
-    /// Ask which numbers have an account. Answered by `IsOnWhatsApp` with the same ticket.
+    /// Say what is kept of a number that was resolved once, in this process or one before: the server is asked nothing.
+    /// Answered by `Recalled` with the same ticket.
+    Recall {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Digits only, with country code.
+        number: String,
+    },
+    /// Ask the server which numbers have an account, which it allows an account only so often. What it says is kept, for
+    /// sends and for [`Self::Recall`]. Answered by `IsOnWhatsApp` with the same ticket.
     IsOnWhatsApp {
         /// Comes back with the answer.
         ticket: u64,
@@ -89,6 +98,10 @@ impl fmt::Debug for Command {
             Self::AnswerPasskey { .. } => f.write_str("AnswerPasskey(…)"),
             Self::ConfirmPasskey { .. } => f.write_str("ConfirmPasskey"),
             Self::CancelPasskey { .. } => f.write_str("CancelPasskey"),
+            Self::Recall { ticket, .. } => f
+                .debug_struct("Recall")
+                .field("ticket", ticket)
+                .finish_non_exhaustive(),
             Self::IsOnWhatsApp { ticket, numbers } => f
                 .debug_struct("IsOnWhatsApp")
                 .field("ticket", ticket)
@@ -113,6 +126,10 @@ impl Command {
             Self::Send(outgoing) | Self::SendToKnown(outgoing) => {
                 Some(SendError::NotConnected.event(outgoing.id))
             }
+            Self::Recall { ticket, .. } => Some(Event::Recalled {
+                ticket,
+                registration: None,
+            }),
             Self::IsOnWhatsApp { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::IsOnWhatsApp { ticket, result })
@@ -219,6 +236,10 @@ mod tests {
             Command::RequestPairingCode {
                 phone: "15550002".to_owned(),
                 custom: Some("ABCD1234".to_owned()),
+            },
+            Command::Recall {
+                ticket: 1,
+                number: "15550002".to_owned(),
             },
             Command::IsOnWhatsApp {
                 ticket: 1,

@@ -151,6 +151,14 @@ pub enum Event {
         /// Nothing more will be tried.
         given_up: bool,
     },
+    /// The answer to [`Command::Recall`](crate::command::Command::Recall).
+    Recalled {
+        /// The ticket of the command.
+        ticket: u64,
+        /// Where the number had its account when that was learned; `None` if nothing is kept of it, or there is no
+        /// connection.
+        registration: Option<Registration>,
+    },
     /// The answer to [`Command::IsOnWhatsApp`](crate::command::Command::IsOnWhatsApp).
     IsOnWhatsApp {
         /// The request's ticket.
@@ -254,6 +262,9 @@ impl fmt::Debug for Event {
                 given_up,
                 ..
             } => one("Undecryptable", "how", &(id, attempt, given_up)),
+            Self::Recalled { ticket, registration } => {
+                one("Recalled", "answer", &(ticket, registration.is_some()))
+            }
             Self::IsOnWhatsApp { ticket, result } => {
                 let answers = result.as_ref().map(Vec::len);
                 one("IsOnWhatsApp", "answer", &(ticket, answers))
@@ -387,6 +398,14 @@ pub enum SendError {
     /// [`Recipient::Phone`](crate::command::Recipient::Phone) when it may be looked up.
     #[error("the number must be looked up first")]
     NeedsLookUp,
+    /// The account goes by another number than the one given, and
+    /// [`Config::tells_renumbered`](crate::connection::Config::tells_renumbered) is set. Nothing was sent: send it to that
+    /// number.
+    #[error("the account goes by another number")]
+    Renumbered {
+        /// The number, digits only.
+        present: String,
+    },
     /// The account has no device that can be encrypted for: do not try again soon.
     #[error("the recipient has no device to encrypt for")]
     NoDevices,
@@ -445,7 +464,12 @@ impl SendError {
             Self::Nack { .. } => {
                 matches!(self.refusal(), Some(Refusal::TooFast | Refusal::ServerTrouble))
             }
-            Self::NeedsLookUp | Self::Query(_) | Self::Unconfirmed | Self::NotConnected | Self::Busy => true,
+            Self::NeedsLookUp
+            | Self::Renumbered { .. }
+            | Self::Query(_)
+            | Self::Unconfirmed
+            | Self::NotConnected
+            | Self::Busy => true,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One transaction of many writes: at most eight statements over arrays, whatever the number of writes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -13,6 +14,7 @@ use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, S
 use super::sealed::SealedWrite;
 use super::statements::Statements;
 use crate::id::StanzaId;
+use crate::recipient::Number;
 use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
 use crate::store::queues::QueueState;
@@ -109,6 +111,7 @@ struct Columns<'a> {
     deleted_keys: KeyColumns<'a>,
     by_seq: RecipientColumns<'a>,
     seqs: (Vec<Uuid>, Vec<i32>, Vec<Option<i32>>, Vec<i16>),
+    addressees: Vec<Option<Cow<'a, str>>>,
     by_stanza: RecipientColumns<'a>,
     stanza_sessions: Vec<i64>,
     queues: QueueColumns,
@@ -290,6 +293,8 @@ impl<'a> Columns<'a> {
             self.seqs
                 .3
                 .push(i16::try_from(change.attempts).unwrap_or(i16::MAX));
+            self.addressees
+                .push(change.addressee.as_ref().map(Number::as_text));
             self.by_seq
                 .push(change, change.stanza.as_ref().map(StanzaId::as_str));
         }
@@ -380,7 +385,7 @@ impl<'a> Columns<'a> {
             &gone.kinds,
             &gone.names,
         ];
-        let by_seq: [Parameter<'_>; 9] = [
+        let by_seq: [Parameter<'_>; 10] = [
             &self.seqs.0,
             &self.seqs.1,
             &seq.states,
@@ -390,6 +395,7 @@ impl<'a> Columns<'a> {
             &seq.ats,
             &self.seqs.2,
             &self.seqs.3,
+            &self.addressees,
         ];
         let by_stanza: [Parameter<'_>; 6] = [
             &self.stanza_sessions,

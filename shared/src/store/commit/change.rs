@@ -6,6 +6,8 @@ use time::OffsetDateTime;
 
 use crate::event::Passkey;
 use crate::id::{QueueId, SessionId, StanzaId};
+use crate::job::Presence;
+use crate::recipient::Number;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -111,6 +113,8 @@ pub struct RecipientChange {
     pub stanza: Option<StanzaId>,
     /// How often its message may have left without an answer, this time included (with `Sending`).
     pub attempts: u16,
+    /// The number that its account goes by, where that is another than its own (with `Sending`).
+    pub addressee: Option<Number>,
     /// The restriction whose end it waits for (with `Queued`).
     pub held_for: Option<u32>,
     /// Why, in the manner of HTTP, and in words without personal data (with `Failed` and `Unknown`).
@@ -135,6 +139,12 @@ impl RecipientChange {
         Self { attempts, ..self }
     }
 
+    /// The same, to the account of this number.
+    #[must_use]
+    pub fn to(self, addressee: Option<Number>) -> Self {
+        Self { addressee, ..self }
+    }
+
     /// The recipient was refused, or would be, and waits for the end of this restriction: it is queued again.
     pub fn held(queue: QueueId, seq: u32, restriction: u32, at: OffsetDateTime) -> Self {
         Self {
@@ -150,6 +160,7 @@ impl RecipientChange {
             state,
             stanza: None,
             attempts: 0,
+            addressee: None,
             held_for: None,
             error: None,
             at,
@@ -186,6 +197,9 @@ impl RecipientChange {
         }
         if later.attempts > 0 {
             self.attempts = later.attempts;
+        }
+        if later.addressee.is_some() {
+            self.addressee.clone_from(&later.addressee);
         }
     }
 }
@@ -266,6 +280,8 @@ pub struct SessionChange {
     pub refused: bool,
     /// That it is being deleted now.
     pub deleting: bool,
+    /// What it says of itself. `Some(None)` leaves it to the deployment.
+    pub presence: Option<Option<Presence>>,
     /// What keeps it from writing to new contacts. `Some(None)` ends it.
     pub restriction: Option<Option<Restriction>>,
     /// How many restrictions it has had.
@@ -311,6 +327,7 @@ impl SessionChange {
         }
         self.close_reason = later.close_reason.or(self.close_reason);
         self.deleting |= later.deleting;
+        self.presence = later.presence.or(self.presence);
         if later.restriction.is_some() {
             self.restriction.clone_from(&later.restriction);
         }
@@ -348,6 +365,9 @@ pub(super) struct SessionPatch<'a> {
     close_reason: Option<u16>,
     refused: bool,
     deleting: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<i16>,
+    forget_presence: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     restriction: Option<RestrictionPatch<'a>>,
     lifted: bool,
@@ -407,6 +427,8 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
             // What is said of one state does not hold for another.
             refused: change.refused && change.state == Some(SessionState::Closed),
             deleting: change.deleting,
+            presence: change.presence.flatten().map(Presence::code),
+            forget_presence: change.presence == Some(None),
             restriction: change
                 .restriction
                 .as_ref()

@@ -34,7 +34,7 @@ impl Statements {
 /// The rule of recipients' states, from `o` (old) to `i` (input): forward only. The same as
 /// [`crate::store::recipients::RecipientState::may_become`]; a test compares the two.
 const FORWARD: &str = "((o.state <= 4 AND i.state BETWEEN 1 AND 4 AND i.state > o.state)
-    OR (o.state <= 1 AND i.state IN (5, 6, 7)) OR (o.state = 7 AND i.state IN (2, 3, 4)))";
+    OR (o.state <= 1 AND i.state IN (5, 6, 7, 8)) OR (o.state = 7 AND i.state IN (2, 3, 4)))";
 
 /// The one way back: a recipient that waits for the end of a restriction is queued again, under the id that it has.
 const HELD: &str = "(o.state <= 1 AND i.state = 0 AND i.held_for IS NOT NULL)";
@@ -83,11 +83,12 @@ fn recipients_by_seq() -> String {
 WITH i AS (
     SELECT * FROM unnest($1::uuid[] /* queues */, $2::int[] /* seqs */, $3::smallint[] /* states */,
         $4::text[] /* stanzas */, $5::smallint[] /* statuses */, $6::text[] /* errors */, $7::timestamptz[] /* ats */,
-        $8::int[] /* held */, $9::smallint[] /* attempts */)
-        AS i (queue_id, seq, state, stanza_id, error_status, error, at, held_for, attempts)),
+        $8::int[] /* held */, $9::smallint[] /* attempts */, $10::text[] /* addressees */)
+        AS i (queue_id, seq, state, stanza_id, error_status, error, at, held_for, attempts, addressee)),
 moved AS (
     UPDATE recipient r SET {SET_RECIPIENT}, held_for = coalesce(i.held_for, r.held_for),
-        attempts = CASE WHEN i.attempts > 0 THEN i.attempts ELSE r.attempts END
+        attempts = CASE WHEN i.attempts > 0 THEN i.attempts ELSE r.attempts END,
+        addressee = coalesce(i.addressee, r.addressee)
     FROM i JOIN recipient o ON o.queue_id = i.queue_id AND o.seq = i.seq
     WHERE r.queue_id = i.queue_id AND r.seq = i.seq AND ({FORWARD} OR {HELD} OR {AGAIN})
     RETURNING r.queue_id, o.state AS old, r.state AS new)
@@ -166,6 +167,8 @@ UPDATE session s SET
     refused         = CASE WHEN i.patch->>'state' IS NULL THEN s.refused ELSE (i.patch->>'refused')::boolean END,
     deleting_at     = CASE WHEN (i.patch->>'deleting')::boolean THEN coalesce(s.deleting_at, clock_timestamp())
                            ELSE s.deleting_at END,
+    presence        = CASE WHEN (i.patch->>'forget_presence')::boolean THEN NULL
+                           ELSE coalesce((i.patch->>'presence')::smallint, s.presence) END,
     restriction      = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
                             ELSE coalesce((i.patch#>>'{restriction,kind}')::smallint, s.restriction) END,
     restricted_since = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL

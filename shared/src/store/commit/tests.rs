@@ -12,7 +12,7 @@ use super::*;
 use crate::content::Text;
 use crate::event::{Event, Instance};
 use crate::id::{Epoch, JobId, SessionId, StanzaId};
-use crate::job::{OnUnknown, SendJob};
+use crate::job::SendJob;
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
 use crate::store::outbox::{self, OutboxEvent};
@@ -60,22 +60,17 @@ impl Bench {
     }
 
     async fn queue(&self, recipients: u32) -> QueueRecord {
-        let numbers = (0..recipients)
-            .map(|n| Number::new(&format!("55319{n:08}")).unwrap())
-            .collect();
+        let numbers = (0..recipients).map(|n| Number::new(&format!("55319{n:08}")).unwrap());
         let send = SendJob {
             queue_id: Some(crate::testing::queue_id()),
-            numbers,
-            message: Text::new("hi").into(),
-            delay: None,
-            on_unknown: OnUnknown::Resend,
-            message_id: None,
+            ..SendJob::new(numbers, Text::new("hi"))
         };
         let id: JobId = job_id();
         let queue = send.queue_id.unwrap();
         let offer = queues::Offer {
             session: self.session,
             queue,
+            other: None,
             id: &id,
             job: &send,
         };

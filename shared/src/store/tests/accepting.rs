@@ -1,6 +1,7 @@
 //! Jobs that are accepted together: each as if it were alone.
 
 use super::*;
+use crate::job::{Duplicates, Label, Reference};
 use crate::store::queues::Offer;
 
 struct Send {
@@ -25,6 +26,7 @@ impl Send {
         Offer {
             session: self.session,
             queue: self.queue,
+            other: None,
             id: &self.id,
             job: &self.job,
         }
@@ -138,4 +140,82 @@ async fn the_oldest_queues_of_both_kinds_are_read_and_no_more_than_asked_for() {
     for id in [ids[0], ids[1], ids[3], ids[4]] {
         assert!(read.contains(&id));
     }
+}
+
+#[tokio::test]
+async fn a_uuid_is_the_identity_of_a_job_of_each_session() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let (a, b) = (session(&db).await, session(&db).await);
+    let (id, send) = (job_id(), job(1));
+    let offer = |session, token: &str| {
+        let token = Token::new(token).unwrap();
+        Offer {
+            session,
+            queue: send.queue_id(&token, &id),
+            other: send.other_queue_id(&token, &id),
+            id: &id,
+            job: &send,
+        }
+    };
+    let together = [offer(a, "a"), offer(b, "b"), offer(b, "b")];
+    let answers = queues::accept_all(db.store(), fence, &together).await.unwrap();
+    let [
+        Ok(Acceptance::Accepted(first)),
+        Ok(Acceptance::Accepted(second)),
+        Ok(Acceptance::Duplicate(again)),
+    ] = answers.as_slice()
+    else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(first.id.to_string(), id.as_str());
+    assert_ne!(first.id, second.id);
+    assert_eq!(second, again);
+    // Both are found under the id that their publishers know.
+    let found = queues::find(db.store(), b, first.id).await.unwrap().unwrap();
+    assert_eq!(found.id, second.id);
+    let found = queues::find(db.store(), a, first.id).await.unwrap().unwrap();
+    assert_eq!(found.id, first.id);
+    // What the caller calls its queue is one queue of all sessions.
+    let claim = Offer {
+        other: None,
+        ..offer(session(&db).await, "c")
+    };
+    let answers = queues::accept_all(db.store(), fence, &[claim]).await.unwrap();
+    assert!(matches!(answers.as_slice(), [Ok(Acceptance::Conflict)]));
+}
+
+#[tokio::test]
+async fn names_of_the_caller_s_own_are_kept_and_queues_listed_by_their_label() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let mut send = SendJob {
+        reference: Some(Reference::new("order 17").unwrap()),
+        label: Some(Label::new("spring").unwrap()),
+        duplicates: Duplicates::Allow,
+        ..job(2)
+    };
+    send.numbers[1].reference = Some(Reference::new("Ana").unwrap());
+    let Acceptance::Accepted(queue) = accept(&db, fence, session, (&job_id(), &send)).await else {
+        panic!("not accepted")
+    };
+    accept(&db, fence, session, (&job_id(), &job(1))).await;
+    assert_eq!(
+        (&queue.reference, &queue.label, queue.duplicates),
+        (&send.reference, &send.label, Duplicates::Allow)
+    );
+    let listed = queues::list(db.store(), session, send.label.as_ref(), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(listed, [*queue.clone()]);
+    let page = recipients::page(db.store(), queue.id, None, None, 10)
+        .await
+        .unwrap();
+    let references: Vec<_> = page.into_iter().map(|one| one.reference).collect();
+    assert_eq!(references, [None, send.numbers[1].reference.clone()]);
+    let next = recipients::next(db.store(), queue.id, Some(0), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(next[0].reference, send.numbers[1].reference);
 }

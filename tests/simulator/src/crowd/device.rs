@@ -59,6 +59,12 @@ impl Device {
         }
     }
 
+    /// Its user registered anew: other keys, and no session any more. What it got and sent is remembered.
+    pub(super) fn register_anew(&mut self, seed: &Seed) {
+        let before = std::mem::replace(self, Self::new(seed, self.who));
+        (self.inbox, self.outbox) = (before.inbox, before.outbox);
+    }
+
     pub(super) const fn registration_id(&self) -> RegistrationId {
         self.registration_id
     }

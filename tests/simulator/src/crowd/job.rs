@@ -142,6 +142,8 @@ pub enum Job {
     },
     /// A receipt came.
     Receipt(Box<ReceiptIn>),
+    /// A contact registered anew.
+    Renew(Number),
     /// A phone has a message that its companions have not.
     Keep(Box<Placeholder>),
     /// What did the device get?

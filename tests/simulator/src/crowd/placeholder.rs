@@ -41,6 +41,8 @@ pub enum Has {
     Nothing,
     /// The message, to a question that nobody asked.
     ToAnother,
+    /// The message, but it is another companion that answers.
+    Companion,
     /// Not at all.
     Silence,
 }

@@ -9,11 +9,13 @@ use whatsapp::signal::{PreKeyBundle, padding};
 use super::inbox::{Outgoing, ReceiptSeen};
 use super::job::{Delivery, ReceiptIn, SendText, ToCompanion};
 use super::output::{Copy, MessageOut, Output};
-use super::placeholder;
+use super::placeholder::{self, Has};
 use super::shard::{MAX_RETRIES, PendingSend, Shard};
 use crate::number::{Addressing, DeviceAddr};
 
 /// Most sends that wait for bundles; beyond, a send is given up.
+/// A companion that no client is, and that answers in the place of its phone.
+const ANOTHER_COMPANION: u16 = 99;
 const MAX_PENDING_SENDS: usize = 10_000;
 
 impl Shard {
@@ -68,11 +70,15 @@ impl Shard {
             let chat = DeviceAddr::phone(kept.from);
             (kept, self.seed.jid(chat, Addressing::Pn))
         });
+        let from = match kept.as_ref().map(|(kept, _)| kept.answer) {
+            Some(Has::Companion) => DeviceAddr::new(phone, ANOTHER_COMPANION),
+            _ => delivery.to,
+        };
         let Some(answer) = placeholder::answer(&delivery.id, key, kept) else {
             return;
         };
         self.tell(ToCompanion {
-            from: delivery.to,
+            from,
             to: delivery.from,
             addressing: delivery.addressing,
             message: answer.encode_to_vec(),

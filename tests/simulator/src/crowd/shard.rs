@@ -106,6 +106,13 @@ impl Shard {
             Job::Tell(tell) => self.tell(*tell),
             Job::Bundles { who, send, bundles } => self.bundles_came(who, send, bundles),
             Job::Receipt(receipt) => self.receipt_came(*receipt),
+            Job::Renew(number) => {
+                self.devices
+                    .retain(|who, _| who.number != number || who.device == 0);
+                if let Some(phone) = self.devices.get_mut(&DeviceAddr::phone(number)) {
+                    phone.register_anew(&self.seed);
+                }
+            }
             Job::Keep(kept) if self.placeholders.len() < MAX_PLACEHOLDERS => {
                 self.placeholders.insert((kept.phone, kept.id.clone()), *kept);
             }

@@ -13,6 +13,8 @@ use crate::refusal::Refusal;
 /// Errors of the server in acks.
 const MALFORMED: u16 = 400;
 const NOT_MIGRATED: u16 = 400;
+/// Most other numbers under which contacts are found.
+const MAX_SPELLINGS: usize = 100_000;
 const NO_NUMBERS: u16 = 463;
 
 impl World {
@@ -32,6 +34,18 @@ impl World {
             .seed
             .jid(DeviceAddr::phone(number), Addressing::Lid)
             .to_string())
+    }
+
+    /// A contact is found under another number too, as accounts of some countries are: the answer to a look-up names its own.
+    pub(super) fn spell(&mut self, number: Number, other: Number) -> Result<(), Refusal> {
+        if !self.population.contains(number) {
+            return Err(Refusal::unknown("number"));
+        }
+        if self.exists(other) || self.spellings.len() >= MAX_SPELLINGS {
+            return Err(Refusal::conflict("number", "is taken, or there are too many"));
+        }
+        self.spellings.insert(other, number);
+        Ok(())
     }
 
     /// Whether a chat is addressed by a hidden id that its user has not any more.

@@ -11,6 +11,7 @@ use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
+use super::sealed::MediaChange;
 use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
@@ -33,6 +34,10 @@ pub enum Command {
     Addressing(Number, AccountAddressing, Answer<()>),
     /// Give a contact another hidden id; answers it.
     RenewLid(Number, Answer<String>),
+    /// A contact registers anew: it has another identity.
+    RegisterAnew(Number, Answer<()>),
+    /// The first, a contact, is found under the second number too.
+    Spell(Number, Number, Answer<()>),
     /// The phone scans a QR code.
     Scan(Number, String, Option<String>, Answer<Scanned>),
     /// Retire the code that a companion shows, with a notification that has this child.
@@ -53,8 +58,12 @@ pub enum Command {
     Share(Number, Box<Sharing>, Answer<()>),
     /// The account gets another name.
     Rename(Number, String, NewsBy, Answer<()>),
+    /// What an account lets others know of it.
+    Privacy(Number, String, String, Answer<()>),
     /// A file of the media host.
-    File(String, oneshot::Sender<Option<Bytes>>),
+    File(String, Answer<Bytes>),
+    /// Change the media host.
+    Media(MediaChange, oneshot::Sender<()>),
     /// Unlink one device of a phone, or all.
     Unlink(Number, Option<u16>, Answer<usize>),
     /// What becomes of an account's tokens.

@@ -230,7 +230,7 @@ impl World {
         std::iter::once(phone).chain(linked).collect()
     }
 
-    fn peers_of(&self, number: Number) -> Vec<Number> {
+    pub(super) fn peers_of(&self, number: Number) -> Vec<Number> {
         match self.accounts.get(&number) {
             Some(account) => account.peers.iter().copied().collect(),
             None => self

@@ -7,6 +7,7 @@ use std::time::Duration;
 use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 use whatsapp::proto::ClientPayload;
+use whatsapp::time::Timestamp;
 
 use super::pairing::Pairing;
 use super::port::{ConnId, Opening, Outbound, OutboundQueue};
@@ -36,7 +37,8 @@ impl World {
             payload,
             outbound,
         } = opening;
-        if !self.versions.takes(&payload) {
+        let now = Timestamp::from_secs(self.clock.unix_seconds());
+        if !self.versions.takes(&payload, now) {
             return refuse(&outbound, OUTDATED);
         }
         if let Some(data) = payload.device_pairing_data.clone() {

@@ -19,6 +19,7 @@ use crate::audit::{Accepted, KeyUse};
 use crate::crowd::{MessageOut, Proof};
 use crate::fault::{Fault, Kind, Moment};
 use crate::number::{Addressing, DeviceAddr};
+use crate::persona::Persona;
 
 /// Most copies of one message.
 const MAX_COPIES: usize = 1024;
@@ -182,13 +183,18 @@ impl World {
             Some(account) => account.name.clone(),
             None => format!("Contact {}", message.from.number.get() % 10_000),
         };
+        let mut shared = Node::new("message").attr("type", "text").attr("notify", name);
+        if message.from.device != 0 {
+            let companion = Persona::new(&self.seed, message.from);
+            shared.push_child(Node::new("device-identity").with_bytes(companion.device_identity(1)));
+        }
         self.send_out(Routed {
             from: message.from,
             to: DeviceAddr::phone(message.to),
             addressing: message.addressing,
             id: message.id,
             t: self.clock.unix_seconds(),
-            shared: Node::new("message").attr("type", "text").attr("notify", name),
+            shared,
             is_peer: message.is_peer,
             from_session: false,
             proof: Proof::Fine,

@@ -67,6 +67,7 @@ pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, Ou
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
 use sealed::Files;
+pub use sealed::MediaChange;
 use trust::Tokens;
 pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;
@@ -112,6 +113,8 @@ pub struct World {
     population: Population,
     /// What is known of contacts beyond what is derived.
     contacts: HashMap<Number, Contact>,
+    /// Other numbers under which contacts are found.
+    spellings: HashMap<Number, Number>,
     /// Highest id of the one-time prekeys of simulated devices that was handed out.
     handed_out: HashMap<DeviceAddr, u32>,
     conns: HashMap<ConnId, Conn>,
@@ -139,13 +142,14 @@ struct Contact {
 }
 
 impl World {
-    /// An empty world.
+    /// An empty world whose files are at this host.
     #[must_use]
-    pub fn new(seed: Seed, number: u64, crowd: Crowd, clock: Clock) -> Self {
+    pub fn new(seed: Seed, number: u64, crowd: Crowd, clock: Clock, media_host: String) -> Self {
         Self {
             clock,
             seed,
             accounts: HashMap::new(),
+            spellings: HashMap::new(),
             population: Population::default(),
             contacts: HashMap::new(),
             handed_out: HashMap::new(),
@@ -159,7 +163,7 @@ impl World {
             tokens: Tokens::default(),
             last_id: 0,
             beside: HashSet::new(),
-            files: Files::default(),
+            files: Files::at(media_host),
         }
     }
 

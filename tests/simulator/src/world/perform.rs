@@ -33,7 +33,9 @@ impl World {
             Command::Addressing(number, rules, answer) => {
                 drop(answer.send(self.set_addressing(number, rules)));
             }
+            Command::RegisterAnew(number, answer) => drop(answer.send(self.register_anew(number))),
             Command::RenewLid(number, answer) => drop(answer.send(self.renew_lid(number))),
+            Command::Spell(number, other, answer) => drop(answer.send(self.spell(number, other))),
             Command::Scan(number, qr, refresh, answer) => {
                 let known = self.require_phone(number);
                 drop(answer.send(known.and_then(|()| self.scan(number, &qr, refresh.as_deref()))));
@@ -58,7 +60,19 @@ impl World {
                     NewsBy::AccountSync => self.tell_name(number, name),
                 })));
             }
-            Command::File(path, answer) => drop(answer.send(self.files.get(&path))),
+            Command::Privacy(number, name, value, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.and_then(|()| {
+                    let is_known = self.set_privacy(number, &name, &value, None);
+                    is_known.then_some(()).ok_or_else(|| Refusal::unknown("name"))
+                })));
+            }
+            Command::File(path, answer) => drop(answer.send(self.files.fetch(&path))),
+            Command::Media(change, answer) => {
+                self.files.change(change);
+                // Whoever asked may have gone.
+                let _ = answer.send(());
+            }
             Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
             Command::Tokens(number, change, answer) => {
                 drop(answer.send(self.change_tokens(number, change)));

@@ -16,8 +16,9 @@ use super::bundle::{BundleOf, BundleReply};
 use super::port::{ConnId, Outbound};
 use super::stanza::{iq_from_server, notification};
 use crate::crowd::Job;
-use crate::number::DeviceAddr;
+use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::Persona;
+use crate::refusal::Refusal;
 
 /// A device that has fewer one-time prekeys left is told so.
 const FEW_PREKEYS: usize = 5;
@@ -179,6 +180,27 @@ impl World {
             self.notify(who, notification(&Jid::SERVER, "encrypt"), count);
         }
         Some((bundle, device_identity))
+    }
+
+    /// A contact registers anew: all who know it are told that its identity is another.
+    pub(super) fn register_anew(&mut self, number: Number) -> Result<(), Refusal> {
+        if !self.population.contains(number) {
+            return Err(Refusal::unknown("number"));
+        }
+        self.seed.register_anew(number);
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.companions.clear();
+        }
+        self.crowd.give(number, Job::Renew(number));
+        let from = self.seed.jid(DeviceAddr::phone(number), Addressing::Pn);
+        let lid = self.seed.jid(DeviceAddr::phone(number), Addressing::Lid);
+        for peer in self.peers_of(number) {
+            for who in self.linked_devices(peer).collect::<Vec<_>>() {
+                let head = notification(&from, "encrypt").attr("lid", &lid);
+                self.notify(who, head, Node::new("identity"));
+            }
+        }
+        Ok(())
     }
 
     /// A simulated device wants to write to devices that it has no session with.

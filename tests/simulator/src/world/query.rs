@@ -68,7 +68,7 @@ impl World {
                 None => result,
             },
             ("blocklist", _) => result.with_child(self.blocklist(from.number, iq)),
-            ("privacy", _) => result.with_child(self.privacy(from.number, iq)),
+            ("privacy", _) => result.with_child(self.privacy(from, iq)),
             ("status", "set") => {
                 self.set_about(from.number, iq);
                 result
@@ -81,6 +81,13 @@ impl World {
             ("w:biz", "get") => result.with_child(Node::new("business_profile")),
             ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
             ("w:g2", _) => error(id, 404, "item-not-found"),
+            ("w:m", "set") if iq.child("media_conn").is_some() => {
+                self.audit.count.media_conns += 1;
+                match self.files.media_conn() {
+                    Some(conn) => result.with_child(conn),
+                    None => error(id, 503, "service-unavailable"),
+                }
+            }
             ("w:m", _) => error(id, 503, "service-unavailable"),
             ("w:mex", _) => self.mex(from.number, id, iq),
             ("w:qr", _) => error(id, 404, "item-not-found"),
@@ -129,22 +136,58 @@ impl World {
         list
     }
 
-    fn privacy(&mut self, number: Number, iq: &Node) -> Node {
-        let mut answer = Node::new("privacy");
-        let Some(account) = self.accounts.get_mut(&number) else {
-            return answer;
-        };
+    fn privacy(&mut self, from: DeviceAddr, iq: &Node) -> Node {
         for category in iq.child("privacy").map(Node::nodes).unwrap_or_default() {
-            if let (Some(name), Some(value)) = (category.attr_str("name"), category.attr_str("value"))
-                && let Some(setting) = account.privacy.get_mut(name.as_ref())
-            {
-                *setting = value.into_owned();
+            if let (Some(name), Some(value)) = (category.attr_str("name"), category.attr_str("value")) {
+                self.set_privacy(from.number, &name, &value, Some(from));
             }
         }
-        for (name, value) in &account.privacy {
-            answer.push_child(Node::new("category").attr("name", name).attr("value", value));
+        let mut answer = Node::new("privacy");
+        for (name, value) in self
+            .accounts
+            .get(&from.number)
+            .iter()
+            .flat_map(|one| &one.privacy)
+        {
+            answer.push_child(category(name, value));
         }
         answer
+    }
+
+    /// The account lets others know something else of it; its devices hear of it, but for the one that said so. Whether
+    /// there is such a setting.
+    pub(super) fn set_privacy(
+        &mut self,
+        number: Number,
+        name: &str,
+        value: &str,
+        by: Option<DeviceAddr>,
+    ) -> bool {
+        let account = self.accounts.get_mut(&number);
+        let Some(setting) = account.and_then(|account| account.privacy.get_mut(name)) else {
+            return false;
+        };
+        value.clone_into(setting);
+        let own = self.seed.jid(DeviceAddr::phone(number), Addressing::Pn);
+        let others = self.linked_devices(number).filter(|who| Some(*who) != by);
+        for who in others.collect::<Vec<_>>() {
+            let head = Node::new("notification")
+                .attr("from", &own)
+                .attr("type", "account_sync");
+            self.notify(who, head, Node::new("privacy").with_child(category(name, value)));
+        }
+        true
+    }
+
+    /// Whether the account keeps to itself what it has read.
+    pub(super) fn reads_in_private(&self, number: Number) -> bool {
+        let account = self.accounts.get(&number);
+        account.is_some_and(|account| {
+            account
+                .privacy
+                .get("readreceipts")
+                .is_some_and(|value| value != "all")
+        })
     }
 
     fn set_about(&mut self, number: Number, iq: &Node) {
@@ -166,6 +209,10 @@ fn bot_list() -> Node {
     Node::new("bot")
         .attr("v", "2")
         .with_child(Node::new("section").attr("type", "all").attr("name", "all"))
+}
+
+fn category(name: &str, value: &str) -> Node {
+    Node::new("category").attr("name", name).attr("value", value)
 }
 
 fn contacts_list() -> Node {

@@ -15,14 +15,7 @@ use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
 use crate::number::{Addressing, DeviceAddr};
 
 /// Receipts that tell only the own devices.
-const OWN_KINDS: [&str; 6] = [
-    "sender",
-    "peer_msg",
-    "hist_sync",
-    "read-self",
-    "played-self",
-    "server-error",
-];
+const OWN_KINDS: [&str; 4] = ["sender", "peer_msg", "hist_sync", "server-error"];
 
 impl World {
     pub(super) fn on_receipt(&mut self, conn: ConnId, from: DeviceAddr, node: &Node) {
@@ -31,15 +24,7 @@ impl World {
             return;
         };
         self.ack(conn, node);
-        let items = node.child("list").map(Node::nodes).unwrap_or_default();
-        let items = items.iter().filter_map(|item| item.attr_str("id"));
-        let mut ids: Vec<CompactString> = vec![first.as_ref().into()];
-        ids.extend(
-            items
-                .map(|id| CompactString::from(id.as_ref()))
-                .filter(|id| *id != ids[0])
-                .collect::<Vec<_>>(),
-        );
+        let ids = all_ids(&first, node);
         let kind = node
             .attr_str("type")
             .map(|kind| CompactString::from(kind.as_ref()))
@@ -56,24 +41,24 @@ impl World {
         let Some((to, addressing)) = node.attr_jid("to").and_then(|jid| self.seed.resolve(&jid)) else {
             return;
         };
+        if matches!(kind.as_str(), "read-self" | "played-self") {
+            let told = self.shown(from, addressing, node);
+            return self.tell_own_devices(from, (to, addressing), &told);
+        }
         if OWN_KINDS.contains(&kind.as_str()) || (to.number == from.number && kind != "retry") {
             return;
         }
         let is_about_user = matches!(kind.as_str(), "read" | "played");
+        if is_about_user && self.reads_in_private(from.number) {
+            self.audit.count.violations += 1;
+            self.audit.count.reads_told += 1;
+        }
         let shown_from = if is_about_user {
             DeviceAddr::phone(from.number)
         } else {
             from
         };
-        let mut stanza = Node::new("receipt")
-            .attr("from", self.seed.jid(shown_from, addressing))
-            .attr("id", &ids[0])
-            .attr("t", self.clock.unix_seconds())
-            .attr_opt("type", node.value("type"));
-        if let Some(recipient) = node.value("recipient") {
-            stanza.set_attr("recipient", recipient);
-        }
-        let stanza = stanza.with_children(node.nodes().iter().cloned());
+        let stanza = self.shown(shown_from, addressing, node);
         let key = PendingKey::receipt(&ids[0], shown_from);
         for who in self.receivers(to, &kind) {
             self.enqueue(who, key.clone(), stanza.clone());
@@ -82,6 +67,17 @@ impl World {
             self.tell_own_devices(from, (to, addressing), &stanza);
         }
         self.tell_simulated(from, (to, addressing), kind, ids, node);
+    }
+
+    /// A receipt as those see it who are told.
+    fn shown(&self, from: DeviceAddr, form: Addressing, receipt: &Node) -> Node {
+        Node::new("receipt")
+            .attr("from", self.seed.jid(from, form))
+            .attr("id", receipt.attr_str("id").unwrap_or_default())
+            .attr("t", self.clock.unix_seconds())
+            .attr_opt("type", receipt.value("type"))
+            .attr_opt("recipient", receipt.value("recipient"))
+            .with_children(receipt.nodes().iter().cloned())
     }
 
     /// What one device has read, the others of its account have: they are told so, as of the account and by chat.
@@ -208,6 +204,14 @@ impl World {
             self.crowd.give(receipt.to.number, Job::Receipt(Box::new(told)));
         }
     }
+}
+
+/// The messages that a receipt names, `first` and those in its list.
+fn all_ids(first: &str, receipt: &Node) -> Vec<CompactString> {
+    let items = receipt.child("list").map(Node::nodes).unwrap_or_default();
+    let others = items.iter().filter_map(|item| item.attr_str("id"));
+    let others = others.filter(|id| id != first).map(|id| id.as_ref().into());
+    std::iter::once(first.into()).chain(others).collect()
 }
 
 /// The children of a request to send again.

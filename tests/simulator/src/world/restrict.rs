@@ -1,6 +1,7 @@
 //! How the server restricts an account.
 //!
-//! A contact is new to an account as long as it has not written to it: then it has given it no token.
+//! A contact is new to an account as long as it has not written to it, and for messages that do not show a token that the
+//! contact gave it and that still counts: one from before the account was linked is as good.
 //!
 //! Facts: docs/PROTOCOL.md, "Restrictions".
 
@@ -136,12 +137,13 @@ impl World {
             return None;
         }
         let has_written = self.has_written(from.number, to);
+        let shows_token = self.shows_token(from.number, to, node);
         let now = self.clock.now();
         let limits = self.limits_mut(from.number).ok()?;
         if limits.too_fast_until.is_some_and(|until| until > now) {
             return Some(code::TOO_FAST);
         }
-        let is_new = !limits.heard.contains(&to);
+        let is_new = !shows_token && !limits.heard.contains(&to);
         let refusal = match (&limits.lock, &limits.cap) {
             (Some(_), _) if is_new => code::NEW_CONTACT,
             (_, Some(cap)) if is_new && !has_written && cap.cap.used >= cap.cap.total => code::NEW_CHAT_CAP,

@@ -188,6 +188,12 @@ impl World {
         trusted == Some(true) || salted == Some(true)
     }
 
+    /// Whether a message shows the token that `to` gave to `from`.
+    pub(super) fn shows_token(&self, from: Number, to: Number, message: &Node) -> bool {
+        let shown = Shown::of(message).trusted;
+        shown.is_some_and(|bytes| self.is_token(from, to, &bytes))
+    }
+
     /// Whether `to` gave this token to `from` and it has not run out.
     fn is_token(&self, from: Number, to: Number, bytes: &[u8]) -> bool {
         let Some(&t) = self.tokens.given.get(&(to, from)) else {

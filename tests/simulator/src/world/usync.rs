@@ -53,7 +53,11 @@ impl World {
         let by_jid = user.attr_jid("jid").and_then(|jid| self.seed.resolve(&jid));
         let (number, form) = match by_jid {
             Some((who, form)) => (Some(who.number), form),
-            None => (number_in(&queried), Addressing::Pn),
+            None => {
+                let asked = number_in(&queried);
+                let spelled = asked.map(|asked| *self.spellings.get(&asked).unwrap_or(&asked));
+                (spelled, Addressing::Pn)
+            }
         };
         let known = number.filter(|number| self.exists(*number));
         let wants_contact = protocols.iter().find(|protocol| protocol.is("contact"));

@@ -2,18 +2,25 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Version".
 
+use std::time::Duration;
+
 use serde::Serialize;
 use whatsapp::proto::ClientPayload;
+use whatsapp::time::Timestamp;
 use whatsapp::version::ClientVersion;
 
 /// Seconds between the build of the version that the page names and the moment it is asked.
 const BUILT_SECONDS_AGO: u64 = 86_400;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What the server holds of versions.
 #[derive(Clone, Debug)]
 pub(super) struct Versions {
     /// Clients of earlier ones are refused.
     min: ClientVersion,
+    /// Clients of versions that are about as many days old are refused, if so.
+    max_age_days: Option<u32>,
     /// What the page names.
     published: ClientVersion,
     page: Page,
@@ -30,6 +37,7 @@ impl Default for Versions {
                 secondary: 0,
                 tertiary: 0,
             },
+            max_age_days: None,
             published: ClientVersion::KNOWN,
             page: Page::Script,
             asked: 0,
@@ -81,6 +89,8 @@ impl Page {
 pub struct VersionChange {
     /// The earliest version that is taken from now on. Who is connected stays.
     pub min: Option<ClientVersion>,
+    /// How many days old a version may be, by its number; 0 for any age.
+    pub max_age_days: Option<u32>,
     /// The version that the page names.
     pub published: Option<ClientVersion>,
     /// How the page looks.
@@ -92,6 +102,8 @@ pub struct VersionChange {
 pub struct VersionInfo {
     /// The earliest version that is taken.
     pub min: String,
+    /// How many days old a version may be.
+    pub max_age_days: Option<u32>,
     /// The version that the page names.
     pub published: String,
     /// How the page looks.
@@ -103,8 +115,8 @@ pub struct VersionInfo {
 }
 
 impl Versions {
-    /// Whether a client's version is taken.
-    pub(super) fn takes(&mut self, payload: &ClientPayload) -> bool {
+    /// Whether a client's version is taken now.
+    pub(super) fn takes(&mut self, payload: &ClientPayload, now: Timestamp) -> bool {
         let agent = payload.user_agent.as_ref();
         let version = agent.and_then(|agent| agent.app_version.as_ref());
         let version = version.map(|version| ClientVersion {
@@ -112,7 +124,12 @@ impl Versions {
             secondary: version.secondary(),
             tertiary: version.tertiary(),
         });
-        let is_taken = version >= Some(self.min);
+        let is_young = |version: ClientVersion| {
+            let age = now.since(version.estimated_since(now));
+            self.max_age_days
+                .is_none_or(|days| age < DAY.saturating_mul(days))
+        };
+        let is_taken = version.is_some_and(|version| version >= self.min && is_young(version));
         self.refused += u64::from(!is_taken);
         is_taken
     }
@@ -120,10 +137,14 @@ impl Versions {
     /// Changes what is to be changed; answers how things stand.
     pub(super) fn change(&mut self, change: VersionChange) -> VersionInfo {
         self.min = change.min.unwrap_or(self.min);
+        if let Some(days) = change.max_age_days {
+            self.max_age_days = Some(days).filter(|days| *days > 0);
+        }
         self.published = change.published.unwrap_or(self.published);
         self.page = change.page.unwrap_or(self.page);
         VersionInfo {
             min: self.min.to_string(),
+            max_age_days: self.max_age_days,
             published: self.published.to_string(),
             page: self.page.name(),
             asked: self.asked,

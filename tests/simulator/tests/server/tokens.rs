@@ -8,7 +8,7 @@ use crate::{contact, simulator_with_contacts};
 use simulator::Handle;
 use simulator::number::Addressing;
 use simulator::population::Manners;
-use simulator::world::{Proofs, PropertyChange, SaltChange, Speaker, TokenChange};
+use simulator::world::{Ends, Proofs, PropertyChange, Restrict, SaltChange, Speaker, TokenChange};
 use whatsapp::binary::Node;
 use whatsapp::jid::{Jid, Server};
 use whatsapp::stanza::token::{ContactProof, Issue, given, issue};
@@ -208,6 +208,42 @@ async fn ours_is_issued_to_all_devices_of_the_other_and_counted_per_bucket() {
         )
         .await;
     assert!(rubbish.attr_is("type", "error"));
+}
+
+#[tokio::test]
+async fn whoever_gave_a_token_that_is_shown_is_not_new_in_a_lock() {
+    const OTHER: &str = "15551230002";
+    let (handle, mut companion) = world().await;
+    let mut other = Companion::online(&handle, OTHER).await;
+    let (to, t) = (
+        Jid::new(PHONE, Server::User),
+        Timestamp::from_secs(now().as_secs()),
+    );
+    let tokens = issue(&[Issue { to, t }]).child("tokens").unwrap().clone();
+    other.iq("privacy", "set", tokens).await;
+    let token = given(&notified(&mut companion).await).unwrap();
+    let lock = Restrict {
+        kind: "BIZ_QUALITY".into(),
+        seconds: 600,
+        ends: Ends::Text,
+        tell: true,
+        answer: true,
+    };
+    handle.restrict(number(PHONE), Some(lock)).await.unwrap();
+    let shown = |bytes: &[u8]| vec![Node::new("tctoken").with_slice(bytes)];
+    for (id, more, error) in [
+        ("3EB001", vec![], Some(463)),
+        ("3EB002", shown(b"wrong"), Some(463)),
+        ("3EB003", shown(&token.bytes), None),
+    ] {
+        let answer = sent_with(&mut companion, OTHER, id, more).await;
+        assert_eq!(answer, error, "{id}");
+    }
+    let count = handle.audit().await.unwrap().server;
+    assert_eq!(
+        (count.refused_new, count.refused_again, count.tokens_shown),
+        (2, 1, 1)
+    );
 }
 
 #[tokio::test]

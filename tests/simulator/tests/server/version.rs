@@ -78,6 +78,21 @@ async fn an_outdated_client_is_refused_at_its_next_login_and_at_registration() {
 }
 
 #[tokio::test]
+async fn a_version_that_is_too_old_by_its_number_is_refused() {
+    let handle = simulator().await;
+    let known = Companion::online(&handle, PHONE).await;
+    let mut rng = StdRng::seed_from_u64(3);
+    // The known one is some days old at least; ten years are more than any is.
+    for (days, is_taken) in [(3_650, true), (1, false), (0, true)] {
+        let (status, _) = post(&handle.control_url, "/version", json!({ "max_age_days": days })).await;
+        assert_eq!(status, 200);
+        let mut wire = Wire::open(&handle, &known.device, &known.login_payload(), &mut rng).await;
+        let first = wire.next().await.unwrap();
+        assert_eq!(first.is("success"), is_taken, "{days}: {first:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_names_what_is_published_to_whoever_asks_as_a_browser_does() {
     let handle = simulator().await;
     let base = &handle.control_url;

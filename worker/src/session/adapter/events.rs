@@ -10,6 +10,7 @@ use whatsapp::jid::Jid;
 
 use super::super::content;
 use super::names::stanza_id;
+use crate::job::pending::done;
 
 /// The other side of a chat, as events name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +129,7 @@ pub(crate) fn registration(result: Result<Vec<Registration>, QueryError>) -> Ans
             },
             message: error.to_string(),
             field: None,
+            until: None,
         },
     }
 }
@@ -135,7 +137,7 @@ pub(crate) fn registration(result: Result<Vec<Registration>, QueryError>) -> Ans
 /// The answer to a step of linking with a passkey.
 pub(crate) fn passkey_step(result: Result<(), PasskeyError>) -> Answer {
     let Err(error) = result else {
-        return Answer::Done { queue_id: None };
+        return done(None);
     };
     let (code, message) = match &error {
         PasskeyError::NotExpected => (
@@ -149,7 +151,12 @@ pub(crate) fn passkey_step(result: Result<(), PasskeyError>) -> Answer {
         PasskeyError::BadAssertion { field, .. } => Some(field.to_owned()),
         PasskeyError::NotExpected | PasskeyError::Failed(_) => None,
     };
-    Answer::Failed { code, message, field }
+    Answer::Failed {
+        code,
+        message,
+        field,
+        until: None,
+    }
 }
 
 /// Why a recipient was not sent to, as events tell it.

@@ -5,3 +5,4 @@ pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod passkey;
+pub(crate) mod presence;

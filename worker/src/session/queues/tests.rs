@@ -12,6 +12,8 @@ fn queue(total: u32) -> Queue {
         content: Arc::new(shared::content::Text::new("hi").into()),
         pace: Pace::new(Duration::ZERO, Duration::ZERO).unwrap(),
         on_unknown: OnUnknown::Resend,
+        duplicates: Duplicates::Drop,
+        reference: None,
         total,
         settled: 0,
         started: false,
@@ -25,7 +27,7 @@ fn targets(range: std::ops::Range<u32>) -> Vec<Target> {
 }
 
 fn target(seq: u32) -> Target {
-    Target::new(seq, Number::new(&format!("55000000{seq:04}")).unwrap(), None)
+    Target::new(seq, Number::new(&format!("55319{seq:08}")).unwrap(), None)
 }
 
 /// A session with queues of these totals, each with its first page read.

@@ -11,6 +11,7 @@ use whatsapp::event::{QueryError, Refusal, SendError};
 use crate::session::attempts::Silence;
 use crate::session::context::Context;
 use crate::session::pacer::{Claim, Pace};
+use crate::session::queues::From;
 use crate::session::target::Target;
 
 /// A send whose outcome is open.
@@ -18,22 +19,27 @@ use crate::session::target::Target;
 pub(super) struct InHand {
     pub(super) queue: QueueId,
     pub(super) target: Target,
+    /// From which recipients it was taken: whether it has leave to look its number up.
+    pub(super) from: From,
     pub(super) pace: Pace,
     pub(super) claim: Claim,
     pub(super) stage: Stage,
-    /// Nothing else is in hand with it: what ends its connection may be its doing.
-    pub(super) is_alone: bool,
     /// When it was asked for; when its frame left, once it has.
     pub(super) since: Instant,
 }
 
 impl InHand {
+    /// Whether nothing else is in hand with it: what ends its connection may be its doing.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(self.from, From::Late(_))
+    }
+
     /// Its recipient, whose outcome nobody knows. The end of a connection counts as an attempt only of what was alone:
     /// however often a connection breaks off, those who happened to be on their way are not to be given up for it.
     pub(super) fn lost(mut self, silence: Silence) -> Target {
         if silence == Silence::CutOff {
             self.target.cuts = self.target.cuts.saturating_add(1);
-            if !self.is_alone {
+            if !self.is_alone() {
                 self.target.attempts = self.target.attempts.saturating_sub(1);
             }
         }

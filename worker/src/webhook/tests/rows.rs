@@ -1,6 +1,25 @@
 //! Many rows: one endpoint's backlog beside the others, and the sweep of what is old.
 
+use shared::store::deliveries::upkeep;
+
 use super::*;
+
+/// Disables a webhook longer ago than what waits for it is kept.
+async fn disable_long_ago(stage: &Stage, id: WebhookId) {
+    webhooks::disable(stage.database.store(), id, "it answered 410 Gone")
+        .await
+        .unwrap();
+    let sql = format!("UPDATE webhook SET disabled_at = now() - interval '31 days' WHERE id = '{id}'");
+    stage.database.query(&sql).await;
+}
+
+async fn sweep_all(stage: &Stage, queues: Option<Duration>) -> sweep::Swept {
+    let keep = Keep {
+        queues,
+        delivered: Duration::from_secs(3_600),
+    };
+    sweep::sweep(stage.database.store(), keep, Clock::system()).await
+}
 
 /// Rows as they would be after a long failure, made by SQL.
 async fn put_rows(database: &TestDatabase, webhook: WebhookId, count: u32, columns: &str, values: &str) {
@@ -52,22 +71,29 @@ async fn the_backlog_of_one_endpoint_hides_no_row_of_another() {
 async fn a_sweep_forgets_all_that_is_old_and_gives_up_what_nobody_wants() {
     let stage = Stage::new().await;
     let receiver = Receiver::start(Mood::Well).await;
-    let (webhook, gone) = (
+    let (webhook, gone, just_gone) = (
+        stage.register(&receiver, None, &[]).await,
         stage.register(&receiver, None, &[]).await,
         stage.register(&receiver, None, &[]).await,
     );
-    let finished = |days: u32| format!("1, now() - interval '{days} days'");
-    let old = deliveries::PURGE_MAX * 2 + 1;
-    put_rows(&stage.database, webhook, old, "state, finished_at", &finished(31)).await;
-    put_rows(&stage.database, webhook, 3, "state, finished_at", &finished(29)).await;
-    // A retry that was under way while its endpoint was disabled.
-    webhooks::disable(stage.database.store(), gone, "it answered 410 Gone")
+    webhooks::disable(stage.database.store(), just_gone, "it answered 410 Gone")
         .await
         .unwrap();
+    put_rows(&stage.database, just_gone, 1, "next_attempt_at", "now()").await;
+    let finished = |days: u32| format!("1, now() - interval '{days} days'");
+    let old = upkeep::PURGE_MAX * 2 + 1;
+    put_rows(&stage.database, webhook, old, "state, finished_at", &finished(31)).await;
+    put_rows(&stage.database, webhook, 3, "state, finished_at", &finished(29)).await;
+    disable_long_ago(&stage, gone).await;
     put_rows(&stage.database, gone, 2, "next_attempt_at", "now()").await;
-    let swept = sweep::sweep(stage.database.store(), None).await;
+    let swept = sweep_all(&stage, None).await;
     assert_eq!((swept.rows, swept.is_cut_short), (u64::from(old) + 2, false));
-    assert_eq!(count(&stage.database, "true").await, 5);
+    assert_eq!(count(&stage.database, "true").await, 6);
+    assert_eq!(
+        stage.rows(just_gone, DeliveryState::Pending).await.len(),
+        1,
+        "it may be enabled"
+    );
     let given_up = stage.rows(gone, DeliveryState::Dead).await;
     assert_eq!(given_up.len(), 2);
     assert_eq!(given_up[0].last_error.as_deref(), Some("it answered 410 Gone"));
@@ -78,9 +104,7 @@ async fn a_part_of_the_sweep_that_fails_keeps_no_other() {
     let stage = Stage::new().await;
     let receiver = Receiver::start(Mood::Well).await;
     let gone = stage.register(&receiver, None, &[]).await;
-    webhooks::disable(stage.database.store(), gone, "it answered 410 Gone")
-        .await
-        .unwrap();
+    disable_long_ago(&stage, gone).await;
     put_rows(&stage.database, gone, 2, "next_attempt_at", "now()").await;
     let session = "WITH s AS (INSERT INTO session (token, shard) VALUES ('t', 0) RETURNING id)";
     stage
@@ -95,7 +119,7 @@ async fn a_part_of_the_sweep_that_fails_keeps_no_other() {
         .query("ALTER TABLE idempotency RENAME TO away")
         .await;
     let day = Duration::from_secs(86_400);
-    let swept = sweep::sweep(stage.database.store(), Some(day)).await;
+    let swept = sweep_all(&stage, Some(day)).await;
     assert_eq!((swept.rows, swept.is_cut_short), (3, false));
 }
 
@@ -114,37 +138,38 @@ async fn an_endpoint_for_which_too_many_deliveries_wait_is_disabled() {
         pending_max: 50,
         ..settings()
     });
-    until("its deliveries are given up", async || {
-        stage.rows(over, DeliveryState::Dead).await.len() == 51
-    })
-    .await;
     let disabled = async |id| {
         let record = webhooks::find(stage.database.store(), id).await.unwrap().unwrap();
         record.disabled.map(|(_, why)| why)
     };
     let why = "more than 50 deliveries waited for it";
-    assert_eq!(disabled(over).await.as_deref(), Some(why));
-    let rows = stage.rows(over, DeliveryState::Dead).await;
-    assert_eq!(rows[0].last_error.as_deref(), Some(why));
+    until("it is disabled", async || {
+        disabled(over).await.as_deref() == Some(why)
+    })
+    .await;
+    assert_eq!(
+        stage.rows(over, DeliveryState::Pending).await.len(),
+        51,
+        "they wait"
+    );
     assert_eq!(disabled(within).await, None);
     stage.stop().await;
 }
 
 #[tokio::test]
-async fn disabling_and_deleting_go_through_many_rows_in_pieces() {
+async fn giving_up_and_deleting_go_through_many_rows_in_pieces() {
     let stage = Stage::new().await;
     let receiver = Receiver::start(Mood::Well).await;
     let (webhook, other) = (
         stage.register(&receiver, None, &[]).await,
         stage.register(&receiver, None, &[]).await,
     );
-    let many = deliveries::PIECE_MAX * 2 + 1;
+    let many = upkeep::PIECE_MAX * 2 + 1;
     put_rows(&stage.database, webhook, many, "next_attempt_at", "now()").await;
     put_rows(&stage.database, other, 1, "next_attempt_at", "now()").await;
-    let given_up = webhooks::disable(stage.database.store(), webhook, "x")
-        .await
-        .unwrap();
-    assert_eq!(given_up, u64::from(many));
+    disable_long_ago(&stage, webhook).await;
+    let swept = sweep_all(&stage, None).await;
+    assert_eq!((swept.rows, swept.is_cut_short), (u64::from(many), false));
     assert_eq!(count(&stage.database, "state = 0").await, 1);
     assert!(webhooks::delete(stage.database.store(), webhook).await.unwrap());
     assert_eq!(count(&stage.database, "true").await, 1);
@@ -226,6 +251,7 @@ fn settings_have_defaults_and_limits() {
     assert_eq!(read(&[]).0.keep_queues, days(30));
     assert_eq!(read(&[("KEEP_QUEUES_DAYS", "0")]).0.keep_queues, None);
     assert_eq!(read(&[("KEEP_QUEUES_DAYS", "7")]).0.keep_queues, days(7));
+    assert_eq!(read(&[("WEBHOOK_KEEP_DELIVERED", "0")]).0.keep_delivered, 0);
     for (name, wrong) in [
         ("KEEP_QUEUES_DAYS", "4000"),
         ("KEEP_QUEUES_DAYS", "-1"),
@@ -233,6 +259,9 @@ fn settings_have_defaults_and_limits() {
         ("WEBHOOK_TIMEOUT", "301"),
         ("WEBHOOK_TIMEOUT", "NaN"),
         ("WEBHOOK_CIRCUIT_SECONDS", "1e9"),
+        ("WEBHOOK_KEEP_DELIVERED", "1000001"),
+        ("WEBHOOK_KEEP_DELIVERED_HOURS", "0"),
+        ("WEBHOOK_KEEP_DELIVERED_HOURS", "721"),
         ("WEBHOOK_PENDING_MAX", "0"),
         ("WEBHOOK_PENDING_MAX", "100000001"),
         ("WEBHOOK_RETRY_SCHEDULE", "1,x"),

@@ -1,4 +1,4 @@
-//! Files from the media host: HTTPS, within limits of size, time and number, checked and decrypted.
+//! Files from the media hosts: HTTPS, within limits of size, time and number, checked and decrypted.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -23,43 +23,56 @@ use tokio_rustls::TlsConnector;
 
 use super::tls;
 use crate::{
-    connection::{Config, Download, DownloadError},
+    connection::{Config, Download, DownloadError, Fetch},
     media,
 };
 
+/// Most hosts that one file is looked for at.
+const MAX_HOSTS: usize = 4;
 /// Files that all sessions of a process fetch at a time: each may hold a few times its size in memory.
 const MAX_AT_A_TIME: usize = 8;
 
 static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(MAX_AT_A_TIME));
 
-/// Fetches a file, checks it and decrypts it.
-pub(super) async fn fetch(
-    media_url: String,
-    origin: String,
-    limit: Duration,
-    wanted: Download,
-) -> Result<Bytes, DownloadError> {
+/// Fetches a file from the first host that has it, checks it and decrypts it.
+pub(super) async fn fetch(origin: String, limit: Duration, wanted: Fetch) -> Result<Bytes, DownloadError> {
     // Never closed.
     let _turn = TURNS.acquire().await;
-    let file = timeout(limit, get(&media_url, &origin, &wanted)).await;
-    let file = file.map_err(|_| DownloadError::TimedOut)??;
+    let mut last = unreachable(&"no host is known");
+    for host in wanted.hosts.iter().take(MAX_HOSTS) {
+        let file = timeout(limit, get(host, &origin, &wanted.file)).await;
+        match file.unwrap_or(Err(DownloadError::TimedOut)) {
+            Ok(file) => return open(wanted.file, file).await,
+            Err(error) if is_of_host(&error) => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+async fn open(wanted: Download, file: Vec<u8>) -> Result<Bytes, DownloadError> {
     // A few milliseconds for each megabyte: not on the threads that drive all sessions.
     let opened = spawn_blocking(move || media::open(&wanted.blob, file)).await;
     let content = opened.map_err(|error| unreachable(&error))?;
     Ok(content?.into())
 }
 
-/// What a download needs of the settings.
-pub(super) fn settings(config: &Config) -> (String, String, Duration) {
-    (
-        config.media_url.clone(),
-        config.origin.clone(),
-        config.timing.download,
-    )
+/// Whether another host may have what this one did not give.
+fn is_of_host(error: &DownloadError) -> bool {
+    match error {
+        DownloadError::Unreachable(_) | DownloadError::TimedOut => true,
+        DownloadError::Refused(code) => *code >= 500,
+        _ => false,
+    }
 }
 
-async fn get(media_url: &str, origin: &str, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
-    let address = format!("{}{}", media_url.trim_end_matches('/'), wanted.blob.path);
+/// What a download needs of the settings.
+pub(super) fn settings(config: &Config) -> (String, Duration) {
+    (config.origin.clone(), config.timing.download)
+}
+
+async fn get(host: &str, origin: &str, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
+    let address = format!("{host}{}", wanted.blob.path);
     let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
     let host = uri.host().ok_or_else(|| unreachable(&"no host"))?.to_owned();
     let is_tls = uri.scheme_str() == Some("https");

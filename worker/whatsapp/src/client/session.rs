@@ -114,18 +114,36 @@ impl Session {
     /// # Errors
     /// As there.
     pub async fn send_as(&self, id: MessageId, to: Recipient, message: Message) -> Result<Sent, SendError> {
-        let encoded = Bytes::from(message.encode_to_vec());
-        let sent = to.chat().map(|chat| SentMessage {
+        self.hand_over(Outgoing { id, to, message }, Command::Send).await
+    }
+
+    /// As [`Self::send`], but only to somebody who has written to us or whose token we hold: for an account that the
+    /// server restricts.
+    ///
+    /// # Errors
+    /// As there; [`SendError::NewContact`] if it is somebody else, of whom nothing was asked then.
+    pub async fn send_to_known(&self, to: Recipient, message: Message) -> Result<Sent, SendError> {
+        let id = self.new_id();
+        self.hand_over(Outgoing { id, to, message }, Command::SendToKnown)
+            .await
+    }
+
+    async fn hand_over(
+        &self,
+        outgoing: Outgoing,
+        command: impl FnOnce(Box<Outgoing>) -> Command,
+    ) -> Result<Sent, SendError> {
+        let encoded = Bytes::from(outgoing.message.encode_to_vec());
+        let sent = outgoing.to.chat().map(|chat| SentMessage {
             chat,
             message: encoded,
         });
         let (sender, answered) = oneshot::channel();
         let note = {
-            let id = id.clone();
+            let id = outgoing.id.clone();
             move |waiting: &mut Waiting| waiting.expect(id, sent, sender)
         };
-        let command = Command::Send(Box::new(Outgoing { id, to, message }));
-        if !self.ask(command, note).await {
+        if !self.ask(command(Box::new(outgoing)), note).await {
             return Err(SendError::NotConnected);
         }
         answer(answered).await.unwrap_or(Err(SendError::Unconfirmed))

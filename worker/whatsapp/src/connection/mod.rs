@@ -11,6 +11,7 @@ mod core;
 mod handshake;
 mod keepalive;
 mod link_code;
+mod media_hosts;
 mod online;
 mod passkey;
 mod stream;
@@ -31,7 +32,7 @@ use self::{
     table::Parts,
 };
 pub use crate::part::{
-    Config, Download, DownloadError, Limits, Step, Timing, WHATSAPP_MEDIA_URL, WHATSAPP_ORIGIN,
+    Config, Download, DownloadError, Fetch, Limits, Step, Timing, WHATSAPP_MEDIA_URL, WHATSAPP_ORIGIN,
     WHATSAPP_ROOT_KEY, WHATSAPP_URL,
 };
 use crate::{
@@ -150,10 +151,10 @@ impl Connection {
         self.core.effects.loads.take()
     }
 
-    /// The next file to fetch from the media host, check and decrypt; none while one is under way. Answer by
-    /// [`Input::Downloaded`].
-    pub fn take_download(&mut self) -> Option<Download> {
-        self.core.effects.downloads.take()
+    /// The next file to fetch from a media host, check and decrypt; none while one is under way, or before the server has
+    /// named the hosts. Answer by [`Input::Downloaded`].
+    pub fn take_download(&mut self) -> Option<Fetch> {
+        self.core.effects.downloads.take(self.now)
     }
 
     /// When to call with [`Input::Tick`] at the latest.
@@ -324,6 +325,9 @@ impl Connection {
     }
 
     fn downloaded(&mut self, file: Downloaded, now: Timestamp) {
+        if let Err(DownloadError::Refused(401 | 403)) = &file {
+            self.core.effects.downloads.forget_hosts();
+        }
         if let Some(ticket) = self.core.effects.downloads.answered() {
             self.file(&ticket, file, now);
         }

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::media_hosts::MediaHosts;
 use super::online::Online;
 use crate::{
     account::{Restrictions, Settings},
@@ -30,6 +31,7 @@ const HISTORY: PartId = PartId::new(7);
 const ACCOUNT: PartId = PartId::new(4);
 const TOKENS: PartId = PartId::new(5);
 const RESTRICTIONS: PartId = PartId::new(9);
+const MEDIA_HOSTS: PartId = PartId::new(8);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
@@ -41,6 +43,7 @@ pub(super) struct Parts {
     account: Settings,
     tokens: Tokens,
     restrictions: Restrictions,
+    media_hosts: MediaHosts,
 }
 
 /// Who takes what.
@@ -73,6 +76,7 @@ impl Parts {
                         if let Some(name) = own_name(&node) {
                             self.learn_name(cx, NameSource::AccountSync, &name);
                         }
+                        self.messages.on_account_sync(&node);
                         self.e2e.on_notification(cx, &node)
                     }
                     Some("devices") => self.e2e.on_notification(cx, &node),
@@ -123,8 +127,8 @@ impl Parts {
             Meaning::LidMappings => self.e2e.on_mappings(cx, &content.sender, &content.message),
             Meaning::AppStateKeys => self.on_keys(cx, &content),
             Meaning::HistoryNotice => {
-                let learned = self.history.on_notice(cx, &content);
-                self.learn(cx, learned);
+                self.history.on_notice(cx, &content);
+                self.learn_history(cx);
             }
             // Acknowledged; no part takes them yet.
             Meaning::Peer => {}
@@ -152,9 +156,23 @@ impl Parts {
         self.messages.set_presence(self.online.announced());
     }
 
+    /// Takes in the pieces of the history that can be, and has the next one fetched.
+    fn learn_history(&mut self, cx: &mut Context<'_>) {
+        while let Some(learned) = self.history.next(cx) {
+            self.learn(cx, learned);
+        }
+        self.settle_history(cx);
+    }
+
+    /// A piece of the history is done with when the last token that it told of is written.
+    fn settle_history(&mut self, cx: &mut Context<'_>) {
+        if self.tokens.is_settled() {
+            self.history.on_settled(cx);
+        }
+    }
+
     /// Takes what a piece of the history says that we act on.
-    fn learn(&mut self, cx: &mut Context<'_>, learned: Option<Learned>) {
-        let Some(learned) = learned else { return };
+    fn learn(&mut self, cx: &mut Context<'_>, learned: Learned) {
         for (phone, lid) in &learned.names {
             self.e2e.directory.learn(cx, phone, lid);
         }
@@ -193,9 +211,10 @@ impl Parts {
             }
             Command::AskRestrictions => self.restrictions.ask(cx),
             Command::Cancel(id) => self.messages.cancel(cx, &id),
+            Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::MarkRead { chat, sender, ids } => {
-                self.messages.mark_read(cx, &chat, sender.as_ref(), &ids);
+                self.messages.mark_read(cx, &chat, sender, ids);
             }
             Command::SetPresence(presence) => {
                 self.online.set_presence(cx, presence);
@@ -226,6 +245,7 @@ impl Parts {
             }
             TOKENS => self.tokens.on_answer(cx, ticket, &answer),
             RESTRICTIONS => self.restrictions.on_answer(cx, ticket, answer),
+            MEDIA_HOSTS => self.media_hosts.on_answer(cx, ticket, answer),
             _ => {}
         }
     }
@@ -254,6 +274,10 @@ impl Parts {
                 self.act(cx, actions);
                 self.advance(cx, Wake::All);
             }
+            HISTORY => {
+                self.history.on_loaded(cx, ticket, values);
+                self.learn_history(cx);
+            }
             TOKENS => {
                 let may_go_on = self.tokens.on_loaded(cx, ticket, values);
                 if may_go_on {
@@ -268,8 +292,10 @@ impl Parts {
         match ticket.part() {
             APP_STATE => self.app_state.on_downloaded(cx, ticket, file),
             HISTORY => {
-                let learned = self.history.on_downloaded(cx, ticket, file);
-                self.learn(cx, learned);
+                if let Some(learned) = self.history.on_downloaded(cx, ticket, file) {
+                    self.learn(cx, learned);
+                }
+                self.learn_history(cx);
             }
             _ => {}
         }
@@ -278,8 +304,8 @@ impl Parts {
     /// Tells all parts what has become of something that any of them may have wanted.
     fn tell(&mut self, cx: &mut Context<'_>, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
-            if let Outcome::Name(user) = &outcome {
-                self.tokens.on_name(user);
+            if let Outcome::Names(users) = &outcome {
+                users.iter().for_each(|user| self.tokens.on_name(user));
             }
             self.messages.on_outcome(cx, &self.e2e, &outcome);
             if let Outcome::Bundles(fetched) = &outcome {
@@ -327,7 +353,9 @@ impl Parts {
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
+            media_hosts: MediaHosts::new(MEDIA_HOSTS),
         };
+        parts.history.start(cx);
         parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
@@ -363,6 +391,7 @@ impl Parts {
             self.messages.deadline(),
             self.e2e.deadline(),
             self.app_state.deadline(),
+            self.history.deadline(),
             self.account.deadline(),
             self.tokens.deadline(),
             self.restrictions.deadline(),
@@ -370,6 +399,7 @@ impl Parts {
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
+        self.media_hosts.advance(cx);
         if self.deadline().is_none_or(|deadline| deadline > cx.now) {
             return;
         }
@@ -380,8 +410,11 @@ impl Parts {
         self.e2e.tick(cx, || self.messages.in_use());
         self.account.tick(cx);
         self.restrictions.tick(cx);
+        self.learn_history(cx);
         // Last: the others may have wanted tokens.
         self.tokens.tick(cx, &mut self.e2e);
+        self.settle_history(cx);
+        self.media_hosts.advance(cx);
     }
 }
 

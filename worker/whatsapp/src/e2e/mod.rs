@@ -44,8 +44,8 @@ pub(crate) use self::{
     companion::phone_of,
     directory::{Directory, Peer, is_own},
     outcome::{Fetched, Outcome, Wake},
-    own_phone::{ToPhone, send as send_to_phone},
-    resolution::read as read_users,
+    own_phone::{ToPhone, own_phone, send as send_to_phone},
+    resolution::{learn_found, read as read_users},
     supply::hand_out as hand_out_prekey,
 };
 use crate::binary::Node;
@@ -125,9 +125,9 @@ impl E2e {
         self.group_keys.ensure(cx, &mut self.questions, name)
     }
 
-    /// Asks the store for the other name of a user; false if they can't have one. [`Outcome::Name`] follows.
+    /// Asks the store for the other name of a user at once; false if they can't have one. [`Outcome::Names`] follows.
     pub(crate) fn ask_name(&mut self, cx: &mut Context<'_>, user: &Jid) -> bool {
-        names::ask(cx, &mut self.questions, user)
+        self.naming.ask_now(cx, &mut self.questions, user)
     }
 
     /// Whether nothing need be asked of the store before a message to this user.
@@ -265,8 +265,6 @@ impl E2e {
             Question::UnconfirmedPreKeys(_)
             | Question::Sessions(_)
             | Question::SenderKey(_)
-            | Question::Name(_)
-            | Question::NameBack(..)
             | Question::Names(_)
             | Question::NamesBack(..) => {}
         }
@@ -291,11 +289,12 @@ impl E2e {
             Question::Names(asked) => {
                 let (questions, directory) = (&mut self.questions, &mut self.directory);
                 let named = self.naming.on_names(cx, questions, directory, asked, values);
-                return named.map(Outcome::Names);
+                return named.map(|users| self.on_named(cx, users));
             }
             Question::NamesBack(asked, pairs) => {
-                self.naming.on_backs(&mut self.directory, &pairs, values);
-                return Some(Outcome::Names(asked));
+                let directory = &mut self.directory;
+                let users = self.naming.on_backs(directory, asked, &pairs, values);
+                return Some(self.on_named(cx, users));
             }
             question => question,
         };
@@ -304,14 +303,6 @@ impl E2e {
             Question::SenderKey(name) => {
                 self.group_keys.on_loaded(&name, value.as_deref());
                 Some(Outcome::SenderKey)
-            }
-            Question::Name(user) => {
-                let is_all = names::on_other(cx, &mut self.questions, &user, value);
-                is_all.then(|| self.on_name(cx, user))
-            }
-            Question::NameBack(user, other) => {
-                names::on_back(&mut self.directory, &user, &other, value);
-                Some(self.on_name(cx, user))
             }
             _ => None,
         }
@@ -361,16 +352,15 @@ impl E2e {
         AckBy::Connection
     }
 
-    /// The store has answered for the other name of a user.
-    fn on_name(&mut self, cx: &mut Context<'_>, user: Jid) -> Outcome {
-        let changed = self
-            .changed
-            .extract_if(.., |(changed, _)| changed.same_user(&user));
+    /// The store has answered for the names of these users.
+    fn on_named(&mut self, cx: &mut Context<'_>, users: Vec<Jid>) -> Outcome {
+        let is_named = |changed: &Jid| users.iter().any(|user| changed.same_user(user));
+        let changed = self.changed.extract_if(.., |(changed, _)| is_named(changed));
         for (changed, ack) in changed.collect::<Vec<_>>() {
             self.forget_user(cx, &changed);
             cx.send(ack);
         }
-        Outcome::Name(user)
+        Outcome::Names(users)
     }
 
     /// A contact registered anew: none of their sessions will be answered again. Those of companions that are not in

@@ -4,13 +4,13 @@
 //! may leave the other. Beside them are the numbers that were resolved once ([`RecordKey::renumbered`]).
 //!
 //! Users that are sent to are asked for together: one question is open at a time; whoever is missing meanwhile goes into
-//! the next.
+//! the next. Others are asked for at once.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::directory::Directory;
-use super::outcome::{Question, Questions};
+use super::outcome::{Question, Questions, Unnamed};
 use crate::jid::{Jid, Server};
 use crate::part::Context;
 use crate::store::{RecordKey, RecordKind};
@@ -18,14 +18,15 @@ use crate::store::{RecordKey, RecordKind};
 /// Most users that are asked for together: as many as sends wait at once, so that none waits for a second round.
 const MAX_TOGETHER: usize = 256;
 
-/// The question for users that are sent to.
+/// The questions for names.
 #[derive(Default)]
 pub(super) struct Naming {
+    /// One for users that are sent to is open.
     is_open: bool,
 }
 
 impl Naming {
-    /// Asks for what the store knows of these users, if no question is open.
+    /// Asks for what the store knows of these users that are sent to, if no question is open.
     pub(super) fn ask<'a>(
         &mut self,
         cx: &mut Context<'_>,
@@ -42,8 +43,24 @@ impl Naming {
         asked.sort_unstable();
         asked.dedup();
         self.is_open = true;
-        let keys = asked.iter().flat_map(keys_of).collect();
-        cx.load(keys, questions.open(Question::Names(asked)));
+        let unnamed = Unnamed {
+            users: asked,
+            is_of_sends: true,
+        };
+        unnamed.load(cx, questions);
+    }
+
+    /// Asks for what the store knows of one user, whatever else is asked; false if they can't have another name.
+    pub(super) fn ask_now(&self, cx: &mut Context<'_>, questions: &mut Questions, user: &Jid) -> bool {
+        let may_have_another = RecordKey::other_name(user).is_some();
+        if may_have_another {
+            let unnamed = Unnamed {
+                users: vec![user.clone()],
+                is_of_sends: false,
+            };
+            unnamed.load(cx, questions);
+        }
+        may_have_another
     }
 
     /// The store has answered; the users, sorted, if that was all. Else the way back is asked for.
@@ -52,12 +69,12 @@ impl Naming {
         cx: &mut Context<'_>,
         questions: &mut Questions,
         directory: &mut Directory,
-        asked: Vec<Jid>,
+        asked: Unnamed,
         values: Vec<Option<Bytes>>,
     ) -> Option<Vec<Jid>> {
         let mut values = values.into_iter();
         let (mut pairs, mut backs) = (Vec::new(), Vec::new());
-        for user in &asked {
+        for user in &asked.users {
             for key in keys_of(user) {
                 let Some(value) = values.next().flatten() else {
                     continue;
@@ -75,65 +92,49 @@ impl Naming {
             }
         }
         if backs.is_empty() {
-            self.is_open = false;
-            return Some(asked);
+            return Some(self.close(asked));
         }
         cx.load(backs, questions.open(Question::NamesBack(asked, pairs)));
         None
     }
 
-    /// The store has answered for the way back.
+    /// The store has answered for the way back; the users, sorted.
     pub(super) fn on_backs(
         &mut self,
         directory: &mut Directory,
+        asked: Unnamed,
         pairs: &[(Jid, Jid)],
         values: Vec<Option<Bytes>>,
-    ) {
-        self.is_open = false;
+    ) -> Vec<Jid> {
         for ((user, other), value) in pairs.iter().zip(values) {
-            on_back(directory, user, other, value);
+            let agrees = value.is_some_and(|back| back == user.user());
+            // What was learned meanwhile is newer.
+            if agrees && directory.other_name(user).is_none() {
+                directory.recall(user, other);
+            }
         }
+        self.close(asked)
+    }
+
+    fn close(&mut self, asked: Unnamed) -> Vec<Jid> {
+        if asked.is_of_sends {
+            self.is_open = false;
+        }
+        asked.users
     }
 }
 
-/// What tells of a user that is sent to: the other name; and of a number whether it was resolved.
+impl Unnamed {
+    fn load(self, cx: &mut Context<'_>, questions: &mut Questions) {
+        let keys = self.users.iter().flat_map(keys_of).collect();
+        cx.load(keys, questions.open(Question::Names(self)));
+    }
+}
+
+/// What tells of a user: the other name; and of a number whether it was resolved.
 fn keys_of(user: &Jid) -> SmallVec<[RecordKey; 2]> {
     let resolved = user.is_user().then(|| RecordKey::renumbered(user.user()));
     RecordKey::other_name(user).into_iter().chain(resolved).collect()
-}
-
-/// Asks for the other name of a user; false if they can't have one.
-pub(super) fn ask(cx: &mut Context<'_>, questions: &mut Questions, user: &Jid) -> bool {
-    let Some(key) = RecordKey::other_name(user) else {
-        return false;
-    };
-    cx.load(vec![key], questions.open(Question::Name(user.clone())));
-    true
-}
-
-/// The store has answered; true if that was all, false if the way back is asked for.
-pub(super) fn on_other(
-    cx: &mut Context<'_>,
-    questions: &mut Questions,
-    user: &Jid,
-    value: Option<Bytes>,
-) -> bool {
-    let other = value.and_then(|value| named(&value, user));
-    let Some((other, key)) = other.and_then(|other| RecordKey::other_name(&other).map(|key| (other, key)))
-    else {
-        return true;
-    };
-    let ticket = questions.open(Question::NameBack(user.clone(), other));
-    cx.load(vec![key], ticket);
-    false
-}
-
-/// The store has answered for the way back. What was learned meanwhile is newer.
-pub(super) fn on_back(directory: &mut Directory, user: &Jid, other: &Jid, value: Option<Bytes>) {
-    let agrees = value.is_some_and(|back| back == user.user());
-    if agrees && directory.other_name(user).is_none() {
-        directory.recall(user, other);
-    }
 }
 
 /// The user that a record says is the other name of this one.
@@ -156,19 +157,25 @@ mod tests {
     fn other_name(store: &mut MemoryStore, user: &str) -> Option<String> {
         let user: Jid = user.parse().unwrap();
         let (mut lender, mut directory) = (Lender::new(), Directory::default());
-        let mut questions = Tickets::new(PartId::new(0));
-        let mut load = |lender: &mut Lender| {
+        let (mut questions, mut naming) = (Tickets::new(PartId::new(0)), Naming::default());
+        assert!(naming.ask_now(&mut lender.context(), &mut questions, &user));
+        loop {
             let loaded = store.load(lender.take_load()).now_or_never();
-            loaded.unwrap().unwrap().pop().flatten()
-        };
-        assert!(ask(&mut lender.context(), &mut questions, &user));
-        let value = load(&mut lender);
-        if !on_other(&mut lender.context(), &mut questions, &user, value) {
-            let value = load(&mut lender);
-            let Some(Question::NameBack(user, other)) = questions.close_all().pop() else {
-                panic!("the way back is asked for");
+            let values = loaded.unwrap().unwrap();
+            let named = match questions.close_all().pop() {
+                Some(Question::Names(asked)) => {
+                    let cx = &mut lender.context();
+                    naming.on_names(cx, &mut questions, &mut directory, asked, values)
+                }
+                Some(Question::NamesBack(asked, pairs)) => {
+                    Some(naming.on_backs(&mut directory, asked, &pairs, values))
+                }
+                _ => panic!("names are asked for"),
             };
-            on_back(&mut directory, &user, &other, value);
+            if let Some(named) = named {
+                assert_eq!(named, std::slice::from_ref(&user));
+                break;
+            }
         }
         directory.other_name(&user).map(|other| other.to_string())
     }

@@ -16,9 +16,7 @@ pub(crate) enum Outcome {
     Sessions(Vec<Wanted>),
     /// A sender key is in memory now, or known not to exist.
     SenderKey,
-    /// The store has answered for the other name of this user; the directory has it if there is one.
-    Name(Jid),
-    /// The store has answered for these users that are sent to, sorted; the directory has what it knows of them.
+    /// The store has answered for these users, sorted; the directory has what it knows of their names.
     Names(Vec<Jid>),
     /// Devices that sessions were wanted with.
     Bundles(BTreeMap<Address, Fetched>),
@@ -81,14 +79,18 @@ pub(super) enum Question {
     Sessions(Vec<Wanted>),
     /// To the store: what is known of a sender in a group.
     SenderKey(RecordKey),
-    /// To the store: the other name of a user.
-    Name(Jid),
-    /// To the store: whether the other name of the first is the second.
-    NameBack(Jid, Jid),
-    /// To the store: what it knows of users that are sent to.
-    Names(Vec<Jid>),
+    /// To the store: what it knows of the names of users.
+    Names(Unnamed),
     /// To the store: whether the other name of the first of each pair is the second; with all that were asked for.
-    NamesBack(Vec<Jid>, Vec<(Jid, Jid)>),
+    NamesBack(Unnamed, Vec<(Jid, Jid)>),
+}
+
+/// Users whose names are asked for.
+pub(super) struct Unnamed {
+    /// Sorted.
+    pub(super) users: Vec<Jid>,
+    /// They are sent to: one question at a time.
+    pub(super) is_of_sends: bool,
 }
 
 /// A user whose devices are asked for.

@@ -7,6 +7,7 @@ use super::directory::Peer;
 use super::outcome::Fetched;
 use super::plaintext::padded;
 use super::ratchets::Ratchets;
+use crate::device::Device;
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
@@ -29,7 +30,7 @@ pub(crate) struct ToPhone {
 impl ToPhone {
     /// A message; `None` if we are not paired.
     pub(crate) fn new(cx: &Context<'_>, message: Message) -> Option<Self> {
-        let to = cx.device.jid()?.to_bare();
+        let to = own_phone(cx.device)?;
         Some(Self {
             address: Address::new(&to),
             to,
@@ -75,6 +76,12 @@ impl ToPhone {
         }
         of_phone.is_some_and(|outcome| *outcome != Fetched::Session)
     }
+}
+
+/// Our phone, as messages to it are addressed: by number, on migrated accounts too. Clients do so unless the server has
+/// set otherwise for the account.
+pub(crate) fn own_phone(device: &Device) -> Option<Jid> {
+    device.jid().map(Jid::to_bare)
 }
 
 /// Sends a message to our own phone, with which there is a session; answers its id, which is fresh.

@@ -217,6 +217,15 @@ fn take_in(
     Ok(())
 }
 
+/// Learns what a look-up of a number found, whoever asked for it.
+pub(crate) fn learn_found(cx: &mut Context<'_>, directory: &mut Directory, number: Jid, found: &UserAnswer) {
+    let asked = AskedFor {
+        user: number,
+        by: By::Number,
+    };
+    learn_names(cx, directory, &asked, found);
+}
+
 /// Learns the names in an answer; and of a number that was asked for, that it has an account, under which number.
 fn learn_names(cx: &mut Context<'_>, directory: &mut Directory, asked: &AskedFor, found: &UserAnswer) {
     let phone = found.phone_jid().unwrap_or(&asked.user);

@@ -129,33 +129,190 @@ fn a_piece_that_inflates_without_end_is_refused() {
     assert!(read(&lender.context(), &bomb).is_none());
 }
 
+fn in_a_file(n: u8) -> HistorySyncNotification {
+    let field = Some(Bytes::from(vec![n; 32]));
+    HistorySyncNotification {
+        sync_type: Some(HistorySyncType::PushName.into()),
+        media_key: field.clone(),
+        file_sha256: field.clone(),
+        file_enc_sha256: field,
+        direct_path: Some(format!("/media/{n}")),
+        ..HistorySyncNotification::default()
+    }
+}
+
+fn salted() -> Bytes {
+    let history = HistorySync {
+        nct_salt: Some(Bytes::from_static(b"salt")),
+        ..HistorySync::default()
+    };
+    packed(&history.encode_to_vec())
+}
+
+/// A connection whose store has this of earlier ones.
+fn started(lender: &mut Lender, kept: Option<Bytes>) -> History {
+    let mut history = History::new(PartId::new(7));
+    history.start(&mut lender.context());
+    assert_eq!(lender.take_load(), [RecordKey::history_pieces()]);
+    for (ticket, values) in lender.answers(vec![kept]) {
+        history.on_loaded(&mut lender.context(), &ticket, values);
+    }
+    history
+}
+
+fn name(history: &mut History, lender: &mut Lender, notice: &HistorySyncNotification) {
+    history.take(&mut lender.context(), notice);
+    assert!(history.next(&mut lender.context()).is_none());
+}
+
+/// What was written of the record: nothing, that it is gone, or its value.
+fn written(lender: &mut Lender) -> Option<Option<Bytes>> {
+    let changes = lender.take_changes();
+    changes
+        .get(&RecordKey::history_pieces())
+        .map(|value| value.cloned())
+}
+
 #[test]
 fn a_piece_in_a_file_is_fetched_and_only_where_it_may_be_of_use() {
     let mut lender = Lender::new();
     lender.pair();
-    let mut history = History::new(PartId::new(7));
-    let mut notice = HistorySyncNotification {
-        sync_type: Some(HistorySyncType::PushName.into()),
-        ..HistorySyncNotification::default()
+    let mut history = started(&mut lender, None);
+    assert!(!lender.has_changes(), "an ordinary login writes nothing");
+    let nowhere = HistorySyncNotification {
+        direct_path: None,
+        ..in_a_file(1)
     };
-    assert!(history.take(&mut lender.context(), &notice).is_none());
-    assert!(lender.take_download().is_none(), "it names no file");
-    let field = Some(Bytes::from_static(&[1; 32]));
-    (notice.media_key, notice.file_sha256, notice.file_enc_sha256) = (field.clone(), field.clone(), field);
-    notice.direct_path = Some("/media/1".to_owned());
-    assert!(history.take(&mut lender.context(), &notice).is_none());
+    name(&mut history, &mut lender, &nowhere);
+    assert!(lender.take_download().is_none() && !lender.has_changes());
+    name(&mut history, &mut lender, &in_a_file(1));
     let (ticket, download) = lender.take_download().unwrap();
     assert_eq!(
         (download.blob.path.as_str(), download.max_bytes),
         ("/media/1", MAX_FILE_BYTES)
     );
-    let names = HistorySync {
-        nct_salt: Some(Bytes::from_static(b"salt")),
-        ..HistorySync::default()
+    assert!(written(&mut lender).flatten().is_some());
+    let learned = history.on_downloaded(&mut lender.context(), &ticket, Ok(salted()));
+    assert_eq!(learned.unwrap().salt.as_deref(), Some(&b"salt"[..]));
+    assert!(written(&mut lender).flatten().is_some(), "not all is written yet");
+    history.on_settled(&mut lender.context());
+    assert_eq!(written(&mut lender), Some(None));
+    assert_eq!(history.deadline(), None);
+    let full = HistorySyncNotification {
+        sync_type: Some(HistorySyncType::Full.into()),
+        ..in_a_file(1)
     };
-    let file = Ok(packed(&names.encode_to_vec()));
-    let learned = history.on_downloaded(&lender.context(), &ticket, file).unwrap();
-    assert_eq!(learned.salt.as_deref(), Some(&b"salt"[..]));
-    notice.sync_type = Some(HistorySyncType::Full.into());
-    assert!(!is_of_use(&notice));
+    assert!(!is_of_use(&full));
+}
+
+#[test]
+fn what_can_t_be_fetched_is_tried_again_later_and_later_and_given_up_in_the_end() {
+    let mut lender = Lender::new();
+    lender.pair();
+    let mut history = started(&mut lender, None);
+    name(&mut history, &mut lender, &in_a_file(1));
+    let (mut kept, mut waits) = (None, Vec::new());
+    for _ in 1..MAX_HISTORY_TRIES {
+        let (ticket, _) = lender.take_download().expect("a try");
+        let away = DownloadError::Unreachable("away".into());
+        assert!(
+            history
+                .on_downloaded(&mut lender.context(), &ticket, Err(away))
+                .is_none()
+        );
+        assert!(history.next(&mut lender.context()).is_none());
+        assert!(lender.take_download().is_none(), "not at once");
+        kept = written(&mut lender).flatten();
+        let due = history.deadline().expect("a time");
+        waits.push(due.since(lender.now).as_secs());
+        lender.now = due;
+        assert!(history.next(&mut lender.context()).is_none());
+    }
+    assert_eq!((waits[0], waits[1], waits.last()), (2, 4, Some(&3600)));
+    let (ticket, _) = lender.take_download().expect("the last try");
+    history.on_downloaded(&mut lender.context(), &ticket, Err(DownloadError::TimedOut));
+    assert_eq!(written(&mut lender), Some(None));
+    assert_eq!(history.deadline(), None);
+    // What was tried counts over restarts, too.
+    let mut history = started(&mut lender, kept);
+    lender.now = history.deadline().expect("a time").max(lender.now);
+    assert!(history.next(&mut lender.context()).is_none());
+    let (ticket, _) = lender.take_download().expect("the last try");
+    history.on_downloaded(&mut lender.context(), &ticket, Err(DownloadError::TimedOut));
+    assert_eq!(written(&mut lender), Some(None));
+}
+
+#[test]
+fn a_file_that_is_gone_is_not_asked_for_again() {
+    let mut lender = Lender::new();
+    lender.pair();
+    let mut history = started(&mut lender, None);
+    name(&mut history, &mut lender, &in_a_file(1));
+    let (ticket, _) = lender.take_download().unwrap();
+    history.on_downloaded(&mut lender.context(), &ticket, Err(DownloadError::Expired));
+    assert_eq!(written(&mut lender), Some(None));
+}
+
+#[test]
+fn a_piece_that_was_named_before_a_restart_is_fetched_after_it() {
+    let mut lender = Lender::new();
+    lender.pair();
+    let mut history = started(&mut lender, None);
+    name(&mut history, &mut lender, &in_a_file(1));
+    name(&mut history, &mut lender, &in_a_file(2));
+    name(&mut history, &mut lender, &in_a_file(1));
+    let kept = written(&mut lender).flatten();
+    drop(lender);
+    let mut lender = Lender::new();
+    lender.pair();
+    let mut history = started(&mut lender, kept);
+    lender.now = lender.now + std::time::Duration::from_secs(2);
+    let mut paths = Vec::new();
+    while history.next(&mut lender.context()).is_none()
+        && let Some((ticket, download)) = lender.take_download()
+    {
+        paths.push(download.blob.path);
+        let learned = history.on_downloaded(&mut lender.context(), &ticket, Ok(salted()));
+        assert!(learned.is_some());
+    }
+    paths.sort_unstable();
+    assert_eq!(paths, ["/media/1", "/media/2"], "one after the other, each once");
+    history.on_settled(&mut lender.context());
+    assert_eq!(written(&mut lender), Some(None));
+}
+
+#[test]
+fn what_a_notice_brings_along_is_kept_until_it_is_written() {
+    let mut lender = Lender::new();
+    lender.pair();
+    let mut history = started(&mut lender, None);
+    let inline = HistorySyncNotification {
+        sync_type: Some(HistorySyncType::InitialBootstrap.into()),
+        initial_hist_bootstrap_inline_payload: Some(salted()),
+        ..HistorySyncNotification::default()
+    };
+    history.take(&mut lender.context(), &inline);
+    assert!(history.next(&mut lender.context()).is_some());
+    let kept = written(&mut lender).flatten();
+    assert!(kept.is_some());
+    history.on_settled(&mut lender.context());
+    assert_eq!(written(&mut lender), Some(None));
+    // Cut off between the two.
+    let mut history = started(&mut lender, kept);
+    lender.now = history.deadline().expect("a time");
+    assert!(history.next(&mut lender.context()).is_some());
+}
+
+#[test]
+fn so_many_pieces_are_kept_and_no_more() {
+    let mut lender = Lender::new();
+    lender.pair();
+    let mut history = started(&mut lender, None);
+    let mut last = 0;
+    for n in 0..MAX_HISTORY_PIECES as u8 + 3 {
+        name(&mut history, &mut lender, &in_a_file(100 + n));
+        let size = written(&mut lender).flatten().expect("a record").len();
+        assert_eq!(size > last, usize::from(n) < MAX_HISTORY_PIECES, "{n}");
+        last = size;
+    }
 }

@@ -1,8 +1,11 @@
-//! Messages that may only go to somebody who has written to us before.
+//! Messages that may only go to somebody whom we know: who has written to us before, or has given us a token.
 //!
-//! Found out from what the store holds alone: whose name is not known, or whose phone has never written to us in a direct
-//! chat, is new. The server is asked nothing, no session is begun, and no ratchet moves. Who is known goes the way of
-//! every message from there on.
+//! Found out from what the store holds alone: somebody is new whose phone has never written to us in a direct chat, and of
+//! whom we hold no token that still counts (the chats of the history that were begun before we were linked have one). The
+//! server is asked nothing, no session is begun, and no ratchet moves. Who is known goes the way of every message from
+//! there on, and shows the token.
+//!
+//! Facts: docs/PROTOCOL.md, "Restrictions".
 
 use smallvec::SmallVec;
 
@@ -15,6 +18,7 @@ use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
 use crate::signal::Address;
+use crate::tokens::Tokens;
 
 /// Messages of which it is being found out.
 #[derive(Default)]
@@ -70,14 +74,18 @@ impl KnownContacts {
     }
 
     /// The next message that goes to somebody known. Those to new contacts are answered.
-    pub(super) fn next_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Option<Box<Outgoing>> {
+    pub(super) fn next_known(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        tokens: &mut Tokens,
+    ) -> Option<Box<Outgoing>> {
         let mut at = 0;
         while let Some(asked) = self.asked.get(at) {
-            let Some(peers) = asked.peers.as_ref().filter(|peers| e2e.ensure(cx, peers.iter())) else {
+            let Some(is_known) = asked.is_known(cx, e2e, tokens) else {
                 at += 1;
                 continue;
             };
-            let is_known = peers.iter().any(|peer| e2e.ratchets.has_written(&peer.address));
             let outgoing = self.asked.remove(at).outgoing;
             if is_known {
                 return Some(outgoing);
@@ -103,11 +111,31 @@ impl KnownContacts {
         peers.flatten().map(|peer| &peer.address)
     }
 
+    /// Those whose tokens messages wait for.
+    pub(super) fn users_in_use(&self) -> impl Iterator<Item = &Jid> {
+        self.asked.iter().map(|asked| &asked.user)
+    }
+
     /// The connection is over: every message gets an answer.
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         for asked in std::mem::take(&mut self.asked) {
             cx.emit(SendError::NotConnected.event(asked.outgoing.id));
         }
+    }
+}
+
+impl Asked {
+    /// Whether the user is known; `None` while the store is asked.
+    fn is_known(&self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) -> Option<bool> {
+        let peers = self.peers.as_ref()?;
+        // Both are read at once: the message needs both.
+        let has_ratchets = e2e.ensure(cx, peers.iter());
+        let has_tokens = tokens.ensure(cx, &e2e.directory, &self.user);
+        let has_written = |peer: &Peer| e2e.ratchets.has_written(&peer.address);
+        if !has_ratchets || !has_tokens {
+            return None;
+        }
+        Some(peers.iter().any(has_written) || tokens.has_valid(cx, &e2e.directory, &self.user))
     }
 }
 

@@ -5,6 +5,7 @@ use compact_str::format_compact;
 use crate::binary::Node;
 use crate::e2e::{self, Directory};
 use crate::event::{Event, QueryError, Registration};
+use crate::jid::Jid;
 use crate::part::{Answer, Context};
 use crate::stanza::usync::{MAX_USERS, Protocols, Purpose, Query, Subject, UserAnswer};
 
@@ -61,8 +62,8 @@ impl Lookup {
         let answer = e2e::read_users(reply)?;
         for number in std::mem::take(&mut self.asked) {
             let found = answer.users.iter().find(|user| is_about(user, &number));
-            if let Some((phone, lid)) = found.and_then(|user| user.phone_jid().zip(user.lid_jid())) {
-                directory.learn(cx, phone, lid);
+            if let (Some(found), Ok(phone)) = (found, Jid::phone(&number)) {
+                e2e::learn_found(cx, directory, phone, found);
             }
             self.answered.push(Registration {
                 number,

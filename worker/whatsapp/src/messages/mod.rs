@@ -9,6 +9,8 @@ mod known_contacts;
 mod lookup;
 mod placeholders;
 mod question;
+mod read_marks;
+mod recalls;
 mod resends;
 mod retries;
 mod secret;
@@ -35,6 +37,8 @@ use self::{
     lookup::Lookup,
     placeholders::Placeholders,
     question::{Question, Questions},
+    read_marks::{Mark, ReadMarks},
+    recalls::Recalls,
     resends::Resends,
     sends::Sends,
 };
@@ -47,7 +51,7 @@ use crate::message_id::MessageId;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::signal::Address;
 use crate::stanza::ack::{self, MessageAck};
-use crate::stanza::receipt::{self, Arrival, MAX_READ_IDS};
+use crate::stanza::receipt::{self, Arrival};
 use crate::store::{RecordKey, SentMessage};
 use crate::time::Timestamp;
 use crate::tokens::Tokens;
@@ -58,6 +62,8 @@ pub(crate) struct Messages {
     resends: Resends,
     inbox: Inbox,
     placeholders: Placeholders,
+    read_marks: ReadMarks,
+    recalls: Recalls,
     questions: Questions,
 }
 
@@ -71,6 +77,8 @@ impl Messages {
             resends: Resends::default(),
             inbox: Inbox::default(),
             placeholders: Placeholders::default(),
+            read_marks: ReadMarks::default(),
+            recalls: Recalls::default(),
             questions: Questions::new(part),
         }
     }
@@ -87,7 +95,7 @@ impl Messages {
         self.sends.advance_last(cx, e2e, tokens);
     }
 
-    /// Sends a message to somebody who has written to us before. Answered by events.
+    /// Sends a message to somebody whom we know. Answered by events.
     pub(crate) fn send_to_known(
         &mut self,
         cx: &mut Context<'_>,
@@ -103,7 +111,7 @@ impl Messages {
 
     /// Sends those that turned out to go to somebody known.
     fn send_known(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, tokens: &mut Tokens) {
-        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e) {
+        while let Some(outgoing) = self.known_contacts.next_known(cx, e2e, tokens) {
             self.send(cx, e2e, tokens, outgoing);
         }
     }
@@ -113,6 +121,12 @@ impl Messages {
         if !self.known_contacts.cancel(cx, id) {
             self.sends.cancel(cx, id);
         }
+    }
+
+    /// Says what is kept of a number. Answered by an event.
+    pub(crate) fn recall(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: u64, number: String) {
+        self.recalls.push(cx, ticket, number);
+        self.recalls.advance(cx, e2e);
     }
 
     /// Asks which numbers have an account. Answered by an event.
@@ -128,20 +142,22 @@ impl Messages {
         }
     }
 
-    /// Tells the sender that messages were read.
+    /// Tells the sender that messages were read, if the account lets senders know.
     pub(crate) fn mark_read(
         &mut self,
         cx: &mut Context<'_>,
         chat: &Jid,
-        sender: Option<&Jid>,
-        ids: &[MessageId],
+        sender: Option<Jid>,
+        ids: Vec<MessageId>,
     ) {
-        for ids in ids.chunks(MAX_READ_IDS) {
-            let now = cx.now;
-            if let Some(receipt) = receipt::read(ids, &chat.to_bare(), sender, now) {
-                cx.send(receipt);
-            }
-        }
+        let chat = chat.to_bare();
+        let mark = Mark { chat, sender, ids };
+        self.read_marks.push(cx, &mut self.questions, mark);
+    }
+
+    /// The account's settings may have changed.
+    pub(crate) fn on_account_sync(&mut self, stanza: &Node) {
+        self.read_marks.on_notification(stanza);
     }
 
     /// What the owner is seen as; decides the kind of delivery receipts.
@@ -153,11 +169,16 @@ impl Messages {
 /// What the server and the store say. [`Self::advance`] follows where something may go on.
 impl Messages {
     pub(crate) fn on_answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, ticket: &Ticket, answer: Answer) {
-        if let Some(Question::IsOnWhatsApp(mut lookup)) = self.questions.close(ticket) {
-            match lookup.on_reply(cx, &mut e2e.directory, answer) {
-                Ok(()) => self.look_up(cx, lookup),
-                Err(error) => lookup.finish(cx, Err(error)),
+        match self.questions.close(ticket) {
+            Some(Question::IsOnWhatsApp(mut lookup)) => {
+                match lookup.on_reply(cx, &mut e2e.directory, answer) {
+                    Ok(()) => self.look_up(cx, lookup),
+                    Err(error) => lookup.finish(cx, Err(error)),
+                }
             }
+            Some(Question::Privacy) => self.read_marks.on_answer(cx, answer),
+            // To the store.
+            _ => {}
         }
     }
 
@@ -186,7 +207,7 @@ impl Messages {
                 let sent = sent.renumbered(value.as_deref());
                 self.resends.on_content(cx, &e2e.directory, &id, &from, sent);
             }
-            Some(Question::IsOnWhatsApp(_)) | None => {}
+            Some(Question::IsOnWhatsApp(_) | Question::Privacy) | None => {}
         }
     }
 
@@ -207,11 +228,14 @@ impl Messages {
     /// Something became of what may have been wanted here.
     pub(crate) fn on_outcome(&mut self, cx: &mut Context<'_>, e2e: &E2e, outcome: &Outcome) {
         match outcome {
-            Outcome::Name(user) => {
-                self.inbox.on_name(user);
-                self.known_contacts.on_name(cx, e2e, user);
+            Outcome::Names(users) => {
+                self.sends.on_names(users);
+                self.recalls.on_names(users);
+                for user in users {
+                    self.inbox.on_name(user);
+                    self.known_contacts.on_name(cx, e2e, user);
+                }
             }
-            Outcome::Names(users) => self.sends.on_names(users),
             Outcome::Bundles(fetched) => {
                 self.sends.on_bundles(cx, fetched);
                 self.resends.on_bundles(cx, fetched);
@@ -328,6 +352,7 @@ impl Messages {
         self.resends.advance(cx, e2e, &mut self.questions);
         self.placeholders.advance(cx, e2e, &mut self.questions);
         self.send_known(cx, e2e, tokens);
+        self.recalls.advance(cx, e2e);
         self.sends.advance(cx, e2e, tokens, wake);
     }
 }
@@ -345,6 +370,7 @@ impl Messages {
     /// The connection is over: what the owner waits for is answered.
     pub(crate) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.known_contacts.on_closed(cx);
+        self.recalls.on_closed(cx);
         self.sends.on_closed(cx);
         for question in self.questions.close_all() {
             if let Question::IsOnWhatsApp(lookup) = question {
@@ -368,7 +394,9 @@ impl Messages {
 
     /// The chats that something here is about to be sent to.
     pub(crate) fn chats_in_use(&self) -> impl Iterator<Item = &Jid> {
-        self.sends.chats_in_use()
+        self.sends
+            .chats_in_use()
+            .chain(self.known_contacts.users_in_use())
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {

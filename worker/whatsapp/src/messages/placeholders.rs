@@ -17,7 +17,7 @@ use super::delivery::{Content, Meaning, chat_of};
 use super::question::{Question, Questions};
 use crate::binary::{self, Node};
 use crate::device::Device;
-use crate::e2e::{Directory, E2e, Fetched, Peer, is_own, send_to_phone};
+use crate::e2e::{Directory, E2e, Fetched, Peer, is_own, own_phone, send_to_phone};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
@@ -357,13 +357,6 @@ fn request_for(device: &Device, directory: &Directory, stanza: &Received) -> Mes
         protocol_message: Some(Box::new(protocol)),
         ..Message::default()
     }
-}
-
-/// Our phone, by the name that it keeps its sessions under.
-fn own_phone(device: &Device) -> Option<Jid> {
-    let account = device.account.as_ref()?;
-    let lid = account.lid.as_ref().filter(|_| account.is_migrated);
-    Some(lid.unwrap_or(&account.jid).to_bare())
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -14,6 +14,8 @@ pub(super) type Questions = Tickets<Question>;
 pub(super) enum Question {
     /// To the server: which numbers have an account, for the owner.
     IsOnWhatsApp(Lookup),
+    /// To the server: what the account lets others know.
+    Privacy,
     /// To the store: a one-time prekey.
     PreKey(PreKeyId),
     /// To the store: a signed prekey.

@@ -96,9 +96,20 @@ impl Waiting {
             State::Resolving | State::Keys(_) => {}
         }
         if let State::Resolving = self.state {
-            if self.take_present(&e2e.directory) && !e2e.is_named(cx, &self.user) {
-                self.state = State::Unnamed;
-                return Progress::Waits;
+            let present = self.present(&e2e.directory);
+            if cx.config.tells_renumbered
+                && let Some(told) = present.clone().or_else(|| self.number_behind(&e2e.directory))
+            {
+                let present = told.user().to_owned();
+                return Progress::Fails(SendError::Renumbered { present });
+            }
+            if let Some(present) = present {
+                self.user = present;
+                self.given_as = GivenAs::Address;
+                if !e2e.is_named(cx, &self.user) {
+                    self.state = State::Unnamed;
+                    return Progress::Waits;
+                }
             }
             if self.given_as == GivenAs::KnownNumber && !e2e.is_resolved(cx, &self.user) {
                 return Progress::Fails(SendError::NeedsLookUp);
@@ -121,22 +132,21 @@ impl Waiting {
         }
     }
 
-    /// Goes over to the number that the account has now; false if that is the one given.
-    fn take_present(&mut self, directory: &Directory) -> bool {
+    /// The number that the account of the given one has now, if that is another.
+    fn present(&self, directory: &Directory) -> Option<Jid> {
         let (Recipient::Phone(given) | Recipient::KnownPhone(given)) = &self.outgoing.to else {
-            return false;
+            return None;
         };
+        let present = directory.present(given)?;
         let is_given = self.user.user() == given;
-        match directory
-            .present(given)
-            .filter(|present| is_given && present != given)
-        {
-            Some(present) => {
-                self.user = Jid::new(present, Server::User);
-                self.given_as = GivenAs::Address;
-                true
-            }
-            None => false,
+        (is_given && present != given).then(|| Jid::new(present, Server::User))
+    }
+
+    /// The number of somebody who was given by hidden id, if it is known.
+    fn number_behind(&self, directory: &Directory) -> Option<Jid> {
+        match &self.outgoing.to {
+            Recipient::Jid(jid) if jid.is_lid() && self.again.is_none() => directory.other_name(jid),
+            _ => None,
         }
     }
 

@@ -41,6 +41,10 @@ pub struct Config {
     pub os: String,
     /// The presence to announce after login, if any.
     pub presence: Option<Presence>,
+    /// Whether a send to somebody whose account goes by another number than the one given, or by a number where a hidden id
+    /// was given, comes back with that number
+    /// ([`SendError::Renumbered`](crate::event::SendError::Renumbered)); else it goes there by itself.
+    pub tells_renumbered: bool,
     /// Bounds on sizes and counts.
     pub limits: Limits,
     /// How long each thing may take.
@@ -128,6 +132,7 @@ impl Config {
             browser: "Chrome".to_owned(),
             os: "Mac OS".to_owned(),
             presence: Some(Presence::Unavailable),
+            tells_renumbered: false,
             limits: Limits::default(),
             timing: Timing::default(),
         }

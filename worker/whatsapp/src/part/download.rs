@@ -1,11 +1,13 @@
 //! The files that parts want from the media host: asked for one at a time, answered by ticket.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::tickets::Ticket;
 use crate::media::BlobRef;
+use crate::time::Timestamp;
 
 /// A file that a part wants: checked and decrypted by whoever fetches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,15 @@ pub struct Download {
     pub blob: BlobRef,
     /// Largest file taken, in bytes.
     pub max_bytes: usize,
+}
+
+/// A file to fetch, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The file.
+    pub file: Download,
+    /// The addresses of the media hosts, without a path, in the order to try.
+    pub hosts: Arc<[String]>,
 }
 
 /// Why there is no file.
@@ -46,12 +57,19 @@ pub enum DownloadError {
 /// What a file says, or why there is none.
 pub(crate) type Downloaded = Result<Bytes, DownloadError>;
 
-/// The files under way. One at a time leaves: the answer is for the one taken last.
+/// The files under way. One at a time leaves, when it is known where it may be: the answer is for the one taken last.
 #[derive(Default)]
 pub(crate) struct Downloads {
     new: VecDeque<(Download, Ticket)>,
     taken: Option<Ticket>,
     refused: Vec<Ticket>,
+    hosts: Option<Hosts>,
+}
+
+/// Where files are.
+struct Hosts {
+    addresses: Arc<[String]>,
+    until: Timestamp,
 }
 
 impl Downloads {
@@ -63,18 +81,40 @@ impl Downloads {
         }
     }
 
+    /// Whether a file waits for the hosts to be named.
+    pub(crate) fn wants_hosts(&self, now: Timestamp) -> bool {
+        !self.new.is_empty() && self.taken.is_none() && self.hosts_at(now).is_none()
+    }
+
+    /// From now until then files are at one of these addresses.
+    pub(crate) fn set_hosts(&mut self, addresses: Vec<String>, until: Timestamp) {
+        let addresses = addresses.into();
+        self.hosts = Some(Hosts { addresses, until });
+    }
+
+    /// The hosts refuse us: they are to be named anew.
+    pub(crate) fn forget_hosts(&mut self) {
+        self.hosts = None;
+    }
+
+    fn hosts_at(&self, now: Timestamp) -> Option<&Arc<[String]>> {
+        let hosts = self.hosts.as_ref().filter(|hosts| now < hosts.until);
+        hosts.map(|hosts| &hosts.addresses)
+    }
+
     /// What to fetch next, if nothing is being fetched.
-    pub(crate) fn take(&mut self) -> Option<Download> {
+    pub(crate) fn take(&mut self, now: Timestamp) -> Option<Fetch> {
         if self.taken.is_some() {
             return None;
         }
-        let (download, ticket) = self.new.pop_front()?;
+        let hosts = Arc::clone(self.hosts_at(now)?);
+        let (file, ticket) = self.new.pop_front()?;
         self.taken = Some(ticket);
         if self.new.is_empty() {
             // A session that got its history wants nothing for months.
             self.new = VecDeque::new();
         }
-        Some(download)
+        Some(Fetch { file, hosts })
     }
 
     /// Whose the file is that was fetched.
@@ -112,16 +152,38 @@ mod tests {
     #[test]
     fn files_are_fetched_one_after_the_other() {
         let (mut downloads, mut asked) = (Downloads::default(), Tickets::new(PartId::new(0)));
+        let now = Timestamp::from_secs(100);
+        downloads.set_hosts(vec!["https://a".to_owned()], Timestamp::from_secs(200));
         for path in ["/1", "/2"] {
             downloads.ask(download(path), asked.open(path));
         }
         for path in ["/1", "/2"] {
-            assert_eq!(downloads.take().map(|one| one.blob.path).as_deref(), Some(path));
-            assert_eq!(downloads.take(), None);
+            let fetch = downloads.take(now).unwrap();
+            assert_eq!(
+                (fetch.file.blob.path.as_str(), &*fetch.hosts),
+                (path, &["https://a".to_owned()][..])
+            );
+            assert_eq!(downloads.take(now), None);
             let ticket = downloads.answered().unwrap();
             assert_eq!(asked.close(&ticket), Some(path));
         }
-        assert!(downloads.take().is_none() && downloads.answered().is_none());
+        assert!(downloads.take(now).is_none() && downloads.answered().is_none());
+    }
+
+    #[test]
+    fn a_file_waits_until_it_is_known_where_it_may_be() {
+        let (mut downloads, mut asked) = (Downloads::default(), Tickets::new(PartId::new(0)));
+        let at = Timestamp::from_secs;
+        assert!(!downloads.wants_hosts(at(1)), "nobody wants a file");
+        downloads.ask(download("/1"), asked.open(()));
+        assert!(downloads.wants_hosts(at(1)) && downloads.take(at(1)).is_none());
+        downloads.set_hosts(vec!["https://a".to_owned()], at(10));
+        assert!(!downloads.wants_hosts(at(9)) && downloads.wants_hosts(at(10)));
+        assert!(downloads.take(at(10)).is_none() && downloads.take(at(9)).is_some());
+        downloads.ask(download("/2"), asked.open(()));
+        assert!(downloads.answered().is_some());
+        downloads.forget_hosts();
+        assert!(downloads.wants_hosts(at(9)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use self::config::{
 };
 pub(crate) use self::context::{AckBy, Context, Effects};
 pub(crate) use self::download::Downloaded;
-pub use self::download::{Download, DownloadError};
+pub use self::download::{Download, DownloadError, Fetch};
 pub(crate) use self::iq::outcome;
 pub use self::step::Step;
 pub(crate) use self::tickets::{Answer, PartId, Ticket, Tickets};

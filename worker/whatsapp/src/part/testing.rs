@@ -1,5 +1,7 @@
 //! A [`Context`] without a connection around it, for parts that are tested alone.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -89,8 +91,10 @@ impl Lender {
 
     /// The next file that is wanted.
     pub(crate) fn take_download(&mut self) -> Option<(Ticket, Download)> {
-        let download = self.effects.downloads.take()?;
-        Some((self.effects.downloads.answered()?, download))
+        let downloads = &mut self.effects.downloads;
+        downloads.set_hosts(Vec::new(), self.now + Duration::from_secs(1));
+        let fetch = downloads.take(self.now)?;
+        Some((downloads.answered()?, fetch.file))
     }
 
     /// The records that were asked for since the last call.

@@ -62,14 +62,35 @@ pub fn arrival(
         .attr_opt("recipient", recipient)
 }
 
+/// Who is told that messages were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Who wrote them, and our own devices.
+    Sender,
+    /// Our own devices alone: the account keeps it to itself.
+    OwnDevices,
+}
+
 /// Says that messages of one sender were read; at most [`MAX_READ_IDS`]. `None` if there are none.
 #[must_use]
-pub fn read(ids: &[MessageId], chat: &Jid, participant: Option<&Jid>, now: Timestamp) -> Option<Node> {
+pub fn read(
+    ids: &[MessageId],
+    chat: &Jid,
+    participant: Option<&Jid>,
+    told: Told,
+    now: Timestamp,
+) -> Option<Node> {
     let (first, others) = ids.split_first()?;
     let receipt = Node::new("receipt")
         .attr("id", first.as_str())
         .attr("to", chat)
-        .attr("type", "read")
+        .attr(
+            "type",
+            match told {
+                Told::Sender => "read",
+                Told::OwnDevices => "read-self",
+            },
+        )
         .attr("t", now.as_secs())
         .attr_opt("participant", participant);
     if others.is_empty() {
@@ -341,8 +362,10 @@ mod tests {
     fn a_read_receipt_lists_all_but_the_first() {
         let chat = Jid::phone("15550002").unwrap();
         let ids = [id("A"), id("B"), id("C")];
-        let node = read(&ids, &chat, None, Timestamp::from_secs(5)).unwrap();
-        assert!(read(&[], &chat, None, Timestamp::EPOCH).is_none());
+        let node = read(&ids, &chat, None, Told::Sender, Timestamp::from_secs(5)).unwrap();
+        assert!(read(&[], &chat, None, Told::Sender, Timestamp::EPOCH).is_none());
+        let quiet = read(&ids, &chat, None, Told::OwnDevices, Timestamp::EPOCH).unwrap();
+        assert!(quiet.attr_is("type", "read-self"));
         let mut incoming = node;
         incoming.set_attr("from", &chat);
         let read = Received::parse(&incoming).unwrap();

@@ -42,6 +42,8 @@ pub enum RecordKind {
     TrustedToken = 9,
     /// What our phone was asked for and has not answered; one, with an empty name.
     Placeholders = 13,
+    /// The pieces of the history that our phone named and that are not taken in yet; one, with an empty name.
+    HistoryPieces = 14,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as it named it ([`Recipient::chat`](crate::command::Recipient::chat)).
     Sent = 255,
@@ -133,6 +135,11 @@ impl RecordKey {
     /// The messages that our phone was asked for.
     pub fn placeholders() -> Self {
         Self::new(RecordKind::Placeholders, "")
+    }
+
+    /// The pieces of the history that are not taken in yet.
+    pub fn history_pieces() -> Self {
+        Self::new(RecordKind::HistoryPieces, "")
     }
 
     /// What the owner sent under this id.
@@ -264,6 +271,7 @@ mod tests {
                 &b"15550001@s.whatsapp.net"[..],
             ),
             (RecordKey::placeholders(), 13, &b""[..]),
+            (RecordKey::history_pieces(), 14, &b""[..]),
             (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
         ];
         for (key, kind, name) in keys {

@@ -117,14 +117,24 @@ impl Tokens {
             return None;
         }
         let contact = kept_under(directory, chat);
-        let record = self.records.get(&contact);
-        if let Some(token) = record.and_then(|record| record.valid(&self.properties, cx.now)) {
+        if let Some(token) = self.valid(&contact, cx.now) {
             return Some(ContactProof::Given(token));
         }
         let salt = cx.device.account.as_ref()?.token_salt.as_ref()?;
         contact
             .is_lid()
             .then(|| ContactProof::salted(salt, contact.user()))
+    }
+
+    /// Whether this user gave us a token that still counts, so that a message to them shows it. Counts once
+    /// [`Self::ensure`] says so.
+    pub(crate) fn has_valid(&self, cx: &Context<'_>, directory: &Directory, user: &Jid) -> bool {
+        has_tokens(cx.device, user) && self.valid(&kept_under(directory, user), cx.now).is_some()
+    }
+
+    fn valid(&self, contact: &Jid, now: Timestamp) -> Option<Bytes> {
+        let record = self.records.get(contact)?;
+        record.valid(&self.properties, now)
     }
 
     /// A new message to this chat is in the step: the contact gets a token of ours, once per bucket.
@@ -157,6 +167,11 @@ impl Tokens {
         if let Some(news) = news {
             self.learn(news);
         }
+    }
+
+    /// Whether all that was learned is in this step or in one before it.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.news.is_empty()
     }
 
     fn learn(&mut self, news: News) {

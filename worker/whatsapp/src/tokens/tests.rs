@@ -47,8 +47,8 @@ impl Alone {
             let values = self.store.load(keys).now_or_never().unwrap().unwrap();
             for (ticket, values) in self.lender.answers(values) {
                 let cx = &mut self.lender.context();
-                if let Some(Outcome::Name(user)) = self.e2e.on_loaded(cx, &ticket, values.clone()) {
-                    self.tokens.on_name(&user);
+                if let Some(Outcome::Names(users)) = self.e2e.on_loaded(cx, &ticket, values.clone()) {
+                    users.iter().for_each(|user| self.tokens.on_name(user));
                 }
                 self.tokens.on_loaded(cx, &ticket, values);
             }

@@ -181,6 +181,7 @@ async fn states_move_by_one_rule_in_rust_and_in_sql() {
         state,
         stanza: (state != RecipientState::Queued).then(|| stanza(seq)),
         attempts: 0,
+        addressee: None,
         held_for: None,
         error: (state == RecipientState::Failed).then(|| (500, "x".to_owned())),
         at,

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::super::download::fetch;
-use crate::connection::{Download, DownloadError};
+use crate::connection::{Download, DownloadError, Fetch};
 use crate::media::{self, BadBlob, BlobRef, MediaKey, MediaKind};
 
 const CONTENT: &[u8] = b"what the file says";
@@ -41,16 +41,55 @@ async fn fetched(head: &str, body: &[u8], max_bytes: usize) -> Result<bytes::Byt
         asked
     });
     let (_, blob) = file();
-    let limit = Duration::from_millis(1_000);
-    let result = fetch(
-        url,
-        "https://web.whatsapp.com".to_owned(),
-        limit,
-        Download { blob, max_bytes },
-    )
-    .await;
+    let result = from_hosts(&[&url], Download { blob, max_bytes }).await;
     host.abort();
     result
+}
+
+async fn from_hosts(hosts: &[&str], file: Download) -> Result<bytes::Bytes, DownloadError> {
+    let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let origin = "https://web.whatsapp.com".to_owned();
+    fetch(origin, Duration::from_millis(1_000), Fetch { file, hosts }).await
+}
+
+/// A host that answers each request with this.
+async fn host(answer: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut asked = vec![0; 4096];
+            drop(socket.read(&mut asked).await);
+            drop(socket.write_all(&answer).await);
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_or_broken_is_passed_over_and_one_that_says_no_is_not() {
+    let (file, blob) = file();
+    let head = |line: &str, length: usize| format!("HTTP/1.1 {line}\r\nContent-Length: {length}\r\n\r\n");
+    let good = host([head("200 OK", file.len()).as_bytes(), &file].concat()).await;
+    let broken = host(head("503 Service Unavailable", 0).into_bytes()).await;
+    let gone = host(head("404 Not Found", 0).into_bytes()).await;
+    let wanted = || Download {
+        blob: blob.clone(),
+        max_bytes: 1_000,
+    };
+    let nobody = "http://127.0.0.1:1";
+    let found = from_hosts(&[nobody, &broken, &good], wanted()).await;
+    assert_eq!(found.unwrap(), CONTENT);
+    let last = from_hosts(&[nobody, &broken], wanted()).await;
+    assert_eq!(last, Err(DownloadError::Refused(503)));
+    let not_asked = from_hosts(&[&gone, &good], wanted()).await;
+    assert_eq!(not_asked, Err(DownloadError::Expired));
+    let too_many = from_hosts(&[nobody, nobody, nobody, nobody, &good], wanted()).await;
+    assert!(matches!(too_many, Err(DownloadError::Unreachable(_))));
+    assert!(matches!(
+        from_hosts(&[], wanted()).await,
+        Err(DownloadError::Unreachable(_))
+    ));
 }
 
 fn ok(length: usize) -> String {
@@ -89,18 +128,4 @@ async fn each_way_to_fail_has_its_name() {
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0");
         assert_eq!(fetched(&head, b"", 100).await, Err(error));
     }
-    let nobody = fetch(
-        "http://127.0.0.1:1".to_owned(),
-        String::new(),
-        Duration::from_secs(5),
-        Download {
-            blob: file_ref(),
-            max_bytes: 1,
-        },
-    );
-    assert!(matches!(nobody.await, Err(DownloadError::Unreachable(_))));
-}
-
-fn file_ref() -> BlobRef {
-    file().1
 }

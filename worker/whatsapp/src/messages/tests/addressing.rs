@@ -184,6 +184,28 @@ fn a_number_that_moved_is_looked_up_once_too() {
     assert_eq!(targets(&network), by_lid());
 }
 
+/// Where the owner wants to know it, nothing is sent by another number or name than the one given.
+#[test]
+fn the_number_that_an_account_goes_by_is_told_before_anything_is_sent() {
+    let mut network = Network::migrated();
+    network.tells_renumbered = true;
+    network.restart(ANN);
+    let (old, new) = (phone(8).user().to_owned(), phone(2).user().to_owned());
+    network.old_numbers.insert(old, new.clone());
+    network.send(ANN, number(8), "3EB001", "one");
+    let renumbered = || SendError::Renumbered { present: new.clone() };
+    assert_eq!(network.clients[ANN].failures(), [renumbered()]);
+    assert!(network.clients[ANN].sent("message").is_empty());
+    network.questions.clear();
+    network.send(ANN, known(2), "3EB001", "one");
+    assert_eq!(network.clients[BOB].texts(), ["one"]);
+    assert_eq!(look_ups(&queries(&mut network)), 0, "it is resolved");
+    // By hidden id, whose number is known by now.
+    network.send(ANN, Recipient::Jid(lid(2)), "3EB002", "two");
+    assert_eq!(network.clients[ANN].failures(), [renumbered(), renumbered()]);
+    assert_eq!(network.clients[BOB].texts(), ["one"]);
+}
+
 #[test]
 fn many_sends_share_what_is_asked_of_store_and_server() {
     let mut network = Network::migrated();

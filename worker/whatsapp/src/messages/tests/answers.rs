@@ -182,6 +182,17 @@ fn request(network: &Network) -> String {
     attr(request, "id").unwrap()
 }
 
+#[test]
+fn our_phone_is_asked_by_number_on_every_account() {
+    for mut network in [Network::ann_and_bob(), Network::migrated()] {
+        let lead = lead(&network, "A");
+        network.hand(ANN, &lead);
+        let request = network.clients[ANN].last_message();
+        assert!(request.attr_is("category", "peer"));
+        assert_eq!(attr(request, "to"), Some(phone(1).to_string()));
+    }
+}
+
 fn answer(request: &str, id: &str, message: Option<Message>) -> Message {
     let info = WebMessageInfo {
         key: Some(MessageKey {

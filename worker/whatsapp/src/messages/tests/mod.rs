@@ -12,6 +12,7 @@ mod groups;
 mod identities;
 mod known_contacts;
 mod prekeys;
+mod recalls;
 mod receive;
 mod resends;
 mod retry;

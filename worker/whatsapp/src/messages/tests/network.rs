@@ -80,12 +80,16 @@ pub(super) struct Network {
     pub(super) crowd: Option<PreKeyBundle>,
     /// Numbers that belong to the account of another number now.
     pub(super) old_numbers: BTreeMap<String, String>,
+    /// Owners of clients that log in from now on want to know of that before anything is sent.
+    pub(super) tells_renumbered: bool,
     /// Every question of every client.
     pub(super) questions: Vec<Node>,
     /// What the server answers when asked for properties.
     pub(super) properties: Option<Node>,
     /// Refuse to issue tokens.
     pub(super) refuses_tokens: bool,
+    /// Whom accounts let know that they have read something; without, the server does not say.
+    pub(super) read_receipts: Option<&'static str>,
     /// What a client is told right before the next bundles that it asked for, which are from before that.
     pub(super) meanwhile: Option<Node>,
     pub(super) now: Timestamp,
@@ -116,9 +120,11 @@ impl Network {
             hides_lids: false,
             crowd: None,
             old_numbers: BTreeMap::new(),
+            tells_renumbered: false,
             questions: Vec::new(),
             properties: None,
             refuses_tokens: false,
+            read_receipts: Some("all"),
             meanwhile: None,
             now: NOW,
             accounts: BTreeMap::new(),
@@ -157,7 +163,7 @@ impl Network {
         store.commit(stored, Vec::new()).now_or_never().unwrap().unwrap();
         let (jid, lid) = (device.jid().unwrap().clone(), device.lid().unwrap().clone());
         let rng = StdRng::seed_from_u64(1000 + self.clients.len() as u64);
-        let connection = Connection::new(shared(seen(&keys)), device, rng, self.now);
+        let connection = Connection::new(shared(self.seen(&keys)), device, rng, self.now);
         let peer = Peer::new(&keys);
         self.clients.push(Client {
             jid,
@@ -525,13 +531,22 @@ impl Network {
         let rng = StdRng::seed_from_u64(77_000 + at as u64);
         let now = self.now;
         let lid = self.clients[at].lid.clone();
-        self.clients[at].connection = Connection::new(shared(seen(&keys)), device, rng, now);
+        self.clients[at].connection = Connection::new(shared(self.seen(&keys)), device, rng, now);
         self.clients[at].peer = Peer::new(&keys);
         self.settle();
         self.clients[at]
             .peer
             .send(&Node::new("success").attr("t", now.as_secs()).attr("lid", lid));
         self.settle();
+    }
+
+    /// The settings of clients that are at the keyboard: their receipts are ordinary.
+    fn seen(&self, keys: &ServerKeys) -> Config {
+        Config {
+            presence: Some(Presence::Available),
+            tells_renumbered: self.tells_renumbered,
+            ..keys.config()
+        }
     }
 
     /// A record of a client's store.
@@ -569,13 +584,5 @@ impl Network {
     pub(super) fn take_bundle(&mut self, at: usize) -> PreKeyBundle {
         let jid = self.clients[at].jid.clone();
         self.bundle(&jid).unwrap().keys
-    }
-}
-
-/// The settings of clients that are at the keyboard: their receipts are ordinary.
-fn seen(keys: &ServerKeys) -> Config {
-    Config {
-        presence: Some(Presence::Available),
-        ..keys.config()
     }
 }

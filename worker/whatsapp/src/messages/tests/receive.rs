@@ -72,6 +72,58 @@ fn receipts_are_told_and_acked() {
 }
 
 #[test]
+fn an_account_that_keeps_its_reading_to_itself_tells_its_own_devices_alone() {
+    let read = |chat: crate::jid::Jid| Command::MarkRead {
+        chat,
+        sender: None,
+        ids: vec!["3EB001".parse().unwrap()],
+    };
+    let said = |network: &mut Network, chat| {
+        network.clients[BOB].sent.clear();
+        network.command(BOB, read(chat));
+        let sent = network.clients[BOB].sent("receipt");
+        sent.iter()
+            .map(|node| attr(node, "type").unwrap())
+            .collect::<Vec<_>>()
+    };
+    let asked = |network: &Network| {
+        let privacy = network
+            .questions
+            .iter()
+            .filter(|iq| iq.child("privacy").is_some());
+        privacy.count()
+    };
+    for (setting, kind) in [
+        (Some("all"), "read"),
+        (Some("none"), "read-self"),
+        (None, "read-self"),
+    ] {
+        let mut network = Network::ann_and_bob();
+        network.read_receipts = setting;
+        assert_eq!(asked(&network), 0, "nobody has read anything");
+        for _ in 0..2 {
+            assert_eq!(said(&mut network, phone(1)), [kind], "{setting:?}");
+        }
+        // What is not known is asked for again.
+        assert_eq!(asked(&network), if setting.is_some() { 1 } else { 2 });
+        assert_eq!(said(&mut network, "1-2@g.us".parse().unwrap()), ["read"]);
+        // Changed by the phone.
+        let other = if kind == "read" { "none" } else { "all" };
+        let category = Node::new("category")
+            .attr("name", "readreceipts")
+            .attr("value", other);
+        let changed = Node::new("notification")
+            .attr("id", "1")
+            .attr("from", phone(2))
+            .attr("type", "account_sync")
+            .with_child(Node::new("privacy").with_child(category));
+        network.hand(BOB, &changed);
+        let kind = if kind == "read" { "read-self" } else { "read" };
+        assert_eq!(said(&mut network, phone(1)), [kind], "{setting:?}");
+    }
+}
+
+#[test]
 fn what_our_own_devices_have_says_nothing_of_the_recipient() {
     let mut network = Network::ann_and_bob();
     let own = |kind: Option<&'static str>| {

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use super::network::{Client, Network, lid, number, phone};
 use super::retry::{ANN, BOB, request};
 use crate::binary::Node;
+use crate::connection::Timing;
 use crate::event::{Event, SendError};
 use crate::messages::resends::{MAX_IN_LINE, MAX_REPEATS, MAX_UNDER_WAY, REPEAT_PAUSE};
 use crate::store::{Changes, KeyStore as _, RecordKey};

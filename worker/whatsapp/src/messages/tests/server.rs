@@ -22,6 +22,11 @@ impl Network {
                 Some(props) => result_of(iq).with_child(props),
                 None => result_of(iq),
             },
+            Some("privacy") if iq.child("privacy").is_some() => {
+                let category = Node::new("category").attr("name", "readreceipts");
+                let category = self.read_receipts.map(|value| category.attr("value", value));
+                result_of(iq).with_child(Node::new("privacy").with_children(category))
+            }
             Some("privacy") if self.refuses_tokens => refusal(503),
             _ => result_of(iq),
         };

@@ -21,7 +21,7 @@ const WEEK: Duration = Duration::from_secs(604_800);
 /// From one request to issue tokens to the next.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-fn token(t: Timestamp, bytes: &[u8]) -> Node {
+pub(super) fn token(t: Timestamp, bytes: &[u8]) -> Node {
     token_of_kind("trusted_contact", t, bytes)
 }
 
@@ -30,7 +30,7 @@ fn token_of_kind(kind: &'static str, t: Timestamp, bytes: &[u8]) -> Node {
     token.attr("t", t.as_secs()).with_slice(bytes)
 }
 
-fn notification(from: &Jid, tokens: impl IntoIterator<Item = Node>) -> Node {
+pub(super) fn notification(from: &Jid, tokens: impl IntoIterator<Item = Node>) -> Node {
     Node::new("notification")
         .attr("id", "n1")
         .attr("type", "privacy_token")
@@ -50,7 +50,7 @@ fn give_properties(network: &mut Network, at: usize, props: &[(u32, &str)]) {
 }
 
 /// What the last message of a client shows, and what that is.
-fn shown(network: &Network, at: usize) -> Option<(String, Bytes)> {
+pub(super) fn shown(network: &Network, at: usize) -> Option<(String, Bytes)> {
     let message = network.clients[at].last_message();
     let mut shown = message
         .nodes()
@@ -63,7 +63,7 @@ fn shown(network: &Network, at: usize) -> Option<(String, Bytes)> {
     first
 }
 
-fn trusted(bytes: &'static [u8]) -> Option<(String, Bytes)> {
+pub(super) fn trusted(bytes: &'static [u8]) -> Option<(String, Bytes)> {
     Some(("tctoken".to_owned(), Bytes::from_static(bytes)))
 }
 

@@ -1,0 +1,243 @@
+//! The pieces of the history that were named and are not taken in yet: one record, committed before the notice of a piece
+//! is acknowledged.
+//!
+//! Owns when a piece is tried and when it is given up. Knows neither the media host nor what a piece says.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::media::{BlobRef, MediaKind};
+use crate::part::Context;
+use crate::proto::message::HistorySyncNotification;
+use crate::store::RecordKey;
+use crate::time::Timestamp;
+
+/// How many pieces are kept at a time; the oldest is forgotten for another.
+pub const MAX_PIECES: usize = 64;
+/// How often a piece is tried, over restarts, before it is given up: for about five hours.
+pub const MAX_TRIES: u32 = 16;
+/// Largest piece inside of a notice that is kept, in bytes, packed. A larger one is taken in at once, or not at all.
+const MAX_INLINE_BYTES: usize = 1 << 20;
+/// How long after a first try a second one follows; each further wait is twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// The longest of those waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// A piece that was named.
+pub(super) struct Piece {
+    /// Among those of this connection.
+    pub(super) number: u32,
+    notice: HistorySyncNotification,
+    tries: u32,
+    /// When it is tried next.
+    due: Timestamp,
+    pub(super) stage: Stage,
+}
+
+/// How far a piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for its time.
+    Waiting,
+    /// It is on its way, or being read.
+    UnderWay,
+    /// What it says waits to be written.
+    Learned,
+}
+
+/// Where a piece is.
+pub(super) enum Place {
+    /// In the notice.
+    Inline(Bytes),
+    /// At the media host.
+    File(BlobRef),
+}
+
+impl Place {
+    /// `None` if the notice names no piece.
+    pub(super) fn of(notice: &HistorySyncNotification) -> Option<Self> {
+        let inline = notice.initial_hist_bootstrap_inline_payload.as_ref();
+        if let Some(packed) = inline.filter(|packed| !packed.is_empty()) {
+            return Some(Self::Inline(packed.clone()));
+        }
+        let fields = [
+            notice.media_key.as_ref(),
+            notice.file_sha256.as_ref(),
+            notice.file_enc_sha256.as_ref(),
+        ];
+        BlobRef::from_fields(MediaKind::History, notice.direct_path.as_deref(), fields).map(Self::File)
+    }
+}
+
+impl Piece {
+    pub(super) fn place(&self) -> Option<Place> {
+        Place::of(&self.notice)
+    }
+
+    fn is_kept(&self) -> bool {
+        let inline = self.notice.initial_hist_bootstrap_inline_payload.as_ref();
+        inline.is_none_or(|packed| packed.len() <= MAX_INLINE_BYTES)
+    }
+
+    fn is_same_file(&self, notice: &HistorySyncNotification) -> bool {
+        let file = notice.file_enc_sha256.as_ref();
+        file.is_some() && self.notice.file_enc_sha256.as_ref() == file
+    }
+}
+
+/// The pieces, oldest first.
+#[derive(Default)]
+pub(super) struct Pieces {
+    all: Vec<Piece>,
+    named: u32,
+}
+
+impl Pieces {
+    /// Adds what a notice names, unless that is known.
+    pub(super) fn add(&mut self, notice: HistorySyncNotification, now: Timestamp) {
+        if self.all.iter().any(|piece| piece.is_same_file(&notice)) {
+            return;
+        }
+        if self.all.len() >= MAX_PIECES {
+            tracing::warn!("too many pieces of the history wait; the oldest is given up");
+            self.all.remove(0);
+        }
+        self.push(notice, 0, now);
+    }
+
+    fn push(&mut self, notice: HistorySyncNotification, tries: u32, due: Timestamp) {
+        self.named = self.named.wrapping_add(1);
+        self.all.push(Piece {
+            number: self.named,
+            notice,
+            tries,
+            due,
+            stage: Stage::Waiting,
+        });
+    }
+
+    /// Adds what the store has, of earlier connections.
+    pub(super) fn recall(&mut self, value: &[u8], now: Timestamp) {
+        let Ok(stored) = Stored::decode(value) else {
+            return tracing::warn!("the record of pieces of the history can't be read");
+        };
+        let named_meanwhile = std::mem::take(&mut self.all);
+        for piece in stored.pieces {
+            // A clock that was put back must not hold it up.
+            let due = Timestamp::from_millis(piece.due).min(now + LONGEST_WAIT);
+            if let Some(notice) = piece.notice {
+                self.push(notice, piece.tries, due);
+            }
+        }
+        self.all.extend(named_meanwhile);
+    }
+
+    /// The next piece whose time has come, which is tried now. Files one at a time.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<&Piece> {
+        let is_fetching = self.is_fetching();
+        let piece = self.all.iter_mut().find(|piece| {
+            let may = !is_fetching || matches!(piece.place(), Some(Place::Inline(_)));
+            piece.stage == Stage::Waiting && piece.due <= now && may
+        })?;
+        piece.stage = Stage::UnderWay;
+        piece.tries += 1;
+        // Should this be the end of the process.
+        piece.due = now + wait_after(piece.tries);
+        Some(piece)
+    }
+
+    /// A try came to nothing: there is another, or there was the last.
+    pub(super) fn postpone(&mut self, number: u32, now: Timestamp) {
+        let Some(at) = self.position(number) else { return };
+        let piece = &mut self.all[at];
+        if piece.tries >= MAX_TRIES {
+            tracing::warn!(tries = piece.tries, "a piece of the history is given up");
+            self.all.remove(at);
+        } else {
+            piece.stage = Stage::Waiting;
+            piece.due = now + wait_after(piece.tries);
+        }
+    }
+
+    /// It was read, and what it says is being written.
+    pub(super) fn learned(&mut self, number: u32) {
+        if let Some(at) = self.position(number) {
+            self.all[at].stage = Stage::Learned;
+        }
+    }
+
+    /// Nothing will come of it.
+    pub(super) fn remove(&mut self, number: u32) {
+        self.all.retain(|piece| piece.number != number);
+    }
+
+    /// Takes out those of which all is written; whether there were any.
+    pub(super) fn take_learned(&mut self) -> bool {
+        let before = self.all.len();
+        self.all.retain(|piece| piece.stage != Stage::Learned);
+        self.all.len() < before
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// When the next piece is due, if none stands before it.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        let waiting = self.all.iter().filter(|piece| piece.stage == Stage::Waiting);
+        waiting
+            .map(|piece| piece.due)
+            .min()
+            .filter(|_| !self.is_fetching())
+    }
+
+    /// Writes the record.
+    pub(super) fn write(&self, cx: &mut Context<'_>) {
+        let kept = self.all.iter().filter(|piece| piece.is_kept());
+        let pieces: Vec<StoredPiece> = kept
+            .map(|piece| StoredPiece {
+                notice: Some(piece.notice.clone()),
+                tries: piece.tries,
+                due: piece.due.as_millis(),
+            })
+            .collect();
+        let key = RecordKey::history_pieces();
+        if pieces.is_empty() {
+            cx.changes().delete(key);
+        } else {
+            cx.changes().put(key, Stored { pieces }.encode_to_vec().into());
+        }
+    }
+
+    fn is_fetching(&self) -> bool {
+        self.all.iter().any(|piece| piece.stage == Stage::UnderWay)
+    }
+
+    fn position(&self, number: u32) -> Option<usize> {
+        self.all.iter().position(|piece| piece.number == number)
+    }
+}
+
+fn wait_after(tries: u32) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(16));
+    doubled.min(LONGEST_WAIT)
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Stored {
+    #[prost(message, repeated, tag = "1")]
+    pieces: Vec<StoredPiece>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredPiece {
+    #[prost(message, optional, tag = "1")]
+    notice: Option<HistorySyncNotification>,
+    #[prost(uint32, tag = "2")]
+    tries: u32,
+    /// When it is tried next, in milliseconds since 1970.
+    #[prost(uint64, tag = "3")]
+    due: u64,
+}
