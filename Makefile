@@ -5,7 +5,7 @@ SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help demo up down test upgrade check bench fmt
+.PHONY: help demo up doctor down test upgrade check bench fmt
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -15,6 +15,9 @@ demo: ## the main job against the simulator: pair, broadcast to 100, pause, resu
 
 up: ## the product for real use: RabbitMQ, PostgreSQL, api, session worker, webhook worker (settings in .env)
 	@deploy/stack.sh up
+
+doctor: ## check what demo or up started, and say what is wrong and what to do
+	@deploy/stack.sh doctor
 
 down: ## stop all that demo, up or test started
 	@deploy/stack.sh down

@@ -5,6 +5,7 @@
 #                             then the demonstration itself, whose last line is one JSON object
 #   deploy/stack.sh up        services, api, one session worker, one webhook worker, for real use; settings from the
 #                             environment and, for what it does not set, from .env
+#   deploy/stack.sh doctor    check what runs, with its own settings, and say what is wrong
 #   deploy/stack.sh status    say what runs
 #   deploy/stack.sh down      stop all of it, services too; the data stays (rm -rf .fanfare removes it)
 #
@@ -197,7 +198,7 @@ demo() {
     choose_port
     choose_metrics 4
     launch_product 2
-    write_env demo AUTH PORT AMQP_URL DATABASE_URL SIMULATOR_CONTROL
+    write_env demo AUTH HOST PORT AMQP_URL DATABASE_URL KEY_ENCRYPTION_KEY WHATSAPP_URL WEBHOOK_ALLOW_PRIVATE SIMULATOR_CONTROL
     say "the system is up: API http://127.0.0.1:$PORT (AUTH in .fanfare/demo.env), logs in .fanfare/log; make down stops it"
     trap - EXIT
     "$BIN/demo" run --api "http://127.0.0.1:$PORT" --control "$SIMULATOR_CONTROL" --receiver-file "$LOGS/receiver.out"
@@ -241,6 +242,17 @@ down() {
     deploy/services.sh stop
 }
 
+# With the settings of what runs: those of the demonstration, or .env and what `up` chose.
+doctor() {
+    any_running || die "nothing runs in this checkout; make demo or make up first"
+    if [ "$(kind)" = up ]; then read_env_file; fi
+    set -a
+    # shellcheck disable=SC1090
+    . "$ROOT/.fanfare/$(kind).env"
+    set +a
+    LOG=error "$BIN/fanfare-api" doctor
+}
+
 status() {
     local f name
     for f in "$RUN"/*.pid; do
@@ -254,6 +266,7 @@ status() {
 case "${1:-}" in
     demo) demo ;;
     up) up ;;
+    doctor) doctor ;;
     status) status ;;
     down) down ;;
     *) sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed -e 's/^# \{0,1\}//' -e '/^set -euo/d'; exit 2 ;;

@@ -5,22 +5,25 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use rand::RngExt;
 use shared::broker::{Broker, Outgoing, Publisher, Rpc};
 use shared::clock::Clock;
 use shared::egress::Reach;
-use shared::id::{JobId, ShardId, Token, WebhookId};
-use shared::job::{Answer, Job};
+use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token, WebhookId};
+use shared::job::{Answer, Job, Reading, SendJob, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
+use shared::store::requests::{self, Asked, Noted};
 use shared::store::webhooks::WebhookRecord;
 use shared::store::webhooks::registry::{Change, NewWebhook};
 use shared::subscription::{self, SubscriptionError};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::ApiKey;
+use crate::ids::Ids;
 use crate::jobs::{self, Looks};
 use crate::problem::Problem;
-use crate::tokens::TokenCache;
+use crate::tokens::{Addressee, TokenCache};
 
 /// Lanes that jobs are published over. The jobs of a session keep to one, so that they keep their order.
 const LANES: usize = 4;
@@ -40,6 +43,10 @@ pub struct App {
     pub shards: u16,
     /// How far webhooks may reach.
     pub reach: Reach,
+    /// What the deployment asks of sends.
+    pub limits: SendLimits,
+    /// Makes the ids of sends whose callers name none, and knows them again.
+    pub ids: Ids,
     /// The time.
     pub clock: Clock,
     /// Where ids and secrets come from.
@@ -50,18 +57,38 @@ pub struct App {
     rpc: Rpc,
 }
 
+/// A send that was published.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its queue.
+    pub queue: QueueId,
+    /// The id of its message, if it has a single one.
+    pub message: Option<StanzaId>,
+    /// How its recipients were read.
+    pub reading: Reading,
+}
+
 impl App {
     /// Puts together what handlers need.
     pub fn new(store: Store, broker: Broker, key: ApiKey, shards: u16, reach: Reach) -> Self {
         let clock = Clock::system();
         let lanes = std::array::from_fn(|_| broker.publisher());
         let rpc = broker.rpc();
+        let random = Randomness::system();
+        // Without a key, as only tools run, ids are known again by this process alone.
+        let ids = Ids::new(
+            store
+                .sealer()
+                .map_or_else(|_| random.fork().random(), |sealer| sealer.derive("ids")),
+        );
         Self {
             store,
             broker,
             key,
             clock,
-            random: Randomness::system(),
+            random,
+            limits: SendLimits::default(),
+            ids,
             tokens: TokenCache::new(clock),
             shards,
             reach,
@@ -82,6 +109,58 @@ impl App {
             .publish(message)
             .await
             .map_err(jobs::not_published)
+    }
+
+    /// Publishes a send. From then on it is found under its ids, whatever becomes of it: they are noted first if one of
+    /// them is the caller's, and known again if not.
+    ///
+    /// # Errors
+    /// 400 where the deployment does not allow it, 409 when an id of it is taken, 503 when the broker or, if it names an
+    /// id, the database is away.
+    pub async fn send(&self, to: &Addressee, key: Option<JobId>, mut job: SendJob) -> Result<Sent, Problem> {
+        self.limits.check_delay(job.delay)?;
+        self.limits.check_start(job.start_at, self.clock.wall())?;
+        jobs::refuse_reused(&self.store, to, key.as_ref(), &mut job).await?;
+        let is_named = key.is_some() || job.queue_id.is_some() || job.message_id.is_some();
+        let (token, now) = (&to.token, self.clock.wall());
+        let rng = &mut self.random.fork();
+        if job.numbers.len() == 1 {
+            job.message_id.get_or_insert_with(|| match &key {
+                Some(key) => jobs::stanza_id(token, key),
+                None => self.ids.message(token, now, rng),
+            });
+        }
+        let id = key.unwrap_or_else(|| self.ids.send(token, now, rng));
+        let sent = Sent {
+            queue: job.queue_id(token, &id),
+            message: job.message_id.clone(),
+            reading: std::mem::take(&mut job.reading),
+        };
+        let noted = match is_named {
+            true => self.note(to, &sent, &id).await?,
+            false => None,
+        };
+        let published = self.publish(token, &id, &Job::Send(Box::new(job))).await;
+        if let (Err(_), Some(session)) = (&published, noted) {
+            // Nobody is told that it was taken. Without this an id of it counts as taken for a while.
+            let asked = asked(session, &sent, &id);
+            if let Err(error) = requests::take_back(&self.store, asked).await {
+                tracing::warn!(%error, "a send that was not published stays noted");
+            }
+        }
+        published.map(|()| sent)
+    }
+
+    /// Notes what a send asks for; answers under which session, if that is new.
+    async fn note(&self, to: &Addressee, sent: &Sent, id: &JobId) -> Result<Option<SessionId>, Problem> {
+        let mut session = to.session;
+        let mut noted = requests::note(&self.store, asked(session, sent, id)).await?;
+        if noted == Noted::NoSession {
+            // The token has another session by now, or none.
+            session = self.tokens.look_up(&self.store, &to.token).await?.id;
+            noted = requests::note(&self.store, asked(session, sent, id)).await?;
+        }
+        Ok((noted == Noted::New).then_some(session))
     }
 
     /// Publishes a job that is answered, and waits for the answer.
@@ -155,6 +234,15 @@ impl App {
         token.hash(&mut hasher);
         let lane = hasher.finish() % LANES as u64;
         &self.lanes[usize::try_from(lane).unwrap_or_default()]
+    }
+}
+
+fn asked<'a>(session: SessionId, sent: &'a Sent, job: &'a JobId) -> Asked<'a> {
+    Asked {
+        session,
+        queue: sent.queue,
+        job,
+        message: sent.message.as_ref(),
     }
 }
 

@@ -15,7 +15,7 @@ use shared::config::{self, ConfigError, Env};
 use shared::egress::Reach;
 use shared::random::Randomness;
 use shared::store::keys::{self, KeyKind};
-use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions};
+use shared::store::{SCHEMA_VERSION, Store, StoreError, leases, sessions, webhooks};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// By how much our clock and the database's may differ. Leases allow for two seconds.
 const SKEW_MAX: Duration = Duration::from_secs(1);
 
+/// Where SOCKS proxies listen whose address names no port.
+const SOCKS_PORT: u16 = 1080;
+
 /// Where WhatsApp listens when `WHATSAPP_URL` says nothing else.
 const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
 
@@ -39,10 +42,18 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
     let common = config::Common::read(&mut env());
     let sealer = config::read_sealer(&mut env());
     let has_key = sealer.is_some();
+    let mut wanted = match env().optional::<String>("WEBHOOK") {
+        Some(_) => Webhooks::Wanted,
+        None => Webhooks::NotWanted,
+    };
     match Store::new(&common.database, sealer, Clock::system()) {
         Ok(store) => {
             if database(&mut report, &store).await {
                 report.add("workers", in_time(workers(&store, &common.amqp)).await);
+                let some = timeout(PATIENCE, webhooks::list(&store, None, 1)).await;
+                if matches!(some, Ok(Ok(some)) if !some.is_empty()) {
+                    wanted = Webhooks::Wanted;
+                }
                 let fixed: Option<String> = env().optional("WHATSAPP_VERSION");
                 report.add("version", in_time(version(&store, fixed)).await);
                 if has_key {
@@ -52,11 +63,15 @@ pub async fn examine(env: impl Fn() -> Env) -> Report {
         }
         Err(error) => report.add("database", Finding::Bad(format!("{error}; correct DATABASE_URL"))),
     }
-    broker(&mut report, &common.amqp).await;
+    broker(&mut report, &common.amqp, wanted).await;
     let whatsapp = env()
         .optional::<String>("WHATSAPP_URL")
         .unwrap_or_else(|| WHATSAPP_URL.to_owned());
-    report.add("whatsapp", reachable(&whatsapp).await);
+    match env().optional::<String>("WHATSAPP_PROXY") {
+        // What can be reached from here by itself tells nothing then.
+        Some(proxy) => report.add("proxy", way_out(&proxy).await),
+        None => report.add("whatsapp", reachable(&whatsapp).await),
+    }
     if let Some(webhook) = env().optional::<String>("WEBHOOK") {
         report.add("webhook", global_webhook(&webhook).await);
     }
@@ -191,7 +206,28 @@ async fn skew(store: &Store, ours: Clock) -> Finding {
     ))
 }
 
-async fn broker(report: &mut Report, amqp: &config::Amqp) {
+/// Whether anybody wants webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Webhooks {
+    Wanted,
+    NotWanted,
+}
+
+/// Whether somebody delivers webhooks, and removes what is kept for a time only.
+async fn webhook_workers(broker: &Broker, wanted: Webhooks) -> Finding {
+    let advice = "start fanfare-worker webhook";
+    match (broker.consumers(&QueueName::Webhooks).await, wanted) {
+        (Err(error), _) => Finding::Bad(error.to_string()),
+        (Ok(0), Webhooks::Wanted) => Finding::Bad(format!("none runs, so webhooks wait; {advice}")),
+        (Ok(0), Webhooks::NotWanted) => Finding::Warn(format!(
+            "none runs, so nothing that is kept for a time is removed; {advice}"
+        )),
+        (Ok(1), _) => Finding::Ok("one runs".to_owned()),
+        (Ok(running), _) => Finding::Ok(format!("{running} run")),
+    }
+}
+
+async fn broker(report: &mut Report, amqp: &config::Amqp, wanted: Webhooks) {
     let randomness = Randomness::system();
     let connecting = Broker::connect(amqp, Clock::system(), &randomness);
     let broker = match timeout(PATIENCE, connecting).await {
@@ -212,6 +248,7 @@ async fn broker(report: &mut Report, amqp: &config::Amqp) {
         "alarm",
         in_time(alarm(&broker, &mut Randomness::system().fork())).await,
     );
+    report.add("webhook workers", in_time(webhook_workers(&broker, wanted)).await);
     for (what, queue, advice) in [
         (
             "dead jobs",
@@ -266,6 +303,26 @@ async fn alarm(broker: &Broker, rng: &mut impl Rng) -> Finding {
     }
 }
 
+/// Whether the proxy is there. Its address may hold a password and is not repeated.
+async fn way_out(url: &str) -> Finding {
+    let Ok(url) = Url::parse(url) else {
+        return Finding::Bad("WHATSAPP_PROXY is not an address of a proxy; correct it".to_owned());
+    };
+    let (Some(host), port) = (url.host_str(), url.port_or_known_default().unwrap_or(SOCKS_PORT)) else {
+        return Finding::Bad("WHATSAPP_PROXY has no host".to_owned());
+    };
+    let host = host.trim_matches(['[', ']']);
+    match timeout(PATIENCE, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Finding::Ok(format!("{host}:{port} takes connections")),
+        Ok(Err(error)) => Finding::Bad(format!(
+            "{host}:{port}: {error}; is WHATSAPP_PROXY right, and does it run?"
+        )),
+        Err(_) => Finding::Bad(format!(
+            "{host}:{port}: no answer in 10 s; is WHATSAPP_PROXY right?"
+        )),
+    }
+}
+
 async fn reachable(url: &str) -> Finding {
     let Some((host, port)) = endpoint(url) else {
         return Finding::Bad(
@@ -308,7 +365,7 @@ fn endpoint(url: &str) -> Option<(String, u16)> {
 mod tests {
     use shared::config::Secret;
     use shared::seal::Place;
-    use shared::testing::{self, TestDatabase};
+    use shared::testing::{self, TestBroker, TestDatabase};
 
     use super::*;
 
@@ -366,6 +423,22 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_set_up_without_a_webhook_worker_is_told_and_bad_where_webhooks_wait_for_it() {
+        let broker = TestBroker::new(1).await;
+        let found = async |wanted| webhook_workers(broker.broker(), wanted).await;
+        assert!(matches!(found(Webhooks::NotWanted).await, Finding::Warn(_)));
+        assert!(matches!(found(Webhooks::Wanted).await, Finding::Bad(_)));
+        let mut consumer = broker.broker().consume(&QueueName::Webhooks, 1);
+        let consuming = tokio::spawn(async move { consumer.next().await.is_some() });
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        while !matches!(found(Webhooks::Wanted).await, Finding::Ok(_)) {
+            assert!(tokio::time::Instant::now() < limit, "the consumer is not seen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        consuming.abort();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_check_that_hangs_is_bad() {
         let hanging = in_time(std::future::pending()).await;
@@ -394,5 +467,9 @@ mod tests {
             reachable(&format!("ws://127.0.0.1:{port}/")).await,
             Finding::Bad(_)
         ));
+        let Finding::Bad(told) = way_out(&format!("socks5h://fan:secret@127.0.0.1:{port}")).await else {
+            panic!("somebody listens there")
+        };
+        assert!(!told.contains("secret"), "{told}");
     }
 }

@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
-use rand::Rng;
 use sha2::{Digest, Sha256};
 use shared::broker::{CallError, PublishError};
 use shared::clock::{Clock, unix_millis};
-use shared::id::{JobId, QueueId, StanzaId, Token};
+use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Answer, FailureCode, JobError, JobErrorKind, SendJob};
-use shared::store::{Store, StoreError, queues, sessions};
+use shared::store::{Store, StoreError, queues, recipients, requests, sessions};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::ids::{self, STANZA_BYTES};
 use crate::problem::{Code, Problem};
 use crate::tokens::Addressee;
 
@@ -26,12 +26,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// First and longest wait between two looks at the database.
 const LOOK_MIN: Duration = Duration::from_millis(10);
 const LOOK_MAX: Duration = Duration::from_millis(160);
-
-/// Bytes of a stanza id of ours, behind its prefix.
-const STANZA_BYTES: usize = 9;
-
-/// What all message ids of this kind of client begin with.
-const STANZA_PREFIX: &str = "3EB0";
 
 /// The pauses between looks at something that is to change within a limit: short first, then longer.
 #[derive(Debug)]
@@ -62,38 +56,50 @@ impl Looks {
     }
 }
 
-/// The WhatsApp id of a single message: random, or the same again for the same idempotency key.
-pub fn stanza_id(token: &Token, key: Option<&JobId>, rng: &mut impl Rng) -> StanzaId {
+/// The WhatsApp id of a single message with an idempotency key: the same again for the same key.
+pub fn stanza_id(token: &Token, key: &JobId) -> StanzaId {
     let mut bytes = [0_u8; STANZA_BYTES];
-    match key {
-        Some(key) => bytes.copy_from_slice(&Sha256::digest(format!("{token}/{key}"))[..STANZA_BYTES]),
-        None => rng.fill_bytes(&mut bytes),
-    }
-    // Unwrap safety: upper-case hex of fixed length.
-    #[allow(clippy::unwrap_used)]
-    StanzaId::new(&format!("{STANZA_PREFIX}{}", hex::encode_upper(bytes))).unwrap()
+    bytes.copy_from_slice(&Sha256::digest(format!("{token}/{key}"))[..STANZA_BYTES]);
+    ids::stanza(&bytes)
 }
 
-/// Refuses a job whose id belongs to another one, as far as the database knows by now; the worker has the last word,
+/// Refuses a job an id of which belongs to another one, as far as the database knows by now; the worker has the last word,
 /// and says `job.rejected`. A key that is the id of another session's queue gives the queue an id of its own. Jobs that
 /// name no id cost no query.
 ///
 /// # Errors
-/// 409 when the id is taken by another job, 503 when the database is away.
+/// 409 when an id is taken by another job, 503 when the database is away.
 pub async fn refuse_reused(
     store: &Store,
     to: &Addressee,
     key: Option<&JobId>,
     job: &mut SendJob,
 ) -> Result<(), Problem> {
-    let token = &to.token;
     let id = match (job.queue_id, key) {
-        (Some(id), _) => id,
-        (None, Some(key)) => job.queue_id(token, key),
-        (None, None) => return Ok(()),
+        (Some(id), _) => Some(id),
+        (None, Some(key)) => Some(job.queue_id(&to.token, key)),
+        (None, None) => None,
     };
+    let own = match id {
+        Some(id) => Some(queue_of(store, to, (id, key), job).await?),
+        None => None,
+    };
+    match &job.message_id {
+        Some(message) => refuse_used(store, to.session, message, own).await,
+        None => Ok(()),
+    }
+}
+
+/// The queue of a job that is to have this id: it, or the one that it has instead where that one is another session's.
+async fn queue_of(
+    store: &Store,
+    to: &Addressee,
+    (id, key): (QueueId, Option<&JobId>),
+    job: &mut SendJob,
+) -> Result<QueueId, Problem> {
+    let token = &to.token;
     if is_free(store, to, id, job).await? {
-        return Ok(());
+        return Ok(id);
     }
     let is_of_another = matches!(queues::find_any(store, id).await?, Some((owner, _)) if owner != *token);
     let other = key.and_then(|key| job.other_queue_id(token, key));
@@ -101,7 +107,7 @@ pub async fn refuse_reused(
         && is_free(store, to, other, job).await?
     {
         job.queue_id = Some(other);
-        return Ok(());
+        return Ok(other);
     }
     let text = match is_of_another {
         true => format!(
@@ -123,6 +129,28 @@ async fn is_free(store: &Store, to: &Addressee, id: QueueId, job: &SendJob) -> R
         return Ok(false);
     };
     Ok(queues::made_by(store, newest, id, job).await? != Some(false))
+}
+
+/// Refuses the id of a message that another one of the session has, or was asked for; `own` is the queue that may have it.
+async fn refuse_used(
+    store: &Store,
+    session: SessionId,
+    message: &StanzaId,
+    own: Option<QueueId>,
+) -> Result<(), Problem> {
+    let stored = recipients::of_message(store, session, message).await?;
+    let is_used = match &stored {
+        Some((queue, _)) => Some(*queue) != own,
+        None => requests::of_message(store, session, message)
+            .await?
+            .iter()
+            .any(|asked| asked.rejection.is_none() && Some(asked.queue) != own),
+    };
+    if !is_used {
+        return Ok(());
+    }
+    let text = "is the id of another message of this session; look at it there, or take another id";
+    Err(Problem::new(Code::MessageIdUsed, "").with_field("messageId", text))
 }
 
 /// What an answer that is no success means.
@@ -240,24 +268,16 @@ impl From<StoreError> for Problem {
 #[cfg(test)]
 mod tests {
     use shared::job::RECIPIENTS_MAX;
-    use shared::random::Randomness;
 
     use super::*;
 
     #[test]
-    fn stanza_ids_are_upper_case_hex_and_follow_the_key() {
+    fn the_stanza_id_of_a_key_is_always_the_same() {
         let (token, key) = (Token::new("a").unwrap(), JobId::new("k").unwrap());
-        let rng = &mut Randomness::system().fork();
-        let id = stanza_id(&token, Some(&key), rng);
-        assert_eq!(id, stanza_id(&token, Some(&key), rng));
-        assert_ne!(id, stanza_id(&Token::new("b").unwrap(), Some(&key), rng));
-        assert_ne!(stanza_id(&token, None, rng), stanza_id(&token, None, rng));
+        let id = stanza_id(&token, &key);
+        assert_eq!(id, stanza_id(&token, &key));
+        assert_ne!(id, stanza_id(&Token::new("b").unwrap(), &key));
         assert_eq!(id.as_str().len(), 22);
-        assert!(
-            id.as_str()
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
-        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod doctor;
 pub mod extract;
 pub mod idempotency;
+pub mod ids;
 pub mod jobs;
 pub mod legacy;
 pub mod listener;
@@ -21,6 +22,7 @@ pub mod serve;
 pub mod settings;
 pub mod tokens;
 pub mod v1;
+pub mod workers;
 
 #[cfg(test)]
 mod tests;

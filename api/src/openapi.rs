@@ -1,26 +1,36 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
 use serde_json::Value;
-use shared::job::{PasskeyAnswerJob, Reading, SendBody, SessionUpdateJob};
+use shared::job::{
+    LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, SendBody, SessionUpdateJob,
+};
 use shared::waiting::Reason;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
-use crate::v1::sessions::{NewSession, PairingCodeRequest};
-use crate::v1::{adopt, deliveries, messages, passkey, queues, sessions, webhooks};
+use crate::v1::pairing::PairingCodeRequest;
+use crate::v1::retry::RetryBody;
+use crate::v1::sessions::NewSession;
+use crate::v1::{
+    adopt, control, deliveries, export, listing, look_up, messages, numbers, pairing, passkey, queues, retry,
+    sessions, webhooks,
+};
 use crate::{legacy, schema};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Fanfare", description = "A self-hosted WhatsApp client API. Jobs and events go over AMQP too: see docs/AMQP.md."),
     paths(
-        sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete, sessions::qr, sessions::pairing_code,
+        sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
+        pairing::qr, pairing::pairing_code,
+        control::start, control::stop, control::restart, control::logout,
+        numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
-        messages::create, messages::create_anywhere,
-        queues::create, queues::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
-        adopt::adopt,
+        messages::create, messages::create_anywhere, look_up::show,
+        queues::create, listing::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
+        queues::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
@@ -47,10 +57,15 @@ pub fn document() -> Value {
     let mut generator = schema::generator();
     generator.subschema_for::<SendBody>();
     generator.subschema_for::<Addressed<SendBody>>();
+    generator.subschema_for::<QueuePatch>();
+    generator.subschema_for::<RetryBody>();
     generator.subschema_for::<NewSession>();
     generator.subschema_for::<Reason>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();
+    generator.subschema_for::<LogoutJob>();
+    generator.subschema_for::<NumbersJob>();
+    generator.subschema_for::<NumberAnswer>();
     generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();

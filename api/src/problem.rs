@@ -47,6 +47,8 @@ pub enum Code {
     SessionNotFound,
     /// No queue has this id.
     QueueNotFound,
+    /// No message of the session has this id.
+    MessageNotFound,
     /// No webhook has this id.
     WebhookNotFound,
     /// Nothing is sent to this webhook until it is enabled again.
@@ -75,6 +77,10 @@ pub enum Code {
     IdempotencyKeyInUse,
     /// This id is taken by a job with another body.
     JobIdReused,
+    /// This id is that of another message.
+    MessageIdUsed,
+    /// Of this queue nothing failed in the way that was asked for.
+    NothingToRetry,
     /// The body is larger than the door lets in.
     BodyTooLarge,
     /// The body did not come to its end in time.
@@ -89,6 +95,12 @@ pub enum Code {
     LookUpLimit,
     /// The session is not connected to WhatsApp at this moment.
     SessionNotConnected,
+    /// No session worker holds the session.
+    NoWorker,
+    /// The session was stopped: nobody connects it until it is started.
+    SessionStopped,
+    /// WhatsApp logged the session out, or a user did: it is to be started to be paired again.
+    SessionLoggedOut,
     /// The broker is away or takes no messages at this moment.
     BrokerUnavailable,
     /// The database is away at this moment.
@@ -123,6 +135,7 @@ impl Code {
             Self::NotFound => ("not_found", 404, "No such path"),
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
+            Self::MessageNotFound => ("message_not_found", 404, "No such message"),
             Self::WebhookNotFound => ("webhook_not_found", 404, "No such webhook"),
             Self::WebhookDisabled => ("webhook_disabled", 409, "The webhook is disabled"),
             Self::DeliveryNotFound => ("delivery_not_found", 404, "No such delivery"),
@@ -145,6 +158,8 @@ impl Code {
                 "The first request with this Idempotency-Key is under way",
             ),
             Self::JobIdReused => ("job_id_reused", 409, "The id belongs to another job"),
+            Self::MessageIdUsed => ("message_id_used", 409, "The messageId belongs to another message"),
+            Self::NothingToRetry => ("nothing_to_retry", 409, "Nothing to try again"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::BodyTimeout => ("body_timeout", 408, "The body took too long"),
             Self::TooManyRecipients => ("too_many_recipients", 422, "Too many recipients"),
@@ -152,6 +167,9 @@ impl Code {
             Self::Refused => ("refused", 422, "Refused"),
             Self::LookUpLimit => ("look_up_limit", 429, "No number may be looked up now"),
             Self::SessionNotConnected => ("session_not_connected", 503, "The session is not connected"),
+            Self::NoWorker => ("no_worker", 503, "No session worker"),
+            Self::SessionStopped => ("session_stopped", 409, "The session is stopped"),
+            Self::SessionLoggedOut => ("session_logged_out", 409, "The session is logged out"),
             Self::BrokerUnavailable => ("broker_unavailable", 503, "The message broker is not available"),
             Self::DatabaseUnavailable => ("database_unavailable", 503, "The database is not available"),
             Self::AnswerTimeout => ("answer_timeout", 504, "No answer in time"),

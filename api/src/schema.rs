@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use utoipa::openapi::schema::{OneOfBuilder, SchemaType, Type};
-use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
 
 /// What makes the schemas: the document's own dialect, and its place for them.
 pub fn generator() -> SchemaGenerator {
@@ -17,6 +17,11 @@ pub fn generator() -> SchemaGenerator {
 /// A reference to the schema of `T`, for a field of an answer.
 pub fn reference<T: JsonSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::schema_name()).into()
+}
+
+/// The same, for a list.
+pub fn list<T: JsonSchema>() -> Schema {
+    ArrayBuilder::new().items(reference::<T>()).into()
 }
 
 /// The same, for a field that may be null.

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::listener::{self, Limits};
 use crate::router::router;
 use crate::settings::Settings;
+use crate::workers;
 
 /// Serves until a signal ends it.
 ///
@@ -32,7 +33,13 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.common.amqp.shards,
         settings.reach,
     );
+    app.limits = settings.limits;
     app.tasks = lifecycle.tasks().clone();
+    workers::watch(
+        &process.health,
+        &process.store,
+        settings.common.amqp.shard_ids().collect(),
+    );
     let admin: Router = telemetry::routes(Some(metrics), process.health.clone());
     let router = router(Arc::new(app), &settings.origins, admin);
     if let Some(weak) = weakness {

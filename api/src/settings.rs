@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::HeaderValue;
-use shared::config::{Common, ConfigError, Env, Secret, read_sealer};
+use shared::config::{Common, ConfigError, Env, Secret, read_sealer, read_send_limits};
 use shared::egress::Reach;
+use shared::job::SendLimits;
 use shared::seal::Sealer;
 
 use crate::auth::ApiKey;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub origins: Vec<HeaderValue>,
     /// `WEBHOOK_ALLOW_PRIVATE`.
     pub reach: Reach,
+    /// `MIN_FLOOR` and `START_AHEAD_DAYS`.
+    pub limits: SendLimits,
 }
 
 impl Settings {
@@ -48,6 +51,7 @@ impl Settings {
         } else {
             Reach::Public
         };
+        let limits = read_send_limits(&mut env);
         env.finish()?;
         // Unwrap safety: where one is missing a mistake was noted, and `finish` has refused.
         #[allow(clippy::unwrap_used)]
@@ -59,6 +63,7 @@ impl Settings {
             key,
             origins,
             reach,
+            limits,
         })
     }
 }

@@ -184,6 +184,14 @@ impl Broker {
             .await
     }
 
+    /// How many consumers a queue has.
+    pub async fn consumers(&self, queue: &QueueName) -> Result<u32, BrokerError> {
+        let name = self.topology.queue(queue);
+        self.bindings
+            .request(async |channel| topology::consumers(channel, &name).await)
+            .await
+    }
+
     /// Deletes all objects of this topology: for tests, and for taking a deployment down for good.
     pub async fn delete_topology(&self) -> Result<(), BrokerError> {
         self.bindings

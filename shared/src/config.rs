@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::id::{SHARDS_MAX, ShardId};
-use crate::job::Delay;
+use crate::job::{Delay, START_AHEAD_DEFAULT, SendLimits};
 use crate::seal::Sealer;
 
 /// Default of `MIN`, in seconds.
@@ -27,6 +27,11 @@ pub const AMQP_PREFIX_DEFAULT: &str = "fanfare";
 pub const DATABASE_POOL_DEFAULT: usize = 8;
 /// Largest `DATABASE_POOL`.
 pub const DATABASE_POOL_MAX: usize = 1_000;
+
+/// Largest `START_AHEAD_DAYS`: ten years.
+pub const START_AHEAD_DAYS_MAX: u64 = 3_650;
+
+const DAY_SECONDS: u64 = 86_400;
 
 /// All mistakes found in the environment, one per line.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -181,6 +186,8 @@ pub struct Common {
     pub amqp: Amqp,
     /// `METRICS_ADDR`: where `/metrics`, `/healthz` and `/readyz` are served; nowhere when absent.
     pub metrics_addr: Option<SocketAddr>,
+    /// `METRICS_TOKEN`: what `/metrics` is opened with; nothing when absent.
+    pub metrics_token: Option<Secret>,
     /// `LOG`: a tracing filter, `info` by default.
     pub log: String,
 }
@@ -212,9 +219,22 @@ impl Common {
             database: Database::read(env),
             amqp: Amqp::read(env),
             metrics_addr: env.optional("METRICS_ADDR"),
+            metrics_token: read_metrics_token(env),
             log: env.or("LOG", "info".to_owned()),
         }
     }
+}
+
+/// Fewest bytes of `METRICS_TOKEN`.
+const METRICS_TOKEN_BYTES: usize = 16;
+
+fn read_metrics_token(env: &mut Env) -> Option<Secret> {
+    let token: Secret = env.optional("METRICS_TOKEN")?;
+    if token.expose().len() < METRICS_TOKEN_BYTES {
+        let problem = format!("must have at least {METRICS_TOKEN_BYTES} bytes");
+        env.problem("METRICS_TOKEN", problem);
+    }
+    Some(token)
 }
 
 impl Database {
@@ -282,6 +302,23 @@ pub fn read_delay(env: &mut Env) -> Delay {
             Delay::default()
         }
     }
+}
+
+/// Reads `MIN_FLOOR` (seconds) and `START_AHEAD_DAYS`.
+pub fn read_send_limits(env: &mut Env) -> SendLimits {
+    let floor = env.optional("MIN_FLOOR").map_or(0.0, |Seconds(seconds)| seconds);
+    let days = env.or("START_AHEAD_DAYS", START_AHEAD_DEFAULT.as_secs() / DAY_SECONDS);
+    if days > START_AHEAD_DAYS_MAX {
+        env.problem(
+            "START_AHEAD_DAYS",
+            format!("must be 0 to {START_AHEAD_DAYS_MAX} days"),
+        );
+    }
+    let ahead = Duration::from_secs(days.min(START_AHEAD_DAYS_MAX) * DAY_SECONDS);
+    SendLimits::new(floor, ahead).unwrap_or_else(|error| {
+        env.problem("MIN_FLOOR", error.problem);
+        SendLimits::default()
+    })
 }
 
 /// Reads `KEY_ENCRYPTION_KEY`: the key that seals credentials at rest, 32 bytes as hex or base64; behind it,

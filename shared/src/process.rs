@@ -55,6 +55,7 @@ impl Process {
     pub async fn start(common: &Common, sealer: Option<Sealer>) -> Result<(Self, Metrics), StartError> {
         telemetry::init_logs(&common.log).map_err(StartError::Telemetry)?;
         let metrics = Metrics::install().map_err(StartError::Telemetry)?;
+        let metrics = metrics.guarded(common.metrics_token.clone());
         let life = Lifecycle::with_signals()?;
         // The address first: it is the cheapest mistake to find.
         let address = telemetry::listen(common.metrics_addr).await;

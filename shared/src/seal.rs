@@ -70,6 +70,17 @@ impl Sealer {
         Ok(Self { keys })
     }
 
+    /// A key of its own for one purpose; nothing of the current key can be learned from it.
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        let (_, key) = &self.keys[0];
+        Sha256::new()
+            .chain_update(b"fanfare purpose key")
+            .chain_update(key)
+            .chain_update(purpose.as_bytes())
+            .finalize()
+            .into()
+    }
+
     /// Seals a value for its place.
     pub fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Vec<u8> {
         let (id, key) = &self.keys[0];

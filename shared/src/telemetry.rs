@@ -11,11 +11,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::Subscriber;
@@ -27,6 +29,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use health::{Health, Heartbeat};
+
+use crate::config::Secret;
 
 /// How often histograms are folded, so that they do not grow between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -243,9 +247,12 @@ fn filtered(
     Ok(tracing_subscriber::registry().with(asked).with(discreet))
 }
 
-/// The metrics of this process.
+/// The metrics of this process, and who may read them.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    token: Option<Secret>,
+}
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -274,12 +281,18 @@ impl Metrics {
                 Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
             }
         }
-        Ok(Self(handle))
+        Ok(Self { handle, token: None })
+    }
+
+    /// Over HTTP they are read only with this token, if there is one.
+    #[must_use]
+    pub fn guarded(self, token: Option<Secret>) -> Self {
+        Self { token, ..self }
     }
 
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
-        self.0.render()
+        self.handle.render()
     }
 
     /// Folds histograms for as long as the process lives.
@@ -287,7 +300,7 @@ impl Metrics {
         let mut ticks = tokio::time::interval(UPKEEP);
         loop {
             ticks.tick().await;
-            self.0.run_upkeep();
+            self.handle.run_upkeep();
         }
     }
 }
@@ -299,20 +312,36 @@ pub fn routes(metrics: Option<Metrics>, health: Health) -> Router {
         .route("/healthz", get(async move || report(live.stuck(), Vec::new())))
         .route(
             "/readyz",
-            get(async move || report(ready.not_ready().await, ready.troubles())),
+            get(async move || report(ready.not_ready().await, ready.degradations().await)),
         );
     match metrics {
         Some(metrics) => router.route(
             "/metrics",
-            get(async move || {
-                (
-                    [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-                    metrics.render(),
-                )
-            }),
+            get(async move |headers: HeaderMap| exposed(&metrics, &headers)),
         ),
         None => router,
     }
+}
+
+/// The metrics for whoever may read them.
+fn exposed(metrics: &Metrics, headers: &HeaderMap) -> Response {
+    if !metrics.token.as_ref().is_none_or(|token| brings(headers, token)) {
+        let wanted = [(header::WWW_AUTHENTICATE, "Bearer realm=\"metrics\"")];
+        let words = "the metrics are read with Authorization: Bearer METRICS_TOKEN\n";
+        return (StatusCode::UNAUTHORIZED, wanted, words).into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, metrics.render()).into_response()
+}
+
+/// Whether a request brings the token. Digests are compared, in constant time: neither length nor prefix shows.
+fn brings(headers: &HeaderMap, token: &Secret) -> bool {
+    let offered = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let offered = offered.and_then(|value| value.strip_prefix(b"Bearer "));
+    offered.is_some_and(|offered| {
+        let [offered, wanted] = [offered, token.expose().as_bytes()].map(Sha256::digest);
+        bool::from(offered[..].ct_eq(&wanted[..]))
+    })
 }
 
 /// What is only degraded is said and changes no status: whoever restarts or cuts off what is not ready would do harm.

@@ -13,6 +13,10 @@ named! {
     Reason {
         /// Somebody paused the queue.
         Paused = "paused",
+        /// It starts later.
+        StartsAt = "starts-at",
+        /// The broker has it, and its worker is about to store it.
+        Accepting = "accepting",
         /// No session worker holds the session's shard.
         NoWorker = "no-worker",
         /// The session is being deleted, and the queue with it.
@@ -25,6 +29,8 @@ named! {
         Refused = "refused",
         /// WhatsApp does not take this version of WhatsApp Web any more.
         ClientOutdated = "client-outdated",
+        /// The proxy that the session leaves by can't be reached, refuses it, or does not reach WhatsApp.
+        Proxy = "proxy",
         /// The session is connecting, or its connection broke.
         NotConnected = "not-connected",
         /// The queue belongs to another account than the one that the session is paired with.
@@ -63,6 +69,8 @@ impl Reason {
     pub const fn detail(self) -> &'static str {
         match self {
             Self::Paused => "the queue is paused; resume it",
+            Self::StartsAt => "the queue starts later, as its startAt says",
+            Self::Accepting => "the session's worker is about to store it",
             Self::NoWorker => "no session worker runs, or one is being replaced",
             Self::Deleting => "the session is being deleted",
             Self::NotPaired => "the session has no account; scan its QR code",
@@ -71,6 +79,10 @@ impl Reason {
             Self::ClientOutdated => {
                 "WhatsApp does not take this version of WhatsApp Web any more; the workers look for a newer one, and the \
                  session comes back by itself when there is one"
+            }
+            Self::Proxy => {
+                "the outbound proxy can't be reached, does not take its user and password, or does not reach WhatsApp; \
+                 the session keeps trying"
             }
             Self::NotConnected => "the session is not connected; it keeps trying",
             Self::OtherAccount => {

@@ -1,7 +1,8 @@
 //! The blocks of the README are run as they stand: in order, in one shell, in a folder of their own, with the binaries of
 //! this build and services that belong to the test.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -80,6 +81,8 @@ async fn run(script: &str) -> Result<String> {
     // What stands for WhatsApp itself where the page means the real one.
     let whatsapp = Simulator::start(Options::default()).await?;
     let folder = Folder::new()?;
+    folder.set("WHATSAPP_URL", &whatsapp.ws_url)?;
+    folder.set("WHATSAPP_ROOT_KEY", &whatsapp.root_public_key_hex)?;
     fs::write(folder.0.join("page.sh"), script)?;
     let (out, err) = (folder.0.join("page.out"), folder.0.join("page.err"));
     let mut page = tokio::process::Command::new("bash")
@@ -94,8 +97,6 @@ async fn run(script: &str) -> Result<String> {
         .env("AMQP_PREFIX", &broker.config().prefix)
         .env("SHARDS", SHARDS.to_string())
         .env("KEY_ENCRYPTION_KEY", TEST_KEY)
-        .env("WHATSAPP_URL", &whatsapp.ws_url)
-        .env("WHATSAPP_ROOT_KEY", &whatsapp.root_public_key_hex)
         .env_remove("AUTH")
         .env_remove("PORT")
         .stdin(Stdio::null())
@@ -130,6 +131,15 @@ impl Folder {
             fs::copy(root().join(name), folder.join(name)).with_context(|| name.to_owned())?;
         }
         Ok(Self(folder))
+    }
+
+    /// What `make up` finds set: it makes its settings from the example. In the environment it would be overwritten by
+    /// what the page reads of the demonstration's.
+    fn set(&self, name: &str, value: &str) -> Result<()> {
+        let mut example = OpenOptions::new()
+            .append(true)
+            .open(self.0.join(".env.example"))?;
+        Ok(writeln!(example, "{name}={value}")?)
     }
 }
 

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use shared::id::{JobId, Token};
+use shared::id::JobId;
 use shared::job::{self, IsExistsJob, Job, SendJob};
 use shared::recipient::Number;
 use shared::store::sessions::{Created, SessionRecord, SessionState};
@@ -27,7 +27,7 @@ use crate::legacy::dialect::ErrorBody;
 use crate::problem::{Code, Problem};
 use crate::qr;
 use crate::tokens::Addressee;
-use crate::v1::{queues, sessions};
+use crate::v1::{pairing, queues, sessions};
 
 /// All routes under `/api/whatsapp`.
 pub fn router() -> Router<Arc<App>> {
@@ -56,7 +56,7 @@ fn connection_answer(session: SessionRecord, now: OffsetDateTime) -> Result<Answ
     if session.state == SessionState::Open {
         return Ok(Answer::done("Already connected"));
     }
-    let Some(code) = sessions::valid(session.qr, now) else {
+    let Some(code) = pairing::valid(session.qr, now) else {
         return Ok(Answer::done("Processing"));
     };
     let picture = qr::data_url(&code.text).map_err(|error| {
@@ -98,7 +98,7 @@ pub async fn send_text(
 ) -> Result<Response, Problem> {
     let text: TextBody = extract::fields(&body)?;
     let many = matches!(text.number, Recipients::Many(_));
-    let mut job = send_job(&text).map_err(own_names)?;
+    let job = send_job(&text).map_err(own_names)?;
     let meaning = Meaning::of_job(key.as_ref(), &job);
     let to = app.tokens.session(&app.store, text.token).await?;
     let scope = format!("send-text {}", to.token);
@@ -108,8 +108,7 @@ pub async fn send_text(
             let answer = if many {
                 send_many(&app, to, key, job).await?
             } else {
-                jobs::refuse_reused(&app.store, &to, key.as_ref(), &mut job).await?;
-                let sent = send_one(&app, &to.token, key, job).await?;
+                let sent = send_one(&app, &to, key, job).await?;
                 Answer {
                     data: Some(sent.clone()),
                     ..Answer::done(sent)
@@ -155,23 +154,17 @@ async fn send_many(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -
     })
 }
 
-async fn send_one(app: &App, token: &Token, key: Option<JobId>, mut job: SendJob) -> Result<Value, Problem> {
-    let id = jobs::stanza_id(token, key.as_ref(), &mut app.random.fork());
-    let sent = sent(&job, id.as_str(), app.clock.wall());
-    job.message_id = Some(id);
-    app.publish(
-        token,
-        &key.unwrap_or_else(|| app.job_id()),
-        &Job::Send(Box::new(job)),
-    )
-    .await?;
-    Ok(sent)
+async fn send_one(app: &App, to: &Addressee, key: Option<JobId>, job: SendJob) -> Result<Value, Problem> {
+    let mut answer = sent(&job, app.clock.wall());
+    let sent = app.send(to, key, job).await?;
+    answer["key"]["id"] = json!(sent.message);
+    Ok(answer)
 }
 
 /// The document's WebMessageInfo of a message that is on its way.
-fn sent(job: &SendJob, id: &str, now: OffsetDateTime) -> Value {
+fn sent(job: &SendJob, now: OffsetDateTime) -> Value {
     json!({
-        "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": id },
+        "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": null },
         "message": { job.message.message_type(): job.message.message() },
         "messageTimestamp": now.unix_timestamp().to_string(),
         "status": "PENDING",

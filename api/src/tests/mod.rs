@@ -1,9 +1,12 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod control;
 mod document;
+mod doors;
 mod errors;
 mod legacy;
 mod listener;
+mod look_up;
 mod queues;
 mod sessions;
 mod webhooks;
@@ -21,7 +24,7 @@ use serde_json::Value;
 use shared::broker::{Consumer, Delivery, QueueName};
 use shared::egress::Reach;
 use shared::id::{JobId, SessionId, ShardId, Token};
-use shared::job::{Answer, Job, SendJob};
+use shared::job::{Answer, Job, SendJob, SendLimits};
 use shared::store::Fence;
 use shared::store::queues as queue_rows;
 use shared::store::sessions as session_rows;
@@ -59,16 +62,17 @@ impl Answered {
 
 impl TestApi {
     async fn new() -> Self {
+        Self::with_limits(SendLimits::default()).await
+    }
+
+    async fn with_limits(limits: SendLimits) -> Self {
         let database = TestDatabase::new().await;
         let broker = TestBroker::new(1).await;
         let key = ApiKey::new(KEY, IpAddr::V4(Ipv4Addr::UNSPECIFIED)).unwrap();
-        let app = Arc::new(App::new(
-            database.store().clone(),
-            broker.broker().clone(),
-            key,
-            1,
-            Reach::Public,
-        ));
+        let (store, its) = (database.store().clone(), broker.broker().clone());
+        let mut app = App::new(store, its, key, 1, Reach::Public);
+        app.limits = limits;
+        let app = Arc::new(app);
         let origins = ["https://app.example.com".parse().unwrap()];
         let router = router(app.clone(), &origins, Router::new());
         Self {
@@ -105,12 +109,12 @@ impl TestApi {
             .await
     }
 
-    async fn patch(&self, path: &str, body: &Value) -> Answered {
-        self.send(Method::PATCH, path, body.to_string()).await
-    }
-
     async fn get(&self, path: &str) -> Answered {
         self.send(Method::GET, path, Body::empty()).await
+    }
+
+    async fn patch(&self, path: &str, body: &Value) -> Answered {
+        self.send(Method::PATCH, path, body.to_string()).await
     }
 
     async fn delete(&self, path: &str) -> Answered {
@@ -198,14 +202,15 @@ impl Worker<'_> {
         let token = Token::new(&delivery.routing_key).unwrap();
         let session = self.session(&token).await;
         let queue = job.queue_id(&token, &id);
-        let offer = queue_rows::Offer {
+        let offer = queue_rows::accepting::Offer {
             session,
             queue,
             other: job.other_queue_id(&token, &id),
             id: &id,
             job: &job,
         };
-        let accepted = queue_rows::accept_all(self.api.database.store(), self.fence, &[offer]).await;
+        let accepted =
+            queue_rows::accepting::accept_all(self.api.database.store(), self.fence, &[offer]).await;
         accepted.unwrap().pop().unwrap().unwrap();
         delivery.ack().await.unwrap();
         (*job, id)
@@ -215,13 +220,23 @@ impl Worker<'_> {
     async fn obey(&mut self) -> Job {
         let (job, delivery) = self.next().await;
         let (queue, columns) = match &job {
-            Job::Pause(queue) => (queue, "state = 2, paused_at = now()"),
-            Job::Resume(queue) => (queue, "state = 0, paused_at = NULL"),
-            Job::Delete(queue) => (queue, "state = 4, paused_at = NULL, finished_at = now()"),
-            Job::Adopt(queue) => (queue, ADOPTED),
+            Job::Pause(queue) => (queue.queue_id, "state = 2, paused_at = now()".to_owned()),
+            Job::Resume(queue) => (queue.queue_id, "state = 0, paused_at = NULL".to_owned()),
+            Job::Delete(queue) => (
+                queue.queue_id,
+                "state = 4, paused_at = NULL, finished_at = now()".to_owned(),
+            ),
+            Job::Adopt(queue) => (queue.queue_id, ADOPTED.to_owned()),
+            Job::Pace(pace) => {
+                let (min, max) = (pace.delay.min().as_millis(), pace.delay.max().as_millis());
+                (
+                    pace.queue_id,
+                    format!("delay_min_ms = {min}, delay_max_ms = {max}"),
+                )
+            }
             other => panic!("{other:?}"),
         };
-        let sql = format!("UPDATE queue SET {columns} WHERE id = '{}'", queue.queue_id);
+        let sql = format!("UPDATE queue SET {columns} WHERE id = '{queue}'");
         self.api.database.query(&sql).await;
         delivery.ack().await.unwrap();
         job

@@ -1,7 +1,7 @@
 //! Queues over `/v1`.
 
 use serde_json::json;
-use shared::job::Job;
+use shared::job::{Job, Label, Reference, START_AHEAD_DEFAULT, SendLimits};
 
 use super::*;
 
@@ -57,6 +57,319 @@ async fn a_queue_is_shown_listed_and_its_recipients_paged() {
     );
     let page = api.get(&format!("{first}/recipients?state=sent")).await.json();
     assert_eq!(page["items"], json!([]));
+    for path in [format!("{first}/recipients"), format!("{first}/recipients.csv")] {
+        let refused = api.get(&format!("{path}?state=Sent")).await.json();
+        assert_eq!(refused["errors"][0]["field"], "state");
+        let known =
+            "must be one of queued, sending, sent, delivered, read, failed, skipped, unknown, duplicate";
+        assert_eq!(refused["errors"][0]["problem"], known);
+    }
+}
+
+/// What became of the recipients of a queue of six, as a worker writes it.
+async fn settle(api: &TestApi) {
+    for (seq, columns) in [
+        (0, "state = 2, stanza_id = 'A', sent_at = now()"),
+        (1, "state = 4, stanza_id = 'B', sent_at = now(), read_at = now()"),
+        (2, "state = 5, error_status = 404, error = 'not on WhatsApp'"),
+        (3, "state = 5, error_status = 404, error = 'not on WhatsApp'"),
+        (4, "state = 5, error_status = 503, error = 'tried in vain'"),
+    ] {
+        let sql = format!("UPDATE recipient SET {columns} WHERE seq = {seq}");
+        api.database.query(&sql).await;
+    }
+}
+
+#[tokio::test]
+async fn a_queue_counts_its_recipients_by_state_and_failures_by_status() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let queue = queue(&api, &mut worker, &token, 6).await;
+    settle(&api).await;
+    let shown = api.get(&queue).await.json();
+    assert_eq!(
+        shown["counts"],
+        json!({
+            "byState": { "queued": 1, "sending": 0, "sent": 1, "delivered": 0, "read": 1, "failed": 3, "skipped": 0, "unknown": 0, "duplicate": 0 },
+            "failedByStatus": { "404": 2, "503": 1 },
+        })
+    );
+    let (answered, _) = tokio::join!(api.delete(&queue), worker.obey());
+    assert_eq!(answered.status, StatusCode::OK);
+    let shown = api.get(&queue).await.json();
+    let counts = &shown["counts"]["byState"];
+    assert_eq!((&counts["queued"], &counts["skipped"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn queues_of_all_sessions_are_listed_in_pages_by_state_and_session() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let (one, two) = (api.open_session().await, api.open_session().await);
+    let mut made = Vec::new();
+    for token in [&one, &two, &one, &two, &one] {
+        made.push(queue(&api, &mut worker, token, 1).await);
+    }
+    made.reverse();
+    let (paused, _) = tokio::join!(
+        async { api.post(&format!("{}/pause", made[1]), &json!({})).await },
+        worker.obey()
+    );
+    assert_eq!(paused.status, StatusCode::OK);
+    let listed = async |path: &str| {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let answered = api.get(&format!("{path}{cursor}")).await;
+            let page = answered.json();
+            assert_eq!(answered.status, StatusCode::OK, "{page}");
+            for item in page["items"].as_array().unwrap() {
+                let (token, id) = (item["token"].as_str().unwrap(), item["queueId"].as_str().unwrap());
+                ids.push(format!("/v1/sessions/{token}/queues/{id}"));
+            }
+            let Some(next) = page["next"].as_str() else {
+                return ids;
+            };
+            cursor = format!("&cursor={next}");
+        }
+    };
+    assert_eq!(listed("/v1/queues?limit=2").await, made);
+    assert_eq!(listed("/v1/queues?limit=1&state=paused").await, [made[1].clone()]);
+    let queued = [&made[0], &made[2], &made[3], &made[4]].map(Clone::clone);
+    assert_eq!(listed("/v1/queues?limit=3&state=queued").await, queued);
+    let of_two = [made[1].clone(), made[3].clone()];
+    assert_eq!(listed(&format!("/v1/queues?limit=1&session={two}")).await, of_two);
+    assert_eq!(
+        listed(&format!("/v1/sessions/{two}/queues?limit=1&state=queued")).await,
+        [made[3].clone()]
+    );
+    assert_eq!(
+        listed("/v1/queues?limit=1&state=completed").await,
+        [] as [String; 0]
+    );
+    for path in [
+        "/v1/queues?state=done",
+        &format!("/v1/sessions/{one}/queues?state=done"),
+    ] {
+        let refused = api.get(path).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        let problem = &refused.json()["errors"][0];
+        let known = "must be one of queued, running, paused, completed, deleted";
+        assert_eq!(
+            (&problem["field"], &problem["problem"]),
+            (&json!("state"), &json!(known))
+        );
+    }
+    assert_eq!(
+        api.get("/v1/queues?session=nobody").await.json()["code"],
+        "session_not_found"
+    );
+}
+
+#[tokio::test]
+async fn recipients_are_downloaded_as_csv_whole_and_by_state() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    // More than is read at a time.
+    let path = queue(&api, &mut worker, &token, 2_500).await;
+    let download = api.get(&format!("{path}/recipients.csv")).await;
+    assert_eq!(download.headers["content-type"], "text/csv; charset=utf-8");
+    let disposition = download.headers["content-disposition"].to_str().unwrap();
+    assert!(disposition.starts_with("attachment; filename="), "{disposition}");
+    let text = String::from_utf8(download.bytes).unwrap();
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!(lines.len(), 2_502, "a head and an end");
+    assert_eq!(
+        lines[0],
+        "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference"
+    );
+    assert_eq!(
+        (lines[1], lines[2_500]),
+        (
+            "0,5531900000000,queued,,,,,,,",
+            "2499,5531900002499,queued,,,,,,,"
+        )
+    );
+    settle(&api).await;
+    let failed = api.get(&format!("{path}/recipients.csv?state=failed")).await;
+    let failed = String::from_utf8(failed.bytes).unwrap();
+    assert_eq!(
+        failed.split("\r\n").nth(1),
+        Some("2,5531900000002,failed,,404,not on WhatsApp,,,,")
+    );
+    assert_eq!(failed.lines().count(), 4);
+}
+
+#[tokio::test]
+async fn those_that_failed_are_sent_to_again_as_a_new_queue_once() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = queue(&api, &mut worker, &token, 6).await;
+    let retry = format!("{path}/retry");
+    let none = api.post(&retry, &json!({})).await;
+    assert_eq!(
+        (none.status, &none.json()["code"]),
+        (StatusCode::CONFLICT, &json!("nothing_to_retry"))
+    );
+    settle(&api).await;
+    for named in [
+        "UPDATE recipient SET reference = 'Ana' WHERE number = '5531900000003'",
+        "UPDATE queue SET label = 'spring'",
+    ] {
+        api.database.query(named).await;
+    }
+    let body = json!({ "codes": [404] });
+    let (answered, (job, _)) = tokio::join!(api.post_once(&retry, "again", &body), worker.accept());
+    let accepted = answered.json();
+    assert_eq!(
+        (answered.status, &accepted["total"]),
+        (StatusCode::ACCEPTED, &json!(2))
+    );
+    let numbers: Vec<_> = job
+        .numbers
+        .iter()
+        .map(|recipient| recipient.number.as_text().into_owned())
+        .collect();
+    assert_eq!(numbers, ["5531900000002", "5531900000003"]);
+    let references: Vec<_> = job.numbers.iter().map(|of| of.reference.clone()).collect();
+    assert_eq!(references, [None, Some(Reference::new("Ana").unwrap())]);
+    assert_eq!(job.label, Some(Label::new("spring").unwrap()));
+    let replayed = api.post_once(&retry, "again", &body).await;
+    assert_eq!(replayed.headers["idempotent-replayed"], "true");
+    assert_eq!(replayed.json()["queueId"], accepted["queueId"]);
+    // Without a key the same recipients are the same queue too.
+    let (first, (job, _)) = tokio::join!(api.send(Method::POST, &retry, Body::empty()), worker.accept());
+    assert_eq!(job.numbers.len(), 3);
+    let all = json!({});
+    let (second, _) = tokio::join!(api.post(&retry, &all), worker.accept());
+    assert_eq!(first.json()["queueId"], second.json()["queueId"]);
+    assert_ne!(first.json()["queueId"], accepted["queueId"]);
+    let refused = api.post(&retry, &json!({ "codes": [] })).await.json();
+    assert_eq!(refused["errors"][0]["field"], "codes");
+    assert_eq!(
+        api.database.query("SELECT count(*) FROM queue").await,
+        [Some("3".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn the_pace_of_a_queue_is_changed_until_it_ends() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = queue(&api, &mut worker, &token, 2).await;
+    let body = json!({ "delay": { "min": 0.5, "max": 2 } });
+    let (answered, job) = tokio::join!(api.patch(&path, &body), worker.obey());
+    assert!(matches!(job, Job::Pace(_)), "{job:?}");
+    let shown = answered.json();
+    assert_eq!(
+        (answered.status, &shown["delay"]),
+        (StatusCode::OK, &json!({ "min": 0.5, "max": 2.0 }))
+    );
+    for (wrong, field) in [
+        (json!({}), "delay"),
+        (json!({ "delay": { "min": 3, "max": 2 } }), "delay.min"),
+        (json!({ "delay": { "min": 3, "max": 5 }, "x": 1 }), "x"),
+    ] {
+        let refused = api.patch(&path, &wrong).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert_eq!(refused.json()["errors"][0]["field"], field);
+    }
+    let (deleted, _) = tokio::join!(api.delete(&path), worker.obey());
+    assert_eq!(deleted.status, StatusCode::OK);
+    let refused = api.patch(&path, &body).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::CONFLICT, &json!("illegal_transition"))
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_starts_later_is_accepted_within_the_limit_and_shown() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let path = format!("/v1/sessions/{token}/queues");
+    let body = |at: Value| json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" }, "startAt": at });
+    let at = api.app.clock.wall().replace_nanosecond(0).unwrap() + time::Duration::days(30);
+    let offset = time::macros::offset!(+5:30);
+    let text = at
+        .to_offset(offset)
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap();
+    let both = [json!(text), json!(shared::clock::unix_millis(at))];
+    for given in both {
+        let body = body(given);
+        let (answered, (job, _)) = tokio::join!(api.post(&path, &body), worker.accept());
+        assert_eq!((answered.status, job.start_at), (StatusCode::ACCEPTED, Some(at)));
+        let queue = api
+            .get(&format!(
+                "{path}/{}",
+                answered.json()["queueId"].as_str().unwrap()
+            ))
+            .await
+            .json();
+        let until = at.format(&time::format_description::well_known::Rfc3339).unwrap();
+        assert_eq!(
+            (&queue["startAt"], &queue["state"]),
+            (&json!(until), &json!("queued"))
+        );
+        assert_eq!(
+            (&queue["waiting"]["reason"], &queue["waiting"]["until"]),
+            (&json!("starts-at"), &json!(until))
+        );
+    }
+    for wrong in [
+        json!("2026-12-24T09:00:00"),
+        json!("tomorrow"),
+        json!("9999-01-01T00:00:00Z"),
+        json!(true),
+    ] {
+        let refused = api.post(&path, &body(wrong.clone())).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert_eq!(refused.json()["errors"][0]["field"], "startAt", "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_gap_below_the_floor_is_refused_at_every_door() {
+    let api = TestApi::with_limits(SendLimits::new(5.0, START_AHEAD_DEFAULT).unwrap()).await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let message = json!({ "type": "text", "text": "hi" });
+    let body = |min: f64| json!({ "number": "5531900000001", "message": message, "delay": { "min": min, "max": 9 } });
+    let queues = format!("/v1/sessions/{token}/queues");
+    let legacy = |min: f64| json!({ "token": token, "number": ["5531900000001"], "text": "hi", "delay": { "min": min, "max": 9 } });
+    let refused = [
+        api.post(&queues, &body(4.9)).await,
+        api.post(&format!("/v1/sessions/{token}/messages"), &body(0.0))
+            .await,
+    ];
+    for refused in refused {
+        let problem = &refused.json()["errors"][0];
+        assert_eq!(
+            (refused.status, &problem["field"]),
+            (StatusCode::BAD_REQUEST, &json!("delay.min"))
+        );
+        assert_eq!(problem["problem"], "must be at least 5 seconds here (MIN_FLOOR)");
+    }
+    let refused = api.post("/api/whatsapp/send-text", &legacy(0.0)).await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("delay.min"))
+    );
+    let fine = body(5.0);
+    let (answered, _) = tokio::join!(api.post(&queues, &fine), worker.accept());
+    let queue = format!("{queues}/{}", answered.json()["queueId"].as_str().unwrap());
+    let refused = api
+        .patch(&queue, &json!({ "delay": { "min": 1, "max": 9 } }))
+        .await;
+    assert_eq!(
+        (refused.status, &refused.json()["errors"][0]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("delay.min"))
+    );
 }
 
 #[tokio::test]

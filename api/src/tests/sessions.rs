@@ -177,6 +177,7 @@ async fn a_qr_code_comes_as_picture_text_or_json() {
 #[tokio::test]
 async fn a_session_that_waits_for_a_newer_version_says_so_wherever_it_is_asked() {
     let api = TestApi::new().await;
+    let _worker = api.worker().await;
     let token = api.session().await;
     api.set_session(&token, "state = 4, close_reason = 405").await;
     let path = format!("/v1/sessions/{token}");

@@ -1,5 +1,5 @@
-//! Single messages. The way of a message costs one confirmed publish and no query, unless it brings an
-//! `Idempotency-Key`.
+//! Single messages. The way of a message costs one confirmed publish and no query, unless it brings an id of its caller's
+//! (`Idempotency-Key`, `messageId`, `queueId`).
 
 use std::sync::Arc;
 
@@ -12,15 +12,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::id::{JobId, QueueId, StanzaId, Token};
-use shared::job::{self, Job, SendJob};
+use shared::job::{self, SendJob};
 use shared::recipient::Number;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{self, JsonBytes, SessionPath};
 use crate::idempotency::{self, Key, Meaning};
-use crate::jobs;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Code, Problem, ProblemBody};
 
 /// A message that was accepted.
 #[derive(Debug, Serialize, ToSchema)]
@@ -83,29 +82,21 @@ pub async fn create_anywhere(
 }
 
 async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {
-    let mut job = SendJob::parse(&body)?;
+    let job = SendJob::parse(&body)?;
     let [recipient] = job.numbers.as_slice() else {
         let many = "must name one recipient here; POST …/queues takes many";
         return Err(Problem::field("numbers", many));
     };
     let (number, meaning) = (recipient.number.clone(), Meaning::of_job(key.as_ref(), &job));
     let to = app.tokens.session(&app.store, token).await?;
-    let rng = &mut app.random.fork();
-    let message_id = job
-        .message_id
-        .get_or_insert_with(|| jobs::stanza_id(&to.token, key.as_ref(), rng))
-        .clone();
     let scope = format!("messages {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
-            jobs::refuse_reused(&app.store, &to, key.as_ref(), &mut job).await?;
-            let job_id = key.unwrap_or_else(|| app.job_id());
-            let queue_id = job.queue_id(&to.token, &job_id);
-            app.publish(&to.token, &job_id, &Job::Send(Box::new(job))).await?;
+            let sent = app.send(&to, key, job).await?;
             let accepted = Accepted {
-                message_id,
-                queue_id,
+                message_id: sent.message.ok_or_else(no_id)?,
+                queue_id: sent.queue,
                 token: to.token,
                 number,
                 status: "PENDING",
@@ -114,4 +105,9 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
         })
     };
     idempotency::once(app, scope, key, meaning, work).await
+}
+
+/// A single message always has an id.
+fn no_id() -> Problem {
+    Problem::new(Code::Internal, "the message was given no id")
 }

@@ -1,11 +1,22 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
 pub mod adopt;
+pub mod asked;
+pub mod closing;
+pub mod control;
+pub mod counts;
 pub mod deliveries;
+pub mod export;
+pub mod listing;
+pub mod look_up;
 pub mod messages;
+pub mod numbers;
+pub mod pairing;
 pub mod passkey;
 pub mod queues;
+pub mod retry;
 pub mod sessions;
+pub mod standing;
 pub mod waiting;
 pub mod webhooks;
 
@@ -20,6 +31,7 @@ use crate::app::App;
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/messages", post(messages::create_anywhere))
+        .route("/queues", get(listing::list_all))
         .route("/sessions", get(sessions::list).post(sessions::create))
         .route(
             "/sessions/{token}",
@@ -27,21 +39,37 @@ pub fn router() -> Router<Arc<App>> {
                 .patch(sessions::update)
                 .delete(sessions::delete),
         )
-        .route("/sessions/{token}/qr", get(sessions::qr))
-        .route("/sessions/{token}/pairing-code", post(sessions::pairing_code))
+        .route("/sessions/{token}/start", post(control::start))
+        .route("/sessions/{token}/stop", post(control::stop))
+        .route("/sessions/{token}/restart", post(control::restart))
+        .route("/sessions/{token}/logout", post(control::logout))
+        .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
+        .route("/sessions/{token}/numbers/block", post(numbers::block))
+        .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))
+        .route("/sessions/{token}/qr", get(pairing::qr))
+        .route("/sessions/{token}/pairing-code", post(pairing::pairing_code))
         .route("/sessions/{token}/passkey", post(passkey::answer))
         .route("/sessions/{token}/passkey/confirm", post(passkey::confirm))
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))
         .route("/sessions/{token}/messages", post(messages::create))
-        .route("/sessions/{token}/queues", get(queues::list).post(queues::create))
+        .route("/sessions/{token}/messages/{message}", get(look_up::show))
+        .route(
+            "/sessions/{token}/queues",
+            get(listing::list).post(queues::create),
+        )
         .route(
             "/sessions/{token}/queues/{queue}",
-            get(queues::show).delete(queues::delete),
+            get(queues::show).patch(queues::change).delete(queues::delete),
         )
         .route(
             "/sessions/{token}/queues/{queue}/recipients",
             get(queues::recipients),
         )
+        .route(
+            "/sessions/{token}/queues/{queue}/recipients.csv",
+            get(export::csv),
+        )
+        .route("/sessions/{token}/queues/{queue}/retry", post(retry::retry))
         .route("/sessions/{token}/queues/{queue}/pause", post(queues::pause))
         .route("/sessions/{token}/queues/{queue}/resume", post(queues::resume))
         .route("/sessions/{token}/queues/{queue}/adopt", post(adopt::adopt))

@@ -19,7 +19,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::content::Content;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
-use shared::job::{Delay, Duplicates, Job, Label, OnUnknown, QueueCommand, Reading, Reference, SendJob};
+use shared::job::{
+    self, Delay, Duplicates, Job, Label, OnUnknown, PaceJob, QueueCommand, QueuePatch, Reading, Reference,
+    SendJob,
+};
 use shared::recipient::Number;
 use shared::store::leases;
 use shared::store::queues::{self, QueueRecord, QueueState};
@@ -32,11 +35,12 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::idempotency::{self, Key, Meaning};
-use crate::jobs;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::schema;
 use crate::tokens::Addressee;
+use crate::v1::asked::{self, SendRequest};
+use crate::v1::counts::Counts;
 use crate::v1::waiting::{Held, Waiting, Worker, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
@@ -66,6 +70,9 @@ pub struct Queue {
     pub settled: u32,
     /// Those of them that failed.
     pub failed: u32,
+    /// How many recipients are in each state, counted for this answer. Absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
     /// What is sent.
     #[schema(schema_with = schema::reference::<Content>)]
     pub message: Content,
@@ -75,6 +82,10 @@ pub struct Queue {
     /// `resend` or `hold`.
     #[schema(value_type = String)]
     pub on_unknown: OnUnknown,
+    /// Before this nothing of it is sent; null where it starts at once.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub start_at: Option<OffsetDateTime>,
     /// `drop` or `allow`.
     #[schema(value_type = String)]
     pub duplicates: Duplicates,
@@ -107,6 +118,9 @@ pub struct Queue {
     /// lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// Other sends that asked for its id, and were rejected. Absent in lists, and where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<SendRequest>,
 }
 
 impl Queue {
@@ -119,6 +133,8 @@ impl Queue {
             total: record.total,
             settled: record.settled,
             failed: record.failed,
+            counts: None,
+            start_at: record.start_at,
             message: record.content,
             delay: record.delay,
             on_unknown: record.on_unknown,
@@ -131,8 +147,19 @@ impl Queue {
             finished_at: record.finished_at,
             held: None,
             waiting: None,
+            rejected: Vec::new(),
         }
     }
+}
+
+/// A queue; or, where none is stored, what was asked for under its id.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Shown {
+    /// It is stored.
+    Queue(Box<Queue>),
+    /// It is `accepted` and not stored yet, or was `rejected`.
+    Request(SendRequest),
 }
 
 /// A queue that was accepted.
@@ -237,6 +264,16 @@ pub struct RecipientQuery {
     state: Option<String>,
 }
 
+impl RecipientQuery {
+    /// The state.
+    ///
+    /// # Errors
+    /// 400 for a state that there is not.
+    pub fn state(&self) -> Result<Option<RecipientState>, Problem> {
+        self.state.as_deref().map(recipient_state).transpose()
+    }
+}
+
 /// Send a message to many. The body is that of a `send` job; the id of the job is the `Idempotency-Key`, if there is
 /// one.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues",
@@ -267,17 +304,10 @@ pub async fn create(
 ///
 /// # Errors
 /// 503 when the broker is away; 409 when the queue's id belongs to another job.
-pub async fn start(
-    app: &App,
-    to: Addressee,
-    key: Option<JobId>,
-    mut job: SendJob,
-) -> Result<Accepted, Problem> {
-    jobs::refuse_reused(&app.store, &to, key.as_ref(), &mut job).await?;
-    let reading = std::mem::take(&mut job.reading);
-    let job_id = key.unwrap_or_else(|| app.job_id());
-    let (queue_id, total) = (job.queue_id(&to.token, &job_id), job.numbers.len());
-    app.publish(&to.token, &job_id, &Job::Send(Box::new(job))).await?;
+pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Accepted, Problem> {
+    let total = job.numbers.len();
+    let sent = app.send(&to, key, job).await?;
+    let (queue_id, reading) = (sent.queue, sent.reading);
     // The broker has the job, so an answer is due now whatever the database says.
     let mut looks = app.looks(CREATE_PATIENCE);
     while matches!(queues::find(&app.store, to.session, queue_id).await, Ok(None)) && looks.again().await {}
@@ -291,49 +321,24 @@ pub async fn start(
     })
 }
 
-/// Which queues to list.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct QueueQuery {
-    /// Only those of this label.
-    label: Option<String>,
-}
-
-/// List the queues of a session, the newest first.
-#[utoipa::path(get, path = "/v1/sessions/{token}/queues", params(("token" = String, Path), PageQuery, QueueQuery), tag = "queues",
-    responses((status = 200, body = Page<Queue>),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn list(
-    State(app): State<Arc<App>>,
-    SessionPath(token): SessionPath,
-    Query(page): Query<PageQuery>,
-    Query(filter): Query<QueueQuery>,
-) -> Result<Json<Page<Queue>>, Problem> {
-    let (limit, before) = (page.limit()?, page.after::<Place>()?);
-    let label: Option<Label> = filter
-        .label
-        .map(|label| extract::text("label", &label))
-        .transpose()?;
-    let session = app.tokens.look_up(&app.store, &token).await?.id;
-    let before = before.map(|place| (place.time, place.id));
-    let rows = queues::list(&app.store, session, label.as_ref(), before, u32::from(limit) + 1).await?;
-    let place = |row: &QueueRecord| Place {
-        time: row.created_at,
-        id: row.id,
-    };
-    Ok(Json(Page::new(rows, limit, place, |row| Queue::new(&token, row))))
-}
-
-/// Show a queue.
+/// Show a queue. An id that a request was answered with is found at once: before its worker has stored the queue, and
+/// where it rejected it, as what was asked for.
 #[utoipa::path(get, path = "/v1/sessions/{token}/queues/{queue}",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue),
+    responses((status = 200, body = Shown),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn show(
     State(app): State<Arc<App>>,
     Path((token, queue)): Path<(String, String)>,
-) -> Result<Json<Queue>, Problem> {
-    let (token, _, record) = find(&app, &token, &queue).await?;
+) -> Result<Json<Shown>, Problem> {
+    let (token, record) = match find(&app, &token, &queue).await {
+        Ok((token, _, record)) => (token, record),
+        Err(problem) => {
+            return unstored(&app, (&token, &queue), problem)
+                .await
+                .map(|asked| Json(Shown::Request(asked)));
+        }
+    };
     let (mut waits_for, mut held) = (None, 0);
     if let Some(session) = sessions::find(&app.store, &token).await? {
         let worker = match leases::is_held(&app.store, session.shard).await? {
@@ -347,15 +352,19 @@ pub async fn show(
         let is_idle = waits_for
             .as_ref()
             .is_some_and(|waits| waits.reason == Reason::TakingUp);
-        if is_idle && queues::is_behind_another(&app.store, &record).await? {
+        if is_idle && queues::is_behind_another(&app.store, &record, app.clock.wall()).await? {
             waits_for = Some(Waiting::of(Reason::OtherQueue, None));
         }
     }
-    Ok(Json(Queue {
+    let counts = recipients::tally(&app.store, record.id).await?;
+    let rejected = asked::rejected(&app, &token, &record).await?;
+    Ok(Json(Shown::Queue(Box::new(Queue {
+        counts: Some(Counts::new(counts)),
         held: (held > 0).then_some(held),
         waiting: waits_for,
+        rejected,
         ..Queue::new(&token, record)
-    }))
+    }))))
 }
 
 /// List the recipients of a queue, in its order.
@@ -370,7 +379,7 @@ pub async fn recipients(
     Query(filter): Query<RecipientQuery>,
 ) -> Result<Json<Page<Recipient>>, Problem> {
     let (limit, after) = (page.limit()?, page.after::<u32>()?);
-    let only = filter.state.as_deref().map(recipient_state).transpose()?;
+    let only = filter.state()?;
     let (_, _, record) = find(&app, &token, &queue).await?;
     let rows = recipients::page(&app.store, record.id, only, after, u32::from(limit) + 1).await?;
     Ok(Json(Page::new(rows, limit, |row| row.seq, Recipient::from)))
@@ -379,7 +388,7 @@ pub async fn recipients(
 /// Pause a queue. Pausing a paused one changes nothing; a completed or deleted one can't be paused.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/pause",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Queue, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Pause).await
@@ -388,7 +397,7 @@ pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Resu
 /// Resume a paused queue. Resuming one that is not paused changes nothing, unless it is completed or deleted.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/resume",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Queue, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Resume).await
@@ -397,38 +406,58 @@ pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Res
 /// Delete a queue: what was not sent never is. Deleting it again changes nothing; a completed one can't be deleted.
 #[utoipa::path(delete, path = "/v1/sessions/{token}/queues/{queue}",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Queue, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Delete).await
 }
 
+/// Change the pace of a queue that has not ended. The gap that runs stays; the next one is drawn from this.
+#[utoipa::path(patch, path = "/v1/sessions/{token}/queues/{queue}",
+    params(("token" = String, Path), ("queue" = String, Path)),
+    request_body = ref("#/components/schemas/QueuePatch"), tag = "queues",
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    path: Path<(String, String)>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let delay = job::from_fields::<QueuePatch>(extract::object(&body)?)?.delay()?;
+    app.limits.check_delay(Some(delay))?;
+    command(State(app), path, Command::Pace(delay)).await
+}
+
 /// What can be asked of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Command {
     Pause,
     Resume,
     Delete,
+    Pace(Delay),
 }
 
 impl Command {
-    /// Whether a queue in `state` is where this command leads.
-    fn is_done(self, state: QueueState) -> bool {
+    /// Whether a queue is where this command leads.
+    fn is_done(self, queue: &QueueRecord) -> bool {
         match self {
-            Self::Pause => state == QueueState::Paused,
-            Self::Resume => matches!(state, QueueState::Queued | QueueState::Running),
-            Self::Delete => state == QueueState::Deleted,
+            Self::Pause => queue.state == QueueState::Paused,
+            Self::Resume => matches!(queue.state, QueueState::Queued | QueueState::Running),
+            Self::Delete => queue.state == QueueState::Deleted,
+            // The database keeps milliseconds.
+            Self::Pace(delay) => queue.delay.is_some_and(|kept| millis(kept) == millis(delay)),
         }
     }
 
     /// Whether a queue in `state` takes this command, be it without effect.
     fn is_legal(self, state: QueueState) -> bool {
-        self.is_done(state) || !state.is_final()
+        !state.is_final() || (self == Self::Delete && state == QueueState::Deleted)
     }
 
     fn job(self, queue_id: QueueId) -> Job {
         let command = QueueCommand { queue_id };
         match self {
+            Self::Pace(delay) => Job::Pace(PaceJob { queue_id, delay }),
             Self::Pause => Job::Pause(command),
             Self::Resume => Job::Resume(command),
             Self::Delete => Job::Delete(command),
@@ -440,6 +469,7 @@ impl Command {
             Self::Pause => "paused",
             Self::Resume => "resumed",
             Self::Delete => "deleted",
+            Self::Pace(_) => "changed",
         }
     }
 }
@@ -449,7 +479,28 @@ async fn command(
     Path((token, queue)): Path<(String, String)>,
     command: Command,
 ) -> Result<Response, Problem> {
-    let (token, session, record) = find(&app, &token, &queue).await?;
+    match find(&app, &token, &queue).await {
+        Ok(found) => obey(&app, found, command).await,
+        // It may be on its way to the worker: then this goes the same way, behind it.
+        Err(problem) => {
+            let asked = unstored(&app, (&token, &queue), problem).await?;
+            if asked.rejection.is_some() {
+                return Err(no_such_queue(&asked.token));
+            }
+            let queue = extract::text("queueId", &queue)?;
+            app.publish(&asked.token, &app.job_id(), &command.job(queue))
+                .await?;
+            Ok((StatusCode::ACCEPTED, Json(Shown::Request(asked))).into_response())
+        }
+    }
+}
+
+/// Publishes a command and waits a moment for its effect.
+async fn obey(
+    app: &App,
+    (token, session, record): (Token, SessionId, QueueRecord),
+    command: Command,
+) -> Result<Response, Problem> {
     legal(command, record.state)?;
     // A queue that is where the command leads is told again: another command may be on its way to the worker.
     app.publish(&token, &app.job_id(), &command.job(record.id))
@@ -461,7 +512,7 @@ async fn command(
             .ok_or_else(|| no_such_queue(&token))?;
         // It may have been completed before the worker saw the command.
         legal(command, newest.state)?;
-        let done = command.is_done(newest.state);
+        let done = command.is_done(&newest);
         if done || !looks.again().await {
             let status = if done {
                 StatusCode::OK
@@ -481,11 +532,26 @@ fn legal(command: Command, state: QueueState) -> Result<(), Problem> {
     Err(Problem::new(Code::IllegalTransition, text))
 }
 
-pub(super) async fn find(
-    app: &App,
-    token: &str,
-    queue: &str,
-) -> Result<(Token, SessionId, QueueRecord), Problem> {
+fn millis(delay: Delay) -> (u128, u128) {
+    (delay.min().as_millis(), delay.max().as_millis())
+}
+
+/// What was asked for under the id of a queue that was not found; the problem of that if nothing was.
+async fn unstored(app: &App, (token, queue): (&str, &str), problem: Problem) -> Result<SendRequest, Problem> {
+    if problem.code() != Code::QueueNotFound {
+        return Err(problem);
+    }
+    let (token, queue): (Token, QueueId) = (extract::text("token", token)?, extract::text("queueId", queue)?);
+    let session = app.tokens.known(&app.store, &token).await?;
+    let to = Addressee { token, session };
+    asked::of_queue(app, &to, queue).await?.ok_or(problem)
+}
+
+/// A queue of a session, as a path names them.
+///
+/// # Errors
+/// 400 for what is no token or queue id, 404 where there is none, 503 when the database is away.
+pub async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, SessionId, QueueRecord), Problem> {
     let token: Token = extract::text("token", token)?;
     let queue: QueueId = extract::text("queueId", queue)?;
     let mut session = app.tokens.known(&app.store, &token).await?;
@@ -510,50 +576,15 @@ fn recipient_state(text: &str) -> Result<RecipientState, Problem> {
     RecipientState::find(text).ok_or_else(|| Problem::field("state", RecipientState::must_be()))
 }
 
-/// A queue's place in its listing, as a cursor holds it.
-struct Place {
-    time: OffsetDateTime,
-    id: QueueId,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.time.unix_timestamp_nanos(), self.id)
-    }
-}
-
-impl std::str::FromStr for Place {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (nanos, id) = text.split_once('/').ok_or(())?;
-        let time =
-            OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().map_err(|_| ())?).map_err(|_| ())?;
-        Ok(Self {
-            time,
-            id: id.parse().map_err(|_| ())?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_keeps_a_queue_s_place() {
-        let place = Place {
-            time: OffsetDateTime::UNIX_EPOCH,
-            id: shared::testing::queue_id(),
-        };
-        let read: Place = place.to_string().parse().unwrap();
-        assert_eq!((read.time, read.id), (place.time, place.id));
-    }
-
-    #[test]
     fn final_queues_take_only_the_command_that_made_them_so() {
         use QueueState::{Completed, Deleted, Paused, Queued, Running};
-        for command in [Command::Pause, Command::Resume, Command::Delete] {
+        let pace = Command::Pace(Delay::new(1.0, 2.0).unwrap());
+        for command in [Command::Pause, Command::Resume, Command::Delete, pace] {
             for state in [Queued, Running, Paused] {
                 assert!(command.is_legal(state));
             }

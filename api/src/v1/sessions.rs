@@ -1,40 +1,33 @@
-//! Sessions: create, list, get, delete, and what pairs them.
+//! Sessions: create, list, get, delete.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::event::RestrictionKind;
 use shared::id::Token;
-use shared::job::{self, Answer, Job, PairingCodeJob, Presence, SessionUpdateJob, deserialize_presence};
-use shared::recipient::{Number, deserialize_phone};
-use shared::store::sessions::{self, Created, Expiring, Restriction, SessionRecord, SessionState};
+use shared::job::{self, Answer, Job, Presence, SessionUpdateJob, deserialize_presence};
+use shared::store::leases;
+use shared::store::sessions::{self, Created, Restriction, SessionRecord, SessionState};
+use shared::waiting::Reason;
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::passkey::Passkey;
+use super::standing;
 use crate::app::App;
 use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Code, Problem, ProblemBody};
-use crate::qr;
+use crate::problem::{Problem, ProblemBody};
+use crate::schema;
 use crate::tokens::{being_deleted, unknown};
-use crate::v1::waiting;
-
-/// How long a request for a QR code waits for one to come.
-const QR_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why there is no QR code.
-const NO_QR: &str = "there is no QR code at this moment; create the session again to get one";
-
-/// When to ask again of a session that waits for a newer version of WhatsApp Web: it comes within about this time.
-const OUTDATED_AGAIN: Duration = Duration::from_secs(60);
+use crate::v1::waiting::{self, Worker};
 
 /// How long a new session waits for an old one of its token to be gone.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
@@ -67,10 +60,13 @@ pub struct Session {
     pub push_name: Option<String>,
     /// Kind of phone.
     pub platform: Option<String>,
-    /// Why it last closed, in the manner of HTTP; 511: a passkey was asked for.
+    /// Why it last closed, in the manner of HTTP; 511: a passkey was asked for. Null when it is open.
     pub close_reason: Option<u16>,
-    /// What that means, and what would end it, for people; only where the number says too little.
+    /// What that number means, and what would end it, for people.
     pub close_detail: Option<&'static str>,
+    /// Why it is not open at this moment; absent when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<SessionWaiting>,
     /// How far linking with a passkey is, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passkey: Option<Passkey>,
@@ -113,6 +109,7 @@ impl From<SessionRecord> for Session {
             platform: owner.and_then(|owner| owner.platform),
             close_reason: record.close_reason,
             close_detail,
+            waiting: None,
             passkey: record.passkey.map(|stage| Passkey::from(*stage)),
             presence: record.presence,
             restriction: record.restriction.map(SessionRestriction::from),
@@ -120,6 +117,32 @@ impl From<SessionRecord> for Session {
             updated_at: record.updated_at,
             paired_at: record.paired_at,
         }
+    }
+}
+
+/// Why a session is not open.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionWaiting {
+    /// For programs; a reason of those that queues have.
+    #[schema(schema_with = schema::reference::<Reason>)]
+    pub reason: Reason,
+    /// For people: what it is, and what would end it.
+    pub detail: &'static str,
+}
+
+impl Session {
+    /// A session as it truly stands: what is stored, unless nobody is there to make it so.
+    fn as_it_is(record: SessionRecord, worker: Worker) -> Self {
+        let waiting =
+            waiting::not_open(&record, worker).map(|(reason, detail)| SessionWaiting { reason, detail });
+        let is_gone =
+            worker == Worker::Absent && matches!(record.state, SessionState::Open | SessionState::Connecting);
+        let mut session = Self::from(record);
+        if is_gone {
+            session.state = SessionState::Closed.as_str();
+        }
+        session.waiting = waiting;
+        session
     }
 }
 
@@ -164,43 +187,6 @@ pub struct NewSession {
     pub presence: Option<Presence>,
 }
 
-/// The body of `POST /v1/sessions/{token}/pairing-code`.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct PairingCodeRequest {
-    /// The phone number of the account to pair with.
-    #[serde(deserialize_with = "deserialize_phone")]
-    pub phone: Number,
-}
-
-/// A pairing code.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PairingCode {
-    /// Eight characters to type into the phone.
-    pub code: String,
-}
-
-/// A QR code.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct QrCode {
-    /// The text of the code.
-    pub code: String,
-    /// The picture, as data URL.
-    pub base64: String,
-    /// When it stops working.
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    pub expires_at: OffsetDateTime,
-}
-
-/// How a QR code is to be shown.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct QrQuery {
-    /// `png`, `text` or `json`; by default what `Accept` asks for, else `json`.
-    format: Option<String>,
-}
-
 /// Create a session and start pairing it. A token that is there already is started again; one whose session is being
 /// deleted is waited for, for a few seconds, and then refused with 409 and `Retry-After`.
 #[utoipa::path(post, path = "/v1/sessions", request_body = ref("#/components/schemas/NewSession"), tag = "sessions", responses(
@@ -209,6 +195,8 @@ pub struct QrQuery {
 pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Result<Response, Problem> {
     let NewSession { token, presence } = extract::fields(&body)?;
     let created = open(&app, &token, presence).await?;
+    let (Created::New(record) | Created::Existing(record)) = &created;
+    let worker = standing::worker(&app, record).await?;
     let status = if matches!(created, Created::New(_)) {
         StatusCode::CREATED
     } else {
@@ -218,7 +206,7 @@ pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> 
     Ok((
         status,
         [(header::LOCATION, location)],
-        Json(Session::from(created.into_record())),
+        Json(Session::as_it_is(created.into_record(), worker)),
     )
         .into_response())
 }
@@ -269,11 +257,18 @@ pub async fn list(
 ) -> Result<Json<Page<Session>>, Problem> {
     let (limit, after) = (page.limit()?, page.after::<Token>()?);
     let rows = sessions::list(&app.store, after.as_ref(), u32::from(limit) + 1).await?;
+    let held = leases::held(&app.store).await?;
     Ok(Json(Page::new(
         rows,
         limit,
         |row| row.token.clone(),
-        Session::from,
+        |row| {
+            let worker = match held.contains(&row.shard) {
+                true => Worker::Running,
+                false => Worker::Absent,
+            };
+            Session::as_it_is(row, worker)
+        },
     )))
 }
 
@@ -285,7 +280,17 @@ pub async fn show(
     State(app): State<Arc<App>>,
     SessionPath(token): SessionPath,
 ) -> Result<Json<Session>, Problem> {
-    find(&app, &token).await.map(Session::from).map(Json)
+    shown(&app, &token).await.map(Json)
+}
+
+/// The session of a token as it is now, for an answer.
+///
+/// # Errors
+/// 404 when there is none, 503 when the database is away.
+pub async fn shown(app: &App, token: &Token) -> Result<Session, Problem> {
+    let record = find(app, token).await?;
+    let worker = standing::worker(app, &record).await?;
+    Ok(Session::as_it_is(record, worker))
 }
 
 /// Change settings of a session; those that are absent stay. Answers when its worker has them: one that is connected
@@ -302,7 +307,9 @@ pub async fn update(
     if find(&app, &token).await?.deleting_at.is_some() {
         return Err(being_deleted(&token));
     }
-    change(&app, &token, settings).await.map(Session::from).map(Json)
+    let record = change(&app, &token, settings).await?;
+    let worker = standing::worker(&app, &record).await?;
+    Ok(Json(Session::as_it_is(record, worker)))
 }
 
 /// Has a session's worker change its settings; the session as it is then.
@@ -362,83 +369,6 @@ pub async fn close(app: &App, session: &SessionRecord) -> Result<bool, Problem> 
     }
 }
 
-/// Show the QR code to scan now, as PNG, text or JSON; waits a few seconds for the first one.
-#[utoipa::path(get, path = "/v1/sessions/{token}/qr", params(("token" = String, Path), QrQuery), tag = "sessions",
-    responses((status = 200, content((QrCode = "application/json"), (Vec<u8> = "image/png"), (String = "text/plain"))),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn qr(
-    State(app): State<Arc<App>>,
-    SessionPath(token): SessionPath,
-    Query(query): Query<QrQuery>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let format = QrFormat::choose(&query, &headers)?;
-    let mut looks = app.looks(QR_PATIENCE);
-    loop {
-        let session = find(&app, &token).await?;
-        if session.state == SessionState::Open {
-            return Err(Problem::new(
-                Code::AlreadyConnected,
-                "the session is connected; there is nothing to scan",
-            ));
-        }
-        let is_outdated = waiting::is_outdated(&session);
-        if let Some(code) = valid(session.qr, app.clock.wall()) {
-            return format.show(code);
-        }
-        if !looks.again().await {
-            let (text, again) = match is_outdated {
-                true => (waiting::OUTDATED, OUTDATED_AGAIN),
-                false => (NO_QR, Duration::from_secs(1)),
-            };
-            return Err(Problem::new(Code::QrNotReady, text).retry_after(again));
-        }
-    }
-}
-
-/// A code that still works.
-pub fn valid(code: Option<Expiring>, now: OffsetDateTime) -> Option<Expiring> {
-    code.filter(|code| code.expires_at > now)
-}
-
-/// Ask for a code to type into the phone instead of scanning a QR code.
-#[utoipa::path(post, path = "/v1/sessions/{token}/pairing-code", params(("token" = String, Path)),
-    request_body = ref("#/components/schemas/PairingCodeRequest"), tag = "sessions", responses((status = 200, body = PairingCode),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn pairing_code(
-    State(app): State<Arc<App>>,
-    SessionPath(token): SessionPath,
-    JsonBytes(body): JsonBytes,
-) -> Result<Json<PairingCode>, Problem> {
-    let PairingCodeRequest { phone } = extract::fields(&body)?;
-    let session = find(&app, &token).await?;
-    if session.state == SessionState::Open {
-        return Err(Problem::new(
-            Code::AlreadyConnected,
-            "the session is connected; there is nothing to pair",
-        ));
-    }
-    if session.paired_at.is_some() {
-        let text =
-            "the session is paired and not connected at this moment; delete it to pair another account";
-        return Err(Problem::new(Code::AlreadyPaired, text));
-    }
-    if session.deleting_at.is_some() {
-        return Err(being_deleted(&token));
-    }
-    if waiting::is_outdated(&session) {
-        let problem = Problem::new(Code::SessionNotConnected, waiting::OUTDATED);
-        return Err(problem.retry_after(OUTDATED_AGAIN));
-    }
-    match app
-        .call(&session.token, &Job::PairingCode(PairingCodeJob { phone }))
-        .await?
-    {
-        Answer::PairingCode { code } => Ok(Json(PairingCode { code })),
-        other => Err(jobs::unexpected(&other)),
-    }
-}
-
 /// The session of a token as it is now.
 ///
 /// # Errors
@@ -447,64 +377,4 @@ pub async fn find(app: &App, token: &Token) -> Result<SessionRecord, Problem> {
     sessions::find(&app.store, token)
         .await?
         .ok_or_else(|| unknown(token))
-}
-
-#[derive(Debug, Clone, Copy)]
-enum QrFormat {
-    Png,
-    Text,
-    Json,
-}
-
-impl QrFormat {
-    fn choose(query: &QrQuery, headers: &HeaderMap) -> Result<Self, Problem> {
-        if let Some(format) = query.format.as_deref() {
-            return match format {
-                "png" => Ok(Self::Png),
-                "text" => Ok(Self::Text),
-                "json" => Ok(Self::Json),
-                _ => Err(Problem::field("format", "must be png, text or json")),
-            };
-        }
-        let accept = headers
-            .get(header::ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        Ok(if accept.contains("image/png") {
-            Self::Png
-        } else if accept.contains("text/plain") {
-            Self::Text
-        } else {
-            Self::Json
-        })
-    }
-
-    fn show(self, code: Expiring) -> Result<Response, Problem> {
-        let drawn = |error: qr::QrError| {
-            tracing::error!(%error, "a QR code could not be drawn");
-            Problem::new(Code::Internal, "the QR code could not be drawn")
-        };
-        // A code is good for half a minute at most and for one account: nobody in between may keep it.
-        let uncached = (header::CACHE_CONTROL, "no-store");
-        Ok(match self {
-            Self::Png => {
-                let png = qr::png(&code.text).map_err(drawn)?;
-                ([(header::CONTENT_TYPE, "image/png"), uncached], png).into_response()
-            }
-            Self::Text => (
-                [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), uncached],
-                code.text,
-            )
-                .into_response(),
-            Self::Json => {
-                let base64 = qr::data_url(&code.text).map_err(drawn)?;
-                let body = QrCode {
-                    base64,
-                    code: code.text,
-                    expires_at: code.expires_at,
-                };
-                ([uncached], Json(body)).into_response()
-            }
-        })
-    }
 }

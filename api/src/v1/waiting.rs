@@ -12,6 +12,7 @@ use shared::waiting::{NextAttempt, Reason};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::closing;
 use crate::schema;
 
 /// What a queue waits for.
@@ -80,11 +81,18 @@ pub fn waiting(
     if queue.state.is_final() {
         return None;
     }
-    stopped(queue, session, worker)
+    starts_later(queue, now)
+        .or_else(|| stopped(queue, session, worker))
         .or_else(|| paused(held, session, now))
         .or_else(|| stands_still(queue, now))
         .or_else(|| paced(session, now))
         .or_else(|| not_taken_up(queue, session, now))
+}
+
+/// A queue that starts later says so whatever else there is, unless somebody paused it.
+fn starts_later(queue: &QueueRecord, now: OffsetDateTime) -> Option<Waiting> {
+    let at = queue.start_at.filter(|at| *at > now)?;
+    (queue.state != QueueState::Paused).then(|| Waiting::of(Reason::StartsAt, Some(at)))
 }
 
 /// What keeps a queue from sending until somebody does something.
@@ -118,6 +126,25 @@ fn paused(held: &Held<'_>, session: &SessionRecord, now: OffsetDateTime) -> Opti
     })
 }
 
+/// Why a session is not open: what is first in the way.
+pub fn not_open(session: &SessionRecord, worker: Worker) -> Option<(Reason, &'static str)> {
+    match worker {
+        Worker::Absent if session.wanted => Some((Reason::NoWorker, Reason::NoWorker.detail())),
+        _ => held_by(session),
+    }
+}
+
+/// What a send waits for that its worker has not stored yet.
+pub fn unstored(worker: Worker) -> Waiting {
+    Waiting::of(
+        match worker {
+            Worker::Running => Reason::Accepting,
+            Worker::Absent => Reason::NoWorker,
+        },
+        None,
+    )
+}
+
 /// What the queue's worker stored of its standstill.
 fn stands_still(queue: &QueueRecord, now: OffsetDateTime) -> Option<Waiting> {
     let still = queue.waiting?;
@@ -143,6 +170,7 @@ fn paced(session: &SessionRecord, now: OffsetDateTime) -> Option<Waiting> {
 fn not_taken_up(queue: &QueueRecord, session: &SessionRecord, now: OffsetDateTime) -> Option<Waiting> {
     let kept = [
         queue.moved_at,
+        queue.start_at,
         queue.started_at,
         Some(queue.created_at),
         session.next_send_at,
@@ -182,6 +210,9 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
     if is_outdated(session) {
         return Some((Reason::ClientOutdated, OUTDATED));
     }
+    if is_away(session) && session.close_reason == Some(closing::PROXY_CODE) {
+        return Some((Reason::Proxy, closing::PROXY));
+    }
     // Before all else: without an account, starting it leads no further than to a QR code.
     if session.paired_at.is_none() {
         let detail = match (session.state, session.wanted) {
@@ -208,8 +239,13 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
 
 /// Whether the session waits for a version of WhatsApp Web that WhatsApp still takes, to log in or to be paired.
 pub fn is_outdated(session: &SessionRecord) -> bool {
+    is_away(session) && session.close_reason == Some(OUTDATED_CODE)
+}
+
+/// Whether the session is not connected, and keeps trying to be.
+fn is_away(session: &SessionRecord) -> bool {
     let is_away = matches!(session.state, SessionState::Closed | SessionState::Connecting);
-    is_away && session.wanted && !session.refused && session.close_reason == Some(OUTDATED_CODE)
+    is_away && session.wanted && !session.refused
 }
 
 /// Why a session that is not connected closed and what would end that, where its number says too little.
@@ -217,7 +253,10 @@ pub fn close_detail(session: &SessionRecord) -> Option<&'static str> {
     if is_outdated(session) {
         return Some(OUTDATED);
     }
-    session.refused.then(|| refused(session.close_reason))
+    if session.refused {
+        return Some(refused(session.close_reason));
+    }
+    session.close_reason.map(closing::words)
 }
 
 /// What to do about a version that is refused.
@@ -322,6 +361,7 @@ mod tests {
             account: None,
             waiting: None,
             moved_at: Some(NOW),
+            start_at: None,
         }
     }
 
@@ -423,6 +463,17 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_is_away_is_told_apart_from_a_server_that_is() {
+        for (code, expected) in [(407, Reason::Proxy), (408, Reason::NotConnected)] {
+            let session = SessionRecord {
+                close_reason: Some(code),
+                ..session(SessionState::Closed)
+            };
+            assert_eq!(told(0, &session).unwrap().reason, expected);
+        }
+    }
+
+    #[test]
     fn a_version_that_is_refused_is_waited_out_paired_or_not() {
         let outdated = |state, paired_at| SessionRecord {
             close_reason: Some(405),
@@ -450,6 +501,31 @@ mod tests {
             Some(Reason::Stopped)
         );
         assert_eq!(close_detail(&session(SessionState::Closed)), None);
+    }
+
+    #[test]
+    fn a_queue_that_starts_later_says_when_whatever_else_there_is() {
+        let until = NOW + Duration::hours(7);
+        let later = QueueRecord {
+            start_at: Some(until),
+            ..queue(QueueState::Queued)
+        };
+        let told = |queue: &QueueRecord, now| {
+            waiting(
+                &Held { queue, held: 0 },
+                &session(SessionState::Closed),
+                Worker::Absent,
+                now,
+            )
+        };
+        let first = told(&later, NOW).unwrap();
+        assert_eq!((first.reason, first.until), (Reason::StartsAt, Some(until)));
+        assert_eq!(told(&later, until).unwrap().reason, Reason::NoWorker);
+        let paused = QueueRecord {
+            start_at: Some(until),
+            ..queue(QueueState::Paused)
+        };
+        assert_eq!(told(&paused, NOW).unwrap().reason, Reason::Paused);
     }
 
     #[test]

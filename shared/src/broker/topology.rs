@@ -385,14 +385,22 @@ const PRECONDITION_FAILED: u16 = 406;
 
 /// How many messages wait in a queue that exists.
 pub(super) async fn depth(channel: &Channel, name: &str) -> Result<u32, lapin::Error> {
+    Ok(look(channel, name).await?.message_count())
+}
+
+/// How many consumers a queue has that exists.
+pub(super) async fn consumers(channel: &Channel, name: &str) -> Result<u32, lapin::Error> {
+    Ok(look(channel, name).await?.consumer_count())
+}
+
+async fn look(channel: &Channel, name: &str) -> Result<lapin::Queue, lapin::Error> {
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
     };
-    Ok(channel
+    channel
         .queue_declare(short(name), options, FieldTable::default())
-        .await?
-        .message_count())
+        .await
 }
 
 async fn exchange(

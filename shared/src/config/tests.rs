@@ -12,6 +12,7 @@ fn all_mistakes_are_told_at_once() {
     let mut env = env(&[
         ("SHARDS", "0"),
         ("METRICS_ADDR", "nowhere"),
+        ("METRICS_TOKEN", "short"),
         ("MIN", "5"),
         ("MAX", "1"),
     ]);
@@ -22,6 +23,7 @@ fn all_mistakes_are_told_at_once() {
     for name in [
         "SHARDS",
         "METRICS_ADDR",
+        "METRICS_TOKEN",
         "MIN",
         "DATABASE_URL",
         "AMQP_URL",

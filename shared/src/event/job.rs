@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::id::{JobId, QueueId};
-use crate::job::{FailureCode, Label, Reading, Reference};
+use crate::id::{JobId, QueueId, StanzaId};
+use crate::job::{Delay, FailureCode, Label, Reading, Reference};
 
 /// A job was accepted.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobAccepted {
     /// The job's identity.
@@ -16,6 +16,9 @@ pub struct JobAccepted {
     pub queue_id: QueueId,
     /// How many recipients it has.
     pub total: u32,
+    /// The gap that is kept, in seconds, where the job asked for one below the deployment's `MIN_FLOOR`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raised_delay: Option<Delay>,
     /// What its caller calls it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
@@ -43,6 +46,12 @@ pub struct JobRejected {
     /// The field that was wrong, if it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The queue that a send asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_id: Option<QueueId>,
+    /// The id that a send of one message asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<StanzaId>,
     /// Why, for people.
     pub message: String,
 }

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::content::Content;
-use crate::id::{QueueId, StanzaId};
+use crate::id::{QueueId, StanzaId, Token};
 use crate::job::Reference;
 
-/// Most jids and message ids that one event lists. Longer lists are cut and say so (`truncated`); the whole is
-/// in the queue's recipients. Keeps an event under 1 MiB.
-pub const LIST_MAX: usize = 10_000;
+/// Most jids and message ids that one event lists. Longer lists are cut and say so (`truncated`), and `recipients` says
+/// where the whole is. Keeps what lists them under 64 KiB beside the message.
+pub const LIST_MAX: usize = 1_000;
 
 /// The progress of a queue in percent: rounded half up, 100 only when all are settled.
 pub fn progress(settled: u32, total: u32) -> u8 {
@@ -170,6 +170,9 @@ pub struct QueueData {
     /// Present and true when a list is cut at [`LIST_MAX`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated: Option<bool>,
+    /// Where all of them are, with what became of each, when a list is cut: a path of the HTTP API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<String>,
 }
 
 impl fmt::Debug for QueueData {
@@ -193,7 +196,16 @@ impl QueueData {
             message_ids,
             total,
             truncated,
+            recipients: None,
         }
+    }
+
+    /// Says where the whole of a list is that was cut.
+    #[must_use]
+    pub fn found_at(mut self, token: &Token, queue: QueueId) -> Self {
+        let path = || format!("/v1/sessions/{token}/queues/{queue}/recipients");
+        self.recipients = self.truncated.map(|_| path());
+        self
     }
 }
 

@@ -62,6 +62,8 @@ fn rejected() -> Event {
         kind: Some("send".into()),
         code: FailureCode::InvalidJob,
         field: Some("numbers[3]".into()),
+        queue_id: None,
+        message_id: None,
         message: "must not be empty".into(),
     })
 }
@@ -149,6 +151,7 @@ fn samples() -> Vec<Event> {
             job_id: JobId::new("job-1").unwrap(),
             queue_id: queue,
             total: 3,
+            raised_delay: None,
             reference: Some(Reference::new("order 17").unwrap()),
             label: Some(Label::new("spring").unwrap()),
             reading: None,
@@ -219,9 +222,18 @@ fn long_lists_are_cut_and_say_so() {
     let content = Text::new("hi").into();
     let data = QueueData::new(
         &content,
-        vec!["x@s.whatsapp.net".into(); LIST_MAX + 5],
-        vec![],
-        10_005,
+        vec!["5531900000001@s.whatsapp.net".into(); LIST_MAX + 5],
+        vec![StanzaId::new("3EB0C431C26A1916E07A11").unwrap(); LIST_MAX + 5],
+        100_000,
     );
+    let token = Token::new("shop").unwrap();
+    let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
+    let data = data.found_at(&token, queue);
     assert_eq!((data.jids.len(), data.truncated), (LIST_MAX, Some(true)));
+    assert_eq!(
+        data.recipients.as_deref(),
+        Some("/v1/sessions/shop/queues/78e37ede-32d9-4636-83f0-39469daf89f6/recipients")
+    );
+    let paused = Event::queue(QueueAction::Pause, queue, 43, data, 0);
+    assert!(serde_json::to_vec(&paused).unwrap().len() < 64 * 1024);
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recipients::Reading;
 use crate::id::QueueId;
+use crate::named::named;
 
 /// The answer to a job that asked for one (`reply_to`).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,11 @@ pub enum Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         lid: Option<String>,
     },
+    /// What is so of each number that was asked for, blocked or unblocked, each once.
+    Numbers {
+        /// In the order in which they were named first.
+        numbers: Vec<NumberAnswer>,
+    },
     /// The code to type into the phone.
     PairingCode {
         /// Eight characters.
@@ -50,27 +56,65 @@ pub enum Answer {
     },
 }
 
-/// Why a job was not done.
+/// What is so of one number.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberAnswer {
+    /// The number, digits only.
+    pub number: String,
+    /// Whether it is on WhatsApp.
+    pub exists: bool,
+    /// Its jid, when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jid: Option<String>,
+    /// Its hidden id, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lid: Option<String>,
+    /// Whether the account blocks it now; of numbers that were to be blocked or unblocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<bool>,
+    /// Why it was not done, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<NumberFailure>,
+}
+
+/// Why a number was not blocked or unblocked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum FailureCode {
-    /// No session has this token.
-    UnknownSession,
-    /// No queue of this session has this id.
-    UnknownQueue,
-    /// The body is not a job.
-    InvalidJob,
-    /// The state does not allow it, or the same id came with another body.
-    Conflict,
+pub enum NumberFailure {
+    /// It is not on WhatsApp.
+    NotOnWhatsapp,
+    /// WhatsApp did not tell its hidden id, by which block lists go.
+    NoHiddenId,
     /// The session is not connected to WhatsApp.
     NotConnected,
     /// WhatsApp did not answer in time.
     Timeout,
     /// WhatsApp refused.
     Refused,
-    /// The number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
-    /// number per day.
-    LookUpLimit,
-    /// We failed; trying again may help.
-    Internal,
+}
+
+named! {
+    /// Why a job was not done.
+    FailureCode {
+        /// No session has this token.
+        UnknownSession = "unknown_session",
+        /// No queue of this session has this id.
+        UnknownQueue = "unknown_queue",
+        /// The body is not a job.
+        InvalidJob = "invalid_job",
+        /// The state does not allow it, or the same id came with another body.
+        Conflict = "conflict",
+        /// The session is not connected to WhatsApp.
+        NotConnected = "not_connected",
+        /// WhatsApp did not answer in time.
+        Timeout = "timeout",
+        /// WhatsApp refused.
+        Refused = "refused",
+        /// A number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
+        /// number per day.
+        LookUpLimit = "look_up_limit",
+        /// We failed; trying again may help.
+        Internal = "internal",
+    }
 }

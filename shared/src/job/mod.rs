@@ -4,6 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod limits;
 mod names;
 mod passkey;
 mod query;
@@ -11,12 +12,14 @@ mod queue;
 mod recipients;
 mod send;
 mod session;
+mod start_at;
 
 use schemars::{Schema, schema_for};
 
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use limits::*;
 pub use names::*;
 pub use passkey::*;
 pub use query::*;
@@ -43,10 +46,16 @@ named! {
         Delete = "delete",
         /// Send a queue of another account from the present one.
         Adopt = "adopt",
+        /// Another pace for a queue.
+        Pace = "pace",
         /// Connect the session, pairing it if it has no credentials.
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
         SessionStop = "session.stop",
+        /// Disconnect the session and connect it again.
+        SessionRestart = "session.restart",
+        /// Log the session out at WhatsApp and keep it, with its queues or without.
+        SessionLogout = "session.logout",
         /// Log the session out at WhatsApp and delete it with its credentials.
         SessionDelete = "session.delete",
         /// Change settings of the session.
@@ -61,6 +70,12 @@ named! {
         PasskeyCancel = "session.passkey-cancel",
         /// Ask whether a number is on WhatsApp. Answered.
         IsExists = "is-exists",
+        /// Ask which of some numbers are on WhatsApp. Answered.
+        LookUp = "look-up",
+        /// Block numbers. Answered.
+        Block = "block",
+        /// Unblock numbers. Answered.
+        Unblock = "unblock",
     }
 }
 
@@ -87,10 +102,16 @@ pub enum Job {
     Delete(QueueCommand),
     /// Send a queue of another account from the present one.
     Adopt(QueueCommand),
+    /// Another pace for a queue.
+    Pace(PaceJob),
     /// Connect the session.
     SessionStart,
     /// Disconnect the session, keep its credentials.
     SessionStop,
+    /// Disconnect the session and connect it again.
+    SessionRestart,
+    /// Log out and keep the session.
+    SessionLogout(LogoutJob),
     /// Log out and delete the session.
     SessionDelete,
     /// Change settings of the session; one that is connected follows at once.
@@ -105,6 +126,12 @@ pub enum Job {
     PasskeyCancel,
     /// Ask whether a number is on WhatsApp; answered with [`Answer::IsExists`].
     IsExists(IsExistsJob),
+    /// Ask which of some numbers are on WhatsApp; answered with [`Answer::Numbers`].
+    LookUp(NumbersJob),
+    /// Block numbers; answered with [`Answer::Numbers`].
+    Block(NumbersJob),
+    /// Unblock numbers; answered with [`Answer::Numbers`].
+    Unblock(NumbersJob),
 }
 
 impl Job {
@@ -133,8 +160,11 @@ impl Job {
             JobKind::Resume => Self::Resume(body::parse(body)?),
             JobKind::Delete => Self::Delete(body::parse(body)?),
             JobKind::Adopt => Self::Adopt(body::parse(body)?),
+            JobKind::Pace => Self::Pace(PaceJob::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
+            JobKind::SessionRestart => body::parse_empty(body).map(|()| Self::SessionRestart)?,
+            JobKind::SessionLogout => Self::SessionLogout(LogoutJob::parse(body)?),
             JobKind::SessionDelete => body::parse_empty(body).map(|()| Self::SessionDelete)?,
             JobKind::SessionUpdate => Self::SessionUpdate(body::parse(body)?),
             JobKind::PairingCode => Self::PairingCode(body::parse(body)?),
@@ -142,6 +172,9 @@ impl Job {
             JobKind::PasskeyConfirm => body::parse_empty(body).map(|()| Self::PasskeyConfirm)?,
             JobKind::PasskeyCancel => body::parse_empty(body).map(|()| Self::PasskeyCancel)?,
             JobKind::IsExists => Self::IsExists(body::parse(body)?),
+            JobKind::LookUp => Self::LookUp(NumbersJob::parse(body)?),
+            JobKind::Block => Self::Block(NumbersJob::parse(body)?),
+            JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
         })
     }
 
@@ -153,8 +186,11 @@ impl Job {
             Self::Resume(_) => JobKind::Resume,
             Self::Delete(_) => JobKind::Delete,
             Self::Adopt(_) => JobKind::Adopt,
+            Self::Pace(_) => JobKind::Pace,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
+            Self::SessionRestart => JobKind::SessionRestart,
+            Self::SessionLogout(_) => JobKind::SessionLogout,
             Self::SessionDelete => JobKind::SessionDelete,
             Self::SessionUpdate(_) => JobKind::SessionUpdate,
             Self::PairingCode(_) => JobKind::PairingCode,
@@ -162,6 +198,9 @@ impl Job {
             Self::PasskeyConfirm => JobKind::PasskeyConfirm,
             Self::PasskeyCancel => JobKind::PasskeyCancel,
             Self::IsExists(_) => JobKind::IsExists,
+            Self::LookUp(_) => JobKind::LookUp,
+            Self::Block(_) => JobKind::Block,
+            Self::Unblock(_) => JobKind::Unblock,
         }
     }
 
@@ -172,8 +211,10 @@ impl Job {
             Self::Pause(command) | Self::Resume(command) | Self::Delete(command) | Self::Adopt(command) => {
                 body::to_vec(command)
             }
+            Self::Pace(job) => body::to_vec(job),
             Self::SessionStart
             | Self::SessionStop
+            | Self::SessionRestart
             | Self::SessionDelete
             | Self::PasskeyConfirm
             | Self::PasskeyCancel => b"{}".to_vec(),
@@ -181,6 +222,8 @@ impl Job {
             Self::PairingCode(job) => body::to_vec(job),
             Self::PasskeyAnswer(job) => body::to_vec(job),
             Self::IsExists(job) => body::to_vec(job),
+            Self::SessionLogout(job) => body::to_vec(job),
+            Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
         }
     }
 
@@ -189,8 +232,10 @@ impl Job {
         match kind {
             JobKind::Send => schema_for!(send::SendBody),
             JobKind::Pause | JobKind::Resume | JobKind::Delete | JobKind::Adopt => schema_for!(QueueCommand),
+            JobKind::Pace => schema_for!(queue::PaceBody),
             JobKind::SessionStart
             | JobKind::SessionStop
+            | JobKind::SessionRestart
             | JobKind::SessionDelete
             | JobKind::PasskeyConfirm
             | JobKind::PasskeyCancel => schema_for!(body::Empty),
@@ -198,6 +243,8 @@ impl Job {
             JobKind::SessionUpdate => schema_for!(SessionUpdateJob),
             JobKind::PairingCode => schema_for!(PairingCodeJob),
             JobKind::IsExists => schema_for!(IsExistsJob),
+            JobKind::SessionLogout => schema_for!(LogoutJob),
+            JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::send::Delay;
+use crate::body::{self, JobError};
 use crate::id::QueueId;
 
 /// A command on one queue.
@@ -11,4 +14,65 @@ use crate::id::QueueId;
 pub struct QueueCommand {
     /// The queue.
     pub queue_id: QueueId,
+}
+
+/// Another pace for one queue, from its next gap on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaceJob {
+    /// The queue.
+    pub queue_id: QueueId,
+    /// The gap between its sends.
+    pub delay: Delay,
+}
+
+/// The body of a `pace` job.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PaceBody {
+    /// The queue.
+    queue_id: QueueId,
+    /// The gap between its sends, from the next one on.
+    #[schemars(with = "Delay")]
+    delay: Map<String, Value>,
+}
+
+impl TryFrom<PaceBody> for PaceJob {
+    type Error = JobError;
+
+    fn try_from(body: PaceBody) -> Result<Self, JobError> {
+        Ok(Self {
+            queue_id: body.queue_id,
+            delay: Delay::parse(body.delay)?,
+        })
+    }
+}
+
+impl PaceJob {
+    /// Parses the body of a `pace` job.
+    ///
+    /// # Errors
+    /// [`JobError`], which names the field.
+    pub fn parse(body: &[u8]) -> Result<Self, JobError> {
+        body::parse::<PaceBody>(body)?.try_into()
+    }
+}
+
+/// What of a queue is to be changed while it runs.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QueuePatch {
+    /// The gap between its sends, from the next one on.
+    #[schemars(with = "Delay")]
+    delay: Map<String, Value>,
+}
+
+impl QueuePatch {
+    /// The new gap.
+    ///
+    /// # Errors
+    /// [`JobError`], which names the field.
+    pub fn delay(self) -> Result<Delay, JobError> {
+        Delay::parse(self.delay)
+    }
 }

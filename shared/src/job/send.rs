@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use super::names::{Label, Reference};
 use super::recipients::{self, Duplicates, Invalid, OneOrMany, Reading, Recipient, Rules};
+use super::start_at::{self, Moment};
 use crate::body::{self, JobError};
+use crate::clock::unix_millis;
 use crate::content::Content;
 use crate::id::{JobId, QueueId, StanzaId, Token};
 
@@ -35,6 +38,12 @@ pub struct SendJob {
     /// The stanza id to use. Only with one number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<StanzaId>,
+    /// Nothing is sent before this; in the past, or absent, at once. To the millisecond.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "start_at::as_millis"
+    )]
+    pub start_at: Option<OffsetDateTime>,
     /// What to do about a recipient whose account turns out to be that of another.
     #[serde(skip_serializing_if = "Duplicates::is_default")]
     pub duplicates: Duplicates,
@@ -62,6 +71,7 @@ impl SendJob {
             delay: None,
             on_unknown: OnUnknown::default(),
             message_id: None,
+            start_at: None,
             duplicates: Duplicates::default(),
             reference: None,
             label: None,
@@ -116,6 +126,10 @@ impl SendJob {
             hash.update(b"\n");
         }
         hash.update(body::to_vec(&(&self.message, &self.delay, self.on_unknown)));
+        // Of a job without one the hash is what it was before there was such a field.
+        if let Some(at) = self.start_at {
+            hash.update(format!("\nstartAt {}", unix_millis(at)));
+        }
         // Stored fingerprints of jobs that say nothing of these stay what they are.
         if !self.duplicates.is_default() || self.reference.is_some() || self.label.is_some() {
             hash.update(body::to_vec(&(self.duplicates, &self.reference, &self.label)));
@@ -162,6 +176,15 @@ impl Delay {
         Ok(Self { min, max })
     }
 
+    /// Reads the object under `delay` of a job.
+    ///
+    /// # Errors
+    /// A [`JobError`] on `delay.min` or `delay.max`.
+    pub fn parse(fields: Map<String, Value>) -> Result<Self, JobError> {
+        let delay = body::from_fields(fields).and_then(|Self { min, max }| Self::new(min, max));
+        delay.map_err(|error| error.within("delay"))
+    }
+
     /// Shortest gap.
     pub fn min(self) -> Duration {
         Duration::from_secs_f64(self.min)
@@ -206,6 +229,9 @@ pub struct SendBody {
     on_unknown: OnUnknown,
     /// The WhatsApp message id to use; only with one number.
     message_id: Option<StanzaId>,
+    /// When to start: a time with its offset (`2026-12-24T09:00:00+01:00`), or milliseconds since 1970. In the past it is
+    /// at once; at most START_AHEAD_DAYS ahead.
+    start_at: Option<Moment>,
     /// What to do about somebody who is named twice, also by another number of the same account.
     #[serde(default)]
     duplicates: Duplicates,
@@ -228,10 +254,6 @@ impl TryFrom<SendBody> for SendJob {
             (None, Some(many)) => ("numbers", many),
             (None, None) => return Err(JobError::new("numbers", "is required")),
         };
-        let delay = body.delay.map(|fields| {
-            let delay: Delay = body::from_fields(fields)?;
-            Delay::new(delay.min, delay.max)
-        });
         let rules = Rules {
             duplicates: body.duplicates,
             invalid: body.invalid,
@@ -241,9 +263,10 @@ impl TryFrom<SendBody> for SendJob {
             queue_id: body.queue_id,
             numbers,
             message: Content::parse(body.message).map_err(|error| error.within("message"))?,
-            delay: delay.transpose().map_err(|error| error.within("delay"))?,
+            delay: body.delay.map(Delay::parse).transpose()?,
             on_unknown: body.on_unknown,
             message_id: body.message_id,
+            start_at: body.start_at.map(OffsetDateTime::try_from).transpose()?,
             duplicates: body.duplicates,
             reference: body.reference,
             label: body.label,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::body::{self, JobError};
 use crate::named::stored;
 use crate::recipient::{Number, deserialize_phone};
 
@@ -14,6 +15,39 @@ pub struct PairingCodeJob {
     /// The phone number of the account to pair with.
     #[serde(deserialize_with = "deserialize_phone")]
     pub phone: Number,
+}
+
+/// A request to log the session out at WhatsApp and keep it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogoutJob {
+    /// What becomes of its queues that are not finished.
+    #[serde(default)]
+    pub queues: LogoutQueues,
+}
+
+/// What becomes of the queues of a session that logs out.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogoutQueues {
+    /// They wait until the session is paired again.
+    #[default]
+    Keep,
+    /// They are deleted: what is not sent yet never is.
+    Drop,
+}
+
+impl LogoutJob {
+    /// Parses a body; none is that of the defaults.
+    ///
+    /// # Errors
+    /// [`JobError`], which names the field.
+    pub fn parse(body: &[u8]) -> Result<Self, JobError> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        body::parse(body)
+    }
 }
 
 /// Settings of a session that are to change; those that are absent stay.

@@ -35,7 +35,7 @@ fn every_job_has_a_stable_body() {
     let full = send(
         r#"{"queueId":"78e37ede-32d9-4636-83f0-39469daf89f6","numbers":["5531900000001"],
             "message":{"type":"text","text":"hi"},"delay":{"min":0.5,"max":2},"onUnknown":"hold",
-            "messageId":"3EB0C431C26A1916E07A"}"#,
+            "messageId":"3EB0C431C26A1916E07A","startAt":"2026-12-24T09:00:00.25+01:00"}"#,
     );
     let jobs = [
         Job::Send(Box::new(full)),
@@ -50,8 +50,16 @@ fn every_job_has_a_stable_body() {
         Job::Resume(queue),
         Job::Delete(queue),
         Job::Adopt(queue),
+        Job::Pace(PaceJob {
+            queue_id: queue.queue_id,
+            delay: Delay::new(0.5, 2.0).unwrap(),
+        }),
         Job::SessionStart,
         Job::SessionStop,
+        Job::SessionRestart,
+        Job::SessionLogout(LogoutJob {
+            queues: LogoutQueues::Drop,
+        }),
         Job::SessionDelete,
         Job::SessionUpdate(SessionUpdateJob {
             presence: Some(Some(Presence::Available)),
@@ -59,7 +67,18 @@ fn every_job_has_a_stable_body() {
         Job::SessionUpdate(SessionUpdateJob { presence: Some(None) }),
         Job::SessionUpdate(SessionUpdateJob::default()),
         Job::PairingCode(PairingCodeJob { phone: phone.clone() }),
-        Job::IsExists(IsExistsJob { number: phone }),
+        Job::IsExists(IsExistsJob {
+            number: phone.clone(),
+        }),
+        Job::LookUp(NumbersJob {
+            numbers: vec![Phone(phone.clone())],
+        }),
+        Job::Block(NumbersJob {
+            numbers: vec![Phone(phone.clone())],
+        }),
+        Job::Unblock(NumbersJob {
+            numbers: vec![Phone(phone)],
+        }),
     ];
     let mut shown = Vec::new();
     for job in &jobs {
@@ -107,6 +126,16 @@ fn answers_are_stable() {
             message: "this number is not known, and none may be looked up now".into(),
             field: None,
             until: Some(1_795_276_800_000),
+        },
+        Answer::Numbers {
+            numbers: vec![NumberAnswer {
+                number: "5531900000001".into(),
+                exists: false,
+                jid: None,
+                lid: None,
+                blocked: None,
+                error: Some(NumberFailure::NotOnWhatsapp),
+            }],
         },
         Answer::Failed {
             code: FailureCode::InvalidJob,
@@ -173,6 +202,10 @@ fn errors_name_the_field_and_not_its_value() {
         error("pause", r#"{"queueId":"not-a-uuid"}"#),
         error("session.pairing-code", r#"{"phone":"1203630001@g.us"}"#),
         error("session.start", r#"{"x":1}"#),
+        error("session.logout", r#"{"queues":"burn"}"#),
+        error("look-up", r#"{"numbers":[]}"#),
+        error("block", r#"{"numbers":["5531900000001","98765@lid"]}"#),
+        error("unblock", r#"{"number":"5531900000001"}"#),
         error("session.update", r#"{"presence":"loud"}"#),
         error("session.update", r#"{"presence":true}"#),
         error("session.update", r#"{"presense":"available"}"#),

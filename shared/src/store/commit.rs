@@ -16,7 +16,9 @@ mod statements;
 use std::fmt;
 use std::time::Duration;
 
-pub use change::{KeyChange, QueueChange, RecipientChange, RecipientKey, SessionChange, Write};
+pub use change::{
+    KeyChange, QueueChange, RecipientChange, RecipientKey, SendRejection, SessionChange, Write,
+};
 pub use sealed::{SealedWrite, WriteSealer};
 
 use self::backend::Backend;

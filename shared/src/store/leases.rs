@@ -1,5 +1,6 @@
 //! Live workers and the shards they hold. All times are the database's own clock.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Store, StoreError, Tx};
@@ -160,6 +161,14 @@ pub async fn is_held(store: &Store, shard: ShardId) -> Result<bool, StoreError> 
         SELECT 1 FROM shard_lease WHERE shard = $1 AND owner IS NOT NULL AND expires_at > clock_timestamp()";
     let row = store.query_opt(sql, &[&smallint(shard)]).await?;
     Ok(row.is_some())
+}
+
+/// The shards that live workers hold.
+pub async fn held(store: &Store) -> Result<BTreeSet<ShardId>, StoreError> {
+    let sql = "-- leases::held
+        SELECT shard FROM shard_lease WHERE owner IS NOT NULL AND expires_at > clock_timestamp()";
+    let rows = store.query(sql, &[]).await?;
+    rows.iter().map(|row| shard_id(row.try_get(0)?)).collect()
 }
 
 /// Takes a worker off the list, so that its shards are divided anew at once.

@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     13 "presence" in "0013_presence.sql",
     14 "numbers" in "0014_numbers.sql",
     15 "attempts" in "0015_attempts.sql",
+    16 "queues" in "0016_queues.sql",
     17 "webhooks changed" in "0017_webhooks.sql",
 };
 

@@ -19,6 +19,7 @@ mod migrate;
 pub mod outbox;
 pub mod queues;
 pub mod recipients;
+pub mod requests;
 mod server;
 pub mod sessions;
 pub mod webhooks;

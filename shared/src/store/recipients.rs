@@ -208,6 +208,77 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
     rows.iter().map(count).collect()
 }
 
+/// How many recipients of a queue are in each state; those that failed, or are unknown, by why.
+///
+/// Counted when asked for: the rows of a queue lie together, and a counter would cost each send a write.
+pub async fn tally(
+    store: &Store,
+    queue: QueueId,
+) -> Result<Vec<(RecipientState, Option<u16>, u32)>, StoreError> {
+    let sql = "-- recipients::tally
+        SELECT CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state, r.error_status, r.count
+        FROM (SELECT state, error_status, count(*) FROM recipient WHERE queue_id = $1 GROUP BY 1, 2) r
+        JOIN queue q ON q.id = $1
+        ORDER BY 1, 2";
+    let rows = store.query(sql, &[&queue.as_uuid()]).await?;
+    let entry = |row: &Row| {
+        let (status, count): (Option<i16>, i64) = (row.try_get("error_status")?, row.try_get("count")?);
+        let count = u32::try_from(count).map_err(|_| StoreError::Corrupt("count"))?;
+        let status = status.and_then(|status| u16::try_from(status).ok());
+        Ok((state(row)?, status, count))
+    };
+    rows.iter().map(entry).collect()
+}
+
+/// A recipient that failed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failed {
+    /// Its place in the queue, from 0.
+    pub seq: u32,
+    /// Who.
+    pub number: Number,
+    /// What its caller calls it by.
+    pub reference: Option<Reference>,
+}
+
+/// The recipients of a queue that failed, in their order; only those with one of `codes`, if there are any.
+pub async fn failed(store: &Store, queue: QueueId, codes: &[u16]) -> Result<Vec<Failed>, StoreError> {
+    let sql = "-- recipients::failed
+        SELECT seq, number, reference FROM recipient
+        WHERE queue_id = $1 /* queue */ AND state = 5
+          AND (cardinality($2::smallint[]) = 0 OR error_status = ANY($2 /* codes */))
+        ORDER BY seq";
+    let codes: Vec<i16> = codes
+        .iter()
+        .filter_map(|code| i16::try_from(*code).ok())
+        .collect();
+    let rows = store.query(sql, &[&queue.as_uuid(), &codes]).await?;
+    let failed = |row: &Row| {
+        Ok(Failed {
+            seq: seq(row)?,
+            number: number(row)?,
+            reference: reference(row)?,
+        })
+    };
+    rows.iter().map(failed).collect()
+}
+
+/// The recipient that a message of a session went, or is to go, to; and its queue.
+pub async fn of_message(
+    store: &Store,
+    session: SessionId,
+    message: &StanzaId,
+) -> Result<Option<(QueueId, RecipientRecord)>, StoreError> {
+    let sql = "-- recipients::of_message
+        SELECT r.queue_id, r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
+            r.stanza_id, r.attempts, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
+        FROM recipient r JOIN queue q ON q.id = r.queue_id
+        WHERE r.session_id = $1 /* session */ AND r.stanza_id = $2 /* message */";
+    let row = store.query_opt(sql, &[&session.get(), &message.as_str()]).await?;
+    row.map(|row| Ok((QueueId::new(row.try_get("queue_id")?), record(&row)?)))
+        .transpose()
+}
+
 /// How many recipients of a queue wait for the end of a restriction.
 pub async fn held(store: &Store, queue: QueueId, held: u32) -> Result<u32, StoreError> {
     let sql = "-- recipients::held

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
-use super::queues::{Acceptance, QueueState};
+use super::queues::QueueState;
+use super::queues::accepting::Acceptance;
 use super::recipients::RecipientState;
 use super::sessions::{Created, SessionState};
 use super::*;
@@ -20,6 +21,16 @@ fn job(recipients: u32) -> SendJob {
     SendJob::new(numbers, Text::new("hi"))
 }
 
+/// So many of each kind, at any time.
+fn due(most: u32) -> queues::Due<'static> {
+    queues::Due {
+        held: None,
+        account: None,
+        now: time::OffsetDateTime::UNIX_EPOCH,
+        most,
+    }
+}
+
 async fn session(db: &TestDatabase) -> SessionId {
     sessions::create(db.store(), &token(), 1)
         .await
@@ -35,7 +46,7 @@ async fn accept(
     (id, job): (&JobId, &SendJob),
 ) -> Acceptance {
     let queue = job.queue_id(&Token::new("t").unwrap(), id);
-    let offer = queues::Offer {
+    let offer = queues::accepting::Offer {
         session,
         queue,
         other: None,
@@ -48,9 +59,9 @@ async fn accept(
 async fn accept_one(
     db: &TestDatabase,
     fence: Fence,
-    offer: queues::Offer<'_>,
+    offer: queues::accepting::Offer<'_>,
 ) -> Result<Acceptance, StoreError> {
-    let mut accepted = queues::accept_all(db.store(), fence, &[offer]).await?;
+    let mut accepted = queues::accepting::accept_all(db.store(), fence, &[offer]).await?;
     Ok(accepted.pop().unwrap().unwrap())
 }
 
@@ -236,7 +247,7 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
         .unwrap()
         .into_record()
         .id;
-    let offer = |queue| queues::Offer {
+    let offer = |queue| queues::accepting::Offer {
         session: other,
         queue,
         other: None,
@@ -258,7 +269,7 @@ async fn a_stale_owner_accepts_nothing() {
     let session = session(&db).await;
     leases::release(db.store(), old).await.unwrap();
     let id = job_id();
-    let offer = queues::Offer {
+    let offer = queues::accepting::Offer {
         session,
         queue: crate::testing::queue_id(),
         other: None,
@@ -285,7 +296,7 @@ async fn a_stanza_id_that_was_used_is_a_conflict() {
     ));
     assert_eq!(
         accept(&db, fence, session, (&job_id(), &send)).await,
-        Acceptance::Conflict
+        Acceptance::MessageIdTaken
     );
     assert_eq!(db.query("SELECT count(*) FROM queue").await, [Some("1".into())]);
 }
@@ -329,6 +340,12 @@ async fn a_hundred_thousand_recipients_are_stored_and_read_in_pages() {
         recipients::counts(db.store(), queue.id).await.unwrap(),
         [(RecipientState::Queued, 100_000)]
     );
+    let started = Instant::now();
+    assert_eq!(
+        recipients::tally(db.store(), queue.id).await.unwrap(),
+        [(RecipientState::Queued, None, 100_000)]
+    );
+    println!("counted in {:?}", started.elapsed());
     let recipients::Lists { numbers, stanzas } = recipients::lists(db.store(), queue.id, 3).await.unwrap();
     let first = send.numbers[..3].iter().map(|recipient| recipient.number.clone());
     assert_eq!((numbers, stanzas.len()), (first.collect(), 0));
@@ -346,19 +363,21 @@ async fn queues_are_found_and_listed() {
         };
         ids.push(queue.id);
     }
-    let active: Vec<_> = queues::active(db.store(), session, None, None, 10)
+    let active: Vec<_> = queues::active(db.store(), session, due(10))
         .await
         .unwrap()
         .iter()
         .map(|q| q.id)
         .collect();
     assert_eq!(active, ids);
-    let newest = queues::list(db.store(), session, None, None, 2).await.unwrap();
-    let behind = (newest[1].created_at, newest[1].id);
-    let oldest = queues::list(db.store(), session, None, Some(behind), 2)
-        .await
-        .unwrap();
-    let listed: Vec<_> = newest.iter().chain(&oldest).map(|q| q.id).rev().collect();
+    let mut filter = queues::listing::Filter {
+        session: Some(session),
+        ..queues::listing::Filter::default()
+    };
+    let newest = queues::listing::list(db.store(), filter, 2).await.unwrap();
+    filter.before = Some((newest[1].1.created_at, newest[1].1.id));
+    let oldest = queues::listing::list(db.store(), filter, 2).await.unwrap();
+    let listed: Vec<_> = newest.iter().chain(&oldest).map(|(_, q)| q.id).rev().collect();
     assert_eq!(listed, ids);
     assert!(queues::find(db.store(), session, ids[0]).await.unwrap().is_some());
     assert!(
@@ -371,6 +390,86 @@ async fn queues_are_found_and_listed() {
         queues::find_any(db.store(), ids[0]).await.unwrap().unwrap().1.id,
         ids[0]
     );
+}
+
+#[tokio::test]
+async fn queues_that_start_later_are_passed_over_but_for_the_first_of_them() {
+    let db = TestDatabase::new().await;
+    let fence = db.lease(0, "w").await;
+    let session = session(&db).await;
+    let epoch = time::OffsetDateTime::UNIX_EPOCH;
+    let mut ids = Vec::new();
+    for seconds in [None, Some(30), Some(10), Some(20)] {
+        let send = SendJob {
+            start_at: seconds.map(|seconds| epoch + Duration::from_secs(seconds)),
+            ..job(1)
+        };
+        let Acceptance::Accepted(queue) = accept(&db, fence, session, (&job_id(), &send)).await else {
+            panic!()
+        };
+        assert_eq!(queue.start_at, send.start_at);
+        ids.push(queue.id);
+    }
+    for (now, expected) in [
+        (0, vec![0, 2]),
+        (10, vec![0, 2, 3]),
+        (25, vec![0, 2, 3, 1]),
+        (30, vec![0, 1, 2, 3]),
+    ] {
+        let due = queues::Due {
+            now: epoch + Duration::from_secs(now),
+            ..due(10)
+        };
+        let found = queues::active(db.store(), session, due).await.unwrap();
+        let found: Vec<_> = found.iter().map(|queue| queue.id).collect();
+        let expected: Vec<_> = expected.into_iter().map(|nth: usize| ids[nth]).collect();
+        assert_eq!(found, expected, "{now} seconds on");
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_found_until_it_is_taken_back() {
+    use super::requests::{self, Asked, Noted};
+    let db = TestDatabase::new().await;
+    let session = session(&db).await;
+    let (id, message) = (job_id(), StanzaId::new("3EB0AA").unwrap());
+    let asked = Asked {
+        session,
+        queue: crate::testing::queue_id(),
+        job: &id,
+        message: Some(&message),
+    };
+    assert_eq!(requests::note(db.store(), asked).await.unwrap(), Noted::New);
+    assert_eq!(requests::note(db.store(), asked).await.unwrap(), Noted::Again);
+    let found = requests::of_message(db.store(), session, &message).await.unwrap();
+    assert_eq!(
+        (found.len(), found[0].queue, &found[0].rejection),
+        (1, asked.queue, &None)
+    );
+    assert_eq!(
+        requests::of_queue(db.store(), session, asked.queue)
+            .await
+            .unwrap(),
+        found
+    );
+    requests::take_back(db.store(), asked).await.unwrap();
+    assert_eq!(
+        requests::of_message(db.store(), session, &message).await.unwrap(),
+        []
+    );
+    let nowhere = Asked {
+        session: SessionId::new(99),
+        ..asked
+    };
+    assert_eq!(
+        requests::note(db.store(), nowhere).await.unwrap(),
+        Noted::NoSession
+    );
+    requests::note(db.store(), asked).await.unwrap();
+    assert_eq!(requests::purge(db.store()).await.unwrap(), 0);
+    db.query("UPDATE send_request SET recorded_at = now() - interval '31 days'")
+        .await;
+    assert_eq!(requests::purge(db.store()).await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ struct Inner {
     next: u64,
     loops: HashMap<u64, Loop>,
     checks: Vec<(&'static str, Check)>,
+    /// Checks of what the process can do without.
+    notices: Vec<(&'static str, Check)>,
     degraded: BTreeMap<&'static str, String>,
 }
 
@@ -82,6 +84,18 @@ impl Health {
             .push((name, Arc::new(move || Box::pin(check()))));
     }
 
+    /// Registers a check of something that others need for the process to be of full use; its error says what is wrong. It
+    /// stays ready all the same.
+    pub fn notice<F, R>(&self, name: &'static str, check: F)
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.inner()
+            .notices
+            .push((name, Arc::new(move || Box::pin(check()))));
+    }
+
     /// Says what hinders the work of the process without making it useless, or that nothing does any more. It stays ready:
     /// another process in its place would be no better off.
     pub fn degraded(&self, name: &'static str, trouble: Option<String>) {
@@ -120,19 +134,34 @@ impl Health {
     pub async fn not_ready(&self) -> Vec<String> {
         let checks = self.inner().checks.clone();
         let mut problems = self.stuck();
-        for (name, check) in checks {
-            match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(problem)) => problems.push(format!("{name}: {problem}")),
-                Err(_) => problems.push(format!("{name}: no answer within {CHECK_TIMEOUT:?}")),
-            }
-        }
+        problems.extend(failing(checks).await);
         problems
+    }
+
+    /// What hinders the work of the process without making it useless, what it looks at anew included.
+    pub async fn degradations(&self) -> Vec<String> {
+        let notices = self.inner().notices.clone();
+        let mut troubles = self.troubles();
+        troubles.extend(failing(notices).await);
+        troubles
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes these checks; what they find, each under its name.
+async fn failing(checks: Vec<(&'static str, Check)>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, check) in checks {
+        match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => problems.push(format!("{name}: {problem}")),
+            Err(_) => problems.push(format!("{name}: no answer within {CHECK_TIMEOUT:?}")),
+        }
+    }
+    problems
 }
 
 /// The pulse of one loop.

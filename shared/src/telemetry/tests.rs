@@ -74,6 +74,26 @@ impl std::io::Write for Captured {
     }
 }
 
+#[test]
+fn a_token_opens_the_metrics_and_nothing_like_it_does() {
+    let token = Secret::new("0123456789abcdef");
+    let with = |value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        brings(&headers, &token)
+    };
+    assert!(with("Bearer 0123456789abcdef"));
+    for wrong in [
+        "Bearer 0123456789abcde",
+        "Bearer ",
+        "0123456789abcdef",
+        "Basic 0123456789abcdef",
+    ] {
+        assert!(!with(wrong), "{wrong}");
+    }
+    assert!(!brings(&HeaderMap::new(), &token));
+}
+
 #[tokio::test]
 async fn what_is_degraded_is_said_and_stays_ready() {
     let health = Health::new(crate::clock::Clock::system());

@@ -122,6 +122,8 @@ pub struct Counters {
     pub tokens_wrong: u64,
     /// Messages with a token that should have none: between own devices, or sent again.
     pub tokens_misplaced: u64,
+    /// Messages of an account to somebody whom it blocks: no client sends them.
+    pub sent_to_blocked: u64,
     /// Messages refused because they proved nothing (error 463).
     pub messages_unproved: u64,
 }

@@ -2,30 +2,30 @@
 //!
 //! Translates requests to calls of the [`Handle`] and refusals to answers that name the field.
 
+mod linking;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
 use crate::handle::Handle;
 use crate::media;
-use crate::number::{Addressing, Number};
+use crate::number::Addressing;
 use crate::page;
-use crate::passkey::{Rules, authenticator::Ask};
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
+use crate::request::{Answer, Body, created, done, number, parse};
 use crate::sharing::Sharing;
 use crate::world::{
     AccountAddressing, NewsBy, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange,
@@ -37,19 +37,6 @@ const MAX_TEXT_BYTES: usize = 65_536;
 const MAX_NAME_BYTES: usize = 256;
 /// Longest wait before a receipt.
 const MAX_WAIT_MS: u64 = 86_400_000;
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (
-            status,
-            Json(json!({ "error": self.to_string(), "field": self.field, "problem": self.problem })),
-        )
-            .into_response()
-    }
-}
-
-type Answer = Result<Response, Refusal>;
 
 /// Serves until stopped.
 pub async fn serve(listener: TcpListener, handle: Handle, stop: CancellationToken) {
@@ -64,15 +51,6 @@ fn router(handle: Handle) -> Router {
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/phones", post(create_phone))
         .route("/phones/{number}/addressing", put(set_addressing))
-        .route("/phones/{number}/scan", post(scan))
-        .route(
-            "/phones/{number}/passkey",
-            post(guard).get(passkey).delete(unguard),
-        )
-        .route("/phones/{number}/passkey/sign", post(sign))
-        .route("/companions/refresh", post(refresh))
-        .route("/phones/{number}/link-code", post(link_code))
-        .route("/phones/{number}/unlink", post(unlink))
         .route("/phones/{number}/sharing", post(share))
         .route("/phones/{number}/name", post(rename))
         .route("/phones/{number}/privacy", post(set_privacy))
@@ -99,6 +77,7 @@ fn router(handle: Handle) -> Router {
         .route("/sessions", get(sessions))
         .route("/audit", get(audit))
         .route("/audit/mark", post(mark_audit))
+        .merge(linking::router())
         .merge(media::router())
         .merge(page::router())
         .fallback(|| async { Refusal::unknown("path") })
@@ -110,22 +89,6 @@ fn router(handle: Handle) -> Router {
             }
         })
         .with_state(handle)
-}
-
-/// The body of a request, refused as everything else is.
-struct Body(Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let body = Bytes::from_request(request, state).await;
-        body.map(Self).map_err(|rejection| Refusal {
-            status: rejection.status().as_u16(),
-            field: "body".into(),
-            problem: rejection.body_text(),
-        })
-    }
 }
 
 #[derive(Deserialize)]
@@ -153,95 +116,6 @@ async fn set_addressing(State(handle): State<Handle>, Path(phone): Path<String>,
     let rules: AccountAddressing = parse(&body)?;
     handle.set_addressing(number("number", &phone)?, rules).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScanBody {
-    qr: String,
-    #[serde(default)]
-    refresh: Option<String>,
-}
-
-async fn scan(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
-    let body: ScanBody = parse(&body)?;
-    let number = number("number", &phone)?;
-    done(&match body.refresh {
-        Some(child) => handle.scan_and_refresh(number, body.qr, child).await?,
-        None => handle.scan(number, body.qr).await?,
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefreshBody {
-    qr: String,
-    #[serde(default = "refresh_child")]
-    child: String,
-}
-
-fn refresh_child() -> String {
-    "companion_reg_refresh".to_owned()
-}
-
-async fn refresh(State(handle): State<Handle>, Body(body): Body) -> Answer {
-    let body: RefreshBody = parse(&body)?;
-    handle.refresh(body.qr, body.child).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-async fn guard(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
-    let rules: Rules = if body.is_empty() {
-        Rules::default()
-    } else {
-        parse(&body)?
-    };
-    handle
-        .guard(number("number", &phone)?, Some(rules.clone()))
-        .await?;
-    created(&json!(rules))
-}
-
-async fn unguard(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
-    handle.guard(number("number", &phone)?, None).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-async fn passkey(State(handle): State<Handle>, Path(phone): Path<String>) -> Answer {
-    done(&handle.passkey(number("number", &phone)?).await?)
-}
-
-async fn sign(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
-    let ask: Ask = parse(&body)?;
-    done(&handle.sign(number("number", &phone)?, ask).await?)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CodeBody {
-    code: String,
-}
-
-async fn link_code(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
-    let body: CodeBody = parse(&body)?;
-    done(&handle.link_code(number("number", &phone)?, &body.code).await?)
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UnlinkBody {
-    #[serde(default)]
-    device: Option<u16>,
-}
-
-async fn unlink(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
-    let body: UnlinkBody = if body.is_empty() {
-        UnlinkBody::default()
-    } else {
-        parse(&body)?
-    };
-    let count = handle.unlink(number("number", &phone)?, body.device).await?;
-    done(&json!({ "unlinked": count }))
 }
 
 async fn share(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
@@ -595,46 +469,4 @@ async fn audit(State(handle): State<Handle>) -> Answer {
 async fn mark_audit(State(handle): State<Handle>) -> Answer {
     handle.mark_audit().await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-fn done(value: &impl Serialize) -> Answer {
-    Ok(Json(value).into_response())
-}
-
-fn created(value: &Value) -> Answer {
-    Ok((StatusCode::CREATED, Json(value)).into_response())
-}
-
-fn number(field: &str, text: &str) -> Result<Number, Refusal> {
-    text.parse()
-        .map_err(|error: crate::number::BadNumber| Refusal::bad(field, error.to_string()))
-}
-
-/// Parses a body; the error names the field, as far as the parser knows it.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let refusal = |field: String, problem: String| Refusal {
-        status: 400,
-        field,
-        problem,
-    };
-    let mut parser = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
-        let problem = error.inner().to_string();
-        let path = error.path().to_string();
-        // A field that is missing has no path, only its name in the message.
-        let missing = problem.strip_prefix("missing field `");
-        let missing = missing
-            .and_then(|rest| rest.split('`').next())
-            .filter(|_| path == ".");
-        let field = match missing {
-            Some(name) => name,
-            None if path == "." || !error.inner().is_data() => "body",
-            None => &path,
-        };
-        refusal(field.to_owned(), problem.clone())
-    })?;
-    parser
-        .end()
-        .map_err(|error| refusal("body".into(), error.to_string()))?;
-    Ok(parsed)
 }

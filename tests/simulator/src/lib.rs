@@ -26,6 +26,7 @@ pub mod passkey;
 pub mod persona;
 pub mod population;
 pub mod refusal;
+mod request;
 pub mod seed;
 pub mod server;
 pub mod sharing;

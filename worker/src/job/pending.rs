@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shared::broker::Delivery;
+use shared::broker::{Delivery, Publisher};
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
-use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob};
-use shared::store::queues::{Acceptance, Offer, QueueRecord};
+use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob, SendLimits};
+use shared::store::queues::QueueRecord;
+use shared::store::queues::accepting::{Acceptance, Offer};
+use time::OffsetDateTime;
 
 use super::settlement::{Reply, Returned, Settlement};
 use crate::job::outcome::JobOutcome;
@@ -82,6 +84,18 @@ impl PendingJob {
         }
     }
 
+    /// Refuses a send that is to start further ahead than it may.
+    pub(crate) fn keep_within(&mut self, limits: &SendLimits, now: OffsetDateTime) {
+        let checked = self.send().map(|send| limits.check_start(send.start_at, now));
+        if let Some(Err(JobError { field, problem, .. })) = checked {
+            let refusal = self.refusal(FailureCode::InvalidJob, &format!("{field} {problem}"));
+            self.stage = Stage::Refused(Box::new(JobRejected {
+                field: Some(field),
+                ..refusal
+            }));
+        }
+    }
+
     /// Its delivery's place among those of the shard.
     pub(crate) fn place(&self) -> Option<u64> {
         self.delivery.as_ref().map(|delivery| delivery.place)
@@ -137,8 +151,16 @@ impl PendingJob {
                 }
                 self.stage = Stage::AcceptedBefore(queue);
             }
+            Ok(Acceptance::MessageIdTaken) => {
+                let words = "another message of this session has this messageId already";
+                let refusal = self.refusal(FailureCode::Conflict, words);
+                self.stage = Stage::Refused(Box::new(JobRejected {
+                    field: Some("messageId".to_owned()),
+                    ..refusal
+                }));
+            }
             Ok(Acceptance::Conflict | Acceptance::NoSession) => {
-                let words = "another job has this id, queueId or messageId already";
+                let words = "another job has this id or queueId already";
                 self.refuse(FailureCode::Conflict, words);
             }
             Err(why) => {
@@ -173,7 +195,11 @@ impl PendingJob {
     }
 
     pub(crate) fn refusal(&self, code: FailureCode, message: &str) -> JobRejected {
+        let send = self.send();
+        let queue_id = |send: &SendJob| Some(send.queue_id(&self.token, self.id.as_ref()?));
         JobRejected {
+            queue_id: send.and_then(queue_id),
+            message_id: send.and_then(|send| send.message_id.clone()),
             job_id: self.id.clone(),
             kind: self.delivery.as_ref().and_then(|delivery| delivery.kind.clone()),
             code,
@@ -229,6 +255,11 @@ impl PendingJob {
         reply
     }
 
+    /// The way to the broker.
+    pub(crate) fn publisher(&self) -> Publisher {
+        self.settlement.publisher().clone()
+    }
+
     pub(crate) fn count(&self, outcome: JobOutcome) {
         if let Stage::Read(job) = &self.stage {
             outcome.count(job.kind());
@@ -280,6 +311,8 @@ fn invalid(job_id: Option<JobId>, delivery: &Delivery, error: JobError) -> JobRe
         kind: delivery.kind.clone(),
         code: FailureCode::InvalidJob,
         field: Some(field),
+        queue_id: None,
+        message_id: None,
         message,
     }
 }

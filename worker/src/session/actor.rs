@@ -90,7 +90,7 @@ impl Actor {
 
     /// A shard whose sessions have nothing to send is handed over before others.
     fn note_busy(&mut self, waiting: Waiting) {
-        let is_idle = matches!(waiting, Waiting::Idle | Waiting::Restricted);
+        let is_idle = matches!(waiting, Waiting::Idle | Waiting::Restricted | Waiting::StartsAt);
         if is_idle && self.parts.sends.is_empty() {
             self.busy = None;
         } else if self.busy.is_none() {

@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use shared::clock::unix_millis;
 use shared::event::{self, Event, QueueAction, QueueData, QueueName};
 use shared::id::QueueId;
-use shared::job::{FailureCode, Job};
+use shared::job::{Delay, FailureCode, Job};
 use shared::recipient::Number;
 use shared::store::commit::QueueChange;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use self::lines::Lines;
 use super::context::{Context, Fetched, sends_for};
 use super::queues::Change;
-use super::reader::{Reader, queue_of};
+use super::reader::Reader;
 use super::recorder::After;
 use crate::job::outcome::JobOutcome;
 use crate::job::pending::{PendingJob, Stage, done};
@@ -38,11 +38,19 @@ pub(super) struct Commands {
 /// The command that is being carried out on a queue.
 #[derive(Debug)]
 struct Current {
-    change: Change,
+    wanted: Wanted,
     /// Gone when its answer is on the way.
     job: Option<Box<PendingJob>>,
     /// The queue as stored, when it is not in memory.
     record: Option<QueueRecord>,
+}
+
+/// What a command wants of its queue.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    Change(Change),
+    /// Another gap between its sends. Nothing of it need drain for that.
+    Pace(Delay),
 }
 
 impl Commands {
@@ -83,25 +91,26 @@ impl Commands {
     }
 
     fn begin(&mut self, cx: &mut Context, id: QueueId) {
-        let Some(change) = self.lines.current(id).map(|current| current.change) else {
+        let Some(wanted) = self.lines.current(id).map(|current| current.wanted) else {
             return;
         };
         if cx.queues.get(id).is_none() {
             let (store, session) = (cx.around.store.clone(), cx.record.id);
             return cx.fetch(async move {
                 let found = store::find(&store, session, id).await;
-                Fetched::OfCommand(id, found.map(|record| record.map(Box::new)))
+                Fetched::OfCommand(id, found.map(|queue| queue.map(Box::new)))
             });
         }
-        match change {
-            Change::Resume | Change::Adopt => self.finish_unchanged(id),
+        match wanted {
+            Wanted::Pace(delay) => self.pace(cx, id, delay),
+            Wanted::Change(Change::Resume | Change::Adopt) => self.finish_unchanged(id),
             // One that is being completed goes on with that: the command is judged when it is written.
-            Change::Pause | Change::Delete | Change::Complete => cx.queues.drain(id, change),
+            Wanted::Change(change) => cx.queues.drain(id, change),
         }
     }
 
     /// The queue of the command, which is not in memory, as stored.
-    pub(super) fn on_queue(&mut self, cx: &mut Context, id: QueueId, record: Option<QueueRecord>) {
+    pub(super) fn on_queue(&mut self, cx: &mut Context, id: QueueId, record: Option<Box<QueueRecord>>) {
         use Change::{Adopt, Complete, Delete, Pause, Resume};
         use QueueState::{Completed, Deleted, Paused, Queued, Running};
         let Some(record) = record else {
@@ -116,9 +125,15 @@ impl Commands {
         let Some(current) = self.lines.current(id) else {
             return;
         };
-        let (change, state) = (current.change, record.state);
+        let (wanted, state) = (current.wanted, record.state);
         let is_ours = sends_for(cx.account(), record.account.as_deref());
-        current.record = Some(record);
+        current.record = Some(*record);
+        let change = match wanted {
+            Wanted::Change(change) => change,
+            Wanted::Pace(delay) if !state.is_final() => return self.pace(cx, id, delay),
+            // To be refused like any other.
+            Wanted::Pace(_) => Change::Pause,
+        };
         match (state, change) {
             (Paused, Pause) | (Deleted, Delete) | (Queued | Running, Resume) => self.finish_unchanged(id),
             (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => read_lists(cx, id, change),
@@ -132,6 +147,17 @@ impl Commands {
             (_, Adopt) => adopt(cx, id),
             // No command completes a queue.
             (Queued | Running | Paused, Complete) => {}
+        }
+    }
+
+    /// The queue goes at this pace from its next gap on, whether it is in memory or not.
+    fn pace(&mut self, cx: &mut Context, id: QueueId, delay: Delay) {
+        if let Some(pace) = cx.around.pace_of(delay) {
+            cx.queues.set_pace(id, pace);
+        }
+        cx.recorder.write.queues.push(QueueChange::Pace(id, delay));
+        if let Some(job) = self.lines.finish(id).and_then(|current| current.job) {
+            cx.answer_when_durable(job, Some(id));
         }
     }
 
@@ -153,6 +179,7 @@ impl Commands {
             ),
             (None, None) => return,
         };
+        let data = data.found_at(&cx.record.token, id);
         let at = unix_millis(cx.wall());
         let (row, action) = match change {
             Change::Complete => (QueueChange::Complete(id), None),
@@ -196,7 +223,7 @@ impl Commands {
     /// A queue goes on, durably: its recipients take turns again.
     pub(super) fn on_resumed(&mut self, cx: &mut Context, id: QueueId) {
         if let Some(record) = self.lines.finish(id).and_then(|current| current.record) {
-            cx.take_in(queue_of(record, cx.around.pace));
+            cx.take_in(record);
         }
     }
 
@@ -241,15 +268,16 @@ pub(super) fn read_lists(cx: &mut Context, queue: QueueId, change: Change) {
 
 impl Current {
     fn new(job: Box<PendingJob>) -> Self {
-        let change = match &job.stage {
-            Stage::Read(Job::Resume(_)) => Change::Resume,
-            Stage::Read(Job::Delete(_)) => Change::Delete,
-            Stage::Read(Job::Adopt(_)) => Change::Adopt,
+        let wanted = match &job.stage {
+            Stage::Read(Job::Pace(pace)) => Wanted::Pace(pace.delay),
+            Stage::Read(Job::Resume(_)) => Wanted::Change(Change::Resume),
+            Stage::Read(Job::Delete(_)) => Wanted::Change(Change::Delete),
+            Stage::Read(Job::Adopt(_)) => Wanted::Change(Change::Adopt),
             // Nothing but commands on queues is put into a line.
-            _ => Change::Pause,
+            _ => Wanted::Change(Change::Pause),
         };
         Self {
-            change,
+            wanted,
             job: Some(job),
             record: None,
         }

@@ -14,8 +14,10 @@ use shared::id::{EventId, QueueId};
 use shared::job::{self, Answer, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
+use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
+use shared::store::requests::Rejection;
 use shared::store::sessions::{Owner, SessionRecord};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -24,7 +26,7 @@ use whatsapp::device::Device;
 
 use super::adapter::presence::presence;
 use super::look_up::LookUpTurns;
-use super::queues::{Change, Queue, Queues};
+use super::queues::{Change, Queue, Queues, Spec};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
 use crate::job::outcome::JobOutcome;
@@ -60,6 +62,8 @@ pub(crate) enum Fetched {
     Lists(QueueId, Change, Result<Lists, StoreError>),
     /// The queue belongs to the present account.
     Adopted(QueueId, Result<(), StoreError>),
+    /// The jobs that delete the session's queues are published, or why some are not.
+    Dropped(Result<(), String>),
     /// The session's rows are gone.
     Erased(Result<(), StoreError>),
 }
@@ -80,6 +84,8 @@ pub(crate) struct Context {
     pub(super) exit: Option<Exit>,
     /// By when the session is to be handed over, if it is.
     pub(super) leaves_by: Option<Instant>,
+    /// When the first of the queues that start later does. They stay in the store until then.
+    pub(super) starts_at: Option<OffsetDateTime>,
 }
 
 impl Context {
@@ -95,6 +101,7 @@ impl Context {
             fetches: FuturesUnordered::new(),
             exit: None,
             leaves_by: None,
+            starts_at: None,
         }
     }
 
@@ -121,10 +128,17 @@ impl Context {
         self.record.owner.as_ref().map(Owner::number)
     }
 
-    /// Takes a queue in, unless it belongs to another account: that one waits in the store.
-    pub(super) fn take_in(&mut self, queue: Queue) {
-        if sends_for(self.account(), queue.account.as_deref()) {
-            self.queues.insert(queue);
+    /// Takes in a queue as stored, unless it belongs to another account, or starts later: then that is noted.
+    pub(super) fn take_in(&mut self, queue: QueueRecord) {
+        if !sends_for(self.account(), queue.account.as_deref()) {
+            return;
+        }
+        match queue.start_at.filter(|at| *at > self.wall()) {
+            Some(at) => self.starts_at = Some(self.starts_at.map_or(at, |first| first.min(at))),
+            None => {
+                let queue = queue_of(queue, &self.around);
+                self.queues.insert(queue);
+            }
         }
     }
 
@@ -137,6 +151,7 @@ impl Context {
         for id in &others {
             self.queues.remove(*id);
         }
+        self.starts_at = None;
         self.queues.all_in_store();
         others
     }
@@ -148,7 +163,17 @@ impl Context {
 
     /// An unknown number is asked for.
     pub(super) fn take_look_up(&mut self) {
-        let day = self.look_ups.take(self.now(), self.wall());
+        self.take_look_ups(1);
+    }
+
+    /// Until when so many unknown numbers may not be asked for together; `None` if they may be now.
+    pub(super) fn look_ups_until(&self, count: u32) -> Option<Instant> {
+        self.look_ups.until_for(count, self.now(), self.wall())
+    }
+
+    /// So many unknown numbers are asked for together.
+    pub(super) fn take_look_ups(&mut self, count: u32) {
+        let day = self.look_ups.take_for(count, self.now(), self.wall());
         self.recorder.write.session_row().look_ups = Some(day);
     }
 
@@ -221,10 +246,14 @@ impl Context {
             job_id: queue.job.clone(),
             queue_id: queue.id,
             total: queue.total,
+            raised_delay: queue.delay.and_then(|delay| self.around.limits.raised(delay)),
             reference: queue.reference.clone(),
             label: queue.label.clone(),
             reading: reading.clone(),
         };
+        if accepted.raised_delay.is_some() {
+            tracing::warn!(queue = %queue.id, "a job asked for a gap below MIN_FLOOR, which is kept");
+        }
         let at = u64::try_from(unix_millis(queue.created_at)).unwrap_or_default();
         self.recorder
             .event_as(EventId::of_queue(queue.id, at), Event::JobAccepted(accepted));
@@ -246,6 +275,7 @@ impl Context {
     pub(super) fn tell_refused(&mut self, job: Box<PendingJob>, refusal: JobRejected) {
         JobOutcome::Rejected.count_named(refusal.kind.as_deref());
         let answer = failed(refusal.code, &refusal.message);
+        self.recorder.write.rejections.extend(rejection(&refusal));
         self.recorder.event(Event::JobRejected(refusal));
         self.recorder.after(After::Answer(job, answer));
     }
@@ -254,6 +284,38 @@ impl Context {
 /// Whether an account sends a queue that belongs to this one: a queue of nobody goes with the first that sends for it.
 pub(super) fn sends_for(account: Option<&str>, queue: Option<&str>) -> bool {
     account.is_none() || queue.is_none() || account == queue
+}
+
+/// A queue as stored, in memory.
+fn queue_of(record: QueueRecord, around: &Surroundings) -> Queue {
+    let own = record.delay.and_then(|delay| around.pace_of(delay));
+    Queue::new(Spec {
+        id: record.id,
+        content: Arc::new(record.content),
+        pace: own.unwrap_or(around.pace),
+        on_unknown: record.on_unknown,
+        duplicates: record.duplicates,
+        reference: record.reference,
+        total: record.total,
+        settled: record.settled,
+        started: record.started_at.is_some(),
+        account: record.account,
+        waiting: record.waiting,
+    })
+}
+
+/// What is stored of a send that is refused, so that it is found under the ids that it asked for.
+fn rejection(refusal: &JobRejected) -> Option<SendRejection> {
+    Some(SendRejection {
+        queue: refusal.queue_id?,
+        job: refusal.job_id.clone()?,
+        message: refusal.message_id.clone(),
+        why: Rejection {
+            code: refusal.code.as_str().to_owned(),
+            field: refusal.field.clone(),
+            reason: refusal.message.clone(),
+        },
+    })
 }
 
 /// The session is not there to be asked.

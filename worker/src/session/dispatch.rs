@@ -3,7 +3,7 @@
 //! Owns the parts and lends them their context. A part knows at most those that it is lent; what one input means for
 //! several of them is said here.
 
-use shared::job::{Answer, Job};
+use shared::job::{Answer, FailureCode, Job};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
@@ -23,10 +23,12 @@ use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
 use super::exists::Exists;
 use super::link::{Link, Stop};
+use super::logout::Logout;
 use super::meter;
+use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::questions::Questions;
-use super::reader::{Reader, queue_of};
+use super::reader::Reader;
 use super::receipts::Receipts;
 use super::recipient::{on_accounts, settle_repeat};
 use super::recorder::After;
@@ -44,6 +46,8 @@ pub(super) struct Parts {
     pub(super) sends: Sends,
     questions: Questions,
     exists: Exists,
+    numbers: Numbers,
+    logout: Logout,
     deletion: Deletion,
     status: Status,
     reader: Reader,
@@ -63,6 +67,8 @@ impl Parts {
             link,
             questions: Questions::default(),
             exists: Exists::default(),
+            numbers: Numbers::default(),
+            logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
             reader: Reader::default(),
@@ -84,6 +90,7 @@ impl Parts {
         let drain = self.drain();
         let restriction = self.restrictions.advance(&mut self.cx, &self.link);
         self.read_ahead();
+        let start = self.start_due();
         let exists = self.exists.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
@@ -94,10 +101,12 @@ impl Parts {
             waiting.until(),
             drain,
             restriction,
+            start,
             exists,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
+            self.logout.deadline(),
             self.commands.deadline(),
             look,
         ];
@@ -109,6 +118,7 @@ impl Parts {
         let released = self.sends.release(self.cx.now());
         released.into_iter().for_each(|after| self.on_durable(after));
         self.deletion.give_up_logout(&mut self.cx, &mut self.link);
+        self.logout.give_up(&mut self.cx, &mut self.link);
     }
 
     pub(super) fn on_job(&mut self, mut job: Box<PendingJob>) {
@@ -123,7 +133,7 @@ impl Parts {
                 self.cx.tell_accepted(&queue, job);
                 let id = queue.id;
                 // While the store's queues are being read this one may or may not be among them: it is put in once.
-                self.cx.take_in(queue_of(*queue, self.cx.around.pace));
+                self.cx.take_in(*queue);
                 if let Some((recipient, stanza)) = single {
                     let target = Target {
                         reference: recipient.reference,
@@ -147,18 +157,19 @@ impl Parts {
 
     /// A command or a question.
     fn on_request(&mut self, job: Box<PendingJob>) {
+        let Some(job) = self.refuse_while_ending(job) else {
+            return;
+        };
         let Stage::Read(request) = &job.stage else {
             return;
         };
         let cx = &mut self.cx;
         match request {
-            // What a session that is being deleted needs for its logout.
-            Job::SessionStart | Job::SessionStop | Job::SessionUpdate(_) | Job::PairingCode(_)
-                if self.deletion.is_under_way() =>
-            {
-                cx.refuse_deleting(job);
-            }
             Job::Pause(command) | Job::Resume(command) | Job::Delete(command) | Job::Adopt(command) => {
+                let queue = command.queue_id;
+                self.commands.take(cx, queue, job);
+            }
+            Job::Pace(command) => {
                 let queue = command.queue_id;
                 self.commands.take(cx, queue, job);
             }
@@ -172,6 +183,12 @@ impl Parts {
                 self.link.close();
                 cx.answer_when_durable(job, None);
             }
+            Job::SessionRestart => {
+                cx.want();
+                self.link.restart(cx);
+                cx.answer_when_durable(job, None);
+            }
+            Job::SessionLogout(_) => self.logout.begin(cx, &mut self.link, job),
             Job::SessionUpdate(settings) => {
                 if let Some(presence) = settings.presence {
                     cx.set_presence(presence);
@@ -201,9 +218,36 @@ impl Parts {
                 let number = question.number.clone();
                 self.exists.ask(cx, &self.link, &number, job);
             }
+            Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
+                self.numbers.ask(cx, &self.link, job);
+            }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
+    }
+
+    /// Refuses what a session that is being deleted or logged out needs for that.
+    fn refuse_while_ending(&mut self, job: Box<PendingJob>) -> Option<Box<PendingJob>> {
+        let Stage::Read(
+            Job::SessionStart
+            | Job::SessionStop
+            | Job::SessionRestart
+            | Job::SessionUpdate(_)
+            | Job::SessionLogout(_)
+            | Job::PairingCode(_),
+        ) = &job.stage
+        else {
+            return Some(job);
+        };
+        if self.deletion.is_under_way() {
+            self.cx.refuse_deleting(job);
+        } else if self.logout.is_under_way() {
+            let words = "the session is being logged out";
+            self.cx.refuse(job, FailureCode::Conflict, words);
+        } else {
+            return Some(job);
+        }
+        None
     }
 
     /// Walks draining queues on; answers when to look again.
@@ -247,6 +291,14 @@ impl Parts {
                 self.reader.read_more_queues(&mut self.cx);
             }
         }
+    }
+
+    /// Takes in queues whose time has come, unless commands are being carried out on what is not in memory.
+    fn start_due(&mut self) -> Option<Instant> {
+        if self.commands.is_busy() {
+            return None;
+        }
+        self.reader.start_due(&mut self.cx)
     }
 
     /// Walks a hand-over through its stages; answers when to look again.
@@ -346,7 +398,7 @@ impl Parts {
                 }
             }
             Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
-            Event::IsOnWhatsApp { ticket, result } => self.exists.on_answer(ticket, result),
+            Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => self.on_numbers(event),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -386,6 +438,21 @@ impl Parts {
                     _ => {}
                 }
                 self.questions.on_passkey_step(ticket, result);
+            }
+            _ => {}
+        }
+    }
+
+    /// WhatsApp has answered for numbers.
+    fn on_numbers(&mut self, event: Event) {
+        match event {
+            Event::IsOnWhatsApp { ticket, result } => {
+                if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
+                    self.exists.on_answer(ticket, result);
+                }
+            }
+            Event::BlockListChanged { ticket, result } => {
+                self.numbers.on_changed(&self.link, ticket, result);
             }
             _ => {}
         }
@@ -439,6 +506,9 @@ impl Parts {
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
         self.exists.on_disconnected();
+        self.numbers.on_disconnected();
+        self.logout
+            .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {
             Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
             Ok(Ended::LoggedOut(_)) => {}
@@ -515,10 +585,8 @@ impl Parts {
             Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
             Fetched::Device(Ok(device)) => self.link.on_device(cx, device),
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
-            Fetched::OfCommand(queue, record) => {
-                let record = record?.map(|record| *record);
-                self.commands.on_queue(cx, queue, record);
-            }
+            Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
+            Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Adopted(queue, adopted) => {
                 adopted?;

@@ -175,6 +175,18 @@ impl Link {
         true
     }
 
+    /// It is not to log out any more: it has, or nobody answered.
+    pub(super) fn forget_logout(&mut self) {
+        self.logs_out = false;
+    }
+
+    /// Ends the connection, if there is one, and connects anew.
+    pub(super) fn restart(&mut self, cx: &mut Context) {
+        if !self.close() {
+            self.connect(cx);
+        }
+    }
+
     /// Disconnects; answers whether there is still something to wait for.
     pub(super) fn close(&mut self) -> bool {
         self.is_starting = false;

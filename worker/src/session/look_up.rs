@@ -55,8 +55,13 @@ impl LookUpTurns {
 
     /// Until when there is none; `None` if there is one now.
     pub(super) fn until(&self, now: Instant, wall: OffsetDateTime) -> Option<Instant> {
+        self.until_for(1, now, wall)
+    }
+
+    /// Until when there are none for so many numbers that are asked for together; `None` if there are now.
+    pub(super) fn until_for(&self, count: u32, now: Instant, wall: OffsetDateTime) -> Option<Instant> {
         let day_ends = self.day.since + DAY;
-        if self.day.count >= self.pace.per_day && day_ends > wall {
+        if self.day.count.saturating_add(count) > self.pace.per_day && day_ends > wall {
             let left = Duration::try_from(day_ends - wall).unwrap_or_default();
             return Some(now + left.min(DAY));
         }
@@ -64,16 +69,18 @@ impl LookUpTurns {
         next.filter(|next| *next > now)
     }
 
-    /// Takes one; answers those of the day, to be stored.
-    pub(super) fn take(&mut self, now: Instant, wall: OffsetDateTime) -> LookUps {
+    /// Takes the turns of so many numbers that are asked for together: what follows waits as if each had been asked for
+    /// by itself. Answers those of the day, to be stored.
+    pub(super) fn take_for(&mut self, count: u32, now: Instant, wall: OffsetDateTime) -> LookUps {
         if self.day.since + DAY <= wall || self.day.since > wall {
             self.day = LookUps {
                 since: wall,
                 count: 0,
             };
         }
-        self.before = self.last.replace(now);
-        self.day.count = self.day.count.saturating_add(1);
+        let last = now + self.pace.gap * count.saturating_sub(1);
+        self.before = self.last.replace(last);
+        self.day.count = self.day.count.saturating_add(count);
         self.day
     }
 
@@ -93,6 +100,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_that_are_asked_for_together_take_a_turn_each() {
+        let pace = LookUpPace {
+            gap: Duration::from_secs(5),
+            per_day: 12,
+        };
+        let (now, wall) = (Instant::now(), OffsetDateTime::UNIX_EPOCH);
+        let mut turns = LookUpTurns::new(pace, None, wall);
+        assert_eq!(turns.until_for(10, now, wall), None);
+        assert_eq!(turns.take_for(10, now, wall).count, 10);
+        assert_eq!(turns.until(now, wall), Some(now + 10 * pace.gap));
+        assert_eq!(turns.until_for(1, now, wall), Some(now + 10 * pace.gap));
+        let (later, wall) = (now + 10 * pace.gap, wall + 10 * pace.gap);
+        assert_eq!(turns.until_for(2, later, wall), None);
+        assert_eq!(turns.until_for(3, later, wall), Some(later + DAY - 10 * pace.gap));
+    }
+
+    #[test]
     fn look_ups_keep_their_gap_and_their_number_also_over_a_restart() {
         let pace = LookUpPace {
             gap: Duration::from_secs(5),
@@ -103,7 +127,7 @@ mod tests {
         let mut day = None;
         for _ in 0..3 {
             assert_eq!(turns.until(now, wall), None);
-            day = Some(turns.take(now, wall));
+            day = Some(turns.take_for(1, now, wall));
             let until = turns.until(now, wall).unwrap();
             assert!(until >= now + pace.gap);
             (now, wall) = (now + pace.gap, wall + pace.gap);
@@ -112,7 +136,7 @@ mod tests {
         assert_eq!(turns.until(now, wall), Some(now + DAY - 3 * pace.gap));
         let tomorrow = OffsetDateTime::UNIX_EPOCH + DAY;
         assert_eq!(turns.until(now, tomorrow), None);
-        turns.take(now, tomorrow);
+        turns.take_for(1, now, tomorrow);
         assert_eq!(turns.until(now, tomorrow), Some(now + pace.gap));
         assert_eq!(turns.give_back().count, 0);
         assert_eq!(turns.until(now, tomorrow), None, "it was not asked");

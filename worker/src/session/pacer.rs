@@ -206,6 +206,8 @@ pub enum Waiting {
     },
     /// New contacts can't be written to now, and nobody else is left, if anybody.
     Restricted,
+    /// All there is to send starts later.
+    StartsAt,
     /// The session is not connected.
     Connection,
     /// Recipients are being read from the database.
@@ -225,6 +227,7 @@ impl Waiting {
             Self::RateLimit { .. } => "rate-limit",
             Self::LookUp { .. } => "look-up",
             Self::Restricted => "restricted",
+            Self::StartsAt => "starts-at",
             Self::Connection => "connection",
             Self::Recipients => "recipients",
         }
@@ -239,7 +242,12 @@ impl Waiting {
             | Self::Attempt { until }
             | Self::LookUp { until }
             | Self::RateLimit { until } => Some(*until),
-            Self::Idle | Self::Cap | Self::Restricted | Self::Connection | Self::Recipients => None,
+            Self::Idle
+            | Self::Cap
+            | Self::Restricted
+            | Self::StartsAt
+            | Self::Connection
+            | Self::Recipients => None,
         }
     }
 }

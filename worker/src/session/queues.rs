@@ -415,6 +415,13 @@ impl Queues {
         running.filter(is_other).map(|queue| queue.id).collect()
     }
 
+    /// The pace of a queue is this from its next gap on.
+    pub(crate) fn set_pace(&mut self, id: QueueId, pace: Pace) {
+        if let Some(queue) = self.all.get_mut(&id) {
+            queue.spec.pace = pace;
+        }
+    }
+
     /// Nothing of a running queue starts any more: this happens when nothing of it is in hand.
     pub(crate) fn drain(&mut self, id: QueueId, change: Change) {
         if let Some(queue) = self.all.get_mut(&id).filter(|queue| queue.is_running()) {

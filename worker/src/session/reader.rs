@@ -1,14 +1,14 @@
 //! What of a session's queues is read from the store into memory, and when.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use shared::id::QueueId;
-use shared::store::queues::{self as store, QueueRecord, QueueState};
+use shared::store::queues::{self as store, Due, QueueRecord, QueueState};
 use shared::store::recipients;
+use tokio::time::Instant;
 
 use super::context::{Context, Fetched};
-use super::pacer::Pace;
-use super::queues::{PAGE, QUEUES_READ, Queue, Spec};
+use super::queues::{PAGE, QUEUES_READ};
 
 /// Reads queues and their recipients ahead of the sends.
 #[derive(Debug, Default)]
@@ -23,11 +23,17 @@ impl Reader {
     /// Reads the session's running queues from the store.
     pub(super) fn read_queues(&mut self, cx: &mut Context) {
         self.is_reading = true;
-        let (store, session, held) = (cx.around.store.clone(), cx.record.id, cx.held());
+        let (store, session) = (cx.around.store.clone(), cx.record.id);
+        let (held, now) = (cx.held(), cx.wall());
         let account = cx.account().map(str::to_owned);
         cx.fetch(async move {
-            let queues = store::active(&store, session, held, account.as_deref(), QUEUES_READ).await;
-            Fetched::Active(queues)
+            let due = Due {
+                held,
+                account: account.as_deref(),
+                now,
+                most: QUEUES_READ,
+            };
+            Fetched::Active(store::active(&store, session, due).await)
         });
     }
 
@@ -36,9 +42,23 @@ impl Reader {
         let stopped = std::mem::take(&mut self.stopped);
         for record in records {
             if record.state != QueueState::Paused && !stopped.contains(&record.id) {
-                cx.take_in(queue_of(record, cx.around.pace));
+                cx.take_in(record);
             }
         }
+    }
+
+    /// Reads the queues when the first that starts later is due; answers when to look again.
+    pub(super) fn start_due(&mut self, cx: &mut Context) -> Option<Instant> {
+        let left = Duration::try_from(cx.starts_at? - cx.wall()).unwrap_or_default();
+        if !left.is_zero() {
+            // The wall clock may be set meanwhile.
+            return Some(cx.now() + left.min(START_LOOK_MAX));
+        }
+        if !self.is_reading {
+            cx.starts_at = None;
+            self.read_queues(cx);
+        }
+        None
     }
 
     /// A queue left the memory.
@@ -70,27 +90,9 @@ impl Reader {
     }
 }
 
-/// A queue as stored, in memory; `pace` is that of queues that name none.
-pub(super) fn queue_of(record: QueueRecord, pace: Pace) -> Queue {
-    let own = record
-        .delay
-        .and_then(|delay| Pace::new(delay.min(), delay.max()).ok());
-    Queue::new(Spec {
-        id: record.id,
-        content: Arc::new(record.content),
-        pace: own.unwrap_or(pace),
-        on_unknown: record.on_unknown,
-        duplicates: record.duplicates,
-        reference: record.reference,
-        total: record.total,
-        settled: record.settled,
-        started: record.started_at.is_some(),
-        account: record.account,
-        waiting: record.waiting,
-    })
-}
-
 /// Reads of one session beside its loop.
 const FETCHES_MAX: usize = 4;
 /// Rows per page, as the store takes it.
 const PAGE_ROWS: u32 = PAGE as u32;
+/// Longest wait for the start of a queue without a look at the clock.
+const START_LOOK_MAX: Duration = Duration::from_secs(3600);

@@ -1,11 +1,14 @@
 //! The settings of the session role.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use shared::config::{Amqp, Env, read_delay, read_seconds};
+use shared::config::{Amqp, Env, read_delay, read_seconds, read_send_limits};
+use shared::job::SendLimits;
 use whatsapp::command::Presence;
 use whatsapp::connection::{ClientVersion, Config};
+use whatsapp::proxy::Proxy;
 use whatsapp::signal::curve::PublicKey;
 
 use super::attempts::Attempts;
@@ -22,6 +25,8 @@ pub struct Settings {
     pub shards: u16,
     /// `MIN` and `MAX`.
     pub pace: Pace,
+    /// `MIN_FLOOR` and `START_AHEAD_DAYS`.
+    pub limits: SendLimits,
     /// `SEND_CAP`: most sends per second of this worker, over all its sessions.
     pub cap: NonZeroU32,
     /// `RATE_LIMIT_PAUSE` and `RATE_LIMIT_PAUSE_MAX`.
@@ -30,7 +35,7 @@ pub struct Settings {
     pub attempts: Attempts,
     /// `LOOK_UP_GAP` and `LOOK_UPS_PER_DAY`.
     pub look_ups: LookUpPace,
-    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
+    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `WHATSAPP_PROXY`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
     /// replaced by the current one.
     pub whatsapp: Config,
     /// `WHATSAPP_VERSION` and what begins with it.
@@ -41,10 +46,15 @@ impl Settings {
     /// Reads the section; mistakes are noted in `env`.
     pub fn read(env: &mut Env, amqp: &Amqp) -> Self {
         let delay = read_delay(env);
+        let limits = read_send_limits(env);
+        if limits.raised(delay).is_some() {
+            env.problem("MIN_FLOOR", "must not be above MIN");
+        }
         Self {
             shards: amqp.shards,
             // A delay's MIN is never above its MAX.
             pace: Pace::new(delay.min(), delay.max()).unwrap_or_default(),
+            limits,
             cap: env.or("SEND_CAP", CAP_DEFAULT),
             rate_limit: read_rate_limit(env),
             attempts: read_attempts(env),
@@ -123,6 +133,7 @@ fn read_whatsapp(env: &mut Env) -> Config {
         }
         config.media_url = url;
     }
+    config.proxy = env.optional::<Proxy>("WHATSAPP_PROXY").map(Arc::new);
     config.presence = Some(read_presence(env));
     // Two recipients of a queue may turn out to be one account.
     config.tells_renumbered = true;

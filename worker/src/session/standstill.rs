@@ -152,9 +152,11 @@ impl View<'_> {
             Waiting::Recipients => Found::new(Reason::Reading, None),
             Waiting::Connection => Found::told(Reason::NotConnected),
             // Another of its queues has the turn, or nothing could be sent a moment ago.
-            Waiting::LookUp { .. } | Waiting::Attempt { .. } | Waiting::Restricted | Waiting::Idle => {
-                return None;
-            }
+            Waiting::LookUp { .. }
+            | Waiting::Attempt { .. }
+            | Waiting::Restricted
+            | Waiting::StartsAt
+            | Waiting::Idle => return None,
         };
         Some(found)
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use shared::broker::Broker;
 use shared::clock::Clock;
+use shared::job::{Delay, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
 
@@ -17,6 +19,8 @@ use crate::version::Versions;
 /// What all sessions of a worker share.
 pub(crate) struct Surroundings {
     pub(crate) store: Store,
+    /// For jobs that a session has for itself.
+    pub(crate) broker: Broker,
     pub(crate) committer: Committer,
     pub(crate) clock: Clock,
     pub(crate) randomness: Randomness,
@@ -31,4 +35,14 @@ pub(crate) struct Surroundings {
     pub(crate) attempts: Attempts,
     /// How often a session looks unknown numbers up.
     pub(crate) look_ups: LookUpPace,
+    /// `MIN_FLOOR`, and how far ahead a queue may start.
+    pub(crate) limits: SendLimits,
+}
+
+impl Surroundings {
+    /// The pace of a queue that asks for this gap: not below the floor.
+    pub(super) fn pace_of(&self, delay: Delay) -> Option<Pace> {
+        let delay = self.limits.raised(delay).unwrap_or(delay);
+        Pace::new(delay.min(), delay.max()).ok()
+    }
 }

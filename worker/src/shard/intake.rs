@@ -18,7 +18,7 @@ use shared::broker::Delivery;
 use shared::clock::Clock;
 use shared::id::{SessionId, Token};
 use shared::store::StoreError;
-use shared::store::queues::{self, Acceptance, Offer};
+use shared::store::queues::accepting::{self, Acceptance, Offer};
 use shared::store::sessions::{self, SessionRecord};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -131,7 +131,9 @@ impl Intake {
             return None;
         };
         let weight = self.held.add(unread.delivery.body.len());
-        let job = PendingJob::read(token.clone(), unread, weight, &self.settlement);
+        let mut job = PendingJob::read(token.clone(), unread, weight, &self.settlement);
+        let around = &self.worker.around;
+        job.keep_within(&around.limits, around.clock.wall());
         self.backlogs.entry(token.clone()).or_default().insert(job);
         Some(token)
     }
@@ -329,7 +331,7 @@ impl Intake {
                     .iter()
                     .filter_map(|send| send.job.offer(send.session))
                     .collect();
-                let accepted = queues::accept_all(&worker.around.store, lease.fence(), &offers).await;
+                let accepted = accepting::accept_all(&worker.around.store, lease.fence(), &offers).await;
                 drop((offers, slot));
                 match accepted {
                     Ok(accepted) => {

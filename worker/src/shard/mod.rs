@@ -59,7 +59,7 @@ pub async fn run(
     let backlog = relay::watch(store.clone(), clock, life.soft().clone());
     let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
     let worker = Worker {
-        broker,
+        broker: broker.clone(),
         wake,
         starts: Arc::new(Starts::new(clock, randomness.fork())),
         slots: Arc::default(),
@@ -67,6 +67,7 @@ pub async fn run(
         health,
         around: Arc::new(Surroundings {
             store,
+            broker,
             committer,
             clock,
             randomness,
@@ -76,6 +77,7 @@ pub async fn run(
             rate_limit: settings.rate_limit,
             attempts: settings.attempts,
             look_ups: settings.look_ups,
+            limits: settings.limits,
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());

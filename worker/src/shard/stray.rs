@@ -98,6 +98,8 @@ impl Strays {
             kind: delivery.kind.clone(),
             code: FailureCode::UnknownSession,
             field: None,
+            queue_id: None,
+            message_id: None,
             message: "no session has this token".to_owned(),
         };
         let answer = failed(refusal.code, &refusal.message);

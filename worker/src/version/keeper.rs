@@ -107,7 +107,8 @@ impl Keeper {
             && self.settings.fixed.is_none()
             && client_version::take_turn(&self.store, &self.settings.paces.turn).await?
         {
-            let read = page::fetch(&page, self.settings.paces.timeout).await;
+            let proxy = self.current.borrow().proxy.clone();
+            let read = page::fetch(&page, proxy.as_deref(), self.settings.paces.timeout).await;
             self.on_page(read, held).await?;
             self.follow().await?;
         }

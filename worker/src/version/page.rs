@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONNECTION, USER_AGENT};
 use reqwest::{Client, Url, redirect};
+use whatsapp::proxy::Proxy;
 use whatsapp::version::{BadPage, Published};
 
 /// Why a page could not be read, or is not believed.
@@ -54,16 +55,24 @@ impl From<reqwest::Error> for FetchError {
 }
 
 /// Reads the page. It is asked for once a day: nothing of the connection is kept.
-pub(super) async fn fetch(page: &Url, timeout: Duration) -> Result<Published, FetchError> {
+pub(super) async fn fetch(
+    page: &Url,
+    proxy: Option<&Proxy>,
+    timeout: Duration,
+) -> Result<Published, FetchError> {
     // reqwest panics without a provider; another one that is installed already is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
+    // The environment of the process names none: only what the settings say counts.
+    let mut client = Client::builder()
         .timeout(timeout)
         .connect_timeout(timeout)
         .redirect(redirect::Policy::none())
         .no_proxy()
-        .referer(false)
-        .build()?;
+        .referer(false);
+    if let Some(proxy) = proxy {
+        client = client.proxy(reqwest::Proxy::all(proxy.to_url().as_str())?);
+    }
+    let client = client.build()?;
     // Without the second one the page answers 400; the first one is a browser's, as everything else that we say is.
     let request = client
         .get(page.clone())

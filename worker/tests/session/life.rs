@@ -102,6 +102,10 @@ async fn a_session_pairs_by_code() {
     let Answer::PairingCode { code } = stage.call(&token, job.clone()).await else {
         panic!("no code")
     };
+    // Mistyped, it can be typed again.
+    let last = if code.ends_with('1') { "2" } else { "1" };
+    let wrong = format!("{}{last}", &code[..code.len() - 1]);
+    stage.simulator.link_code(phone, &wrong).await.unwrap_err();
     stage.simulator.link_code(phone, &code).await.unwrap();
     stage
         .event(&token, "connection.update", |event| {

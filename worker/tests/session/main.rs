@@ -3,10 +3,13 @@
 mod accounts;
 mod broadcast;
 mod commands;
+mod control;
 mod exists;
 mod faults;
 mod jobs;
+mod later;
 mod life;
+mod proxy;
 mod restriction;
 mod silence;
 mod stage;

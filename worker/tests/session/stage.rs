@@ -7,7 +7,7 @@ use shared::broker::{Outgoing, Publisher, QueueName, Rpc};
 use shared::clock::Clock;
 use shared::content::Text;
 use shared::id::{JobId, QueueId, Token, WorkerId};
-use shared::job::{Answer, Delay, Job, QueueCommand, SendJob};
+use shared::job::{Answer, Delay, Job, PaceJob, QueueCommand, SendJob, SendLimits};
 use shared::lifecycle::Lifecycle;
 use shared::process::Process;
 use shared::random::Randomness;
@@ -104,6 +104,11 @@ impl Stage {
         self.worker_of_version(name, worker::version::Settings::default(), change)
     }
 
+    /// Starts a session worker that looks numbers up at this pace.
+    pub(crate) fn worker_paced(&self, name: &str, gap: Duration, per_day: u32) -> Worker {
+        self.worker_set(name, |settings| settings.look_ups = LookUpPace { gap, per_day })
+    }
+
     /// Starts a session worker that learns its version in this way.
     pub(crate) fn worker_of_version(
         &self,
@@ -115,6 +120,11 @@ impl Stage {
             settings.version = version;
             change(&mut settings.whatsapp);
         })
+    }
+
+    /// Starts a session worker of a deployment with these limits.
+    pub(crate) fn worker_within(&self, name: &str, limits: SendLimits) -> Worker {
+        self.worker_set(name, |settings| settings.limits = limits)
     }
 
     /// Starts a session worker that is set in another way.
@@ -129,6 +139,7 @@ impl Stage {
         let mut settings = Settings {
             shards: 2,
             pace: Pace::default(),
+            limits: SendLimits::default(),
             cap: 10_000.try_into().expect("not zero"),
             attempts: Attempts {
                 most: 5,
@@ -429,6 +440,11 @@ pub(crate) fn resume(queue_id: QueueId) -> Job {
 
 pub(crate) fn adopt(queue_id: QueueId) -> Job {
     Job::Adopt(QueueCommand { queue_id })
+}
+
+pub(crate) fn pace(queue_id: QueueId, delay: (f64, f64)) -> Job {
+    let delay = Delay::new(delay.0, delay.1).expect("a delay");
+    Job::Pace(PaceJob { queue_id, delay })
 }
 
 pub(crate) fn delete(queue_id: QueueId) -> Job {

@@ -70,6 +70,15 @@ pub enum Command {
         /// Digits only, with country code.
         numbers: Vec<String>,
     },
+    /// Block or unblock somebody. Answered by `BlockListChanged` with the same ticket.
+    ChangeBlockList {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Whom.
+        contact: Box<Contact>,
+        /// What becomes of them.
+        change: BlockChange,
+    },
     /// Tell the sender (and our other devices) that messages were read.
     MarkRead {
         /// The chat that the messages are in.
@@ -107,6 +116,11 @@ impl fmt::Debug for Command {
                 .field("ticket", ticket)
                 .field("numbers", &numbers.len())
                 .finish(),
+            Self::ChangeBlockList { ticket, change, .. } => f
+                .debug_struct("ChangeBlockList")
+                .field("ticket", ticket)
+                .field("change", change)
+                .finish_non_exhaustive(),
             Self::MarkRead { chat, ids, .. } => f
                 .debug_struct("MarkRead")
                 .field("chat", chat)
@@ -134,6 +148,10 @@ impl Command {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::IsOnWhatsApp { ticket, result })
             }
+            Self::ChangeBlockList { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::BlockListChanged { ticket, result })
+            }
             Self::AnswerPasskey { ticket, .. } => Some(Event::not_expected(PasskeyStep::Answer, ticket)),
             Self::ConfirmPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Confirmation, ticket)),
             Self::CancelPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Cancellation, ticket)),
@@ -151,6 +169,41 @@ impl Command {
                 | Self::ConfirmPasskey { .. }
                 | Self::CancelPasskey { .. }
         )
+    }
+}
+
+/// Somebody by both names, as a look-up tells them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The hidden id, which block lists go by.
+    pub lid: Jid,
+    /// The number, which the server wants beside it when somebody is blocked.
+    pub phone: Option<Jid>,
+}
+
+/// What becomes of somebody on the block list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockChange {
+    /// They can't write to the account, and are not written to.
+    Block,
+    /// They are as everybody else.
+    Unblock,
+}
+
+impl BlockChange {
+    /// The value of the stanza's `action`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Unblock => "unblock",
+        }
+    }
+
+    /// Reads the value of a stanza's `action`.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Block, Self::Unblock]
+            .into_iter()
+            .find(|change| change.as_str() == text)
     }
 }
 

@@ -166,6 +166,13 @@ pub enum Event {
         /// One answer per asked number, in the order asked.
         result: Result<Vec<Registration>, QueryError>,
     },
+    /// The answer to [`Command::ChangeBlockList`](crate::command::Command::ChangeBlockList).
+    BlockListChanged {
+        /// The request's ticket.
+        ticket: u64,
+        /// Whether the server has taken it.
+        result: Result<(), QueryError>,
+    },
     /// A device is left out: nothing is encrypted for it, and what it sent is not believed. The other devices of its
     /// user are not concerned.
     DeviceRefused {
@@ -269,6 +276,7 @@ impl fmt::Debug for Event {
                 let answers = result.as_ref().map(Vec::len);
                 one("IsOnWhatsApp", "answer", &(ticket, answers))
             }
+            Self::BlockListChanged { ticket, result } => one("BlockListChanged", "answer", &(ticket, result)),
             Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
             Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
             Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),
@@ -434,6 +442,9 @@ pub enum SendError {
     /// The owner cancelled it before it left.
     #[error("cancelled")]
     Cancelled,
+    /// The account blocks the recipient: nothing left.
+    #[error("the account blocks this contact; unblock them to write to them")]
+    Blocked,
     /// The message cannot be sent as it is (this kind of recipient or content): do not try again.
     #[error("cannot be sent: {0}")]
     Unsupported(&'static str),
@@ -459,6 +470,7 @@ impl SendError {
             Self::NotOnWhatsApp
             | Self::NoDevices
             | Self::NewContact
+            | Self::Blocked
             | Self::Cancelled
             | Self::Unsupported(_) => false,
             Self::Nack { .. } => {

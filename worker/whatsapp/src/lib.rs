@@ -50,7 +50,7 @@ pub use history::{MAX_HISTORY_PIECES, MAX_HISTORY_TRIES};
 pub use messages::{
     MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
 };
-pub use wire::{binary, jid, message_id, time};
+pub use wire::{binary, jid, message_id, proxy, time};
 
 #[cfg(test)]
 mod testing;

@@ -96,6 +96,9 @@ pub enum CloseReason {
     /// The socket could not be opened.
     #[error("could not connect: {0}")]
     ConnectFailed(String),
+    /// The proxy that connections leave by can't be reached, does not take us, or does not reach the server.
+    #[error("no way out: {0}")]
+    ProxyFailed(String),
     /// Nothing came back although we asked.
     #[error("the connection went silent")]
     KeepAliveTimeout,
@@ -153,6 +156,7 @@ impl CloseReason {
             | Self::StreamEnd
             | Self::SocketClosed
             | Self::ConnectFailed(_)
+            | Self::ProxyFailed(_)
             | Self::KeepAliveTimeout
             | Self::HandshakeTimeout
             | Self::LoginTimeout
@@ -165,12 +169,13 @@ impl CloseReason {
     }
 
     /// A stable number for the owner's status reports, in the terms that the field is used to (428 connection closed,
-    /// 408 timed out, 440 replaced, 511 a passkey is asked for, 515 restart, else the server's own number).
+    /// 407 the proxy, 408 timed out, 440 replaced, 511 a passkey is asked for, 515 restart, else the server's own number).
     pub fn status_code(&self) -> u16 {
         match self {
             Self::RestartRequired => 515,
             Self::LoggedOut { code } | Self::ServerError { code } => *code,
             Self::LogoutRequested => 401,
+            Self::ProxyFailed(_) => 407,
             Self::Replaced => 440,
             Self::TemporaryBan { .. } => 402,
             Self::ClientOutdated { .. } => 405,

@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most eight statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most nine statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,10 +14,11 @@ use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, S
 use super::sealed::SealedWrite;
 use super::statements::Statements;
 use crate::id::StanzaId;
+use crate::job::Delay;
 use crate::recipient::Number;
 use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
-use crate::store::queues::QueueState;
+use crate::store::queues::{QueueState, millis};
 use crate::store::recipients::restriction;
 use crate::waiting::Standstill;
 
@@ -115,6 +116,7 @@ struct Columns<'a> {
     by_stanza: RecipientColumns<'a>,
     stanza_sessions: Vec<i64>,
     queues: QueueColumns,
+    rejections: RejectionColumns<'a>,
     sessions: SessionColumns,
     events: EventColumns<'a>,
 }
@@ -142,8 +144,60 @@ struct QueueColumns {
     starts: Vec<bool>,
     targets: Vec<Option<i16>>,
     held: Vec<Option<i32>>,
+    delay_mins: Vec<Option<i32>>,
+    delay_maxs: Vec<Option<i32>>,
     stood: Vec<bool>,
     waiting: Vec<Option<Json<Standstill>>>,
+}
+
+/// The changes of one queue, joined: the last of each kind counts.
+#[derive(Default)]
+struct QueueStep {
+    start: bool,
+    target: Option<QueueState>,
+    held: Option<u32>,
+    delay: Option<Delay>,
+    stands: Option<Option<Standstill>>,
+}
+
+#[derive(Default)]
+struct RejectionColumns<'a> {
+    sessions: Vec<i64>,
+    queues: Vec<Uuid>,
+    jobs: Vec<&'a str>,
+    messages: Vec<Option<&'a str>>,
+    codes: Vec<&'a str>,
+    fields: Vec<Option<&'a str>>,
+    reasons: Vec<&'a str>,
+}
+
+impl QueueColumns {
+    fn parameters(&self) -> [Parameter<'_>; 8] {
+        [
+            &self.ids,
+            &self.starts,
+            &self.targets,
+            &self.held,
+            &self.delay_mins,
+            &self.delay_maxs,
+            &self.stood,
+            &self.waiting,
+        ]
+    }
+}
+
+impl RejectionColumns<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 7] {
+        [
+            &self.sessions,
+            &self.queues,
+            &self.jobs,
+            &self.messages,
+            &self.codes,
+            &self.fields,
+            &self.reasons,
+        ]
+    }
 }
 
 #[derive(Default)]
@@ -252,6 +306,7 @@ impl<'a> Columns<'a> {
         columns.gather_keys(writes);
         columns.gather_recipients(recipients);
         columns.gather_queues(writes);
+        columns.gather_rejections(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
         columns
@@ -305,27 +360,50 @@ impl<'a> Columns<'a> {
     }
 
     fn gather_queues(&mut self, writes: &[&'a Write]) {
-        type Row = (bool, Option<QueueState>, Option<u32>, Option<Option<Standstill>>);
-        let mut queues: Joined<Uuid, Row> = Joined::new();
-        for write in writes {
-            for change in &write.queues {
-                let step = match change {
-                    QueueChange::Start(_) => (true, None, None, None),
-                    QueueChange::StandStill(_, why) => (false, None, None, Some(*why)),
-                    other => (false, other.target(), other.held_for(), None),
-                };
-                queues.add(change.queue().as_uuid(), step, |old, new| {
-                    *old = (old.0 || new.0, new.1.or(old.1), new.2.or(old.2), new.3.or(old.3));
-                });
-            }
+        let mut queues: Joined<Uuid, QueueStep> = Joined::new();
+        for change in writes.iter().flat_map(|write| &write.queues) {
+            let step = QueueStep {
+                start: matches!(change, QueueChange::Start(_)),
+                target: (!matches!(change, QueueChange::Start(_)))
+                    .then(|| change.target())
+                    .flatten(),
+                held: change.held_for(),
+                delay: change.delay(),
+                stands: change.stands(),
+            };
+            queues.add(change.queue().as_uuid(), step, |old, new| {
+                old.start |= new.start;
+                old.target = new.target.or(old.target);
+                old.held = new.held.or(old.held);
+                old.delay = new.delay.or(old.delay);
+                old.stands = new.stands.or(old.stands);
+            });
         }
-        for (id, (start, target, held, stands)) in queues.rows {
+        for (id, step) in queues.rows {
+            let gap = step.delay;
             self.queues.ids.push(id);
-            self.queues.starts.push(start);
-            self.queues.targets.push(target.map(QueueState::code));
-            self.queues.held.push(held.map(restriction));
-            self.queues.stood.push(stands.is_some());
-            self.queues.waiting.push(stands.flatten().map(Json));
+            self.queues.starts.push(step.start);
+            self.queues.targets.push(step.target.map(QueueState::code));
+            self.queues.held.push(step.held.map(restriction));
+            self.queues.delay_mins.push(gap.map(|delay| millis(delay.min())));
+            self.queues.delay_maxs.push(gap.map(|delay| millis(delay.max())));
+            self.queues.stood.push(step.stands.is_some());
+            self.queues.waiting.push(step.stands.flatten().map(Json));
+        }
+    }
+
+    fn gather_rejections(&mut self, writes: &[&'a Write]) {
+        for write in writes {
+            for rejection in &write.rejections {
+                self.rejections.sessions.push(write.session.get());
+                self.rejections.queues.push(rejection.queue.as_uuid());
+                self.rejections.jobs.push(rejection.job.as_str());
+                let message = rejection.message.as_ref().map(StanzaId::as_str);
+                self.rejections.messages.push(message);
+                self.rejections.codes.push(&rejection.why.code);
+                self.rejections.fields.push(rejection.why.field.as_deref());
+                self.rejections.reasons.push(clip(&rejection.why.reason));
+            }
         }
     }
 
@@ -405,14 +483,7 @@ impl<'a> Columns<'a> {
             &stanza.errors,
             &stanza.ats,
         ];
-        let queues: [Parameter<'_>; 6] = [
-            &self.queues.ids,
-            &self.queues.starts,
-            &self.queues.targets,
-            &self.queues.held,
-            &self.queues.stood,
-            &self.queues.waiting,
-        ];
+        let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
         let rows: [Parameter<'_>; 4] = [
             &sessions.ids,
             &sessions.next_send_ats,
@@ -426,7 +497,7 @@ impl<'a> Columns<'a> {
             &events.names,
             &events.bodies,
         ];
-        let steps: [(bool, &Statement, &[Parameter<'_>]); 7] = [
+        let steps: [(bool, &Statement, &[Parameter<'_>]); 8] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
                 !set.names.is_empty() || !gone.names.is_empty(),
@@ -436,6 +507,11 @@ impl<'a> Columns<'a> {
             (!seq.states.is_empty(), &statements.by_seq, &by_seq),
             (!stanza.states.is_empty(), &statements.by_stanza, &by_stanza),
             (!self.queues.ids.is_empty(), &statements.queues, &queues),
+            (
+                !self.rejections.jobs.is_empty(),
+                &statements.rejections,
+                &rejections,
+            ),
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
@@ -449,7 +525,7 @@ async fn execute_and_commit(
     steps: &[(bool, &Statement, &[Parameter<'_>])],
 ) -> Result<(), StoreError> {
     // `join_all` polls in order, and a first poll puts the request on the wire.
-    let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(8);
+    let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(9);
     for (_, statement, parameters) in steps.iter().filter(|(needed, ..)| *needed) {
         answers.push(async move { client.execute(*statement, parameters).await.map(drop) }.boxed());
     }

@@ -5,14 +5,15 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::event::Passkey;
-use crate::id::{QueueId, SessionId, StanzaId};
-use crate::job::Presence;
+use crate::id::{JobId, QueueId, SessionId, StanzaId};
+use crate::job::{Delay, Presence};
 use crate::recipient::Number;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
 use crate::store::queues::QueueState;
 use crate::store::recipients::RecipientState;
+use crate::store::requests::Rejection;
 use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
 use crate::waiting::Standstill;
 
@@ -29,6 +30,8 @@ pub struct Write {
     pub recipients: Vec<RecipientChange>,
     /// Queues. A change that the queue's state does not allow does nothing.
     pub queues: Vec<QueueChange>,
+    /// Sends that were rejected.
+    pub rejections: Vec<SendRejection>,
     /// The session's own row.
     pub session_row: Option<Box<SessionChange>>,
     /// Before this nothing is sent.
@@ -48,6 +51,7 @@ impl Write {
             keys: Vec::new(),
             recipients: Vec::new(),
             queues: Vec::new(),
+            rejections: Vec::new(),
             session_row: None,
             next_send_at: None,
             last_sequence: None,
@@ -60,6 +64,7 @@ impl Write {
         self.keys.is_empty()
             && self.recipients.is_empty()
             && self.queues.is_empty()
+            && self.rejections.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()
             && self.last_sequence.is_none()
@@ -205,7 +210,7 @@ impl RecipientChange {
 }
 
 /// A queue's step.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum QueueChange {
     /// send.message:START is put out: it runs. (A paused queue stays paused but counts as started.)
     Start(QueueId),
@@ -221,6 +226,8 @@ pub enum QueueChange {
     Hold(QueueId, u32),
     /// It stands still for this reason, or does not any more.
     StandStill(QueueId, Option<Standstill>),
+    /// Its gap is this from now on.
+    Pace(QueueId, Delay),
 }
 
 impl QueueChange {
@@ -233,6 +240,7 @@ impl QueueChange {
             | Self::Complete(id)
             | Self::Delete(id)
             | Self::Hold(id, _)
+            | Self::Pace(id, _)
             | Self::StandStill(id, _) => id,
         }
     }
@@ -244,7 +252,23 @@ impl QueueChange {
             Self::Pause(_) => Some(QueueState::Paused),
             Self::Complete(_) => Some(QueueState::Completed),
             Self::Delete(_) => Some(QueueState::Deleted),
-            Self::Hold(..) | Self::StandStill(..) => None,
+            Self::Hold(..) | Self::Pace(..) | Self::StandStill(..) => None,
+        }
+    }
+
+    /// Its new gap, if it gets one.
+    pub(super) fn delay(self) -> Option<Delay> {
+        match self {
+            Self::Pace(_, delay) => Some(delay),
+            _ => None,
+        }
+    }
+
+    /// What it says of the queue's standstill, if anything.
+    pub(super) fn stands(self) -> Option<Option<Standstill>> {
+        match self {
+            Self::StandStill(_, why) => Some(why),
+            _ => None,
         }
     }
 
@@ -255,6 +279,19 @@ impl QueueChange {
             _ => None,
         }
     }
+}
+
+/// A send that was rejected: it is found under the ids that it asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SendRejection {
+    /// The queue that it asked for.
+    pub queue: QueueId,
+    /// The job that asked.
+    pub job: JobId,
+    /// The id of its message, where it named one.
+    pub message: Option<StanzaId>,
+    /// Why.
+    pub why: Rejection,
 }
 
 /// Changes of a session's row; what is `None` stays. A state other than pairing clears both codes.

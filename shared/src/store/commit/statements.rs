@@ -12,6 +12,7 @@ pub(super) struct Statements {
     pub(super) by_seq: Statement,
     pub(super) by_stanza: Statement,
     pub(super) queues: Statement,
+    pub(super) rejections: Statement,
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
 }
@@ -25,6 +26,7 @@ impl Statements {
             by_seq: client.prepare(&recipients_by_seq()).await?,
             by_stanza: client.prepare(&recipients_by_stanza()).await?,
             queues: client.prepare(QUEUES).await?,
+            rejections: client.prepare(REJECTIONS).await?,
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
         })
@@ -115,10 +117,10 @@ moved AS (
     )
 }
 
-// `target` is null where a batch only starts a queue, or holds it. A resumed queue that never started goes back to queued.
+// `target` is null where a batch only starts a queue, holds it or paces it. A resumed queue that never started goes back to queued.
 const QUEUES: &str = "-- commit::queues
 WITH i AS (
-    SELECT q.id, i.start, i.target, i.held_for, i.stands, i.waiting, CASE
+    SELECT q.id, i.start, i.target, i.held_for, i.delay_min, i.delay_max, i.stands, i.waiting, CASE
             WHEN i.target IS NULL AND NOT i.start THEN q.state
             WHEN i.target IN (2, 3, 4) THEN i.target
             WHEN i.target = 1 AND (i.start OR q.started_at IS NOT NULL) THEN 1
@@ -127,7 +129,8 @@ WITH i AS (
             ELSE 1
         END AS state
     FROM unnest($1::uuid[] /* queues */, $2::bool[] /* starts */, $3::smallint[] /* targets */, $4::int[] /* held */,
-        $5::bool[] /* stood */, $6::jsonb[] /* waiting */) AS i (id, start, target, held_for, stands, waiting)
+        $5::int[] /* mins */, $6::int[] /* maxs */, $7::bool[] /* stood */, $8::jsonb[] /* waiting */)
+        AS i (id, start, target, held_for, delay_min, delay_max, stands, waiting)
     JOIN queue q ON q.id = i.id
     WHERE q.state < 3)
 UPDATE queue q SET state = i.state,
@@ -137,10 +140,21 @@ UPDATE queue q SET state = i.state,
     account     = CASE WHEN i.start
                        THEN coalesce(q.account, (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = q.session_id))
                        ELSE q.account END,
+    delay_min_ms = coalesce(i.delay_min, q.delay_min_ms),
+    delay_max_ms = coalesce(i.delay_max, q.delay_max_ms),
     started_at  = CASE WHEN i.start THEN coalesce(q.started_at, clock_timestamp()) ELSE q.started_at END,
     paused_at   = CASE WHEN i.state = 2 THEN coalesce(q.paused_at, clock_timestamp()) END,
     finished_at = CASE WHEN i.state IN (3, 4) THEN clock_timestamp() END
 FROM i WHERE q.id = i.id";
+
+const REJECTIONS: &str = "-- commit::rejections
+INSERT INTO send_request (session_id, queue_id, job_id, message_id, code, field, reason)
+SELECT DISTINCT ON (session_id, queue_id, job_id) session_id, queue_id, job_id, message_id, code, field, reason
+FROM unnest($1::bigint[] /* sessions */, $2::uuid[] /* queues */, $3::text[] /* jobs */, $4::text[] /* messages */,
+    $5::text[] /* codes */, $6::text[] /* fields */, $7::text[] /* reasons */)
+    AS i (session_id, queue_id, job_id, message_id, code, field, reason)
+ON CONFLICT (session_id, queue_id, job_id) DO UPDATE SET message_id = excluded.message_id,
+    recorded_at = excluded.recorded_at, code = excluded.code, field = excluded.field, reason = excluded.reason";
 
 // Most inputs have no patch: only the two columns that a send moves.
 const SESSIONS: &str = "-- commit::sessions

@@ -16,7 +16,8 @@ use crate::job::SendJob;
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
 use crate::store::outbox::{self, OutboxEvent};
-use crate::store::queues::{self, Acceptance, QueueRecord, QueueState};
+use crate::store::queues::accepting::Acceptance;
+use crate::store::queues::{self, QueueRecord, QueueState};
 use crate::store::recipients::{self, RecipientState};
 use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
@@ -26,6 +27,16 @@ use crate::waiting::{Reason, Standstill};
 /// Kinds as the protocol library numbers them.
 const SESSION: KeyKind = KeyKind(1);
 const PREKEY: KeyKind = KeyKind(3);
+
+/// What is due under this restriction.
+fn due(held: Option<u32>) -> queues::Due<'static> {
+    queues::Due {
+        held,
+        account: None,
+        now: OffsetDateTime::UNIX_EPOCH,
+        most: 10,
+    }
+}
 
 struct Bench {
     db: TestDatabase,
@@ -67,14 +78,14 @@ impl Bench {
         };
         let id: JobId = job_id();
         let queue = send.queue_id.unwrap();
-        let offer = queues::Offer {
+        let offer = queues::accepting::Offer {
             session: self.session,
             queue,
             other: None,
             id: &id,
             job: &send,
         };
-        let accepted = queues::accept_all(self.db.store(), self.fence, &[offer]).await;
+        let accepted = queues::accepting::accept_all(self.db.store(), self.fence, &[offer]).await;
         match accepted.unwrap().pop().unwrap() {
             Ok(Acceptance::Accepted(queue)) => *queue,
             other => panic!("{other:?}"),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::job::{Duplicates, Label, Reference};
-use crate::store::queues::Offer;
+use crate::store::queues::accepting::Offer;
 
 struct Send {
     session: SessionId,
@@ -51,7 +51,7 @@ async fn jobs_that_come_together_are_stored_in_their_order_and_each_once() {
     let of_another = Send::new(b, job(2));
     let last = Send::new(a, job(1));
     let together = [&first, &of_another, &first, &other_body, &last];
-    let answers = queues::accept_all(db.store(), fence, &offers(&together))
+    let answers = queues::accepting::accept_all(db.store(), fence, &offers(&together))
         .await
         .unwrap();
     let Ok(
@@ -75,7 +75,7 @@ async fn jobs_that_come_together_are_stored_in_their_order_and_each_once() {
     let order = db.query("SELECT id FROM queue ORDER BY created_at").await;
     let came = [&first, &of_another, &last].map(|send| Some(send.queue.to_string()));
     assert_eq!(order, came);
-    let again = queues::accept_all(db.store(), fence, &offers(&together))
+    let again = queues::accepting::accept_all(db.store(), fence, &offers(&together))
         .await
         .unwrap();
     assert!(!again.iter().any(|one| matches!(one, Ok(Acceptance::Accepted(_)))));
@@ -97,7 +97,7 @@ async fn one_that_is_refused_spoils_nothing_for_those_beside_it() {
     );
     let nowhere = Send::new(SessionId::new(99), job(1));
     let together = [&good, &named, &taken, &nowhere];
-    let answers = queues::accept_all(db.store(), fence, &offers(&together))
+    let answers = queues::accepting::accept_all(db.store(), fence, &offers(&together))
         .await
         .unwrap();
     assert!(
@@ -106,7 +106,7 @@ async fn one_that_is_refused_spoils_nothing_for_those_beside_it() {
             [
                 Ok(Acceptance::Accepted(_)),
                 Ok(Acceptance::Accepted(_)),
-                Ok(Acceptance::Conflict),
+                Ok(Acceptance::MessageIdTaken),
                 Ok(Acceptance::NoSession)
             ]
         ),
@@ -117,7 +117,7 @@ async fn one_that_is_refused_spoils_nothing_for_those_beside_it() {
         [Some("3".into())]
     );
     leases::release(db.store(), fence).await.unwrap();
-    let stale = queues::accept_all(db.store(), fence, &offers(&[&good])).await;
+    let stale = queues::accepting::accept_all(db.store(), fence, &offers(&[&good])).await;
     assert!(matches!(stale, Err(StoreError::Fenced)), "{stale:?}");
 }
 
@@ -134,7 +134,7 @@ async fn the_oldest_queues_of_both_kinds_are_read_and_no_more_than_asked_for() {
         };
         ids.push(queue.id);
     }
-    let read = queues::active(db.store(), session, None, None, 2).await.unwrap();
+    let read = queues::active(db.store(), session, due(2)).await.unwrap();
     let read: Vec<_> = read.iter().map(|queue| queue.id).collect();
     assert_eq!(read.len(), 4);
     for id in [ids[0], ids[1], ids[3], ids[4]] {
@@ -159,7 +159,9 @@ async fn a_uuid_is_the_identity_of_a_job_of_each_session() {
         }
     };
     let together = [offer(a, "a"), offer(b, "b"), offer(b, "b")];
-    let answers = queues::accept_all(db.store(), fence, &together).await.unwrap();
+    let answers = queues::accepting::accept_all(db.store(), fence, &together)
+        .await
+        .unwrap();
     let [
         Ok(Acceptance::Accepted(first)),
         Ok(Acceptance::Accepted(second)),
@@ -181,7 +183,9 @@ async fn a_uuid_is_the_identity_of_a_job_of_each_session() {
         other: None,
         ..offer(session(&db).await, "c")
     };
-    let answers = queues::accept_all(db.store(), fence, &[claim]).await.unwrap();
+    let answers = queues::accepting::accept_all(db.store(), fence, &[claim])
+        .await
+        .unwrap();
     assert!(matches!(answers.as_slice(), [Ok(Acceptance::Conflict)]));
 }
 
@@ -205,10 +209,25 @@ async fn names_of_the_caller_s_own_are_kept_and_queues_listed_by_their_label() {
         (&queue.reference, &queue.label, queue.duplicates),
         (&send.reference, &send.label, Duplicates::Allow)
     );
-    let listed = queues::list(db.store(), session, send.label.as_ref(), None, 10)
-        .await
-        .unwrap();
-    assert_eq!(listed, [*queue.clone()]);
+    let of_label = queues::listing::Filter {
+        label: send.label.as_ref(),
+        ..queues::listing::Filter::default()
+    };
+    for (state, session) in [
+        (None, Some(session)),
+        (Some(queue.state), Some(session)),
+        (Some(queue.state), None),
+        (None, None),
+    ] {
+        let filter = queues::listing::Filter {
+            state,
+            session,
+            ..of_label
+        };
+        let listed = queues::listing::list(db.store(), filter, 10).await.unwrap();
+        let ids: Vec<_> = listed.iter().map(|(_, listed)| listed.id).collect();
+        assert_eq!(ids, [queue.id]);
+    }
     let page = recipients::page(db.store(), queue.id, None, None, 10)
         .await
         .unwrap();

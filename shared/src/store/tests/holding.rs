@@ -71,7 +71,7 @@ async fn a_session_is_deleted_piece_by_piece_and_sends_nothing_meanwhile() {
         .unwrap();
     assert!(more);
     assert!(
-        queues::active(db.store(), session, None, None, 10)
+        queues::active(db.store(), session, due(10))
             .await
             .unwrap()
             .is_empty()
@@ -141,7 +141,11 @@ async fn finished_queues_are_forgotten_piece_by_piece_and_others_are_kept() {
     };
     db.query(&finish(0, 31)).await;
     db.query(&finish(1, 29)).await;
-    let forget = async |most: u32| queues::forget_finished(db.store(), month, most).await.unwrap();
+    let forget = async |most: u32| {
+        queues::retention::forget_finished(db.store(), month, most)
+            .await
+            .unwrap()
+    };
     let counts = async || {
         db.query("SELECT count(*) FROM recipient UNION ALL SELECT count(*) FROM queue")
             .await
@@ -165,7 +169,7 @@ async fn finished_queues_are_forgotten_piece_by_piece_and_others_are_kept() {
 async fn many_small_queues_are_forgotten_together() {
     let db = TestDatabase::new().await;
     let session = session(&db).await;
-    let queues = queues::FORGET_MAX + 200;
+    let queues = queues::retention::FORGET_MAX + 200;
     let one_each = format!(
         "WITH made AS (
             INSERT INTO queue (id, session_id, job_id, fingerprint, content, state, total, finished_at)
@@ -176,7 +180,11 @@ async fn many_small_queues_are_forgotten_together() {
     );
     db.query(&one_each).await;
     let month = Duration::from_secs(30 * 86_400);
-    let forget = async |most: u32| queues::forget_finished(db.store(), month, most).await.unwrap();
+    let forget = async |most: u32| {
+        queues::retention::forget_finished(db.store(), month, most)
+            .await
+            .unwrap()
+    };
     assert_eq!(
         forget(100).await,
         Some(200),
@@ -184,7 +192,7 @@ async fn many_small_queues_are_forgotten_together() {
     );
     assert_eq!(
         forget(10_000).await,
-        Some(2 * u64::from(queues::FORGET_MAX)),
+        Some(2 * u64::from(queues::retention::FORGET_MAX)),
         "so many queues"
     );
     assert_eq!(forget(10_000).await, Some(200), "the rest");

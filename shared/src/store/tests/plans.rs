@@ -41,3 +41,50 @@ async fn an_empty_shard_is_seen_without_reading_the_backlog_of_the_others() {
         "what lies between two that were confirmed stays"
     );
 }
+
+#[tokio::test]
+async fn a_queue_is_counted_and_the_newest_are_found_without_reading_those_of_others() {
+    let db = TestDatabase::new().await;
+    db.query("INSERT INTO session (token, shard) SELECT 'many-' || n, 0 FROM generate_series(1, 200) n")
+        .await;
+    db.query(
+        "INSERT INTO queue (id, session_id, job_id, fingerprint, content, total, created_at)
+         SELECT gen_random_uuid(), s.id, 'job-' || n, sha256('x'), '{\"type\":\"text\",\"text\":\"hi\"}', 1, now() + n * interval '1 second'
+         FROM session s, generate_series(1, 100) n",
+    )
+    .await;
+    db.query(
+        "INSERT INTO recipient (queue_id, seq, session_id, number)
+         SELECT q.id, n, q.session_id, '5531900000001' FROM queue q, generate_series(1, 3) n",
+    )
+    .await;
+    db.query("ANALYZE").await;
+    let plan = async |sql: &str| {
+        let plan = db.query(&format!("EXPLAIN (COSTS off) {sql}")).await;
+        let lines: Vec<String> = plan.into_iter().flatten().collect();
+        lines.join("\n")
+    };
+    let counted = plan(
+        "SELECT state, error_status, count(*) FROM recipient
+         WHERE queue_id = (SELECT id FROM queue LIMIT 1) GROUP BY 1, 2",
+    )
+    .await;
+    assert!(counted.contains("recipient_pkey"), "{counted}");
+    let of_session = "SELECT q.created_at, q.id FROM queue q WHERE q.session_id = s.id
+        ORDER BY q.created_at DESC, q.id DESC LIMIT";
+    let listed = plan(&format!(
+        "SELECT * FROM session s CROSS JOIN LATERAL ({of_session} 1) newest ORDER BY 4 DESC LIMIT 101"
+    ))
+    .await;
+    assert!(listed.contains("queue_listed"), "{listed}");
+    let started = Instant::now();
+    let page = queues::listing::list(db.store(), queues::listing::Filter::default(), 300)
+        .await
+        .unwrap();
+    println!("listed in {:?}", started.elapsed());
+    let times: Vec<_> = page
+        .iter()
+        .map(|(_, queue)| std::cmp::Reverse(queue.created_at))
+        .collect();
+    assert!(times.len() == 300 && times.is_sorted());
+}

@@ -18,7 +18,7 @@ use super::port::ConnId;
 use crate::audit::{Accepted, KeyUse};
 use crate::crowd::{MessageOut, Proof};
 use crate::fault::{Fault, Kind, Moment};
-use crate::number::{Addressing, DeviceAddr};
+use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::Persona;
 
 /// Most copies of one message.
@@ -118,6 +118,10 @@ impl World {
         (to, addressing): (DeviceAddr, Addressing),
         node: &Node,
     ) -> Option<u16> {
+        if self.blocks(from.number, to.number) {
+            self.audit.count.sent_to_blocked += 1;
+            return Some(nack::NOT_ALLOWED);
+        }
         if let Some(code) = self.refuses(from, to.number, node) {
             return Some(code);
         }
@@ -129,6 +133,12 @@ impl World {
         }
         let shows_token = node.child("tctoken").is_some() || node.child("cstoken").is_some();
         (is_peer(node) && shows_token).then_some(nack::BAD_SCHEMA)
+    }
+
+    /// Whether an account blocks somebody.
+    pub(super) fn blocks(&self, account: Number, other: Number) -> bool {
+        let account = self.accounts.get(&account);
+        account.is_some_and(|account| account.blocked.contains(&other))
     }
 
     fn acknowledge(&mut self, conn: ConnId, ack: Node, fate: &Fate) {
@@ -148,6 +158,10 @@ impl World {
 
     /// A simulated device has encrypted a message.
     pub(super) fn crowd_message(&mut self, message: MessageOut) {
+        if self.blocks(message.to, message.from.number) {
+            // Nobody hears of it.
+            return;
+        }
         self.note_heard(message.from.number, message.to);
         let copies = message
             .copies

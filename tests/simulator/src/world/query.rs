@@ -111,13 +111,18 @@ impl World {
     }
 
     fn blocklist(&mut self, number: Number, iq: &Node) -> Node {
+        let mut odd = 0;
         let changes: Vec<_> = iq
             .nodes_named("item")
             .filter_map(|item| {
-                let (who, _) = self.seed.resolve(&item.attr_jid("jid")?)?;
-                Some((who.number, item.attr_is("action", "block")))
+                let (who, by) = self.seed.resolve(&item.attr_jid("jid")?)?;
+                let is_block = item.attr_is("action", "block");
+                // Somebody is blocked by hidden id, with the number beside it, and unblocked by the id alone.
+                odd += u64::from(by != Addressing::Lid || is_block != item.attr_jid("pn_jid").is_some());
+                Some((who.number, is_block))
             })
             .collect();
+        self.audit.count.violations += odd;
         let mut list = Node::new("list").attr("dhash", "1");
         let Some(account) = self.accounts.get_mut(&number) else {
             return list;

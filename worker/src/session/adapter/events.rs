@@ -4,7 +4,7 @@
 
 use shared::event::{MessageBody, MessageContext, MessageHeader, MessageStatus, NewMessage, UpdateHeader};
 use shared::id::StanzaId;
-use shared::job::{Answer, FailureCode};
+use shared::job::{Answer, FailureCode, NumberAnswer, NumberFailure};
 use whatsapp::event::{Event, Incoming, PasskeyError, QueryError, ReceiptKind, Registration, SendError};
 use whatsapp::jid::Jid;
 
@@ -120,17 +120,43 @@ pub(crate) fn registration(result: Result<Vec<Registration>, QueryError>) -> Ans
                 lid: lid.map(|lid| lid.to_bare().to_string()),
             }
         }
-        Err(error) => Answer::Failed {
-            code: match error {
-                QueryError::TimedOut => FailureCode::Timeout,
-                QueryError::Refused { .. } => FailureCode::Refused,
-                QueryError::NotConnected => FailureCode::NotConnected,
-                QueryError::Malformed | QueryError::Busy => FailureCode::Internal,
-            },
-            message: error.to_string(),
-            field: None,
-            until: None,
+        Err(error) => query_failure(&error),
+    }
+}
+
+/// The answer to a question that WhatsApp gave none to.
+pub(crate) fn query_failure(error: &QueryError) -> Answer {
+    Answer::Failed {
+        code: match error {
+            QueryError::TimedOut => FailureCode::Timeout,
+            QueryError::Refused { .. } => FailureCode::Refused,
+            QueryError::NotConnected => FailureCode::NotConnected,
+            QueryError::Malformed | QueryError::Busy => FailureCode::Internal,
         },
+        message: error.to_string(),
+        field: None,
+        until: None,
+    }
+}
+
+/// What WhatsApp says of one of some numbers.
+pub(crate) fn number_answer(found: Registration) -> NumberAnswer {
+    NumberAnswer {
+        number: found.number,
+        exists: found.jid.is_some(),
+        jid: found.jid.map(|jid| jid.to_bare().to_string()),
+        lid: found.lid.map(|lid| lid.to_bare().to_string()),
+        blocked: None,
+        error: None,
+    }
+}
+
+/// Why a number was not blocked or unblocked.
+pub(crate) fn number_failure(error: &QueryError) -> NumberFailure {
+    match error {
+        QueryError::TimedOut => NumberFailure::Timeout,
+        QueryError::NotConnected => NumberFailure::NotConnected,
+        QueryError::Refused { .. } | QueryError::Malformed | QueryError::Busy => NumberFailure::Refused,
     }
 }
 
@@ -195,6 +221,7 @@ impl From<&SendError> for Failure {
     fn from(reason: &SendError) -> Self {
         let (status, error) = match reason {
             SendError::NotOnWhatsApp => (404, "Not Found"),
+            SendError::Blocked => (403, "Forbidden"),
             SendError::NoDevices => (410, "Gone"),
             SendError::Unsupported(_) => (400, "Bad Request"),
             SendError::Nack { code: 479 } => (500, "Internal Server Error"),

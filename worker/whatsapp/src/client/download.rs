@@ -1,6 +1,9 @@
 //! Files from the media hosts: HTTPS, within limits of size, time and number, checked and decrypted.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -14,17 +17,17 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::Semaphore,
     task::spawn_blocking,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
-use super::tls;
+use super::{route, tls};
 use crate::{
     connection::{Config, Download, DownloadError, Fetch},
     media,
+    proxy::Proxy,
 };
 
 /// Most hosts that one file is looked for at.
@@ -35,12 +38,12 @@ const MAX_AT_A_TIME: usize = 8;
 static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(MAX_AT_A_TIME));
 
 /// Fetches a file from the first host that has it, checks it and decrypts it.
-pub(super) async fn fetch(origin: String, limit: Duration, wanted: Fetch) -> Result<Bytes, DownloadError> {
+pub(super) async fn fetch(way: Way, limit: Duration, wanted: Fetch) -> Result<Bytes, DownloadError> {
     // Never closed.
     let _turn = TURNS.acquire().await;
     let mut last = unreachable(&"no host is known");
     for host in wanted.hosts.iter().take(MAX_HOSTS) {
-        let file = timeout(limit, get(host, &origin, &wanted.file)).await;
+        let file = timeout(limit, get(host, &way, &wanted.file)).await;
         match file.unwrap_or(Err(DownloadError::TimedOut)) {
             Ok(file) => return open(wanted.file, file).await,
             Err(error) if is_of_host(&error) => last = error,
@@ -57,6 +60,12 @@ async fn open(wanted: Download, file: Vec<u8>) -> Result<Bytes, DownloadError> {
     Ok(content?.into())
 }
 
+/// How media hosts are reached.
+pub(super) struct Way {
+    pub(super) origin: String,
+    pub(super) proxy: Option<Arc<Proxy>>,
+}
+
 /// Whether another host may have what this one did not give.
 fn is_of_host(error: &DownloadError) -> bool {
     match error {
@@ -67,17 +76,21 @@ fn is_of_host(error: &DownloadError) -> bool {
 }
 
 /// What a download needs of the settings.
-pub(super) fn settings(config: &Config) -> (String, Duration) {
-    (config.origin.clone(), config.timing.download)
+pub(super) fn settings(config: &Config) -> (Way, Duration) {
+    let way = Way {
+        origin: config.origin.clone(),
+        proxy: config.proxy.clone(),
+    };
+    (way, config.timing.download)
 }
 
-async fn get(host: &str, origin: &str, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
+async fn get(host: &str, way: &Way, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
     let address = format!("{host}{}", wanted.blob.path);
     let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
     let host = uri.host().ok_or_else(|| unreachable(&"no host"))?.to_owned();
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let socket = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    let socket = route::connect(way.proxy.as_deref(), &host, port);
     let socket = socket.await.map_err(|error| unreachable(&error))?;
     let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(
@@ -85,7 +98,7 @@ async fn get(host: &str, origin: &str, wanted: &Download) -> Result<Vec<u8>, Dow
             uri.authority()
                 .map_or(host.as_str(), |authority| authority.as_str()),
         )
-        .header(ORIGIN, origin)
+        .header(ORIGIN, way.origin.as_str())
         .body(Empty::new())
         .map_err(|error| unreachable(&error))?;
     if !is_tls {

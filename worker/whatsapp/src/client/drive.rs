@@ -162,8 +162,8 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     /// Fetches a file if one is wanted and none is under way.
     fn start_download(&mut self) {
         if let Some(wanted) = self.connection.take_download() {
-            let (origin, limit) = download::settings(&self.driver.config);
-            self.download = Some(Box::pin(download::fetch(origin, limit, wanted)));
+            let (way, limit) = download::settings(&self.driver.config);
+            self.download = Some(Box::pin(download::fetch(way, limit, wanted)));
         }
     }
 

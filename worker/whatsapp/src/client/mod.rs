@@ -15,6 +15,7 @@ mod download;
 mod drive;
 mod large;
 mod pipeline;
+mod route;
 mod run;
 mod session;
 mod settings;

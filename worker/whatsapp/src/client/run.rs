@@ -111,7 +111,7 @@ impl<S: KeyStore, C: Clock> Driver<S, C> {
         loop {
             let command = tokio::select! {
                 result = &mut connecting => {
-                    return Ok(result.map_err(|error| CloseReason::ConnectFailed(error.to_string())));
+                    return Ok(result.map_err(CloseReason::from));
                 }
                 command = self.commands.recv() => command,
             };

@@ -12,7 +12,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::{Sink, Stream};
 use tokio::{io::AsyncWrite as _, net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
@@ -21,8 +21,12 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{large, tls};
-use crate::connection::Config;
+use super::{
+    large,
+    route::{self, RouteError},
+    tls,
+};
+use crate::connection::{CloseReason, Config};
 
 /// An open WebSocket with what still has to be written to it.
 pub(super) struct Socket {
@@ -43,9 +47,21 @@ pub(super) enum SocketError {
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
     #[error(transparent)]
+    NoWay(#[from] RouteError),
+    #[error(transparent)]
     WebSocket(Box<tungstenite::Error>),
     #[error("closed by the server")]
     Closed,
+}
+
+impl From<SocketError> for CloseReason {
+    /// Why there is no connection.
+    fn from(error: SocketError) -> Self {
+        match error {
+            SocketError::NoWay(RouteError::Proxy { .. }) => Self::ProxyFailed(error.to_string()),
+            other => Self::ConnectFailed(other.to_string()),
+        }
+    }
 }
 
 impl Socket {
@@ -63,17 +79,22 @@ impl Socket {
             Some("wss") => Connector::Rustls(tls::config().map_err(SocketError::Certificates)?),
             _ => Connector::Plain,
         };
-        // The futures of TLS and upgrade are large and short-lived: boxed, they weigh on no idle session.
-        let connecting = Box::pin(connect_async_tls_with_config(
-            request,
-            Some(buffers()),
-            true,
-            Some(connector),
-        ));
+        let uri = request.uri().clone();
+        let host = uri.host().ok_or_else(|| bad(&"no host"))?.to_owned();
+        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+            Some("wss") => 443,
+            _ => 80,
+        });
+        // The futures of the way there, TLS and upgrade are large and short-lived: boxed, they weigh on no idle session.
+        let connecting = Box::pin(async move {
+            let tcp = route::connect(config.proxy.as_deref(), &host, port).await?;
+            client_async_tls_with_config(request, tcp, Some(buffers()), Some(connector))
+                .await
+                .map_err(|error| SocketError::WebSocket(Box::new(error)))
+        });
         let (stream, _) = timeout(config.timing.connect, connecting)
             .await
-            .map_err(|_| SocketError::TimedOut(config.timing.connect))?
-            .map_err(|error| SocketError::WebSocket(Box::new(error)))?;
+            .map_err(|_| too_late(config))??;
         Ok(Self {
             stream: Box::new(stream),
             unwritten: VecDeque::new(),
@@ -180,6 +201,18 @@ impl Socket {
             self.unwritten.shrink_to(KEPT_QUEUE_SLOTS);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Nothing came of it in time; behind a proxy nobody knows whose fault that is, and the proxy is what can be looked at.
+fn too_late(config: &Config) -> SocketError {
+    let patience = config.timing.connect;
+    match &config.proxy {
+        Some(proxy) => SocketError::NoWay(RouteError::Proxy {
+            proxy: proxy.to_string(),
+            problem: format!("gave no connection within {patience:?}"),
+        }),
+        None => SocketError::TimedOut(patience),
     }
 }
 

@@ -45,9 +45,10 @@ enum Stage {
         reference: Bytes,
         expires: Timestamp,
         tries: u32,
+        /// The phone has answered: `pair-success` comes by then, unless a wrong code was typed. That shows only at the
+        /// phone, which lets its user type again.
+        finishing: Option<Timestamp>,
     },
-    /// The phone has answered; `pair-success` must come by then.
-    Finishing { until: Timestamp },
 }
 
 struct Offer {
@@ -119,6 +120,7 @@ impl LinkCode {
                     reference,
                     expires,
                     tries: 0,
+                    finishing: None,
                 };
             }
             Err(error) => refuse(cx, refusal_code(&error)),
@@ -131,6 +133,7 @@ impl LinkCode {
             offer,
             reference,
             tries,
+            finishing,
             ..
         } = &mut self.stage
         else {
@@ -152,8 +155,7 @@ impl LinkCode {
                 let patience = cx.config.timing.pairing_finish;
                 let ticket = self.questions.open(Question::CompanionFinish);
                 cx.ask_within(finish, ticket, patience);
-                let until = cx.now + patience;
-                self.stage = Stage::Finishing { until };
+                *finishing = Some(cx.now + patience);
                 return true;
             }
             Some("refresh_code") => {
@@ -168,7 +170,7 @@ impl LinkCode {
     /// The server's answer to `companion_finish`.
     fn finish_answered(&mut self, cx: &mut Context<'_>, outcome: Result<(), QueryError>) {
         if let Err(error) = outcome
-            && matches!(self.stage, Stage::Finishing { .. })
+            && self.is_finishing()
         {
             self.stage = Stage::Idle;
             refuse(cx, refusal_code(&error));
@@ -176,19 +178,31 @@ impl LinkCode {
     }
 
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
-        match self.stage {
-            Stage::Shown { expires, .. } if expires <= cx.now => {
+        let Stage::Shown {
+            expires, finishing, ..
+        } = &mut self.stage
+        else {
+            return;
+        };
+        let is_spent = *expires <= cx.now;
+        match *finishing {
+            Some(until) if until > cx.now => {}
+            Some(_) if is_spent => cx.close(CloseReason::PairingTimedOut),
+            // A wrong code was typed, and nobody has tried again yet.
+            Some(_) => *finishing = None,
+            None if is_spent => {
                 self.stage = Stage::Idle;
                 refuse(cx, TIMED_OUT);
             }
-            Stage::Finishing { until } if until <= cx.now => cx.close(CloseReason::PairingTimedOut),
-            _ => {}
+            None => {}
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         match self.stage {
-            Stage::Shown { expires: at, .. } | Stage::Finishing { until: at } => Some(at),
+            Stage::Shown {
+                expires, finishing, ..
+            } => Some(finishing.unwrap_or(expires)),
             Stage::Idle | Stage::Wanted(..) | Stage::Asked(_) => None,
         }
     }
@@ -200,7 +214,13 @@ impl LinkCode {
 
     /// Whether a phone has the secret that it was handed for its code.
     pub(super) fn is_finishing(&self) -> bool {
-        matches!(self.stage, Stage::Finishing { .. })
+        matches!(
+            self.stage,
+            Stage::Shown {
+                finishing: Some(_),
+                ..
+            }
+        )
     }
 
     /// Whether a phone may still link us by code.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::media_hosts::MediaHosts;
 use super::online::Online;
 use crate::{
-    account::{Restrictions, Settings},
+    account::{BlockList, Restrictions, Settings},
     app_state::{self, Action, AppState},
     binary::Node,
     command::Command,
@@ -30,8 +30,9 @@ const APP_STATE: PartId = PartId::new(6);
 const HISTORY: PartId = PartId::new(7);
 const ACCOUNT: PartId = PartId::new(4);
 const TOKENS: PartId = PartId::new(5);
+const BLOCK_LIST: PartId = PartId::new(8);
 const RESTRICTIONS: PartId = PartId::new(9);
-const MEDIA_HOSTS: PartId = PartId::new(8);
+const MEDIA_HOSTS: PartId = PartId::new(10);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     account: Settings,
     tokens: Tokens,
     restrictions: Restrictions,
+    block_list: BlockList,
     media_hosts: MediaHosts,
 }
 
@@ -76,6 +78,8 @@ impl Parts {
                         if let Some(name) = own_name(&node) {
                             self.learn_name(cx, NameSource::AccountSync, &name);
                         }
+                        self.block_list.on_notification(cx, &node);
+                        self.messages.set_blocked(self.block_list.blocked());
                         self.messages.on_account_sync(&node);
                         self.e2e.on_notification(cx, &node)
                     }
@@ -103,6 +107,7 @@ impl Parts {
                 self.online.on_ib(cx, &node);
                 self.account.on_ib(cx, &node);
                 self.restrictions.on_ib(cx, &node);
+                self.block_list.on_ib(cx, &node);
                 if node.child("offline").is_some() {
                     self.e2e.on_caught_up(cx);
                 }
@@ -213,6 +218,11 @@ impl Parts {
             Command::Cancel(id) => self.messages.cancel(cx, &id),
             Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
+            Command::ChangeBlockList {
+                ticket,
+                contact,
+                change,
+            } => self.block_list.change(cx, ticket, *contact, change),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender, ids);
             }
@@ -245,6 +255,10 @@ impl Parts {
             }
             TOKENS => self.tokens.on_answer(cx, ticket, &answer),
             RESTRICTIONS => self.restrictions.on_answer(cx, ticket, answer),
+            BLOCK_LIST => {
+                self.block_list.on_answer(cx, ticket, answer);
+                self.messages.set_blocked(self.block_list.blocked());
+            }
             MEDIA_HOSTS => self.media_hosts.on_answer(cx, ticket, answer),
             _ => {}
         }
@@ -353,6 +367,7 @@ impl Parts {
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
+            block_list: BlockList::new(BLOCK_LIST),
             media_hosts: MediaHosts::new(MEDIA_HOSTS),
         };
         parts.history.start(cx);
@@ -379,6 +394,7 @@ impl Parts {
 
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.messages.on_closed(cx);
+        self.block_list.on_closed(cx);
     }
 
     /// Whether so much waits for the store that no more should be read.

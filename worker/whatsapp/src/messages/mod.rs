@@ -22,6 +22,7 @@ mod waiting;
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -81,6 +82,11 @@ impl Messages {
             recalls: Recalls::default(),
             questions: Questions::new(part),
         }
+    }
+
+    /// From now on nobody of these is sent to; sorted.
+    pub(crate) fn set_blocked(&mut self, blocked: Option<Arc<[Jid]>>) {
+        self.sends.set_blocked(blocked);
     }
 
     /// Sends a message. Answered by events.

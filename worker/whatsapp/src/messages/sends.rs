@@ -8,6 +8,7 @@
 //! is asked of the owner, who has it anyway.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use prost::Message as _;
 use smallvec::SmallVec;
@@ -48,6 +49,8 @@ pub(super) struct Sends {
     unconfirmed: VecDeque<Unconfirmed>,
     /// Not confirmed in time.
     late: VecDeque<(MessageId, Jid)>,
+    /// Whom the account blocks, sorted: nobody of them is sent to.
+    blocked: Option<Arc<[Jid]>>,
 }
 
 /// Which sends to look at.
@@ -97,6 +100,23 @@ impl Sends {
             }
             Err(reason) => cx.emit(reason.event(outgoing.id)),
         }
+    }
+
+    /// From now on these are blocked.
+    pub(super) fn set_blocked(&mut self, blocked: Option<Arc<[Jid]>>) {
+        self.blocked = blocked;
+    }
+
+    /// Whether the account blocks the chat, by either of its names.
+    fn is_blocked(&self, directory: &Directory, chat: &Jid) -> bool {
+        let Some(blocked) = &self.blocked else {
+            return false;
+        };
+        let names = [Some(chat.to_bare()), directory.other_name(chat)];
+        names
+            .iter()
+            .flatten()
+            .any(|name| blocked.binary_search(name).is_ok())
     }
 
     /// Forgets a message that is not encrypted yet.
@@ -224,6 +244,9 @@ impl Sends {
             mut message,
             to: given,
         } = *send.outgoing;
+        if self.is_blocked(&e2e.directory, &to) {
+            return cx.emit(SendError::Blocked.event(id));
+        }
         if let Some(chat) = given.chat() {
             secret::attach(cx.device, &chat, &id, &mut message);
         }

@@ -1,10 +1,12 @@
 //! What a connection is told from outside: where, as whom, and every limit, with its default.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
     command::Presence,
     payload::{History, Profile},
+    proxy::Proxy,
     signal::curve::PublicKey,
     version::ClientVersion,
 };
@@ -31,6 +33,8 @@ pub struct Config {
     pub origin: String,
     /// `https://` (or, of a simulator, `http://`) address of the media host, without a path.
     pub media_url: String,
+    /// The proxy that connections to both leave by, if any.
+    pub proxy: Option<Arc<Proxy>>,
     /// The key that the server's certificate chain must lead to.
     pub root_key: PublicKey,
     /// The version we say we are.
@@ -127,6 +131,7 @@ impl Config {
             url: WHATSAPP_URL.to_owned(),
             origin: WHATSAPP_ORIGIN.to_owned(),
             media_url: WHATSAPP_MEDIA_URL.to_owned(),
+            proxy: None,
             root_key: WHATSAPP_ROOT_KEY,
             version,
             browser: "Chrome".to_owned(),

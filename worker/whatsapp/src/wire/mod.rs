@@ -3,4 +3,5 @@
 pub mod binary;
 pub mod jid;
 pub mod message_id;
+pub mod proxy;
 pub mod time;

@@ -58,7 +58,7 @@ async fn a_queue_runs_through_its_states_with_its_counters() {
         "final is final"
     );
     assert!(
-        queues::active(bench.db.store(), bench.session, None, None, 10)
+        queues::active(bench.db.store(), bench.session, due(None))
             .await
             .unwrap()
             .is_empty()
@@ -322,7 +322,12 @@ async fn a_queue_belongs_to_the_account_of_its_day_until_another_adopts_it() {
 
     bench.commit(paired(owner("5531900000002"))).await.unwrap();
     let active = async |account| {
-        let active = queues::active(bench.db.store(), bench.session, None, account, 10).await;
+        let active = queues::active(
+            bench.db.store(),
+            bench.session,
+            queues::Due { account, ..due(None) },
+        )
+        .await;
         active.unwrap().len()
     };
     assert_eq!(

@@ -8,7 +8,7 @@ async fn next(bench: &Bench, queue: &QueueRecord, held: Option<u32>) -> Vec<u32>
 }
 
 async fn active(bench: &Bench, held: Option<u32>) -> usize {
-    let active = queues::active(bench.db.store(), bench.session, held, None, 10).await;
+    let active = queues::active(bench.db.store(), bench.session, due(held)).await;
     active.unwrap().len()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::super::download::fetch;
+use super::super::download::{Way, fetch};
 use crate::connection::{Download, DownloadError, Fetch};
 use crate::media::{self, BadBlob, BlobRef, MediaKey, MediaKind};
 
@@ -48,8 +48,11 @@ async fn fetched(head: &str, body: &[u8], max_bytes: usize) -> Result<bytes::Byt
 
 async fn from_hosts(hosts: &[&str], file: Download) -> Result<bytes::Bytes, DownloadError> {
     let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-    let origin = "https://web.whatsapp.com".to_owned();
-    fetch(origin, Duration::from_millis(1_000), Fetch { file, hosts }).await
+    let way = Way {
+        origin: "https://web.whatsapp.com".to_owned(),
+        proxy: None,
+    };
+    fetch(way, Duration::from_millis(1_000), Fetch { file, hosts }).await
 }
 
 /// A host that answers each request with this.

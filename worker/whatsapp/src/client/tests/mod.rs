@@ -1,6 +1,7 @@
 //! The driver over real WebSockets on this machine, against the server's end of the connection tests.
 
 mod download;
+mod route;
 mod server;
 mod session;
 

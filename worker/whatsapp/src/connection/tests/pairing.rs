@@ -267,6 +267,65 @@ fn a_typed_code_links_the_device() {
     expect_paired(&mut world, &phone, &companion);
 }
 
+/// What the companion answered a typed code with last, and its identity.
+fn bundle(world: &mut World) -> (Node, Bytes, PublicKey) {
+    let finish = world.expect("companion_finish", stage("companion_finish"));
+    let registration = finish.child("link_code_companion_reg").unwrap();
+    let bytes = |tag| registration.child(tag).and_then(Node::bytes).unwrap();
+    let bundle = bytes("link_code_pairing_wrapped_key_bundle");
+    let companion = PublicKey::parse(&bytes("companion_identity_public")).unwrap();
+    (finish, bundle, companion)
+}
+
+#[test]
+fn a_mistyped_code_costs_a_try_and_the_right_one_still_links() {
+    for wait in [Duration::ZERO, Duration::from_secs(90)] {
+        let (mut world, mut phone, reference) = (showing(), Phone::new(), Bytes::from_static(b"the-ref"));
+        request_code(&mut world, Some("1234-ABCD"));
+        let hello = world.expect("companion_hello", stage("companion_hello"));
+        answer_hello(&mut world, &hello, &reference);
+        let wrapped = hello
+            .child_at(&[
+                "link_code_companion_reg",
+                "link_code_pairing_wrapped_companion_ephemeral_pub",
+            ])
+            .and_then(Node::bytes)
+            .unwrap();
+        let wrong = "1234-ABCE".parse().unwrap();
+        let (primary, answer) = crate::server::code::Primary::start(&wrong, &wrapped, phone.rng()).unwrap();
+        world.server_sends(&primary_hello(&phone, &answer, &reference));
+        let (finish, sealed, companion) = bundle(&mut world);
+        world.server_sends(&result_of(&finish));
+        assert!(primary.open(&sealed, &phone.identity, &companion).is_err());
+
+        // Its user looks at the code again, which may take a while.
+        world.pass(wait);
+        assert!(world.closed.is_none());
+        let primary = type_code(&mut world, &mut phone, &hello, &reference);
+        let (finish, sealed, companion) = bundle(&mut world);
+        let secret = primary.open(&sealed, &phone.identity, &companion).unwrap();
+        world.server_sends(&result_of(&finish));
+        let container = phone.vouch(&companion, &secret);
+        world.server_sends(&pair_success(container));
+        expect_paired(&mut world, &phone, &companion);
+    }
+}
+
+#[test]
+fn a_code_that_was_mistyped_too_often_is_answered_no_more() {
+    let (mut world, mut phone, reference) = (showing(), Phone::new(), Bytes::from_static(b"the-ref"));
+    request_code(&mut world, None);
+    let hello = world.expect("companion_hello", stage("companion_hello"));
+    answer_hello(&mut world, &hello, &reference);
+    for _ in 0..3 {
+        type_code(&mut world, &mut phone, &hello, &reference);
+        world.expect("companion_finish", stage("companion_finish"));
+    }
+    type_code(&mut world, &mut phone, &hello, &reference);
+    let answers_more = world.nodes.iter().any(|node| stage("companion_finish")(node));
+    assert!(!answers_more);
+}
+
 #[test]
 fn a_code_asked_for_during_the_handshake_is_offered_when_the_server_is_ready() {
     let keys = super::peer::ServerKeys::new(1);
