@@ -13,20 +13,6 @@ use worker::session::attempts::Attempts;
 
 use crate::stage::{Stage, fault, names, text};
 
-/// Contacts that show messages and send no receipts: nothing but the server's answer tells of them.
-async fn silent_contacts(stage: &Stage, prefix: &str, count: u64) -> Vec<String> {
-    let manners = Manners {
-        deliver_after: None,
-        ..Manners::default()
-    };
-    let run = stage.simulator.create_contacts(prefix, count, manners).await;
-    run.expect("contacts");
-    let digits = (count - 1).to_string().len();
-    (0..count)
-        .map(|index| format!("{prefix}{index:0digits$}"))
-        .collect()
-}
-
 /// Messages to this contact are shown, and never acknowledged.
 async fn never_acknowledged(stage: &Stage, to: &str) {
     let withheld = Fault {
@@ -66,7 +52,7 @@ async fn a_contact_whose_ack_never_comes_is_unknown_in_the_end_and_holds_nobody_
     let stage = Stage::new().await;
     let worker = stage.worker_set("w1", quick(3));
     let token = stage.paired("15550000071").await;
-    let numbers = silent_contacts(&stage, "15550071", 10).await;
+    let numbers = stage.silent_contacts("15550071", 10).await;
     never_acknowledged(&stage, &numbers[2]).await;
     let queue = stage.send(&token, text(&numbers, None)).await;
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
@@ -104,7 +90,7 @@ async fn attempts_are_counted_over_a_killed_worker() {
     let stage = Stage::new().await;
     let worker = stage.worker_set("w1", quick(3));
     let token = stage.paired("15550000072").await;
-    let numbers = silent_contacts(&stage, "15550072", 1).await;
+    let numbers = stage.silent_contacts("15550072", 1).await;
     never_acknowledged(&stage, &numbers[0]).await;
     let queue = stage.send(&token, text(&numbers, None)).await;
     stage.audit(|report| report.server.accepted_again == 1).await;
@@ -123,7 +109,7 @@ async fn a_late_answer_or_receipt_moves_an_unknown_recipient_to_its_true_state()
     let stage = Stage::new().await;
     let worker = stage.worker_set("w1", quick(1));
     let token = stage.paired("15550000073").await;
-    let numbers = silent_contacts(&stage, "15550073", 2).await;
+    let numbers = stage.silent_contacts("15550073", 2).await;
     let late = Fault {
         matching: Match {
             from: None,
@@ -172,10 +158,9 @@ async fn a_receipt_ends_the_attempts() {
         deliver_after: Some(Duration::from_millis(1_500)),
         ..Manners::default()
     };
-    let run = stage.simulator.create_contacts("15550074", 1, manners).await;
-    run.expect("contacts");
-    never_acknowledged(&stage, "155500740").await;
-    let queue = stage.send(&token, text(&["155500740".to_owned()], None)).await;
+    let numbers = stage.contacts_of("15550074", 1, manners).await;
+    never_acknowledged(&stage, &numbers[0]).await;
+    let queue = stage.send(&token, text(&numbers, None)).await;
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     assert!(!names(&stage.of_queue(&token, queue)).contains(&"send.message:UNKNOWN"));
     let report = stage.audit(|report| report.contacts.shown_once == 1).await;

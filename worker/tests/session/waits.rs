@@ -7,7 +7,6 @@ use shared::id::{QueueId, Token};
 use shared::store::queues;
 use shared::waiting::{NextAttempt, Reason, Standstill};
 use simulator::fault::{Fault, Kind, Match};
-use simulator::population::Manners;
 use worker::session::look_up::LookUpPace;
 
 use crate::stage::{Stage, fault, text};
@@ -46,22 +45,6 @@ async fn completed(stage: &Stage, token: &Token, queue: QueueId) {
         .await;
 }
 
-async fn silent(stage: &Stage, prefix: &str, count: u64) -> Vec<String> {
-    let manners = Manners {
-        deliver_after: None,
-        ..Manners::default()
-    };
-    stage
-        .simulator
-        .create_contacts(prefix, count, manners)
-        .await
-        .unwrap();
-    let digits = (count - 1).to_string().len();
-    (0..count)
-        .map(|index| format!("{prefix}{index:0digits$}"))
-        .collect()
-}
-
 fn for_one(kind: Kind, to: &str) -> Fault {
     Fault {
         matching: Match {
@@ -82,7 +65,7 @@ async fn an_answer_and_then_an_attempt_are_waited_for_until_they_come() {
         settings.attempts.most = 4;
     });
     let token = stage.paired("15550000091").await;
-    let numbers = silent(&stage, "15550091", 3).await;
+    let numbers = stage.silent_contacts("15550091", 3).await;
     stage
         .simulator
         .add_fault(for_one(Kind::WithholdAck, &numbers[1]))
