@@ -268,14 +268,10 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         job: JobId::new(row.try_get("job_id")?).map_err(|_| StoreError::Corrupt("job id"))?,
         content,
         delay,
-        on_unknown: match row.try_get::<_, i16>("on_unknown")? {
-            0 => OnUnknown::Resend,
-            _ => OnUnknown::Hold,
-        },
-        duplicates: match row.try_get::<_, i16>("duplicates")? {
-            0 => Duplicates::Drop,
-            _ => Duplicates::Allow,
-        },
+        on_unknown: OnUnknown::from_code(row.try_get("on_unknown")?)
+            .ok_or(StoreError::Corrupt("onUnknown out of range"))?,
+        duplicates: Duplicates::from_code(row.try_get("duplicates")?)
+            .ok_or(StoreError::Corrupt("duplicates out of range"))?,
         reference: reference(row)?,
         label: match row.try_get::<_, Option<&str>>("label")? {
             Some(label) => Some(Label::new(label).map_err(|_| StoreError::Corrupt("label"))?),
