@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use super::migrate::MIGRATIONS;
 use super::queues::QueueState;
 use super::queues::accepting::Acceptance;
 use super::recipients::RecipientState;
@@ -83,6 +84,33 @@ async fn migrating_twice_is_migrating_once_and_a_changed_schema_is_refused() {
         db.store().check_schema().await,
         Err(StoreError::Schema { found: 999, .. })
     ));
+}
+
+/// Releases are merged in another order than their migrations are numbered.
+#[tokio::test]
+async fn a_migration_that_was_skipped_is_made_up_for_and_asked_for_until_then() {
+    const SKIPPED: i32 = 15;
+    let columns = "SELECT string_agg(table_name || '.' || column_name, ' ' ORDER BY column_name) FROM (
+        SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public') c
+        GROUP BY table_name ORDER BY table_name";
+    let (db, whole) = (TestDatabase::new().await, TestDatabase::new().await);
+    db.query("DROP SCHEMA public CASCADE").await;
+    db.query("CREATE SCHEMA public").await;
+    let mut before = MIGRATIONS.to_vec();
+    before.retain(|migration| migration.version != SKIPPED);
+    db.store().apply(&before).await.unwrap();
+    assert!(matches!(
+        db.store().check_schema().await,
+        Err(StoreError::Schema {
+            found: 14,
+            needed: SCHEMA_VERSION
+        })
+    ));
+    let applied = db.store().migrate().await.unwrap();
+    let versions: Vec<i32> = applied.iter().map(|migration| migration.version).collect();
+    assert_eq!(versions, [SKIPPED]);
+    db.store().check_schema().await.unwrap();
+    assert_eq!(db.query(columns).await, whole.query(columns).await);
 }
 
 #[tokio::test]
