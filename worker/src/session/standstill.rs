@@ -94,9 +94,8 @@ fn judge_all(cx: &mut Context, sends: &Sends, waiting: Waiting) -> bool {
     let mut found = Vec::new();
     let has_moved = cx.queues.look(|queue| {
         let why = view.judge(queue);
-        let stored = why.filter(|why| !why.is_told).map(|why| why.stored(now, wall));
-        found.push((queue.id, stored));
-        why.map(|why| why.reason)
+        found.push((queue.id, (!why.is_told).then(|| why.stored(now, wall))));
+        why.reason
     });
     for (id, why) in found {
         if cx.queues.tell(id, why) {
@@ -107,37 +106,40 @@ fn judge_all(cx: &mut Context, sends: &Sends, waiting: Waiting) -> bool {
 }
 
 impl View<'_> {
-    fn judge(&self, queue: &Queue) -> Option<Found> {
+    /// Why this queue, which has not moved, stands still: there is always a reason.
+    fn judge(&self, queue: &Queue) -> Found {
         if matches!(self.waiting, Waiting::Connection) {
-            return Some(Found::told(Reason::NotConnected));
+            return Found::told(Reason::NotConnected);
         }
+        let is_overtaken = self.overtakes.is_some_and(|other| other != queue.id) && !queue.is_single();
         match queue.stock(self.now) {
-            Stock::Ready if self.overtakes.is_some_and(|other| other != queue.id) && !queue.is_single() => {
-                Some(Found::new(Reason::OtherQueue, None))
-            }
+            Stock::Ready if is_overtaken => Found::new(Reason::OtherQueue, None),
             Stock::Ready => self.of_session(),
             Stock::Unknown => match (self.waiting, self.look_up) {
-                (Waiting::LookUp { .. }, _) => Some(Found::told(Reason::LookUp)),
-                (_, Some(until)) => Some(Found::new(Reason::LookUp, Some(until))),
-                _ if self.next.is_some() => Some(Found::new(Reason::OtherQueue, None)),
+                (Waiting::LookUp { .. }, _) => Found::told(Reason::LookUp),
+                (_, Some(until)) => Found::new(Reason::LookUp, Some(until)),
+                _ if self.next.is_some() => Found::new(Reason::OtherQueue, None),
                 _ => self.of_session(),
             },
-            Stock::InHand => self
-                .in_hand
-                .get(&queue.id)
-                .map(|one| Found::new(one.reason, one.until)),
-            Stock::Late(until, made) => Some(Found {
+            Stock::InHand => match self.in_hand.get(&queue.id) {
+                Some(one) => Found::new(one.reason, one.until),
+                // Its accounts are being read.
+                None if queue.is_running() => Found::new(Reason::Reading, None),
+                // The last of it, or its end, is being written.
+                None => Found::new(Reason::Storing, None),
+            },
+            Stock::Late(until, made) => Found {
                 attempt: Some(attempt_after(made, self.most)),
                 ..Found::new(Reason::Attempt, Some(until))
-            }),
-            Stock::Unread => Some(Found::new(Reason::Reading, None)),
-            Stock::Held => Some(Found::told(Reason::Restricted)),
+            },
+            Stock::Unread => Found::new(Reason::Reading, None),
+            Stock::Held => Found::told(Reason::Restricted),
         }
     }
 
     /// Why the session sends nothing of what could be sent.
-    fn of_session(&self) -> Option<Found> {
-        let found = match self.waiting {
+    fn of_session(&self) -> Found {
+        match self.waiting {
             Waiting::Pace { until } => Found {
                 is_told: self.is_gap_stored,
                 ..Found::new(Reason::Pace, Some(until))
@@ -151,14 +153,11 @@ impl View<'_> {
             },
             Waiting::Recipients => Found::new(Reason::Reading, None),
             Waiting::Connection => Found::told(Reason::NotConnected),
-            // Another of its queues has the turn, or nothing could be sent a moment ago.
-            Waiting::LookUp { .. }
-            | Waiting::Attempt { .. }
-            | Waiting::Restricted
-            | Waiting::StartsAt
-            | Waiting::Idle => return None,
-        };
-        Some(found)
+            // Another of its queues has the turn.
+            Waiting::LookUp { .. } | Waiting::Attempt { .. } => Found::new(Reason::OtherQueue, None),
+            // Nothing could be sent a moment ago: this one has its turn next.
+            Waiting::Restricted | Waiting::StartsAt | Waiting::Idle => Found::told(Reason::TakingUp),
+        }
     }
 }
 

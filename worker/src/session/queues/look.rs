@@ -56,11 +56,11 @@ impl Queues {
 
     /// Looks at all: those that have not moved since the last look stand still, and `judge` says why. Answers whether any
     /// has moved.
-    pub(crate) fn look(&mut self, mut judge: impl FnMut(&Queue) -> Option<Reason>) -> bool {
+    pub(crate) fn look(&mut self, mut judge: impl FnMut(&Queue) -> Reason) -> bool {
         let mut has_moved = false;
         for queue in self.all.values_mut() {
             let moved = queue.still.look();
-            let reason = if moved { None } else { judge(queue) };
+            let reason = (!moved).then(|| judge(queue));
             has_moved |= moved;
             queue.still.tell(reason);
         }
