@@ -13,30 +13,33 @@ const SECOND: &str = "15550000082";
 
 /// The phone throws the session out; then this one scans its code.
 async fn pair_again(stage: &Stage, token: &Token, phone: &str) {
-    let old = stage.record(token).await.unwrap().owner.unwrap();
-    let thrown_out = stage.simulator.unlink(old.number().parse().unwrap(), None);
-    thrown_out.await.unwrap();
+    let old = stage.record(token).await.expect("a session");
+    let old = old.owner.expect("an account");
+    let thrown_out = stage
+        .simulator
+        .unlink(old.number().parse().expect("a number"), None);
+    thrown_out.await.expect("it is linked");
     let closed = |event: &serde_json::Value| event["data"]["statusReason"] == 401;
     let closed = stage.event(token, "connection.update", closed).await;
     let is_later = |event: &serde_json::Value| event["sequence"].as_i64() > closed["sequence"].as_i64();
     stage.call(token, Job::SessionStart).await;
     let qr = stage.event(token, "qrcode.updated", is_later).await;
-    let code = qr["data"]["qrcode"]["code"].as_str().unwrap().to_owned();
-    let number: simulator::number::Number = phone.parse().unwrap();
+    let code = qr["data"]["qrcode"]["code"].as_str().expect("a code").to_owned();
+    let number: simulator::number::Number = phone.parse().expect("a number");
     drop(stage.simulator.create_phone(number, "Other").await);
-    stage.simulator.scan(number, code).await.unwrap();
+    stage.simulator.scan(number, code).await.expect("a valid code");
     let opened = |event: &serde_json::Value| event["data"]["state"] == "open" && is_later(event);
     stage.event(token, "connection.update", opened).await;
 }
 
 async fn record(stage: &Stage, token: &Token, queue: QueueId) -> QueueRecord {
-    let session = stage.record(token).await.unwrap().id;
+    let session = stage.record(token).await.expect("a session").id;
     let found = queues::find(stage.database.store(), session, queue).await;
-    found.unwrap().unwrap()
+    found.expect("the database").expect("a queue")
 }
 
 async fn sends_of(stage: &Stage, phone: &str) -> u64 {
-    let report = stage.simulator.audit().await.unwrap();
+    let report = stage.simulator.audit().await.expect("an audit");
     let of_phone = report.sessions.iter().filter(|session| session.number == phone);
     of_phone.map(|session| session.sends).sum()
 }

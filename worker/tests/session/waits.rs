@@ -13,10 +13,10 @@ use crate::stage::{Stage, fault, text};
 use crate::wire::{Way, Wire};
 
 async fn stored(stage: &Stage, token: &Token, queue: QueueId) -> Option<Standstill> {
-    let session = stage.record(token).await.unwrap().id;
+    let session = stage.record(token).await.expect("a session").id;
     // It may not be accepted yet.
     let found = queues::find(stage.database.store(), session, queue).await;
-    found.unwrap().and_then(|record| record.waiting)
+    found.expect("the database").and_then(|record| record.waiting)
 }
 
 /// Waits until this is why a queue stands still.

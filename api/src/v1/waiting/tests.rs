@@ -352,126 +352,88 @@ fn a_queue_that_nobody_took_up_says_so_after_a_second() {
     assert_eq!(after(1_100).map(|told| told.reason), Some(Reason::TakingUp));
 }
 
-/// A queue, its session and its worker for which this reason is told; and how long it lasts, where that is known.
-fn cause(reason: Reason) -> (QueueRecord, SessionRecord, Worker, Option<Duration>) {
-    let (queue, open) = (queue(QueueState::Running), session(SessionState::Open));
-    let closed = session(SessionState::Closed);
-    let (known, until) = (Some(Duration::minutes(1)), NOW + MINUTES + Duration::minutes(1));
-    let on = Worker::Running;
-    match reason {
-        Reason::Paused => (self::queue(QueueState::Paused), open, on, None),
-        Reason::StartsAt => (
-            QueueRecord {
-                start_at: Some(until),
-                ..queue
-            },
-            open,
-            on,
-            known,
-        ),
-        // It has no row yet.
-        Reason::Accepting => unreachable!("told by `unstored`"),
-        Reason::NoWorker => (queue, open, Worker::Absent, None),
-        Reason::Deleting => (
-            queue,
-            SessionRecord {
-                deleting_at: Some(NOW),
-                ..open
-            },
-            on,
-            None,
-        ),
-        Reason::NotPaired => (
-            queue,
-            SessionRecord {
-                paired_at: None,
-                ..closed
-            },
-            on,
-            None,
-        ),
-        Reason::Stopped => (
-            queue,
-            SessionRecord {
-                wanted: false,
-                ..closed
-            },
-            on,
-            None,
-        ),
-        Reason::Refused => (
-            queue,
-            SessionRecord {
-                refused: true,
-                ..closed
-            },
-            on,
-            None,
-        ),
-        Reason::ClientOutdated => {
-            let close_reason = Some(OUTDATED_CODE);
-            (
-                queue,
-                SessionRecord {
-                    close_reason,
-                    ..closed
-                },
-                on,
-                None,
-            )
+/// What a reason is told of.
+struct Cause {
+    queue: QueueRecord,
+    session: SessionRecord,
+    worker: Worker,
+    /// When it ends, where that is known.
+    until: Option<OffsetDateTime>,
+}
+
+impl Cause {
+    fn of_session(state: SessionState, change: impl FnOnce(&mut SessionRecord)) -> Self {
+        let mut session = session(state);
+        change(&mut session);
+        Self {
+            queue: queue(QueueState::Running),
+            session,
+            worker: Worker::Running,
+            until: None,
         }
-        Reason::Proxy => {
-            let close_reason = Some(closing::PROXY_CODE);
-            (
-                queue,
-                SessionRecord {
-                    close_reason,
-                    ..closed
-                },
-                on,
-                None,
-            )
-        }
-        Reason::NotConnected => (queue, closed, on, None),
-        Reason::OtherAccount => {
-            let account = Some("5531900000002".to_owned());
-            (QueueRecord { account, ..queue }, open, on, None)
-        }
-        Reason::RateLimit => {
-            let rate_limited_until = Some(until);
-            (
-                queue,
-                SessionRecord {
-                    rate_limited_until,
-                    ..open
-                },
-                on,
-                known,
-            )
-        }
-        Reason::Restricted => (queue, restricted_until(until), on, known),
-        Reason::LookUp => (
+    }
+
+    /// In a session that is open.
+    fn open(change: impl FnOnce(&mut SessionRecord)) -> Self {
+        Self::of_session(SessionState::Open, change)
+    }
+
+    /// In a session that is not connected.
+    fn closed(change: impl FnOnce(&mut SessionRecord)) -> Self {
+        Self::of_session(SessionState::Closed, change)
+    }
+
+    fn of_queue(queue: QueueRecord) -> Self {
+        Self {
             queue,
-            SessionRecord {
-                look_up_at: Some(until),
-                ..open
+            ..Self::open(|_| {})
+        }
+    }
+
+    fn ends(self) -> Self {
+        Self {
+            until: Some(END),
+            ..self
+        }
+    }
+
+    fn of(reason: Reason) -> Self {
+        let running = queue(QueueState::Running);
+        match reason {
+            Reason::Paused => Self::of_queue(queue(QueueState::Paused)),
+            Reason::StartsAt => Self::of_queue(QueueRecord {
+                start_at: Some(END),
+                ..running
+            })
+            .ends(),
+            // Told by `unstored`: the queue has no row yet.
+            Reason::Accepting => unreachable!(),
+            Reason::NoWorker => Self {
+                worker: Worker::Absent,
+                ..Self::of_queue(running)
             },
-            on,
-            known,
-        ),
-        Reason::Pace => (
-            queue,
-            SessionRecord {
-                next_send_at: Some(until),
-                ..open
-            },
-            on,
-            known,
-        ),
-        Reason::TakingUp => (queue, open, on, None),
-        Reason::Ack | Reason::Attempt | Reason::BackOff => (standing(reason, Some(until)), open, on, known),
-        Reason::Cap | Reason::Keys | Reason::Storing | Reason::OtherQueue | Reason::Reading => {
-            (standing(reason, None), open, on, None)
+            Reason::Deleting => Self::open(|session| session.deleting_at = Some(NOW)),
+            Reason::NotPaired => Self::closed(|session| session.paired_at = None),
+            Reason::Stopped => Self::closed(|session| session.wanted = false),
+            Reason::Refused => Self::closed(|session| session.refused = true),
+            Reason::ClientOutdated => Self::closed(|session| session.close_reason = Some(OUTDATED_CODE)),
+            Reason::Proxy => Self::closed(|session| session.close_reason = Some(closing::PROXY_CODE)),
+            Reason::NotConnected => Self::closed(|_| {}),
+            Reason::OtherAccount => Self::of_queue(QueueRecord {
+                account: Some("5531900000002".to_owned()),
+                ..running
+            }),
+            Reason::RateLimit => Self::open(|session| session.rate_limited_until = Some(END)).ends(),
+            Reason::Restricted => Self::open(|session| session.restriction = Some(restriction())).ends(),
+            Reason::LookUp => Self::open(|session| session.look_up_at = Some(END)).ends(),
+            Reason::Pace => Self::open(|session| session.next_send_at = Some(END)).ends(),
+            Reason::TakingUp => Self::of_queue(running),
+            Reason::Ack | Reason::Attempt | Reason::BackOff => {
+                Self::of_queue(standing(reason, Some(END))).ends()
+            }
+            Reason::Cap | Reason::Keys | Reason::Storing | Reason::OtherQueue | Reason::Reading => {
+                Self::of_queue(standing(reason, None))
+            }
         }
     }
 }
@@ -489,43 +451,39 @@ fn standing(reason: Reason, until: Option<OffsetDateTime>) -> QueueRecord {
     }
 }
 
-fn restricted_until(until: OffsetDateTime) -> SessionRecord {
-    SessionRecord {
-        restriction: Some(Restriction {
-            kind: RestrictionKind::TimeLock,
-            since: NOW,
-            until,
-            why: None,
-            number: 1,
-        }),
-        restrictions: 1,
-        ..session(SessionState::Open)
+fn restriction() -> Restriction {
+    Restriction {
+        kind: RestrictionKind::TimeLock,
+        since: NOW,
+        until: END,
+        why: None,
+        number: 1,
     }
 }
 
-/// A while in which nothing has moved.
-const MINUTES: Duration = Duration::minutes(5);
+/// When it is looked at, long after anything moved; and the end of what ends by itself.
+const LATER: OffsetDateTime = NOW.saturating_add(Duration::minutes(5));
+const END: OffsetDateTime = NOW.saturating_add(Duration::minutes(6));
 
 #[test]
 fn each_reason_is_told_with_its_end_where_that_is_known() {
-    for reason in Reason::ALL
-        .into_iter()
-        .filter(|reason| *reason != Reason::Accepting)
-    {
-        let (queue, session, worker, lasts) = cause(reason);
-        let held = u32::from(session.restriction.is_some());
-        let now = NOW + MINUTES;
-        let told = waiting(&Held { queue: &queue, held }, &session, worker, now);
+    for reason in Reason::ALL {
+        if reason == Reason::Accepting {
+            continue;
+        }
+        let cause = Cause::of(reason);
+        let held = Held {
+            queue: &cause.queue,
+            held: u32::from(cause.session.restriction.is_some()),
+        };
+        let told = waiting(&held, &cause.session, cause.worker, LATER);
         let told = told.unwrap_or_else(|| panic!("nothing is told of {reason:?}"));
-        assert_eq!(
-            (told.reason, told.until),
-            (reason, lasts.map(|lasts| now + lasts))
-        );
+        assert_eq!((told.reason, told.until), (reason, cause.until));
         assert_eq!(told.attempt.is_some(), reason == Reason::Attempt);
         assert!(!told.detail.is_empty());
         let shown = serde_json::to_value(&told).unwrap();
         assert_eq!(shown["reason"], reason.as_str());
-        assert_eq!(shown["until"].is_string(), lasts.is_some(), "{shown}");
+        assert_eq!(shown["until"].is_string(), cause.until.is_some(), "{shown}");
     }
     assert_eq!(unstored(Worker::Running).reason, Reason::Accepting);
     assert_eq!(unstored(Worker::Absent).reason, Reason::NoWorker);
