@@ -224,15 +224,17 @@ async fn however_long_too_fast_lasts_it_costs_no_recipient() {
     });
     let token = stage.paired(owner).await;
     let numbers = stage.contacts("1555070", 2).await;
-    stage.simulator.rate_limit(phone(owner), 5).await.unwrap();
+    stage.simulator.rate_limit(phone(owner), 600).await.unwrap();
     let queue = stage.send(&token, text(&numbers, Some((0.001, 0.001)))).await;
+    // More often than both of them could be tried in vain otherwise, however long that takes.
+    stage.audit(|report| report.server.messages_nacked > 60).await;
+    stage.simulator.rate_limit(phone(owner), 0).await.unwrap();
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     let told = stage.of_queue(&token, queue);
     for end in ["send.message:ERROR", "send.message:UNKNOWN"] {
         assert!(!names(&told).contains(&end), "{told:#?}");
     }
-    let report = stage.audit(|report| report.contacts.shown_once == 2).await;
-    assert!(report.server.messages_nacked > 60, "{report:?}");
+    stage.audit(|report| report.contacts.shown_once == 2).await;
     worker.stop().await;
 }
 
