@@ -1,5 +1,6 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod commands;
 mod control;
 mod document;
 mod doors;
@@ -8,6 +9,7 @@ mod legacy;
 mod listener;
 mod look_up;
 mod queues;
+mod repeats;
 mod sessions;
 mod webhooks;
 

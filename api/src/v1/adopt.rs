@@ -11,8 +11,10 @@ use shared::job::{Job, QueueCommand};
 use shared::store::queues::{self, QueueRecord};
 use shared::store::sessions::{self, Owner};
 
-use super::queues::{COMMAND_PATIENCE, Queue, find, no_such_queue};
+use super::commands::{COMMAND_PATIENCE, follow};
+use super::queues::{Queue, Shown, find, no_such_queue, unstored};
 use crate::app::App;
+use crate::extract;
 use crate::problem::{Code, Problem, ProblemBody};
 
 /// Send a queue from the account that the session is paired with now. It belongs to that of the day when it was accepted, and
@@ -20,13 +22,21 @@ use crate::problem::{Code, Problem, ProblemBody};
 /// `unknown`: nobody gets a message from both. Adopting a queue of the present account changes nothing.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/adopt",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Queue, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn adopt(
     State(app): State<Arc<App>>,
     Path((token, queue)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let (token, session, record) = find(&app, &token, &queue).await?;
+    let (token, session, record) = match find(&app, &token, &queue).await {
+        Ok(found) => found,
+        // It may be on its way to the worker.
+        Err(problem) => {
+            let asked = unstored(&app, (&token, &queue), problem).await?;
+            let queue_id = extract::text("queueId", &queue)?;
+            return follow(&app, asked, &Job::Adopt(QueueCommand { queue_id })).await;
+        }
+    };
     let account = account(&app, &token).await?;
     legal(&record)?;
     let command = QueueCommand { queue_id: record.id };
