@@ -192,3 +192,107 @@ impl Found {
 
 /// The least time between two looks: what has not moved for it stands still.
 const LOOK_GAP: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use shared::job::{Duplicates, OnUnknown};
+    use shared::recipient::Number;
+
+    use super::*;
+    use crate::session::pacer::Pace;
+    use crate::session::queues::{Queues, Spec};
+    use crate::session::target::Target;
+
+    /// A queue in memory with these to be sent to.
+    fn queue(targets: Vec<Target>) -> (Queues, QueueId) {
+        let (mut queues, id) = (Queues::default(), shared::testing::queue_id());
+        queues.insert(Queue::new(Spec {
+            id,
+            content: Arc::new(shared::content::Text::new("hi").into()),
+            pace: Pace::default(),
+            on_unknown: OnUnknown::Resend,
+            duplicates: Duplicates::Drop,
+            reference: None,
+            total: 10,
+            settled: 0,
+            started: false,
+            account: None,
+            waiting: None,
+        }));
+        queues.page(id, targets, None);
+        (queues, id)
+    }
+
+    fn target(seq: u32) -> Target {
+        Target::new(seq, Number::new(&format!("55319{seq:08}")).unwrap(), None)
+    }
+
+    fn judge(queues: &Queues, id: QueueId, waiting: Waiting, now: Instant) -> Found {
+        let view = View {
+            waiting,
+            in_hand: &HashMap::new(),
+            first: None,
+            next: Some(id),
+            look_up: None,
+            overtakes: None,
+            is_gap_stored: false,
+            most: 5,
+            now,
+        };
+        view.judge(queues.get(id).unwrap())
+    }
+
+    #[test]
+    fn whatever_a_session_waits_for_a_queue_that_could_send_has_a_reason_and_its_end() {
+        let (queues, id) = queue(vec![target(0)]);
+        let now = Instant::now();
+        let until = now + Duration::from_secs(9);
+        let (known, unknown) = (Some(until), None);
+        for (waiting, reason, ends) in [
+            (Waiting::Pace { until }, Reason::Pace, known),
+            (Waiting::Answer { until }, Reason::Ack, known),
+            (Waiting::Retry { until }, Reason::BackOff, known),
+            (Waiting::Attempt { until }, Reason::OtherQueue, unknown),
+            (Waiting::LookUp { until }, Reason::OtherQueue, unknown),
+            (Waiting::Cap, Reason::Cap, unknown),
+            (Waiting::Recipients, Reason::Reading, unknown),
+            // The session's row says until when.
+            (Waiting::RateLimit { until }, Reason::RateLimit, unknown),
+            (Waiting::Connection, Reason::NotConnected, unknown),
+            (Waiting::Restricted, Reason::TakingUp, unknown),
+            (Waiting::StartsAt, Reason::TakingUp, unknown),
+            (Waiting::Idle, Reason::TakingUp, unknown),
+        ] {
+            let found = judge(&queues, id, waiting, now);
+            assert_eq!((found.reason, found.until), (reason, ends), "{waiting:?}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_has_nothing_to_send_has_a_reason_of_its_own() {
+        let now = Instant::now();
+        let until = now + Duration::from_secs(9);
+        let reason = |queues: &Queues, id| judge(queues, id, Waiting::Idle, now).reason;
+        let (mut queues, id) = queue(vec![target(0)]);
+        let (_, taken) = queues.take(From::Known).unwrap();
+        assert_eq!(reason(&queues, id), Reason::Reading, "in hand, and no send of it");
+        let late = Target {
+            again: true,
+            attempts: 2,
+            ..taken
+        };
+        queues.give_back_late(id, late, until);
+        let found = judge(&queues, id, Waiting::Attempt { until }, now);
+        assert_eq!((found.reason, found.until), (Reason::Attempt, Some(until)));
+        let attempt = found.attempt.map(|attempt| (attempt.number, attempt.most));
+        assert_eq!(attempt, Some((3, 5)));
+        let (queues, id) = queue(Vec::new());
+        assert_eq!(
+            reason(&queues, id),
+            Reason::Restricted,
+            "the rest is held in the store"
+        );
+    }
+}
