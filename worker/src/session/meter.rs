@@ -126,3 +126,31 @@ const WAITING: &str = "fanfare_sessions_waiting";
 const QUEUES: &str = "fanfare_queues_waiting";
 /// Sessions by state of their connection.
 const SESSIONS: &str = "fanfare_sessions";
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_that_stands_still_is_counted_under_its_reason_and_leaves_with_it() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let told = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            for reason in Reason::ALL {
+                let counted = |count| {
+                    format!(
+                        "fanfare_queues_waiting{{reason=\"{}\"}} {count}\n",
+                        reason.as_str()
+                    )
+                };
+                let mut standing = QueueStanding::default();
+                standing.wait(Some(reason));
+                assert!(told.render().contains(&counted(1)), "{}", told.render());
+                drop(standing);
+                assert!(told.render().contains(&counted(0)), "{}", told.render());
+            }
+        });
+    }
+}
