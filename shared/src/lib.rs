@@ -23,3 +23,4 @@ pub mod store;
 pub mod subscription;
 pub mod telemetry;
 pub mod testing;
+pub mod waiting;

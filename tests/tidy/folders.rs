@@ -54,7 +54,7 @@ const MAPS: &[(&str, Map)] = &[
             ("telemetry", "store broker config clock"),
             (
                 "store",
-                "event config job content proxy seal id clock named recipient",
+                "event config job content proxy seal id clock named recipient waiting",
             ),
             ("broker", "event config job id clock random"),
             ("event", "job content id named"),
@@ -63,6 +63,7 @@ const MAPS: &[(&str, Map)] = &[
             ("content", "body recipient"),
             ("seal", "id"),
             ("id", "clock"),
+            ("waiting", "named"),
             ("body", ""),
             ("clock", ""),
             ("egress", ""),

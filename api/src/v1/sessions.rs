@@ -15,6 +15,7 @@ use shared::job::{self, Answer, Job, Presence, SessionUpdateJob, deserialize_pre
 use shared::proxy::{self, ProxyUrl};
 use shared::store::leases;
 use shared::store::sessions::{self, Created, NewSettings, Restriction, SessionRecord, SessionState};
+use shared::waiting::Reason;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -25,8 +26,9 @@ use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Problem, ProblemBody};
+use crate::schema;
 use crate::tokens::{being_deleted, unknown};
-use crate::v1::waiting::{self, Reason, Worker};
+use crate::v1::waiting::{self, Worker};
 
 /// How long a new session waits for an old one of its token to be gone.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
@@ -127,6 +129,7 @@ impl From<SessionRecord> for Session {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SessionWaiting {
     /// For programs; a reason of those that queues have.
+    #[schema(schema_with = schema::reference::<Reason>)]
     pub reason: Reason,
     /// For people: what it is, and what would end it.
     pub detail: &'static str,

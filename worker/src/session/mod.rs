@@ -5,6 +5,7 @@
 mod accounts;
 pub(crate) mod actor;
 mod adapter;
+pub mod attempts;
 pub(crate) mod cap;
 mod commands;
 pub mod content;
@@ -31,6 +32,7 @@ mod retry;
 mod sends;
 pub mod settings;
 mod several;
+mod standstill;
 mod status;
 pub(crate) mod surroundings;
 mod target;

@@ -1,5 +1,6 @@
 //! The session role end to end, in process: real database and broker, simulated WhatsApp.
 
+mod accounts;
 mod broadcast;
 mod commands;
 mod control;
@@ -11,6 +12,8 @@ mod life;
 mod proxy;
 mod restriction;
 mod retry;
+mod silence;
 mod stage;
 mod version;
+mod waits;
 mod wire;
