@@ -4,6 +4,7 @@ mod control;
 mod document;
 mod doors;
 mod errors;
+mod examples;
 mod legacy;
 mod listener;
 mod look_up;
@@ -150,7 +151,10 @@ impl TestApi {
     }
 
     async fn worker(&self) -> Worker<'_> {
-        let fence = self.database.lease(0, "played").await;
+        self.worker_with(self.database.lease(0, "played").await)
+    }
+
+    fn worker_with(&self, fence: Fence) -> Worker<'_> {
         let consumer = self
             .broker
             .broker()
@@ -195,6 +199,12 @@ impl Worker<'_> {
     async fn accept(&mut self) -> (SendJob, JobId) {
         let (job, delivery) = self.next().await;
         let Job::Send(job) = job else { panic!("{job:?}") };
+        let id = self.store(&job, &delivery).await;
+        delivery.ack().await.unwrap();
+        (*job, id)
+    }
+
+    async fn store(&self, job: &SendJob, delivery: &Delivery) -> JobId {
         let id = JobId::new(delivery.message_id.as_deref().unwrap()).unwrap();
         let token = Token::new(&delivery.routing_key).unwrap();
         let session = self.session(&token).await;
@@ -204,19 +214,25 @@ impl Worker<'_> {
             queue,
             other: job.other_queue_id(&token, &id),
             id: &id,
-            job: &job,
+            job,
         };
         let accepted =
             queue_rows::accepting::accept_all(self.api.database.store(), self.fence, &[offer]).await;
         accepted.unwrap().pop().unwrap().unwrap();
-        delivery.ack().await.unwrap();
-        (*job, id)
+        id
     }
 
     /// Takes one command on a queue.
     async fn obey(&mut self) -> Job {
         let (job, delivery) = self.next().await;
-        let (queue, columns) = match &job {
+        assert!(self.command(&job).await, "{job:?}");
+        delivery.ack().await.unwrap();
+        job
+    }
+
+    /// Does what a command on a queue asks; false where the job is none.
+    async fn command(&self, job: &Job) -> bool {
+        let (queue, columns) = match job {
             Job::Pause(queue) => (queue.queue_id, "state = 2, paused_at = now()".to_owned()),
             Job::Resume(queue) => (queue.queue_id, "state = 0, paused_at = NULL".to_owned()),
             Job::Delete(queue) => (
@@ -230,12 +246,11 @@ impl Worker<'_> {
                     format!("delay_min_ms = {min}, delay_max_ms = {max}"),
                 )
             }
-            other => panic!("{other:?}"),
+            _ => return false,
         };
         let sql = format!("UPDATE queue SET {columns} WHERE id = '{queue}'");
         self.api.database.query(&sql).await;
-        delivery.ack().await.unwrap();
-        job
+        true
     }
 
     /// Answers the next job.

@@ -106,23 +106,23 @@ pub struct DeliveryQuery {
 }
 
 /// Which deliveries to make again: those for which all of it is so.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayDeliveries {
     /// Those of this state: `dead` when absent, else `pending`, `delivered` or `cancelled`.
-    state: Option<String>,
+    pub state: Option<String>,
     /// Those of this session.
-    token: Option<String>,
+    pub token: Option<String>,
     /// Those of this event; a name may end in `*`.
-    event: Option<String>,
+    pub event: Option<String>,
     /// Those that were made at this time or later, as in RFC 3339.
-    since: Option<String>,
+    pub since: Option<String>,
     /// Those that were made before this time.
-    until: Option<String>,
+    pub until: Option<String>,
     /// Most that this request makes again, 1 to 1000; 1000 when absent.
-    limit: Option<u32>,
+    pub limit: Option<u32>,
     /// `next` of the answer before: goes on behind it.
-    cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
 /// What a replay of many did.
@@ -198,7 +198,8 @@ pub async fn show(
 /// Post a signed `webhook.test` event now, once, the way that every event goes, and answer with what came back. Where that
 /// takes longer than the request may, it is answered with 202, and the delivery tells later.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", params(("webhook" = String, Path)), tag = "webhooks",
-    responses((status = 200, body = Delivery), (status = 202, body = Delivery),
+    responses((status = 200, body = Delivery), (status = 202, body = Delivery,
+        description = "The attempt is not over after 20 seconds, or no webhook worker runs. `Location` is where it is told later."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn test(State(app): State<Arc<App>>, Path(webhook): Path<String>) -> Result<Response, Problem> {
     let record = enabled(&app, &webhook).await?;
@@ -266,7 +267,8 @@ const TEST_PATIENCE: Duration = Duration::from_secs(20);
 /// Attempt deliveries again now, oldest first, in the order of their events and under the same `webhook-id`. One request
 /// makes a limited number due; go on with `next` as `cursor`.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/replay", params(("webhook" = String, Path)),
-    request_body = ReplayDeliveries, tag = "webhooks", responses((status = 202, body = ReplayedDeliveries),
+    request_body = ReplayDeliveries, tag = "webhooks", responses((status = 202, body = ReplayedDeliveries,
+        description = "So many are due now, and listed as `pending` until a webhook worker has attempted them."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn replay_all(
     State(app): State<Arc<App>>,
@@ -304,7 +306,8 @@ pub async fn replay_all(
 /// Attempt a delivery again now, whatever became of it, under the same `webhook-id`.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/replay",
     params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "webhooks",
-    responses((status = 202, body = Delivery),
+    responses((status = 202, body = Delivery,
+        description = "It is due now, and `pending` until a webhook worker has attempted it."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn replay(
     State(app): State<Arc<App>>,
@@ -331,7 +334,8 @@ async fn enabled(app: &App, webhook: &str) -> Result<WebhookRecord, Problem> {
     }
 }
 
-fn disabled(why: &str) -> Problem {
+/// The answer where nothing is sent to a webhook, for this reason.
+pub fn disabled(why: &str) -> Problem {
     let detail =
         format!("nothing is sent to this webhook ({why}); enable it first: PATCH it with \"enabled\": true");
     Problem::new(Code::WebhookDisabled, detail)
@@ -341,7 +345,8 @@ fn delivery_state(text: &str) -> Result<DeliveryState, Problem> {
     DeliveryState::find(text).ok_or_else(|| Problem::field("state", DeliveryState::must_be()))
 }
 
-fn no_such_delivery() -> Problem {
+/// The answer where a webhook has no such delivery.
+pub fn no_such_delivery() -> Problem {
     Problem::new(Code::DeliveryNotFound, "this webhook has no such delivery")
 }
 

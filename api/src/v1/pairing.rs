@@ -35,7 +35,7 @@ const NO_QR: &str = "there is no QR code at this moment; create the session agai
 const OUTDATED_AGAIN: Duration = Duration::from_secs(60);
 
 /// The body of `POST /v1/sessions/{token}/pairing-code`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PairingCodeRequest {
     /// The phone number of the account to pair with.
     #[serde(deserialize_with = "deserialize_phone")]

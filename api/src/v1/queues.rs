@@ -40,6 +40,7 @@ use crate::schema;
 use crate::tokens::Addressee;
 use crate::v1::asked::{self, SendRequest};
 use crate::v1::counts::Counts;
+use crate::v1::messages::TAKEN;
 use crate::v1::waiting::{Held, Waiting, Worker, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
@@ -47,6 +48,10 @@ const CREATE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a command is waited for.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What 202 says of a command.
+const NOT_TAKEN_YET: &str = "The broker has the command; its worker has not carried it out within three seconds, and does \
+     so when it can. The answer shows what was before.";
 
 /// A queue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,7 +178,7 @@ pub struct Accepted {
     /// The session that sends it.
     #[schema(value_type = String)]
     pub token: Token,
-    /// Always `STARTED`: it is stored and will be sent.
+    /// Always `STARTED`: the broker has it. What becomes of it is found under its id.
     pub status: &'static str,
     /// Always 0.
     pub progress: u8,
@@ -275,7 +280,7 @@ impl RecipientQuery {
 /// one.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues",
     params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    request_body = ref("#/components/schemas/SendBody"), tag = "queues", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/SendBody"), tag = "queues", responses((status = 202, body = Accepted, description = TAKEN),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -379,7 +384,7 @@ pub async fn recipients(
 /// Pause a queue. Pausing a paused one changes nothing; a completed or deleted one can't be paused.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/pause",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Pause).await
@@ -388,7 +393,7 @@ pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Resu
 /// Resume a paused queue. Resuming one that is not paused changes nothing, unless it is completed or deleted.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/resume",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Resume).await
@@ -397,7 +402,7 @@ pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Res
 /// Delete a queue: what was not sent never is. Deleting it again changes nothing; a completed one can't be deleted.
 #[utoipa::path(delete, path = "/v1/sessions/{token}/queues/{queue}",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Delete).await
@@ -407,7 +412,7 @@ pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Res
 #[utoipa::path(patch, path = "/v1/sessions/{token}/queues/{queue}",
     params(("token" = String, Path), ("queue" = String, Path)),
     request_body = ref("#/components/schemas/QueuePatch"), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn change(
     State(app): State<Arc<App>>,
@@ -556,7 +561,8 @@ pub async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, Session
     Ok((token, session, record))
 }
 
-fn no_such_queue(token: &Token) -> Problem {
+/// The answer where a session has no queue of an id.
+pub fn no_such_queue(token: &Token) -> Problem {
     Problem::new(
         Code::QueueNotFound,
         format!("the session {token} has no such queue"),

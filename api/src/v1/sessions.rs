@@ -173,7 +173,7 @@ impl From<Restriction> for SessionRestriction {
 }
 
 /// The body of `POST /v1/sessions`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NewSession {
     /// 1 to 64 of `A-Z a-z 0-9 _ -`.
     pub token: Token,
@@ -320,7 +320,7 @@ async fn change(app: &App, token: &Token, settings: SessionUpdateJob) -> Result<
 /// Log a session out at WhatsApp and delete it with its credentials and queues. Answers 204 when that is done, 202
 /// when the worker is still at it after a few seconds.
 #[utoipa::path(delete, path = "/v1/sessions/{token}", params(("token" = String, Path)), tag = "sessions", responses(
-    (status = 204), (status = 202, description = "under way"),
+    (status = 204), (status = 202, description = "It is marked, and takes nothing more; its worker has not deleted it within five seconds, and does so when it can."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn delete(
     State(app): State<Arc<App>>,
