@@ -95,7 +95,8 @@ pub fn document() -> Value {
 /// Says of an operation what its handler's annotation leaves to the types: the form of the ids in its path, and the
 /// meaning of a status that has no words of its own.
 fn complete(operation: &mut Value) {
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         if parameter["in"] == "path" {
             let name = match parameter["name"].as_str() {
                 Some("token") => Token::schema_name(),

@@ -54,7 +54,8 @@ pub fn path_part(name: &str) -> Option<&'static str> {
 }
 
 fn show(operation: &mut Value, examples: &Examples) {
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         if parameter["in"] == "path"
             && let Some(part) = parameter["name"].as_str().and_then(path_part)
         {
