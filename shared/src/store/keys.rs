@@ -19,6 +19,14 @@ impl KeyKind {
 #[cfg(test)]
 const LOAD_MAX: usize = 10_000;
 
+/// A look at the index for each name, whatever the planner believes of the table: as a join it becomes a scan of all that
+/// the session has, at each load, and a session has some rows for everybody it ever wrote to.
+pub(super) const LOAD: &str = "-- keys::load
+SELECT (SELECT k.value FROM device_key k
+    WHERE k.session_id = $1 /* session */ AND k.kind = w.kind AND k.name = w.name)
+FROM unnest($2::smallint[] /* kinds */, $3::bytea[] /* names */) WITH ORDINALITY AS w (kind, name, n)
+ORDER BY w.n";
+
 /// Loads values by kind and name, in the order asked for; absent ones are `None`.
 ///
 /// # Errors
@@ -28,14 +36,9 @@ pub async fn load(
     session: SessionId,
     wanted: &[(KeyKind, Vec<u8>)],
 ) -> Result<Vec<Option<Bytes>>, StoreError> {
-    let sql = "-- keys::load
-        SELECT k.value
-        FROM unnest($2::smallint[] /* kinds */, $3::bytea[] /* names */) WITH ORDINALITY AS w (kind, name, n)
-        LEFT JOIN device_key k ON k.session_id = $1 /* session */ AND k.kind = w.kind AND k.name = w.name
-        ORDER BY w.n";
     let kinds: Vec<i16> = wanted.iter().map(|(kind, _)| i16::from(kind.0)).collect();
     let names: Vec<&[u8]> = wanted.iter().map(|(_, name)| name.as_slice()).collect();
-    let rows = store.query(sql, &[&session.get(), &kinds, &names]).await?;
+    let rows = store.query(LOAD, &[&session.get(), &kinds, &names]).await?;
     let sealer = store.sealer()?;
     let mut values = Vec::with_capacity(wanted.len());
     for (row, (kind, name)) in rows.iter().zip(wanted) {
@@ -92,18 +95,24 @@ pub(super) async fn list(
     Ok(values)
 }
 
-/// Names of a kind without their values (which prekeys there are, say).
-#[cfg(test)]
-pub(super) async fn names(
+/// The names of a kind without their values, in the order of their bytes: those behind `after`, at most `most`.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn names(
     store: &Store,
     session: SessionId,
     kind: KeyKind,
+    after: Option<&[u8]>,
+    most: usize,
 ) -> Result<Vec<Vec<u8>>, StoreError> {
     let sql = "-- keys::names
-        SELECT name FROM device_key WHERE session_id = $1 AND kind = $2 ORDER BY name LIMIT $3";
-    let limit = i64::try_from(LOAD_MAX).unwrap_or(i64::MAX);
+        SELECT name FROM device_key
+        WHERE session_id = $1 AND kind = $2 AND ($3::bytea IS NULL OR name > $3 /* after */)
+        ORDER BY name LIMIT $4";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = store
-        .query(sql, &[&session.get(), &i16::from(kind.0), &limit])
+        .query(sql, &[&session.get(), &i16::from(kind.0), &after, &most])
         .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

@@ -177,7 +177,7 @@ async fn forgetting_keys_takes_all_that_came_before() {
         })
         .await
         .unwrap();
-    let names = keys::names(bench.db.store(), bench.session, SESSION)
+    let names = keys::names(bench.db.store(), bench.session, SESSION, None, 10_000)
         .await
         .unwrap();
     assert_eq!(names, [b"b".to_vec()]);
@@ -212,7 +212,7 @@ async fn a_stale_write_fails_alone_among_good_ones() {
         };
         assert_eq!(*result, expected, "write {n}");
     }
-    let names = keys::names(bench.db.store(), bench.session, PREKEY)
+    let names = keys::names(bench.db.store(), bench.session, PREKEY, None, 10_000)
         .await
         .unwrap();
     assert_eq!(names.len(), 40, "nothing of a stale write is stored");
@@ -263,7 +263,7 @@ async fn a_write_that_the_database_refuses_fails_alone() {
         matches!(results.as_slice(), [Ok(()), Err(CommitError::Refused(_)), Ok(())]),
         "{results:?}"
     );
-    let names = keys::names(bench.db.store(), bench.session, SESSION)
+    let names = keys::names(bench.db.store(), bench.session, SESSION, None, 10_000)
         .await
         .unwrap();
     assert_eq!(names, [b"also good".to_vec(), b"good".to_vec()]);

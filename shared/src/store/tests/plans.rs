@@ -88,3 +88,37 @@ async fn a_queue_is_counted_and_the_newest_are_found_without_reading_those_of_ot
         .collect();
     assert!(times.len() == 300 && times.is_sorted());
 }
+
+#[tokio::test]
+async fn keys_are_loaded_by_their_names_however_many_the_session_has() {
+    let db = TestDatabase::new().await;
+    db.query("INSERT INTO session (token, shard) VALUES ('old', 0)")
+        .await;
+    db.query(
+        "INSERT INTO device_key (session_id, kind, name, value)
+         SELECT s.id, 4, convert_to(n::text, 'UTF8'), decode(repeat('00', 64), 'hex') FROM session s, generate_series(1, 5000) n",
+    )
+    .await;
+    // Without statistics as with them: a session grows faster than they are taken.
+    for statistics in ["SELECT 1", "ANALYZE device_key"] {
+        db.query(statistics).await;
+        let load = keys::LOAD
+            .replace("$1 /* session */", "(SELECT id FROM session)")
+            .replace("$2::smallint[]", "array_fill(4::smallint, ARRAY[200])")
+            .replace(
+                "$3::bytea[]",
+                "(SELECT array_agg(convert_to(n::text, 'UTF8')) FROM generate_series(1, 200) n)",
+            );
+        let plan = db
+            .query(&format!(
+                "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) {load}"
+            ))
+            .await;
+        let plan: Vec<String> = plan.into_iter().flatten().collect();
+        let of_keys = plan.iter().filter(|line| line.contains("device_key"));
+        let read: Vec<_> = of_keys
+            .filter(|line| !line.contains("rows=1 loops=200"))
+            .collect();
+        assert!(read.is_empty() && plan.len() > 3, "{plan:#?}");
+    }
+}

@@ -55,6 +55,17 @@ impl KeyStore for Keys {
         Ok(values)
     }
 
+    async fn names(
+        &mut self,
+        kind: RecordKind,
+        after: Option<Vec<u8>>,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let kind = KeyKind(kind as u8);
+        let names = store::keys::names(&self.store, self.session, kind, after.as_deref(), most).await;
+        names.map_err(unavailable)
+    }
+
     async fn commit(&mut self, changes: Changes, mut events: Vec<Event>) -> Result<(), StoreError> {
         let row = |(key, value): (RecordKey, _)| {
             let (kind, name) = (KeyKind(key.kind as u8), key.name);

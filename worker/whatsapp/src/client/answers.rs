@@ -13,7 +13,7 @@ use crate::{
     event::{Event, PasskeyError, QueryError, Registration, SendError},
     jid::Jid,
     message_id::MessageId,
-    store::{Changes, KeyStore, RecordKey, SentMessage, StoreError},
+    store::{Changes, KeyStore, RecordKey, RecordKind, SentMessage, StoreError},
     time::Timestamp,
 };
 
@@ -165,6 +165,15 @@ impl<S: KeyStore> KeyStore for AnsweringStore<S> {
             }
         }
         Ok(values)
+    }
+
+    async fn names(
+        &mut self,
+        kind: RecordKind,
+        after: Option<Vec<u8>>,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.inner.names(kind, after, most).await
     }
 
     async fn commit(&mut self, changes: Changes, mut events: Vec<Event>) -> Result<(), StoreError> {

@@ -143,7 +143,9 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 Some(step) if step.needs_commit() => self.driver.pipeline.commit(step),
                 Some(step) => self.release(step.frames, step.close),
                 None => {
-                    self.start_load();
+                    if !self.start_load() {
+                        self.start_listing();
+                    }
                     return;
                 }
             }
@@ -157,6 +159,12 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             self.driver.pipeline.load(keys);
         }
         is_asked
+    }
+
+    fn start_listing(&mut self) {
+        if let Some(listing) = self.connection.take_listing() {
+            self.driver.pipeline.list(listing);
+        }
     }
 
     /// Fetches a file if one is wanted and none is under way.
@@ -203,6 +211,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 self.release(frames, close);
                 self.connection.handle(Input::Committed, now);
             }
+            Turn::Store(Done::Listed(names)) => self.connection.handle(Input::Listed(names), now),
             Turn::Store(Done::Loaded(values)) => self.connection.handle(Input::Loaded(values), now),
             Turn::Socket(Ok(bytes)) => self.connection.handle(Input::Bytes(bytes), now),
             Turn::Socket(Err(error)) => {

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    connection::{CloseReason, Step},
+    connection::{CloseReason, Listing, Step},
     event::Event,
     store::{KeyStore, RecordKey, StoreError},
 };
@@ -37,6 +37,8 @@ pub(super) enum Done {
     },
     /// The values of records, in the order asked.
     Loaded(Vec<Option<Bytes>>),
+    /// The names of records, in their order.
+    Listed(Vec<Vec<u8>>),
 }
 
 impl<S: KeyStore> Pipeline<S> {
@@ -69,6 +71,15 @@ impl<S: KeyStore> Pipeline<S> {
         self.start(|mut store| async move {
             let result = store.load(keys).await;
             (store, result.map(Done::Loaded))
+        });
+    }
+
+    /// Begins to list names of records. Only while idle.
+    pub(super) fn list(&mut self, listing: Listing) {
+        self.start(|mut store| async move {
+            let Listing { kind, after, most } = listing;
+            let result = store.names(kind, after, most).await;
+            (store, result.map(Done::Listed))
         });
     }
 

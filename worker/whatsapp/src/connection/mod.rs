@@ -32,8 +32,8 @@ use self::{
     table::Parts,
 };
 pub use crate::part::{
-    Config, Download, DownloadError, Fetch, Limits, Step, Timing, WHATSAPP_MEDIA_URL, WHATSAPP_ORIGIN,
-    WHATSAPP_ROOT_KEY, WHATSAPP_URL,
+    Config, Download, DownloadError, Fetch, Limits, Listing, Step, Timing, WHATSAPP_MEDIA_URL,
+    WHATSAPP_ORIGIN, WHATSAPP_ROOT_KEY, WHATSAPP_URL,
 };
 use crate::{
     binary::Node,
@@ -70,6 +70,8 @@ pub enum Input {
     Command(Command),
     /// The store's answer to the oldest unanswered [`Connection::take_load`].
     Loaded(Vec<Option<Bytes>>),
+    /// The store's answer to [`Connection::take_listing`], in the order of the names.
+    Listed(Vec<Vec<u8>>),
     /// What became of the oldest unanswered [`Connection::take_download`]: what the file says, checked.
     Downloaded(Result<Bytes, DownloadError>),
     /// The step taken last is durable.
@@ -110,6 +112,7 @@ impl Connection {
             }
             Input::Command(command) => self.command(command, now),
             Input::Loaded(values) => self.loaded(values, now),
+            Input::Listed(names) => self.listed(names, now),
             Input::Downloaded(file) => self.downloaded(file, now),
             Input::Committed => {
                 if let State::Online(parts) = &mut self.state {
@@ -149,6 +152,12 @@ impl Connection {
     /// the order they were taken.
     pub fn take_load(&mut self) -> Vec<RecordKey> {
         self.core.effects.loads.take()
+    }
+
+    /// The names of records to find next, when there is nothing else to do for the store; none while one is under way.
+    /// Answer by [`Input::Listed`].
+    pub fn take_listing(&mut self) -> Option<Listing> {
+        self.core.effects.listings.take()
     }
 
     /// The next file to fetch from a media host, check and decrypt; none while one is under way, or before the server has
@@ -321,6 +330,15 @@ impl Connection {
             {
                 parts.loaded(&mut self.core.context(now), &ticket, values);
             }
+        }
+    }
+
+    fn listed(&mut self, names: Vec<Vec<u8>>, now: Timestamp) {
+        if let Some(ticket) = self.core.effects.listings.answered()
+            && let State::Online(parts) = &mut self.state
+            && self.core.closing().is_none()
+        {
+            parts.listed(&mut self.core.context(now), &ticket, names);
         }
     }
 

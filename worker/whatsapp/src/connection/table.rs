@@ -302,6 +302,12 @@ impl Parts {
         }
     }
 
+    pub(super) fn listed(&mut self, cx: &mut Context<'_>, ticket: &Ticket, names: Vec<Vec<u8>>) {
+        if ticket.part() == TOKENS {
+            self.tokens.on_listed(cx, ticket, names);
+        }
+    }
+
     pub(super) fn downloaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, file: Downloaded) {
         match ticket.part() {
             APP_STATE => self.app_state.on_downloaded(cx, ticket, file),
@@ -374,6 +380,7 @@ impl Parts {
         parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);
+        parts.tokens.start(cx);
         parts.online.go_active(cx);
         parts
     }

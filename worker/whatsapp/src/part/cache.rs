@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Most records kept beyond those whose changes are not durable yet.
+/// Most records kept, unless somebody says otherwise, beyond those whose changes are not durable yet.
 const MAX_RECORDS: usize = 128;
-/// How many stay when there were too many: forgetting in bulk, so that it is not done at every message.
-const KEPT_RECORDS: usize = 96;
 /// Records that nobody used for this long are forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The records of one kind.
 pub(crate) struct Cache<K, R> {
     entries: HashMap<K, Entry<R>>,
+    /// Most that are kept beyond those whose changes are not durable yet.
+    most: usize,
 }
 
 struct Entry<R> {
@@ -143,7 +143,7 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
 
     /// Whether there are more than should be.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.entries.len() > MAX_RECORDS
+        self.entries.len() > self.most
     }
 
     /// Forgets the records used longest ago, if there are too many. Those that somebody waits with are kept: reading them
@@ -159,10 +159,15 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
             .map(|(name, entry)| (entry.used, name.clone()))
             .collect();
         idle.sort_unstable();
-        let surplus = self.entries.len() - KEPT_RECORDS;
+        let surplus = self.entries.len() - self.kept();
         for (_, name) in idle.into_iter().take(surplus) {
             self.entries.remove(&name);
         }
+    }
+
+    /// How many stay when there were too many: forgetting in bulk, so that it is not done at every message.
+    const fn kept(&self) -> usize {
+        self.most - self.most / 4
     }
 
     /// Forgets idle records that nobody waits with, and gives their memory back.
@@ -178,10 +183,17 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
     }
 }
 
+impl<K, R> Cache<K, R> {
+    /// Empty, for at most so many records; allocates nothing.
+    pub(crate) fn with_most(most: usize) -> Self {
+        let entries = HashMap::new();
+        Self { entries, most }
+    }
+}
+
 impl<K, R> Default for Cache<K, R> {
     fn default() -> Self {
-        let entries = HashMap::new();
-        Self { entries }
+        Self::with_most(MAX_RECORDS)
     }
 }
 
@@ -210,7 +222,7 @@ mod tests {
         let mut cache = crowd();
         make_durable(&mut cache);
         cache.shrink(|n| *n == 0);
-        assert_eq!(cache.entries.len(), KEPT_RECORDS);
+        assert_eq!(cache.entries.len(), MAX_RECORDS * 3 / 4);
         assert!(cache.contains(&0) && cache.contains(&(3 * MAX_RECORDS - 1)));
         cache.sweep(LATER, |n| *n == 0);
         assert!(cache.contains(&0));

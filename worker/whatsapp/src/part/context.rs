@@ -12,6 +12,7 @@ use super::{
     config::Config,
     download::{Download, Downloads},
     iq::IqTable,
+    listing::{Listing, Listings},
     step::Gathering,
     tickets::{Loads, Ticket},
 };
@@ -43,6 +44,7 @@ pub(crate) struct Effects {
     pub(crate) gathering: Gathering,
     pub(crate) iqs: IqTable,
     pub(crate) loads: Loads,
+    pub(crate) listings: Listings,
     pub(crate) downloads: Downloads,
 }
 
@@ -53,6 +55,7 @@ impl Effects {
             gathering: Gathering::default(),
             iqs: IqTable::new(open_iqs, rng),
             loads: Loads::default(),
+            listings: Listings::default(),
             downloads: Downloads::default(),
         }
     }
@@ -97,6 +100,11 @@ impl Context<'_> {
     /// and every step taken before.
     pub(crate) fn load(&mut self, keys: Vec<RecordKey>, ticket: Ticket) {
         self.effects.loads.ask(keys, ticket);
+    }
+
+    /// Asks the store which records there are, when it has nothing else to do. `ticket` comes back with their names.
+    pub(crate) fn list(&mut self, listing: Listing, ticket: Ticket) {
+        self.effects.listings.ask(listing, ticket);
     }
 
     /// Wants a file of the media host. `ticket` comes back with what it says, checked, or with why there is none.

@@ -5,7 +5,7 @@
 //! to it by an opaque [`Ticket`]; what the question was for, the part alone knows ([`Tickets`]).
 //!
 //! Handlers have the same names everywhere. `on_answer`: a question to the server is answered, or will not be. `on_loaded`:
-//! the store has answered. `on_step_taken`: a step that carries changes was taken and is being committed. `on_committed`:
+//! the store has answered; `on_listed`: it has named records. `on_step_taken`: a step that carries changes was taken and is being committed. `on_committed`:
 //! the step taken last is durable. `tick`: time passed; `deadline`: when that is to be called.
 
 mod cache;
@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod download;
 mod iq;
+mod listing;
 mod step;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -26,5 +27,6 @@ pub(crate) use self::context::{AckBy, Context, Effects};
 pub(crate) use self::download::Downloaded;
 pub use self::download::{Download, DownloadError, Fetch};
 pub(crate) use self::iq::outcome;
+pub use self::listing::Listing;
 pub use self::step::Step;
 pub(crate) use self::tickets::{Answer, PartId, Ticket, Tickets};

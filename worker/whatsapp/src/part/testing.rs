@@ -9,6 +9,7 @@ use super::{
     config::Config,
     context::{Context, Effects},
     download::Download,
+    listing::Listing,
     tickets::Ticket,
 };
 use crate::{
@@ -95,6 +96,13 @@ impl Lender {
         downloads.set_hosts(Vec::new(), self.now + Duration::from_secs(1));
         let fetch = downloads.take(self.now)?;
         Some((downloads.answered()?, fetch.file))
+    }
+
+    /// The names of records that were asked for first.
+    pub(crate) fn take_listing(&mut self) -> Option<(Ticket, Listing)> {
+        let listings = &mut self.effects.listings;
+        let listing = listings.take()?;
+        Some((listings.answered()?, listing))
     }
 
     /// The records that were asked for since the last call.

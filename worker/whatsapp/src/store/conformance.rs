@@ -27,6 +27,7 @@ where
     empty_store_knows_nothing(&mut open().await).await;
     kinds_and_names_are_apart(&mut open().await).await;
     values_come_back_in_the_order_asked(&mut open().await).await;
+    names_come_in_pages(&mut open().await).await;
     last_write_holds_and_deletions_delete(&mut open().await).await;
     large_commits_are_taken(&mut open().await).await;
     empty_commit_is_no_error(&mut open().await).await;
@@ -70,6 +71,26 @@ async fn values_come_back_in_the_order_asked<S: KeyStore>(store: &mut S) {
     let expected = [some(binary), None, some(b"one"), some(b"two"), some(b"one")];
     let found = load(store, [3, 9, 1, 2, 1].map(key)).await;
     assert_eq!(found, expected, "values stand in the order asked");
+}
+
+async fn names_come_in_pages<S: KeyStore>(store: &mut S) {
+    let mut changes = Changes::default();
+    for name in [&b"b"[..], b"\xff", b"", b"a"] {
+        changes.put(
+            RecordKey::new(RecordKind::Session, name),
+            Bytes::from_static(b"v"),
+        );
+    }
+    changes.put(RecordKey::new(RecordKind::PreKey, "aa"), Bytes::from_static(b"v"));
+    commit(store, changes).await;
+    let mut page = async |after: Option<&[u8]>, most| {
+        let after = after.map(<[u8]>::to_vec);
+        let names = store.names(RecordKind::Session, after, most).await;
+        names.expect("names are listed")
+    };
+    assert_eq!(page(None, 2).await, [&b""[..], b"a"], "the first in order");
+    assert_eq!(page(Some(b"a"), 9).await, [&b"b"[..], b"\xff"], "those behind");
+    assert!(page(Some(b"\xff"), 9).await.is_empty(), "none behind the last");
 }
 
 async fn last_write_holds_and_deletions_delete<S: KeyStore>(store: &mut S) {

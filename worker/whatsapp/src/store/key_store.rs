@@ -5,7 +5,10 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-use super::{changes::Changes, record::RecordKey};
+use super::{
+    changes::Changes,
+    record::{RecordKey, RecordKind},
+};
 use crate::event::Event;
 
 /// Keeps the state of one device.
@@ -21,6 +24,18 @@ pub trait KeyStore: Send + 'static {
         &mut self,
         keys: Vec<RecordKey>,
     ) -> impl Future<Output = Result<Vec<Option<Bytes>>, StoreError>> + Send;
+
+    /// The names of the records of a kind, as of the last commit, in the order of their bytes: those behind `after`, at
+    /// most `most` of them. Records are many: whoever wants all asks page by page.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn names(
+        &mut self,
+        kind: RecordKind,
+        after: Option<Vec<u8>>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, StoreError>> + Send;
 
     /// Makes `changes` durable, and with them whatever `events` mean to the owner, in one transaction: all or nothing.
     /// Returns when it is durable, not before: frames leave next.

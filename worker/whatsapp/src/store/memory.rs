@@ -73,6 +73,23 @@ impl KeyStore for MemoryStore {
         Ok(keys.iter().map(|key| kept.records.get(key).cloned()).collect())
     }
 
+    async fn names(
+        &mut self,
+        kind: RecordKind,
+        after: Option<Vec<u8>>,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let kept = self.kept();
+        let of_kind = kept.records.keys().filter(|key| key.kind == kind);
+        let mut names: Vec<Vec<u8>> = of_kind
+            .map(|key| key.name.clone())
+            .filter(|name| after.as_ref().is_none_or(|after| name > after))
+            .collect();
+        names.sort_unstable();
+        names.truncate(most);
+        Ok(names)
+    }
+
     async fn commit(&mut self, changes: Changes, _events: Vec<Event>) -> Result<(), StoreError> {
         let mut kept = self.kept();
         kept.apply(changes);

@@ -3,14 +3,14 @@
 //! Whoever wants to write to somebody shows the token that they gave. Owns what is known of them, in memory and in the
 //! store, and the requests to issue ours. Knows no message: whoever sends one asks for its proof.
 //!
-//! Rows whose tokens have both run out are deleted when somebody touches them. Stores can't be searched, so those of
-//! contacts that nobody writes to any more stay: some 50 bytes each.
+//! Rows whose tokens have both run out are deleted when somebody touches them, and in a walk once a day.
 //!
 //! Facts: docs/PROTOCOL.md, "Tokens".
 
 mod contact;
 mod issues;
 mod news;
+mod pruning;
 mod record;
 
 #[cfg(test)]
@@ -40,6 +40,9 @@ use crate::time::Timestamp;
 const MAX_WAITING: usize = 256;
 /// Most of what the history says that waits for the store.
 const MAX_NEWS: usize = 16_384;
+/// Most records in memory: small ones, so many more than ratchets. Whoever writes to some hundred contacts again and again
+/// then reads them once.
+const MAX_RECORDS: usize = 1_024;
 /// How often idle records are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -55,6 +58,8 @@ pub(crate) struct Tokens {
     /// There is something to do in this input.
     is_stirred: bool,
     sweep_at: Option<Timestamp>,
+    /// When old rows are looked for; none while they are.
+    prune_at: Option<Timestamp>,
     /// Notifications, and parts of the history, that made no sense or were too many.
     ignored: u64,
 }
@@ -62,6 +67,10 @@ pub(crate) struct Tokens {
 enum Question {
     /// To the store: what is known of these contacts.
     Records(Vec<Wanted>),
+    /// To the store: which rows there are.
+    Names,
+    /// To the store: whether these rows are old.
+    Old(Vec<Vec<u8>>),
     /// To the server: to issue tokens of ours.
     Issue,
 }
@@ -79,13 +88,14 @@ impl Tokens {
     pub(crate) fn new(part: PartId) -> Self {
         Self {
             properties: Properties::default(),
-            records: Cache::default(),
+            records: Cache::with_most(MAX_RECORDS),
             wanted: Vec::new(),
             news: Vec::new(),
             issues: Issues::default(),
             questions: Tickets::new(part),
             is_stirred: false,
             sweep_at: None,
+            prune_at: None,
             ignored: 0,
         }
     }
@@ -266,9 +276,27 @@ impl Tokens {
         ticket: &Ticket,
         values: Vec<Option<Bytes>>,
     ) -> bool {
-        let Some(Question::Records(wanted)) = self.questions.close(ticket) else {
-            return false;
+        let wanted = match self.questions.close(ticket) {
+            Some(Question::Records(wanted)) => wanted,
+            Some(Question::Old(names)) => {
+                self.on_old(cx, names, values);
+                return false;
+            }
+            _ => return false,
         };
+        self.fill(cx, wanted, values);
+        self.is_stirred = true;
+        true
+    }
+
+    /// The store has named rows.
+    pub(crate) fn on_listed(&mut self, cx: &mut Context<'_>, ticket: &Ticket, names: Vec<Vec<u8>>) {
+        if let Some(Question::Names) = self.questions.close(ticket) {
+            self.on_names(cx, names);
+        }
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>, wanted: Vec<Wanted>, values: Vec<Option<Bytes>>) {
         let mut values = values.into_iter();
         for Wanted { contact, earlier } in wanted {
             let stored = values.next().flatten();
@@ -295,8 +323,6 @@ impl Tokens {
                 _ => {}
             }
         }
-        self.is_stirred = true;
-        true
     }
 
     fn write(&mut self, cx: &mut Context<'_>, contact: &Jid, value: Bytes) {
@@ -353,7 +379,7 @@ impl Tokens {
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let stirred = self.is_stirred.then_some(Timestamp::EPOCH);
-        Timestamp::earliest([stirred, self.issues.deadline(), self.sweep_at])
+        Timestamp::earliest([stirred, self.issues.deadline(), self.sweep_at, self.prune_at])
     }
 
     /// Goes on with what was learned, and asks for what is lacking. Call at the end of each input that is after
@@ -370,6 +396,7 @@ impl Tokens {
             let request = token::issue(batch.iter().map(|due| &due.issue));
             cx.ask(request, self.questions.open(Question::Issue));
         }
+        self.prune(cx);
         if self.sweep_at.is_some_and(|at| at <= cx.now) {
             self.records.sweep(cx.now, |_| false);
             self.sweep_at = None;

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 use crate::e2e::{E2e, Outcome};
+use crate::part::Listing;
 use crate::part::testing::Lender;
 use crate::store::{KeyStore as _, MemoryStore};
 
@@ -39,6 +40,12 @@ impl Alone {
                 .now_or_never()
                 .unwrap()
                 .unwrap();
+            if let Some((ticket, listing)) = self.lender.take_listing() {
+                let Listing { kind, after, most } = listing;
+                let names = self.store.names(kind, after, most).now_or_never().unwrap();
+                let cx = &mut self.lender.context();
+                self.tokens.on_listed(cx, &ticket, names.unwrap());
+            }
             let keys = self.lender.take_load();
             if keys.is_empty() {
                 return loads;
@@ -82,7 +89,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 #[test]
 fn a_history_of_many_chats_is_read_and_kept_together() {
     let mut alone = Alone::new(MemoryStore::new());
-    for n in 0..1_000 {
+    for n in 0..2_000 {
         let owner = format!("{}@lid", 100 + n);
         alone.learn(&owner, Some(b"token"), NOW, Some(NOW));
     }
@@ -90,21 +97,19 @@ fn a_history_of_many_chats_is_read_and_kept_together() {
     assert_eq!(alone.settle(), 1, "one question to the store");
     assert!(!alone.tokens.is_full());
     let properties = Properties::default();
-    for n in [100, 1_099] {
+    for n in [100, 2_099] {
         let record = alone.record(&format!("{n}@lid")).unwrap();
         assert_eq!(record.valid(&properties, NOW).unwrap(), "token");
         assert!(!record.is_due(&properties, NOW));
     }
     alone.tokens.on_step_taken();
-    let waits: Jid = "1099@lid".parse().unwrap();
+    let waits: Jid = "2099@lid".parse().unwrap();
     alone
         .tokens
         .on_committed(&alone.e2e.directory, || std::iter::once(&waits));
     assert!(alone.tokens.records.get(&waits).is_some(), "a send waits with it");
-    assert!(
-        alone.tokens.records.names().count() <= 128,
-        "the rest is forgotten"
-    );
+    let left = alone.tokens.records.names().count();
+    assert!(left <= MAX_RECORDS, "the rest is forgotten");
 }
 
 #[test]
@@ -156,6 +161,45 @@ fn what_has_run_out_is_deleted_when_it_is_read() {
     assert!(alone.record("100@lid").is_none());
     let cx = &mut alone.lender.context();
     assert!(alone.tokens.ensure(cx, &alone.e2e.directory, &contact));
+}
+
+#[test]
+fn what_has_run_out_is_deleted_once_a_day_though_nobody_reads_it() {
+    let mut alone = Alone::new(MemoryStore::new());
+    alone.tokens.properties = Properties::brief();
+    let mut changes = crate::store::Changes::default();
+    let contact = |n: usize| -> Jid {
+        let server = if n.is_multiple_of(2) {
+            "lid"
+        } else {
+            "s.whatsapp.net"
+        };
+        format!("{}@{server}", 15_550_000 + n).parse().unwrap()
+    };
+    let many = 2 * pruning::PAGE + 5;
+    for n in 0..many {
+        let mut record = TrustedToken::default();
+        record.issue(if n % 3 == 0 { NOW } else { Timestamp::from_secs(1) });
+        changes.put(RecordKey::trusted_token(&contact(n)), record.encode());
+    }
+    let _ = alone.store.commit(changes, Vec::new()).now_or_never().unwrap();
+    alone.tokens.start(&mut alone.lender.context());
+    let first = alone.tokens.deadline().unwrap();
+    assert!(first >= NOW + Duration::from_secs(30 * 60) && first < NOW + Duration::from_secs(60 * 60));
+    alone.tokens.prune_at = Some(NOW);
+    let in_use = contact(1);
+    alone
+        .tokens
+        .records
+        .put(in_use.clone(), TrustedToken::default(), NOW);
+    assert_eq!(alone.settle(), 3, "a page at a time");
+    let kept = (0..many).filter(|n| alone.record(&contact(*n).to_string()).is_some());
+    let expected = (0..many).filter(|n| n % 3 == 0 || *n == 1);
+    assert!(kept.eq(expected), "those that count stay, and what is in use");
+    assert_eq!(
+        alone.tokens.prune_at,
+        Some(NOW + Duration::from_secs(24 * 60 * 60))
+    );
 }
 
 #[test]

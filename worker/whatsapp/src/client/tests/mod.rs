@@ -34,7 +34,7 @@ use crate::{
     event::Event,
     pairing::qr::QrCode,
     proto,
-    store::{Changes, KeyStore, MemoryStore, RecordKey, StoreError},
+    store::{Changes, KeyStore, MemoryStore, RecordKey, RecordKind, StoreError},
     time::Timestamp,
 };
 
@@ -54,6 +54,15 @@ struct Owner {
 impl KeyStore for Owner {
     async fn load(&mut self, keys: Vec<RecordKey>) -> Result<Vec<Option<Bytes>>, StoreError> {
         self.inner.load(keys).await
+    }
+
+    async fn names(
+        &mut self,
+        kind: RecordKind,
+        after: Option<Vec<u8>>,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.inner.names(kind, after, most).await
     }
 
     async fn commit(&mut self, changes: Changes, events: Vec<Event>) -> Result<(), StoreError> {
