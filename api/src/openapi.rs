@@ -92,9 +92,13 @@ pub fn document() -> Value {
     document
 }
 
-/// Says of an operation what its handler's annotation leaves to the types: the form of the ids in its path, and the
-/// meaning of a status that has no words of its own.
+/// Says of an operation what its handler's annotation leaves open: a name that no other has, the form of the ids in its
+/// path, and the meaning of a status that has no words of its own.
 fn complete(operation: &mut Value) {
+    if let (Some(family), Some(handler)) = (operation["tags"][0].as_str(), operation["operationId"].as_str())
+    {
+        operation["operationId"] = format!("{family}_{handler}").into();
+    }
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         if parameter["in"] == "path" {

@@ -13,6 +13,7 @@ use tests::cluster::{AUTH, Cluster};
 use tests::receiver::Receiver;
 use tests::simulated::Contacts;
 use tests::wait::eventually;
+use tokio::process::Command;
 
 /// How long all questions may take, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -43,8 +44,8 @@ fn python() -> Result<String> {
         .context("FANFARE_PYTHON: `make test` sets it to a Python with what the tests need")
 }
 
-/// Runs a program to its end, and fails with what it said where it does.
-async fn run(command: &mut tokio::process::Command, patience: Duration) -> Result<String> {
+/// Runs a program to its end: what it said. Fails with all of it where the program does.
+async fn run(command: &mut Command, patience: Duration) -> Result<String> {
     let run = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let Output {
         status,
@@ -54,12 +55,12 @@ async fn run(command: &mut tokio::process::Command, patience: Duration) -> Resul
         .await
         .with_context(|| format!("{command:?} does not end"))?
         .with_context(|| format!("{command:?} does not start"))?;
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&stdout),
+    let said = String::from_utf8_lossy(&stdout).into_owned();
+    ensure!(
+        status.success(),
+        "{command:?}: {status}\n{said}{}",
         String::from_utf8_lossy(&stderr)
     );
-    ensure!(status.success(), "{command:?}: {status}\n{said}");
     Ok(said)
 }
 
@@ -157,7 +158,7 @@ async fn no_question_gets_an_answer_that_is_not_documented() -> Result<()> {
     let folder = folder();
     let report = tests::folder::Folder::new()?;
     let seen = report.path().join("seen.json");
-    let mut command = tokio::process::Command::new(python()?);
+    let mut command = Command::new(python()?);
     command
         .args([
             "-m",
@@ -201,6 +202,137 @@ async fn no_question_gets_an_answer_that_is_not_documented() -> Result<()> {
         seen.len() == asked,
         "{} of {asked} operations were asked\n{said}",
         seen.len()
+    );
+    Ok(())
+}
+
+/// Recipients of each client's broadcast.
+const RECIPIENTS: usize = 10;
+
+/// How long a generator, a compiler or a client may take.
+const TOOL_PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_generators_make_send_pause_resume_and_list() -> Result<()> {
+    let cluster = Cluster::start(1).await?;
+    let contacts = Contacts {
+        prefix: "1555300",
+        count: 20,
+        deliver_ms: 0,
+        read_ms: None,
+        reply: None,
+    };
+    cluster.control.contacts(&contacts).await?;
+    cluster.control.phone("5511900000030", "generated").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "generated", "5511900000030")
+        .await?;
+    let (_, served) = cluster.operator.get("/v1/openapi.json").await?;
+    let made = tests::folder::Folder::new()?;
+    let (typescript, python) = tokio::try_join!(
+        made_by(&TYPESCRIPT, made.path(), &served),
+        made_by(&PYTHON, made.path(), &served)
+    )?;
+    let numbers = contacts.numbers();
+    for (client, numbers) in [typescript, python].into_iter().zip(numbers.chunks(RECIPIENTS)) {
+        let name = format!("{client:?}");
+        broadcast(&cluster, client, numbers).await.context(name)?;
+    }
+    cluster.control.audit().await?.clean(numbers.len() as u64)
+}
+
+/// How a client of one language is made, with the lines of docs/CLIENTS.md.
+struct Making {
+    /// The name of its folder.
+    language: &'static str,
+    /// What is taken from `tests/clients`.
+    files: &'static [&'static str],
+    /// How the lines that make it begin.
+    steps: &'static [&'static str],
+    /// How the line that runs it begins, to where what it is for follows.
+    client: &'static [&'static str],
+}
+
+const TYPESCRIPT: Making = Making {
+    language: "typescript",
+    files: &["client.ts", "package.json"],
+    steps: &["npx openapi-typescript ", "npx tsc "],
+    client: &["node", "client.js"],
+};
+const PYTHON: Making = Making {
+    language: "python",
+    files: &["client.py"],
+    steps: &["python -m openapi_python_client "],
+    client: &["python", "client.py"],
+};
+
+/// Makes a client of the document, and gives the program that is to run.
+async fn made_by(making: &Making, folder: &Path, document: &Value) -> Result<Command> {
+    let source = self::folder();
+    let modules = source.join("node_modules");
+    ensure!(
+        modules.is_dir(),
+        "{} is missing: `make test` installs it",
+        modules.display()
+    );
+    let at = folder.join(making.language);
+    std::fs::create_dir(&at)?;
+    std::os::unix::fs::symlink(&modules, at.join("node_modules"))?;
+    std::fs::write(at.join("openapi.json"), document.to_string())?;
+    for file in making.files {
+        std::fs::copy(source.join(file), at.join(file))?;
+    }
+    let page = std::fs::read_to_string(source.join("../../docs/CLIENTS.md"))?;
+    let line = |start: &str| {
+        let found = page.lines().find(|line| line.starts_with(start));
+        found.with_context(|| format!("docs/CLIENTS.md has no line {start:?}"))
+    };
+    for step in making.steps {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line(step)?]);
+        run(in_folder(&mut shell, &at)?, TOOL_PATIENCE).await?;
+    }
+    line(&making.client.join(" "))?;
+    let mut client = Command::new(making.client[0]);
+    client.args(&making.client[1..]);
+    in_folder(&mut client, &at)?;
+    Ok(client)
+}
+
+/// Has a program run in a folder, with the tests' Python before all others.
+fn in_folder<'a>(command: &'a mut Command, at: &Path) -> Result<&'a mut Command> {
+    let python = PathBuf::from(python()?);
+    let tools = python.parent().context("FANFARE_PYTHON is no path")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    Ok(command
+        .current_dir(at)
+        .env("PATH", format!("{}:{path}", tools.display()))
+        .env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+/// Has a client send a broadcast to these numbers, and looks at what it says of it.
+async fn broadcast(cluster: &Cluster, mut client: Command, numbers: &[String]) -> Result<()> {
+    client
+        .arg("generated")
+        .args(numbers)
+        .env("API_URL", format!("http://{}", cluster.api_address()))
+        .env("AUTH", AUTH);
+    let said = run(&mut client, TOOL_PATIENCE).await?;
+    let told: Value = serde_json::from_str(said.trim()).with_context(|| said.clone())?;
+    ensure!(
+        told["sent"] == numbers.len() && told["refused"] == "illegal_transition",
+        "{told}"
+    );
+    ensure!(
+        told["waiting"].as_u64().is_some_and(|waiting| waiting > 0),
+        "paused too late: {told}"
+    );
+    let queue = told["queue"].as_str().context("a queue")?;
+    let shown = cluster.operator.queue("generated", queue).await?;
+    ensure!(
+        shown["state"] == "completed" && shown["total"] == numbers.len(),
+        "{shown}"
     );
     Ok(())
 }

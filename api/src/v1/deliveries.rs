@@ -162,7 +162,7 @@ impl DeliveryQuery {
 /// List deliveries, the newest first: what was not taken at the first attempt, and the newest of what was
 /// (`WEBHOOK_KEEP_DELIVERED`).
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries",
-    params(("webhook" = String, Path), PageQuery, DeliveryQuery), tag = "webhooks",
+    params(("webhook" = String, Path), PageQuery, DeliveryQuery), tag = "deliveries",
     responses((status = 200, body = Page<Delivery>),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn list(
@@ -180,7 +180,7 @@ pub async fn list(
 
 /// Show a delivery.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries/{delivery}",
-    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "webhooks",
+    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "deliveries",
     responses((status = 200, body = Delivery),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn show(
@@ -197,7 +197,7 @@ pub async fn show(
 
 /// Post a signed `webhook.test` event now, once, the way that every event goes, and answer with what came back. Where that
 /// takes longer than the request may, it is answered with 202, and the delivery tells later.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", params(("webhook" = String, Path)), tag = "webhooks",
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", params(("webhook" = String, Path)), tag = "deliveries",
     responses((status = 200, body = Delivery), (status = 202, body = Delivery,
         description = "The attempt is not over after 20 seconds, or no webhook worker runs. `Location` is where it is told later."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
@@ -267,7 +267,7 @@ const TEST_PATIENCE: Duration = Duration::from_secs(20);
 /// Attempt deliveries again now, oldest first, in the order of their events and under the same `webhook-id`. One request
 /// makes a limited number due; go on with `next` as `cursor`.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/replay", params(("webhook" = String, Path)),
-    request_body = ReplayDeliveries, tag = "webhooks", responses((status = 202, body = ReplayedDeliveries,
+    request_body = ReplayDeliveries, tag = "deliveries", responses((status = 202, body = ReplayedDeliveries,
         description = "So many are due now, and listed as `pending` until a webhook worker has attempted them."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn replay_all(
@@ -305,7 +305,7 @@ pub async fn replay_all(
 
 /// Attempt a delivery again now, whatever became of it, under the same `webhook-id`.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/replay",
-    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "webhooks",
+    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "deliveries",
     responses((status = 202, body = Delivery,
         description = "It is due now, and `pending` until a webhook worker has attempted it."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
