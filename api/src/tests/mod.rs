@@ -10,6 +10,7 @@ mod listener;
 mod look_up;
 mod queues;
 mod sessions;
+mod vocabulary;
 mod webhooks;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -53,9 +53,8 @@ pub struct Delivery {
     pub last_status: Option<u16>,
     /// What went wrong at the last attempt.
     pub last_error: Option<String>,
-    /// The attempts, oldest first: `{at, status, error, ms}`.
-    #[schema(value_type = Vec<Object>)]
-    pub history: Vec<HistoryEntry>,
+    /// The attempts, oldest first.
+    pub history: Vec<DeliveryAttempt>,
     /// The beginning of what the receiver answered; of tests alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
@@ -67,6 +66,34 @@ pub struct Delivery {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<OffsetDateTime>,
+}
+
+/// One attempt at a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveryAttempt {
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: OffsetDateTime,
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// How long it took, in milliseconds.
+    pub ms: u32,
+}
+
+impl From<HistoryEntry> for DeliveryAttempt {
+    fn from(entry: HistoryEntry) -> Self {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(entry.at) * 1_000_000);
+        Self {
+            // What is stored is a time of ours.
+            at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            status: entry.status,
+            error: entry.error,
+            ms: entry.ms,
+        }
+    }
 }
 
 impl From<DeliveryRecord> for Delivery {
@@ -81,7 +108,7 @@ impl From<DeliveryRecord> for Delivery {
             next_attempt_at: record.next_attempt_at,
             last_status: record.last_status,
             last_error: record.last_error,
-            history: record.history,
+            history: record.history.into_iter().map(DeliveryAttempt::from).collect(),
             answer: record.answer,
             created_at: record.created_at,
             finished_at: record.finished_at,

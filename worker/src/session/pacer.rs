@@ -216,14 +216,14 @@ impl Waiting {
             Self::Idle => "idle",
             Self::Pace { .. } => "pace",
             Self::Cap => "cap",
-            Self::Answer { .. } => "answer",
-            Self::Retry { .. } => "retry",
+            Self::Answer { .. } => "ack",
+            Self::Retry { .. } => "back-off",
             Self::RateLimit { .. } => "rate-limit",
             Self::LookUp { .. } => "look-up",
             Self::Restricted => "restricted",
             Self::StartsAt => "starts-at",
-            Self::Connection => "connection",
-            Self::Recipients => "recipients",
+            Self::Connection => "not-connected",
+            Self::Recipients => "reading",
         }
     }
 

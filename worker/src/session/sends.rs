@@ -347,7 +347,7 @@ impl Sends {
             _ if hand.target.again => settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown)),
             reason => {
                 let failure = Failure::from(reason);
-                meter::failed(failure.error);
+                meter::failed(failure.status);
                 settle(cx, hand.queue, &hand.target, Err(failure));
             }
         }

@@ -1,15 +1,16 @@
 //! Webhooks and their deliveries.
 
-use shared::clock::unix_millis;
 use shared::egress::Reach;
-use shared::store::deliveries::{DeliveryState, HistoryEntry, TEST_EVENT};
+use shared::store::deliveries::{DeliveryState, TEST_EVENT};
 use shared::store::webhooks::Dialect;
 
 use super::names::{AT, DELIVERY, EVENT, LATER, TOKEN, WEBHOOK, fixed};
 use super::operation::Examples;
 use crate::paging::{LIMIT_MAX, Page};
 use crate::problem::Problem;
-use crate::v1::deliveries::{Delivery, ReplayDeliveries, ReplayedDeliveries, disabled, no_such_delivery};
+use crate::v1::deliveries::{
+    Delivery, DeliveryAttempt, ReplayDeliveries, ReplayedDeliveries, disabled, no_such_delivery,
+};
 use crate::v1::webhooks::{CreateWebhook, UpdateWebhook, Webhook, no_such_webhook};
 
 /// The examples of this family.
@@ -196,9 +197,9 @@ fn tested(state: DeliveryState) -> Delivery {
     }
 }
 
-fn attempt(status: u16, error: Option<&str>) -> HistoryEntry {
-    HistoryEntry {
-        at: unix_millis(AT),
+fn attempt(status: u16, error: Option<&str>) -> DeliveryAttempt {
+    DeliveryAttempt {
+        at: AT,
         status: Some(status),
         error: error.map(str::to_owned),
         ms: 12,
