@@ -5,10 +5,14 @@ pub mod examples;
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
+use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, StanzaId, Token, WebhookId};
 use shared::job::{
     LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, SendBody, SessionUpdateJob,
 };
+use shared::store::deliveries::DeliveryState;
+use shared::store::queues::QueueState;
+use shared::store::recipients::RecipientState;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -62,6 +66,10 @@ pub fn document() -> Value {
     generator.subschema_for::<WebhookId>();
     generator.subschema_for::<DeliveryId>();
     generator.subschema_for::<StanzaId>();
+    generator.subschema_for::<QueueState>();
+    generator.subschema_for::<RecipientState>();
+    generator.subschema_for::<DeliveryState>();
+    generator.subschema_for::<RestrictionKind>();
     generator.subschema_for::<SendBody>();
     generator.subschema_for::<Addressed<SendBody>>();
     generator.subschema_for::<QueuePatch>();
@@ -77,7 +85,8 @@ pub fn document() -> Value {
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();
     generator.subschema_for::<Reading>();
-    for (name, schema) in generator.take_definitions(true) {
+    for (name, mut schema) in generator.take_definitions(true) {
+        schema::plain_choices(&mut schema);
         document["components"]["schemas"][name] = schema;
     }
     let operations = document["paths"].as_object_mut().into_iter().flatten();

@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::extract::{self, JsonBytes, Query};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
+use crate::schema;
 
 /// A delivery: one event for one webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,7 +42,7 @@ pub struct Delivery {
     /// The event's name.
     pub event: String,
     /// `pending`, `delivered`, `dead` or `cancelled`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<DeliveryState>)]
     pub state: DeliveryState,
     /// Attempts since it was made or last replayed.
     pub attempts: u32,
@@ -121,6 +122,7 @@ impl From<DeliveryRecord> for Delivery {
 #[into_params(parameter_in = Query)]
 pub struct DeliveryQuery {
     /// Only those of this state: `pending`, `delivered`, `dead` or `cancelled`.
+    #[param(schema_with = schema::reference::<DeliveryState>)]
     state: Option<String>,
     /// Only those of this session.
     token: Option<String>,

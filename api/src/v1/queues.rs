@@ -64,7 +64,7 @@ pub struct Queue {
     #[schema(value_type = String)]
     pub token: Token,
     /// `queued`, `running`, `paused`, `completed` or `deleted`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<QueueState>)]
     pub state: QueueState,
     /// Percent of recipients settled.
     pub progress: u8,
@@ -84,14 +84,14 @@ pub struct Queue {
     #[schema(schema_with = schema::nullable::<Delay>)]
     pub delay: Option<Delay>,
     /// `resend` or `hold`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<OnUnknown>)]
     pub on_unknown: OnUnknown,
     /// Before this nothing of it is sent; null where it starts at once.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub start_at: Option<OffsetDateTime>,
     /// `drop` or `allow`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<Duplicates>)]
     pub duplicates: Duplicates,
     /// What its caller calls it by.
     #[schema(value_type = Option<String>)]
@@ -208,7 +208,7 @@ pub struct Recipient {
     pub addressee: Option<Number>,
     /// `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped`, `unknown`, or `duplicate`: its account is that
     /// of another recipient of the queue.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<RecipientState>)]
     pub state: RecipientState,
     /// The id of its message.
     #[schema(value_type = Option<String>)]
@@ -263,6 +263,7 @@ impl From<RecipientRecord> for Recipient {
 #[into_params(parameter_in = Query)]
 pub struct RecipientQuery {
     /// Only those of this state.
+    #[param(schema_with = schema::reference::<RecipientState>)]
     state: Option<String>,
 }
 

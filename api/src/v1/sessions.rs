@@ -24,6 +24,7 @@ use crate::extract::{self, JsonBytes, Query, SessionPath};
 use crate::jobs;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Problem, ProblemBody};
+use crate::schema;
 use crate::tokens::{being_deleted, unknown};
 use crate::v1::waiting::{self, Reason, Worker};
 
@@ -70,7 +71,7 @@ pub struct Session {
     pub passkey: Option<Passkey>,
     /// What it says of itself while it is connected: `unavailable` (its phone goes on ringing) or `available`; null for
     /// what the deployment says (`PRESENCE`).
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = schema::nullable::<Presence>)]
     pub presence: Option<Presence>,
     /// What keeps it from writing to new contacts: people who have never written to it.
     pub restriction: Option<SessionRestriction>,
@@ -147,7 +148,7 @@ impl Session {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SessionRestriction {
     /// `time-lock`, `refused` or `cap`, as in the event `session.restricted`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<RestrictionKind>)]
     pub kind: RestrictionKind,
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
