@@ -231,9 +231,23 @@ mod tests {
             r#"{"number":"4916200401","message":{"type":"text","text":"hi"}}"#,
             r#"{"number":"4916200400","message":{"type":"text","text":"hi"},"reference":"17"}"#,
             r#"{"number":"4916200400","message":{"type":"text","text":"hi"},"messageId":"3EB0"}"#,
+            r#"{"number":"4916200400","message":{"type":"text","text":"hi"},"startAt":1798099200000}"#,
             r#"{"number":{"number":"4916200400","reference":"17"},"message":{"type":"text","text":"hi"}}"#,
         ] {
             assert_ne!(one, of_job(other), "{other}");
         }
+        let starts = |at: &str| {
+            let body = format!(
+                r#"{{"number":"4916200400","message":{{"type":"text","text":"hi"}},"startAt":{at}}}"#
+            );
+            of_job(&body)
+        };
+        let at = starts("1798099200000");
+        assert_ne!(at, starts("1798099200001"), "another time is another request");
+        assert_eq!(
+            at,
+            starts(r#""2026-12-24T09:00:00+01:00""#),
+            "the same one, written otherwise"
+        );
     }
 }

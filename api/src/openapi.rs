@@ -13,6 +13,7 @@ use shared::job::{
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
 use shared::store::recipients::RecipientState;
+use shared::waiting::Reason;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -22,8 +23,8 @@ use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    control, deliveries, export, listing, look_up, messages, numbers, pairing, passkey, queues, retry,
-    sessions, webhooks,
+    adopt, commands, control, deliveries, export, listing, look_up, messages, numbers, pairing, passkey,
+    queues, retry, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -37,8 +38,8 @@ use crate::{legacy, schema};
         numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show,
-        queues::create, listing::list, queues::show, queues::recipients, queues::pause, queues::resume, queues::delete,
-        queues::change, listing::list_all, export::csv, retry::retry,
+        queues::create, listing::list, queues::show, queues::recipients, commands::pause, commands::resume, commands::delete,
+        commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
@@ -75,6 +76,7 @@ pub fn document() -> Value {
     generator.subschema_for::<QueuePatch>();
     generator.subschema_for::<RetryBody>();
     generator.subschema_for::<NewSession>();
+    generator.subschema_for::<Reason>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();
     generator.subschema_for::<LogoutJob>();

@@ -22,3 +22,4 @@ pub mod store;
 pub mod subscription;
 pub mod telemetry;
 pub mod testing;
+pub mod waiting;

@@ -119,6 +119,10 @@ pub const METRICS: &[Metric] = &[
         "Sessions of this worker, by why they send nothing just now",
     ),
     gauge(
+        "fanfare_queues_waiting",
+        "Queues of this worker that have not moved for about a second, by why",
+    ),
+    gauge(
         "fanfare_client_version_age_seconds",
         "Age of the version of WhatsApp Web that sessions of this worker say they are; it is refused after some months",
     ),
@@ -145,6 +149,10 @@ pub const METRICS: &[Metric] = &[
     counter(
         "fanfare_messages_failed_total",
         "Messages that could not be sent, by status",
+    ),
+    counter(
+        "fanfare_messages_unknown_total",
+        "Recipients of whom nobody knows whether they got their message, and who are not sent to again",
     ),
     counter(
         "fanfare_sessions_restricted_total",

@@ -18,6 +18,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::Pause => &["post /v1/sessions/{token}/queues/{queue}/pause"],
         JobKind::Resume => &["post /v1/sessions/{token}/queues/{queue}/resume"],
         JobKind::Delete => &["delete /v1/sessions/{token}/queues/{queue}"],
+        JobKind::Adopt => &["post /v1/sessions/{token}/queues/{queue}/adopt"],
         JobKind::Pace => &["patch /v1/sessions/{token}/queues/{queue}"],
         JobKind::SessionStart => &["post /v1/sessions/{token}/start"],
         JobKind::SessionStop => &["post /v1/sessions/{token}/stop"],

@@ -107,10 +107,10 @@ async fn an_accepted_message_is_found_at_once_and_followed() {
             (StatusCode::OK, &json!("accepted"))
         );
         // What is asked of it goes the way of the job, behind it.
-        assert_eq!(
-            api.post(&format!("{queue}/pause"), &json!({})).await.status,
-            StatusCode::ACCEPTED
-        );
+        for command in ["pause", "adopt"] {
+            let told = api.post(&format!("{queue}/{command}"), &json!({})).await;
+            assert_eq!(told.status, StatusCode::ACCEPTED, "{command}");
+        }
     }
     let mut worker = api.worker().await;
     for _ in 0..4 {

@@ -1,5 +1,6 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod commands;
 mod control;
 mod document;
 mod doors;
@@ -9,6 +10,7 @@ mod legacy;
 mod listener;
 mod look_up;
 mod queues;
+mod repeats;
 mod sessions;
 mod vocabulary;
 mod webhooks;
@@ -179,6 +181,9 @@ fn signed(method: Method, path: &str) -> axum::http::request::Builder {
         .header(header::CONTENT_TYPE, "application/json")
 }
 
+/// What adopting a queue writes.
+const ADOPTED: &str = "account = (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = session_id)";
+
 /// A session worker that does what it is told, in the database alone.
 struct Worker<'a> {
     api: &'a TestApi,
@@ -240,6 +245,7 @@ impl Worker<'_> {
                 queue.queue_id,
                 "state = 4, paused_at = NULL, finished_at = now()".to_owned(),
             ),
+            Job::Adopt(queue) => (queue.queue_id, ADOPTED.to_owned()),
             Job::Pace(pace) => {
                 let (min, max) = (pace.delay.min().as_millis(), pace.delay.max().as_millis());
                 (

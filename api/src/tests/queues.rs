@@ -1,11 +1,16 @@
 //! Queues over `/v1`.
 
 use serde_json::json;
-use shared::job::{Job, Label, Reference, START_AHEAD_DEFAULT, SendLimits};
+use shared::job::{Label, Reference, START_AHEAD_DEFAULT, SendLimits};
 
 use super::*;
 
-async fn queue(api: &TestApi, worker: &mut Worker<'_>, token: &Token, recipients: usize) -> String {
+pub(super) async fn queue(
+    api: &TestApi,
+    worker: &mut Worker<'_>,
+    token: &Token,
+    recipients: usize,
+) -> String {
     let numbers: Vec<String> = (0..recipients).map(|n| format!("55319{n:08}")).collect();
     let body = json!({ "numbers": numbers, "message": { "type": "text", "text": "hi" } });
     let path = format!("/v1/sessions/{token}/queues");
@@ -255,38 +260,6 @@ async fn those_that_failed_are_sent_to_again_as_a_new_queue_once() {
 }
 
 #[tokio::test]
-async fn the_pace_of_a_queue_is_changed_until_it_ends() {
-    let api = TestApi::new().await;
-    let mut worker = api.worker().await;
-    let token = api.open_session().await;
-    let path = queue(&api, &mut worker, &token, 2).await;
-    let body = json!({ "delay": { "min": 0.5, "max": 2 } });
-    let (answered, job) = tokio::join!(api.patch(&path, &body), worker.obey());
-    assert!(matches!(job, Job::Pace(_)), "{job:?}");
-    let shown = answered.json();
-    assert_eq!(
-        (answered.status, &shown["delay"]),
-        (StatusCode::OK, &json!({ "min": 0.5, "max": 2.0 }))
-    );
-    for (wrong, field) in [
-        (json!({}), "delay"),
-        (json!({ "delay": { "min": 3, "max": 2 } }), "delay.min"),
-        (json!({ "delay": { "min": 3, "max": 5 }, "x": 1 }), "x"),
-    ] {
-        let refused = api.patch(&path, &wrong).await;
-        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
-        assert_eq!(refused.json()["errors"][0]["field"], field);
-    }
-    let (deleted, _) = tokio::join!(api.delete(&path), worker.obey());
-    assert_eq!(deleted.status, StatusCode::OK);
-    let refused = api.patch(&path, &body).await;
-    assert_eq!(
-        (refused.status, &refused.json()["code"]),
-        (StatusCode::CONFLICT, &json!("illegal_transition"))
-    );
-}
-
-#[tokio::test]
 async fn a_queue_that_starts_later_is_accepted_within_the_limit_and_shown() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;
@@ -373,119 +346,43 @@ async fn a_gap_below_the_floor_is_refused_at_every_door() {
 }
 
 #[tokio::test]
-async fn commands_answer_once_they_took_effect() {
+async fn a_reason_of_its_worker_is_shown_with_its_attempt() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;
     let token = api.open_session().await;
-    let queue = queue(&api, &mut worker, &token, 2).await;
-
-    let (pause, resume) = (format!("{queue}/pause"), format!("{queue}/resume"));
-    for (path, state) in [(&pause, "paused"), (&resume, "queued"), (&pause, "paused")] {
-        let nothing = json!({});
-        let (answered, job) = tokio::join!(api.post(path, &nothing), worker.obey());
-        assert_eq!(
-            (answered.status, &answered.json()["state"]),
-            (StatusCode::OK, &json!(state))
-        );
-        assert!(matches!(job, Job::Pause(_) | Job::Resume(_)));
-    }
-    // Idempotent: pausing what is paused is no error, and asks the worker again.
-    let again = api.post(&pause, &json!({})).await;
-    assert_eq!(again.status, StatusCode::OK);
-    worker.obey().await;
-
-    let (answered, _) = tokio::join!(api.delete(&queue), worker.obey());
+    api.set_session(&token, "paired_at = now()").await;
+    let path = queue(&api, &mut worker, &token, 2).await;
+    let waiting =
+        r#"{"reason": "attempt", "until": "2999-01-01T00:00:00Z", "attempt": {"number": 2, "most": 5}}"#;
+    api.database
+        .query(&format!("UPDATE queue SET waiting = '{waiting}'"))
+        .await;
+    let told = api.get(&path).await.json()["waiting"].clone();
     assert_eq!(
-        (answered.status, &answered.json()["state"]),
-        (StatusCode::OK, &json!("deleted"))
+        (&told["reason"], &told["until"], &told["attempt"]),
+        (
+            &json!("attempt"),
+            &json!("2999-01-01T00:00:00Z"),
+            &json!({ "number": 2, "most": 5 })
+        )
     );
-    let refused = api.post(&resume, &json!({})).await;
-    assert_eq!(refused.status, StatusCode::CONFLICT);
-    assert_eq!(refused.json()["code"], "illegal_transition");
-    assert_eq!(api.delete(&queue).await.status, StatusCode::OK);
+    // Nothing keeps it, and it has not moved for a while: its worker has not come to it.
+    let long_ago = "waiting = NULL, created_at = now() - interval '1 minute'";
+    api.database.query(&format!("UPDATE queue SET {long_ago}")).await;
+    api.set_session(&token, "updated_at = now() - interval '1 minute'")
+        .await;
+    assert_eq!(api.get(&path).await.json()["waiting"]["reason"], "taking-up");
+    let second = queue(&api, &mut worker, &token, 2).await;
+    let earlier = "created_at = created_at - interval '5 seconds'";
+    api.database.query(&format!("UPDATE queue SET {earlier}")).await;
+    assert_eq!(api.get(&second).await.json()["waiting"]["reason"], "other-queue");
 }
 
-#[tokio::test]
-async fn a_command_that_no_worker_takes_is_stored_and_answered_so() {
-    let api = TestApi::new().await;
-    let token = api.open_session().await;
-    let queue = {
-        let mut worker = api.worker().await;
-        let path = queue(&api, &mut worker, &token, 2).await;
-        worker.consumer.close().await;
-        path
-    };
-    let answered = api.post(&format!("{queue}/pause"), &json!({})).await;
-    assert_eq!(
-        (answered.status, &answered.json()["state"]),
-        (StatusCode::ACCEPTED, &json!("queued"))
-    );
-}
+/// What it says.
+pub(super) const TEXT: &str = "hi";
 
-#[tokio::test]
-async fn an_id_is_for_one_job_over_both_doors() {
-    let api = TestApi::new().await;
-    let mut worker = api.worker().await;
-    let token = api.open_session().await;
-    let id = "78e37ede-32d9-4636-83f0-39469daf89f6";
-    let body = json!({ "number": "5531900000001", "message": { "type": "text", "text": "hi" } });
-    // First over AMQP, as a foreign publisher sends it.
-    let topology = api.broker.broker().topology().clone();
-    let (id_of_job, kind) = (JobId::new(id).unwrap(), shared::job::JobKind::Send);
-    let body_of_job = body.to_string().into();
-    let message = shared::broker::Outgoing::job_body(&topology, &token, &id_of_job, kind, body_of_job);
-    api.broker.broker().publisher().publish(message).await.unwrap();
-    worker.accept().await;
-
-    let other =
-        json!({ "queueId": id, "number": "5531900000001", "message": { "type": "text", "text": "bye" } });
-    for what in ["queues", "messages"] {
-        let path = format!("/v1/sessions/{token}/{what}");
-        let refused = api.post(&path, &other).await;
-        assert_eq!(
-            (refused.status, &refused.json()["code"]),
-            (StatusCode::CONFLICT, &json!("job_id_reused"))
-        );
-        // The same job again, under the same identity: accepted, and one queue to the worker.
-        assert_eq!(api.post_once(&path, id, &body).await.json()["queueId"], id);
-        worker.accept().await;
-    }
-    assert_eq!(
-        api.database.query("SELECT count(*) FROM queue").await,
-        [Some("1".to_owned())]
-    );
-}
-
-#[tokio::test]
-async fn work_with_a_key_is_finished_when_its_client_leaves() {
-    let api = TestApi::new().await;
-    let mut worker = api.worker().await;
-    let token = api.open_session().await;
-    let path = format!("/v1/sessions/{token}/queues");
-    let body =
-        json!({ "numbers": ["5531900000001", "5531900000002"], "message": { "type": "text", "text": "hi" } });
-    // The answer waits for the worker to store the queue, which it does only when the client has left.
-    let (_, delivery) = tokio::select! {
-        answered = api.post_once(&path, "once", &body) => panic!("{answered:?}"),
-        taken = worker.next() => taken,
-    };
-    delivery.ack().await.unwrap();
-    let again = async {
-        loop {
-            let answered = api.post_once(&path, "once", &body).await;
-            if answered.json()["code"] != "idempotency_key_in_use" {
-                return answered;
-            }
-        }
-    };
-    let answered = tokio::time::timeout(PATIENCE, again).await.expect("in time");
-    assert_eq!(answered.status, StatusCode::ACCEPTED);
-    assert_eq!(answered.headers["idempotent-replayed"], "true");
-}
-
-const TEXT: &str = "hi";
-
-fn to(numbers: Value) -> Value {
+/// A queue for these.
+pub(super) fn to(numbers: Value) -> Value {
     json!({ "numbers": numbers, "message": { "type": "text", "text": TEXT } })
 }
 
@@ -555,49 +452,4 @@ async fn a_single_message_says_whom_it_goes_to() {
     assert_eq!(answered.json()["number"], "4916200400");
     let (job, _) = worker.accept().await;
     assert_eq!(job.numbers[0].number.to_string(), "4916200400");
-}
-
-#[tokio::test]
-async fn the_same_request_in_other_words_is_the_same() {
-    let api = TestApi::new().await;
-    let mut worker = api.worker().await;
-    let token = api.open_session().await;
-    let path = format!("/v1/sessions/{token}/queues");
-    let first = to(json!(["4916200401", "4916200402"]));
-    let (answered, _) = tokio::join!(api.post_once(&path, "k", &first), worker.accept());
-    let again = json!({
-        "onUnknown": "resend", "duplicates": "drop", "message": { "text": TEXT, "type": "text" },
-        "numbers": ["+49 (0) 162 00401", "0049 162-00402"]
-    });
-    let replayed = api.post_once(&path, "k", &again).await;
-    assert_eq!(replayed.headers["idempotent-replayed"], "true");
-    assert_eq!(replayed.json(), answered.json());
-    let other = api.post_once(&path, "k", &to(json!(["4916200401"]))).await;
-    assert_eq!(
-        (other.status, &other.json()["code"]),
-        (StatusCode::CONFLICT, &json!("idempotency_key_reused"))
-    );
-}
-
-#[tokio::test]
-async fn a_uuid_is_a_key_for_two_sessions() {
-    let api = TestApi::new().await;
-    let mut worker = api.worker().await;
-    let key = "78e37ede-32d9-4636-83f0-39469daf89f7";
-    let mut queues = Vec::new();
-    for _ in 0..2 {
-        let token = api.open_session().await;
-        let path = format!("/v1/sessions/{token}/queues");
-        let body = to(json!(["4916200401"]));
-        let (answered, _) = tokio::join!(api.post_once(&path, key, &body), worker.accept());
-        assert_eq!(answered.status, StatusCode::ACCEPTED, "{answered:?}");
-        let queue = answered.json()["queueId"].clone();
-        for id in [queue.as_str().unwrap(), key] {
-            let shown = api.get(&format!("{path}/{id}")).await.json();
-            assert_eq!(shown["queueId"], queue);
-        }
-        queues.push(queue);
-    }
-    assert_eq!(queues[0], key);
-    assert_ne!(queues[0], queues[1]);
 }

@@ -1,8 +1,9 @@
 //! What the number of a closed connection means, in words.
 
+use shared::waiting::Reason;
+
 /// What to do about a proxy.
-pub const PROXY: &str = "the outbound proxy can't be reached, does not take its user and password, or does not reach \
-     WhatsApp; the session keeps trying";
+pub const PROXY: &str = Reason::Proxy.detail();
 
 /// The number of that.
 pub const PROXY_CODE: u16 = 407;

@@ -25,7 +25,8 @@ impl Counts {
         };
         for (state, status, count) in tally {
             *counts.by_state.entry(state.as_str()).or_default() += count;
-            if let Some(status) = status {
+            // Those that are unknown have a status, too.
+            if let Some(status) = status.filter(|_| state == RecipientState::Failed) {
                 *counts.failed_by_status.entry(status.to_string()).or_default() += count;
             }
         }

@@ -182,6 +182,7 @@ mod tests {
             stanza: Some(StanzaId::new("=cmd").unwrap()),
             reference: Some(Reference::new("=Ana").unwrap()),
             addressee: None,
+            attempts: 1,
             error_status: Some(500),
             error: Some("@no, \"never\"\nagain".into()),
             sent_at: Some(datetime!(2026-11-21 10:00 UTC)),

@@ -1,7 +1,9 @@
 //! The product's own dialect: resources under `/v1`, errors as RFC 9457 problems.
 
+pub mod adopt;
 pub mod asked;
 pub mod closing;
+pub mod commands;
 pub mod control;
 pub mod counts;
 pub mod deliveries;
@@ -58,7 +60,7 @@ pub fn router() -> Router<Arc<App>> {
         )
         .route(
             "/sessions/{token}/queues/{queue}",
-            get(queues::show).patch(queues::change).delete(queues::delete),
+            get(queues::show).patch(commands::change).delete(commands::delete),
         )
         .route(
             "/sessions/{token}/queues/{queue}/recipients",
@@ -69,8 +71,9 @@ pub fn router() -> Router<Arc<App>> {
             get(export::csv),
         )
         .route("/sessions/{token}/queues/{queue}/retry", post(retry::retry))
-        .route("/sessions/{token}/queues/{queue}/pause", post(queues::pause))
-        .route("/sessions/{token}/queues/{queue}/resume", post(queues::resume))
+        .route("/sessions/{token}/queues/{queue}/pause", post(commands::pause))
+        .route("/sessions/{token}/queues/{queue}/resume", post(commands::resume))
+        .route("/sessions/{token}/queues/{queue}/adopt", post(adopt::adopt))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",

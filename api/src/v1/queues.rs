@@ -1,13 +1,4 @@
-//! Queues: one job for many recipients, and its control.
-//!
-//! A command travels to the session's worker as a job. The state is checked here first, so that an unknown queue is
-//! a 404 and an illegal transition a 409; then the answer waits a few seconds for the state to change. 200 says
-//! that it has, 202 that the command is stored and the worker has not taken it yet.
-//!
-//! The row is looked at, by its key, rather than the worker's answer awaited: the row must be read in any case, for the
-//! answer's body and to tell 200 from 202; an answer would be a second message per job, is lost with a connection, and
-//! would have jobs leave by another channel than the one that keeps those of a token in their order. Single messages
-//! wait for neither.
+//! Queues: one job for many recipients, shown with all of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +10,13 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::content::Content;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
-use shared::job::{
-    self, Delay, Duplicates, Job, Label, OnUnknown, PaceJob, QueueCommand, QueuePatch, Reading, Reference,
-    SendJob,
-};
+use shared::job::{Delay, Duplicates, Label, OnUnknown, Reading, Reference, SendJob};
 use shared::recipient::Number;
 use shared::store::leases;
 use shared::store::queues::{self, QueueRecord, QueueState};
 use shared::store::recipients::{self, RecipientRecord, RecipientState};
 use shared::store::sessions;
+use shared::waiting::Reason;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -45,13 +34,6 @@ use crate::v1::waiting::{Held, Waiting, Worker, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
 const CREATE_PATIENCE: Duration = Duration::from_millis(500);
-
-/// How long a command is waited for.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
-
-/// What 202 says of a command.
-const NOT_TAKEN_YET: &str = "The broker has the command; its worker has not carried it out within three seconds, and does \
-     so when it can. The answer shows what was before.";
 
 /// A queue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -118,9 +100,8 @@ pub struct Queue {
     /// How many recipients wait until their session may write to new contacts again. Absent in lists, and where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<u32>,
-    /// Why it does not send at this moment. Absent in lists, and where nothing that is stored holds it back: then it
-    /// sends, or waits for a moment for what its worker alone knows, and counts in `fanfare_sessions_waiting`: the answer
-    /// to its last send (10 seconds at most), a send that is tried again (a minute at most), `SEND_CAP`.
+    /// Why it does not send at this moment; there is always a reason if it has sent nothing for about a second. Absent in
+    /// lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
     /// Other sends that asked for its id, and were rejected. Absent in lists, and where there are none.
@@ -213,7 +194,9 @@ pub struct Recipient {
     /// The id of its message.
     #[schema(value_type = Option<String>)]
     pub message_id: Option<StanzaId>,
-    /// Why it failed.
+    /// How often its message may have left without an answer.
+    pub attempts: u16,
+    /// Why it failed, or is unknown.
     pub error: Option<RecipientError>,
     /// When the server acknowledged it.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -229,7 +212,7 @@ pub struct Recipient {
     pub read_at: Option<OffsetDateTime>,
 }
 
-/// Why a recipient failed.
+/// Why a recipient failed, or is unknown.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecipientError {
     /// In the manner of HTTP: 404 not on WhatsApp, 4xx refused, 5xx failed.
@@ -247,6 +230,7 @@ impl From<RecipientRecord> for Recipient {
             addressee: record.addressee,
             state: record.state,
             message_id: record.stanza,
+            attempts: record.attempts,
             error: record.error_status.map(|status| RecipientError {
                 status,
                 message: record.error,
@@ -352,6 +336,12 @@ pub async fn show(
             held = recipients::held(&app.store, record.id, restriction.number).await?;
         }
         waits_for = waiting(&Held { queue: &record, held }, &session, worker, app.clock.wall());
+        let is_idle = waits_for
+            .as_ref()
+            .is_some_and(|waits| waits.reason == Reason::TakingUp);
+        if is_idle && queues::is_behind_another(&app.store, &record, app.clock.wall()).await? {
+            waits_for = Some(Waiting::of(Reason::OtherQueue, None));
+        }
     }
     let counts = recipients::tally(&app.store, record.id).await?;
     let rejected = asked::rejected(&app, &token, &record).await?;
@@ -382,159 +372,12 @@ pub async fn recipients(
     Ok(Json(Page::new(rows, limit, |row| row.seq, Recipient::from)))
 }
 
-/// Pause a queue. Pausing a paused one changes nothing; a completed or deleted one can't be paused.
-#[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/pause",
-    params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
-    command(state, path, Command::Pause).await
-}
-
-/// Resume a paused queue. Resuming one that is not paused changes nothing, unless it is completed or deleted.
-#[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/resume",
-    params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
-    command(state, path, Command::Resume).await
-}
-
-/// Delete a queue: what was not sent never is. Deleting it again changes nothing; a completed one can't be deleted.
-#[utoipa::path(delete, path = "/v1/sessions/{token}/queues/{queue}",
-    params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
-    command(state, path, Command::Delete).await
-}
-
-/// Change the pace of a queue that has not ended. The gap that runs stays; the next one is drawn from this.
-#[utoipa::path(patch, path = "/v1/sessions/{token}/queues/{queue}",
-    params(("token" = String, Path), ("queue" = String, Path)),
-    request_body = ref("#/components/schemas/QueuePatch"), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
-    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn change(
-    State(app): State<Arc<App>>,
-    path: Path<(String, String)>,
-    JsonBytes(body): JsonBytes,
-) -> Result<Response, Problem> {
-    let delay = job::from_fields::<QueuePatch>(extract::object(&body)?)?.delay()?;
-    app.limits.check_delay(Some(delay))?;
-    command(State(app), path, Command::Pace(delay)).await
-}
-
-/// What can be asked of a queue.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Command {
-    Pause,
-    Resume,
-    Delete,
-    Pace(Delay),
-}
-
-impl Command {
-    /// Whether a queue is where this command leads.
-    fn is_done(self, queue: &QueueRecord) -> bool {
-        match self {
-            Self::Pause => queue.state == QueueState::Paused,
-            Self::Resume => matches!(queue.state, QueueState::Queued | QueueState::Running),
-            Self::Delete => queue.state == QueueState::Deleted,
-            // The database keeps milliseconds.
-            Self::Pace(delay) => queue.delay.is_some_and(|kept| millis(kept) == millis(delay)),
-        }
-    }
-
-    /// Whether a queue in `state` takes this command, be it without effect.
-    fn is_legal(self, state: QueueState) -> bool {
-        !state.is_final() || (self == Self::Delete && state == QueueState::Deleted)
-    }
-
-    fn job(self, queue_id: QueueId) -> Job {
-        let command = QueueCommand { queue_id };
-        match self {
-            Self::Pace(delay) => Job::Pace(PaceJob { queue_id, delay }),
-            Self::Pause => Job::Pause(command),
-            Self::Resume => Job::Resume(command),
-            Self::Delete => Job::Delete(command),
-        }
-    }
-
-    fn participle(self) -> &'static str {
-        match self {
-            Self::Pause => "paused",
-            Self::Resume => "resumed",
-            Self::Delete => "deleted",
-            Self::Pace(_) => "changed",
-        }
-    }
-}
-
-async fn command(
-    State(app): State<Arc<App>>,
-    Path((token, queue)): Path<(String, String)>,
-    command: Command,
-) -> Result<Response, Problem> {
-    match find(&app, &token, &queue).await {
-        Ok(found) => obey(&app, found, command).await,
-        // It may be on its way to the worker: then this goes the same way, behind it.
-        Err(problem) => {
-            let asked = unstored(&app, (&token, &queue), problem).await?;
-            if asked.rejection.is_some() {
-                return Err(no_such_queue(&asked.token));
-            }
-            let queue = extract::text("queueId", &queue)?;
-            app.publish(&asked.token, &app.job_id(), &command.job(queue))
-                .await?;
-            Ok((StatusCode::ACCEPTED, Json(Shown::Request(asked))).into_response())
-        }
-    }
-}
-
-/// Publishes a command and waits a moment for its effect.
-async fn obey(
-    app: &App,
-    (token, session, record): (Token, SessionId, QueueRecord),
-    command: Command,
-) -> Result<Response, Problem> {
-    legal(command, record.state)?;
-    // A queue that is where the command leads is told again: another command may be on its way to the worker.
-    app.publish(&token, &app.job_id(), &command.job(record.id))
-        .await?;
-    let mut looks = app.looks(COMMAND_PATIENCE);
-    loop {
-        let newest = queues::find(&app.store, session, record.id)
-            .await?
-            .ok_or_else(|| no_such_queue(&token))?;
-        // It may have been completed before the worker saw the command.
-        legal(command, newest.state)?;
-        let done = command.is_done(&newest);
-        if done || !looks.again().await {
-            let status = if done {
-                StatusCode::OK
-            } else {
-                StatusCode::ACCEPTED
-            };
-            return Ok((status, Json(Queue::new(&token, newest))).into_response());
-        }
-    }
-}
-
-fn legal(command: Command, state: QueueState) -> Result<(), Problem> {
-    if command.is_legal(state) {
-        return Ok(());
-    }
-    let text = format!("a {} queue can't be {}", state.as_str(), command.participle());
-    Err(Problem::new(Code::IllegalTransition, text))
-}
-
-fn millis(delay: Delay) -> (u128, u128) {
-    (delay.min().as_millis(), delay.max().as_millis())
-}
-
 /// What was asked for under the id of a queue that was not found; the problem of that if nothing was.
-async fn unstored(app: &App, (token, queue): (&str, &str), problem: Problem) -> Result<SendRequest, Problem> {
+pub(super) async fn unstored(
+    app: &App,
+    (token, queue): (&str, &str),
+    problem: Problem,
+) -> Result<SendRequest, Problem> {
     if problem.code() != Code::QueueNotFound {
         return Err(problem);
     }
@@ -577,19 +420,6 @@ fn recipient_state(text: &str) -> Result<RecipientState, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn final_queues_take_only_the_command_that_made_them_so() {
-        use QueueState::{Completed, Deleted, Paused, Queued, Running};
-        let pace = Command::Pace(Delay::new(1.0, 2.0).unwrap());
-        for command in [Command::Pause, Command::Resume, Command::Delete, pace] {
-            for state in [Queued, Running, Paused] {
-                assert!(command.is_legal(state));
-            }
-            assert!(!command.is_legal(Completed));
-            assert_eq!(command.is_legal(Deleted), command == Command::Delete);
-        }
-    }
 
     #[test]
     fn states_are_filtered_by_their_names() {

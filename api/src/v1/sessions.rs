@@ -14,6 +14,7 @@ use shared::id::Token;
 use shared::job::{self, Answer, Job, Presence, SessionUpdateJob, deserialize_presence};
 use shared::store::leases;
 use shared::store::sessions::{self, Created, Restriction, SessionRecord, SessionState};
+use shared::waiting::Reason;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -26,7 +27,7 @@ use crate::paging::{Page, PageQuery};
 use crate::problem::{Problem, ProblemBody};
 use crate::schema;
 use crate::tokens::{being_deleted, unknown};
-use crate::v1::waiting::{self, Reason, Worker};
+use crate::v1::waiting::{self, Worker};
 
 /// How long a new session waits for an old one of its token to be gone.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
@@ -123,6 +124,7 @@ impl From<SessionRecord> for Session {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SessionWaiting {
     /// For programs; a reason of those that queues have.
+    #[schema(schema_with = schema::reference::<Reason>)]
     pub reason: Reason,
     /// For people: what it is, and what would end it.
     pub detail: &'static str,

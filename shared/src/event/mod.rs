@@ -86,6 +86,8 @@ pub enum Event {
     SendCompleted(SendCompleted),
     /// `send.message:ERROR`.
     SendError(SendError),
+    /// `send.message:UNKNOWN`.
+    SendUnknown(SendUnknown),
     /// `paused.queue`, `resumed.queue` or `deleted.queue`, by its action.
     Queue(QueueChanged),
     /// `job.accepted`.
@@ -109,6 +111,7 @@ impl Event {
             Self::SendProcessing(_) => EventName::SendProcessing,
             Self::SendCompleted(_) => EventName::SendCompleted,
             Self::SendError(_) => EventName::SendError,
+            Self::SendUnknown(_) => EventName::SendUnknown,
             Self::Queue(change) => match change.action {
                 QueueAction::Pause => EventName::PausedQueue,
                 QueueAction::Resume => EventName::ResumedQueue,

@@ -28,6 +28,8 @@ named! {
         SendCompleted = "send.message:COMPLETED",
         /// A recipient of a queue can't be reached.
         SendError = "send.message:ERROR",
+        /// Nobody knows whether a recipient of a queue got its message, and it is not sent again.
+        SendUnknown = "send.message:UNKNOWN",
         /// A queue is paused.
         PausedQueue = "paused.queue",
         /// A queue goes on.

@@ -257,3 +257,29 @@ pub struct SendError {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_reference: Option<Reference>,
 }
+
+/// Nobody knows whether a recipient of a queue got its message, and it is not sent again. If an answer or a receipt comes
+/// after all, `messages.update` tells it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendUnknown {
+    /// The recipient's jid.
+    pub number: String,
+    /// The id of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<StanzaId>,
+    /// Why, for people.
+    pub message: String,
+    /// Why, in the manner of HTTP: 504 not answered, or cut off and held; else how the last attempt was refused.
+    pub status: u16,
+    /// The status in words.
+    pub error: &'static str,
+    /// The queue.
+    pub queue_id: QueueId,
+    /// What the caller calls the recipient by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// What the caller calls the queue by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_reference: Option<Reference>,
+}

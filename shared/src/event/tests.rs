@@ -24,6 +24,19 @@ fn not_on_whatsapp(queue: QueueId) -> Event {
     })
 }
 
+fn unanswered(queue_id: QueueId, stanza: &StanzaId) -> Event {
+    Event::SendUnknown(SendUnknown {
+        number: "5531900000001@s.whatsapp.net".into(),
+        message_id: Some(stanza.clone()),
+        message: "WhatsApp did not acknowledge the message in 5 attempts".into(),
+        status: 504,
+        error: "Gateway Timeout",
+        queue_id,
+        reference: Some(Reference::new("Ana").unwrap()),
+        queue_reference: None,
+    })
+}
+
 fn passkey_requested(token: Token) -> Event {
     let options = json!({ "challenge": "AAEC", "rpId": "whatsapp.com", "timeout": 600_000 });
     let expires_at = time::macros::datetime!(2026-11-21 20:00 UTC);
@@ -130,6 +143,7 @@ fn samples() -> Vec<Event> {
         Event::send_processing(named(queue), Some(stanza.clone()), settled(), 67, now),
         Event::send_completed(named(queue), data(), now),
         not_on_whatsapp(queue),
+        unanswered(queue, &stanza),
         Event::queue(QueueAction::Pause, queue, 43, data(), now),
         Event::queue(QueueAction::Resume, queue, 43, data(), now),
         Event::queue(QueueAction::Delete, queue, 95, data(), now),

@@ -44,6 +44,8 @@ named! {
         Resume = "resume",
         /// Delete a queue: what is not sent yet never is.
         Delete = "delete",
+        /// Send a queue of another account from the present one.
+        Adopt = "adopt",
         /// Another pace for a queue.
         Pace = "pace",
         /// Connect the session, pairing it if it has no credentials.
@@ -98,6 +100,8 @@ pub enum Job {
     Resume(QueueCommand),
     /// Delete a queue.
     Delete(QueueCommand),
+    /// Send a queue of another account from the present one.
+    Adopt(QueueCommand),
     /// Another pace for a queue.
     Pace(PaceJob),
     /// Connect the session.
@@ -155,6 +159,7 @@ impl Job {
             JobKind::Pause => Self::Pause(body::parse(body)?),
             JobKind::Resume => Self::Resume(body::parse(body)?),
             JobKind::Delete => Self::Delete(body::parse(body)?),
+            JobKind::Adopt => Self::Adopt(body::parse(body)?),
             JobKind::Pace => Self::Pace(PaceJob::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
@@ -180,6 +185,7 @@ impl Job {
             Self::Pause(_) => JobKind::Pause,
             Self::Resume(_) => JobKind::Resume,
             Self::Delete(_) => JobKind::Delete,
+            Self::Adopt(_) => JobKind::Adopt,
             Self::Pace(_) => JobKind::Pace,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
@@ -202,7 +208,9 @@ impl Job {
     pub fn to_body(&self) -> Vec<u8> {
         match self {
             Self::Send(job) => body::to_vec(job),
-            Self::Pause(command) | Self::Resume(command) | Self::Delete(command) => body::to_vec(command),
+            Self::Pause(command) | Self::Resume(command) | Self::Delete(command) | Self::Adopt(command) => {
+                body::to_vec(command)
+            }
             Self::Pace(job) => body::to_vec(job),
             Self::SessionStart
             | Self::SessionStop
@@ -223,7 +231,7 @@ impl Job {
     pub fn schema(kind: JobKind) -> Schema {
         match kind {
             JobKind::Send => schema_for!(send::SendBody),
-            JobKind::Pause | JobKind::Resume | JobKind::Delete => schema_for!(QueueCommand),
+            JobKind::Pause | JobKind::Resume | JobKind::Delete | JobKind::Adopt => schema_for!(QueueCommand),
             JobKind::Pace => schema_for!(queue::PaceBody),
             JobKind::SessionStart
             | JobKind::SessionStop

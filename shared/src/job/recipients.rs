@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::names::Reference;
 use crate::body::{self, JobError, JobErrorKind};
+use crate::named::stored;
 use crate::recipient::{Number, NumberKind};
 
 /// Most recipients of one job.
@@ -49,15 +50,16 @@ impl Serialize for Recipient {
     }
 }
 
-/// What to do about a recipient who is named twice, also by another number of the same account.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Duplicates {
-    /// One message to each.
-    #[default]
-    Drop,
-    /// A message each time.
-    Allow,
+stored! {
+    /// What to do about a recipient who is named twice, also by another number of the same account.
+    #[derive(Default)]
+    Duplicates {
+        /// One message to each.
+        #[default]
+        Drop = 0 "drop",
+        /// A message each time.
+        Allow = 1 "allow",
+    }
 }
 
 impl Duplicates {

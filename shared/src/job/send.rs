@@ -15,6 +15,7 @@ use crate::body::{self, JobError};
 use crate::clock::unix_millis;
 use crate::content::Content;
 use crate::id::{JobId, QueueId, StanzaId, Token};
+use crate::named::stored;
 
 /// Longest delay between two sends, in seconds: a day.
 pub const DELAY_MAX_SECONDS: f64 = 86_400.0;
@@ -196,15 +197,16 @@ impl Delay {
     }
 }
 
-/// What a new owner does with a send that may or may not have left before a crash.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnUnknown {
-    /// Send again under the same stanza id: a recipient that has shown it drops it.
-    #[default]
-    Resend,
-    /// Keep it as `unknown` and go on.
-    Hold,
+stored! {
+    /// What a new owner does with a send that may or may not have left before a crash.
+    #[derive(Default)]
+    OnUnknown {
+        /// Send again under the same stanza id: a recipient that has shown it drops it.
+        #[default]
+        Resend = 0 "resend",
+        /// Keep it as `unknown` and go on.
+        Hold = 1 "hold",
+    }
 }
 
 /// Send a message to one or many numbers. `number` and `numbers` are two names of one field; each takes one

@@ -49,6 +49,7 @@ fn every_job_has_a_stable_body() {
         Job::Pause(queue),
         Job::Resume(queue),
         Job::Delete(queue),
+        Job::Adopt(queue),
         Job::Pace(PaceJob {
             queue_id: queue.queue_id,
             delay: Delay::new(0.5, 2.0).unwrap(),

@@ -25,7 +25,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations! {
+pub(super) const MIGRATIONS: &[Migration] = migrations! {
     1 "cluster" in "0001_cluster.sql",
     2 "sessions" in "0002_sessions.sql",
     3 "queues" in "0003_queues.sql",
@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     12 "passkey" in "0012_passkey.sql",
     13 "presence" in "0013_presence.sql",
     14 "numbers" in "0014_numbers.sql",
+    15 "attempts" in "0015_attempts.sql",
     16 "queues" in "0016_queues.sql",
     17 "webhooks changed" in "0017_webhooks.sql",
 };
@@ -50,12 +51,28 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// The advisory lock that lets one runner through at a time; any number that nobody else takes.
 const LOCK: i64 = 0x00fa_4fa9_e000_0001;
 
+/// The version of a schema with these migrations: the last one with all before it, or a newer one than this program's.
+fn version_of(applied: &[i32]) -> i32 {
+    let newest = applied.iter().copied().max().unwrap_or_default();
+    if newest > SCHEMA_VERSION {
+        return newest;
+    }
+    let whole = MIGRATIONS.iter().map(|migration| migration.version);
+    let whole = whole.take_while(|version| applied.contains(version));
+    whole.last().unwrap_or_default()
+}
+
 impl Store {
     /// Brings the schema to this program's version, all in one transaction; returns the migrations applied now.
     ///
     /// # Errors
     /// [`StoreError::Changed`], [`StoreError::Schema`] (a newer schema), [`StoreError::Unavailable`].
     pub async fn migrate(&self) -> Result<Vec<Migration>, StoreError> {
+        self.apply(MIGRATIONS).await
+    }
+
+    /// Applies those of `migrations` that were not, in their order, whatever came after them before.
+    pub(super) async fn apply(&self, migrations: &[Migration]) -> Result<Vec<Migration>, StoreError> {
         let tx = self.begin("migrate").await?;
         tx.batch_execute("SET LOCAL statement_timeout = 0").await?;
         tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
@@ -86,7 +103,7 @@ impl Store {
             });
         }
         let mut done = Vec::new();
-        for migration in MIGRATIONS {
+        for migration in migrations {
             let checksum = Sha256::digest(migration.sql.as_bytes()).to_vec();
             match applied.get(&migration.version) {
                 Some(known) if *known == checksum => {}
@@ -106,7 +123,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Refuses a schema of another version.
+    /// Refuses a schema of another version, and one that lacks a migration before its last.
     ///
     /// # Errors
     /// [`StoreError::Schema`], [`StoreError::Unavailable`].
@@ -116,13 +133,14 @@ impl Store {
             .query_one("SELECT to_regclass('migration') IS NOT NULL", &[])
             .await?
             .try_get(0)?;
-        let found = match exists {
-            false => 0,
-            true => client
-                .query_one("SELECT coalesce(max(version), 0) FROM migration", &[])
-                .await?
-                .try_get(0)?,
-        };
+        let mut applied: Vec<i32> = Vec::new();
+        if exists {
+            let sql = "SELECT version FROM migration ORDER BY version";
+            for row in client.query(sql, &[]).await? {
+                applied.push(row.try_get(0)?);
+            }
+        }
+        let found = version_of(&applied);
         if found == SCHEMA_VERSION {
             Ok(())
         } else {

@@ -10,12 +10,14 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::recipients::{reference, restriction};
+use super::leases::{self, Fence};
+use super::recipients::{OF_ANOTHER_ACCOUNT, reference, restriction};
 use super::{Store, StoreError};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
 use crate::job::{Delay, Duplicates, Label, OnUnknown, Reference, SendJob};
 use crate::named::stored;
+use crate::waiting::Standstill;
 
 /// Most queues that one page of a listing holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -80,6 +82,12 @@ pub struct QueueRecord {
     pub paused_at: Option<OffsetDateTime>,
     /// When it was completed or deleted.
     pub finished_at: Option<OffsetDateTime>,
+    /// The phone number of the account that it belongs to; none before the first that sends for it.
+    pub account: Option<String>,
+    /// Why it stands still, where nothing else that is stored tells.
+    pub waiting: Option<Standstill>,
+    /// When a recipient was last settled, or it went on after a pause.
+    pub moved_at: Option<OffsetDateTime>,
     /// Nothing of it is sent before this.
     pub start_at: Option<OffsetDateTime>,
 }
@@ -93,14 +101,16 @@ impl QueueRecord {
 
 const COLUMNS: &str = "q.id, q.session_id, q.job_id, q.content, q.delay_min_ms, q.delay_max_ms, q.on_unknown, \
      q.duplicates, q.reference, q.label, q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, \
-     q.finished_at, q.start_at";
+     q.finished_at, q.start_at, q.account, q.waiting, q.moved_at";
 
 /// What of a session's queues its owner is to send.
 #[derive(Clone, Copy, Debug)]
-pub struct Due {
+pub struct Due<'a> {
     /// The restriction that the session is under, by its number: queues of which all that is left waits for its end are
     /// passed over.
     pub held: Option<u32>,
+    /// The account that it is paired with: queues of another one are passed over. With none, nobody's are.
+    pub account: Option<&'a str>,
     /// The time: queues that start later are passed over, but for the first of them.
     pub now: OffsetDateTime,
     /// Most queues with a single recipient, and most others.
@@ -109,13 +119,14 @@ pub struct Due {
 
 /// The oldest queues of a session that run or are to: so many with a single recipient, and so many others. Behind them
 /// the one that is the first to start later, if there is any.
-pub async fn active(store: &Store, session: SessionId, due: Due) -> Result<Vec<QueueRecord>, StoreError> {
+pub async fn active(store: &Store, session: SessionId, due: Due<'_>) -> Result<Vec<QueueRecord>, StoreError> {
     let of_kind = |kind: &str| {
         format!(
             "(SELECT {COLUMNS} FROM queue q
             WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND q.state IN (0, 1) AND {kind}
               AND (q.held_for IS NULL OR q.held_for IS DISTINCT FROM $3 /* held */)
               AND (q.start_at IS NULL OR q.start_at <= $4 /* now */)
+              AND (q.account IS NULL OR q.account = coalesce($5 /* account */, q.account))
             ORDER BY q.created_at, q.id LIMIT $2 /* most */)"
         )
     };
@@ -123,7 +134,7 @@ pub async fn active(store: &Store, session: SessionId, due: Due) -> Result<Vec<Q
         "-- queues::active\n{} UNION ALL {} UNION ALL
             (SELECT {COLUMNS} FROM queue q
             WHERE q.session_id = $1 /* session */ AND q.start_at > $4 /* now */ AND q.finished_at IS NULL
-              AND q.state IN (0, 1)
+              AND q.state IN (0, 1) AND (q.account IS NULL OR q.account = coalesce($5 /* account */, q.account))
             ORDER BY q.start_at LIMIT 1)",
         of_kind("q.total = 1"),
         of_kind("q.total > 1")
@@ -131,9 +142,48 @@ pub async fn active(store: &Store, session: SessionId, due: Due) -> Result<Vec<Q
     let most = i64::from(due.most.min(PAGE_MAX));
     let held = due.held.map(restriction);
     let rows = store
-        .query(&sql, &[&session.get(), &most, &held, &due.now])
+        .query(&sql, &[&session.get(), &most, &held, &due.now, &due.account])
         .await?;
     rows.iter().map(record).collect()
+}
+
+/// Gives a queue to the account that its session is paired with now. Those who were being sent to by the one before are
+/// sent to no more: their attempts are over.
+///
+/// # Errors
+/// [`StoreError::Fenced`], [`StoreError::Unavailable`]. To adopt it again is safe.
+pub async fn adopt(store: &Store, fence: Fence, session: SessionId, id: QueueId) -> Result<(), StoreError> {
+    let cut_off = "-- queues::adopt (cut off)
+        UPDATE recipient SET attempts = $2 /* over */ WHERE queue_id = $1 /* queue */ AND state = 1";
+    let sql = "-- queues::adopt
+        UPDATE queue q SET account = split_part(s.jid, '@', 1), waiting = NULL, moved_at = clock_timestamp()
+        FROM session s
+        WHERE s.id = q.session_id AND q.id = $1 /* queue */ AND s.id = $2 /* session */ AND q.finished_at IS NULL";
+    let tx = store.begin("adopt_queue").await?;
+    leases::hold(&tx, fence).await?;
+    let over = i16::try_from(OF_ANOTHER_ACCOUNT).unwrap_or(i16::MAX);
+    tx.execute(cut_off, &[&id.as_uuid(), &over]).await?;
+    tx.execute(sql, &[&id.as_uuid(), &session.get()]).await?;
+    tx.commit().await
+}
+
+/// Whether an older queue of its session and account is to be sent at this time, too.
+pub async fn is_behind_another(
+    store: &Store,
+    queue: &QueueRecord,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let sql = "-- queues::is_behind_another
+        SELECT EXISTS (SELECT FROM queue q
+            WHERE q.session_id = $1 /* session */ AND q.finished_at IS NULL AND q.state IN (0, 1)
+              AND (q.created_at, q.id) < ($2 /* time */, $3 /* id */)
+              AND (q.start_at IS NULL OR q.start_at <= $4 /* now */)
+              AND (q.account IS NULL OR q.account = coalesce($5 /* account */, q.account)))";
+    let (session, id) = (queue.session.get(), queue.id.as_uuid());
+    let row = store
+        .query_one(sql, &[&session, &queue.created_at, &id, &now, &queue.account])
+        .await?;
+    Ok(row.try_get(0)?)
 }
 
 /// Queues of a session that are not finished, by id, behind this one.
@@ -211,20 +261,17 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         None => None,
     };
     let Json(content) = row.try_get::<_, Json<Content>>("content")?;
+    let waiting: Option<serde_json::Value> = row.try_get("waiting")?;
     Ok(QueueRecord {
         id: QueueId::new(row.try_get("id")?),
         session: SessionId::new(row.try_get("session_id")?),
         job: JobId::new(row.try_get("job_id")?).map_err(|_| StoreError::Corrupt("job id"))?,
         content,
         delay,
-        on_unknown: match row.try_get::<_, i16>("on_unknown")? {
-            0 => OnUnknown::Resend,
-            _ => OnUnknown::Hold,
-        },
-        duplicates: match row.try_get::<_, i16>("duplicates")? {
-            0 => Duplicates::Drop,
-            _ => Duplicates::Allow,
-        },
+        on_unknown: OnUnknown::from_code(row.try_get("on_unknown")?)
+            .ok_or(StoreError::Corrupt("onUnknown out of range"))?,
+        duplicates: Duplicates::from_code(row.try_get("duplicates")?)
+            .ok_or(StoreError::Corrupt("duplicates out of range"))?,
         reference: reference(row)?,
         label: match row.try_get::<_, Option<&str>>("label")? {
             Some(label) => Some(Label::new(label).map_err(|_| StoreError::Corrupt("label"))?),
@@ -239,6 +286,10 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         started_at: row.try_get("started_at")?,
         paused_at: row.try_get("paused_at")?,
         finished_at: row.try_get("finished_at")?,
+        account: row.try_get("account")?,
+        // What another version wrote and this one can't read tells nobody anything.
+        waiting: waiting.and_then(|stored| serde_json::from_value(stored).ok()),
+        moved_at: row.try_get("moved_at")?,
         start_at: row.try_get("start_at")?,
     })
 }

@@ -10,6 +10,9 @@ use crate::job::Reference;
 use crate::named::stored;
 use crate::recipient::Number;
 
+/// The attempts of a recipient that was being sent to when its queue came to another account: no more may follow.
+pub const OF_ANOTHER_ACCOUNT: u16 = i16::MAX.unsigned_abs();
+
 /// Most recipients that one page holds.
 pub const PAGE_MAX: u32 = 1_000;
 
@@ -31,7 +34,7 @@ stored! {
         Failed = 5 "failed",
         /// It was not sent because its queue was deleted.
         Skipped = 6 "skipped",
-        /// A crash cut it off, and the job said to hold it.
+        /// Nobody knows whether it was sent, and it is not sent again: it was not acknowledged, or cut off and to be held.
         Unknown = 7 "unknown",
         /// It was not sent because its account is that of another recipient of the queue.
         Duplicate = 8 "duplicate",
@@ -75,6 +78,8 @@ pub struct Pending {
     pub state: RecipientState,
     /// The id of its message, if it has one already: use it again.
     pub stanza: Option<StanzaId>,
+    /// How often its message may have left without an answer; [`OF_ANOTHER_ACCOUNT`] if another account sent it.
+    pub attempts: u16,
     /// What its caller calls it by.
     pub reference: Option<Reference>,
     /// The number that its account goes by, if it was sent to by another than its own.
@@ -92,13 +97,15 @@ pub struct RecipientRecord {
     pub state: RecipientState,
     /// The id of its message.
     pub stanza: Option<StanzaId>,
+    /// How often its message may have left without an answer.
+    pub attempts: u16,
     /// What its caller calls it by.
     pub reference: Option<Reference>,
     /// The number that its account goes by, if it was sent to by another than its own.
     pub addressee: Option<Number>,
-    /// Why it failed, in the manner of HTTP.
+    /// Why it failed or is unknown, in the manner of HTTP.
     pub error_status: Option<u16>,
-    /// Why it failed, in words.
+    /// The same in words.
     pub error: Option<String>,
     /// When the server acknowledged it.
     pub sent_at: Option<OffsetDateTime>,
@@ -135,7 +142,7 @@ pub async fn next(
     limit: u32,
 ) -> Result<Vec<Pending>, StoreError> {
     let sql = "-- recipients::next
-        SELECT seq, number, state, stanza_id, reference, addressee FROM recipient
+        SELECT seq, number, state, stanza_id, attempts, reference, addressee FROM recipient
         WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */
           AND (state = 1 OR state = 0 AND (held_for IS NULL OR held_for IS DISTINCT FROM $3 /* held */))
         ORDER BY seq LIMIT $4 /* limit */";
@@ -152,6 +159,7 @@ pub async fn next(
             number: number(row)?,
             state: state(row)?,
             stanza: stanza(row)?,
+            attempts: attempts(row)?,
             reference: reference(row)?,
             addressee: addressee(row)?,
         })
@@ -170,7 +178,8 @@ pub async fn page(
     // In a deleted queue those that were queued are never sent: they read as skipped.
     let sql = "-- recipients::page
         SELECT r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
-            r.stanza_id, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
+            r.stanza_id, r.attempts, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at,
+            r.read_at
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.queue_id = $1 /* queue */ AND r.seq > $2 /* after */
           AND ($3::smallint IS NULL OR $3 /* state */ = CASE WHEN q.state = 4 AND r.state = 0 THEN 6 ELSE r.state END)
@@ -199,7 +208,7 @@ pub async fn counts(store: &Store, queue: QueueId) -> Result<Vec<(RecipientState
     rows.iter().map(count).collect()
 }
 
-/// How many recipients of a queue are in each state; those that failed by why they did.
+/// How many recipients of a queue are in each state; those that failed, or are unknown, by why.
 ///
 /// Counted when asked for: the rows of a queue lie together, and a counter would cost each send a write.
 pub async fn tally(
@@ -262,7 +271,7 @@ pub async fn of_message(
 ) -> Result<Option<(QueueId, RecipientRecord)>, StoreError> {
     let sql = "-- recipients::of_message
         SELECT r.queue_id, r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
-            r.stanza_id, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
+            r.stanza_id, r.attempts, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.session_id = $1 /* session */ AND r.stanza_id = $2 /* message */";
     let row = store.query_opt(sql, &[&session.get(), &message.as_str()]).await?;
@@ -354,6 +363,7 @@ fn record(row: &Row) -> Result<RecipientRecord, StoreError> {
         number: number(row)?,
         state: state(row)?,
         stanza: stanza(row)?,
+        attempts: attempts(row)?,
         reference: reference(row)?,
         addressee: addressee(row)?,
         error_status: error_status.and_then(|status| u16::try_from(status).ok()),
@@ -370,6 +380,10 @@ fn behind(after: Option<u32>) -> i32 {
 
 fn seq(row: &Row) -> Result<u32, StoreError> {
     u32::try_from(row.try_get::<_, i32>("seq")?).map_err(|_| StoreError::Corrupt("negative place"))
+}
+
+fn attempts(row: &Row) -> Result<u16, StoreError> {
+    u16::try_from(row.try_get::<_, i16>("attempts")?).map_err(|_| StoreError::Corrupt("attempts"))
 }
 
 fn number(row: &Row) -> Result<Number, StoreError> {

@@ -78,6 +78,13 @@ pub struct Owner {
     pub platform: Option<String>,
 }
 
+impl Owner {
+    /// Its phone number.
+    pub fn number(&self) -> &str {
+        self.jid.split('@').next().unwrap_or_default()
+    }
+}
+
 /// A text that is valid until a time: a QR code or a pairing code.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expiring {

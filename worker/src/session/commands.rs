@@ -22,7 +22,7 @@ use shared::store::recipients::{self, Lists};
 use tokio::time::Instant;
 
 use self::lines::Lines;
-use super::context::{Context, Fetched};
+use super::context::{Context, Fetched, sends_for};
 use super::queues::Change;
 use super::reader::Reader;
 use super::recorder::After;
@@ -103,7 +103,7 @@ impl Commands {
         }
         match wanted {
             Wanted::Pace(delay) => self.pace(cx, id, delay),
-            Wanted::Change(Change::Resume) => self.finish_unchanged(id),
+            Wanted::Change(Change::Resume | Change::Adopt) => self.finish_unchanged(id),
             // One that is being completed goes on with that: the command is judged when it is written.
             Wanted::Change(change) => cx.queues.drain(id, change),
         }
@@ -111,7 +111,7 @@ impl Commands {
 
     /// The queue of the command, which is not in memory, as stored.
     pub(super) fn on_queue(&mut self, cx: &mut Context, id: QueueId, record: Option<Box<QueueRecord>>) {
-        use Change::{Complete, Delete, Pause, Resume};
+        use Change::{Adopt, Complete, Delete, Pause, Resume};
         use QueueState::{Completed, Deleted, Paused, Queued, Running};
         let Some(record) = record else {
             let words = "no queue of this session has this id";
@@ -126,6 +126,7 @@ impl Commands {
             return;
         };
         let (wanted, state) = (current.wanted, record.state);
+        let is_ours = sends_for(cx.account(), record.account.as_deref());
         current.record = Some(*record);
         let change = match wanted {
             Wanted::Change(change) => change,
@@ -138,6 +139,12 @@ impl Commands {
             (Paused, Resume | Delete) | (Queued | Running, Pause | Delete) => read_lists(cx, id, change),
             (Completed, _) => self.refuse(cx, id, FailureCode::Conflict, "the queue is completed"),
             (Deleted, _) => self.refuse(cx, id, FailureCode::Conflict, "the queue is deleted"),
+            (_, Adopt) if cx.account().is_none() => {
+                let words = "the session has no account to adopt it";
+                self.refuse(cx, id, FailureCode::Conflict, words);
+            }
+            (_, Adopt) if is_ours => self.finish_unchanged(id),
+            (_, Adopt) => adopt(cx, id),
             // No command completes a queue.
             (Queued | Running | Paused, Complete) => {}
         }
@@ -179,6 +186,8 @@ impl Commands {
             Change::Pause => (QueueChange::Pause(id), Some(QueueAction::Pause)),
             Change::Resume => (QueueChange::Resume(id), Some(QueueAction::Resume)),
             Change::Delete => (QueueChange::Delete(id), Some(QueueAction::Delete)),
+            // It changes nothing that an event lists.
+            Change::Adopt => return,
         };
         let name = QueueName { id, reference };
         let event = match action {
@@ -195,7 +204,7 @@ impl Commands {
         }
         cx.recorder.after(match change {
             Change::Resume => After::Resumed(id),
-            Change::Complete | Change::Pause | Change::Delete => After::Stopped(id),
+            Change::Complete | Change::Pause | Change::Delete | Change::Adopt => After::Stopped(id),
         });
     }
 
@@ -218,6 +227,15 @@ impl Commands {
         }
     }
 
+    /// A queue belongs to the present account, durably: it is read with the others.
+    pub(super) fn on_adopted(&mut self, cx: &mut Context, id: QueueId) {
+        let total = self.lines.current(id).and_then(|current| current.record.as_ref());
+        if let Some(total) = total.map(|record| record.total) {
+            cx.queues.more_in_store(total);
+        }
+        self.finish_unchanged(id);
+    }
+
     /// The command changes nothing: the queue is as it wants it.
     fn finish_unchanged(&mut self, id: QueueId) {
         if let Some(job) = self.lines.finish(id).and_then(|current| current.job) {
@@ -231,6 +249,12 @@ impl Commands {
             cx.refuse(job, code, message);
         }
     }
+}
+
+/// The queue is given to the present account, beside the loop: nothing of it is in memory.
+fn adopt(cx: &mut Context, queue: QueueId) {
+    let (store, fence, session) = (cx.around.store.clone(), cx.lease.fence(), cx.record.id);
+    cx.fetch(async move { Fetched::Adopted(queue, store::adopt(&store, fence, session, queue).await) });
 }
 
 /// Everything the queue had in hand is durable: reads what the event of its change lists.
@@ -248,6 +272,7 @@ impl Current {
             Stage::Read(Job::Pace(pace)) => Wanted::Pace(pace.delay),
             Stage::Read(Job::Resume(_)) => Wanted::Change(Change::Resume),
             Stage::Read(Job::Delete(_)) => Wanted::Change(Change::Delete),
+            Stage::Read(Job::Adopt(_)) => Wanted::Change(Change::Adopt),
             // Nothing but commands on queues is put into a line.
             _ => Wanted::Change(Change::Pause),
         };

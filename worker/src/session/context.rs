@@ -18,7 +18,7 @@ use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::requests::Rejection;
-use shared::store::sessions::SessionRecord;
+use shared::store::sessions::{Owner, SessionRecord};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use whatsapp::command::Presence;
@@ -60,6 +60,8 @@ pub(crate) enum Fetched {
     OfCommand(QueueId, Result<Option<Box<QueueRecord>>, StoreError>),
     /// What the event of a queue's change lists.
     Lists(QueueId, Change, Result<Lists, StoreError>),
+    /// The queue belongs to the present account.
+    Adopted(QueueId, Result<(), StoreError>),
     /// The jobs that delete the session's queues are published, or why some are not.
     Dropped(Result<(), String>),
     /// The session's rows are gone.
@@ -121,8 +123,16 @@ impl Context {
             .map(|restriction| restriction.number)
     }
 
-    /// Takes in a queue as stored, unless it starts later: then that is noted.
+    /// The phone number of the account that the session is paired with.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.record.owner.as_ref().map(Owner::number)
+    }
+
+    /// Takes in a queue as stored, unless it belongs to another account, or starts later: then that is noted.
     pub(super) fn take_in(&mut self, queue: QueueRecord) {
+        if !sends_for(self.account(), queue.account.as_deref()) {
+            return;
+        }
         match queue.start_at.filter(|at| *at > self.wall()) {
             Some(at) => self.starts_at = Some(self.starts_at.map_or(at, |first| first.min(at))),
             None => {
@@ -130,6 +140,20 @@ impl Context {
                 self.queues.insert(queue);
             }
         }
+    }
+
+    /// The account may be another than before: its queues wait in the store from now on, and those of this one are read.
+    pub(super) fn leave_other_accounts(&mut self) -> Vec<QueueId> {
+        let Some(account) = self.account().map(str::to_owned) else {
+            return Vec::new();
+        };
+        let others = self.queues.of_other_accounts(&account);
+        for id in &others {
+            self.queues.remove(*id);
+        }
+        self.starts_at = None;
+        self.queues.all_in_store();
+        others
     }
 
     /// Until when no unknown number may be asked for; `None` if one may be now.
@@ -257,6 +281,11 @@ impl Context {
     }
 }
 
+/// Whether an account sends a queue that belongs to this one: a queue of nobody goes with the first that sends for it.
+pub(super) fn sends_for(account: Option<&str>, queue: Option<&str>) -> bool {
+    account.is_none() || queue.is_none() || account == queue
+}
+
 /// A queue as stored, in memory.
 fn queue_of(record: QueueRecord, around: &Surroundings) -> Queue {
     let own = record.delay.and_then(|delay| around.pace_of(delay));
@@ -270,6 +299,8 @@ fn queue_of(record: QueueRecord, around: &Surroundings) -> Queue {
         total: record.total,
         settled: record.settled,
         started: record.started_at.is_some(),
+        account: record.account,
+        waiting: record.waiting,
     })
 }
 

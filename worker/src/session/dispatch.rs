@@ -3,39 +3,34 @@
 //! Owns the parts and lends them their context. A part knows at most those that it is lent; what one input means for
 //! several of them is said here.
 
-use shared::job::{Answer, FailureCode, Job};
+mod events;
+
+use shared::job::{FailureCode, Job};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
 use tokio::time::Instant;
-use whatsapp::client::Ended;
 use whatsapp::command::Command;
-use whatsapp::event::{Event, PasskeyError, Receipt};
-use whatsapp::reason::CloseReason;
-use whatsapp::store::StoreError as LinkError;
 
-use super::adapter::events::{Peer, new_message, status};
-use super::adapter::keys::Step;
-use super::adapter::names::wall;
-use super::adapter::passkey::{self, assertion};
+use super::adapter::passkey::assertion;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
 use super::exists::Exists;
-use super::link::{Link, Stop};
+use super::link::Link;
 use super::logout::Logout;
-use super::meter;
 use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::questions::Questions;
-use super::queues::Target;
-use super::reader::{Reader, target};
+use super::reader::Reader;
 use super::receipts::Receipts;
 use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::sends::Sends;
-use super::status::{Account, Status};
+use super::standstill::Standstills;
+use super::status::Status;
+use super::target::Target;
 use crate::job::pending::{PendingJob, Stage};
 
 /// A session's parts.
@@ -53,6 +48,7 @@ pub(super) struct Parts {
     receipts: Receipts,
     commands: Commands,
     restrictions: Restrictions,
+    standstills: Standstills,
 }
 
 impl Parts {
@@ -72,6 +68,7 @@ impl Parts {
             reader: Reader::default(),
             receipts: Receipts::default(),
             commands: Commands::default(),
+            standstills: Standstills::default(),
         };
         parts.reader.read_queues(&mut parts.cx);
         if parts.cx.record.wanted {
@@ -92,6 +89,7 @@ impl Parts {
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
+        let look = self.standstills.look(&mut self.cx, &self.sends, waiting);
         self.cx.recorder.launch();
         let wakes = [
             waiting.until(),
@@ -104,6 +102,7 @@ impl Parts {
             self.deletion.deadline(),
             self.logout.deadline(),
             self.commands.deadline(),
+            look,
         ];
         (waiting, wakes.into_iter().flatten().min())
     }
@@ -160,7 +159,7 @@ impl Parts {
         };
         let cx = &mut self.cx;
         match request {
-            Job::Pause(command) | Job::Resume(command) | Job::Delete(command) => {
+            Job::Pause(command) | Job::Resume(command) | Job::Delete(command) | Job::Adopt(command) => {
                 let queue = command.queue_id;
                 self.commands.take(cx, queue, job);
             }
@@ -308,212 +307,6 @@ impl Parts {
         None
     }
 
-    /// A step of the connection: its keys and what its events mean become durable together.
-    pub(super) fn on_step(&mut self, step: Step) {
-        let Step {
-            mut keys,
-            events,
-            done,
-        } = step;
-        if !done.is_closed() && self.sends.has_given_up(&events) {
-            // It must not leave: its queue may be paused by now, and no row would know of it. The connection ends
-            // without this step, and begins again from what is stored.
-            let why = "a send was given up before it was ready to leave";
-            return drop(done.send(Err(LinkError::Unavailable(why.into()))));
-        }
-        self.cx.recorder.write.keys.append(&mut keys);
-        for event in events {
-            self.on_event(event);
-        }
-        self.cx.recorder.after(After::Step(done));
-    }
-
-    fn on_event(&mut self, event: Event) {
-        let cx = &mut self.cx;
-        match event {
-            Event::Connecting => self.status.on_connecting(cx),
-            Event::QrCode { text, expires_at } => self.status.on_qr(cx, text, wall(expires_at)),
-            Event::PairingCode { code } => {
-                self.status.on_code(cx, code.clone());
-                self.questions.on_pairing_code(Answer::PairingCode { code });
-            }
-            Event::PairingCodeRefused { code } => self.questions.on_pairing_code_refused(code),
-            Event::PasskeyRequested { .. } | Event::PasskeyCode { .. } | Event::PasskeyStep { .. } => {
-                self.on_passkey(event);
-            }
-            Event::Paired {
-                jid,
-                lid,
-                platform,
-                name,
-            } => {
-                let platform = Some(platform);
-                let account = Account {
-                    jid,
-                    lid,
-                    name,
-                    platform,
-                };
-                self.status.on_paired(cx, account);
-            }
-            Event::Open { jid, lid, push_name } => {
-                self.link.on_open();
-                self.sends.forget_retry();
-                let account = Account {
-                    jid,
-                    lid,
-                    name: push_name,
-                    platform: None,
-                };
-                self.status.on_open(cx, account);
-            }
-            Event::Renamed { name } => self.status.on_renamed(cx, name),
-            Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, id),
-            Event::MessageAcked { id, to, .. } => {
-                self.sends.on_acked(cx, &self.link, &id, &to);
-            }
-            Event::Restricted { kind, reason, until } => {
-                self.restrictions.on_restricted(cx, kind, reason, until.map(wall));
-            }
-            Event::Unrestricted { kind } => self.restrictions.on_unrestricted(cx, kind),
-            Event::RestrictionUnknown { kind } => self.restrictions.on_unknown(cx, kind),
-            Event::MessageFailed { id, reason } => {
-                self.restrictions.on_send_failed(cx, &reason);
-                self.sends.on_failed(cx, &id, &reason);
-            }
-            Event::Receipt(receipt) => self.on_receipt(&receipt),
-            Event::Message(incoming) => {
-                if let Some(message) = new_message(*incoming) {
-                    meter::received();
-                    cx.recorder
-                        .event(shared::event::Event::NewMessage(Box::new(message)));
-                }
-            }
-            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
-            Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => self.on_numbers(event),
-            Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
-            Event::Closed { reason } => self.on_closed(&reason),
-            event => self.note(&event),
-        }
-    }
-
-    fn on_closed(&mut self, reason: &CloseReason) {
-        let cx = &mut self.cx;
-        self.link.on_closed();
-        self.sends.on_disconnected(cx);
-        self.restrictions.on_disconnected();
-        self.status.on_closed(cx, reason);
-        if cx.record.paired_at.is_none() {
-            // It was the account's.
-            self.restrictions.lift(cx);
-        }
-    }
-
-    /// The account that links must prove itself with a passkey.
-    fn on_passkey(&mut self, event: Event) {
-        let cx = &mut self.cx;
-        match event {
-            Event::PasskeyRequested { options, deadline } => {
-                self.status.on_passkey(cx, passkey::requested(&options, deadline));
-            }
-            Event::PasskeyCode {
-                code,
-                comparison,
-                deadline,
-            } => self
-                .status
-                .on_passkey(cx, passkey::code(code, comparison, deadline)),
-            Event::PasskeyStep { ticket, step, result } => {
-                match (&result, passkey::taken(step)) {
-                    (Ok(()), Some(stage)) => self.status.on_passkey(cx, stage),
-                    (Err(PasskeyError::BadAssertion { .. }), _) => meter::passkey_refused(),
-                    _ => {}
-                }
-                self.questions.on_passkey_step(ticket, result);
-            }
-            _ => {}
-        }
-    }
-
-    /// WhatsApp has answered for numbers.
-    fn on_numbers(&mut self, event: Event) {
-        match event {
-            Event::IsOnWhatsApp { ticket, result } => {
-                if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
-                    self.exists.on_answer(ticket, result);
-                }
-            }
-            Event::BlockListChanged { ticket, result } => {
-                self.numbers.on_changed(&self.link, ticket, result);
-            }
-            _ => {}
-        }
-    }
-
-    /// What is counted, and changes nothing.
-    fn note(&self, event: &Event) {
-        let session = self.cx.record.id;
-        match event {
-            Event::DeviceRefused { reason, .. } => {
-                meter::device_refused(reason.as_str());
-                tracing::info!(session.id = %session, %reason, "a device is left out");
-            }
-            Event::IdentityChanged { .. } => {
-                meter::identity_changed();
-                tracing::info!(session.id = %session, "a contact's device has another identity");
-            }
-            Event::ResendFailed { reason, .. } => {
-                meter::resend_failed();
-                tracing::info!(session.id = %session, %reason, "a message could not be sent again to a device");
-            }
-            _ => {}
-        }
-    }
-
-    fn on_receipt(&mut self, receipt: &Receipt) {
-        let Some(status) = status(receipt.kind) else {
-            return;
-        };
-        let other = receipt.other.as_ref();
-        let (phone, lid) = if receipt.chat.is_lid() {
-            (other, None)
-        } else {
-            (None, other)
-        };
-        let chat = Peer::new(&receipt.chat, phone, lid);
-        for id in &receipt.ids {
-            // A receipt says as much as the server's answer, which may come behind it.
-            if self.sends.awaits_answer(id) {
-                self.sends.on_acked(&mut self.cx, &self.link, id, &receipt.chat);
-            }
-            self.receipts.on_status(&mut self.cx, id, &chat, status);
-        }
-    }
-
-    /// The client came to its end, by itself or because it was told to.
-    pub(super) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
-        let stop = self.link.on_ended();
-        self.sends.on_disconnected(&mut self.cx);
-        self.questions.on_disconnected();
-        self.exists.on_disconnected();
-        self.numbers.on_disconnected();
-        self.logout
-            .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
-        match ended {
-            Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
-            Ok(Ended::LoggedOut(_)) => {}
-            // It was stopped and meanwhile wanted again.
-            Ok(Ended::Stopped(_)) if stop != Stop::No && self.cx.record.wanted => {
-                self.link.connect(&mut self.cx);
-            }
-            Ok(Ended::Stopped(reason)) => {
-                tracing::info!(session.id = %self.cx.record.id, %reason, "session stopped");
-            }
-            Err(LinkError::Fenced) => self.cx.end(Exit::Fenced),
-            Err(error) => self.cx.end(Exit::Lost(error.to_string())),
-        }
-    }
-
     /// A write is durable, or is not known to be.
     pub(super) fn on_landed(&mut self, landed: Result<Vec<After>, CommitError>) {
         match landed {
@@ -569,7 +362,7 @@ impl Parts {
         match fetched {
             Fetched::Active(records) => self.reader.on_queues(cx, records?),
             Fetched::Page(queue, held, page) => {
-                let targets = page?.into_iter().map(target).collect();
+                let targets = page?.into_iter().map(Target::from).collect();
                 self.cx.queues.page(queue, targets, held);
             }
             Fetched::Accounts(queue, known) => on_accounts(cx, queue, known?),
@@ -578,6 +371,10 @@ impl Parts {
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
+            Fetched::Adopted(queue, adopted) => {
+                adopted?;
+                self.commands.on_adopted(cx, queue);
+            }
             Fetched::Erased(erased) => {
                 erased?;
                 self.deletion.on_erased(cx);

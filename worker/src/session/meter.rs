@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use shared::event::RestrictionKind;
 use shared::store::sessions::SessionState;
+use shared::waiting::Reason;
 
 use super::pacer::Waiting;
 
@@ -17,6 +18,11 @@ pub(crate) fn acked(after: Duration) {
 /// A recipient can't be reached; `status` is one of a closed set, that of `send.message:ERROR`.
 pub(crate) fn failed(status: u16) {
     counter!("fanfare_messages_failed_total", "status" => status.to_string()).increment(1);
+}
+
+/// Nobody knows whether a recipient got its message, and it is not sent again.
+pub(crate) fn unknown() {
+    counter!("fanfare_messages_unknown_total").increment(1);
 }
 
 /// A session can't write to new contacts any more.
@@ -85,6 +91,23 @@ impl Drop for Standing {
     }
 }
 
+/// One queue's place in the gauge of those that stand still; it leaves with it.
+#[derive(Debug, Default)]
+pub(crate) struct QueueStanding(Option<&'static str>);
+
+impl QueueStanding {
+    /// It stands still for this reason, or moves.
+    pub(crate) fn wait(&mut self, reason: Option<Reason>) {
+        step(QUEUES, "reason", &mut self.0, reason.map(Reason::as_str));
+    }
+}
+
+impl Drop for QueueStanding {
+    fn drop(&mut self) {
+        self.wait(None);
+    }
+}
+
 fn step(name: &'static str, key: &'static str, from: &mut Option<&'static str>, to: Option<&'static str>) {
     if *from == to {
         return;
@@ -99,5 +122,35 @@ fn step(name: &'static str, key: &'static str, from: &mut Option<&'static str>, 
 
 /// Sessions by why they send nothing just now.
 const WAITING: &str = "fanfare_sessions_waiting";
+/// Queues in memory that have stood still for about a second, by why.
+const QUEUES: &str = "fanfare_queues_waiting";
 /// Sessions by state of their connection.
 const SESSIONS: &str = "fanfare_sessions";
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_that_stands_still_is_counted_under_its_reason_and_leaves_with_it() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let told = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            for reason in Reason::ALL {
+                let counted = |count| {
+                    format!(
+                        "fanfare_queues_waiting{{reason=\"{}\"}} {count}\n",
+                        reason.as_str()
+                    )
+                };
+                let mut standing = QueueStanding::default();
+                standing.wait(Some(reason));
+                assert!(told.render().contains(&counted(1)), "{}", told.render());
+                drop(standing);
+                assert!(told.render().contains(&counted(0)), "{}", told.render());
+            }
+        });
+    }
+}

@@ -5,6 +5,7 @@
 mod accounts;
 pub(crate) mod actor;
 mod adapter;
+pub mod attempts;
 pub(crate) mod cap;
 mod commands;
 pub mod content;
@@ -29,6 +30,7 @@ mod recorder;
 mod restriction;
 mod sends;
 pub mod settings;
+mod standstill;
 mod status;
 pub(crate) mod surroundings;
 mod target;

@@ -189,6 +189,11 @@ pub enum Waiting {
         /// When.
         until: Instant,
     },
+    /// Only recipients are left that were sent to in vain, and the next may not be sent to again before this moment.
+    Attempt {
+        /// When.
+        until: Instant,
+    },
     /// The server said that it goes too fast; nothing is sent until this moment.
     RateLimit {
         /// When it goes on.
@@ -218,6 +223,7 @@ impl Waiting {
             Self::Cap => "cap",
             Self::Answer { .. } => "ack",
             Self::Retry { .. } => "back-off",
+            Self::Attempt { .. } => "attempt",
             Self::RateLimit { .. } => "rate-limit",
             Self::LookUp { .. } => "look-up",
             Self::Restricted => "restricted",
@@ -233,6 +239,7 @@ impl Waiting {
             Self::Pace { until }
             | Self::Answer { until }
             | Self::Retry { until }
+            | Self::Attempt { until }
             | Self::LookUp { until }
             | Self::RateLimit { until } => Some(*until),
             Self::Idle

@@ -15,10 +15,13 @@ use shared::event::QueueName;
 use shared::id::QueueId;
 use shared::job::{Duplicates, OnUnknown, Reference};
 use shared::recipient::Number;
+use shared::waiting::Standstill;
+use tokio::time::Instant;
 
+use self::still::Still;
 use super::accounts::{Accounts, Claim};
 use super::pacer::Pace;
-pub(crate) use super::target::Target;
+use super::target::Target;
 
 /// Where a queue stands in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(crate) enum From {
     Known,
     /// Those whose numbers must be looked up first.
     Unknown,
+    /// Those that were sent to in vain, and may be again by now.
+    Late(Instant),
 }
 
 /// What becomes of a queue as a whole.
@@ -50,6 +55,8 @@ pub(crate) enum Change {
     Resume,
     /// It is kept as deleted.
     Delete,
+    /// It is sent from the account of the session.
+    Adopt,
 }
 
 #[derive(Debug)]
@@ -59,11 +66,14 @@ pub(crate) struct Queue {
     page: VecDeque<Target>,
     /// Those whose numbers must be looked up first; they go behind the others.
     unknown: VecDeque<Target>,
+    /// Those that were sent to in vain, in the order of when they may be again; they go behind all others.
+    late: VecDeque<(Option<Instant>, Target)>,
     read_to: Option<u32>,
     reading: Reading,
     in_hand: u32,
     /// Recipients of it wait in the store for the end of a restriction, or were passed over when it was read.
     is_held: bool,
+    still: Still,
     /// By which accounts its recipients go, from when that matters.
     accounts: Option<Box<Accounts>>,
 }
@@ -92,6 +102,10 @@ pub(crate) struct Spec {
     pub(crate) settled: u32,
     /// Its START event is out.
     pub(crate) started: bool,
+    /// The phone number of the account that it belongs to, once it belongs to one.
+    pub(crate) account: Option<String>,
+    /// Why it stands still, as it is stored.
+    pub(crate) waiting: Option<Standstill>,
 }
 
 impl Deref for Queue {
@@ -114,10 +128,12 @@ impl Queue {
             spec,
             page: VecDeque::new(),
             unknown: VecDeque::new(),
+            late: VecDeque::new(),
             read_to: None,
             reading: Reading::Wanted,
             in_hand: 0,
             is_held: false,
+            still: Still::default(),
             accounts: None,
         }
     }
@@ -148,24 +164,27 @@ impl Queue {
     }
 
     fn is_ready(&self, from: From) -> bool {
-        let waiting = match from {
-            From::Known => &self.page,
-            From::Unknown => &self.unknown,
+        let has_room = self.late.len() < LATE_MAX;
+        let is_there = match from {
+            From::Known => has_room && !self.page.is_empty(),
+            From::Unknown => has_room && !self.unknown.is_empty(),
+            From::Late(now) => self.late.front().is_some_and(|(at, _)| *at <= Some(now)),
         };
-        self.phase == Phase::Running && !waiting.is_empty()
+        self.phase == Phase::Running && is_there
     }
 
     /// Whether all that is left of it waits in the store.
     fn is_exhausted(&self) -> bool {
         let is_empty = self.page.is_empty()
             && self.unknown.is_empty()
+            && self.late.is_empty()
             && self.in_hand == 0
             && self.reading == Reading::Done;
         self.is_held && is_empty && self.phase == Phase::Running
     }
 
     fn wants_page(&self) -> bool {
-        let has_room = self.page.len() <= PAGE / 2 && self.unknown.len() < PAGE;
+        let has_room = self.page.len() <= PAGE / 2 && self.unknown.len() < PAGE && self.late.len() < LATE_MAX;
         self.phase == Phase::Running && self.reading == Reading::Wanted && has_room
     }
 }
@@ -178,6 +197,8 @@ pub(crate) struct Queues {
     bulk: Turns,
     /// Those of which all that is left waits in the store.
     exhausted: Vec<QueueId>,
+    /// How often any of them moved.
+    moves: u64,
 }
 
 /// The order of the queues of one kind.
@@ -202,6 +223,7 @@ impl Queues {
         }
         turns.ids.push_back(queue.id);
         self.all.insert(queue.id, queue);
+        self.moves += 1;
         true
     }
 
@@ -261,8 +283,11 @@ impl Queues {
         let target = match from {
             From::Known => queue.page.pop_front()?,
             From::Unknown => queue.unknown.pop_front()?,
+            From::Late(_) => queue.late.pop_front()?.1,
         };
         queue.in_hand += 1;
+        queue.still.note_move();
+        self.moves += 1;
         if let Some(turn) = self.bulk.ids.iter().position(|other| *other == id) {
             self.bulk.ids.remove(turn);
             self.bulk.ids.push_back(id);
@@ -297,7 +322,12 @@ impl Queues {
             Reading::Wanted
         };
         queue.read_to = targets.last().map(|target| target.seq).or(queue.read_to);
-        queue.page.extend(targets);
+        for target in targets {
+            match target.is_late() {
+                true => queue.put_late(None, target),
+                false => queue.page.push_back(target),
+            }
+        }
         queue.is_held |= passed_over.is_some();
         self.note_exhausted(id);
     }
@@ -317,6 +347,8 @@ impl Queues {
     pub(crate) fn settle(&mut self, id: QueueId) -> Option<&Queue> {
         let queue = self.all.get_mut(&id)?;
         queue.in_hand = queue.in_hand.saturating_sub(1);
+        queue.still.note_move();
+        self.moves += 1;
         queue.spec.settled += 1;
         if queue.settled >= queue.total {
             queue.phase = Phase::Draining(Change::Complete);
@@ -364,10 +396,23 @@ impl Queues {
         std::mem::take(&mut self.exhausted)
     }
 
-    /// A queue's START event is put out now; false if it was before.
-    pub(crate) fn start(&mut self, id: QueueId) -> bool {
-        let queue = self.all.get_mut(&id);
-        queue.is_some_and(|queue| !std::mem::replace(&mut queue.spec.started, true))
+    /// A queue's START event is put out now, and it belongs to this account if to none yet; false if it was before.
+    pub(crate) fn start(&mut self, id: QueueId, account: Option<&str>) -> bool {
+        let Some(queue) = self.all.get_mut(&id).filter(|queue| !queue.started) else {
+            return false;
+        };
+        queue.spec.started = true;
+        if queue.account.is_none() {
+            queue.spec.account = account.map(str::to_owned);
+        }
+        true
+    }
+
+    /// Those that run and belong to another account than this one.
+    pub(crate) fn of_other_accounts(&self, account: &str) -> Vec<QueueId> {
+        let is_other = |queue: &&Queue| queue.account.as_deref().is_some_and(|owner| owner != account);
+        let running = self.all.values().filter(|queue| queue.is_running());
+        running.filter(is_other).map(|queue| queue.id).collect()
     }
 
     /// The pace of a queue is this from its next gap on.
@@ -441,7 +486,7 @@ impl Queues {
     pub(crate) fn is_reading(&self) -> bool {
         self.all
             .values()
-            .any(|queue| queue.phase == Phase::Running && queue.reading != Reading::Done)
+            .any(|queue| queue.is_running() && queue.reading != Reading::Done && queue.late.len() < LATE_MAX)
     }
 
     fn turn(&self, from: From) -> Option<&Queue> {
@@ -456,10 +501,15 @@ impl Queues {
 
 /// Recipients per page: the bound of the look-ahead of one queue is one page and a half.
 pub(crate) const PAGE: usize = 256;
+/// Recipients of one queue that wait for another attempt, before no others of it are sent to.
+const LATE_MAX: usize = PAGE;
 /// Running queues of one kind (singles, broadcasts) of one session in memory; more wait in the store.
 pub(crate) const QUEUES_MAX: usize = 128;
 /// Queues of one kind per read: those in memory may be among them, and the rest shows whether there are more.
 pub(crate) const QUEUES_READ: u32 = 2 * QUEUES_MAX as u32;
 
+mod late;
+pub(super) mod look;
+mod still;
 #[cfg(test)]
 mod tests;

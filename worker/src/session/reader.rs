@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use shared::id::QueueId;
 use shared::store::queues::{self as store, Due, QueueRecord, QueueState};
-use shared::store::recipients::{self, Pending, RecipientState};
+use shared::store::recipients;
 use tokio::time::Instant;
 
 use super::context::{Context, Fetched};
-use super::queues::{PAGE, QUEUES_READ, Target};
+use super::queues::{PAGE, QUEUES_READ};
 
 /// Reads queues and their recipients ahead of the sends.
 #[derive(Debug, Default)]
@@ -24,12 +24,17 @@ impl Reader {
     pub(super) fn read_queues(&mut self, cx: &mut Context) {
         self.is_reading = true;
         let (store, session) = (cx.around.store.clone(), cx.record.id);
-        let due = Due {
-            held: cx.held(),
-            now: cx.wall(),
-            most: QUEUES_READ,
-        };
-        cx.fetch(async move { Fetched::Active(store::active(&store, session, due).await) });
+        let (held, now) = (cx.held(), cx.wall());
+        let account = cx.account().map(str::to_owned);
+        cx.fetch(async move {
+            let due = Due {
+                held,
+                account: account.as_deref(),
+                now,
+                most: QUEUES_READ,
+            };
+            Fetched::Active(store::active(&store, session, due).await)
+        });
     }
 
     pub(super) fn on_queues(&mut self, cx: &mut Context, records: Vec<QueueRecord>) {
@@ -82,16 +87,6 @@ impl Reader {
         if !self.is_reading && cx.queues.take_room() {
             self.read_queues(cx);
         }
-    }
-}
-
-/// A recipient as stored, in memory.
-pub(super) fn target(pending: Pending) -> Target {
-    Target {
-        again: pending.state == RecipientState::Sending,
-        reference: pending.reference,
-        addressee: pending.addressee,
-        ..Target::new(pending.seq, pending.number, pending.stanza)
     }
 }
 

@@ -4,34 +4,37 @@
 //! state `sending` and the next gap; then its frame leaves; the server's answer settles the recipient. What
 //! has no answer when the connection ends is sent again under the same stanza id, or held if the job says so.
 
+pub(super) mod in_hand;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use shared::clock::unix_millis;
-use shared::event::{Event, MessageStatus};
 use shared::id::QueueId;
-use shared::recipient::NumberKind;
 use shared::store::commit::RecipientChange;
-use shared::store::recipients::RecipientState;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use whatsapp::command::{Command, Outgoing};
-use whatsapp::event::{Event as ConnectionEvent, QueryError, Refusal, SendError};
+use whatsapp::event::{Event as ConnectionEvent, SendError};
 use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
-use super::adapter::events::{Failure, Peer};
-use super::adapter::names::{known_recipient, message_id, recipient, server, stanza_id};
+use self::in_hand::{InHand, InTheWay, Stage, in_the_way, is_of_new_contact, is_too_fast};
+use super::adapter::events::Failure;
+use super::adapter::names::{known_recipient, message_id, recipient, stanza_id};
+use super::attempts::Silence;
 use super::cap::CapTurn;
 use super::content;
 use super::context::Context;
 use super::link::Link;
 use super::meter;
-use super::pacer::{Claim, Pace, Pacer, Waiting};
-use super::queues::{From, Queue, Target};
+use super::pacer::{Pace, Pacer, Waiting};
+use super::queues::{From, Queue};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
-use super::recipient::{goes_by, hold, holds_unknown, outcome_unknown, settle, start_queue};
+use super::recipient::{
+    Outcome, acked_late, end_of_attempts, goes_by, hold, outcome_unknown, server_has_it, settle, start_queue,
+};
 use super::recorder::After;
+use super::target::Target;
 use super::turn::next;
 
 /// The sends of a session: those in hand, and when the next may start.
@@ -47,31 +50,8 @@ pub(super) struct Sends {
     rate_limit: Pause,
     /// After trouble of the server.
     trouble: Pause,
-}
-
-/// A send whose outcome is open.
-#[derive(Debug)]
-struct InHand {
-    queue: QueueId,
-    target: Target,
-    /// Whether it has leave to look its number up.
-    from: From,
-    pace: Pace,
-    claim: Claim,
-    stage: Stage,
-    /// When it was asked for; when its frame left, once it has.
-    since: Instant,
-}
-
-/// How far a send is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The connection was asked; nothing of it is stored.
-    Asked,
-    /// It is stored, or about to be: its frame may have left.
-    Prepared,
-    /// Its frame has left.
-    Left,
+    /// How often a send went a step further.
+    changes: u64,
 }
 
 impl Sends {
@@ -87,12 +67,23 @@ impl Sends {
             held: None,
             cap: CapTurn::default(),
             trouble: Pause::default(),
+            changes: 0,
         }
     }
 
     /// Whether none is in hand.
     pub(super) fn is_empty(&self) -> bool {
         self.in_hand.is_empty()
+    }
+
+    /// What is in hand of each queue for the longest time.
+    pub(super) fn in_the_way(&self, cx: &Context) -> HashMap<QueueId, InTheWay> {
+        in_the_way(self.in_hand.values(), cx.around.versions.config().timing.ack)
+    }
+
+    /// How often a send went a step further.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// When frames that are held may leave.
@@ -111,11 +102,27 @@ impl Sends {
         loop {
             match self.start_one(cx, link, now) {
                 Ok(()) => {}
-                Err(Waiting::Idle) if cx.held().is_some() => return Waiting::Restricted,
-                Err(Waiting::Idle) if cx.starts_at.is_some() => return Waiting::StartsAt,
+                Err(Waiting::Idle) => return self.idle(cx, now),
                 Err(waiting) => return waiting,
             }
         }
+    }
+
+    /// Nothing can be started, for what there is: it is in hand, or waits.
+    fn idle(&self, cx: &Context, now: Instant) -> Waiting {
+        if let Some(until) = self.unanswered(now).min() {
+            return Waiting::Answer { until };
+        }
+        match cx.held() {
+            Some(_) => Waiting::Restricted,
+            None => Waiting::Idle,
+        }
+    }
+
+    /// Until when each send in hand has its time to be answered.
+    fn unanswered(&self, now: Instant) -> impl Iterator<Item = Instant> + Clone {
+        let until = self.in_hand.values().map(|hand| hand.since + ANSWER_WAIT);
+        until.filter(move |until| *until > now)
     }
 
     fn start_one(&mut self, cx: &mut Context, link: &Link, now: Instant) -> Result<(), Waiting> {
@@ -126,6 +133,7 @@ impl Sends {
             return Err(Waiting::Connection);
         }
         let (from, pace) = next(cx, now)?;
+        self.may_join(from, now)?;
         self.may_start(pace, now)?;
         if !self.cap.is_granted(&cx.around.cap) {
             return Err(Waiting::Cap);
@@ -133,8 +141,8 @@ impl Sends {
         let Some((queue, mut target)) = cx.queues.take(from) else {
             return Err(Waiting::Idle);
         };
-        if target.again && holds_unknown(cx, queue) {
-            settle(cx, queue, &target, Ok(RecipientState::Unknown));
+        if let Some(why) = end_of_attempts(cx, queue, &target) {
+            settle(cx, queue, &target, Outcome::Unknown(why));
             return Ok(());
         }
         let id = match &target.stanza {
@@ -164,6 +172,20 @@ impl Sends {
         Ok(())
     }
 
+    /// What was sent to in vain before goes alone, so that nothing else is cut off with it.
+    fn may_join(&self, from: From, now: Instant) -> Result<(), Waiting> {
+        let newest = self.newest.as_ref().and_then(|id| self.in_hand.get(id));
+        let is_late = matches!(from, From::Late(_));
+        let is_kept = newest.is_some_and(|hand| hand.is_alone()) || is_late && !self.in_hand.is_empty();
+        if !is_kept {
+            return Ok(());
+        }
+        match self.unanswered(now).min() {
+            Some(until) => Err(Waiting::Answer { until }),
+            None => Ok(()),
+        }
+    }
+
     /// The session's own rules: answers to earlier sends, retries, the gap.
     fn may_start(&self, pace: Pace, now: Instant) -> Result<(), Waiting> {
         if self.is_crowded(pace) {
@@ -171,11 +193,7 @@ impl Sends {
                 until: now + ANSWER_WAIT,
             });
         }
-        let unanswered = self
-            .in_hand
-            .values()
-            .map(|hand| hand.since + ANSWER_WAIT)
-            .filter(|until| *until > now);
+        let unanswered = self.unanswered(now);
         let window = if pace.min().is_zero() { WINDOW } else { 1 };
         // No more are unanswered than are in hand, and counting them at each send would cost more than sending.
         let is_full = self.in_hand.len() >= window && unanswered.clone().count() >= window;
@@ -224,6 +242,8 @@ impl Sends {
             return;
         };
         hand.stage = Stage::Prepared;
+        self.changes += 1;
+        hand.target.attempts = hand.target.attempts.saturating_add(1);
         let claim = hand.claim;
         let held = claim.not_before.map(|at| at.saturating_duration_since(now));
         start_queue(cx, hand.queue);
@@ -231,8 +251,11 @@ impl Sends {
         // Whatever else holds, no frame leaves without its row.
         let stanza = hand.target.stanza.clone().unwrap_or_else(|| stanza_id(&id));
         let change = RecipientChange::sending(hand.queue, hand.target.seq, stanza, wall);
+        let change = change.attempt(hand.target.attempts);
         write.recipients.push(change.to(hand.target.addressee.clone()));
-        write.next_send_at = Some(wall + held.unwrap_or_default() + claim.gap);
+        let next = wall + held.unwrap_or_default() + claim.gap;
+        write.next_send_at = Some(next);
+        cx.record.next_send_at = Some(next);
         cx.recorder.after(After::Leaves(id));
     }
 
@@ -273,6 +296,7 @@ impl Sends {
         if let Some(hand) = self.in_hand.get_mut(id) {
             self.pacer.left(hand.claim, now);
             hand.stage = Stage::Left;
+            self.changes += 1;
             hand.since = now;
         }
     }
@@ -280,9 +304,9 @@ impl Sends {
     /// The server has it.
     pub(super) fn on_acked(&mut self, cx: &mut Context, link: &Link, id: &MessageId, chat: &Jid) {
         let Some(hand) = self.in_hand.remove(id) else {
-            return;
+            return acked_late(cx, id, chat);
         };
-        let (now, wall) = (cx.now(), cx.wall());
+        let now = cx.now();
         if hand.stage == Stage::Asked {
             // The answer to the try before: this one need not leave any more.
             self.pacer.unclaim(hand.claim);
@@ -295,17 +319,9 @@ impl Sends {
         start_queue(cx, hand.queue);
         // In a broadcast send.message:PROCESSING says the same, and there are many.
         if cx.queues.get(hand.queue).is_some_and(Queue::is_single) {
-            let given = hand.target.number.user();
-            let phone = Jid::new(given, server(NumberKind::Phone));
-            let phone = (hand.target.number.kind() == NumberKind::Phone).then_some(&phone);
-            let mut header = Peer::new(chat, phone, None).header(stanza_id(id));
-            if phone.is_some() {
-                header.phone_number = Some(given.to_owned());
-            }
-            let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(wall));
-            cx.recorder.event(status);
+            server_has_it(cx, id, chat, Some(&hand.target.number));
         }
-        settle(cx, hand.queue, &hand.target, Ok(RecipientState::Sent));
+        settle(cx, hand.queue, &hand.target, Outcome::Sent);
     }
 
     /// Whether a message is in hand of which a receipt says as much as the server's answer, which may come behind it.
@@ -323,12 +339,16 @@ impl Sends {
             self.pacer.unclaim(hand.claim);
             self.give_turns_back(cx, &hand, reason);
         }
-        match reason {
-            SendError::NotConnected | SendError::Cancelled if hand.stage == Stage::Asked => {
-                cx.queues.give_back(hand.queue, hand.target);
+        if hand.stage != Stage::Asked {
+            if let Some(silence) = hand.silence(cx, reason) {
+                return outcome_unknown(cx, hand.queue, hand.lost(silence), silence);
             }
+            // The server has answered: this attempt does not count.
+            hand.target.attempts = hand.target.attempts.saturating_sub(1);
+        }
+        match reason {
             SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
-                outcome_unknown(cx, hand.queue, hand.target);
+                cx.queues.give_back(hand.queue, hand.target);
             }
             SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
             SendError::Renumbered { present } => goes_by(cx, hand.queue, hand.target, present),
@@ -344,11 +364,14 @@ impl Sends {
                 cx.queues.give_back_last(hand.queue, hand.target);
             }
             // This try came to nothing, and nobody knows of the one before.
-            _ if hand.target.again => settle(cx, hand.queue, &hand.target, Ok(RecipientState::Unknown)),
+            _ if hand.target.again => {
+                let why = Failure::of_repeat(reason);
+                settle(cx, hand.queue, &hand.target, Outcome::Unknown(why));
+            }
             reason => {
                 let failure = Failure::from(reason);
                 meter::failed(failure.status);
-                settle(cx, hand.queue, &hand.target, Err(failure));
+                settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
             }
         }
     }
@@ -423,7 +446,7 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
     let outgoing = Outgoing {
         id: id.clone(),
         to: match (to.1, to.0.addressee.as_ref().unwrap_or(&to.0.number)) {
-            (From::Known, number) => known_recipient(number),
+            (From::Known | From::Late(_), number) => known_recipient(number),
             (From::Unknown, number) => recipient(number),
         },
         message: content::render(&queue.content),
@@ -435,24 +458,17 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
     })
 }
 
-/// Whether a send came to nothing because new contacts can't be written to.
-fn is_of_new_contact(reason: &SendError) -> bool {
-    let refused = matches!(reason.refusal(), Some(Refusal::NewContact | Refusal::NewChatCap));
-    refused || *reason == SendError::NewContact
-}
-
-/// Whether the server said that it goes too fast, to the message or to a question before it.
-fn is_too_fast(reason: &SendError) -> bool {
-    let of_query = matches!(reason, SendError::Query(QueryError::Refused { code: 429 }));
-    of_query || reason.refusal() == Some(Refusal::TooFast)
-}
-
 /// No answer to it will come any more.
 fn give_up(cx: &mut Context, hand: InHand) {
     match hand.stage {
         // Nothing of it is stored.
         Stage::Asked => cx.queues.give_back(hand.queue, hand.target),
-        Stage::Prepared | Stage::Left => outcome_unknown(cx, hand.queue, hand.target),
+        Stage::Prepared | Stage::Left => {
+            let silence = hand
+                .silence(cx, &SendError::Unconfirmed)
+                .unwrap_or(Silence::CutOff);
+            outcome_unknown(cx, hand.queue, hand.lost(silence), silence);
+        }
     }
 }
 

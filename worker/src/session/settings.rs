@@ -11,6 +11,7 @@ use whatsapp::connection::{ClientVersion, Config};
 use whatsapp::proxy::Proxy;
 use whatsapp::signal::curve::PublicKey;
 
+use super::attempts::Attempts;
 use super::cap::CAP_DEFAULT;
 use super::look_up::LookUpPace;
 use super::pacer::Pace;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub cap: NonZeroU32,
     /// `RATE_LIMIT_PAUSE` and `RATE_LIMIT_PAUSE_MAX`.
     pub rate_limit: RateLimit,
+    /// `SEND_ATTEMPTS` and `SEND_ATTEMPT_PAUSE`.
+    pub attempts: Attempts,
     /// `LOOK_UP_GAP` and `LOOK_UPS_PER_DAY`.
     pub look_ups: LookUpPace,
     /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `WHATSAPP_PROXY`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
@@ -54,12 +57,31 @@ impl Settings {
             limits,
             cap: env.or("SEND_CAP", CAP_DEFAULT),
             rate_limit: read_rate_limit(env),
+            attempts: read_attempts(env),
             look_ups: read_look_ups(env),
             whatsapp: read_whatsapp(env),
             version: version::Settings::read(env),
         }
     }
 }
+
+fn read_attempts(env: &mut Env) -> Attempts {
+    let default = Attempts::default();
+    let attempts = Attempts {
+        most: env.or("SEND_ATTEMPTS", default.most),
+        pause: read_seconds(env, "SEND_ATTEMPT_PAUSE", default.pause),
+    };
+    if attempts.most == 0 || attempts.most > ATTEMPTS_MAX {
+        env.problem("SEND_ATTEMPTS", "must be 1 to 1000");
+    }
+    if attempts.pause > PAUSE_MAX {
+        env.problem("SEND_ATTEMPT_PAUSE", "must be at most 86400 seconds");
+    }
+    attempts
+}
+
+/// The most attempts that may be set.
+const ATTEMPTS_MAX: u16 = 1_000;
 
 fn read_look_ups(env: &mut Env) -> LookUpPace {
     let default = LookUpPace::default();
@@ -198,6 +220,8 @@ mod tests {
             ("WHATSAPP_MEDIA_URL", "ws://x"),
             ("PRESENCE", "loud"),
             ("SEND_CAP", "0"),
+            ("SEND_ATTEMPTS", "0"),
+            ("SEND_ATTEMPT_PAUSE", "90000"),
         ]);
         let problems = problems.unwrap_err().0.join("\n");
         for name in [
@@ -207,6 +231,8 @@ mod tests {
             "WHATSAPP_MEDIA_URL",
             "PRESENCE",
             "SEND_CAP",
+            "SEND_ATTEMPTS",
+            "SEND_ATTEMPT_PAUSE",
         ] {
             assert!(problems.contains(name), "{name} in {problems}");
         }

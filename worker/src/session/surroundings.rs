@@ -8,6 +8,7 @@ use shared::job::{Delay, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
 
+use super::attempts::Attempts;
 use super::cap::Cap;
 use super::look_up::LookUpPace;
 use super::pacer::Pace;
@@ -30,6 +31,8 @@ pub(crate) struct Surroundings {
     pub(crate) cap: Arc<Cap>,
     /// The pause of a session after "too fast".
     pub(crate) rate_limit: RateLimit,
+    /// How often a message is sent that nobody answers.
+    pub(crate) attempts: Attempts,
     /// How often a session looks unknown numbers up.
     pub(crate) look_ups: LookUpPace,
     /// `MIN_FLOOR`, and how far ahead a queue may start.

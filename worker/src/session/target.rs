@@ -3,6 +3,7 @@
 use shared::id::StanzaId;
 use shared::job::Reference;
 use shared::recipient::Number;
+use shared::store::recipients::{Pending, RecipientState};
 
 /// One recipient that waits to be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,21 +19,44 @@ pub(crate) struct Target {
     pub(crate) stanza: Option<StanzaId>,
     /// It was sent before and nobody knows the outcome: it goes again under the same stanza id.
     pub(crate) again: bool,
-    /// How often it was tried in vain since it was read.
+    /// How often it may have left without an answer; stored.
+    pub(crate) attempts: u16,
+    /// How often it was cut off since it was read.
+    pub(crate) cuts: u8,
+    /// How often it was refused for trouble of the server since it was read.
     pub(crate) tries: u8,
 }
 
 impl Target {
+    /// One that was never sent to.
     pub(crate) fn new(seq: u32, number: Number, stanza: Option<StanzaId>) -> Self {
-        let (again, tries) = (false, 0);
         Self {
             seq,
             number,
             reference: None,
             addressee: None,
             stanza,
-            again,
-            tries,
+            again: false,
+            attempts: 0,
+            cuts: 0,
+            tries: 0,
+        }
+    }
+
+    /// Whether it stands behind those that were sent to less often, and goes alone.
+    pub(crate) fn is_late(&self) -> bool {
+        self.again && (self.attempts > 1 || self.cuts > 1)
+    }
+}
+
+impl From<Pending> for Target {
+    fn from(pending: Pending) -> Self {
+        Self {
+            again: pending.state == RecipientState::Sending,
+            attempts: pending.attempts,
+            reference: pending.reference,
+            addressee: pending.addressee,
+            ..Self::new(pending.seq, pending.number, pending.stanza)
         }
     }
 }

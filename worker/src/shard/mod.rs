@@ -75,6 +75,7 @@ pub async fn run(
             pace: settings.pace,
             cap: Arc::new(Cap::new(settings.cap, clock)),
             rate_limit: settings.rate_limit,
+            attempts: settings.attempts,
             look_ups: settings.look_ups,
             limits: settings.limits,
         }),

@@ -199,6 +199,39 @@ async fn many_sessions_send_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_the_server_has_it_is_told_of_each_message_once() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000029").await;
+    let numbers = stage.contacts("15550029", 3).await;
+    let acks = || {
+        let mut told = stage.seen(&token);
+        told.retain(|event| event["data"]["update"]["status"] == "SERVER_ACK");
+        told.len()
+    };
+    let completed = async |queue: shared::id::QueueId| {
+        let of_queue = |event: &serde_json::Value| event["data"]["queue"]["queueId"] == queue.to_string();
+        stage.event(&token, "send.message:COMPLETED", of_queue).await;
+    };
+    // Of many: by the progress, which names each message.
+    let queue = stage.send(&token, text(&numbers, None)).await;
+    completed(queue).await;
+    let mut told = stage.of_queue(&token, queue);
+    told.retain(|event| event["event"] == "send.message:PROCESSING");
+    assert!(
+        told.iter()
+            .all(|event| event["data"]["queue"]["messageId"].is_string())
+            && told.len() == 3
+    );
+    assert_eq!(acks(), 0);
+    // Of one: by both, as those who send one wait for it.
+    let queue = stage.send(&token, text(&numbers[..1], None)).await;
+    completed(queue).await;
+    assert_eq!(acks(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_that_turn_out_to_be_one_account_get_one_message() {
     let stage = Stage::new().await;
     let worker = stage.worker("w1");

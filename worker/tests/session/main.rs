@@ -1,5 +1,6 @@
 //! The session role end to end, in process: real database and broker, simulated WhatsApp.
 
+mod accounts;
 mod broadcast;
 mod commands;
 mod control;
@@ -10,6 +11,8 @@ mod later;
 mod life;
 mod proxy;
 mod restriction;
+mod silence;
 mod stage;
 mod version;
+mod waits;
 mod wire;

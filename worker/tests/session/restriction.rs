@@ -213,6 +213,55 @@ async fn too_fast_pauses_the_session_and_fails_nobody() {
     worker.stop().await;
 }
 
+/// More refusals than a recipient has tries for trouble of the server, and time for all of its attempts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_long_too_fast_lasts_it_costs_no_recipient() {
+    let (stage, owner) = (Stage::new().await, "15550000068");
+    let worker = stage.worker_set("w1", |settings| {
+        settings.rate_limit.first = Duration::from_millis(10);
+        settings.rate_limit.longest = Duration::from_millis(20);
+        settings.attempts.most = 1;
+    });
+    let token = stage.paired(owner).await;
+    let numbers = stage.contacts("1555070", 2).await;
+    stage.simulator.rate_limit(phone(owner), 600).await.unwrap();
+    let queue = stage.send(&token, text(&numbers, Some((0.001, 0.001)))).await;
+    // More often than both of them could be tried in vain otherwise, however long that takes.
+    stage.audit(|report| report.server.messages_nacked > 60).await;
+    stage.simulator.rate_limit(phone(owner), 0).await.unwrap();
+    stage.event(&token, "send.message:COMPLETED", |_| true).await;
+    let told = stage.of_queue(&token, queue);
+    for end in ["send.message:ERROR", "send.message:UNKNOWN"] {
+        assert!(!names(&told).contains(&end), "{told:#?}");
+    }
+    stage.audit(|report| report.contacts.shown_once == 2).await;
+    worker.stop().await;
+}
+
+/// Who is not on WhatsApp takes no gap between messages, and yet is not asked for faster than look-ups go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_are_not_on_whatsapp_are_looked_up_at_the_pace_of_look_ups() {
+    const GAP: Duration = Duration::from_millis(300);
+    let stage = Stage::new().await;
+    let worker = stage.worker_set("w1", |settings| settings.look_ups.gap = GAP);
+    let token = stage.paired("15550000069").await;
+    let numbers: Vec<String> = (0..8).map(|n| format!("1555990000{n}")).collect();
+    let start = std::time::Instant::now();
+    let queue = stage.send(&token, text(&numbers, None)).await;
+    stage.event(&token, "send.message:COMPLETED", |_| true).await;
+    assert!(start.elapsed() >= 7 * GAP, "{:?}", start.elapsed());
+    let told = stage.of_queue(&token, queue);
+    let errors = names(&told);
+    let errors = errors
+        .iter()
+        .filter(|name| **name == "send.message:ERROR")
+        .count();
+    assert_eq!(errors, 8);
+    let report = stage.simulator.audit().await.unwrap();
+    assert_eq!(report.server.numbers_looked_up, 8, "each once");
+    worker.stop().await;
+}
+
 /// Numbers that wait to be looked up when a lock begins are not, and the next ones have their turns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_for_the_end_of_a_lock_costs_no_look_up() {

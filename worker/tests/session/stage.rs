@@ -16,11 +16,13 @@ use shared::store::sessions::{self, SessionRecord};
 use shared::telemetry::Health;
 use shared::testing::{TestBroker, TestDatabase, job_id, token};
 use simulator::fault::{Fault, Kind, Match, On};
+use simulator::population::Manners;
 use simulator::{Handle, Options, Simulator};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use worker::lease::Timing;
 use worker::session::Settings;
+use worker::session::attempts::Attempts;
 use worker::session::look_up::LookUpPace;
 use worker::session::pacer::Pace;
 use worker::session::rate::RateLimit;
@@ -140,6 +142,10 @@ impl Stage {
             pace: Pace::default(),
             limits: SendLimits::default(),
             cap: 10_000.try_into().expect("not zero"),
+            attempts: Attempts {
+                most: 5,
+                pause: Duration::from_millis(100),
+            },
             look_ups: LookUpPace {
                 gap: Duration::ZERO,
                 per_day: 1_000_000,
@@ -212,12 +218,23 @@ impl Stage {
 
     /// Contacts whose numbers are this prefix, as many zeros as make them whole, and an index.
     pub(crate) async fn contacts(&self, prefix: &str, count: u64) -> Vec<String> {
+        self.contacts_of(prefix, count, Manners::default()).await
+    }
+
+    /// Contacts that show messages and send no receipts: nothing but the server's answer tells of them.
+    pub(crate) async fn silent_contacts(&self, prefix: &str, count: u64) -> Vec<String> {
+        let manners = Manners {
+            deliver_after: None,
+            ..Manners::default()
+        };
+        self.contacts_of(prefix, count, manners).await
+    }
+
+    /// Contacts with these manners, whose whole numbers begin with `prefix`.
+    pub(crate) async fn contacts_of(&self, prefix: &str, count: u64, manners: Manners) -> Vec<String> {
         let room = NUMBER_DIGITS.saturating_sub((count - 1).to_string().len());
         let prefix = &format!("{prefix:0<room$}");
-        let run = self
-            .simulator
-            .create_contacts(prefix, count, simulator::population::Manners::default())
-            .await;
+        let run = self.simulator.create_contacts(prefix, count, manners).await;
         run.expect("contacts");
         let digits = (count - 1).to_string().len();
         (0..count)
@@ -431,6 +448,10 @@ pub(crate) fn pause(queue_id: QueueId) -> Job {
 
 pub(crate) fn resume(queue_id: QueueId) -> Job {
     Job::Resume(QueueCommand { queue_id })
+}
+
+pub(crate) fn adopt(queue_id: QueueId) -> Job {
+    Job::Adopt(QueueCommand { queue_id })
 }
 
 pub(crate) fn pace(queue_id: QueueId, delay: (f64, f64)) -> Job {

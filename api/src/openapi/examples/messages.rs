@@ -6,6 +6,7 @@ use shared::id::StanzaId;
 use shared::job::{Recipient, SendJob};
 use shared::recipient::Number;
 use shared::store::recipients::RecipientState;
+use shared::waiting::Reason;
 
 use super::names::{ANA, AT, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
 use super::operation::Examples;
@@ -15,7 +16,7 @@ use crate::v1::asked::{RequestState, SendRequest};
 use crate::v1::look_up::{Message, no_such_message};
 use crate::v1::messages::{Accepted, Addressed};
 use crate::v1::queues;
-use crate::v1::waiting::{Reason, Waiting};
+use crate::v1::waiting::Waiting;
 
 /// The examples of this family.
 pub(super) fn all() -> Vec<Examples> {
@@ -84,6 +85,7 @@ fn stored() -> Message {
             addressee: None,
             state: RecipientState::Delivered,
             message_id: Some(fixed(MESSAGE)),
+            attempts: 0,
             error: None,
             sent_at: Some(AT),
             delivered_at: Some(LATER),
@@ -107,11 +109,7 @@ fn not_stored() -> Message {
             state: RequestState::Accepted,
             recorded_at: AT,
             rejection: None,
-            waiting: Some(Waiting {
-                reason: Reason::Accepting,
-                until: None,
-                detail: "the session's worker is about to store it",
-            }),
+            waiting: Some(Waiting::of(Reason::Accepting, None)),
         }),
         ..stored()
     }

@@ -8,6 +8,7 @@ use shared::job::{
 use shared::recipient::Number;
 use shared::store::queues::QueueState;
 use shared::store::recipients::{RecipientRecord, RecipientState};
+use shared::waiting::Reason;
 
 use super::names::{ANA, AT, BRUNO, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
 use super::operation::Examples;
@@ -19,7 +20,7 @@ use crate::v1::counts::Counts;
 use crate::v1::export;
 use crate::v1::queues::{self, Accepted, Queue, Shown, no_such_queue};
 use crate::v1::retry::RetryBody;
-use crate::v1::waiting::{Reason, Waiting};
+use crate::v1::waiting::Waiting;
 
 /// The examples of this family.
 pub(super) fn all() -> Vec<Examples> {
@@ -107,6 +108,11 @@ fn commands() -> Vec<Examples> {
             .answers(202, "not-taken-yet", &paused)
             .refuses(&format!("{ENDED}/resume"), illegal("resumed"))
             .refuses(&format!("{NO_QUEUE}/resume"), missing()),
+        Examples::of("post /v1/sessions/{token}/queues/{queue}/adopt")
+            .answers(200, "adopted", &in_state(QueueState::Running))
+            .answers(202, "not-taken-yet", &in_state(QueueState::Running))
+            .refuses(&format!("{ENDED}/adopt"), illegal("adopted"))
+            .refuses(&format!("{NO_QUEUE}/adopt"), missing()),
         Examples::of("patch /v1/sessions/{token}/queues/{queue}")
             .asks(&delay().map(QueuePatch::from))
             .answers(200, "changed", &in_state(QueueState::Running))
@@ -226,11 +232,7 @@ fn counted() -> Queue {
     ];
     Queue {
         counts: Some(Counts::new(tally)),
-        waiting: Some(Waiting {
-            reason: Reason::Pace,
-            until: Some(LATER),
-            detail: "the random gap after the session's last send",
-        }),
+        waiting: Some(Waiting::of(Reason::Pace, Some(LATER))),
         ..in_state(QueueState::Running)
     }
 }
@@ -244,11 +246,7 @@ fn not_stored() -> SendRequest {
         state: RequestState::Accepted,
         recorded_at: AT,
         rejection: None,
-        waiting: Some(Waiting {
-            reason: Reason::Accepting,
-            until: None,
-            detail: "the session's worker is about to store it",
-        }),
+        waiting: Some(Waiting::of(Reason::Accepting, None)),
     }
 }
 
@@ -260,6 +258,7 @@ fn recipients() -> [RecipientRecord; 2] {
         stanza: Some(fixed(MESSAGE)),
         reference: Some(fixed("customer-17")),
         addressee: None,
+        attempts: 0,
         error_status: None,
         error: None,
         sent_at: Some(AT),
@@ -273,6 +272,7 @@ fn recipients() -> [RecipientRecord; 2] {
         stanza: None,
         reference: None,
         addressee: None,
+        attempts: 0,
         error_status: Some(404),
         error: Some("the number is not on WhatsApp".to_owned()),
         sent_at: None,

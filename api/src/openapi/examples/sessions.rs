@@ -6,6 +6,7 @@ use shared::job::{
     AssertionResponse, CredentialKind, LogoutJob, LogoutQueues, NumberAnswer, NumbersJob, PasskeyAnswerJob,
     Phone, Presence, SessionUpdateJob,
 };
+use shared::waiting::Reason;
 
 use super::names::{ACCOUNT, ANA, AT, BRUNO, LATER, NOBODY, TOKEN, fixed};
 use super::operation::Examples;
@@ -16,7 +17,6 @@ use crate::tokens::unknown;
 use crate::v1::numbers::Numbers;
 use crate::v1::pairing::{PairingCode, PairingCodeRequest, QrCode};
 use crate::v1::sessions::{NewSession, Session, SessionWaiting};
-use crate::v1::waiting::Reason;
 
 /// The examples of this family.
 pub(super) fn all() -> Vec<Examples> {

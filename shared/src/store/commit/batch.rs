@@ -20,6 +20,7 @@ use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
 use crate::store::queues::{QueueState, millis};
 use crate::store::recipients::restriction;
+use crate::waiting::Standstill;
 
 /// Most characters of an error's words that are kept.
 const ERROR_MAX_CHARS: usize = 500;
@@ -110,7 +111,7 @@ struct Columns<'a> {
     set_keys: KeyColumns<'a>,
     deleted_keys: KeyColumns<'a>,
     by_seq: RecipientColumns<'a>,
-    seqs: (Vec<Uuid>, Vec<i32>, Vec<Option<i32>>),
+    seqs: (Vec<Uuid>, Vec<i32>, Vec<Option<i32>>, Vec<i16>),
     addressees: Vec<Option<Cow<'a, str>>>,
     by_stanza: RecipientColumns<'a>,
     stanza_sessions: Vec<i64>,
@@ -145,6 +146,8 @@ struct QueueColumns {
     held: Vec<Option<i32>>,
     delay_mins: Vec<Option<i32>>,
     delay_maxs: Vec<Option<i32>>,
+    stood: Vec<bool>,
+    waiting: Vec<Option<Json<Standstill>>>,
 }
 
 /// The changes of one queue, joined: the last of each kind counts.
@@ -154,6 +157,7 @@ struct QueueStep {
     target: Option<QueueState>,
     held: Option<u32>,
     delay: Option<Delay>,
+    stands: Option<Option<Standstill>>,
 }
 
 #[derive(Default)]
@@ -168,7 +172,7 @@ struct RejectionColumns<'a> {
 }
 
 impl QueueColumns {
-    fn parameters(&self) -> [Parameter<'_>; 6] {
+    fn parameters(&self) -> [Parameter<'_>; 8] {
         [
             &self.ids,
             &self.starts,
@@ -176,6 +180,8 @@ impl QueueColumns {
             &self.held,
             &self.delay_mins,
             &self.delay_maxs,
+            &self.stood,
+            &self.waiting,
         ]
     }
 }
@@ -339,6 +345,9 @@ impl<'a> Columns<'a> {
             self.seqs.0.push(*queue);
             self.seqs.1.push(i32::try_from(*seq).unwrap_or(i32::MAX));
             self.seqs.2.push(change.held_for.map(restriction));
+            self.seqs
+                .3
+                .push(i16::try_from(change.attempts).unwrap_or(i16::MAX));
             self.addressees
                 .push(change.addressee.as_ref().map(Number::as_text));
             self.by_seq
@@ -360,12 +369,14 @@ impl<'a> Columns<'a> {
                     .flatten(),
                 held: change.held_for(),
                 delay: change.delay(),
+                stands: change.stands(),
             };
             queues.add(change.queue().as_uuid(), step, |old, new| {
                 old.start |= new.start;
                 old.target = new.target.or(old.target);
                 old.held = new.held.or(old.held);
                 old.delay = new.delay.or(old.delay);
+                old.stands = new.stands.or(old.stands);
             });
         }
         for (id, step) in queues.rows {
@@ -376,6 +387,8 @@ impl<'a> Columns<'a> {
             self.queues.held.push(step.held.map(restriction));
             self.queues.delay_mins.push(gap.map(|delay| millis(delay.min())));
             self.queues.delay_maxs.push(gap.map(|delay| millis(delay.max())));
+            self.queues.stood.push(step.stands.is_some());
+            self.queues.waiting.push(step.stands.flatten().map(Json));
         }
     }
 
@@ -450,7 +463,7 @@ impl<'a> Columns<'a> {
             &gone.kinds,
             &gone.names,
         ];
-        let by_seq: [Parameter<'_>; 9] = [
+        let by_seq: [Parameter<'_>; 10] = [
             &self.seqs.0,
             &self.seqs.1,
             &seq.states,
@@ -459,6 +472,7 @@ impl<'a> Columns<'a> {
             &seq.errors,
             &seq.ats,
             &self.seqs.2,
+            &self.seqs.3,
             &self.addressees,
         ];
         let by_stanza: [Parameter<'_>; 6] = [

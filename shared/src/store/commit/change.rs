@@ -15,6 +15,7 @@ use crate::store::queues::QueueState;
 use crate::store::recipients::RecipientState;
 use crate::store::requests::Rejection;
 use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
+use crate::waiting::Standstill;
 
 /// One atomic change of what belongs to a session.
 #[derive(Clone, Debug)]
@@ -115,29 +116,32 @@ pub struct RecipientChange {
     pub state: RecipientState,
     /// The id of its message, when it gets one (with `Sending`).
     pub stanza: Option<StanzaId>,
+    /// How often its message may have left without an answer, this time included (with `Sending`).
+    pub attempts: u16,
     /// The number that its account goes by, where that is another than its own (with `Sending`).
     pub addressee: Option<Number>,
     /// The restriction whose end it waits for (with `Queued`).
     pub held_for: Option<u32>,
-    /// Why it failed, in the manner of HTTP, and in words without personal data (with `Failed`).
+    /// Why, in the manner of HTTP, and in words without personal data (with `Failed` and `Unknown`).
     pub error: Option<(u16, String)>,
     /// When it happened.
     pub at: OffsetDateTime,
 }
 
 impl RecipientChange {
-    /// The recipient gets its message id and is about to be sent to.
+    /// The recipient gets its message id and is about to be sent to, for the first time.
     pub fn sending(queue: QueueId, seq: u32, stanza: StanzaId, at: OffsetDateTime) -> Self {
-        let key = RecipientKey::Seq(queue, seq);
         Self {
-            key,
-            state: RecipientState::Sending,
             stanza: Some(stanza),
-            addressee: None,
-            held_for: None,
-            error: None,
-            at,
+            attempts: 1,
+            ..Self::state(RecipientKey::Seq(queue, seq), RecipientState::Sending, at)
         }
+    }
+
+    /// The same for the how-manieth time.
+    #[must_use]
+    pub fn attempt(self, attempts: u16) -> Self {
+        Self { attempts, ..self }
     }
 
     /// The same, to the account of this number.
@@ -160,6 +164,7 @@ impl RecipientChange {
             key,
             state,
             stanza: None,
+            attempts: 0,
             addressee: None,
             held_for: None,
             error: None,
@@ -169,15 +174,17 @@ impl RecipientChange {
 
     /// The recipient failed.
     pub fn failed(key: RecipientKey, status: u16, words: impl Into<String>, at: OffsetDateTime) -> Self {
-        let error = Some((status, words.into()));
         Self {
-            key,
-            state: RecipientState::Failed,
-            stanza: None,
-            addressee: None,
-            held_for: None,
-            error,
-            at,
+            error: Some((status, words.into())),
+            ..Self::state(key, RecipientState::Failed, at)
+        }
+    }
+
+    /// Nobody knows whether the recipient got its message, and it is not sent again.
+    pub fn unknown(key: RecipientKey, status: u16, words: impl Into<String>, at: OffsetDateTime) -> Self {
+        Self {
+            error: Some((status, words.into())),
+            ..Self::state(key, RecipientState::Unknown, at)
         }
     }
 
@@ -192,6 +199,9 @@ impl RecipientChange {
         }
         if later.stanza.is_some() {
             self.stanza.clone_from(&later.stanza);
+        }
+        if later.attempts > 0 {
+            self.attempts = later.attempts;
         }
         if later.addressee.is_some() {
             self.addressee.clone_from(&later.addressee);
@@ -214,6 +224,8 @@ pub enum QueueChange {
     Delete(QueueId),
     /// All that is left of it waits for the end of this restriction.
     Hold(QueueId, u32),
+    /// It stands still for this reason, or does not any more.
+    StandStill(QueueId, Option<Standstill>),
     /// Its gap is this from now on.
     Pace(QueueId, Delay),
 }
@@ -228,7 +240,8 @@ impl QueueChange {
             | Self::Complete(id)
             | Self::Delete(id)
             | Self::Hold(id, _)
-            | Self::Pace(id, _) => id,
+            | Self::Pace(id, _)
+            | Self::StandStill(id, _) => id,
         }
     }
 
@@ -239,7 +252,7 @@ impl QueueChange {
             Self::Pause(_) => Some(QueueState::Paused),
             Self::Complete(_) => Some(QueueState::Completed),
             Self::Delete(_) => Some(QueueState::Deleted),
-            Self::Hold(..) | Self::Pace(..) => None,
+            Self::Hold(..) | Self::Pace(..) | Self::StandStill(..) => None,
         }
     }
 
@@ -247,6 +260,14 @@ impl QueueChange {
     pub(super) fn delay(self) -> Option<Delay> {
         match self {
             Self::Pace(_, delay) => Some(delay),
+            _ => None,
+        }
+    }
+
+    /// What it says of the queue's standstill, if anything.
+    pub(super) fn stands(self) -> Option<Option<Standstill>> {
+        match self {
+            Self::StandStill(_, why) => Some(why),
             _ => None,
         }
     }

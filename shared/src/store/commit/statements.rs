@@ -41,6 +41,9 @@ const FORWARD: &str = "((o.state <= 4 AND i.state BETWEEN 1 AND 4 AND i.state > 
 /// The one way back: a recipient that waits for the end of a restriction is queued again, under the id that it has.
 const HELD: &str = "(o.state <= 1 AND i.state = 0 AND i.held_for IS NOT NULL)";
 
+/// One that is sent again moves only in how often that was.
+const AGAIN: &str = "(o.state = 1 AND i.state = 1 AND i.attempts <> o.attempts)";
+
 // A new lease of a shard can't be taken while its row is held; renewals don't wait for it. Rows are held in the
 // order of their shards, as everywhere, so that two transactions never wait for each other.
 const FENCE: &str = "-- commit::fence
@@ -69,7 +72,8 @@ const SET_RECIPIENT: &str = "state = i.state,
     read_at      = CASE WHEN i.state = 4 THEN i.at ELSE r.read_at END";
 
 /// The queues' counters follow the recipients that moved, in the same statement.
-const COUNT: &str = "UPDATE queue q SET settled = q.settled + d.settled, failed = q.failed + d.failed
+const COUNT: &str = "UPDATE queue q SET settled = q.settled + d.settled, failed = q.failed + d.failed,
+    moved_at = clock_timestamp()
 FROM (SELECT queue_id, count(*) FILTER (WHERE new >= 2)::int AS settled,
           count(*) FILTER (WHERE new = 5)::int AS failed
       FROM moved WHERE old <= 1 GROUP BY queue_id) d
@@ -81,13 +85,14 @@ fn recipients_by_seq() -> String {
 WITH i AS (
     SELECT * FROM unnest($1::uuid[] /* queues */, $2::int[] /* seqs */, $3::smallint[] /* states */,
         $4::text[] /* stanzas */, $5::smallint[] /* statuses */, $6::text[] /* errors */, $7::timestamptz[] /* ats */,
-        $8::int[] /* held */, $9::text[] /* addressees */)
-        AS i (queue_id, seq, state, stanza_id, error_status, error, at, held_for, addressee)),
+        $8::int[] /* held */, $9::smallint[] /* attempts */, $10::text[] /* addressees */)
+        AS i (queue_id, seq, state, stanza_id, error_status, error, at, held_for, attempts, addressee)),
 moved AS (
     UPDATE recipient r SET {SET_RECIPIENT}, held_for = coalesce(i.held_for, r.held_for),
+        attempts = CASE WHEN i.attempts > 0 THEN i.attempts ELSE r.attempts END,
         addressee = coalesce(i.addressee, r.addressee)
     FROM i JOIN recipient o ON o.queue_id = i.queue_id AND o.seq = i.seq
-    WHERE r.queue_id = i.queue_id AND r.seq = i.seq AND ({FORWARD} OR {HELD})
+    WHERE r.queue_id = i.queue_id AND r.seq = i.seq AND ({FORWARD} OR {HELD} OR {AGAIN})
     RETURNING r.queue_id, o.state AS old, r.state AS new)
 {COUNT}"
     )
@@ -115,7 +120,7 @@ moved AS (
 // `target` is null where a batch only starts a queue, holds it or paces it. A resumed queue that never started goes back to queued.
 const QUEUES: &str = "-- commit::queues
 WITH i AS (
-    SELECT q.id, i.start, i.held_for, i.delay_min, i.delay_max, CASE
+    SELECT q.id, i.start, i.target, i.held_for, i.delay_min, i.delay_max, i.stands, i.waiting, CASE
             WHEN i.target IS NULL AND NOT i.start THEN q.state
             WHEN i.target IN (2, 3, 4) THEN i.target
             WHEN i.target = 1 AND (i.start OR q.started_at IS NOT NULL) THEN 1
@@ -124,11 +129,17 @@ WITH i AS (
             ELSE 1
         END AS state
     FROM unnest($1::uuid[] /* queues */, $2::bool[] /* starts */, $3::smallint[] /* targets */, $4::int[] /* held */,
-        $5::int[] /* mins */, $6::int[] /* maxs */) AS i (id, start, target, held_for, delay_min, delay_max)
+        $5::int[] /* mins */, $6::int[] /* maxs */, $7::bool[] /* stood */, $8::jsonb[] /* waiting */)
+        AS i (id, start, target, held_for, delay_min, delay_max, stands, waiting)
     JOIN queue q ON q.id = i.id
     WHERE q.state < 3)
 UPDATE queue q SET state = i.state,
     held_for    = coalesce(i.held_for, q.held_for),
+    waiting     = CASE WHEN i.stands THEN i.waiting WHEN i.target IS NULL THEN q.waiting END,
+    moved_at    = CASE WHEN i.target = 1 THEN clock_timestamp() ELSE q.moved_at END,
+    account     = CASE WHEN i.start
+                       THEN coalesce(q.account, (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = q.session_id))
+                       ELSE q.account END,
     delay_min_ms = coalesce(i.delay_min, q.delay_min_ms),
     delay_max_ms = coalesce(i.delay_max, q.delay_max_ms),
     started_at  = CASE WHEN i.start THEN coalesce(q.started_at, clock_timestamp()) ELSE q.started_at END,

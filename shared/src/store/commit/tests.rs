@@ -22,15 +22,17 @@ use crate::store::recipients::{self, RecipientState};
 use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
 use crate::testing::{TestDatabase, job_id, token};
+use crate::waiting::{Reason, Standstill};
 
 /// Kinds as the protocol library numbers them.
 const SESSION: KeyKind = KeyKind(1);
 const PREKEY: KeyKind = KeyKind(3);
 
 /// What is due under this restriction.
-fn due(held: Option<u32>) -> queues::Due {
+fn due(held: Option<u32>) -> queues::Due<'static> {
     queues::Due {
         held,
+        account: None,
         now: OffsetDateTime::UNIX_EPOCH,
         most: 10,
     }

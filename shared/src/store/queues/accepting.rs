@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{COLUMNS, QueueRecord, millis, record};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId};
-use crate::job::{Delay, Duplicates, Label, OnUnknown, Reference, SendJob};
+use crate::job::{Delay, Label, Reference, SendJob};
 use crate::store::leases::{self, Fence};
 use crate::store::{Store, StoreError, Tx, violates};
 
@@ -189,9 +189,10 @@ async fn insert_queues(
         "-- queues::accept
         INSERT INTO queue AS q
             (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-             duplicates, reference, label, start_at)
+             duplicates, reference, label, start_at, account)
         SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-            duplicates, reference, label, start_at
+            duplicates, reference, label, start_at,
+            (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = o.session_id)
         FROM unnest($1::uuid[] /* ids */, $2::bigint[] /* sessions */, $3::text[] /* jobs */,
             $4::bytea[] /* fingerprints */, $5::jsonb[] /* contents */, $6::int[] /* mins */, $7::int[] /* maxs */,
             $8::smallint[] /* on_unknowns */, $9::int[] /* totals */, $10::smallint[] /* duplicates */,
@@ -211,16 +212,10 @@ async fn insert_queues(
         offers.iter().map(gap).collect()
     };
     let (mins, maxs) = (gap(|delay| delay.min()), gap(|delay| delay.max()));
-    let on_unknowns: Vec<i16> = offers
-        .iter()
-        .map(|offer| of_unknown(offer.job.on_unknown))
-        .collect();
+    let on_unknowns: Vec<i16> = offers.iter().map(|offer| offer.job.on_unknown.code()).collect();
     let total = |offer: &Offer<'_>| i32::try_from(offer.job.numbers.len()).unwrap_or(i32::MAX);
     let totals: Vec<i32> = offers.iter().map(total).collect();
-    let duplicates: Vec<i16> = offers
-        .iter()
-        .map(|offer| of_duplicates(offer.job.duplicates))
-        .collect();
+    let duplicates: Vec<i16> = offers.iter().map(|offer| offer.job.duplicates.code()).collect();
     let references = texts(offers, |job| job.reference.as_ref().map(Reference::as_str));
     let labels = texts(offers, |job| job.label.as_ref().map(Label::as_str));
     let starts: Vec<Option<OffsetDateTime>> = offers.iter().map(|offer| offer.job.start_at).collect();
@@ -241,20 +236,6 @@ async fn insert_queues(
     ];
     let statement = tx.prepare_cached(&sql).await?;
     Ok(tx.query(&statement, &parameters).await?)
-}
-
-const fn of_unknown(on_unknown: OnUnknown) -> i16 {
-    match on_unknown {
-        OnUnknown::Resend => 0,
-        OnUnknown::Hold => 1,
-    }
-}
-
-const fn of_duplicates(duplicates: Duplicates) -> i16 {
-    match duplicates {
-        Duplicates::Drop => 0,
-        Duplicates::Allow => 1,
-    }
 }
 
 fn texts<'a>(offers: &[Offer<'a>], of: fn(&SendJob) -> Option<&str>) -> Vec<Option<&'a str>> {

@@ -196,6 +196,27 @@ pub(crate) struct Failure {
     pub(crate) words: String,
 }
 
+impl Failure {
+    /// Nobody knows whether it arrived.
+    pub(crate) fn unknown(words: String) -> Self {
+        Self {
+            status: 504,
+            error: "Gateway Timeout",
+            words,
+        }
+    }
+
+    /// A repeat was refused, which says nothing of the attempt before.
+    pub(crate) fn of_repeat(reason: &SendError) -> Self {
+        let refused = Self::from(reason);
+        let words = format!(
+            "it may have arrived at an earlier attempt; the next one was refused: {}",
+            refused.words
+        );
+        Self { words, ..refused }
+    }
+}
+
 impl From<&SendError> for Failure {
     fn from(reason: &SendError) -> Self {
         let (status, error) = match reason {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shared::recipient::Number;
+
 use super::*;
 
 fn queue(total: u32) -> Queue {
@@ -15,6 +17,8 @@ fn queue(total: u32) -> Queue {
         total,
         settled: 0,
         started: false,
+        account: None,
+        waiting: None,
     })
 }
 

@@ -31,7 +31,7 @@ pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
 pub use self::placeholders::MAX_PLACEHOLDERS;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
-pub use self::sends::{ACK_TIMEOUT, MAX_MESSAGE_BYTES, MAX_SENDS};
+pub use self::sends::{MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
     inbox::Inbox,
     known_contacts::KnownContacts,

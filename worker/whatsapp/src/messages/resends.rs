@@ -12,7 +12,6 @@ use std::time::Duration;
 use prost::Message as _;
 
 use super::question::{Question, Questions};
-use super::sends::ACK_TIMEOUT;
 use crate::binary::{self, Node};
 use crate::device::Device;
 use crate::e2e::plaintext::{device_sent, padded};
@@ -440,7 +439,7 @@ impl Resends {
             device_identity,
         };
         cx.send(resend.into_node());
-        one.progress = Progress::Sent(cx.now + ACK_TIMEOUT);
+        one.progress = Progress::Sent(cx.now + cx.config.timing.ack);
         if one.refusals == 0 {
             let key = (one.asked.id.clone(), one.peer.address.clone());
             let base_key = e2e.ratchets.base_key(&key.1);

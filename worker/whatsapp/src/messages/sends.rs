@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use prost::Message as _;
 use smallvec::SmallVec;
@@ -39,8 +38,6 @@ use crate::tokens::Tokens;
 pub const MAX_SENDS: usize = 256;
 /// Largest message, encoded: a stanza repeats it for each device, and one that fits no frame would cost the connection.
 pub const MAX_MESSAGE_BYTES: usize = 512 * 1024;
-/// How long the server may take to confirm a message.
-pub const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many messages whose confirmation did not come in time are remembered, should it come late.
 const MAX_LATE: usize = 64;
 
@@ -296,7 +293,7 @@ impl Sends {
             id,
             to,
             again: send.again,
-            deadline: cx.now + ACK_TIMEOUT,
+            deadline: cx.now + cx.config.timing.ack,
             devices: sent_to,
         });
     }

@@ -87,6 +87,8 @@ pub struct Timing {
     pub login: Duration,
     /// An ordinary IQ.
     pub iq: Duration,
+    /// From a message to the server's answer; after that nobody knows what became of it.
+    pub ack: Duration,
     /// The answer to a logout.
     pub logout: Duration,
     /// Least time between two questions for the account's restrictions.
@@ -175,6 +177,7 @@ impl Default for Timing {
             handshake: Duration::from_secs(20),
             login: Duration::from_secs(60),
             iq: Duration::from_secs(75),
+            ack: Duration::from_secs(30),
             logout: Duration::from_secs(3),
             restrictions: Duration::from_secs(180),
             ping_min: Duration::from_secs(20),

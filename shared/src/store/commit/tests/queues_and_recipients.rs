@@ -180,6 +180,7 @@ async fn states_move_by_one_rule_in_rust_and_in_sql() {
         key: RecipientKey::Seq(queue.id, seq),
         state,
         stanza: (state != RecipientState::Queued).then(|| stanza(seq)),
+        attempts: 0,
         addressee: None,
         held_for: None,
         error: (state == RecipientState::Failed).then(|| (500, "x".to_owned())),
@@ -245,4 +246,156 @@ async fn shows_what_happened(bench: &Bench, queue: &QueueRecord, at: OffsetDateT
         (page[0].stanza.clone(), page[0].sent_at),
         (Some(stanza(0)), Some(at))
     );
+}
+
+#[tokio::test]
+async fn attempts_are_counted_and_an_unknown_end_has_its_reason_until_the_truth_comes() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    let at = now();
+    for attempt in [1, 2, 3] {
+        let again = RecipientChange::sending(queue.id, 0, stanza(0), at).attempt(attempt);
+        bench.commit(|w| w.recipients = vec![again]).await.unwrap();
+    }
+    let waiting = recipients::next(bench.db.store(), queue.id, None, None, 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        (waiting[0].attempts, waiting[0].state),
+        (3, RecipientState::Sending)
+    );
+    let end = RecipientChange::unknown(RecipientKey::Seq(queue.id, 0), 504, "not acknowledged", at);
+    bench.commit(|w| w.recipients = vec![end]).await.unwrap();
+    let first = async || {
+        let page = recipients::page(bench.db.store(), queue.id, None, None, 1);
+        page.await.unwrap().remove(0)
+    };
+    let unknown = first().await;
+    assert_eq!(
+        (unknown.state, unknown.error_status, unknown.attempts),
+        (RecipientState::Unknown, Some(504), 3)
+    );
+    let counted = bench.reload(&queue).await;
+    assert_eq!((counted.settled, counted.failed), (1, 0));
+    // By its id, as a late answer or a receipt comes.
+    for (state, expected) in [
+        (RecipientState::Sent, RecipientState::Sent),
+        (RecipientState::Delivered, RecipientState::Delivered),
+    ] {
+        let late = RecipientChange::state(RecipientKey::Stanza(stanza(0)), state, at);
+        bench.commit(|w| w.recipients = vec![late]).await.unwrap();
+        let told = first().await;
+        assert_eq!(
+            (told.state, told.error_status, told.error),
+            (expected, None, None)
+        );
+    }
+    assert_eq!(bench.reload(&queue).await.settled, 1, "it is counted once");
+}
+
+#[tokio::test]
+async fn a_queue_belongs_to_the_account_of_its_day_until_another_adopts_it() {
+    let bench = Bench::new().await;
+    let owner = |number: &str| Owner {
+        jid: format!("{number}@s.whatsapp.net"),
+        ..ana()
+    };
+    let early = bench.queue(1).await;
+    assert_eq!(early.account, None, "there is no account yet");
+    let paired = |account: Owner| move |w: &mut Write| w.session_row().owner = Some(Some(account));
+    bench.commit(paired(owner("5531900000001"))).await.unwrap();
+    let queue = bench.queue(3).await;
+    assert_eq!(queue.account.as_deref(), Some("5531900000001"));
+    bench
+        .commit(|w| {
+            w.queues = vec![QueueChange::Start(early.id), QueueChange::Start(queue.id)];
+            w.recipients = vec![RecipientChange::sending(queue.id, 1, stanza(1), now())];
+        })
+        .await
+        .unwrap();
+    let first = bench.reload(&early).await.account;
+    assert_eq!(
+        first.as_deref(),
+        Some("5531900000001"),
+        "the first that sends for it"
+    );
+
+    bench.commit(paired(owner("5531900000002"))).await.unwrap();
+    let active = async |account| {
+        let active = queues::active(
+            bench.db.store(),
+            bench.session,
+            queues::Due { account, ..due(None) },
+        )
+        .await;
+        active.unwrap().len()
+    };
+    assert_eq!(
+        (
+            active(Some("5531900000001")).await,
+            active(Some("5531900000002")).await
+        ),
+        (2, 0)
+    );
+    queues::adopt(bench.db.store(), bench.fence, bench.session, queue.id)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.reload(&queue).await.account.as_deref(),
+        Some("5531900000002")
+    );
+    assert_eq!(active(Some("5531900000002")).await, 1);
+    let waiting = recipients::next(bench.db.store(), queue.id, None, None, 10)
+        .await
+        .unwrap();
+    let attempts: Vec<u16> = waiting.iter().map(|one| one.attempts).collect();
+    assert_eq!(
+        attempts,
+        [0, recipients::OF_ANOTHER_ACCOUNT, 0],
+        "who was being sent to is not sent to again"
+    );
+    let stale = Fence {
+        epoch: Epoch::new(bench.fence.epoch.get() + 1),
+        ..bench.fence
+    };
+    let refused = queues::adopt(bench.db.store(), stale, bench.session, early.id).await;
+    assert!(
+        matches!(refused, Err(crate::store::StoreError::Fenced)),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_standstill_is_stored_until_it_is_over_and_a_queue_that_moves_says_when() {
+    let bench = Bench::new().await;
+    let queue = bench.queue(2).await;
+    let still = Standstill {
+        reason: Reason::Cap,
+        until: Some(now()),
+        attempt: None,
+    };
+    let stands = |why| move |w: &mut Write| w.queues = vec![QueueChange::StandStill(queue.id, why)];
+    bench.commit(stands(Some(still))).await.unwrap();
+    let read = bench.reload(&queue).await;
+    assert_eq!(
+        (read.waiting, read.state, read.moved_at),
+        (Some(still), QueueState::Queued, None)
+    );
+    // A start in the same batch changes nothing of it; what comes later counts.
+    let started = |w: &mut Write| w.queues = vec![QueueChange::Start(queue.id)];
+    bench.commit(started).await.unwrap();
+    assert_eq!(bench.reload(&queue).await.waiting, Some(still));
+    bench
+        .commit(|w| {
+            w.queues = vec![
+                QueueChange::StandStill(queue.id, Some(still)),
+                QueueChange::StandStill(queue.id, None),
+            ];
+            let sent = RecipientChange::failed(RecipientKey::Seq(queue.id, 0), 404, "nobody", now());
+            w.recipients = vec![sent];
+        })
+        .await
+        .unwrap();
+    let moved = bench.reload(&queue).await;
+    assert!(moved.waiting.is_none() && moved.moved_at.is_some(), "{moved:?}");
 }

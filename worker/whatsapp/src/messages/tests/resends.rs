@@ -7,8 +7,8 @@ use futures_util::FutureExt as _;
 use super::network::{Client, Network, lid, number, phone};
 use super::retry::{ANN, BOB, request};
 use crate::binary::Node;
+use crate::connection::Timing;
 use crate::event::{Event, SendError};
-use crate::messages::ACK_TIMEOUT;
 use crate::messages::resends::{MAX_IN_LINE, MAX_REPEATS, MAX_UNDER_WAY, REPEAT_PAUSE};
 use crate::store::{Changes, KeyStore as _, RecordKey};
 
@@ -120,7 +120,7 @@ fn a_request_is_acknowledged_when_its_answer_is_confirmed_or_has_come() {
     network.hand(ANN, &request(2, "3EB001"));
     assert_eq!(network.clients[ANN].sent("message").len(), 2);
     assert_eq!(requests_acked(&network.clients[ANN]), 1);
-    network.pass(ACK_TIMEOUT);
+    network.pass(Timing::default().ack);
     assert_eq!(requests_acked(&network.clients[ANN]), 2);
 }
 

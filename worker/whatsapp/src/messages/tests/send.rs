@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::network::{Network, lid, number, outgoing, phone};
 use crate::binary::Node;
 use crate::command::{Command, Recipient};
-use crate::connection::Input;
+use crate::connection::{Input, Timing};
 use crate::event::{Event, QueryError, SendError};
 use crate::jid::Jid;
-use crate::messages::{ACK_TIMEOUT, MAX_SENDS};
+use crate::messages::MAX_SENDS;
 use crate::signal::PreKeyBundle;
 use crate::stanza::ack::MessageAck;
 
@@ -268,7 +268,7 @@ fn silence_is_told_in_time_and_a_late_answer_still_counts() {
     let mut network = Network::ann_and_bob();
     network.silent = true;
     network.send(ANN, number(2), "3EB001", "hi");
-    network.pass(ACK_TIMEOUT - Duration::from_millis(1));
+    network.pass(Timing::default().ack - Duration::from_millis(1));
     assert!(network.clients[ANN].failures().is_empty());
     network.pass(Duration::from_millis(1));
     assert_eq!(network.clients[ANN].failures(), [SendError::Unconfirmed]);
@@ -308,7 +308,7 @@ fn of_two_tries_under_one_id_one_is_confirmed() {
     let mut network = Network::ann_and_bob();
     network.silent = true;
     network.send(ANN, number(2), "3EB001", "hi");
-    network.pass(ACK_TIMEOUT);
+    network.pass(Timing::default().ack);
     network.send(ANN, number(2), "3EB001", "hi");
     let ack = MessageAck {
         id: "3EB001".parse().unwrap(),

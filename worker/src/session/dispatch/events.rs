@@ -1,0 +1,232 @@
+//! What the connection says, to the parts that it means something to.
+
+use shared::job::Answer;
+use whatsapp::client::Ended;
+use whatsapp::event::{Event, PasskeyError, Receipt};
+use whatsapp::reason::CloseReason;
+use whatsapp::store::StoreError as LinkError;
+
+use super::Parts;
+use crate::session::adapter::events::{Peer, new_message, status};
+use crate::session::adapter::keys::Step;
+use crate::session::adapter::names::wall;
+use crate::session::adapter::passkey;
+use crate::session::context::Exit;
+use crate::session::link::Stop;
+use crate::session::meter;
+use crate::session::recipient::settle_repeat;
+use crate::session::recorder::After;
+use crate::session::status::Account;
+
+impl Parts {
+    /// A step of the connection: its keys and what its events mean become durable together.
+    pub(in crate::session) fn on_step(&mut self, step: Step) {
+        let Step {
+            mut keys,
+            events,
+            done,
+        } = step;
+        if !done.is_closed() && self.sends.has_given_up(&events) {
+            // It must not leave: its queue may be paused by now, and no row would know of it. The connection ends
+            // without this step, and begins again from what is stored.
+            let why = "a send was given up before it was ready to leave";
+            return drop(done.send(Err(LinkError::Unavailable(why.into()))));
+        }
+        self.cx.recorder.write.keys.append(&mut keys);
+        for event in events {
+            self.on_event(event);
+        }
+        self.cx.recorder.after(After::Step(done));
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let cx = &mut self.cx;
+        match event {
+            Event::Connecting => self.status.on_connecting(cx),
+            Event::QrCode { text, expires_at } => self.status.on_qr(cx, text, wall(expires_at)),
+            Event::PairingCode { code } => {
+                self.status.on_code(cx, code.clone());
+                self.questions.on_pairing_code(Answer::PairingCode { code });
+            }
+            Event::PairingCodeRefused { code } => self.questions.on_pairing_code_refused(code),
+            Event::PasskeyRequested { .. } | Event::PasskeyCode { .. } | Event::PasskeyStep { .. } => {
+                self.on_passkey(event);
+            }
+            Event::Paired {
+                jid,
+                lid,
+                platform,
+                name,
+            } => {
+                let platform = Some(platform);
+                let account = Account {
+                    jid,
+                    lid,
+                    name,
+                    platform,
+                };
+                self.status.on_paired(cx, account);
+                for queue in cx.leave_other_accounts() {
+                    self.reader.on_stopped(queue);
+                }
+            }
+            Event::Open { jid, lid, push_name } => {
+                self.link.on_open();
+                self.sends.forget_retry();
+                let account = Account {
+                    jid,
+                    lid,
+                    name: push_name,
+                    platform: None,
+                };
+                self.status.on_open(cx, account);
+            }
+            Event::Renamed { name } => self.status.on_renamed(cx, name),
+            Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, id),
+            Event::MessageAcked { id, to, .. } => {
+                self.sends.on_acked(cx, &self.link, &id, &to);
+            }
+            Event::Restricted { kind, reason, until } => {
+                self.restrictions.on_restricted(cx, kind, reason, until.map(wall));
+            }
+            Event::Unrestricted { kind } => self.restrictions.on_unrestricted(cx, kind),
+            Event::RestrictionUnknown { kind } => self.restrictions.on_unknown(cx, kind),
+            Event::MessageFailed { id, reason } => {
+                self.restrictions.on_send_failed(cx, &reason);
+                self.sends.on_failed(cx, &id, &reason);
+            }
+            Event::Receipt(receipt) => self.on_receipt(&receipt),
+            Event::Message(incoming) => {
+                if let Some(message) = new_message(*incoming) {
+                    meter::received();
+                    cx.recorder
+                        .event(shared::event::Event::NewMessage(Box::new(message)));
+                }
+            }
+            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
+            Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => self.on_numbers(event),
+            Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
+            Event::Closed { reason } => self.on_closed(&reason),
+            event => self.note(&event),
+        }
+    }
+
+    fn on_closed(&mut self, reason: &CloseReason) {
+        let cx = &mut self.cx;
+        self.link.on_closed();
+        self.sends.on_disconnected(cx);
+        self.restrictions.on_disconnected();
+        self.status.on_closed(cx, reason);
+        if cx.record.paired_at.is_none() {
+            // It was the account's.
+            self.restrictions.lift(cx);
+        }
+    }
+
+    /// The account that links must prove itself with a passkey.
+    fn on_passkey(&mut self, event: Event) {
+        let cx = &mut self.cx;
+        match event {
+            Event::PasskeyRequested { options, deadline } => {
+                self.status.on_passkey(cx, passkey::requested(&options, deadline));
+            }
+            Event::PasskeyCode {
+                code,
+                comparison,
+                deadline,
+            } => self
+                .status
+                .on_passkey(cx, passkey::code(code, comparison, deadline)),
+            Event::PasskeyStep { ticket, step, result } => {
+                match (&result, passkey::taken(step)) {
+                    (Ok(()), Some(stage)) => self.status.on_passkey(cx, stage),
+                    (Err(PasskeyError::BadAssertion { .. }), _) => meter::passkey_refused(),
+                    _ => {}
+                }
+                self.questions.on_passkey_step(ticket, result);
+            }
+            _ => {}
+        }
+    }
+
+    /// WhatsApp has answered for numbers.
+    fn on_numbers(&mut self, event: Event) {
+        match event {
+            Event::IsOnWhatsApp { ticket, result } => {
+                if let Some(result) = self.numbers.on_exists(&self.link, ticket, result) {
+                    self.exists.on_answer(ticket, result);
+                }
+            }
+            Event::BlockListChanged { ticket, result } => {
+                self.numbers.on_changed(&self.link, ticket, result);
+            }
+            _ => {}
+        }
+    }
+
+    /// What is counted, and changes nothing.
+    fn note(&self, event: &Event) {
+        let session = self.cx.record.id;
+        match event {
+            Event::DeviceRefused { reason, .. } => {
+                meter::device_refused(reason.as_str());
+                tracing::info!(session.id = %session, %reason, "a device is left out");
+            }
+            Event::IdentityChanged { .. } => {
+                meter::identity_changed();
+                tracing::info!(session.id = %session, "a contact's device has another identity");
+            }
+            Event::ResendFailed { reason, .. } => {
+                meter::resend_failed();
+                tracing::info!(session.id = %session, %reason, "a message could not be sent again to a device");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_receipt(&mut self, receipt: &Receipt) {
+        let Some(status) = status(receipt.kind) else {
+            return;
+        };
+        let other = receipt.other.as_ref();
+        let (phone, lid) = if receipt.chat.is_lid() {
+            (other, None)
+        } else {
+            (None, other)
+        };
+        let chat = Peer::new(&receipt.chat, phone, lid);
+        for id in &receipt.ids {
+            // A receipt says as much as the server's answer, which may come behind it.
+            if self.sends.awaits_answer(id) {
+                self.sends.on_acked(&mut self.cx, &self.link, id, &receipt.chat);
+            } else {
+                settle_repeat(&mut self.cx, id);
+            }
+            self.receipts.on_status(&mut self.cx, id, &chat, status);
+        }
+    }
+
+    /// The client came to its end, by itself or because it was told to.
+    pub(in crate::session) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
+        let stop = self.link.on_ended();
+        self.sends.on_disconnected(&mut self.cx);
+        self.questions.on_disconnected();
+        self.exists.on_disconnected();
+        self.numbers.on_disconnected();
+        self.logout
+            .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
+        match ended {
+            Ok(_) if self.deletion.is_under_way() => self.deletion.erase(&mut self.cx),
+            Ok(Ended::LoggedOut(_)) => {}
+            // It was stopped and meanwhile wanted again.
+            Ok(Ended::Stopped(_)) if stop != Stop::No && self.cx.record.wanted => {
+                self.link.connect(&mut self.cx);
+            }
+            Ok(Ended::Stopped(reason)) => {
+                tracing::info!(session.id = %self.cx.record.id, %reason, "session stopped");
+            }
+            Err(LinkError::Fenced) => self.cx.end(Exit::Fenced),
+            Err(error) => self.cx.end(Exit::Lost(error.to_string())),
+        }
+    }
+}
