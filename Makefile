@@ -22,7 +22,7 @@ doctor: ## check what demo or up started, and say what is wrong and what to do
 down: ## stop all that demo, up or test started
 	@deploy/stack.sh down
 
-test: ## all tests: units, protocol, services, end to end, Baileys, foreign publishers
+test: ## all tests: units, protocol, services, end to end, Baileys, foreign publishers, generated clients
 	@deploy/test.sh
 
 upgrade: ## go from the build of a commit to this one in mid-broadcast: make upgrade FROM=<commit>

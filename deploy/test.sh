@@ -23,16 +23,20 @@ urls=$(deploy/services.sh env)
 eval "$urls"
 
 prepare_peers() {
-    say "installing the independent clients (npm: baileys, amqplib; pip: pika)"
-    for d in tests/interop tests/publishers; do
+    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript; pip: pika, schemathesis, openapi-python-client)"
+    for d in tests/interop tests/publishers tests/clients; do
         if [ ! "$d/node_modules/.package-lock.json" -nt "$d/package-lock.json" ]; then
             npm ci --prefix "$d" --no-audit --no-fund --loglevel=error
         fi
     done
-    if [ ! -x "$ROOT/.fanfare/venv/bin/python" ] || ! "$ROOT/.fanfare/venv/bin/python" -c 'import pika' 2>/dev/null; then
+    local venv=$ROOT/.fanfare/venv wanted
+    # What is installed is what these name: a copy lies beside it once all of it is.
+    wanted=$(cat tests/publishers/requirements.txt tests/clients/requirements.txt)
+    if [ ! -x "$venv/bin/python" ] || [ "$wanted" != "$(cat "$venv/installed.txt" 2>/dev/null)" ]; then
         mkdir -p "$ROOT/.fanfare"
-        python3 -m venv "$ROOT/.fanfare/venv" || { say "python3 -m venv does not work here; install the Debian package python3-venv"; exit 1; }
-        "$ROOT/.fanfare/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/publishers/requirements.txt
+        python3 -m venv "$venv" || { say "python3 -m venv does not work here; install the Debian package python3-venv"; exit 1; }
+        "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/publishers/requirements.txt -r tests/clients/requirements.txt
+        printf '%s\n' "$wanted" >"$venv/installed.txt"
     fi
 }
 mkdir -p .fanfare

@@ -1,9 +1,18 @@
 //! The OpenAPI document, made from the handlers and from the types of what they read.
 
-use serde_json::Value;
+pub mod examples;
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+use shared::event::RestrictionKind;
+use shared::id::{DeliveryId, QueueId, StanzaId, Token, WebhookId};
 use shared::job::{
     LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, SendBody, SessionUpdateJob,
 };
+use shared::store::deliveries::DeliveryState;
+use shared::store::queues::QueueState;
+use shared::store::recipients::RecipientState;
 use shared::waiting::Reason;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -55,6 +64,13 @@ pub fn document() -> Value {
     // A document of our own types always serialises.
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
     let mut generator = schema::generator();
+    generator.subschema_for::<WebhookId>();
+    generator.subschema_for::<DeliveryId>();
+    generator.subschema_for::<StanzaId>();
+    generator.subschema_for::<QueueState>();
+    generator.subschema_for::<RecipientState>();
+    generator.subschema_for::<DeliveryState>();
+    generator.subschema_for::<RestrictionKind>();
     generator.subschema_for::<SendBody>();
     generator.subschema_for::<Addressed<SendBody>>();
     generator.subschema_for::<QueuePatch>();
@@ -71,7 +87,8 @@ pub fn document() -> Value {
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();
     generator.subschema_for::<Reading>();
-    for (name, schema) in generator.take_definitions(true) {
+    for (name, mut schema) in generator.take_definitions(true) {
+        schema::plain_choices(&mut schema);
         document["components"]["schemas"][name] = schema;
     }
     let operations = document["paths"].as_object_mut().into_iter().flatten();
@@ -80,6 +97,41 @@ pub fn document() -> Value {
         if let Some(body) = operation.get_mut("requestBody") {
             body["required"] = true.into();
         }
+        complete(operation);
     }
+    examples::attach(&mut document);
     document
 }
+
+/// Says of an operation what its handler's annotation leaves open: a name that no other has, the form of the ids in its
+/// path, and the meaning of a status that has no words of its own.
+fn complete(operation: &mut Value) {
+    if let (Some(family), Some(handler)) = (operation["tags"][0].as_str(), operation["operationId"].as_str())
+    {
+        operation["operationId"] = format!("{family}_{handler}").into();
+    }
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        if parameter["in"] == "path" {
+            let name = match parameter["name"].as_str() {
+                Some("token") => Token::schema_name(),
+                Some("queue") => QueueId::schema_name(),
+                Some("message") => StanzaId::schema_name(),
+                Some("webhook") => WebhookId::schema_name(),
+                Some("delivery") => DeliveryId::schema_name(),
+                _ => continue,
+            };
+            parameter["schema"] = json!({ "$ref": format!("#/components/schemas/{name}") });
+        }
+    }
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        if response["description"].as_str().is_none_or(str::is_empty) {
+            let status: Option<StatusCode> = status.parse().ok();
+            let words = status.and_then(|status| status.canonical_reason());
+            response["description"] = words.unwrap_or(REFUSED).into();
+        }
+    }
+}
+
+/// What is said of all that is no success.
+const REFUSED: &str = "It is refused or failed; `code` says why, for programs.";

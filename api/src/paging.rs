@@ -21,6 +21,7 @@ pub const LIMIT_MAX: u16 = 500;
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// Rows of the page, 1 to 500; 100 by default.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,

@@ -243,6 +243,18 @@ impl Problem {
         &self.fields
     }
 
+    /// The RFC 9457 body.
+    pub fn body(&self) -> ProblemBody<'_> {
+        ProblemBody {
+            kind: format!("urn:fanfare:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            errors: &self.fields,
+        }
+    }
+
     /// An answer with `body`, the status and headers of this problem, and the problem itself as an extension,
     /// from which another dialect may make its own body.
     pub fn respond(&self, media_type: &'static str, body: Vec<u8>) -> Response {
@@ -285,16 +297,8 @@ pub struct ProblemBody<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = ProblemBody {
-            kind: format!("urn:fanfare:problem:{}", self.code.as_str()),
-            title: self.code.title(),
-            status: self.code.status().as_u16(),
-            detail: &self.detail,
-            code: self.code.as_str(),
-            errors: &self.fields,
-        };
         // A struct of strings always serialises; an empty body is still a correct status.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
         self.respond(PROBLEM_JSON, body)
     }
 }

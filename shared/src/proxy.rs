@@ -135,12 +135,19 @@ pub fn deserialize_given<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Op
 ///
 /// # Errors
 /// Those of the serializer.
+pub fn serialize<S: Serializer>(proxy: &Option<ProxyUrl>, json: S) -> Result<S::Ok, S::Error> {
+    proxy.as_ref().map(ProxyUrl::expose).serialize(json)
+}
+
+/// As [`serialize`]; what is absent is for the field to leave out.
+///
+/// # Errors
+/// Those of the serializer.
 pub fn serialize_given<S: Serializer>(proxy: &Option<Option<ProxyUrl>>, json: S) -> Result<S::Ok, S::Error> {
-    proxy
-        .as_ref()
-        .and_then(Option::as_ref)
-        .map(ProxyUrl::expose)
-        .serialize(json)
+    match proxy {
+        Some(proxy) => serialize(proxy, json),
+        None => json.serialize_none(),
+    }
 }
 
 /// The host, in brackets where it came in them, and its port if there is one.

@@ -148,7 +148,7 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "fanfare_messages_failed_total",
-        "Messages that could not be sent, by reason",
+        "Messages that could not be sent, by status",
     ),
     counter(
         "fanfare_messages_unknown_total",

@@ -3,6 +3,7 @@
 mod answers;
 mod app_state;
 mod broadcast;
+mod document;
 mod faults;
 mod identity;
 mod interop;

@@ -20,7 +20,7 @@ const MAPS: &[(&str, Map)] = &[
                 "router",
                 "openapi legacy v1 idempotency app extract auth observe problem",
             ),
-            ("openapi", "legacy v1 schema"),
+            ("openapi", "legacy v1 paging tokens problem qr schema"),
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
             ("v1", "idempotency app jobs extract paging tokens problem schema"),
             ("idempotency", "app extract problem"),

@@ -8,14 +8,14 @@ use shared::job::Delay;
 use utoipa::ToSchema;
 
 /// A session.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TokenBody {
     /// The session.
     pub token: Token,
 }
 
 /// A text to one or many.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TextBody {
     /// The session that sends.
     pub token: Token,
@@ -28,7 +28,7 @@ pub struct TextBody {
 }
 
 /// A question about a number.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NumberBody {
     /// The session that asks.
     pub token: Token,

@@ -56,7 +56,8 @@ pub fn dress(response: Response) -> Response {
     dressed
 }
 
-fn body(problem: &Problem) -> ErrorBody<'_> {
+/// The body of a refused request.
+pub fn body(problem: &Problem) -> ErrorBody<'_> {
     let fields = problem.fields();
     let error = ErrorCode {
         code: problem.code().as_str(),

@@ -53,6 +53,21 @@ async fn the_document_needs_no_key() {
 }
 
 #[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document = openapi::document();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|methods| methods.as_object().unwrap().values());
+    let mut names: Vec<&str> = operations
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:?}");
+    assert!(names.contains(&"queues_create") && names.contains(&"deliveries_list"));
+}
+
+#[test]
 fn every_reference_of_the_document_leads_somewhere() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {

@@ -5,6 +5,7 @@ mod control;
 mod document;
 mod doors;
 mod errors;
+mod examples;
 mod legacy;
 mod listener;
 mod look_up;
@@ -12,6 +13,7 @@ mod queues;
 mod repeats;
 mod sessions;
 mod standing;
+mod vocabulary;
 mod webhooks;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -153,7 +155,10 @@ impl TestApi {
     }
 
     async fn worker(&self) -> Worker<'_> {
-        let fence = self.database.lease(0, "played").await;
+        self.worker_with(self.database.lease(0, "played").await)
+    }
+
+    fn worker_with(&self, fence: Fence) -> Worker<'_> {
         let consumer = self
             .broker
             .broker()
@@ -201,6 +206,12 @@ impl Worker<'_> {
     async fn accept(&mut self) -> (SendJob, JobId) {
         let (job, delivery) = self.next().await;
         let Job::Send(job) = job else { panic!("{job:?}") };
+        let id = self.store(&job, &delivery).await;
+        delivery.ack().await.unwrap();
+        (*job, id)
+    }
+
+    async fn store(&self, job: &SendJob, delivery: &Delivery) -> JobId {
         let id = JobId::new(delivery.message_id.as_deref().unwrap()).unwrap();
         let token = Token::new(&delivery.routing_key).unwrap();
         let session = self.session(&token).await;
@@ -210,19 +221,25 @@ impl Worker<'_> {
             queue,
             other: job.other_queue_id(&token, &id),
             id: &id,
-            job: &job,
+            job,
         };
         let accepted =
             queue_rows::accepting::accept_all(self.api.database.store(), self.fence, &[offer]).await;
         accepted.unwrap().pop().unwrap().unwrap();
-        delivery.ack().await.unwrap();
-        (*job, id)
+        id
     }
 
     /// Takes one command on a queue.
     async fn obey(&mut self) -> Job {
         let (job, delivery) = self.next().await;
-        let (queue, columns) = match &job {
+        assert!(self.command(&job).await, "{job:?}");
+        delivery.ack().await.unwrap();
+        job
+    }
+
+    /// Does what a command on a queue asks; false where the job is none.
+    async fn command(&self, job: &Job) -> bool {
+        let (queue, columns) = match job {
             Job::Pause(queue) => (queue.queue_id, "state = 2, paused_at = now()".to_owned()),
             Job::Resume(queue) => (queue.queue_id, "state = 0, paused_at = NULL".to_owned()),
             Job::Delete(queue) => (
@@ -237,12 +254,11 @@ impl Worker<'_> {
                     format!("delay_min_ms = {min}, delay_max_ms = {max}"),
                 )
             }
-            other => panic!("{other:?}"),
+            _ => return false,
         };
         let sql = format!("UPDATE queue SET {columns} WHERE id = '{queue}'");
         self.api.database.query(&sql).await;
-        delivery.ack().await.unwrap();
-        job
+        true
     }
 
     /// Answers the next job.

@@ -11,7 +11,7 @@ use shared::job::{Job, QueueCommand};
 use shared::store::queues::{self, QueueRecord};
 use shared::store::sessions::{self, Owner};
 
-use super::commands::{COMMAND_PATIENCE, follow};
+use super::commands::{COMMAND_PATIENCE, NOT_TAKEN_YET, follow};
 use super::queues::{Queue, Shown, find, no_such_queue, unstored};
 use crate::app::App;
 use crate::extract;
@@ -22,7 +22,7 @@ use crate::problem::{Code, Problem, ProblemBody};
 /// `unknown`: nobody gets a message from both. Adopting a queue of the present account changes nothing.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/adopt",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn adopt(
     State(app): State<Arc<App>>,

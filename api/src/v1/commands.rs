@@ -29,10 +29,14 @@ use crate::problem::{Code, Problem, ProblemBody};
 /// How long a command is waited for.
 pub(super) const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
 
+/// What 202 says of a command.
+pub(super) const NOT_TAKEN_YET: &str = "The broker has the command; its worker has not carried it out within three seconds, \
+     and does so when it can. The answer shows what was before.";
+
 /// Pause a queue. Pausing a paused one changes nothing; a completed or deleted one can't be paused.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/pause",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Pause).await
@@ -41,7 +45,7 @@ pub async fn pause(state: State<Arc<App>>, path: Path<(String, String)>) -> Resu
 /// Resume a paused queue. Resuming one that is not paused changes nothing, unless it is completed or deleted.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/resume",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Resume).await
@@ -50,7 +54,7 @@ pub async fn resume(state: State<Arc<App>>, path: Path<(String, String)>) -> Res
 /// Delete a queue: what was not sent never is. Deleting it again changes nothing; a completed one can't be deleted.
 #[utoipa::path(delete, path = "/v1/sessions/{token}/queues/{queue}",
     params(("token" = String, Path), ("queue" = String, Path)), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Result<Response, Problem> {
     command(state, path, Command::Delete).await
@@ -60,7 +64,7 @@ pub async fn delete(state: State<Arc<App>>, path: Path<(String, String)>) -> Res
 #[utoipa::path(patch, path = "/v1/sessions/{token}/queues/{queue}",
     params(("token" = String, Path), ("queue" = String, Path)),
     request_body = ref("#/components/schemas/QueuePatch"), tag = "queues",
-    responses((status = 200, body = Queue), (status = 202, body = Shown, description = "stored, not taken yet"),
+    responses((status = 200, body = Queue), (status = 202, body = Shown, description = NOT_TAKEN_YET),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn change(
     State(app): State<Arc<App>>,

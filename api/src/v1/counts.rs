@@ -18,7 +18,7 @@ pub struct Counts {
 
 impl Counts {
     /// What was counted: by state, and by status where they failed.
-    pub(super) fn new(tally: Vec<(RecipientState, Option<u16>, u32)>) -> Self {
+    pub fn new(tally: Vec<(RecipientState, Option<u16>, u32)>) -> Self {
         let mut counts = Self {
             by_state: RecipientState::ALL.map(|state| (state.as_str(), 0)).into(),
             failed_by_status: BTreeMap::new(),

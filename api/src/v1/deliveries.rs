@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::extract::{self, JsonBytes, Query};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
+use crate::schema;
 
 /// A delivery: one event for one webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,7 +42,7 @@ pub struct Delivery {
     /// The event's name.
     pub event: String,
     /// `pending`, `delivered`, `dead` or `cancelled`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<DeliveryState>)]
     pub state: DeliveryState,
     /// Attempts since it was made or last replayed.
     pub attempts: u32,
@@ -53,9 +54,8 @@ pub struct Delivery {
     pub last_status: Option<u16>,
     /// What went wrong at the last attempt.
     pub last_error: Option<String>,
-    /// The attempts, oldest first: `{at, status, error, ms}`.
-    #[schema(value_type = Vec<Object>)]
-    pub history: Vec<HistoryEntry>,
+    /// The attempts, oldest first.
+    pub history: Vec<DeliveryAttempt>,
     /// The beginning of what the receiver answered; of tests alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
@@ -67,6 +67,34 @@ pub struct Delivery {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<OffsetDateTime>,
+}
+
+/// One attempt at a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveryAttempt {
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: OffsetDateTime,
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// How long it took, in milliseconds.
+    pub ms: u32,
+}
+
+impl From<HistoryEntry> for DeliveryAttempt {
+    fn from(entry: HistoryEntry) -> Self {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(entry.at) * 1_000_000);
+        Self {
+            // What is stored is a time of ours.
+            at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            status: entry.status,
+            error: entry.error,
+            ms: entry.ms,
+        }
+    }
 }
 
 impl From<DeliveryRecord> for Delivery {
@@ -81,7 +109,7 @@ impl From<DeliveryRecord> for Delivery {
             next_attempt_at: record.next_attempt_at,
             last_status: record.last_status,
             last_error: record.last_error,
-            history: record.history,
+            history: record.history.into_iter().map(DeliveryAttempt::from).collect(),
             answer: record.answer,
             created_at: record.created_at,
             finished_at: record.finished_at,
@@ -94,6 +122,7 @@ impl From<DeliveryRecord> for Delivery {
 #[into_params(parameter_in = Query)]
 pub struct DeliveryQuery {
     /// Only those of this state: `pending`, `delivered`, `dead` or `cancelled`.
+    #[param(schema_with = schema::reference::<DeliveryState>)]
     state: Option<String>,
     /// Only those of this session.
     token: Option<String>,
@@ -106,23 +135,23 @@ pub struct DeliveryQuery {
 }
 
 /// Which deliveries to make again: those for which all of it is so.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayDeliveries {
     /// Those of this state: `dead` when absent, else `pending`, `delivered` or `cancelled`.
-    state: Option<String>,
+    pub state: Option<String>,
     /// Those of this session.
-    token: Option<String>,
+    pub token: Option<String>,
     /// Those of this event; a name may end in `*`.
-    event: Option<String>,
+    pub event: Option<String>,
     /// Those that were made at this time or later, as in RFC 3339.
-    since: Option<String>,
+    pub since: Option<String>,
     /// Those that were made before this time.
-    until: Option<String>,
+    pub until: Option<String>,
     /// Most that this request makes again, 1 to 1000; 1000 when absent.
-    limit: Option<u32>,
+    pub limit: Option<u32>,
     /// `next` of the answer before: goes on behind it.
-    cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
 /// What a replay of many did.
@@ -162,7 +191,7 @@ impl DeliveryQuery {
 /// List deliveries, the newest first: what was not taken at the first attempt, and the newest of what was
 /// (`WEBHOOK_KEEP_DELIVERED`).
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries",
-    params(("webhook" = String, Path), PageQuery, DeliveryQuery), tag = "webhooks",
+    params(("webhook" = String, Path), PageQuery, DeliveryQuery), tag = "deliveries",
     responses((status = 200, body = Page<Delivery>),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn list(
@@ -180,7 +209,7 @@ pub async fn list(
 
 /// Show a delivery.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries/{delivery}",
-    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "webhooks",
+    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "deliveries",
     responses((status = 200, body = Delivery),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn show(
@@ -197,8 +226,9 @@ pub async fn show(
 
 /// Post a signed `webhook.test` event now, once, the way that every event goes, and answer with what came back. Where that
 /// takes longer than the request may, it is answered with 202, and the delivery tells later.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", params(("webhook" = String, Path)), tag = "webhooks",
-    responses((status = 200, body = Delivery), (status = 202, body = Delivery),
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", params(("webhook" = String, Path)), tag = "deliveries",
+    responses((status = 200, body = Delivery), (status = 202, body = Delivery,
+        description = "The attempt is not over after 20 seconds, or no webhook worker runs. `Location` is where it is told later."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn test(State(app): State<Arc<App>>, Path(webhook): Path<String>) -> Result<Response, Problem> {
     let record = enabled(&app, &webhook).await?;
@@ -266,7 +296,8 @@ const TEST_PATIENCE: Duration = Duration::from_secs(20);
 /// Attempt deliveries again now, oldest first, in the order of their events and under the same `webhook-id`. One request
 /// makes a limited number due; go on with `next` as `cursor`.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/replay", params(("webhook" = String, Path)),
-    request_body = ReplayDeliveries, tag = "webhooks", responses((status = 202, body = ReplayedDeliveries),
+    request_body = ReplayDeliveries, tag = "deliveries", responses((status = 202, body = ReplayedDeliveries,
+        description = "So many are due now, and listed as `pending` until a webhook worker has attempted them."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn replay_all(
     State(app): State<Arc<App>>,
@@ -303,8 +334,9 @@ pub async fn replay_all(
 
 /// Attempt a delivery again now, whatever became of it, under the same `webhook-id`.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/replay",
-    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "webhooks",
-    responses((status = 202, body = Delivery),
+    params(("webhook" = String, Path), ("delivery" = String, Path)), tag = "deliveries",
+    responses((status = 202, body = Delivery,
+        description = "It is due now, and `pending` until a webhook worker has attempted it."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn replay(
     State(app): State<Arc<App>>,
@@ -331,7 +363,8 @@ async fn enabled(app: &App, webhook: &str) -> Result<WebhookRecord, Problem> {
     }
 }
 
-fn disabled(why: &str) -> Problem {
+/// The answer where nothing is sent to a webhook, for this reason.
+pub fn disabled(why: &str) -> Problem {
     let detail =
         format!("nothing is sent to this webhook ({why}); enable it first: PATCH it with \"enabled\": true");
     Problem::new(Code::WebhookDisabled, detail)
@@ -341,7 +374,8 @@ fn delivery_state(text: &str) -> Result<DeliveryState, Problem> {
     DeliveryState::find(text).ok_or_else(|| Problem::field("state", DeliveryState::must_be()))
 }
 
-fn no_such_delivery() -> Problem {
+/// The answer where a webhook has no such delivery.
+pub fn no_such_delivery() -> Problem {
     Problem::new(Code::DeliveryNotFound, "this webhook has no such delivery")
 }
 

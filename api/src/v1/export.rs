@@ -115,6 +115,18 @@ impl Export {
     }
 }
 
+/// The whole sheet of these recipients.
+pub fn sheet(rows: &[RecipientRecord]) -> String {
+    let mut writer = writer();
+    // Writing to memory does not fail.
+    let written = writer.write_record(COLUMNS);
+    let written = rows.iter().fold(written, |so_far, row| {
+        so_far.and_then(|()| write(&mut writer, row))
+    });
+    let bytes = written.ok().and_then(|()| writer.into_inner().ok());
+    String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
+}
+
 fn writer() -> Writer<Vec<u8>> {
     WriterBuilder::new()
         .terminator(Terminator::CRLF)
@@ -177,12 +189,8 @@ mod tests {
             delivered_at: None,
             read_at: None,
         };
-        let mut writer = writer();
-        writer.write_record(COLUMNS).unwrap();
-        write(&mut writer, &row).unwrap();
-        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         assert_eq!(
-            text,
+            sheet(&[row]),
             "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference\r\n\
              7,5531900000001,failed,'=cmd,500,\"'@no, \"\"never\"\"\nagain\",2026-11-21T10:00:00Z,,,'=Ana\r\n"
         );

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::extract::{self, Query, SessionPath};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Problem, ProblemBody};
+use crate::schema;
 use crate::v1::queues::Queue;
 
 /// Which queues to list.
@@ -23,6 +24,7 @@ use crate::v1::queues::Queue;
 #[into_params(parameter_in = Query)]
 pub struct QueueQuery {
     /// Only those of this state: `queued`, `running`, `paused`, `completed` or `deleted`.
+    #[param(schema_with = schema::reference::<QueueState>)]
     state: Option<String>,
     /// Only those of this label.
     label: Option<String>,

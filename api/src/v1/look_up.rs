@@ -68,13 +68,15 @@ pub async fn show(
             .await?
             .map(|request| requested(&message, request)),
     };
-    let nothing = || {
-        Problem::new(
-            Code::MessageNotFound,
-            format!("the session {token} has no such message"),
-        )
-    };
-    found.map(Json).ok_or_else(nothing)
+    found.map(Json).ok_or_else(|| no_such_message(&token))
+}
+
+/// The answer where a session has no message of an id.
+pub fn no_such_message(token: &Token) -> Problem {
+    Problem::new(
+        Code::MessageNotFound,
+        format!("the session {token} has no such message"),
+    )
 }
 
 /// What is stored of a message, and of those who asked for its id.

@@ -21,6 +21,10 @@ use crate::extract::{self, JsonBytes, SessionPath};
 use crate::idempotency::{self, Key, Meaning};
 use crate::problem::{Code, Problem, ProblemBody};
 
+/// What 202 says of a send.
+pub const TAKEN: &str = "The broker has it on its disks, and it is found under its ids from now on. Its worker stores it \
+     next, and then it is sent; or rejects it, which its ids say, and the event `job.rejected`.";
+
 /// A message that was accepted.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -38,25 +42,25 @@ pub struct Accepted {
     /// Whom it will be sent to, as the number was read.
     #[schema(value_type = String)]
     pub number: Number,
-    /// Always `PENDING`: it is stored and will be sent.
+    /// Always `PENDING`: the broker has it. What becomes of it is found under its ids.
     pub status: &'static str,
 }
 
 /// The body of a `send` job, and the session it is for.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "SendAnywhereBody")]
 pub struct Addressed<J> {
     /// The session that sends.
-    token: Token,
+    pub token: Token,
     /// The rest.
     #[serde(flatten)]
-    job: J,
+    pub job: J,
 }
 
 /// Send one message. The body is that of a `send` job with one number.
 #[utoipa::path(post, path = "/v1/sessions/{token}/messages",
     params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    request_body = ref("#/components/schemas/SendBody"), tag = "messages", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/SendBody"), tag = "messages", responses((status = 202, body = Accepted, description = TAKEN),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -69,7 +73,7 @@ pub async fn create(
 
 /// Send one message. The body is that of a `send` job with one number, and `token` besides.
 #[utoipa::path(post, path = "/v1/messages", params(("Idempotency-Key" = Option<String>, Header)),
-    request_body = ref("#/components/schemas/SendAnywhereBody"), tag = "messages", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/SendAnywhereBody"), tag = "messages", responses((status = 202, body = Accepted, description = TAKEN),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create_anywhere(
     State(app): State<Arc<App>>,

@@ -29,13 +29,18 @@ use crate::v1::waiting::{self, Worker};
 const QR_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The body of `POST /v1/sessions/{token}/pairing-code`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PairingCodeRequest {
     /// The phone number of the account to pair with.
     #[serde(deserialize_with = "deserialize_phone")]
     pub phone: Number,
     /// The proxy that the session leaves by from now on; the code is asked for by that way. Null for the deployment's.
-    #[serde(default, deserialize_with = "proxy::deserialize_given")]
+    #[serde(
+        default,
+        deserialize_with = "proxy::deserialize_given",
+        serialize_with = "proxy::serialize_given",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<ProxyUrl>")]
     pub proxy: Option<Option<ProxyUrl>>,
 }

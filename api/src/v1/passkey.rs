@@ -88,7 +88,7 @@ impl From<event::Passkey> for Passkey {
 /// Hand over what the account's passkey signed, as `JSON.stringify(await navigator.credentials.get(…))` gives it in a tab
 /// at https://web.whatsapp.com (docs/PASSKEY.md). Answers when WhatsApp has taken it. What is no answer to the options
 /// that were asked last is refused with 400, which names the field, and another may follow.
-#[utoipa::path(post, path = "/v1/sessions/{token}/passkey", params(("token" = String, Path)), tag = "sessions",
+#[utoipa::path(post, path = "/v1/sessions/{token}/passkey", params(("token" = String, Path)), tag = "passkey",
     request_body = ref("#/components/schemas/PasskeyAnswerJob"), responses((status = 204),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn answer(
@@ -101,7 +101,7 @@ pub async fn answer(
 }
 
 /// Say that the phone shows the code of the stage `code`. Answers when WhatsApp has taken what the phone needs to link.
-#[utoipa::path(post, path = "/v1/sessions/{token}/passkey/confirm", params(("token" = String, Path)), tag = "sessions",
+#[utoipa::path(post, path = "/v1/sessions/{token}/passkey/confirm", params(("token" = String, Path)), tag = "passkey",
     responses((status = 204),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn confirm(
@@ -112,7 +112,7 @@ pub async fn confirm(
 }
 
 /// Give up, as when the phone shows another code: the session shows QR codes again.
-#[utoipa::path(post, path = "/v1/sessions/{token}/passkey/cancel", params(("token" = String, Path)), tag = "sessions",
+#[utoipa::path(post, path = "/v1/sessions/{token}/passkey/cancel", params(("token" = String, Path)), tag = "passkey",
     responses((status = 204),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn cancel(

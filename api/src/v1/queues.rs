@@ -29,6 +29,7 @@ use crate::schema;
 use crate::tokens::Addressee;
 use crate::v1::asked::{self, SendRequest};
 use crate::v1::counts::Counts;
+use crate::v1::messages::TAKEN;
 use crate::v1::waiting::{Held, Waiting, Worker, waiting};
 
 /// How long a new queue is waited for, so that it can be looked up once its creation is answered.
@@ -45,7 +46,7 @@ pub struct Queue {
     #[schema(value_type = String)]
     pub token: Token,
     /// `queued`, `running`, `paused`, `completed` or `deleted`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<QueueState>)]
     pub state: QueueState,
     /// Percent of recipients settled.
     pub progress: u8,
@@ -65,14 +66,14 @@ pub struct Queue {
     #[schema(schema_with = schema::nullable::<Delay>)]
     pub delay: Option<Delay>,
     /// `resend` or `hold`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<OnUnknown>)]
     pub on_unknown: OnUnknown,
     /// Before this nothing of it is sent; null where it starts at once.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub start_at: Option<OffsetDateTime>,
     /// `drop` or `allow`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<Duplicates>)]
     pub duplicates: Duplicates,
     /// What its caller calls it by.
     #[schema(value_type = Option<String>)]
@@ -158,7 +159,7 @@ pub struct Accepted {
     /// The session that sends it.
     #[schema(value_type = String)]
     pub token: Token,
-    /// Always `STARTED`: it is stored and will be sent.
+    /// Always `STARTED`: the broker has it. What becomes of it is found under its id.
     pub status: &'static str,
     /// Always 0.
     pub progress: u8,
@@ -188,7 +189,7 @@ pub struct Recipient {
     pub addressee: Option<Number>,
     /// `queued`, `sending`, `sent`, `delivered`, `read`, `failed`, `skipped`, `unknown`, or `duplicate`: its account is that
     /// of another recipient of the queue.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<RecipientState>)]
     pub state: RecipientState,
     /// The id of its message.
     #[schema(value_type = Option<String>)]
@@ -246,6 +247,7 @@ impl From<RecipientRecord> for Recipient {
 #[into_params(parameter_in = Query)]
 pub struct RecipientQuery {
     /// Only those of this state.
+    #[param(schema_with = schema::reference::<RecipientState>)]
     state: Option<String>,
 }
 
@@ -263,7 +265,7 @@ impl RecipientQuery {
 /// one.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues",
     params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    request_body = ref("#/components/schemas/SendBody"), tag = "queues", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/SendBody"), tag = "queues", responses((status = 202, body = Accepted, description = TAKEN),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -403,7 +405,8 @@ pub async fn find(app: &App, token: &str, queue: &str) -> Result<(Token, Session
     Ok((token, session, record))
 }
 
-pub(super) fn no_such_queue(token: &Token) -> Problem {
+/// The answer where a session has no queue of an id.
+pub fn no_such_queue(token: &Token) -> Problem {
     Problem::new(
         Code::QueueNotFound,
         format!("the session {token} has no such queue"),

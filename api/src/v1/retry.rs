@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::id::JobId;
 use shared::job::RetryCodes;
 use shared::store::queues::QueueRecord;
@@ -18,21 +18,22 @@ use crate::extract::{self, JsonBytes};
 use crate::idempotency::{self, Key};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::tokens::Addressee;
+use crate::v1::messages::TAKEN;
 use crate::v1::queues::{self, Accepted};
 
 /// Which recipients to send to again.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryBody {
     /// Only those that failed with one of these statuses; all that failed when absent.
-    codes: Option<RetryCodes>,
+    pub codes: Option<RetryCodes>,
 }
 
 /// Send the message of a queue again to those of its recipients that failed, as a new queue. The same request twice is one
 /// queue: by its `Idempotency-Key`, and without one as long as the same recipients have failed.
 #[utoipa::path(post, path = "/v1/sessions/{token}/queues/{queue}/retry",
     params(("token" = String, Path), ("queue" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    request_body = ref("#/components/schemas/RetryBody"), tag = "queues", responses((status = 202, body = Accepted),
+    request_body = ref("#/components/schemas/RetryBody"), tag = "queues", responses((status = 202, body = Accepted, description = TAKEN),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn retry(
     State(app): State<Arc<App>>,

@@ -73,7 +73,7 @@ pub struct Session {
     pub passkey: Option<Passkey>,
     /// What it says of itself while it is connected: `unavailable` (its phone goes on ringing) or `available`; null for
     /// what the deployment says (`PRESENCE`).
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = schema::nullable::<Presence>)]
     pub presence: Option<Presence>,
     /// The proxy that it leaves by, as scheme, host and port (never with user and password); null for the deployment's
     /// (`WHATSAPP_PROXY`).
@@ -158,7 +158,7 @@ impl Session {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SessionRestriction {
     /// `time-lock`, `refused` or `cap`, as in the event `session.restricted`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::reference::<RestrictionKind>)]
     pub kind: RestrictionKind,
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
@@ -184,7 +184,7 @@ impl From<Restriction> for SessionRestriction {
 }
 
 /// The body of `POST /v1/sessions`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NewSession {
     /// 1 to 64 of `A-Z a-z 0-9 _ -`.
     pub token: Token,
@@ -195,7 +195,12 @@ pub struct NewSession {
     pub presence: Option<Presence>,
     /// The proxy that its connection and its files leave by; the deployment's (`WHATSAPP_PROXY`) when absent. A session
     /// that is there already changes to it.
-    #[serde(default, deserialize_with = "proxy::deserialize")]
+    #[serde(
+        default,
+        deserialize_with = "proxy::deserialize",
+        serialize_with = "proxy::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<ProxyUrl>")]
     pub proxy: Option<ProxyUrl>,
 }
@@ -361,7 +366,7 @@ async fn change(
 /// Log a session out at WhatsApp and delete it with its credentials and queues. Answers 204 when that is done, 202
 /// when the worker is still at it after a few seconds.
 #[utoipa::path(delete, path = "/v1/sessions/{token}", params(("token" = String, Path)), tag = "sessions", responses(
-    (status = 204), (status = 202, description = "under way"),
+    (status = 204), (status = 202, description = "It is marked, and takes nothing more; its worker has not deleted it within five seconds, and does so when it can."),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn delete(
     State(app): State<Arc<App>>,

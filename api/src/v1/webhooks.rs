@@ -16,7 +16,7 @@ use shared::store::webhooks::{self, Dialect, WebhookRecord};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use self::fields::{CreateWebhook, UpdateWebhook};
+pub use self::fields::{CreateWebhook, UpdateWebhook};
 use crate::app::App;
 use crate::extract::{self, JsonBytes, MAX_BODY_BYTES, Query};
 use crate::idempotency::{self, Key};

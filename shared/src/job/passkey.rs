@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -93,14 +94,31 @@ impl Serialize for Base64Url {
 impl<'de> Deserialize<'de> for Base64Url {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = URL_SAFE_NO_PAD
-            .decode(text.trim_end_matches('='))
-            .map_err(|_| de::Error::custom("must be base64url"))?;
-        if bytes.is_empty() || bytes.len() > PASSKEY_PART_MAX_BYTES {
-            let problem = format!("must be 1 to {PASSKEY_PART_MAX_BYTES} bytes in base64url");
-            return Err(de::Error::custom(problem));
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Why a text is no bytes in base64url.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Base64UrlError {
+    /// It has other characters, or ends in the middle of a byte.
+    #[error("must be base64url")]
+    Alphabet,
+    /// It holds too few bytes, or too many.
+    #[error("must be 1 to {PASSKEY_PART_MAX_BYTES} bytes in base64url")]
+    Size,
+}
+
+impl FromStr for Base64Url {
+    type Err = Base64UrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
+        let bytes = bytes.map_err(|_| Base64UrlError::Alphabet)?;
+        match (1..=PASSKEY_PART_MAX_BYTES).contains(&bytes.len()) {
+            true => Ok(Self(bytes.into())),
+            false => Err(Base64UrlError::Size),
         }
-        Ok(Self(bytes.into()))
     }
 }
 

@@ -118,12 +118,23 @@ impl PaceJob {
 }
 
 /// What of a queue is to be changed while it runs.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueuePatch {
     /// The gap between its sends, from the next one on.
     #[schemars(with = "Delay")]
     delay: Map<String, Value>,
+}
+
+impl From<Delay> for QueuePatch {
+    fn from(delay: Delay) -> Self {
+        let fields = serde_json::to_value(delay).ok();
+        Self {
+            delay: fields
+                .and_then(|fields| fields.as_object().cloned())
+                .unwrap_or_default(),
+        }
+    }
 }
 
 impl QueuePatch {

@@ -15,9 +15,9 @@ pub(crate) fn acked(after: Duration) {
     histogram!("fanfare_send_ack_seconds").record(after.as_secs_f64());
 }
 
-/// A recipient can't be reached; `reason` is one of a closed set.
-pub(crate) fn failed(reason: &'static str) {
-    counter!("fanfare_messages_failed_total", "reason" => reason).increment(1);
+/// A recipient can't be reached; `status` is one of a closed set, that of `send.message:ERROR`.
+pub(crate) fn failed(status: u16) {
+    counter!("fanfare_messages_failed_total", "status" => status.to_string()).increment(1);
 }
 
 /// Nobody knows whether a recipient got its message, and it is not sent again.

@@ -221,15 +221,15 @@ impl Waiting {
             Self::Idle => "idle",
             Self::Pace { .. } => "pace",
             Self::Cap => "cap",
-            Self::Answer { .. } => "answer",
-            Self::Retry { .. } => "retry",
+            Self::Answer { .. } => "ack",
+            Self::Retry { .. } => "back-off",
             Self::Attempt { .. } => "attempt",
             Self::RateLimit { .. } => "rate-limit",
             Self::LookUp { .. } => "look-up",
             Self::Restricted => "restricted",
             Self::StartsAt => "starts-at",
-            Self::Connection => "connection",
-            Self::Recipients => "recipients",
+            Self::Connection => "not-connected",
+            Self::Recipients => "reading",
         }
     }
 

@@ -99,7 +99,7 @@ impl Questions {
             return reply.send(answer);
         }
         if let Some(earlier) = self.pairing.replace(reply) {
-            earlier.send(failed(FailureCode::Internal, "another code was asked for"));
+            earlier.send(failed(FailureCode::Conflict, "another code was asked for"));
         }
     }
 

@@ -370,7 +370,7 @@ impl Sends {
             }
             reason => {
                 let failure = Failure::from(reason);
-                meter::failed(failure.error);
+                meter::failed(failure.status);
                 settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
             }
         }

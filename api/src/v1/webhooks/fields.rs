@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rand::Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::config::Secret;
 use shared::event::EventName;
 use shared::id::{Token, WebhookId};
@@ -66,49 +66,49 @@ const TAKEN_HEADERS: [&str; 13] = [
 const TAKEN_PREFIXES: [&str; 2] = ["webhook-", "proxy-"];
 
 /// The body of `POST /v1/webhooks`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct CreateWebhook {
+pub struct CreateWebhook {
     /// Where to post: http or https.
-    url: String,
+    pub url: String,
     /// The session whose events it wants; all sessions when absent.
-    token: Option<String>,
+    pub token: Option<String>,
     /// The sessions whose events it wants, in place of `token`; `["*"]` means all.
-    tokens: Option<Vec<String>>,
+    pub tokens: Option<Vec<String>>,
     /// Names of the events it wants, `*` at the end of a name standing for any rest; all events when absent.
-    events: Option<Vec<String>>,
+    pub events: Option<Vec<String>>,
     /// `whsec_` and 24 to 64 bytes in base64; chosen for you when absent.
-    secret: Option<String>,
+    pub secret: Option<String>,
     /// Headers of its own, such as `Authorization`: at most 16. They are stored sealed and not shown again.
-    headers: Option<BTreeMap<String, String>>,
+    pub headers: Option<BTreeMap<String, String>>,
     /// Most attempts that one webhook worker begins in a second, 0.01 to 1000; no limit when absent or 0.
-    max_per_second: Option<f64>,
+    pub max_per_second: Option<f64>,
     /// Most attempts that one webhook worker has under way, 1 to 16; 16 when absent or 0.
-    max_concurrent: Option<u16>,
+    pub max_concurrent: Option<u16>,
 }
 
 /// The body of `PATCH /v1/webhooks/{webhook}`: what is absent stays as it is.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct UpdateWebhook {
+pub struct UpdateWebhook {
     /// Where to post: http or https.
-    url: Option<String>,
+    pub url: Option<String>,
     /// The sessions whose events it wants; `["*"]` or null means all.
-    tokens: Option<Vec<String>>,
+    pub tokens: Option<Vec<String>>,
     /// Names of the events it wants; `["*"]` or null means all.
-    events: Option<Vec<String>>,
+    pub events: Option<Vec<String>>,
     /// Whether anything is sent to it. What waits for one that is enabled again is sent then, in its order.
-    enabled: Option<bool>,
+    pub enabled: Option<bool>,
     /// A new secret, or `rotate` for one that is chosen for you; shown in this answer only.
-    secret: Option<String>,
+    pub secret: Option<String>,
     /// With `secret`: for how many seconds the old one signs too, at most 30 days; a day when absent.
-    old_secret_seconds: Option<u32>,
+    pub old_secret_seconds: Option<u32>,
     /// Headers of its own, in place of all it had; null for none.
-    headers: Option<BTreeMap<String, String>>,
+    pub headers: Option<BTreeMap<String, String>>,
     /// Most attempts that one webhook worker begins in a second; 0 or null for no limit.
-    max_per_second: Option<f64>,
+    pub max_per_second: Option<f64>,
     /// Most attempts that one webhook worker has under way; 0 or null for 16.
-    max_concurrent: Option<u16>,
+    pub max_concurrent: Option<u16>,
 }
 
 impl CreateWebhook {

@@ -1,0 +1,116 @@
+//! Single messages.
+
+use serde_json::json;
+use shared::content::Text;
+use shared::id::StanzaId;
+use shared::job::{Recipient, SendJob};
+use shared::recipient::Number;
+use shared::store::recipients::RecipientState;
+use shared::waiting::Reason;
+
+use super::names::{ANA, AT, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
+use super::operation::Examples;
+use crate::problem::Problem;
+use crate::tokens::unknown;
+use crate::v1::asked::{RequestState, SendRequest};
+use crate::v1::look_up::{Message, no_such_message};
+use crate::v1::messages::{Accepted, Addressed};
+use crate::v1::queues;
+use crate::v1::waiting::Waiting;
+
+/// The examples of this family.
+pub(super) fn all() -> Vec<Examples> {
+    let anywhere = Addressed {
+        token: fixed(TOKEN),
+        job: job(),
+    };
+    let no_number = Problem::field("number", bad_number());
+    let body = json!({ "number": "12", "message": { "type": "text", "text": TEXT } });
+    let elsewhere = Addressed {
+        token: fixed(NOBODY),
+        job: job(),
+    };
+    vec![
+        Examples::of("post /v1/messages")
+            .asks(&anywhere)
+            .answers(202, "accepted", &accepted())
+            .refuses_body("/v1/messages", &elsewhere, unknown(&fixed(NOBODY))),
+        Examples::of("post /v1/sessions/{token}/messages")
+            .asks(&job())
+            .answers(202, "accepted", &accepted())
+            .refuses_body("/v1/sessions/shop/messages", &body, no_number)
+            .refuses("/v1/sessions/nobody/messages", unknown(&fixed(NOBODY))),
+        Examples::of("get /v1/sessions/{token}/messages/{message}")
+            .answers(200, "stored", &stored())
+            .answers(200, "accepted", &not_stored())
+            .refuses(
+                "/v1/sessions/shop/messages/3EB000000000",
+                no_such_message(&fixed(TOKEN)),
+            ),
+    ]
+}
+
+/// What is wrong with a number that is too short.
+fn bad_number() -> String {
+    Number::new("12")
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default()
+}
+
+fn job() -> SendJob {
+    SendJob::new([Recipient::from(fixed::<Number>(ANA))], Text::new(TEXT))
+}
+
+fn accepted() -> Accepted {
+    Accepted {
+        message_id: fixed(MESSAGE),
+        queue_id: fixed(QUEUE),
+        token: fixed(TOKEN),
+        number: fixed(ANA),
+        status: "PENDING",
+    }
+}
+
+fn stored() -> Message {
+    Message {
+        message_id: fixed(MESSAGE),
+        token: fixed(TOKEN),
+        state: RecipientState::Delivered.as_str(),
+        queue_id: Some(fixed(QUEUE)),
+        recipient: Some(queues::Recipient {
+            seq: 0,
+            number: fixed(ANA),
+            reference: None,
+            addressee: None,
+            state: RecipientState::Delivered,
+            message_id: Some(fixed(MESSAGE)),
+            attempts: 0,
+            error: None,
+            sent_at: Some(AT),
+            delivered_at: Some(LATER),
+            read_at: None,
+        }),
+        request: None,
+        rejected: Vec::new(),
+    }
+}
+
+/// Its worker has not stored it yet.
+fn not_stored() -> Message {
+    let message: StanzaId = fixed(MESSAGE);
+    Message {
+        state: "accepted",
+        recipient: None,
+        request: Some(SendRequest {
+            queue_id: Some(fixed(QUEUE)),
+            message_id: Some(message),
+            token: fixed(TOKEN),
+            state: RequestState::Accepted,
+            recorded_at: AT,
+            rejection: None,
+            waiting: Some(Waiting::of(Reason::Accepting, None)),
+        }),
+        ..stored()
+    }
+}
