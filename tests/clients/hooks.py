@@ -54,11 +54,17 @@ def before_call(context, case, kwargs):
     for name in case.path_parameters or {}:
         if name in THERE:
             case.path_parameters[name] = aim(operation, name, case.path_parameters[name])
+    if isinstance(case.body, dict) and case.body.get("proxy"):
+        # No proxy that it invents leads anywhere: a session that is to leave by it would be away from then on.
+        if operation == "PATCH /v1/sessions/{token}":
+            case.path_parameters["token"] = CONTROLLED
+        elif operation not in MAKES:
+            case.body["proxy"] = None
     if not isinstance(case.body, dict) or not isinstance(case.body.get("token"), str):
         return
     if operation not in MAKES:
         case.body["token"] = aim(operation, "token", case.body["token"])
-    elif case.body["token"] not in THERE.values():
+    elif case.body["token"] not in THERE.values() or case.body.get("proxy"):
         # Nobody else invents this one: a session without an account is for what pairs one, and nothing else.
         case.body["token"] = ("made-" + case.body["token"])[:64]
 
