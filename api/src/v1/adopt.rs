@@ -32,7 +32,7 @@ pub async fn adopt(
         Ok(found) => found,
         // It may be on its way to the worker.
         Err(problem) => {
-            let asked = unstored(&app, (&token, &queue), problem).await?;
+            let asked = unstored(&app, &token, &queue, problem).await?;
             let queue_id = extract::text("queueId", &queue)?;
             return follow(&app, asked, &Job::Adopt(QueueCommand { queue_id })).await;
         }

@@ -131,7 +131,7 @@ async fn command(
         Ok(found) => obey(&app, found, command).await,
         // It may be on its way to the worker.
         Err(problem) => {
-            let asked = unstored(&app, (&token, &queue), problem).await?;
+            let asked = unstored(&app, &token, &queue, problem).await?;
             let queue = extract::text("queueId", &queue)?;
             follow(&app, asked, &command.job(queue)).await
         }

@@ -321,7 +321,7 @@ pub async fn show(
     let (token, record) = match find(&app, &token, &queue).await {
         Ok((token, _, record)) => (token, record),
         Err(problem) => {
-            return unstored(&app, (&token, &queue), problem)
+            return unstored(&app, &token, &queue, problem)
                 .await
                 .map(|asked| Json(Shown::Request(asked)));
         }
@@ -375,7 +375,8 @@ pub async fn recipients(
 /// What was asked for under the id of a queue that was not found; the problem of that if nothing was.
 pub(super) async fn unstored(
     app: &App,
-    (token, queue): (&str, &str),
+    token: &str,
+    queue: &str,
     problem: Problem,
 ) -> Result<SendRequest, Problem> {
     if problem.code() != Code::QueueNotFound {
