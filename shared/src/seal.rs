@@ -81,27 +81,19 @@ impl Sealer {
             .into()
     }
 
+    /// For the values of one session: making its keys costs as much as sealing a short value, so whoever has many values
+    /// of a session makes them once.
+    pub fn of(&self, session: SessionId) -> SessionSealer {
+        let ciphers = self.keys.iter().map(|(id, key)| (*id, cipher(key, session)));
+        SessionSealer {
+            session,
+            ciphers: ciphers.collect(),
+        }
+    }
+
     /// Seals a value for its place.
     pub fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Vec<u8> {
-        let (id, key) = &self.keys[0];
-        let mut nonce = [0_u8; NONCE_BYTES];
-        rand::rng().fill_bytes(&mut nonce);
-        // Unwrap safety: AES-GCM refuses only plaintexts over 64 GiB.
-        #[allow(clippy::unwrap_used)]
-        let sealed = cipher(key, place.session)
-            .encrypt(
-                &Nonce::from(nonce),
-                Payload {
-                    msg: plaintext,
-                    aad: &aad(place),
-                },
-            )
-            .unwrap();
-        let mut out = Vec::with_capacity(ID_BYTES + NONCE_BYTES + sealed.len());
-        out.push(*id);
-        out.extend_from_slice(&nonce);
-        out.extend_from_slice(&sealed);
-        out
+        self.of(place.session).seal(place.kind, place.name, plaintext)
     }
 
     /// Opens a sealed value of a place.
@@ -109,25 +101,68 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Unopened`] if no key opens it.
     pub fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.of(place.session).open(place.kind, place.name, sealed)
+    }
+}
+
+/// A [`Sealer`] for the values of one session.
+pub struct SessionSealer {
+    session: SessionId,
+    /// The current one, then the older ones.
+    ciphers: Vec<(u8, Aes256Gcm)>,
+}
+
+impl SessionSealer {
+    /// Seals a value for its kind and name.
+    pub fn seal(&self, kind: u8, name: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let (id, cipher) = &self.ciphers[0];
+        let mut nonce = [0_u8; NONCE_BYTES];
+        rand::rng().fill_bytes(&mut nonce);
+        let payload = Payload {
+            msg: plaintext,
+            aad: &self.aad(kind, name),
+        };
+        // Unwrap safety: AES-GCM refuses only plaintexts over 64 GiB.
+        #[allow(clippy::unwrap_used)]
+        let sealed = cipher.encrypt(&Nonce::from(nonce), payload).unwrap();
+        let mut out = Vec::with_capacity(ID_BYTES + NONCE_BYTES + sealed.len());
+        out.push(*id);
+        out.extend_from_slice(&nonce);
+        out.extend_from_slice(&sealed);
+        out
+    }
+
+    /// Opens a sealed value of a kind and name.
+    ///
+    /// # Errors
+    /// [`SealError::Unopened`] if no key opens it.
+    pub fn open(&self, kind: u8, name: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         if sealed.len() < ID_BYTES + NONCE_BYTES + TAG_BYTES {
             return Err(SealError::Unopened);
         }
         let (head, ciphertext) = sealed.split_at(ID_BYTES + NONCE_BYTES);
         let nonce: [u8; NONCE_BYTES] = head[ID_BYTES..].try_into().map_err(|_| SealError::Unopened)?;
+        let aad = self.aad(kind, name);
         // The id byte is a hint that may fit two keys; the tag decides.
-        self.keys
+        self.ciphers
             .iter()
             .filter(|(id, _)| *id == head[0])
-            .find_map(|(_, key)| {
+            .find_map(|(_, cipher)| {
                 let payload = Payload {
                     msg: ciphertext,
-                    aad: &aad(place),
+                    aad: &aad,
                 };
-                cipher(key, place.session)
-                    .decrypt(&Nonce::from(nonce), payload)
-                    .ok()
+                cipher.decrypt(&Nonce::from(nonce), payload).ok()
             })
             .ok_or(SealError::Unopened)
+    }
+
+    fn aad(&self, kind: u8, name: &[u8]) -> Vec<u8> {
+        let mut aad = Vec::with_capacity(9 + name.len());
+        aad.extend_from_slice(&self.session.get().to_be_bytes());
+        aad.push(kind);
+        aad.extend_from_slice(name);
+        aad
     }
 }
 
@@ -178,14 +213,6 @@ fn cipher(key: &[u8; KEY_BYTES], session: SessionId) -> Aes256Gcm {
         .chain_update(session.get().to_be_bytes())
         .finalize();
     Aes256Gcm::new(&derived)
-}
-
-fn aad(place: Place<'_>) -> Vec<u8> {
-    let mut aad = Vec::with_capacity(9 + place.name.len());
-    aad.extend_from_slice(&place.session.get().to_be_bytes());
-    aad.push(place.kind);
-    aad.extend_from_slice(place.name);
-    aad
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::{Store, StoreError};
 use crate::id::SessionId;
-use crate::seal::Place;
 
 /// The kind of a stored key. The protocol library chooses, and names the ones in use; so does the schema.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -39,21 +38,14 @@ pub async fn load(
     let kinds: Vec<i16> = wanted.iter().map(|(kind, _)| i16::from(kind.0)).collect();
     let names: Vec<&[u8]> = wanted.iter().map(|(_, name)| name.as_slice()).collect();
     let rows = store.query(LOAD, &[&session.get(), &kinds, &names]).await?;
-    let sealer = store.sealer()?;
+    let sealer = store.sealer()?.of(session);
     let mut values = Vec::with_capacity(wanted.len());
     for (row, (kind, name)) in rows.iter().zip(wanted) {
         let sealed: Option<&[u8]> = row.try_get(0)?;
-        let place = Place {
-            session,
-            kind: kind.0,
-            name,
-        };
-        values.push(
-            sealed
-                .map(|sealed| sealer.open(place, sealed))
-                .transpose()?
-                .map(Bytes::from),
-        );
+        let value = sealed
+            .map(|sealed| sealer.open(kind.0, name, sealed))
+            .transpose()?;
+        values.push(value.map(Bytes::from));
     }
     Ok(values)
 }
@@ -78,18 +70,11 @@ pub(super) async fn list(
     let rows = store
         .query(sql, &[&session.get(), &i16::from(kind.0), &after, &limit])
         .await?;
-    let sealer = store.sealer()?;
+    let sealer = store.sealer()?.of(session);
     let mut values = Vec::with_capacity(rows.len());
     for row in &rows {
         let (name, sealed): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
-        let value = sealer.open(
-            Place {
-                session,
-                kind: kind.0,
-                name: &name,
-            },
-            sealed,
-        )?;
+        let value = sealer.open(kind.0, &name, sealed)?;
         values.push((name, Bytes::from(value)));
     }
     Ok(values)

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::change::Write;
-use crate::seal::{Place, SealError, Sealer};
+use crate::seal::{SealError, Sealer};
 use crate::store::{Store, StoreError};
 
 /// Seals what of a write must not be stored in the clear. Cheap to clone.
@@ -35,14 +35,12 @@ impl WriteSealer {
 
     /// Seals the keys of a write: microseconds for each.
     pub fn seal(&self, mut write: Write) -> SealedWrite {
-        for key in &mut write.keys {
-            if let Some(value) = &mut key.value {
-                let place = Place {
-                    session: write.session,
-                    kind: key.kind.0,
-                    name: &key.name,
-                };
-                *value = self.0.seal(place, value).into();
+        if !write.keys.is_empty() {
+            let sealer = self.0.of(write.session);
+            for key in &mut write.keys {
+                if let Some(value) = &mut key.value {
+                    *value = sealer.seal(key.kind.0, &key.name, value).into();
+                }
             }
         }
         SealedWrite(write)
