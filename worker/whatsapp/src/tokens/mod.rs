@@ -40,9 +40,9 @@ use crate::time::Timestamp;
 const MAX_WAITING: usize = 256;
 /// Most of what the history says that waits for the store.
 const MAX_NEWS: usize = 16_384;
-/// Most records in memory: small ones, so many more than ratchets. Whoever writes to some hundred contacts again and again
-/// then reads them once.
-const MAX_RECORDS: usize = 1_024;
+/// Most records in memory: small ones, so many more than ratchets. Whoever writes to some thousand contacts within a minute
+/// reads them once.
+const MAX_RECORDS: usize = 4_096;
 /// How often idle records are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
