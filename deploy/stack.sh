@@ -181,9 +181,9 @@ demo() {
         sleep 0.1
     done
     field() { sed -nE "s/.*\"$1\":\"([^\"]+)\".*/\1/p" "$LOGS/simulator.out" | head -n1; }
-    export WHATSAPP_URL WHATSAPP_MEDIA_URL WHATSAPP_ROOT_KEY SIMULATOR_CONTROL AUTH KEY_ENCRYPTION_KEY
+    export WHATSAPP_URL WHATSAPP_MEDIA_URL WHATSAPP_VERSION_URL WHATSAPP_ROOT_KEY SIMULATOR_CONTROL AUTH KEY_ENCRYPTION_KEY
     WHATSAPP_URL=$(field ws) WHATSAPP_ROOT_KEY=$(field root_public_key) SIMULATOR_CONTROL=$(field control)
-    WHATSAPP_MEDIA_URL=$SIMULATOR_CONTROL
+    WHATSAPP_MEDIA_URL=$SIMULATOR_CONTROL WHATSAPP_VERSION_URL=$SIMULATOR_CONTROL/sw.js
     if [ -z "$WHATSAPP_URL" ] || [ -z "$WHATSAPP_ROOT_KEY" ] || [ -z "$SIMULATOR_CONTROL" ]; then
         die "the simulator did not say where it is; see $LOGS/simulator.out"
     fi
@@ -198,7 +198,7 @@ demo() {
     choose_port
     choose_metrics 4
     launch_product 2
-    write_env demo AUTH HOST PORT AMQP_URL DATABASE_URL KEY_ENCRYPTION_KEY WHATSAPP_URL WEBHOOK_ALLOW_PRIVATE SIMULATOR_CONTROL
+    write_env demo AUTH HOST PORT AMQP_URL DATABASE_URL KEY_ENCRYPTION_KEY WHATSAPP_URL WHATSAPP_VERSION_URL WEBHOOK_ALLOW_PRIVATE SIMULATOR_CONTROL
     say "the system is up: API http://127.0.0.1:$PORT (AUTH in .fanfare/demo.env), logs in .fanfare/log; make down stops it"
     trap - EXIT
     "$BIN/demo" run --api "http://127.0.0.1:$PORT" --control "$SIMULATOR_CONTROL" --receiver-file "$LOGS/receiver.out"

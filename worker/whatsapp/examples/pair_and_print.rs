@@ -6,17 +6,20 @@
 mod common;
 
 use std::error::Error;
+use std::pin::pin;
 
 use whatsapp::event::Event;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (session, mut events) = common::paired_session().await?;
+    // One for all of the loop: what comes between two of them would be heard by neither.
+    let mut stop = pin!(tokio::signal::ctrl_c());
     println!("open");
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut stop => break,
         };
         match event {
             Some(Event::Message(incoming)) => {
