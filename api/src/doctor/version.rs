@@ -35,7 +35,9 @@ fn judge_version(known: &Known, fixed: Option<&str>) -> Finding {
     if let Some(at) = known.expires(release.version) {
         return Finding::Warn(format!("{said}; WhatsApp will refuse it from {at} on; {advice}"));
     }
-    if known.now - release.built_at >= VERSION_OLD {
+    // There is none newer where the page was read of late.
+    let is_read = known.fetched_at.is_some_and(|at| known.now - at < PAGE_COUNTS);
+    if !is_read && known.now - release.built_at >= VERSION_OLD {
         let text = "WhatsApp refuses versions after about four months";
         return Finding::Warn(format!("{said}; {text}; {advice}"));
     }
@@ -59,6 +61,9 @@ fn describe(release: &Release, known: &Known) -> String {
 
 /// A version of WhatsApp Web that is older should have been replaced: it is refused after 126 to 137 days.
 const VERSION_OLD: Duration = Duration::from_secs(45 * 86_400);
+
+/// For how long what the page said counts: it is read daily.
+const PAGE_COUNTS: Duration = Duration::from_secs(3 * 86_400);
 
 /// For how long a refusal of a version counts: refused sessions try again each hour.
 const REFUSAL_LASTS: Duration = Duration::from_secs(2 * 3_600);
@@ -87,8 +92,13 @@ mod tests {
         let young = of_age(days(3));
         let text = "2.3000.7, about 3 days old, read 2 h ago".to_owned();
         assert_eq!(judge_version(&young, None), Finding::Ok(text));
+        assert!(matches!(judge_version(&of_age(days(45)), None), Finding::Ok(_)));
+        let unread = Known {
+            fetched_at: Some(now - days(3)),
+            ..of_age(days(45))
+        };
         for (known, fixed, words) in [
-            (of_age(days(45)), None, "45 days old"),
+            (unread, None, "45 days old"),
             (young.clone(), Some("2.3000.5"), "2.3000.5"),
             (
                 Known {
