@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared::clock::unix_millis;
+use shared::id::Token;
 use shared::job::{
     Answer, FailureCode, Job, LogoutJob, LogoutQueues, NumberAnswer, NumberFailure, NumbersJob, Phone,
 };
@@ -33,6 +34,20 @@ fn logout(queues: LogoutQueues) -> Job {
     Job::SessionLogout(LogoutJob { queues })
 }
 
+/// Waits until the session's connection has ended and there is another.
+async fn comes_back(stage: &Stage, token: &Token) {
+    let closed = stage
+        .event(token, "connection.update", |event| {
+            event["data"]["state"] == "close"
+        })
+        .await;
+    stage
+        .event(token, "connection.update", |event| {
+            event["data"]["state"] == "open" && event["sequence"].as_i64() > closed["sequence"].as_i64()
+        })
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_is_restarted_connects_anew_and_goes_on() {
     let stage = Stage::new().await;
@@ -43,16 +58,7 @@ async fn a_session_that_is_restarted_connects_anew_and_goes_on() {
     stage.event(&token, "send.message:PROCESSING", |_| true).await;
     let answer = stage.call(&token, Job::SessionRestart).await;
     assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
-    let closed = stage
-        .event(&token, "connection.update", |event| {
-            event["data"]["state"] == "close"
-        })
-        .await;
-    stage
-        .event(&token, "connection.update", |event| {
-            event["data"]["state"] == "open" && event["sequence"].as_i64() > closed["sequence"].as_i64()
-        })
-        .await;
+    comes_back(&stage, &token).await;
     stage.event(&token, "send.message:COMPLETED", |_| true).await;
     let report = stage.audit(|report| report.contacts.shown_once == 20).await;
     assert_eq!((report.contacts.shown_twice, report.lost), (0, 0));
@@ -205,16 +211,7 @@ async fn a_blocked_contact_is_not_written_to_and_not_heard() {
         stage.call(&token, Job::SessionRestart).await,
         Answer::Done { .. }
     ));
-    let closed = stage
-        .event(&token, "connection.update", |event| {
-            event["data"]["state"] == "close"
-        })
-        .await;
-    stage
-        .event(&token, "connection.update", |event| {
-            event["data"]["state"] == "open" && event["sequence"].as_i64() > closed["sequence"].as_i64()
-        })
-        .await;
+    comes_back(&stage, &token).await;
     let unblocked = told(stage.call(&token, Job::Unblock(numbers(&[&contacts[0]]))).await);
     assert_eq!((unblocked[0].blocked, unblocked[0].error), (Some(false), None));
     stage.send(&token, text(&contacts[..1], None)).await;
