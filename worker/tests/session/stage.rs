@@ -206,14 +206,26 @@ impl Stage {
             .await
             .expect("a phone");
         let token = self.session().await;
-        let qr = self.event(&token, "qrcode.updated", |_| true).await;
-        let code = qr["data"]["qrcode"]["code"].as_str().expect("a code").to_owned();
-        self.simulator.scan(number, code).await.expect("the scan");
-        self.event(&token, "connection.update", |event| {
-            event["data"]["state"] == "open"
-        })
-        .await;
+        self.scan(&token, number).await;
         token
+    }
+
+    /// Scans what this session shows until it is open. A second code comes when another worker
+    /// takes the session over before the first was used: a person would scan that one.
+    async fn scan(&self, token: &Token, number: simulator::number::Number) {
+        let mut scanned: Vec<String> = Vec::new();
+        loop {
+            let is_news = |event: &Value| is_open(event) || new_code(event, &scanned).is_some();
+            let news = self
+                .any_event(token, "code, nor an open connection", is_news)
+                .await;
+            let Some(code) = new_code(&news, &scanned).map(str::to_owned) else {
+                return;
+            };
+            // One that is refused went with its connection: the next one comes.
+            self.simulator.scan(number, &code).await.ok();
+            scanned.push(code);
+        }
     }
 
     /// Contacts whose numbers are this prefix, as many zeros as make them whole, and an index.
@@ -353,9 +365,13 @@ impl Stage {
 
     /// Waits for an event of a session.
     pub(crate) async fn event(&self, token: &Token, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let wanted = |event: &&Value| {
-            event["instance"]["name"] == token.as_str() && event["event"] == name && fits(event)
-        };
+        self.any_event(token, name, |event| event["event"] == name && fits(event))
+            .await
+    }
+
+    /// Waits for an event of a session, whatever its name; `what` is what is missing if none comes.
+    async fn any_event(&self, token: &Token, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let wanted = |event: &&Value| event["instance"]["name"] == token.as_str() && fits(event);
         let mut events = self.events.clone();
         let found = async {
             let seen = events
@@ -366,7 +382,7 @@ impl Stage {
         };
         match tokio::time::timeout(PATIENCE, found).await {
             Ok(event) => event,
-            Err(_) => panic!("no {name}; seen: {:#?}", self.names(token)),
+            Err(_) => panic!("no {what}; seen: {:#?}", self.names(token)),
         }
     }
 
@@ -469,4 +485,14 @@ pub(crate) fn names(events: &[Value]) -> Vec<&str> {
         .iter()
         .filter_map(|event| event["event"].as_str())
         .collect()
+}
+
+fn is_open(event: &Value) -> bool {
+    event["event"] == "connection.update" && event["data"]["state"] == "open"
+}
+
+/// The code of a `qrcode.updated` that is not among these.
+fn new_code<'a>(event: &'a Value, scanned: &[String]) -> Option<&'a str> {
+    let code = event["data"]["qrcode"]["code"].as_str()?;
+    (!scanned.iter().any(|known| known == code)).then_some(code)
 }
