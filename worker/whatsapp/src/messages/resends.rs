@@ -437,6 +437,7 @@ impl Resends {
             enc,
             count: one.asked.count,
             device_identity,
+            now: cx.now,
         };
         cx.send(resend.into_node());
         one.progress = Progress::Sent(cx.now + cx.config.timing.ack);

@@ -280,6 +280,7 @@ impl Sends {
             targets,
             device_identity,
             contact_proof: tokens.proof(cx, &e2e.directory, &to),
+            now: cx.now,
         }
         .into_node();
         if send.again.is_none() {

@@ -1293,6 +1293,10 @@ pub struct Message {
     pub lottie_sticker_message: ::core::option::Option<
         ::prost::alloc::boxed::Box<message::FutureProofMessage>,
     >,
+    #[prost(message, optional, boxed, tag = "75")]
+    pub event_message: ::core::option::Option<
+        ::prost::alloc::boxed::Box<message::EventMessage>,
+    >,
     #[prost(message, optional, boxed, tag = "80")]
     pub placeholder_message: ::core::option::Option<
         ::prost::alloc::boxed::Box<message::PlaceholderMessage>,
@@ -1852,6 +1856,33 @@ pub mod message {
         pub context_info: ::core::option::Option<
             ::prost::alloc::boxed::Box<super::ContextInfo>,
         >,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct EventMessage {
+        #[prost(message, optional, boxed, tag = "1")]
+        pub context_info: ::core::option::Option<
+            ::prost::alloc::boxed::Box<super::ContextInfo>,
+        >,
+        #[prost(bool, optional, tag = "2")]
+        pub is_canceled: ::core::option::Option<bool>,
+        #[prost(string, optional, tag = "3")]
+        pub name: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(string, optional, tag = "4")]
+        pub description: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(message, optional, boxed, tag = "5")]
+        pub location: ::core::option::Option<
+            ::prost::alloc::boxed::Box<LocationMessage>,
+        >,
+        #[prost(string, optional, tag = "6")]
+        pub join_link: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(int64, optional, tag = "7")]
+        pub start_time: ::core::option::Option<i64>,
+        #[prost(int64, optional, tag = "8")]
+        pub end_time: ::core::option::Option<i64>,
+        #[prost(bool, optional, tag = "9")]
+        pub extra_guests_allowed: ::core::option::Option<bool>,
+        #[prost(bool, optional, tag = "10")]
+        pub is_schedule_call: ::core::option::Option<bool>,
     }
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct GroupInviteMessage {

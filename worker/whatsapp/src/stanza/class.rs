@@ -3,8 +3,8 @@
 //! Facts: docs/PROTOCOL.md, "Message content": servers drop media without its media type, and revokes that are marked
 //! as hidden.
 
-use crate::proto::Message;
 use crate::proto::message::protocol_message::Type;
+use crate::proto::{Message, MessageKey};
 
 /// The attributes that follow from a message's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Class {
     pub hidden: bool,
     /// The attribute of the `meta` child, if there is one.
     pub meta: Option<(&'static str, &'static str)>,
+    /// Whether it is of the native flow, which goes with nodes of its own.
+    pub native_flow: bool,
 }
 
 impl Class {
@@ -31,6 +33,7 @@ impl Class {
             edit: None,
             hidden: false,
             meta: None,
+            native_flow: false,
         }
     }
 
@@ -65,6 +68,7 @@ impl Class {
         let message = unwrapped(message);
         if let Some(protocol) = &message.protocol_message {
             return match protocol.r#type.and_then(|kind| Type::try_from(kind).ok()) {
+                Some(Type::Revoke) if is_of_another(protocol.key.as_ref()) => Self::TEXT.edit("8"),
                 Some(Type::Revoke) => Self::TEXT.edit("7"),
                 Some(Type::MessageEdit) => Self::TEXT.edit("1").hide(),
                 _ => Self::TEXT,
@@ -119,6 +123,13 @@ impl Class {
             Self::of("poll").meta("polltype", "creation")
         } else if message.poll_update_message.is_some() {
             Self::of("poll").hide().meta("polltype", "vote")
+        } else if message.event_message.is_some() {
+            Self::of("event").meta("event_type", "creation")
+        } else if message.interactive_message.is_some() {
+            Self {
+                native_flow: true,
+                ..Self::TEXT
+            }
         } else if message.pin_in_chat_message.is_some() {
             Self::TEXT.edit("2").hide()
         } else if message.keep_in_chat_message.is_some() {
@@ -127,6 +138,11 @@ impl Class {
             return None;
         })
     }
+}
+
+/// Whether somebody else wrote the message: an admin of the group takes it back.
+fn is_of_another(key: Option<&MessageKey>) -> bool {
+    key.is_some_and(|key| key.from_me == Some(false))
 }
 
 /// The content inside the wrappers that only change how it is shown.
@@ -189,6 +205,44 @@ mod tests {
             ..Message::default()
         };
         assert_eq!(Class::of_message(&voice).media_type, Some("ptt"));
+    }
+
+    #[test]
+    fn an_admin_takes_back_what_others_wrote() {
+        let revoke = |from_me: Option<bool>| {
+            let protocol = ProtocolMessage {
+                r#type: Some(Type::Revoke.into()),
+                key: Some(MessageKey {
+                    from_me,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            };
+            Class::of_message(&Message {
+                protocol_message: Some(Box::new(protocol)),
+                ..Message::default()
+            })
+        };
+        assert_eq!(revoke(Some(true)).edit, Some("7"));
+        assert_eq!(revoke(None).edit, Some("7"));
+        assert_eq!(revoke(Some(false)).edit, Some("8"));
+    }
+
+    #[test]
+    fn an_event_is_told_by_its_meta_and_a_flow_by_its_nodes() {
+        let event = Class::of_message(&Message {
+            event_message: Some(Box::default()),
+            ..Message::default()
+        });
+        assert_eq!(
+            (event.kind, event.meta),
+            ("event", Some(("event_type", "creation")))
+        );
+        let flow = Class::of_message(&Message {
+            interactive_message: Some(Box::default()),
+            ..Message::default()
+        });
+        assert_eq!((flow.kind, flow.native_flow), ("text", true));
     }
 
     #[test]

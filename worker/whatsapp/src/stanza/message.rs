@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::bad_content;
 use super::class::Class;
+use super::flow;
 use super::token::ContactProof;
 use crate::binary::{Node, StanzaError};
 use crate::jid::{Jid, Server};
@@ -78,6 +79,8 @@ pub struct Fanout<'a> {
     pub device_identity: Option<Bytes>,
     /// Proof that we may write to the contact.
     pub contact_proof: Option<ContactProof>,
+    /// When it is sent.
+    pub now: Timestamp,
 }
 
 impl Fanout<'_> {
@@ -97,6 +100,7 @@ impl Fanout<'_> {
             .attr_opt("edit", class.edit)
             .with_child(Node::new("participants").with_children(targets));
         let mut message = with_identity_and_meta(message, self.device_identity, &class);
+        flow::push(&mut message, &class, self.to, self.now);
         if let Some(proof) = self.contact_proof {
             message.push_child(proof.into_node());
         }
@@ -121,6 +125,8 @@ pub struct Resend<'a> {
     pub count: u32,
     /// See [`Fanout::device_identity`].
     pub device_identity: Option<Bytes>,
+    /// When it is sent.
+    pub now: Timestamp,
 }
 
 impl Resend<'_> {
@@ -135,7 +141,14 @@ impl Resend<'_> {
             .attr_opt("edit", self.class.edit)
             .attr_opt("recipient", self.recipient)
             .with_child(self.enc.to_node(&self.class, Some(self.count)));
-        with_identity_and_meta(message, self.device_identity, &self.class)
+        let mut message = with_identity_and_meta(message, self.device_identity, &self.class);
+        flow::push(
+            &mut message,
+            &self.class,
+            self.recipient.unwrap_or(self.to),
+            self.now,
+        );
+        message
     }
 }
 
@@ -363,6 +376,7 @@ mod tests {
             targets: vec![(to.clone(), enc.clone()), (to.clone().with_device(5), enc)],
             device_identity: Some(Bytes::from_static(b"adv")),
             contact_proof: Some(ContactProof::Given(Bytes::from_static(b"token"))),
+            now: Timestamp::from_secs(1_798_099_200),
         }
         .into_node();
         let targets: Vec<Jid> = node

@@ -7,6 +7,7 @@
 pub mod ack;
 pub mod app_state;
 pub mod class;
+mod flow;
 pub mod keys;
 pub mod media_conn;
 pub mod message;

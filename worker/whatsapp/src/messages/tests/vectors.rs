@@ -16,6 +16,7 @@ use crate::stanza::keys::PublicSignedPreKey;
 use crate::stanza::message::{Received, Resend};
 use crate::stanza::receipt::{self, Arrival, RetryAsked, RetryKeys, RetryReason, RetryRequest};
 use crate::store::Changes;
+use crate::time::Timestamp;
 use prost::Message as _;
 
 fn pair(keys: &Value) -> KeyPair {
@@ -267,6 +268,7 @@ fn a_recorded_request_and_the_message_that_answered_it_are_read() {
         enc: stanza.unwrap().encs.remove(0),
         count: 1,
         device_identity: resend.child("device-identity").and_then(Node::bytes),
+        now: Timestamp::from_secs(0),
     }
     .into_node();
     let mut official = resend.clone();
