@@ -17,7 +17,9 @@ use shared::waiting::Reason;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
+use crate::legacy::bodies::{
+    ButtonBody, DeleteBody, ListBody, NumberBody, ReactionBody, TemplateBody, TextBody, TokenBody,
+};
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
@@ -43,6 +45,7 @@ use crate::{legacy, schema};
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
+        legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -86,6 +89,11 @@ pub fn document() -> Value {
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();
+    generator.subschema_for::<ButtonBody>();
+    generator.subschema_for::<TemplateBody>();
+    generator.subschema_for::<ListBody>();
+    generator.subschema_for::<ReactionBody>();
+    generator.subschema_for::<DeleteBody>();
     generator.subschema_for::<Reading>();
     for (name, mut schema) in generator.take_definitions(true) {
         schema::plain_choices(&mut schema);

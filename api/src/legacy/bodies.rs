@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::content::{Fallback, Form, SentForm};
 use shared::id::Token;
 use shared::job::Delay;
 use utoipa::ToSchema;
@@ -25,6 +26,171 @@ pub struct TextBody {
     pub text: String,
     /// The gap between two sends; the deployment's MIN and MAX when absent.
     pub delay: Option<Delay>,
+}
+
+/// A text with buttons that answer it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ButtonBody {
+    /// The session that sends.
+    pub token: Token,
+    /// A phone number or a full jid, as text or number, or an array of them.
+    pub number: Recipients,
+    /// 1 to 10 buttons.
+    pub button: Vec<ReplyBody>,
+    /// The text, 1 to 4,096 bytes.
+    pub message: String,
+    /// A line below it.
+    pub footer: Option<String>,
+    /// How `image` is given; without one it means nothing.
+    pub r#type: Option<String>,
+    /// A picture above the text. Not taken yet: null, empty or absent.
+    pub image: Option<String>,
+    /// In which form it goes out: `nativeFlow` (when absent) or `legacy`.
+    pub form: Option<Form>,
+    /// `text` sends a numbered text in its place; not beside `form`.
+    pub fallback: Option<Fallback>,
+    /// The gap between two sends; the deployment's MIN and MAX when absent.
+    pub delay: Option<Delay>,
+}
+
+/// A button that answers.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplyBody {
+    /// What it says.
+    pub display_text: String,
+    /// What the answer names it by; its place, from `0`, when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// A text with buttons that lead somewhere.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TemplateBody {
+    /// The session that sends.
+    pub token: Token,
+    /// A phone number or a full jid, as text or number, or an array of them.
+    pub number: Recipients,
+    /// 1 to 10 buttons, in any order.
+    pub button: Vec<LeadBody>,
+    /// The text, 1 to 4,096 bytes.
+    pub text: String,
+    /// A line below it.
+    pub footer: Option<String>,
+    /// A picture above the text. Not taken yet: null, empty or absent.
+    pub image: Option<String>,
+    /// In which form it goes out: `nativeFlow` (when absent) or `legacy`.
+    pub form: Option<Form>,
+    /// `text` sends a numbered text in its place; not beside `form`.
+    pub fallback: Option<Fallback>,
+    /// The gap between two sends; the deployment's MIN and MAX when absent.
+    pub delay: Option<Delay>,
+}
+
+/// A button of a template: one of `url`, `phoneNumber` and `id` says what it does.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeadBody {
+    /// What it says.
+    pub display_text: String,
+    /// The page that it opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The number that it calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<String>,
+    /// It answers: what the answer names it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// A text with a list to choose from.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListBody {
+    /// The session that sends.
+    pub token: Token,
+    /// A phone number or a full jid, as text or number, or an array of them.
+    pub number: Recipients,
+    /// 1 to 10 sections with 1 to 100 rows together.
+    pub list: Vec<SectionBody>,
+    /// The text, 1 to 4,096 bytes.
+    pub text: String,
+    /// A line above it.
+    pub title: String,
+    /// What the button that opens the list says.
+    pub button_text: String,
+    /// A line below the text.
+    pub footer: Option<String>,
+    /// A page that goes with it, as a button below the list.
+    pub link: Option<String>,
+    /// In which form it goes out: `nativeFlow` (when absent) or `legacy`.
+    pub form: Option<Form>,
+    /// `text` sends a numbered text in its place; not beside `form`.
+    pub fallback: Option<Fallback>,
+    /// The gap between two sends; the deployment's MIN and MAX when absent.
+    pub delay: Option<Delay>,
+}
+
+/// Rows under a title.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SectionBody {
+    /// What they have in common.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The rows.
+    pub rows: Vec<RowBody>,
+}
+
+/// A row to choose.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RowBody {
+    /// What it says.
+    pub title: String,
+    /// What it means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What the answer names it by.
+    pub row_id: String,
+}
+
+/// A reaction to a message.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ReactionBody {
+    /// The session that reacts.
+    pub token: Token,
+    /// The chat of the message: a phone number or a full jid.
+    pub number: Recipients,
+    /// One emoji; empty takes the reaction back.
+    pub text: String,
+    /// The message.
+    pub key: KeyBody,
+}
+
+/// A message to be deleted for everyone.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct DeleteBody {
+    /// The session that sent it.
+    pub token: Token,
+    /// The chat of the message: a phone number or a full jid.
+    pub number: Recipients,
+    /// The message.
+    pub key: KeyBody,
+}
+
+/// The name of a message, as answers and events have it under `key`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyBody {
+    /// Its chat.
+    pub remote_jid: Option<String>,
+    /// Whether the session sent it.
+    pub from_me: bool,
+    /// Its id.
+    pub id: String,
+    /// Who wrote it, in groups.
+    pub participant: Option<String>,
 }
 
 /// A question about a number.
@@ -94,6 +260,10 @@ pub struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub queue: Option<Value>,
+    /// In which form buttons or a list go out: `nativeFlow`, `legacy` or `text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub form: Option<SentForm>,
 }
 
 impl Answer {

@@ -7,6 +7,7 @@ mod messages;
 mod names;
 mod operation;
 mod queues;
+mod sends;
 mod sessions;
 mod webhooks;
 
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Examples> {
     all.extend(queues::all());
     all.extend(webhooks::all());
     all.extend(legacy::all());
+    all.extend(sends::all());
     all
 }
 

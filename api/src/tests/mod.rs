@@ -7,6 +7,7 @@ mod doors;
 mod errors;
 mod examples;
 mod legacy;
+mod legacy_sends;
 mod listener;
 mod look_up;
 mod queues;

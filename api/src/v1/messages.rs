@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use shared::content::SentForm;
 use shared::id::{JobId, QueueId, StanzaId, Token};
 use shared::job::{self, SendJob};
 use shared::recipient::Number;
@@ -44,6 +45,10 @@ pub struct Accepted {
     pub number: Number,
     /// Always `PENDING`: the broker has it. What becomes of it is found under its ids.
     pub status: &'static str,
+    /// In which form buttons or a list go out: `nativeFlow`, `legacy` or `text`; absent for what has one form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub form: Option<SentForm>,
 }
 
 /// The body of a `send` job, and the session it is for.
@@ -97,6 +102,7 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
+            let form = job.message.form();
             let sent = app.send(&to, key, job).await?;
             let accepted = Accepted {
                 message_id: sent.message.ok_or_else(no_id)?,
@@ -104,6 +110,7 @@ async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -
                 token: to.token,
                 number,
                 status: "PENDING",
+                form,
             };
             Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
         })

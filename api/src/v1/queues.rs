@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use shared::content::Content;
+use shared::content::{Content, SentForm};
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Delay, Duplicates, Label, OnUnknown, Reading, Reference, SendJob};
 use shared::recipient::Number;
@@ -165,6 +165,10 @@ pub struct Accepted {
     pub progress: u8,
     /// Number of recipients, without those that were left out.
     pub total: usize,
+    /// In which form buttons or a list go out: `nativeFlow`, `legacy` or `text`; absent for what has one form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub form: Option<SentForm>,
     /// How the recipients were read: who was left out, and who will be sent to by another number than the one given.
     /// Absent where all are as they were given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -292,7 +296,7 @@ pub async fn create(
 /// # Errors
 /// 503 when the broker is away; 409 when the queue's id belongs to another job.
 pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Accepted, Problem> {
-    let total = job.numbers.len();
+    let (total, form) = (job.numbers.len(), job.message.form());
     let sent = app.send(&to, key, job).await?;
     let (queue_id, reading) = (sent.queue, sent.reading);
     // The broker has the job, so an answer is due now whatever the database says.
@@ -304,6 +308,7 @@ pub async fn start(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -
         status: "STARTED",
         progress: 0,
         total,
+        form,
         reading: (!reading.is_plain()).then_some(reading),
     })
 }

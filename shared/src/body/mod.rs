@@ -1,6 +1,7 @@
 //! The JSON of bodies: reading that names the field at fault, writing in canonical form.
 
 mod error;
+mod moment;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 pub use error::*;
+pub(crate) use moment::Moment;
 
 /// Parses a JSON object, naming the field that is wrong.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JobError> {

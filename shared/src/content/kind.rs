@@ -1,7 +1,12 @@
 //! What every kind of content must tell of itself, and the limits that kinds have in common.
 
-use serde_json::Value;
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
+use serde_json::{Map, Value};
+
+use super::form::SentForm;
+use super::key::MessageKey;
 use crate::body::JobError;
 
 /// A kind of content.
@@ -14,6 +19,16 @@ pub(super) trait Kind {
 
     /// Checks its limits; the error names the field.
     fn check(&self) -> Result<(), JobError>;
+
+    /// The message that it is about, if it is about one: it goes to that one's chat alone.
+    fn subject(&self) -> Option<&MessageKey> {
+        None
+    }
+
+    /// In which form it goes out, if there are several.
+    fn form(&self) -> Option<SentForm> {
+        None
+    }
 }
 
 /// Checks that a text of a message can be stored and shown, and has 1 to `max_bytes` bytes.
@@ -29,6 +44,50 @@ pub(super) fn check_text(field: &str, text: &str, max_bytes: usize) -> Result<()
         return Ok(());
     };
     Err(JobError::new(field, problem))
+}
+
+/// Checks a text that may be absent.
+pub(super) fn check_some(field: &str, text: Option<&str>, max_bytes: usize) -> Result<(), JobError> {
+    text.map_or(Ok(()), |text| check_text(field, text, max_bytes))
+}
+
+/// Checks that a list has `range` entries.
+pub(super) fn check_count(field: &str, count: usize, range: RangeInclusive<usize>) -> Result<(), JobError> {
+    if range.contains(&count) {
+        return Ok(());
+    }
+    let (least, most) = range.into_inner();
+    Err(JobError::new(
+        field,
+        format!("must have {least} to {most} entries"),
+    ))
+}
+
+/// Checks that no two entries are the same; `field` names the entry at a place.
+pub(super) fn check_distinct<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    field: impl Fn(usize) -> String,
+) -> Result<(), JobError> {
+    let mut seen = HashSet::new();
+    for (at, text) in texts.enumerate() {
+        if !seen.insert(text) {
+            return Err(JobError::new(
+                field(at),
+                "is the same as that of an entry before it",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An object of those fields that are there.
+pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let there = fields.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(
+        there
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 /// One content of a kind, and what must not change of it.

@@ -51,17 +51,20 @@ impl Kind for Location {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        for (field, degrees, limit) in [
-            ("latitude", self.latitude, 90.0),
-            ("longitude", self.longitude, 180.0),
-        ] {
-            if !(-limit..=limit).contains(&degrees) {
-                return Err(JobError::new(field, format!("must be -{limit} to {limit}")));
-            }
-        }
+        check_coordinates(self.latitude, self.longitude)?;
         self.words()
             .try_for_each(|(field, text)| check_text(field, text, PLACE_MAX_BYTES))
     }
+}
+
+/// Checks that degrees are on the globe.
+pub(super) fn check_coordinates(latitude: f64, longitude: f64) -> Result<(), JobError> {
+    for (field, degrees, limit) in [("latitude", latitude, 90.0), ("longitude", longitude, 180.0)] {
+        if !(-limit..=limit).contains(&degrees) {
+            return Err(JobError::new(field, format!("must be -{limit} to {limit}")));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,42 +3,73 @@
 //! A content is stored with its queue and goes into the fingerprint of its job, so the JSON of a kind never changes
 //! but for fields that are added and left out where they are empty. How a kind looks on the wire to WhatsApp is the
 //! worker's to know.
+//!
+//! What goes with any kind (who is mentioned, what is quoted, that it is forwarded) is in [`References`], once for all.
 
+mod buttons;
+mod choices;
 mod contact;
+mod contacts;
+mod delete;
+mod edit;
+mod event;
+mod form;
+mod key;
 mod kind;
+mod list;
+mod live_location;
 mod location;
+mod person;
+mod poll;
+mod reaction;
+mod references;
+mod template;
 mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
+pub use buttons::ReplyButton;
+pub use choices::{FlowButton, Interactive, Shape};
+pub use form::{Fallback, Form, SentForm};
+pub use key::MessageKey;
 use kind::Kind;
+pub use list::{ListRow, Section};
+pub use person::Person;
+pub use references::{Quote, References};
+pub use template::{Action, TemplateButton};
 pub use text::TEXT_MAX_BYTES;
 
 use crate::job::{JobError, from_fields};
 
-/// Declares [`Content`] from the names that `type` takes and the kinds they stand for.
+/// Declares [`Body`] from the names that `type` takes and the kinds they stand for.
 macro_rules! kinds {
     ($($name:literal => $module:ident::$Kind:ident,)+) => {
         $(pub use $module::$Kind;)+
 
-        /// What a message says.
+        /// What a message says, by its kind.
         #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type")]
         #[allow(missing_docs, reason = "each kind says what it is")]
-        pub enum Content {
+        pub enum Body {
             $(#[serde(rename = $name)] $Kind($Kind),)+
         }
 
         /// What `type` takes.
         const NAMES: &[&str] = &[$($name),+];
 
-        impl Content {
+        impl Body {
             fn kind(&self) -> &dyn Kind {
                 match self { $(Self::$Kind(kind) => kind,)+ }
+            }
+
+            /// What `type` says.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$Kind(_) => $name,)+ }
             }
 
             fn read(name: &str, fields: Map<String, Value>) -> Result<Self, JobError> {
@@ -51,7 +82,8 @@ macro_rules! kinds {
 
         $(impl From<$Kind> for Content {
             fn from(kind: $Kind) -> Self {
-                Self::$Kind(kind)
+                let (body, references) = (Body::$Kind(kind), References::default());
+                Self { body, references }
             }
         })+
 
@@ -64,31 +96,120 @@ kinds! {
     "text" => text::Text,
     "location" => location::Location,
     "contact" => contact::Contact,
+    "contacts" => contacts::Contacts,
+    "liveLocation" => live_location::LiveLocation,
+    "event" => event::EventInvitation,
+    "poll" => poll::Poll,
+    "reaction" => reaction::Reaction,
+    "edit" => edit::Edit,
+    "delete" => delete::Delete,
+    "buttons" => buttons::Buttons,
+    "template" => template::Template,
+    "list" => list::List,
+}
+
+/// What a message says: a kind, and what goes with any.
+#[derive(Clone, PartialEq, Serialize)]
+pub struct Content {
+    /// The kind.
+    #[serde(flatten)]
+    pub body: Body,
+    /// What goes with it.
+    #[serde(flatten)]
+    pub references: References,
 }
 
 impl Content {
     /// Reads and checks a content that callers wrote.
     ///
     /// # Errors
-    /// [`JobError`], which names the field: `type`, or one of the kind's.
-    pub(crate) fn parse(mut fields: Map<String, Value>) -> Result<Self, JobError> {
-        let content = match fields.remove("type") {
-            Some(Value::String(name)) => Self::read(&name, fields)?,
+    /// [`JobError`], which names the field: `type`, one of the kind's, or one of what goes with it.
+    pub(crate) fn parse(fields: Map<String, Value>) -> Result<Self, JobError> {
+        let content = Self::read(fields)?;
+        content.body.kind().check()?;
+        content.references.check()?;
+        if let Some(field) = content.references.first_given()
+            && content.is_bare()
+        {
+            let name = content.body.name();
+            return Err(JobError::new(field, format!("can't go with a `{name}`")));
+        }
+        Ok(content)
+    }
+
+    fn read(mut fields: Map<String, Value>) -> Result<Self, JobError> {
+        let references = References::taken_from(&mut fields)?;
+        let body = match fields.remove("type") {
+            Some(Value::String(name)) => Body::read(&name, fields)?,
             Some(_) => return Err(JobError::new("type", "must be a string")),
             None => return Err(JobError::new("type", "is required")),
         };
-        content.kind().check()?;
-        Ok(content)
+        Ok(Self { body, references })
+    }
+
+    /// Whether the kind has no place for what goes with others.
+    fn is_bare(&self) -> bool {
+        BARE.contains(&self.body.name())
+    }
+
+    /// The message that it is about, if it is about one: then it goes to one recipient, that one's chat.
+    pub fn subject(&self) -> Option<&MessageKey> {
+        self.body.kind().subject()
+    }
+
+    /// In which form it goes out, if the kind has several.
+    pub fn form(&self) -> Option<SentForm> {
+        self.body.kind().form()
     }
 
     /// The protocol's name of the kind, as events show it: `extendedTextMessage`…
     pub fn message_type(&self) -> &'static str {
-        self.kind().message_type()
+        self.body.kind().message_type()
     }
 
     /// The kind's fields in the protocol's words, as events show them.
     pub fn message(&self) -> Value {
-        self.kind().message()
+        let mut shown = self.body.kind().message();
+        if let (Some(context), Value::Object(fields)) = (self.references.shown(), &mut shown) {
+            fields.insert("contextInfo".to_owned(), context);
+        }
+        shown
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(Map::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Content {
+    fn schema_name() -> Cow<'static, str> {
+        "Content".into()
+    }
+
+    /// Each kind with what goes with it: a schema that allows no other fields can't be put together of two.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Body::json_schema(generator);
+        schema.insert("description".to_owned(), "What a message says.".into());
+        let common = References::json_schema(generator);
+        let common = common.get("properties").and_then(Value::as_object);
+        let kinds = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+        for kind in kinds.into_iter().flatten() {
+            let name = kind["properties"]["type"]["const"].as_str();
+            if name.is_some_and(|name| BARE.contains(&name)) {
+                continue;
+            }
+            if let Some(fields) = kind["properties"].as_object_mut() {
+                fields.extend(
+                    common
+                        .into_iter()
+                        .flatten()
+                        .map(|(name, field)| (name.clone(), field.clone())),
+                );
+            }
+        }
+        schema
     }
 }
 
@@ -107,6 +228,9 @@ fn one_of(names: &[&str]) -> String {
         many => format!("one of {}", many.join(", ")),
     }
 }
+
+/// Kinds that nothing goes with: the protocol has no place for it.
+const BARE: &[&str] = &["reaction", "delete"];
 
 #[cfg(test)]
 mod tests;

@@ -74,3 +74,82 @@ fn what_is_stored_is_read_though_it_would_not_be_taken_any_more() {
     let stored: Content = serde_json::from_str(contact).unwrap();
     assert_eq!(serde_json::to_string(&stored).unwrap(), contact);
 }
+
+#[test]
+fn what_goes_with_any_kind_is_stored_behind_its_fields_and_shown_as_its_context() {
+    let stored = r#"{"type":"text","text":"@5531900000042 yes","mentions":["5531900000042","98765@lid"],"quote":{"key":{"id":"3EB0","fromMe":false,"participant":"5531900000042"},"text":"Open?"},"forwarded":true}"#;
+    let job = parse(stored).unwrap();
+    assert_eq!(serde_json::to_string(&job.message).unwrap(), stored);
+    assert_eq!(serde_json::from_str::<Content>(stored).unwrap(), job.message);
+    let fingerprint = "44df10ab98866c45a9dcedb74f82b900a71c0c98045de437e2c745a2825632be";
+    assert_eq!(hex::encode(job.fingerprint()), fingerprint);
+    let context = json!({
+        "stanzaId": "3EB0",
+        "participant": "5531900000042@s.whatsapp.net",
+        "quotedMessage": { "conversation": "Open?" },
+        "mentionedJid": ["5531900000042@s.whatsapp.net", "98765@lid"],
+        "isForwarded": true,
+    });
+    assert_eq!(job.message.message()["contextInfo"], context);
+    let nothing =
+        parse(r#"{"type":"text","text":"hi","mentions":[],"quote":null,"forwarded":false}"#).unwrap();
+    assert_eq!(nothing.message, Text::new("hi").into());
+}
+
+#[test]
+fn what_goes_with_a_kind_is_refused_by_its_field() {
+    let refused = |common: &str| {
+        let message = format!(r#"{{"type":"text","text":"hi",{common}}}"#);
+        parse(&message).unwrap_err().to_string()
+    };
+    for (common, problem) in [
+        (r#""mentions":"me""#, "message.mentions: must be a sequence"),
+        (
+            r#""mentions":["120363-1@g.us"]"#,
+            "message.mentions[0]: must be a person, not a group",
+        ),
+        (r#""quote":{"text":"hi"}"#, "message.quote.key: is required"),
+        (
+            r#""quote":{"key":{"id":"3EB0"}}"#,
+            "message.quote.key.fromMe: is required",
+        ),
+        (
+            r#""quote":{"key":{"id":"3EB0","fromMe":true},"text":""}"#,
+            "message.quote.text: must not be empty",
+        ),
+        (r#""forwarded":"yes""#, "message.forwarded: must be a boolean"),
+    ] {
+        assert_eq!(refused(common), problem);
+    }
+}
+
+#[test]
+fn what_is_about_a_message_goes_to_one_recipient() {
+    let job = br#"{"numbers":["5531900000001","5531900000002"],
+        "message":{"type":"reaction","key":{"id":"3EB0","fromMe":false},"text":""}}"#;
+    let problem = "numbers: must be one: what is sent is about a message, which is in one chat";
+    assert_eq!(SendJob::parse(job).unwrap_err().to_string(), problem);
+}
+
+#[test]
+fn the_schema_has_what_goes_with_a_kind_where_it_may() {
+    let schema = serde_json::to_value(schemars::schema_for!(Content)).unwrap();
+    for kind in schema["oneOf"].as_array().unwrap() {
+        let name = kind["properties"]["type"]["const"].as_str().unwrap();
+        let has = FIELDS.iter().all(|field| kind["properties"].get(field).is_some());
+        assert_eq!(has, !BARE.contains(&name), "{name}");
+    }
+}
+
+const FIELDS: [&str; 3] = ["mentions", "quote", "forwarded"];
+
+#[test]
+fn the_examples_of_the_document_are_taken() {
+    let document = include_str!("../../../docs/MESSAGES.md");
+    let is_example = |line: &&str| line.starts_with(r#"{ "type": "#) && line.ends_with('}');
+    let examples: Vec<&str> = document.lines().filter(is_example).collect();
+    assert!(examples.len() >= 10);
+    for example in examples {
+        parse(example).unwrap();
+    }
+}

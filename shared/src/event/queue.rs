@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::content::Content;
+use crate::content::{Content, SentForm};
 use crate::id::{QueueId, StanzaId, Token};
 use crate::job::Reference;
 
@@ -217,6 +217,9 @@ pub struct QueueMessage {
     pub message_type: &'static str,
     /// The kind's fields.
     pub message: serde_json::Value,
+    /// In which form buttons or a list go out: `nativeFlow`, `legacy` or `text`; absent for what has one form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<SentForm>,
 }
 
 impl QueueMessage {
@@ -225,6 +228,7 @@ impl QueueMessage {
         Self {
             message_type: content.message_type(),
             message: content.message(),
+            form: content.form(),
         }
     }
 }

@@ -10,12 +10,13 @@ use time::OffsetDateTime;
 
 use super::names::{Label, Reference};
 use super::recipients::{self, Duplicates, Invalid, OneOrMany, Reading, Recipient, Rules};
-use super::start_at::{self, Moment};
-use crate::body::{self, JobError};
+use super::start_at;
+use crate::body::{self, JobError, Moment};
 use crate::clock::unix_millis;
 use crate::content::Content;
 use crate::id::{JobId, QueueId, StanzaId, Token};
 use crate::named::stored;
+use crate::recipient::NumberKind;
 
 /// Longest delay between two sends, in seconds: a day.
 pub const DELAY_MAX_SECONDS: f64 = 86_400.0;
@@ -98,6 +99,32 @@ impl SendJob {
                 "messageId",
                 "can only be given with a single number",
             ));
+        }
+        if self.message.subject().is_some() && self.numbers.len() > 1 {
+            return Err(JobError::new(
+                "numbers",
+                "must be one: what is sent is about a message, which is in one chat",
+            ));
+        }
+        self.check_authors()
+    }
+
+    /// Checks that a message of others in a group, which is spoken of, says whose it is.
+    fn check_authors(&self) -> Result<(), JobError> {
+        let to_group = |recipient: &Recipient| recipient.number.kind() == NumberKind::Group;
+        if !self.numbers.iter().any(to_group) {
+            return Ok(());
+        }
+        let quoted = self.message.references.quote.as_ref();
+        let keys = [
+            ("message.key", self.message.subject()),
+            ("message.quote.key", quoted.map(|quote| &quote.key)),
+        ];
+        for (field, key) in keys {
+            if key.is_some_and(|key| !key.from_me && key.participant.is_none()) {
+                let problem = "is required in a group: who wrote the message";
+                return Err(JobError::new(format!("{field}.participant"), problem));
+            }
         }
         Ok(())
     }
@@ -268,7 +295,7 @@ impl TryFrom<SendBody> for SendJob {
             delay: body.delay.map(Delay::parse).transpose()?,
             on_unknown: body.on_unknown,
             message_id: body.message_id,
-            start_at: body.start_at.map(OffsetDateTime::try_from).transpose()?,
+            start_at: body.start_at.map(start_at::read).transpose()?,
             duplicates: body.duplicates,
             reference: body.reference,
             label: body.label,

@@ -1,42 +1,14 @@
 //! When a queue starts, as callers write it.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serializer};
+use serde::Serializer;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::body::JobError;
+use crate::body::{JobError, Moment};
 use crate::clock::unix_millis;
 
-/// A moment: ISO 8601 with its offset, or milliseconds since 1970.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "must be a time with its offset, or milliseconds since 1970"
-)]
-pub(super) enum Moment {
-    /// Milliseconds since 1970.
-    Millis(i64),
-    /// Such as `2026-12-24T09:00:00+01:00`.
-    Text(String),
-}
-
-impl TryFrom<Moment> for OffsetDateTime {
-    type Error = JobError;
-
-    fn try_from(moment: Moment) -> Result<Self, JobError> {
-        let bad = || {
-            JobError::new(
-                "startAt",
-                "must be a time with its offset, such as 2026-12-24T09:00:00+01:00, or milliseconds since 1970",
-            )
-        };
-        let millis = match moment {
-            Moment::Millis(millis) => millis,
-            Moment::Text(text) => unix_millis(OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| bad())?),
-        };
-        Self::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).map_err(|_| bad())
-    }
+/// Reads the moment under `startAt`.
+pub(super) fn read(moment: Moment) -> Result<OffsetDateTime, JobError> {
+    moment.time().map_err(|problem| JobError::new("startAt", problem))
 }
 
 /// Writes a moment as milliseconds since 1970, as jobs and events have it.

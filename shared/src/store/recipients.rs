@@ -130,6 +130,10 @@ pub struct SentMessage {
     pub state: RecipientState,
     /// What it says.
     pub content: Content,
+    /// When its queue was accepted.
+    pub accepted_at: OffsetDateTime,
+    /// The jid of the session's account.
+    pub owner: Option<String>,
 }
 
 /// The next recipients of a queue that are queued or sending, behind `after`, in order. Those that wait for the end of
@@ -337,8 +341,8 @@ pub async fn find_by_stanza(
     stanzas: &[StanzaId],
 ) -> Result<Vec<SentMessage>, StoreError> {
     let sql = "-- recipients::find_by_stanza
-        SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, q.content
-        FROM recipient r JOIN queue q ON q.id = r.queue_id
+        SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, q.content, q.created_at, s.jid
+        FROM recipient r JOIN queue q ON q.id = r.queue_id JOIN session s ON s.id = r.session_id
         WHERE r.session_id = $1 /* session */ AND r.stanza_id = ANY($2 /* stanzas */)";
     let ids: Vec<&str> = stanzas.iter().map(StanzaId::as_str).collect();
     let rows = store.query(sql, &[&session.get(), &ids]).await?;
@@ -351,6 +355,8 @@ pub async fn find_by_stanza(
             number: number(row)?,
             state: state(row)?,
             content,
+            accepted_at: row.try_get("created_at")?,
+            owner: row.try_get("jid")?,
         })
     };
     rows.iter().map(message).collect()

@@ -305,6 +305,7 @@ fn queue_of(record: QueueRecord, around: &Surroundings) -> Queue {
     Queue::new(Spec {
         id: record.id,
         content: Arc::new(record.content),
+        accepted_at: record.created_at,
         pace: own.unwrap_or(around.pace),
         on_unknown: record.on_unknown,
         duplicates: record.duplicates,

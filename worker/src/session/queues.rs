@@ -16,6 +16,7 @@ use shared::id::QueueId;
 use shared::job::{Duplicates, OnUnknown, Reference};
 use shared::recipient::Number;
 use shared::waiting::Standstill;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use self::still::Still;
@@ -90,6 +91,8 @@ enum Reading {
 pub(crate) struct Spec {
     pub(crate) id: QueueId,
     pub(crate) content: Arc<Content>,
+    /// When it was accepted, which is the time of messages that name one.
+    pub(crate) accepted_at: OffsetDateTime,
     pub(crate) pace: Pace,
     /// What to do about unknown outcomes.
     pub(crate) on_unknown: OnUnknown,

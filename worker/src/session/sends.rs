@@ -23,7 +23,7 @@ use super::adapter::events::Failure;
 use super::adapter::names::{known_recipient, message_id, recipient, stanza_id};
 use super::attempts::Silence;
 use super::cap::CapTurn;
-use super::content;
+use super::content::{self, Rendering};
 use super::context::Context;
 use super::link::Link;
 use super::meter;
@@ -449,7 +449,12 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
             (From::Known | From::Late(_), number) => known_recipient(number),
             (From::Unknown, number) => recipient(number),
         },
-        message: content::render(&queue.content),
+        message: content::render(&Rendering {
+            content: &queue.content,
+            chat: &to.0.number,
+            own: cx.record.owner.as_ref().map(|owner| owner.jid.as_str()),
+            at: queue.accepted_at,
+        }),
     };
     let outgoing = Box::new(outgoing);
     link.tell(match cx.held() {

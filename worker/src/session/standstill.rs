@@ -211,6 +211,7 @@ mod tests {
         queues.insert(Queue::new(Spec {
             id,
             content: Arc::new(shared::content::Text::new("hi").into()),
+            accepted_at: time::OffsetDateTime::UNIX_EPOCH,
             pace: Pace::default(),
             on_unknown: OnUnknown::Resend,
             duplicates: Duplicates::Drop,

@@ -69,6 +69,7 @@ fn accepted() -> Accepted {
         token: fixed(TOKEN),
         number: fixed(ANA),
         status: "PENDING",
+        form: None,
     }
 }
 

@@ -152,6 +152,7 @@ fn accepted(reading: Option<Reading>) -> Accepted {
         status: "STARTED",
         progress: 0,
         total: 2,
+        form: None,
         reading,
     }
 }

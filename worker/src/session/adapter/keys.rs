@@ -16,7 +16,7 @@ use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 use whatsapp::store::{Changes, KeyStore, RecordKey, RecordKind, SentMessage, StoreError};
 
-use super::super::content;
+use super::super::content::{self, Rendering};
 use super::events::concerns_owner;
 use super::names::{server, stanza_id};
 
@@ -97,7 +97,12 @@ impl Keys {
         let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
         Ok(sent.map_err(unavailable)?.pop().map(|sent| SentMessage {
             chat: Jid::new(sent.number.user(), server(sent.number.kind())),
-            message: content::encode(&sent.content),
+            message: content::encode(&Rendering {
+                content: &sent.content,
+                chat: &sent.number,
+                own: sent.owner.as_deref(),
+                at: sent.accepted_at,
+            }),
         }))
     }
 }

@@ -3,26 +3,36 @@
 use shared::content::Contact;
 use whatsapp::proto::{self, message::ContactMessage};
 
-use super::described::Described;
+use super::described::{Described, context};
 
 pub(super) fn render(contact: &Contact) -> proto::Message {
     proto::Message {
-        contact_message: Some(Box::new(ContactMessage {
-            display_name: Some(contact.name.clone()),
-            vcard: Some(contact.vcard()),
-            ..Default::default()
-        })),
+        contact_message: Some(Box::new(card(contact))),
+        ..Default::default()
+    }
+}
+
+/// A contact, alone or among others.
+pub(super) fn card(contact: &Contact) -> ContactMessage {
+    ContactMessage {
+        display_name: Some(contact.name.clone()),
+        vcard: Some(contact.vcard()),
         ..Default::default()
     }
 }
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
-    let contact = message.contact_message.as_ref()?;
+    message.contact_message.as_deref().map(described)
+}
+
+/// A contact that came in, alone or among others.
+pub(super) fn described(contact: &ContactMessage) -> Described {
     let fields = [
         ("displayName", contact.display_name.clone().into()),
         ("vcard", contact.vcard.clone().into()),
+        ("contextInfo", context(contact.context_info.as_deref())),
     ];
-    Some(Described::new("contactMessage", fields))
+    Described::new("contactMessage", fields)
 }
 
 #[cfg(test)]

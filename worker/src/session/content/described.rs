@@ -26,15 +26,30 @@ impl Described {
     }
 }
 
-/// What a message refers to: the quoted message's id and author, and who is mentioned.
+/// What a message refers to: the quoted message's id, author and words, who is mentioned, and whether it is forwarded.
 pub(super) fn context(info: Option<&proto::ContextInfo>) -> Value {
     let Some(info) = info else { return Value::Null };
     let mentioned = (!info.mentioned_jid.is_empty()).then(|| json!(info.mentioned_jid));
+    let quoted = info.quoted_message.as_deref().and_then(words);
     object([
         ("stanzaId", info.stanza_id.clone().into()),
         ("participant", info.participant.clone().into()),
+        ("remoteJid", info.remote_jid.clone().into()),
+        ("quotedMessage", quoted.into()),
         ("mentionedJid", mentioned.into()),
+        (
+            "isForwarded",
+            info.is_forwarded.filter(|forwarded| *forwarded).into(),
+        ),
     ])
+}
+
+/// A quoted message, if it is a text that says something.
+fn words(message: &proto::Message) -> Option<Value> {
+    let extended = message.extended_text_message.as_ref();
+    let extended = extended.and_then(|extended| extended.text.as_ref());
+    let text = message.conversation.as_ref().or(extended)?;
+    (!text.is_empty()).then(|| json!({ "conversation": text }))
 }
 
 /// The message that a reaction, a poll's answer or an edit speaks of.
@@ -48,7 +63,8 @@ pub(super) fn key(key: Option<&proto::MessageKey>) -> Value {
     ])
 }
 
-fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+/// An object of those fields that are there.
+pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     fields
         .into_iter()
         .filter(|(_, value)| !value.is_null())

@@ -3,30 +3,40 @@
 use shared::content::Location;
 use whatsapp::proto::{self, message::LocationMessage};
 
-use super::described::Described;
+use super::described::{Described, context};
 
 pub(super) fn render(location: &Location) -> proto::Message {
     proto::Message {
-        location_message: Some(Box::new(LocationMessage {
-            degrees_latitude: Some(location.latitude),
-            degrees_longitude: Some(location.longitude),
-            name: location.name.clone(),
-            address: location.address.clone(),
-            ..Default::default()
-        })),
+        location_message: Some(Box::new(place(location))),
+        ..Default::default()
+    }
+}
+
+/// A place, alone or as that of an event.
+pub(super) fn place(location: &Location) -> LocationMessage {
+    LocationMessage {
+        degrees_latitude: Some(location.latitude),
+        degrees_longitude: Some(location.longitude),
+        name: location.name.clone(),
+        address: location.address.clone(),
         ..Default::default()
     }
 }
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
-    let location = message.location_message.as_ref()?;
+    message.location_message.as_deref().map(described)
+}
+
+/// A place that came in, alone or as that of an event.
+pub(super) fn described(location: &LocationMessage) -> Described {
     let fields = [
         ("degreesLatitude", location.degrees_latitude.into()),
         ("degreesLongitude", location.degrees_longitude.into()),
         ("name", location.name.clone().into()),
         ("address", location.address.clone().into()),
+        ("contextInfo", context(location.context_info.as_deref())),
     ];
-    Some(Described::new("locationMessage", fields))
+    Described::new("locationMessage", fields)
 }
 
 #[cfg(test)]

@@ -5,54 +5,103 @@
 //! and hashes of media are left out: they are of no use without a download, which has its own door.
 
 mod audio;
+mod buttons;
 mod contact;
+mod contacts;
+mod delete;
 mod described;
 mod document;
+mod edit;
+mod event;
 mod image;
+mod interactive;
+mod key;
+mod list;
+mod live_location;
 mod location;
+mod poll;
 mod reaction;
+mod references;
+mod rendering;
+mod replies;
 mod sticker;
+mod template;
 mod text;
 mod video;
 
 use bytes::Bytes;
 use prost::Message;
-use shared::content::Content;
+use shared::content::Body;
 use whatsapp::proto;
 
 pub use described::Described;
+pub use rendering::Rendering;
 
-/// Lists the kinds that are sent, and behind them those that only come in.
+/// Lists the kinds that are sent, those of them that are about another message, and behind them those that only come in.
 macro_rules! kinds {
-    (sent { $($Kind:ident => $sent:ident,)+ } received { $($received:ident,)+ }) => {
-        /// A content as it goes to WhatsApp. What a device asks for again is rendered again, so the bytes of what
-        /// renders today never change: each kind has a test that pins them.
-        pub fn render(content: &Content) -> proto::Message {
-            match content { $(Content::$Kind(kind) => $sent::render(kind),)+ }
+    (sent { $($Kind:ident => $sent:ident,)+ } about { $($About:ident => $about:ident,)+ }
+     received { $($received:ident,)+ }) => {
+        fn body(to: &Rendering<'_>) -> proto::Message {
+            match &to.content.body {
+                $(Body::$Kind(kind) => $sent::render(kind),)+
+                $(Body::$About(kind) => $about::render(kind, to),)+
+            }
         }
 
         /// The kinds, in the order in which a message is looked through.
         const KINDS: &[fn(&proto::Message) -> Option<Described>] =
-            &[$($sent::describe,)+ $($received::describe,)+ by_name];
+            &[$($sent::describe,)+ $($about::describe,)+ $($received::describe,)+ by_name];
 
         /// One of each kind that is sent, as it is stored, and its bytes. Other bytes would be another message, under
         /// the id of one that may be on its way.
         #[cfg(test)]
-        const GOLDEN: &[(&str, &str)] = &[$($sent::GOLDEN),+];
+        const GOLDEN: &[(&str, &str)] = &[$($sent::GOLDEN,)+ $($about::GOLDEN),+];
     };
 }
 
 kinds! {
-    sent { Text => text, Location => location, Contact => contact, }
-    received { image, video, audio, document, sticker, reaction, }
+    sent {
+        Text => text,
+        Location => location,
+        Contact => contact,
+        Contacts => contacts,
+        LiveLocation => live_location,
+        EventInvitation => event,
+        Poll => poll,
+        Buttons => buttons,
+        Template => template,
+        List => list,
+    }
+    about {
+        Reaction => reaction,
+        Edit => edit,
+        Delete => delete,
+    }
+    received {
+        image,
+        video,
+        audio,
+        document,
+        sticker,
+        interactive,
+        replies,
+    }
 }
 
-/// A content, rendered and encoded, for a device that asks for it again.
-pub fn encode(content: &Content) -> Bytes {
-    render(content).encode_to_vec().into()
+/// A content as it goes to WhatsApp. What a device asks for again is rendered again, so the bytes of what renders today
+/// never change: each kind has a test that pins them.
+pub fn render(to: &Rendering<'_>) -> proto::Message {
+    let mut message = body(to);
+    references::put(&to.content.references, to, &mut message);
+    message
 }
 
-/// Describes a message; `None` when it is not for people (key distribution, protocol messages).
+/// The same, encoded, for a device that asks for it again.
+pub fn encode(to: &Rendering<'_>) -> Bytes {
+    render(to).encode_to_vec().into()
+}
+
+/// Describes a message; `None` when it is not for people (key distribution, most protocol messages).
 pub fn describe(message: &proto::Message) -> Option<Described> {
     let message = unwrapped(message, WRAPPERS_MAX);
     KINDS.iter().find_map(|describe| describe(message))
@@ -73,6 +122,7 @@ fn unwrapped(message: &proto::Message, depth: u8) -> &proto::Message {
         &message.view_once_message_v2,
         &message.view_once_message_v2_extension,
         &message.document_with_caption_message,
+        &message.edited_message,
     ];
     let inner = sent.or_else(|| wrappers.into_iter().flatten().find_map(|m| m.message.as_deref()));
     inner.map_or(message, |inner| unwrapped(inner, depth - 1))
@@ -81,30 +131,7 @@ fn unwrapped(message: &proto::Message, depth: u8) -> &proto::Message {
 /// Kinds whose content is not shown: their name alone tells a receiver that something came.
 fn by_name(message: &proto::Message) -> Option<Described> {
     let names = [
-        (message.contacts_array_message.is_some(), "contactsArrayMessage"),
-        (message.live_location_message.is_some(), "liveLocationMessage"),
-        (message.template_message.is_some(), "templateMessage"),
-        (
-            message.template_button_reply_message.is_some(),
-            "templateButtonReplyMessage",
-        ),
         (message.group_invite_message.is_some(), "groupInviteMessage"),
-        (message.list_message.is_some(), "listMessage"),
-        (message.list_response_message.is_some(), "listResponseMessage"),
-        (message.buttons_message.is_some(), "buttonsMessage"),
-        (
-            message.buttons_response_message.is_some(),
-            "buttonsResponseMessage",
-        ),
-        (message.interactive_message.is_some(), "interactiveMessage"),
-        (
-            message.interactive_response_message.is_some(),
-            "interactiveResponseMessage",
-        ),
-        (message.poll_creation_message.is_some(), "pollCreationMessage"),
-        (message.poll_creation_message_v2.is_some(), "pollCreationMessage"),
-        (message.poll_creation_message_v3.is_some(), "pollCreationMessage"),
-        (message.poll_creation_message_v5.is_some(), "pollCreationMessage"),
         (message.poll_update_message.is_some(), "pollUpdateMessage"),
         (message.edited_message.is_some(), "editedMessage"),
         (message.pin_in_chat_message.is_some(), "pinInChatMessage"),

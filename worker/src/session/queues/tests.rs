@@ -10,6 +10,7 @@ fn queue(total: u32) -> Queue {
     Queue::new(Spec {
         id: shared::testing::queue_id(),
         content: Arc::new(shared::content::Text::new("hi").into()),
+        accepted_at: time::OffsetDateTime::UNIX_EPOCH,
         pace: Pace::new(Duration::ZERO, Duration::ZERO).unwrap(),
         on_unknown: OnUnknown::Resend,
         duplicates: Duplicates::Drop,

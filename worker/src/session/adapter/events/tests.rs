@@ -5,7 +5,7 @@ use whatsapp::event::{DeviceRefusal, Receipt};
 use whatsapp::time::Timestamp;
 
 use super::*;
-use crate::session::content::render;
+use crate::session::content::{Rendering, render};
 
 fn incoming(chat: &str) -> Incoming {
     Incoming {
@@ -19,7 +19,12 @@ fn incoming(chat: &str) -> Incoming {
         push_name: Some("Ana".into()),
         timestamp: Timestamp::from_secs(1_666_479_478),
         offline: false,
-        message: render(&shared::content::Text::new("Test").into()),
+        message: render(&Rendering {
+            content: &shared::content::Text::new("Test").into(),
+            chat: &"5531900000042".parse().unwrap(),
+            own: None,
+            at: time::OffsetDateTime::UNIX_EPOCH,
+        }),
     }
 }
 
