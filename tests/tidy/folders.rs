@@ -18,7 +18,7 @@ const MAPS: &[(&str, Map)] = &[
             ("serve", "router app settings listener workers"),
             (
                 "router",
-                "openapi legacy v1 idempotency app extract auth observe problem",
+                "openapi legacy v1 page idempotency app extract auth observe problem",
             ),
             ("openapi", "legacy v1 paging tokens problem qr schema"),
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
@@ -31,6 +31,7 @@ const MAPS: &[(&str, Map)] = &[
             ("paging", "problem"),
             ("settings", "auth"),
             ("auth", "problem"),
+            ("page", "problem"),
             ("ids", ""),
             ("tokens", "problem"),
             ("listener", ""),
