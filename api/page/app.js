@@ -53,6 +53,7 @@ function Frame({ route }) {
   useEffect(() => {
     document.title = `${title} · Fanfare`;
     scrollTo(0, 0);
+    document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [place, title]);
   useEffect(() => keys(() => setHelp(true)), []);
   return html`<div class="frame">

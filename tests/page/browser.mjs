@@ -18,6 +18,7 @@ export class Browser {
       viewport: { width: 1280, height: 900 }, acceptDownloads: true, timezoneId: "Europe/Berlin", locale: "en-GB",
     });
     context.setDefaultTimeout(PATIENCE_MS);
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     return new Browser(context, profile, new URL(url).origin);
   }
 

@@ -1,5 +1,6 @@
 // Does the tasks of each view through the page, as a person would, and says which it could not.
 //   PAGE_URL, PAGE_KEY, SIMULATOR_CONTROL   what runs
+//   FROM                                    a part of the name of the task to begin with, over what the ones before left
 //   PICTURES                                a folder for pictures of each view; none are taken without it
 import { strict as assert } from "node:assert";
 import { Browser } from "./browser.mjs";
@@ -10,16 +11,21 @@ import * as frame from "./frame.mjs";
 import * as numbers from "./numbers.mjs";
 import * as webhooks from "./webhooks.mjs";
 
-const { PAGE_URL, PAGE_KEY, SIMULATOR_CONTROL, ONLY } = process.env;
+const { PAGE_URL, PAGE_KEY, SIMULATOR_CONTROL, FROM } = process.env;
 const browser = await Browser.start(PAGE_URL);
 const { page } = browser;
 const it = { page, browser, key: PAGE_KEY, simulator: new Simulator(SIMULATOR_CONTROL), pictures: new Pictures(browser, process.env.PICTURES) };
 
 const TASKS = { ...frame.first, ...numbers.tasks, ...broadcasts.tasks, ...webhooks.tasks, ...frame.last };
 
+/** Where only a part is run, signing in is a part of it. */
+const SIGNS_IN = "the key signs in";
+
+let begun = !FROM;
 let failed = 0;
 for (const [name, task] of Object.entries(TASKS)) {
-  if (ONLY && !name.includes(ONLY) && name !== "the key signs in") continue;
+  if (!begun && name !== SIGNS_IN) begun = name.includes(FROM);
+  if (!begun && name !== SIGNS_IN) continue;
   const began = Date.now();
   try {
     await task(it);

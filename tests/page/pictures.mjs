@@ -21,9 +21,13 @@ export class Pictures {
     const { page } = this.browser;
     for (const width of WIDTHS) {
       for (const colorScheme of THEMES) {
+        // Each theme and each width is judged once; pictures are taken of all four.
+        const isJudged = (width === WIDTHS[0]) === (colorScheme === THEMES[0]);
+        if (!isJudged && !this.folder) continue;
         await page.setViewportSize({ width, height: width > 700 ? 900 : 760 });
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        await this.judge(`${name}, ${width} px, ${colorScheme}`);
+        await page.evaluate(() => scrollTo(0, 0));
+        if (isJudged) await this.judge(`${name}, ${width} px, ${colorScheme}`);
         if (this.folder && !axeOnly) await this.keep(`${name}-${width}-${colorScheme}`);
       }
     }

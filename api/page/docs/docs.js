@@ -78,7 +78,7 @@ function Line({ path, verb, operation }) {
   const parts = ['curl -u "$AUTH:"', verb === "get" || (verb === "post" && example) ? "" : `-X ${verb.toUpperCase()}`,
     example && "-H 'Content-Type: application/json'", example && `-d '${JSON.stringify(example.value).replaceAll("'", "'\\''")}'`, `'${location.origin}${path}'`];
   const line = parts.filter(Boolean).join(" ");
-  return html`<div><div class="row spread small quiet"><span>As a line</span><${Copy} text=${line} shown="Copy" /></div><pre class="code" tabindex="0">${line}</pre></div>`;
+  return html`<div><div class="row spread small quiet"><span>As a line</span><${Copy} text=${line} shown="Copy" button /></div><pre class="code" tabindex="0">${line}</pre></div>`;
 }
 
 function examplesOf(content) {

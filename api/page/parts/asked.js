@@ -33,6 +33,6 @@ function Lines({ title, request }) {
 
 function Block({ name, text }) {
   const cut = text.length > SHOWN ? `${text.slice(0, SHOWN)} …` : text;
-  return html`<div><div class="row spread small quiet"><span>${name}</span><${Copy} text=${text} shown="Copy" /></div>
+  return html`<div><div class="row spread small quiet"><span>${name}</span><${Copy} text=${text} shown="Copy" button /></div>
     <pre tabindex="0">${cut}</pre></div>`;
 }

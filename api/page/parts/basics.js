@@ -7,14 +7,14 @@ import { amount, exact, lasting, moment, relative, RECIPIENT } from "../words.js
 export const Chip = ({ of: [word, hue], title }) => html`<span class="chip ${hue}" title=${title}>${word}</span>`;
 
 /** A text that a click copies. */
-export function Copy({ text, shown = text, label = "Copy" }) {
+export function Copy({ text, shown = text, label = "Copy", button = false }) {
   const [done, set] = useState(false);
   const copy = async () => {
     await write(text);
     set(true);
     setTimeout(() => set(false), 1500);
   };
-  return html`<button type="button" class="copy" title="${label}: ${text}" onClick=${copy}>
+  return html`<button type="button" class=${button ? "button narrow" : "copy"} title=${button ? label : `${label}: ${text}`} onClick=${copy}>
     ${done ? "Copied" : shown}<span class="hidden" aria-live="polite">${done ? "copied" : ""}</span>
   </button>`;
 }
@@ -35,6 +35,12 @@ export function Ago({ at }) {
   const now = useNow(5000);
   if (!at) return html`<span class="quiet">never</span>`;
   return html`<time class="nowrap" datetime=${at} title=${exact(at)}>${relative(at, now)}</time>`;
+}
+
+/** How long something has been so, with its beginning on hover. */
+export function Since({ at }) {
+  const now = useNow(5000);
+  return html`<time class="nowrap" datetime=${at} title="since ${exact(at)}">for ${lasting((now - new Date(at).getTime()) / 1000)}</time>`;
 }
 
 /** A moment to come, and how long it is until then. */

@@ -3,6 +3,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { all, freshId, post } from "../api.js";
 import { useLive, useNow } from "../live.js";
 import { go } from "../route.js";
+import { keep } from "../readings.js";
 import { readRecipients } from "../recipients.js";
 import { amount, lasting, many, moment, standing } from "../words.js";
 import { Loaded, Wrong } from "../parts/basics.js";
@@ -44,6 +45,7 @@ function Form({ sessions, token }) {
     setProblem(null);
     try {
       const taken = await post(`/v1/sessions/${chosen.token}/queues`, bodyOf(plan), { once: once.current });
+      keep(taken, read.rows);
       go(["queues", taken.token, taken.queueId]);
     } catch (error) {
       setProblem(named(error, read));

@@ -4,7 +4,7 @@ import { all, post, remove } from "../api.js";
 import { refresh, useLive } from "../live.js";
 import { go, to } from "../route.js";
 import { many, phone, standing } from "../words.js";
-import { Ago, Chip, Copy, Empty, Loaded, Menu, Until, Wrong } from "../parts/basics.js";
+import { Chip, Copy, Empty, Loaded, Menu, Since, Until, Wrong } from "../parts/basics.js";
 import { Confirm, Dialog } from "../parts/dialog.js";
 import { Pairing } from "./pairing.js";
 
@@ -83,7 +83,7 @@ export function Why({ session }) {
   const { restriction, waiting, closeDetail } = session;
   const [first, then] = [waiting?.detail, closeDetail];
   return html`<div class="stack tight"><div class="row"><${Chip} of=${standing(session)} />
-      <span class="small quiet">since <${Ago} at=${session.updatedAt} /></span></div>
+      <span class="small quiet"><${Since} at=${session.updatedAt} /></span></div>
     ${first && html`<div class="small">${capital(first)}.</div>`}
     ${then && then !== first && session.state !== "open" && html`<div class="small quiet">Last closed: ${then} (${session.closeReason}).</div>`}
     ${restriction && html`<div class="small">${RESTRICTED[restriction.kind]} New contacts go on <${Until} at=${restriction.until} />, by themselves; those who wrote before get theirs now.</div>`}

@@ -98,6 +98,6 @@ function Type({ session, path }) {
       <span class="hint">With its country code.</span></div>
     <div><button class="button ${code ? "" : "first"}" aria-disabled=${busy || !number}>${busy ? "Asking WhatsApp…" : code ? "Another code" : "Show a code"}</button></div></form>
     <${Wrong} problem=${problem}><${Restart} session=${session} path=${path} /><//>
-    ${code && html`<div class="stack" role="status"><div class="row"><span class="paircode" data-code=${code}>${shown}</span><${Copy} text=${code} shown="Copy" /></div>
+    ${code && html`<div class="stack" role="status"><div class="row"><span class="paircode" data-code=${code}>${shown}</span><${Copy} text=${code} shown="Copy" button /></div>
       <p class="small">On the phone: WhatsApp, Settings, Linked devices, Link a device, <b>Link with phone number instead</b>.</p></div>`}</div>`;
 }

@@ -29,10 +29,10 @@ function Sign({ passkey, path }) {
   };
   const script = SCRIPT.replace("OPTIONS", () => JSON.stringify(passkey.options));
   return html`<div class="stack">
-    <${Notice}><b>The account wants its passkey.</b> Browsers sign for WhatsApp on its own page alone, so one step is there. It counts <${Until} at=${passkey.expiresAt} />.<//>
+    <${Notice}><b>The account wants its passkey.</b> Browsers sign for WhatsApp on its own page alone, so one step is there. It lapses <${Until} at=${passkey.expiresAt} />.<//>
     <ol class="told">
       <li>Open <a href="https://web.whatsapp.com" target="_blank" rel="noreferrer">web.whatsapp.com</a> in a browser that reaches the passkey, and there its console (F12).</li>
-      <li>Paste this, and click the button that appears. What is pasted there can do all that you can on that page: read it first. <${Copy} text=${script} shown="Copy the lines" />
+      <li>Paste this, and click the button that appears. What is pasted there can do all that you can on that page: read it first. <${Copy} text=${script} shown="Copy the lines" label="Copy the lines" button />
         <details><summary class="small">Read the lines</summary><pre class="code" tabindex="0">${script}</pre></details></li>
       <li>Confirm on the phone, then paste here the line that the console prints.</li></ol>
     <form class="stack" onSubmit=${send}>
@@ -47,7 +47,7 @@ function Compare({ passkey, path }) {
   const confirm = () => post(`${path}/passkey/confirm`).then(refresh, setProblem);
   return html`<div class="stack"><p>Does the phone show the same code?</p><div class="paircode">${passkey.code}</div>
     ${passkey.comparisonNeeded === false && html`<p class="small quiet">The phone has had a proof already and may show none; confirm all the same.</p>`}
-    <p class="small quiet">It counts <${Until} at=${passkey.expiresAt} />.</p><${Wrong} problem=${problem} />
+    <p class="small quiet">It lapses <${Until} at=${passkey.expiresAt} />.</p><${Wrong} problem=${problem} />
     <footer class="row"><button class="button first" onClick=${confirm}>It is the same</button><${Cancel} path=${path} words="It is another one" /></footer></div>`;
 }
 

@@ -3,6 +3,7 @@ import { html, useEffect, useRef, useState } from "../html.js";
 import { download, get, patch, post, remove } from "../api.js";
 import { refresh, useLive, useNow } from "../live.js";
 import { go } from "../route.js";
+import { readingOf } from "../readings.js";
 import { amount, FAILED, gist, lasting, many, moment, QUEUE, RECIPIENT } from "../words.js";
 import { Ago, Chip, Copy, CountsBar, Loaded, Menu, Notice, ORDER, Until, Wrong } from "../parts/basics.js";
 import { Confirm, Dialog } from "../parts/dialog.js";
@@ -62,6 +63,7 @@ function Shown({ queue, path, query }) {
     <${Wrong} problem=${problem} />
     <${Progress} queue=${queue} />
     ${queue.rejected?.length > 0 && html`<${Notice} hue="bad">${many(queue.rejected.length, "other send")} asked for its id and ${queue.rejected.length === 1 ? "was" : "were"} rejected: ${queue.rejected[0].rejection.message}<//>`}
+    <${LeftOut} reading=${readingOf(queue.queueId)} />
     <${Failed} queue=${queue} path=${path} act=${act} />
     <${Recipients} queue=${queue} path=${path} state=${query.get("state") || ""} cursor=${query.get("cursor") || ""} />
     <section class="sheet stack"><h2>The message</h2>
@@ -109,6 +111,16 @@ function measured(seen) {
   if (seen.length < 2) return null;
   const [[from, before], [until, after]] = [seen[0], seen[seen.length - 1]];
   return after > before ? (until - from) / 1000 / (after - before) : null;
+}
+
+/** Who was left out when it was handed over. */
+function LeftOut({ reading }) {
+  if (!reading) return null;
+  const { invalid, twice } = reading;
+  return html`<${Notice}><b>Left out when it was handed over:</b> ${[invalid.count && `${amount(invalid.count)} that can't be ${invalid.count === 1 ? "a phone number" : "phone numbers"}`, twice.count && `${amount(twice.count)} twice`].filter(Boolean).join(", ")}.
+    <details class="small"><summary>Who</summary><ul class="faults" tabindex="0" aria-label="Who was left out">
+      ${invalid.first.map((one) => html`<li><b>Line ${amount(one.line)}</b> ${one.problem}</li>`)}
+      ${twice.first.map((one) => html`<li><b>Line ${amount(one.line)}</b> as in line ${amount(one.first)}</li>`)}</ul></details><//>`;
 }
 
 /** Who failed, by reason, and sending to them again. */

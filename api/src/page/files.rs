@@ -23,6 +23,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "parts/dialog.js",
     "parts/pages.js",
     "parts/queuerows.js",
+    "readings.js",
     "recipients.js",
     "route.js",
     "vendor/hooks.js",
