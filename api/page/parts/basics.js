@@ -108,7 +108,7 @@ export function CountsBar({ counts, total, thin }) {
 }
 
 /** A menu of further things to do. */
-export function Menu({ label, items }) {
+export function Menu({ label, items, size = "narrow" }) {
   const root = useRef();
   useEffect(() => {
     const close = (event) => {
@@ -128,7 +128,7 @@ export function Menu({ label, items }) {
   };
   const shown = items.filter(Boolean);
   return html`<details class="menu" ref=${root}>
-    <summary class="button narrow" aria-label=${label}>More</summary>
+    <summary class="button ${size}" aria-label=${label}>More</summary>
     <div>${shown.map((item) => html`<button class=${item.grave ? "grave" : ""} onClick=${() => pick(item)}>${item.name}</button>`)}</div>
   </details>`;
 }

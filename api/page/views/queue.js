@@ -55,7 +55,7 @@ function Shown({ queue, path, query }) {
       ${["queued", "running"].includes(queue.state) && html`<button class="button first" onClick=${() => act(() => post(`${path}/pause`))}>Pause</button>`}
       ${queue.state === "paused" && html`<button class="button first" onClick=${() => act(() => post(`${path}/resume`))}>Resume</button>`}
       ${!over && html`<button class="button grave" onClick=${() => setAsks(deletion)}>Delete…</button>`}
-      <${Menu} label="More for this broadcast" items=${[
+      <${Menu} size="" label="More for this broadcast" items=${[
         !over && { name: "Change the pace…", act: () => setPace(true) },
         queue.waiting?.reason === "other-account" && { name: "Adopt", act: () => act(() => post(`${path}/adopt`)) },
         { name: "Download CSV", act: () => act(() => download(`${path}/recipients.csv`, `${queue.queueId}.csv`)) },
@@ -83,8 +83,7 @@ function Progress({ queue }) {
       <${Eta} queue=${queue} /></div>
     <${CountsBar} counts=${byState} total=${total} />
     <div class="legend">${ORDER.filter((state) => byState[state] > 0 && state !== "sending").map((state) => html`<span class="dot ${RECIPIENT[state][1]}"><b>${amount(byState[state] + (state === "queued" ? byState.sending : 0))}</b> ${words[state] || RECIPIENT[state][0].toLowerCase()}</span>`)}</div>
-    ${waiting && html`<p class="row" role="status"><b>Waits:</b> <span>${waiting.detail}</span>
-      ${waiting.until && html`<${Until} at=${waiting.until} />`}
+    ${waiting && html`<p role="status"><b>Waits:</b> ${waiting.detail} ${waiting.until && html`<b><${Until} at=${waiting.until} /></b> `}
       ${waiting.attempt && html`<span class="quiet">attempt ${waiting.attempt.number} of ${waiting.attempt.most}</span>`}</p>`}
     ${queue.held > 0 && html`<p>${many(queue.held, "person", "people")} ${queue.held === 1 ? "is" : "are"} held back until ${queue.token} may write to new contacts again.</p>`}</section>`;
 }

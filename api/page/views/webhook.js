@@ -44,7 +44,7 @@ function Shown({ webhook, path, query }) {
   return html`<div class="head"><div><h1 class="address">${webhook.url}</h1><div class="row"><${Chip} of=${webhook.enabled ? ["Enabled", "good"] : ["Disabled", "bad"]} />
       <span class="small quiet"><${Copy} text=${webhook.id} label="Copy the id" /></span></div></div>
     <div class="row"><button class="button first" onClick=${test} aria-disabled=${tested === "asking"}>${tested === "asking" ? "Posting…" : "Send a test"}</button>
-      <${Menu} label="More for this webhook" items=${[
+      <${Menu} size="" label="More for this webhook" items=${[
         { name: webhook.enabled ? "Disable" : "Enable", act: () => act(() => patch(path, { enabled: !webhook.enabled })) },
         { name: "Send given up ones again", act: replayDead },
         { name: "Another secret…", act: () => setAsks(rotate) },
