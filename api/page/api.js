@@ -106,13 +106,9 @@ async function send(method, path, body, { signal, once, quiet } = {}) {
   }
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  if (answer.status === 401 && isSignedIn() && told.code === "unauthorized" && key !== "") signOutLater();
+  // The key was changed meanwhile.
+  if (answer.status === 401 && key) signOut();
   throw new Problem({ ...told, retryAfter: answer.headers.get("retry-after") }, answer.status);
-}
-
-// The key was changed while somebody was signed in.
-function signOutLater() {
-  queueMicrotask(() => document.querySelector("main.signin") || signOut());
 }
 
 function note(method, path, body, once) {

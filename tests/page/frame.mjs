@@ -107,10 +107,11 @@ export const last = {
     await page.getByRole("heading", { name: "queues" }).waitFor();
     const all = await page.locator(".operation").count();
     assert.ok(all > 30, `${all} operations`);
+    await pictures.take("docs");
     await page.getByLabel("Search operations").fill("queues_create");
     await page.locator(".operation summary").first().click();
     await page.getByRole("heading", { name: "Answers" }).waitFor();
     await page.getByText("As a line").waitFor();
-    await pictures.take("docs");
+    await pictures.take("docs-operation");
   },
 };

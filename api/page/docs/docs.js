@@ -1,7 +1,7 @@
 // The OpenAPI document as a page: operations by family, what each takes and answers, with its examples as lines for a shell.
 import { html, render, useEffect, useMemo, useState } from "../html.js";
 import { Copy } from "../parts/basics.js";
-import { Schema } from "./schema.js";
+import { Schema, Words } from "./schema.js";
 
 const VERBS = ["get", "post", "patch", "put", "delete"];
 const HUES = { get: "busy", post: "good", patch: "wait", put: "wait", delete: "bad" };
@@ -51,8 +51,8 @@ function Operation({ id, path, verb, operation, document }) {
   const [open, setOpen] = useState(location.hash === `#${id}`);
   const words = [operation.summary, operation.description].filter(Boolean).join(" ");
   return html`<details class="operation" id=${id} open=${open} onToggle=${(event) => setOpen(event.target.open)}>
-    <summary><span class="verb ${HUES[verb]}">${verb.toUpperCase()}</span><code>${path}</code><span class="quiet small brief">${words.split(". ")[0]}</span></summary>
-    ${open && html`<div class="stack inside"><p>${words}</p>
+    <summary><span class="verb ${HUES[verb]}">${verb.toUpperCase()}</span><code>${path}</code><span class="quiet small brief"><${Words} text=${words.split(". ")[0]} /></span></summary>
+    ${open && html`<div class="stack inside"><p><${Words} text=${words} /></p>
       <${Parameters} list=${operation.parameters} document=${document} />
       <${Body} operation=${operation} document=${document} />
       <${Line} path=${path} verb=${verb} operation=${operation} />
@@ -89,7 +89,7 @@ function examplesOf(content) {
 
 function Answers({ operation, document }) {
   return html`<h3>Answers</h3>${Object.entries(operation.responses).map(([status, answer]) => html`<details class="answer" key=${status}>
-    <summary><b class="figures">${status}</b> ${answer.description}</summary><div class="stack inside">
+    <summary><b class="figures">${status}</b> <${Words} text=${answer.description} /></summary><div class="stack inside">
     ${Object.entries(answer.content || {}).map(([type, content]) => html`<div class="stack"><span class="small quiet">${type}</span>
       ${examplesOf(content).map((one) => html`<div>${one.name && html`<span class="small">${one.name}</span>`}<pre class="code" tabindex="0">${typeof one.value === "string" ? one.value : JSON.stringify(one.value, null, 2)}</pre></div>`)}
       <${Schema} of=${content.schema} document=${document} /></div>`)}

@@ -29,7 +29,7 @@ export function Schema({ of, document, flat }) {
   if (!of) return null;
   const schema = of.$ref ? document.components.schemas[named(of.$ref)] || {} : of;
   if (flat) return html`${words(of.$ref && !schema.properties ? schema : of, document)}`;
-  return html`<div class="schema">${schema.description && of.$ref && html`<p class="small quiet">${schema.description}</p>`}<${Fields} schema=${schema} document=${document} /></div>`;
+  return html`<div class="schema">${schema.description && of.$ref && html`<p class="small quiet"><${Words} text=${schema.description} /></p>`}<${Fields} schema=${schema} document=${document} /></div>`;
 }
 
 function Fields({ schema, document }) {
@@ -40,13 +40,16 @@ function Fields({ schema, document }) {
   if (!schema.properties) return html`<span class="small">${words(schema, document)}</span>`;
   const required = new Set(schema.required || []);
   return html`<dl class="fields">${Object.entries(schema.properties).map(([name, field]) => html`<dt><code>${name}</code>${required.has(name) ? html`<span class="small quiet"> required</span>` : ""}</dt>
-    <dd><span class="small">${words(field, document)}</span> <span class="small quiet">${field.description || ""}</span><${Opened} of=${field} document=${document} /></dd>`)}</dl>`;
+    <dd><span class="small">${words(field, document)}</span> <span class="small quiet"><${Words} text=${field.description} /></span><${Opened} of=${field} document=${document} /></dd>`)}</dl>`;
 }
 
 function Choice({ of, document }) {
   if (of.$ref) return html`<span class="small">${named(of.$ref)}</span><${Opened} of=${of} document=${document} />`;
-  return html`${of.description && html`<p class="small quiet">${of.description}</p>`}<${Fields} schema=${of} document=${document} />`;
+  return html`${of.description && html`<p class="small quiet"><${Words} text=${of.description} /></p>`}<${Fields} schema=${of} document=${document} />`;
 }
+
+/** A text in which what stands in backticks is code. */
+export const Words = ({ text }) => (text || "").split("`").map((part, index) => (index % 2 ? html`<code>${part}</code>` : part));
 
 /** Schemas that a field names; opened by a click, so that circles end. */
 function Opened({ of, document }) {

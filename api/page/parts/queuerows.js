@@ -7,11 +7,11 @@ import { Ago, Chip } from "./basics.js";
 export const QueueRows = ({ queues }) => html`<div class="scroll"><table class="table cards">
   <thead><tr><th>Broadcast</th><th>Number</th><th>State</th><th>Progress</th><th class="right">Failed</th><th>Taken</th></tr></thead>
   <tbody>${queues.map((queue) => html`<tr key=${queue.queueId}>
-    <td><a href=${to(["queues", queue.token, queue.queueId])}>${name(queue)}</a>
+    <td class="wide"><a href=${to(["queues", queue.token, queue.queueId])}>${name(queue)}</a>
       ${queue.label && html`<div class="small quiet">${short(gist(queue.message))}</div>`}</td>
     <td><span class="nowrap">${queue.token}</span></td>
     <td><${Chip} of=${QUEUE[queue.state]} /></td>
-    <td class="figures"><${Progress} queue=${queue} /></td>
+    <td class="figures wide"><${Progress} queue=${queue} /></td>
     <td class="right figures">${queue.failed ? html`${amount(queue.failed)}<span class="small quiet onlycards"> failed</span>` : ""}</td>
     <td><${Ago} at=${queue.createdAt} /></td>
   </tr>`)}</tbody></table></div>`;

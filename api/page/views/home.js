@@ -30,7 +30,7 @@ function Shown({ sessions, queues, hooks }) {
   const sum = (name) => today.reduce((total, queue) => total + queue[name], 0);
   const running = queues.filter((queue) => ["running", "queued"].includes(queue.state)).slice(0, 5);
   return html`
-    <p class="answer">${sentence(sessions, wants)}</p>
+    <p class="answer">${sentence(sessions, wants, queues)}</p>
     ${wants.length > 0 && html`<section class="stack"><h2>Waits for you</h2>
       <div class="wants">${wants.slice(0, 12).map((want) => html`<div class="notice ${want.hue}"><div class="row spread">
         <span><b>${want.who}</b> ${want.what}</span><a class="button narrow" href=${want.href}>${want.verb}</a>
@@ -44,13 +44,15 @@ function Shown({ sessions, queues, hooks }) {
     ${running.length > 0 && html`<section class="stack"><h2>Under way</h2><${QueueRows} queues=${running} /></section>`}`;
 }
 
-function sentence(sessions, wants) {
+function sentence(sessions, wants, queues) {
   const sends = sessions.filter((session) => session.state === "open").length;
   const held = wants.filter((want) => want.of === "session").length;
   const rest = sessions.length - sends - held;
   const parts = [sends ? `${many(sends, "number")} ${sends === 1 ? "sends" : "send"}` : "No number sends"];
   if (held) parts.push(`${amount(held)} ${held === 1 ? "waits" : "wait"} for you`);
   if (rest > 0) parts.push(`${amount(rest)} ${rest === 1 ? "is" : "are"} stopped or connecting`);
+  const paused = queues.filter((queue) => queue.state === "paused").length;
+  if (paused) parts.push(`${many(paused, "broadcast")} ${paused === 1 ? "is" : "are"} paused`);
   return `${parts.join(", ")}. ${wants.length ? "" : "Nothing waits for you."}`;
 }
 
@@ -74,5 +76,5 @@ function ofHook(hook) {
 function ofQueue(queue) {
   if (queue.state !== "paused") return null;
   const name = queue.label || queue.reference || `of ${queue.token}`;
-  return { hue: "wait", who: `Broadcast ${name}`, what: `is paused at ${queue.progress} %`, verb: "Look", href: to(["queues", queue.token, queue.queueId]) };
+  return { hue: "wait", who: `Broadcast ${name}`, what: `is paused at ${queue.progress}\u00a0%`, verb: "Look", href: to(["queues", queue.token, queue.queueId]) };
 }

@@ -28,7 +28,7 @@ export function Recipients({ queue, path, state, cursor }) {
 function Row({ row }) {
   const at = row.readAt || row.deliveredAt || row.sentAt;
   const times = [["sent", row.sentAt], ["delivered", row.deliveredAt], ["read", row.readAt]].filter(([, time]) => time);
-  return html`<tr><td class="right figures quiet">${amount(row.seq + 1)}</td>
+  return html`<tr><td class="right figures quiet place">${amount(row.seq + 1)}</td>
     <td><${Copy} text=${row.number} shown=${phone(row.number)} />${row.addressee && html`<div class="small quiet">goes by ${phone(row.addressee)}</div>`}</td>
     <td><${Chip} of=${RECIPIENT[row.state]} />${row.error && html`<div class="small quiet">${FAILED[row.error.status] || row.error.message} (${row.error.status})</div>`}
       ${row.attempts > 1 && html`<div class="small quiet">${row.attempts} attempts</div>`}</td>

@@ -37,6 +37,6 @@ function Search({ label, session, only }) {
     only({ label: "", number: "", [by]: text.trim() });
   };
   return html`<form class="row" role="search" onSubmit=${submit}>
-    <input class="search" type="search" data-search placeholder="Label or number's name  /" aria-label="Label, or the number's name" value=${text} onInput=${(event) => setText(event.target.value)} />
+    <input class="search" type="search" data-search placeholder="Search  /" aria-label="Label, or the number's name" value=${text} onInput=${(event) => setText(event.target.value)} />
     <button class="button narrow" value="label">By label</button><button class="button narrow" value="number">By number</button></form>`;
 }

@@ -82,7 +82,7 @@ function Deliveries({ path, state, cursor, act }) {
 
 function Row({ row, path, act }) {
   const last = row.history[row.history.length - 1];
-  return html`<tr><td><b>${row.event}</b><div class="small quiet">${row.token} · <${Copy} text=${row.eventId} shown="${row.eventId.slice(0, 8)}…" label="Copy the event's id" /></div></td>
+  return html`<tr><td class="wide"><b>${row.event}</b><div class="small quiet">${row.token} · <${Copy} text=${row.eventId} shown="${row.eventId.slice(0, 8)}…" label="Copy the event's id" /></div></td>
     <td><${Chip} of=${DELIVERY[row.state]} />${row.state === "pending" && row.nextAttemptAt && html`<div class="small quiet">next <${Until} at=${row.nextAttemptAt} /></div>`}</td>
     <td class="wide"><details class="small"><summary>${many(row.attempts, "attempt")}${last ? `, ${last.status ?? last.error}` : ""}</summary>
       <ol class="timeline">${row.history.map((one) => html`<li><span class="dot ${one.status >= 200 && one.status < 300 ? "good" : "bad"}">${exact(one.at)}: ${one.status ?? one.error} <span class="quiet">${one.ms} ms</span></span></li>`)}</ol></details></td>

@@ -21,9 +21,9 @@ export function Webhooks() {
   return html`<div class="view"><div class="head"><h1>Webhooks</h1>${add}</div>
     <${Loaded} live=${live}>${(hooks) => hooks.length ? html`<div class="scroll"><table class="table cards">
         <thead><tr><th>Endpoint</th><th>State</th><th>Latest deliveries</th><th>Events</th><th>Added</th></tr></thead>
-        <tbody>${hooks.map((hook) => html`<tr key=${hook.id}><td><a href=${to(["webhooks", hook.id])}>${hook.url}</a></td>
+        <tbody>${hooks.map((hook) => html`<tr key=${hook.id}><td class="wide"><a href=${to(["webhooks", hook.id])}>${hook.url}</a></td>
           <td><${Chip} of=${hook.enabled ? ["Enabled", "good"] : ["Disabled", "bad"]} title=${hook.disabledWhy} /></td>
-          <td><${Rate} rows=${hook.latest} /></td>
+          <td class="wide"><${Rate} rows=${hook.latest} /></td>
           <td>${hook.events.join(", ") || "all"}${hook.tokens.length > 0 && html`<div class="small quiet">of ${hook.tokens.join(", ")}</div>`}</td>
           <td><${Ago} at=${hook.createdAt} /></td></tr>`)}</tbody></table></div>`
       : html`<${Empty} title="No webhook yet"><p class="quiet">An endpoint of yours gets each event, signed, and again until it takes it.</p>${add}<//>`}<//>
