@@ -50,10 +50,9 @@ export class Pictures {
   /** As WebP, which Chromium itself can write: a tenth of the size. */
   async keep(name) {
     await mkdir(this.folder, { recursive: true });
-    const { page, context } = this.browser;
+    const { page } = this.browser;
     const png = await page.screenshot();
-    this.easel ??= await context.newPage();
-    const webp = await this.easel.evaluate(async (data) => {
+    const webp = await page.evaluate(async (data) => {
       const picture = new Image();
       picture.src = data;
       await picture.decode();
