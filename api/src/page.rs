@@ -42,7 +42,10 @@ const FOLDER_DIGITS: usize = 16;
 pub fn routes() -> Router {
     Router::new()
         .route("/", get(async |headers: HeaderMap| page("index.html", &headers)))
-        .route("/docs", get(async |headers: HeaderMap| page("docs.html", &headers)))
+        .route(
+            "/docs",
+            get(async |headers: HeaderMap| page("docs.html", &headers)),
+        )
         .route("/page/{folder}/{*file}", get(file))
 }
 
@@ -114,7 +117,11 @@ impl Served {
             headers.insert(name, HeaderValue::from_static(value));
         }
         headers.insert(header::ETAG, self.tag.clone());
-        if names(asked, &header::IF_NONE_MATCH, self.tag.to_str().unwrap_or_default()) {
+        if names(
+            asked,
+            &header::IF_NONE_MATCH,
+            self.tag.to_str().unwrap_or_default(),
+        ) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         if !names(asked, &header::ACCEPT_ENCODING, "gzip") {
@@ -164,9 +171,20 @@ fn kind(name: &str) -> &'static str {
 
 /// Whether one of the listed values of a header is this one, whatever is said behind it.
 fn names(headers: &HeaderMap, name: &header::HeaderName, wanted: &str) -> bool {
-    let lists = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    let lists = headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
     let mut values = lists.flat_map(|list| list.split(','));
-    values.any(|value| value.split(';').next().unwrap_or_default().trim().trim_start_matches("W/") == wanted)
+    values.any(|value| {
+        value
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .trim_start_matches("W/")
+            == wanted
+    })
 }
 
 fn packed(plain: &[u8]) -> Vec<u8> {

@@ -15,7 +15,10 @@ async fn asked(path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, 
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let answer = routes().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let answer = routes()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     let (parts, body) = answer.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
     (parts.status, parts.headers, body)
@@ -56,7 +59,10 @@ async fn nothing_inline_and_nothing_of_another_host_may_run() {
     for path in ["/", "/docs", "/page/x/app.js"] {
         let (_, headers, _) = asked(path, &[]).await;
         let policy = headers["content-security-policy"].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; "),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["referrer-policy"], "no-referrer");
@@ -78,7 +84,9 @@ async fn what_is_packed_is_what_is_there() {
     let (_, headers, plain) = asked("/page/x/base.css", &[]).await;
     assert!(!headers.contains_key("content-encoding"));
     let mut unpacked = Vec::new();
-    flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut unpacked).unwrap();
+    flate2::read::GzDecoder::new(packed.as_slice())
+        .read_to_end(&mut unpacked)
+        .unwrap();
     assert!(packed.len() < plain.len());
     assert_eq!(unpacked, plain);
 }
@@ -105,6 +113,10 @@ fn every_file_of_the_folder_is_served() {
             }
         }
     }
-    let served: BTreeSet<String> = FILES.iter().chain(PAGES).map(|(name, _)| (*name).to_owned()).collect();
+    let served: BTreeSet<String> = FILES
+        .iter()
+        .chain(PAGES)
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
     assert_eq!(served, there);
 }
