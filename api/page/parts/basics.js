@@ -40,7 +40,8 @@ export function Ago({ at }) {
 /** How long something has been so, with its beginning on hover. */
 export function Since({ at }) {
   const now = useNow(5000);
-  return html`<time class="nowrap" datetime=${at} title="since ${exact(at)}">for ${lasting((now - new Date(at).getTime()) / 1000)}</time>`;
+  const seconds = (now - new Date(at).getTime()) / 1000;
+  return html`<time class="nowrap" datetime=${at} title="since ${exact(at)}">${seconds < 5 ? "just now" : `for ${lasting(seconds)}`}</time>`;
 }
 
 /** A moment to come, and how long it is until then. */
