@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod paging;
 pub mod problem;
 pub mod qr;
+pub mod realtime;
 pub mod router;
 pub mod schema;
 pub mod serve;
