@@ -17,6 +17,7 @@ pub mod page;
 pub mod paging;
 pub mod problem;
 pub mod qr;
+pub mod realtime;
 pub mod router;
 pub mod schema;
 pub mod serve;

@@ -15,7 +15,8 @@ const MAPS: &[(&str, Map)] = &[
     (
         "api",
         &[
-            ("serve", "router app settings listener workers"),
+            ("serve", "realtime router app settings listener workers"),
+            ("realtime", "settings app auth problem"),
             (
                 "router",
                 "openapi legacy v1 page idempotency app extract auth observe problem",
@@ -24,12 +25,12 @@ const MAPS: &[(&str, Map)] = &[
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
             ("v1", "idempotency app jobs extract paging tokens problem schema"),
             ("idempotency", "app extract problem"),
+            ("settings", "auth"),
             ("app", "ids jobs auth tokens problem"),
             ("jobs", "ids tokens problem"),
             ("doctor", "settings"),
             ("extract", "problem"),
             ("paging", "problem"),
-            ("settings", "auth"),
             ("auth", "problem"),
             ("page", "problem"),
             ("ids", ""),
