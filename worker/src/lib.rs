@@ -2,6 +2,7 @@
 //! (delivers events to HTTP endpoints).
 
 mod committer;
+mod guard;
 mod job;
 pub mod lease;
 pub mod session;
