@@ -5,6 +5,7 @@ mod committer;
 mod guard;
 mod job;
 pub mod lease;
+pub mod media;
 pub mod session;
 pub mod shard;
 pub mod version;
