@@ -78,7 +78,7 @@ const MAPS: &[(&str, Map)] = &[
     (
         "worker",
         &[
-            ("shard", "session committer job lease version wake"),
+            ("shard", "session committer job lease media version wake"),
             ("session", "committer job lease media version"),
             ("committer", "wake"),
             ("job", ""),

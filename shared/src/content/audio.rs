@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::kind::{Kind, flag, shown};
+use super::kind::{Kind, shown};
 use super::media::{Media, Otherwise};
 use crate::body::JobError;
 
@@ -28,7 +28,7 @@ impl Kind for Audio {
     }
 
     fn message(&self) -> Value {
-        shown([("ptt", flag(self.voice_note))])
+        shown([("ptt", self.voice_note.then_some(true).into())])
     }
 
     fn check(&self) -> Result<(), JobError> {

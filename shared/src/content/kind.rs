@@ -29,11 +29,6 @@ pub(super) fn shown<const N: usize>(fields: [(&str, Value); N]) -> Value {
     there.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// A flag that is shown where it is set.
-pub(super) fn flag(is_set: bool) -> Value {
-    is_set.then_some(true).into()
-}
-
 /// One content of a kind, and what must not change of it.
 #[cfg(test)]
 pub(super) struct Sample {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::kind::{Kind, flag, shown};
+use super::kind::{Kind, shown};
 use super::media::{CAPTION_MAX_BYTES, Media, Otherwise, check_optional};
 use crate::body::JobError;
 
@@ -36,8 +36,8 @@ impl Kind for Video {
     fn message(&self) -> Value {
         shown([
             ("caption", self.caption.clone().into()),
-            ("gifPlayback", flag(self.gif)),
-            ("viewOnce", flag(self.view_once)),
+            ("gifPlayback", self.gif.then_some(true).into()),
+            ("viewOnce", self.view_once.then_some(true).into()),
         ])
     }
 
