@@ -17,7 +17,7 @@ use shared::waiting::Reason;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
+use crate::legacy::bodies::{MediaBody, NumberBody, TextBody, TokenBody};
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
@@ -42,7 +42,8 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
-        legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
+        legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
+        legacy::is_exists,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -85,6 +86,7 @@ pub fn document() -> Value {
     generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
+    generator.subschema_for::<MediaBody>();
     generator.subschema_for::<NumberBody>();
     generator.subschema_for::<Reading>();
     for (name, mut schema) in generator.take_definitions(true) {

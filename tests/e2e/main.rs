@@ -12,6 +12,7 @@ mod legacy;
 mod library;
 mod limits;
 mod logs;
+mod media;
 mod outages;
 mod page;
 mod pages;

@@ -4,6 +4,8 @@
 
 pub mod bodies;
 pub mod dialect;
+pub mod media;
+mod sending;
 
 use std::sync::Arc;
 
@@ -24,11 +26,12 @@ use crate::idempotency::{self, Key, Meaning};
 use crate::jobs;
 use crate::legacy::bodies::{Answer, NumberBody, Recipients, TextBody, TokenBody};
 use crate::legacy::dialect::ErrorBody;
+use crate::legacy::sending::{send_many, sent};
 use crate::problem::{Code, Problem};
 use crate::qr;
 use crate::tokens::Addressee;
 use crate::v1::waiting::Worker;
-use crate::v1::{linking, pairing, queues, sessions, standing};
+use crate::v1::{linking, pairing, sessions, standing};
 
 /// All routes under `/api/whatsapp`.
 pub fn router() -> Router<Arc<App>> {
@@ -36,6 +39,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/create-instance", post(create_instance))
         .route("/delete-credential", post(delete_credential))
         .route("/send-text", post(send_text))
+        .route("/send-media", post(media::send_media))
         .route("/is-exists", post(is_exists))
 }
 
@@ -147,34 +151,11 @@ fn own_names(problem: Problem) -> Problem {
     }
 }
 
-async fn send_many(app: &App, to: Addressee, key: Option<JobId>, job: SendJob) -> Result<Answer, Problem> {
-    let total = job.numbers.len();
-    let queue = queues::start(app, to, key, job).await?;
-    let mut told = json!({ "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress });
-    if let Some(reading) = queue.reading {
-        told["reading"] = json!(reading);
-    }
-    Ok(Answer {
-        queue: Some(told),
-        ..Answer::with_data(format!("Sending {total} message start").into())
-    })
-}
-
 async fn send_one(app: &App, to: &Addressee, key: Option<JobId>, job: SendJob) -> Result<Value, Problem> {
     let mut answer = sent(&job, app.clock.wall());
     let sent = app.send(to, key, job).await?;
     answer["key"]["id"] = json!(sent.message);
     Ok(answer)
-}
-
-/// The document's WebMessageInfo of a message that is on its way.
-fn sent(job: &SendJob, now: OffsetDateTime) -> Value {
-    json!({
-        "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": null },
-        "message": { job.message.message_type(): job.message.message() },
-        "messageTimestamp": now.unix_timestamp().to_string(),
-        "status": "PENDING",
-    })
 }
 
 /// Ask whether a number is on WhatsApp. One that was found once, by a question or a send, is answered from what is kept; any

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::media::Media;
+pub(super) use super::words::check_text;
 use crate::body::JobError;
 
 /// A kind of content.
@@ -14,21 +16,17 @@ pub(super) trait Kind {
 
     /// Checks its limits; the error names the field.
     fn check(&self) -> Result<(), JobError>;
+
+    /// The file that it carries, if it carries one.
+    fn media(&self) -> Option<&Media> {
+        None
+    }
 }
 
-/// Checks that a text of a message can be stored and shown, and has 1 to `max_bytes` bytes.
-pub(super) fn check_text(field: &str, text: &str, max_bytes: usize) -> Result<(), JobError> {
-    let problem = if text.is_empty() {
-        "must not be empty".to_owned()
-    } else if text.len() > max_bytes {
-        format!("must be at most {max_bytes} bytes")
-    } else if text.contains('\0') {
-        // A database text can't hold it, and no client shows it.
-        "must not contain the character U+0000".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(JobError::new(field, problem))
+/// An object of those fields that are there.
+pub(super) fn shown<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let there = fields.into_iter().filter(|(_, value)| !value.is_null());
+    there.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// One content of a kind, and what must not change of it.

@@ -4,10 +4,17 @@
 //! but for fields that are added and left out where they are empty. How a kind looks on the wire to WhatsApp is the
 //! worker's to know.
 
+mod audio;
 mod contact;
+mod document;
+mod image;
 mod kind;
 mod location;
+mod media;
+mod sticker;
 mod text;
+mod video;
+mod words;
 
 use std::fmt;
 
@@ -16,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use kind::Kind;
+pub use media::{INLINE_MAX_BYTES, Media, Otherwise, Source};
 pub use text::TEXT_MAX_BYTES;
 
 use crate::job::{JobError, from_fields};
@@ -64,6 +72,11 @@ kinds! {
     "text" => text::Text,
     "location" => location::Location,
     "contact" => contact::Contact,
+    "image" => image::Image,
+    "video" => video::Video,
+    "audio" => audio::Audio,
+    "document" => document::Document,
+    "sticker" => sticker::Sticker,
 }
 
 impl Content {
@@ -89,6 +102,11 @@ impl Content {
     /// The kind's fields in the protocol's words, as events show them.
     pub fn message(&self) -> Value {
         self.kind().message()
+    }
+
+    /// The file that it carries, if it carries one.
+    pub fn media(&self) -> Option<&Media> {
+        self.kind().media()
     }
 }
 

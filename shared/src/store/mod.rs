@@ -24,6 +24,7 @@ pub mod requests;
 pub mod retries;
 mod server;
 pub mod sessions;
+pub mod uploads;
 pub mod webhooks;
 
 use std::sync::Arc;

@@ -106,6 +106,10 @@ pub struct Counters {
     pub reads_told: u64,
     /// Questions for the media hosts.
     pub media_conns: u64,
+    /// Files that clients uploaded.
+    pub uploads: u64,
+    /// Uploads that were refused.
+    pub uploads_refused: u64,
     /// Presences of linked devices that said no name.
     pub unnamed_presences: u64,
     /// Requests to issue tokens.

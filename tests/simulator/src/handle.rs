@@ -25,8 +25,8 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, Command, LinkOutcome, MediaChange, NewsBy, Page, PropertyChange, Restrict,
-    Scanned, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
+    AccountAddressing, Cap, Command, LinkOutcome, MediaChange, NewFile, NewsBy, Page, PropertyChange,
+    Restrict, Scanned, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -166,6 +166,14 @@ impl Handle {
     /// If there is none, or it is refused as [`Self::refuse_files`] says.
     pub async fn file(&self, path: impl Into<String>) -> Result<Bytes, Refusal> {
         self.ask(|answer| Command::File(path.into(), answer)).await?
+    }
+
+    /// A client uploads a file to the media host; its path and query there.
+    ///
+    /// # Errors
+    /// If it is not what its address says, shows nothing that counts, or is refused as was wished.
+    pub async fn upload(&self, file: NewFile) -> Result<String, Refusal> {
+        self.ask(|answer| Command::Upload(file, answer)).await?
     }
 
     /// Changes the media host: what it refuses, and which hosts clients are told of.

@@ -31,6 +31,7 @@ use super::sends::Sends;
 use super::standstill::Standstills;
 use super::status::Status;
 use super::target::Target;
+use super::uploads::Uploads;
 use crate::job::pending::{PendingJob, Stage};
 
 /// A session's parts.
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     restrictions: Restrictions,
     retries: Retries,
     standstills: Standstills,
+    uploads: Uploads,
 }
 
 impl Parts {
@@ -69,6 +71,7 @@ impl Parts {
             commands: Commands::default(),
             retries: Retries::default(),
             standstills: Standstills::default(),
+            uploads: Uploads::default(),
         };
         parts.reader.read_queues(&mut parts.cx);
         if parts.cx.record.wanted {
@@ -86,6 +89,7 @@ impl Parts {
         self.read_ahead();
         let start = self.start_due();
         let numbers = self.numbers.advance(&mut self.cx, &self.link);
+        let transfers = self.uploads.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -97,6 +101,7 @@ impl Parts {
             restriction,
             start,
             numbers,
+            transfers,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -375,6 +380,10 @@ impl Parts {
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Retried(retried) => self.retries.on_retried(cx, retried),
+            Fetched::Transfer(queue, transferred) => {
+                cx.transfers -= 1;
+                self.uploads.on_transferred(cx, queue, transferred);
+            }
             Fetched::Adopted(queue, adopted) => {
                 adopted?;
                 self.commands.on_adopted(cx, queue);

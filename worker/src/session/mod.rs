@@ -5,6 +5,7 @@
 mod accounts;
 pub(crate) mod actor;
 mod adapter;
+mod attachment;
 pub mod attempts;
 pub(crate) mod cap;
 mod commands;
@@ -37,6 +38,7 @@ mod status;
 pub(crate) mod surroundings;
 mod target;
 mod turn;
+mod uploads;
 mod way;
 
 pub use settings::Settings;

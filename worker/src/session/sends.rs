@@ -99,6 +99,15 @@ impl Sends {
     /// Starts all sends that may start now; answers why the next one may not.
     pub(super) fn pump(&mut self, cx: &mut Context, link: &Link) -> Waiting {
         let now = cx.now();
+        for (queue, target, why) in cx.queues.take_failed() {
+            // Of one that may have left before nobody knows.
+            let outcome = if target.again {
+                Outcome::Unknown
+            } else {
+                Outcome::Failed
+            };
+            settle(cx, queue, &target, outcome(why));
+        }
         loop {
             match self.start_one(cx, link, now) {
                 Ok(()) => {}
@@ -449,7 +458,7 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
             (From::Known | From::Late(_), number) => known_recipient(number),
             (From::Unknown, number) => recipient(number),
         },
-        message: content::render(&queue.content),
+        message: content::render_with(&queue.content, queue.upload().map(AsRef::as_ref)),
     };
     let outgoing = Box::new(outgoing);
     link.tell(match cx.held() {

@@ -20,6 +20,7 @@ use self::worker::{Starts, Worker};
 use crate::committer::Committer;
 use crate::lease::Timing;
 use crate::lease::leases::Leases;
+use crate::media::Files;
 use crate::session::Settings;
 use crate::session::cap::Cap;
 use crate::session::surroundings::Surroundings;
@@ -77,6 +78,7 @@ pub async fn run(
             rate_limit: settings.rate_limit,
             attempts: settings.attempts,
             look_ups: settings.look_ups,
+            files: Files::new(settings.media),
             limits: settings.limits,
         }),
     };

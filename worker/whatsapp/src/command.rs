@@ -79,6 +79,11 @@ pub enum Command {
         /// What becomes of them.
         change: BlockChange,
     },
+    /// Ask the server for its media hosts, for files to upload. Answered by `MediaHosts` with the same ticket.
+    AskMediaHosts {
+        /// Comes back with the answer.
+        ticket: u64,
+    },
     /// Tell the sender (and our other devices) that messages were read.
     MarkRead {
         /// The chat that the messages are in.
@@ -121,6 +126,7 @@ impl fmt::Debug for Command {
                 .field("ticket", ticket)
                 .field("change", change)
                 .finish_non_exhaustive(),
+            Self::AskMediaHosts { ticket } => f.debug_tuple("AskMediaHosts").field(ticket).finish(),
             Self::MarkRead { chat, ids, .. } => f
                 .debug_struct("MarkRead")
                 .field("chat", chat)
@@ -151,6 +157,10 @@ impl Command {
             Self::ChangeBlockList { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::BlockListChanged { ticket, result })
+            }
+            Self::AskMediaHosts { ticket } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::MediaHosts { ticket, result })
             }
             Self::AnswerPasskey { ticket, .. } => Some(Event::not_expected(PasskeyStep::Answer, ticket)),
             Self::ConfirmPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Confirmation, ticket)),

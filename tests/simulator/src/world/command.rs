@@ -11,7 +11,7 @@ use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
-use super::sealed::MediaChange;
+use super::sealed::{MediaChange, NewFile};
 use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
@@ -62,6 +62,8 @@ pub enum Command {
     Privacy(Number, String, String, Answer<()>),
     /// A file of the media host.
     File(String, Answer<Bytes>),
+    /// A client uploads a file to the media host; its path there.
+    Upload(NewFile, oneshot::Sender<Result<String, Refusal>>),
     /// Change the media host.
     Media(MediaChange, oneshot::Sender<()>),
     /// Unlink one device of a phone, or all.

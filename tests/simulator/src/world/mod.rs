@@ -67,7 +67,7 @@ pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, Ou
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
 use sealed::Files;
-pub use sealed::MediaChange;
+pub use sealed::{MediaChange, NewFile};
 use trust::Tokens;
 pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;

@@ -68,6 +68,14 @@ impl World {
                 })));
             }
             Command::File(path, answer) => drop(answer.send(self.files.fetch(&path))),
+            Command::Upload(file, answer) => {
+                let taken = self.files.upload(file, self.clock.unix_seconds());
+                match &taken {
+                    Ok(_) => self.audit.count.uploads += 1,
+                    Err(_) => self.audit.count.uploads_refused += 1,
+                }
+                drop(answer.send(taken));
+            }
             Command::Media(change, answer) => {
                 self.files.change(change);
                 // Whoever asked may have gone.

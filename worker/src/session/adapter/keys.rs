@@ -97,7 +97,7 @@ impl Keys {
         let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
         Ok(sent.map_err(unavailable)?.pop().map(|sent| SentMessage {
             chat: Jid::new(sent.number.user(), server(sent.number.kind())),
-            message: content::encode(&sent.content),
+            message: content::encode(&sent.content, sent.upload.as_ref()),
         }))
     }
 }

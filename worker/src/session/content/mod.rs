@@ -13,14 +13,17 @@ mod location;
 mod reaction;
 mod sticker;
 mod text;
+mod upload;
 mod video;
 
 use bytes::Bytes;
 use prost::Message;
 use shared::content::Content;
+use shared::store::uploads::Upload;
 use whatsapp::proto;
 
 pub use described::Described;
+pub(super) use upload::wish;
 
 /// Lists the kinds that are sent, and behind them those that only come in.
 macro_rules! kinds {
@@ -43,13 +46,25 @@ macro_rules! kinds {
 }
 
 kinds! {
-    sent { Text => text, Location => location, Contact => contact, }
-    received { image, video, audio, document, sticker, reaction, }
+    sent {
+        Text => text, Location => location, Contact => contact, Image => image, Video => video, Audio => audio,
+        Document => document, Sticker => sticker,
+    }
+    received { reaction, }
+}
+
+/// A content as it goes to WhatsApp, with the file that it carries.
+pub fn render_with(content: &Content, upload: Option<&Upload>) -> proto::Message {
+    let mut message = render(content);
+    if let Some(upload) = upload {
+        upload::attach(&mut message, upload);
+    }
+    message
 }
 
 /// A content, rendered and encoded, for a device that asks for it again.
-pub fn encode(content: &Content) -> Bytes {
-    render(content).encode_to_vec().into()
+pub fn encode(content: &Content, upload: Option<&Upload>) -> Bytes {
+    render_with(content, upload).encode_to_vec().into()
 }
 
 /// Describes a message; `None` when it is not for people (key distribution, protocol messages).

@@ -223,6 +223,7 @@ impl Parts {
                 contact,
                 change,
             } => self.block_list.change(cx, ticket, *contact, change),
+            Command::AskMediaHosts { ticket } => self.media_hosts.ask_for(cx, ticket),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender, ids);
             }
@@ -402,6 +403,7 @@ impl Parts {
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.messages.on_closed(cx);
         self.block_list.on_closed(cx);
+        self.media_hosts.on_closed(cx);
     }
 
     /// Whether so much waits for the store that no more should be read.

@@ -1,0 +1,41 @@
+//! What all routes that send have in common: the answer to one message, and that to many.
+
+use serde_json::{Value, json};
+use shared::id::JobId;
+use shared::job::SendJob;
+use time::OffsetDateTime;
+
+use super::bodies::Answer;
+use crate::app::App;
+use crate::problem::Problem;
+use crate::tokens::Addressee;
+use crate::v1::queues;
+
+/// Starts a queue.
+pub(super) async fn send_many(
+    app: &App,
+    to: Addressee,
+    key: Option<JobId>,
+    job: SendJob,
+) -> Result<Answer, Problem> {
+    let total = job.numbers.len();
+    let queue = queues::start(app, to, key, job).await?;
+    let mut told = json!({ "queueId": queue.queue_id, "status": queue.status, "progress": queue.progress });
+    if let Some(reading) = queue.reading {
+        told["reading"] = json!(reading);
+    }
+    Ok(Answer {
+        queue: Some(told),
+        ..Answer::with_data(format!("Sending {total} message start").into())
+    })
+}
+
+/// The document's WebMessageInfo of a message that is on its way.
+pub(super) fn sent(job: &SendJob, now: OffsetDateTime) -> Value {
+    json!({
+        "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": null },
+        "message": { job.message.message_type(): job.message.message() },
+        "messageTimestamp": now.unix_timestamp().to_string(),
+        "status": "PENDING",
+    })
+}
