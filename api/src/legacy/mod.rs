@@ -4,6 +4,7 @@
 
 pub mod bodies;
 pub mod dialect;
+pub mod groups;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/delete-credential", post(delete_credential))
         .route("/send-text", post(send_text))
         .route("/is-exists", post(is_exists))
+        .route("/group-metadata", post(groups::group_metadata))
 }
 
 /// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.

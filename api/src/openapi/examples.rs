@@ -13,6 +13,8 @@ mod webhooks;
 use serde_json::{Value, json};
 
 pub use names::*;
+#[cfg(test)]
+pub(crate) use sessions::group_metadata;
 pub use operation::{Examples, Refusal, Shown};
 
 /// All examples.

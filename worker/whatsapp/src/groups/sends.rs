@@ -211,16 +211,7 @@ impl Sends {
         let (State::Keys(targets), Some(name)) = (state, own_key(cx.device, &group)) else {
             return;
         };
-        if known
-            .get(&group)
-            .is_none_or(|known| targets.needs_key(e2e, known, &name))
-        {
-            e2e.group_keys.rotate(cx, &name);
-            known.change_handed(cx, &group, |handed| {
-                handed.get_or_insert_default().clear();
-                true
-            });
-        }
+        renew_key(cx, e2e, known, (&group, &name), &targets);
         let keys = hand_over(cx, e2e, &targets, &group, &name);
         let somebody_has_it = known
             .get(&group)
@@ -237,13 +228,7 @@ impl Sends {
             return cx.emit(SendError::NoDevices.event(outgoing.id));
         };
         let keyed: Vec<Jid> = keys.iter().map(|(jid, _)| jid.clone()).collect();
-        if !keyed.is_empty() {
-            known.change_handed(cx, &group, |handed| {
-                let handed = handed.get_or_insert_with(Handed::default);
-                keyed.iter().for_each(|device| handed.send_to(device.clone()));
-                true
-            });
-        }
+        note_handed(cx, known, &group, &keyed);
         let mut devices = targets.devices();
         devices.push(targets.own.clone());
         let is_identity_needed = keys.iter().any(|(_, enc)| enc.kind == EncKind::PreKey);
@@ -444,6 +429,37 @@ impl Sends {
             cx.emit(SendError::Unconfirmed.event(send.outgoing.id));
         }
     }
+}
+
+/// Makes a new key if one is needed: nobody has it then.
+fn renew_key(
+    cx: &mut Context<'_>,
+    e2e: &mut E2e,
+    known: &mut KnownGroups,
+    (group, name): (&Jid, &RecordKey),
+    targets: &Targets,
+) {
+    let known_as = known.get(group);
+    if known_as.is_some_and(|known| !targets.needs_key(e2e, known, name)) {
+        return;
+    }
+    e2e.group_keys.rotate(cx, name);
+    known.change_handed(cx, group, |handed| {
+        handed.get_or_insert_default().clear();
+        true
+    });
+}
+
+/// These devices may have the key from now on.
+fn note_handed(cx: &mut Context<'_>, known: &mut KnownGroups, group: &Jid, keyed: &[Jid]) {
+    if keyed.is_empty() {
+        return;
+    }
+    known.change_handed(cx, group, |handed| {
+        let handed = handed.get_or_insert_with(Handed::default);
+        keyed.iter().for_each(|device| handed.send_to(device.clone()));
+        true
+    });
 }
 
 /// The key of the group for each device that lacks it, over its own session. A device whose chain is used up is left out.
