@@ -13,9 +13,9 @@ mod webhooks;
 use serde_json::{Value, json};
 
 pub use names::*;
+pub use operation::{Examples, Refusal, Shown};
 #[cfg(test)]
 pub(crate) use sessions::group_metadata;
-pub use operation::{Examples, Refusal, Shown};
 
 /// All examples.
 pub fn all() -> Vec<Examples> {

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ pub(super) fn router() -> Router<Handle> {
     Router::new()
         .route("/groups", post(make))
         .route("/groups/{jid}", get(show).post(change))
-        .route("/contacts/{number}/groups", put(set_group_add))
+        .route("/contacts/{number}/groups", post(set_group_add))
 }
 
 async fn make(State(handle): State<Handle>, Body(body): Body) -> Answer {

@@ -130,10 +130,14 @@ impl Groups {
 
     /// The server confirmed or refused a message; false if it is none of these.
     pub(crate) fn on_ack(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, stanza: &Node) -> bool {
+        // Acks of direct messages are many: they are read once, elsewhere.
+        if !stanza.attr_jid("from").is_some_and(|from| from.is_group()) {
+            return false;
+        }
         let Ok(Some(ack)) = MessageAck::parse(stanza) else {
             return false;
         };
-        ack.from.is_group() && self.sends.on_ack(cx, e2e, &mut self.known, &ack)
+        self.sends.on_ack(cx, e2e, &mut self.known, &ack)
     }
 
     /// A member can't read a message. [`Self::next_asked`] gives it back once it is known that it is one.

@@ -113,6 +113,9 @@ impl Sends {
         known: &mut KnownGroups,
         questions: &mut Questions,
     ) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let mut at = 0;
         while at < self.waiting.len() {
             match self.waiting[at].advance(cx, e2e, known, questions) {
