@@ -62,7 +62,7 @@ impl Groups {
         self.tickets += 1;
         let request = Box::new(request);
         if self.asked.len() >= QUESTIONS_MAX || !link.tell(Command::Group { ticket, request }) {
-            let busy = failed(FailureCode::Internal, "too many questions are open");
+            let busy = failed(FailureCode::Busy, "too many questions are open");
             return asked.reply.send(busy);
         }
         self.asked.insert(ticket, asked);
