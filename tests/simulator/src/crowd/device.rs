@@ -14,7 +14,6 @@ use whatsapp::signal::session::{
 };
 use whatsapp::signal::{PreKey, PreKeyBundle, PreKeyId, RegistrationId, SignedPreKey};
 
-use super::groups::GroupKeyName;
 use super::inbox::{Inbox, Outbox};
 use crate::number::DeviceAddr;
 use crate::persona::Persona;
@@ -22,6 +21,9 @@ use crate::seed::Seed;
 
 /// One-time prekeys in requests to send again have ids from here on; those that the server hands out are below.
 pub(crate) const FIRST_RETRY_PREKEY: u32 = 0x0080_0000;
+
+/// The name under which a device keeps the sender key of another in a group.
+type GroupKeyName = (CompactString, DeviceAddr);
 
 /// Why a copy could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use super::job::{Delivery, GroupCopy, SendInGroup};
 use super::output::{Copy, GroupMessageOut, Output};
 use super::receive::{Outcome, reason};
 use super::shard::{PendingSend, Shard};
-use crate::number::DeviceAddr;
 
 impl Shard {
     /// Takes the key, if there is one, and decrypts the message. What comes again whole has both in one.
@@ -134,9 +133,6 @@ impl Shard {
         })));
     }
 }
-
-/// The name under which a device keeps the sender key of another in a group.
-pub(super) type GroupKeyName = (CompactString, DeviceAddr);
 
 fn padded(message: &Message, rng: &mut rand::rngs::StdRng) -> Vec<u8> {
     let mut bytes = message.encode_to_vec();
