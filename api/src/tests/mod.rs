@@ -10,6 +10,7 @@ mod legacy;
 mod listener;
 mod look_up;
 mod queues;
+mod realtime;
 mod repeats;
 mod sessions;
 mod standing;
