@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, StanzaId, Token, WebhookId};
 use shared::job::{
-    LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, SendBody, SessionUpdateJob,
+    GroupAnswer, GroupJob, LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading,
+    SendBody, SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -18,13 +19,14 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{MediaBody, NumberBody, TextBody, TokenBody};
+use crate::legacy::groups::GroupBody;
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, commands, control, deliveries, export, listing, look_up, messages, numbers, pairing, passkey,
-    queues, retry, sessions, webhooks,
+    adopt, commands, control, deliveries, export, groups, listing, look_up, messages, numbers, pairing,
+    passkey, queues, retry, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -35,6 +37,7 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
         pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
+        groups::act,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show,
@@ -43,7 +46,7 @@ use crate::{legacy, schema};
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
-        legacy::is_exists,
+        legacy::is_exists, legacy::groups::group_metadata,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -83,6 +86,9 @@ pub fn document() -> Value {
     generator.subschema_for::<LogoutJob>();
     generator.subschema_for::<NumbersJob>();
     generator.subschema_for::<NumberAnswer>();
+    generator.subschema_for::<GroupJob>();
+    generator.subschema_for::<GroupAnswer>();
+    generator.subschema_for::<GroupBody>();
     generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();

@@ -5,6 +5,7 @@ mod app_state;
 mod broadcast;
 mod document;
 mod faults;
+mod groups;
 mod identity;
 mod interop;
 mod kinds;

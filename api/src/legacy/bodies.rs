@@ -19,7 +19,7 @@ pub struct TokenBody {
 pub struct TextBody {
     /// The session that sends.
     pub token: Token,
-    /// A phone number or a full jid, as text or number, or an array of them. No groups yet.
+    /// A phone number or a full jid (also of a group), as text or number, or an array of them.
     pub number: Recipients,
     /// 1 to 65,536 bytes.
     pub text: String,

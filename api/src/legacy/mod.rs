@@ -4,6 +4,7 @@
 
 pub mod bodies;
 pub mod dialect;
+pub mod groups;
 pub mod media;
 mod sending;
 
@@ -41,6 +42,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/send-text", post(send_text))
         .route("/send-media", post(media::send_media))
         .route("/is-exists", post(is_exists))
+        .route("/group-metadata", post(groups::group_metadata))
 }
 
 /// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.

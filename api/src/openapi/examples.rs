@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 pub use names::*;
 pub use operation::{Examples, Refusal, Shown};
+#[cfg(test)]
+pub(crate) use sessions::group_metadata;
 
 /// All examples.
 pub fn all() -> Vec<Examples> {

@@ -8,6 +8,7 @@ pub mod control;
 pub mod counts;
 pub mod deliveries;
 pub mod export;
+pub mod groups;
 pub mod linking;
 pub mod listing;
 pub mod look_up;
@@ -46,6 +47,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/restart", post(control::restart))
         .route("/sessions/{token}/logout", post(control::logout))
         .route("/sessions/{token}/numbers/{number}", get(numbers::show))
+        .route("/sessions/{token}/groups", post(groups::act))
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))

@@ -4,6 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod group;
 mod limits;
 mod names;
 mod passkey;
@@ -19,6 +20,7 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use group::*;
 pub use limits::*;
 pub use names::*;
 pub use passkey::*;
@@ -78,6 +80,8 @@ named! {
         Block = "block",
         /// Unblock numbers. Answered.
         Unblock = "unblock",
+        /// Ask about groups, or do something with one. Answered.
+        Group = "group",
     }
 }
 
@@ -136,6 +140,8 @@ pub enum Job {
     Block(NumbersJob),
     /// Unblock numbers; answered with [`Answer::Numbers`].
     Unblock(NumbersJob),
+    /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
+    Group(Box<GroupJob>),
 }
 
 impl Job {
@@ -180,6 +186,7 @@ impl Job {
             JobKind::LookUp => Self::LookUp(NumbersJob::parse(body)?),
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
+            JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
         })
     }
 
@@ -207,6 +214,7 @@ impl Job {
             Self::LookUp(_) => JobKind::LookUp,
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
+            Self::Group(_) => JobKind::Group,
         }
     }
 
@@ -231,6 +239,7 @@ impl Job {
             Self::IsExists(job) => body::to_vec(job),
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
+            Self::Group(job) => body::to_vec(job),
         }
     }
 
@@ -253,6 +262,7 @@ impl Job {
             JobKind::IsExists => schema_for!(IsExistsJob),
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
+            JobKind::Group => schema_for!(GroupJob),
         }
     }
 }

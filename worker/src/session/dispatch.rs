@@ -16,6 +16,7 @@ use super::adapter::passkey::assertion;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::groups::Groups;
 use super::link::Link;
 use super::logout::Logout;
 use super::numbers::Numbers;
@@ -41,6 +42,7 @@ pub(super) struct Parts {
     pub(super) sends: Sends,
     questions: Questions,
     numbers: Numbers,
+    groups: Groups,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -63,6 +65,7 @@ impl Parts {
             link,
             questions: Questions::default(),
             numbers: Numbers::default(),
+            groups: Groups::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -223,6 +226,7 @@ impl Parts {
             Job::IsExists(_) | Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
                 self.numbers.ask(cx, &self.link, job);
             }
+            Job::Group(_) => self.groups.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }

@@ -14,6 +14,7 @@ pub(crate) mod context;
 mod deletion;
 mod dispatch;
 mod exists;
+mod groups;
 mod link;
 mod logout;
 pub mod look_up;

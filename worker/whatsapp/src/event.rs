@@ -13,7 +13,8 @@ pub use self::media::{MediaAuth, MediaConn, MediaHost};
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
-    jid::Jid, message_id::MessageId, proto, reason::CloseReason, time::Timestamp, version::ClientVersion,
+    group::request::GroupAnswer, jid::Jid, message_id::MessageId, proto, reason::CloseReason,
+    time::Timestamp, version::ClientVersion,
 };
 
 /// One thing that happened in a session.
@@ -182,6 +183,13 @@ pub enum Event {
         /// Where files are uploaded to, and what an upload shows.
         result: Result<Box<MediaConn>, QueryError>,
     },
+    /// The answer to [`Command::Group`](crate::command::Command::Group).
+    GroupAnswered {
+        /// The request's ticket.
+        ticket: u64,
+        /// What the server says.
+        result: Result<Box<GroupAnswer>, QueryError>,
+    },
     /// A device is left out: nothing is encrypted for it, and what it sent is not believed. The other devices of its
     /// user are not concerned.
     DeviceRefused {
@@ -284,6 +292,9 @@ impl fmt::Debug for Event {
             Self::IsOnWhatsApp { ticket, result } => {
                 let answers = result.as_ref().map(Vec::len);
                 one("IsOnWhatsApp", "answer", &(ticket, answers))
+            }
+            Self::GroupAnswered { ticket, result } => {
+                one("GroupAnswered", "refused", &(ticket, result.as_ref().err()))
             }
             Self::BlockListChanged { ticket, result } => one("BlockListChanged", "answer", &(ticket, result)),
             Self::MediaHosts { ticket, result } => {

@@ -2,11 +2,13 @@
 
 use serde_json::json;
 use shared::id::IdError;
-use shared::job::Delay;
+use shared::job::{Delay, GroupId};
 
-use super::names::{ANA, BRUNO, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
+use super::names::{ANA, BRUNO, GROUP, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
 use super::operation::Examples;
+use super::sessions::group_metadata;
 use crate::legacy::bodies::{Answer, LooseNumber, MediaBody, NumberBody, Recipients, TextBody, TokenBody};
+use crate::legacy::groups::{self, GroupBody};
 use crate::problem::Problem;
 use crate::qr;
 use crate::tokens::unknown;
@@ -20,6 +22,10 @@ pub(super) fn all() -> Vec<Examples> {
     let question = |token| NumberBody {
         token: fixed(token),
         number: LooseNumber::Text(ANA.to_owned()),
+    };
+    let group = |token| GroupBody {
+        token: fixed(token),
+        number: GroupId(fixed(GROUP)),
     };
     let deleted = json!({ "status": true, "message": "Deleting session and credential" });
     let exists = json!({ "exists": true, "jid": format!("{ANA}@s.whatsapp.net") });
@@ -45,6 +51,10 @@ pub(super) fn all() -> Vec<Examples> {
             .answers(200, "many", &queue())
             .answers(200, "one", &picture())
             .refuses_body("/api/whatsapp/send-media", &media(NOBODY), nobody()),
+        Examples::of("post /api/whatsapp/group-metadata")
+            .asks(&group(TOKEN))
+            .answers(200, "group", &Answer::with_data(groups::shown(&group_metadata())))
+            .refuses_body("/api/whatsapp/group-metadata", &group(NOBODY), nobody()),
         Examples::of("post /api/whatsapp/is-exists")
             .asks(&question(TOKEN))
             .answers(200, "exists", &Answer::with_data(exists))

@@ -15,6 +15,8 @@ pub const ACCOUNT: &str = "5531900000000";
 pub const ANA: &str = "5531900000001";
 /// Somebody else, who is not on WhatsApp.
 pub const BRUNO: &str = "5531900000002";
+/// A group.
+pub const GROUP: &str = "1203630001@g.us";
 /// A broadcast.
 pub const QUEUE: &str = "0b0f7bb0-4f3a-4c5f-9d3c-2f5c1a0e7d11";
 /// A queue that has ended.

@@ -8,6 +8,7 @@ use super::bad_content;
 use super::class::Class;
 use super::token::ContactProof;
 use crate::binary::{Node, StanzaError};
+use crate::group::AddressingMode;
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::time::Timestamp;
@@ -104,6 +105,52 @@ impl Fanout<'_> {
     }
 }
 
+/// A message to a group, with the key that it needs for each device that lacks it.
+#[derive(Clone, Debug)]
+pub struct GroupFanout<'a> {
+    /// Its id.
+    pub id: &'a MessageId,
+    /// The group.
+    pub to: &'a Jid,
+    /// How the group names people.
+    pub addressing: AddressingMode,
+    /// The hash of all devices of the group, the sending one included.
+    pub phash: String,
+    /// What its content asks for.
+    pub class: Class,
+    /// The key, for each device that lacks it.
+    pub keys: Vec<(Jid, Enc)>,
+    /// The ciphertext for all.
+    pub enc: Enc,
+    /// See [`Fanout::device_identity`].
+    pub device_identity: Option<Bytes>,
+}
+
+impl GroupFanout<'_> {
+    /// The stanza.
+    #[must_use]
+    pub fn into_node(self) -> Node {
+        let class = self.class;
+        let keys = self.keys.into_iter().map(|(jid, enc)| {
+            Node::new("to")
+                .attr("jid", jid)
+                .with_child(enc.to_node(&Class::KEY, None))
+        });
+        let keys: Vec<Node> = keys.collect();
+        let participants = (!keys.is_empty()).then(|| Node::new("participants").with_children(keys));
+        let message = Node::new("message")
+            .attr("id", self.id.as_str())
+            .attr("to", self.to)
+            .attr("type", class.kind)
+            .attr("addressing_mode", self.addressing.as_str())
+            .attr("phash", self.phash)
+            .attr_opt("edit", class.edit)
+            .with_children(participants)
+            .with_child(self.enc.to_node(&class, None));
+        with_identity_and_meta(message, self.device_identity, &class)
+    }
+}
+
 /// A message once more, to one device that could not decrypt it.
 #[derive(Clone, Debug)]
 pub struct Resend<'a> {
@@ -111,6 +158,8 @@ pub struct Resend<'a> {
     pub id: &'a MessageId,
     /// The device.
     pub to: &'a Jid,
+    /// The group that the message is in.
+    pub group: Option<&'a Jid>,
     /// The chat, if the device is one of our own.
     pub recipient: Option<&'a Jid>,
     /// What its content asks for.
@@ -129,7 +178,9 @@ impl Resend<'_> {
     pub fn into_node(self) -> Node {
         let message = Node::new("message")
             .attr("id", self.id.as_str())
-            .attr("to", self.to)
+            .attr("to", self.group.unwrap_or(self.to))
+            .attr_opt("participant", self.group.map(|_| self.to))
+            .attr_opt("addressing_mode", self.group.map(|_| mode_of(self.to).as_str()))
             .attr("type", self.class.kind)
             .attr("device_fanout", "false")
             .attr_opt("edit", self.class.edit)
@@ -182,6 +233,14 @@ impl ToOwnPhone<'_> {
             .with_child(Node::new("meta").attr("appdata", "default"))
             .with_child(self.enc.to_node(&self.class, None));
         with_identity_and_meta(message, self.device_identity, &self.class)
+    }
+}
+
+/// The kind of name that this is.
+fn mode_of(device: &Jid) -> AddressingMode {
+    match device.is_lid() {
+        true => AddressingMode::Lid,
+        false => AddressingMode::Phone,
     }
 }
 
