@@ -6,9 +6,10 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 use shared::event::RestrictionKind;
-use shared::id::{DeliveryId, QueueId, StanzaId, Token, WebhookId};
+use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, SendBody, SessionUpdateJob,
+    LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, ScheduleBody,
+    SendBody, SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -18,13 +19,14 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{NumberBody, TextBody, TokenBody};
+use crate::legacy::scheduler::{SchedulerBody, StopBody};
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
     adopt, commands, control, deliveries, export, listing, look_up, messages, numbers, pairing, passkey,
-    queues, retry, sessions, webhooks,
+    queues, retry, schedules, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -42,7 +44,9 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
+        schedules::create, schedules::list, schedules::show, schedules::delete,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
+        legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -87,6 +91,11 @@ pub fn document() -> Value {
     generator.subschema_for::<TextBody>();
     generator.subschema_for::<NumberBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<ScheduleBody>();
+    generator.subschema_for::<ScheduleName>();
+    generator.subschema_for::<Misfire>();
+    generator.subschema_for::<SchedulerBody>();
+    generator.subschema_for::<StopBody>();
     for (name, mut schema) in generator.take_definitions(true) {
         schema::plain_choices(&mut schema);
         document["components"]["schemas"][name] = schema;
@@ -117,6 +126,7 @@ fn complete(operation: &mut Value) {
                 Some("token") => Token::schema_name(),
                 Some("queue") => QueueId::schema_name(),
                 Some("message") => StanzaId::schema_name(),
+                Some("schedule") => ScheduleName::schema_name(),
                 Some("webhook") => WebhookId::schema_name(),
                 Some("delivery") => DeliveryId::schema_name(),
                 _ => continue,

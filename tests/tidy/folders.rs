@@ -79,11 +79,12 @@ const MAPS: &[(&str, Map)] = &[
     (
         "worker",
         &[
-            ("shard", "session committer job lease version wake"),
+            ("shard", "scheduler session committer job lease version wake"),
             ("session", "committer job lease version"),
             ("committer", "wake"),
             ("job", ""),
             ("lease", ""),
+            ("scheduler", ""),
             ("version", ""),
             ("wake", ""),
             ("webhook", ""),

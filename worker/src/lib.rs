@@ -4,6 +4,7 @@
 mod committer;
 mod job;
 pub mod lease;
+pub mod scheduler;
 pub mod session;
 pub mod shard;
 pub mod version;

@@ -4,6 +4,7 @@
 
 pub mod bodies;
 pub mod dialect;
+pub mod scheduler;
 
 use std::sync::Arc;
 
@@ -37,6 +38,9 @@ pub fn router() -> Router<Arc<App>> {
         .route("/delete-credential", post(delete_credential))
         .route("/send-text", post(send_text))
         .route("/is-exists", post(is_exists))
+        .route("/scheduler", post(scheduler::list))
+        .route("/scheduler/add-scheduler", post(scheduler::add_scheduler))
+        .route("/scheduler/stop-scheduler", post(scheduler::stop))
 }
 
 /// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.

@@ -44,6 +44,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     16 "queues" in "0016_queues.sql",
     17 "webhooks changed" in "0017_webhooks.sql",
     18 "proxy" in "0018_proxy.sql",
+    21 "schedules" in "0021_schedules.sql",
 };
 
 /// The version this program works with.

@@ -18,6 +18,7 @@ use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::requests::Rejection;
+use shared::store::schedules::Added;
 use shared::store::sessions::{Owner, SessionRecord};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -68,6 +69,8 @@ pub(crate) enum Fetched {
     Erased(Result<(), StoreError>),
     /// What became of the request to send a queue again to those who failed.
     Retried(Retried),
+    /// What became of a job on the session's schedules; nothing to tell of one that deletes.
+    Scheduled(Result<Option<Added>, StoreError>),
 }
 
 /// What became of a request to send again.

@@ -27,6 +27,7 @@ use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::retry::Retries;
+use super::schedules::Schedules;
 use super::sends::Sends;
 use super::standstill::Standstills;
 use super::status::Status;
@@ -48,6 +49,7 @@ pub(super) struct Parts {
     commands: Commands,
     restrictions: Restrictions,
     retries: Retries,
+    schedules: Schedules,
     standstills: Standstills,
 }
 
@@ -68,6 +70,7 @@ impl Parts {
             receipts: Receipts::default(),
             commands: Commands::default(),
             retries: Retries::default(),
+            schedules: Schedules::default(),
             standstills: Standstills::default(),
         };
         parts.reader.read_queues(&mut parts.cx);
@@ -215,6 +218,7 @@ impl Parts {
                 self.questions.ask_passkey(&self.link, command, job);
             }
             Job::Retry(_) => self.retries.take(cx, job),
+            Job::Schedule(_) | Job::Unschedule(_) => self.schedules.take(cx, job),
             Job::IsExists(_) | Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
                 self.numbers.ask(cx, &self.link, job);
             }
@@ -375,6 +379,7 @@ impl Parts {
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Retried(retried) => self.retries.on_retried(cx, retried),
+            Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Adopted(queue, adopted) => {
                 adopted?;
                 self.commands.on_adopted(cx, queue);

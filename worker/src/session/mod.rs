@@ -29,6 +29,7 @@ mod recipient;
 mod recorder;
 mod restriction;
 mod retry;
+mod schedules;
 mod sends;
 pub mod settings;
 mod several;
