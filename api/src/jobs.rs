@@ -173,10 +173,11 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::Timeout => Code::AnswerTimeout,
         FailureCode::Refused => Code::Refused,
         FailureCode::LookUpLimit => Code::LookUpLimit,
+        FailureCode::Busy => Code::SessionBusy,
         FailureCode::Internal => Code::Internal,
     };
     let problem = Problem::new(code, message);
-    if code == Code::SessionNotConnected {
+    if matches!(code, Code::SessionNotConnected | Code::SessionBusy) {
         problem.retry_after(RETRY_AFTER)
     } else {
         problem

@@ -13,6 +13,7 @@ pub mod legacy;
 pub mod listener;
 pub mod observe;
 pub mod openapi;
+pub mod page;
 pub mod paging;
 pub mod problem;
 pub mod qr;

@@ -105,6 +105,8 @@ pub enum Code {
     SessionStopped,
     /// WhatsApp logged the session out, or a user did: it is to be started to be paired again.
     SessionLoggedOut,
+    /// The session has as many questions open as it may have at a time.
+    SessionBusy,
     /// The broker is away or takes no messages at this moment.
     BrokerUnavailable,
     /// The database is away at this moment.
@@ -176,6 +178,7 @@ impl Code {
             Self::NoWorker => ("no_worker", 503, "No session worker"),
             Self::SessionStopped => ("session_stopped", 409, "The session is stopped"),
             Self::SessionLoggedOut => ("session_logged_out", 409, "The session is logged out"),
+            Self::SessionBusy => ("session_busy", 503, "The session is busy"),
             Self::BrokerUnavailable => ("broker_unavailable", 503, "The message broker is not available"),
             Self::DatabaseUnavailable => ("database_unavailable", 503, "The database is not available"),
             Self::AnswerTimeout => ("answer_timeout", 504, "No answer in time"),

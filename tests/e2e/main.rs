@@ -13,6 +13,7 @@ mod library;
 mod limits;
 mod logs;
 mod outages;
+mod page;
 mod pages;
 mod pairing;
 mod passkey;

@@ -19,7 +19,7 @@ const MAPS: &[(&str, Map)] = &[
             ("realtime", "settings app auth problem"),
             (
                 "router",
-                "openapi legacy v1 idempotency app extract auth observe problem",
+                "openapi legacy v1 page idempotency app extract auth observe problem",
             ),
             ("openapi", "legacy v1 paging tokens problem qr schema"),
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
@@ -32,6 +32,7 @@ const MAPS: &[(&str, Map)] = &[
             ("extract", "problem"),
             ("paging", "problem"),
             ("auth", "problem"),
+            ("page", "problem"),
             ("ids", ""),
             ("tokens", "problem"),
             ("listener", ""),

@@ -329,6 +329,10 @@ async fn failures_of_others_have_their_problems() {
             jobs::failure(FailureCode::Conflict, "the session is being deleted".to_owned()),
         ),
         (
+            "worker: busy",
+            jobs::failure(FailureCode::Busy, "too many questions are open".to_owned()),
+        ),
+        (
             "worker: refused",
             jobs::failure(FailureCode::Refused, "WhatsApp refused".to_owned()),
         ),

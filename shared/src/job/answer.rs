@@ -114,6 +114,8 @@ named! {
         /// A number is not known, and no other may be looked up before `until`: the session's look-ups have a gap and a
         /// number per day.
         LookUpLimit = "look_up_limit",
+        /// The session has as many questions open as it may have; in a moment it takes more.
+        Busy = "busy",
         /// We failed; trying again may help.
         Internal = "internal",
     }

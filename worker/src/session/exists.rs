@@ -64,7 +64,7 @@ impl Exists {
         if !link.is_open() {
             return reply.send(not_connected());
         }
-        let too_many = failed(FailureCode::Internal, "too many questions are open");
+        let too_many = failed(FailureCode::Busy, "too many questions are open");
         let asked: usize = self.open.iter().map(|open| open.replies.len()).sum();
         if asked >= QUESTIONS_MAX {
             return reply.send(too_many);

@@ -39,7 +39,7 @@ impl Questions {
         }
         let ticket = self.tickets;
         if self.asked.len() >= QUESTIONS_MAX || !link.tell(command(ticket)) {
-            let answer = failed(FailureCode::Internal, "too many questions are open");
+            let answer = failed(FailureCode::Busy, "too many questions are open");
             return reply.send(answer);
         }
         self.tickets += 1;
@@ -95,7 +95,7 @@ impl Questions {
         }
         let phone = number.user().to_owned();
         if !link.tell(Command::RequestPairingCode { phone, custom: None }) {
-            let answer = failed(FailureCode::Internal, "the connection is busy");
+            let answer = failed(FailureCode::Busy, "the connection is busy");
             return reply.send(answer);
         }
         if let Some(earlier) = self.pairing.replace(reply) {

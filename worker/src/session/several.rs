@@ -71,7 +71,7 @@ impl Several {
         }
         let is_full = self.looking.len() + self.changing.len() >= QUESTIONS_MAX;
         if is_full || !link.tell(Command::IsOnWhatsApp { ticket, numbers }) {
-            return reply.send(failed(FailureCode::Internal, "too many questions are open"));
+            return reply.send(failed(FailureCode::Busy, "too many questions are open"));
         }
         cx.take_look_ups(count);
         self.looking.insert(ticket, Asked { reply, change });

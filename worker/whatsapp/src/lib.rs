@@ -49,6 +49,7 @@ pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 pub use history::{MAX_HISTORY_PIECES, MAX_HISTORY_TRIES};
 pub use messages::{
     MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
+    MAX_WAITING_RECEIPTS,
 };
 pub use wire::{binary, jid, message_id, proxy, time};
 

@@ -428,7 +428,7 @@ impl E2e {
     fn note_sweep(&mut self, now: Timestamp) {
         let has_records = !self.ratchets.records.is_empty() || !self.group_keys.records.is_empty();
         let soon = now + SWEEP_INTERVAL;
-        if has_records {
+        if has_records || self.directory.has_names() {
             self.sweep_at = Some(self.sweep_at.map_or(soon, |at| at.min(soon)));
         } else if self.sweep_at.is_none() {
             // Lists alone are not worth a look a minute.

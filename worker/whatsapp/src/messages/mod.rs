@@ -11,6 +11,7 @@ mod placeholders;
 mod question;
 mod read_marks;
 mod recalls;
+mod receipts;
 mod resends;
 mod retries;
 mod secret;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 pub(crate) use self::delivery::{Content, Meaning};
 pub use self::inbox::MAX_WAITING as MAX_WAITING_MESSAGES;
 pub use self::placeholders::MAX_PLACEHOLDERS;
+pub use self::receipts::MAX_WAITING_RECEIPTS;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub use self::sends::{MAX_MESSAGE_BYTES, MAX_SENDS};
@@ -40,13 +42,14 @@ use self::{
     question::{Question, Questions},
     read_marks::{Mark, ReadMarks},
     recalls::Recalls,
+    receipts::{Receipts, Status},
     resends::Resends,
     sends::Sends,
 };
 use crate::binary::Node;
 use crate::command::{Outgoing, Presence};
-use crate::e2e::{E2e, Outcome, Wake, is_own};
-use crate::event::{Event, QueryError, Receipt};
+use crate::e2e::{E2e, Outcome, Wake};
+use crate::event::{Event, QueryError};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
@@ -65,6 +68,7 @@ pub(crate) struct Messages {
     placeholders: Placeholders,
     read_marks: ReadMarks,
     recalls: Recalls,
+    receipts: Receipts,
     questions: Questions,
 }
 
@@ -80,6 +84,7 @@ impl Messages {
             placeholders: Placeholders::default(),
             read_marks: ReadMarks::default(),
             recalls: Recalls::default(),
+            receipts: Receipts::default(),
             questions: Questions::new(part),
         }
     }
@@ -239,6 +244,7 @@ impl Messages {
                 self.recalls.on_names(users);
                 for user in users {
                     self.inbox.on_name(user);
+                    self.receipts.on_name(cx, e2e, user);
                     self.known_contacts.on_name(cx, e2e, user);
                 }
             }
@@ -265,33 +271,14 @@ impl Messages {
         match received.meaning {
             receipt::Meaning::Retry => {
                 self.resends.push(cx, e2e, &mut self.questions, stanza);
-                return AckBy::Handler;
+                AckBy::Handler
             }
             receipt::Meaning::Status(kind) => {
-                let kind = match is_own(cx.device, received.participant.as_ref().unwrap_or(&received.from)) {
-                    true => kind.of_ours(),
-                    false => kind,
-                };
-                let chat = match (&received.recipient, received.from.is_group()) {
-                    (Some(recipient), false) => recipient.to_bare(),
-                    _ => received.from.to_bare(),
-                };
-                let other = e2e.directory.other_name(&chat);
-                for entry in received.entries {
-                    let from = entry.user.or_else(|| received.participant.clone());
-                    cx.emit(Event::Receipt(Receipt {
-                        ids: entry.ids,
-                        chat: chat.clone(),
-                        other: other.clone(),
-                        from: from.unwrap_or_else(|| received.from.clone()),
-                        kind,
-                        timestamp: entry.timestamp,
-                    }));
-                }
+                let status = Status::new(cx, received, kind);
+                self.receipts.push(cx, e2e, stanza, status)
             }
-            receipt::Meaning::Other => {}
+            receipt::Meaning::Other => AckBy::Connection,
         }
-        AckBy::Connection
     }
 
     /// An `<ack>` came in; true if something may go on.

@@ -149,6 +149,49 @@ fn what_our_own_devices_have_says_nothing_of_the_recipient() {
 }
 
 #[test]
+fn a_late_receipt_of_a_hidden_id_names_the_number() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "hello");
+    // Nothing is in memory any more.
+    network.restart(ANN);
+    let receipt = |kind: Option<&'static str>, from: crate::jid::Jid| {
+        Node::new("receipt")
+            .attr("id", "3EB001")
+            .attr("from", from)
+            .attr_opt("type", kind)
+            .attr("t", 9u64)
+    };
+    let together = [
+        receipt(None, lid(2).with_device(5)),
+        receipt(Some("read"), lid(2)),
+        // Of somebody of whom nothing is known.
+        receipt(Some("read"), lid(77)),
+    ];
+    network.hand_together(ANN, &together);
+    network.settle();
+    let ann = &network.clients[ANN];
+    let told: Vec<_> = ann
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Receipt(receipt) => Some((receipt.kind, receipt.chat.clone(), receipt.other.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            // Of whom nothing is known, nothing more is asked.
+            (ReceiptKind::Read, lid(77), None),
+            (ReceiptKind::Delivered, lid(2), Some(phone(2))),
+            (ReceiptKind::Read, lid(2), Some(phone(2))),
+        ]
+    );
+    let acks = ann.sent("ack").into_iter();
+    assert_eq!(acks.filter(|ack| ack.attr_is("class", "receipt")).count(), 3);
+}
+
+#[test]
 fn messages_are_taken_in_any_order_and_shown_once() {
     let mut network = Network::ann_and_bob();
     network.send(ANN, number(2), "3EB000", "first");
