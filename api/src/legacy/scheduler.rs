@@ -163,7 +163,7 @@ fn job(body: SchedulerBody) -> Result<ScheduleJob, Problem> {
     if let Some(zone) = body.timezone {
         asked["timezone"] = zone.into();
     }
-    Ok(ScheduleJob::parse(asked.to_string().as_bytes()).map_err(|error| own_names(error.into()))?)
+    ScheduleJob::parse(asked.to_string().as_bytes()).map_err(|error| own_names(error.into()))
 }
 
 /// Names the fields as this API does.

@@ -14,19 +14,15 @@ use crate::named::stored;
 
 stored! {
     /// What to do about firings that nobody was there for, or that are more than a minute late.
+    #[derive(Default)]
     Misfire {
         /// Leave them out.
         Skip = 0 "skip",
         /// Fire once for all of them.
+        #[default]
         Once = 1 "once",
         /// Fire for each, at most for the last hundred.
         All = 2 "all",
-    }
-}
-
-impl Default for Misfire {
-    fn default() -> Self {
-        Self::Once
     }
 }
 
