@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 use shared::event::RestrictionKind;
-use shared::id::{DeliveryId, QueueId, StanzaId, Token, WebhookId};
+use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    GroupAnswer, GroupJob, LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading,
-    SendBody, SessionUpdateJob,
+    GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch,
+    Reading, ScheduleBody, SendBody, SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -20,13 +20,14 @@ use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{MediaBody, NumberBody, TextBody, TokenBody};
 use crate::legacy::groups::GroupBody;
+use crate::legacy::scheduler::{SchedulerBody, StopBody};
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
     adopt, commands, control, deliveries, export, groups, listing, look_up, messages, numbers, pairing,
-    passkey, queues, retry, sessions, webhooks,
+    passkey, queues, retry, schedules, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -45,8 +46,10 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
+        schedules::create, schedules::list, schedules::show, schedules::delete,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::is_exists, legacy::groups::group_metadata,
+        legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -95,6 +98,11 @@ pub fn document() -> Value {
     generator.subschema_for::<MediaBody>();
     generator.subschema_for::<NumberBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<ScheduleBody>();
+    generator.subschema_for::<ScheduleName>();
+    generator.subschema_for::<Misfire>();
+    generator.subschema_for::<SchedulerBody>();
+    generator.subschema_for::<StopBody>();
     for (name, mut schema) in generator.take_definitions(true) {
         schema::plain_choices(&mut schema);
         document["components"]["schemas"][name] = schema;
@@ -125,6 +133,7 @@ fn complete(operation: &mut Value) {
                 Some("token") => Token::schema_name(),
                 Some("queue") => QueueId::schema_name(),
                 Some("message") => StanzaId::schema_name(),
+                Some("schedule") => ScheduleName::schema_name(),
                 Some("webhook") => WebhookId::schema_name(),
                 Some("delivery") => DeliveryId::schema_name(),
                 _ => continue,

@@ -80,11 +80,15 @@ const MAPS: &[(&str, Map)] = &[
     (
         "worker",
         &[
-            ("shard", "session committer job lease media version wake"),
+            (
+                "shard",
+                "scheduler session committer job lease media version wake",
+            ),
             ("session", "committer job lease media version"),
             ("committer", "wake"),
             ("job", ""),
             ("lease", ""),
+            ("scheduler", ""),
             ("version", ""),
             ("wake", ""),
             ("webhook", "guard"),

@@ -6,6 +6,7 @@ mod guard;
 mod job;
 pub mod lease;
 pub mod media;
+pub mod scheduler;
 pub mod session;
 pub mod shard;
 pub mod version;

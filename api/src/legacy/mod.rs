@@ -6,6 +6,7 @@ pub mod bodies;
 pub mod dialect;
 pub mod groups;
 pub mod media;
+pub mod scheduler;
 mod sending;
 
 use std::sync::Arc;
@@ -43,6 +44,9 @@ pub fn router() -> Router<Arc<App>> {
         .route("/send-media", post(media::send_media))
         .route("/is-exists", post(is_exists))
         .route("/group-metadata", post(groups::group_metadata))
+        .route("/scheduler", post(scheduler::list))
+        .route("/scheduler/add-scheduler", post(scheduler::add_scheduler))
+        .route("/scheduler/stop-scheduler", post(scheduler::stop))
 }
 
 /// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.

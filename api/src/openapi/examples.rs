@@ -7,6 +7,7 @@ mod messages;
 mod names;
 mod operation;
 mod queues;
+mod schedules;
 mod sessions;
 mod webhooks;
 
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Examples> {
     let mut all = sessions::all();
     all.extend(messages::all());
     all.extend(queues::all());
+    all.extend(schedules::all());
     all.extend(webhooks::all());
     all.extend(legacy::all());
     all
@@ -48,6 +50,7 @@ pub fn path_part(name: &str) -> Option<&'static str> {
     Some(match name {
         "token" => TOKEN,
         "queue" => QUEUE,
+        "schedule" => SCHEDULE,
         "message" => MESSAGE,
         "webhook" => WEBHOOK,
         "delivery" => DELIVERY,

@@ -45,7 +45,7 @@ pub(super) async fn serve(io: &SocketIo, broker: &Broker, watching: &Watching, r
             () = watching.nobody_for(LINGER) => {}
             () = reader.run() => {}
         }
-        watching.set_open(false);
+        watching.shut();
     }
 }
 
@@ -65,14 +65,14 @@ impl Reader<'_> {
             if let Err(error) = self.read().await {
                 tracing::warn!(%error, "the events for socket.io can't be read");
             }
-            self.watching.set_open(false);
+            self.watching.shut();
             tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
     async fn read(&mut self) -> Result<(), BrokerError> {
         let mut feed = self.broker.feed(self.room).await?;
-        self.watching.set_open(true);
+        self.watching.open();
         while let Some(body) = feed.next().await {
             if let Ok(envelope) = serde_json::from_slice::<Box<RawValue>>(&body) {
                 tell(self.io, envelope, &mut self.seen);

@@ -61,9 +61,14 @@ impl Watching {
         }
     }
 
-    /// Notes whether events come in.
-    pub(super) fn set_open(&self, open: bool) {
-        self.open.send_replace(open);
+    /// Events come in.
+    pub(super) fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Events do not come in.
+    pub(super) fn shut(&self) {
+        self.open.send_replace(false);
     }
 
     /// Waits until events come in; answers whether they do.

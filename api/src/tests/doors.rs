@@ -21,6 +21,14 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::Adopt => &["post /v1/sessions/{token}/queues/{queue}/adopt"],
         JobKind::Pace => &["patch /v1/sessions/{token}/queues/{queue}"],
         JobKind::Retry => &["post /v1/sessions/{token}/queues/{queue}/retry"],
+        JobKind::Schedule => &[
+            "post /v1/sessions/{token}/schedules",
+            "post /api/whatsapp/scheduler/add-scheduler",
+        ],
+        JobKind::Unschedule => &[
+            "delete /v1/sessions/{token}/schedules/{schedule}",
+            "post /api/whatsapp/scheduler/stop-scheduler",
+        ],
         JobKind::SessionStart => &["post /v1/sessions/{token}/start"],
         JobKind::SessionStop => &["post /v1/sessions/{token}/stop"],
         JobKind::SessionRestart => &["post /v1/sessions/{token}/restart"],
@@ -71,6 +79,12 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
         "get /v1/sessions/{token}/queues/{queue}/recipients.csv",
         "the events of the queue",
     ),
+    (
+        "get /v1/sessions/{token}/schedules",
+        "the answers to its schedule jobs, and the events of the queues",
+    ),
+    ("get /v1/sessions/{token}/schedules/{schedule}", "the same"),
+    ("post /api/whatsapp/scheduler", "the same"),
     ("get /v1/queues", "the events of queues"),
     (
         "get /v1/sessions/{token}/messages/{message}",

@@ -12,6 +12,7 @@ mod look_up;
 mod queues;
 mod realtime;
 mod repeats;
+mod schedules;
 mod sessions;
 mod standing;
 mod vocabulary;

@@ -18,6 +18,7 @@ pub mod pairing;
 pub mod passkey;
 pub mod queues;
 pub mod retry;
+pub mod schedules;
 pub mod sessions;
 pub mod standing;
 pub mod waiting;
@@ -78,6 +79,14 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/queues/{queue}/pause", post(commands::pause))
         .route("/sessions/{token}/queues/{queue}/resume", post(commands::resume))
         .route("/sessions/{token}/queues/{queue}/adopt", post(adopt::adopt))
+        .route(
+            "/sessions/{token}/schedules",
+            get(schedules::list).post(schedules::create),
+        )
+        .route(
+            "/sessions/{token}/schedules/{schedule}",
+            get(schedules::show).delete(schedules::delete),
+        )
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",

@@ -11,9 +11,11 @@ mod passkey;
 mod query;
 mod queue;
 mod recipients;
+mod schedule;
 mod send;
 mod session;
 mod start_at;
+mod timing;
 
 use schemars::{Schema, schema_for};
 
@@ -27,8 +29,10 @@ pub use passkey::*;
 pub use query::*;
 pub use queue::*;
 pub use recipients::*;
+pub use schedule::*;
 pub use send::*;
 pub use session::*;
+pub use timing::*;
 
 use crate::named::named;
 
@@ -52,6 +56,10 @@ named! {
         Pace = "pace",
         /// Send the message of a queue again to those who failed.
         Retry = "retry",
+        /// Send at set times.
+        Schedule = "schedule",
+        /// Delete a schedule.
+        Unschedule = "unschedule",
         /// Connect the session, pairing it if it has no credentials.
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
@@ -112,6 +120,10 @@ pub enum Job {
     Pace(PaceJob),
     /// Send the message of a queue again to those who failed, as a new queue.
     Retry(RetryJob),
+    /// Send at set times.
+    Schedule(Box<ScheduleJob>),
+    /// Delete a schedule.
+    Unschedule(UnscheduleJob),
     /// Connect the session.
     SessionStart,
     /// Disconnect the session, keep its credentials.
@@ -172,6 +184,8 @@ impl Job {
             JobKind::Adopt => Self::Adopt(body::parse(body)?),
             JobKind::Pace => Self::Pace(PaceJob::parse(body)?),
             JobKind::Retry => Self::Retry(body::parse(body)?),
+            JobKind::Schedule => Self::Schedule(Box::new(ScheduleJob::parse(body)?)),
+            JobKind::Unschedule => Self::Unschedule(body::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionRestart => body::parse_empty(body).map(|()| Self::SessionRestart)?,
@@ -200,6 +214,8 @@ impl Job {
             Self::Adopt(_) => JobKind::Adopt,
             Self::Pace(_) => JobKind::Pace,
             Self::Retry(_) => JobKind::Retry,
+            Self::Schedule(_) => JobKind::Schedule,
+            Self::Unschedule(_) => JobKind::Unschedule,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionRestart => JobKind::SessionRestart,
@@ -227,6 +243,8 @@ impl Job {
             }
             Self::Pace(job) => body::to_vec(job),
             Self::Retry(job) => body::to_vec(job),
+            Self::Schedule(job) => body::to_vec(job),
+            Self::Unschedule(job) => body::to_vec(job),
             Self::SessionStart
             | Self::SessionStop
             | Self::SessionRestart
@@ -250,6 +268,8 @@ impl Job {
             JobKind::Pause | JobKind::Resume | JobKind::Delete | JobKind::Adopt => schema_for!(QueueCommand),
             JobKind::Pace => schema_for!(queue::PaceBody),
             JobKind::Retry => schema_for!(RetryJob),
+            JobKind::Schedule => schema_for!(schedule::ScheduleBody),
+            JobKind::Unschedule => schema_for!(UnscheduleJob),
             JobKind::SessionStart
             | JobKind::SessionStop
             | JobKind::SessionRestart

@@ -58,6 +58,23 @@ fn every_job_has_a_stable_body() {
             queue_id: "7c9e6679-7425-40de-944b-e07fc1f90ae7".parse().unwrap(),
             codes: Some(vec![404, 503].try_into().unwrap()),
         }),
+        Job::Schedule(Box::new(
+            ScheduleJob::parse(
+                br#"{"id":"daily","cron":"0  9 * * 1-5","timezone":"Europe/Berlin","misfire":"all",
+                    "send":{"numbers":["5531900000001"],"message":{"type":"text","text":"hi"}}}"#,
+            )
+            .unwrap(),
+        )),
+        Job::Schedule(Box::new(
+            ScheduleJob::parse(
+                br#"{"id":"gift","at":"2026-12-24T09:00:00+01:00",
+                    "send":{"numbers":["5531900000001"],"message":{"type":"text","text":"hi"}}}"#,
+            )
+            .unwrap(),
+        )),
+        Job::Unschedule(UnscheduleJob {
+            id: "daily".parse().unwrap(),
+        }),
         Job::SessionStart,
         Job::SessionStop,
         Job::SessionRestart,

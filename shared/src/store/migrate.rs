@@ -45,6 +45,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     17 "webhooks changed" in "0017_webhooks.sql",
     18 "proxy" in "0018_proxy.sql",
     20 "media" in "0020_media.sql",
+    21 "schedules" in "0021_schedules.sql",
 };
 
 /// The version this program works with.

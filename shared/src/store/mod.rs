@@ -22,6 +22,7 @@ pub mod queues;
 pub mod recipients;
 pub mod requests;
 pub mod retries;
+pub mod schedules;
 mod server;
 pub mod sessions;
 pub mod uploads;

@@ -18,6 +18,7 @@ use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::requests::Rejection;
+use shared::store::schedules::Added;
 use shared::store::sessions::{Owner, SessionRecord};
 use shared::store::uploads::Upload;
 use time::OffsetDateTime;
@@ -74,6 +75,8 @@ pub(crate) enum Fetched {
     Retried(Retried),
     /// The file of a queue has come a stage further.
     Transfer(QueueId, Transferred),
+    /// What became of a job on the session's schedules; nothing to tell of one that deletes.
+    Scheduled(Result<Option<Added>, StoreError>),
 }
 
 /// How far a file has come.

@@ -28,6 +28,7 @@ use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::retry::Retries;
+use super::schedules::Schedules;
 use super::sends::Sends;
 use super::standstill::Standstills;
 use super::status::Status;
@@ -51,6 +52,7 @@ pub(super) struct Parts {
     commands: Commands,
     restrictions: Restrictions,
     retries: Retries,
+    schedules: Schedules,
     standstills: Standstills,
     uploads: Uploads,
 }
@@ -73,6 +75,7 @@ impl Parts {
             receipts: Receipts::default(),
             commands: Commands::default(),
             retries: Retries::default(),
+            schedules: Schedules::default(),
             standstills: Standstills::default(),
             uploads: Uploads::default(),
         };
@@ -223,6 +226,7 @@ impl Parts {
                 self.questions.ask_passkey(&self.link, command, job);
             }
             Job::Retry(_) => self.retries.take(cx, job),
+            Job::Schedule(_) | Job::Unschedule(_) => self.schedules.take(cx, job),
             Job::IsExists(_) | Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
                 self.numbers.ask(cx, &self.link, job);
             }
@@ -388,6 +392,7 @@ impl Parts {
                 cx.transfers -= 1;
                 self.uploads.on_transferred(cx, queue, transferred);
             }
+            Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Adopted(queue, adopted) => {
                 adopted?;
                 self.commands.on_adopted(cx, queue);

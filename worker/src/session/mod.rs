@@ -31,6 +31,7 @@ mod recipient;
 mod recorder;
 mod restriction;
 mod retry;
+mod schedules;
 mod sends;
 pub mod settings;
 mod several;
