@@ -12,6 +12,19 @@ need cargo "https://rustup.rs"
 need node "Debian package nodejs, version 20 or later; the tests run Baileys, an independent client"
 need npm "Debian package npm"
 need python3 "Debian package python3"
+
+# The page is tested in a browser. CHROMIUM names one that is not Debian's.
+install_chromium() {
+    export CHROMIUM=${CHROMIUM:-$(command -v chromium || echo /usr/bin/chromium)}
+    if [ -x "$CHROMIUM" ]; then return; fi
+    command -v apt-get >/dev/null || { say "missing: chromium; install it, or set CHROMIUM to one"; exit 1; }
+    [ "$(id -u)" = 0 ] || { say "missing: chromium; run 'sudo apt-get install -y --no-install-recommends chromium', or set CHROMIUM to one"; exit 1; }
+    say "installing chromium (Debian package)"
+    mkdir -p .fanfare
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
+        >.fanfare/install-chromium.log 2>&1 || { say "the installation failed; see .fanfare/install-chromium.log"; exit 1; }
+}
+install_chromium
 nextest=$(command -v cargo-nextest || true)
 if [ -z "$nextest" ] && [[ ${1:-} == -E* ]]; then
     say "-E is an option of cargo-nextest, which is not installed (cargo install --locked cargo-nextest); a part of the test's name works without it: deploy/test.sh pause"
@@ -23,8 +36,8 @@ urls=$(deploy/services.sh env)
 eval "$urls"
 
 prepare_peers() {
-    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript; pip: pika, schemathesis, openapi-python-client)"
-    for d in tests/interop tests/publishers tests/clients; do
+    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript, playwright-core, axe-core; pip: pika, schemathesis, openapi-python-client)"
+    for d in tests/interop tests/publishers tests/clients tests/page; do
         if [ ! "$d/node_modules/.package-lock.json" -nt "$d/package-lock.json" ]; then
             npm ci --prefix "$d" --no-audit --no-fund --loglevel=error
         fi

@@ -86,7 +86,7 @@ impl ApiKey {
     /// 401 when the header is missing, of another scheme, or holds another key. 403, where no key is set, when a browser
     /// asks for a page that is none of `origins`: it would ask for any page that its user looks at.
     pub fn check(&self, headers: &HeaderMap, scheme: Scheme, origins: &[HeaderValue]) -> Result<(), Problem> {
-        if self.weakness == Some(WeakKey::Empty) {
+        if self.is_open() {
             return refuse_foreign_pages(headers, origins);
         }
         let Some(value) = headers.get(header::AUTHORIZATION) else {
@@ -100,6 +100,16 @@ impl ApiKey {
                 "send the key as Basic user name with an empty password",
             )),
         }
+    }
+
+    /// Whether this is the key, as a client offers it that can't set a header.
+    pub fn admits(&self, offered: &str) -> bool {
+        !self.is_open() && self.is(offered.as_bytes())
+    }
+
+    /// Whether no key is set, so that nobody needs one.
+    pub fn is_open(&self) -> bool {
+        self.weakness == Some(WeakKey::Empty)
     }
 
     /// Compares digests in constant time, so that neither the length nor a matching prefix shows.

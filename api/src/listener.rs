@@ -59,8 +59,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, lifecy
         let soft = lifecycle.soft().clone();
         let router = router.clone();
         lifecycle.spawn(async move {
-            connection(socket, router, limits, soft).await;
-            drop(place);
+            connection(socket, place, router, limits, soft).await;
         });
     }
 }
@@ -91,7 +90,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection(socket: TcpStream, router: Router, limits: Limits, soft: CancellationToken) {
+async fn connection(
+    socket: TcpStream,
+    place: OwnedSemaphorePermit,
+    router: Router,
+    limits: Limits,
+    soft: CancellationToken,
+) {
     // Answers are written whole, so nothing is gained by waiting for more of them.
     let _ = socket.set_nodelay(true);
     let service = TowerToHyperService::new(router.map_request(|request: Request<_>| request.map(Body::new)));
@@ -99,11 +104,13 @@ async fn connection(socket: TcpStream, router: Router, limits: Limits, soft: Can
         socket,
         limit: limits.stall,
         stalled: None,
+        _place: place,
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .serve_connection(socket, service);
+        .serve_connection(socket, service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -123,6 +130,8 @@ struct Impatient {
     limit: Duration,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Its place among all connections, also when it speaks another protocol by now.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Impatient {

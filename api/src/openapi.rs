@@ -6,9 +6,10 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 use shared::event::RestrictionKind;
-use shared::id::{DeliveryId, QueueId, StanzaId, Token, WebhookId};
+use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    LogoutJob, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, SendBody, SessionUpdateJob,
+    GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch,
+    Reading, ScheduleBody, SendBody, SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -18,15 +19,17 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::legacy::bodies::{
-    ButtonBody, DeleteBody, ListBody, NumberBody, ReactionBody, TemplateBody, TextBody, TokenBody,
+    ButtonBody, DeleteBody, ListBody, MediaBody, NumberBody, ReactionBody, TemplateBody, TextBody, TokenBody,
 };
+use crate::legacy::groups::GroupBody;
+use crate::legacy::scheduler::{SchedulerBody, StopBody};
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, commands, control, deliveries, export, listing, look_up, messages, numbers, pairing, passkey,
-    queues, retry, sessions, webhooks,
+    adopt, commands, control, deliveries, export, groups, listing, look_up, messages, numbers, pairing,
+    passkey, queues, retry, schedules, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -37,6 +40,7 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
         pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
+        groups::act,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show,
@@ -44,8 +48,11 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
-        legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::is_exists,
+        schedules::create, schedules::list, schedules::show, schedules::delete,
+        legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
+        legacy::is_exists, legacy::groups::group_metadata,
+        legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -85,9 +92,13 @@ pub fn document() -> Value {
     generator.subschema_for::<LogoutJob>();
     generator.subschema_for::<NumbersJob>();
     generator.subschema_for::<NumberAnswer>();
+    generator.subschema_for::<GroupJob>();
+    generator.subschema_for::<GroupAnswer>();
+    generator.subschema_for::<GroupBody>();
     generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
+    generator.subschema_for::<MediaBody>();
     generator.subschema_for::<NumberBody>();
     generator.subschema_for::<ButtonBody>();
     generator.subschema_for::<TemplateBody>();
@@ -95,6 +106,11 @@ pub fn document() -> Value {
     generator.subschema_for::<ReactionBody>();
     generator.subschema_for::<DeleteBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<ScheduleBody>();
+    generator.subschema_for::<ScheduleName>();
+    generator.subschema_for::<Misfire>();
+    generator.subschema_for::<SchedulerBody>();
+    generator.subschema_for::<StopBody>();
     for (name, mut schema) in generator.take_definitions(true) {
         schema::plain_choices(&mut schema);
         document["components"]["schemas"][name] = schema;
@@ -125,6 +141,7 @@ fn complete(operation: &mut Value) {
                 Some("token") => Token::schema_name(),
                 Some("queue") => QueueId::schema_name(),
                 Some("message") => StanzaId::schema_name(),
+                Some("schedule") => ScheduleName::schema_name(),
                 Some("webhook") => WebhookId::schema_name(),
                 Some("delivery") => DeliveryId::schema_name(),
                 _ => continue,

@@ -47,6 +47,10 @@ pub enum Code {
     SessionNotFound,
     /// No queue has this id.
     QueueNotFound,
+    /// No schedule of the session has this id.
+    ScheduleNotFound,
+    /// Another schedule of the session has this id.
+    ScheduleTaken,
     /// No message of the session has this id.
     MessageNotFound,
     /// No webhook has this id.
@@ -137,6 +141,8 @@ impl Code {
             Self::NotFound => ("not_found", 404, "No such path"),
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
+            Self::ScheduleNotFound => ("schedule_not_found", 404, "No such schedule"),
+            Self::ScheduleTaken => ("schedule_taken", 409, "The id belongs to another schedule"),
             Self::MessageNotFound => ("message_not_found", 404, "No such message"),
             Self::WebhookNotFound => ("webhook_not_found", 404, "No such webhook"),
             Self::WebhookDisabled => ("webhook_disabled", 409, "The webhook is disabled"),

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::listener::{self, Limits};
+use crate::realtime::Realtime;
 use crate::router::router;
 use crate::settings::Settings;
 use crate::workers;
@@ -40,8 +41,11 @@ pub async fn serve(settings: Settings) -> Result<()> {
         &process.store,
         settings.common.amqp.shard_ids().collect(),
     );
+    let app = Arc::new(app);
+    let realtime = Realtime::new(&app, &settings.origins, settings.sockets);
     let admin: Router = telemetry::routes(Some(metrics), process.health.clone());
-    let router = router(Arc::new(app), &settings.origins, admin);
+    let router = router(app, &settings.origins, admin.merge(realtime.routes()));
+    lifecycle.spawn(realtime.run(lifecycle.soft().clone()));
     if let Some(weak) = weakness {
         tracing::warn!("AUTH {weak}; it serves this machine alone");
     }

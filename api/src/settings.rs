@@ -1,6 +1,9 @@
 //! The API's settings, read from the environment with all mistakes told at once.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use axum::http::HeaderValue;
 use shared::config::{Common, ConfigError, Env, Secret, read_sealer, read_send_limits};
@@ -33,6 +36,29 @@ pub struct Settings {
     pub reach: Reach,
     /// `MIN_FLOOR` and `START_AHEAD_DAYS`.
     pub limits: SendLimits,
+    /// What socket.io clients may take of us.
+    pub sockets: SocketLimits,
+}
+
+/// What socket.io clients may take of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketLimits {
+    /// `SOCKET_CLIENTS`: most that are connected to one process.
+    pub clients: usize,
+    /// `SOCKET_BACKLOG`: most bytes of events that wait for one of them.
+    pub backlog: usize,
+    /// `SOCKET_QUEUE`: most events that wait in the broker for one process.
+    pub queue: u32,
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Self {
+            clients: 1_000,
+            backlog: 1 << 20,
+            queue: 10_000,
+        }
+    }
 }
 
 impl Settings {
@@ -52,6 +78,7 @@ impl Settings {
             Reach::Public
         };
         let limits = read_send_limits(&mut env);
+        let sockets = read_socket_limits(&mut env);
         env.finish()?;
         // Unwrap safety: where one is missing a mistake was noted, and `finish` has refused.
         #[allow(clippy::unwrap_used)]
@@ -64,6 +91,7 @@ impl Settings {
             origins,
             reach,
             limits,
+            sockets,
         })
     }
 }
@@ -77,6 +105,31 @@ fn read_key(env: &mut Env, listen: IpAddr) -> Option<ApiKey> {
             None
         }
     }
+}
+
+fn read_socket_limits(env: &mut Env) -> SocketLimits {
+    let SocketLimits {
+        clients,
+        backlog,
+        queue,
+    } = SocketLimits::default();
+    SocketLimits {
+        clients: within(env, "SOCKET_CLIENTS", clients, 1..=100_000),
+        backlog: within(env, "SOCKET_BACKLOG", backlog, 64 << 10..=1 << 30),
+        queue: within(env, "SOCKET_QUEUE", queue, 100..=1_000_000),
+    }
+}
+
+fn within<T>(env: &mut Env, name: &str, default: T, limits: RangeInclusive<T>) -> T
+where
+    T: FromStr<Err: Display> + PartialOrd + Display + Copy,
+{
+    let value = env.or(name, default);
+    if limits.contains(&value) {
+        return value;
+    }
+    env.problem(name, format!("must be {} to {}", limits.start(), limits.end()));
+    default
 }
 
 fn read_origins(env: &mut Env) -> Vec<HeaderValue> {
@@ -135,9 +188,19 @@ mod tests {
             ("PORT", "x"),
             ("ORIGIN", "example.com"),
             ("WEBHOOK_ALLOW_PRIVATE", "perhaps"),
+            ("SOCKET_CLIENTS", "0"),
+            ("SOCKET_BACKLOG", "12"),
+            ("SOCKET_QUEUE", "x"),
         ])
         .unwrap_err();
-        for name in ["PORT", "ORIGIN", "WEBHOOK_ALLOW_PRIVATE"] {
+        for name in [
+            "PORT",
+            "ORIGIN",
+            "WEBHOOK_ALLOW_PRIVATE",
+            "SOCKET_CLIENTS",
+            "SOCKET_BACKLOG",
+            "SOCKET_QUEUE",
+        ] {
             assert!(
                 problems.iter().any(|problem| problem.starts_with(name)),
                 "{name} in {problems:?}"

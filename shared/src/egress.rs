@@ -15,7 +15,7 @@ pub const MAX_URL_BYTES: usize = 2048;
 pub enum Reach {
     /// Public addresses only.
     Public,
-    /// Loopback and private networks too (`WEBHOOK_ALLOW_PRIVATE=true`).
+    /// Loopback and private networks too (`WEBHOOK_ALLOW_PRIVATE=true`, `MEDIA_ALLOW_PRIVATE=true`).
     Anywhere,
 }
 

@@ -130,6 +130,10 @@ pub struct StanzaId(Box<str>);
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WorkerId(Box<str>);
 
+/// What a caller calls a schedule by, one of its session.
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ScheduleName(Box<str>);
+
 /// Gives a text id its checked constructor.
 macro_rules! printable_id {
     ($name:ident, $doc:expr) => {
@@ -157,7 +161,21 @@ macro_rules! printable_id {
 
 printable_id!(JobId, "the identity of a job; the same id twice is one job");
 printable_id!(StanzaId, "the id of a WhatsApp message");
+printable_id!(ScheduleName, "what a schedule is called by");
 printable_id!(WorkerId, "the name of a worker process");
+
+impl ScheduleId {
+    /// A fresh id.
+    pub fn fresh(at: OffsetDateTime, rng: &mut impl Rng) -> Self {
+        Self(uuid_v7(at, rng))
+    }
+
+    /// The identity of the firing for a time: the same however often, and by whomever, it is published.
+    pub fn firing(self, at: OffsetDateTime) -> JobId {
+        let firing = Uuid::new_v5(&self.0, &unix_millis(at).to_be_bytes());
+        JobId(firing.to_string().into())
+    }
+}
 
 impl JobId {
     /// A fresh id for a job whose publisher named none, ordered by time of making.
@@ -219,6 +237,10 @@ macro_rules! uuid_id {
 uuid_id! {
     /// A queue: the sends of one job.
     QueueId
+}
+uuid_id! {
+    /// A schedule: one that is made anew under the same name is another.
+    ScheduleId
 }
 uuid_id! {
     /// An event. UUIDv7, the same on every redelivery.

@@ -55,6 +55,8 @@ named! {
         Attempt = "attempt",
         /// WhatsApp could not handle a message just now: it is sent again.
         BackOff = "back-off",
+        /// The file that it sends is being fetched and uploaded.
+        Upload = "upload",
         /// Another queue of the session goes first.
         OtherQueue = "other-queue",
         /// Its recipients are being read from the database.
@@ -104,6 +106,10 @@ impl Reason {
                  the same message id, SEND_ATTEMPTS times in all"
             }
             Self::BackOff => "WhatsApp could not handle a message just now; it is sent again",
+            Self::Upload => {
+                "the file that it sends is being fetched, or uploaded to WhatsApp, once for all recipients; other queues of \
+                 the session go on meanwhile"
+            }
             Self::OtherQueue => {
                 "another queue of the session goes first; a single message overtakes a broadcast"
             }

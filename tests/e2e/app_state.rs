@@ -147,6 +147,7 @@ async fn refuse_files(handle: &Handle, count: u32) -> Result<()> {
     let change = MediaChange {
         refuse: Some(count),
         hosts: None,
+        ..MediaChange::default()
     };
     Ok(handle.change_media(change).await?)
 }

@@ -6,12 +6,17 @@
 //   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text","message","bytes"} {"event":"sent","id"} {"event":"closed","code"}
 // where `message` is what it decrypted, as JSON, and `bytes` the same as a protobuf in base64; and takes from standard input
 //   {"send":{"to","text"}}
-import { proto, useMultiFileAuthState } from 'baileys';
+//   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
+//   {"document":{"to","name","text"}}: sends a file that says `text`; says "sent"
+import { downloadContentFromMessage, generateWAMessageContent, proto, useMultiFileAuthState } from 'baileys';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { BaileysClient, isFinal } from './baileys.mjs';
 
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const { state, saveCreds } = await useMultiFileAuthState(process.argv[2]);
+const received = new Map();
 const client = new BaileysClient(process.env.SIM_WS, { auth: state, listen }).start();
 
 function listen(socket) {
@@ -25,6 +30,7 @@ function listen(socket) {
   socket.ev.on('messages.upsert', ({ messages }) => {
     for (const { key, message } of messages) {
       if (!message) continue;
+      received.set(key.id, message);
       const text = message.conversation ?? message.extendedTextMessage?.text;
       const bytes = Buffer.from(proto.Message.encode(message).finish()).toString('base64');
       say({ event: 'message', id: key.id, from: key.remoteJid, fromMe: key.fromMe ?? false, text, message, bytes });
@@ -32,8 +38,42 @@ function listen(socket) {
   });
 }
 
+const KINDS = { imageMessage: 'image', videoMessage: 'video', audioMessage: 'audio', documentMessage: 'document', stickerMessage: 'sticker' };
+
+// The file of a message, which Baileys does not check.
+async function download(id) {
+  let message = received.get(id);
+  const wrapper = message.viewOnceMessageV2 ?? message.documentWithCaptionMessage;
+  message = wrapper?.message ?? message;
+  const [field, kind] = Object.entries(KINDS).find(([field]) => message[field]);
+  const { mediaKey, url } = message[field];
+  // Without a path it fetches from the address as it is; with one always by https.
+  const pieces = await downloadContentFromMessage({ mediaKey, url }, kind).then((stream) => stream.toArray());
+  const file = Buffer.concat(pieces);
+  return { event: 'file', id, length: file.length, sha256: createHash('sha256').update(file).digest('hex') };
+}
+
+// Uploads as Baileys does, but by the scheme of this host.
+async function upload(path, { mediaType, fileEncSha256B64 }) {
+  const { auth, hosts } = await client.socket.refreshMediaConn();
+  const token = Buffer.from(fileEncSha256B64, 'base64').toString('base64url');
+  const address = `http://${hosts[0].hostname}/mms/${mediaType}/${token}?auth=${encodeURIComponent(auth)}&token=${token}`;
+  const headers = { origin: 'https://web.whatsapp.com', 'content-type': 'application/octet-stream' };
+  const answer = await fetch(address, { method: 'POST', body: await readFile(path), headers });
+  const { url, direct_path: directPath } = await answer.json();
+  return { mediaUrl: url, directPath };
+}
+
+async function sendDocument({ to, name, text }) {
+  const document = { document: Buffer.from(text), fileName: name, mimetype: 'text/plain' };
+  const content = await generateWAMessageContent(document, { upload });
+  return client.socket.relayMessage(`${to}@s.whatsapp.net`, content, {});
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const { to, text } = JSON.parse(line).send;
-  say({ event: 'sent', id: await client.sendText(to, text) });
+  const { send, download: wanted, document } = JSON.parse(line);
+  if (send) say({ event: 'sent', id: await client.sendText(send.to, send.text) });
+  if (wanted) say(await download(wanted.id));
+  if (document) say({ event: 'sent', id: await sendDocument(document) });
 }
 process.exit(0);

@@ -77,6 +77,32 @@ impl Baileys {
             .to_owned())
     }
 
+    /// Sends a file that says `text` to a phone number and returns its message id.
+    ///
+    /// # Errors
+    /// When Baileys can't send it.
+    pub async fn send_file(&mut self, to: &str, text: &str) -> Result<String> {
+        let file = json!({ "document": { "to": to, "name": "notes.txt", "text": text } });
+        self.input.write_all(format!("{file}\n").as_bytes()).await?;
+        let sent = self.until("sent", |_| true).await?;
+        Ok(sent["id"]
+            .as_str()
+            .context("the id of a sent message")?
+            .to_owned())
+    }
+
+    /// Downloads the file of a message that it has read; its `length` and `sha256`.
+    ///
+    /// # Errors
+    /// When Baileys can't fetch it.
+    pub async fn downloads(&mut self, id: &str) -> Result<Value> {
+        let line = format!("{}\n", json!({ "download": { "id": id } }));
+        self.input.write_all(line.as_bytes()).await?;
+        self.until("file", |said| said["id"] == id)
+            .await
+            .with_context(|| format!("Baileys downloads the file of {id}"))
+    }
+
     /// Waits until it has read the message `text`.
     ///
     /// # Errors

@@ -2,8 +2,11 @@
 //! (delivers events to HTTP endpoints).
 
 mod committer;
+mod guard;
 mod job;
 pub mod lease;
+pub mod media;
+pub mod scheduler;
 pub mod session;
 pub mod shard;
 pub mod version;

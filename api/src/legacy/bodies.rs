@@ -20,10 +20,32 @@ pub struct TokenBody {
 pub struct TextBody {
     /// The session that sends.
     pub token: Token,
-    /// A phone number or a full jid, as text or number, or an array of them. No groups yet.
+    /// A phone number or a full jid (also of a group), as text or number, or an array of them.
     pub number: Recipients,
     /// 1 to 65,536 bytes.
     pub text: String,
+    /// The gap between two sends; the deployment's MIN and MAX when absent.
+    pub delay: Option<Delay>,
+}
+
+/// A file to one or many, fetched from a URL.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaBody {
+    /// The session that sends.
+    pub token: Token,
+    /// A phone number or a full jid, as text or number, or an array of them. No groups yet.
+    pub number: Recipients,
+    /// `image`, `video`, `gif`, `audio`, `ptt` (a voice note), `sticker`; or a document: `document`, `pdf`, `xls`, `xlsx`, `doc`,
+    /// `docx`, `zip`, `mp3`, or any type such as `text/csv`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it is fetched from.
+    pub url: String,
+    /// The text below it, up to 65,536 bytes; not for sounds and stickers.
+    pub caption: Option<String>,
+    /// What a document is called.
+    pub file_name: Option<String>,
     /// The gap between two sends; the deployment's MIN and MAX when absent.
     pub delay: Option<Delay>,
 }

@@ -4,6 +4,9 @@
 
 pub mod bodies;
 pub mod dialect;
+pub mod groups;
+pub mod media;
+pub mod scheduler;
 mod sending;
 pub mod sends;
 
@@ -37,12 +40,17 @@ pub fn router() -> Router<Arc<App>> {
         .route("/create-instance", post(create_instance))
         .route("/delete-credential", post(delete_credential))
         .route("/send-text", post(send_text))
+        .route("/send-media", post(media::send_media))
         .route("/send-button-message", post(sends::buttons))
         .route("/send-template-message", post(sends::template))
         .route("/send-list-message", post(sends::list))
         .route("/send-reaction", post(sends::reaction))
         .route("/delete-for-every-one", post(sends::delete))
         .route("/is-exists", post(is_exists))
+        .route("/group-metadata", post(groups::group_metadata))
+        .route("/scheduler", post(scheduler::list))
+        .route("/scheduler/add-scheduler", post(scheduler::add_scheduler))
+        .route("/scheduler/stop-scheduler", post(scheduler::stop))
 }
 
 /// Create a session, or tell how it stands: `qrcode` holds the picture to scan while there is one.

@@ -1,4 +1,4 @@
-//! Sends as the older API answers them.
+//! What all routes that send have in common: the answer to one message, and that to many.
 
 use serde_json::{Value, json};
 use shared::id::JobId;
@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::tokens::Addressee;
 use crate::v1::queues;
 
-/// Starts a queue of many recipients.
+/// Starts a queue.
 pub(super) async fn send_many(
     app: &App,
     to: Addressee,
@@ -44,7 +44,7 @@ pub(super) async fn send_one(
 }
 
 /// The document's WebMessageInfo of a message that is on its way.
-fn sent(job: &SendJob, now: OffsetDateTime) -> Value {
+pub(super) fn sent(job: &SendJob, now: OffsetDateTime) -> Value {
     json!({
         "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": null },
         "message": { job.message.message_type(): job.message.message() },

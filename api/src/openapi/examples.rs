@@ -7,6 +7,7 @@ mod messages;
 mod names;
 mod operation;
 mod queues;
+mod schedules;
 mod sends;
 mod sessions;
 mod webhooks;
@@ -15,12 +16,15 @@ use serde_json::{Value, json};
 
 pub use names::*;
 pub use operation::{Examples, Refusal, Shown};
+#[cfg(test)]
+pub(crate) use sessions::group_metadata;
 
 /// All examples.
 pub fn all() -> Vec<Examples> {
     let mut all = sessions::all();
     all.extend(messages::all());
     all.extend(queues::all());
+    all.extend(schedules::all());
     all.extend(webhooks::all());
     all.extend(legacy::all());
     all.extend(sends::all());
@@ -48,6 +52,7 @@ pub fn path_part(name: &str) -> Option<&'static str> {
     Some(match name {
         "token" => TOKEN,
         "queue" => QUEUE,
+        "schedule" => SCHEDULE,
         "message" => MESSAGE,
         "webhook" => WEBHOOK,
         "delivery" => DELIVERY,

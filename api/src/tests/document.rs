@@ -11,7 +11,13 @@ async fn every_path_of_the_document_is_routed() {
     let document = openapi::document();
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.len() >= 19);
-    for path in ["create-instance", "delete-credential", "send-text", "is-exists"] {
+    for path in [
+        "create-instance",
+        "delete-credential",
+        "send-text",
+        "is-exists",
+        "group-metadata",
+    ] {
         assert!(paths.contains_key(&format!("/api/whatsapp/{path}")), "{path}");
     }
     for (path, methods) in paths {

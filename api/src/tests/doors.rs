@@ -26,6 +26,14 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::Adopt => &["post /v1/sessions/{token}/queues/{queue}/adopt"],
         JobKind::Pace => &["patch /v1/sessions/{token}/queues/{queue}"],
         JobKind::Retry => &["post /v1/sessions/{token}/queues/{queue}/retry"],
+        JobKind::Schedule => &[
+            "post /v1/sessions/{token}/schedules",
+            "post /api/whatsapp/scheduler/add-scheduler",
+        ],
+        JobKind::Unschedule => &[
+            "delete /v1/sessions/{token}/schedules/{schedule}",
+            "post /api/whatsapp/scheduler/stop-scheduler",
+        ],
         JobKind::SessionStart => &["post /v1/sessions/{token}/start"],
         JobKind::SessionStop => &["post /v1/sessions/{token}/stop"],
         JobKind::SessionRestart => &["post /v1/sessions/{token}/restart"],
@@ -46,6 +54,10 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::LookUp => &["post /v1/sessions/{token}/numbers/look-up"],
         JobKind::Block => &["post /v1/sessions/{token}/numbers/block"],
         JobKind::Unblock => &["post /v1/sessions/{token}/numbers/unblock"],
+        JobKind::Group => &[
+            "post /v1/sessions/{token}/groups",
+            "post /api/whatsapp/group-metadata",
+        ],
     }
 }
 
@@ -72,6 +84,12 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
         "get /v1/sessions/{token}/queues/{queue}/recipients.csv",
         "the events of the queue",
     ),
+    (
+        "get /v1/sessions/{token}/schedules",
+        "the answers to its schedule jobs, and the events of the queues",
+    ),
+    ("get /v1/sessions/{token}/schedules/{schedule}", "the same"),
+    ("post /api/whatsapp/scheduler", "the same"),
     ("get /v1/queues", "the events of queues"),
     (
         "get /v1/sessions/{token}/messages/{message}",

@@ -109,8 +109,8 @@ fn bad_messages(token: &Token) -> Vec<(&'static str, Value)> {
         ),
         ("message to a bad number", text(token.as_str(), json!("abc"))),
         (
-            "message to a group",
-            text(token.as_str(), json!("1203630001@g.us")),
+            "message to one device",
+            text(token.as_str(), json!("5531900000001:2@s.whatsapp.net")),
         ),
         (
             "message to two",

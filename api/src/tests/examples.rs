@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use serde_json::json;
 use shared::id::DeliveryId;
-use shared::job::{NumberAnswer, Recipient};
+use shared::job::{GroupAnswer, GroupMetadata, NumberAnswer, Recipient};
 use shared::recipient::Number;
 use shared::store::deliveries::{self, Attempted, Fate, NewDelivery};
 
@@ -444,6 +444,13 @@ fn answer_to(job: &Job) -> Answer {
                 numbers: told.collect(),
             }
         }
+        Job::Group(asked) => Answer::Group(Box::new(GroupAnswer {
+            group: asked.group.as_ref().map(|group| GroupMetadata {
+                id: group.0.jid(),
+                ..examples::group_metadata()
+            }),
+            ..GroupAnswer::default()
+        })),
         _ => Answer::Done {
             queue_id: None,
             reading: None,

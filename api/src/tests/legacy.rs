@@ -105,6 +105,59 @@ async fn send_text_to_an_array_starts_a_queue() {
 }
 
 #[tokio::test]
+async fn send_media_to_an_array_starts_a_queue() {
+    let api = TestApi::new().await;
+    let mut worker = api.worker().await;
+    let token = api.open_session().await;
+    let body = json!({
+        "token": token, "number": ["5531900000001", "5531900000002"], "type": "pdf",
+        "url": "https://example.com/a/report.pdf", "fileName": null, "caption": "The report",
+    });
+    let (answered, (job, id)) = tokio::join!(api.post("/api/whatsapp/send-media", &body), worker.accept());
+    let queue = job.queue_id(&token, &id).to_string();
+    let answer = answered.json();
+    assert_eq!(answer["data"], "Sending 2 message start");
+    assert_eq!(answer["queue"]["queueId"], queue);
+    assert_eq!(
+        serde_json::to_value(&job.message).unwrap(),
+        json!({
+            "type": "document", "caption": "The report",
+            "media": { "url": "https://example.com/a/report.pdf", "mimetype": "application/pdf" },
+        })
+    );
+}
+
+#[tokio::test]
+async fn send_media_names_the_field_that_is_wrong_as_its_clients_know_it() {
+    let api = TestApi::new().await;
+    let token = api.open_session().await;
+    let good = json!({
+        "token": token, "number": "5531900000001", "type": "image", "url": "https://example.com/a.jpg",
+    });
+    for (field, value) in [
+        ("type", json!("poem")),
+        ("url", json!("ftp://example.com/a.jpg")),
+        ("number", json!("12")),
+        ("number", json!([])),
+    ] {
+        let mut body = good.clone();
+        body[field] = value;
+        let refused = api.post("/api/whatsapp/send-media", &body).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::BAD_REQUEST,
+            "{field}: {}",
+            refused.json()
+        );
+        assert_eq!(refused.json()["error"]["field"], field);
+    }
+    let mut unknown = good;
+    unknown["token"] = json!("nobody");
+    let refused = api.post("/api/whatsapp/send-media", &unknown).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn delete_credential_asks_the_worker_to_log_out() {
     let api = TestApi::new().await;
     let mut worker = api.worker().await;

@@ -8,6 +8,7 @@ pub mod control;
 pub mod counts;
 pub mod deliveries;
 pub mod export;
+pub mod groups;
 pub mod linking;
 pub mod listing;
 pub mod look_up;
@@ -17,6 +18,7 @@ pub mod pairing;
 pub mod passkey;
 pub mod queues;
 pub mod retry;
+pub mod schedules;
 pub mod sessions;
 pub mod standing;
 pub mod waiting;
@@ -46,6 +48,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/restart", post(control::restart))
         .route("/sessions/{token}/logout", post(control::logout))
         .route("/sessions/{token}/numbers/{number}", get(numbers::show))
+        .route("/sessions/{token}/groups", post(groups::act))
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))
@@ -76,6 +79,14 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/queues/{queue}/pause", post(commands::pause))
         .route("/sessions/{token}/queues/{queue}/resume", post(commands::resume))
         .route("/sessions/{token}/queues/{queue}/adopt", post(adopt::adopt))
+        .route(
+            "/sessions/{token}/schedules",
+            get(schedules::list).post(schedules::create),
+        )
+        .route(
+            "/sessions/{token}/schedules/{schedule}",
+            get(schedules::show).delete(schedules::delete),
+        )
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",

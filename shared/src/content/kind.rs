@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use super::form::SentForm;
 use super::key::MessageKey;
+use super::media::Media;
+pub(super) use super::words::check_text;
 use crate::body::JobError;
 
 /// A kind of content.
@@ -29,21 +31,11 @@ pub(super) trait Kind {
     fn form(&self) -> Option<SentForm> {
         None
     }
-}
 
-/// Checks that a text of a message can be stored and shown, and has 1 to `max_bytes` bytes.
-pub(super) fn check_text(field: &str, text: &str, max_bytes: usize) -> Result<(), JobError> {
-    let problem = if text.is_empty() {
-        "must not be empty".to_owned()
-    } else if text.len() > max_bytes {
-        format!("must be at most {max_bytes} bytes")
-    } else if text.contains('\0') {
-        // A database text can't hold it, and no client shows it.
-        "must not contain the character U+0000".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(JobError::new(field, problem))
+    /// The file that it carries, if it carries one.
+    fn media(&self) -> Option<&Media> {
+        None
+    }
 }
 
 /// Checks a text that may be absent.

@@ -6,25 +6,32 @@
 //!
 //! What goes with any kind (who is mentioned, what is quoted, that it is forwarded) is in [`References`], once for all.
 
+mod audio;
 mod buttons;
 mod choices;
 mod contact;
 mod contacts;
 mod delete;
+mod document;
 mod edit;
 mod event;
 mod form;
+mod image;
 mod key;
 mod kind;
 mod list;
 mod live_location;
 mod location;
+mod media;
 mod person;
 mod poll;
 mod reaction;
 mod references;
+mod sticker;
 mod template;
 mod text;
+mod video;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -39,6 +46,7 @@ pub use form::{Fallback, Form, SentForm};
 pub use key::MessageKey;
 use kind::Kind;
 pub use list::{ListRow, Section};
+pub use media::{INLINE_MAX_BYTES, Media, Otherwise, Source};
 pub use person::Person;
 pub use references::{Quote, References};
 pub use template::{Action, TemplateButton};
@@ -97,6 +105,11 @@ kinds! {
     "location" => location::Location,
     "contact" => contact::Contact,
     "contacts" => contacts::Contacts,
+    "image" => image::Image,
+    "video" => video::Video,
+    "audio" => audio::Audio,
+    "document" => document::Document,
+    "sticker" => sticker::Sticker,
     "liveLocation" => live_location::LiveLocation,
     "event" => event::EventInvitation,
     "poll" => poll::Poll,
@@ -160,6 +173,11 @@ impl Content {
     /// In which form it goes out, if the kind has several.
     pub fn form(&self) -> Option<SentForm> {
         self.body.kind().form()
+    }
+
+    /// The file that it carries, if it carries one.
+    pub fn media(&self) -> Option<&Media> {
+        self.body.kind().media()
     }
 
     /// The protocol's name of the kind, as events show it: `extendedTextMessage`…

@@ -5,6 +5,7 @@
 //! but its routing key.
 
 mod job;
+pub mod legacy;
 mod message;
 mod name;
 mod passkey;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::group::GroupAnswer;
 use super::recipients::Reading;
 use crate::id::QueueId;
 use crate::named::named;
@@ -36,6 +37,8 @@ pub enum Answer {
         /// In the order in which they were named first.
         numbers: Vec<NumberAnswer>,
     },
+    /// What came of a job about groups.
+    Group(Box<GroupAnswer>),
     /// The code to type into the phone.
     PairingCode {
         /// Eight characters.

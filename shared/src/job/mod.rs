@@ -4,29 +4,35 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod group;
 mod limits;
 mod names;
 mod passkey;
 mod query;
 mod queue;
 mod recipients;
+mod schedule;
 mod send;
 mod session;
 mod start_at;
+mod timing;
 
 use schemars::{Schema, schema_for};
 
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use group::*;
 pub use limits::*;
 pub use names::*;
 pub use passkey::*;
 pub use query::*;
 pub use queue::*;
 pub use recipients::*;
+pub use schedule::*;
 pub use send::*;
 pub use session::*;
+pub use timing::*;
 
 use crate::named::named;
 
@@ -50,6 +56,10 @@ named! {
         Pace = "pace",
         /// Send the message of a queue again to those who failed.
         Retry = "retry",
+        /// Send at set times.
+        Schedule = "schedule",
+        /// Delete a schedule.
+        Unschedule = "unschedule",
         /// Connect the session, pairing it if it has no credentials.
         SessionStart = "session.start",
         /// Disconnect the session and keep its credentials.
@@ -78,6 +88,8 @@ named! {
         Block = "block",
         /// Unblock numbers. Answered.
         Unblock = "unblock",
+        /// Ask about groups, or do something with one. Answered.
+        Group = "group",
     }
 }
 
@@ -108,6 +120,10 @@ pub enum Job {
     Pace(PaceJob),
     /// Send the message of a queue again to those who failed, as a new queue.
     Retry(RetryJob),
+    /// Send at set times.
+    Schedule(Box<ScheduleJob>),
+    /// Delete a schedule.
+    Unschedule(UnscheduleJob),
     /// Connect the session.
     SessionStart,
     /// Disconnect the session, keep its credentials.
@@ -136,6 +152,8 @@ pub enum Job {
     Block(NumbersJob),
     /// Unblock numbers; answered with [`Answer::Numbers`].
     Unblock(NumbersJob),
+    /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
+    Group(Box<GroupJob>),
 }
 
 impl Job {
@@ -166,6 +184,8 @@ impl Job {
             JobKind::Adopt => Self::Adopt(body::parse(body)?),
             JobKind::Pace => Self::Pace(PaceJob::parse(body)?),
             JobKind::Retry => Self::Retry(body::parse(body)?),
+            JobKind::Schedule => Self::Schedule(Box::new(ScheduleJob::parse(body)?)),
+            JobKind::Unschedule => Self::Unschedule(body::parse(body)?),
             JobKind::SessionStart => body::parse_empty(body).map(|()| Self::SessionStart)?,
             JobKind::SessionStop => body::parse_empty(body).map(|()| Self::SessionStop)?,
             JobKind::SessionRestart => body::parse_empty(body).map(|()| Self::SessionRestart)?,
@@ -180,6 +200,7 @@ impl Job {
             JobKind::LookUp => Self::LookUp(NumbersJob::parse(body)?),
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
+            JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
         })
     }
 
@@ -193,6 +214,8 @@ impl Job {
             Self::Adopt(_) => JobKind::Adopt,
             Self::Pace(_) => JobKind::Pace,
             Self::Retry(_) => JobKind::Retry,
+            Self::Schedule(_) => JobKind::Schedule,
+            Self::Unschedule(_) => JobKind::Unschedule,
             Self::SessionStart => JobKind::SessionStart,
             Self::SessionStop => JobKind::SessionStop,
             Self::SessionRestart => JobKind::SessionRestart,
@@ -207,6 +230,7 @@ impl Job {
             Self::LookUp(_) => JobKind::LookUp,
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
+            Self::Group(_) => JobKind::Group,
         }
     }
 
@@ -219,6 +243,8 @@ impl Job {
             }
             Self::Pace(job) => body::to_vec(job),
             Self::Retry(job) => body::to_vec(job),
+            Self::Schedule(job) => body::to_vec(job),
+            Self::Unschedule(job) => body::to_vec(job),
             Self::SessionStart
             | Self::SessionStop
             | Self::SessionRestart
@@ -231,6 +257,7 @@ impl Job {
             Self::IsExists(job) => body::to_vec(job),
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
+            Self::Group(job) => body::to_vec(job),
         }
     }
 
@@ -241,6 +268,8 @@ impl Job {
             JobKind::Pause | JobKind::Resume | JobKind::Delete | JobKind::Adopt => schema_for!(QueueCommand),
             JobKind::Pace => schema_for!(queue::PaceBody),
             JobKind::Retry => schema_for!(RetryJob),
+            JobKind::Schedule => schema_for!(schedule::ScheduleBody),
+            JobKind::Unschedule => schema_for!(UnscheduleJob),
             JobKind::SessionStart
             | JobKind::SessionStop
             | JobKind::SessionRestart
@@ -253,6 +282,7 @@ impl Job {
             JobKind::IsExists => schema_for!(IsExistsJob),
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
+            JobKind::Group => schema_for!(GroupJob),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::names::Reference;
 use crate::body::{self, JobError, JobErrorKind};
 use crate::named::stored;
-use crate::recipient::{Number, NumberKind};
+use crate::recipient::Number;
 
 /// Most recipients of one job.
 pub const RECIPIENTS_MAX: usize = 100_000;
@@ -328,9 +328,5 @@ fn recipient(entry: Entry) -> Result<(Recipient, String), JobError> {
         }
     };
     let number = Number::new(&given).map_err(|error| JobError::new(field, error.to_string()))?;
-    // What can't be done is not accepted.
-    if number.kind() == NumberKind::Group {
-        return Err(JobError::new(field, "is a group, which can't be sent to yet"));
-    }
     Ok((Recipient { number, reference }, given))
 }

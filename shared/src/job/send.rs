@@ -243,7 +243,7 @@ stored! {
 pub struct SendBody {
     /// The queue's id; when absent it is the message_id if that is a UUID, else derived from it.
     queue_id: Option<QueueId>,
-    /// One recipient or an array of 1 to 100,000: phone numbers or full jids (@s.whatsapp.net, @lid). No groups yet.
+    /// One recipient or an array of 1 to 100,000: phone numbers or full jids (@s.whatsapp.net, @lid, @g.us).
     number: Option<OneOrMany>,
     /// The same as `number`; give one of the two.
     numbers: Option<OneOrMany>,

@@ -58,6 +58,23 @@ fn every_job_has_a_stable_body() {
             queue_id: "7c9e6679-7425-40de-944b-e07fc1f90ae7".parse().unwrap(),
             codes: Some(vec![404, 503].try_into().unwrap()),
         }),
+        Job::Schedule(Box::new(
+            ScheduleJob::parse(
+                br#"{"id":"daily","cron":"0  9 * * 1-5","timezone":"Europe/Berlin","misfire":"all",
+                    "send":{"numbers":["5531900000001"],"message":{"type":"text","text":"hi"}}}"#,
+            )
+            .unwrap(),
+        )),
+        Job::Schedule(Box::new(
+            ScheduleJob::parse(
+                br#"{"id":"gift","at":"2026-12-24T09:00:00+01:00",
+                    "send":{"numbers":["5531900000001"],"message":{"type":"text","text":"hi"}}}"#,
+            )
+            .unwrap(),
+        )),
+        Job::Unschedule(UnscheduleJob {
+            id: "daily".parse().unwrap(),
+        }),
         Job::SessionStart,
         Job::SessionStop,
         Job::SessionRestart,
@@ -77,6 +94,10 @@ fn every_job_has_a_stable_body() {
         Job::Unblock(NumbersJob {
             numbers: vec![Phone(phone)],
         }),
+        Job::Group(Box::new(GroupJob::of(
+            GroupAction::Metadata,
+            GroupId(Number::new("1203630001@g.us").unwrap()),
+        ))),
     ];
     let mut shown = Vec::new();
     for job in jobs.iter().chain(&settings_of_sessions()) {
@@ -328,20 +349,18 @@ fn an_array_is_no_object() {
 
 #[test]
 fn what_can_t_be_done_is_refused_by_name() {
-    let send = |numbers: &str| {
-        let body = format!(r#"{{{numbers},"message":{{"type":"text","text":"hi"}}}}"#);
-        error("send", &body)
-    };
-    let group = "is a group, which can't be sent to yet";
-    assert_eq!(send(r#""number":"1203630001@g.us""#), format!("number: {group}"));
-    assert_eq!(
-        send(r#""numbers":["5531900000001","1203630001@g.us"]"#),
-        format!("numbers[1]: {group}")
-    );
     for number in ["98765@lid", "1203630001@g.us"] {
         let told = error("is-exists", &format!(r#"{{"number":"{number}"}}"#));
         assert_eq!(told, "number: must be a phone number");
     }
+}
+
+#[test]
+fn groups_are_recipients_like_others() {
+    let job =
+        send(r#"{"numbers":["5531900000001","1203630001@g.us"],"message":{"type":"text","text":"hi"}}"#);
+    let named: Vec<_> = job.numbers.iter().map(|one| one.number.jid()).collect();
+    assert_eq!(named, ["5531900000001@s.whatsapp.net", "1203630001@g.us"]);
 }
 
 #[test]
@@ -376,7 +395,7 @@ fn who_is_named_twice_gets_one_message_and_the_answer_says_who() {
 
 #[test]
 fn one_bad_number_refuses_all_or_is_skipped_as_the_job_says() {
-    let numbers = r#"["4916200401","12",{"number":"+49 16200402","reference":"Ana"},"1203630001@g.us",{"number":"0162"}]"#;
+    let numbers = r#"["4916200401","12",{"number":"+49 16200402","reference":"Ana"},"5531900000001:2@s.whatsapp.net",{"number":"0162"}]"#;
     let body =
         |more: &str| format!(r#"{{"numbers":{numbers},"message":{{"type":"text","text":"hi"}}{more}}}"#);
     let error = SendJob::parse(body("").as_bytes()).unwrap_err();
@@ -387,7 +406,7 @@ fn one_bad_number_refuses_all_or_is_skipped_as_the_job_says() {
     );
     assert_eq!(
         error.in_words(),
-        "numbers[1] must have 7 to 15 digits, country code included; numbers[3] is a group, which can't be sent to yet; \
+        "numbers[1] must have 7 to 15 digits, country code included; numbers[3] must name a person or a group, not one device; \
          numbers[4].number must have 7 to 15 digits, country code included"
     );
     let job = send(&body(r#","invalid":"skip""#));

@@ -44,6 +44,8 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     16 "queues" in "0016_queues.sql",
     17 "webhooks changed" in "0017_webhooks.sql",
     18 "proxy" in "0018_proxy.sql",
+    19 "media" in "0019_media.sql",
+    20 "schedules" in "0020_schedules.sql",
 };
 
 /// The version this program works with.

@@ -22,8 +22,10 @@ pub mod queues;
 pub mod recipients;
 pub mod requests;
 pub mod retries;
+pub mod schedules;
 mod server;
 pub mod sessions;
+pub mod uploads;
 pub mod webhooks;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
+use super::uploads::{self, Upload};
 use super::{Store, StoreError};
 use crate::content::Content;
 use crate::id::{QueueId, SessionId, StanzaId};
@@ -134,6 +135,8 @@ pub struct SentMessage {
     pub accepted_at: OffsetDateTime,
     /// The jid of the session's account.
     pub owner: Option<String>,
+    /// The file that went with it.
+    pub upload: Option<Upload>,
 }
 
 /// The next recipients of a queue that are queued or sending, behind `after`, in order. Those that wait for the end of
@@ -341,8 +344,13 @@ pub async fn find_by_stanza(
     stanzas: &[StanzaId],
 ) -> Result<Vec<SentMessage>, StoreError> {
     let sql = "-- recipients::find_by_stanza
-        SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, q.content, q.created_at, s.jid
+        SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, q.content, q.created_at, s.jid,
+            u.uploaded_at, u.mimetype, u.as_document,
+            u.length, u.media_key, u.sha256, u.enc_sha256, u.direct_path, u.url, u.expires_at
         FROM recipient r JOIN queue q ON q.id = r.queue_id JOIN session s ON s.id = r.session_id
+        LEFT JOIN LATERAL (SELECT * FROM queue_upload
+            WHERE queue_id = r.queue_id AND uploaded_at <= coalesce(r.sent_at, 'infinity')
+            ORDER BY uploaded_at DESC LIMIT 1) u ON true
         WHERE r.session_id = $1 /* session */ AND r.stanza_id = ANY($2 /* stanzas */)";
     let ids: Vec<&str> = stanzas.iter().map(StanzaId::as_str).collect();
     let rows = store.query(sql, &[&session.get(), &ids]).await?;
@@ -357,6 +365,7 @@ pub async fn find_by_stanza(
             content,
             accepted_at: row.try_get("created_at")?,
             owner: row.try_get("jid")?,
+            upload: uploads::record(row)?,
         })
     };
     rows.iter().map(message).collect()

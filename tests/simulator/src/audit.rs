@@ -106,6 +106,10 @@ pub struct Counters {
     pub reads_told: u64,
     /// Questions for the media hosts.
     pub media_conns: u64,
+    /// Files that clients uploaded.
+    pub uploads: u64,
+    /// Uploads that were refused.
+    pub uploads_refused: u64,
     /// Presences of linked devices that said no name.
     pub unnamed_presences: u64,
     /// Requests to issue tokens.
@@ -124,6 +128,17 @@ pub struct Counters {
     pub tokens_misplaced: u64,
     /// Messages of an account to somebody whom it blocks: no client sends them.
     pub sent_to_blocked: u64,
+    /// Different messages to groups that were accepted from sessions; they are in `messages_accepted` too.
+    pub group_messages: u64,
+    /// Contacts' phones that those were for.
+    pub group_copies_for_contacts: u64,
+    /// Devices that were handed a key with a message to a group.
+    pub group_keys_handed: u64,
+    /// Messages to groups refused: by somebody who may not write there, by the wrong kind of name, or with a key for
+    /// somebody who is not in it.
+    pub group_messages_refused: u64,
+    /// Messages to groups that named other devices than the group has, by their hash.
+    pub group_hashes_disputed: u64,
     /// Messages refused because they proved nothing (error 463).
     pub messages_unproved: u64,
 }
@@ -195,12 +210,12 @@ impl Audit {
         }
     }
 
-    /// Notes a message that the server accepted at `now`.
-    pub fn accepted(&mut self, message: &Accepted<'_>, now: Instant) {
+    /// Notes a message that the server accepted at `now`. Says whether it is the first of its id.
+    pub fn accepted(&mut self, message: &Accepted<'_>, now: Instant) -> bool {
         let name = self.hash(&(message.from, message.to, message.id));
         if self.accepted.contains(&name) {
             self.count.accepted_again += 1;
-            return;
+            return false;
         }
         if self.accepted.len() < MAX_MESSAGES {
             self.accepted.insert(name);
@@ -208,6 +223,7 @@ impl Audit {
         self.count.messages_accepted += 1;
         self.count.accepted_for_contacts += u64::from(message.is_for_contact);
         self.sessions.entry(message.from).or_default().sent(now);
+        true
     }
 
     /// Notes a number that a client looked up.
@@ -261,7 +277,8 @@ impl ServerHalf {
     #[must_use]
     pub fn complete(self, contacts: Tally) -> Report {
         let shown = (contacts.shown_once + contacts.shown_twice).saturating_sub(contacts.shown_from_phones);
-        let lost = self.count.accepted_for_contacts.saturating_sub(shown);
+        let accepted = self.count.accepted_for_contacts + self.count.group_copies_for_contacts;
+        let lost = accepted.saturating_sub(shown);
         Report {
             server: self.count,
             contacts,

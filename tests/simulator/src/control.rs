@@ -2,6 +2,7 @@
 //!
 //! Translates requests to calls of the [`Handle`] and refusals to answers that name the field.
 
+mod groups;
 mod linking;
 
 use std::collections::BTreeMap;
@@ -77,6 +78,7 @@ fn router(handle: Handle) -> Router {
         .route("/sessions", get(sessions))
         .route("/audit", get(audit))
         .route("/audit/mark", post(mark_audit))
+        .merge(groups::router())
         .merge(linking::router())
         .merge(media::router())
         .merge(page::router())
@@ -206,6 +208,10 @@ async fn say(handle: &Handle, speaker: Speaker, body: &[u8]) -> Answer {
             "text",
             format!("must be 1 to {MAX_TEXT_BYTES} bytes"),
         ));
+    }
+    if body.to.ends_with("@g.us") {
+        let id = handle.say_in_group(speaker, &body.to, body.text).await?;
+        return created(&json!({ "id": id.as_str() }));
     }
     let to = body
         .to

@@ -25,8 +25,9 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, Command, LinkOutcome, MediaChange, NewsBy, Page, PropertyChange, Restrict,
-    Scanned, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo,
+    AccountAddressing, Cap, Command, GroupChange, GroupShown, LinkOutcome, MediaChange, NewFile, NewGroup,
+    NewsBy, Page, PropertyChange, Restrict, Scanned, SessionInfo, Speaker, Special, TokenChange,
+    VersionChange, VersionInfo,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -166,6 +167,14 @@ impl Handle {
     /// If there is none, or it is refused as [`Self::refuse_files`] says.
     pub async fn file(&self, path: impl Into<String>) -> Result<Bytes, Refusal> {
         self.ask(|answer| Command::File(path.into(), answer)).await?
+    }
+
+    /// A client uploads a file to the media host; its path and query there.
+    ///
+    /// # Errors
+    /// If it is not what its address says, shows nothing that counts, or is refused as was wished.
+    pub async fn upload(&self, file: NewFile) -> Result<String, Refusal> {
+        self.ask(|answer| Command::Upload(file, answer)).await?
     }
 
     /// Changes the media host: what it refuses, and which hosts clients are told of.
@@ -332,6 +341,62 @@ impl Handle {
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
         self.ask(|answer| Command::Say(speaker, to, text.into(), answer))
+            .await?
+    }
+
+    /// Makes a group. Returns its address.
+    ///
+    /// # Errors
+    /// If a member is not on WhatsApp, or there are too many.
+    pub async fn make_group(&self, new: NewGroup) -> Result<String, Refusal> {
+        self.ask(|answer| Command::MakeGroup(new, answer)).await?
+    }
+
+    /// Does something to a group.
+    ///
+    /// # Errors
+    /// If there is no such group, or somebody is not on WhatsApp.
+    pub async fn change_group(&self, jid: &str, change: GroupChange) -> Result<(), Refusal> {
+        self.ask(|answer| Command::ChangeGroup(jid.into(), change, answer))
+            .await?
+    }
+
+    /// How a group stands.
+    ///
+    /// # Errors
+    /// If there is no such group.
+    pub async fn group(&self, jid: &str) -> Result<GroupShown, Refusal> {
+        self.ask(|answer| Command::ShowGroup(jid.into(), answer)).await?
+    }
+
+    /// From now on a contact can't be added to groups, and is invited instead.
+    ///
+    /// # Errors
+    /// If there is no such contact.
+    pub async fn keep_out_of_groups(&self, number: Number) -> Result<(), Refusal> {
+        self.ask(|answer| Command::GroupAdd(number, false, answer))
+            .await?
+    }
+
+    /// A contact lets others add it to groups, as at first.
+    ///
+    /// # Errors
+    /// If there is no such contact.
+    pub async fn let_into_groups(&self, number: Number) -> Result<(), Refusal> {
+        self.ask(|answer| Command::GroupAdd(number, true, answer)).await?
+    }
+
+    /// A member of a group says something in it. Returns the message's id.
+    ///
+    /// # Errors
+    /// If there is no such group, or the speaker may not write there.
+    pub async fn say_in_group(
+        &self,
+        speaker: Speaker,
+        group: &str,
+        text: impl Into<String>,
+    ) -> Result<CompactString, Refusal> {
+        self.ask(|answer| Command::SayInGroup(speaker, group.into(), text.into(), answer))
             .await?
     }
 

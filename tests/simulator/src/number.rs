@@ -18,6 +18,9 @@ pub const MAX_DIGITS: usize = 15;
 pub struct Number(u64);
 
 impl Number {
+    /// The lowest that there can be.
+    pub(crate) const LOWEST: Self = Self(10_000);
+
     /// The number as an integer.
     #[must_use]
     pub const fn get(self) -> u64 {

@@ -18,9 +18,13 @@ use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::requests::Rejection;
+use shared::store::schedules::Added;
 use shared::store::sessions::{Owner, SessionRecord};
+use shared::store::uploads::Upload;
 use time::OffsetDateTime;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use whatsapp::client::UploadError;
 use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
@@ -32,6 +36,7 @@ use super::surroundings::Surroundings;
 use crate::job::outcome::JobOutcome;
 use crate::job::pending::{PendingJob, accepted_as, done, failed};
 use crate::lease::Lease;
+use crate::media::{FileError, Prepared};
 
 /// How a session's actor ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,6 +73,24 @@ pub(crate) enum Fetched {
     Erased(Result<(), StoreError>),
     /// What became of the request to send a queue again to those who failed.
     Retried(Retried),
+    /// The file of a queue has come a stage further.
+    Transfer(QueueId, Transferred),
+    /// What became of a job on the session's schedules; nothing to tell of one that deletes.
+    Scheduled(Result<Option<Added>, StoreError>),
+}
+
+/// How far a file has come.
+pub(crate) enum Transferred {
+    /// It is here, and sealed.
+    Prepared(Box<Prepared>),
+    /// It can't be had.
+    NoFile(FileError),
+    /// It is uploaded, and that is durable.
+    Stored(Upload),
+    /// WhatsApp did not take it.
+    NotUploaded(Box<Prepared>, UploadError),
+    /// The database failed.
+    Lost(StoreError),
 }
 
 /// What became of a request to send again.
@@ -93,6 +116,8 @@ pub(crate) struct Context {
     pub(super) look_ups: LookUpTurns,
     pub(super) rng: StdRng,
     pub(super) fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
+    /// How many of these are files on their way, which take far longer than the others.
+    pub(super) transfers: usize,
     /// How the session ends, if it does.
     pub(super) exit: Option<Exit>,
     /// By when the session is to be handed over, if it is.
@@ -112,6 +137,7 @@ impl Context {
             record: Box::new(record),
             queues: Queues::default(),
             fetches: FuturesUnordered::new(),
+            transfers: 0,
             exit: None,
             leaves_by: None,
             starts_at: None,
@@ -198,6 +224,17 @@ impl Context {
     /// Reads beside the loop; the answer comes back as an input.
     pub(super) fn fetch(&mut self, read: impl Future<Output = Fetched> + Send + 'static) {
         self.fetches.push(Box::pin(read));
+    }
+
+    /// Transfers the file of a queue beside the loop, on a task that ends with the session; what comes of it comes back as
+    /// an input.
+    pub(super) fn transfer(&mut self, id: QueueId, work: impl Future<Output = Transferred> + Send + 'static) {
+        self.transfers += 1;
+        self.fetch(async move {
+            let done = AbortOnDropHandle::new(tokio::spawn(work)).await;
+            let done = done.unwrap_or_else(|error| Transferred::NoFile(FileError::Later(error.to_string())));
+            Fetched::Transfer(id, done)
+        });
     }
 
     /// The session ends like this.

@@ -16,6 +16,7 @@ use super::adapter::passkey::assertion;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::groups::Groups;
 use super::link::Link;
 use super::logout::Logout;
 use super::numbers::Numbers;
@@ -27,10 +28,12 @@ use super::recipient::on_accounts;
 use super::recorder::After;
 use super::restriction::Restrictions;
 use super::retry::Retries;
+use super::schedules::Schedules;
 use super::sends::Sends;
 use super::standstill::Standstills;
 use super::status::Status;
 use super::target::Target;
+use super::uploads::Uploads;
 use crate::job::pending::{PendingJob, Stage};
 
 /// A session's parts.
@@ -40,6 +43,7 @@ pub(super) struct Parts {
     pub(super) sends: Sends,
     questions: Questions,
     numbers: Numbers,
+    groups: Groups,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -48,7 +52,9 @@ pub(super) struct Parts {
     commands: Commands,
     restrictions: Restrictions,
     retries: Retries,
+    schedules: Schedules,
     standstills: Standstills,
+    uploads: Uploads,
 }
 
 impl Parts {
@@ -61,6 +67,7 @@ impl Parts {
             link,
             questions: Questions::default(),
             numbers: Numbers::default(),
+            groups: Groups::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -68,7 +75,9 @@ impl Parts {
             receipts: Receipts::default(),
             commands: Commands::default(),
             retries: Retries::default(),
+            schedules: Schedules::default(),
             standstills: Standstills::default(),
+            uploads: Uploads::default(),
         };
         parts.reader.read_queues(&mut parts.cx);
         if parts.cx.record.wanted {
@@ -86,6 +95,7 @@ impl Parts {
         self.read_ahead();
         let start = self.start_due();
         let numbers = self.numbers.advance(&mut self.cx, &self.link);
+        let transfers = self.uploads.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -97,6 +107,7 @@ impl Parts {
             restriction,
             start,
             numbers,
+            transfers,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -215,9 +226,11 @@ impl Parts {
                 self.questions.ask_passkey(&self.link, command, job);
             }
             Job::Retry(_) => self.retries.take(cx, job),
+            Job::Schedule(_) | Job::Unschedule(_) => self.schedules.take(cx, job),
             Job::IsExists(_) | Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
                 self.numbers.ask(cx, &self.link, job);
             }
+            Job::Group(_) => self.groups.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -375,6 +388,11 @@ impl Parts {
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
             Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
             Fetched::Retried(retried) => self.retries.on_retried(cx, retried),
+            Fetched::Transfer(queue, transferred) => {
+                cx.transfers -= 1;
+                self.uploads.on_transferred(cx, queue, transferred);
+            }
+            Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Adopted(queue, adopted) => {
                 adopted?;
                 self.commands.on_adopted(cx, queue);

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use self::still::Still;
 use super::accounts::{Accounts, Claim};
+use super::attachment::Attachment;
 use super::pacer::Pace;
 use super::target::Target;
 
@@ -77,6 +78,7 @@ pub(crate) struct Queue {
     still: Still,
     /// By which accounts its recipients go, from when that matters.
     accounts: Option<Box<Accounts>>,
+    attachment: Attachment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,7 @@ impl Queue {
     /// A running queue whose recipients are not read yet.
     pub(crate) fn new(spec: Spec) -> Self {
         Self {
+            attachment: Attachment::of(&spec.content),
             phase: if spec.settled >= spec.total {
                 Phase::Draining(Change::Complete)
             } else {
@@ -173,7 +176,7 @@ impl Queue {
             From::Unknown => has_room && !self.unknown.is_empty(),
             From::Late(now) => self.late.front().is_some_and(|(at, _)| *at <= Some(now)),
         };
-        self.phase == Phase::Running && is_there
+        self.phase == Phase::Running && is_there && self.attachment.is_at_hand()
     }
 
     /// Whether all that is left of it waits in the store.
@@ -200,6 +203,8 @@ pub(crate) struct Queues {
     bulk: Turns,
     /// Those of which all that is left waits in the store.
     exhausted: Vec<QueueId>,
+    /// Those whose messages carry a file.
+    with_files: Vec<QueueId>,
     /// How often any of them moved.
     moves: u64,
 }
@@ -225,6 +230,9 @@ impl Queues {
             return false;
         }
         turns.ids.push_back(queue.id);
+        if !matches!(queue.attachment, Attachment::None) {
+            self.with_files.push(queue.id);
+        }
         self.all.insert(queue.id, queue);
         self.moves += 1;
         true
@@ -272,6 +280,7 @@ impl Queues {
     pub(crate) fn remove(&mut self, id: QueueId) {
         let Some(queue) = self.all.remove(&id) else { return };
         self.turns(queue.total).ids.retain(|other| *other != id);
+        self.with_files.retain(|other| *other != id);
     }
 
     /// Whose turn it is, and how fast it may go.
@@ -511,6 +520,7 @@ pub(crate) const QUEUES_MAX: usize = 128;
 /// Queues of one kind per read: those in memory may be among them, and the rest shows whether there are more.
 pub(crate) const QUEUES_READ: u32 = 2 * QUEUES_MAX as u32;
 
+mod files;
 mod late;
 pub(super) mod look;
 mod still;

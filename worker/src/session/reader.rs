@@ -70,7 +70,7 @@ impl Reader {
 
     /// Reads the pages that the queues want to look ahead to.
     pub(super) fn read_pages(&self, cx: &mut Context) {
-        while cx.fetches.len() < FETCHES_MAX {
+        while cx.fetches.len().saturating_sub(cx.transfers) < FETCHES_MAX {
             let Some((queue, after)) = cx.queues.want_page() else {
                 break;
             };

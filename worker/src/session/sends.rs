@@ -99,6 +99,15 @@ impl Sends {
     /// Starts all sends that may start now; answers why the next one may not.
     pub(super) fn pump(&mut self, cx: &mut Context, link: &Link) -> Waiting {
         let now = cx.now();
+        for (queue, target, why) in cx.queues.take_failed() {
+            // Of one that may have left before nobody knows.
+            let outcome = if target.again {
+                Outcome::Unknown
+            } else {
+                Outcome::Failed
+            };
+            settle(cx, queue, &target, outcome(why));
+        }
         loop {
             match self.start_one(cx, link, now) {
                 Ok(()) => {}
@@ -451,6 +460,7 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
         },
         message: content::render(&Rendering {
             content: &queue.content,
+            upload: queue.upload().map(AsRef::as_ref),
             chat: &to.0.number,
             own: cx.record.owner.as_ref().map(|owner| owner.jid.as_str()),
             at: queue.accepted_at,

@@ -16,7 +16,7 @@ use super::cap::CAP_DEFAULT;
 use super::look_up::LookUpPace;
 use super::pacer::Pace;
 use super::rate::RateLimit;
-use crate::version;
+use crate::{media, version};
 
 /// What the role is told from outside.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Settings {
     /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `WHATSAPP_PROXY`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
     /// replaced by the current one.
     pub whatsapp: Config,
+    /// What begins with `MEDIA_`.
+    pub media: media::Settings,
     /// `WHATSAPP_VERSION` and what begins with it.
     pub version: version::Settings,
 }
@@ -60,6 +62,7 @@ impl Settings {
             attempts: read_attempts(env),
             look_ups: read_look_ups(env),
             whatsapp: read_whatsapp(env),
+            media: media::Settings::read(env),
             version: version::Settings::read(env),
         }
     }

@@ -111,6 +111,9 @@ impl View<'_> {
         if matches!(self.waiting, Waiting::Connection) {
             return Found::told(Reason::NotConnected);
         }
+        if queue.awaits_file() && queue.is_running() {
+            return Found::new(Reason::Upload, None);
+        }
         let is_overtaken = self.overtakes.is_some_and(|other| other != queue.id) && !queue.is_single();
         match queue.stock(self.now) {
             Stock::Ready if is_overtaken => Found::new(Reason::OtherQueue, None),

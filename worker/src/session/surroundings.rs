@@ -14,6 +14,7 @@ use super::look_up::LookUpPace;
 use super::pacer::Pace;
 use super::rate::RateLimit;
 use crate::committer::Committer;
+use crate::media::Files;
 use crate::version::Versions;
 
 /// What all sessions of a worker share.
@@ -35,6 +36,8 @@ pub(crate) struct Surroundings {
     pub(crate) attempts: Attempts,
     /// How often a session looks unknown numbers up.
     pub(crate) look_ups: LookUpPace,
+    /// Brings the files that messages carry.
+    pub(crate) files: Files,
     /// `MIN_FLOOR`, and how far ahead a queue may start.
     pub(crate) limits: SendLimits,
 }

@@ -20,6 +20,8 @@ use self::worker::{Starts, Worker};
 use crate::committer::Committer;
 use crate::lease::Timing;
 use crate::lease::leases::Leases;
+use crate::media::Files;
+use crate::scheduler::Scheduler;
 use crate::session::Settings;
 use crate::session::cap::Cap;
 use crate::session::surroundings::Surroundings;
@@ -56,6 +58,7 @@ pub async fn run(
     let keeping = Box::pin(keeper.run(life.soft().clone()));
     let wake = Wake::new();
     let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
+    let scheduler = Scheduler::new(store.clone(), broker.clone(), clock).run(life.soft().clone());
     let backlog = relay::watch(store.clone(), clock, life.soft().clone());
     let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
     let worker = Worker {
@@ -77,10 +80,17 @@ pub async fn run(
             rate_limit: settings.rate_limit,
             attempts: settings.attempts,
             look_ups: settings.look_ups,
+            files: Files::new(settings.media),
             limits: settings.limits,
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());
-    tokio::join!(owner::run(worker, events, life), unroutable, backlog, keeping);
+    tokio::join!(
+        owner::run(worker, events, life),
+        unroutable,
+        backlog,
+        keeping,
+        scheduler
+    );
     Ok(())
 }

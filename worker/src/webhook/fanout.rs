@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::Deserialize;
 use shared::broker::{Consumer, Delivery};
+use shared::event::legacy;
 use shared::id::{EventId, Token};
 use shared::store::webhooks::Dialect;
 use tokio::sync::oneshot;
@@ -18,7 +19,6 @@ use tokio_util::task::TaskTracker;
 
 use super::endpoint::Dispatch;
 use super::endpoints::{Endpoints, Snapshot};
-use super::legacy;
 use super::payload::Payload;
 use super::registry::Registry;
 

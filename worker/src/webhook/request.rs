@@ -1,21 +1,19 @@
 //! One attempt: the signed POST, where it may go, how long it may take, and what its answer means.
 //!
-//! Owns the HTTP client and the address guard. Must not know rows, schedules or the broker.
+//! Owns the HTTP client. Must not know rows, schedules or the broker.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url};
 use shared::egress::Reach;
 use standardwebhooks::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError,
 };
 
 use super::schedule;
+use crate::guard::{self, AGENT};
 
 /// Most bytes of an answer that are read before the connection is given up; its content means nothing.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -25,9 +23,6 @@ const EXCERPT_BYTES: usize = 400;
 
 /// How long an idle connection to an endpoint is kept.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
-
-/// What is told of ourselves.
-const AGENT: &str = concat!("fanfare/", env!("CARGO_PKG_VERSION"));
 
 /// What an attempt came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,17 +78,11 @@ impl Poster {
     /// # Errors
     /// When the TLS roots of this machine can't be read.
     pub(super) fn new(reach: Reach, timeout: Duration) -> Result<Self, reqwest::Error> {
-        // reqwest panics without a provider; another one that is installed already is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |reach| {
-            Client::builder()
+            guard::client(reach)
                 .timeout(timeout)
                 .connect_timeout(timeout)
                 .pool_idle_timeout(IDLE_CONNECTION)
-                .redirect(redirect::Policy::none())
-                .no_proxy()
-                .referer(false)
-                .dns_resolver(Arc::new(GuardedResolver { reach }))
                 .build()
         };
         Ok(Self {
@@ -212,26 +201,5 @@ fn reason_of(error: &reqwest::Error) -> &'static str {
         "connection refused, name not found, address not allowed or TLS failed"
     } else {
         "connection lost"
-    }
-}
-
-/// Resolves names and drops every address that may not be called. The check is made on the addresses that are
-/// then connected to, so a name that changes its mind in between gains nothing.
-#[derive(Debug)]
-struct GuardedResolver {
-    reach: Reach,
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.reach;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|address| reach.allows(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err("the name has no address that may be called".into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
     }
 }

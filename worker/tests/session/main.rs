@@ -9,6 +9,7 @@ mod faults;
 mod jobs;
 mod later;
 mod life;
+mod media;
 mod proxy;
 mod restriction;
 mod retry;

@@ -134,6 +134,7 @@ impl Stage {
         let mut whatsapp = whatsapp::connection::Config::whatsapp(whatsapp::connection::ClientVersion::KNOWN);
         whatsapp.url = self.simulator.ws_url.clone();
         whatsapp.root_key = whatsapp::signal::curve::PublicKey::new(self.simulator.root_public_key);
+        whatsapp.media_url = self.simulator.control_url.clone();
         whatsapp.timing.backoff_base = Duration::from_millis(50);
         whatsapp.timing.backoff_cap = Duration::from_millis(500);
         whatsapp.tells_renumbered = true;
@@ -155,6 +156,11 @@ impl Stage {
                 longest: Duration::from_secs(2),
             },
             whatsapp,
+            media: worker::media::Settings {
+                reach: shared::egress::Reach::Anywhere,
+                timeout: Duration::from_secs(20),
+                ..worker::media::Settings::default()
+            },
             version: worker::version::Settings::default(),
         };
         change(&mut settings);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::{
     event::{Event, PasskeyStep, QueryError, SendError},
+    group::request::GroupRequest,
     jid::{Jid, Server},
     message_id::MessageId,
     pairing::passkey::webauthn::Assertion,
@@ -79,6 +80,18 @@ pub enum Command {
         /// What becomes of them.
         change: BlockChange,
     },
+    /// Ask the server for its media hosts, for files to upload. Answered by `MediaHosts` with the same ticket.
+    AskMediaHosts {
+        /// Comes back with the answer.
+        ticket: u64,
+    },
+    /// Ask the server something about groups, or to change one. Answered by `GroupAnswered` with the same ticket.
+    Group {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// What.
+        request: Box<GroupRequest>,
+    },
     /// Tell the sender (and our other devices) that messages were read.
     MarkRead {
         /// The chat that the messages are in.
@@ -121,6 +134,12 @@ impl fmt::Debug for Command {
                 .field("ticket", ticket)
                 .field("change", change)
                 .finish_non_exhaustive(),
+            Self::AskMediaHosts { ticket } => f.debug_tuple("AskMediaHosts").field(ticket).finish(),
+            Self::Group { ticket, request } => f
+                .debug_struct("Group")
+                .field("ticket", ticket)
+                .field("request", request)
+                .finish(),
             Self::MarkRead { chat, ids, .. } => f
                 .debug_struct("MarkRead")
                 .field("chat", chat)
@@ -151,6 +170,14 @@ impl Command {
             Self::ChangeBlockList { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::BlockListChanged { ticket, result })
+            }
+            Self::AskMediaHosts { ticket } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::MediaHosts { ticket, result })
+            }
+            Self::Group { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::GroupAnswered { ticket, result })
             }
             Self::AnswerPasskey { ticket, .. } => Some(Event::not_expected(PasskeyStep::Answer, ticket)),
             Self::ConfirmPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Confirmation, ticket)),
@@ -266,6 +293,13 @@ impl Recipient {
             Self::Jid(jid) if jid.server() == Server::Legacy => Some(Jid::new(jid.user(), Server::User)),
             Self::Jid(jid) => Some(jid.to_bare()),
         }
+    }
+}
+
+impl Recipient {
+    /// Whether it is a group.
+    pub(crate) fn is_group(&self) -> bool {
+        matches!(self, Self::Jid(jid) if jid.is_group())
     }
 }
 

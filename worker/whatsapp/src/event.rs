@@ -3,15 +3,18 @@
 //! Events leave the core inside a [`Step`](crate::connection::Step) and reach the owner only through
 //! [`KeyStore::commit`](crate::store::KeyStore::commit), together with the state changes they belong to.
 
+mod media;
 mod passkey;
 mod refusal;
 
 use std::fmt;
 
+pub use self::media::{MediaAuth, MediaConn, MediaHost};
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
-    jid::Jid, message_id::MessageId, proto, reason::CloseReason, time::Timestamp, version::ClientVersion,
+    group::request::GroupAnswer, jid::Jid, message_id::MessageId, proto, reason::CloseReason,
+    time::Timestamp, version::ClientVersion,
 };
 
 /// One thing that happened in a session.
@@ -173,6 +176,20 @@ pub enum Event {
         /// Whether the server has taken it.
         result: Result<(), QueryError>,
     },
+    /// The answer to [`Command::AskMediaHosts`](crate::command::Command::AskMediaHosts).
+    MediaHosts {
+        /// The request's ticket.
+        ticket: u64,
+        /// Where files are uploaded to, and what an upload shows.
+        result: Result<Box<MediaConn>, QueryError>,
+    },
+    /// The answer to [`Command::Group`](crate::command::Command::Group).
+    GroupAnswered {
+        /// The request's ticket.
+        ticket: u64,
+        /// What the server says.
+        result: Result<Box<GroupAnswer>, QueryError>,
+    },
     /// A device is left out: nothing is encrypted for it, and what it sent is not believed. The other devices of its
     /// user are not concerned.
     DeviceRefused {
@@ -276,7 +293,14 @@ impl fmt::Debug for Event {
                 let answers = result.as_ref().map(Vec::len);
                 one("IsOnWhatsApp", "answer", &(ticket, answers))
             }
+            Self::GroupAnswered { ticket, result } => {
+                one("GroupAnswered", "refused", &(ticket, result.as_ref().err()))
+            }
             Self::BlockListChanged { ticket, result } => one("BlockListChanged", "answer", &(ticket, result)),
+            Self::MediaHosts { ticket, result } => {
+                let hosts = result.as_ref().map(|conn| conn.hosts.len());
+                one("MediaHosts", "answer", &(ticket, hosts))
+            }
             Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
             Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
             Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),

@@ -25,6 +25,8 @@ pub mod crypto;
 pub mod device;
 mod e2e;
 pub mod event;
+pub mod group;
+mod groups;
 mod history;
 pub mod media;
 mod messages;
@@ -46,6 +48,7 @@ mod wire;
 
 pub use crypto::frame;
 pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
+pub use groups::{MAX_GROUP_SENDS, MAX_KNOWN_GROUPS};
 pub use history::{MAX_HISTORY_PIECES, MAX_HISTORY_TRIES};
 pub use messages::{
     MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,

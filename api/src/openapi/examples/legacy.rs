@@ -2,11 +2,13 @@
 
 use serde_json::json;
 use shared::id::IdError;
-use shared::job::Delay;
+use shared::job::{Delay, GroupId};
 
-use super::names::{ANA, BRUNO, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
+use super::names::{ANA, BRUNO, GROUP, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
 use super::operation::Examples;
-use crate::legacy::bodies::{Answer, LooseNumber, NumberBody, Recipients, TextBody, TokenBody};
+use super::sessions::group_metadata;
+use crate::legacy::bodies::{Answer, LooseNumber, MediaBody, NumberBody, Recipients, TextBody, TokenBody};
+use crate::legacy::groups::{self, GroupBody};
 use crate::problem::Problem;
 use crate::qr;
 use crate::tokens::unknown;
@@ -20,6 +22,10 @@ pub(super) fn all() -> Vec<Examples> {
     let question = |token| NumberBody {
         token: fixed(token),
         number: LooseNumber::Text(ANA.to_owned()),
+    };
+    let group = |token| GroupBody {
+        token: fixed(token),
+        number: GroupId(fixed(GROUP)),
     };
     let deleted = json!({ "status": true, "message": "Deleting session and credential" });
     let exists = json!({ "exists": true, "jid": format!("{ANA}@s.whatsapp.net") });
@@ -40,6 +46,15 @@ pub(super) fn all() -> Vec<Examples> {
             .answers(200, "many", &queue())
             .answers(200, "one", &message())
             .refuses_body("/api/whatsapp/send-text", &texts(NOBODY), nobody()),
+        Examples::of("post /api/whatsapp/send-media")
+            .asks(&media(TOKEN))
+            .answers(200, "many", &queue())
+            .answers(200, "one", &picture())
+            .refuses_body("/api/whatsapp/send-media", &media(NOBODY), nobody()),
+        Examples::of("post /api/whatsapp/group-metadata")
+            .asks(&group(TOKEN))
+            .answers(200, "group", &Answer::with_data(groups::shown(&group_metadata())))
+            .refuses_body("/api/whatsapp/group-metadata", &group(NOBODY), nobody()),
         Examples::of("post /api/whatsapp/is-exists")
             .asks(&question(TOKEN))
             .answers(200, "exists", &Answer::with_data(exists))
@@ -63,6 +78,29 @@ fn texts(token: &'static str) -> TextBody {
         text: TEXT.to_owned(),
         delay: Delay::new(10.0, 30.0).ok(),
     }
+}
+
+fn media(token: &'static str) -> MediaBody {
+    let numbers = [ANA, BRUNO].map(|number| LooseNumber::Text(number.to_owned()));
+    MediaBody {
+        token: fixed(token),
+        number: Recipients::Many(numbers.into()),
+        kind: "image".to_owned(),
+        url: "https://example.com/flowers.jpg".to_owned(),
+        caption: Some(TEXT.to_owned()),
+        file_name: None,
+        delay: None,
+    }
+}
+
+/// What is told of a file that is not uploaded by the time of the answer; else its place and key are with it.
+fn picture() -> Answer {
+    Answer::with_data(json!({
+        "key": { "remoteJid": format!("{ANA}@s.whatsapp.net"), "fromMe": true, "id": MESSAGE },
+        "message": { "imageMessage": { "caption": TEXT } },
+        "messageTimestamp": LATER.unix_timestamp().to_string(),
+        "status": "PENDING",
+    }))
 }
 
 fn queue() -> Answer {

@@ -15,10 +15,14 @@ pub const ACCOUNT: &str = "5531900000000";
 pub const ANA: &str = "5531900000001";
 /// Somebody else, who is not on WhatsApp.
 pub const BRUNO: &str = "5531900000002";
+/// A group.
+pub const GROUP: &str = "1203630001@g.us";
 /// A broadcast.
 pub const QUEUE: &str = "0b0f7bb0-4f3a-4c5f-9d3c-2f5c1a0e7d11";
 /// A queue that has ended.
 pub const ENDED_QUEUE: &str = "6c1d2d0e-0c56-4d0b-8a2f-6f3c9f2b4e22";
+/// A schedule.
+pub const SCHEDULE: &str = "daily";
 /// A message.
 pub const MESSAGE: &str = "3EB0A1B2C3D4E5F60718";
 /// A webhook.

@@ -3,12 +3,13 @@
 use serde_json::json;
 use shared::id::IdError;
 use shared::job::{
-    AssertionResponse, CredentialKind, LogoutJob, LogoutQueues, NumberAnswer, NumbersJob, PasskeyAnswerJob,
-    Phone, Presence, SessionUpdateJob,
+    AssertionResponse, CredentialKind, GroupAction, GroupAnswer, GroupId, GroupJob, GroupMetadata,
+    GroupParticipant, LogoutJob, LogoutQueues, NumberAnswer, NumbersJob, PasskeyAnswerJob, Phone, Presence,
+    SessionUpdateJob,
 };
 use shared::waiting::Reason;
 
-use super::names::{ACCOUNT, ANA, AT, BRUNO, LATER, NOBODY, TOKEN, fixed};
+use super::names::{ACCOUNT, ANA, AT, BRUNO, GROUP, LATER, NOBODY, TOKEN, fixed};
 use super::operation::Examples;
 use crate::paging::{LIMIT_MAX, Page};
 use crate::problem::Problem;
@@ -24,6 +25,7 @@ pub(super) fn all() -> Vec<Examples> {
     all.extend(control());
     all.extend(pairing());
     all.extend(numbers());
+    all.extend(groups());
     all
 }
 
@@ -127,6 +129,49 @@ fn pairing() -> Vec<Examples> {
         Examples::of("post /v1/sessions/{token}/passkey/cancel")
             .refuses("/v1/sessions/nobody/passkey/cancel", nobody()),
     ]
+}
+
+fn groups() -> Vec<Examples> {
+    let group = || GroupId(fixed(GROUP));
+    let asked = GroupJob::of(GroupAction::Metadata, group());
+    let told = GroupAnswer {
+        group: Some(group_metadata()),
+        ..GroupAnswer::default()
+    };
+    let incomplete = serde_json::json!({ "action": "metadata" });
+    let missing = Problem::field("group", "is needed to metadata");
+    vec![
+        Examples::of("post /v1/sessions/{token}/groups")
+            .asks(&asked)
+            .answers(200, "metadata", &told)
+            .refuses_body("/v1/sessions/shop/groups", &incomplete, missing)
+            .refuses("/v1/sessions/nobody/groups", unknown(&fixed(NOBODY))),
+    ]
+}
+
+/// The group that examples speak of.
+pub(crate) fn group_metadata() -> GroupMetadata {
+    let person = |number: &str, admin: Option<&str>| GroupParticipant {
+        id: format!("{number}@s.whatsapp.net"),
+        lid: None,
+        admin: admin.map(str::to_owned),
+    };
+    GroupMetadata {
+        id: GROUP.to_owned(),
+        subject: "Friends".to_owned(),
+        creation: Some(1_649_779_303),
+        owner: Some(format!("{ANA}@s.whatsapp.net")),
+        description: None,
+        restrict: false,
+        announce: false,
+        all_may_add: false,
+        asks_to_join: false,
+        disappearing_seconds: None,
+        community: None,
+        addressing: "lid".to_owned(),
+        size: 2,
+        participants: vec![person(ANA, Some("superadmin")), person(BRUNO, None)],
+    }
 }
 
 fn numbers() -> Vec<Examples> {

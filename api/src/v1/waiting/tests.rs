@@ -432,9 +432,12 @@ impl Cause {
             Reason::Ack | Reason::Attempt | Reason::BackOff => {
                 Self::of_queue(standing(reason, Some(END))).ends()
             }
-            Reason::Cap | Reason::Keys | Reason::Storing | Reason::OtherQueue | Reason::Reading => {
-                Self::of_queue(standing(reason, None))
-            }
+            Reason::Cap
+            | Reason::Keys
+            | Reason::Storing
+            | Reason::Upload
+            | Reason::OtherQueue
+            | Reason::Reading => Self::of_queue(standing(reason, None)),
         }
     }
 }

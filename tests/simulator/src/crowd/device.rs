@@ -2,9 +2,13 @@
 //!
 //! Sessions are kept in their stored form, so that a contact that was written to once costs a few hundred bytes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use compact_str::CompactString;
 use rand::CryptoRng;
 use whatsapp::signal::curve::KeyPair;
+use whatsapp::signal::sender_key::SenderKeyRecord;
 use whatsapp::signal::session::{
     Ciphertext, CiphertextKind, DecryptError, LocalIdentity, PreKeyMessage, PreKeys, SessionRecord,
 };
@@ -17,6 +21,9 @@ use crate::seed::Seed;
 
 /// One-time prekeys in requests to send again have ids from here on; those that the server hands out are below.
 pub(crate) const FIRST_RETRY_PREKEY: u32 = 0x0080_0000;
+
+/// The name under which a device keeps the sender key of another in a group.
+type GroupKeyName = (CompactString, DeviceAddr);
 
 /// Why a copy could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +45,8 @@ pub(super) struct Device {
     /// One-time prekeys that are used up.
     used_prekeys: Vec<PreKeyId>,
     retry_prekeys: u32,
+    /// By group and sending device; its own among them.
+    group_keys: BTreeMap<GroupKeyName, Bytes>,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
 }
@@ -54,6 +63,7 @@ impl Device {
             sessions: Vec::new(),
             used_prekeys: Vec::new(),
             retry_prekeys: 0,
+            group_keys: BTreeMap::new(),
             inbox: Inbox::default(),
             outbox: Outbox::default(),
         }
@@ -137,6 +147,65 @@ impl Device {
             self.keep(with, &record);
         }
         started
+    }
+
+    /// Takes a key of a group; `false` if it is none.
+    pub(super) fn accept_group_key(&mut self, group: &CompactString, from: DeviceAddr, key: &[u8]) -> bool {
+        let name = (group.clone(), from);
+        let mut record = self.group_key(&name);
+        let is_key = record.accept(key).is_ok();
+        self.group_keys.insert(name, record.encode());
+        is_key
+    }
+
+    /// Decrypts a message of a group. A failed try changes nothing.
+    pub(super) fn decrypt_in_group(
+        &mut self,
+        group: &CompactString,
+        from: DeviceAddr,
+        ciphertext: &[u8],
+    ) -> Result<Vec<u8>, Unreadable> {
+        let name = (group.clone(), from);
+        let mut record = self.group_key(&name);
+        let padded = record.decrypt(ciphertext).map_err(unreadable)?;
+        self.group_keys.insert(name, record.encode());
+        Ok(padded)
+    }
+
+    /// What hands its own key of a group out; the key is made when it is first asked for.
+    pub(super) fn own_group_key<R: CryptoRng>(
+        &mut self,
+        group: &CompactString,
+        rng: &mut R,
+    ) -> Option<Bytes> {
+        let name = (group.clone(), self.who);
+        let mut record = self.group_key(&name);
+        if record.distribution().is_err() {
+            record.rotate(rng);
+        }
+        self.group_keys.insert(name, record.encode());
+        record.distribution().ok()
+    }
+
+    /// Encrypts for a group with its own key.
+    pub(super) fn encrypt_in_group<R: CryptoRng>(
+        &mut self,
+        group: &CompactString,
+        padded: &[u8],
+        rng: &mut R,
+    ) -> Option<Bytes> {
+        let name = (group.clone(), self.who);
+        let mut record = self.group_key(&name);
+        let sealed = record.encrypt(padded, rng).ok()?;
+        self.group_keys.insert(name, record.encode());
+        Some(sealed)
+    }
+
+    fn group_key(&self, name: &GroupKeyName) -> SenderKeyRecord {
+        let stored = self.group_keys.get(name);
+        stored
+            .and_then(|bytes| SenderKeyRecord::decode(bytes).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn has_session(&self, with: DeviceAddr) -> bool {

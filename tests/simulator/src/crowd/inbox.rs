@@ -32,6 +32,9 @@ pub struct Received {
     /// The chat, if it is a copy of what another device of the own account sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// The group that it was in, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Type of the stanza.
     #[serde(rename = "type")]
     pub kind: String,
@@ -81,6 +84,7 @@ pub(super) struct Entry {
     pub(super) id: CompactString,
     pub(super) from: DeviceAddr,
     pub(super) own_chat: Option<Number>,
+    pub(super) group: Option<CompactString>,
     pub(super) kind: CompactString,
     /// What was read, as the protobuf it came as.
     pub(super) message: Box<[u8]>,
@@ -137,6 +141,7 @@ impl Inbox {
             id: id.clone(),
             from,
             own_chat: None,
+            group: None,
             kind: CompactString::default(),
             message: Box::default(),
             t: 0,
@@ -164,6 +169,7 @@ impl Entry {
             from: self.from.number.to_string(),
             from_device: self.from.device,
             to: self.own_chat.map(|chat| chat.to_string()),
+            group: self.group.as_ref().map(|group| format!("{group}@g.us")),
             kind: self.kind.to_string(),
             text: Message::decode(&*self.message).map_or_else(|_| String::new(), |message| text_of(&message)),
             message: STANDARD.encode(&self.message),

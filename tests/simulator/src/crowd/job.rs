@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -42,6 +43,34 @@ pub struct Delivery {
     pub manners: Option<Arc<Manners>>,
     /// The sender's devices, for a reply; none if there is to be no reply.
     pub sender_devices: Devices,
+    /// What of it came in a group, if it did; then `ciphertext` is the key's.
+    pub group: Option<GroupCopy>,
+}
+
+/// A message of a group as one device gets it.
+pub struct GroupCopy {
+    /// The user part of the group's address.
+    pub group: CompactString,
+    /// The sender's key, or the whole message where it was asked for.
+    pub key: Option<Ciphertext>,
+    /// The message, encrypted for all.
+    pub message: Option<Bytes>,
+}
+
+/// A text that a simulated device sends to a group.
+pub struct SendInGroup {
+    /// The device.
+    pub from: DeviceAddr,
+    /// The user part of the group's address.
+    pub group: CompactString,
+    /// All other devices in it.
+    pub to: Vec<DeviceAddr>,
+    /// How the group names people.
+    pub addressing: Addressing,
+    /// What is said.
+    pub text: String,
+    /// Told the id of the message.
+    pub answer: oneshot::Sender<CompactString>,
 }
 
 /// Devices of one user.
@@ -129,6 +158,8 @@ pub enum Job {
     Deliver(Box<Delivery>),
     /// Send a text.
     Send(Box<SendText>),
+    /// Send a text to a group.
+    SendInGroup(Box<SendInGroup>),
     /// Tell a companion something.
     Tell(Box<ToCompanion>),
     /// The bundles that `WantBundles` asked for; a device without one is gone.

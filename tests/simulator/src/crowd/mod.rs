@@ -4,6 +4,7 @@
 //! hears from them by [`Output`]s, both over bounded channels. The crowd knows nothing of connections or stanzas.
 
 mod device;
+mod groups;
 mod inbox;
 mod job;
 mod output;
@@ -20,8 +21,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 pub use inbox::{MAX_INBOX, MAX_OUTBOX, ReceiptSeen, Received, Sent};
-pub use job::{Delivery, Devices, Job, Proof, ReceiptIn, RetryIn, SendText, Tampering, ToCompanion};
-pub use output::{Copy, MessageOut, Output, ReceiptOut, RetryOut};
+pub use job::{
+    Delivery, Devices, GroupCopy, Job, Proof, ReceiptIn, RetryIn, SendInGroup, SendText, Tampering,
+    ToCompanion,
+};
+pub use output::{Copy, GroupMessageOut, MessageOut, Output, ReceiptOut, RetryOut};
 pub use placeholder::{Has, Placeholder};
 pub use tally::{Tally, sum};
 

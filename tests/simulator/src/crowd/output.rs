@@ -1,5 +1,6 @@
 //! What a shard tells the world.
 
+use bytes::Bytes;
 use compact_str::CompactString;
 use whatsapp::signal::session::Ciphertext;
 use whatsapp::signal::{PreKeyBundle, RegistrationId};
@@ -12,6 +13,8 @@ pub enum Output {
     Receipt(Box<ReceiptOut>),
     /// A device sends a message.
     Message(Box<MessageOut>),
+    /// A device sends a message to a group.
+    GroupMessage(Box<GroupMessageOut>),
     /// A companion asks its phone for keys of the app state.
     WantKeys(DeviceAddr),
     /// A device needs bundles before it can send.
@@ -35,6 +38,8 @@ pub struct ReceiptOut {
     pub own_chat: Option<Number>,
     /// Which form of its own address the device uses.
     pub addressing: Addressing,
+    /// The group that the message was in, if it was.
+    pub group: Option<CompactString>,
     /// The message.
     pub id: CompactString,
     /// `None` for a delivery.
@@ -73,6 +78,22 @@ pub struct MessageOut {
     pub retry_count: u32,
     /// Whether it is between devices of one account, and no chat shows it.
     pub is_peer: bool,
+}
+
+/// A message of a simulated device to a group.
+pub struct GroupMessageOut {
+    /// The device.
+    pub from: DeviceAddr,
+    /// The user part of the group's address.
+    pub group: CompactString,
+    /// How the group names people.
+    pub addressing: Addressing,
+    /// The message's id.
+    pub id: CompactString,
+    /// The device's key, for each other device.
+    pub copies: Vec<Copy>,
+    /// The message, encrypted for all.
+    pub message: Bytes,
 }
 
 /// One device's copy of a message.

@@ -18,9 +18,9 @@ use crate::population::Reply;
 use crate::seed::Seed;
 
 /// Reasons of a request to send again, by the numbers of the wire.
-mod reason {
-    pub(super) const UNKNOWN: u8 = 0;
-    pub(super) const INVALID_MESSAGE: u8 = 4;
+pub(super) mod reason {
+    pub(in super::super) const UNKNOWN: u8 = 0;
+    pub(in super::super) const INVALID_MESSAGE: u8 = 4;
     pub(super) const ADV_FAILURE: u8 = 12;
 }
 
@@ -32,7 +32,7 @@ fn asks_for_keys(delivery: &Delivery, message: &Message) -> bool {
 }
 
 /// What came of a copy.
-enum Outcome {
+pub(super) enum Outcome {
     /// The message, and the bytes it was read from.
     Readable(Box<Message>, Box<[u8]>),
     /// Its message key was used already: an old copy again.
@@ -43,7 +43,8 @@ enum Outcome {
 impl Shard {
     pub(super) fn deliver(&mut self, delivery: Delivery) {
         let outcome = self.open(&delivery);
-        let is_peer = delivery.from.number == delivery.to.number && delivery.own_chat.is_none();
+        let is_own = delivery.from.number == delivery.to.number;
+        let is_peer = is_own && delivery.own_chat.is_none() && delivery.group.is_none();
         if let Outcome::Readable(message, _) = &outcome
             && let Some(key) = placeholder::asked(message).filter(|_| is_peer)
         {
@@ -57,6 +58,7 @@ impl Shard {
         };
         entry.received += 1;
         entry.own_chat = delivery.own_chat;
+        entry.group = delivery.group.as_ref().map(|copy| copy.group.clone());
         if entry.t == 0 {
             entry.t = delivery.t;
             entry.kind.clone_from(&delivery.kind);
@@ -68,7 +70,7 @@ impl Shard {
                 }
                 let text = text_of(&message);
                 let shown = show(entry, &delivery, bytes, &mut self.tally);
-                if shown && !text.is_empty() {
+                if shown && !text.is_empty() && delivery.group.is_none() {
                     self.note_text(&delivery, &text);
                 }
                 self.answer(&delivery, shown.then_some(text));
@@ -100,6 +102,9 @@ impl Shard {
         if delivery.ciphertext.kind == CiphertextKind::PreKey && delivery.proof == Proof::Bad {
             self.tally.malformed += 1;
             return Outcome::Unreadable(reason::ADV_FAILURE);
+        }
+        if let Some(copy) = &delivery.group {
+            return self.open_in_group(delivery, copy);
         }
         let seed = &self.seed;
         let Some(device) = self.devices.get_mut(&delivery.to) else {
@@ -263,6 +268,7 @@ fn receipt(delivery: &Delivery, kind: Option<&'static str>) -> Box<ReceiptOut> {
         from: delivery.to,
         to: delivery.from,
         own_chat: delivery.own_chat,
+        group: delivery.group.as_ref().map(|copy| copy.group.clone()),
         addressing: delivery.addressing,
         id: delivery.id.clone(),
         kind,

@@ -58,6 +58,7 @@ impl Shard {
             targets,
             retry_count: 0,
             peer: None,
+            group: None,
         });
     }
 
@@ -99,6 +100,7 @@ impl Shard {
             targets: vec![tell.to],
             retry_count: 0,
             peer: Some(tell.message),
+            group: None,
         });
     }
 
@@ -165,6 +167,7 @@ impl Shard {
             targets: vec![receipt.from],
             retry_count: retry.count,
             peer: None,
+            group: None,
         };
         match retry.bundle {
             Some(bundle) => {
@@ -178,7 +181,7 @@ impl Shard {
         self.send_or_wait(pending);
     }
 
-    fn send_or_wait(&mut self, pending: PendingSend) {
+    pub(super) fn send_or_wait(&mut self, pending: PendingSend) {
         let Some(device) = self.devices.get(&pending.from) else {
             return;
         };
@@ -204,6 +207,9 @@ impl Shard {
     }
 
     fn encrypt(&mut self, send: &PendingSend) {
+        if let Some(group) = &send.group {
+            return self.encrypt_in_group(send, group);
+        }
         let plain = Message {
             conversation: Some(send.text.clone()),
             ..Message::default()

@@ -56,6 +56,8 @@ pub(super) struct PendingSend {
     pub(super) retry_count: u32,
     /// A message that is between the account's own devices, in place of the text.
     pub(super) peer: Option<Vec<u8>>,
+    /// The group that it goes to, if it does.
+    pub(super) group: Option<CompactString>,
 }
 
 impl Shard {
@@ -103,6 +105,7 @@ impl Shard {
         match job {
             Job::Deliver(delivery) => self.deliver(*delivery),
             Job::Send(send) => self.send(*send),
+            Job::SendInGroup(send) => self.send_in_group(*send),
             Job::Tell(tell) => self.tell(*tell),
             Job::Bundles { who, send, bundles } => self.bundles_came(who, send, bundles),
             Job::Receipt(receipt) => self.receipt_came(*receipt),

@@ -7,11 +7,12 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
+use super::group::{GroupChange, GroupShown, NewGroup};
 use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
-use super::sealed::MediaChange;
+use super::sealed::{MediaChange, NewFile};
 use super::trust::{Proofs, SaltChange};
 use super::version::{Page, VersionChange, VersionInfo};
 use crate::audit::{Report, ServerHalf};
@@ -62,6 +63,8 @@ pub enum Command {
     Privacy(Number, String, String, Answer<()>),
     /// A file of the media host.
     File(String, Answer<Bytes>),
+    /// A client uploads a file to the media host; its path there.
+    Upload(NewFile, oneshot::Sender<Result<String, Refusal>>),
     /// Change the media host.
     Media(MediaChange, oneshot::Sender<()>),
     /// Unlink one device of a phone, or all.
@@ -78,6 +81,16 @@ pub enum Command {
     Special(Number, Box<Special>, Answer<CompactString>),
     /// A phone or a contact sends a text.
     Say(Speaker, Number, String, Answer<CompactString>),
+    /// Make a group; answers its address.
+    MakeGroup(NewGroup, Answer<String>),
+    /// Do something to a group.
+    ChangeGroup(String, GroupChange, Answer<()>),
+    /// How a group stands.
+    ShowGroup(String, Answer<GroupShown>),
+    /// Whether a contact lets others add it to groups.
+    GroupAdd(Number, bool, Answer<()>),
+    /// A member of a group says something in it.
+    SayInGroup(Speaker, String, String, Answer<CompactString>),
     /// What a phone or a contact got.
     Inbox(
         Speaker,

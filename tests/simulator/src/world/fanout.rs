@@ -162,6 +162,7 @@ impl World {
                 _ => SmallVec::new(),
             },
             manners,
+            group: None,
         };
         self.crowd.give(enc.to.number, Job::Deliver(Box::new(delivery)));
     }

@@ -141,7 +141,7 @@ impl World {
         account.is_some_and(|account| account.blocked.contains(&other))
     }
 
-    fn acknowledge(&mut self, conn: ConnId, ack: Node, fate: &Fate) {
+    pub(super) fn acknowledge(&mut self, conn: ConnId, ack: Node, fate: &Fate) {
         match fate.delay.filter(|_| fate.delay_ack) {
             _ if fate.withhold_ack => {}
             Some(delay) => self.at(self.clock.now() + delay, move |world| world.write(conn, &ack)),
@@ -227,7 +227,7 @@ impl World {
     }
 
     /// The copies of a message: those in `<participants>`, and a bare one for `to`. One per device.
-    fn copies(&self, node: &Node, to: DeviceAddr, form: Addressing) -> SmallVec<[Enc; 4]> {
+    pub(super) fn copies(&self, node: &Node, to: DeviceAddr, form: Addressing) -> SmallVec<[Enc; 4]> {
         let mut copies: SmallVec<[Enc; 4]> = SmallVec::new();
         let fanned_out = node.child("participants").map(Node::nodes).unwrap_or_default();
         let fanned_out = fanned_out
@@ -263,7 +263,7 @@ impl World {
         copies
     }
 
-    fn audit_keys(&mut self, from: DeviceAddr, copies: &[Enc]) {
+    pub(super) fn audit_keys(&mut self, from: DeviceAddr, copies: &[Enc]) {
         for enc in copies {
             let inner = match enc.kind.as_str() {
                 "pkmsg" => PreKeyMessage::parse(&enc.ciphertext)
@@ -286,7 +286,7 @@ impl World {
     }
 
     /// What faults make of a message; `None` if it ends here.
-    fn fate(&mut self, conn: ConnId, node: &Node, faults: &[Fault]) -> Option<Fate> {
+    pub(super) fn fate(&mut self, conn: ConnId, node: &Node, faults: &[Fault]) -> Option<Fate> {
         let mut fate = Fate {
             times: 1,
             ..Fate::default()
@@ -317,7 +317,7 @@ impl World {
 
     /// Whether a message that starts sessions proves that its device belongs to its account. The own phone needs no proof
     /// of a device that it has signed itself.
-    fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc]) -> Proof {
+    pub(super) fn proof(&mut self, from: DeviceAddr, node: &Node, copies: &[Enc]) -> Proof {
         if !copies.iter().any(|enc| enc.starts_session()) {
             return Proof::Fine;
         }
@@ -345,7 +345,7 @@ impl World {
         }
     }
 
-    fn message_ack(&self, node: &Node) -> Node {
+    pub(super) fn message_ack(&self, node: &Node) -> Node {
         Node::new("ack")
             .attr("class", "message")
             .attr_opt("id", node.value("id"))
@@ -380,7 +380,7 @@ impl World {
         missed.then(|| self.device_hash(&[to.number, from.number], form))
     }
 
-    fn nack(&mut self, conn: ConnId, node: &Node, code: u16) {
+    pub(super) fn nack(&mut self, conn: ConnId, node: &Node, code: u16) {
         self.audit.count.messages_nacked += 1;
         let ack = self.message_ack(node).attr("error", code);
         self.write(conn, &ack);
@@ -434,7 +434,7 @@ impl Fate {
 }
 
 /// The parts of a client's message that each recipient gets.
-fn shared_parts(node: &Node) -> Node {
+pub(super) fn shared_parts(node: &Node) -> Node {
     let mut shared = Node::new("message");
     for name in ["type", "edit"] {
         if let Some(value) = node.value(name) {

@@ -14,6 +14,9 @@ mod bundle;
 mod command;
 mod deliver;
 mod fanout;
+mod group;
+mod group_messages;
+mod groups;
 mod guarded;
 mod limits;
 mod link_code;
@@ -40,7 +43,7 @@ mod trust;
 mod usync;
 mod version;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -61,13 +64,15 @@ pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
     Speaker, Special, TokenChange,
 };
+use group::Group;
+pub use group::{GroupAddressing, GroupChange, GroupShown, NewGroup};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
 use sealed::Files;
-pub use sealed::MediaChange;
+pub use sealed::{MediaChange, NewFile};
 use trust::Tokens;
 pub use trust::{MAX_TOKENS, Proofs, SaltChange};
 use version::Versions;
@@ -130,6 +135,10 @@ pub struct World {
     /// Whose next message to which phone says that there is no copy though there is.
     beside: HashSet<(Number, Number)>,
     files: Files,
+    /// By the user part of their addresses.
+    groups: BTreeMap<String, Group>,
+    /// Contacts whom nobody adds to groups.
+    unaddable: HashSet<Number>,
 }
 
 /// What a contact has that others have not.
@@ -164,6 +173,8 @@ impl World {
             last_id: 0,
             beside: HashSet::new(),
             files: Files::at(media_host),
+            groups: BTreeMap::new(),
+            unaddable: HashSet::new(),
         }
     }
 
@@ -220,6 +231,9 @@ impl World {
             Some(ConnState::Pairing(_)) => self.on_pairing_stanza(conn, &node),
             Some(&ConnState::Online(from)) => match node.tag() {
                 "iq" => self.on_iq(conn, from, &node),
+                "message" if node.attr_jid("to").is_some_and(|to| to.is_group()) => {
+                    self.on_group_message(conn, from, &node, at);
+                }
                 "message" => self.on_message(conn, from, node, at),
                 "receipt" => self.on_receipt(conn, from, &node),
                 "ack" => self.on_ack(from, &node),
@@ -235,6 +249,7 @@ impl World {
     fn on_output(&mut self, output: Output) {
         match output {
             Output::Receipt(receipt) => self.crowd_receipt(*receipt),
+            Output::GroupMessage(message) => self.crowd_group_message(*message),
             Output::Message(message) => self.crowd_message(*message),
             Output::WantKeys(companion) => self.share_keys(companion, 0..2),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),

@@ -68,6 +68,14 @@ impl World {
                 })));
             }
             Command::File(path, answer) => drop(answer.send(self.files.fetch(&path))),
+            Command::Upload(file, answer) => {
+                let taken = self.files.upload(file, self.clock.unix_seconds());
+                match &taken {
+                    Ok(_) => self.audit.count.uploads += 1,
+                    Err(_) => self.audit.count.uploads_refused += 1,
+                }
+                drop(answer.send(taken));
+            }
             Command::Media(change, answer) => {
                 self.files.change(change);
                 // Whoever asked may have gone.
@@ -88,6 +96,14 @@ impl World {
                 let known = self.require_phone(phone);
                 drop(answer.send(known.and_then(|()| self.send_special(phone, *special))));
             }
+            Command::MakeGroup(new, answer) => drop(answer.send(self.make_group(&new))),
+            Command::ChangeGroup(jid, change, answer) => drop(answer.send(self.change_group(&jid, &change))),
+            Command::ShowGroup(jid, answer) => drop(answer.send(self.show_group(&jid))),
+            Command::GroupAdd(number, lets, answer) => drop(answer.send(self.set_group_add(number, lets))),
+            Command::SayInGroup(speaker, group, text, answer) => match self.speaker(speaker) {
+                Ok(from) => self.say_in_group(from, &group, text, answer),
+                Err(refusal) => drop(answer.send(Err(refusal))),
+            },
             Command::Say(speaker, to, text, answer) => self.say(speaker, to, text, answer),
             Command::Inbox(speaker, device, answer) => {
                 drop(answer.send(self.ask_shard(speaker, |number, answer| {

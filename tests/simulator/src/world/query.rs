@@ -79,8 +79,7 @@ impl World {
                 result.with_child(Node::new("picture").attr("id", self.clock.unix_seconds()))
             }
             ("w:biz", "get") => result.with_child(Node::new("business_profile")),
-            ("w:g2", "get") if iq.child("participating").is_some() => result.with_child(Node::new("groups")),
-            ("w:g2", _) => error(id, 404, "item-not-found"),
+            ("w:g2", _) => self.group_answer(from, id, iq),
             ("w:m", "set") if iq.child("media_conn").is_some() => {
                 self.audit.count.media_conns += 1;
                 match self.files.media_conn() {

@@ -38,6 +38,9 @@ impl World {
         {
             self.audit.count.violations += 1;
         }
+        if let Some(group) = node.attr_jid("to").filter(whatsapp::jid::Jid::is_group) {
+            return self.on_group_receipt(from, &group, &kind, node);
+        }
         let Some((to, addressing)) = node.attr_jid("to").and_then(|jid| self.seed.resolve(&jid)) else {
             return;
         };
@@ -109,14 +112,14 @@ impl World {
     }
 
     /// The linked devices that a receipt for `to` goes to: a request to send again only to the one that is asked.
-    fn receivers(&self, to: DeviceAddr, kind: &str) -> Vec<DeviceAddr> {
+    pub(super) fn receivers(&self, to: DeviceAddr, kind: &str) -> Vec<DeviceAddr> {
         self.linked_devices(to.number)
             .filter(|who| kind != "retry" || *who == to)
             .collect()
     }
 
     /// Gives a receipt to the simulated device that it is for, if there is one.
-    fn tell_simulated(
+    pub(super) fn tell_simulated(
         &mut self,
         from: DeviceAddr,
         (to, addressing): (DeviceAddr, Addressing),
@@ -163,6 +166,9 @@ impl World {
 
     /// A simulated device sends a receipt.
     pub(super) fn crowd_receipt(&mut self, receipt: ReceiptOut) {
+        if let Some(group) = &receipt.group {
+            return self.crowd_group_receipt(group, &receipt);
+        }
         let from = match receipt.kind {
             Some("read") => DeviceAddr::phone(receipt.from.number),
             _ => receipt.from,
@@ -215,7 +221,7 @@ fn all_ids(first: &str, receipt: &Node) -> Vec<CompactString> {
 }
 
 /// The children of a request to send again.
-fn retry_children(id: &CompactString, retry: &RetryOut) -> Vec<Node> {
+pub(super) fn retry_children(id: &CompactString, retry: &RetryOut) -> Vec<Node> {
     let request = Node::new("retry")
         .attr("count", retry.count)
         .attr("id", id)

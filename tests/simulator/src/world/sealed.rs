@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use whatsapp::binary::Node;
+use whatsapp::media::MAC_BYTES;
 use whatsapp::proto::SyncdPatch;
 use whatsapp::stanza::media_conn::{MediaAuth, MediaConn, MediaHost};
 use whatsapp::syncd::{Macs, State};
@@ -16,6 +20,8 @@ use crate::refusal::Refusal;
 const MAX_FILES: usize = 1024;
 /// How long the hosts count that clients are told of.
 const TTL: Duration = Duration::from_secs(300);
+/// For how many seconds the path of an upload says to be good.
+const FILES_LIVE: u64 = 28 * 24 * 3600;
 /// How long what uploads show does.
 const AUTH_TTL: Duration = Duration::from_secs(21_600);
 
@@ -40,7 +46,35 @@ pub struct MediaChange {
     pub refuse: Option<u32>,
     /// The hosts that clients are told of, maybe with ports; none: they are told nothing.
     pub hosts: Option<Vec<String>>,
+    /// How many uploads that are as they should be are refused from now on.
+    pub refuse_uploads: Option<u32>,
+    /// What uploads show counts no more: clients must ask anew.
+    #[serde(default)]
+    pub forget_auth: bool,
+    /// How many seconds from now on the paths of files that are uploaded say to be good for.
+    pub files_live: Option<u64>,
+    /// All files that were uploaded are gone.
+    #[serde(default)]
+    pub drop_uploads: bool,
 }
+
+/// A file that somebody uploads.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// What it is, as its address says: `image`, `video`…
+    pub kind: String,
+    /// What is shown to be allowed to.
+    pub auth: String,
+    /// The hash of the file as its address says it.
+    pub token: String,
+    /// The file.
+    pub file: Bytes,
+}
+
+/// The kinds of file that clients upload.
+const KINDS: [&str; 4] = ["image", "video", "audio", "document"];
+/// The least length of a sealed file: a block and its MAC.
+const MIN_FILE_BYTES: usize = 26;
 
 /// Files of the media host, by path.
 pub(super) struct Files {
@@ -49,6 +83,14 @@ pub(super) struct Files {
     hosts: Vec<String>,
     /// How many more requests are refused.
     refuses: u32,
+    /// How many more uploads are refused.
+    upload_refuses: u32,
+    /// How often what uploads show was changed.
+    auths: u32,
+    /// For how long the paths of uploads say to be good.
+    live: u64,
+    /// The paths of uploads.
+    uploaded: Vec<String>,
 }
 
 impl Files {
@@ -59,7 +101,48 @@ impl Files {
             last: 0,
             hosts: vec![host],
             refuses: 0,
+            upload_refuses: 0,
+            auths: 0,
+            live: FILES_LIVE,
+            uploaded: Vec::new(),
         }
+    }
+
+    fn auth(&self) -> String {
+        format!("simulated {}/+&", self.auths)
+    }
+
+    /// Keeps a file that a client uploads, if it is what its address says and the client shows what it was told to; its path.
+    pub(super) fn upload(&mut self, new: NewFile, now: u64) -> Result<String, Refusal> {
+        let refused = |status, field: &'static str, problem: &str| Refusal {
+            status,
+            field: field.into(),
+            problem: problem.to_owned(),
+        };
+        if !KINDS.contains(&new.kind.as_str()) {
+            return Err(refused(404, "path", "names no kind of file"));
+        }
+        if new.auth != self.auth() {
+            return Err(refused(
+                401,
+                "auth",
+                "is not what the client was told, or not any more",
+            ));
+        }
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(&new.file));
+        if new.token.trim_end_matches('=') != hash {
+            return Err(refused(400, "token", "is not the SHA-256 of the file"));
+        }
+        if new.file.len() < MIN_FILE_BYTES || (new.file.len() - MAC_BYTES) % 16 != 0 {
+            return Err(refused(400, "body", "is no sealed file"));
+        }
+        if self.upload_refuses > 0 {
+            self.upload_refuses -= 1;
+            return Err(refused(503, "path", "is refused, as was wished"));
+        }
+        let path = self.put(new.file.into());
+        self.uploaded.push(path.clone());
+        Ok(format!("{path}?ccb=11-4&oh=01&oe={:X}", now + self.live))
     }
 
     /// Where files are, as clients are told when they ask.
@@ -70,7 +153,7 @@ impl Files {
             max_bytes: None,
         });
         let conn = MediaConn {
-            auth: MediaAuth::new("simulated"),
+            auth: MediaAuth::new(self.auth()),
             ttl: TTL,
             auth_ttl: AUTH_TTL,
             hosts: hosts.collect(),
@@ -103,6 +186,14 @@ impl Files {
     /// Changes what is to be changed.
     pub(super) fn change(&mut self, change: MediaChange) {
         self.refuses = change.refuse.unwrap_or(self.refuses);
+        self.upload_refuses = change.refuse_uploads.unwrap_or(self.upload_refuses);
+        self.auths += u32::from(change.forget_auth);
+        self.live = change.files_live.unwrap_or(self.live);
+        if change.drop_uploads {
+            for path in self.uploaded.drain(..) {
+                self.files.remove(&path);
+            }
+        }
         if let Some(hosts) = change.hosts {
             self.hosts = hosts;
         }

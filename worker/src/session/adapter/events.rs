@@ -187,7 +187,7 @@ pub(crate) fn passkey_step(result: Result<(), PasskeyError>) -> Answer {
 }
 
 /// Why a recipient was not sent to, as events tell it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// In the manner of HTTP.
     pub(crate) status: u16,

@@ -99,6 +99,7 @@ impl Keys {
             chat: Jid::new(sent.number.user(), server(sent.number.kind())),
             message: content::encode(&Rendering {
                 content: &sent.content,
+                upload: sent.upload.as_ref(),
                 chat: &sent.number,
                 own: sent.owner.as_deref(),
                 at: sent.accepted_at,

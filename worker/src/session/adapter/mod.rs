@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod events;
+pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod passkey;

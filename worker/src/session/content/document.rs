@@ -1,8 +1,20 @@
 //! A file.
 
-use whatsapp::proto;
+use shared::content::Document;
+use whatsapp::proto::{self, message::DocumentMessage};
 
-use super::described::Described;
+use super::described::{Described, context};
+use super::upload::captioned;
+
+pub(super) fn render(document: &Document) -> proto::Message {
+    let name = document.name().to_owned();
+    captioned(DocumentMessage {
+        title: Some(name.clone()),
+        file_name: Some(name),
+        caption: document.caption.clone(),
+        ..Default::default()
+    })
+}
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let document = message.document_message.as_deref()?;
@@ -11,6 +23,14 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
         ("title", document.title.clone().into()),
         ("fileName", document.file_name.clone().into()),
         ("fileLength", document.file_length.into()),
+        ("caption", document.caption.clone().into()),
+        ("contextInfo", context(document.context_info.as_deref())),
     ];
     Some(Described::new("documentMessage", fields))
 }
+
+#[cfg(test)]
+pub(super) const GOLDEN: (&str, &str) = (
+    r#"{"type":"document","media":{"base64":"AA=="},"fileName":"a.pdf","caption":"Olá"}"#,
+    "aa03190a173a151a05612e7064664205612e706466a201044f6cc3a1",
+);

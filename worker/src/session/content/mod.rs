@@ -27,6 +27,7 @@ mod replies;
 mod sticker;
 mod template;
 mod text;
+mod upload;
 mod video;
 
 use bytes::Bytes;
@@ -36,6 +37,7 @@ use whatsapp::proto;
 
 pub use described::Described;
 pub use rendering::Rendering;
+pub(super) use upload::wish;
 
 /// Lists the kinds that are sent, those of them that are about another message, and behind them those that only come in.
 macro_rules! kinds {
@@ -65,6 +67,11 @@ kinds! {
         Location => location,
         Contact => contact,
         Contacts => contacts,
+        Image => image,
+        Video => video,
+        Audio => audio,
+        Document => document,
+        Sticker => sticker,
         LiveLocation => live_location,
         EventInvitation => event,
         Poll => poll,
@@ -78,20 +85,18 @@ kinds! {
         Delete => delete,
     }
     received {
-        image,
-        video,
-        audio,
-        document,
-        sticker,
         interactive,
         replies,
     }
 }
 
-/// A content as it goes to WhatsApp. What a device asks for again is rendered again, so the bytes of what renders today
-/// never change: each kind has a test that pins them.
+/// A content as it goes to WhatsApp, with the file that it carries. What a device asks for again is rendered again, so
+/// the bytes of what renders today never change: each kind has a test that pins them.
 pub fn render(to: &Rendering<'_>) -> proto::Message {
     let mut message = body(to);
+    if let Some(upload) = to.upload {
+        upload::attach(&mut message, upload);
+    }
     references::put(&to.content.references, to, &mut message);
     message
 }

@@ -4,13 +4,16 @@ use shared::content::{Quote, References};
 use whatsapp::proto::{self, ContextInfo};
 
 use super::rendering::Rendering;
+use super::upload;
 
 /// Puts what goes with a message into it. A kind without a place for it has nothing to put there.
 pub(super) fn put(references: &References, to: &Rendering<'_>, message: &mut proto::Message) {
     if *references == References::default() {
         return;
     }
-    let Some(slot) = slot(message) else { return };
+    let Some(slot) = slot(upload::inner(message)) else {
+        return;
+    };
     let info = slot.get_or_insert_default();
     info.mentioned_jid = references.mentions.iter().map(|person| person.jid()).collect();
     if references.forwarded {

@@ -2,6 +2,7 @@
 
 use shared::content::Content;
 use shared::recipient::Number;
+use shared::store::uploads::Upload;
 use time::OffsetDateTime;
 
 /// What a message is made of: all that its bytes depend on, and all of it stored, so that the same message is made again
@@ -10,6 +11,8 @@ use time::OffsetDateTime;
 pub struct Rendering<'a> {
     /// What it says.
     pub content: &'a Content,
+    /// The file that it carries, where it is uploaded.
+    pub upload: Option<&'a Upload>,
     /// Who gets it, as the job names them.
     pub chat: &'a Number,
     /// The jid of the session's account.

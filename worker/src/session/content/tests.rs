@@ -11,6 +11,7 @@ const OWN: &str = "5531900000001@s.whatsapp.net";
 fn rendered(content: &Content) -> proto::Message {
     render(&Rendering {
         content,
+        upload: None,
         chat: &"5531900000042".parse().unwrap(),
         own: Some(OWN),
         at: OffsetDateTime::from_unix_timestamp(1_798_099_200).unwrap(),

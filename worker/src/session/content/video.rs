@@ -1,8 +1,26 @@
 //! A video, also one that plays in a circle.
 
-use whatsapp::proto;
+use shared::content::Video;
+use whatsapp::proto::{self, message::VideoMessage};
 
-use super::described::Described;
+use super::described::{Described, context};
+use super::upload::view_once;
+
+pub(super) fn render(video: &Video) -> proto::Message {
+    let message = proto::Message {
+        video_message: Some(Box::new(VideoMessage {
+            caption: video.caption.clone(),
+            gif_playback: video.gif.then_some(true),
+            view_once: video.view_once.then_some(true),
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    match video.view_once {
+        true => view_once(message),
+        false => message,
+    }
+}
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let video = message
@@ -15,6 +33,14 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
         ("fileLength", video.file_length.into()),
         ("seconds", video.seconds.into()),
         ("gifPlayback", video.gif_playback.into()),
+        ("viewOnce", video.view_once.into()),
+        ("contextInfo", context(video.context_info.as_deref())),
     ];
     Some(Described::new("videoMessage", fields))
 }
+
+#[cfg(test)]
+pub(super) const GOLDEN: (&str, &str) = (
+    r#"{"type":"video","media":{"url":"https://example.com/a"},"caption":"Olá","gif":true}"#,
+    "4a083a044f6cc3a14001",
+);

@@ -106,6 +106,8 @@ impl Parts {
             Event::Recalled { .. } | Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => {
                 self.numbers.on_event(&self.link, event);
             }
+            Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
+            Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -117,6 +119,7 @@ impl Parts {
         self.link.on_closed();
         self.sends.on_disconnected(cx);
         self.restrictions.on_disconnected();
+        self.uploads.on_disconnected();
         self.status.on_closed(cx, reason);
         if cx.record.paired_at.is_none() {
             // It was the account's.
@@ -198,6 +201,7 @@ impl Parts {
         self.sends.on_disconnected(&mut self.cx);
         self.questions.on_disconnected();
         self.numbers.on_disconnected();
+        self.groups.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {

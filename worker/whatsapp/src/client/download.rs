@@ -1,37 +1,19 @@
 //! Files from the media hosts: HTTPS, within limits of size, time and number, checked and decrypted.
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::{
-    Request, StatusCode, Uri,
-    body::Incoming,
-    client::conn::http1,
-    header::{HOST, ORIGIN},
-};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
-    task::spawn_blocking,
-    time::timeout,
-};
-use tokio_rustls::TlsConnector;
+use hyper::StatusCode;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-use super::{route, tls};
+use super::http::{self, Answer, Call, Way};
 use crate::{
     connection::{Config, Download, DownloadError, Fetch},
     media,
-    proxy::Proxy,
 };
 
 /// Most hosts that one file is looked for at.
-const MAX_HOSTS: usize = 4;
+pub(super) const MAX_HOSTS: usize = 4;
 /// Files that all sessions of a process fetch at a time: each may hold a few times its size in memory.
 const MAX_AT_A_TIME: usize = 8;
 
@@ -60,14 +42,8 @@ async fn open(wanted: Download, file: Vec<u8>) -> Result<Bytes, DownloadError> {
     Ok(content?.into())
 }
 
-/// How media hosts are reached.
-pub(super) struct Way {
-    pub(super) origin: String,
-    pub(super) proxy: Option<Arc<Proxy>>,
-}
-
 /// Whether another host may have what this one did not give.
-fn is_of_host(error: &DownloadError) -> bool {
+pub(super) fn is_of_host(error: &DownloadError) -> bool {
     match error {
         DownloadError::Unreachable(_) | DownloadError::TimedOut => true,
         DownloadError::Refused(code) => *code >= 500,
@@ -86,72 +62,33 @@ pub(super) fn settings(config: &Config) -> (Way, Duration) {
 
 async fn get(host: &str, way: &Way, wanted: &Download) -> Result<Vec<u8>, DownloadError> {
     let address = format!("{host}{}", wanted.blob.path);
-    let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
-    let host = uri.host().ok_or_else(|| unreachable(&"no host"))?.to_owned();
-    let is_tls = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let socket = route::connect(way.proxy.as_deref(), &host, port);
-    let socket = socket.await.map_err(|error| unreachable(&error))?;
-    let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
-        .header(
-            HOST,
-            uri.authority()
-                .map_or(host.as_str(), |authority| authority.as_str()),
-        )
-        .header(ORIGIN, way.origin.as_str())
-        .body(Empty::new())
-        .map_err(|error| unreachable(&error))?;
-    if !is_tls {
-        return exchange(socket, request, wanted.max_bytes).await;
-    }
-    let config = tls::config().map_err(|error| unreachable(&error))?;
-    let name = ServerName::try_from(host).map_err(|error| unreachable(&error))?;
-    let secured = TlsConnector::from(config).connect(name, socket);
-    let secured = secured.await.map_err(|error| unreachable(&error))?;
-    exchange(secured, request, wanted.max_bytes).await
+    let call = Call::get(&address).map_err(|error| unreachable(&error))?;
+    let answer = http::exchange(way, call).await;
+    let answer = answer.map_err(|error| unreachable(&error))?;
+    read(file_of(answer)?, wanted.max_bytes).await
 }
 
-/// One request on a connection of its own.
-async fn exchange(
-    socket: impl AsyncRead + AsyncWrite + Unpin,
-    request: Request<Empty<Bytes>>,
-    max_bytes: usize,
-) -> Result<Vec<u8>, DownloadError> {
-    let handshake = http1::handshake(TokioIo::new(socket)).await;
-    let (mut sender, connection) = handshake.map_err(|error| unreachable(&error))?;
-    let answered = async {
-        let response = sender.send_request(request).await;
-        let response = response.map_err(|error| unreachable(&error))?;
-        match response.status() {
-            StatusCode::OK => read(response.into_body(), max_bytes).await,
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(DownloadError::Expired),
-            other => Err(DownloadError::Refused(other.as_u16())),
-        }
-    };
-    tokio::pin!(answered);
-    tokio::select! {
-        biased;
-        file = &mut answered => return file,
-        // It moves the bytes of the other. When it ends, by itself or by an error, the other has all that there will be.
-        _ = connection => {}
+/// What a host answers that has the file.
+pub(super) fn file_of(answer: Answer) -> Result<Answer, DownloadError> {
+    match answer.status() {
+        StatusCode::OK => Ok(answer),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(DownloadError::Expired),
+        other => Err(DownloadError::Refused(other.as_u16())),
     }
-    answered.await
 }
 
-async fn read(mut body: Incoming, max_bytes: usize) -> Result<Vec<u8>, DownloadError> {
+async fn read(mut answer: Answer, max_bytes: usize) -> Result<Vec<u8>, DownloadError> {
     let mut file = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| unreachable(&error))?;
-        if let Some(bytes) = frame.data_ref() {
-            if file.len() + bytes.len() > max_bytes {
-                return Err(DownloadError::TooLarge);
-            }
-            file.extend_from_slice(bytes);
+    while let Some(bytes) = answer.piece().await {
+        let bytes = bytes.map_err(|error| unreachable(&error))?;
+        if file.len() + bytes.len() > max_bytes {
+            return Err(DownloadError::TooLarge);
         }
+        file.extend_from_slice(&bytes);
     }
     Ok(file)
 }
 
-fn unreachable(error: &dyn std::fmt::Display) -> DownloadError {
+pub(super) fn unreachable(error: &dyn std::fmt::Display) -> DownloadError {
     DownloadError::Unreachable(error.to_string())
 }

@@ -13,6 +13,7 @@ mod backoff;
 mod clock;
 mod download;
 mod drive;
+mod http;
 mod large;
 mod pipeline;
 mod route;
@@ -23,6 +24,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transfer;
 
 pub use self::{
     answers::{PairingRefused, Sent},
@@ -30,4 +32,5 @@ pub use self::{
     run::{Ended, run},
     session::{ANSWER_TIMEOUT, EVENTS, Events, Session},
     settings::Settings,
+    transfer::{MediaRoute, PIECE_BYTES, Upload, UploadError, Uploaded},
 };

@@ -14,6 +14,7 @@ use crate::{
     device::NameSource,
     e2e::{E2e, Outcome, Wake},
     event::Refusal,
+    groups::Groups,
     history::{History, Learned},
     messages::{Content, Meaning, Messages},
     part::{AckBy, Answer, Context, Downloaded, PartId, Ticket},
@@ -33,12 +34,14 @@ const TOKENS: PartId = PartId::new(5);
 const BLOCK_LIST: PartId = PartId::new(8);
 const RESTRICTIONS: PartId = PartId::new(9);
 const MEDIA_HOSTS: PartId = PartId::new(10);
+const GROUPS: PartId = PartId::new(11);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
     online: Online,
     e2e: E2e,
     messages: Messages,
+    groups: Groups,
     app_state: AppState,
     history: History,
     account: Settings,
@@ -57,6 +60,10 @@ impl Parts {
                 self.messages.on_message(cx, &mut self.e2e, node);
                 self.advance(cx, Wake::All);
             }
+            "receipt" if is_asked_in_group(&node) => {
+                self.groups.on_retry(&node);
+                self.advance(cx, Wake::All);
+            }
             "receipt" => {
                 let by = self.messages.on_receipt(cx, &mut self.e2e, &node);
                 if by == AckBy::Handler {
@@ -65,32 +72,7 @@ impl Parts {
                 acknowledge(cx, &node, by);
             }
             "notification" => {
-                let by = match node.attr_str("type").as_deref() {
-                    Some("server_sync") => {
-                        self.app_state.on_notification(cx, &node);
-                        AckBy::Connection
-                    }
-                    Some("encrypt") => {
-                        self.tokens.on_keys(cx, &node);
-                        self.e2e.on_notification(cx, &node)
-                    }
-                    Some("account_sync") => {
-                        if let Some(name) = own_name(&node) {
-                            self.learn_name(cx, NameSource::AccountSync, &name);
-                        }
-                        self.block_list.on_notification(cx, &node);
-                        self.messages.set_blocked(self.block_list.blocked());
-                        self.messages.on_account_sync(&node);
-                        self.e2e.on_notification(cx, &node)
-                    }
-                    Some("devices") => self.e2e.on_notification(cx, &node),
-                    Some("privacy_token") => self.tokens.on_notification(cx, &mut self.e2e, &node),
-                    Some("mex") => {
-                        self.restrictions.on_notification(cx, &node);
-                        AckBy::Connection
-                    }
-                    _ => AckBy::Connection,
-                };
+                let by = self.notification(cx, &node);
                 acknowledge(cx, &node, by);
             }
             // Statuses that come so are not encrypted; nobody is shown them.
@@ -99,7 +81,9 @@ impl Parts {
                 if let Some(refusal) = message_refusal(&node) {
                     self.restrictions.on_refused(cx, refusal);
                 }
-                if self.messages.on_ack(cx, &mut self.e2e, &node) {
+                if self.groups.on_ack(cx, &mut self.e2e, &node)
+                    || self.messages.on_ack(cx, &mut self.e2e, &node)
+                {
                     self.advance(cx, Wake::All);
                 }
             }
@@ -115,6 +99,39 @@ impl Parts {
             // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
             "success" | "presence" | "chatstate" | "iq" => {}
             _ => refuse(cx, &node),
+        }
+    }
+
+    fn notification(&mut self, cx: &mut Context<'_>, node: &Node) -> AckBy {
+        match node.attr_str("type").as_deref() {
+            Some("server_sync") => {
+                self.app_state.on_notification(cx, node);
+                AckBy::Connection
+            }
+            Some("encrypt") => {
+                self.tokens.on_keys(cx, node);
+                self.e2e.on_notification(cx, node)
+            }
+            Some("account_sync") => {
+                if let Some(name) = own_name(node) {
+                    self.learn_name(cx, NameSource::AccountSync, &name);
+                }
+                self.block_list.on_notification(cx, node);
+                self.messages.set_blocked(self.block_list.blocked());
+                self.messages.on_account_sync(node);
+                self.e2e.on_notification(cx, node)
+            }
+            Some("w:gp2") => {
+                self.groups.on_notification(cx, node);
+                AckBy::Connection
+            }
+            Some("devices") => self.e2e.on_notification(cx, node),
+            Some("privacy_token") => self.tokens.on_notification(cx, &mut self.e2e, node),
+            Some("mex") => {
+                self.restrictions.on_notification(cx, node);
+                AckBy::Connection
+            }
+            _ => AckBy::Connection,
         }
     }
 
@@ -205,6 +222,10 @@ impl Parts {
 
     pub(super) fn command(&mut self, cx: &mut Context<'_>, command: Command) {
         match command {
+            Command::Send(outgoing) | Command::SendToKnown(outgoing) if outgoing.to.is_group() => {
+                self.groups.send(cx, outgoing);
+                self.advance_groups(cx);
+            }
             Command::Send(outgoing) => {
                 self.messages.send(cx, &mut self.e2e, &mut self.tokens, outgoing);
                 self.e2e.settle(cx);
@@ -215,7 +236,11 @@ impl Parts {
                 self.e2e.settle(cx);
             }
             Command::AskRestrictions => self.restrictions.ask(cx),
-            Command::Cancel(id) => self.messages.cancel(cx, &id),
+            Command::Cancel(id) => {
+                self.messages.cancel(cx, &id);
+                self.groups.cancel(cx, &id);
+            }
+            Command::Group { ticket, request } => self.groups.ask(cx, ticket, request),
             Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::ChangeBlockList {
@@ -223,6 +248,7 @@ impl Parts {
                 contact,
                 change,
             } => self.block_list.change(cx, ticket, *contact, change),
+            Command::AskMediaHosts { ticket } => self.media_hosts.ask_for(cx, ticket),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender, ids);
             }
@@ -248,6 +274,10 @@ impl Parts {
                 self.tell(cx, outcome);
             }
             MESSAGES => self.messages.on_answer(cx, &mut self.e2e, ticket, answer),
+            GROUPS => {
+                self.groups.on_answer(cx, ticket, answer);
+                self.advance(cx, Wake::All);
+            }
             APP_STATE => self.app_state.on_answer(cx, ticket, answer),
             ACCOUNT => {
                 self.account.on_answer(cx, ticket, answer);
@@ -281,6 +311,10 @@ impl Parts {
             }
             MESSAGES => {
                 self.messages.on_loaded(cx, &self.e2e, ticket, values);
+                self.advance(cx, Wake::All);
+            }
+            GROUPS => {
+                self.groups.on_loaded(ticket, values);
                 self.advance(cx, Wake::All);
             }
             APP_STATE => {
@@ -328,6 +362,7 @@ impl Parts {
                 users.iter().for_each(|user| self.tokens.on_name(user));
             }
             self.messages.on_outcome(cx, &self.e2e, &outcome);
+            self.groups.on_outcome(cx, &outcome);
             if let Outcome::Bundles(fetched) = &outcome {
                 self.app_state.on_bundles(fetched);
             }
@@ -341,6 +376,11 @@ impl Parts {
             self.content(cx, content);
         }
         self.app_state.advance(cx, &mut self.e2e);
+        while let Some(asked) = self.groups.next_asked(cx) {
+            let by = self.messages.on_receipt(cx, &mut self.e2e, &asked);
+            acknowledge(cx, &asked, by);
+        }
+        self.groups.advance(cx, &mut self.e2e);
         self.messages.advance(cx, &mut self.e2e, &mut self.tokens, wake);
         self.e2e.settle(cx);
         // With many sends in hand more ratchets are in use than should be: not at every load.
@@ -349,11 +389,18 @@ impl Parts {
         }
     }
 
+    /// Moves messages to groups as far as they go.
+    fn advance_groups(&mut self, cx: &mut Context<'_>) {
+        self.groups.advance(cx, &mut self.e2e);
+        self.e2e.settle(cx);
+    }
+
     fn relieve(&mut self) {
         self.e2e.relieve(|| {
             self.messages
                 .in_use()
                 .into_iter()
+                .chain(self.groups.in_use())
                 .chain(self.app_state.in_use())
                 .collect()
         });
@@ -368,6 +415,7 @@ impl Parts {
             online: Online::new(ONLINE, cx, success),
             e2e: E2e::new(E2E),
             messages: Messages::new(MESSAGES),
+            groups: Groups::new(GROUPS),
             app_state: AppState::new(APP_STATE),
             history: History::new(HISTORY),
             account: Settings::new(ACCOUNT, cx),
@@ -388,12 +436,14 @@ impl Parts {
     pub(super) fn on_step_taken(&mut self) {
         self.e2e.on_step_taken();
         self.messages.on_step_taken();
+        self.groups.on_step_taken();
         self.tokens.on_step_taken();
     }
 
     pub(super) fn on_committed(&mut self) {
         self.e2e.on_committed();
         self.messages.on_committed();
+        self.groups.on_committed();
         self.tokens
             .on_committed(&self.e2e.directory, || self.messages.chats_in_use());
         self.relieve();
@@ -401,7 +451,9 @@ impl Parts {
 
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.messages.on_closed(cx);
+        self.groups.on_closed(cx);
         self.block_list.on_closed(cx);
+        self.media_hosts.on_closed(cx);
     }
 
     /// Whether so much waits for the store that no more should be read.
@@ -412,6 +464,7 @@ impl Parts {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         Timestamp::earliest([
             self.messages.deadline(),
+            self.groups.deadline(),
             self.e2e.deadline(),
             self.app_state.deadline(),
             self.history.deadline(),
@@ -430,7 +483,11 @@ impl Parts {
             self.advance(cx, Wake::All);
         }
         self.app_state.tick(cx);
-        self.e2e.tick(cx, || self.messages.in_use());
+        self.groups.tick(cx);
+        self.e2e.tick(cx, || {
+            let messages = self.messages.in_use().into_iter();
+            messages.chain(self.groups.in_use()).collect()
+        });
         self.account.tick(cx);
         self.restrictions.tick(cx);
         self.learn_history(cx);
@@ -439,6 +496,11 @@ impl Parts {
         self.settle_history(cx);
         self.media_hosts.advance(cx);
     }
+}
+
+/// Whether a member of a group asks for a message that they can't read.
+fn is_asked_in_group(receipt: &Node) -> bool {
+    receipt.attr_is("type", "retry") && receipt.attr_jid("from").is_some_and(|from| from.is_group())
 }
 
 /// Why the server refused a message, if it did: the code of its ack.

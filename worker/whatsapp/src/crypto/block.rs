@@ -2,7 +2,7 @@
 
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
-use aes::{Aes256Dec, Aes256Enc};
+use aes::{Aes256Dec, Aes256Enc, Block};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -29,6 +29,34 @@ pub(crate) fn encrypt(key: &[u8; 32], iv: &[u8; BLOCK_BYTES], plaintext: &[u8], 
     let cipher = cbc::Encryptor::<Aes256Enc>::new(key.into(), iv.into());
     let fits = cipher.encrypt_padded::<Pkcs7>(&mut out[start..], plaintext.len());
     debug_assert!(fits.is_ok(), "the buffer has room for the padding");
+}
+
+/// AES-256-CBC of what comes piece by piece, in whole blocks and in place. Padding is its user's.
+pub(crate) struct Encrypting(cbc::Encryptor<Aes256Enc>);
+
+impl Encrypting {
+    pub(crate) fn new(key: &[u8; 32], iv: &[u8; BLOCK_BYTES]) -> Self {
+        Self(cbc::Encryptor::new(key.into(), iv.into()))
+    }
+
+    /// Encrypts the next blocks; what is behind the last whole one stays as it is.
+    pub(crate) fn blocks(&mut self, data: &mut [u8]) {
+        self.0.encrypt_blocks(Block::slice_as_chunks_mut(data).0);
+    }
+}
+
+/// Undoes [`Encrypting`].
+pub(crate) struct Decrypting(cbc::Decryptor<Aes256Dec>);
+
+impl Decrypting {
+    pub(crate) fn new(key: &[u8; 32], iv: &[u8; BLOCK_BYTES]) -> Self {
+        Self(cbc::Decryptor::new(key.into(), iv.into()))
+    }
+
+    /// Decrypts the next blocks; what is behind the last whole one stays as it is.
+    pub(crate) fn blocks(&mut self, data: &mut [u8]) {
+        self.0.decrypt_blocks(Block::slice_as_chunks_mut(data).0);
+    }
 }
 
 /// Undoes [`encrypt`] in place; `None` if the padding is wrong.

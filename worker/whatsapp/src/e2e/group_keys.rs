@@ -1,12 +1,16 @@
-//! The sender keys of others in groups: read from the store on need, written with the step that changes them.
+//! The sender keys in groups, those of others and ours: read from the store on need, written with the step that changes them.
 //!
 //! Facts: docs/PROTOCOL.md, "Sender keys".
 
+use bytes::Bytes;
 use prost::Message as _;
 
 use super::outcome::{Question, Questions};
+use crate::device::Device;
+use crate::jid::Jid;
 use crate::part::{Cache, Context};
 use crate::proto::Message;
+use crate::signal::Address;
 use crate::signal::padding;
 use crate::signal::sender_key::SenderKeyRecord;
 use crate::signal::session::DecryptError;
@@ -72,6 +76,36 @@ impl GroupKeys {
         self.change(cx, name, |record| record.decrypt(bytes))
     }
 
+    /// Whether we have a key of our own to send with. Whether one is stored must be known ([`Self::ensure`]).
+    pub(crate) fn can_send(&self, name: &RecordKey) -> bool {
+        let record = self.records.get(name);
+        record.is_some_and(|record| record.distribution().is_ok())
+    }
+
+    /// Makes a new key of our own: nobody has it.
+    pub(crate) fn rotate(&mut self, cx: &mut Context<'_>, name: &RecordKey) {
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
+        record.rotate(cx.rng);
+        cx.changes().put(name.clone(), record.encode());
+        self.records.changed(name, cx.now);
+    }
+
+    /// What hands our key over, from its next message on.
+    pub(crate) fn distribution(&self, name: &RecordKey) -> Option<Bytes> {
+        self.records.get(name)?.distribution().ok()
+    }
+
+    /// Encrypts for the group; `None` without a key of our own.
+    pub(crate) fn encrypt(&mut self, cx: &mut Context<'_>, name: &RecordKey, padded: &[u8]) -> Option<Bytes> {
+        let record = self.records.get_mut(name)?;
+        let ciphertext = record.encrypt(padded, cx.rng).ok()?;
+        cx.changes().put(name.clone(), record.encode());
+        self.records.changed(name, cx.now);
+        Some(ciphertext)
+    }
+
     fn change<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,4 +118,10 @@ impl GroupKeys {
         self.records.changed(name, cx.now);
         Ok(done)
     }
+}
+
+/// What our sender key of a group is kept under: by the hidden id, however the group names us.
+pub(crate) fn own_key(device: &Device, group: &Jid) -> Option<RecordKey> {
+    let own = device.lid().or(device.jid())?;
+    Some(RecordKey::sender_key(group, &Address::new(own)))
 }

@@ -43,6 +43,7 @@ pub(crate) use self::{
     addressing::{Space, own_device},
     companion::phone_of,
     directory::{Directory, Peer, is_own},
+    group_keys::own_key,
     outcome::{Fetched, Outcome, Wake},
     own_phone::{ToPhone, own_phone, send as send_to_phone},
     resolution::{learn_found, read as read_users},

@@ -26,6 +26,12 @@ impl MediaKey {
     pub fn new(bytes: [u8; MEDIA_KEY_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
+
+    /// Its bytes, for whoever is told of the file.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; MEDIA_KEY_BYTES] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for MediaKey {
@@ -78,7 +84,9 @@ impl fmt::Debug for BlobRef {
     }
 }
 
-fn is_path(path: &str) -> bool {
+/// Whether nothing but a path, maybe with a query, is named: it comes to stand behind a host's name.
+#[must_use]
+pub fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= MAX_PATH_BYTES
@@ -156,23 +164,23 @@ pub fn open(named: &BlobRef, mut file: Vec<u8>) -> Result<Vec<u8>, BadBlob> {
     Ok(content)
 }
 
-fn is_same(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
 
 /// What a file's key is expanded to: a vector, a key for the cipher and one for the MAC. A fourth part is unused.
-struct Keys(Zeroizing<[u8; 112]>);
+pub(super) struct Keys(Zeroizing<[u8; 112]>);
 
 impl Keys {
-    fn of(kind: MediaKind, key: &MediaKey) -> Self {
+    pub(super) fn of(kind: MediaKind, key: &MediaKey) -> Self {
         Self(block::expand(&key.0[..], kind.info()))
     }
 
-    fn iv(&self) -> &[u8; BLOCK_BYTES] {
+    pub(super) fn iv(&self) -> &[u8; BLOCK_BYTES] {
         self.part::<BLOCK_BYTES>(0)
     }
 
-    fn cipher(&self) -> &[u8; 32] {
+    pub(super) fn cipher(&self) -> &[u8; 32] {
         self.part(16)
     }
 
@@ -184,14 +192,23 @@ impl Keys {
     }
 
     fn mac(&self, ciphertext: &[u8]) -> [u8; MAC_BYTES] {
+        shortened(self.begin_mac().chain_update(ciphertext))
+    }
+
+    /// The MAC of a file of which nothing has come yet.
+    pub(super) fn begin_mac(&self) -> Hmac<Sha256> {
         // Unwrap safety: HMAC takes a key of any length.
         let mac = Hmac::<Sha256>::new_from_slice(self.part::<32>(48))
             .unwrap_or_else(|_| unreachable!("HMAC takes a key of any length"));
-        let whole = mac.chain_update(self.iv()).chain_update(ciphertext).finalize();
-        let mut short = [0; MAC_BYTES];
-        short.copy_from_slice(&whole.into_bytes()[..MAC_BYTES]);
-        short
+        mac.chain_update(self.iv())
     }
+}
+
+/// A MAC as it stands at the end of a file.
+pub(super) fn shortened(mac: Hmac<Sha256>) -> [u8; MAC_BYTES] {
+    let mut short = [0; MAC_BYTES];
+    short.copy_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
+    short
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 
 mod blob;
 mod kind;
+mod stream;
 
-pub use blob::{BadBlob, BlobRef, MAC_BYTES, MEDIA_KEY_BYTES, MediaKey, Sealed, open, seal};
+pub use blob::{BadBlob, BlobRef, MAC_BYTES, MEDIA_KEY_BYTES, MediaKey, Sealed, is_path, open, seal};
 pub use kind::MediaKind;
+pub use stream::{Opener, Seal, Sealer};

@@ -15,12 +15,13 @@ use super::question::{Question, Questions};
 use crate::binary::{self, Node};
 use crate::device::Device;
 use crate::e2e::plaintext::{device_sent, padded};
-use crate::e2e::{Directory, E2e, Fetched, Peer, Space, is_own, own_device};
+use crate::e2e::{Directory, E2e, Fetched, Peer, Space, is_own, own_device, own_key};
 use crate::event::{Event, SendError};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
 use crate::proto::Message;
+use crate::proto::message::SenderKeyDistributionMessage;
 use crate::signal::Address;
 use crate::signal::curve::PublicKey;
 use crate::stanza::ack::{MessageAck, ack_for};
@@ -78,6 +79,8 @@ struct Request {
     phone: Option<Peer>,
     /// The chat that the message is in, as the request says until the owner has said it.
     chat: Jid,
+    /// The group that asks, by its member.
+    group: Option<Jid>,
     own: bool,
     /// What the owner has said the message is.
     content: Option<Content>,
@@ -89,7 +92,7 @@ struct Request {
 /// What is sent again.
 struct Content {
     class: Class,
-    padded: Vec<u8>,
+    message: Message,
 }
 
 /// How far an answer is.
@@ -182,10 +185,12 @@ impl Resends {
             return cx.send(ack);
         };
         let from = received.from;
-        // Groups ask by their participant; those we don't send to yet.
-        if received.participant.is_some() || from.is_group() {
-            return cx.send(ack);
-        }
+        // In groups the participant asks. That they are in it is known already.
+        let (from, group) = match (received.participant, from.is_group()) {
+            (Some(device), true) => (device, Some(from)),
+            (None, false) => (from, None),
+            _ => return cx.send(ack),
+        };
         if let Some(at) = self.under_way.iter().position(|one| one.is(&asked.id, &from)) {
             if !matches!(self.under_way[at].progress, Progress::Sent(_)) {
                 return cx.send(ack);
@@ -193,11 +198,10 @@ impl Resends {
             // That answer has come, and was of no use.
             self.drop_acked(cx, at);
         }
-        let own = is_own(cx.device, &from);
-        let chat = received
-            .recipient
-            .filter(|_| own)
-            .unwrap_or_else(|| from.to_bare());
+        // Our own devices read in groups what everybody reads.
+        let own = group.is_none() && is_own(cx.device, &from);
+        let chat = received.recipient.filter(|_| own);
+        let chat = chat.or_else(|| group.clone()).unwrap_or_else(|| from.to_bare());
         self.doubt_devices(cx, &mut e2e.directory, &from);
         let peer = e2e.directory.peer(cx.device, from);
         if peer.earlier.is_none() {
@@ -213,6 +217,7 @@ impl Resends {
             peer,
             phone,
             chat,
+            group,
             own,
             content: None,
             progress: Progress::Undecided,
@@ -275,8 +280,7 @@ impl Resends {
             true => device_sent(message, &one.chat),
             false => message,
         };
-        let padded = padded(&message, cx.rng);
-        one.content = Some(Content { class, padded });
+        one.content = Some(Content { class, message });
     }
 
     fn without_content(&self, id: &MessageId, from: &Jid) -> Option<usize> {
@@ -337,7 +341,9 @@ impl Resends {
             one.peer = e2e.directory.peer(cx.device, one.peer.wire.clone());
             one.phone = e2e.directory.phone_of(cx.device, &one.peer.wire);
         }
-        if !e2e.ensure(cx, one.peers()) {
+        let key = one.group.as_ref().and_then(|group| own_key(cx.device, group));
+        let has_key = key.is_none_or(|key| e2e.ensure_sender_key(cx, &key));
+        if !e2e.ensure(cx, one.peers()) || !has_key {
             return true;
         }
         if one.progress == Progress::Undecided {
@@ -416,7 +422,11 @@ impl Resends {
     fn answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, at: usize) -> bool {
         let one = &mut self.under_way[at];
         let Some(content) = &one.content else { return true };
-        let Ok(enc) = e2e.ratchets.encrypt(cx, &one.peer.address, &content.padded) else {
+        let plaintext = match &one.group {
+            Some(group) => padded(&with_key(cx.device, e2e, group, &content.message), cx.rng),
+            None => padded(&content.message, cx.rng),
+        };
+        let Ok(enc) = e2e.ratchets.encrypt(cx, &one.peer.address, &plaintext) else {
             if one.progress == Progress::Settled {
                 // Nobody knows whether the device can be encrypted for: the server asks again for it.
                 self.under_way.remove(at);
@@ -432,6 +442,7 @@ impl Resends {
         let resend = Resend {
             id: &one.asked.id,
             to: &one.peer.wire,
+            group: one.group.as_ref(),
             recipient: one.own.then_some(&one.chat),
             class: content.class,
             enc,
@@ -528,6 +539,21 @@ impl Resends {
             may_go_on = true;
         }
         may_go_on
+    }
+}
+
+/// A message of a group with our key of it, so that the device can read those that follow.
+fn with_key(device: &Device, e2e: &E2e, group: &Jid, message: &Message) -> Message {
+    let distribution = own_key(device, group).and_then(|name| e2e.group_keys.distribution(&name));
+    let handed = distribution.map(|distribution| {
+        Box::new(SenderKeyDistributionMessage {
+            group_id: Some(group.to_string()),
+            axolotl_sender_key_distribution_message: Some(distribution),
+        })
+    });
+    Message {
+        sender_key_distribution_message: handed,
+        ..message.clone()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::SentMessage;
 
 /// Puts the secret into a message that should have one and has none. `chat` is as the owner names it, which is the same
 /// however the stanza is addressed.
-pub(super) fn attach(device: &Device, chat: &Jid, id: &MessageId, message: &mut Message) {
+pub(crate) fn attach(device: &Device, chat: &Jid, id: &MessageId, message: &mut Message) {
     if !wants_secret(message) {
         return;
     }

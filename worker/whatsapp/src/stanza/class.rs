@@ -25,6 +25,8 @@ pub struct Class {
 
 impl Class {
     const TEXT: Self = Self::of("text");
+    /// Of what hands a key over and is never shown.
+    pub(crate) const KEY: Self = Self::TEXT;
 
     const fn of(kind: &'static str) -> Self {
         Self {

@@ -2,10 +2,10 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Media".
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::binary::Node;
+pub use crate::event::{MediaAuth, MediaConn, MediaHost};
 use crate::jid::Jid;
 
 /// Most hosts taken from one answer.
@@ -14,54 +14,6 @@ pub const MAX_HOSTS: usize = 8;
 const TTL: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(24 * 3600)];
 /// Longest name of a host, with a port.
 const MAX_NAME_BYTES: usize = 253 + 6;
-
-/// What the server says of its media hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaConn {
-    /// What an upload shows.
-    pub auth: MediaAuth,
-    /// How long the hosts count.
-    pub ttl: Duration,
-    /// How long `auth` does.
-    pub auth_ttl: Duration,
-    /// The hosts, best first.
-    pub hosts: Vec<MediaHost>,
-}
-
-/// A media host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaHost {
-    /// Its name, maybe with a port.
-    pub hostname: String,
-    /// Another one for when it does not answer.
-    pub fallback: Option<String>,
-    /// Largest upload it takes, in bytes, if it says so.
-    pub max_bytes: Option<u64>,
-}
-
-/// The secret that uploads show. Never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct MediaAuth(String);
-
-impl MediaAuth {
-    /// From its text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for an address.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for MediaAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MediaAuth(…)")
-    }
-}
 
 /// Asks for the hosts, without an id.
 #[must_use]

@@ -9,6 +9,7 @@ use super::class::Class;
 use super::flow;
 use super::token::ContactProof;
 use crate::binary::{Node, StanzaError};
+use crate::group::AddressingMode;
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
 use crate::time::Timestamp;
@@ -108,6 +109,56 @@ impl Fanout<'_> {
     }
 }
 
+/// A message to a group, with the key that it needs for each device that lacks it.
+#[derive(Clone, Debug)]
+pub struct GroupFanout<'a> {
+    /// Its id.
+    pub id: &'a MessageId,
+    /// The group.
+    pub to: &'a Jid,
+    /// How the group names people.
+    pub addressing: AddressingMode,
+    /// The hash of all devices of the group, the sending one included.
+    pub phash: String,
+    /// What its content asks for.
+    pub class: Class,
+    /// The key, for each device that lacks it.
+    pub keys: Vec<(Jid, Enc)>,
+    /// The ciphertext for all.
+    pub enc: Enc,
+    /// See [`Fanout::device_identity`].
+    pub device_identity: Option<Bytes>,
+    /// When it is sent.
+    pub now: Timestamp,
+}
+
+impl GroupFanout<'_> {
+    /// The stanza.
+    #[must_use]
+    pub fn into_node(self) -> Node {
+        let class = self.class;
+        let keys = self.keys.into_iter().map(|(jid, enc)| {
+            Node::new("to")
+                .attr("jid", jid)
+                .with_child(enc.to_node(&Class::KEY, None))
+        });
+        let keys: Vec<Node> = keys.collect();
+        let participants = (!keys.is_empty()).then(|| Node::new("participants").with_children(keys));
+        let message = Node::new("message")
+            .attr("id", self.id.as_str())
+            .attr("to", self.to)
+            .attr("type", class.kind)
+            .attr("addressing_mode", self.addressing.as_str())
+            .attr("phash", self.phash)
+            .attr_opt("edit", class.edit)
+            .with_children(participants)
+            .with_child(self.enc.to_node(&class, None));
+        let mut message = with_identity_and_meta(message, self.device_identity, &class);
+        flow::push(&mut message, &class, self.to, self.now);
+        message
+    }
+}
+
 /// A message once more, to one device that could not decrypt it.
 #[derive(Clone, Debug)]
 pub struct Resend<'a> {
@@ -115,6 +166,8 @@ pub struct Resend<'a> {
     pub id: &'a MessageId,
     /// The device.
     pub to: &'a Jid,
+    /// The group that the message is in.
+    pub group: Option<&'a Jid>,
     /// The chat, if the device is one of our own.
     pub recipient: Option<&'a Jid>,
     /// What its content asks for.
@@ -135,19 +188,17 @@ impl Resend<'_> {
     pub fn into_node(self) -> Node {
         let message = Node::new("message")
             .attr("id", self.id.as_str())
-            .attr("to", self.to)
+            .attr("to", self.group.unwrap_or(self.to))
+            .attr_opt("participant", self.group.map(|_| self.to))
+            .attr_opt("addressing_mode", self.group.map(|_| mode_of(self.to).as_str()))
             .attr("type", self.class.kind)
             .attr("device_fanout", "false")
             .attr_opt("edit", self.class.edit)
             .attr_opt("recipient", self.recipient)
             .with_child(self.enc.to_node(&self.class, Some(self.count)));
         let mut message = with_identity_and_meta(message, self.device_identity, &self.class);
-        flow::push(
-            &mut message,
-            &self.class,
-            self.recipient.unwrap_or(self.to),
-            self.now,
-        );
+        let chat = self.group.or(self.recipient).unwrap_or(self.to);
+        flow::push(&mut message, &self.class, chat, self.now);
         message
     }
 }
@@ -195,6 +246,14 @@ impl ToOwnPhone<'_> {
             .with_child(Node::new("meta").attr("appdata", "default"))
             .with_child(self.enc.to_node(&self.class, None));
         with_identity_and_meta(message, self.device_identity, &self.class)
+    }
+}
+
+/// The kind of name that this is.
+fn mode_of(device: &Jid) -> AddressingMode {
+    match device.is_lid() {
+        true => AddressingMode::Lid,
+        false => AddressingMode::Phone,
     }
 }
 

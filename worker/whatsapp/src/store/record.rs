@@ -44,6 +44,10 @@ pub enum RecordKind {
     Placeholders = 13,
     /// The pieces of the history that our phone named and that are not taken in yet; one, with an empty name.
     HistoryPieces = 14,
+    /// Who is in a group, by its address.
+    Group = 15,
+    /// Which devices have our sender key of a group, by its address.
+    GroupKeyHanded = 16,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as it named it ([`Recipient::chat`](crate::command::Recipient::chat)).
     Sent = 255,
@@ -140,6 +144,16 @@ impl RecordKey {
     /// The pieces of the history that are not taken in yet.
     pub fn history_pieces() -> Self {
         Self::new(RecordKind::HistoryPieces, "")
+    }
+
+    /// Who is in this group.
+    pub fn group(group: &Jid) -> Self {
+        Self::new(RecordKind::Group, text(format_args!("{group}")))
+    }
+
+    /// Which devices have our sender key of this group.
+    pub fn handed(group: &Jid) -> Self {
+        Self::new(RecordKind::GroupKeyHanded, text(format_args!("{group}")))
     }
 
     /// What the owner sent under this id.
@@ -272,6 +286,8 @@ mod tests {
             ),
             (RecordKey::placeholders(), 13, &b""[..]),
             (RecordKey::history_pieces(), 14, &b""[..]),
+            (RecordKey::group(&jid("1-2@g.us")), 15, &b"1-2@g.us"[..]),
+            (RecordKey::handed(&jid("1-2@g.us")), 16, &b"1-2@g.us"[..]),
             (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
         ];
         for (key, kind, name) in keys {

@@ -141,6 +141,14 @@ impl Jid {
         integrator: 0,
     };
 
+    /// All groups: `@g.us`.
+    pub const GROUPS: Self = Self {
+        user: CompactString::const_new(""),
+        server: Server::Group,
+        device: 0,
+        integrator: 0,
+    };
+
     /// The address of a user (its first device), a group or another thing.
     pub fn new(user: impl Into<CompactString>, server: Server) -> Self {
         Self {

@@ -20,6 +20,7 @@ fn incoming(chat: &str) -> Incoming {
         timestamp: Timestamp::from_secs(1_666_479_478),
         offline: false,
         message: render(&Rendering {
+            upload: None,
             content: &shared::content::Text::new("Test").into(),
             chat: &"5531900000042".parse().unwrap(),
             own: None,

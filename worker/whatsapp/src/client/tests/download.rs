@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::super::download::{Way, fetch};
+use super::super::download::fetch;
+use super::super::http::Way;
 use crate::connection::{Download, DownloadError, Fetch};
 use crate::media::{self, BadBlob, BlobRef, MediaKey, MediaKind};
 

@@ -4,6 +4,7 @@ mod download;
 mod route;
 mod server;
 mod session;
+mod transfer;
 
 use std::{sync::Arc, time::Duration};
 

@@ -370,6 +370,40 @@ fn the_end_of_the_connection_answers_open_lookups() {
 }
 
 #[test]
+fn the_media_hosts_are_asked_for_once_for_all_who_want_them() {
+    let mut world = World::online();
+    let hosts_of = |world: &mut World| -> Vec<(u64, Result<usize, QueryError>)> {
+        let told = |event: Event| match event {
+            Event::MediaHosts { ticket, result } => Some((ticket, result.map(|conn| conn.hosts.len()))),
+            _ => None,
+        };
+        std::mem::take(&mut world.events)
+            .into_iter()
+            .filter_map(told)
+            .collect()
+    };
+    let is_question = |node: &Node| node.child("media_conn").is_some();
+    world.command(Command::AskMediaHosts { ticket: 1 });
+    let question = world.expect("question", is_question);
+    world.command(Command::AskMediaHosts { ticket: 2 });
+    assert!(!world.nodes.iter().any(is_question), "one is under way");
+    let host = Node::new("host").attr("hostname", "a.whatsapp.net");
+    let conn = Node::new("media_conn").attr("auth", "x").with_child(host);
+    world.server_sends(&result_of(&question).with_child(conn));
+    assert_eq!(hosts_of(&mut world), [(1, Ok(1)), (2, Ok(1))]);
+
+    world.command(Command::AskMediaHosts { ticket: 3 });
+    let question = world.expect("question", is_question);
+    world.server_sends(&result_of(&question));
+    assert_eq!(hosts_of(&mut world), [(3, Err(QueryError::Malformed))]);
+
+    world.command(Command::AskMediaHosts { ticket: 4 });
+    world.handle(Input::SocketClosed);
+    world.pump();
+    assert_eq!(hosts_of(&mut world), [(4, Err(QueryError::NotConnected))]);
+}
+
+#[test]
 fn a_stanza_that_fits_no_frame_ends_the_connection_and_answers_what_is_open() {
     let mut world = World::online();
     world.command(lookup(7, "15551230002"));

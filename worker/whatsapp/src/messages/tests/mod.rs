@@ -1,6 +1,7 @@
 //! Messaging end to end in memory: whole connections against a server that routes between them.
 
 mod forger;
+mod group_server;
 mod network;
 mod server;
 mod tokens;
@@ -8,6 +9,7 @@ mod tokens;
 mod addressing;
 mod answers;
 mod companions;
+mod group_sends;
 mod groups;
 mod identities;
 mod known_contacts;

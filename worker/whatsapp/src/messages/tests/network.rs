@@ -14,6 +14,7 @@ use crate::connection::{Config, Connection, Input, Step};
 use crate::device::{Account, AdvSecret, Device};
 use crate::e2e::Space;
 use crate::event::{Event, Incoming, SendError};
+use crate::group::AddressingMode;
 use crate::jid::{Jid, Server};
 use crate::pairing::adv;
 use crate::proto::Message;
@@ -93,6 +94,8 @@ pub(super) struct Network {
     /// What a client is told right before the next bundles that it asked for, which are from before that.
     pub(super) meanwhile: Option<Node>,
     pub(super) now: Timestamp,
+    /// How groups name their people, and who is in them.
+    pub(super) groups: BTreeMap<Jid, (AddressingMode, BTreeSet<u32>)>,
     /// The identities of the phones, by number.
     pub(super) accounts: BTreeMap<String, KeyPair>,
 }
@@ -127,6 +130,7 @@ impl Network {
             read_receipts: Some("all"),
             meanwhile: None,
             now: NOW,
+            groups: BTreeMap::new(),
             accounts: BTreeMap::new(),
         }
     }
@@ -327,7 +331,8 @@ impl Network {
     fn carry_out(&mut self, at: usize, step: Step) {
         let now = self.now;
         let client = &mut self.clients[at];
-        let writes_sessions = step.changes.keys().any(|key| key.kind == RecordKind::Session);
+        let is_ratchet = |kind| matches!(kind, RecordKind::Session | RecordKind::SenderKey);
+        let writes_sessions = step.changes.keys().any(|key| is_ratchet(key.kind));
         if step.needs_commit() {
             client
                 .store
@@ -547,6 +552,13 @@ impl Network {
             tells_renumbered: self.tells_renumbered,
             ..keys.config()
         }
+    }
+
+    /// A client comes back without these records.
+    pub(super) fn lose(&mut self, at: usize, records: Changes) {
+        let lost = self.clients[at].store.commit(records, Vec::new());
+        lost.now_or_never().unwrap().unwrap();
+        self.restart(at);
     }
 
     /// A record of a client's store.

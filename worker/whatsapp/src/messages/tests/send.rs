@@ -172,7 +172,12 @@ fn a_number_without_account_fails_for_good() {
     network.send(ANN, number(9), "3EB001", "hi");
     assert_eq!(network.clients[ANN].failures(), [SendError::NotOnWhatsApp]);
     assert!(!SendError::NotOnWhatsApp.is_retryable());
-    network.send(ANN, Recipient::Jid("1-2@g.us".parse().unwrap()), "3EB002", "hi");
+    network.send(
+        ANN,
+        Recipient::Jid("1@broadcast".parse().unwrap()),
+        "3EB002",
+        "hi",
+    );
     assert!(matches!(
         network.clients[ANN].failures()[1],
         SendError::Unsupported(_)

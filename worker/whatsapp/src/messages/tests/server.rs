@@ -18,6 +18,7 @@ impl Network {
         let answer = match iq.attr_str("xmlns").as_deref() {
             Some("usync") => self.usync(iq),
             Some("encrypt") => self.encrypt(at, iq),
+            Some("w:g2") => self.group_question(iq),
             Some("abt") => match self.properties.clone() {
                 Some(props) => result_of(iq).with_child(props),
                 None => result_of(iq),
@@ -206,6 +207,9 @@ impl Network {
         let id: MessageId = message.attr_str("id").unwrap().parse().unwrap();
         let to = message.attr_jid("to").unwrap();
         let refuses = self.refuses.filter(|(space, _)| Space::of(&to) == *space);
+        if to.is_group() && message.value("participant").is_none() {
+            return self.group_message(at, message, &to);
+        }
         let error = self.nack.or(refuses.map(|(_, code)| code));
         self.check_addresses(at, message, &to);
         if !self.silent {
@@ -229,6 +233,10 @@ impl Network {
                 .iter()
                 .map(|to| (to.attr_jid("jid").unwrap(), to.child("enc").unwrap().clone()))
                 .collect(),
+            None if to.is_group() => {
+                let asked = message.attr_jid("participant").unwrap();
+                vec![(asked, message.child("enc").unwrap().clone())]
+            }
             None => vec![(to.clone(), message.child("enc").unwrap().clone())],
         };
         let chat = message.attr_jid("recipient").unwrap_or_else(|| to.to_bare());
@@ -236,9 +244,11 @@ impl Network {
             let Some(target) = self.client_at(&jid) else {
                 continue;
             };
-            let incoming = self
-                .incoming(at, target, &chat, message, jid.is_lid())
-                .with_child(enc);
+            let incoming = match to.is_group() {
+                true => self.incoming_in_group(at, &to, message, jid.is_lid()),
+                false => self.incoming(at, target, &chat, message, jid.is_lid()),
+            };
+            let incoming = incoming.with_child(enc);
             self.deliver(target, with_identity(incoming, message));
         }
     }
@@ -249,7 +259,7 @@ impl Network {
         let named: Vec<Jid> = named.iter().map(|to| to.attr_jid("jid").unwrap()).collect();
         let recipient = message.attr_jid("recipient");
         for (place, jid) in named.iter().chain(&recipient).enumerate() {
-            assert_eq!(Space::of(jid), Space::of(to), "{jid}");
+            assert!(to.is_group() || Space::of(jid) == Space::of(to), "{jid}");
             assert!(!named[..place.min(named.len())].contains(jid), "{jid} twice");
             let client = &self.clients[at];
             assert!(*jid != client.jid && *jid != client.lid, "{jid} is the sender");
@@ -286,6 +296,9 @@ impl Network {
     /// Passes a receipt on to the device that it is for.
     pub(super) fn receipt(&mut self, at: usize, receipt: &Node) {
         let to = receipt.attr_jid("to").unwrap();
+        if to.is_group() {
+            return self.group_receipt(at, receipt, &to);
+        }
         let Some(target) = self.client_at(&to) else { return };
         let mut receipt = receipt.clone();
         receipt.attrs.remove("to");
@@ -300,7 +313,7 @@ impl Network {
     }
 }
 
-fn refusal(code: u16) -> Node {
+pub(super) fn refusal(code: u16) -> Node {
     let error = Node::new("error").attr("code", code);
     Node::new("iq")
         .attr("type", "error")
@@ -308,7 +321,7 @@ fn refusal(code: u16) -> Node {
         .with_child(error)
 }
 
-fn with_identity(mut incoming: Node, message: &Node) -> Node {
+pub(super) fn with_identity(mut incoming: Node, message: &Node) -> Node {
     if let Some(identity) = message.child("device-identity") {
         incoming.push_child(identity.clone());
     }

@@ -263,6 +263,7 @@ fn a_recorded_request_and_the_message_that_answered_it_are_read() {
     let ours = Resend {
         id: &id,
         to: &to,
+        group: None,
         recipient: None,
         class: Class::of_message(&expected),
         enc: stanza.unwrap().encs.remove(0),

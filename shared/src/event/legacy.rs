@@ -1,14 +1,15 @@
-//! The operator's global `WEBHOOK` in its own shape: `{token, key, message}` for each message.
+//! A message in the older shape: `{token, key, message}`, as the global `WEBHOOK` and socket.io's `message-upsert` have it.
 //!
-//! Pure: envelope in, body out. Delivery, retries and rows are those of every other endpoint.
+//! Pure: envelope in, body out. Must not know who gets it.
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use shared::event::EventName;
 
-/// The only event that the global webhook hears of.
-pub(super) const EVENT: EventName = EventName::NewMessage;
+use super::name::EventName;
+
+/// The only event that has this shape.
+pub const EVENT: EventName = EventName::NewMessage;
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -52,8 +53,8 @@ struct Context {
     message_timestamp: Option<i64>,
 }
 
-/// The body for the global webhook, or `None` where the envelope is not that of a message.
-pub(super) fn body(envelope: &[u8]) -> Option<Bytes> {
+/// The body made from an envelope's JSON, or `None` where that is not the envelope of a message.
+pub fn body(envelope: &[u8]) -> Option<Bytes> {
     let Envelope { instance, data } = serde_json::from_slice(envelope).ok()?;
     let mut key = json!({
         "remoteJid": data.header.wuid,

@@ -1,0 +1,52 @@
+//! The files of the page, as they are in the folder `api/page`; a test holds that none is missing.
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../page/", $name)))),*]
+    };
+}
+
+/// What both pages are made of.
+pub(super) const FILES: &[(&str, &str)] = files![
+    "api.js",
+    "app.js",
+    "base.css",
+    "docs/docs.css",
+    "docs/docs.js",
+    "docs/schema.js",
+    "html.js",
+    "icon.svg",
+    "live.js",
+    "parts.css",
+    "parts/asked.js",
+    "parts/basics.js",
+    "parts/dialog.js",
+    "parts/pages.js",
+    "parts/queuerows.js",
+    "readings.js",
+    "recipients.js",
+    "route.js",
+    "vendor/hooks.js",
+    "vendor/htm.LICENSE",
+    "vendor/htm.js",
+    "vendor/preact.LICENSE",
+    "vendor/preact.js",
+    "views.css",
+    "views/broadcast.js",
+    "views/help.js",
+    "views/home.js",
+    "views/numbers.js",
+    "views/pairing.js",
+    "views/passkey.js",
+    "views/people.js",
+    "views/queue.js",
+    "views/queues.js",
+    "views/settings.js",
+    "views/signin.js",
+    "views/webhook.js",
+    "views/webhooks.js",
+    "words.js",
+];
+
+/// The pages themselves.
+pub(super) const PAGES: &[(&str, &str)] = files!["index.html", "docs.html"];

@@ -1,0 +1,34 @@
+//! Groups: what they are, who is in them, and what an account does with them. One request for all of it, as over AMQP.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use shared::job::{Answer, GroupJob, Job};
+
+use super::control;
+use crate::app::App;
+use crate::extract::{JsonBytes, SessionPath};
+use crate::jobs;
+use crate::problem::{Problem, ProblemBody};
+
+/// Ask about groups, or do something with one: `action` says what, and the other fields are those that it needs. 204 where
+/// there is nothing to tell.
+#[utoipa::path(post, path = "/v1/sessions/{token}/groups", params(("token" = String, Path)), tag = "groups",
+    request_body = ref("#/components/schemas/GroupJob"),
+    responses((status = 200, body = ref("#/components/schemas/GroupAnswer")), (status = 204),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn act(
+    State(app): State<Arc<App>>,
+    SessionPath(token): SessionPath,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let job = Job::Group(Box::new(GroupJob::parse(&body)?));
+    match control::ask(&app, &token, &job).await? {
+        Answer::Group(told) => Ok(Json(told).into_response()),
+        Answer::Done { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
+        other => Err(jobs::unexpected(&other)),
+    }
+}

@@ -1,0 +1,96 @@
+//! A file that a message carries: where it comes from, and what kinds with a file have in common.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::words::check_text;
+use crate::body::JobError;
+use crate::egress::Reach;
+
+/// Most bytes of a file that is given in the job itself, decoded: it is stored with its queue and read with it. Larger ones
+/// are named by a URL.
+pub const INLINE_MAX_BYTES: usize = 1_048_576;
+/// Most bytes of a caption.
+pub(super) const CAPTION_MAX_BYTES: usize = 65_536;
+/// Most bytes of a type such as `image/jpeg`, with its parameters.
+const MIMETYPE_MAX_BYTES: usize = 255;
+
+/// Where a file comes from: one of its fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Media {
+    /// An `http` or `https` address, without a user or password, that the worker fetches it from once for all recipients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The file itself, in base64, at most 1,048,576 bytes decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    /// Its type, such as `image/jpeg`; found out by how it begins where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mimetype: Option<String>,
+}
+
+/// What to do about a file that is not of the kind that it is sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Otherwise {
+    /// It is sent as a document.
+    Document,
+}
+
+/// The source of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// It is fetched from here.
+    Url(&'a str),
+    /// It is this, in base64.
+    Inline(&'a str),
+}
+
+impl Media {
+    /// Where it comes from; `None` for what was never checked.
+    pub fn source(&self) -> Option<Source<'_>> {
+        match (&self.url, &self.base64) {
+            (Some(url), None) => Some(Source::Url(url)),
+            (None, Some(text)) => Some(Source::Inline(text)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), JobError> {
+        match self.source() {
+            None => return Err(JobError::new("media", "must have one of `url`, `base64`")),
+            // Which networks it may be in is the worker's to know.
+            Some(Source::Url(url)) => drop(
+                Reach::Anywhere
+                    .check(url)
+                    .map_err(|error| JobError::new("media.url", error.to_string()))?,
+            ),
+            Some(Source::Inline(text)) => check_inline(text)?,
+        }
+        match &self.mimetype {
+            Some(mimetype) if mimetype.is_ascii() && mimetype.contains('/') => {
+                check_text("media.mimetype", mimetype, MIMETYPE_MAX_BYTES)
+            }
+            Some(_) => Err(JobError::new(
+                "media.mimetype",
+                "must be a type such as `image/jpeg`",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_inline(text: &str) -> Result<(), JobError> {
+    let problem = match STANDARD.decode(text) {
+        Ok(bytes) if bytes.is_empty() => "must not be empty".to_owned(),
+        Ok(bytes) if bytes.len() > INLINE_MAX_BYTES => {
+            format!("must be at most {INLINE_MAX_BYTES} bytes decoded; name a larger file by its `url`")
+        }
+        Ok(_) => return Ok(()),
+        Err(_) => "must be base64".to_owned(),
+    };
+    Err(JobError::new("media.base64", problem))
+}

@@ -1,0 +1,43 @@
+//! A sticker.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::kind::{Kind, object};
+use super::media::Media;
+use crate::body::JobError;
+
+/// A sticker.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Sticker {
+    /// The picture: WebP, 512 by 512 points.
+    pub media: Media,
+}
+
+impl Kind for Sticker {
+    fn message_type(&self) -> &'static str {
+        "stickerMessage"
+    }
+
+    fn message(&self) -> Value {
+        object([])
+    }
+
+    fn check(&self) -> Result<(), JobError> {
+        self.media.check()
+    }
+
+    fn media(&self) -> Option<&Media> {
+        Some(&self.media)
+    }
+}
+
+#[cfg(test)]
+pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
+    stored: r#"{"type":"sticker","media":{"url":"https://example.com/a.webp"}}"#,
+    fingerprint: "d595967eebbde3eb56688cca218351048d6a93a482423ed8aecb19ab1e91a57c",
+    shown: r#"{"stickerMessage":{}}"#,
+    refused: &[(r#"{"type":"sticker"}"#, "message.media: is required")],
+};

@@ -1,0 +1,108 @@
+//! The files of queues, as they were uploaded: written before anybody is sent to, read by who sends, also again.
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+
+use super::leases::{self, Fence};
+use super::{Store, StoreError};
+use crate::id::QueueId;
+
+/// A file at the media hosts.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Upload {
+    /// When it was taken.
+    pub uploaded_at: OffsetDateTime,
+    /// Its type.
+    pub mimetype: String,
+    /// Whether it goes as a document, not being of the kind that it was to be sent as.
+    pub as_document: bool,
+    /// The length of what it says, in bytes.
+    pub length: u64,
+    /// Its key.
+    pub key: [u8; 32],
+    /// SHA-256 of what it says.
+    pub sha256: [u8; 32],
+    /// SHA-256 of the encrypted file.
+    pub enc_sha256: [u8; 32],
+    /// Where it is at any media host.
+    pub direct_path: String,
+    /// The same with a host.
+    pub url: Option<String>,
+    /// When it is there no more.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl std::fmt::Debug for Upload {
+    /// Keys and places are never logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upload({} bytes)", self.length)
+    }
+}
+
+/// The newest upload of a queue's file.
+pub async fn find(store: &Store, queue: QueueId) -> Result<Option<Upload>, StoreError> {
+    let sql = "-- uploads::find
+        SELECT u.uploaded_at, u.mimetype, u.as_document, u.length, u.media_key, u.sha256, u.enc_sha256, u.direct_path, u.url,
+            u.expires_at
+        FROM queue_upload u WHERE u.queue_id = $1 /* queue */ ORDER BY u.uploaded_at DESC LIMIT 1";
+    let row = store.query_opt(sql, &[&queue.as_uuid()]).await?;
+    row.as_ref().and_then(|row| record(row).transpose()).transpose()
+}
+
+/// Notes an upload; of a queue that is gone there is nothing to note.
+///
+/// # Errors
+/// [`StoreError::Fenced`] if the shard is another's.
+pub async fn save(store: &Store, fence: Fence, queue: QueueId, upload: &Upload) -> Result<(), StoreError> {
+    let sql = "-- uploads::save
+        INSERT INTO queue_upload (queue_id, uploaded_at, mimetype, as_document, length, media_key, sha256, enc_sha256,
+            direct_path, url, expires_at)
+        SELECT q.id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM queue q WHERE q.id = $1 /* queue */ FOR KEY SHARE
+        ON CONFLICT DO NOTHING";
+    let length = i64::try_from(upload.length).map_err(|_| StoreError::Corrupt("length"))?;
+    let tx = store.begin("save_upload").await?;
+    leases::hold(&tx, fence).await?;
+    tx.execute(
+        sql,
+        &[
+            &queue.as_uuid(),
+            &upload.uploaded_at,
+            &upload.mimetype,
+            &upload.as_document,
+            &length,
+            &upload.key.as_slice(),
+            &upload.sha256.as_slice(),
+            &upload.enc_sha256.as_slice(),
+            &upload.direct_path,
+            &upload.url,
+            &upload.expires_at,
+        ],
+    )
+    .await?;
+    tx.commit().await
+}
+
+/// The upload of a row that may have none.
+pub(super) fn record(row: &Row) -> Result<Option<Upload>, StoreError> {
+    let Some(uploaded_at) = row.try_get("uploaded_at")? else {
+        return Ok(None);
+    };
+    let length: i64 = row.try_get("length")?;
+    Ok(Some(Upload {
+        uploaded_at,
+        mimetype: row.try_get("mimetype")?,
+        as_document: row.try_get("as_document")?,
+        length: u64::try_from(length).map_err(|_| StoreError::Corrupt("length"))?,
+        key: bytes32(row, "media_key")?,
+        sha256: bytes32(row, "sha256")?,
+        enc_sha256: bytes32(row, "enc_sha256")?,
+        direct_path: row.try_get("direct_path")?,
+        url: row.try_get("url")?,
+        expires_at: row.try_get("expires_at")?,
+    }))
+}
+
+fn bytes32(row: &Row, name: &'static str) -> Result<[u8; 32], StoreError> {
+    let bytes: &[u8] = row.try_get(name)?;
+    bytes.try_into().map_err(|_| StoreError::Corrupt(name))
+}

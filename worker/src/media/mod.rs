@@ -1,0 +1,143 @@
+//! Files that messages carry: brought to this machine's disk, looked at, and sealed for WhatsApp.
+//!
+//! A file is never in memory beyond a piece of it. It lies on the disk twice for as long as it is worked on, as it came and
+//! sealed: the address of an upload names the hash of the sealed file, so that must be known before its first byte leaves.
+//! Both files have no name and are gone with the process, however that ends. Knows no session, no queue and no message.
+
+mod fetch;
+mod prepare;
+pub mod settings;
+mod sniff;
+
+use std::sync::{Arc, OnceLock};
+
+use shared::egress::Reach;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use whatsapp::media::{MediaKey, MediaKind, Seal};
+
+pub use self::settings::Settings;
+use crate::guard;
+
+/// Brings and prepares files. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    http: Arc<OnceLock<reqwest::Client>>,
+    settings: Settings,
+    turns: Arc<Semaphore>,
+}
+
+impl Files {
+    /// Of a worker with these settings.
+    pub(crate) fn new(settings: Settings) -> Self {
+        let turns = Arc::new(Semaphore::new(settings.at_a_time.get()));
+        Self {
+            http: Arc::default(),
+            settings,
+            turns,
+        }
+    }
+
+    /// The client, made when a file is first fetched: it holds the certificates of this machine.
+    fn http(&self) -> Result<&reqwest::Client, FileError> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
+        let client = guard::client(self.settings.reach)
+            .connect_timeout(self.settings.timeout)
+            .read_timeout(self.settings.timeout)
+            .build();
+        let client = client.map_err(|error| FileError::Later(error.to_string()))?;
+        Ok(self.http.get_or_init(|| client))
+    }
+
+    fn reach(&self) -> Reach {
+        self.settings.reach
+    }
+
+    /// Waits for a turn: only so many files are worked on at a time, over all sessions.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+}
+
+/// What a file is to be, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    /// Where it comes from.
+    pub(crate) source: shared::content::Source<'a>,
+    /// Its type, if the caller said.
+    pub(crate) mimetype: Option<&'a str>,
+    /// What it is sent as.
+    pub(crate) role: Role,
+    /// Whether it goes as a document if it is something else.
+    pub(crate) or_document: bool,
+}
+
+/// What a file is sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Image,
+    Video,
+    Audio,
+    Document,
+    Sticker,
+}
+
+impl Role {
+    /// What its keys are derived for.
+    pub(crate) const fn kind(self) -> MediaKind {
+        match self {
+            Self::Image | Self::Sticker => MediaKind::Image,
+            Self::Video => MediaKind::Video,
+            Self::Audio => MediaKind::Audio,
+            Self::Document => MediaKind::Document,
+        }
+    }
+}
+
+/// A sealed file, ready to be uploaded.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The sealed file.
+    pub(crate) file: std::fs::File,
+    /// What it goes as.
+    pub(crate) role: Role,
+    /// Whether that is another than was wished.
+    pub(crate) as_document: bool,
+    pub(crate) mimetype: String,
+    pub(crate) key: MediaKey,
+    pub(crate) seal: Seal,
+    /// The length of the sealed file, in bytes.
+    pub(crate) sealed_bytes: u64,
+}
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// Its address may not be called.
+    #[error("the address of its file is not allowed: {0}")]
+    NotAllowed(String),
+    /// Its host does not give it.
+    #[error("its file could not be fetched: {0}")]
+    NotThere(String),
+    /// It is larger than it may be.
+    #[error("its file is larger than {0} bytes (MEDIA_MAX_BYTES)")]
+    TooLarge(u64),
+    /// It is of another kind than it is to be sent as.
+    #[error("its file is {found}, and can't be sent as {wanted}")]
+    WrongType { found: String, wanted: &'static str },
+    /// It may be there another time.
+    #[error("its file could not be fetched: {0}")]
+    Later(String),
+    /// This machine's disk.
+    #[error("its file could not be stored by the worker: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+impl FileError {
+    /// Whether it may go better another time.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Later(_) | Self::Disk(_))
+    }
+}

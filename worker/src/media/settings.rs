@@ -1,0 +1,69 @@
+//! The settings of files that messages carry.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use shared::config::{Env, read_seconds};
+use shared::egress::Reach;
+
+/// What workers are told about files.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `MEDIA_MAX_BYTES`: the largest file.
+    pub max_bytes: u64,
+    /// `MEDIA_TIMEOUT`: how long a host may be silent; a file may take ten times as long.
+    pub timeout: Duration,
+    /// `MEDIA_TRANSFERS`: files that a worker brings and uploads at a time.
+    pub at_a_time: NonZeroUsize,
+    /// `MEDIA_ALLOW_PRIVATE`: how far addresses of files may reach.
+    pub reach: Reach,
+    /// `MEDIA_DIR`: where files lie while they are worked on.
+    pub folder: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_bytes: 256 * 1024 * 1024,
+            timeout: Duration::from_secs(30),
+            at_a_time: NonZeroUsize::MIN.saturating_add(3),
+            reach: Reach::Public,
+            folder: std::env::temp_dir(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the section; mistakes are noted in `env`.
+    pub fn read(env: &mut Env) -> Self {
+        let default = Self::default();
+        let settings = Self {
+            max_bytes: env.or("MEDIA_MAX_BYTES", default.max_bytes),
+            timeout: read_seconds(env, "MEDIA_TIMEOUT", default.timeout),
+            at_a_time: env.or("MEDIA_TRANSFERS", default.at_a_time),
+            reach: match env.or("MEDIA_ALLOW_PRIVATE", false) {
+                true => Reach::Anywhere,
+                false => Reach::Public,
+            },
+            folder: env.optional("MEDIA_DIR").unwrap_or(default.folder),
+        };
+        if settings.max_bytes == 0 || settings.max_bytes > MAX_BYTES {
+            env.problem("MEDIA_MAX_BYTES", "must be 1 to 2147483648");
+        }
+        if settings.timeout.is_zero() || settings.timeout > TIMEOUT_MAX {
+            env.problem("MEDIA_TIMEOUT", "must be above 0 and at most 600 seconds");
+        }
+        if settings.at_a_time.get() > TRANSFERS_MAX {
+            env.problem("MEDIA_TRANSFERS", "must be at most 64");
+        }
+        settings
+    }
+}
+
+/// The largest file that WhatsApp takes of anybody: 2 GiB.
+const MAX_BYTES: u64 = 2 << 30;
+/// The longest silence that may be allowed.
+const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+/// The most transfers that may be set.
+const TRANSFERS_MAX: usize = 64;

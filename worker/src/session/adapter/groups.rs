@@ -1,0 +1,121 @@
+//! What WhatsApp says of groups, as the product tells it.
+
+use shared::job::{
+    Answer, FailureCode, GroupAnswer, GroupMetadata, GroupParticipant, JoinRequest, ParticipantOutcome,
+    PersonalInvite,
+};
+use whatsapp::event::QueryError;
+use whatsapp::group::request::{self, Entry, Outcome};
+use whatsapp::group::{GroupInfo, Member};
+use whatsapp::jid::Jid;
+use whatsapp::time::Timestamp;
+
+use super::events::query_failure;
+
+/// The answer to a question that WhatsApp has answered.
+pub(crate) fn answer(found: request::GroupAnswer) -> Answer {
+    use request::GroupAnswer as Found;
+    let mut told = GroupAnswer::default();
+    match found {
+        Found::Done => {
+            return Answer::Done {
+                queue_id: None,
+                reading: None,
+            };
+        }
+        Found::Refused(code) => return failure(&QueryError::Refused { code }),
+        Found::Group(info) => told.group = Some(metadata(*info)),
+        Found::Groups(groups) => told.groups = Some(groups.into_iter().map(metadata).collect()),
+        Found::Created(info, refused) => {
+            told.group = Some(metadata(*info));
+            told.participants = Some(refused.into_iter().map(outcome).collect());
+        }
+        Found::Members(outcomes) => told.participants = Some(outcomes.into_iter().map(outcome).collect()),
+        Found::Invite(code) => told.code = Some(code),
+        Found::Joined(group, entry) => {
+            told.joined = Some(group.to_string());
+            told.pending = Some(entry == Entry::Asked);
+        }
+        Found::Applicants(asking) => {
+            let asking = asking.into_iter().map(|asks| JoinRequest {
+                id: id(&asks.member),
+                lid: asks.member.lid().map(Jid::to_string),
+                since: asks.since.map(Timestamp::as_secs),
+                method: asks.method,
+            });
+            told.requests = Some(asking.collect());
+        }
+    }
+    Answer::Group(Box::new(told))
+}
+
+/// The answer to a question that WhatsApp gave none to, or refused.
+pub(crate) fn failure(error: &QueryError) -> Answer {
+    let QueryError::Refused { code } = error else {
+        return query_failure(error);
+    };
+    let why = match code {
+        400 => "WhatsApp does not take this group or this request",
+        401 => "only an admin of the group may do this",
+        403 => "the account is not in the group",
+        404 => "there is no such group, or the account is not in it",
+        405 => "WhatsApp does not allow this; the account may have been removed from the group",
+        406 => "WhatsApp does not take this name or code",
+        409 => "it is so already, or somebody else changed it at the same moment",
+        410 => "the link was reset",
+        419 => "the group is full",
+        429 => "WhatsApp has been asked too often; try again later",
+        _ => "WhatsApp refused",
+    };
+    Answer::Failed {
+        code: FailureCode::Refused,
+        message: format!("{why} ({code})"),
+        field: None,
+        until: None,
+    }
+}
+
+fn metadata(info: GroupInfo) -> GroupMetadata {
+    let count = u32::try_from(info.members.len()).unwrap_or(u32::MAX);
+    GroupMetadata {
+        id: info.jid.to_string(),
+        subject: info.subject,
+        creation: info.created.map(Timestamp::as_secs),
+        owner: info.owner.map(|owner| owner.to_bare().to_string()),
+        description: info.description.map(|description| description.text),
+        restrict: info.locked,
+        announce: info.announce,
+        all_may_add: info.all_may_add,
+        asks_to_join: info.asks_to_join,
+        disappearing_seconds: info.disappearing_seconds,
+        community: info.community.map(|community| community.to_string()),
+        addressing: info.addressing.as_str().to_owned(),
+        size: info.size.unwrap_or(count),
+        participants: info.members.iter().map(participant).collect(),
+    }
+}
+
+fn participant(member: &Member) -> GroupParticipant {
+    GroupParticipant {
+        id: id(member),
+        lid: member.lid().map(Jid::to_string),
+        admin: member.role.as_str().map(str::to_owned),
+    }
+}
+
+fn outcome(outcome: Outcome) -> ParticipantOutcome {
+    ParticipantOutcome {
+        id: id(&outcome.member),
+        lid: outcome.member.lid().map(Jid::to_string),
+        status: outcome.code,
+        invite: outcome.invite.map(|invite| PersonalInvite {
+            code: invite.code,
+            expires: invite.expires.map(Timestamp::as_secs),
+        }),
+    }
+}
+
+/// Somebody's jid, by number where that is known.
+fn id(member: &Member) -> String {
+    member.phone().unwrap_or(&member.jid).to_string()
+}

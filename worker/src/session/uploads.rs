@@ -1,0 +1,307 @@
+//! The files of a session's queues: brought, sealed and uploaded once for all recipients of a queue, beside the sends.
+//!
+//! Nothing of a queue starts before its file is uploaded and that is written down; other queues go on. A transfer that a
+//! crash cut off begins again: nobody was sent to yet. Knows where a file comes from as little as what it says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use shared::content::Content;
+use shared::id::QueueId;
+use shared::store::uploads::{self as store, Upload as Stored};
+use shared::store::{Fence, Store};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use whatsapp::client::{MediaRoute, Upload, UploadError, Uploaded};
+use whatsapp::command::Command;
+use whatsapp::event::{MediaConn, QueryError};
+use whatsapp::media::MediaKey;
+
+use super::adapter::events::Failure;
+use super::attachment::{Attachment, expires_soon};
+use super::content::wish;
+use super::context::{Context, Exit, Transferred};
+use super::link::Link;
+use super::way;
+use crate::media::{FileError, Files, Prepared};
+
+/// The transfers of one session.
+#[derive(Default)]
+pub(super) struct Uploads {
+    work: HashMap<QueueId, Work>,
+    /// Where files go, and until when that counts.
+    conn: Option<Box<(MediaConn, Instant)>>,
+    /// The question for that which is open.
+    asked: Option<u64>,
+    tickets: u64,
+}
+
+/// One transfer.
+struct Work {
+    stage: Stage,
+    /// How often it came to nothing.
+    tries: u32,
+}
+
+enum Stage {
+    /// A task is at it.
+    Busy,
+    /// It waits for the hosts to be named.
+    Hosts(Box<Prepared>),
+    /// It is tried again at this moment, from where it was.
+    Later(Instant, Option<Box<Prepared>>),
+}
+
+impl Uploads {
+    /// Begins what can begin, and goes on with what can go on; answers when to look again.
+    pub(super) fn advance(&mut self, cx: &mut Context, link: &Link) -> Option<Instant> {
+        let wanted = cx.queues.want_files(cx.wall());
+        if wanted.is_empty() && self.work.is_empty() || !link.is_open() {
+            return None;
+        }
+        // A queue that was paused or deleted meanwhile: what is under way goes on, the rest is begun anew when it goes on.
+        self.work
+            .retain(|id, work| matches!(work.stage, Stage::Busy) || wanted.contains(id));
+        let (now, mut wake) = (cx.now(), None::<Instant>);
+        for id in wanted {
+            let Some(Work { stage, tries }) = self.work.remove(&id) else {
+                self.begin(cx, id, 0);
+                continue;
+            };
+            match stage {
+                Stage::Later(at, prepared) if at > now => {
+                    wake = Some(wake.map_or(at, |first| first.min(at)));
+                    self.put(id, Stage::Later(at, prepared), tries);
+                }
+                Stage::Later(_, None) => self.begin(cx, id, tries),
+                Stage::Later(_, Some(prepared)) | Stage::Hosts(prepared) => {
+                    self.upload(cx, link, id, (prepared, tries));
+                }
+                Stage::Busy => self.put(id, Stage::Busy, tries),
+            }
+        }
+        wake
+    }
+
+    fn put(&mut self, id: QueueId, stage: Stage, tries: u32) {
+        self.work.insert(id, Work { stage, tries });
+    }
+
+    /// Looks whether its file is uploaded already; if not, brings and seals it.
+    fn begin(&mut self, cx: &mut Context, id: QueueId, tries: u32) {
+        let Some(queue) = cx.queues.get(id) else { return };
+        let content = Arc::clone(&queue.content);
+        let (store, files, wall) = (cx.around.store.clone(), cx.around.files.clone(), cx.wall());
+        let key = MediaKey::new(cx.rng.random());
+        self.put(id, Stage::Busy, tries);
+        cx.transfer(id, async move {
+            match store::find(&store, id).await {
+                Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(upload),
+                Ok(_) => bring(&files, &content, key).await,
+                Err(error) => Transferred::Lost(error),
+            }
+        });
+    }
+
+    /// Uploads a file, if it is known where to; asks for that if not.
+    fn upload(
+        &mut self,
+        cx: &mut Context,
+        link: &Link,
+        id: QueueId,
+        (prepared, tries): (Box<Prepared>, u32),
+    ) {
+        let now = cx.now();
+        let known = self.conn.as_deref().filter(|(_, until)| now < *until);
+        let Some((conn, _)) = known else {
+            self.put(id, Stage::Hosts(prepared), tries);
+            if self.asked.is_none() {
+                self.tickets += 1;
+                let is_told = link.tell(Command::AskMediaHosts { ticket: self.tickets });
+                self.asked = is_told.then_some(self.tickets);
+            }
+            return;
+        };
+        let own_way = match way::own(cx) {
+            Ok(own_way) => own_way,
+            Err(error) => return cx.end(Exit::Lost(error.to_string())),
+        };
+        let route = MediaRoute::new(&cx.around.versions.config(), own_way, conn.clone());
+        let (store, fence, files) = (cx.around.store.clone(), cx.lease.fence(), cx.around.files.clone());
+        let clock = cx.around.clock;
+        self.put(id, Stage::Busy, tries);
+        cx.transfer(id, async move {
+            let _turn = files.turn().await;
+            let upload = Upload {
+                kind: prepared.role.kind(),
+                enc_sha256: prepared.seal.enc_sha256,
+                length: prepared.sealed_bytes,
+                file: &prepared.file,
+            };
+            match route.upload(upload).await {
+                Ok(uploaded) => {
+                    let stored = stored(&prepared, uploaded, clock.wall());
+                    save(&store, fence, id, stored).await
+                }
+                Err(error) => Transferred::NotUploaded(prepared, error),
+            }
+        });
+    }
+
+    /// A transfer has come a stage further, or to nothing.
+    pub(super) fn on_transferred(&mut self, cx: &mut Context, id: QueueId, transferred: Transferred) {
+        let tries = self.work.remove(&id).map_or(0, |work| work.tries);
+        match transferred {
+            Transferred::Prepared(prepared) => self.put(id, Stage::Hosts(prepared), tries),
+            Transferred::Stored(upload) => cx.queues.attach(id, Attachment::Ready(Arc::new(upload))),
+            Transferred::Lost(error) => cx.lose(&error),
+            Transferred::NoFile(error) if error.is_passing() && tries + 1 < FETCHES_MAX => {
+                tracing::debug!(%error, "a file is fetched again");
+                self.again(cx.now(), id, (tries, None));
+            }
+            Transferred::NoFile(error) => cx
+                .queues
+                .attach(id, Attachment::Failed(Box::new(failure(&error)))),
+            Transferred::NotUploaded(prepared, error) => {
+                tracing::warn!(%error, "a file was not uploaded");
+                if matches!(error, UploadError::Unauthorized) {
+                    self.conn = None;
+                }
+                match error.is_passing() {
+                    true => self.again(cx.now(), id, (tries, Some(prepared))),
+                    false => cx
+                        .queues
+                        .attach(id, Attachment::Failed(Box::new(not_taken(&error)))),
+                }
+            }
+        }
+    }
+
+    fn again(&mut self, now: Instant, id: QueueId, (tries, prepared): (u32, Option<Box<Prepared>>)) {
+        let pause = PAUSE.saturating_mul(1 << tries.min(16)).min(PAUSE_MAX);
+        self.put(id, Stage::Later(now + pause, prepared), tries.saturating_add(1));
+    }
+
+    /// The server has named its media hosts, or has not.
+    pub(super) fn on_hosts(&mut self, cx: &Context, ticket: u64, result: Result<Box<MediaConn>, QueryError>) {
+        if self.asked.take_if(|asked| *asked == ticket).is_none() {
+            return;
+        }
+        let now = cx.now();
+        match result {
+            Ok(conn) => {
+                let until = now + conn.ttl.min(conn.auth_ttl);
+                self.conn = Some(Box::new((*conn, until)));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the server named no media host");
+                for work in self.work.values_mut() {
+                    if let Stage::Hosts(prepared) = std::mem::replace(&mut work.stage, Stage::Busy) {
+                        work.stage = Stage::Later(now + PAUSE, Some(prepared));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connection is gone: nobody answers any more.
+    pub(super) fn on_disconnected(&mut self) {
+        self.asked = None;
+    }
+}
+
+async fn bring(files: &Files, content: &Content, key: MediaKey) -> Transferred {
+    let _turn = files.turn().await;
+    let Some(wish) = wish(content) else {
+        return Transferred::NoFile(FileError::NotThere("the message names none".to_owned()));
+    };
+    match files.prepare(wish, key).await {
+        Ok(prepared) => Transferred::Prepared(Box::new(prepared)),
+        Err(error) => Transferred::NoFile(error),
+    }
+}
+
+fn stored(prepared: &Prepared, uploaded: Uploaded, now: OffsetDateTime) -> Stored {
+    Stored {
+        uploaded_at: now,
+        mimetype: prepared.mimetype.clone(),
+        as_document: prepared.as_document,
+        length: prepared.seal.length,
+        key: *prepared.key.expose(),
+        sha256: prepared.seal.sha256,
+        enc_sha256: prepared.seal.enc_sha256,
+        expires_at: expiry(&uploaded.direct_path),
+        direct_path: uploaded.direct_path,
+        url: uploaded.url,
+    }
+}
+
+async fn save(store: &Store, fence: Fence, id: QueueId, mut upload: Stored) -> Transferred {
+    // As the database keeps it: what is compared with other times is the same before and after it is read back.
+    upload.uploaded_at = upload
+        .uploaded_at
+        .replace_nanosecond(upload.uploaded_at.microsecond() * 1_000)
+        .unwrap_or(upload.uploaded_at);
+    match store::save(store, fence, id, &upload).await {
+        Ok(()) => Transferred::Stored(upload),
+        Err(error) => Transferred::Lost(error),
+    }
+}
+
+/// When a path is no good any more, as it says itself: seconds since 1970, in hex.
+fn expiry(path: &str) -> Option<OffsetDateTime> {
+    let (_, query) = path.split_once('?')?;
+    let told = query.split('&').find_map(|pair| pair.strip_prefix("oe="))?;
+    OffsetDateTime::from_unix_timestamp(i64::from_str_radix(told, 16).ok()?).ok()
+}
+
+fn failure(error: &FileError) -> Failure {
+    let (status, name) = match error {
+        FileError::NotAllowed(_) => (400, "Bad Request"),
+        FileError::TooLarge(_) => (413, "Content Too Large"),
+        FileError::WrongType { .. } => (415, "Unsupported Media Type"),
+        FileError::NotThere(_) | FileError::Later(_) => (424, "Failed Dependency"),
+        FileError::Disk(_) => (503, "Service Unavailable"),
+    };
+    Failure {
+        status,
+        error: name,
+        words: error.to_string(),
+    }
+}
+
+fn not_taken(error: &UploadError) -> Failure {
+    let (status, name) = match error {
+        UploadError::TooLarge => (413, "Content Too Large"),
+        UploadError::File(_) => (503, "Service Unavailable"),
+        _ => (502, "Bad Gateway"),
+    };
+    Failure {
+        status,
+        error: name,
+        words: error.to_string(),
+    }
+}
+
+/// How often a file is fetched that its host does not give for now.
+const FETCHES_MAX: u32 = 4;
+/// How long is waited before a transfer is tried again; doubled each time.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The longest that is waited.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_until_when_it_is_good() {
+        let at = |path| expiry(path).map(OffsetDateTime::unix_timestamp);
+        assert_eq!(at("/v/1.enc?ccb=11-4&oh=01&oe=62C749F1"), Some(0x62C7_49F1));
+        assert_eq!(at("/v/1.enc?ccb=11-4"), None);
+        assert_eq!(at("/v/1.enc?oe=zz"), None);
+        assert_eq!(at("/v/1"), None);
+    }
+}
