@@ -14,6 +14,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /v1/sessions/{token}/messages",
             "post /v1/sessions/{token}/queues",
             "post /api/whatsapp/send-text",
+            "post /api/whatsapp/send-media",
         ],
         JobKind::Pause => &["post /v1/sessions/{token}/queues/{queue}/pause"],
         JobKind::Resume => &["post /v1/sessions/{token}/queues/{queue}/resume"],
