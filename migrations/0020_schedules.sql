@@ -22,6 +22,7 @@ CREATE TABLE schedule (
 CREATE INDEX schedule_due ON schedule (next_at) WHERE next_at IS NOT NULL;
 COMMENT ON TABLE  schedule               IS 'Sends that are made at set times. A firing is a send job whose id is made of the schedule and its time, so that the same firing twice is one job.';
 COMMENT ON COLUMN schedule.id            IS 'Which schedule: one that is made anew under the same name is another.';
+COMMENT ON COLUMN schedule.session_id    IS 'Whose sends they are.';
 COMMENT ON COLUMN schedule.name          IS 'What its caller calls it by.';
 COMMENT ON COLUMN schedule.cron          IS 'Five fields; null where it fires once.';
 COMMENT ON COLUMN schedule.at            IS 'When it fires, if once.';

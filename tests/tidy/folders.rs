@@ -16,7 +16,7 @@ const MAPS: &[(&str, Map)] = &[
         "api",
         &[
             ("serve", "realtime router app settings listener workers"),
-            ("realtime", "settings app auth problem"),
+            ("realtime", "settings app auth"),
             (
                 "router",
                 "openapi legacy v1 page idempotency app extract auth observe problem",
@@ -25,10 +25,10 @@ const MAPS: &[(&str, Map)] = &[
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
             ("v1", "idempotency app jobs extract paging tokens problem schema"),
             ("idempotency", "app extract problem"),
-            ("settings", "auth"),
             ("app", "ids jobs auth tokens problem"),
             ("jobs", "ids tokens problem"),
             ("doctor", "settings"),
+            ("settings", "auth"),
             ("extract", "problem"),
             ("paging", "problem"),
             ("auth", "problem"),

@@ -19,6 +19,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /api/whatsapp/send-list-message",
             "post /api/whatsapp/send-reaction",
             "post /api/whatsapp/delete-for-every-one",
+            "post /api/whatsapp/send-media",
         ],
         JobKind::Pause => &["post /v1/sessions/{token}/queues/{queue}/pause"],
         JobKind::Resume => &["post /v1/sessions/{token}/queues/{queue}/resume"],

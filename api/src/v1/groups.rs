@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use shared::job::{Answer, GroupJob, Job};
+use shared::job::{Answer, GroupAnswer, GroupJob, Job};
 
 use super::control;
 use crate::app::App;
@@ -14,21 +12,21 @@ use crate::extract::{JsonBytes, SessionPath};
 use crate::jobs;
 use crate::problem::{Problem, ProblemBody};
 
-/// Ask about groups, or do something with one: `action` says what, and the other fields are those that it needs. 204 where
-/// there is nothing to tell.
+/// Ask about groups, or do something with one: `action` says what, and the other fields are those that it needs. The answer
+/// is empty (`{}`) where there is nothing to tell.
 #[utoipa::path(post, path = "/v1/sessions/{token}/groups", params(("token" = String, Path)), tag = "groups",
     request_body = ref("#/components/schemas/GroupJob"),
-    responses((status = 200, body = ref("#/components/schemas/GroupAnswer")), (status = 204),
+    responses((status = 200, body = ref("#/components/schemas/GroupAnswer")),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn act(
     State(app): State<Arc<App>>,
     SessionPath(token): SessionPath,
     JsonBytes(body): JsonBytes,
-) -> Result<Response, Problem> {
+) -> Result<Json<Box<GroupAnswer>>, Problem> {
     let job = Job::Group(Box::new(GroupJob::parse(&body)?));
     match control::ask(&app, &token, &job).await? {
-        Answer::Group(told) => Ok(Json(told).into_response()),
-        Answer::Done { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
+        Answer::Group(told) => Ok(Json(told)),
+        Answer::Done { .. } => Ok(Json(Box::default())),
         other => Err(jobs::unexpected(&other)),
     }
 }

@@ -113,6 +113,7 @@ fn names_read(text: &str) -> impl Iterator<Item = String> {
         "env.read(",
         "env.required(",
         "read_seconds(env",
+        "within(env,",
     ];
     readers
         .into_iter()
