@@ -17,11 +17,12 @@ use shared::job::SendJob;
 use shared::store::recipients::{self, RecipientState};
 use shared::store::uploads::{self, Upload};
 
-use super::bodies::{Answer, MediaBody, Recipients};
+use super::bodies::{Answer, MediaBody};
 use super::dialect::ErrorBody;
+use super::request::{self, Asks, Request};
 use super::sending::{send_many, sent};
 use crate::app::App;
-use crate::extract::{self, JsonBytes};
+use crate::extract::JsonBytes;
 use crate::idempotency::{self, Key, Meaning};
 use crate::problem::{Code, Problem};
 use crate::tokens::Addressee;
@@ -39,11 +40,10 @@ pub async fn send_media(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let media: MediaBody = extract::fields(&body)?;
-    let many = matches!(media.number, Recipients::Many(_));
-    let job = send_job(&media)?;
+    let request = request::read::<MediaBody>(&body)?;
+    let (many, job) = (request.is_to_many(), request.job()?);
     let meaning = Meaning::of_job(key.as_ref(), &job);
-    let to = app.tokens.session(&app.store, media.token).await?;
+    let to = app.tokens.session(&app.store, request.token).await?;
     let scope = format!("send-media {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
@@ -59,12 +59,18 @@ pub async fn send_media(
     idempotency::once(&app, scope, key, meaning, work).await
 }
 
-/// The job of a request: the body of a `send` job, so that both APIs refuse the same things in the same words.
-fn send_job(media: &MediaBody) -> Result<SendJob, Problem> {
-    let message = message(media)
-        .ok_or_else(|| Problem::field("type", format!("must be {KINDS}, or a type such as text/csv")))?;
-    let body = json!({ "number": media.number, "message": message, "delay": media.delay });
-    SendJob::parse(body.to_string().as_bytes()).map_err(|error| own_names(error.into()))
+impl Asks for MediaBody {
+    fn request(self) -> Result<Request, Problem> {
+        let message = message(&self)
+            .ok_or_else(|| Problem::field("type", format!("must be {KINDS}, or a type such as text/csv")))?;
+        Ok(Request {
+            token: self.token,
+            number: self.number,
+            message,
+            delay: self.delay,
+            names: &[("media.url", "url"), ("media.mimetype", "type")],
+        })
+    }
 }
 
 /// What `type` takes.
@@ -110,22 +116,6 @@ fn document_type(kind: &str) -> Option<&str> {
         other if other.contains('/') => other,
         _ => return None,
     })
-}
-
-/// Names the fields as this API does.
-fn own_names(problem: Problem) -> Problem {
-    let [only] = problem.fields() else {
-        return problem;
-    };
-    let own = match only.field.as_str() {
-        "message.media.url" => "url",
-        "message.media.mimetype" => "type",
-        "message.caption" => "caption",
-        "message.fileName" => "fileName",
-        "numbers" => "number",
-        _ => return problem,
-    };
-    Problem::new(problem.code(), "").with_field(own, &*only.problem)
 }
 
 async fn send_one(app: &App, to: &Addressee, key: Option<JobId>, job: SendJob) -> Result<Value, Problem> {

@@ -6,6 +6,7 @@ pub mod bodies;
 pub mod dialect;
 pub mod groups;
 pub mod media;
+mod request;
 pub mod scheduler;
 mod sending;
 pub mod sends;
@@ -17,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::json;
-use shared::job::{self, IsExistsJob, Job, SendJob};
+use shared::job::{self, IsExistsJob, Job};
 use shared::recipient::Number;
 use shared::store::sessions::{NewSettings, SessionRecord};
 use time::OffsetDateTime;
@@ -26,7 +27,7 @@ use crate::app::App;
 use crate::extract::{self, JsonBytes};
 use crate::idempotency::{self, Key, Meaning};
 use crate::jobs;
-use crate::legacy::bodies::{Answer, NumberBody, Recipients, TextBody, TokenBody};
+use crate::legacy::bodies::{Answer, NumberBody, TextBody, TokenBody};
 use crate::legacy::dialect::ErrorBody;
 use crate::legacy::sending::{send_many, send_one};
 use crate::problem::{Code, Problem};
@@ -116,11 +117,10 @@ pub async fn send_text(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let text: TextBody = extract::fields(&body)?;
-    let many = matches!(text.number, Recipients::Many(_));
-    let job = send_job(&text).map_err(own_names)?;
+    let request = request::read::<TextBody>(&body)?;
+    let (many, job) = (request.is_to_many(), request.job()?);
     let meaning = Meaning::of_job(key.as_ref(), &job);
-    let to = app.tokens.session(&app.store, text.token).await?;
+    let to = app.tokens.session(&app.store, request.token).await?;
     let scope = format!("send-text {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
@@ -138,27 +138,6 @@ pub async fn send_text(
         })
     };
     idempotency::once(&app, scope, key, meaning, work).await
-}
-
-/// The job of a request: the body of a `send` job, so that both APIs refuse the same things in the same words.
-fn send_job(text: &TextBody) -> Result<SendJob, Problem> {
-    let body = json!({
-        "number": text.number, "message": { "type": "text", "text": text.text }, "delay": text.delay,
-    });
-    Ok(SendJob::parse(body.to_string().as_bytes())?)
-}
-
-/// Names the fields as this API does.
-fn own_names(problem: Problem) -> Problem {
-    match problem.fields() {
-        [only] if only.field == "message.text" => {
-            Problem::new(problem.code(), "").with_field("text", &*only.problem)
-        }
-        [only] if only.field == "numbers" => {
-            Problem::new(problem.code(), "").with_field("number", &*only.problem)
-        }
-        _ => problem,
-    }
 }
 
 /// Ask whether a number is on WhatsApp. One that was found once, by a question or a send, is answered from what is kept; any

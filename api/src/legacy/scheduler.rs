@@ -14,21 +14,27 @@ use shared::job::{ScheduleJob, Timing};
 use shared::store::schedules::{self, ScheduleRecord};
 use utoipa::ToSchema;
 
-use super::bodies::{Answer, LooseNumber, TokenBody};
+use super::bodies::{
+    Answer, ButtonBody, ListBody, LooseNumber, MediaBody, TemplateBody, TextBody, TokenBody,
+};
 use super::dialect::ErrorBody;
+use super::request::{Request, read};
 use crate::app::App;
 use crate::extract::{self, JsonBytes};
 use crate::problem::{Code, Problem};
 use crate::v1::schedules::{Made, add};
 
-/// What a type of scheduled message says, as the message of a `send` job.
-type Read = fn(&Map<String, Value>) -> Value;
+/// How the body of a type's route is read.
+type Read = fn(&[u8]) -> Result<Request, Problem>;
 
 /// The types that can be scheduled.
-const TYPES: &[(&str, Read)] = &[(
-    "sendText",
-    |data| json!({ "type": "text", "text": data.get("text") }),
-)];
+const TYPES: &[(&str, Read)] = &[
+    ("sendText", read::<TextBody>),
+    ("sendMedia", read::<MediaBody>),
+    ("sendButtonMessage", read::<ButtonBody>),
+    ("sendTemplateMessage", read::<TemplateBody>),
+    ("sendListMessage", read::<ListBody>),
+];
 
 /// A schedule, as callers of the older API write it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +43,7 @@ pub struct SchedulerBody {
     pub id: LooseNumber,
     /// The session that sends.
     pub token: Token,
-    /// What is sent: `sendText`.
+    /// What is sent: `sendText`, `sendMedia`, `sendButtonMessage`, `sendTemplateMessage` or `sendListMessage`.
     pub r#type: String,
     /// The body that the route of this type takes, without `token`; `number` may be an array.
     pub data: Map<String, Value>,
@@ -105,17 +111,17 @@ pub async fn add_scheduler(
 ) -> Result<Response, Problem> {
     let fields = extract::object(&body)?;
     let body: SchedulerBody = extract::fields(&body)?;
-    let (job, token) = (
-        job(body)?,
-        extract::fields::<TokenBody>(&Value::Object(fields.clone()).to_string().into_bytes())?.token,
-    );
+    let job = job(&body)?;
     let told = ["id", "type", "data", "time", "timezone"].into_iter();
     let told: Map<_, _> = told
         .filter_map(|name| Some((name.to_owned(), fields.get(name)?.clone())))
         .collect();
     let told = Value::Object(told).to_string();
-    let to = app.tokens.session(&app.store, token).await?;
-    match add(&app, &to, &job, Some(&told)).await.map_err(own_names)? {
+    let to = app.tokens.session(&app.store, body.token).await?;
+    match add(&app, &to, &job, Some(&told))
+        .await
+        .map_err(|problem| own_names(problem, str::to_owned))?
+    {
         Made::New(_) => {
             let all = all(&app, to.session).await?;
             Ok(Json(Answer::with_data(all.into())).into_response())
@@ -146,7 +152,7 @@ pub async fn stop(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> Re
 }
 
 /// The schedule that a body asks for.
-fn job(body: SchedulerBody) -> Result<ScheduleJob, Problem> {
+fn job(body: &SchedulerBody) -> Result<ScheduleJob, Problem> {
     let kind = TYPES.iter().find(|(name, _)| *name == body.r#type);
     let Some((_, read)) = kind else {
         let known: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
@@ -155,32 +161,35 @@ fn job(body: SchedulerBody) -> Result<ScheduleJob, Problem> {
             format!("can't be scheduled; what can: {}", known.join(", ")),
         ));
     };
-    let mut send = json!({ "number": body.data.get("number"), "message": read(&body.data) });
-    if let Some(delay) = body.data.get("delay") {
-        send["delay"] = delay.clone();
-    }
-    let mut asked = json!({ "id": body.id.into_text(), "cron": body.time, "send": send });
-    if let Some(zone) = body.timezone {
-        asked["timezone"] = zone.into();
-    }
-    ScheduleJob::parse(asked.to_string().as_bytes()).map_err(|error| own_names(error.into()))
+    let mut data = body.data.clone();
+    data.insert("token".to_owned(), json!(body.token));
+    let request = read(Value::Object(data).to_string().as_bytes()).map_err(of_data)?;
+    let asked = json!({
+        "id": body.id, "cron": body.time, "timezone": body.timezone, "send": request.body(),
+    });
+    let job = ScheduleJob::parse(asked.to_string().as_bytes());
+    job.map_err(|error| own_names(error.into(), |field| request.own_field(field)))
 }
 
-/// Names the fields as this API does.
-fn own_names(problem: Problem) -> Problem {
-    let [only] = problem.fields() else { return problem };
-    let field = match only.field.as_str() {
-        "cron" => "time".to_owned(),
-        field => match field
-            .strip_prefix("send.message.")
-            .or(field.strip_prefix("send."))
-        {
-            Some("numbers") => "data.number".to_owned(),
-            Some(rest) => format!("data.{rest}"),
-            None => return problem,
-        },
-    };
-    Problem::new(problem.code(), "").with_field(field, &*only.problem)
+/// Names the fields as this API does, those of what is sent by what `own` says.
+fn own_names(problem: Problem, own: impl Fn(&str) -> String) -> Problem {
+    renamed(problem, |field| match (field, field.strip_prefix("send.")) {
+        ("cron", _) => "time".to_owned(),
+        (_, Some(sent)) => format!("data.{}", own(sent)),
+        (other, None) => other.to_owned(),
+    })
+}
+
+/// Names the fields of `data` as those of the body that it is in.
+fn of_data(problem: Problem) -> Problem {
+    renamed(problem, |field| format!("data.{field}"))
+}
+
+fn renamed(problem: Problem, name: impl Fn(&str) -> String) -> Problem {
+    match problem.fields() {
+        [only] => Problem::new(problem.code(), "").with_field(name(&only.field), &*only.problem),
+        _ => problem,
+    }
 }
 
 async fn all(app: &App, session: shared::id::SessionId) -> Result<Vec<Value>, Problem> {

@@ -1,6 +1,5 @@
-//! What the older API sends besides texts: buttons, templates, lists, reactions, and the deletion of a message.
-//!
-//! Each body becomes that of a `send` job, so that all doors refuse the same things in the same words.
+//! What the older API sends besides files: the routes of buttons, templates, lists, reactions and the deletion of a
+//! message; and what these, and texts, are as messages.
 
 use std::sync::Arc;
 
@@ -9,31 +8,18 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use shared::content::{Body, Content, Form};
-use shared::id::{JobId, Token};
-use shared::job::SendJob;
+use shared::id::JobId;
 
 use crate::app::App;
-use crate::extract::{self, JsonBytes};
+use crate::extract::JsonBytes;
 use crate::idempotency::{self, Key, Meaning};
 use crate::legacy::bodies::{
-    Answer, ButtonBody, DeleteBody, KeyBody, ListBody, ReactionBody, Recipients, TemplateBody,
+    Answer, ButtonBody, DeleteBody, KeyBody, ListBody, ReactionBody, TemplateBody, TextBody,
 };
 use crate::legacy::dialect::ErrorBody;
+use crate::legacy::request::{self, Asks, Request};
 use crate::legacy::sending::{send_many, send_one};
 use crate::problem::Problem;
-
-/// A request to send, as any of these routes reads it.
-struct Request {
-    /// The last part of its path.
-    route: &'static str,
-    token: Token,
-    number: Recipients,
-    /// The `message` of the job.
-    message: Value,
-    delay: Value,
-    /// What this API calls fields of the message, where it has another name for them.
-    names: &'static [(&'static str, &'static str)],
-}
 
 /// Send a text with buttons that answer it, to one number or to many as a queue.
 #[utoipa::path(post, path = "/api/whatsapp/send-button-message", tag = "legacy", security(("basic" = [])),
@@ -45,21 +31,13 @@ pub async fn buttons(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let body: ButtonBody = extract::fields(&body)?;
-    no_image(body.image.as_deref())?;
-    let message = json!({
-        "type": "buttons", "text": body.message, "footer": body.footer, "buttons": body.button,
-        "form": body.form, "fallback": body.fallback,
-    });
-    let request = Request {
-        route: "send-button-message",
-        token: body.token,
-        number: body.number,
-        message,
-        delay: json!(body.delay),
-        names: &[("text", "message"), ("buttons", "button")],
-    };
-    send(app, key, request).await
+    send(
+        app,
+        key,
+        "send-button-message",
+        request::read::<ButtonBody>(&body)?,
+    )
+    .await
 }
 
 /// Send a text with buttons that lead somewhere, to one number or to many as a queue.
@@ -72,21 +50,13 @@ pub async fn template(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let body: TemplateBody = extract::fields(&body)?;
-    no_image(body.image.as_deref())?;
-    let message = json!({
-        "type": "template", "text": body.text, "footer": body.footer, "buttons": body.button,
-        "form": body.form, "fallback": body.fallback,
-    });
-    let request = Request {
-        route: "send-template-message",
-        token: body.token,
-        number: body.number,
-        message,
-        delay: json!(body.delay),
-        names: &[("buttons", "button")],
-    };
-    send(app, key, request).await
+    send(
+        app,
+        key,
+        "send-template-message",
+        request::read::<TemplateBody>(&body)?,
+    )
+    .await
 }
 
 /// Send a text with a list to choose from, to one number or to many as a queue.
@@ -99,20 +69,7 @@ pub async fn list(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let body: ListBody = extract::fields(&body)?;
-    let message = json!({
-        "type": "list", "title": body.title, "text": body.text, "footer": body.footer, "buttonText": body.button_text,
-        "sections": body.list, "link": body.link, "form": body.form, "fallback": body.fallback,
-    });
-    let request = Request {
-        route: "send-list-message",
-        token: body.token,
-        number: body.number,
-        message,
-        delay: json!(body.delay),
-        names: &[("sections", "list")],
-    };
-    send(app, key, request).await
+    send(app, key, "send-list-message", request::read::<ListBody>(&body)?).await
 }
 
 /// React to a message. An empty text takes the reaction back.
@@ -125,16 +82,7 @@ pub async fn reaction(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let body: ReactionBody = extract::fields(&body)?;
-    let request = Request {
-        route: "send-reaction",
-        token: body.token,
-        number: body.number,
-        message: json!({ "type": "reaction", "key": key_of(&body.key), "text": body.text }),
-        delay: Value::Null,
-        names: &[],
-    };
-    send(app, key, request).await
+    send(app, key, "send-reaction", request::read::<ReactionBody>(&body)?).await
 }
 
 /// Delete a message for everyone.
@@ -147,24 +95,26 @@ pub async fn delete(
     Key(key): Key,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let body: DeleteBody = extract::fields(&body)?;
-    let request = Request {
-        route: "delete-for-every-one",
-        token: body.token,
-        number: body.number,
-        message: json!({ "type": "delete", "key": key_of(&body.key) }),
-        delay: Value::Null,
-        names: &[],
-    };
-    send(app, key, request).await
+    send(
+        app,
+        key,
+        "delete-for-every-one",
+        request::read::<DeleteBody>(&body)?,
+    )
+    .await
 }
 
-async fn send(app: Arc<App>, key: Option<JobId>, request: Request) -> Result<Response, Problem> {
-    let many = matches!(request.number, Recipients::Many(_));
-    let job = request.job()?;
+/// Sends what a route, named by the last part of its path, is asked to.
+async fn send(
+    app: Arc<App>,
+    key: Option<JobId>,
+    route: &'static str,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (many, job) = (request.is_to_many(), request.job()?);
     let meaning = Meaning::of_job(key.as_ref(), &job);
     let to = app.tokens.session(&app.store, request.token).await?;
-    let scope = format!("{} {}", request.route, to.token);
+    let scope = format!("{route} {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
@@ -184,31 +134,89 @@ async fn send(app: Arc<App>, key: Option<JobId>, request: Request) -> Result<Res
     idempotency::once(&app, scope, key, meaning, work).await
 }
 
-impl Request {
-    fn job(&self) -> Result<SendJob, Problem> {
-        let mut message = self.message.clone();
-        if let Some(fields) = message.as_object_mut() {
-            fields.retain(|_, value| !value.is_null());
-        }
-        let body = json!({ "number": self.number, "message": message, "delay": self.delay });
-        SendJob::parse(body.to_string().as_bytes()).map_err(|error| self.own_name(error.into()))
+impl Asks for TextBody {
+    fn request(self) -> Result<Request, Problem> {
+        Ok(Request {
+            token: self.token,
+            number: self.number,
+            message: json!({ "type": "text", "text": self.text }),
+            delay: self.delay,
+            names: &[],
+        })
     }
+}
 
-    /// Names the field at fault as this API does.
-    fn own_name(&self, problem: Problem) -> Problem {
-        let [only] = problem.fields() else {
-            return problem;
-        };
-        let field = only.field.strip_prefix("message.").unwrap_or(&only.field);
-        let end = field.find(['.', '[']).unwrap_or(field.len());
-        let (first, rest) = field.split_at(end);
-        let own = self.names.iter().find(|(name, _)| *name == first);
-        let own = match (own, first) {
-            (Some((_, own)), _) => own,
-            (None, "numbers") => "number",
-            (None, first) => first,
-        };
-        Problem::new(problem.code(), "").with_field(format!("{own}{rest}"), &*only.problem)
+impl Asks for ButtonBody {
+    fn request(self) -> Result<Request, Problem> {
+        no_image(self.image.as_deref())?;
+        let message = json!({
+            "type": "buttons", "text": self.message, "footer": self.footer, "buttons": self.button,
+            "form": self.form, "fallback": self.fallback,
+        });
+        Ok(Request {
+            token: self.token,
+            number: self.number,
+            message,
+            delay: self.delay,
+            names: &[("text", "message"), ("buttons", "button")],
+        })
+    }
+}
+
+impl Asks for TemplateBody {
+    fn request(self) -> Result<Request, Problem> {
+        no_image(self.image.as_deref())?;
+        let message = json!({
+            "type": "template", "text": self.text, "footer": self.footer, "buttons": self.button,
+            "form": self.form, "fallback": self.fallback,
+        });
+        Ok(Request {
+            token: self.token,
+            number: self.number,
+            message,
+            delay: self.delay,
+            names: &[("buttons", "button")],
+        })
+    }
+}
+
+impl Asks for ListBody {
+    fn request(self) -> Result<Request, Problem> {
+        let message = json!({
+            "type": "list", "title": self.title, "text": self.text, "footer": self.footer, "buttonText": self.button_text,
+            "sections": self.list, "link": self.link, "form": self.form, "fallback": self.fallback,
+        });
+        Ok(Request {
+            token: self.token,
+            number: self.number,
+            message,
+            delay: self.delay,
+            names: &[("sections", "list")],
+        })
+    }
+}
+
+impl Asks for ReactionBody {
+    fn request(self) -> Result<Request, Problem> {
+        Ok(Request {
+            token: self.token,
+            number: self.number,
+            message: json!({ "type": "reaction", "key": key_of(&self.key), "text": self.text }),
+            delay: None,
+            names: &[],
+        })
+    }
+}
+
+impl Asks for DeleteBody {
+    fn request(self) -> Result<Request, Problem> {
+        Ok(Request {
+            token: self.token,
+            number: self.number,
+            message: json!({ "type": "delete", "key": key_of(&self.key) }),
+            delay: None,
+            names: &[],
+        })
     }
 }
 

@@ -146,3 +146,79 @@ async fn the_older_scheduler_answers_as_its_document_says() {
         (404, &json!("session_not_found"))
     );
 }
+
+#[tokio::test]
+async fn the_older_scheduler_takes_the_bodies_of_its_routes() {
+    let api = TestApi::new().await;
+    let token = api.open_session().await;
+    let add = async |kind: &str, data: &Value| {
+        let body = json!({ "id": kind, "token": token, "type": kind, "data": data, "time": "05 12 * * *" });
+        let answered = api.post("/api/whatsapp/scheduler/add-scheduler", &body).await;
+        (answered.status, answered.json())
+    };
+    let (url, yes) = (
+        json!("https://example.com/a"),
+        json!({ "displayText": "Yes", "id": null }),
+    );
+    let list = json!([{ "title": "Warm", "rows": [{ "title": "Soup", "rowId": "soup" }] }]);
+    let bodies = [
+        (
+            "sendMedia",
+            json!({ "type": "pdf", "url": url, "fileName": null }),
+            "document",
+        ),
+        (
+            "sendButtonMessage",
+            json!({ "message": "?", "button": [yes], "image": "" }),
+            "buttons",
+        ),
+        (
+            "sendTemplateMessage",
+            json!({ "text": "?", "button": [{ "displayText": "See", "url": url }] }),
+            "template",
+        ),
+        (
+            "sendListMessage",
+            json!({ "text": "?", "title": "Menu", "buttonText": "Choose", "list": list }),
+            "list",
+        ),
+    ];
+    for (kind, mut data, sent) in bodies {
+        data["number"] = json!("15551230001");
+        let (status, added) = add(kind, &data).await;
+        assert_eq!(status, StatusCode::OK, "{kind} {added}");
+        let made = api.get(&format!("/v1/sessions/{token}/schedules/{kind}")).await;
+        assert_eq!(made.json()["send"]["message"]["type"], sent, "{made:?}");
+    }
+    let number = "15551230001";
+    for (kind, data, field) in [
+        (
+            "sendMedia",
+            json!({ "number": number, "type": "poem", "url": url }),
+            "data.type",
+        ),
+        (
+            "sendMedia",
+            json!({ "number": number, "type": "pdf", "url": "ftp://a" }),
+            "data.url",
+        ),
+        (
+            "sendButtonMessage",
+            json!({ "number": number, "message": "?", "button": [] }),
+            "data.button",
+        ),
+        (
+            "sendButtonMessage",
+            json!({ "number": number, "message": "", "button": [yes] }),
+            "data.message",
+        ),
+        ("sendListMessage", json!({ "number": number }), "data.list"),
+    ] {
+        let (status, refused) = add(kind, &data).await;
+        assert_eq!(
+            (status, &refused["error"]["field"]),
+            (StatusCode::BAD_REQUEST, &json!(field)),
+            "{refused}"
+        );
+    }
+}

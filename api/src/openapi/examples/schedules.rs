@@ -57,7 +57,10 @@ fn older() -> Vec<Examples> {
     };
     let told = json!([{ "id": 1, "type": "sendText", "data": { "number": ANA, "text": TEXT }, "time": "05 12 * * *" }]);
     let told = || Answer::with_data(told.clone());
-    let bad_type = Problem::field("type", "can't be scheduled; what can: sendText");
+    let bad_type = Problem::field(
+        "type",
+        "can't be scheduled; what can: sendText, sendMedia, sendButtonMessage, sendTemplateMessage, sendListMessage",
+    );
     let missing = Problem::new(Code::ScheduleNotFound, "ID: 7 Not Found");
     let stopped = Answer::done("Scheduler ID: 1 has been stopped");
     vec![
