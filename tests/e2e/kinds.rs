@@ -14,37 +14,199 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const OURS: &str = "5511900000030";
 const THEIRS: &str = "5511900000031";
 
-/// The `message` of a job, and what a recipient must have decrypted.
-fn kinds() -> Vec<(Value, Value)> {
+/// A kind on its way to a client that is not ours.
+struct Row {
+    /// The `message` of a job.
+    message: Value,
+    /// What its recipient must have decrypted, among what it did.
+    read: Value,
+    /// Its kind, as events name it.
+    shown: &'static str,
+}
+
+fn row(message: Value, read: Value) -> Row {
+    let kind = read.as_object().and_then(|kinds| kinds.keys().next());
+    let shown = match kind.map(String::as_str) {
+        Some("extendedTextMessage") => "extendedTextMessage",
+        Some("locationMessage") => "locationMessage",
+        Some("contactMessage") => "contactMessage",
+        Some("contactsArrayMessage") => "contactsArrayMessage",
+        Some("liveLocationMessage") => "liveLocationMessage",
+        Some("eventMessage") => "eventMessage",
+        Some("pollCreationMessage" | "pollCreationMessageV3") => "pollCreationMessage",
+        Some("interactiveMessage") => "interactiveMessage",
+        Some("buttonsMessage") => "buttonsMessage",
+        Some("templateMessage") => "templateMessage",
+        Some("listMessage") => "listMessage",
+        Some("reactionMessage") => "reactionMessage",
+        _ => "protocolMessage",
+    };
+    Row { message, read, shown }
+}
+
+/// What is shown in a chat of its own, and can be asked for again.
+fn kinds() -> Vec<Row> {
+    let vcard = |name: &str, phone: &str| {
+        format!(
+            "BEGIN:VCARD\nVERSION:3.0\nN:;{name};;;\nFN:{name}\nTEL;type=CELL;type=VOICE;waid={phone}:+{phone}\nEND:VCARD"
+        )
+    };
+    let options = json!([{ "optionName": "today" }, { "optionName": "tomorrow" }]);
     vec![
-        (
+        row(
             json!({ "type": "text", "text": "We open at nine." }),
             json!({ "extendedTextMessage": { "text": "We open at nine." } }),
         ),
-        (
+        row(
+            json!({ "type": "text", "text": format!("@{THEIRS} yes"), "mentions": [THEIRS], "forwarded": true,
+                "quote": { "key": { "id": "3EB0", "fromMe": true }, "text": "Open?" } }),
+            json!({ "extendedTextMessage": { "text": format!("@{THEIRS} yes"), "contextInfo": {
+                "stanzaId": "3EB0", "participant": format!("{OURS}@s.whatsapp.net"), "isForwarded": true,
+                "quotedMessage": { "conversation": "Open?" }, "mentionedJid": [format!("{THEIRS}@s.whatsapp.net")],
+            } } }),
+        ),
+        row(
             json!({ "type": "location", "latitude": -23.550519123456789, "longitude": 46.6, "name": "Sé" }),
             json!({ "locationMessage": {
                 "degreesLatitude": -23.550519123456789, "degreesLongitude": 46.6, "name": "Sé",
             } }),
         ),
-        (
+        row(
             json!({ "type": "contact", "name": "Ana; Zoë", "phone": "+55 31 90000-0042" }),
-            json!({ "contactMessage": {
-                "displayName": "Ana; Zoë",
-                "vcard": "BEGIN:VCARD\nVERSION:3.0\nN:;Ana\\; Zoë;;;\nFN:Ana\\; Zoë\n\
-                          TEL;type=CELL;type=VOICE;waid=5531900000042:+5531900000042\nEND:VCARD",
+            json!({ "contactMessage": { "displayName": "Ana; Zoë", "vcard": vcard("Ana\\; Zoë", "5531900000042") } }),
+        ),
+        row(
+            json!({ "type": "contacts", "contacts": [
+                { "name": "Ana", "phone": "5531900000042" }, { "name": "Bea", "phone": "5531900000043" },
+            ] }),
+            json!({ "contactsArrayMessage": { "displayName": "2 contacts", "contacts": [
+                { "displayName": "Ana", "vcard": vcard("Ana", "5531900000042") },
+                { "displayName": "Bea", "vcard": vcard("Bea", "5531900000043") },
+            ] } }),
+        ),
+        row(
+            json!({ "type": "liveLocation", "latitude": 1.5, "longitude": 2.5, "speed": 1.5, "caption": "Soon" }),
+            json!({ "liveLocationMessage": {
+                "degreesLatitude": 1.5, "degreesLongitude": 2.5, "speedInMps": 1.5, "caption": "Soon",
             } }),
+        ),
+        row(
+            json!({ "type": "event", "name": "Opening", "startsAt": "2026-12-24T09:00:00+01:00" }),
+            json!({ "eventMessage": { "name": "Opening", "startTime": "1798099200", "isCanceled": false } }),
+        ),
+        row(
+            json!({ "type": "poll", "name": "When?", "options": ["today", "tomorrow"] }),
+            json!({ "pollCreationMessageV3": { "name": "When?", "options": options, "selectableOptionsCount": 1 } }),
+        ),
+        row(
+            json!({ "type": "poll", "name": "When?", "options": ["today", "tomorrow"], "selectableCount": 0 }),
+            json!({ "pollCreationMessage": { "name": "When?", "options": options, "selectableOptionsCount": 0 } }),
         ),
     ]
 }
 
-/// What a message says, without the secret that comes with each.
-fn said(read: &Value) -> Result<Value> {
-    let mut message = read["message"].clone();
-    let fields = message.as_object_mut().context("a message")?;
-    let info = fields.remove("messageContextInfo").context("its context")?;
-    ensure!(info["messageSecret"].is_string(), "{read}");
-    Ok(message)
+/// Buttons and lists in their forms.
+fn choices() -> Vec<Row> {
+    let buttons = json!([{ "displayText": "Yes" }, { "displayText": "No", "id": "no" }]);
+    let leads = json!([{ "displayText": "Call", "phoneNumber": "+1 234" }, { "displayText": "See", "url": "https://example.com" }]);
+    let sections = json!([{ "title": "Warm", "rows": [{ "title": "Soup", "rowId": "soup" }] }]);
+    let flow = |buttons: Value| {
+        json!({ "interactiveMessage": {
+            "body": { "text": "?" }, "nativeFlowMessage": { "buttons": buttons, "messageVersion": 1 },
+        } })
+    };
+    let select = r#"{"title":"Choose","sections":[{"title":"Warm","rows":[{"title":"Soup","description":"","id":"soup"}]}]}"#;
+    vec![
+        row(
+            json!({ "type": "buttons", "text": "?", "buttons": buttons }),
+            flow(json!([
+                { "name": "quick_reply", "buttonParamsJson": r#"{"display_text":"Yes","id":"0"}"# },
+                { "name": "quick_reply", "buttonParamsJson": r#"{"display_text":"No","id":"no"}"# },
+            ])),
+        ),
+        row(
+            json!({ "type": "buttons", "text": "?", "buttons": buttons, "form": "legacy" }),
+            json!({ "buttonsMessage": { "contentText": "?", "buttons": [
+                { "buttonId": "0", "buttonText": { "displayText": "Yes" }, "type": "RESPONSE" },
+                { "buttonId": "no", "buttonText": { "displayText": "No" }, "type": "RESPONSE" },
+            ] } }),
+        ),
+        row(
+            json!({ "type": "buttons", "text": "?", "buttons": buttons, "fallback": "text" }),
+            json!({ "extendedTextMessage": { "text": "?\n\n1. Yes\n2. No" } }),
+        ),
+        row(
+            json!({ "type": "template", "text": "?", "buttons": leads }),
+            flow(json!([
+                { "name": "cta_call", "buttonParamsJson": r#"{"display_text":"Call","phone_number":"+1 234"}"# },
+                { "name": "cta_url", "buttonParamsJson":
+                    r#"{"display_text":"See","url":"https://example.com","merchant_url":"https://example.com"}"# },
+            ])),
+        ),
+        row(
+            json!({ "type": "template", "text": "?", "buttons": leads, "form": "legacy" }),
+            json!({ "templateMessage": { "hydratedTemplate": { "hydratedContentText": "?", "hydratedButtons": [
+                { "callButton": { "displayText": "Call", "phoneNumber": "+1 234" }, "index": 1 },
+                { "urlButton": { "displayText": "See", "url": "https://example.com" }, "index": 2 },
+            ] } } }),
+        ),
+        row(
+            json!({ "type": "list", "text": "?", "buttonText": "Choose", "sections": sections }),
+            flow(json!([{ "name": "single_select", "buttonParamsJson": select }])),
+        ),
+        row(
+            json!({ "type": "list", "text": "?", "buttonText": "Choose", "sections": sections, "form": "legacy" }),
+            json!({ "listMessage": { "description": "?", "buttonText": "Choose", "listType": "SINGLE_SELECT",
+                "sections": sections } }),
+        ),
+    ]
+}
+
+/// What is about the message of this id, which we sent.
+fn about(id: &str) -> Vec<Row> {
+    let key = json!({ "id": id, "fromMe": true });
+    let mut rows: Vec<_> = ["🦖", ""]
+        .map(|text| {
+            row(
+                json!({ "type": "reaction", "key": key, "text": text }),
+                json!({ "reactionMessage": { "key": { "id": id }, "text": text } }),
+            )
+        })
+        .into();
+    rows.push(row(
+        json!({ "type": "edit", "key": key, "text": "We open at ten." }),
+        json!({ "protocolMessage": { "type": "MESSAGE_EDIT", "key": { "id": id },
+            "editedMessage": { "extendedTextMessage": { "text": "We open at ten." } } } }),
+    ));
+    rows.push(row(
+        json!({ "type": "delete", "key": key }),
+        json!({ "protocolMessage": { "type": "REVOKE", "key": { "id": id } } }),
+    ));
+    rows
+}
+
+/// Whether all of `part` is in `whole`; lists are of one length.
+fn includes(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => part
+            .iter()
+            .all(|(name, part)| whole.get(name).is_some_and(|whole| includes(whole, part))),
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| includes(whole, part))
+        }
+        _ => whole == part,
+    }
+}
+
+/// What was read is what was sent, and has the secret that comes with each.
+fn said(read: &Value, row: &Row) -> Result<()> {
+    let message = &read["message"];
+    ensure!(
+        message["messageContextInfo"]["messageSecret"].is_string(),
+        "{read}"
+    );
+    ensure!(includes(message, &row.read), "{read}, not {}", row.read);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,27 +220,26 @@ async fn every_kind_is_read_and_sent_again_byte_for_byte_after_a_restart() -> Re
     let folder = Folder::new()?;
     let mut baileys = Baileys::start(folder.path(), cluster.simulator().0, &cluster.control, THEIRS).await?;
 
-    for (message, seen) in kinds() {
-        let id = send(&cluster, &record, &message).await?;
-        let read = baileys.receives(&id).await?;
-        ensure!(said(&read)? == seen, "{read}");
-        shown(&record, &id, &seen).await?;
+    for row in kinds() {
+        let id = send(&cluster, &record, &row.message).await?;
+        said(&baileys.receives(&id).await?, &row)?;
+        shown(&record, &id, &row)?;
     }
 
     drop(baileys);
     let spoiled = json!({ "kind": "corrupt_mac", "match": { "to": THEIRS }, "count": kinds().len() });
     cluster.control.fault(spoiled).await?;
     let mut sent = Vec::new();
-    for (message, seen) in kinds() {
-        sent.push((send(&cluster, &record, &message).await?, seen));
+    for row in kinds() {
+        sent.push((send(&cluster, &record, &row.message).await?, row));
     }
     cluster.kill_worker(0)?;
     cluster.restart_worker(0).await?;
     let mut baileys = Baileys::start(folder.path(), cluster.simulator().0, &cluster.control, THEIRS).await?;
     let own_copies = cluster.control.phone_messages(OURS).await?;
-    for (id, seen) in sent {
+    for (id, row) in sent {
         let read = baileys.receives(&id).await?;
-        ensure!(said(&read)? == seen, "{read}");
+        said(&read, &row)?;
         let first = own_copies
             .iter()
             .find(|copy| copy.id == id)
@@ -117,16 +278,139 @@ async fn send(cluster: &Cluster, record: &Record, message: &Value) -> Result<Str
     Ok(id)
 }
 
-/// The events of the queue show the message as its recipient reads it.
-async fn shown(record: &Record, id: &str, seen: &Value) -> Result<()> {
+/// The events of the queue name the kind, and the form of what has several.
+fn shown(record: &Record, id: &str, row: &Row) -> Result<()> {
     let events = record.events();
     let data = events
         .iter()
         .map(|event| &event["data"]["queue"]["data"])
         .find(|data| data["messageIds"][0] == id)
         .context("the queue's data")?;
-    let kind = data["messageType"].as_str().context("a type")?;
-    ensure!(json!({ kind: data["message"]["message"] }) == *seen, "{data}");
-    ensure!(data["message"]["messageType"] == kind, "{data}");
+    ensure!(data["messageType"] == row.shown, "{data}");
+    ensure!(data["message"]["messageType"] == row.shown, "{data}");
+    let form = match (row.message["form"].as_str(), row.message["fallback"].as_str()) {
+        (Some(form), _) | (None, Some(form)) => json!(form),
+        (None, None) if row.shown == "interactiveMessage" => json!("nativeFlow"),
+        (None, None) => Value::Null,
+    };
+    ensure!(data["message"]["form"] == form, "{data}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn choices_and_what_is_about_a_message_are_read_by_a_client_that_is_not_ours() -> Result<()> {
+    let (cluster, record, mut baileys, _folder) = start().await?;
+    for row in choices() {
+        let id = send(&cluster, &record, &row.message).await?;
+        said(&baileys.receives(&id).await?, &row)?;
+        shown(&record, &id, &row)?;
+    }
+    let text = json!({ "type": "text", "text": "We open at nine." });
+    let first = send(&cluster, &record, &text).await?;
+    baileys.receives(&first).await?;
+    for row in about(&first) {
+        let id = send(&cluster, &record, &row.message).await?;
+        let read = baileys.receives(&id).await?;
+        ensure!(includes(&read["message"], &row.read), "{read}, not {}", row.read);
+        shown(&record, &id, &row)?;
+    }
+    let audit = cluster.control.audit().await?;
+    ensure!(
+        audit.message_keys_reused == 0 && audit.violations == 0,
+        "{audit:?}"
+    );
+    Ok(())
+}
+
+/// What a client that is not ours sends, as the JSON of a protobuf, and what of it is told under its kind.
+fn incoming() -> Vec<(Value, &'static str, Value)> {
+    let key = json!({ "remoteJid": format!("{OURS}@s.whatsapp.net"), "fromMe": true, "id": "3EB0" });
+    let poll = json!({ "name": "When?", "options": [{ "optionName": "a" }, { "optionName": "b" }], "selectableOptionsCount": 1 });
+    let place = json!({ "degreesLatitude": 1.5, "degreesLongitude": 2.5 });
+    let same = |kind: &'static str, body: Value| (json!({ kind: body }), kind, body);
+    let flow = json!({ "name": "quick_reply", "paramsJson": r#"{"id":"no"}"#, "version": 3 });
+    vec![
+        same("reactionMessage", json!({ "key": key, "text": "🦖" })),
+        (
+            json!({ "protocolMessage": { "type": 0, "key": key } }),
+            "protocolMessage",
+            json!({ "type": "REVOKE", "key": key }),
+        ),
+        (
+            json!({ "protocolMessage": { "type": 14, "key": key, "editedMessage": { "conversation": "ten" } } }),
+            "protocolMessage",
+            json!({ "type": "MESSAGE_EDIT", "key": key, "editedMessage": { "conversation": "ten" } }),
+        ),
+        same(
+            "contactsArrayMessage",
+            json!({ "displayName": "two", "contacts": [
+            { "displayName": "Ana", "vcard": "v" }, { "displayName": "Bea", "vcard": "w" },
+        ] }),
+        ),
+        same("liveLocationMessage", place.clone()),
+        same(
+            "eventMessage",
+            json!({ "name": "Opening", "startTime": 1_798_099_200, "location": place }),
+        ),
+        same("pollCreationMessage", poll.clone()),
+        (
+            json!({ "pollCreationMessageV3": poll }),
+            "pollCreationMessage",
+            poll,
+        ),
+        same(
+            "buttonsResponseMessage",
+            json!({ "selectedButtonId": "no", "selectedDisplayText": "No" }),
+        ),
+        same(
+            "templateButtonReplyMessage",
+            json!({ "selectedId": "r", "selectedDisplayText": "Reply", "selectedIndex": 2 }),
+        ),
+        same(
+            "listResponseMessage",
+            json!({ "title": "Soup", "singleSelectReply": { "selectedRowId": "soup" } }),
+        ),
+        (
+            json!({ "interactiveResponseMessage": { "body": { "text": "No" }, "nativeFlowResponseMessage": flow } }),
+            "interactiveResponseMessage",
+            json!({ "body": { "text": "No" }, "nativeFlowResponseMessage": { "name": "quick_reply", "params": { "id": "no" } } }),
+        ),
+        same(
+            "extendedTextMessage",
+            json!({ "text": "hi", "contextInfo": {
+            "stanzaId": "3EB0", "participant": format!("{OURS}@s.whatsapp.net"), "isForwarded": true,
+            "quotedMessage": { "conversation": "Open?" }, "mentionedJid": [format!("{OURS}@s.whatsapp.net")],
+        } }),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_that_comes_from_a_client_that_is_not_ours_is_told_with_what_it_says() -> Result<()> {
+    let (_cluster, record, mut baileys, _folder) = start().await?;
+    for (message, kind, told) in incoming() {
+        let id = baileys.write_message(OURS, &message).await?;
+        let is_it =
+            |event: &Value| event["event"] == "new.message" && event["data"]["header"]["messageId"] == id;
+        record.until_any(PATIENCE, &format!("{message}"), is_it).await?;
+        let events = record.events();
+        let event = events.iter().find(|event| is_it(event)).context("its event")?;
+        let body = &event["data"]["body"];
+        ensure!(body["messageType"] == kind, "{event}");
+        ensure!(includes(&body["message"], &told), "{event}, not {told}");
+    }
+    Ok(())
+}
+
+/// A session of ours, what it tells, and a client that is not ours.
+async fn start() -> Result<(Cluster, Record, Baileys, Folder)> {
+    let cluster = Cluster::start(1).await?;
+    for (number, name) in [(OURS, "ours"), (THEIRS, "theirs")] {
+        cluster.control.phone(number, name).await?;
+    }
+    cluster.operator.pair(&cluster.control, "kinds", OURS).await?;
+    let record = Record::start(cluster.events("kinds").await?);
+    let folder = Folder::new()?;
+    let baileys = Baileys::start(folder.path(), cluster.simulator().0, &cluster.control, THEIRS).await?;
+    Ok((cluster, record, baileys, folder))
 }

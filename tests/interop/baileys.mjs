@@ -1,5 +1,5 @@
 // A Baileys client that a test can drive: state in memory, restarts after pairing, events as promises.
-import { DisconnectReason, initAuthCreds, makeCacheableSignalKeyStore, makeWASocket, proto } from 'baileys';
+import { DisconnectReason, generateMessageIDV2, initAuthCreds, makeCacheableSignalKeyStore, makeWASocket, proto } from 'baileys';
 
 // The library of its sessions writes whole sessions to the console.
 for (const level of ['log', 'info', 'warn', 'error']) console[level] = () => {};
@@ -111,6 +111,16 @@ export class BaileysClient {
     this.sent ??= new Map();
     this.sent.set(sent.key.id, sent.message);
     return sent.key.id;
+  }
+
+  // Sends a message of any kind, as the JSON of a protobuf.
+  async sendMessage(to, json) {
+    const message = proto.Message.fromObject(json);
+    const id = generateMessageIDV2(this.socket.user?.id);
+    this.sent ??= new Map();
+    this.sent.set(id, message);
+    await this.socket.relayMessage(`${to}@s.whatsapp.net`, message, { messageId: id });
+    return id;
   }
 
   textsFrom(number) {

@@ -5,7 +5,7 @@
 // Credentials lie in FOLDER, so that the same device comes back after a restart. It says on standard output
 //   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text","message","bytes"} {"event":"sent","id"} {"event":"closed","code"}
 // where `message` is what it decrypted, as JSON, and `bytes` the same as a protobuf in base64; and takes from standard input
-//   {"send":{"to","text"}}
+//   {"send":{"to","text"}} or {"send":{"to","message"}}, where `message` is the JSON of a protobuf
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
 //   {"document":{"to","name","text"}}: sends a file that says `text`; says "sent"
 import { downloadContentFromMessage, generateWAMessageContent, proto, useMultiFileAuthState } from 'baileys';
@@ -72,7 +72,7 @@ async function sendDocument({ to, name, text }) {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { send, download: wanted, document } = JSON.parse(line);
-  if (send) say({ event: 'sent', id: await client.sendText(send.to, send.text) });
+  if (send) say({ event: 'sent', id: await (send.message ? client.sendMessage(send.to, send.message) : client.sendText(send.to, send.text)) });
   if (wanted) say(await download(wanted.id));
   if (document) say({ event: 'sent', id: await sendDocument(document) });
 }

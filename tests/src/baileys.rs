@@ -68,7 +68,19 @@ impl Baileys {
     /// # Errors
     /// When Baileys can't send it.
     pub async fn write(&mut self, to: &str, text: &str) -> Result<String> {
-        let line = format!("{}\n", json!({ "send": { "to": to, "text": text } }));
+        self.send(json!({ "to": to, "text": text })).await
+    }
+
+    /// Sends a message of any kind, the JSON of a protobuf, to a phone number and returns its id.
+    ///
+    /// # Errors
+    /// When Baileys can't send it.
+    pub async fn write_message(&mut self, to: &str, message: &Value) -> Result<String> {
+        self.send(json!({ "to": to, "message": message })).await
+    }
+
+    async fn send(&mut self, what: Value) -> Result<String> {
+        let line = format!("{}\n", json!({ "send": what }));
         self.input.write_all(line.as_bytes()).await?;
         let sent = self.until("sent", |_| true).await?;
         Ok(sent["id"]
