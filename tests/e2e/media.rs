@@ -67,31 +67,7 @@ async fn send_media_answers_as_the_document_shows_and_a_client_that_is_not_ours_
         "{status}: {answer}"
     );
     let sent = &answer["data"];
-    ensure!(
-        sent["key"]["remoteJid"] == format!("{THEIRS}@s.whatsapp.net"),
-        "{sent}"
-    );
-    ensure!(
-        sent["key"]["fromMe"] == true && sent["status"] == "PENDING",
-        "{sent}"
-    );
-    ensure!(sent["messageTimestamp"].is_string(), "{sent}");
-    let image = &sent["message"]["imageMessage"];
-    ensure!(
-        image["caption"] == "Sample post image" && image["mimetype"] == "image/jpeg",
-        "{image}"
-    );
-    ensure!(image["fileLength"] == "50273", "{image}");
-    for field in [
-        "url",
-        "fileSha256",
-        "mediaKey",
-        "fileEncSha256",
-        "directPath",
-        "mediaKeyTimestamp",
-    ] {
-        ensure!(image[field].is_string(), "{field} in {image}");
-    }
+    shows_the_picture(sent)?;
     opens(
         &mut baileys,
         sent["key"]["id"].as_str().context("an id")?,
@@ -125,6 +101,36 @@ async fn send_media_answers_as_the_document_shows_and_a_client_that_is_not_ours_
                 && data["body"]["messageType"] == "documentMessage"
         })
         .await
+}
+
+/// Whether this is the answer of the document.
+fn shows_the_picture(sent: &Value) -> Result<()> {
+    ensure!(
+        sent["key"]["remoteJid"] == format!("{THEIRS}@s.whatsapp.net"),
+        "{sent}"
+    );
+    ensure!(
+        sent["key"]["fromMe"] == true && sent["status"] == "PENDING",
+        "{sent}"
+    );
+    ensure!(sent["messageTimestamp"].is_string(), "{sent}");
+    let image = &sent["message"]["imageMessage"];
+    ensure!(
+        image["caption"] == "Sample post image" && image["mimetype"] == "image/jpeg",
+        "{image}"
+    );
+    ensure!(image["fileLength"] == "50273", "{image}");
+    for field in [
+        "url",
+        "fileSha256",
+        "mediaKey",
+        "fileEncSha256",
+        "directPath",
+        "mediaKeyTimestamp",
+    ] {
+        ensure!(image[field].is_string(), "{field} in {image}");
+    }
+    Ok(())
 }
 
 /// Waits until Baileys has a message and its file, which says this; what it read.

@@ -87,6 +87,11 @@ pub fn router() -> Router<Arc<App>> {
             "/sessions/{token}/schedules/{schedule}",
             get(schedules::show).delete(schedules::delete),
         )
+        .merge(of_webhooks())
+}
+
+fn of_webhooks() -> Router<Arc<App>> {
+    Router::new()
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{webhook}",

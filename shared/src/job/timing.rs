@@ -27,7 +27,8 @@ pub enum Timing {
 #[derive(Clone, Debug)]
 pub struct Recurrence {
     text: String,
-    cron: Cron,
+    /// Some hundred bytes, of which a one-shot has none.
+    cron: Box<Cron>,
     zone: Tz,
 }
 
@@ -59,7 +60,11 @@ impl Recurrence {
         let cron = parser
             .parse(&text)
             .map_err(|error| JobError::new("cron", format!("{fields} ({error})")))?;
-        let recurrence = Self { text, cron, zone };
+        let recurrence = Self {
+            text,
+            cron: Box::new(cron),
+            zone,
+        };
         if recurrence.next(OffsetDateTime::UNIX_EPOCH).is_none() {
             return Err(JobError::new("cron", "never fires: no day answers to it"));
         }

@@ -214,17 +214,10 @@ impl Parts {
             }
             Job::PasskeyAnswer(answer) => {
                 let assertion = Box::new(assertion(answer));
-                let command = |ticket| Command::AnswerPasskey { ticket, assertion };
-                self.questions.ask_passkey(&self.link, command, job);
+                self.ask_passkey(|ticket| Command::AnswerPasskey { ticket, assertion }, job);
             }
-            Job::PasskeyConfirm => {
-                let command = |ticket| Command::ConfirmPasskey { ticket };
-                self.questions.ask_passkey(&self.link, command, job);
-            }
-            Job::PasskeyCancel => {
-                let command = |ticket| Command::CancelPasskey { ticket };
-                self.questions.ask_passkey(&self.link, command, job);
-            }
+            Job::PasskeyConfirm => self.ask_passkey(|ticket| Command::ConfirmPasskey { ticket }, job),
+            Job::PasskeyCancel => self.ask_passkey(|ticket| Command::CancelPasskey { ticket }, job),
             Job::Retry(_) => self.retries.take(cx, job),
             Job::Schedule(_) | Job::Unschedule(_) => self.schedules.take(cx, job),
             Job::IsExists(_) | Job::LookUp(_) | Job::Block(_) | Job::Unblock(_) => {
@@ -234,6 +227,10 @@ impl Parts {
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
+    }
+
+    fn ask_passkey(&mut self, command: impl FnOnce(u64) -> Command, job: Box<PendingJob>) {
+        self.questions.ask_passkey(&self.link, command, job);
     }
 
     /// Refuses what a session that is being deleted or logged out needs for that.

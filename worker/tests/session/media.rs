@@ -60,8 +60,10 @@ async fn host() -> Host {
             get(async || ([(CONTENT_TYPE, "image/jpeg")], "<html>no picture")),
         )
         .route("/away", get(away));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("what was made here");
+    let url = format!("http://{}", listener.local_addr().expect("what was made here"));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Host { url, asked, gate }
 }
@@ -75,38 +77,57 @@ fn image(numbers: &[String], url: &str) -> SendJob {
 
 fn job(numbers: &[String], message: &Value) -> SendJob {
     let body = json!({ "numbers": numbers, "message": message, "delay": { "min": 0.01, "max": 0.02 } });
-    SendJob::parse(body.to_string().as_bytes()).unwrap()
+    SendJob::parse(body.to_string().as_bytes()).expect("what was made here")
 }
 
 /// What a contact was shown.
 async fn shown(stage: &Stage, number: &str) -> Vec<Message> {
-    let contact = Speaker::Contact(number.parse().unwrap());
-    let inbox = stage.simulator.messages(contact, 0).await.unwrap();
+    let contact = Speaker::Contact(number.parse().expect("what was made here"));
+    let inbox = stage
+        .simulator
+        .messages(contact, 0)
+        .await
+        .expect("what was made here");
     let decoded = inbox.iter().map(|received| {
-        let bytes = STANDARD.decode(&received.message).unwrap();
-        prost::Message::decode(bytes.as_slice()).unwrap()
+        let bytes = STANDARD.decode(&received.message).expect("what was made here");
+        prost::Message::decode(bytes.as_slice()).expect("what was made here")
     });
     decoded.collect()
 }
 
 /// What the file of a message says, as whoever got the message finds it at the media host.
 async fn opened(stage: &Stage, image: &ImageMessage) -> Vec<u8> {
-    let path = image.direct_path.clone().unwrap();
+    let path = image.direct_path.clone().expect("what was made here");
     let file = stage
         .simulator
-        .file(path.split('?').next().unwrap())
+        .file(path.split('?').next().expect("what was made here"))
         .await
-        .unwrap();
-    let key: [u8; 32] = image.media_key.as_deref().unwrap().try_into().unwrap();
+        .expect("what was made here");
+    let key: [u8; 32] = image
+        .media_key
+        .as_deref()
+        .expect("what was made here")
+        .try_into()
+        .expect("what was made here");
     let named = BlobRef {
         kind: MediaKind::Image,
         path,
         key: MediaKey::new(key),
-        sha256: image.file_sha256.as_deref().unwrap().try_into().unwrap(),
-        enc_sha256: image.file_enc_sha256.as_deref().unwrap().try_into().unwrap(),
+        sha256: image
+            .file_sha256
+            .as_deref()
+            .expect("what was made here")
+            .try_into()
+            .expect("what was made here"),
+        enc_sha256: image
+            .file_enc_sha256
+            .as_deref()
+            .expect("what was made here")
+            .try_into()
+            .expect("what was made here"),
         length: image.file_length,
     };
-    open(&named, file.to_vec()).unwrap()
+    open(&named, file.to_vec()).expect("what was made here")
 }
 
 async fn completed(stage: &Stage, token: &shared::id::Token, queue: QueueId) {

@@ -133,7 +133,7 @@ impl Files {
         if new.token.trim_end_matches('=') != hash {
             return Err(refused(400, "token", "is not the SHA-256 of the file"));
         }
-        if new.file.len() < MIN_FILE_BYTES || (new.file.len() - MAC_BYTES) % 16 != 0 {
+        if new.file.len() < MIN_FILE_BYTES || !(new.file.len() - MAC_BYTES).is_multiple_of(16) {
             return Err(refused(400, "body", "is no sealed file"));
         }
         if self.upload_refuses > 0 {

@@ -2,7 +2,7 @@
 
 use shared::job::Answer;
 use whatsapp::client::Ended;
-use whatsapp::event::{Event, PasskeyError, Receipt};
+use whatsapp::event::{Event, Incoming, PasskeyError, Receipt};
 use whatsapp::reason::CloseReason;
 use whatsapp::store::StoreError as LinkError;
 
@@ -96,13 +96,7 @@ impl Parts {
                 self.sends.on_failed(cx, &id, &reason);
             }
             Event::Receipt(receipt) => self.on_receipt(&receipt),
-            Event::Message(incoming) => {
-                if let Some(message) = new_message(*incoming) {
-                    meter::received();
-                    cx.recorder
-                        .event(shared::event::Event::NewMessage(Box::new(message)));
-                }
-            }
+            Event::Message(incoming) => self.on_message(*incoming),
             Event::Recalled { .. } | Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => {
                 self.numbers.on_event(&self.link, event);
             }
@@ -111,6 +105,14 @@ impl Parts {
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
+        }
+    }
+
+    fn on_message(&mut self, incoming: Incoming) {
+        if let Some(message) = new_message(incoming) {
+            meter::received();
+            let event = shared::event::Event::NewMessage(Box::new(message));
+            self.cx.recorder.event(event);
         }
     }
 
