@@ -147,15 +147,17 @@ async fn the_older_scheduler_answers_as_its_document_says() {
     );
 }
 
+/// Schedules what a type's route takes.
+async fn add(api: &TestApi, token: &Token, (kind, data): (&str, &Value)) -> (StatusCode, Value) {
+    let body = json!({ "id": kind, "token": token, "type": kind, "data": data, "time": "05 12 * * *" });
+    let answered = api.post("/api/whatsapp/scheduler/add-scheduler", &body).await;
+    (answered.status, answered.json())
+}
+
 #[tokio::test]
 async fn the_older_scheduler_takes_the_bodies_of_its_routes() {
     let api = TestApi::new().await;
     let token = api.open_session().await;
-    let add = async |kind: &str, data: &Value| {
-        let body = json!({ "id": kind, "token": token, "type": kind, "data": data, "time": "05 12 * * *" });
-        let answered = api.post("/api/whatsapp/scheduler/add-scheduler", &body).await;
-        (answered.status, answered.json())
-    };
     let (url, yes) = (
         json!("https://example.com/a"),
         json!({ "displayText": "Yes", "id": null }),
@@ -185,11 +187,18 @@ async fn the_older_scheduler_takes_the_bodies_of_its_routes() {
     ];
     for (kind, mut data, sent) in bodies {
         data["number"] = json!("15551230001");
-        let (status, added) = add(kind, &data).await;
+        let (status, added) = add(&api, &token, (kind, &data)).await;
         assert_eq!(status, StatusCode::OK, "{kind} {added}");
         let made = api.get(&format!("/v1/sessions/{token}/schedules/{kind}")).await;
         assert_eq!(made.json()["send"]["message"]["type"], sent, "{made:?}");
     }
+}
+
+#[tokio::test]
+async fn the_older_scheduler_names_the_fields_of_its_routes() {
+    let api = TestApi::new().await;
+    let token = api.open_session().await;
+    let (url, yes) = (json!("https://example.com/a"), json!({ "displayText": "Yes" }));
     let number = "15551230001";
     for (kind, data, field) in [
         (
@@ -214,7 +223,7 @@ async fn the_older_scheduler_takes_the_bodies_of_its_routes() {
         ),
         ("sendListMessage", json!({ "number": number }), "data.list"),
     ] {
-        let (status, refused) = add(kind, &data).await;
+        let (status, refused) = add(&api, &token, (kind, &data)).await;
         assert_eq!(
             (status, &refused["error"]["field"]),
             (StatusCode::BAD_REQUEST, &json!(field)),
