@@ -22,6 +22,7 @@ mod passkey;
 mod pause;
 mod publishers;
 mod restricted;
+mod schedules;
 mod setup;
 mod tokens;
 mod version;

@@ -136,6 +136,12 @@ async fn a_missing_variable_is_refused_with_its_place_at_every_door() {
     );
     let taken = api.post("/api/whatsapp/send-text", &older("{{code|none}}")).await;
     assert_eq!(taken.status, StatusCode::OK, "{taken:?}");
+    let one = json!({ "token": token, "number": numbers[0], "text": "Code {{code}}" });
+    let taken = api.post("/api/whatsapp/send-text", &one).await.json();
+    assert_eq!(
+        taken["data"]["message"]["extendedTextMessage"]["text"], "Code x",
+        "{taken}"
+    );
     // Without variables a text of the older API goes out as it is.
     let plain = json!({ "token": token, "number": "15551230001", "text": "{{ code" });
     let taken = api.post("/api/whatsapp/send-text", &plain).await.json();
