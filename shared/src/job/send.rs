@@ -9,11 +9,13 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::names::{Label, Reference};
-use super::recipients::{self, Duplicates, Invalid, OneOrMany, Reading, Recipient, Rules};
+use super::recipients::{
+    self, Duplicates, DuplicatesAsked, Invalid, List, OneOrMany, Reading, Recipient, Rules,
+};
 use super::start_at;
 use crate::body::{self, JobError, Moment};
 use crate::clock::unix_millis;
-use crate::content::Content;
+use crate::content::{Content, Personal};
 use crate::id::{JobId, QueueId, StanzaId, Token};
 use crate::named::stored;
 use crate::recipient::NumberKind;
@@ -145,11 +147,15 @@ impl SendJob {
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         // Each part is a JSON document of its own or ends in a newline, so no two jobs run together.
-        for Recipient { number, reference } in &self.numbers {
-            hash.update(number.as_text().as_bytes());
-            if let Some(reference) = reference {
+        for recipient in &self.numbers {
+            hash.update(recipient.number.as_text().as_bytes());
+            if let Some(reference) = &recipient.reference {
                 hash.update(b" ");
                 hash.update(body::to_vec(reference));
+            }
+            if let Some(variables) = &recipient.variables {
+                hash.update(b" ");
+                hash.update(body::to_vec(variables));
             }
             hash.update(b"\n");
         }
@@ -263,8 +269,8 @@ pub struct SendBody {
     start_at: Option<Moment>,
     /// What to do about somebody who is named twice, also by another number of the same account.
     #[serde(default)]
-    duplicates: Duplicates,
-    /// What to do about numbers that can't be read.
+    duplicates: DuplicatesAsked,
+    /// What to do about recipients that can't be read, or lack a variable.
     #[serde(default)]
     invalid: Invalid,
     /// What the caller calls the queue by: told again in its events.
@@ -283,20 +289,32 @@ impl TryFrom<SendBody> for SendJob {
             (None, Some(many)) => ("numbers", many),
             (None, None) => return Err(JobError::new("numbers", "is required")),
         };
+        let duplicates = body.duplicates.into();
         let rules = Rules {
-            duplicates: body.duplicates,
+            duplicates,
             invalid: body.invalid,
         };
-        let (numbers, reading) = recipients::read(field, given, rules)?;
+        let list = recipients::read(field, given, rules)?;
+        let (numbers, reading, message) = match list.is_personal() {
+            true => personal(list, body.message)?,
+            false => {
+                let (numbers, reading) = list.finish()?;
+                (
+                    numbers,
+                    reading,
+                    Content::parse(body.message).map_err(in_message)?,
+                )
+            }
+        };
         let job = SendJob {
             queue_id: body.queue_id,
             numbers,
-            message: Content::parse(body.message).map_err(|error| error.within("message"))?,
+            message,
             delay: body.delay.map(Delay::parse).transpose()?,
             on_unknown: body.on_unknown,
             message_id: body.message_id,
             start_at: body.start_at.map(start_at::read).transpose()?,
-            duplicates: body.duplicates,
+            duplicates,
             reference: body.reference,
             label: body.label,
             reading,
@@ -304,4 +322,19 @@ impl TryFrom<SendBody> for SendJob {
         job.check()?;
         Ok(job)
     }
+}
+
+/// Reads the message for a list that has variables: it is checked as each recipient gets it.
+fn personal(
+    mut list: List,
+    fields: Map<String, Value>,
+) -> Result<(Vec<Recipient>, Reading, Content), JobError> {
+    let message = Personal::parse(fields).map_err(in_message)?;
+    list.check(&message).map_err(in_message)?;
+    let (numbers, reading) = list.finish()?;
+    Ok((numbers, reading, message.into_content()))
+}
+
+fn in_message(error: JobError) -> JobError {
+    error.within("message")
 }

@@ -142,6 +142,7 @@ impl Parts {
                 if let Some((recipient, stanza)) = single {
                     let target = Target {
                         reference: recipient.reference,
+                        variables: recipient.variables,
                         ..Target::new(0, recipient.number, stanza)
                     };
                     self.cx.queues.page_at_hand(id, vec![target]);

@@ -83,6 +83,7 @@ fn stored() -> Message {
             seq: 0,
             number: fixed(ANA),
             reference: None,
+            variables: None,
             addressee: None,
             state: RecipientState::Delivered,
             message_id: Some(fixed(MESSAGE)),
