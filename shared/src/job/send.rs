@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use super::list::{self, List, Rules};
 use super::names::{Label, Reference};
-use super::recipients::{
-    self, Duplicates, DuplicatesAsked, Invalid, List, OneOrMany, Reading, Recipient, Rules,
-};
+use super::recipients::{Duplicates, DuplicatesAsked, Invalid, OneOrMany, Reading, Recipient};
 use super::start_at;
 use crate::body::{self, JobError, Moment};
 use crate::clock::unix_millis;
@@ -30,7 +29,7 @@ pub struct SendJob {
     /// The queue's id when the caller chose it; else [`QueueId::derived`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<QueueId>,
-    /// 1 to [`RECIPIENTS_MAX`](recipients::RECIPIENTS_MAX) recipients, without those that were left out.
+    /// 1 to [`RECIPIENTS_MAX`](super::RECIPIENTS_MAX) recipients, without those that were left out.
     pub numbers: Vec<Recipient>,
     /// What to send.
     pub message: Content,
@@ -92,7 +91,7 @@ impl SendJob {
     }
 
     /// Checks what the types can't: the number of recipients, and that a stanza id goes with one number.
-    fn check(&self) -> Result<(), JobError> {
+    pub(super) fn check(&self) -> Result<(), JobError> {
         if self.numbers.is_empty() {
             return Err(JobError::new("numbers", "must name at least one recipient"));
         }
@@ -282,59 +281,55 @@ pub struct SendBody {
 impl TryFrom<SendBody> for SendJob {
     type Error = JobError;
 
-    fn try_from(body: SendBody) -> Result<Self, JobError> {
-        let (field, given) = match (body.number, body.numbers) {
-            (Some(_), Some(_)) => return Err(JobError::new("numbers", "must not be given beside number")),
-            (Some(one), None) => ("number", one),
-            (None, Some(many)) => ("numbers", many),
-            (None, None) => return Err(JobError::new("numbers", "is required")),
-        };
-        let duplicates = body.duplicates.into();
-        let rules = Rules {
-            duplicates,
-            invalid: body.invalid,
-        };
-        let list = recipients::read(field, given, rules)?;
-        let (numbers, reading, message) = match list.is_personal() {
-            true => personal(list, body.message)?,
-            false => {
-                let (numbers, reading) = list.finish()?;
-                (
-                    numbers,
-                    reading,
-                    Content::parse(body.message).map_err(in_message)?,
-                )
-            }
-        };
-        let job = SendJob {
-            queue_id: body.queue_id,
-            numbers,
-            message,
-            delay: body.delay.map(Delay::parse).transpose()?,
-            on_unknown: body.on_unknown,
-            message_id: body.message_id,
-            start_at: body.start_at.map(start_at::read).transpose()?,
-            duplicates,
-            reference: body.reference,
-            label: body.label,
-            reading,
-        };
+    fn try_from(mut body: SendBody) -> Result<Self, JobError> {
+        let mut list = body.list()?;
+        if !list.is_personal() {
+            // Before anything is said of the message.
+            list.refuse()?;
+        }
+        let mut job = body.job(&mut list)?;
+        (job.numbers, job.reading) = list.finish()?;
         job.check()?;
         Ok(job)
     }
 }
 
-/// Reads the message for a list that has variables: it is checked as each recipient gets it.
-fn personal(
-    mut list: List,
-    fields: Map<String, Value>,
-) -> Result<(Vec<Recipient>, Reading, Content), JobError> {
-    let message = Personal::parse(fields).map_err(in_message)?;
-    list.check(&message).map_err(in_message)?;
-    let (numbers, reading) = list.finish()?;
-    Ok((numbers, reading, message.into_content()))
-}
+impl SendBody {
+    /// Reads the recipients, which are not there from then on.
+    pub(super) fn list(&mut self) -> Result<List, JobError> {
+        let (field, given) = match (self.number.take(), self.numbers.take()) {
+            (Some(_), Some(_)) => return Err(JobError::new("numbers", "must not be given beside number")),
+            (Some(one), None) => ("number", one),
+            (None, Some(many)) => ("numbers", many),
+            (None, None) => return Err(JobError::new("numbers", "is required")),
+        };
+        let rules = Rules {
+            duplicates: self.duplicates.into(),
+            invalid: self.invalid,
+        };
+        list::read(field, given, rules)
+    }
 
-fn in_message(error: JobError) -> JobError {
-    error.within("message")
+    /// All but the recipients. Where those have variables, the message is checked as each of them gets it.
+    pub(super) fn job(self, list: &mut List) -> Result<SendJob, JobError> {
+        let in_message = |error: JobError| error.within("message");
+        let message = if list.is_personal() {
+            let personal = Personal::parse(self.message).map_err(in_message)?;
+            list.check(&personal).map_err(in_message)?;
+            personal.into_content()
+        } else {
+            Content::parse(self.message).map_err(in_message)?
+        };
+        Ok(SendJob {
+            queue_id: self.queue_id,
+            delay: self.delay.map(Delay::parse).transpose()?,
+            on_unknown: self.on_unknown,
+            message_id: self.message_id,
+            start_at: self.start_at.map(start_at::read).transpose()?,
+            duplicates: self.duplicates.into(),
+            reference: self.reference,
+            label: self.label,
+            ..SendJob::new(Vec::<Recipient>::new(), message)
+        })
+    }
 }

@@ -77,6 +77,8 @@ pub(crate) enum Fetched {
     Transfer(QueueId, Transferred),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.
     Scheduled(Result<Option<Added>, StoreError>),
+    /// A question was answered from the store.
+    Answered,
 }
 
 /// How far a file has come.

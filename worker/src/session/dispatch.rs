@@ -16,6 +16,7 @@ use super::adapter::passkey::assertion;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::dry_run;
 use super::groups::Groups;
 use super::link::Link;
 use super::logout::Logout;
@@ -225,6 +226,10 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
+            Job::DryRun(run) => {
+                let run = (**run).clone();
+                dry_run::answer(cx, run, job);
+            }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -391,6 +396,7 @@ impl Parts {
                 self.uploads.on_transferred(cx, queue, transferred);
             }
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
+            Fetched::Answered => {}
             Fetched::Adopted(queue, adopted) => {
                 adopted?;
                 self.commands.on_adopted(cx, queue);

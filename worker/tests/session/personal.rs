@@ -187,3 +187,31 @@ async fn a_schedule_fires_with_the_variables_of_its_recipients() {
     }
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_is_answered_and_nothing_is_sent() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    // Not connected: that is told, and no reason not to answer.
+    let token = stage.session().await;
+    let body = json!({ "numbers": [{ "number": "15550007001", "variables": { "code": 1 } }, "12"], "message": text(),
+        "delay": { "min": 1, "max": 2 } });
+    let run = Job::parse("dry-run", body.to_string().as_bytes()).unwrap();
+    let Answer::DryRun(told) = stage.call(&token, run).await else {
+        panic!("another answer")
+    };
+    assert_eq!(
+        (told.recipients, told.invalid_count, told.invalid[0].place),
+        (1, 1, 1)
+    );
+    assert_eq!(told.first[0].message["text"], "Hi there, 1");
+    assert!(
+        told.assumptions[0].contains("not connected"),
+        "{:?}",
+        told.assumptions
+    );
+    let session = stage.record(&token).await.unwrap().id;
+    let queues = shared::store::queues::unfinished(stage.database.store(), session, None, 1).await;
+    assert_eq!(queues.unwrap(), []);
+    worker.stop().await;
+}
