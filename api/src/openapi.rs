@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    DryRunAnswer, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob,
-    QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
+    DryRunAnswer, Duplicates, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob,
+    PasskeyAnswerJob, QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -106,6 +106,7 @@ pub fn document() -> Value {
     generator.subschema_for::<ReactionBody>();
     generator.subschema_for::<DeleteBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<Duplicates>();
     generator.subschema_for::<DryRunAnswer>();
     generator.subschema_for::<ScheduleBody>();
     generator.subschema_for::<ScheduleName>();
