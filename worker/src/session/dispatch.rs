@@ -5,7 +5,7 @@
 
 mod events;
 
-use shared::job::{FailureCode, Job};
+use shared::job::{DryRun, FailureCode, Job};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
@@ -226,10 +226,7 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
-            Job::DryRun(run) => {
-                let run = (**run).clone();
-                dry_run::answer(cx, run, job);
-            }
+            Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
