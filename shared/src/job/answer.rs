@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chats::Forgotten;
 use super::group::GroupAnswer;
 use super::recipients::Reading;
 use crate::id::QueueId;
@@ -39,6 +40,8 @@ pub enum Answer {
     },
     /// What came of a job about groups.
     Group(Box<GroupAnswer>),
+    /// How much was forgotten of a chat or a person.
+    Forgotten(Forgotten),
     /// The code to type into the phone.
     PairingCode {
         /// Eight characters.

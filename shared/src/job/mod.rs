@@ -4,6 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod chats;
 mod group;
 mod limits;
 mod names;
@@ -22,6 +23,7 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use chats::*;
 pub use group::*;
 pub use limits::*;
 pub use names::*;
@@ -90,6 +92,10 @@ named! {
         Unblock = "unblock",
         /// Ask about groups, or do something with one. Answered.
         Group = "group",
+        /// Forget a chat and its messages. Answered.
+        ForgetChat = "chat.forget",
+        /// Forget all that is kept of a person. Answered.
+        ForgetPerson = "person.forget",
     }
 }
 
@@ -154,6 +160,10 @@ pub enum Job {
     Unblock(NumbersJob),
     /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
     Group(Box<GroupJob>),
+    /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
+    ForgetChat(ChatJob),
+    /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
+    ForgetPerson(PersonJob),
 }
 
 impl Job {
@@ -201,6 +211,8 @@ impl Job {
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
+            JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
+            JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
         })
     }
 
@@ -231,6 +243,8 @@ impl Job {
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
+            Self::ForgetChat(_) => JobKind::ForgetChat,
+            Self::ForgetPerson(_) => JobKind::ForgetPerson,
         }
     }
 
@@ -258,6 +272,8 @@ impl Job {
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
+            Self::ForgetChat(job) => body::to_vec(job),
+            Self::ForgetPerson(job) => body::to_vec(job),
         }
     }
 
@@ -283,6 +299,8 @@ impl Job {
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
+            JobKind::ForgetChat => schema_for!(ChatJob),
+            JobKind::ForgetPerson => schema_for!(PersonJob),
         }
     }
 }

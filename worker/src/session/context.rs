@@ -29,6 +29,7 @@ use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
 use super::adapter::presence::presence;
+use super::chats::Forgetting;
 use super::look_up::LookUpTurns;
 use super::queues::{Change, Queue, Queues, Spec};
 use super::recorder::{After, Recorder};
@@ -77,6 +78,8 @@ pub(crate) enum Fetched {
     Transfer(QueueId, Transferred),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.
     Scheduled(Result<Option<Added>, StoreError>),
+    /// How far a job has come that forgets.
+    Forgetting(Result<Forgetting, StoreError>),
 }
 
 /// How far a file has come.

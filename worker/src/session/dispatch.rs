@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use whatsapp::command::Command;
 
 use super::adapter::passkey::assertion;
+use super::chats::Chats;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
@@ -44,6 +45,7 @@ pub(super) struct Parts {
     questions: Questions,
     numbers: Numbers,
     groups: Groups,
+    chats: Chats,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -68,6 +70,7 @@ impl Parts {
             questions: Questions::default(),
             numbers: Numbers::default(),
             groups: Groups::default(),
+            chats: Chats::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -224,6 +227,7 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
+            Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -389,6 +393,7 @@ impl Parts {
                 cx.transfers -= 1;
                 self.uploads.on_transferred(cx, queue, transferred);
             }
+            Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Adopted(queue, adopted) => {
                 adopted?;

@@ -1,6 +1,7 @@
 //! A chat, or a person, is forgotten at once.
 
 use crate::id::{QueueId, SessionId};
+use crate::store::keys::KeyKind;
 use crate::store::leases::{self, Fence};
 use crate::store::{Store, StoreError};
 
@@ -14,13 +15,17 @@ pub struct Forgotten {
     pub messages: u64,
     /// Recipients of queues that are finished: those of a queue of theirs alone went with it, of others the number did.
     pub recipients: u64,
+    /// Records of the protocol library.
+    pub records: u64,
 }
 
 /// A person, by all their names that are known.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Person {
     /// Jids: by number, by hidden id.
     pub jids: Vec<String>,
+    /// What the protocol library keeps of them. Nobody may be at work with it.
+    pub records: Vec<(KeyKind, Vec<u8>)>,
 }
 
 /// Forgets a chat with its messages, piece by piece; who wrote there stays known. Done again it changes nothing.
@@ -68,7 +73,8 @@ pub async fn unfinished_queue(
     row.map(|row| Ok(QueueId::new(row.try_get(0)?))).transpose()
 }
 
-/// Forgets a person: the chat, what they wrote in groups, their name, and their number in queues that are finished.
+/// Forgets a person: the chat, what they wrote in groups, their name, their number in queues that are finished, and their
+/// records.
 ///
 /// A queue that went to them alone goes, with what it said; of others the number does: they count one who is nobody.
 ///
@@ -108,6 +114,12 @@ pub async fn forget_person(
     tx.execute(contact, &[&id, jids]).await?;
     forgotten.recipients += tx.execute(alone, &[&id, &names]).await?;
     forgotten.recipients += tx.execute(&among, &[&id, &names]).await?;
+    let records = "-- people::forget (records)
+        DELETE FROM device_key k USING unnest($2::smallint[] /* kinds */, $3::bytea[] /* names */) AS w (kind, name)
+        WHERE k.session_id = $1 /* session */ AND k.kind = w.kind AND k.name = w.name";
+    let kinds: Vec<i16> = person.records.iter().map(|(kind, _)| i16::from(kind.0)).collect();
+    let named: Vec<&[u8]> = person.records.iter().map(|(_, name)| name.as_slice()).collect();
+    forgotten.records = tx.execute(records, &[&id, &kinds, &named]).await?;
     tx.commit().await?;
     Ok(forgotten)
 }

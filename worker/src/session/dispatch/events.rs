@@ -232,6 +232,7 @@ impl Parts {
             Err(LinkError::Fenced) => self.cx.end(Exit::Fenced),
             Err(error) => self.cx.end(Exit::Lost(error.to_string())),
         }
+        self.chats.go_on(&mut self.cx);
         self.questions.go_on(&mut self.cx, &mut self.link);
     }
 }

@@ -251,9 +251,17 @@ async fn a_person_is_forgotten_once_no_queue_waits_for_them() {
     bench.keep([in_group]).await;
     let queue = bench.queue(2).await;
     let (store, session) = (bench.db.store(), bench.session);
+    let (theirs, others) = (b"98765:3@lid".to_vec(), b"98766:3@lid".to_vec());
     let person = Person {
         jids: vec![ANA.to_owned(), ANA_LID.to_owned()],
+        records: vec![(SESSION, theirs.clone())],
     };
+    let keys = [theirs, others].map(|name| KeyChange {
+        kind: SESSION,
+        name,
+        value: Some(Bytes::from_static(b"ratchet")),
+    });
+    bench.commit(|write| write.keys.extend(keys)).await.unwrap();
     let waits = deletion::unfinished_queue(store, session, &person).await.unwrap();
     assert_eq!(waits, Some(queue.id));
     bench
@@ -267,7 +275,10 @@ async fn a_person_is_forgotten_once_no_queue_waits_for_them() {
     let forgotten = deletion::forget_person(store, bench.fence, session, &person)
         .await
         .unwrap();
-    assert_eq!((forgotten.messages, forgotten.recipients), (2, 1));
+    assert_eq!(
+        (forgotten.messages, forgotten.recipients, forgotten.records),
+        (2, 1, 1)
+    );
     assert_eq!(bench.messages().await, []);
     assert_eq!(chats::contacts(store, session, None, 10).await.unwrap(), []);
     let left = recipients::page(store, queue.id, None, None, 10).await.unwrap();
