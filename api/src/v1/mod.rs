@@ -19,6 +19,7 @@ pub mod numbers;
 pub mod pairing;
 pub mod passkey;
 pub mod people;
+pub mod profile;
 pub mod queues;
 pub mod retry;
 pub mod schedules;
@@ -52,6 +53,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/logout", post(control::logout))
         .route("/sessions/{token}/numbers/{number}", get(numbers::show))
         .route("/sessions/{token}/groups", post(groups::act))
+        .route("/sessions/{token}/profile", post(profile::act))
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))

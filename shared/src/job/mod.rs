@@ -9,6 +9,7 @@ mod group;
 mod limits;
 mod names;
 mod passkey;
+mod profile;
 mod query;
 mod queue;
 mod recipients;
@@ -28,6 +29,7 @@ pub use group::*;
 pub use limits::*;
 pub use names::*;
 pub use passkey::*;
+pub use profile::*;
 pub use query::*;
 pub use queue::*;
 pub use recipients::*;
@@ -92,6 +94,8 @@ named! {
         Unblock = "unblock",
         /// Ask about groups, or do something with one. Answered.
         Group = "group",
+        /// Ask about somebody or the own account, or change that. Answered.
+        Profile = "profile",
         /// Forget a chat and its messages. Answered.
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
@@ -160,6 +164,8 @@ pub enum Job {
     Unblock(NumbersJob),
     /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
     Group(Box<GroupJob>),
+    /// Ask about somebody or the own account, or change that; answered with [`Answer::Profile`] or [`Answer::Done`].
+    Profile(Box<ProfileJob>),
     /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
@@ -211,6 +217,7 @@ impl Job {
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
+            JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
         })
@@ -243,6 +250,7 @@ impl Job {
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
+            Self::Profile(_) => JobKind::Profile,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
         }
@@ -272,6 +280,7 @@ impl Job {
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
+            Self::Profile(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
         }
@@ -299,6 +308,7 @@ impl Job {
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
+            JobKind::Profile => schema_for!(ProfileJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
         }

@@ -22,6 +22,7 @@ use super::link::Link;
 use super::logout::Logout;
 use super::numbers::Numbers;
 use super::pacer::Waiting;
+use super::profiles::Profiles;
 use super::questions::Questions;
 use super::reader::Reader;
 use super::receipts::Receipts;
@@ -45,6 +46,7 @@ pub(super) struct Parts {
     questions: Questions,
     numbers: Numbers,
     groups: Groups,
+    profiles: Profiles,
     chats: Chats,
     logout: Logout,
     deletion: Deletion,
@@ -70,6 +72,7 @@ impl Parts {
             questions: Questions::default(),
             numbers: Numbers::default(),
             groups: Groups::default(),
+            profiles: Profiles::default(),
             chats: Chats::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
@@ -227,6 +230,7 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
+            Job::Profile(_) => self.profiles.ask(&self.link, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),

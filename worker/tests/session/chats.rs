@@ -139,14 +139,12 @@ async fn a_person_is_forgotten_with_their_keys_and_can_write_again() {
     stage.says(&contacts[0], owner, "good morning").await;
     stage.hears(&token, "good morning").await;
     // A queue that waits for them keeps them.
-    let queue = stage
-        .send(&token, text(&contacts, Some((3_600.0, 3_600.0))))
-        .await;
-    stage.event(&token, "send.message:PROCESSING", |_| true).await;
-    assert!(matches!(
-        stage.call(&token, pause(queue)).await,
-        Answer::Done { .. }
-    ));
+    let later = SendJob {
+        start_at: Some(OffsetDateTime::now_utc() + Duration::from_secs(3_600)),
+        ..text(&contacts, None)
+    };
+    let queue = stage.send(&token, later).await;
+    stage.event(&token, "job.accepted", |_| true).await;
     match stage.call(&token, forget(&contacts[0])).await {
         Answer::Failed {
             code: FailureCode::Conflict,

@@ -11,6 +11,7 @@ mod jobs;
 mod later;
 mod life;
 mod media;
+mod profiles;
 mod proxy;
 mod restriction;
 mod retry;
