@@ -10,7 +10,7 @@ use shared::broker::{Broker, Outgoing, Publisher, Rpc};
 use shared::clock::Clock;
 use shared::egress::Reach;
 use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token, WebhookId};
-use shared::job::{Answer, Job, Reading, SendJob, SendLimits};
+use shared::job::{Answer, Delay, Job, Reading, SendJob, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
 use shared::store::requests::{self, Asked, Noted};
@@ -45,6 +45,8 @@ pub struct App {
     pub reach: Reach,
     /// What the deployment asks of sends.
     pub limits: SendLimits,
+    /// The gap between two sends where a queue has none of its own: what workers are set to.
+    pub delay: Delay,
     /// Makes the ids of sends whose callers name none, and knows them again.
     pub ids: Ids,
     /// The time.
@@ -88,6 +90,7 @@ impl App {
             clock,
             random,
             limits: SendLimits::default(),
+            delay: Delay::default(),
             ids,
             tokens: TokenCache::new(clock),
             shards,

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    ChatId, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob,
-    ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
+    ChatId, DryRunAnswer, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob,
+    PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody, SendBody,
+    SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -30,8 +31,8 @@ use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, chats, commands, control, deliveries, export, groups, kept, listing, look_up, messages, numbers,
-    pairing, passkey, people, profile, queues, retry, schedules, sessions, webhooks,
+    adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, messages,
+    numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -45,7 +46,7 @@ use crate::{legacy, schema};
         groups::act, profile::act,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
-        messages::create, messages::create_anywhere, look_up::show,
+        messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run,
         queues::create, listing::list, queues::show, queues::recipients, commands::pause, commands::resume, commands::delete,
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
@@ -116,6 +117,7 @@ pub fn document() -> Value {
     generator.subschema_for::<ReactionBody>();
     generator.subschema_for::<DeleteBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<DryRunAnswer>();
     generator.subschema_for::<ScheduleBody>();
     generator.subschema_for::<ScheduleName>();
     generator.subschema_for::<Misfire>();

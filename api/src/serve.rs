@@ -35,6 +35,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.reach,
     );
     app.limits = settings.limits;
+    app.delay = settings.delay;
     app.tasks = lifecycle.tasks().clone();
     workers::watch(
         &process.health,

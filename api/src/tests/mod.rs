@@ -5,6 +5,7 @@ mod commands;
 mod control;
 mod document;
 mod doors;
+mod dry_run;
 mod errors;
 mod examples;
 mod legacy;

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod control;
 pub mod counts;
 pub mod deliveries;
+pub mod dry_run;
 pub mod export;
 pub mod groups;
 pub mod kept;
@@ -66,6 +67,7 @@ pub fn router() -> Router<Arc<App>> {
             "/sessions/{token}/messages",
             get(kept::search).post(messages::create),
         )
+        .route("/sessions/{token}/messages/dry-run", post(dry_run::dry_run))
         .route("/sessions/{token}/messages/{message}", get(look_up::show))
         .route(
             "/sessions/{token}/queues",

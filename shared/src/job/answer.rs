@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chats::Forgotten;
+use super::dry_run::DryRunAnswer;
 use super::group::GroupAnswer;
 use super::profile::ProfileAnswer;
 use super::recipients::Reading;
@@ -45,6 +46,8 @@ pub enum Answer {
     Profile(Box<ProfileAnswer>),
     /// How much was forgotten of a chat or a person.
     Forgotten(Forgotten),
+    /// What a send would do.
+    DryRun(Box<DryRunAnswer>),
     /// The code to type into the phone.
     PairingCode {
         /// Eight characters.

@@ -5,8 +5,10 @@
 
 mod answer;
 mod chats;
+mod dry_run;
 mod group;
 mod limits;
+mod list;
 mod names;
 mod passkey;
 mod profile;
@@ -25,6 +27,7 @@ use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
 pub use chats::*;
+pub use dry_run::*;
 pub use group::*;
 pub use limits::*;
 pub use names::*;
@@ -100,6 +103,8 @@ named! {
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
         ForgetPerson = "person.forget",
+        /// Ask what a send would do, without doing it. Answered.
+        DryRun = "dry-run",
     }
 }
 
@@ -170,6 +175,8 @@ pub enum Job {
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
     ForgetPerson(PersonJob),
+    /// Ask what a send would do; answered with [`Answer::DryRun`].
+    DryRun(Box<DryRun>),
 }
 
 impl Job {
@@ -220,6 +227,7 @@ impl Job {
             JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
+            JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
         })
     }
 
@@ -253,6 +261,7 @@ impl Job {
             Self::Profile(_) => JobKind::Profile,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
+            Self::DryRun(_) => JobKind::DryRun,
         }
     }
 
@@ -283,13 +292,14 @@ impl Job {
             Self::Profile(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
+            Self::DryRun(run) => run.given().to_vec(),
         }
     }
 
     /// The JSON Schema of the body of a kind of job, as documented for foreign publishers.
     pub fn schema(kind: JobKind) -> Schema {
         match kind {
-            JobKind::Send => schema_for!(send::SendBody),
+            JobKind::Send | JobKind::DryRun => schema_for!(send::SendBody),
             JobKind::Pause | JobKind::Resume | JobKind::Delete | JobKind::Adopt => schema_for!(QueueCommand),
             JobKind::Pace => schema_for!(queue::PaceBody),
             JobKind::Retry => schema_for!(RetryJob),

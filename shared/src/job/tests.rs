@@ -3,6 +3,8 @@ use crate::content::TEXT_MAX_BYTES;
 use crate::recipient::Number;
 use crate::testing;
 
+mod personal;
+
 fn error(kind: &str, body: &str) -> String {
     Job::parse(kind, body.as_bytes()).unwrap_err().to_string()
 }

@@ -14,7 +14,7 @@ use tokio_postgres::types::Json;
 
 use super::recipients::RecipientState;
 use super::{Store, StoreError};
-use crate::content::Content;
+use crate::content::{Content, Variables};
 use crate::id::SessionId;
 
 /// Most rows that one page holds.
@@ -171,7 +171,7 @@ fn read(name: &str, condition: &str, order: &str) -> String {
             WHERE c.session_id = $1 /* session */ AND {condition}
             {order}) c
         LEFT JOIN LATERAL (
-            SELECT r.stanza_id, r.state, r.sent_at, q.content FROM recipient r JOIN queue q ON q.id = r.queue_id
+            SELECT r.stanza_id, r.state, r.sent_at, r.variables, q.content FROM recipient r JOIN queue q ON q.id = r.queue_id
             WHERE r.session_id = c.session_id AND coalesce(r.addressee, r.number) = ANY ({RECIPIENTS})
               AND r.stanza_id IS NOT NULL AND r.sent_at > c.last_at
             ORDER BY r.sent_at DESC LIMIT 1) o ON true
@@ -207,8 +207,15 @@ fn chat(row: &Row) -> Result<ChatRecord, StoreError> {
     })
 }
 
-fn sent(row: &Row, id: String) -> Result<Last, StoreError> {
+/// What Fanfare sent to a recipient, with what stands there in the place of `{{name}}`.
+fn content(row: &Row) -> Result<Content, StoreError> {
     let Json(content): Json<Content> = row.try_get("content")?;
+    let own: Option<Json<Variables>> = row.try_get("variables")?;
+    Ok(own.map_or_else(|| content.clone(), |Json(own)| content.filled(&own)))
+}
+
+fn sent(row: &Row, id: String) -> Result<Last, StoreError> {
+    let content = content(row)?;
     let state = RecipientState::from_code(row.try_get("state")?);
     let said = change::words(&content.message()).map(|text| text.chars().take(change::SHORT_MAX).collect());
     Ok(Last {

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod leases;
 mod migrate;
 pub mod outbox;
+pub mod outlook;
 pub mod proxies;
 pub mod queues;
 pub mod recipients;

@@ -80,6 +80,8 @@ pub(crate) enum Fetched {
     Scheduled(Result<Option<Added>, StoreError>),
     /// How far a job has come that forgets.
     Forgetting(Result<Forgetting, StoreError>),
+    /// A question was answered from the store.
+    Answered,
 }
 
 /// How far a file has come.

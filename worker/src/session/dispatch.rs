@@ -17,6 +17,7 @@ use super::chats::Chats;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::dry_run;
 use super::groups::Groups;
 use super::link::Link;
 use super::logout::Logout;
@@ -148,6 +149,7 @@ impl Parts {
                 if let Some((recipient, stanza)) = single {
                     let target = Target {
                         reference: recipient.reference,
+                        variables: recipient.variables,
                         ..Target::new(0, recipient.number, stanza)
                     };
                     self.cx.queues.page_at_hand(id, vec![target]);
@@ -232,6 +234,10 @@ impl Parts {
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
             Job::Profile(_) => self.profiles.ask(&self.link, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
+            Job::DryRun(run) => {
+                let run = (**run).clone();
+                dry_run::answer(cx, run, job);
+            }
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -399,6 +405,7 @@ impl Parts {
             }
             Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
+            Fetched::Answered => {}
             Fetched::Adopted(queue, adopted) => {
                 adopted?;
                 self.commands.on_adopted(cx, queue);

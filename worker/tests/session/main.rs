@@ -11,6 +11,7 @@ mod jobs;
 mod later;
 mod life;
 mod media;
+mod personal;
 mod profiles;
 mod proxy;
 mod restriction;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
-use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::types::ToSql;
 
-use super::PAGE_MAX;
 use super::change::{lexemes, words};
+use super::{PAGE_MAX, content};
 use crate::content::{Body, Content};
 use crate::id::{QueueId, SessionId};
 use crate::store::recipients::RecipientState;
@@ -97,7 +97,7 @@ pub async fn of_chat(
     let sql = format!(
         "-- messages::of_chat
         SELECT * FROM (
-            (SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS content
+            (SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables, NULL::jsonb AS content
             FROM message m
             WHERE m.session_id = $1 /* session */ AND m.chat = $2 /* chat */ AND m.target IS NULL
               AND ($4::timestamptz IS NULL OR (m.at, m.id) < ($4 /* time */, $5::text /* id */))
@@ -109,7 +109,7 @@ pub async fn of_chat(
                 SELECT r.stanza_id AS id, $2 AS chat, true AS from_me, '' AS sender, NULL AS push_name,
                     coalesce(r.sent_at, q.created_at) AS at, '' AS kind, NULL AS body, NULL AS said,
                     NULL::timestamptz AS edited_at, NULL::timestamptz AS deleted_at, r.queue_id,
-                    CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state
+                    CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state, r.variables
                 FROM recipient r JOIN queue q ON q.id = r.queue_id
                 WHERE r.session_id = $1 AND coalesce(r.addressee, r.number) = ANY ($3 /* names */)
                   AND r.stanza_id IS NOT NULL AND q.content->>'type' <> ALL ('{{reaction,edit,delete}}')
@@ -146,7 +146,8 @@ pub async fn search(
     };
     let sql = format!(
         "-- messages::search
-        SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS content
+        SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables,
+            NULL::jsonb AS content
         FROM message m
         WHERE m.session_id = $1 /* session */ AND m.target IS NULL AND {text} AND {chat}
           AND m.at >= coalesce($4 /* from */, '-infinity'::timestamptz) AND m.at < coalesce($5 /* to */, 'infinity'::timestamptz)
@@ -244,7 +245,7 @@ async fn put_own_changes(
     messages: &mut [KeptMessage],
 ) -> Result<(), StoreError> {
     let sql = "-- messages::own_changes
-        SELECT q.content, r.sent_at FROM recipient r JOIN queue q ON q.id = r.queue_id
+        SELECT q.content, r.variables, r.sent_at FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.session_id = $1 /* session */ AND coalesce(r.addressee, r.number) = ANY ($2 /* names */)
           AND r.stanza_id IS NOT NULL AND r.state IN (2, 3, 4)
           AND q.content->>'type' = ANY ('{reaction,edit,delete}') AND q.content#>>'{key,id}' = ANY ($3 /* ids */)
@@ -252,8 +253,7 @@ async fn put_own_changes(
     let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     let rows = store.query(sql, &[&session.get(), &recipients, &ids]).await?;
     for row in &rows {
-        let (Json(content), at): (Json<Content>, OffsetDateTime) =
-            (row.try_get("content")?, row.try_get("sent_at")?);
+        let (content, at): (_, OffsetDateTime) = (content(row)?, row.try_get("sent_at")?);
         let subject = content.subject().map(|key| key.id.as_str().to_owned());
         let changed = messages
             .iter_mut()
@@ -314,7 +314,7 @@ fn message(row: &Row) -> Result<KeptMessage, StoreError> {
     if let (Some(state), Some(queue)) = (state, queue) {
         let state = RecipientState::from_code(state);
         let state = state.ok_or(StoreError::Corrupt("recipient state out of range"))?;
-        let Json(content): Json<Content> = row.try_get("content")?;
+        let content = content(row)?;
         let body = content.message();
         message.kind = content.message_type().to_owned();
         message.words = words(&body).map(str::to_owned);
