@@ -9,7 +9,8 @@ use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
     ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer,
-    NumbersJob, PasskeyAnswerJob, QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
+    NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody, SendBody,
+    SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -22,6 +23,7 @@ use crate::legacy::bodies::{
     ButtonBody, DeleteBody, ListBody, MediaBody, NumberBody, ReactionBody, TemplateBody, TextBody, TokenBody,
 };
 use crate::legacy::groups::GroupBody;
+use crate::legacy::profile::PictureBody;
 use crate::legacy::scheduler::{SchedulerBody, StopBody};
 use crate::legacy::store::StoreBody;
 use crate::v1::messages::Addressed;
@@ -30,7 +32,7 @@ use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
     adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, messages,
-    numbers, pairing, passkey, people, queues, retry, schedules, sessions, webhooks,
+    numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -41,7 +43,7 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
         pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
-        groups::act,
+        groups::act, profile::act,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run,
@@ -54,7 +56,8 @@ use crate::{legacy, schema};
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
         legacy::is_exists, legacy::groups::group_metadata,
-        legacy::store::chats, legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
+        legacy::store::chats, legacy::profile::picture,
+        legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -100,6 +103,9 @@ pub fn document() -> Value {
     generator.subschema_for::<ChatId>();
     generator.subschema_for::<Forgotten>();
     generator.subschema_for::<StoreBody>();
+    generator.subschema_for::<ProfileJob>();
+    generator.subschema_for::<ProfileAnswer>();
+    generator.subschema_for::<PictureBody>();
     generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();

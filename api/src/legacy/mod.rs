@@ -6,6 +6,7 @@ pub mod bodies;
 pub mod dialect;
 pub mod groups;
 pub mod media;
+pub mod profile;
 mod request;
 pub mod scheduler;
 mod sending;
@@ -50,6 +51,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/delete-for-every-one", post(sends::delete))
         .route("/is-exists", post(is_exists))
         .route("/group-metadata", post(groups::group_metadata))
+        .route("/get-profile-picture", post(profile::picture))
         .route("/store/chats", post(store::chats))
         .route("/scheduler", post(scheduler::list))
         .route("/scheduler/add-scheduler", post(scheduler::add_scheduler))

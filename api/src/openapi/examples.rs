@@ -7,6 +7,7 @@ mod legacy;
 mod messages;
 mod names;
 mod operation;
+mod profile;
 mod queues;
 mod schedules;
 mod sends;
@@ -18,6 +19,8 @@ use serde_json::{Value, json};
 pub use names::*;
 pub use operation::{Examples, Refusal, Shown};
 #[cfg(test)]
+pub(crate) use profile::profile;
+#[cfg(test)]
 pub(crate) use sessions::group_metadata;
 
 /// All examples.
@@ -27,6 +30,7 @@ pub fn all() -> Vec<Examples> {
     all.extend(queues::all());
     all.extend(schedules::all());
     all.extend(chats::all());
+    all.extend(profile::all());
     all.extend(webhooks::all());
     all.extend(legacy::all());
     all.extend(sends::all());

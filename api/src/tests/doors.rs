@@ -59,9 +59,13 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /v1/sessions/{token}/groups",
             "post /api/whatsapp/group-metadata",
         ],
-        JobKind::DryRun => &["post /v1/sessions/{token}/messages/dry-run"],
+        JobKind::Profile => &[
+            "post /v1/sessions/{token}/profile",
+            "post /api/whatsapp/get-profile-picture",
+        ],
         JobKind::ForgetChat => &["delete /v1/sessions/{token}/chats/{chat}"],
         JobKind::ForgetPerson => &["delete /v1/sessions/{token}/people/{person}"],
+        JobKind::DryRun => &["post /v1/sessions/{token}/messages/dry-run"],
     }
 }
 

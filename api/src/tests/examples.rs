@@ -470,6 +470,7 @@ fn answer_to(job: &Job) -> Answer {
             }),
             ..GroupAnswer::default()
         })),
+        Job::Profile(_) => Answer::Profile(Box::new(examples::profile())),
         Job::ForgetChat(_) | Job::ForgetPerson(_) => Answer::Forgotten(Forgotten::default()),
         _ => Answer::Done {
             queue_id: None,

@@ -12,6 +12,7 @@ mod legacy;
 mod legacy_sends;
 mod listener;
 mod look_up;
+mod profile;
 mod queues;
 mod realtime;
 mod repeats;

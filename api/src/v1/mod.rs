@@ -20,6 +20,7 @@ pub mod numbers;
 pub mod pairing;
 pub mod passkey;
 pub mod people;
+pub mod profile;
 pub mod queues;
 pub mod retry;
 pub mod schedules;
@@ -53,6 +54,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/logout", post(control::logout))
         .route("/sessions/{token}/numbers/{number}", get(numbers::show))
         .route("/sessions/{token}/groups", post(groups::act))
+        .route("/sessions/{token}/profile", post(profile::act))
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))
@@ -61,11 +63,11 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/passkey", post(passkey::answer))
         .route("/sessions/{token}/passkey/confirm", post(passkey::confirm))
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))
-        .route("/sessions/{token}/messages/dry-run", post(dry_run::dry_run))
         .route(
             "/sessions/{token}/messages",
             get(kept::search).post(messages::create),
         )
+        .route("/sessions/{token}/messages/dry-run", post(dry_run::dry_run))
         .route("/sessions/{token}/messages/{message}", get(look_up::show))
         .route(
             "/sessions/{token}/queues",

@@ -11,6 +11,7 @@ mod limits;
 mod list;
 mod names;
 mod passkey;
+mod profile;
 mod query;
 mod queue;
 mod recipients;
@@ -31,6 +32,7 @@ pub use group::*;
 pub use limits::*;
 pub use names::*;
 pub use passkey::*;
+pub use profile::*;
 pub use query::*;
 pub use queue::*;
 pub use recipients::*;
@@ -95,12 +97,14 @@ named! {
         Unblock = "unblock",
         /// Ask about groups, or do something with one. Answered.
         Group = "group",
-        /// Ask what a send would do, without doing it. Answered.
-        DryRun = "dry-run",
+        /// Ask about somebody or the own account, or change that. Answered.
+        Profile = "profile",
         /// Forget a chat and its messages. Answered.
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
         ForgetPerson = "person.forget",
+        /// Ask what a send would do, without doing it. Answered.
+        DryRun = "dry-run",
     }
 }
 
@@ -165,12 +169,14 @@ pub enum Job {
     Unblock(NumbersJob),
     /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
     Group(Box<GroupJob>),
-    /// Ask what a send would do; answered with [`Answer::DryRun`].
-    DryRun(Box<DryRun>),
+    /// Ask about somebody or the own account, or change that; answered with [`Answer::Profile`] or [`Answer::Done`].
+    Profile(Box<ProfileJob>),
     /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
     ForgetPerson(PersonJob),
+    /// Ask what a send would do; answered with [`Answer::DryRun`].
+    DryRun(Box<DryRun>),
 }
 
 impl Job {
@@ -218,9 +224,10 @@ impl Job {
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
-            JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
+            JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
+            JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
         })
     }
 
@@ -251,9 +258,10 @@ impl Job {
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
-            Self::DryRun(_) => JobKind::DryRun,
+            Self::Profile(_) => JobKind::Profile,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
+            Self::DryRun(_) => JobKind::DryRun,
         }
     }
 
@@ -281,9 +289,10 @@ impl Job {
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
-            Self::DryRun(run) => run.given().to_vec(),
+            Self::Profile(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
+            Self::DryRun(run) => run.given().to_vec(),
         }
     }
 
@@ -309,6 +318,7 @@ impl Job {
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
+            JobKind::Profile => schema_for!(ProfileJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
         }

@@ -79,6 +79,7 @@ fn every_job_has_a_stable_body() {
         Job::Unblock(NumbersJob {
             numbers: vec![Phone(phone)],
         }),
+        Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
         Job::ForgetChat(ChatJob {
             chat: "status@broadcast".parse().unwrap(),
         }),

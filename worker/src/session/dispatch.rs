@@ -23,6 +23,7 @@ use super::link::Link;
 use super::logout::Logout;
 use super::numbers::Numbers;
 use super::pacer::Waiting;
+use super::profiles::Profiles;
 use super::questions::Questions;
 use super::reader::Reader;
 use super::receipts::Receipts;
@@ -46,6 +47,7 @@ pub(super) struct Parts {
     questions: Questions,
     numbers: Numbers,
     groups: Groups,
+    profiles: Profiles,
     chats: Chats,
     logout: Logout,
     deletion: Deletion,
@@ -71,6 +73,7 @@ impl Parts {
             questions: Questions::default(),
             numbers: Numbers::default(),
             groups: Groups::default(),
+            profiles: Profiles::default(),
             chats: Chats::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
@@ -229,8 +232,9 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
-            Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
+            Job::Profile(_) => self.profiles.ask(&self.link, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
+            Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }

@@ -23,6 +23,7 @@ pub mod look_up;
 mod meter;
 mod numbers;
 pub mod pacer;
+mod profiles;
 mod qr;
 mod questions;
 mod queues;

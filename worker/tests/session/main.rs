@@ -12,6 +12,7 @@ mod later;
 mod life;
 mod media;
 mod personal;
+mod profiles;
 mod proxy;
 mod restriction;
 mod retry;

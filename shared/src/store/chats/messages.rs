@@ -147,7 +147,8 @@ pub async fn search(
     };
     let sql = format!(
         "-- messages::search
-        SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS content
+        SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables,
+            NULL::jsonb AS content
         FROM message m
         WHERE m.session_id = $1 /* session */ AND m.target IS NULL AND {text} AND {chat}
           AND m.at >= coalesce($4 /* from */, '-infinity'::timestamptz) AND m.at < coalesce($5 /* to */, 'infinity'::timestamptz)

@@ -8,4 +8,5 @@ pub(crate) mod names;
 pub(crate) mod passkey;
 pub(crate) mod people;
 pub(crate) mod presence;
+pub(crate) mod profiles;
 pub(crate) mod proxy;

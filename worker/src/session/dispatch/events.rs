@@ -103,6 +103,7 @@ impl Parts {
             }
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
+            Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -217,6 +218,7 @@ impl Parts {
         self.questions.on_disconnected();
         self.numbers.on_disconnected();
         self.groups.on_disconnected();
+        self.profiles.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {

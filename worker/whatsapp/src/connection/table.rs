@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::media_hosts::MediaHosts;
 use super::online::Online;
 use crate::{
-    account::{BlockList, Restrictions, Settings},
+    account::{BlockList, Profiles, Restrictions, Settings},
     app_state::{self, Action, AppState},
     binary::Node,
     command::Command,
@@ -35,6 +35,7 @@ const BLOCK_LIST: PartId = PartId::new(8);
 const RESTRICTIONS: PartId = PartId::new(9);
 const MEDIA_HOSTS: PartId = PartId::new(10);
 const GROUPS: PartId = PartId::new(11);
+const PROFILES: PartId = PartId::new(12);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
@@ -48,6 +49,7 @@ pub(super) struct Parts {
     tokens: Tokens,
     restrictions: Restrictions,
     block_list: BlockList,
+    profiles: Profiles,
     media_hosts: MediaHosts,
 }
 
@@ -241,6 +243,8 @@ impl Parts {
                 self.groups.cancel(cx, &id);
             }
             Command::Group { ticket, request } => self.groups.ask(cx, ticket, request),
+            Command::Profile { ticket, request } => self.profiles.ask(cx, ticket, request),
+            Command::Type { chat, typing } => cx.send(typing.to_node(&chat)),
             Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::ChangeBlockList {
@@ -289,6 +293,7 @@ impl Parts {
                 self.block_list.on_answer(cx, ticket, answer);
                 self.messages.set_blocked(self.block_list.blocked());
             }
+            PROFILES => self.profiles.on_answer(cx, ticket, answer),
             MEDIA_HOSTS => self.media_hosts.on_answer(cx, ticket, answer),
             _ => {}
         }
@@ -422,6 +427,7 @@ impl Parts {
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
             block_list: BlockList::new(BLOCK_LIST),
+            profiles: Profiles::new(PROFILES),
             media_hosts: MediaHosts::new(MEDIA_HOSTS),
         };
         parts.history.start(cx);
@@ -453,6 +459,7 @@ impl Parts {
         self.messages.on_closed(cx);
         self.groups.on_closed(cx);
         self.block_list.on_closed(cx);
+        self.profiles.on_closed(cx);
         self.media_hosts.on_closed(cx);
     }
 
