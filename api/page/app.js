@@ -15,9 +15,11 @@ import { Queue } from "./views/queue.js";
 import { Events } from "./views/events.js";
 import { Webhooks } from "./views/webhooks.js";
 import { Webhook } from "./views/webhook.js";
+import { NewSchedule } from "./views/schedule.js";
+import { Schedules } from "./views/schedules.js";
 import { Settings } from "./views/settings.js";
 
-const NAV = [["home", "Home"], ["numbers", "Numbers"], ["broadcast", "New broadcast"], ["queues", "Queues"],
+const NAV = [["home", "Home"], ["numbers", "Numbers"], ["broadcast", "New broadcast"], ["queues", "Queues"], ["schedules", "Schedules"],
   ["webhooks", "Webhooks"], ["events", "Events"], ["settings", "Settings"]];
 
 function viewOf({ path: [name = "home", first, second], query }) {
@@ -28,6 +30,9 @@ function viewOf({ path: [name = "home", first, second], query }) {
     case "queues":
       return second ? ["Queue", html`<${Queue} key=${second} token=${first} id=${second} query=${query} />`]
         : ["Queues", html`<${Queues} query=${query} />`];
+    case "schedules":
+      return first === "new" ? ["New schedule", html`<${NewSchedule} token=${query.get("number") || ""} />`]
+        : ["Schedules", html`<${Schedules} query=${query} />`];
     case "webhooks":
       return first ? ["Webhook", html`<${Webhook} key=${first} id=${first} query=${query} />`] : ["Webhooks", html`<${Webhooks} />`];
     case "events": return ["Events", html`<${Events} query=${query} />`];
@@ -50,13 +55,15 @@ function Frame({ route }) {
   const [help, setHelp] = useState(false);
   const name = route.path[0] || "home";
   const place = route.path.join("/") || "home";
+  // Steps within a view that has its own scrolling keep the page where it is.
+  const top = name === "chats" ? name : place;
   enter(place);
   const [title, view] = viewOf(route);
   useEffect(() => {
     document.title = `${title} · Fanfare`;
     scrollTo(0, 0);
     document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [place, title]);
+  }, [top, title]);
   useEffect(() => keys(() => setHelp(true)), []);
   return html`<div class="frame">
     <a class="hidden" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>To the content</a>
