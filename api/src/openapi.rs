@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    DryRunAnswer, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob,
-    QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
+    ChatId, DryRunAnswer, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob,
+    PasskeyAnswerJob, QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -23,13 +23,14 @@ use crate::legacy::bodies::{
 };
 use crate::legacy::groups::GroupBody;
 use crate::legacy::scheduler::{SchedulerBody, StopBody};
+use crate::legacy::store::StoreBody;
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, commands, control, deliveries, dry_run, export, groups, listing, look_up, messages, numbers,
-    pairing, passkey, queues, retry, schedules, sessions, webhooks,
+    adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, messages,
+    numbers, pairing, passkey, people, queues, retry, schedules, sessions, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -48,11 +49,12 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
+        chats::list, chats::show, chats::forget, kept::of_chat, kept::search, people::contacts, people::forget_person,
         schedules::create, schedules::list, schedules::show, schedules::delete,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
         legacy::is_exists, legacy::groups::group_metadata,
-        legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
+        legacy::store::chats, legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
     ),
     modifiers(&Keys),
     security(("basic" = []), ("bearer" = []))
@@ -95,6 +97,9 @@ pub fn document() -> Value {
     generator.subschema_for::<GroupJob>();
     generator.subschema_for::<GroupAnswer>();
     generator.subschema_for::<GroupBody>();
+    generator.subschema_for::<ChatId>();
+    generator.subschema_for::<Forgotten>();
+    generator.subschema_for::<StoreBody>();
     generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
@@ -140,6 +145,7 @@ fn complete(operation: &mut Value) {
         if parameter["in"] == "path" {
             let name = match parameter["name"].as_str() {
                 Some("token") => Token::schema_name(),
+                Some("chat") => ChatId::schema_name(),
                 Some("queue") => QueueId::schema_name(),
                 Some("message") => StanzaId::schema_name(),
                 Some("schedule") => ScheduleName::schema_name(),

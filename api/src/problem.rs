@@ -47,6 +47,8 @@ pub enum Code {
     SessionNotFound,
     /// No queue has this id.
     QueueNotFound,
+    /// Nothing came in by this chat.
+    ChatNotFound,
     /// No schedule of the session has this id.
     ScheduleNotFound,
     /// Another schedule of the session has this id.
@@ -141,6 +143,7 @@ impl Code {
             Self::NotFound => ("not_found", 404, "No such path"),
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
+            Self::ChatNotFound => ("chat_not_found", 404, "No such chat"),
             Self::ScheduleNotFound => ("schedule_not_found", 404, "No such schedule"),
             Self::ScheduleTaken => ("schedule_taken", 409, "The id belongs to another schedule"),
             Self::MessageNotFound => ("message_not_found", 404, "No such message"),

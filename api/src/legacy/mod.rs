@@ -10,6 +10,7 @@ mod request;
 pub mod scheduler;
 mod sending;
 pub mod sends;
+pub mod store;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/delete-for-every-one", post(sends::delete))
         .route("/is-exists", post(is_exists))
         .route("/group-metadata", post(groups::group_metadata))
+        .route("/store/chats", post(store::chats))
         .route("/scheduler", post(scheduler::list))
         .route("/scheduler/add-scheduler", post(scheduler::add_scheduler))
         .route("/scheduler/stop-scheduler", post(scheduler::stop))

@@ -2,6 +2,7 @@
 //!
 //! A file per family, made from the types that go over the wire. The tests send each to the API.
 
+mod chats;
 mod legacy;
 mod messages;
 mod names;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Examples> {
     all.extend(messages::all());
     all.extend(queues::all());
     all.extend(schedules::all());
+    all.extend(chats::all());
     all.extend(webhooks::all());
     all.extend(legacy::all());
     all.extend(sends::all());
@@ -56,7 +58,7 @@ pub fn path_part(name: &str) -> Option<&'static str> {
         "message" => MESSAGE,
         "webhook" => WEBHOOK,
         "delivery" => DELIVERY,
-        "number" => ANA,
+        "number" | "chat" | "person" => ANA,
         _ => return None,
     })
 }

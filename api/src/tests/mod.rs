@@ -1,5 +1,6 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod chats;
 mod commands;
 mod control;
 mod document;

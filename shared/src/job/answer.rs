@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chats::Forgotten;
 use super::dry_run::DryRunAnswer;
 use super::group::GroupAnswer;
 use super::recipients::Reading;
@@ -42,6 +43,8 @@ pub enum Answer {
     Group(Box<GroupAnswer>),
     /// What a send would do.
     DryRun(Box<DryRunAnswer>),
+    /// How much was forgotten of a chat or a person.
+    Forgotten(Forgotten),
     /// The code to type into the phone.
     PairingCode {
         /// Eight characters.

@@ -4,6 +4,7 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod chats;
 mod dry_run;
 mod group;
 mod limits;
@@ -24,6 +25,7 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use chats::*;
 pub use dry_run::*;
 pub use group::*;
 pub use limits::*;
@@ -95,6 +97,10 @@ named! {
         Group = "group",
         /// Ask what a send would do, without doing it. Answered.
         DryRun = "dry-run",
+        /// Forget a chat and its messages. Answered.
+        ForgetChat = "chat.forget",
+        /// Forget all that is kept of a person. Answered.
+        ForgetPerson = "person.forget",
     }
 }
 
@@ -161,6 +167,10 @@ pub enum Job {
     Group(Box<GroupJob>),
     /// Ask what a send would do; answered with [`Answer::DryRun`].
     DryRun(Box<DryRun>),
+    /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
+    ForgetChat(ChatJob),
+    /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
+    ForgetPerson(PersonJob),
 }
 
 impl Job {
@@ -209,6 +219,8 @@ impl Job {
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
             JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
+            JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
+            JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
         })
     }
 
@@ -240,6 +252,8 @@ impl Job {
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
             Self::DryRun(_) => JobKind::DryRun,
+            Self::ForgetChat(_) => JobKind::ForgetChat,
+            Self::ForgetPerson(_) => JobKind::ForgetPerson,
         }
     }
 
@@ -268,6 +282,8 @@ impl Job {
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
             Self::DryRun(run) => run.given().to_vec(),
+            Self::ForgetChat(job) => body::to_vec(job),
+            Self::ForgetPerson(job) => body::to_vec(job),
         }
     }
 
@@ -293,6 +309,8 @@ impl Job {
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
+            JobKind::ForgetChat => schema_for!(ChatJob),
+            JobKind::ForgetPerson => schema_for!(PersonJob),
         }
     }
 }

@@ -79,6 +79,12 @@ fn every_job_has_a_stable_body() {
         Job::Unblock(NumbersJob {
             numbers: vec![Phone(phone)],
         }),
+        Job::ForgetChat(ChatJob {
+            chat: "status@broadcast".parse().unwrap(),
+        }),
+        Job::ForgetPerson(PersonJob {
+            person: Person("5531900000001".parse().unwrap()),
+        }),
         Job::Group(Box::new(GroupJob::of(
             GroupAction::Metadata,
             GroupId(Number::new("1203630001@g.us").unwrap()),

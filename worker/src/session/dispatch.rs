@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use whatsapp::command::Command;
 
 use super::adapter::passkey::assertion;
+use super::chats::Chats;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
@@ -45,6 +46,7 @@ pub(super) struct Parts {
     questions: Questions,
     numbers: Numbers,
     groups: Groups,
+    chats: Chats,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -69,6 +71,7 @@ impl Parts {
             questions: Questions::default(),
             numbers: Numbers::default(),
             groups: Groups::default(),
+            chats: Chats::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -230,6 +233,7 @@ impl Parts {
                 let run = (**run).clone();
                 dry_run::answer(cx, run, job);
             }
+            Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -395,6 +399,7 @@ impl Parts {
                 cx.transfers -= 1;
                 self.uploads.on_transferred(cx, queue, transferred);
             }
+            Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Answered => {}
             Fetched::Adopted(queue, adopted) => {

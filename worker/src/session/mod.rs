@@ -8,6 +8,7 @@ mod adapter;
 mod attachment;
 pub mod attempts;
 pub(crate) mod cap;
+mod chats;
 mod commands;
 pub mod content;
 pub(crate) mod context;

@@ -81,6 +81,7 @@ pub async fn run(
             attempts: settings.attempts,
             look_ups: settings.look_ups,
             files: Files::new(settings.media),
+            keep_bytes: settings.keep_bytes,
             limits: settings.limits,
         }),
     };

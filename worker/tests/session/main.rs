@@ -2,6 +2,7 @@
 
 mod accounts;
 mod broadcast;
+mod chats;
 mod commands;
 mod control;
 mod exists;

@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most nine statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most fourteen statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
+use super::chats;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
 use crate::id::StanzaId;
@@ -119,6 +120,7 @@ struct Columns<'a> {
     rejections: RejectionColumns<'a>,
     sessions: SessionColumns,
     events: EventColumns<'a>,
+    chats: chats::Columns<'a>,
 }
 
 #[derive(Default)]
@@ -309,6 +311,7 @@ impl<'a> Columns<'a> {
         columns.gather_rejections(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
+        columns.chats = chats::Columns::gather(writes);
         columns
     }
 
@@ -515,19 +518,25 @@ impl<'a> Columns<'a> {
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
-        execute_and_commit(client, &steps).await
+        let chats = self.chats.steps(&statements.chats);
+        let needed = steps.iter().filter(|(needed, ..)| *needed);
+        let needed = needed.map(|(_, statement, parameters)| (*statement, *parameters));
+        let chats = chats
+            .iter()
+            .map(|(statement, parameters)| (*statement, &parameters[..]));
+        execute_and_commit(client, needed.chain(chats)).await
     }
 }
 
-/// Executes the statements that are needed, and commits.
-async fn execute_and_commit(
-    client: &Client,
-    steps: &[(bool, &Statement, &[Parameter<'_>])],
+/// Executes the statements, and commits.
+async fn execute_and_commit<'a>(
+    client: &'a Client,
+    steps: impl Iterator<Item = (&'a Statement, &'a [Parameter<'a>])>,
 ) -> Result<(), StoreError> {
     // `join_all` polls in order, and a first poll puts the request on the wire.
-    let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(9);
-    for (_, statement, parameters) in steps.iter().filter(|(needed, ..)| *needed) {
-        answers.push(async move { client.execute(*statement, parameters).await.map(drop) }.boxed());
+    let mut answers: Vec<BoxFuture<'a, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(9);
+    for (statement, parameters) in steps {
+        answers.push(async move { client.execute(statement, parameters).await.map(drop) }.boxed());
     }
     answers.push(client.batch_execute("COMMIT").boxed());
     for answer in join_all(answers).await {

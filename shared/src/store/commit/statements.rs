@@ -2,6 +2,7 @@
 
 use tokio_postgres::{Client, Statement};
 
+use super::chats;
 use crate::store::StoreError;
 
 /// The statements, prepared on one connection.
@@ -15,6 +16,7 @@ pub(super) struct Statements {
     pub(super) rejections: Statement,
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
+    pub(super) chats: chats::Statements,
 }
 
 impl Statements {
@@ -29,6 +31,7 @@ impl Statements {
             rejections: client.prepare(REJECTIONS).await?,
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
+            chats: chats::Statements::prepare(client).await?,
         })
     }
 }

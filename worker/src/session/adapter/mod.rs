@@ -6,5 +6,6 @@ pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod passkey;
+pub(crate) mod people;
 pub(crate) mod presence;
 pub(crate) mod proxy;

@@ -1,8 +1,9 @@
 //! What the connection says, to the parts that it means something to.
 
 use shared::job::Answer;
+use shared::store::chats::{self, change::ChatChange};
 use whatsapp::client::Ended;
-use whatsapp::event::{Event, Incoming, PasskeyError, Receipt};
+use whatsapp::event::{Event, Incoming, PasskeyError, Receipt, ReceiptKind};
 use whatsapp::reason::CloseReason;
 use whatsapp::store::StoreError as LinkError;
 
@@ -111,6 +112,9 @@ impl Parts {
     fn on_message(&mut self, incoming: Incoming) {
         if let Some(message) = new_message(incoming) {
             meter::received();
+            let kept = self.cx.around.keep_bytes;
+            let kept = kept.and_then(|most| ChatChange::of(&message, most));
+            self.cx.recorder.write.chats.extend(kept);
             let event = shared::event::Event::NewMessage(Box::new(message));
             self.cx.recorder.event(event);
         }
@@ -176,9 +180,6 @@ impl Parts {
     }
 
     fn on_receipt(&mut self, receipt: &Receipt) {
-        let Some(status) = status(receipt.kind) else {
-            return;
-        };
         let other = receipt.other.as_ref();
         let (phone, lid) = if receipt.chat.is_lid() {
             (other, None)
@@ -186,6 +187,9 @@ impl Parts {
             (None, other)
         };
         let chat = Peer::new(&receipt.chat, phone, lid);
+        let Some(status) = status(receipt.kind) else {
+            return self.on_own_receipt(receipt.kind, chat);
+        };
         for id in &receipt.ids {
             // A receipt says as much as the server's answer, which may come behind it.
             if self.sends.awaits_answer(id) {
@@ -194,6 +198,15 @@ impl Parts {
                 settle_repeat(&mut self.cx, id);
             }
             self.receipts.on_status(&mut self.cx, id, &chat, status);
+        }
+    }
+
+    /// Another device of the account has read the chat.
+    fn on_own_receipt(&mut self, kind: ReceiptKind, chat: Peer) {
+        if kind == ReceiptKind::ReadSelf && self.cx.around.keep_bytes.is_some() {
+            let lid = chat.lid.filter(|lid| *lid != chat.wuid);
+            let peer = chats::change::Peer { jid: chat.wuid, lid };
+            self.cx.recorder.write.chats.push(ChatChange::Read(peer));
         }
     }
 
@@ -219,6 +232,7 @@ impl Parts {
             Err(LinkError::Fenced) => self.cx.end(Exit::Fenced),
             Err(error) => self.cx.end(Exit::Lost(error.to_string())),
         }
+        self.chats.go_on(&mut self.cx);
         self.questions.go_on(&mut self.cx, &mut self.link);
     }
 }
