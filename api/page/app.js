@@ -12,6 +12,7 @@ import { Numbers } from "./views/numbers.js";
 import { Broadcast } from "./views/broadcast.js";
 import { Queues } from "./views/queues.js";
 import { Queue } from "./views/queue.js";
+import { Chats } from "./views/chats.js";
 import { Events } from "./views/events.js";
 import { Webhooks } from "./views/webhooks.js";
 import { Webhook } from "./views/webhook.js";
@@ -19,7 +20,7 @@ import { NewSchedule } from "./views/schedule.js";
 import { Schedules } from "./views/schedules.js";
 import { Settings } from "./views/settings.js";
 
-const NAV = [["home", "Home"], ["numbers", "Numbers"], ["broadcast", "New broadcast"], ["queues", "Queues"], ["schedules", "Schedules"],
+const NAV = [["home", "Home"], ["numbers", "Numbers"], ["broadcast", "New broadcast"], ["queues", "Queues"], ["chats", "Chats"], ["schedules", "Schedules"],
   ["webhooks", "Webhooks"], ["events", "Events"], ["settings", "Settings"]];
 
 function viewOf({ path: [name = "home", first, second], query }) {
@@ -30,6 +31,7 @@ function viewOf({ path: [name = "home", first, second], query }) {
     case "queues":
       return second ? ["Queue", html`<${Queue} key=${second} token=${first} id=${second} query=${query} />`]
         : ["Queues", html`<${Queues} query=${query} />`];
+    case "chats": return ["Chats", html`<${Chats} token=${first} chat=${second} query=${query} />`];
     case "schedules":
       return first === "new" ? ["New schedule", html`<${NewSchedule} token=${query.get("number") || ""} />`]
         : ["Schedules", html`<${Schedules} query=${query} />`];
@@ -62,8 +64,12 @@ function Frame({ route }) {
   useEffect(() => {
     document.title = `${title} · Fanfare`;
     scrollTo(0, 0);
-    document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    showPlace();
   }, [top, title]);
+  useEffect(() => {
+    addEventListener("resize", showPlace);
+    return () => removeEventListener("resize", showPlace);
+  }, []);
   useEffect(() => keys(() => setHelp(true)), []);
   return html`<div class="frame">
     <a class="hidden" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>To the content</a>
@@ -82,6 +88,9 @@ function Frame({ route }) {
     ${help && html`<${Help} close=${() => setHelp(false)} />`}
   </div>`;
 }
+
+/** On a phone the navigation is wider than the window. */
+const showPlace = () => document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 /** Says whether what is shown comes by itself, or is asked for again and again. */
 function Liveness() {

@@ -3,6 +3,8 @@ import { strict as assert } from "node:assert";
 import { createServer } from "node:http";
 
 const PREFIX = "5511900005";
+/** So many that their numbers have two digits behind it. */
+const PEOPLE = 20;
 const contact = (index) => `${PREFIX}${String(index).padStart(2, "0")}`;
 
 /** People with what stands in their columns; one has no city, one no name. */
@@ -24,7 +26,7 @@ async function shown({ simulator }, index) {
 export const tasks = {
   async "each person's text is seen before it is sent"(it) {
     const { page, simulator, pictures } = it;
-    await simulator.contacts(PREFIX, 3);
+    await simulator.contacts(PREFIX, PEOPLE);
     await page.goto("/#/broadcast?number=shop");
     await page.getByLabel("CSV file").setInputFiles({ name: "people.csv", mimeType: "text/csv", buffer: Buffer.from(SHEET) });
     const text = page.getByLabel("Text", { exact: true });

@@ -2,6 +2,8 @@
 import { strict as assert } from "node:assert";
 
 const PREFIX = "5511900003";
+/** So many that their numbers have two digits behind it. */
+const PEOPLE = 20;
 
 async function begin({ page }, name) {
   await page.goto("/#/schedules/new");
@@ -14,7 +16,7 @@ async function begin({ page }, name) {
 export const tasks = {
   async "a schedule is made, and shows its next five firings in its zone"(it) {
     const { page, simulator, pictures } = it;
-    await simulator.contacts(PREFIX, 2);
+    await simulator.contacts(PREFIX, PEOPLE);
     await page.goto("/#/schedules");
     await page.getByRole("heading", { name: "No schedule yet" }).waitFor();
     await begin(it, "daily");

@@ -109,9 +109,9 @@ const Start = ({ form, set }) => html`<div class="field"><label for="start">Star
   <input id="start" type="datetime-local" value=${form.start} onInput=${(event) => set({ start: event.target.value })} />
   <span class="hint">${form.start ? `By your clock (${Intl.DateTimeFormat().resolvedOptions().timeZone}).` : html`Empty: at once. Again and again: <a href="#/schedules/new">a schedule</a>.`}</span></div>`;
 
-function End({ plan: { form, read } }) {
+function End({ plan: { form, read, lacking } }) {
   const now = useNow(10000);
-  const people = read.rows.length;
+  const people = read.rows.length - (form.skip ? lacking.count : 0);
   if (!people) return html`<p class="quiet small">Known once there are people.</p>`;
   if (wrongPace(form)) return html`<p class="small">The pace can't be used: ${wrongPace(form)}.</p>`;
   if (!form.min) return html`<p class="small quiet">At the deployment's pace: trying it without sending tells.</p>`;

@@ -4,7 +4,7 @@ import { all, get, remove } from "../api.js";
 import { refresh, useLive } from "../live.js";
 import { narrow, to } from "../route.js";
 import { amount, exactIn, gist, many, momentIn, QUEUE } from "../words.js";
-import { Ago, Chip, Empty, Loaded, Menu, Notice, Until } from "../parts/basics.js";
+import { Ago, Chip, Empty, Loaded, Menu, Notice } from "../parts/basics.js";
 import { Confirm } from "../parts/dialog.js";
 
 /** Sessions whose schedules are listed together; each is a request. */
@@ -63,7 +63,7 @@ function Row({ schedule, ask }) {
   };
   return html`<li class="number schedule">
     <div><div class="name">${id}</div><div class="small quiet">from ${token} to ${many(people, "person", "people")}</div><div class="small message">${short(gist(send.message))}</div></div>
-    <div class="stack tight"><div>${next.length ? html`<b>${momentIn(next[0], zone)}</b> <span class="quiet small"><${Until} at=${next[0]} /></span>` : html`<${Chip} of=${["Over", "done"]} />`}</div>
+    <div class="stack tight"><div>${next.length ? html`<b title=${exactIn(next[0], zone)}>${momentIn(next[0], zone)}</b> <span class="quiet small"><${Ago} at=${next[0]} /></span>` : html`<${Chip} of=${["Over", "done"]} />`}</div>
       ${next.length > 1 && html`<ol class="small quiet firings" aria-label="Then">${next.slice(1).map((at) => html`<li title=${exactIn(at, zone)}>${momentIn(at, zone)}</li>`)}</ol>`}
       <div class="small quiet">${schedule.cron ? html`<code>${schedule.cron}</code> in ${zone}` : `once, in ${zone}`}</div></div>
     <div class="stack tight"><${Last} schedule=${schedule} /></div>
