@@ -24,13 +24,17 @@ pub(crate) struct Files {
     http: Arc<OnceLock<reqwest::Client>>,
     settings: Settings,
     turns: Arc<Semaphore>,
+    /// Room for sealed files that wait to be uploaded again, in KiB.
+    room: Arc<Semaphore>,
 }
 
 impl Files {
     /// Of a worker with these settings.
     pub(crate) fn new(settings: Settings) -> Self {
         let turns = Arc::new(Semaphore::new(settings.at_a_time.get()));
+        let room = usize::try_from(settings.kept_bytes / 1024).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
+            room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             http: Arc::default(),
             settings,
             turns,
@@ -58,6 +62,16 @@ impl Files {
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         // Never closed.
         Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    /// Keeps a file that was not uploaded for now, if there is room for it on the disk; else it is fetched again.
+    pub(crate) fn keep(&self, mut prepared: Box<Prepared>) -> Option<Box<Prepared>> {
+        if prepared.place.is_none() {
+            let kibibytes = u32::try_from(prepared.sealed_bytes / 1024 + 1).ok()?;
+            let place = Arc::clone(&self.room).try_acquire_many_owned(kibibytes);
+            prepared.place = Some(place.ok()?);
+        }
+        Some(prepared)
     }
 }
 
@@ -110,6 +124,8 @@ pub(crate) struct Prepared {
     pub(crate) seal: Seal,
     /// The length of the sealed file, in bytes.
     pub(crate) sealed_bytes: u64,
+    /// Its room on the disk, from when it waits to be uploaded again.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Why there is no file.

@@ -85,5 +85,6 @@ fn finish(
         key,
         seal,
         sealed_bytes,
+        place: None,
     })
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// `MEDIA_TRANSFERS`: files that a worker brings and uploads at a time.
     pub at_a_time: NonZeroUsize,
+    /// `MEDIA_KEPT_BYTES`: sealed files that wait to be uploaded again take no more of the disk.
+    pub kept_bytes: u64,
     /// `MEDIA_ALLOW_PRIVATE`: how far addresses of files may reach.
     pub reach: Reach,
     /// `MEDIA_DIR`: where files lie while they are worked on.
@@ -28,6 +30,7 @@ impl Default for Settings {
             max_bytes: 256 * 1024 * 1024,
             timeout: Duration::from_secs(30),
             at_a_time: NonZeroUsize::MIN.saturating_add(3),
+            kept_bytes: 1024 * 1024 * 1024,
             reach: Reach::Public,
             folder: std::env::temp_dir(),
         }
@@ -42,6 +45,7 @@ impl Settings {
             max_bytes: env.or("MEDIA_MAX_BYTES", default.max_bytes),
             timeout: read_seconds(env, "MEDIA_TIMEOUT", default.timeout),
             at_a_time: env.or("MEDIA_TRANSFERS", default.at_a_time),
+            kept_bytes: env.or("MEDIA_KEPT_BYTES", default.kept_bytes),
             reach: match env.or("MEDIA_ALLOW_PRIVATE", false) {
                 true => Reach::Anywhere,
                 false => Reach::Public,

@@ -81,14 +81,14 @@ pub(crate) enum Fetched {
 
 /// How far a file has come.
 pub(crate) enum Transferred {
-    /// It is here, and sealed.
-    Prepared(Box<Prepared>),
+    /// It is not uploaded yet.
+    Missing,
     /// It can't be had.
     NoFile(FileError),
     /// It is uploaded, and that is durable.
     Stored(Upload),
-    /// WhatsApp did not take it.
-    NotUploaded(Box<Prepared>, UploadError),
+    /// WhatsApp did not take it, and this is kept of it.
+    NotUploaded(Option<Box<Prepared>>, UploadError),
     /// The database failed.
     Lost(StoreError),
 }
