@@ -90,6 +90,8 @@ named! {
         Unblock = "unblock",
         /// Ask about groups, or do something with one. Answered.
         Group = "group",
+        /// Have the phone upload the file of a message again that came in. Answered.
+        MediaRefresh = "media.refresh",
     }
 }
 
@@ -154,6 +156,8 @@ pub enum Job {
     Unblock(NumbersJob),
     /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
     Group(Box<GroupJob>),
+    /// Have the phone upload the file of a message again; answered with [`Answer::Done`] when it is there.
+    MediaRefresh(MediaRefreshJob),
 }
 
 impl Job {
@@ -201,6 +205,7 @@ impl Job {
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
+            JobKind::MediaRefresh => Self::MediaRefresh(body::parse(body)?),
         })
     }
 
@@ -231,6 +236,7 @@ impl Job {
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
+            Self::MediaRefresh(_) => JobKind::MediaRefresh,
         }
     }
 
@@ -258,6 +264,7 @@ impl Job {
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
+            Self::MediaRefresh(job) => body::to_vec(job),
         }
     }
 
@@ -283,6 +290,7 @@ impl Job {
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
+            JobKind::MediaRefresh => schema_for!(MediaRefreshJob),
         }
     }
 }

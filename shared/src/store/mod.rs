@@ -19,6 +19,7 @@ mod migrate;
 pub mod outbox;
 pub mod proxies;
 pub mod queues;
+pub mod received;
 pub mod recipients;
 pub mod requests;
 pub mod retries;

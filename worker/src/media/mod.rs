@@ -10,6 +10,7 @@ pub mod settings;
 mod sniff;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use shared::egress::Reach;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -52,6 +53,11 @@ impl Files {
             .build();
         let client = client.map_err(|error| FileError::Later(error.to_string()))?;
         Ok(self.http.get_or_init(|| client))
+    }
+
+    /// How long files of messages that came in can be downloaded, if they can.
+    pub(crate) fn kept_for(&self) -> Option<Duration> {
+        self.settings.keep
     }
 
     fn reach(&self) -> Reach {

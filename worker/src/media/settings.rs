@@ -18,6 +18,8 @@ pub struct Settings {
     pub at_a_time: NonZeroUsize,
     /// `MEDIA_KEPT_BYTES`: sealed files that wait to be uploaded again take no more of the disk.
     pub kept_bytes: u64,
+    /// `KEEP_MEDIA_DAYS`: how long files of messages that came in can be downloaded; not at all if `None`.
+    pub keep: Option<Duration>,
     /// `MEDIA_ALLOW_PRIVATE`: how far addresses of files may reach.
     pub reach: Reach,
     /// `MEDIA_DIR`: where files lie while they are worked on.
@@ -31,6 +33,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             at_a_time: NonZeroUsize::MIN.saturating_add(3),
             kept_bytes: 1024 * 1024 * 1024,
+            keep: days(KEEP_DAYS_DEFAULT),
             reach: Reach::Public,
             folder: std::env::temp_dir(),
         }
@@ -46,6 +49,7 @@ impl Settings {
             timeout: read_seconds(env, "MEDIA_TIMEOUT", default.timeout),
             at_a_time: env.or("MEDIA_TRANSFERS", default.at_a_time),
             kept_bytes: env.or("MEDIA_KEPT_BYTES", default.kept_bytes),
+            keep: days(env.or("KEEP_MEDIA_DAYS", KEEP_DAYS_DEFAULT)),
             reach: match env.or("MEDIA_ALLOW_PRIVATE", false) {
                 true => Reach::Anywhere,
                 false => Reach::Public,
@@ -58,6 +62,9 @@ impl Settings {
         if settings.timeout.is_zero() || settings.timeout > TIMEOUT_MAX {
             env.problem("MEDIA_TIMEOUT", "must be above 0 and at most 600 seconds");
         }
+        if settings.keep > days(KEEP_DAYS_MAX) {
+            env.problem("KEEP_MEDIA_DAYS", "must be 0 to 3650");
+        }
         if settings.at_a_time.get() > TRANSFERS_MAX {
             env.problem("MEDIA_TRANSFERS", "must be at most 64");
         }
@@ -65,6 +72,14 @@ impl Settings {
     }
 }
 
+fn days(days: u16) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 3600))
+}
+
+/// Default of `KEEP_MEDIA_DAYS`: WhatsApp keeps files for about as long.
+const KEEP_DAYS_DEFAULT: u16 = 30;
+/// Largest `KEEP_MEDIA_DAYS`.
+const KEEP_DAYS_MAX: u16 = 3_650;
 /// The largest file that WhatsApp takes of anybody: 2 GiB.
 const MAX_BYTES: u64 = 2 << 30;
 /// The longest silence that may be allowed.

@@ -16,6 +16,7 @@ use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
+use shared::store::received::ReceivedMedia;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::requests::Rejection;
 use shared::store::schedules::Added;
@@ -75,6 +76,10 @@ pub(crate) enum Fetched {
     Retried(Retried),
     /// The file of a queue has come a stage further.
     Transfer(QueueId, Transferred),
+    /// The file that our phone is to upload again, if there is one.
+    Received(u64, Result<Option<Box<ReceivedMedia>>, StoreError>),
+    /// It is written down where that file is now.
+    Moved(u64, Result<(), StoreError>),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.
     Scheduled(Result<Option<Added>, StoreError>),
 }

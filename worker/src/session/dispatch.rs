@@ -19,6 +19,7 @@ use super::deletion::{Deletion, delete_rows};
 use super::groups::Groups;
 use super::link::Link;
 use super::logout::Logout;
+use super::media_retries::MediaRetries;
 use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::questions::Questions;
@@ -44,6 +45,7 @@ pub(super) struct Parts {
     questions: Questions,
     numbers: Numbers,
     groups: Groups,
+    media_retries: MediaRetries,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -68,6 +70,7 @@ impl Parts {
             questions: Questions::default(),
             numbers: Numbers::default(),
             groups: Groups::default(),
+            media_retries: MediaRetries::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -224,6 +227,7 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
+            Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -389,6 +393,8 @@ impl Parts {
                 cx.transfers -= 1;
                 self.uploads.on_transferred(cx, queue, transferred);
             }
+            Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found?),
+            Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Adopted(queue, adopted) => {
                 adopted?;

@@ -11,6 +11,7 @@ mod later;
 mod life;
 mod media;
 mod proxy;
+mod received;
 mod restriction;
 mod retry;
 mod silence;

@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most nine statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most ten statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
+use super::received::ReceivedColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
 use crate::id::StanzaId;
@@ -117,6 +118,7 @@ struct Columns<'a> {
     stanza_sessions: Vec<i64>,
     queues: QueueColumns,
     rejections: RejectionColumns<'a>,
+    received: ReceivedColumns<'a>,
     sessions: SessionColumns,
     events: EventColumns<'a>,
 }
@@ -307,6 +309,7 @@ impl<'a> Columns<'a> {
         columns.gather_recipients(recipients);
         columns.gather_queues(writes);
         columns.gather_rejections(writes);
+        columns.received.gather(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
         columns
@@ -484,6 +487,7 @@ impl<'a> Columns<'a> {
             &stanza.ats,
         ];
         let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
+        let received = self.received.parameters();
         let rows: [Parameter<'_>; 4] = [
             &sessions.ids,
             &sessions.next_send_ats,
@@ -497,7 +501,7 @@ impl<'a> Columns<'a> {
             &events.names,
             &events.bodies,
         ];
-        let steps: [(bool, &Statement, &[Parameter<'_>]); 8] = [
+        let steps: [(bool, &Statement, &[Parameter<'_>]); 9] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
                 !set.names.is_empty() || !gone.names.is_empty(),
@@ -512,6 +516,7 @@ impl<'a> Columns<'a> {
                 &statements.rejections,
                 &rejections,
             ),
+            (!self.received.is_empty(), &statements.received, &received),
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
@@ -525,7 +530,7 @@ async fn execute_and_commit(
     steps: &[(bool, &Statement, &[Parameter<'_>])],
 ) -> Result<(), StoreError> {
     // `join_all` polls in order, and a first poll puts the request on the wire.
-    let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(9);
+    let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(10);
     for (_, statement, parameters) in steps.iter().filter(|(needed, ..)| *needed) {
         answers.push(async move { client.execute(*statement, parameters).await.map(drop) }.boxed());
     }

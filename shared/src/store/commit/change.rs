@@ -13,6 +13,7 @@ use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
 use crate::store::proxies::SealedProxy;
 use crate::store::queues::QueueState;
+use crate::store::received::ReceivedMedia;
 use crate::store::recipients::RecipientState;
 use crate::store::requests::Rejection;
 use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
@@ -33,6 +34,8 @@ pub struct Write {
     pub queues: Vec<QueueChange>,
     /// Sends that were rejected.
     pub rejections: Vec<SendRejection>,
+    /// Files of messages that came in. One that is known stays as it is.
+    pub received: Vec<ReceivedMedia>,
     /// The session's own row.
     pub session_row: Option<Box<SessionChange>>,
     /// Before this nothing is sent.
@@ -53,6 +56,7 @@ impl Write {
             recipients: Vec::new(),
             queues: Vec::new(),
             rejections: Vec::new(),
+            received: Vec::new(),
             session_row: None,
             next_send_at: None,
             last_sequence: None,
@@ -66,6 +70,7 @@ impl Write {
             && self.recipients.is_empty()
             && self.queues.is_empty()
             && self.rejections.is_empty()
+            && self.received.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()
             && self.last_sequence.is_none()

@@ -8,3 +8,4 @@ pub(crate) mod names;
 pub(crate) mod passkey;
 pub(crate) mod presence;
 pub(crate) mod proxy;
+pub(crate) mod received;
