@@ -20,6 +20,7 @@ use shared::subscription::{self, SubscriptionError};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::ApiKey;
+use crate::downloads::{DownloadSettings, Downloads};
 use crate::ids::Ids;
 use crate::jobs::{self, Looks};
 use crate::problem::Problem;
@@ -45,6 +46,8 @@ pub struct App {
     pub reach: Reach,
     /// What the deployment asks of sends.
     pub limits: SendLimits,
+    /// Fetches the files of messages.
+    pub downloads: Downloads,
     /// Makes the ids of sends whose callers name none, and knows them again.
     pub ids: Ids,
     /// The time.
@@ -88,6 +91,7 @@ impl App {
             clock,
             random,
             limits: SendLimits::default(),
+            downloads: Downloads::new(DownloadSettings::default()),
             ids,
             tokens: TokenCache::new(clock),
             shards,

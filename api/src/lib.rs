@@ -5,6 +5,7 @@
 pub mod app;
 pub mod auth;
 pub mod doctor;
+pub mod downloads;
 pub mod extract;
 pub mod idempotency;
 pub mod ids;

@@ -11,6 +11,7 @@ use shared::telemetry;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::downloads::Downloads;
 use crate::listener::{self, Limits};
 use crate::realtime::Realtime;
 use crate::router::router;
@@ -35,6 +36,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.reach,
     );
     app.limits = settings.limits;
+    app.downloads = Downloads::new(settings.downloads);
     app.tasks = lifecycle.tasks().clone();
     workers::watch(
         &process.health,

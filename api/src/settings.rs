@@ -12,6 +12,7 @@ use shared::job::SendLimits;
 use shared::seal::Sealer;
 
 use crate::auth::ApiKey;
+use crate::downloads::DownloadSettings;
 
 /// Default of `PORT`.
 pub const PORT_DEFAULT: u16 = 3000;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub limits: SendLimits,
     /// What socket.io clients may take of us.
     pub sockets: SocketLimits,
+    /// How files of messages are fetched.
+    pub downloads: DownloadSettings,
 }
 
 /// What socket.io clients may take of us.
@@ -79,6 +82,7 @@ impl Settings {
         };
         let limits = read_send_limits(&mut env);
         let sockets = read_socket_limits(&mut env);
+        let downloads = DownloadSettings::read(&mut env);
         env.finish()?;
         // Unwrap safety: where one is missing a mistake was noted, and `finish` has refused.
         #[allow(clippy::unwrap_used)]
@@ -92,6 +96,7 @@ impl Settings {
             reach,
             limits,
             sockets,
+            downloads,
         })
     }
 }

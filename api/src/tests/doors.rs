@@ -55,6 +55,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::LookUp => &["post /v1/sessions/{token}/numbers/look-up"],
         JobKind::Block => &["post /v1/sessions/{token}/numbers/block"],
         JobKind::Unblock => &["post /v1/sessions/{token}/numbers/unblock"],
+        JobKind::MediaRefresh => &["get /v1/sessions/{token}/messages/{message}/media"],
         JobKind::Group => &[
             "post /v1/sessions/{token}/groups",
             "post /api/whatsapp/group-metadata",

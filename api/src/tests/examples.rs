@@ -202,7 +202,10 @@ fn successes(document: &Value, operation: &str) -> Vec<u16> {
     let (method, path) = operation.split_once(' ').unwrap();
     let responses = document["paths"][path][method]["responses"].as_object().unwrap();
     let statuses = responses.keys().filter_map(|status| status.parse().ok());
-    let mut statuses: Vec<u16> = statuses.filter(|status| *status < 300).collect();
+    // A part of a file is asked for by a header; another test does.
+    let mut statuses: Vec<u16> = statuses
+        .filter(|status| *status < 300 && *status != 206)
+        .collect();
     statuses.sort_unstable_by(|one, other| other.cmp(one));
     statuses
 }
@@ -371,6 +374,11 @@ impl<'a> Stage<'a> {
         {
             let columns = "state = 2, jid = NULL, paired_at = NULL, qr = '2@abc,def', qr_expires_at = now() + interval '20 s'";
             self.api.set_session(&token, columns).await;
+        }
+        if operation.ends_with("/media") {
+            self.api.media.put("a", b"a page", |_| {});
+            let named = (examples::MESSAGE, "a");
+            self.api.received(&token, named, b"a page", "6").await;
         }
         let (state, paused_at) = match operation.contains("/resume") {
             true => (2, "now()"),

@@ -4,12 +4,14 @@ mod commands;
 mod control;
 mod document;
 mod doors;
+mod downloads;
 mod errors;
 mod examples;
 mod legacy;
 mod legacy_sends;
 mod listener;
 mod look_up;
+mod media_host;
 mod queues;
 mod realtime;
 mod repeats;
@@ -39,8 +41,10 @@ use shared::store::sessions as session_rows;
 use shared::testing::{self, TestBroker, TestDatabase};
 use tower::ServiceExt;
 
+use self::media_host::MediaHost;
 use crate::app::App;
 use crate::auth::ApiKey;
+use crate::downloads::{DownloadSettings, Downloads};
 use crate::router::router;
 
 const KEY: &str = "a key of the tests: 0123456789abcdef";
@@ -52,6 +56,7 @@ struct TestApi {
     broker: TestBroker,
     app: Arc<App>,
     router: Router,
+    media: MediaHost,
 }
 
 /// An answer, read to its end.
@@ -80,6 +85,11 @@ impl TestApi {
         let (store, its) = (database.store().clone(), broker.broker().clone());
         let mut app = App::new(store, its, key, 1, Reach::Public);
         app.limits = limits;
+        let media = MediaHost::start().await;
+        app.downloads = Downloads::new(DownloadSettings {
+            host: media.url.clone(),
+            ..DownloadSettings::default()
+        });
         let app = Arc::new(app);
         let origins = ["https://app.example.com".parse().unwrap()];
         let router = router(app.clone(), &origins, Router::new());
@@ -88,6 +98,7 @@ impl TestApi {
             broker,
             app,
             router,
+            media,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod groups;
 pub mod linking;
 pub mod listing;
 pub mod look_up;
+pub mod media;
 pub mod messages;
 pub mod numbers;
 pub mod pairing;
@@ -59,6 +60,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))
         .route("/sessions/{token}/messages", post(messages::create))
         .route("/sessions/{token}/messages/{message}", get(look_up::show))
+        .route("/sessions/{token}/messages/{message}/media", get(media::download))
         .route(
             "/sessions/{token}/queues",
             get(listing::list).post(queues::create),
