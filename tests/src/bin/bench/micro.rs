@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::baileys::Baileys;
 use crate::report::{Row, Target};
 use crate::work::measure::Figure;
-use crate::work::{codec, pairwise, send};
+use crate::work::{codec, files, pairwise, send};
 
 /// How many times as fast as Baileys decoding has to be.
 const DECODE_FACTOR: f64 = 10.0;
@@ -41,6 +41,12 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     row("session_start", start, Some(theirs.get("session_start", "us")?)).print();
     let whole = against_floor(send::sending(), send::SEND_TARGET);
     row("send_3_devices", whole, Some(theirs.get("send_3_devices", "us")?)).print();
+    for (name, measured) in [
+        ("media_seal_256k", files::sealing()),
+        ("media_open_256k", files::opening()),
+    ] {
+        row(name, against_floor(measured, files::TARGET), None).print();
+    }
     Ok(())
 }
 
