@@ -24,6 +24,7 @@ pub mod schema;
 pub mod serve;
 pub mod settings;
 pub mod tokens;
+pub mod uploads;
 pub mod v1;
 pub mod workers;
 

@@ -29,7 +29,7 @@ use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
     adopt, commands, control, deliveries, export, groups, listing, look_up, media, messages, numbers,
-    pairing, passkey, queues, retry, schedules, sessions, webhooks,
+    pairing, passkey, queues, retry, schedules, sessions, uploads, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -44,6 +44,7 @@ use crate::{legacy, schema};
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show, media::download,
+        uploads::create, uploads::show, uploads::delete,
         queues::create, listing::list, queues::show, queues::recipients, commands::pause, commands::resume, commands::delete,
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,

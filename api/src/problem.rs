@@ -93,6 +93,10 @@ pub enum Code {
     TooManyRecipients,
     /// The body is not announced as JSON.
     UnsupportedMediaType,
+    /// No uploaded file has this id.
+    MediaNotFound,
+    /// Files can't be kept: there is no place for them, or it fails.
+    NoMediaStore,
     /// The file is gone, and the phone does not have it any more either.
     MediaGone,
     /// The media host does not give the file at this moment.
@@ -180,6 +184,8 @@ impl Code {
             Self::BodyTimeout => ("body_timeout", 408, "The body took too long"),
             Self::TooManyRecipients => ("too_many_recipients", 422, "Too many recipients"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
+            Self::MediaNotFound => ("media_not_found", 404, "No such uploaded file"),
+            Self::NoMediaStore => ("no_media_store", 503, "Files can't be kept"),
             Self::MediaGone => ("media_gone", 410, "The file is gone"),
             Self::MediaUnavailable => ("media_unavailable", 502, "The media host gives no file"),
             Self::DownloadsBusy => ("downloads_busy", 503, "Too many downloads"),

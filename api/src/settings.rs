@@ -13,6 +13,7 @@ use shared::seal::Sealer;
 
 use crate::auth::ApiKey;
 use crate::downloads::DownloadSettings;
+use crate::uploads::UploadSettings;
 
 /// Default of `PORT`.
 pub const PORT_DEFAULT: u16 = 3000;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub sockets: SocketLimits,
     /// How files of messages are fetched.
     pub downloads: DownloadSettings,
+    /// What files are taken of callers.
+    pub uploads: UploadSettings,
 }
 
 /// What socket.io clients may take of us.
@@ -83,6 +86,7 @@ impl Settings {
         let limits = read_send_limits(&mut env);
         let sockets = read_socket_limits(&mut env);
         let downloads = DownloadSettings::read(&mut env);
+        let uploads = UploadSettings::read(&mut env);
         env.finish()?;
         // Unwrap safety: where one is missing a mistake was noted, and `finish` has refused.
         #[allow(clippy::unwrap_used)]
@@ -97,6 +101,7 @@ impl Settings {
             limits,
             sockets,
             downloads,
+            uploads,
         })
     }
 }

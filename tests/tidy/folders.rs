@@ -15,7 +15,10 @@ const MAPS: &[(&str, Map)] = &[
     (
         "api",
         &[
-            ("serve", "realtime router app downloads settings listener workers"),
+            (
+                "serve",
+                "realtime router app downloads settings listener uploads workers",
+            ),
             ("realtime", "settings app auth"),
             (
                 "router",
@@ -25,14 +28,15 @@ const MAPS: &[(&str, Map)] = &[
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
             (
                 "v1",
-                "idempotency app downloads jobs extract paging tokens problem schema",
+                "idempotency app downloads jobs extract paging tokens problem schema uploads",
             ),
             ("idempotency", "app extract problem"),
-            ("app", "downloads ids jobs auth tokens problem"),
+            ("app", "downloads ids jobs auth tokens problem uploads"),
             ("jobs", "ids tokens problem"),
             ("doctor", "settings"),
-            ("settings", "auth downloads"),
+            ("settings", "auth downloads uploads"),
             ("downloads", ""),
+            ("uploads", ""),
             ("extract", "problem"),
             ("paging", "problem"),
             ("auth", "problem"),
@@ -67,6 +71,7 @@ const MAPS: &[(&str, Map)] = &[
             ("config", "job seal id"),
             ("job", "content id body clock named proxy recipient"),
             ("content", "body egress recipient id clock"),
+            ("files", "id"),
             ("seal", "id"),
             ("id", "clock"),
             ("waiting", "named"),

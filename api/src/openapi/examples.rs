@@ -3,6 +3,7 @@
 //! A file per family, made from the types that go over the wire. The tests send each to the API.
 
 mod legacy;
+mod media;
 mod messages;
 mod names;
 mod operation;
@@ -14,6 +15,8 @@ mod webhooks;
 
 use serde_json::{Value, json};
 
+#[cfg(test)]
+pub(crate) use media::FILE;
 pub use names::*;
 pub use operation::{Examples, Refusal, Shown};
 #[cfg(test)]
@@ -23,6 +26,7 @@ pub(crate) use sessions::group_metadata;
 pub fn all() -> Vec<Examples> {
     let mut all = sessions::all();
     all.extend(messages::all());
+    all.extend(media::all());
     all.extend(queues::all());
     all.extend(schedules::all());
     all.extend(webhooks::all());
@@ -55,6 +59,7 @@ pub fn path_part(name: &str) -> Option<&'static str> {
         "schedule" => SCHEDULE,
         "message" => MESSAGE,
         "webhook" => WEBHOOK,
+        "media" => MEDIA,
         "delivery" => DELIVERY,
         "number" => ANA,
         _ => return None,

@@ -18,6 +18,7 @@ mod repeats;
 mod schedules;
 mod sessions;
 mod standing;
+mod uploads;
 mod vocabulary;
 mod webhooks;
 
@@ -33,6 +34,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use shared::broker::{Consumer, Delivery, QueueName};
 use shared::egress::Reach;
+use shared::files::StorePlace;
 use shared::id::{JobId, SessionId, ShardId, Token};
 use shared::job::{Answer, Job, SendJob, SendLimits};
 use shared::store::Fence;
@@ -46,6 +48,7 @@ use crate::app::App;
 use crate::auth::ApiKey;
 use crate::downloads::{DownloadSettings, Downloads};
 use crate::router::router;
+use crate::uploads::{UploadSettings, Uploads};
 
 const KEY: &str = "a key of the tests: 0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,6 +60,7 @@ struct TestApi {
     app: Arc<App>,
     router: Router,
     media: MediaHost,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -90,6 +94,13 @@ impl TestApi {
             host: media.url.clone(),
             ..DownloadSettings::default()
         });
+        let folder = tempfile::tempdir().unwrap();
+        app.uploads = Uploads::new(&UploadSettings {
+            place: Some(StorePlace::Folder(folder.path().to_owned())),
+            max_bytes: 1 << 20,
+            ..UploadSettings::default()
+        })
+        .unwrap();
         let app = Arc::new(app);
         let origins = ["https://app.example.com".parse().unwrap()];
         let router = router(app.clone(), &origins, Router::new());
@@ -99,6 +110,7 @@ impl TestApi {
             app,
             router,
             media,
+            folder,
         }
     }
 

@@ -22,12 +22,14 @@ pub mod retry;
 pub mod schedules;
 pub mod sessions;
 pub mod standing;
+pub mod uploads;
 pub mod waiting;
 pub mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
@@ -36,6 +38,8 @@ use crate::app::App;
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/messages", post(messages::create_anywhere))
+        .route("/media", post(uploads::create).layer(DefaultBodyLimit::disable()))
+        .route("/media/{media}", get(uploads::show).delete(uploads::delete))
         .route("/queues", get(listing::list_all))
         .route("/sessions", get(sessions::list).post(sessions::create))
         .route(

@@ -47,6 +47,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     19 "media" in "0019_media.sql",
     20 "schedules" in "0020_schedules.sql",
     25 "received media" in "0025_received_media.sql",
+    26 "uploaded media" in "0026_media.sql",
 };
 
 /// The version this program works with.

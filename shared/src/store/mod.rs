@@ -15,6 +15,7 @@ mod error;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;
+pub mod media;
 mod migrate;
 pub mod outbox;
 pub mod proxies;

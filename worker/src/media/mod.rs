@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use shared::egress::Reach;
+use shared::files::{FileStore, FileStoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whatsapp::media::{MediaKey, MediaKind, Seal};
 
@@ -27,19 +28,25 @@ pub(crate) struct Files {
     turns: Arc<Semaphore>,
     /// Room for sealed files that wait to be uploaded again, in KiB.
     room: Arc<Semaphore>,
+    /// What callers have uploaded.
+    uploaded: Option<FileStore>,
 }
 
 impl Files {
     /// Of a worker with these settings.
-    pub(crate) fn new(settings: Settings) -> Self {
+    ///
+    /// # Errors
+    /// [`FileStoreError`]: the place where uploaded files are is none.
+    pub(crate) fn new(settings: Settings) -> Result<Self, FileStoreError> {
         let turns = Arc::new(Semaphore::new(settings.at_a_time.get()));
         let room = usize::try_from(settings.kept_bytes / 1024).unwrap_or(Semaphore::MAX_PERMITS);
-        Self {
+        Ok(Self {
+            uploaded: settings.place.as_ref().map(FileStore::open).transpose()?,
             room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             http: Arc::default(),
             settings,
             turns,
-        }
+        })
     }
 
     /// The client, made when a file is first fetched: it holds the certificates of this machine.
@@ -158,6 +165,11 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
+    /// It was uploaded once.
+    pub(crate) fn gone() -> Self {
+        Self::NotThere("no uploaded file has its `media.id`, or not any more".to_owned())
+    }
+
     /// Whether it may go better another time.
     pub(crate) const fn is_passing(&self) -> bool {
         matches!(self, Self::Later(_) | Self::Disk(_))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use shared::config::{Env, read_seconds};
 use shared::egress::Reach;
+use shared::files::StorePlace;
 
 /// What workers are told about files.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Settings {
     pub keep: Option<Duration>,
     /// `MEDIA_ALLOW_PRIVATE`: how far addresses of files may reach.
     pub reach: Reach,
+    /// `MEDIA_STORE`: where uploaded files are kept.
+    pub place: Option<StorePlace>,
     /// `MEDIA_DIR`: where files lie while they are worked on.
     pub folder: PathBuf,
 }
@@ -35,6 +38,7 @@ impl Default for Settings {
             kept_bytes: 1024 * 1024 * 1024,
             keep: days(KEEP_DAYS_DEFAULT),
             reach: Reach::Public,
+            place: None,
             folder: std::env::temp_dir(),
         }
     }
@@ -54,6 +58,7 @@ impl Settings {
                 true => Reach::Anywhere,
                 false => Reach::Public,
             },
+            place: env.optional("MEDIA_STORE"),
             folder: env.optional("MEDIA_DIR").unwrap_or(default.folder),
         };
         if settings.max_bytes == 0 || settings.max_bytes > MAX_BYTES {

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use shared::clock::Clock;
-use shared::content::Content;
+use shared::content::{Content, Source};
 use shared::id::QueueId;
+use shared::store::media;
 use shared::store::uploads::{self as store, Upload as Stored};
 use shared::store::{Fence, Store};
 use time::OffsetDateTime;
@@ -26,7 +27,7 @@ use super::content::wish;
 use super::context::{Context, Exit, Transferred};
 use super::link::Link;
 use super::way;
-use crate::media::{FileError, Files, Prepared};
+use crate::media::{FileError, Files, Prepared, Wish};
 
 /// The transfers of one session.
 #[derive(Default)]
@@ -128,6 +129,7 @@ impl Uploads {
             content: Arc::clone(&queue.content),
             key: MediaKey::new(cx.rng.random()),
             files: cx.around.files.clone(),
+            store: cx.around.store.clone(),
             route: MediaRoute::new(&cx.around.versions.config(), own_way, conn.clone()),
             clock: cx.around.clock,
         };
@@ -209,6 +211,7 @@ struct Journey {
     content: Arc<Content>,
     key: MediaKey,
     files: Files,
+    store: Store,
     route: MediaRoute,
     clock: Clock,
 }
@@ -235,6 +238,16 @@ impl Journey {
     async fn bring(&self) -> Result<Prepared, FileError> {
         let none = || FileError::NotThere("the message names none".to_owned());
         let wish = wish(&self.content).ok_or_else(none)?;
+        let Source::Stored(id) = wish.source else {
+            return self.files.prepare(wish, self.key.clone()).await;
+        };
+        let found = media::find(&self.store, id).await;
+        let found = found.map_err(|error| FileError::Later(error.to_string()))?;
+        let found = found.ok_or_else(FileError::gone)?;
+        let wish = Wish {
+            mimetype: wish.mimetype.or(found.mimetype.as_deref()),
+            ..wish
+        };
         self.files.prepare(wish, self.key.clone()).await
     }
 }
