@@ -1,7 +1,7 @@
 // The frame: who is signed in, which view the address names, the keys that work everywhere.
 import { html, render, useEffect, useState } from "./html.js";
 import { enter, isSignedIn, onChange, signIn, signOut } from "./api.js";
-import { useLost, useNow } from "./live.js";
+import { useLost, useNow, useSilent } from "./live.js";
 import { useRoute } from "./route.js";
 import { lasting } from "./words.js";
 import { Asked } from "./parts/asked.js";
@@ -12,12 +12,13 @@ import { Numbers } from "./views/numbers.js";
 import { Broadcast } from "./views/broadcast.js";
 import { Queues } from "./views/queues.js";
 import { Queue } from "./views/queue.js";
+import { Events } from "./views/events.js";
 import { Webhooks } from "./views/webhooks.js";
 import { Webhook } from "./views/webhook.js";
 import { Settings } from "./views/settings.js";
 
 const NAV = [["home", "Home"], ["numbers", "Numbers"], ["broadcast", "New broadcast"], ["queues", "Queues"],
-  ["webhooks", "Webhooks"], ["settings", "Settings"]];
+  ["webhooks", "Webhooks"], ["events", "Events"], ["settings", "Settings"]];
 
 function viewOf({ path: [name = "home", first, second], query }) {
   switch (name) {
@@ -29,6 +30,7 @@ function viewOf({ path: [name = "home", first, second], query }) {
         : ["Queues", html`<${Queues} query=${query} />`];
     case "webhooks":
       return first ? ["Webhook", html`<${Webhook} key=${first} id=${first} query=${query} />`] : ["Webhooks", html`<${Webhooks} />`];
+    case "events": return ["Events", html`<${Events} query=${query} />`];
     case "settings": return ["Settings", html`<${Settings} />`];
     default: return ["Not here", html`<div class="view"><h1>There is nothing here</h1><p><a href="#/home">Home</a></p></div>`];
   }
@@ -63,7 +65,7 @@ function Frame({ route }) {
       <nav class="nav" aria-label="Views">
         ${NAV.map(([to, words]) => html`<a href="#/${to}" aria-current=${to === name ? "page" : undefined}>${words}</a>`)}
       </nav>
-      <div class="foot">
+      <div class="foot"><${Liveness} />
         <button class="button plain narrow" onClick=${() => setHelp(true)} aria-label="Keys and help">?<span class="wideonly"> Help</span></button>
         <button class="button plain narrow" onClick=${signOut}>Sign out</button>
       </div>
@@ -72,6 +74,15 @@ function Frame({ route }) {
     <${Lost} />
     ${help && html`<${Help} close=${() => setHelp(false)} />`}
   </div>`;
+}
+
+/** Says whether what is shown comes by itself, or is asked for again and again. */
+function Liveness() {
+  const at = useSilent();
+  const now = useNow();
+  if (at === undefined) return html`<span class="liveness"></span>`;
+  return html`<span class="liveness small quiet" role="status" title=${at ? "Events do not come; what you see is asked for again each few seconds" : "What changes shows as it happens"}>
+    <span class="dot ${at ? "wait" : "good"}">${at ? html`Asking, not live for ${lasting((now - at) / 1000)}` : "Live"}</span></span>`;
 }
 
 /** Says since when the API does not answer. */

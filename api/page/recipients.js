@@ -16,12 +16,12 @@ const REFERENCE_MAX = 128;
 const LIST_DIGITS = 8;
 
 /**
- * Reads a text: `{rows: [{number, reference, line}], faults: [{line, problem}], twice: [{line, first}], columns}`.
- * `rows` are those to be sent, each person once.
+ * Reads a text: `{rows: [{number, reference, variables, line}], faults: [{line, problem}], twice: [{line, first}], columns}`.
+ * `rows` are those to be sent, each person once, unless all are to be kept. The columns that a first line names are variables.
  */
-export function readRecipients(text) {
+export function readRecipients(text, { keep = false } = {}) {
   const { records, faults } = readCsv(text);
-  const read = { rows: [], faults, twice: [], columns: null };
+  const read = { rows: [], faults, twice: [], columns: null, keep };
   if (!records.length) return read;
   const columns = columnsOf(records[0].cells);
   read.columns = columns;
@@ -57,10 +57,21 @@ function take({ cells, line, broken }, columns, read, seen) {
   const same = number.includes("@") ? number : number.replace(/\D/g, "").replace(/^00/, "");
   if (seen.has(same)) {
     read.twice.push({ line, first: seen.get(same), number });
-    return;
-  }
-  seen.set(same, line);
-  read.rows.push({ number, reference, line });
+    if (!read.keep) return;
+  } else seen.set(same, line);
+  read.rows.push({ number, reference, line, variables: variablesOf(cells, columns) });
+}
+
+const NONE = {};
+
+function variablesOf(cells, { head, number }) {
+  if (!head) return NONE;
+  const own = {};
+  head.forEach((name, index) => {
+    const value = index === number ? "" : cells[index].trim();
+    if (value) own[name] = value;
+  });
+  return own;
 }
 
 const isLong = (cell) => /^[+\d\s().-]+$/.test(cell) && cell.replace(/\D/g, "").length >= LIST_DIGITS;
@@ -83,9 +94,10 @@ function columnsOf(first) {
   const number = names.findIndex((name) => NUMBER_NAMES.includes(name));
   if (number >= 0) {
     const reference = names.findIndex((name) => REFERENCE_NAMES.includes(name));
-    return { head: first.map((cell) => cell.trim()), number, reference: reference < 0 ? null : reference };
+    const head = first.map((cell) => cell.trim());
+    return { head, number, reference: reference < 0 ? null : reference, variables: head.filter((name, index) => name && index !== number) };
   }
-  return { head: null, number: 0, reference: first.length > 1 ? 1 : null };
+  return { head: null, number: 0, reference: first.length > 1 ? 1 : null, variables: [] };
 }
 
 /** RFC 4180, with comma, semicolon or tab: records with the line each begins on, and what is broken by its line. */

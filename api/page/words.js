@@ -4,10 +4,13 @@ const LOCALE = "en";
 const amounts = new Intl.NumberFormat(LOCALE);
 const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const toTheSecond = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short" });
 
 export const amount = (number) => amounts.format(number);
 export const many = (number, one, more = `${one}s`) => `${amount(number)} ${number === 1 ? one : more}`;
+/** A moment of today, to the second. */
+export const momentary = (at) => toTheSecond.format(new Date(at));
 export const exact = (at) => exactly.format(new Date(at));
 
 /** A length of time in words; two units at most. */

@@ -11,7 +11,7 @@ use shared::clock::Clock;
 use shared::content::{Content, Media, Source};
 use shared::egress::Reach;
 use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token, WebhookId};
-use shared::job::{Answer, Job, Reading, SendJob, SendLimits};
+use shared::job::{Answer, Delay, Job, Reading, SendJob, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
 use shared::store::media;
@@ -49,6 +49,8 @@ pub struct App {
     pub reach: Reach,
     /// What the deployment asks of sends.
     pub limits: SendLimits,
+    /// The gap between two sends where a queue has none of its own: what workers are set to.
+    pub delay: Delay,
     /// Fetches the files of messages.
     pub downloads: Downloads,
     /// Takes the files of callers in.
@@ -96,6 +98,7 @@ impl App {
             clock,
             random,
             limits: SendLimits::default(),
+            delay: Delay::default(),
             downloads: Downloads::new(DownloadSettings::default()),
             uploads: Uploads::default(),
             ids,

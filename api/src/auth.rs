@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -139,12 +140,28 @@ fn offered_key(value: &str, scheme: Scheme) -> Option<Vec<u8>> {
     (pair.pop()? == b':').then_some(pair)
 }
 
+/// Whether a page may ask whose browser says where it is from: the address that it asks, whatever its name, or one of
+/// `origins`. What no page asked for says nothing, and may.
+pub fn may_ask(headers: &HeaderMap, origins: &[HeaderValue]) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return true;
+    };
+    let own = authority(origin).zip(headers.get(header::HOST).and_then(|host| host.to_str().ok()));
+    is_named(origin, origins) || own.is_some_and(|(authority, host)| authority.as_str() == host)
+}
+
+fn is_named(origin: &HeaderValue, origins: &[HeaderValue]) -> bool {
+    origins.iter().any(|allowed| allowed == "*" || allowed == origin)
+}
+
+fn authority(origin: &HeaderValue) -> Option<Authority> {
+    let origin: Uri = origin.to_str().ok()?.parse().ok()?;
+    origin.into_parts().authority
+}
+
 fn refuse_foreign_pages(headers: &HeaderMap, origins: &[HeaderValue]) -> Result<(), Problem> {
     let foreign = match headers.get(header::ORIGIN) {
-        Some(origin) => {
-            let allowed = origins.iter().any(|allowed| allowed == "*" || allowed == origin);
-            !allowed && !is_own(origin, headers)
-        }
+        Some(origin) => !is_named(origin, origins) && !is_own(origin, headers),
         // Without an Origin come what no page asked for, and reads, whose answers a foreign page does not get.
         None => headers
             .get(SEC_FETCH_SITE)
@@ -301,6 +318,27 @@ mod tests {
             let refused = closed.check(&asked, Scheme::Basic, &origins).unwrap_err();
             assert_eq!(refused.code(), Code::Unauthorized);
         }
+    }
+
+    #[test]
+    fn pages_ask_from_the_address_that_they_ask_and_from_origins() {
+        let origins = ["https://app.example.com".parse().unwrap()];
+        let from = |origin: &str, host: &str| {
+            let pairs = [(header::ORIGIN, origin), (header::HOST, host)];
+            HeaderMap::from_iter(pairs.map(|(name, value)| (name, value.parse().unwrap())))
+        };
+        assert!(may_ask(&HeaderMap::new(), &origins));
+        for (origin, host, may) in [
+            ("https://app.example.com", "api.example.com", true),
+            ("https://api.example.com", "api.example.com", true),
+            ("http://10.0.0.7:3000", "10.0.0.7:3000", true),
+            ("http://10.0.0.7:8080", "10.0.0.7:3000", false),
+            ("https://evil.example.com", "api.example.com", false),
+            ("null", "api.example.com", false),
+        ] {
+            assert_eq!(may_ask(&from(origin, host), &origins), may, "{origin} {host}");
+        }
+        assert!(may_ask(&from("null", "api.example.com"), &["*".parse().unwrap()]));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, QueuePatch,
-    Reading, ScheduleBody, SendBody, SessionUpdateJob,
+    DryRunAnswer, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob,
+    QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -28,8 +28,8 @@ use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, commands, control, deliveries, export, groups, listing, look_up, media, messages, numbers,
-    pairing, passkey, queues, retry, schedules, sessions, uploads, webhooks,
+    adopt, commands, control, deliveries, dry_run, export, groups, listing, look_up, media, messages,
+    numbers, pairing, passkey, queues, retry, schedules, sessions, uploads, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -43,7 +43,7 @@ use crate::{legacy, schema};
         groups::act,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
-        messages::create, messages::create_anywhere, look_up::show, media::download,
+        messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run, media::download,
         uploads::create, uploads::show, uploads::delete,
         queues::create, listing::list, queues::show, queues::recipients, commands::pause, commands::resume, commands::delete,
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
@@ -107,6 +107,7 @@ pub fn document() -> Value {
     generator.subschema_for::<ReactionBody>();
     generator.subschema_for::<DeleteBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<DryRunAnswer>();
     generator.subschema_for::<ScheduleBody>();
     generator.subschema_for::<ScheduleName>();
     generator.subschema_for::<Misfire>();

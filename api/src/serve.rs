@@ -37,6 +37,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.reach,
     );
     app.limits = settings.limits;
+    app.delay = settings.delay;
     app.downloads = Downloads::new(settings.downloads);
     app.uploads = Uploads::new(&settings.uploads)?;
     app.tasks = lifecycle.tasks().clone();

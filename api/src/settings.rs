@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use axum::http::HeaderValue;
-use shared::config::{Common, ConfigError, Env, Secret, read_sealer, read_send_limits};
+use shared::config::{Common, ConfigError, Env, Secret, read_delay, read_sealer, read_send_limits};
 use shared::egress::Reach;
-use shared::job::SendLimits;
+use shared::job::{Delay, SendLimits};
 use shared::seal::Sealer;
 
 use crate::auth::ApiKey;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub reach: Reach,
     /// `MIN_FLOOR` and `START_AHEAD_DAYS`.
     pub limits: SendLimits,
+    /// `MIN` and `MAX`, as the workers have them.
+    pub delay: Delay,
     /// What socket.io clients may take of us.
     pub sockets: SocketLimits,
     /// How files of messages are fetched.
@@ -84,6 +86,7 @@ impl Settings {
             Reach::Public
         };
         let limits = read_send_limits(&mut env);
+        let delay = read_delay(&mut env);
         let sockets = read_socket_limits(&mut env);
         let downloads = DownloadSettings::read(&mut env);
         let uploads = UploadSettings::read(&mut env);
@@ -99,6 +102,7 @@ impl Settings {
             origins,
             reach,
             limits,
+            delay,
             sockets,
             downloads,
             uploads,
@@ -201,6 +205,7 @@ mod tests {
             ("SOCKET_CLIENTS", "0"),
             ("SOCKET_BACKLOG", "12"),
             ("SOCKET_QUEUE", "x"),
+            ("MIN", "x"),
         ])
         .unwrap_err();
         for name in [
@@ -210,6 +215,7 @@ mod tests {
             "SOCKET_CLIENTS",
             "SOCKET_BACKLOG",
             "SOCKET_QUEUE",
+            "MIN",
         ] {
             assert!(
                 problems.iter().any(|problem| problem.starts_with(name)),

@@ -102,7 +102,9 @@ async fn cluster() -> Result<(Cluster, Vec<String>)> {
     let contacts = Contacts {
         prefix: "551191",
         count: 3,
-        ..Contacts::default()
+        deliver_ms: 10,
+        read_ms: None,
+        reply: None,
     };
     cluster.control.contacts(&contacts).await?;
     cluster.operator.pair(&cluster.control, "large", OURS).await?;

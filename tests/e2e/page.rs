@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use tests::cluster::{AUTH, Cluster};
 
 /// All tasks, with a look at each view, and with pictures of each where they are asked for.
-const PATIENCE: Duration = Duration::from_secs(460);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tasks_of_each_view_are_done_through_the_page() -> Result<()> {

@@ -7,6 +7,7 @@ import { Browser } from "./browser.mjs";
 import { Pictures } from "./pictures.mjs";
 import { Simulator } from "./simulator.mjs";
 import * as broadcasts from "./broadcasts.mjs";
+import * as events from "./events.mjs";
 import * as frame from "./frame.mjs";
 import * as numbers from "./numbers.mjs";
 import * as webhooks from "./webhooks.mjs";
@@ -16,7 +17,7 @@ const browser = await Browser.start(PAGE_URL);
 const { page } = browser;
 const it = { page, browser, key: PAGE_KEY, simulator: new Simulator(SIMULATOR_CONTROL), pictures: new Pictures(browser, process.env.PICTURES) };
 
-const TASKS = { ...frame.first, ...numbers.tasks, ...broadcasts.tasks, ...webhooks.tasks, ...frame.last };
+const TASKS = { ...frame.first, ...numbers.tasks, ...broadcasts.tasks, ...events.tasks, ...webhooks.tasks, ...frame.last };
 
 /** Where only a part is run, signing in is a part of it. */
 const SIGNS_IN = "the key signs in";

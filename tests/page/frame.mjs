@@ -1,7 +1,7 @@
 // Signing in and out, the keys that work everywhere, a lost connection, the document's page.
 import { strict as assert } from "node:assert";
 
-async function signIn({ page, key }, offered = key) {
+export async function signIn({ page, key }, offered = key) {
   await page.getByLabel("Key", { exact: true }).fill(offered);
   await page.getByRole("button", { name: "Sign in" }).click();
 }

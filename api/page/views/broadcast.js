@@ -1,7 +1,7 @@
 // What will each person get, and when will it end? Who, what and when on one page, and one button that says why it can't.
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { all, freshId, post } from "../api.js";
-import { useLive, useNow } from "../live.js";
+import { SESSIONS, useLive, useNow } from "../live.js";
 import { go } from "../route.js";
 import { keep } from "../readings.js";
 import { readRecipients } from "../recipients.js";
@@ -17,7 +17,7 @@ const FAULTS_SHOWN = 100;
 const EMPTY = { people: "", text: "", min: "", max: "", start: "", label: "", skip: false };
 
 export function Broadcast({ token }) {
-  const live = useLive(() => all("/v1/sessions", 2000), [], 5000);
+  const live = useLive(() => all("/v1/sessions", 2000), [], { every: 5000, of: SESSIONS });
   return html`<div class="view"><h1>New broadcast</h1>
     <${Loaded} live=${live}>${(sessions) => html`<${Form} sessions=${sessions} token=${token} />`}<//></div>`;
 }

@@ -16,7 +16,7 @@ export function Home() {
       all("/v1/sessions", 2000), get("/v1/queues?limit=500", signal), all("/v1/webhooks"),
     ]);
     return { sessions, queues: queues.items, hooks };
-  }, [], 3000);
+  }, [], { every: 3000, of: {} });
   return html`<div class="view"><h1>Home</h1><${Loaded} live=${live} rows=${3}>${(data) => html`<${Shown} ...${data} />`}<//></div>`;
 }
 

@@ -1,7 +1,7 @@
 // Which number is in which state, and why? Linking, starting, stopping and letting go of numbers.
 import { html, useState } from "../html.js";
 import { all, post, remove } from "../api.js";
-import { refresh, useLive } from "../live.js";
+import { refresh, SESSIONS, useLive } from "../live.js";
 import { go, to } from "../route.js";
 import { many, phone, standing } from "../words.js";
 import { Chip, Copy, Empty, Loaded, Menu, Since, Until, Wrong } from "../parts/basics.js";
@@ -9,7 +9,7 @@ import { Confirm, Dialog } from "../parts/dialog.js";
 import { Pairing } from "./pairing.js";
 
 export function Numbers({ pairing }) {
-  const live = useLive(() => all("/v1/sessions", 2000), [], 2000);
+  const live = useLive(() => all("/v1/sessions", 2000), [], { of: SESSIONS });
   const [search, setSearch] = useState("");
   const [asks, setAsks] = useState(null);
   const [problem, setProblem] = useState(null);

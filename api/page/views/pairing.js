@@ -1,15 +1,18 @@
 // Linking a phone: the code to scan with the time it has left, the code to type, and the step with a passkey.
 import { html, useEffect, useState } from "../html.js";
 import { get, post } from "../api.js";
-import { refresh, useLive, useNow } from "../live.js";
+import { refresh, SESSIONS, useLive, useNow } from "../live.js";
 import { phone } from "../words.js";
 import { Bones, Copy, Notice, Wrong } from "../parts/basics.js";
 import { Dialog } from "../parts/dialog.js";
 import { Passkey } from "./passkey.js";
 
+/** The code is another one. */
+const CODES = ["qrcode.", "connection."];
+
 export function Pairing({ token, close }) {
   const path = `/v1/sessions/${token}`;
-  const live = useLive((signal) => get(path, signal), [token], 1000);
+  const live = useLive((signal) => get(path, signal), [token], { every: 1000, of: { token, names: SESSIONS.names } });
   const [way, setWay] = useState("scan");
   return html`<${Dialog} title="Link ${token}" close=${close} wide>
     ${live.data === undefined ? (live.problem ? html`<${Wrong} problem=${live.problem} />` : html`<${Bones} rows=${3} />`)
@@ -40,7 +43,7 @@ function Step({ session, path, way, setWay, close }) {
 const QR_SECONDS = 20;
 
 function Scan({ session, path }) {
-  const live = useLive((signal) => get(`${path}/qr?format=json`, signal), [path], 1500);
+  const live = useLive((signal) => get(`${path}/qr?format=json`, signal), [path], { every: 1000, of: { token: session.token, names: CODES } });
   const { data, problem } = live;
   const now = useNow(500);
   const left = data ? (new Date(data.expiresAt).getTime() - now) / 1000 : 0;

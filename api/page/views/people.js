@@ -1,7 +1,7 @@
 // The recipients of a broadcast: by state, in pages.
 import { html } from "../html.js";
 import { get } from "../api.js";
-import { useLive } from "../live.js";
+import { QUEUES, useLive } from "../live.js";
 import { narrow } from "../route.js";
 import { amount, exact, FAILED, phone, RECIPIENT } from "../words.js";
 import { Ago, Chip, Copy, Loaded, ORDER } from "../parts/basics.js";
@@ -11,7 +11,7 @@ const ROWS = 100;
 
 export function Recipients({ queue, path, state, cursor }) {
   const search = new URLSearchParams(Object.entries({ limit: ROWS, state, cursor }).filter(([, value]) => value));
-  const live = useLive((signal) => get(`${path}/recipients?${search}`, signal), [path, String(search)], 3000);
+  const live = useLive((signal) => get(`${path}/recipients?${search}`, signal), [path, String(search)], { every: 3000, of: { token: queue.token, names: QUEUES.names, queue: queue.queueId } });
   const { byState } = queue.counts;
   const shown = ORDER.filter((one) => byState[one] > 0 || one === state);
   const only = (one) => narrow({ state: one === state ? "" : one, cursor: "" });

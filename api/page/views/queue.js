@@ -1,7 +1,7 @@
 // How far, how fast, why does it wait, who failed? One broadcast, live.
 import { html, useEffect, useRef, useState } from "../html.js";
 import { download, get, patch, post, remove } from "../api.js";
-import { refresh, useLive, useNow } from "../live.js";
+import { refresh, QUEUES, useLive, useNow } from "../live.js";
 import { go } from "../route.js";
 import { readingOf } from "../readings.js";
 import { amount, FAILED, gist, lasting, many, moment, QUEUE, RECIPIENT } from "../words.js";
@@ -15,11 +15,7 @@ const DONE = ["completed", "deleted", "rejected"];
 
 export function Queue({ token, id, query }) {
   const path = `/v1/sessions/${token}/queues/${id}`;
-  const [every, setEvery] = useState(1000);
-  const live = useLive((signal) => get(path, signal), [path], every);
-  const state = live.data?.state;
-  // Receipts still come for what is completed, only slowly.
-  useEffect(() => setEvery(DONE.includes(state) ? 5000 : 1000), [state]);
+  const live = useLive((signal) => get(path, signal), [path], { every: 1000, of: { token, names: QUEUES.names, queue: id } });
   return html`<div class="view"><a class="small" href="#/queues">Queues</a>
     <${Loaded} live=${live}>${(queue) => queue.counts
       ? html`<${Shown} queue=${queue} path=${path} query=${query} />` : html`<${Request} request=${queue} />`}<//></div>`;

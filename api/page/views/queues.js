@@ -1,7 +1,7 @@
 // Which broadcasts are there, and how far is each?
 import { html, useState } from "../html.js";
 import { get } from "../api.js";
-import { useLive } from "../live.js";
+import { QUEUES, useLive } from "../live.js";
 import { narrow } from "../route.js";
 import { QUEUE } from "../words.js";
 import { Empty, Loaded } from "../parts/basics.js";
@@ -13,7 +13,7 @@ const ROWS = 50;
 export function Queues({ query }) {
   const [state, session, label, cursor] = ["state", "number", "label", "cursor"].map((name) => query.get(name) || "");
   const search = new URLSearchParams(Object.entries({ limit: ROWS, state, session, label, cursor }).filter(([, value]) => value));
-  const live = useLive((signal) => get(`/v1/queues?${search}`, signal), [String(search)], 2000);
+  const live = useLive((signal) => get(`/v1/queues?${search}`, signal), [String(search)], { of: QUEUES });
   const only = (change) => narrow({ ...change, cursor: "" });
   const isNarrow = state || session || label;
   return html`<div class="view"><div class="head"><h1>Queues</h1><a class="button first" href="#/broadcast">New broadcast</a></div>

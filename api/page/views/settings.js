@@ -9,7 +9,7 @@ export function Settings() {
   const live = useLive(async (signal) => {
     const [document, ready] = await Promise.all([get("/v1/openapi.json", signal), health()]);
     return { document, ready };
-  }, [], 10000);
+  }, [], { every: 10000 });
   return html`<div class="view"><h1>Settings</h1><${Loaded} live=${live}>${(data) => html`<${Shown} ...${data} />`}<//></div>`;
 }
 

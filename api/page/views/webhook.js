@@ -13,7 +13,7 @@ const ROWS = 50;
 
 export function Webhook({ id, query }) {
   const path = `/v1/webhooks/${id}`;
-  const live = useLive((signal) => get(path, signal), [path], 5000);
+  const live = useLive((signal) => get(path, signal), [path], { every: 5000 });
   return html`<div class="view"><a class="small" href="#/webhooks">Webhooks</a>
     <${Loaded} live=${live}>${(webhook) => html`<${Shown} webhook=${webhook} path=${path} query=${query} />`}<//></div>`;
 }
@@ -71,7 +71,7 @@ function Tested({ delivery }) {
 
 function Deliveries({ path, state, cursor, act }) {
   const search = new URLSearchParams(Object.entries({ limit: ROWS, state, cursor }).filter(([, value]) => value));
-  const live = useLive((signal) => get(`${path}/deliveries?${search}`, signal), [path, String(search)], 2000);
+  const live = useLive((signal) => get(`${path}/deliveries?${search}`, signal), [path, String(search)]);
   return html`<section class="stack"><h2>Deliveries</h2>
     <div class="filters" role="group" aria-label="State"><button class="filter" aria-pressed=${state ? "false" : "true"} onClick=${() => narrow({ state: "", cursor: "" })}>All</button>
       ${Object.entries(DELIVERY).map(([name, [word]]) => html`<button class="filter" aria-pressed=${state === name ? "true" : "false"} onClick=${() => narrow({ state: state === name ? "" : name, cursor: "" })}>${word}</button>`)}</div>

@@ -15,7 +15,7 @@ export function Webhooks() {
     const rates = hooks.slice(0, 20).map((hook) => get(`/v1/webhooks/${hook.id}/deliveries?limit=${LATEST}`, signal).catch(() => null));
     const latest = await Promise.all(rates);
     return hooks.map((hook, index) => ({ ...hook, latest: latest[index]?.items }));
-  }, [], 5000);
+  }, [], { every: 5000 });
   const [adds, setAdds] = useState(false);
   const add = html`<button class="button first" onClick=${() => setAdds(true)}>Add a webhook</button>`;
   return html`<div class="view"><div class="head"><h1>Webhooks</h1>${add}</div>

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use shared::content::{Fallback, Form, SentForm};
 use shared::id::Token;
 use shared::job::Delay;
@@ -229,9 +229,19 @@ pub struct NumberBody {
 #[serde(untagged, expecting = "must be a text or an array of texts")]
 pub enum Recipients {
     /// One.
-    One(LooseNumber),
+    One(LooseRecipient),
     /// 1 to 100,000.
-    Many(Vec<LooseNumber>),
+    Many(Vec<LooseRecipient>),
+}
+
+/// Who is sent to.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged, expecting = "must be a phone number, or an object with `number`")]
+pub enum LooseRecipient {
+    /// A number.
+    Number(LooseNumber),
+    /// A number with what there is to say of it: `number`, `reference`, `variables`, as in `/v1`.
+    Whole(Map<String, Value>),
 }
 
 /// A phone number or a jid, as text or number: the original took what JavaScript took.

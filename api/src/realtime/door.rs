@@ -2,8 +2,9 @@
 //!
 //! There is one key, so who has it may ask for every session; nobody gets what they did not ask for.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -11,14 +12,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use shared::id::Token;
 use socketioxide::extract::SocketRef;
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::watching::Watching;
 use crate::app::App;
-use crate::auth::Scheme;
+use crate::auth::{self, Scheme};
 use crate::settings::SocketLimits;
 
 /// Longest between a connection's begin and its key.
@@ -86,12 +88,16 @@ impl Door {
     }
 
     fn check(&self, socket: &SocketRef, auth: &Value) -> Result<(), Refused> {
-        let key = &self.app.key;
+        let (key, headers) = (&self.app.key, &socket.req_parts().headers);
+        // A browser lets any page connect a WebSocket: nobody but we can ask on whose behalf.
+        if !key.is_open() && !auth::may_ask(headers, &self.origins) {
+            let text = "pages of this origin are not let in; name it in ORIGIN";
+            return Err(Refused(text.into()));
+        }
         match &auth["key"] {
             Value::String(offered) if key.admits(offered) => Ok(()),
             Value::String(_) if !key.is_open() => Err(Refused("auth.key: the key is not right".into())),
             Value::Null | Value::String(_) => {
-                let headers = &socket.req_parts().headers;
                 let checked = key.check(headers, Scheme::BasicOrBearer, &self.origins);
                 checked.map_err(|problem| Refused(format!("{}; or send it as auth.key", problem.detail())))
             }
@@ -178,37 +184,63 @@ fn rooms(field: &str, value: &Value) -> Result<Vec<String>, Refused> {
     }
 }
 
-/// Room for connections that are begun and have not shown a key.
+/// Room for connections that are begun and have not shown a key: when each of the latest began.
 #[derive(Debug)]
-pub(super) struct Entrances(Arc<Semaphore>);
+pub(super) struct Entrances {
+    clock: Clock,
+    begun: Mutex<VecDeque<Instant>>,
+}
 
-impl Default for Entrances {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(ENTRANCES)))
+impl Entrances {
+    pub(super) fn new(clock: Clock) -> Self {
+        let begun = Mutex::default();
+        Self { clock, begun }
+    }
+
+    /// Whether one more may begin. By [`CONNECT_TIMEOUT`] it has shown a key, or the transport has let it go.
+    fn take(&self) -> bool {
+        let now = self.clock.now();
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        while begun.front().is_some_and(|first| now - *first >= CONNECT_TIMEOUT) {
+            begun.pop_front();
+        }
+        let room = begun.len() < ENTRANCES;
+        if room {
+            begun.push_back(now);
+        }
+        room
     }
 }
 
 /// Passes what belongs to a connection; begins no more at a time than there is room for.
 pub(super) async fn enter(State(entrances): State<Arc<Entrances>>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    if query.split('&').any(|pair| pair.starts_with("sid=")) {
+    if query.split('&').any(|pair| pair.starts_with("sid=")) || entrances.take() {
         return next.run(request).await;
     }
-    let Ok(permit) = entrances.0.clone().try_acquire_owned() else {
-        let wait = CONNECT_TIMEOUT.as_secs().to_string();
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, wait)]).into_response();
-    };
-    // By then it has shown a key, or the transport has let it go.
-    tokio::spawn(async move {
-        tokio::time::sleep(CONNECT_TIMEOUT).await;
-        drop(permit);
-    });
-    next.run(request).await
+    let wait = CONNECT_TIMEOUT.as_secs().to_string();
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, wait)]).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_begin_as_those_before_have_had_their_time() {
+        let entrances = Entrances::new(Clock::system());
+        for _ in 0..ENTRANCES - 1 {
+            assert!(entrances.take());
+        }
+        tokio::time::sleep(CONNECT_TIMEOUT / 2).await;
+        assert!(entrances.take());
+        assert!(!entrances.take());
+        tokio::time::sleep(CONNECT_TIMEOUT / 2).await;
+        for _ in 0..ENTRANCES - 1 {
+            assert!(entrances.take());
+        }
+        assert!(!entrances.take(), "one began half the time ago");
+    }
 
     #[test]
     fn a_client_names_its_tokens_one_by_one_and_all_by_a_star() {

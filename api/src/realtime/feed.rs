@@ -21,13 +21,9 @@ const LINGER: Duration = Duration::from_secs(10);
 /// Pause before the feed is opened again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Events that are remembered, to drop repetitions.
-// Unwrap safety: not zero.
-#[allow(clippy::unwrap_used)]
-const REMEMBERED_EVENTS: NonZeroUsize = NonZeroUsize::new(8_192).unwrap();
+const REMEMBERED_EVENTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
 /// Sessions whose last sequence is remembered, to notice what is missing.
-// Unwrap safety: not zero.
-#[allow(clippy::unwrap_used)]
-const REMEMBERED_SESSIONS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const REMEMBERED_SESSIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
 
 /// Reads events while anybody watches, for ever.
 pub(super) async fn serve(io: &SocketIo, broker: &Broker, watching: &Watching, room: u32) {

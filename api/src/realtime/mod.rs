@@ -67,7 +67,7 @@ impl Realtime {
             .route(PATH, any_service(service.clone()))
             .route(&format!("{PATH}/"), any_service(service))
             .layer(axum::middleware::from_fn_with_state(
-                Arc::new(Entrances::default()),
+                Arc::new(Entrances::new(app.clock)),
                 door::enter,
             ));
         Self {

@@ -60,6 +60,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /v1/sessions/{token}/groups",
             "post /api/whatsapp/group-metadata",
         ],
+        JobKind::DryRun => &["post /v1/sessions/{token}/messages/dry-run"],
     }
 }
 

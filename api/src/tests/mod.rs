@@ -5,6 +5,7 @@ mod control;
 mod document;
 mod doors;
 mod downloads;
+mod dry_run;
 mod errors;
 mod examples;
 mod legacy;

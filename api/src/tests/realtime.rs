@@ -297,3 +297,21 @@ async fn pages_of_other_origins_may_poll_where_origin_says_so() {
         assert_eq!(named.is_some_and(|named| named == origin), allowed, "{origin}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_get_no_websocket_with_the_key_either() {
+    let api = TestApi::new().await;
+    let token = testing::token();
+    let (address, _life) = replica(&api, SocketLimits::default()).await;
+    let from = |origin: &str| {
+        let mut options = with_key(&[&token], "websocket");
+        options["extraHeaders"] = json!({ "Origin": origin });
+        Client::start(address, options, json!(null))
+    };
+    let (event, told) = from("https://evil.example.com").next().await;
+    assert_eq!(event, "connect_error");
+    assert!(told.to_string().contains("name it in ORIGIN"), "{told}");
+    for origin in ["https://app.example.com", &format!("http://{address}")] {
+        from(origin).joined(json!([token])).await;
+    }
+}

@@ -22,7 +22,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::v1::queues::{self, RecipientQuery};
 
 /// The columns, in their order. New ones come behind them.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "seq",
     "number",
     "state",
@@ -33,13 +33,14 @@ const COLUMNS: [&str; 10] = [
     "deliveredAt",
     "readAt",
     "reference",
+    "variables",
 ];
 
 /// Recipients that are read at a time.
 const PIECE: u32 = recipients::PAGE_MAX;
 
 /// Download the recipients of a queue as CSV, in its order: `seq, number, state, messageId, errorStatus, error, sentAt,
-/// deliveredAt, readAt, reference`, times in ISO 8601. A text that a spreadsheet would take for a formula begins with `'`. The answer is
+/// deliveredAt, readAt, reference, variables`, times in ISO 8601. A text that a spreadsheet would take for a formula begins with `'`. The answer is
 /// streamed; one that breaks off is not whole.
 #[utoipa::path(get, path = "/v1/sessions/{token}/queues/{queue}/recipients.csv",
     params(("token" = String, Path), ("queue" = String, Path), RecipientQuery), tag = "queues",
@@ -143,6 +144,8 @@ fn write(writer: &mut Writer<Vec<u8>>, row: &RecipientRecord) -> Result<(), csv:
         .error_status
         .map(|status| status.to_string())
         .unwrap_or_default();
+    let variables = row.variables.as_ref();
+    let variables = variables.and_then(|variables| serde_json::to_string(variables).ok());
     writer.write_record([
         row.seq.to_string().as_str(),
         &harmless(&row.number.as_text()),
@@ -154,6 +157,7 @@ fn write(writer: &mut Writer<Vec<u8>>, row: &RecipientRecord) -> Result<(), csv:
         &at(row.delivered_at),
         &at(row.read_at),
         &harmless(row.reference.as_ref().map_or("", Reference::as_str)),
+        &variables.unwrap_or_default(),
     ])
 }
 
@@ -188,11 +192,12 @@ mod tests {
             sent_at: Some(datetime!(2026-11-21 10:00 UTC)),
             delivered_at: None,
             read_at: None,
+            variables: serde_json::from_str(r#"{"name":"=Ana"}"#).ok(),
         };
         assert_eq!(
             sheet(&[row]),
-            "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference\r\n\
-             7,5531900000001,failed,'=cmd,500,\"'@no, \"\"never\"\"\nagain\",2026-11-21T10:00:00Z,,,'=Ana\r\n"
+            "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference,variables\r\n\
+             7,5531900000001,failed,'=cmd,500,\"'@no, \"\"never\"\"\nagain\",2026-11-21T10:00:00Z,,,'=Ana,\"{\"\"name\"\":\"\"=Ana\"\"}\"\r\n"
         );
         for harmful in ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"] {
             assert!(harmless(harmful).starts_with('\''), "{harmful:?}");

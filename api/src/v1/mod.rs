@@ -7,6 +7,7 @@ pub mod commands;
 pub mod control;
 pub mod counts;
 pub mod deliveries;
+pub mod dry_run;
 pub mod export;
 pub mod groups;
 pub mod linking;
@@ -63,6 +64,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/passkey/confirm", post(passkey::confirm))
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))
         .route("/sessions/{token}/messages", post(messages::create))
+        .route("/sessions/{token}/messages/dry-run", post(dry_run::dry_run))
         .route("/sessions/{token}/messages/{message}", get(look_up::show))
         .route("/sessions/{token}/messages/{message}/media", get(media::download))
         .route(

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use shared::content::{Content, SentForm};
+use shared::content::{Content, SentForm, Variables};
 use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
 use shared::job::{Delay, Duplicates, Label, OnUnknown, Reading, Reference, SendJob};
 use shared::recipient::Number;
@@ -188,6 +188,10 @@ pub struct Recipient {
     /// What its caller calls it by.
     #[schema(value_type = Option<String>)]
     pub reference: Option<Reference>,
+    /// What stands in the place of `{{name}}` for it. Absent where texts are sent as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::reference::<Variables>)]
+    pub variables: Option<Variables>,
     /// The number that its account goes by, where WhatsApp said another one: that was sent to.
     #[schema(value_type = Option<String>)]
     pub addressee: Option<Number>,
@@ -231,6 +235,7 @@ impl From<RecipientRecord> for Recipient {
             seq: record.seq,
             number: record.number,
             reference: record.reference,
+            variables: record.variables,
             addressee: record.addressee,
             state: record.state,
             message_id: record.stanza,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::kind::{Kind, object};
+use super::kind::{Kind, Texts, object};
 use super::media::{Media, Otherwise};
 use crate::body::JobError;
 
@@ -35,8 +35,14 @@ impl Kind for Audio {
         self.media.check()
     }
 
+    fn texts(&mut self, _: &mut Texts<'_>) {}
+
     fn media(&self) -> Option<&Media> {
         Some(&self.media)
+    }
+
+    fn media_mut(&mut self) -> Option<&mut Media> {
+        Some(&mut self.media)
     }
 }
 

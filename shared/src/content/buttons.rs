@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::choices::{FlowButton, Shape, WORDS_MAX_BYTES, Words};
 use super::form::{self, Fallback, Form, SentForm};
-use super::kind::{Kind, check_count, check_distinct, check_some, check_text, object};
+use super::kind::{Kind, Texts, check_count, check_distinct, check_some, check_text, object};
 use crate::body::JobError;
 
 /// Most buttons of one message.
@@ -141,6 +141,19 @@ impl Kind for Buttons {
         check_distinct(ids.iter().map(String::as_str), |at| format!("buttons[{at}].id"))?;
         form::check(self.form, self.fallback)?;
         self.shape().check()
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("title"), &mut self.title);
+        texts.text(format_args!("text"), &mut self.text);
+        texts.some(format_args!("footer"), &mut self.footer);
+        for (at, button) in self.buttons.iter_mut().enumerate() {
+            texts.text(
+                format_args!("buttons[{at}].displayText"),
+                &mut button.display_text,
+            );
+            texts.some(format_args!("buttons[{at}].id"), &mut button.id);
+        }
     }
 
     fn form(&self) -> Option<SentForm> {

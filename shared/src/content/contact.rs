@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::kind::{Kind, check_text};
+use super::kind::{Kind, Texts, check_text};
 use crate::body::JobError;
 use crate::recipient::{Number, deserialize_kept_phone};
 
@@ -53,6 +53,11 @@ impl Kind for Contact {
         check_text("name", &self.name, NAME_MAX_BYTES)?;
         let organization = self.organization.as_deref();
         organization.map_or(Ok(()), |text| check_text("organization", text, NAME_MAX_BYTES))
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.text(format_args!("name"), &mut self.name);
+        texts.some(format_args!("organization"), &mut self.organization);
     }
 }
 

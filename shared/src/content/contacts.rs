@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::contact::Contact;
-use super::kind::{Kind, check_count, check_text};
+use super::kind::{Kind, Texts, check_count, check_text};
 use crate::body::JobError;
 
 /// Most contacts of one message.
@@ -54,6 +54,13 @@ impl Kind for Contacts {
                 .map_err(|error| error.within(&format!("contacts[{at}]")))?;
         }
         Ok(())
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("name"), &mut self.name);
+        for (at, contact) in self.contacts.iter_mut().enumerate() {
+            texts.within(format_args!("contacts[{at}]"), |texts| contact.texts(texts));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::key::MessageKey;
-use super::kind::Kind;
+use super::kind::{Kind, Texts};
 use crate::body::JobError;
 
 /// A message is deleted for everyone: one of this session, or in a group that it administers one of somebody else.
@@ -35,6 +35,8 @@ impl Kind for Delete {
         }
         Ok(())
     }
+
+    fn texts(&mut self, _: &mut Texts<'_>) {}
 
     fn subject(&self) -> Option<&MessageKey> {
         Some(&self.key)

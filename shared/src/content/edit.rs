@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::key::MessageKey;
-use super::kind::{Kind, check_text};
+use super::kind::{Kind, Texts, check_text};
 use super::text::TEXT_MAX_BYTES;
 use crate::body::JobError;
 
@@ -38,6 +38,10 @@ impl Kind for Edit {
             ));
         }
         check_text("text", &self.text, TEXT_MAX_BYTES)
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.text(format_args!("text"), &mut self.text);
     }
 
     fn subject(&self) -> Option<&MessageKey> {

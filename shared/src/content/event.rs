@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::kind::{Kind, check_some, check_text, object};
+use super::kind::{Kind, Texts, check_some, check_text, object};
 use super::location::Location;
 use super::template::check_url;
 use crate::body::{JobError, Moment};
@@ -101,6 +101,15 @@ impl Kind for EventInvitation {
             Some(link) => check_url("joinLink", link),
             None => Ok(()),
         }
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.text(format_args!("name"), &mut self.name);
+        texts.some(format_args!("description"), &mut self.description);
+        if let Some(place) = &mut self.location {
+            texts.within(format_args!("location"), |texts| place.texts(texts));
+        }
+        texts.some(format_args!("joinLink"), &mut self.join_link);
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::form::SentForm;
 use super::key::MessageKey;
 use super::media::Media;
+pub(super) use super::texts::Texts;
 pub(super) use super::words::check_text;
 use crate::body::JobError;
 
@@ -22,6 +23,10 @@ pub(super) trait Kind {
     /// Checks its limits; the error names the field.
     fn check(&self) -> Result<(), JobError>;
 
+    /// Goes through its texts: all that may differ from recipient to recipient. Not what says which message, person, place
+    /// or file it is.
+    fn texts(&mut self, texts: &mut Texts<'_>);
+
     /// The message that it is about, if it is about one: it goes to that one's chat alone.
     fn subject(&self) -> Option<&MessageKey> {
         None
@@ -34,6 +39,11 @@ pub(super) trait Kind {
 
     /// The file that it carries, if it carries one.
     fn media(&self) -> Option<&Media> {
+        None
+    }
+
+    /// The same, to be changed.
+    fn media_mut(&mut self) -> Option<&mut Media> {
         None
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::choices::{FlowButton, Shape, WORDS_MAX_BYTES, Words};
 use super::form::{self, Fallback, Form, SentForm};
-use super::kind::{Kind, check_count, check_distinct, check_some, check_text, object};
+use super::kind::{Kind, Texts, check_count, check_distinct, check_some, check_text, object};
 use super::template::{OpenUrl, check_url};
 use crate::body::JobError;
 
@@ -197,6 +197,15 @@ impl<'a> From<&'a Section> for FlowSection<'a> {
 }
 
 impl Section {
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("title"), &mut self.title);
+        for (at, row) in self.rows.iter_mut().enumerate() {
+            texts.text(format_args!("rows[{at}].title"), &mut row.title);
+            texts.some(format_args!("rows[{at}].description"), &mut row.description);
+            texts.text(format_args!("rows[{at}].rowId"), &mut row.row_id);
+        }
+    }
+
     fn check(&self) -> Result<(), JobError> {
         check_some("title", self.title.as_deref(), WORDS_MAX_BYTES)?;
         check_count("rows", self.rows.len(), 1..=ROWS_MAX)?;
@@ -250,6 +259,17 @@ impl Kind for List {
             }
         }
         self.shape().check()
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("title"), &mut self.title);
+        texts.text(format_args!("text"), &mut self.text);
+        texts.some(format_args!("footer"), &mut self.footer);
+        texts.text(format_args!("buttonText"), &mut self.button_text);
+        for (at, section) in self.sections.iter_mut().enumerate() {
+            texts.within(format_args!("sections[{at}]"), |texts| section.texts(texts));
+        }
+        texts.some(format_args!("link"), &mut self.link);
     }
 
     fn form(&self) -> Option<SentForm> {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::kind::{Kind, check_some, object};
+use super::kind::{Kind, Texts, check_some, object};
 use super::location::check_coordinates;
 use crate::body::JobError;
 
@@ -71,6 +71,10 @@ impl Kind for LiveLocation {
             return Err(JobError::new("bearing", "must be 0 to 360"));
         }
         check_some("caption", self.caption.as_deref(), CAPTION_MAX_BYTES)
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("caption"), &mut self.caption);
     }
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::kind::{Kind, check_text};
+use super::kind::{Kind, Texts, check_text};
 use crate::body::JobError;
 
 /// Most bytes of a place's name and of its address, each.
@@ -54,6 +54,11 @@ impl Kind for Location {
         check_coordinates(self.latitude, self.longitude)?;
         self.words()
             .try_for_each(|(field, text)| check_text(field, text, PLACE_MAX_BYTES))
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("name"), &mut self.name);
+        texts.some(format_args!("address"), &mut self.address);
     }
 }
 

@@ -24,12 +24,16 @@ mod live_location;
 mod location;
 mod media;
 mod person;
+mod personal;
+mod placeholders;
 mod poll;
 mod reaction;
 mod references;
 mod sticker;
 mod template;
 mod text;
+mod texts;
+mod variables;
 mod video;
 mod words;
 
@@ -48,9 +52,11 @@ use kind::Kind;
 pub use list::{ListRow, Section};
 pub use media::{INLINE_MAX_BYTES, Media, Otherwise, Source};
 pub use person::Person;
+pub(crate) use personal::{Personal, Unfit};
 pub use references::{Quote, References};
 pub use template::{Action, TemplateButton};
 pub use text::TEXT_MAX_BYTES;
+pub use variables::{VARIABLES_MAX, VARIABLES_MAX_BYTES, Variables};
 
 use crate::job::{JobError, from_fields};
 
@@ -72,6 +78,10 @@ macro_rules! kinds {
 
         impl Body {
             fn kind(&self) -> &dyn Kind {
+                match self { $(Self::$Kind(kind) => kind,)+ }
+            }
+
+            fn kind_mut(&mut self) -> &mut dyn Kind {
                 match self { $(Self::$Kind(kind) => kind,)+ }
             }
 
@@ -139,15 +149,20 @@ impl Content {
     /// [`JobError`], which names the field: `type`, one of the kind's, or one of what goes with it.
     pub(crate) fn parse(fields: Map<String, Value>) -> Result<Self, JobError> {
         let content = Self::read(fields)?;
-        content.body.kind().check()?;
-        content.references.check()?;
-        if let Some(field) = content.references.first_given()
-            && content.is_bare()
-        {
-            let name = content.body.name();
-            return Err(JobError::new(field, format!("can't go with a `{name}`")));
-        }
+        content.check()?;
         Ok(content)
+    }
+
+    fn check(&self) -> Result<(), JobError> {
+        self.body.kind().check()?;
+        self.references.check()?;
+        match self.references.first_given() {
+            Some(field) if self.is_bare() => {
+                let name = self.body.name();
+                Err(JobError::new(field, format!("can't go with a `{name}`")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read(mut fields: Map<String, Value>) -> Result<Self, JobError> {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::kind::{Kind, check_count, check_distinct, check_text};
+use super::kind::{Kind, Texts, check_count, check_distinct, check_text};
 use crate::body::JobError;
 
 /// Most options of a poll.
@@ -63,6 +63,13 @@ impl Kind for Poll {
             "selectableCount",
             format!("must be 0 to {}", self.options.len()),
         ))
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.text(format_args!("name"), &mut self.name);
+        for (at, option) in self.options.iter_mut().enumerate() {
+            texts.text(format_args!("options[{at}]"), option);
+        }
     }
 }
 

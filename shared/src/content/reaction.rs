@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::key::MessageKey;
-use super::kind::{Kind, check_text};
+use super::kind::{Kind, Texts, check_text};
 use crate::body::JobError;
 
 /// Most bytes of a reaction: one emoji, of which some are made of many characters.
@@ -36,6 +36,10 @@ impl Kind for Reaction {
             true => Ok(()),
             false => check_text("text", &self.text, REACTION_MAX_BYTES),
         }
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.text(format_args!("text"), &mut self.text);
     }
 
     fn subject(&self) -> Option<&MessageKey> {

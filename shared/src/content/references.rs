@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::key::MessageKey;
-use super::kind::check_text;
+use super::kind::{Texts, check_text};
 use super::person::Person;
 use crate::body::{JobError, from_fields};
 
@@ -80,6 +80,13 @@ impl References {
         match &quote.text {
             Some(text) => check_text("quote.text", text, QUOTED_MAX_BYTES),
             None => Ok(()),
+        }
+    }
+
+    /// Goes through its texts.
+    pub(super) fn texts(&mut self, texts: &mut Texts<'_>) {
+        if let Some(quote) = &mut self.quote {
+            texts.some(format_args!("quote.text"), &mut quote.text);
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::buttons::QuickReply;
 use super::choices::{FlowButton, Shape, WORDS_MAX_BYTES, Words};
 use super::form::{self, Fallback, Form, SentForm};
-use super::kind::{Kind, check_count, check_text, object};
+use super::kind::{Kind, Texts, check_count, check_text, object};
 use crate::body::JobError;
 
 /// Most buttons of one message.
@@ -111,6 +111,13 @@ impl TemplateButton {
                 "must be the only one of url, phoneNumber and id, one of which is required",
             )),
         }
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.text(format_args!("displayText"), &mut self.display_text);
+        texts.some(format_args!("url"), &mut self.url);
+        texts.some(format_args!("phoneNumber"), &mut self.phone_number);
+        texts.some(format_args!("id"), &mut self.id);
     }
 
     fn flow(&self, action: Action<'_>) -> FlowButton {
@@ -239,6 +246,15 @@ impl Kind for Template {
         }
         form::check(self.form, self.fallback)?;
         self.shape().check()
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("title"), &mut self.title);
+        texts.text(format_args!("text"), &mut self.text);
+        texts.some(format_args!("footer"), &mut self.footer);
+        for (at, button) in self.buttons.iter_mut().enumerate() {
+            texts.within(format_args!("buttons[{at}]"), |texts| button.texts(texts));
+        }
     }
 
     fn form(&self) -> Option<SentForm> {

@@ -153,3 +153,54 @@ fn the_examples_of_the_document_are_taken() {
         parse(example).unwrap();
     }
 }
+
+/// Fields whose texts are no words to people: which message, person, file, form or kind it is.
+const NO_WORDS: [&str; 12] = [
+    "type",
+    "key",
+    "media",
+    "mentions",
+    "phone",
+    "form",
+    "fallback",
+    "otherwise",
+    "latitude",
+    "longitude",
+    "startsAt",
+    "endsAt",
+];
+
+/// Writes a placeholder into each text of a value but those of [`NO_WORDS`]; answers how many there are.
+fn mark(value: &mut Value) -> usize {
+    match value {
+        Value::String(text) => {
+            *text = format!("https://{{{{mark}}}}{text}");
+            1
+        }
+        Value::Array(all) => all.iter_mut().map(mark).sum(),
+        Value::Object(fields) => {
+            let words = fields
+                .iter_mut()
+                .filter(|(name, _)| !NO_WORDS.contains(&name.as_str()));
+            words.map(|(_, value)| mark(value)).sum()
+        }
+        _ => 0,
+    }
+}
+
+#[test]
+fn no_text_of_any_kind_is_forgotten() {
+    let variables: Variables = serde_json::from_str(r#"{"mark":"Ana"}"#).unwrap();
+    for (name, sample) in NAMES.iter().zip(SAMPLES) {
+        let mut stored: Value = serde_json::from_str(sample.stored).unwrap();
+        if !BARE.contains(name) {
+            stored["quote"] = json!({ "key": { "id": "3EB0", "fromMe": true }, "text": "Open?" });
+        }
+        let texts = mark(&mut stored);
+        let content: Content = serde_json::from_value(stored).unwrap();
+        let filled = serde_json::to_string(&content.filled(&variables)).unwrap();
+        let told = (filled.matches("Ana").count(), filled.contains("{{"));
+        let before = serde_json::to_string(&content).unwrap().matches("Ana").count();
+        assert_eq!(told, (texts + before, false), "{name}: {filled}");
+    }
+}

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::kind::{Kind, check_text};
+use super::kind::{Kind, Texts, check_text};
 use crate::body::JobError;
 
 /// Most bytes of a text message (WhatsApp's own limit).
@@ -36,6 +36,10 @@ impl Kind for Text {
 
     fn check(&self) -> Result<(), JobError> {
         check_text("text", &self.text, TEXT_MAX_BYTES)
+    }
+
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.text(format_args!("text"), &mut self.text);
     }
 }
 

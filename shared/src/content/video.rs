@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::kind::{Kind, check_some, object};
+use super::kind::{Kind, Texts, check_some, object};
 use super::media::{CAPTION_MAX_BYTES, Media, Otherwise};
 use crate::body::JobError;
 
@@ -46,8 +46,16 @@ impl Kind for Video {
         check_some("caption", self.caption.as_deref(), CAPTION_MAX_BYTES)
     }
 
+    fn texts(&mut self, texts: &mut Texts<'_>) {
+        texts.some(format_args!("caption"), &mut self.caption);
+    }
+
     fn media(&self) -> Option<&Media> {
         Some(&self.media)
+    }
+
+    fn media_mut(&mut self) -> Option<&mut Media> {
+        Some(&mut self.media)
     }
 }
 

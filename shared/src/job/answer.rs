@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dry_run::DryRunAnswer;
 use super::group::GroupAnswer;
 use super::recipients::Reading;
 use crate::id::QueueId;
@@ -39,6 +40,8 @@ pub enum Answer {
     },
     /// What came of a job about groups.
     Group(Box<GroupAnswer>),
+    /// What a send would do.
+    DryRun(Box<DryRunAnswer>),
     /// The code to type into the phone.
     PairingCode {
         /// Eight characters.

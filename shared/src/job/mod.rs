@@ -4,8 +4,10 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod dry_run;
 mod group;
 mod limits;
+mod list;
 mod names;
 mod passkey;
 mod query;
@@ -22,6 +24,7 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use dry_run::*;
 pub use group::*;
 pub use limits::*;
 pub use names::*;
@@ -90,6 +93,8 @@ named! {
         Unblock = "unblock",
         /// Ask about groups, or do something with one. Answered.
         Group = "group",
+        /// Ask what a send would do, without doing it. Answered.
+        DryRun = "dry-run",
         /// Have the phone upload the file of a message again that came in. Answered.
         MediaRefresh = "media.refresh",
     }
@@ -156,6 +161,8 @@ pub enum Job {
     Unblock(NumbersJob),
     /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
     Group(Box<GroupJob>),
+    /// Ask what a send would do; answered with [`Answer::DryRun`].
+    DryRun(Box<DryRun>),
     /// Have the phone upload the file of a message again; answered with [`Answer::Done`] when it is there.
     MediaRefresh(MediaRefreshJob),
 }
@@ -205,6 +212,7 @@ impl Job {
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
+            JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
             JobKind::MediaRefresh => Self::MediaRefresh(body::parse(body)?),
         })
     }
@@ -236,6 +244,7 @@ impl Job {
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
+            Self::DryRun(_) => JobKind::DryRun,
             Self::MediaRefresh(_) => JobKind::MediaRefresh,
         }
     }
@@ -264,6 +273,7 @@ impl Job {
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
+            Self::DryRun(run) => run.given().to_vec(),
             Self::MediaRefresh(job) => body::to_vec(job),
         }
     }
@@ -271,7 +281,7 @@ impl Job {
     /// The JSON Schema of the body of a kind of job, as documented for foreign publishers.
     pub fn schema(kind: JobKind) -> Schema {
         match kind {
-            JobKind::Send => schema_for!(send::SendBody),
+            JobKind::Send | JobKind::DryRun => schema_for!(send::SendBody),
             JobKind::Pause | JobKind::Resume | JobKind::Delete | JobKind::Adopt => schema_for!(QueueCommand),
             JobKind::Pace => schema_for!(queue::PaceBody),
             JobKind::Retry => schema_for!(RetryJob),

@@ -1,14 +1,12 @@
 //! The recipients of a job, as callers list them: who is sent to, who is left out, and how each was read.
 
-use std::collections::HashMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::names::Reference;
-use crate::body::{self, JobError, JobErrorKind};
-use crate::named::stored;
+use crate::content::Variables;
+use crate::named::{named, stored};
 use crate::recipient::Number;
 
 /// Most recipients of one job.
@@ -23,6 +21,9 @@ pub struct Recipient {
     pub number: Number,
     /// What the caller calls them by.
     pub reference: Option<Reference>,
+    /// What stands in the place of `{{name}}` for them. Either all recipients of a job have some, if only none, or no text
+    /// of its message has placeholders.
+    pub variables: Option<Variables>,
 }
 
 impl From<Number> for Recipient {
@@ -30,6 +31,7 @@ impl From<Number> for Recipient {
         Self {
             number,
             reference: None,
+            variables: None,
         }
     }
 }
@@ -40,12 +42,20 @@ impl Serialize for Recipient {
         #[derive(Serialize)]
         struct Whole<'a> {
             number: &'a Number,
-            reference: &'a Reference,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reference: Option<&'a Reference>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            variables: Option<&'a Variables>,
         }
         let number = &self.number;
-        match &self.reference {
-            None => number.serialize(serializer),
-            Some(reference) => Whole { number, reference }.serialize(serializer),
+        match (&self.reference, &self.variables) {
+            (None, None) => number.serialize(serializer),
+            (reference, variables) => Whole {
+                number,
+                reference: reference.as_ref(),
+                variables: variables.as_ref(),
+            }
+            .serialize(serializer),
         }
     }
 }
@@ -69,7 +79,30 @@ impl Duplicates {
     }
 }
 
-/// What to do about a recipient that can't be read.
+named! {
+    /// What to do about somebody who is named twice, also by another number of the same account.
+    #[derive(Default)]
+    DuplicatesAsked {
+        /// One message to each.
+        #[default]
+        Drop = "drop",
+        /// A message each time, as to those who have other variables each time.
+        Keep = "keep",
+        /// The same as `keep`.
+        Allow = "allow",
+    }
+}
+
+impl From<DuplicatesAsked> for Duplicates {
+    fn from(asked: DuplicatesAsked) -> Self {
+        match asked {
+            DuplicatesAsked::Drop => Self::Drop,
+            DuplicatesAsked::Keep | DuplicatesAsked::Allow => Self::Allow,
+        }
+    }
+}
+
+/// What to do about a recipient that can't be read, or lacks a variable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Invalid {
@@ -148,7 +181,7 @@ impl Reading {
 }
 
 impl<T> Listed<T> {
-    fn add(list: &mut Option<Self>, entry: impl FnOnce() -> T) {
+    pub(super) fn add(list: &mut Option<Self>, entry: impl FnOnce() -> T) {
         let list = list.get_or_insert_with(|| Self {
             count: 0,
             first: Vec::new(),
@@ -188,145 +221,10 @@ pub(super) enum Entry {
 #[serde(deny_unknown_fields)]
 pub(super) struct WholeEntry {
     /// Who.
-    number: String,
+    pub(super) number: String,
     /// What the caller calls them by.
-    reference: Option<Reference>,
-}
-
-/// What a job says of its list.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    pub(super) duplicates: Duplicates,
-    pub(super) invalid: Invalid,
-}
-
-/// Reads the list of the field `field`.
-pub(super) fn read(
-    field: &str,
-    given: OneOrMany,
-    rules: Rules,
-) -> Result<(Vec<Recipient>, Reading), JobError> {
-    let (many, is_array) = match given {
-        OneOrMany::One(one) => (vec![one], false),
-        OneOrMany::Many(many) => (many, true),
-    };
-    if many.len() > RECIPIENTS_MAX {
-        let problem = format!("must name at most {RECIPIENTS_MAX} recipients");
-        return Err(JobError {
-            kind: JobErrorKind::TooManyRecipients,
-            ..JobError::new(field, problem)
-        });
-    }
-    let mut list = List::new(rules, many.len());
-    for (place, entry) in (0..).zip(many) {
-        list.push(place, entry);
-    }
-    list.finish(field, is_array)
-}
-
-/// A list that is being read.
-struct List {
-    rules: Rules,
-    recipients: Vec<Recipient>,
-    /// Where each is named first.
-    places: HashMap<Number, u32>,
-    bad: Vec<(u32, JobError)>,
-    bad_count: u32,
-    reading: Reading,
-}
-
-impl List {
-    fn new(rules: Rules, length: usize) -> Self {
-        let drops = rules.duplicates == Duplicates::Drop && length > 1;
-        Self {
-            rules,
-            recipients: Vec::with_capacity(length),
-            places: HashMap::with_capacity(if drops { length } else { 0 }),
-            bad: Vec::new(),
-            bad_count: 0,
-            reading: Reading::default(),
-        }
-    }
-
-    fn push(&mut self, place: u32, entry: Entry) {
-        let (recipient, given) = match recipient(entry) {
-            Ok(read) => read,
-            Err(error) => {
-                self.bad_count += 1;
-                if self.bad.len() < LISTED_MAX {
-                    self.bad.push((place, error));
-                }
-                return;
-            }
-        };
-        let number = recipient.number.as_text();
-        if *number != *given {
-            let number = number.into_owned();
-            let entry = || ReadEntry { place, given, number };
-            Listed::add(&mut self.reading.read_as, entry);
-        }
-        if self.rules.duplicates == Duplicates::Drop {
-            let of = *self.places.entry(recipient.number.clone()).or_insert(place);
-            if of != place {
-                return Listed::add(&mut self.reading.duplicates, || DuplicateEntry { place, of });
-            }
-        }
-        self.recipients.push(recipient);
-    }
-
-    fn finish(mut self, field: &str, is_array: bool) -> Result<(Vec<Recipient>, Reading), JobError> {
-        let is_refused = self.rules.invalid == Invalid::Refuse || self.recipients.is_empty();
-        if self.bad_count > 0 && is_refused {
-            return Err(self.refusal(field, is_array));
-        }
-        for (place, error) in self.bad {
-            let problem = match error.field.as_str() {
-                "" | "number" => error.problem,
-                inner => format!("{inner} {}", error.problem),
-            };
-            Listed::add(&mut self.reading.invalid, || InvalidEntry { place, problem });
-        }
-        if let Some(invalid) = &mut self.reading.invalid {
-            invalid.count = self.bad_count;
-        }
-        Ok((self.recipients, self.reading))
-    }
-
-    /// All that is wrong, by its places.
-    fn refusal(self, field: &str, is_array: bool) -> JobError {
-        let named = |(place, error): (u32, JobError)| {
-            let mut name = field.to_owned();
-            if is_array {
-                name = format!("{name}[{place}]");
-            }
-            if !error.field.is_empty() {
-                name = format!("{name}.{}", error.field);
-            }
-            JobError::new(name, error.problem)
-        };
-        let mut all = self.bad.into_iter().map(named);
-        let first = all
-            .next()
-            .unwrap_or_else(|| JobError::new(field, "can't be read"));
-        JobError {
-            others: all.collect(),
-            unnamed: self
-                .bad_count
-                .saturating_sub(u32::try_from(LISTED_MAX).unwrap_or(u32::MAX)),
-            ..first
-        }
-    }
-}
-
-/// A recipient, and its number as it was given. An error names a field of the entry, or none.
-fn recipient(entry: Entry) -> Result<(Recipient, String), JobError> {
-    let (given, reference, field) = match entry {
-        Entry::Text(text) => (text, None, ""),
-        Entry::Whole(fields) => {
-            let whole: WholeEntry = body::from_fields(fields)?;
-            (whole.number, whole.reference, "number")
-        }
-    };
-    let number = Number::new(&given).map_err(|error| JobError::new(field, error.to_string()))?;
-    Ok((Recipient { number, reference }, given))
+    pub(super) reference: Option<Reference>,
+    /// What stands in the place of `{{name}}` in the texts of the message. Where one recipient of a job has variables, if
+    /// only `{}`, the texts are read for placeholders.
+    pub(super) variables: Option<Variables>,
 }

@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use super::list::{self, List, Rules};
 use super::names::{Label, Reference};
-use super::recipients::{self, Duplicates, Invalid, OneOrMany, Reading, Recipient, Rules};
+use super::recipients::{Duplicates, DuplicatesAsked, Invalid, OneOrMany, Reading, Recipient};
 use super::start_at;
 use crate::body::{self, JobError, Moment};
 use crate::clock::unix_millis;
-use crate::content::Content;
+use crate::content::{Content, Personal};
 use crate::id::{JobId, QueueId, StanzaId, Token};
 use crate::named::stored;
 use crate::recipient::NumberKind;
@@ -28,7 +29,7 @@ pub struct SendJob {
     /// The queue's id when the caller chose it; else [`QueueId::derived`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<QueueId>,
-    /// 1 to [`RECIPIENTS_MAX`](recipients::RECIPIENTS_MAX) recipients, without those that were left out.
+    /// 1 to [`RECIPIENTS_MAX`](super::RECIPIENTS_MAX) recipients, without those that were left out.
     pub numbers: Vec<Recipient>,
     /// What to send.
     pub message: Content,
@@ -90,7 +91,7 @@ impl SendJob {
     }
 
     /// Checks what the types can't: the number of recipients, and that a stanza id goes with one number.
-    fn check(&self) -> Result<(), JobError> {
+    pub(super) fn check(&self) -> Result<(), JobError> {
         if self.numbers.is_empty() {
             return Err(JobError::new("numbers", "must name at least one recipient"));
         }
@@ -145,11 +146,15 @@ impl SendJob {
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         // Each part is a JSON document of its own or ends in a newline, so no two jobs run together.
-        for Recipient { number, reference } in &self.numbers {
-            hash.update(number.as_text().as_bytes());
-            if let Some(reference) = reference {
+        for recipient in &self.numbers {
+            hash.update(recipient.number.as_text().as_bytes());
+            if let Some(reference) = &recipient.reference {
                 hash.update(b" ");
                 hash.update(body::to_vec(reference));
+            }
+            if let Some(variables) = &recipient.variables {
+                hash.update(b" ");
+                hash.update(body::to_vec(variables));
             }
             hash.update(b"\n");
         }
@@ -263,8 +268,8 @@ pub struct SendBody {
     start_at: Option<Moment>,
     /// What to do about somebody who is named twice, also by another number of the same account.
     #[serde(default)]
-    duplicates: Duplicates,
-    /// What to do about numbers that can't be read.
+    duplicates: DuplicatesAsked,
+    /// What to do about recipients that can't be read, or lack a variable.
     #[serde(default)]
     invalid: Invalid,
     /// What the caller calls the queue by: told again in its events.
@@ -276,32 +281,55 @@ pub struct SendBody {
 impl TryFrom<SendBody> for SendJob {
     type Error = JobError;
 
-    fn try_from(body: SendBody) -> Result<Self, JobError> {
-        let (field, given) = match (body.number, body.numbers) {
+    fn try_from(mut body: SendBody) -> Result<Self, JobError> {
+        let mut list = body.list()?;
+        if !list.is_personal() {
+            // Before anything is said of the message.
+            list.refuse()?;
+        }
+        let mut job = body.job(&mut list)?;
+        (job.numbers, job.reading) = list.finish()?;
+        job.check()?;
+        Ok(job)
+    }
+}
+
+impl SendBody {
+    /// Reads the recipients, which are not there from then on.
+    pub(super) fn list(&mut self) -> Result<List, JobError> {
+        let (field, given) = match (self.number.take(), self.numbers.take()) {
             (Some(_), Some(_)) => return Err(JobError::new("numbers", "must not be given beside number")),
             (Some(one), None) => ("number", one),
             (None, Some(many)) => ("numbers", many),
             (None, None) => return Err(JobError::new("numbers", "is required")),
         };
         let rules = Rules {
-            duplicates: body.duplicates,
-            invalid: body.invalid,
+            duplicates: self.duplicates.into(),
+            invalid: self.invalid,
         };
-        let (numbers, reading) = recipients::read(field, given, rules)?;
-        let job = SendJob {
-            queue_id: body.queue_id,
-            numbers,
-            message: Content::parse(body.message).map_err(|error| error.within("message"))?,
-            delay: body.delay.map(Delay::parse).transpose()?,
-            on_unknown: body.on_unknown,
-            message_id: body.message_id,
-            start_at: body.start_at.map(start_at::read).transpose()?,
-            duplicates: body.duplicates,
-            reference: body.reference,
-            label: body.label,
-            reading,
+        list::read(field, given, rules)
+    }
+
+    /// All but the recipients. Where those have variables, the message is checked as each of them gets it.
+    pub(super) fn job(self, list: &mut List) -> Result<SendJob, JobError> {
+        let in_message = |error: JobError| error.within("message");
+        let message = if list.is_personal() {
+            let personal = Personal::parse(self.message).map_err(in_message)?;
+            list.check(&personal).map_err(in_message)?;
+            personal.into_content()
+        } else {
+            Content::parse(self.message).map_err(in_message)?
         };
-        job.check()?;
-        Ok(job)
+        Ok(SendJob {
+            queue_id: self.queue_id,
+            delay: self.delay.map(Delay::parse).transpose()?,
+            on_unknown: self.on_unknown,
+            message_id: self.message_id,
+            start_at: self.start_at.map(start_at::read).transpose()?,
+            duplicates: self.duplicates.into(),
+            reference: self.reference,
+            label: self.label,
+            ..SendJob::new(Vec::<Recipient>::new(), message)
+        })
     }
 }

@@ -4,6 +4,8 @@ use crate::id::StanzaId;
 use crate::recipient::Number;
 use crate::testing;
 
+mod personal;
+
 fn error(kind: &str, body: &str) -> String {
     Job::parse(kind, body.as_bytes()).unwrap_err().to_string()
 }

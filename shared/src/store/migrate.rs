@@ -46,6 +46,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     18 "proxy" in "0018_proxy.sql",
     19 "media" in "0019_media.sql",
     20 "schedules" in "0020_schedules.sql",
+    21 "variables" in "0021_variables.sql",
     25 "received media" in "0025_received_media.sql",
     26 "uploaded media" in "0026_media.sql",
 };

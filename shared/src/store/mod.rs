@@ -18,6 +18,7 @@ pub mod leases;
 pub mod media;
 mod migrate;
 pub mod outbox;
+pub mod outlook;
 pub mod proxies;
 pub mod queues;
 pub mod received;

@@ -2,10 +2,11 @@
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
 use super::uploads::{self, Upload};
 use super::{Store, StoreError};
-use crate::content::Content;
+use crate::content::{Content, Variables};
 use crate::id::{QueueId, SessionId, StanzaId};
 use crate::job::Reference;
 use crate::named::stored;
@@ -85,6 +86,8 @@ pub struct Pending {
     pub reference: Option<Reference>,
     /// The number that its account goes by, if it was sent to by another than its own.
     pub addressee: Option<Number>,
+    /// What stands in the place of `{{name}}` for it, where texts are read for that.
+    pub variables: Option<Variables>,
 }
 
 /// A recipient as stored.
@@ -114,6 +117,8 @@ pub struct RecipientRecord {
     pub delivered_at: Option<OffsetDateTime>,
     /// When it was read.
     pub read_at: Option<OffsetDateTime>,
+    /// What stands in the place of `{{name}}` for it, where texts are read for that.
+    pub variables: Option<Variables>,
 }
 
 /// A sent message that a receipt or a retry asks for.
@@ -129,8 +134,10 @@ pub struct SentMessage {
     pub number: Number,
     /// How it stands.
     pub state: RecipientState,
-    /// What it says.
+    /// What its queue says.
     pub content: Content,
+    /// What of that stands in the place of `{{name}}`, where texts are read for that.
+    pub variables: Option<Variables>,
     /// When its queue was accepted.
     pub accepted_at: OffsetDateTime,
     /// The jid of the session's account.
@@ -149,7 +156,7 @@ pub async fn next(
     limit: u32,
 ) -> Result<Vec<Pending>, StoreError> {
     let sql = "-- recipients::next
-        SELECT seq, number, state, stanza_id, attempts, reference, addressee FROM recipient
+        SELECT seq, number, state, stanza_id, attempts, reference, addressee, variables FROM recipient
         WHERE queue_id = $1 /* queue */ AND seq > $2 /* after */
           AND (state = 1 OR state = 0 AND (held_for IS NULL OR held_for IS DISTINCT FROM $3 /* held */))
         ORDER BY seq LIMIT $4 /* limit */";
@@ -169,6 +176,7 @@ pub async fn next(
             attempts: attempts(row)?,
             reference: reference(row)?,
             addressee: addressee(row)?,
+            variables: variables(row)?,
         })
     };
     rows.iter().map(pending).collect()
@@ -186,7 +194,7 @@ pub async fn page(
     let sql = "-- recipients::page
         SELECT r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
             r.stanza_id, r.attempts, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at,
-            r.read_at
+            r.read_at, r.variables
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.queue_id = $1 /* queue */ AND r.seq > $2 /* after */
           AND ($3::smallint IS NULL OR $3 /* state */ = CASE WHEN q.state = 4 AND r.state = 0 THEN 6 ELSE r.state END)
@@ -246,12 +254,14 @@ pub struct Failed {
     pub number: Number,
     /// What its caller calls it by.
     pub reference: Option<Reference>,
+    /// What stands in the place of `{{name}}` for it.
+    pub variables: Option<Variables>,
 }
 
 /// The recipients of a queue that failed, in their order; only those with one of `codes`, if there are any.
 pub async fn failed(store: &Store, queue: QueueId, codes: &[u16]) -> Result<Vec<Failed>, StoreError> {
     let sql = "-- recipients::failed
-        SELECT seq, number, reference FROM recipient
+        SELECT seq, number, reference, variables FROM recipient
         WHERE queue_id = $1 /* queue */ AND state = 5
           AND (cardinality($2::smallint[]) = 0 OR error_status = ANY($2 /* codes */))
         ORDER BY seq";
@@ -265,6 +275,7 @@ pub async fn failed(store: &Store, queue: QueueId, codes: &[u16]) -> Result<Vec<
             seq: seq(row)?,
             number: number(row)?,
             reference: reference(row)?,
+            variables: variables(row)?,
         })
     };
     rows.iter().map(failed).collect()
@@ -278,7 +289,8 @@ pub async fn of_message(
 ) -> Result<Option<(QueueId, RecipientRecord)>, StoreError> {
     let sql = "-- recipients::of_message
         SELECT r.queue_id, r.seq, r.number, CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state,
-            r.stanza_id, r.attempts, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at
+            r.stanza_id, r.attempts, r.reference, r.addressee, r.error_status, r.error, r.sent_at, r.delivered_at, r.read_at,
+            r.variables
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         WHERE r.session_id = $1 /* session */ AND r.stanza_id = $2 /* message */";
     let row = store.query_opt(sql, &[&session.get(), &message.as_str()]).await?;
@@ -344,7 +356,7 @@ pub async fn find_by_stanza(
     stanzas: &[StanzaId],
 ) -> Result<Vec<SentMessage>, StoreError> {
     let sql = "-- recipients::find_by_stanza
-        SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, q.content, q.created_at, s.jid,
+        SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, r.variables, q.content, q.created_at, s.jid,
             u.uploaded_at, u.mimetype, u.as_document,
             u.length, u.media_key, u.sha256, u.enc_sha256, u.direct_path, u.url, u.expires_at
         FROM recipient r JOIN queue q ON q.id = r.queue_id JOIN session s ON s.id = r.session_id
@@ -355,7 +367,7 @@ pub async fn find_by_stanza(
     let ids: Vec<&str> = stanzas.iter().map(StanzaId::as_str).collect();
     let rows = store.query(sql, &[&session.get(), &ids]).await?;
     let message = |row: &Row| {
-        let tokio_postgres::types::Json(content) = row.try_get("content")?;
+        let Json(content) = row.try_get("content")?;
         Ok(SentMessage {
             stanza: stanza(row)?.ok_or(StoreError::Corrupt("stanza id"))?,
             queue: QueueId::new(row.try_get("queue_id")?),
@@ -363,6 +375,7 @@ pub async fn find_by_stanza(
             number: number(row)?,
             state: state(row)?,
             content,
+            variables: variables(row)?,
             accepted_at: row.try_get("created_at")?,
             owner: row.try_get("jid")?,
             upload: uploads::record(row)?,
@@ -386,7 +399,13 @@ fn record(row: &Row) -> Result<RecipientRecord, StoreError> {
         sent_at: row.try_get("sent_at")?,
         delivered_at: row.try_get("delivered_at")?,
         read_at: row.try_get("read_at")?,
+        variables: variables(row)?,
     })
+}
+
+fn variables(row: &Row) -> Result<Option<Variables>, StoreError> {
+    let stored: Option<Json<Variables>> = row.try_get("variables")?;
+    Ok(stored.map(|Json(variables)| variables))
 }
 
 fn behind(after: Option<u32>) -> i32 {

@@ -32,6 +32,7 @@ pub async fn of_failed(
     let numbers = failed.into_iter().map(|failed| Recipient {
         number: failed.number,
         reference: failed.reference,
+        variables: failed.variables,
     });
     let job = SendJob {
         delay: queue.delay,

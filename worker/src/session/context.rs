@@ -82,6 +82,8 @@ pub(crate) enum Fetched {
     Moved(u64, Result<(), StoreError>),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.
     Scheduled(Result<Option<Added>, StoreError>),
+    /// A question was answered from the store.
+    Answered,
 }
 
 /// How far a file has come.

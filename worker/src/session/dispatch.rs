@@ -16,6 +16,7 @@ use super::adapter::passkey::assertion;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
+use super::dry_run;
 use super::groups::Groups;
 use super::link::Link;
 use super::logout::Logout;
@@ -145,6 +146,7 @@ impl Parts {
                 if let Some((recipient, stanza)) = single {
                     let target = Target {
                         reference: recipient.reference,
+                        variables: recipient.variables,
                         ..Target::new(0, recipient.number, stanza)
                     };
                     self.cx.queues.page_at_hand(id, vec![target]);
@@ -227,6 +229,10 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
+            Job::DryRun(run) => {
+                let run = (**run).clone();
+                dry_run::answer(cx, run, job);
+            }
             Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
@@ -396,6 +402,7 @@ impl Parts {
             Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found?),
             Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
+            Fetched::Answered => {}
             Fetched::Adopted(queue, adopted) => {
                 adopted?;
                 self.commands.on_adopted(cx, queue);

@@ -13,6 +13,7 @@ pub mod content;
 pub(crate) mod context;
 mod deletion;
 mod dispatch;
+mod dry_run;
 mod exists;
 mod groups;
 mod link;

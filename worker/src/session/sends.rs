@@ -452,6 +452,8 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
     let Some(queue) = cx.queues.get(queue) else {
         return false;
     };
+    let own = to.0.variables.as_ref();
+    let own = own.map(|variables| queue.content.filled(variables));
     let outgoing = Outgoing {
         id: id.clone(),
         to: match (to.1, to.0.addressee.as_ref().unwrap_or(&to.0.number)) {
@@ -459,7 +461,7 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
             (From::Unknown, number) => recipient(number),
         },
         message: content::render(&Rendering {
-            content: &queue.content,
+            content: own.as_ref().unwrap_or(&queue.content),
             upload: queue.upload().map(AsRef::as_ref),
             chat: &to.0.number,
             own: cx.record.owner.as_ref().map(|owner| owner.jid.as_str()),

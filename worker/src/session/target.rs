@@ -1,5 +1,6 @@
 //! One recipient of a queue, as it is in memory until it is settled.
 
+use shared::content::Variables;
 use shared::id::StanzaId;
 use shared::job::Reference;
 use shared::recipient::Number;
@@ -13,6 +14,8 @@ pub(crate) struct Target {
     pub(crate) number: Number,
     /// What its caller calls it by.
     pub(crate) reference: Option<Reference>,
+    /// What of its queue's texts is its own, where they have placeholders.
+    pub(crate) variables: Option<Variables>,
     /// The number that its account goes by, if WhatsApp said another one.
     pub(crate) addressee: Option<Number>,
     /// The stanza id it was, or is to be, sent under, if there is one already.
@@ -34,6 +37,7 @@ impl Target {
             seq,
             number,
             reference: None,
+            variables: None,
             addressee: None,
             stanza,
             again: false,
@@ -55,6 +59,7 @@ impl From<Pending> for Target {
             again: pending.state == RecipientState::Sending,
             attempts: pending.attempts,
             reference: pending.reference,
+            variables: pending.variables,
             addressee: pending.addressee,
             ..Self::new(pending.seq, pending.number, pending.stanza)
         }

@@ -10,6 +10,7 @@ mod jobs;
 mod later;
 mod life;
 mod media;
+mod personal;
 mod proxy;
 mod received;
 mod restriction;

@@ -7,7 +7,9 @@ use shared::job::{Delay, GroupId};
 use super::names::{ANA, BRUNO, GROUP, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
 use super::operation::Examples;
 use super::sessions::group_metadata;
-use crate::legacy::bodies::{Answer, LooseNumber, MediaBody, NumberBody, Recipients, TextBody, TokenBody};
+use crate::legacy::bodies::{
+    Answer, LooseNumber, LooseRecipient, MediaBody, NumberBody, Recipients, TextBody, TokenBody,
+};
 use crate::legacy::groups::{self, GroupBody};
 use crate::problem::Problem;
 use crate::qr;
@@ -71,7 +73,7 @@ fn scan() -> Answer {
 }
 
 fn texts(token: &'static str) -> TextBody {
-    let numbers = [ANA, BRUNO].map(|number| LooseNumber::Text(number.to_owned()));
+    let numbers = [ANA, BRUNO].map(|number| LooseRecipient::Number(LooseNumber::Text(number.to_owned())));
     TextBody {
         token: fixed(token),
         number: Recipients::Many(numbers.into()),
@@ -81,7 +83,7 @@ fn texts(token: &'static str) -> TextBody {
 }
 
 fn media(token: &'static str) -> MediaBody {
-    let numbers = [ANA, BRUNO].map(|number| LooseNumber::Text(number.to_owned()));
+    let numbers = [ANA, BRUNO].map(|number| LooseRecipient::Number(LooseNumber::Text(number.to_owned())));
     MediaBody {
         token: fixed(token),
         number: Recipients::Many(numbers.into()),

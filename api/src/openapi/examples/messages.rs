@@ -1,14 +1,14 @@
 //! Single messages.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::content::Text;
 use shared::id::StanzaId;
-use shared::job::{Recipient, SendJob};
+use shared::job::{Delay, DryRun, DryRunAnswer, Others, Outlook, Recipient, SendJob};
 use shared::recipient::Number;
 use shared::store::recipients::RecipientState;
 use shared::waiting::Reason;
 
-use super::names::{ANA, AT, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
+use super::names::{ANA, AT, BRUNO, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
 use super::operation::Examples;
 use crate::problem::Problem;
 use crate::tokens::unknown;
@@ -41,6 +41,11 @@ pub(super) fn all() -> Vec<Examples> {
             .answers(202, "accepted", &accepted())
             .refuses_body("/v1/sessions/shop/messages", &body, no_number)
             .refuses("/v1/sessions/nobody/messages", unknown(&fixed(NOBODY))),
+        Examples::of("post /v1/sessions/{token}/messages/dry-run")
+            .asks(&personal())
+            .answers(200, "told", &told())
+            .refuses_body("/v1/sessions/shop/messages/dry-run", &broken(), broken_problem())
+            .refuses("/v1/sessions/nobody/messages/dry-run", unknown(&fixed(NOBODY))),
         Examples::of("get /v1/sessions/{token}/messages/{message}/media")
             .answers_text("application/octet-stream", "a page".to_owned())
             .answers_part("application/octet-stream", "page".to_owned())
@@ -88,6 +93,7 @@ fn stored() -> Message {
             seq: 0,
             number: fixed(ANA),
             reference: None,
+            variables: None,
             addressee: None,
             state: RecipientState::Delivered,
             message_id: Some(fixed(MESSAGE)),
@@ -119,4 +125,38 @@ fn not_stored() -> Message {
         }),
         ..stored()
     }
+}
+
+/// A send to two, of whom one lacks a variable.
+fn personal() -> Value {
+    let ana = json!({ "number": ANA, "variables": { "name": "Ana" } });
+    json!({ "numbers": [ana, BRUNO], "message": { "type": "text", "text": "Hi {{name}}, we open at nine." } })
+}
+
+fn told() -> Option<DryRunAnswer> {
+    let run = DryRun::parse(personal().to_string().as_bytes()).ok()?;
+    Some(run.answer(&Outlook {
+        now: AT,
+        free_at: None,
+        is_open: true,
+        delay: Delay::default(),
+        others: Others::default(),
+    }))
+}
+
+/// A send whose text has a placeholder that is not closed.
+fn broken() -> Value {
+    let mut body = personal();
+    body["message"]["text"] = "Hi {{name".into();
+    body
+}
+
+fn broken_problem() -> Problem {
+    let refused = DryRun::parse(broken().to_string().as_bytes()).err();
+    refused.map_or_else(unexpected_success, Problem::from)
+}
+
+/// What is shown if an example that is to be refused were taken; the tests would not let it pass.
+fn unexpected_success() -> Problem {
+    Problem::field("message.text", "is taken")
 }

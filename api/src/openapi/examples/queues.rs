@@ -136,6 +136,7 @@ fn job() -> SendJob {
     let ana = Recipient {
         number: fixed(ANA),
         reference: Some(fixed("customer-17")),
+        variables: None,
     };
     SendJob {
         delay: delay(),
@@ -266,6 +267,7 @@ fn recipients() -> [RecipientRecord; 2] {
         sent_at: Some(AT),
         delivered_at: Some(LATER),
         read_at: None,
+        variables: None,
     };
     let bruno = RecipientRecord {
         seq: 1,
@@ -280,6 +282,7 @@ fn recipients() -> [RecipientRecord; 2] {
         sent_at: None,
         delivered_at: None,
         read_at: None,
+        variables: None,
     };
     [ana, bruno]
 }

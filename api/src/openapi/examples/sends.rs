@@ -7,8 +7,8 @@ use shared::id::Token;
 use super::names::{ANA, LATER, MESSAGE, NOBODY, TEXT, TOKEN, fixed};
 use super::operation::Examples;
 use crate::legacy::bodies::{
-    Answer, ButtonBody, DeleteBody, KeyBody, LeadBody, ListBody, LooseNumber, ReactionBody, Recipients,
-    ReplyBody, RowBody, SectionBody, TemplateBody,
+    Answer, ButtonBody, DeleteBody, KeyBody, LeadBody, ListBody, LooseNumber, LooseRecipient, ReactionBody,
+    Recipients, ReplyBody, RowBody, SectionBody, TemplateBody,
 };
 use crate::tokens::unknown;
 
@@ -67,7 +67,7 @@ pub(super) fn all() -> Vec<Examples> {
 }
 
 fn ana() -> Recipients {
-    Recipients::One(LooseNumber::Text(ANA.to_owned()))
+    Recipients::One(LooseRecipient::Number(LooseNumber::Text(ANA.to_owned())))
 }
 
 fn buttons(token: Token) -> ButtonBody {

@@ -270,15 +270,16 @@ async fn existing(
 }
 
 async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_postgres::Error> {
-    const TYPES: [Type; 6] = [
+    const TYPES: [Type; 7] = [
         Type::UUID,
         Type::INT4,
         Type::INT8,
         Type::TEXT,
         Type::TEXT,
         Type::TEXT,
+        Type::JSONB,
     ];
-    let sql = "COPY recipient (queue_id, seq, session_id, number, stanza_id, reference) FROM STDIN BINARY";
+    let sql = "COPY recipient (queue_id, seq, session_id, number, stanza_id, reference, variables) FROM STDIN BINARY";
     let mut writer = pin!(BinaryCopyInWriter::new(tx.copy_in(sql).await?, &TYPES));
     for offer in offers {
         let (queue, session): (Uuid, i64) = (offer.queue.as_uuid(), offer.session.get());
@@ -287,10 +288,10 @@ async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_pos
             let number = recipient.number.as_text();
             let number: &str = &number;
             let reference = recipient.reference.as_ref().map(Reference::as_str);
-            writer
-                .as_mut()
-                .write(&[&queue, &seq, &session, &number, &stanza, &reference])
-                .await?;
+            let variables = recipient.variables.as_ref().map(Json);
+            let row: [&(dyn ToSql + Sync); 7] =
+                [&queue, &seq, &session, &number, &stanza, &reference, &variables];
+            writer.as_mut().write(&row).await?;
         }
     }
     writer.finish().await?;

@@ -95,16 +95,23 @@ impl Keys {
             return Ok(None);
         };
         let sent = recipients::find_by_stanza(&self.store, self.session, &[id]).await;
-        Ok(sent.map_err(unavailable)?.pop().map(|sent| SentMessage {
-            chat: Jid::new(sent.number.user(), server(sent.number.kind())),
-            message: content::encode(&Rendering {
-                content: &sent.content,
-                upload: sent.upload.as_ref(),
-                chat: &sent.number,
-                own: sent.owner.as_deref(),
-                at: sent.accepted_at,
-            }),
-        }))
+        Ok(sent.map_err(unavailable)?.pop().map(again))
+    }
+}
+
+/// The same message as was sent.
+fn again(sent: recipients::SentMessage) -> SentMessage {
+    let own = sent.variables.as_ref();
+    let own = own.map(|variables| sent.content.filled(variables));
+    SentMessage {
+        chat: Jid::new(sent.number.user(), server(sent.number.kind())),
+        message: content::encode(&Rendering {
+            content: own.as_ref().unwrap_or(&sent.content),
+            upload: sent.upload.as_ref(),
+            chat: &sent.number,
+            own: sent.owner.as_deref(),
+            at: sent.accepted_at,
+        }),
     }
 }
 
