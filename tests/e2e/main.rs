@@ -9,6 +9,7 @@ mod groups;
 mod identity;
 mod interop;
 mod kinds;
+mod large_files;
 mod legacy;
 mod library;
 mod limits;

@@ -48,6 +48,8 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     20 "schedules" in "0020_schedules.sql",
     21 "variables" in "0021_variables.sql",
     22 "chats" in "0022_chats.sql",
+    23 "received media" in "0023_received_media.sql",
+    24 "uploaded media" in "0024_uploaded_media.sql",
 };
 
 /// The version this program works with.

@@ -6,7 +6,7 @@ use shared::content::{Content, Text, Variables};
 use crate::baileys::Baileys;
 use crate::report::{Row, Target};
 use crate::work::measure::{Figure, alone, timed};
-use crate::work::{codec, pairwise, send};
+use crate::work::{codec, files, pairwise, send};
 
 /// How many times as fast as Baileys decoding has to be.
 const DECODE_FACTOR: f64 = 10.0;
@@ -49,6 +49,12 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     let (sending, ..) = whole;
     let target = Target::AtMost(RENDER_SHARE * sending.median);
     row("render_variables", (rendering()?, None, target), None).print();
+    for (name, measured) in [
+        ("media_seal_256k", files::sealing()),
+        ("media_open_256k", files::opening()),
+    ] {
+        row(name, against_floor(measured, files::TARGET), None).print();
+    }
     Ok(())
 }
 
