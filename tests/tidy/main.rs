@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The folders of the crates, simulator and harness among them.
 const CRATES: [&str; 7] = [
     "api",
-    "media",
+    "shared/media",
     "shared",
     "worker",
     "worker/whatsapp",
