@@ -48,7 +48,7 @@ fn sql_is_in_the_store_and_amqp_in_the_broker() {
 fn clocks_and_randomness_are_read_where_they_are_handed_out() {
     let root = root();
     let mut told = Vec::new();
-    for folder in ["api", "shared", "worker", "worker/whatsapp"] {
+    for folder in ["api", "shared", "shared/media", "worker", "worker/whatsapp"] {
         let src = root.join(folder).join("src");
         for path in sources(&src) {
             let inside = path.strip_prefix(&root).expect("below the root");
