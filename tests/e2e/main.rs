@@ -15,6 +15,7 @@ mod library;
 mod limits;
 mod logs;
 mod media;
+mod older_document;
 mod outages;
 mod page;
 mod pages;
