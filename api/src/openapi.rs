@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    DryRunAnswer, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob,
-    QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
+    ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer,
+    NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody, SendBody,
+    SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
@@ -22,14 +23,17 @@ use crate::legacy::bodies::{
     ButtonBody, DeleteBody, ListBody, MediaBody, NumberBody, ReactionBody, TemplateBody, TextBody, TokenBody,
 };
 use crate::legacy::groups::GroupBody;
+use crate::legacy::profile::PictureBody;
 use crate::legacy::scheduler::{SchedulerBody, StopBody};
+use crate::legacy::store::StoreBody;
 use crate::v1::messages::Addressed;
 use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, commands, control, deliveries, dry_run, export, groups, listing, look_up, media, messages,
-    numbers, pairing, passkey, queues, retry, schedules, sessions, uploads, webhooks,
+    adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, media,
+    messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, uploads,
+    webhooks,
 };
 use crate::{legacy, schema};
 
@@ -40,7 +44,7 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
         pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
-        groups::act,
+        groups::act, profile::act,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run, media::download,
@@ -49,10 +53,12 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
+        chats::list, chats::show, chats::forget, kept::of_chat, kept::search, people::contacts, people::forget_person,
         schedules::create, schedules::list, schedules::show, schedules::delete,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
         legacy::is_exists, legacy::groups::group_metadata,
+        legacy::store::chats, legacy::profile::picture,
         legacy::scheduler::list, legacy::scheduler::add_scheduler, legacy::scheduler::stop,
     ),
     modifiers(&Keys),
@@ -96,6 +102,12 @@ pub fn document() -> Value {
     generator.subschema_for::<GroupJob>();
     generator.subschema_for::<GroupAnswer>();
     generator.subschema_for::<GroupBody>();
+    generator.subschema_for::<ChatId>();
+    generator.subschema_for::<Forgotten>();
+    generator.subschema_for::<StoreBody>();
+    generator.subschema_for::<ProfileJob>();
+    generator.subschema_for::<ProfileAnswer>();
+    generator.subschema_for::<PictureBody>();
     generator.subschema_for::<SessionUpdateJob>();
     generator.subschema_for::<TokenBody>();
     generator.subschema_for::<TextBody>();
@@ -107,6 +119,7 @@ pub fn document() -> Value {
     generator.subschema_for::<ReactionBody>();
     generator.subschema_for::<DeleteBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<Duplicates>();
     generator.subschema_for::<DryRunAnswer>();
     generator.subschema_for::<ScheduleBody>();
     generator.subschema_for::<ScheduleName>();
@@ -141,6 +154,7 @@ fn complete(operation: &mut Value) {
         if parameter["in"] == "path" {
             let name = match parameter["name"].as_str() {
                 Some("token") => Token::schema_name(),
+                Some("chat") => ChatId::schema_name(),
                 Some("queue") => QueueId::schema_name(),
                 Some("message") => StanzaId::schema_name(),
                 Some("schedule") => ScheduleName::schema_name(),

@@ -47,6 +47,10 @@ pub enum Code {
     SessionNotFound,
     /// No queue has this id.
     QueueNotFound,
+    /// Nothing came in by this chat.
+    ChatNotFound,
+    /// There is no picture, or none that the account may see.
+    PictureNotFound,
     /// No schedule of the session has this id.
     ScheduleNotFound,
     /// Another schedule of the session has this id.
@@ -153,6 +157,8 @@ impl Code {
             Self::NotFound => ("not_found", 404, "No such path"),
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
+            Self::ChatNotFound => ("chat_not_found", 404, "No such chat"),
+            Self::PictureNotFound => ("picture_not_found", 404, "No picture"),
             Self::ScheduleNotFound => ("schedule_not_found", 404, "No such schedule"),
             Self::ScheduleTaken => ("schedule_taken", 409, "The id belongs to another schedule"),
             Self::MessageNotFound => ("message_not_found", 404, "No such message"),

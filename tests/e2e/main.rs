@@ -23,6 +23,7 @@ mod passkey;
 mod pause;
 mod publishers;
 mod restricted;
+mod schedules;
 mod setup;
 mod tokens;
 mod version;

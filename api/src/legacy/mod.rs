@@ -6,10 +6,12 @@ pub mod bodies;
 pub mod dialect;
 pub mod groups;
 pub mod media;
+pub mod profile;
 mod request;
 pub mod scheduler;
 mod sending;
 pub mod sends;
+pub mod store;
 
 use std::sync::Arc;
 
@@ -49,6 +51,8 @@ pub fn router() -> Router<Arc<App>> {
         .route("/delete-for-every-one", post(sends::delete))
         .route("/is-exists", post(is_exists))
         .route("/group-metadata", post(groups::group_metadata))
+        .route("/get-profile-picture", post(profile::picture))
+        .route("/store/chats", post(store::chats))
         .route("/scheduler", post(scheduler::list))
         .route("/scheduler/add-scheduler", post(scheduler::add_scheduler))
         .route("/scheduler/stop-scheduler", post(scheduler::stop))

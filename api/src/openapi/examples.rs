@@ -2,11 +2,13 @@
 //!
 //! A file per family, made from the types that go over the wire. The tests send each to the API.
 
+mod chats;
 mod legacy;
 mod media;
 mod messages;
 mod names;
 mod operation;
+mod profile;
 mod queues;
 mod schedules;
 mod sends;
@@ -20,6 +22,8 @@ pub(crate) use media::FILE;
 pub use names::*;
 pub use operation::{Examples, Refusal, Shown};
 #[cfg(test)]
+pub(crate) use profile::profile;
+#[cfg(test)]
 pub(crate) use sessions::group_metadata;
 
 /// All examples.
@@ -29,6 +33,8 @@ pub fn all() -> Vec<Examples> {
     all.extend(media::all());
     all.extend(queues::all());
     all.extend(schedules::all());
+    all.extend(chats::all());
+    all.extend(profile::all());
     all.extend(webhooks::all());
     all.extend(legacy::all());
     all.extend(sends::all());
@@ -61,7 +67,7 @@ pub fn path_part(name: &str) -> Option<&'static str> {
         "webhook" => WEBHOOK,
         "media" => MEDIA,
         "delivery" => DELIVERY,
-        "number" => ANA,
+        "number" | "chat" | "person" => ANA,
         _ => return None,
     })
 }

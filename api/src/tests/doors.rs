@@ -60,6 +60,12 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /v1/sessions/{token}/groups",
             "post /api/whatsapp/group-metadata",
         ],
+        JobKind::Profile => &[
+            "post /v1/sessions/{token}/profile",
+            "post /api/whatsapp/get-profile-picture",
+        ],
+        JobKind::ForgetChat => &["delete /v1/sessions/{token}/chats/{chat}"],
+        JobKind::ForgetPerson => &["delete /v1/sessions/{token}/people/{person}"],
         JobKind::DryRun => &["post /v1/sessions/{token}/messages/dry-run"],
     }
 }
@@ -87,6 +93,12 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
         "get /v1/sessions/{token}/queues/{queue}/recipients.csv",
         "the events of the queue",
     ),
+    ("get /v1/sessions/{token}/chats", "new.message"),
+    ("get /v1/sessions/{token}/chats/{chat}", "new.message"),
+    ("get /v1/sessions/{token}/chats/{chat}/messages", "new.message"),
+    ("get /v1/sessions/{token}/messages", "new.message"),
+    ("get /v1/sessions/{token}/contacts", "new.message"),
+    ("post /api/whatsapp/store/chats", "new.message"),
     (
         "get /v1/sessions/{token}/schedules",
         "the answers to its schedule jobs, and the events of the queues",

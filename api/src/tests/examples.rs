@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use serde_json::json;
 use shared::id::DeliveryId;
-use shared::job::{GroupAnswer, GroupMetadata, NumberAnswer, Recipient};
+use shared::job::{Forgotten, GroupAnswer, GroupMetadata, NumberAnswer, Recipient};
 use shared::recipient::Number;
 use shared::store::deliveries::{self, Attempted, Fate, NewDelivery};
 
@@ -293,7 +293,26 @@ impl<'a> Stage<'a> {
         for (id, text) in [(examples::QUEUE, "one"), (examples::ENDED_QUEUE, "another")] {
             self.queue(session.id, (id, text)).await;
         }
+        self.chat(session.id).await;
         self.open().await;
+    }
+
+    async fn chat(&self, session: SessionId) {
+        let (session, jid) = (session.get(), format!("{}@s.whatsapp.net", examples::ANA));
+        self.sql(&format!(
+            "INSERT INTO chat (session_id, jid, last_at, last_id, last_from_me, last_sender, last_kind)
+             VALUES ({session}, '{jid}', now(), 'A1', false, '', 'conversation')"
+        ))
+        .await;
+        self.sql(&format!(
+            "INSERT INTO message (session_id, chat, id, from_me, sender, at, kind, body)
+             VALUES ({session}, '{jid}', 'A1', false, '', now(), 'conversation', '\"Hello\"')"
+        ))
+        .await;
+        self.sql(&format!(
+            "INSERT INTO contact (session_id, jid, name) VALUES ({session}, '{jid}', 'Ana')"
+        ))
+        .await;
     }
 
     async fn queue(&self, session: SessionId, (id, text): (&str, &str)) {
@@ -472,6 +491,8 @@ fn answer_to(job: &Job) -> Answer {
             }),
             ..GroupAnswer::default()
         })),
+        Job::Profile(_) => Answer::Profile(Box::new(examples::profile())),
+        Job::ForgetChat(_) | Job::ForgetPerson(_) => Answer::Forgotten(Forgotten::default()),
         _ => Answer::Done {
             queue_id: None,
             reading: None,

@@ -1,5 +1,6 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod chats;
 mod commands;
 mod control;
 mod document;
@@ -13,6 +14,7 @@ mod legacy_sends;
 mod listener;
 mod look_up;
 mod media_host;
+mod profile;
 mod queues;
 mod realtime;
 mod repeats;

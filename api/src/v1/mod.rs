@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod asked;
+pub mod chats;
 pub mod closing;
 pub mod commands;
 pub mod control;
@@ -10,6 +11,7 @@ pub mod deliveries;
 pub mod dry_run;
 pub mod export;
 pub mod groups;
+pub mod kept;
 pub mod linking;
 pub mod listing;
 pub mod look_up;
@@ -18,6 +20,8 @@ pub mod messages;
 pub mod numbers;
 pub mod pairing;
 pub mod passkey;
+pub mod people;
+pub mod profile;
 pub mod queues;
 pub mod retry;
 pub mod schedules;
@@ -55,6 +59,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/logout", post(control::logout))
         .route("/sessions/{token}/numbers/{number}", get(numbers::show))
         .route("/sessions/{token}/groups", post(groups::act))
+        .route("/sessions/{token}/profile", post(profile::act))
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))
@@ -63,7 +68,10 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/passkey", post(passkey::answer))
         .route("/sessions/{token}/passkey/confirm", post(passkey::confirm))
         .route("/sessions/{token}/passkey/cancel", post(passkey::cancel))
-        .route("/sessions/{token}/messages", post(messages::create))
+        .route(
+            "/sessions/{token}/messages",
+            get(kept::search).post(messages::create),
+        )
         .route("/sessions/{token}/messages/dry-run", post(dry_run::dry_run))
         .route("/sessions/{token}/messages/{message}", get(look_up::show))
         .route("/sessions/{token}/messages/{message}/media", get(media::download))
@@ -95,7 +103,20 @@ pub fn router() -> Router<Arc<App>> {
             "/sessions/{token}/schedules/{schedule}",
             get(schedules::show).delete(schedules::delete),
         )
+        .merge(of_chats())
         .merge(of_webhooks())
+}
+
+fn of_chats() -> Router<Arc<App>> {
+    Router::new()
+        .route("/sessions/{token}/chats", get(chats::list))
+        .route(
+            "/sessions/{token}/chats/{chat}",
+            get(chats::show).delete(chats::forget),
+        )
+        .route("/sessions/{token}/chats/{chat}/messages", get(kept::of_chat))
+        .route("/sessions/{token}/contacts", get(people::contacts))
+        .route("/sessions/{token}/people/{person}", delete(people::forget_person))
 }
 
 fn of_webhooks() -> Router<Arc<App>> {

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chats::Forgotten;
 use super::dry_run::DryRunAnswer;
 use super::group::GroupAnswer;
+use super::profile::ProfileAnswer;
 use super::recipients::Reading;
 use crate::id::QueueId;
 use crate::named::named;
@@ -40,6 +42,10 @@ pub enum Answer {
     },
     /// What came of a job about groups.
     Group(Box<GroupAnswer>),
+    /// What came of a job about somebody or the own account.
+    Profile(Box<ProfileAnswer>),
+    /// How much was forgotten of a chat or a person.
+    Forgotten(Forgotten),
     /// What a send would do.
     DryRun(Box<DryRunAnswer>),
     /// The code to type into the phone.

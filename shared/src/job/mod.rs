@@ -4,12 +4,14 @@
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
 mod answer;
+mod chats;
 mod dry_run;
 mod group;
 mod limits;
 mod list;
 mod names;
 mod passkey;
+mod profile;
 mod query;
 mod queue;
 mod recipients;
@@ -24,11 +26,13 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use chats::*;
 pub use dry_run::*;
 pub use group::*;
 pub use limits::*;
 pub use names::*;
 pub use passkey::*;
+pub use profile::*;
 pub use query::*;
 pub use queue::*;
 pub use recipients::*;
@@ -93,6 +97,12 @@ named! {
         Unblock = "unblock",
         /// Ask about groups, or do something with one. Answered.
         Group = "group",
+        /// Ask about somebody or the own account, or change that. Answered.
+        Profile = "profile",
+        /// Forget a chat and its messages. Answered.
+        ForgetChat = "chat.forget",
+        /// Forget all that is kept of a person. Answered.
+        ForgetPerson = "person.forget",
         /// Ask what a send would do, without doing it. Answered.
         DryRun = "dry-run",
         /// Have the phone upload the file of a message again that came in. Answered.
@@ -161,6 +171,12 @@ pub enum Job {
     Unblock(NumbersJob),
     /// Ask about groups, or do something with one; answered with [`Answer::Group`] or [`Answer::Done`].
     Group(Box<GroupJob>),
+    /// Ask about somebody or the own account, or change that; answered with [`Answer::Profile`] or [`Answer::Done`].
+    Profile(Box<ProfileJob>),
+    /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
+    ForgetChat(ChatJob),
+    /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
+    ForgetPerson(PersonJob),
     /// Ask what a send would do; answered with [`Answer::DryRun`].
     DryRun(Box<DryRun>),
     /// Have the phone upload the file of a message again; answered with [`Answer::Done`] when it is there.
@@ -212,6 +228,9 @@ impl Job {
             JobKind::Block => Self::Block(NumbersJob::parse(body)?),
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
+            JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
+            JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
+            JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
             JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
             JobKind::MediaRefresh => Self::MediaRefresh(body::parse(body)?),
         })
@@ -244,6 +263,9 @@ impl Job {
             Self::Block(_) => JobKind::Block,
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
+            Self::Profile(_) => JobKind::Profile,
+            Self::ForgetChat(_) => JobKind::ForgetChat,
+            Self::ForgetPerson(_) => JobKind::ForgetPerson,
             Self::DryRun(_) => JobKind::DryRun,
             Self::MediaRefresh(_) => JobKind::MediaRefresh,
         }
@@ -273,6 +295,9 @@ impl Job {
             Self::SessionLogout(job) => body::to_vec(job),
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
+            Self::Profile(job) => body::to_vec(job),
+            Self::ForgetChat(job) => body::to_vec(job),
+            Self::ForgetPerson(job) => body::to_vec(job),
             Self::DryRun(run) => run.given().to_vec(),
             Self::MediaRefresh(job) => body::to_vec(job),
         }
@@ -300,6 +325,9 @@ impl Job {
             JobKind::SessionLogout => schema_for!(LogoutJob),
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
+            JobKind::Profile => schema_for!(ProfileJob),
+            JobKind::ForgetChat => schema_for!(ChatJob),
+            JobKind::ForgetPerson => schema_for!(PersonJob),
             JobKind::MediaRefresh => schema_for!(MediaRefreshJob),
         }
     }

@@ -80,6 +80,13 @@ fn every_job_has_a_stable_body() {
         Job::Unblock(NumbersJob {
             numbers: vec![Phone(phone)],
         }),
+        Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
+        Job::ForgetChat(ChatJob {
+            chat: "status@broadcast".parse().unwrap(),
+        }),
+        Job::ForgetPerson(PersonJob {
+            person: Person("5531900000001".parse().unwrap()),
+        }),
         Job::MediaRefresh(MediaRefreshJob {
             message_id: StanzaId::new("3EB0AA").unwrap(),
         }),

@@ -10,6 +10,7 @@
 mod backend;
 mod batch;
 mod change;
+mod chats;
 mod received;
 mod sealed;
 mod statements;

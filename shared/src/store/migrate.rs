@@ -47,6 +47,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     19 "media" in "0019_media.sql",
     20 "schedules" in "0020_schedules.sql",
     21 "variables" in "0021_variables.sql",
+    22 "chats" in "0022_chats.sql",
     25 "received media" in "0025_received_media.sql",
     26 "uploaded media" in "0026_media.sql",
 };

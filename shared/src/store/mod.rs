@@ -8,6 +8,7 @@
 //! All that asks the database fails with [`StoreError::Unavailable`] when it can't be reached. What else a function
 //! fails with, it says.
 
+pub mod chats;
 pub mod client_version;
 pub mod commit;
 pub mod deliveries;

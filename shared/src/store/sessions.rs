@@ -307,9 +307,9 @@ pub async fn unmark_deleting(store: &Store, session: SessionId) -> Result<(), St
     Ok(())
 }
 
-/// Deletes a session with its credentials, queues and recipients. Its events in the outbox stay.
+/// Deletes a session with its credentials, queues, recipients, chats and messages. Its events in the outbox stay.
 ///
-/// Many recipients go piece by piece, each in a transaction of its own; the first one ends all queues. Cut short, it
+/// Many recipients and messages go piece by piece, each in a transaction of its own; the first one ends all queues. Cut short, it
 /// can be done again.
 ///
 /// # Errors
@@ -319,7 +319,7 @@ pub async fn delete(store: &Store, fence: Fence, session: SessionId) -> Result<(
     Ok(())
 }
 
-/// Deletes at most so many recipients of a session's, whose queues are over with the first piece; the session itself
+/// Deletes at most so many recipients and so many messages of a session's, whose queues are over with the first piece; the session itself
 /// with the last piece. Says whether there is more.
 pub(super) async fn delete_piece(
     store: &Store,
@@ -333,11 +333,15 @@ pub(super) async fn delete_piece(
         UPDATE queue q SET state = 4, paused_at = NULL, finished_at = clock_timestamp()
         FROM session s
         WHERE s.id = $1 AND s.shard = $2 AND q.session_id = s.id AND q.finished_at IS NULL";
-    // Keys and queues go with the session by themselves; recipients are no declared reference.
+    // Keys, queues and chats go with the session by themselves; recipients and messages are no declared reference.
     let recipients = "-- sessions::delete (recipients)
         DELETE FROM recipient WHERE ctid = ANY (ARRAY(
             SELECT r.ctid FROM session s JOIN queue q ON q.session_id = s.id, LATERAL (
                 SELECT o.ctid FROM recipient o WHERE o.queue_id = q.id ORDER BY o.seq LIMIT $3 /* most */) r
+            WHERE s.id = $1 AND s.shard = $2 LIMIT $3 /* most */))";
+    let messages = "-- sessions::delete (messages)
+        DELETE FROM message WHERE ctid = ANY (ARRAY(
+            SELECT m.ctid FROM session s JOIN message m ON m.session_id = s.id
             WHERE s.id = $1 AND s.shard = $2 LIMIT $3 /* most */))";
     // From here on no job is accepted any more: one that waits finds no session.
     let lock = "-- sessions::delete (lock)\nSELECT 1 FROM session WHERE id = $1 AND shard = $2 FOR UPDATE";
@@ -345,6 +349,7 @@ pub(super) async fn delete_piece(
     let (id, shard) = (session.get(), smallint(fence.shard));
     tx.execute(end_queues, &[&id, &shard]).await?;
     let mut deleted = tx.execute(recipients, &[&id, &shard, &i64::from(most)]).await?;
+    deleted = deleted.max(tx.execute(messages, &[&id, &shard, &i64::from(most)]).await?);
     if deleted < u64::from(most) {
         // The session's row comes last, as in every write of its owner, so that neither waits for the other; and what
         // a job brought since goes too.

@@ -106,6 +106,8 @@ pub struct Counters {
     pub reads_told: u64,
     /// Questions for the media hosts.
     pub media_conns: u64,
+    /// Typing that was told to somebody who has WhatsApp, as it is to be told.
+    pub typing_told: u64,
     /// Files that clients uploaded.
     pub uploads: u64,
     /// Uploads that were refused.

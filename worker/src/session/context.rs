@@ -30,6 +30,7 @@ use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
 use super::adapter::presence::presence;
+use super::chats::Forgetting;
 use super::look_up::LookUpTurns;
 use super::queues::{Change, Queue, Queues, Spec};
 use super::recorder::{After, Recorder};
@@ -84,6 +85,8 @@ pub(crate) enum Fetched {
     Scheduled(Result<Option<Added>, StoreError>),
     /// A question was answered from the store.
     Answered,
+    /// How far a job has come that forgets.
+    Forgetting(Result<Forgetting, StoreError>),
 }
 
 /// How far a file has come.

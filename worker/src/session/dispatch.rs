@@ -5,7 +5,7 @@
 
 mod events;
 
-use shared::job::{FailureCode, Job};
+use shared::job::{DryRun, FailureCode, Job};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use whatsapp::command::Command;
 
 use super::adapter::passkey::assertion;
+use super::chats::Chats;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
@@ -23,6 +24,7 @@ use super::logout::Logout;
 use super::media_retries::MediaRetries;
 use super::numbers::Numbers;
 use super::pacer::Waiting;
+use super::profiles::Profiles;
 use super::questions::Questions;
 use super::reader::Reader;
 use super::receipts::Receipts;
@@ -46,6 +48,8 @@ pub(super) struct Parts {
     questions: Questions,
     numbers: Numbers,
     groups: Groups,
+    profiles: Profiles,
+    chats: Chats,
     media_retries: MediaRetries,
     logout: Logout,
     deletion: Deletion,
@@ -71,6 +75,8 @@ impl Parts {
             questions: Questions::default(),
             numbers: Numbers::default(),
             groups: Groups::default(),
+            profiles: Profiles::default(),
+            chats: Chats::default(),
             media_retries: MediaRetries::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
@@ -229,10 +235,9 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
-            Job::DryRun(run) => {
-                let run = (**run).clone();
-                dry_run::answer(cx, run, job);
-            }
+            Job::Profile(_) => self.profiles.ask(&self.link, job),
+            Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
+            Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
@@ -399,6 +404,7 @@ impl Parts {
                 cx.transfers -= 1;
                 self.uploads.on_transferred(cx, queue, transferred);
             }
+            Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found?),
             Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),

@@ -26,6 +26,8 @@ pub(super) struct Link {
     client: Option<Client>,
     /// The credentials are being read, to connect.
     is_starting: bool,
+    /// Nothing is to connect for now.
+    is_held: bool,
     is_open: bool,
     /// It is to log out: it connects for that alone, if need be.
     logs_out: bool,
@@ -59,6 +61,7 @@ impl Link {
             steps,
             client: None,
             is_starting: false,
+            is_held: false,
             is_open: false,
             logs_out: false,
             presence: None,
@@ -111,12 +114,24 @@ impl Link {
 
     /// Connects, unless that is done or under way.
     pub(super) fn connect(&mut self, cx: &mut Context) {
-        if self.client.is_some() || self.is_starting || cx.is_leaving() {
+        if self.client.is_some() || self.is_starting || self.is_held || cx.is_leaving() {
             return;
         }
         self.is_starting = true;
         let (store, session) = (cx.around.store.clone(), cx.record.id);
         cx.fetch(async move { Fetched::Device(keys::device(&store, session).await) });
+    }
+
+    /// Nothing connects until [`Self::release`]: what a connection would read is about to change.
+    pub(super) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// It may connect again, and does if it is to.
+    pub(super) fn release(&mut self, cx: &mut Context) {
+        if std::mem::take(&mut self.is_held) && cx.record.wanted {
+            self.connect(cx);
+        }
     }
 
     /// The credentials are read: runs the client with them, or pairs a new device.
@@ -130,7 +145,7 @@ impl Link {
 
     /// There are no credentials: pairs a new device at once.
     pub(super) fn pair(&mut self, cx: &mut Context) {
-        if self.client.is_none() {
+        if self.client.is_none() && !self.is_held {
             self.is_starting = false;
             self.start(cx, None);
         }

@@ -38,6 +38,8 @@ pub struct Settings {
     /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `WHATSAPP_PROXY`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
     /// replaced by the current one.
     pub whatsapp: Config,
+    /// `STORE_MESSAGES` and `STORE_MESSAGE_BYTES`: how much is kept of what a message says; `None` keeps no messages.
+    pub keep_bytes: Option<usize>,
     /// What begins with `MEDIA_`.
     pub media: media::Settings,
     /// `WHATSAPP_VERSION` and what begins with it.
@@ -62,11 +64,33 @@ impl Settings {
             attempts: read_attempts(env),
             look_ups: read_look_ups(env),
             whatsapp: read_whatsapp(env),
+            keep_bytes: read_keep_bytes(env),
             media: media::Settings::read(env),
             version: version::Settings::read(env),
         }
     }
 }
+
+/// What is kept of messages that come in.
+fn read_keep_bytes(env: &mut Env) -> Option<usize> {
+    let bytes: usize = env.or("STORE_MESSAGE_BYTES", KEEP_BYTES_DEFAULT);
+    if !KEEP_BYTES.contains(&bytes) {
+        env.problem("STORE_MESSAGE_BYTES", "must be 1024 to 1048576");
+    }
+    match env.optional::<String>("STORE_MESSAGES").as_deref() {
+        None | Some("on") => Some(bytes),
+        Some("off") => None,
+        Some(_) => {
+            env.problem("STORE_MESSAGES", "must be on or off");
+            None
+        }
+    }
+}
+
+/// How much is kept of what one message says.
+const KEEP_BYTES_DEFAULT: usize = 65_536;
+/// And how much that may be.
+const KEEP_BYTES: std::ops::RangeInclusive<usize> = 1_024..=1_048_576;
 
 fn read_attempts(env: &mut Env) -> Attempts {
     let default = Attempts::default();
@@ -225,6 +249,8 @@ mod tests {
             ("SEND_CAP", "0"),
             ("SEND_ATTEMPTS", "0"),
             ("SEND_ATTEMPT_PAUSE", "90000"),
+            ("STORE_MESSAGES", "perhaps"),
+            ("STORE_MESSAGE_BYTES", "10"),
         ]);
         let problems = problems.unwrap_err().0.join("\n");
         for name in [
@@ -236,6 +262,8 @@ mod tests {
             "SEND_CAP",
             "SEND_ATTEMPTS",
             "SEND_ATTEMPT_PAUSE",
+            "STORE_MESSAGES",
+            "STORE_MESSAGE_BYTES",
         ] {
             assert!(problems.contains(name), "{name} in {problems}");
         }

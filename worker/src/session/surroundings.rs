@@ -38,6 +38,8 @@ pub(crate) struct Surroundings {
     pub(crate) look_ups: LookUpPace,
     /// Brings the files that messages carry.
     pub(crate) files: Files,
+    /// How much is kept of what a message says; `None` keeps no messages.
+    pub(crate) keep_bytes: Option<usize>,
     /// `MIN_FLOOR`, and how far ahead a queue may start.
     pub(crate) limits: SendLimits,
 }

@@ -82,6 +82,7 @@ pub async fn run(
             attempts: settings.attempts,
             look_ups: settings.look_ups,
             files,
+            keep_bytes: settings.keep_bytes,
             limits: settings.limits,
         }),
     };

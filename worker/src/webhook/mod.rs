@@ -53,9 +53,10 @@ const KEEP_DELIVERED_MAX: u32 = 1_000_000;
 const KEEP_DELIVERED_HOURS_DEFAULT: u16 = 24;
 const KEEP_DELIVERED_HOURS_MAX: u16 = 720;
 const KEEP_QUEUES_DAYS_DEFAULT: u16 = 30;
+const KEEP_MESSAGES_DAYS_DEFAULT: u16 = 90;
 
-/// Largest `KEEP_QUEUES_DAYS`; 0 is for ever.
-const KEEP_QUEUES_DAYS_MAX: u16 = 3_650;
+/// Largest `KEEP_QUEUES_DAYS` and `KEEP_MESSAGES_DAYS`; 0 is for ever.
+const KEEP_DAYS_MAX: u16 = 3_650;
 
 /// How long a stop waits for attempts that are under way; their events come again otherwise.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -81,6 +82,8 @@ pub struct Settings {
     keep_delivered_for: Duration,
     /// `KEEP_QUEUES_DAYS`: how long finished queues and their recipients are kept; for ever if `None`.
     keep_queues: Option<Duration>,
+    /// `KEEP_MESSAGES_DAYS`: how long messages that came in are kept; for ever if `None`.
+    keep_messages: Option<Duration>,
 }
 
 /// Why the role does not start.
@@ -137,7 +140,8 @@ impl Settings {
             pending_max: read_pending_max(env),
             keep_delivered: read_keep_delivered(env),
             keep_delivered_for: read_keep_delivered_for(env),
-            keep_queues: read_keep_queues(env),
+            keep_queues: read_keep_days(env, "KEEP_QUEUES_DAYS", KEEP_QUEUES_DAYS_DEFAULT),
+            keep_messages: read_keep_days(env, "KEEP_MESSAGES_DAYS", KEEP_MESSAGES_DAYS_DEFAULT),
         }
     }
 }
@@ -172,13 +176,10 @@ fn read_keep_delivered_for(env: &mut Env) -> Duration {
     Duration::from_secs(3_600 * u64::from(hours))
 }
 
-fn read_keep_queues(env: &mut Env) -> Option<Duration> {
-    let days = env.or("KEEP_QUEUES_DAYS", KEEP_QUEUES_DAYS_DEFAULT);
-    if days > KEEP_QUEUES_DAYS_MAX {
-        env.problem(
-            "KEEP_QUEUES_DAYS",
-            format!("must be 0 (for ever) to {KEEP_QUEUES_DAYS_MAX} days"),
-        );
+fn read_keep_days(env: &mut Env, name: &'static str, default: u16) -> Option<Duration> {
+    let days = env.or(name, default);
+    if days > KEEP_DAYS_MAX {
+        env.problem(name, format!("must be 0 (for ever) to {KEEP_DAYS_MAX} days"));
     }
     (days > 0).then(|| Duration::from_secs(86_400 * u64::from(days)))
 }
@@ -207,6 +208,7 @@ pub async fn run(process: Process, settings: Settings) -> Result<(), StartError>
     let fanout = fanout::run(consumer, endpoints(), registry.clone(), stop.clone());
     let keep = Keep {
         queues: settings.keep_queues,
+        messages: settings.keep_messages,
         delivered: settings.keep_delivered_for,
     };
     let sweep = sweep::run(store.clone(), keep, process.clock, stop.clone());

@@ -1,5 +1,6 @@
 //! Forgets what is old, a piece at a time, so that nobody waits for it: finished deliveries, answers kept for an
-//! `Idempotency-Key`, files of messages that came in, sends by the ids that they were asked for under, and finished queues with their recipients.
+//! `Idempotency-Key`, sends by the ids that they were asked for under, finished queues with their recipients, and messages
+//! that came in, with what is noted of their files.
 //!
 //! Several workers may sweep at once: each takes other rows. Must not know what the rows are about.
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::store::deliveries::{at_once, upkeep};
-use shared::store::{Store, StoreError, idempotency, queues, received, requests};
+use shared::store::{Store, StoreError, chats, idempotency, queues, received, requests};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::count_dead;
@@ -31,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Keep {
     /// Queues; for ever if `None`.
     pub(super) queues: Option<Duration>,
+    /// Messages that came in; for ever if `None`.
+    pub(super) messages: Option<Duration>,
     /// Deliveries that were taken at the first attempt.
     pub(super) delivered: Duration,
 }
@@ -101,6 +104,12 @@ pub(super) async fn sweep(store: &Store, keep: Keep, clock: Clock) -> Swept {
             .pieces("queues", || {
                 queues::retention::forget_finished(store, keep, PIECE)
             })
+            .await;
+    }
+    if let Some(keep) = keep.messages {
+        let before = clock.wall() - keep;
+        swept
+            .pieces("messages", || chats::retention::forget_old(store, before, PIECE))
             .await;
     }
     swept

@@ -246,6 +246,7 @@ fn settings() -> Settings {
         keep_delivered: 0,
         keep_delivered_for: Duration::from_secs(3_600),
         keep_queues: None,
+        keep_messages: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod broadcast;
+mod chats;
 mod commands;
 mod control;
 mod exists;
@@ -11,6 +12,7 @@ mod later;
 mod life;
 mod media;
 mod personal;
+mod profiles;
 mod proxy;
 mod received;
 mod restriction;

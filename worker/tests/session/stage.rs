@@ -156,6 +156,7 @@ impl Stage {
                 longest: Duration::from_secs(2),
             },
             whatsapp,
+            keep_bytes: Some(65_536),
             media: worker::media::Settings {
                 reach: shared::egress::Reach::Anywhere,
                 timeout: Duration::from_secs(20),

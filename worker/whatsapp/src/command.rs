@@ -9,6 +9,7 @@ use crate::{
     media::MediaKey,
     message_id::MessageId,
     pairing::passkey::webauthn::Assertion,
+    profile::{ProfileRequest, Typing},
     proto,
 };
 
@@ -101,6 +102,21 @@ pub enum Command {
         /// What.
         request: Box<GroupRequest>,
     },
+    /// Ask the server something about somebody or the own account, or to change that. Answered by `ProfileAnswered` with the
+    /// same ticket.
+    Profile {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// What.
+        request: Box<ProfileRequest>,
+    },
+    /// Tell a chat that something is being written, or not any more. Not answered.
+    Type {
+        /// The chat.
+        chat: Jid,
+        /// What.
+        typing: Typing,
+    },
     /// Tell the sender (and our other devices) that messages were read.
     MarkRead {
         /// The chat that the messages are in.
@@ -150,6 +166,12 @@ impl fmt::Debug for Command {
                 .field("ticket", ticket)
                 .field("request", request)
                 .finish(),
+            Self::Profile { ticket, request } => f
+                .debug_struct("Profile")
+                .field("ticket", ticket)
+                .field("request", request)
+                .finish(),
+            Self::Type { typing, .. } => f.debug_tuple("Type").field(typing).finish(),
             Self::MarkRead { chat, ids, .. } => f
                 .debug_struct("MarkRead")
                 .field("chat", chat)
@@ -192,6 +214,10 @@ impl Command {
             Self::Group { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::GroupAnswered { ticket, result })
+            }
+            Self::Profile { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::ProfileAnswered { ticket, result })
             }
             Self::AnswerPasskey { ticket, .. } => Some(Event::not_expected(PasskeyStep::Answer, ticket)),
             Self::ConfirmPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Confirmation, ticket)),

@@ -13,8 +13,8 @@ pub use self::media::{MediaAuth, MediaConn, MediaHost};
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
-    group::request::GroupAnswer, jid::Jid, message_id::MessageId, proto, reason::CloseReason,
-    time::Timestamp, version::ClientVersion,
+    group::request::GroupAnswer, jid::Jid, message_id::MessageId, profile::ProfileAnswer, proto,
+    reason::CloseReason, time::Timestamp, version::ClientVersion,
 };
 
 /// One thing that happened in a session.
@@ -197,6 +197,13 @@ pub enum Event {
         /// What the server says.
         result: Result<Box<GroupAnswer>, QueryError>,
     },
+    /// The answer to [`Command::Profile`](crate::command::Command::Profile).
+    ProfileAnswered {
+        /// The request's ticket.
+        ticket: u64,
+        /// What the server says.
+        result: Result<Box<ProfileAnswer>, QueryError>,
+    },
     /// A device is left out: nothing is encrypted for it, and what it sent is not believed. The other devices of its
     /// user are not concerned.
     DeviceRefused {
@@ -299,6 +306,9 @@ impl fmt::Debug for Event {
             Self::IsOnWhatsApp { ticket, result } => {
                 let answers = result.as_ref().map(Vec::len);
                 one("IsOnWhatsApp", "answer", &(ticket, answers))
+            }
+            Self::ProfileAnswered { ticket, result } => {
+                one("ProfileAnswered", "refused", &(ticket, result.as_ref().err()))
             }
             Self::GroupAnswered { ticket, result } => {
                 one("GroupAnswered", "refused", &(ticket, result.as_ref().err()))

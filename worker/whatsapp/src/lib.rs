@@ -34,6 +34,7 @@ pub mod pairing;
 mod part;
 pub mod payload;
 pub mod phash;
+pub mod profile;
 pub mod proto;
 pub mod reason;
 #[cfg(any(feature = "server", test))]

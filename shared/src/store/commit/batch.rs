@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most ten statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most fifteen statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
+use super::chats;
 use super::received::ReceivedColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
@@ -121,6 +122,7 @@ struct Columns<'a> {
     received: ReceivedColumns<'a>,
     sessions: SessionColumns,
     events: EventColumns<'a>,
+    chats: chats::Columns<'a>,
 }
 
 #[derive(Default)]
@@ -219,6 +221,12 @@ struct EventColumns<'a> {
     bodies: Vec<&'a str>,
 }
 
+impl EventColumns<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 5] {
+        [&self.shards, &self.ids, &self.tokens, &self.names, &self.bodies]
+    }
+}
+
 impl<'a> RecipientColumns<'a> {
     fn push(&mut self, change: &'a RecipientChange, stanza: Option<&'a str>) {
         self.states.push(change.state.code());
@@ -312,6 +320,7 @@ impl<'a> Columns<'a> {
         columns.received.gather(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
+        columns.chats = chats::Columns::gather(writes);
         columns
     }
 
@@ -494,13 +503,7 @@ impl<'a> Columns<'a> {
             &sessions.sequences,
             &sessions.patches,
         ];
-        let outbox: [Parameter<'_>; 5] = [
-            &events.shards,
-            &events.ids,
-            &events.tokens,
-            &events.names,
-            &events.bodies,
-        ];
+        let outbox = events.parameters();
         let steps: [(bool, &Statement, &[Parameter<'_>]); 9] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
@@ -520,19 +523,25 @@ impl<'a> Columns<'a> {
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
-        execute_and_commit(client, &steps).await
+        let chats = self.chats.steps(&statements.chats);
+        let needed = steps.iter().filter(|(needed, ..)| *needed);
+        let needed = needed.map(|(_, statement, parameters)| (*statement, *parameters));
+        let chats = chats
+            .iter()
+            .map(|(statement, parameters)| (*statement, &parameters[..]));
+        execute_and_commit(client, needed.chain(chats)).await
     }
 }
 
-/// Executes the statements that are needed, and commits.
-async fn execute_and_commit(
-    client: &Client,
-    steps: &[(bool, &Statement, &[Parameter<'_>])],
+/// Executes the statements, and commits.
+async fn execute_and_commit<'a>(
+    client: &'a Client,
+    steps: impl Iterator<Item = (&'a Statement, &'a [Parameter<'a>])>,
 ) -> Result<(), StoreError> {
     // `join_all` polls in order, and a first poll puts the request on the wire.
-    let mut answers: Vec<BoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(10);
-    for (_, statement, parameters) in steps.iter().filter(|(needed, ..)| *needed) {
-        answers.push(async move { client.execute(*statement, parameters).await.map(drop) }.boxed());
+    let mut answers: Vec<BoxFuture<'a, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(9);
+    for (statement, parameters) in steps {
+        answers.push(async move { client.execute(statement, parameters).await.map(drop) }.boxed());
     }
     answers.push(client.batch_execute("COMMIT").boxed());
     for answer in join_all(answers).await {

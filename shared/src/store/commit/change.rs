@@ -8,6 +8,7 @@ use crate::event::Passkey;
 use crate::id::{JobId, QueueId, SessionId, StanzaId};
 use crate::job::{Delay, Presence};
 use crate::recipient::Number;
+use crate::store::chats::change::ChatChange;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -34,6 +35,8 @@ pub struct Write {
     pub queues: Vec<QueueChange>,
     /// Sends that were rejected.
     pub rejections: Vec<SendRejection>,
+    /// Chats and messages that came in.
+    pub chats: Vec<ChatChange>,
     /// Files of messages that came in. One that is known stays as it is.
     pub received: Vec<ReceivedMedia>,
     /// The session's own row.
@@ -56,6 +59,7 @@ impl Write {
             recipients: Vec::new(),
             queues: Vec::new(),
             rejections: Vec::new(),
+            chats: Vec::new(),
             received: Vec::new(),
             session_row: None,
             next_send_at: None,
@@ -70,6 +74,7 @@ impl Write {
             && self.recipients.is_empty()
             && self.queues.is_empty()
             && self.rejections.is_empty()
+            && self.chats.is_empty()
             && self.received.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()

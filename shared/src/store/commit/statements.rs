@@ -2,6 +2,7 @@
 
 use tokio_postgres::{Client, Statement};
 
+use super::chats;
 use crate::store::StoreError;
 
 /// The statements, prepared on one connection.
@@ -16,6 +17,7 @@ pub(super) struct Statements {
     pub(super) received: Statement,
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
+    pub(super) chats: chats::Statements,
 }
 
 impl Statements {
@@ -31,6 +33,7 @@ impl Statements {
             received: client.prepare(RECEIVED).await?,
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
+            chats: chats::Statements::prepare(client).await?,
         })
     }
 }

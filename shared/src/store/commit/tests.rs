@@ -4,6 +4,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
+mod chats;
 mod final_answers;
 mod queues_and_recipients;
 mod restrictions;

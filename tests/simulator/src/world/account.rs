@@ -47,6 +47,8 @@ pub(super) struct Account {
     pub(super) addressing: AccountAddressing,
     pub(super) blocked: BTreeSet<Number>,
     pub(super) about: String,
+    /// The id of its picture, if it has one.
+    pub(super) picture: Option<u64>,
     pub(super) privacy: BTreeMap<String, String>,
     /// What the phone shares with companions.
     pub(super) sharing: Sharing,
@@ -75,6 +77,7 @@ impl Account {
             blocked: BTreeSet::new(),
             guarded: None,
             about: "Hey there! I am using WhatsApp.".into(),
+            picture: None,
             privacy: DEFAULT_PRIVACY
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))

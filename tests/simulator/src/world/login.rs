@@ -206,6 +206,17 @@ impl World {
         let Some((to, addressing)) = node.attr_jid("to").and_then(|jid| self.seed.resolve(&jid)) else {
             return;
         };
+        let is_well_formed = match node.nodes() {
+            [state] if state.is("paused") => true,
+            [state] if state.is("composing") => {
+                state.value("media").is_none() || state.attr_is("media", "audio")
+            }
+            _ => false,
+        };
+        match is_well_formed && self.exists(to.number) {
+            true => self.audit.count.typing_told += 1,
+            false => self.audit.count.violations += 1,
+        }
         let sender: Jid = self.seed.jid(DeviceAddr::phone(from.number), addressing);
         let forwarded = Node::new("chatstate")
             .attr("from", sender)

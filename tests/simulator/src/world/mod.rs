@@ -26,6 +26,7 @@ mod message;
 mod pairing;
 mod passkey;
 mod perform;
+mod pictures;
 mod port;
 mod prekeys;
 mod properties;

@@ -10,8 +10,8 @@ use super::port::ConnId;
 use super::stanza::{error, iq_from_server};
 use crate::number::{Addressing, DeviceAddr, Number};
 
-/// Longest about text that is kept.
-const MAX_ABOUT_BYTES: usize = 1024;
+/// Longest about text that is taken, in characters.
+const MAX_ABOUT: usize = 139;
 /// Most entries of a block list.
 const MAX_BLOCKED: usize = 10_000;
 
@@ -68,17 +68,18 @@ impl World {
                 None => result,
             },
             ("blocklist", _) => result.with_child(self.blocklist(from.number, iq)),
-            ("privacy", _) => result.with_child(self.privacy(from, iq)),
-            ("status", "set") => {
-                self.set_about(from.number, iq);
-                result
-            }
+            ("privacy", _) => match self.privacy(from, iq) {
+                Some(settings) => result.with_child(settings),
+                None => error(id, 400, "bad-request"),
+            },
+            ("status", "set") => match self.set_about(from.number, iq) {
+                true => result,
+                false => error(id, 400, "bad-request"),
+            },
             ("status", "get") => result.with_child(Node::new("privacy").with_child(contacts_list())),
-            ("w:profile:picture", "get") => error(id, 404, "item-not-found"),
-            ("w:profile:picture", _) => {
-                result.with_child(Node::new("picture").attr("id", self.clock.unix_seconds()))
-            }
-            ("w:biz", "get") => result.with_child(Node::new("business_profile")),
+            ("w:profile:picture", "get") => self.picture(id, iq),
+            ("w:profile:picture", _) => self.set_picture(from.number, id, iq),
+            ("w:biz", "get") => result.with_child(self.business(iq)),
             ("w:g2", _) => self.group_answer(from, id, iq),
             ("w:m", "set") if iq.child("media_conn").is_some() => {
                 self.audit.count.media_conns += 1;
@@ -140,10 +141,13 @@ impl World {
         list
     }
 
-    fn privacy(&mut self, from: DeviceAddr, iq: &Node) -> Node {
+    /// The settings, changed as asked; `None` where there is no such setting or value.
+    fn privacy(&mut self, from: DeviceAddr, iq: &Node) -> Option<Node> {
         for category in iq.child("privacy").map(Node::nodes).unwrap_or_default() {
-            if let (Some(name), Some(value)) = (category.attr_str("name"), category.attr_str("value")) {
-                self.set_privacy(from.number, &name, &value, Some(from));
+            let (name, value) = (category.attr_str("name")?, category.attr_str("value")?);
+            let is_known = PRIVACY_VALUES.contains(&value.as_ref());
+            if !is_known || !self.set_privacy(from.number, &name, &value, Some(from)) {
+                return None;
             }
         }
         let mut answer = Node::new("privacy");
@@ -155,7 +159,7 @@ impl World {
         {
             answer.push_child(category(name, value));
         }
-        answer
+        Some(answer)
     }
 
     /// The account lets others know something else of it; its devices hear of it, but for the one that said so. Whether
@@ -194,19 +198,29 @@ impl World {
         })
     }
 
-    fn set_about(&mut self, number: Number, iq: &Node) {
-        let Some(text) = iq.child("status").and_then(Node::text) else {
-            return;
-        };
-        if let Some(account) = self
-            .accounts
-            .get_mut(&number)
-            .filter(|_| text.len() <= MAX_ABOUT_BYTES)
-        {
-            account.about = text.into_owned();
+    fn set_about(&mut self, number: Number, iq: &Node) -> bool {
+        let text = iq.child("status").and_then(Node::text);
+        let text = text.filter(|text| text.chars().count() <= MAX_ABOUT);
+        match (text, self.accounts.get_mut(&number)) {
+            (Some(text), Some(account)) => account.about = text.into_owned(),
+            _ => return false,
         }
+        true
     }
 }
+
+/// What a privacy setting may be.
+const PRIVACY_VALUES: &[&str] = &[
+    "all",
+    "contacts",
+    "contact_blacklist",
+    "contact_allowlist",
+    "match_last_seen",
+    "known",
+    "none",
+    "on_standard",
+    "off",
+];
 
 /// No bot is known; the list has its version and its sections all the same.
 fn bot_list() -> Node {

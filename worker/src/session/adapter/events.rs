@@ -57,7 +57,7 @@ pub(crate) fn concerns_owner(event: &Event) -> bool {
     match event {
         Event::NewChatCap(_) => false,
         Event::CaughtUp { .. } | Event::Undecryptable { .. } | Event::LidMapping { .. } => false,
-        Event::Receipt(receipt) => status(receipt.kind).is_some(),
+        Event::Receipt(receipt) => receipt.kind != ReceiptKind::Sender,
         _ => true,
     }
 }

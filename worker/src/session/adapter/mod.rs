@@ -6,6 +6,8 @@ pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod passkey;
+pub(crate) mod people;
 pub(crate) mod presence;
+pub(crate) mod profiles;
 pub(crate) mod proxy;
 pub(crate) mod received;

@@ -1,8 +1,9 @@
 //! What the connection says, to the parts that it means something to.
 
 use shared::job::Answer;
+use shared::store::chats::{self, change::ChatChange};
 use whatsapp::client::Ended;
-use whatsapp::event::{Event, Incoming, PasskeyError, Receipt};
+use whatsapp::event::{Event, Incoming, PasskeyError, Receipt, ReceiptKind};
 use whatsapp::reason::CloseReason;
 use whatsapp::store::StoreError as LinkError;
 
@@ -103,6 +104,7 @@ impl Parts {
             }
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
+            Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
             Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
@@ -119,6 +121,9 @@ impl Parts {
             .and_then(|keep| received(&incoming, cx.wall(), keep));
         if let Some(message) = new_message(incoming) {
             meter::received();
+            let kept = self.cx.around.keep_bytes;
+            let kept = kept.and_then(|most| ChatChange::of(&message, most));
+            self.cx.recorder.write.chats.extend(kept);
             let event = shared::event::Event::NewMessage(Box::new(message));
             self.cx.recorder.write.received.extend(file);
             self.cx.recorder.event(event);
@@ -185,9 +190,6 @@ impl Parts {
     }
 
     fn on_receipt(&mut self, receipt: &Receipt) {
-        let Some(status) = status(receipt.kind) else {
-            return;
-        };
         let other = receipt.other.as_ref();
         let (phone, lid) = if receipt.chat.is_lid() {
             (other, None)
@@ -195,6 +197,9 @@ impl Parts {
             (None, other)
         };
         let chat = Peer::new(&receipt.chat, phone, lid);
+        let Some(status) = status(receipt.kind) else {
+            return self.on_own_receipt(receipt.kind, chat);
+        };
         for id in &receipt.ids {
             // A receipt says as much as the server's answer, which may come behind it.
             if self.sends.awaits_answer(id) {
@@ -206,6 +211,15 @@ impl Parts {
         }
     }
 
+    /// Another device of the account has read the chat.
+    fn on_own_receipt(&mut self, kind: ReceiptKind, chat: Peer) {
+        if kind == ReceiptKind::ReadSelf && self.cx.around.keep_bytes.is_some() {
+            let lid = chat.lid.filter(|lid| *lid != chat.wuid);
+            let peer = chats::change::Peer { jid: chat.wuid, lid };
+            self.cx.recorder.write.chats.push(ChatChange::Read(peer));
+        }
+    }
+
     /// The client came to its end, by itself or because it was told to.
     pub(in crate::session) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
         let stop = self.link.on_ended();
@@ -213,6 +227,7 @@ impl Parts {
         self.questions.on_disconnected();
         self.numbers.on_disconnected();
         self.groups.on_disconnected();
+        self.profiles.on_disconnected();
         self.media_retries.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
@@ -229,6 +244,7 @@ impl Parts {
             Err(LinkError::Fenced) => self.cx.end(Exit::Fenced),
             Err(error) => self.cx.end(Exit::Lost(error.to_string())),
         }
+        self.chats.go_on(&mut self.cx);
         self.questions.go_on(&mut self.cx, &mut self.link);
     }
 }

@@ -16,6 +16,7 @@ async fn disable_long_ago(stage: &Stage, id: WebhookId) {
 async fn sweep_all(stage: &Stage, queues: Option<Duration>) -> sweep::Swept {
     let keep = Keep {
         queues,
+        messages: None,
         delivered: Duration::from_secs(3_600),
     };
     sweep::sweep(stage.database.store(), keep, Clock::system()).await

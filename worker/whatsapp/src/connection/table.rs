@@ -8,7 +8,7 @@ use super::media_hosts::MediaHosts;
 use super::media_retries::MediaRetries;
 use super::online::Online;
 use crate::{
-    account::{BlockList, Restrictions, Settings},
+    account::{BlockList, Profiles, Restrictions, Settings},
     app_state::{self, Action, AppState},
     binary::Node,
     command::Command,
@@ -36,6 +36,7 @@ const BLOCK_LIST: PartId = PartId::new(8);
 const RESTRICTIONS: PartId = PartId::new(9);
 const MEDIA_HOSTS: PartId = PartId::new(10);
 const GROUPS: PartId = PartId::new(11);
+const PROFILES: PartId = PartId::new(12);
 
 /// The parts of a connection that is logged in.
 pub(super) struct Parts {
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     tokens: Tokens,
     restrictions: Restrictions,
     block_list: BlockList,
+    profiles: Profiles,
     media_hosts: MediaHosts,
     media_retries: MediaRetries,
 }
@@ -247,6 +249,8 @@ impl Parts {
                 self.groups.cancel(cx, &id);
             }
             Command::Group { ticket, request } => self.groups.ask(cx, ticket, request),
+            Command::Profile { ticket, request } => self.profiles.ask(cx, ticket, request),
+            Command::Type { chat, typing } => cx.send(typing.to_node(&chat)),
             Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
             Command::ChangeBlockList {
@@ -296,6 +300,7 @@ impl Parts {
                 self.block_list.on_answer(cx, ticket, answer);
                 self.messages.set_blocked(self.block_list.blocked());
             }
+            PROFILES => self.profiles.on_answer(cx, ticket, answer),
             MEDIA_HOSTS => self.media_hosts.on_answer(cx, ticket, answer),
             _ => {}
         }
@@ -429,6 +434,7 @@ impl Parts {
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
             block_list: BlockList::new(BLOCK_LIST),
+            profiles: Profiles::new(PROFILES),
             media_hosts: MediaHosts::new(MEDIA_HOSTS),
             media_retries: MediaRetries::default(),
         };
@@ -461,6 +467,7 @@ impl Parts {
         self.messages.on_closed(cx);
         self.groups.on_closed(cx);
         self.block_list.on_closed(cx);
+        self.profiles.on_closed(cx);
         self.media_hosts.on_closed(cx);
         self.media_retries.on_closed(cx);
     }

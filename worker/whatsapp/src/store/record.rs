@@ -156,6 +156,31 @@ impl RecordKey {
         Self::new(RecordKind::GroupKeyHanded, text(format_args!("{group}")))
     }
 
+    /// The records of a person that are found by one of their names: what leads to the other one, and the tokens.
+    pub fn of_person(user: &Jid) -> Vec<Self> {
+        let user = user.to_bare();
+        let mut keys = vec![Self::trusted_token(&user)];
+        keys.extend(Self::other_name(&user));
+        if user.is_user() {
+            keys.push(Self::renumbered(user.user()));
+        }
+        keys
+    }
+
+    /// Whether it is the ratchet, or a sender key, of a device of one of these people.
+    pub fn is_of_device(&self, people: &[Jid]) -> bool {
+        let Ok(name) = std::str::from_utf8(&self.name) else {
+            return false;
+        };
+        let address = match self.kind {
+            RecordKind::Session => Some(name),
+            RecordKind::SenderKey => name.split_once(' ').map(|(_, address)| address),
+            _ => None,
+        };
+        let device = address.and_then(|address| address.parse::<Jid>().ok());
+        device.is_some_and(|device| people.contains(&device.to_bare()))
+    }
+
     /// What the owner sent under this id.
     pub fn sent(id: &MessageId) -> Self {
         Self::new(RecordKind::Sent, id.as_str())
@@ -294,6 +319,35 @@ mod tests {
             assert_eq!((key.kind as u8, &key.name[..]), (kind, name), "{key:?}");
         }
         assert_eq!(RecordKey::other_name(&jid("1-2@g.us")), None);
+    }
+
+    #[test]
+    fn a_persons_records_are_told_from_those_of_others() {
+        let jid = |text: &str| text.parse::<Jid>().unwrap();
+        let people = [jid("15550001@s.whatsapp.net"), jid("100@lid")];
+        let address = |text: &str| Address::new(&jid(text));
+        for (device, is_theirs) in [
+            ("15550001:3@s.whatsapp.net", true),
+            ("100@lid", true),
+            ("1001:3@lid", false),
+        ] {
+            let group = jid("1-2@g.us");
+            assert_eq!(
+                RecordKey::session(&address(device)).is_of_device(&people),
+                is_theirs
+            );
+            let handed = RecordKey::sender_key(&group, &address(device));
+            assert_eq!(handed.is_of_device(&people), is_theirs);
+        }
+        assert!(!RecordKey::device().is_of_device(&people));
+        let kinds: Vec<_> = RecordKey::of_person(&people[0])
+            .iter()
+            .map(|key| key.kind)
+            .collect();
+        assert_eq!(
+            kinds,
+            [RecordKind::TrustedToken, RecordKind::Lid, RecordKind::Renumbered]
+        );
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn receipts_of_the_other_side_raise_the_status_and_our_own_do_not() {
             timestamp: Timestamp::from_secs(1),
         })
     };
-    assert!(concerns_owner(&receipt(ReceiptKind::Read)) && !concerns_owner(&receipt(ReceiptKind::ReadSelf)));
+    assert!(concerns_owner(&receipt(ReceiptKind::Read)) && !concerns_owner(&receipt(ReceiptKind::Sender)));
     assert_eq!(status(ReceiptKind::Read), Some(MessageStatus::Read));
     assert_eq!(status(ReceiptKind::Sender), None);
     let peer = Peer::new(&"98765@lid".parse().unwrap(), None, None);

@@ -1,0 +1,135 @@
+//! Chats, messages and people that are kept.
+
+use serde_json::json;
+use shared::job::Forgotten;
+use shared::recipient::Number;
+use shared::store::recipients::RecipientState;
+
+use super::names::{ANA, AT, LATER, MESSAGE, NOBODY, QUEUE, TEXT, TOKEN, fixed};
+use super::operation::Examples;
+use crate::legacy::store::{StoreBody, StoreKind};
+use crate::paging::Page;
+use crate::problem::Problem;
+use crate::tokens::unknown;
+use crate::v1::chats::{Chat, LastMessage, no_such_chat};
+use crate::v1::kept::KeptMessage;
+use crate::v1::people::Contact;
+
+/// The examples of this family.
+pub(super) fn all() -> Vec<Examples> {
+    let nobody = || unknown(&fixed(NOBODY));
+    let bad_time = Problem::field(
+        "from",
+        "must be a time with its offset, such as 2026-12-24T09:00:00Z, or milliseconds since 1970",
+    );
+    let forgotten = Forgotten {
+        messages: 12,
+        recipients: 3,
+        records: 4,
+    };
+    let person = format!("/v1/sessions/nobody/people/{ANA}");
+    vec![
+        Examples::of("get /v1/sessions/{token}/chats")
+            .answers(200, "chats", &page(chat()))
+            .refuses("/v1/sessions/nobody/chats", nobody()),
+        Examples::of("get /v1/sessions/{token}/chats/{chat}")
+            .answers(200, "chat", &chat())
+            .refuses("/v1/sessions/shop/chats/5531900000077", no_such_chat()),
+        Examples::of("get /v1/sessions/{token}/chats/{chat}/messages")
+            .answers(200, "messages", &page(message()))
+            .refuses("/v1/sessions/shop/chats/Ana/messages", bad_chat()),
+        Examples::of("get /v1/sessions/{token}/messages")
+            .answers(200, "found", &page(message()))
+            .refuses("/v1/sessions/shop/messages?from=yesterday", bad_time),
+        Examples::of("get /v1/sessions/{token}/contacts")
+            .answers(200, "contacts", &page(contact()))
+            .refuses("/v1/sessions/nobody/contacts", nobody()),
+        Examples::of("delete /v1/sessions/{token}/chats/{chat}")
+            .answers(200, "forgotten", &forgotten)
+            .refuses("/v1/sessions/shop/chats/Ana", bad_chat()),
+        Examples::of("delete /v1/sessions/{token}/people/{person}")
+            .answers(200, "forgotten", &forgotten)
+            .refuses(&person, nobody()),
+        older(),
+    ]
+}
+
+fn older() -> Examples {
+    let body = |token| StoreBody {
+        token: fixed(token),
+        kind: StoreKind::Chats,
+        jid: None,
+    };
+    let chats = json!([{ "id": jid(), "conversationTimestamp": AT.unix_timestamp(), "unreadCount": 2 }]);
+    let unknown = unknown(&fixed(NOBODY));
+    Examples::of("post /api/whatsapp/store/chats")
+        .asks(&body(TOKEN))
+        .answers(200, "chats", &chats)
+        .refuses_body("/api/whatsapp/store/chats", &body(NOBODY), unknown)
+}
+
+/// What is wrong with a name that is none of a chat.
+fn bad_chat() -> Problem {
+    let error = "Ana".parse::<Number>().err();
+    Problem::field("chat", error.map(|error| error.to_string()).unwrap_or_default())
+}
+
+fn page<T>(item: T) -> Page<T> {
+    Page {
+        items: vec![item],
+        next: None,
+    }
+}
+
+fn jid() -> String {
+    format!("{ANA}@s.whatsapp.net")
+}
+
+fn chat() -> Chat {
+    Chat {
+        id: jid(),
+        name: Some("Ana".to_owned()),
+        number: Some(ANA.to_owned()),
+        lid: Some("98765@lid".to_owned()),
+        is_group: false,
+        unread: 0,
+        timestamp: AT,
+        last_message: LastMessage {
+            id: MESSAGE.to_owned(),
+            from_me: true,
+            sender: None,
+            kind: "extendedTextMessage".to_owned(),
+            text: Some(TEXT.to_owned()),
+            timestamp: LATER,
+            state: Some(RecipientState::Read.as_str()),
+        },
+    }
+}
+
+fn message() -> KeptMessage {
+    KeptMessage {
+        id: MESSAGE.to_owned(),
+        chat: jid(),
+        from_me: true,
+        sender: None,
+        push_name: None,
+        timestamp: LATER,
+        kind: "extendedTextMessage".to_owned(),
+        text: Some(TEXT.to_owned()),
+        message: json!({ "text": TEXT }),
+        edited_at: None,
+        deleted_at: None,
+        reactions: Vec::new(),
+        state: Some(RecipientState::Read.as_str()),
+        queue_id: Some(fixed(QUEUE)),
+    }
+}
+
+fn contact() -> Contact {
+    Contact {
+        id: jid(),
+        name: Some("Ana".to_owned()),
+        number: Some(ANA.to_owned()),
+        lid: Some("98765@lid".to_owned()),
+    }
+}

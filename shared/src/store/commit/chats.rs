@@ -1,0 +1,400 @@
+//! Chats and messages of a batch: columns, and the statements that take them.
+//!
+//! Every statement finds its rows by key, and each may be done again: what is there stays.
+
+use std::collections::{HashMap, HashSet};
+
+use time::OffsetDateTime;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Statement};
+
+use super::change::Write;
+use crate::store::StoreError;
+use crate::store::chats::change::{Alteration, Arrival, ChatChange, Peer, lexemes};
+
+/// The statements, prepared on one connection.
+pub(super) struct Statements {
+    joins: Statement,
+    messages: Statement,
+    contacts: Statement,
+    altered: Statement,
+    read: Statement,
+}
+
+impl Statements {
+    pub(super) async fn prepare(client: &Client) -> Result<Self, StoreError> {
+        Ok(Self {
+            joins: client.prepare(JOINS).await?,
+            messages: client.prepare(MESSAGES).await?,
+            contacts: client.prepare(CONTACTS).await?,
+            altered: client.prepare(ALTERED).await?,
+            read: client.prepare(READ).await?,
+        })
+    }
+}
+
+type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// One statement with what it takes.
+pub(super) type Step<'a> = (&'a Statement, Vec<Parameter<'a>>);
+
+/// What a batch changes of chats.
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    /// The hidden ids of people of whom both names are known: what was kept by one goes to the number.
+    joins: HashMap<(i64, &'a str), &'a str>,
+    join_columns: (Vec<i64>, Vec<&'a str>, Vec<&'a str>),
+    places: HashSet<MessageKey<'a>>,
+    messages: MessageColumns<'a>,
+    people: HashMap<(i64, &'a str), usize>,
+    contacts: ContactColumns<'a>,
+    altered: AlteredColumns<'a>,
+    altered_places: HashMap<(i64, &'a str, &'a str), usize>,
+    read: (Vec<i64>, Vec<&'a str>),
+}
+
+type MessageKey<'a> = (i64, &'a str, &'a str, bool, &'a str);
+
+#[derive(Default)]
+struct MessageColumns<'a> {
+    sessions: Vec<i64>,
+    chats: Vec<&'a str>,
+    lids: Vec<Option<&'a str>>,
+    ids: Vec<&'a str>,
+    from_me: Vec<bool>,
+    senders: Vec<&'a str>,
+    ats: Vec<OffsetDateTime>,
+    push_names: Vec<Option<&'a str>>,
+    kinds: Vec<&'a str>,
+    bodies: Vec<Option<&'a str>>,
+    said: Vec<Option<&'a str>>,
+    shorts: Vec<Option<String>>,
+    words: Vec<String>,
+    targets: Vec<Option<&'a str>>,
+    unread: Vec<bool>,
+}
+
+#[derive(Default)]
+struct ContactColumns<'a> {
+    sessions: Vec<i64>,
+    jids: Vec<&'a str>,
+    lids: Vec<Option<&'a str>>,
+    names: Vec<Option<&'a str>>,
+}
+
+#[derive(Default)]
+struct AlteredColumns<'a> {
+    sessions: Vec<i64>,
+    chats: Vec<&'a str>,
+    ids: Vec<&'a str>,
+    from_me: Vec<bool>,
+    senders: Vec<Option<&'a str>>,
+    ats: Vec<OffsetDateTime>,
+    deleted: Vec<bool>,
+    kinds: Vec<Option<&'a str>>,
+    bodies: Vec<Option<&'a str>>,
+    said: Vec<Option<&'a str>>,
+    shorts: Vec<Option<String>>,
+    words: Vec<String>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn gather(writes: &[&'a Write]) -> Self {
+        let mut columns = Self::default();
+        for write in writes {
+            for change in &write.chats {
+                columns.add(write.session.get(), change);
+            }
+        }
+        for ((session, jid), lid) in &columns.joins {
+            columns.join_columns.0.push(*session);
+            columns.join_columns.1.push(lid);
+            columns.join_columns.2.push(jid);
+        }
+        columns
+    }
+
+    fn add(&mut self, session: i64, change: &'a ChatChange) {
+        match change {
+            ChatChange::Arrived(arrival) => self.arrived(session, arrival),
+            ChatChange::Altered(altered) => self.altered(session, altered),
+            ChatChange::Read(peer) => {
+                self.join(session, peer);
+                self.read.0.push(session);
+                self.read.1.push(&peer.jid);
+            }
+        }
+    }
+
+    fn join(&mut self, session: i64, peer: &'a Peer) {
+        if let Some(lid) = &peer.lid {
+            self.joins.insert((session, &peer.jid), lid);
+        }
+    }
+
+    fn arrived(&mut self, session: i64, arrival: &'a Arrival) {
+        self.join(session, &arrival.chat);
+        if let Some(author) = &arrival.author {
+            self.join(session, author);
+            self.contact(session, author, arrival.push_name.as_deref());
+        }
+        let (chat, id, sender) = (
+            arrival.chat.jid.as_str(),
+            arrival.id.as_str(),
+            arrival.sender.as_str(),
+        );
+        let key = (session, chat, id, arrival.from_me, sender);
+        if !self.places.insert(key) {
+            return;
+        }
+        let rows = &mut self.messages;
+        rows.sessions.push(session);
+        rows.chats.push(chat);
+        rows.lids.push(arrival.chat.lid.as_deref());
+        rows.ids.push(id);
+        rows.from_me.push(arrival.from_me);
+        rows.senders.push(sender);
+        rows.ats.push(arrival.at);
+        rows.push_names.push(arrival.push_name.as_deref());
+        rows.kinds.push(&arrival.said.kind);
+        rows.bodies.push(arrival.said.body.as_deref());
+        rows.said.push(arrival.said.words.as_deref());
+        rows.shorts.push(arrival.said.short());
+        rows.words.push(match (&arrival.target, &arrival.said.words) {
+            (None, Some(words)) => lexemes(session, words).join(" "),
+            _ => String::new(),
+        });
+        rows.targets.push(arrival.target.as_deref());
+        rows.unread.push(arrival.is_unread);
+    }
+
+    fn contact(&mut self, session: i64, person: &'a Peer, name: Option<&'a str>) {
+        let rows = &mut self.contacts;
+        let (lid, jid) = (person.lid.as_deref(), person.jid.as_str());
+        match self.people.get(&(session, jid)) {
+            Some(&at) => {
+                rows.lids[at] = lid.or(rows.lids[at]);
+                rows.names[at] = name.or(rows.names[at]);
+            }
+            None => {
+                self.people.insert((session, jid), rows.jids.len());
+                rows.sessions.push(session);
+                rows.jids.push(jid);
+                rows.lids.push(lid);
+                rows.names.push(name);
+            }
+        }
+    }
+
+    /// Of several changes of one message in a batch the last counts, but nothing follows a deletion.
+    fn altered(&mut self, session: i64, altered: &'a Alteration) {
+        self.join(session, &altered.chat);
+        let key = (session, altered.chat.jid.as_str(), altered.id.as_str());
+        let rows = &mut self.altered;
+        let at = match self.altered_places.get(&key) {
+            Some(&at) if rows.deleted[at] => return,
+            Some(&at) => at,
+            None => {
+                self.altered_places.insert(key, rows.ids.len());
+                rows.push_place(key);
+                rows.ids.len() - 1
+            }
+        };
+        let said = altered.said.as_ref();
+        rows.from_me[at] = altered.from_me;
+        rows.senders[at] = altered.sender.as_deref();
+        rows.ats[at] = altered.at;
+        rows.deleted[at] = said.is_none();
+        rows.kinds[at] = said.map(|said| said.kind.as_str());
+        rows.bodies[at] = said.and_then(|said| said.body.as_deref());
+        rows.said[at] = said.and_then(|said| said.words.as_deref());
+        rows.shorts[at] = said.and_then(|said| said.short());
+        let words = said.and_then(|said| said.words.as_deref());
+        rows.words[at] = words.map_or_else(String::new, |words| lexemes(session, words).join(" "));
+    }
+
+    /// The statements that are needed, in their order.
+    pub(super) fn steps<'s>(&'s self, statements: &'s Statements) -> Vec<Step<'s>> {
+        let mut steps: Vec<Step<'s>> = Vec::new();
+        let (joins, read) = (&self.join_columns, &self.read);
+        if !joins.0.is_empty() {
+            steps.push((&statements.joins, vec![&joins.0, &joins.1, &joins.2]));
+        }
+        if !self.messages.ids.is_empty() {
+            steps.push((&statements.messages, self.messages.parameters()));
+        }
+        if !self.contacts.jids.is_empty() {
+            let rows = &self.contacts;
+            steps.push((
+                &statements.contacts,
+                vec![&rows.sessions, &rows.jids, &rows.lids, &rows.names],
+            ));
+        }
+        if !self.altered.ids.is_empty() {
+            steps.push((&statements.altered, self.altered.parameters()));
+        }
+        if !read.0.is_empty() {
+            steps.push((&statements.read, vec![&read.0, &read.1]));
+        }
+        steps
+    }
+}
+
+impl MessageColumns<'_> {
+    fn parameters(&self) -> Vec<Parameter<'_>> {
+        vec![
+            &self.sessions,
+            &self.chats,
+            &self.lids,
+            &self.ids,
+            &self.from_me,
+            &self.senders,
+            &self.ats,
+            &self.push_names,
+            &self.kinds,
+            &self.bodies,
+            &self.said,
+            &self.shorts,
+            &self.words,
+            &self.targets,
+            &self.unread,
+        ]
+    }
+}
+
+impl<'a> AlteredColumns<'a> {
+    fn push_place(&mut self, (session, chat, id): (i64, &'a str, &'a str)) {
+        self.sessions.push(session);
+        self.chats.push(chat);
+        self.ids.push(id);
+        self.from_me.push(false);
+        self.senders.push(None);
+        self.ats.push(OffsetDateTime::UNIX_EPOCH);
+        self.deleted.push(false);
+        self.kinds.push(None);
+        self.bodies.push(None);
+        self.said.push(None);
+        self.shorts.push(None);
+        self.words.push(String::new());
+    }
+
+    fn parameters(&self) -> Vec<Parameter<'_>> {
+        vec![
+            &self.sessions,
+            &self.chats,
+            &self.ids,
+            &self.from_me,
+            &self.senders,
+            &self.ats,
+            &self.deleted,
+            &self.kinds,
+            &self.bodies,
+            &self.said,
+            &self.shorts,
+            &self.words,
+        ]
+    }
+}
+
+// A chat by the hidden id becomes that by the number, or goes into it. What is there by both names stays once.
+const JOINS: &str = "-- commit::chats_joined
+WITH i AS (
+    SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* lids */, $3::text[] /* jids */)
+        AS i (session_id, lid, jid)),
+people AS (
+    DELETE FROM contact c USING i WHERE c.session_id = i.session_id AND c.jid = i.lid
+    RETURNING c.session_id, i.jid, i.lid, c.name),
+known AS (
+    INSERT INTO contact (session_id, jid, lid, name) SELECT session_id, jid, lid, name FROM people
+    ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, name = coalesce(contact.name, excluded.name)),
+old AS (
+    DELETE FROM message m USING i WHERE m.session_id = i.session_id AND m.chat = i.lid RETURNING m.*, i.jid),
+moved AS (
+    INSERT INTO message (session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target,
+        edited_at, deleted_at)
+    SELECT session_id, jid, id, from_me, sender, at, push_name, kind, body, said, words, target, edited_at, deleted_at
+    FROM old ON CONFLICT DO NOTHING),
+gone AS (
+    DELETE FROM chat c USING i WHERE c.session_id = i.session_id AND c.jid = i.lid RETURNING c.*, i.jid AS number)
+INSERT INTO chat (session_id, jid, lid, name, unread, answered_at, last_at, last_id, last_from_me, last_sender,
+    last_kind, last_text)
+SELECT session_id, number, jid, name, unread, answered_at, last_at, last_id, last_from_me, last_sender, last_kind,
+    last_text FROM gone
+ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, unread = chat.unread + excluded.unread,
+    answered_at  = greatest(chat.answered_at, excluded.answered_at),
+    last_id      = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_id ELSE chat.last_id END,
+    last_from_me = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_from_me ELSE chat.last_from_me END,
+    last_sender  = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_sender ELSE chat.last_sender END,
+    last_kind    = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_kind ELSE chat.last_kind END,
+    last_text    = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_text ELSE chat.last_text END,
+    last_at      = greatest(chat.last_at, excluded.last_at)";
+
+// A reaction moves no chat. What the account wrote on another device answers all that came before it.
+const MESSAGES: &str = "-- commit::messages
+WITH i AS (
+    SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* chats */, $3::text[] /* lids */, $4::text[] /* ids */,
+        $5::bool[] /* from me */, $6::text[] /* senders */, $7::timestamptz[] /* ats */, $8::text[] /* push names */,
+        $9::text[] /* kinds */, $10::text[] /* bodies */, $11::text[] /* said */, $12::text[] /* shorts */,
+        $13::text[] /* words */, $14::text[] /* targets */, $15::bool[] /* unread */)
+        AS i (session_id, chat, lid, id, from_me, sender, at, push_name, kind, body, said, short, words, target, unread)),
+fresh AS MATERIALIZED (
+    SELECT * FROM i WHERE NOT EXISTS (
+        SELECT 1 FROM message m WHERE m.session_id = i.session_id AND m.chat = i.chat AND m.id = i.id
+            AND m.from_me = i.from_me AND m.sender = i.sender)),
+stored AS (
+    INSERT INTO message (session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target)
+    SELECT session_id, chat, id, from_me, sender, at, push_name, kind, body, said,
+        array_to_tsvector(string_to_array(words, ' ')), target
+    FROM fresh ON CONFLICT DO NOTHING),
+answered AS (
+    SELECT *, max(at) FILTER (WHERE from_me) OVER (PARTITION BY session_id, chat) AS answered
+    FROM fresh WHERE target IS NULL)
+INSERT INTO chat (session_id, jid, lid, unread, answered_at, last_at, last_id, last_from_me, last_sender, last_kind,
+    last_text)
+SELECT DISTINCT ON (session_id, chat) session_id, chat, lid,
+    count(*) FILTER (WHERE unread AND (answered IS NULL OR at > answered)) OVER (PARTITION BY session_id, chat),
+    answered, at, id, from_me, sender, kind, short
+FROM answered ORDER BY session_id, chat, at DESC, id DESC
+ON CONFLICT (session_id, jid) DO UPDATE SET lid = coalesce(excluded.lid, chat.lid),
+    unread       = CASE WHEN excluded.answered_at > coalesce(chat.answered_at, '-infinity') THEN excluded.unread
+                        ELSE chat.unread + excluded.unread END,
+    answered_at  = greatest(chat.answered_at, excluded.answered_at),
+    last_id      = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_id ELSE chat.last_id END,
+    last_from_me = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_from_me ELSE chat.last_from_me END,
+    last_sender  = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_sender ELSE chat.last_sender END,
+    last_kind    = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_kind ELSE chat.last_kind END,
+    last_text    = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_text ELSE chat.last_text END,
+    last_at      = greatest(chat.last_at, excluded.last_at)";
+
+// Most of what comes in is of people who are known: their rows are not written again.
+const CONTACTS: &str = "-- commit::contacts
+INSERT INTO contact (session_id, jid, lid, name)
+SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* jids */, $3::text[] /* lids */, $4::text[] /* names */)
+ON CONFLICT (session_id, jid) DO UPDATE SET lid = coalesce(excluded.lid, contact.lid),
+    name = coalesce(excluded.name, contact.name)
+WHERE excluded.lid IS DISTINCT FROM contact.lid AND excluded.lid IS NOT NULL
+   OR excluded.name IS DISTINCT FROM contact.name AND excluded.name IS NOT NULL";
+
+// A message that was deleted stays so, and nobody changes that of another.
+const ALTERED: &str = "-- commit::messages_altered
+WITH i AS (
+    SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* chats */, $3::text[] /* ids */, $4::bool[] /* from me */,
+        $5::text[] /* senders */, $6::timestamptz[] /* ats */, $7::bool[] /* deleted */, $8::text[] /* kinds */,
+        $9::text[] /* bodies */, $10::text[] /* said */, $11::text[] /* shorts */, $12::text[] /* words */)
+        AS i (session_id, chat, id, from_me, sender, at, deleted, kind, body, said, short, words)),
+changed AS (
+    UPDATE message m SET kind = coalesce(i.kind, m.kind), body = i.body, said = i.said,
+        words      = array_to_tsvector(string_to_array(i.words, ' ')),
+        edited_at  = CASE WHEN i.deleted THEN m.edited_at ELSE i.at END,
+        deleted_at = CASE WHEN i.deleted THEN i.at END
+    FROM i
+    WHERE m.session_id = i.session_id AND m.chat = i.chat AND m.id = i.id AND m.deleted_at IS NULL AND m.target IS NULL
+      AND (i.sender IS NULL OR m.from_me = i.from_me AND m.sender = i.sender)
+    RETURNING m.session_id, m.chat, m.id, m.kind, i.short)
+UPDATE chat c SET last_text = d.short, last_kind = d.kind
+FROM changed d WHERE c.session_id = d.session_id AND c.jid = d.chat AND c.last_id = d.id";
+
+const READ: &str = "-- commit::chats_read
+UPDATE chat c SET unread = 0
+FROM unnest($1::bigint[] /* sessions */, $2::text[] /* jids */) AS i (session_id, jid)
+WHERE c.session_id = i.session_id AND c.jid = i.jid AND c.unread > 0";
