@@ -12,9 +12,11 @@ import zlib
 
 import schemathesis
 
-THERE = {name: os.environ[f"FANFARE_{name.upper()}"] for name in ("token", "queue", "message", "webhook", "delivery")}
+THERE = {name: os.environ[f"FANFARE_{name.upper()}"] for name in ("token", "queue", "message", "webhook", "delivery", "media")}
 UNPAIRED, CONTROLLED = os.environ["FANFARE_UNPAIRED"], os.environ["FANFARE_CONTROLLED"]
-SPARE = {name: os.environ[f"FANFARE_SPARE_{name.upper()}"] for name in ("token", "queue", "webhook")}
+SPARE = {name: os.environ[f"FANFARE_SPARE_{name.upper()}"] for name in ("token", "queue", "webhook", "media")}
+# A message that came in with a file.
+RECEIVED = os.environ["FANFARE_RECEIVED"]
 
 # Ends what it is for.
 ENDS = {
@@ -23,6 +25,7 @@ ENDS = {
     "POST /api/whatsapp/delete-credential": "token",
     "DELETE /v1/sessions/{token}/queues/{queue}": "queue",
     "DELETE /v1/webhooks/{webhook}": "webhook",
+    "DELETE /v1/media/{media}": "media",
 }
 # Makes what it names.
 MAKES = ("POST /v1/sessions", "POST /api/whatsapp/create-instance")
@@ -41,6 +44,8 @@ def aim(operation, name, given):
         return given
     if ENDS.get(operation) == name:
         return SPARE[name]
+    if name == "message" and operation.endswith("/media"):
+        return RECEIVED
     if name == "token" and operation.endswith(PAIRS):
         return UNPAIRED
     if name == "token" and operation.endswith(CONTROLS):

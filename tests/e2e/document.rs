@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tests::cluster::{AUTH, Cluster};
+use tests::operator::Operator;
 use tests::receiver::Receiver;
 use tests::simulated::Contacts;
 use tests::wait::eventually;
@@ -128,6 +129,8 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
         .post(&format!("/v1/webhooks/{}/test", webhooks[0]), json!({}))
         .await?;
     let delivery = delivery["id"].as_str().context("a delivery")?.to_owned();
+    let received = received(cluster, &token, &contacts.numbers()[0]).await?;
+    let (media, spare_media) = (uploaded(operator).await?, uploaded(operator).await?);
     let path = format!("/v1/sessions/{token}/queues/{spare_queue}");
     eventually(Duration::from_secs(30), "the queues are stored", async || {
         Ok(operator.get(&path).await?.1["total"] == 10)
@@ -140,6 +143,9 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
         ("FANFARE_MESSAGE", message),
         ("FANFARE_WEBHOOK", webhook),
         ("FANFARE_DELIVERY", delivery),
+        ("FANFARE_RECEIVED", received),
+        ("FANFARE_MEDIA", media),
+        ("FANFARE_SPARE_MEDIA", spare_media),
         ("FANFARE_UNPAIRED", UNPAIRED.to_owned()),
         ("FANFARE_CONTROLLED", CONTROLLED.to_owned()),
         ("FANFARE_SPARE_TOKEN", SPARE.to_owned()),
@@ -148,9 +154,46 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
     ])
 }
 
+/// A message that came in with a file.
+async fn received(cluster: &Cluster, token: &str, contact: &str) -> Result<String> {
+    let path = format!(
+        "{}/contacts/{contact}/files?to=5511900000000&name=page&mimetype=application/octet-stream",
+        cluster.simulator().1
+    );
+    let sent = tests::http::client().post(path).body("a page").send().await?;
+    let sent: Value = sent.error_for_status()?.json().await?;
+    let id = sent["id"].as_str().context("an id")?.to_owned();
+    let path = format!("/v1/sessions/{token}/messages/{id}/media");
+    eventually(Duration::from_secs(30), "the file has come in", async || {
+        let answer = cluster.operator.request(reqwest::Method::GET, &path);
+        Ok(answer.send().await?.status() == StatusCode::OK)
+    })
+    .await?;
+    Ok(id)
+}
+
+/// A file that is kept to be sent.
+async fn uploaded(operator: &Operator) -> Result<String> {
+    let request = operator.request(reqwest::Method::POST, "/v1/media");
+    let request = request.header("content-type", "application/octet-stream");
+    let stored: Value = request
+        .body("a page")
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await?;
+    Ok(stored["id"].as_str().context("an id")?.to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_question_gets_an_answer_that_is_not_documented() -> Result<()> {
-    let cluster = Cluster::start_with(1, &[("WEBHOOK_TIMEOUT", "2")]).await?;
+    let media = tests::folder::Folder::new()?;
+    let settings = [
+        ("WEBHOOK_TIMEOUT", "2"),
+        ("MEDIA_STORE", media.path().to_str().context("a path")?),
+    ];
+    let cluster = Cluster::start_with(1, &settings).await?;
     let receiver = Receiver::start("127.0.0.1:0".parse()?).await?;
     let (_, document) = cluster.operator.get("/v1/openapi.json").await?;
     let names = stage(&cluster, &document, &receiver).await?;

@@ -115,7 +115,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "connection",
-                "history app_state groups messages tokens account e2e part stanza store crypto event pairing payload command device signal proto reason version wire",
+                "history app_state groups messages tokens account e2e part stanza store crypto event pairing payload command device media signal proto reason version wire",
             ),
             ("history", "messages e2e part media store device proto wire"),
             (
@@ -139,7 +139,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             ("stanza", "command event group signal proto wire"),
             ("store", "syncd event device signal wire"),
-            ("syncd", "crypto proto"),
+            ("syncd", "proto"),
             ("crypto", "signal proto wire"),
             ("command", "event group media pairing profile proto wire"),
             ("event", "group profile proto reason version wire"),

@@ -60,7 +60,9 @@ async fn a_form_brings_its_first_file() {
     );
     let none = api.upload("multipart/form-data; boundary=x", "--x--\r\n").await;
     assert_eq!(none.json()["errors"][0]["field"], "file", "{none:?}");
-    let cut = api.upload("multipart/form-data; boundary=x", &form[..110]).await;
+    let cut = api
+        .upload("multipart/form-data; boundary=x", &form[..form.len() - 9])
+        .await;
     assert_eq!(cut.json()["code"], "malformed_body", "{cut:?}");
     assert_eq!(api.files(), 1, "nothing of it is kept");
 }

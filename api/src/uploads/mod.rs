@@ -98,7 +98,8 @@ impl Uploads {
     /// [`UploadError`]: nothing of it is kept.
     pub async fn take(
         &self,
-        (store, clock): (&Store, Clock),
+        store: &Store,
+        clock: Clock,
         new: NewFile,
         pieces: impl Stream<Item = Result<Bytes, String>> + Unpin,
     ) -> Result<MediaRecord, UploadError> {
@@ -106,10 +107,10 @@ impl Uploads {
         media::begin(store, new.id, new.mimetype.as_deref(), clock.wall()).await?;
         let mut writer = files.begin(new.id).await?;
         match self.copy(pieces, &mut writer).await {
-            Ok(told) => {
+            Ok((length, hash)) => {
                 writer.finish().await?;
                 let until = clock.wall() + self.keep;
-                Ok(media::finish(store, new.id, told, until).await?)
+                Ok(media::finish(store, new.id, length, hash, until).await?)
             }
             Err(error) => {
                 writer.abort().await;

@@ -118,7 +118,7 @@ async fn take(
     new: NewFile,
     pieces: impl Stream<Item = Result<bytes::Bytes, String>> + Unpin,
 ) -> Result<MediaRecord, Problem> {
-    let taken = app.uploads.take((&app.store, app.clock), new, pieces).await;
+    let taken = app.uploads.take(&app.store, app.clock, new, pieces).await;
     taken.map_err(not_taken)
 }
 

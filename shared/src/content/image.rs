@@ -64,11 +64,11 @@ pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
         (r#"{"type":"image"}"#, "message.media: is required"),
         (
             r#"{"type":"image","media":{}}"#,
-            "message.media: must have one of `url`, `base64`",
+            "message.media: must have one of `url`, `base64`, `id`",
         ),
         (
             r#"{"type":"image","media":{"url":"https://example.com/a","base64":"AA=="}}"#,
-            "message.media: must have one of `url`, `base64`",
+            "message.media: must have one of `url`, `base64`, `id`",
         ),
         (
             r#"{"type":"image","media":{"url":"ftp://example.com/a"}}"#,

@@ -52,7 +52,8 @@ pub async fn begin(
 pub async fn finish(
     store: &Store,
     id: MediaId,
-    (length, sha256): (u64, [u8; 32]),
+    length: u64,
+    sha256: [u8; 32],
     expires_at: OffsetDateTime,
 ) -> Result<MediaRecord, StoreError> {
     let sql = format!(

@@ -102,7 +102,8 @@ pub async fn moved(
     store: &Store,
     fence: Fence,
     session: SessionId,
-    (file, path): (&ReceivedMedia, &str),
+    file: &ReceivedMedia,
+    path: &str,
 ) -> Result<(), StoreError> {
     let sql = "-- received::moved
         UPDATE received_media SET direct_path = $4 /* path */

@@ -93,7 +93,7 @@ impl MediaRetries {
         };
         let (store, fence, session) = (cx.around.store.clone(), cx.lease.fence(), cx.record.id);
         cx.fetch(async move {
-            let moved = received::moved(&store, fence, session, (&file, &path)).await;
+            let moved = received::moved(&store, fence, session, &file, &path).await;
             Fetched::Moved(ticket, moved)
         });
     }

@@ -1,6 +1,6 @@
 //! Forgets what is old, a piece at a time, so that nobody waits for it: finished deliveries, answers kept for an
-//! `Idempotency-Key`, sends by the ids that they were asked for under, finished queues with their recipients, messages that
-//! came in, and their files.
+//! `Idempotency-Key`, sends by the ids that they were asked for under, finished queues with their recipients, and messages
+//! that came in, with what is noted of their files.
 //!
 //! Several workers may sweep at once: each takes other rows. Must not know what the rows are about.
 

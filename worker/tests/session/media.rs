@@ -12,8 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use shared::egress::Reach;
-use shared::id::QueueId;
+use shared::files::{FileStore, StorePlace};
+use shared::id::{MediaId, QueueId};
 use shared::job::SendJob;
+use shared::store::media as stored;
 use simulator::world::{MediaChange, Speaker};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -392,5 +394,44 @@ async fn nothing_is_fetched_before_there_is_a_host_for_it_and_what_waits_fills_n
         2,
         "fetched again, since it was not kept"
     );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_uploaded_file_is_sent_by_its_id_by_as_many_queues_as_name_it() {
+    let (stage, folder) = (Stage::new().await, tempfile::tempdir().unwrap());
+    let place = StorePlace::Folder(folder.path().to_owned());
+    let (files, id) = (
+        FileStore::open(&place).unwrap(),
+        MediaId::new(uuid::Uuid::new_v4()),
+    );
+    let worker = stage.worker_set("w1", |settings| settings.media.place = Some(place));
+    let (store, now) = (stage.database.store(), time::OffsetDateTime::now_utc());
+    let csv = b"name,number";
+    stored::begin(store, id, Some("text/csv"), now).await.unwrap();
+    let mut writer = files.begin(id).await.unwrap();
+    writer.write(csv.as_slice().into()).await.unwrap();
+    writer.finish().await.unwrap();
+    let until = now + Duration::from_secs(60);
+    stored::finish(store, id, 11, [0; 32], until).await.unwrap();
+    let token = stage.paired("15550000001").await;
+    let numbers = stage.contacts("15550001", 2).await;
+    let named = |id: MediaId| {
+        job(
+            &numbers,
+            &json!({ "type": "document", "media": { "id": id }, "fileName": "list.csv" }),
+        )
+    };
+    for _ in 0..2 {
+        let queue = stage.send(&token, named(id)).await;
+        completed(&stage, &token, queue).await;
+    }
+    let message = shown(&stage, &numbers[1]).await.pop().unwrap();
+    let document = message.document_message.unwrap();
+    // It begins like nothing known: its type is the one that it was uploaded with.
+    assert_eq!(document.mimetype.as_deref(), Some("text/csv"));
+    assert_eq!(document.file_length, Some(11));
+    let nothing = MediaId::new(uuid::Uuid::nil());
+    assert_eq!(failures(&stage, &token, named(nothing)).await, [424; 2]);
     worker.stop().await;
 }

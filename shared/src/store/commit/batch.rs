@@ -221,6 +221,12 @@ struct EventColumns<'a> {
     bodies: Vec<&'a str>,
 }
 
+impl EventColumns<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 5] {
+        [&self.shards, &self.ids, &self.tokens, &self.names, &self.bodies]
+    }
+}
+
 impl<'a> RecipientColumns<'a> {
     fn push(&mut self, change: &'a RecipientChange, stanza: Option<&'a str>) {
         self.states.push(change.state.code());
@@ -497,13 +503,7 @@ impl<'a> Columns<'a> {
             &sessions.sequences,
             &sessions.patches,
         ];
-        let outbox: [Parameter<'_>; 5] = [
-            &events.shards,
-            &events.ids,
-            &events.tokens,
-            &events.names,
-            &events.bodies,
-        ];
+        let outbox = events.parameters();
         let steps: [(bool, &Statement, &[Parameter<'_>]); 9] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
