@@ -143,6 +143,8 @@ function jobOf(method, part, id, verb, body) {
   if (part === "passkey") return id ? of(`session.passkey-${id}`) : of("session.passkey-answer", body);
   if (part === "pairing-code") return of("session.pairing-code", body);
   if (["start", "stop", "restart", "logout"].includes(part)) return of(`session.${part}`, body);
+  if (part === "schedules") return id ? of("unschedule", { id: decodeURIComponent(id) }) : of("schedule", body);
+  if (id === "dry-run") return of("dry-run", body);
   if (!id) return ["queues", "messages"].includes(part) ? of("send", body) : undefined;
   if (part !== "queues") return undefined;
   if (method === "PATCH") return of("pace", { queueId: id, ...body });

@@ -12,12 +12,15 @@ import { Numbers } from "./views/numbers.js";
 import { Broadcast } from "./views/broadcast.js";
 import { Queues } from "./views/queues.js";
 import { Queue } from "./views/queue.js";
+import { Chats } from "./views/chats.js";
 import { Events } from "./views/events.js";
 import { Webhooks } from "./views/webhooks.js";
 import { Webhook } from "./views/webhook.js";
+import { NewSchedule } from "./views/schedule.js";
+import { Schedules } from "./views/schedules.js";
 import { Settings } from "./views/settings.js";
 
-const NAV = [["home", "Home"], ["numbers", "Numbers"], ["broadcast", "New broadcast"], ["queues", "Queues"],
+const NAV = [["home", "Home"], ["numbers", "Numbers"], ["broadcast", "New broadcast"], ["queues", "Queues"], ["chats", "Chats"], ["schedules", "Schedules"],
   ["webhooks", "Webhooks"], ["events", "Events"], ["settings", "Settings"]];
 
 function viewOf({ path: [name = "home", first, second], query }) {
@@ -28,6 +31,10 @@ function viewOf({ path: [name = "home", first, second], query }) {
     case "queues":
       return second ? ["Queue", html`<${Queue} key=${second} token=${first} id=${second} query=${query} />`]
         : ["Queues", html`<${Queues} query=${query} />`];
+    case "chats": return ["Chats", html`<${Chats} token=${first} chat=${second} query=${query} />`];
+    case "schedules":
+      return first === "new" ? ["New schedule", html`<${NewSchedule} token=${query.get("number") || ""} />`]
+        : ["Schedules", html`<${Schedules} query=${query} />`];
     case "webhooks":
       return first ? ["Webhook", html`<${Webhook} key=${first} id=${first} query=${query} />`] : ["Webhooks", html`<${Webhooks} />`];
     case "events": return ["Events", html`<${Events} query=${query} />`];
@@ -50,13 +57,19 @@ function Frame({ route }) {
   const [help, setHelp] = useState(false);
   const name = route.path[0] || "home";
   const place = route.path.join("/") || "home";
+  // Steps within a view that has its own scrolling keep the page where it is.
+  const top = name === "chats" ? name : place;
   enter(place);
   const [title, view] = viewOf(route);
   useEffect(() => {
     document.title = `${title} · Fanfare`;
     scrollTo(0, 0);
-    document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [place, title]);
+    showPlace();
+  }, [top, title]);
+  useEffect(() => {
+    addEventListener("resize", showPlace);
+    return () => removeEventListener("resize", showPlace);
+  }, []);
   useEffect(() => keys(() => setHelp(true)), []);
   return html`<div class="frame">
     <a class="hidden" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>To the content</a>
@@ -75,6 +88,9 @@ function Frame({ route }) {
     ${help && html`<${Help} close=${() => setHelp(false)} />`}
   </div>`;
 }
+
+/** On a phone the navigation is wider than the window. */
+const showPlace = () => document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 /** Says whether what is shown comes by itself, or is asked for again and again. */
 function Liveness() {

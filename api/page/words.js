@@ -40,6 +40,30 @@ export function moment(at, now) {
   return isToday ? clock.format(date) : `${day.format(date)}, ${clock.format(date)}`;
 }
 
+/** A moment by the clock of a time zone, in which a schedule is read. */
+const clocks = new Map();
+function clockIn(zone, options) {
+  const name = `${zone} ${Object.keys(options)}`;
+  if (!clocks.has(name)) clocks.set(name, new Intl.DateTimeFormat(LOCALE, { timeZone: zone, ...options }));
+  return clocks.get(name);
+}
+export const momentIn = (at, zone) => clockIn(zone, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hour12: false }).format(new Date(at));
+export const exactIn = (at, zone) => `${clockIn(zone, { dateStyle: "medium", timeStyle: "long" }).format(new Date(at))} in ${zone}, ${exact(at)} here`;
+
+/** The day of a moment, and its time of the day, by the viewer's clock. */
+const days = new Intl.DateTimeFormat(LOCALE, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+export const dayOf = (at) => days.format(new Date(at));
+export const momentOfDay = (at) => clock.format(new Date(at));
+
+/** Kinds of messages that came in, by the protocol's names. */
+const RECEIVED = {
+  conversation: "text", extendedTextMessage: "text", imageMessage: "picture", videoMessage: "video", ptvMessage: "video", audioMessage: "audio",
+  documentMessage: "document", documentWithCaptionMessage: "document", stickerMessage: "sticker", locationMessage: "location",
+  liveLocationMessage: "live location", contactMessage: "contact", contactsArrayMessage: "contacts", eventMessage: "event", reactionMessage: "reaction",
+  pollCreationMessage: "poll", pollCreationMessageV3: "poll", listMessage: "list", buttonsMessage: "buttons", interactiveMessage: "buttons", templateMessage: "template",
+};
+export const kindOf = (type) => RECEIVED[type] || String(type).replace(/Message(V\d+)?$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
 /** The number in a jid, as people write it. */
 export const phone = (jid) => (jid ? `+${jid.split(/[:@]/)[0]}` : "");
 

@@ -8,11 +8,13 @@ use std::time::Duration;
 use rand::RngExt;
 use shared::broker::{Broker, Outgoing, Publisher, Rpc};
 use shared::clock::Clock;
+use shared::content::{Content, Media, Source};
 use shared::egress::Reach;
 use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token, WebhookId};
 use shared::job::{Answer, Delay, Job, Reading, SendJob, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
+use shared::store::media;
 use shared::store::requests::{self, Asked, Noted};
 use shared::store::webhooks::WebhookRecord;
 use shared::store::webhooks::registry::{Change, NewWebhook};
@@ -20,10 +22,12 @@ use shared::subscription::{self, SubscriptionError};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::ApiKey;
+use crate::downloads::{DownloadSettings, Downloads};
 use crate::ids::Ids;
 use crate::jobs::{self, Looks};
 use crate::problem::Problem;
 use crate::tokens::{Addressee, TokenCache};
+use crate::uploads::Uploads;
 
 /// Lanes that jobs are published over. The jobs of a session keep to one, so that they keep their order.
 const LANES: usize = 4;
@@ -47,6 +51,10 @@ pub struct App {
     pub limits: SendLimits,
     /// The gap between two sends where a queue has none of its own: what workers are set to.
     pub delay: Delay,
+    /// Fetches the files of messages.
+    pub downloads: Downloads,
+    /// Takes the files of callers in.
+    pub uploads: Uploads,
     /// Makes the ids of sends whose callers name none, and knows them again.
     pub ids: Ids,
     /// The time.
@@ -91,6 +99,8 @@ impl App {
             random,
             limits: SendLimits::default(),
             delay: Delay::default(),
+            downloads: Downloads::new(DownloadSettings::default()),
+            uploads: Uploads::default(),
             ids,
             tokens: TokenCache::new(clock),
             shards,
@@ -124,6 +134,7 @@ impl App {
         self.limits.check_delay(job.delay)?;
         self.limits.check_start(job.start_at, self.clock.wall())?;
         jobs::refuse_reused(&self.store, to, key.as_ref(), &mut job).await?;
+        self.has_file(&job.message).await?;
         let is_named = key.is_some() || job.queue_id.is_some() || job.message_id.is_some();
         let (token, now) = (&to.token, self.clock.wall());
         let rng = &mut self.random.fork();
@@ -152,6 +163,21 @@ impl App {
             }
         }
         published.map(|()| sent)
+    }
+
+    /// Whether the file is there that a message names by its id, if it does.
+    ///
+    /// # Errors
+    /// 400 where it is not, 503 when the database is away.
+    pub async fn has_file(&self, message: &Content) -> Result<(), Problem> {
+        let Some(Source::Stored(id)) = message.media().and_then(Media::source) else {
+            return Ok(());
+        };
+        let found = media::find(&self.store, id).await?;
+        let words = "no uploaded file has this id, or not any more";
+        found
+            .map(drop)
+            .ok_or_else(|| Problem::field("message.media.id", words))
     }
 
     /// Notes what a send asks for; answers under which session, if that is new.

@@ -21,7 +21,7 @@ use crate::tokens::Addressee;
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// When a client may try again after the broker or the database was away.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// First and longest wait between two looks at the database.
 const LOOK_MIN: Duration = Duration::from_millis(10);
@@ -174,6 +174,8 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::Refused => Code::Refused,
         FailureCode::LookUpLimit => Code::LookUpLimit,
         FailureCode::Busy => Code::SessionBusy,
+        FailureCode::UnknownMessage => Code::MessageNotFound,
+        FailureCode::Gone => Code::MediaGone,
         FailureCode::Internal => Code::Internal,
     };
     let problem = Problem::new(code, message);

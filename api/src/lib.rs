@@ -5,6 +5,7 @@
 pub mod app;
 pub mod auth;
 pub mod doctor;
+pub mod downloads;
 pub mod extract;
 pub mod idempotency;
 pub mod ids;
@@ -23,6 +24,7 @@ pub mod schema;
 pub mod serve;
 pub mod settings;
 pub mod tokens;
+pub mod uploads;
 pub mod v1;
 pub mod workers;
 

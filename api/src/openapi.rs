@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    ChatId, DryRunAnswer, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer, NumbersJob,
-    PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody, SendBody,
+    ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire, NumberAnswer,
+    NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody, SendBody,
     SessionUpdateJob,
 };
 use shared::store::deliveries::DeliveryState;
@@ -31,8 +31,9 @@ use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, messages,
-    numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, webhooks,
+    adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, media,
+    messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, uploads,
+    webhooks,
 };
 use crate::{legacy, schema};
 
@@ -46,7 +47,8 @@ use crate::{legacy, schema};
         groups::act, profile::act,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
-        messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run,
+        messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run, media::download,
+        uploads::create, uploads::show, uploads::delete,
         queues::create, listing::list, queues::show, queues::recipients, commands::pause, commands::resume, commands::delete,
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
@@ -117,6 +119,7 @@ pub fn document() -> Value {
     generator.subschema_for::<ReactionBody>();
     generator.subschema_for::<DeleteBody>();
     generator.subschema_for::<Reading>();
+    generator.subschema_for::<Duplicates>();
     generator.subschema_for::<DryRunAnswer>();
     generator.subschema_for::<ScheduleBody>();
     generator.subschema_for::<ScheduleName>();

@@ -97,6 +97,18 @@ pub enum Code {
     TooManyRecipients,
     /// The body is not announced as JSON.
     UnsupportedMediaType,
+    /// No uploaded file has this id.
+    MediaNotFound,
+    /// Files can't be kept: there is no place for them, or it fails.
+    NoMediaStore,
+    /// The file is gone, and the phone does not have it any more either.
+    MediaGone,
+    /// The media host does not give the file at this moment.
+    MediaUnavailable,
+    /// As many files are on their way as may be.
+    DownloadsBusy,
+    /// The file has no such part.
+    RangeNotSatisfiable,
     /// WhatsApp refused what was asked.
     Refused,
     /// The number is not known, and no other may be looked up at this moment.
@@ -178,6 +190,12 @@ impl Code {
             Self::BodyTimeout => ("body_timeout", 408, "The body took too long"),
             Self::TooManyRecipients => ("too_many_recipients", 422, "Too many recipients"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
+            Self::MediaNotFound => ("media_not_found", 404, "No such uploaded file"),
+            Self::NoMediaStore => ("no_media_store", 503, "Files can't be kept"),
+            Self::MediaGone => ("media_gone", 410, "The file is gone"),
+            Self::MediaUnavailable => ("media_unavailable", 502, "The media host gives no file"),
+            Self::DownloadsBusy => ("downloads_busy", 503, "Too many downloads"),
+            Self::RangeNotSatisfiable => ("range_not_satisfiable", 416, "The file has no such part"),
             Self::Refused => ("refused", 422, "Refused"),
             Self::LookUpLimit => ("look_up_limit", 429, "No number may be looked up now"),
             Self::SessionNotConnected => ("session_not_connected", 503, "The session is not connected"),

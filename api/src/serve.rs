@@ -11,10 +11,12 @@ use shared::telemetry;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::downloads::Downloads;
 use crate::listener::{self, Limits};
 use crate::realtime::Realtime;
 use crate::router::router;
 use crate::settings::Settings;
+use crate::uploads::Uploads;
 use crate::workers;
 
 /// Serves until a signal ends it.
@@ -36,12 +38,19 @@ pub async fn serve(settings: Settings) -> Result<()> {
     );
     app.limits = settings.limits;
     app.delay = settings.delay;
+    app.downloads = Downloads::new(settings.downloads);
+    app.uploads = Uploads::new(&settings.uploads)?;
     app.tasks = lifecycle.tasks().clone();
     workers::watch(
         &process.health,
         &process.store,
         settings.common.amqp.shard_ids().collect(),
     );
+    let sweep = app
+        .uploads
+        .clone()
+        .sweep(app.store.clone(), lifecycle.soft().clone());
+    lifecycle.spawn(sweep);
     let app = Arc::new(app);
     let realtime = Realtime::new(&app, &settings.origins, settings.sockets);
     let admin: Router = telemetry::routes(Some(metrics), process.health.clone());

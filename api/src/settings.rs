@@ -12,6 +12,8 @@ use shared::job::{Delay, SendLimits};
 use shared::seal::Sealer;
 
 use crate::auth::ApiKey;
+use crate::downloads::DownloadSettings;
+use crate::uploads::UploadSettings;
 
 /// Default of `PORT`.
 pub const PORT_DEFAULT: u16 = 3000;
@@ -40,6 +42,10 @@ pub struct Settings {
     pub delay: Delay,
     /// What socket.io clients may take of us.
     pub sockets: SocketLimits,
+    /// How files of messages are fetched.
+    pub downloads: DownloadSettings,
+    /// What files are taken of callers.
+    pub uploads: UploadSettings,
 }
 
 /// What socket.io clients may take of us.
@@ -82,6 +88,8 @@ impl Settings {
         let limits = read_send_limits(&mut env);
         let delay = read_delay(&mut env);
         let sockets = read_socket_limits(&mut env);
+        let downloads = DownloadSettings::read(&mut env);
+        let uploads = UploadSettings::read(&mut env);
         env.finish()?;
         // Unwrap safety: where one is missing a mistake was noted, and `finish` has refused.
         #[allow(clippy::unwrap_used)]
@@ -96,6 +104,8 @@ impl Settings {
             limits,
             delay,
             sockets,
+            downloads,
+            uploads,
         })
     }
 }

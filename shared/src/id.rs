@@ -251,6 +251,10 @@ uuid_id! {
     WebhookId
 }
 uuid_id! {
+    /// A file that a caller uploaded.
+    MediaId
+}
+uuid_id! {
     /// One delivery of one event to one webhook. UUIDv7.
     DeliveryId
 }

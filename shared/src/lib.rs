@@ -10,6 +10,7 @@ pub mod config;
 pub mod content;
 pub mod egress;
 pub mod event;
+pub mod files;
 pub mod id;
 pub mod job;
 pub mod lifecycle;

@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tasks_of_each_view_are_done_through_the_page() -> Result<()> {
-    let cluster = Cluster::start(1).await?;
+    // The files that are sent are on this machine.
+    let cluster = Cluster::start_with(1, &[("MEDIA_ALLOW_PRIVATE", "true")]).await?;
     let (_, control, _) = cluster.simulator();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("page/drive.mjs");
     let run = tokio::process::Command::new("node")

@@ -6,6 +6,8 @@ const PEOPLE = 40;
 const PREFIX = "5511900001";
 const MANY = 10_000;
 const MANY_PREFIX = "55119200";
+const HUGE = 100_000;
+const HUGE_PREFIX = "551193";
 /** Seconds in which 10,000 pasted numbers are to be accepted. */
 const ACCEPTED_SECONDS = 10;
 /** Most milliseconds between two frames at the 95th hundredth, with room for a machine that does other things. */
@@ -24,6 +26,27 @@ async function begin({ page }, { text, min, max }) {
   await page.getByLabel("Text").fill(text);
   await page.getByLabel("At least, in seconds").fill(String(min));
   await page.getByLabel("At most, in seconds").fill(String(max));
+}
+
+/** While a queue is sent, its progress moves by itself, and frames come in time. */
+async function staysSmooth({ page }) {
+  await page.waitForFunction(() => Number(document.querySelector("[data-settled]")?.dataset.settled) > 20);
+  const before = await settled(page);
+  const gaps = await page.evaluate(() => new Promise((done) => {
+    const found = [];
+    let last = performance.now();
+    const frame = (now) => {
+      found.push(now - last);
+      last = now;
+      if (found.length < 180) requestAnimationFrame(frame);
+      else done(found.sort((one, other) => one - other));
+    };
+    requestAnimationFrame(frame);
+  }));
+  const slow = gaps[Math.floor(gaps.length * 0.95)];
+  console.log(`     frames: half of them within ${gaps[90].toFixed(1)} ms, 95 of 100 within ${slow.toFixed(1)} ms`);
+  assert.ok(slow < FRAME_MS, `${slow} ms`);
+  assert.ok((await settled(page)) > before, "progress moves without a reload");
 }
 
 const settled = async (page) => Number(await page.locator("[data-settled]").getAttribute("data-settled"));
@@ -91,7 +114,7 @@ export const tasks = {
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download them" }).click()]);
     const rows = (await readFile(await download.path(), "utf8")).trim().split("\r\n");
     assert.equal(rows.length, 2);
-    assert.ok(rows[1].includes("5511900009999,failed") && rows[1].endsWith("away"), rows[1]);
+    assert.ok(rows[1].includes("5511900009999,failed") && rows[1].includes(",away"), rows[1]);
     await page.getByRole("button", { name: "Send again" }).click();
     await page.waitForFunction(() => document.querySelector("[data-settled]")?.parentElement.innerText.includes("of 1"));
   },
@@ -113,24 +136,8 @@ export const tasks = {
     assert.ok(seconds < ACCEPTED_SECONDS, `${seconds} s`);
   },
 
-  async "the page stays smooth while they are sent"({ page }) {
-    await page.waitForFunction(() => Number(document.querySelector("[data-settled]")?.dataset.settled) > 20);
-    const before = await settled(page);
-    const gaps = await page.evaluate(() => new Promise((done) => {
-      const found = [];
-      let last = performance.now();
-      const frame = (now) => {
-        found.push(now - last);
-        last = now;
-        if (found.length < 180) requestAnimationFrame(frame);
-        else done(found.sort((one, other) => one - other));
-      };
-      requestAnimationFrame(frame);
-    }));
-    const slow = gaps[Math.floor(gaps.length * 0.95)];
-    console.log(`     frames: half of them within ${gaps[90].toFixed(1)} ms, 95 of 100 within ${slow.toFixed(1)} ms`);
-    assert.ok(slow < FRAME_MS, `${slow} ms`);
-    assert.ok((await settled(page)) > before, "progress moves without a reload");
+  async "the page stays smooth while they are sent"(it) {
+    await staysSmooth(it);
   },
 
   async "deleting many asks for their number"(it) {
@@ -151,12 +158,38 @@ export const tasks = {
     await page.getByText("Deleted", { exact: true }).first().waitFor();
   },
 
+  async "a file of 100,000 is read and taken, and the page stays smooth while they are sent"(it) {
+    const { page, simulator } = it;
+    await simulator.contacts(HUGE_PREFIX, HUGE, { read_ms: null });
+    const lines = Array.from({ length: HUGE }, (_, index) => `+${HUGE_PREFIX}${String(index).padStart(5, "0")};customer ${index}`);
+    await page.goto("/#/home");
+    await page.goto("/#/broadcast");
+    await begin(it, { text: "To each of you.", min: 0, max: 0.01 });
+    const began = Date.now();
+    await page.getByLabel("CSV file").setInputFiles({ name: "all.csv", mimeType: "text/csv", buffer: Buffer.from(`number;reference\n${lines.join("\n")}`) });
+    await page.getByRole("button", { name: "Send to 100,000" }).click();
+    await page.locator("[data-settled]").waitFor();
+    console.log(`     100,000 of a file were read and taken in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    await staysSmooth(it);
+    await page.getByRole("button", { name: "Delete…" }).click();
+    // It goes on meanwhile, so that their number is another each moment.
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel(/^Type .* to confirm$/).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByText("Paused", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Delete…" }).click();
+    await dialog.getByLabel(/^Type .* to confirm$/).fill(await dialog.locator("label b").innerText());
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await page.getByText("Deleted", { exact: true }).first().waitFor();
+  },
+
   async "queues are listed and narrowed"({ page, pictures }) {
     await page.goto("/#/queues");
     await page.getByRole("link", { name: "spring" }).first().waitFor();
     await pictures.take("queues");
     await page.getByRole("button", { name: "Deleted" }).click();
-    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 2);
     await page.goBack().catch(() => {});
   },
 

@@ -40,12 +40,6 @@ export class Browser {
     });
   }
 
-  /** Loads the page anew, and forgets what was done to its requests. */
-  async again() {
-    await this.page.unrouteAll();
-    await this.page.reload();
-  }
-
   async end() {
     await this.context.close();
     await rm(this.profile, { recursive: true, force: true });

@@ -5,8 +5,11 @@
 import { strict as assert } from "node:assert";
 import { Browser } from "./browser.mjs";
 import { Pictures } from "./pictures.mjs";
+import * as personal from "./personal.mjs";
+import * as schedules from "./schedules.mjs";
 import { Simulator } from "./simulator.mjs";
 import * as broadcasts from "./broadcasts.mjs";
+import * as chats from "./chats.mjs";
 import * as events from "./events.mjs";
 import * as frame from "./frame.mjs";
 import * as numbers from "./numbers.mjs";
@@ -17,7 +20,7 @@ const browser = await Browser.start(PAGE_URL);
 const { page } = browser;
 const it = { page, browser, key: PAGE_KEY, simulator: new Simulator(SIMULATOR_CONTROL), pictures: new Pictures(browser, process.env.PICTURES) };
 
-const TASKS = { ...frame.first, ...numbers.tasks, ...broadcasts.tasks, ...events.tasks, ...webhooks.tasks, ...frame.last };
+const TASKS = { ...frame.first, ...numbers.tasks, ...broadcasts.tasks, ...personal.tasks, ...chats.tasks, ...schedules.tasks, ...events.tasks, ...webhooks.tasks, ...frame.last };
 
 /** Where only a part is run, signing in is a part of it. */
 const SIGNS_IN = "the key signs in";

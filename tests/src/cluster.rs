@@ -144,6 +144,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts one more API process beside the API, and answers it with a client of its own. Its owner ends it.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_api(&self, name: &str) -> Result<(Operator, Process)> {
+        let listen = free_address()?;
+        let mut settings = self.settings.clone();
+        settings.push(("PORT".to_owned(), listen.port().to_string()));
+        let program = self.program("fanfare-api")?;
+        let api = Process::start(name, &program, &["serve"], &settings, &self.folder, listen).await?;
+        Ok((Operator::new(&format!("http://{listen}"), AUTH), api))
+    }
+
     /// Starts one more session worker and returns its number.
     ///
     /// # Errors

@@ -13,8 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of the crates, simulator and harness among them.
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "api",
+    "shared/media",
     "shared",
     "worker",
     "worker/whatsapp",

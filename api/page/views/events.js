@@ -104,8 +104,7 @@ function Row({ row: { envelope } }) {
   const [open, setOpen] = useState(false);
   const link = linkOf(envelope);
   return html`<li class="event"><details onToggle=${(toggled) => setOpen(toggled.target.open)}>
-      <summary><time class="figures quiet" datetime=${new Date(timestamp).toISOString()} title=${exact(timestamp)}>${momentary(timestamp)}</time>
-        <b>${event}</b> <span class="of">${instance.name}</span> <span class="quiet gist">${gist(event, data)}</span></summary>
+      <summary><time class="figures quiet" datetime=${new Date(timestamp).toISOString()} title=${exact(timestamp)}>${momentary(timestamp)}</time> <b>${event}</b> <span class="of">${instance.name}</span> <span class="quiet gist">${gist(event, data)}</span></summary>
       ${open && html`<pre class="code" tabindex="0">${JSON.stringify(envelope, null, 2)}</pre>`}</details>
     <div class="row">${link && html`<a class="button narrow" href=${link[1]}>${link[0]}</a>`}
       <${Copy} text=${JSON.stringify(envelope)} shown="Copy" label="Copy as JSON" button /></div></li>`;
@@ -115,6 +114,8 @@ function Row({ row: { envelope } }) {
 function linkOf({ event, instance: { name }, data }) {
   const queue = data.queue?.queueId || data.queueId;
   if (queue) return ["Queue", to(["queues", name, queue])];
+  const chat = data.header?.wuid || data.update?.header?.wuid;
+  if (chat) return ["Chat", to(["chats", name, chat])];
   if (/^(connection|qrcode|session)\./.test(event)) return ["Number", "#/numbers"];
   return null;
 }

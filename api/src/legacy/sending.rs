@@ -45,9 +45,10 @@ pub(super) async fn send_one(
 
 /// The document's WebMessageInfo of a message that is on its way.
 pub(super) fn sent(job: &SendJob, now: OffsetDateTime) -> Value {
+    let message = job.first_message();
     json!({
         "key": { "remoteJid": job.numbers.first().map(|recipient| recipient.number.jid()), "fromMe": true, "id": null },
-        "message": { job.message.message_type(): job.message.message() },
+        "message": { message.message_type(): message.message() },
         "messageTimestamp": now.unix_timestamp().to_string(),
         "status": "PENDING",
     })

@@ -122,7 +122,7 @@ async fn send(
             let answer = match many {
                 true => send_many(&app, to, key, job).await?,
                 false => {
-                    let shown = documented(&job.message);
+                    let shown = documented(job.first_message().into_owned());
                     let mut sent = send_one(&app, &to, key, job).await?;
                     sent["message"] = json!({ shown.message_type(): shown.message() });
                     Answer::with_data(sent)
@@ -221,8 +221,7 @@ impl Asks for DeleteBody {
 }
 
 /// How this API has always shown a message: buttons and lists as the message of their own, however they go out.
-fn documented(content: &Content) -> Content {
-    let mut shown = content.clone();
+fn documented(mut shown: Content) -> Content {
     let (form, fallback) = match &mut shown.body {
         Body::Buttons(buttons) => (&mut buttons.form, &mut buttons.fallback),
         Body::Template(template) => (&mut template.form, &mut template.fallback),

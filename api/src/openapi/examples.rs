@@ -4,6 +4,7 @@
 
 mod chats;
 mod legacy;
+mod media;
 mod messages;
 mod names;
 mod operation;
@@ -16,6 +17,8 @@ mod webhooks;
 
 use serde_json::{Value, json};
 
+#[cfg(test)]
+pub(crate) use media::FILE;
 pub use names::*;
 pub use operation::{Examples, Refusal, Shown};
 #[cfg(test)]
@@ -27,6 +30,7 @@ pub(crate) use sessions::group_metadata;
 pub fn all() -> Vec<Examples> {
     let mut all = sessions::all();
     all.extend(messages::all());
+    all.extend(media::all());
     all.extend(queues::all());
     all.extend(schedules::all());
     all.extend(chats::all());
@@ -61,6 +65,7 @@ pub fn path_part(name: &str) -> Option<&'static str> {
         "schedule" => SCHEDULE,
         "message" => MESSAGE,
         "webhook" => WEBHOOK,
+        "media" => MEDIA,
         "delivery" => DELIVERY,
         "number" | "chat" | "person" => ANA,
         _ => return None,

@@ -55,6 +55,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         JobKind::LookUp => &["post /v1/sessions/{token}/numbers/look-up"],
         JobKind::Block => &["post /v1/sessions/{token}/numbers/block"],
         JobKind::Unblock => &["post /v1/sessions/{token}/numbers/unblock"],
+        JobKind::MediaRefresh => &["get /v1/sessions/{token}/messages/{message}/media"],
         JobKind::Group => &[
             "post /v1/sessions/{token}/groups",
             "post /api/whatsapp/group-metadata",
@@ -109,6 +110,9 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
         "get /v1/sessions/{token}/messages/{message}",
         "the events of the message",
     ),
+    ("post /v1/media", "`url`, or `base64` for small files"),
+    ("get /v1/media/{media}", "the same"),
+    ("delete /v1/media/{media}", "the same"),
     ("get /v1/webhooks", "a queue of one's own, bound to the events"),
     ("post /v1/webhooks", "the same"),
     ("get /v1/webhooks/{webhook}", "the same"),

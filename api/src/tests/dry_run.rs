@@ -20,9 +20,8 @@ fn numbers() -> Value {
 }
 
 /// Makes a queue, which its worker has stored then.
-async fn queue(api: &TestApi, token: &Token, body: &Value) -> String {
-    let mut worker = api.worker().await;
-    let path = format!("/v1/sessions/{token}/queues");
+async fn queue(worker: &mut Worker<'_>, token: &Token, body: &Value) -> String {
+    let (api, path) = (worker.api, format!("/v1/sessions/{token}/queues"));
     let (made, _) = tokio::join!(api.post(&path, body), worker.accept());
     made.json()["queueId"].as_str().unwrap().to_owned()
 }
@@ -74,13 +73,14 @@ async fn it_is_told_who_would_get_what_and_when_and_nothing_is_sent() {
 async fn the_end_waits_for_the_queues_before_it_and_for_its_start() {
     let api = TestApi::new().await;
     let token = api.open_session().await;
+    let mut worker = api.worker().await;
     // Ten to go, of which two may go before the two of the dry run have gone; and one of another pace.
     let many: Vec<String> = (0..10).map(|n| format!("155512310{n:02}")).collect();
     let text = json!({ "type": "text", "text": "hi" });
     let delay = Delay::new(100.0, 200.0).unwrap();
     for numbers in [json!(many), json!(["15551230009"])] {
         let body = json!({ "numbers": numbers, "message": text, "delay": delay });
-        queue(&api, &token, &body).await;
+        queue(&mut worker, &token, &body).await;
     }
     let two = json!({ "numbers": ["15551230001", "15551230002"], "message": text });
     let path = format!("/v1/sessions/{token}/messages/dry-run");
@@ -136,6 +136,12 @@ async fn a_missing_variable_is_refused_with_its_place_at_every_door() {
     );
     let taken = api.post("/api/whatsapp/send-text", &older("{{code|none}}")).await;
     assert_eq!(taken.status, StatusCode::OK, "{taken:?}");
+    let one = json!({ "token": token, "number": numbers[0], "text": "Code {{code}}" });
+    let taken = api.post("/api/whatsapp/send-text", &one).await.json();
+    assert_eq!(
+        taken["data"]["message"]["extendedTextMessage"]["text"], "Code x",
+        "{taken}"
+    );
     // Without variables a text of the older API goes out as it is.
     let plain = json!({ "token": token, "number": "15551230001", "text": "{{ code" });
     let taken = api.post("/api/whatsapp/send-text", &plain).await.json();
@@ -150,8 +156,9 @@ async fn variables_are_shown_with_their_recipients() {
     let api = TestApi::new().await;
     let token = api.open_session().await;
     let entry = json!({ "number": "15551230001", "variables": { "code": 7 } });
+    let mut worker = api.worker().await;
     let body = body(&json!([entry, { "number": "15551230002", "variables": { "code": "a,b" } }]));
-    let queue = queue(&api, &token, &body).await;
+    let queue = queue(&mut worker, &token, &body).await;
     let path = format!("/v1/sessions/{token}/queues/{queue}/recipients");
     let shown = api.get(&path).await.json();
     assert_eq!(shown["items"][0]["variables"], json!({ "code": "7" }));

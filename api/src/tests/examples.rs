@@ -85,6 +85,9 @@ fn each_operation_has_examples_that_are_as_its_schemas_say() {
     for (name, operation) in operations(&document) {
         if let Some(body) = operation.get("requestBody") {
             let body = &body["content"]["application/json"];
+            if body.is_null() {
+                continue;
+            }
             assert!(body["example"].is_object(), "{name} has no example of its body");
             validate(&document, &body["schema"], &body["example"], &name);
         }
@@ -202,7 +205,10 @@ fn successes(document: &Value, operation: &str) -> Vec<u16> {
     let (method, path) = operation.split_once(' ').unwrap();
     let responses = document["paths"][path][method]["responses"].as_object().unwrap();
     let statuses = responses.keys().filter_map(|status| status.parse().ok());
-    let mut statuses: Vec<u16> = statuses.filter(|status| *status < 300).collect();
+    // A part of a file is asked for by a header; another test does.
+    let mut statuses: Vec<u16> = statuses
+        .filter(|status| *status < 300 && *status != 206)
+        .collect();
     statuses.sort_unstable_by(|one, other| other.cmp(one));
     statuses
 }
@@ -214,6 +220,9 @@ async fn ask(api: &TestApi, examples: &Examples) -> Answered {
         name.map_or(part, |name| path_part(name).unwrap())
     });
     let path = parts.collect::<Vec<_>>().join("/");
+    if examples.operation == "post /v1/media" {
+        return api.send(Method::POST, &path, examples::FILE).await;
+    }
     send(api, method, &path, examples.request.as_ref()).await
 }
 
@@ -390,6 +399,18 @@ impl<'a> Stage<'a> {
         {
             let columns = "state = 2, jid = NULL, paired_at = NULL, qr = '2@abc,def', qr_expires_at = now() + interval '20 s'";
             self.api.set_session(&token, columns).await;
+        }
+        if operation.contains("/v1/media/") {
+            let id = examples::MEDIA;
+            self.sql(&format!(
+                "INSERT INTO media VALUES ('{id}', NULL, 6, sha256('a page'), now(), now() + interval '1 day')"
+            ))
+            .await;
+        }
+        if operation.ends_with("/media") && operation.starts_with("get") {
+            self.api.media.put("a", b"a page", |_| {});
+            let named = (examples::MESSAGE, "a");
+            self.api.received(&token, named, b"a page", "6").await;
         }
         let (state, paused_at) = match operation.contains("/resume") {
             true => (2, "now()"),

@@ -5,6 +5,7 @@ mod commands;
 mod control;
 mod document;
 mod doors;
+mod downloads;
 mod dry_run;
 mod errors;
 mod examples;
@@ -12,6 +13,7 @@ mod legacy;
 mod legacy_sends;
 mod listener;
 mod look_up;
+mod media_host;
 mod profile;
 mod queues;
 mod realtime;
@@ -19,6 +21,7 @@ mod repeats;
 mod schedules;
 mod sessions;
 mod standing;
+mod uploads;
 mod vocabulary;
 mod webhooks;
 
@@ -34,6 +37,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use shared::broker::{Consumer, Delivery, QueueName};
 use shared::egress::Reach;
+use shared::files::StorePlace;
 use shared::id::{JobId, SessionId, ShardId, Token};
 use shared::job::{Answer, Job, SendJob, SendLimits};
 use shared::store::Fence;
@@ -42,9 +46,12 @@ use shared::store::sessions as session_rows;
 use shared::testing::{self, TestBroker, TestDatabase};
 use tower::ServiceExt;
 
+use self::media_host::MediaHost;
 use crate::app::App;
 use crate::auth::ApiKey;
+use crate::downloads::{DownloadSettings, Downloads};
 use crate::router::router;
+use crate::uploads::{UploadSettings, Uploads};
 
 const KEY: &str = "a key of the tests: 0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +62,8 @@ struct TestApi {
     broker: TestBroker,
     app: Arc<App>,
     router: Router,
+    media: MediaHost,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -83,6 +92,18 @@ impl TestApi {
         let (store, its) = (database.store().clone(), broker.broker().clone());
         let mut app = App::new(store, its, key, 1, Reach::Public);
         app.limits = limits;
+        let media = MediaHost::start().await;
+        app.downloads = Downloads::new(DownloadSettings {
+            host: media.url.clone(),
+            ..DownloadSettings::default()
+        });
+        let folder = tempfile::tempdir().unwrap();
+        app.uploads = Uploads::new(&UploadSettings {
+            place: Some(StorePlace::Folder(folder.path().to_owned())),
+            max_bytes: 1 << 20,
+            ..UploadSettings::default()
+        })
+        .unwrap();
         let app = Arc::new(app);
         let origins = ["https://app.example.com".parse().unwrap()];
         let router = router(app.clone(), &origins, Router::new());
@@ -91,6 +112,8 @@ impl TestApi {
             broker,
             app,
             router,
+            media,
+            folder,
         }
     }
 

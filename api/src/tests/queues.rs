@@ -187,13 +187,13 @@ async fn recipients_are_downloaded_as_csv_whole_and_by_state() {
     assert_eq!(lines.len(), 2_502, "a head and an end");
     assert_eq!(
         lines[0],
-        "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference"
+        "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference,variables"
     );
     assert_eq!(
         (lines[1], lines[2_500]),
         (
-            "0,5531900000000,queued,,,,,,,",
-            "2499,5531900002499,queued,,,,,,,"
+            "0,5531900000000,queued,,,,,,,,",
+            "2499,5531900002499,queued,,,,,,,,"
         )
     );
     settle(&api).await;
@@ -201,7 +201,7 @@ async fn recipients_are_downloaded_as_csv_whole_and_by_state() {
     let failed = String::from_utf8(failed.bytes).unwrap();
     assert_eq!(
         failed.split("\r\n").nth(1),
-        Some("2,5531900000002,failed,,404,not on WhatsApp,,,,")
+        Some("2,5531900000002,failed,,404,not on WhatsApp,,,,,")
     );
     assert_eq!(failed.lines().count(), 4);
 }

@@ -15,6 +15,7 @@ pub mod kept;
 pub mod linking;
 pub mod listing;
 pub mod look_up;
+pub mod media;
 pub mod messages;
 pub mod numbers;
 pub mod pairing;
@@ -26,12 +27,14 @@ pub mod retry;
 pub mod schedules;
 pub mod sessions;
 pub mod standing;
+pub mod uploads;
 pub mod waiting;
 pub mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
@@ -40,6 +43,8 @@ use crate::app::App;
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/messages", post(messages::create_anywhere))
+        .route("/media", post(uploads::create).layer(DefaultBodyLimit::disable()))
+        .route("/media/{media}", get(uploads::show).delete(uploads::delete))
         .route("/queues", get(listing::list_all))
         .route("/sessions", get(sessions::list).post(sessions::create))
         .route(
@@ -69,6 +74,7 @@ pub fn router() -> Router<Arc<App>> {
         )
         .route("/sessions/{token}/messages/dry-run", post(dry_run::dry_run))
         .route("/sessions/{token}/messages/{message}", get(look_up::show))
+        .route("/sessions/{token}/messages/{message}/media", get(media::download))
         .route(
             "/sessions/{token}/queues",
             get(listing::list).post(queues::create),

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::words::check_text;
 use crate::body::JobError;
 use crate::egress::Reach;
+use crate::id::MediaId;
 
 /// Most bytes of a file that is given in the job itself, decoded: it is stored with its queue and read with it. Larger ones
-/// are named by a URL.
+/// are named by a URL, or uploaded and named by their id.
 pub const INLINE_MAX_BYTES: usize = 1_048_576;
 /// Most bytes of a caption.
 pub(super) const CAPTION_MAX_BYTES: usize = 65_536;
@@ -27,6 +28,9 @@ pub struct Media {
     /// The file itself, in base64, at most 1,048,576 bytes decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
+    /// A file that was uploaded before (`POST /v1/media`), by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<MediaId>,
     /// Its type, such as `image/jpeg`; found out by how it begins where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mimetype: Option<String>,
@@ -47,21 +51,24 @@ pub enum Source<'a> {
     Url(&'a str),
     /// It is this, in base64.
     Inline(&'a str),
+    /// It was uploaded before, and is kept under this id.
+    Stored(MediaId),
 }
 
 impl Media {
     /// Where it comes from; `None` for what was never checked.
     pub fn source(&self) -> Option<Source<'_>> {
-        match (&self.url, &self.base64) {
-            (Some(url), None) => Some(Source::Url(url)),
-            (None, Some(text)) => Some(Source::Inline(text)),
+        match (&self.url, &self.base64, self.id) {
+            (Some(url), None, None) => Some(Source::Url(url)),
+            (None, Some(text), None) => Some(Source::Inline(text)),
+            (None, None, Some(id)) => Some(Source::Stored(id)),
             _ => None,
         }
     }
 
     pub(super) fn check(&self) -> Result<(), JobError> {
         match self.source() {
-            None => return Err(JobError::new("media", "must have one of `url`, `base64`")),
+            None => return Err(JobError::new("media", "must have one of `url`, `base64`, `id`")),
             // Which networks it may be in is the worker's to know.
             Some(Source::Url(url)) => drop(
                 Reach::Anywhere
@@ -69,6 +76,8 @@ impl Media {
                     .map_err(|error| JobError::new("media.url", error.to_string()))?,
             ),
             Some(Source::Inline(text)) => check_inline(text)?,
+            // Whether it is there is the door's, or the worker's, to know.
+            Some(Source::Stored(_)) => {}
         }
         match &self.mimetype {
             Some(mimetype) if mimetype.is_ascii() && mimetype.contains('/') => {
@@ -87,7 +96,9 @@ fn check_inline(text: &str) -> Result<(), JobError> {
     let problem = match STANDARD.decode(text) {
         Ok(bytes) if bytes.is_empty() => "must not be empty".to_owned(),
         Ok(bytes) if bytes.len() > INLINE_MAX_BYTES => {
-            format!("must be at most {INLINE_MAX_BYTES} bytes decoded; name a larger file by its `url`")
+            format!(
+                "must be at most {INLINE_MAX_BYTES} bytes decoded; name a larger file by its `url`, or upload it and name its `id`"
+            )
         }
         Ok(_) => return Ok(()),
         Err(_) => "must be base64".to_owned(),

@@ -135,6 +135,7 @@ fn tiny() -> Media {
     Media {
         url: None,
         base64: Some("AA==".to_owned()),
+        id: None,
         mimetype: None,
     }
 }

@@ -128,6 +128,10 @@ named! {
         LookUpLimit = "look_up_limit",
         /// The session has as many questions open as it may have; in a moment it takes more.
         Busy = "busy",
+        /// No message of the session that came in with a file has this id, or not any more.
+        UnknownMessage = "unknown_message",
+        /// The phone does not have it any more either.
+        Gone = "gone",
         /// We failed; trying again may help.
         Internal = "internal",
     }

@@ -105,6 +105,8 @@ named! {
         ForgetPerson = "person.forget",
         /// Ask what a send would do, without doing it. Answered.
         DryRun = "dry-run",
+        /// Have the phone upload the file of a message again that came in. Answered.
+        MediaRefresh = "media.refresh",
     }
 }
 
@@ -177,6 +179,8 @@ pub enum Job {
     ForgetPerson(PersonJob),
     /// Ask what a send would do; answered with [`Answer::DryRun`].
     DryRun(Box<DryRun>),
+    /// Have the phone upload the file of a message again; answered with [`Answer::Done`] when it is there.
+    MediaRefresh(MediaRefreshJob),
 }
 
 impl Job {
@@ -228,6 +232,7 @@ impl Job {
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
             JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
+            JobKind::MediaRefresh => Self::MediaRefresh(body::parse(body)?),
         })
     }
 
@@ -262,6 +267,7 @@ impl Job {
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
             Self::DryRun(_) => JobKind::DryRun,
+            Self::MediaRefresh(_) => JobKind::MediaRefresh,
         }
     }
 
@@ -293,6 +299,7 @@ impl Job {
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
             Self::DryRun(run) => run.given().to_vec(),
+            Self::MediaRefresh(job) => body::to_vec(job),
         }
     }
 
@@ -321,6 +328,7 @@ impl Job {
             JobKind::Profile => schema_for!(ProfileJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
+            JobKind::MediaRefresh => schema_for!(MediaRefreshJob),
         }
     }
 }

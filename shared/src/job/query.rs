@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{self, JobError};
+use crate::id::StanzaId;
 use crate::recipient::{Number, deserialize_phone};
 
 /// A question whether a number is on WhatsApp.
@@ -52,4 +53,12 @@ impl NumbersJob {
         let numbers = self.numbers.iter().map(|Phone(number)| number);
         numbers.filter(|number| seen.insert(*number)).cloned().collect()
     }
+}
+
+/// A message with a file that came in, and is gone from the media hosts.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MediaRefreshJob {
+    /// The id of the message.
+    pub message_id: StanzaId,
 }

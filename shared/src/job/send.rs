@@ -1,5 +1,6 @@
 //! Sending a message to one or many: the body as callers write it, and the parsed job.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -128,6 +129,15 @@ impl SendJob {
             }
         }
         Ok(())
+    }
+
+    /// What its first recipient gets: of a send to one, what is sent.
+    pub fn first_message(&self) -> Cow<'_, Content> {
+        let first = self.numbers.first();
+        match first.and_then(|first| first.variables.as_ref()) {
+            Some(variables) => Cow::Owned(self.message.filled(variables)),
+            None => Cow::Borrowed(&self.message),
+        }
     }
 
     /// The id of the queue this job makes.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::content::TEXT_MAX_BYTES;
+use crate::id::StanzaId;
 use crate::recipient::Number;
 use crate::testing;
 
@@ -85,6 +86,9 @@ fn every_job_has_a_stable_body() {
         }),
         Job::ForgetPerson(PersonJob {
             person: Person("5531900000001".parse().unwrap()),
+        }),
+        Job::MediaRefresh(MediaRefreshJob {
+            message_id: StanzaId::new("3EB0AA").unwrap(),
         }),
         Job::Group(Box::new(GroupJob::of(
             GroupAction::Metadata,

@@ -10,12 +10,10 @@ pub mod retention;
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 
 use self::change::Peer;
-use super::recipients::RecipientState;
+use super::recipients::{RecipientState, told};
 use super::{Store, StoreError};
-use crate::content::{Content, Variables};
 use crate::id::SessionId;
 
 /// Most rows that one page holds.
@@ -207,15 +205,8 @@ fn chat(row: &Row) -> Result<ChatRecord, StoreError> {
     })
 }
 
-/// What Fanfare sent to a recipient, with what stands there in the place of `{{name}}`.
-fn content(row: &Row) -> Result<Content, StoreError> {
-    let Json(content): Json<Content> = row.try_get("content")?;
-    let own: Option<Json<Variables>> = row.try_get("variables")?;
-    Ok(own.map_or_else(|| content.clone(), |Json(own)| content.filled(&own)))
-}
-
 fn sent(row: &Row, id: String) -> Result<Last, StoreError> {
-    let content = content(row)?;
+    let content = told(row)?;
     let state = RecipientState::from_code(row.try_get("state")?);
     let said = change::words(&content.message()).map(|text| text.chars().take(change::SHORT_MAX).collect());
     Ok(Last {

@@ -11,6 +11,7 @@ mod backend;
 mod batch;
 mod change;
 mod chats;
+mod received;
 mod sealed;
 mod statements;
 

@@ -47,7 +47,9 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     19 "media" in "0019_media.sql",
     20 "schedules" in "0020_schedules.sql",
     21 "variables" in "0021_variables.sql",
-    23 "chats" in "0023_chats.sql",
+    22 "chats" in "0022_chats.sql",
+    23 "received media" in "0023_received_media.sql",
+    24 "uploaded media" in "0024_uploaded_media.sql",
 };
 
 /// The version this program works with.

@@ -403,6 +403,15 @@ fn record(row: &Row) -> Result<RecipientRecord, StoreError> {
     })
 }
 
+/// What a recipient gets of its queue's content.
+pub(super) fn told(row: &Row) -> Result<Content, StoreError> {
+    let Json(content): Json<Content> = row.try_get("content")?;
+    Ok(match variables(row)? {
+        Some(variables) => content.filled(&variables),
+        None => content,
+    })
+}
+
 fn variables(row: &Row) -> Result<Option<Variables>, StoreError> {
     let stored: Option<Json<Variables>> = row.try_get("variables")?;
     Ok(stored.map(|Json(variables)| variables))

@@ -112,6 +112,8 @@ pub struct Counters {
     pub uploads: u64,
     /// Uploads that were refused.
     pub uploads_refused: u64,
+    /// Files that phones were asked for again, as they should be.
+    pub media_retries: u64,
     /// Presences of linked devices that said no name.
     pub unnamed_presences: u64,
     /// Requests to issue tokens.

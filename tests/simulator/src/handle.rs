@@ -26,7 +26,7 @@ use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
     AccountAddressing, Cap, Command, GroupChange, GroupShown, LinkOutcome, MediaChange, NewFile, NewGroup,
-    NewsBy, Page, PropertyChange, Restrict, Scanned, SessionInfo, Speaker, Special, TokenChange,
+    NewsBy, Page, PropertyChange, Restrict, Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange,
     VersionChange, VersionInfo,
 };
 
@@ -341,6 +341,21 @@ impl Handle {
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
         self.ask(|answer| Command::Say(speaker, to, text.into(), answer))
+            .await?
+    }
+
+    /// A phone or a contact sends a document, which it has sealed.
+    ///
+    /// # Errors
+    /// If nobody has one of the numbers.
+    pub async fn send_file(
+        &self,
+        speaker: Speaker,
+        to: Number,
+        file: SentFile,
+    ) -> Result<CompactString, Refusal> {
+        let file = Box::new(file);
+        self.ask(|answer| Command::SendFile(speaker, to, file, answer))
             .await?
     }
 

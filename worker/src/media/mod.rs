@@ -10,8 +10,10 @@ pub mod settings;
 mod sniff;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use shared::egress::Reach;
+use shared::files::{FileStore, FileStoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whatsapp::media::{MediaKey, MediaKind, Seal};
 
@@ -24,17 +26,27 @@ pub(crate) struct Files {
     http: Arc<OnceLock<reqwest::Client>>,
     settings: Settings,
     turns: Arc<Semaphore>,
+    /// Room for sealed files that wait to be uploaded again, in KiB.
+    room: Arc<Semaphore>,
+    /// What callers have uploaded.
+    uploaded: Option<FileStore>,
 }
 
 impl Files {
     /// Of a worker with these settings.
-    pub(crate) fn new(settings: Settings) -> Self {
+    ///
+    /// # Errors
+    /// [`FileStoreError`]: the place where uploaded files are is none.
+    pub(crate) fn new(settings: Settings) -> Result<Self, FileStoreError> {
         let turns = Arc::new(Semaphore::new(settings.at_a_time.get()));
-        Self {
+        let room = usize::try_from(settings.kept_bytes / 1024).unwrap_or(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            uploaded: settings.place.as_ref().map(FileStore::open).transpose()?,
+            room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             http: Arc::default(),
             settings,
             turns,
-        }
+        })
     }
 
     /// The client, made when a file is first fetched: it holds the certificates of this machine.
@@ -50,6 +62,11 @@ impl Files {
         Ok(self.http.get_or_init(|| client))
     }
 
+    /// How long files of messages that came in can be downloaded, if they can.
+    pub(crate) fn kept_for(&self) -> Option<Duration> {
+        self.settings.keep
+    }
+
     fn reach(&self) -> Reach {
         self.settings.reach
     }
@@ -58,6 +75,16 @@ impl Files {
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         // Never closed.
         Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    /// Keeps a file that was not uploaded for now, if there is room for it on the disk; else it is fetched again.
+    pub(crate) fn keep(&self, mut prepared: Box<Prepared>) -> Option<Box<Prepared>> {
+        if prepared.place.is_none() {
+            let kibibytes = u32::try_from(prepared.sealed_bytes / 1024 + 1).ok()?;
+            let place = Arc::clone(&self.room).try_acquire_many_owned(kibibytes);
+            prepared.place = Some(place.ok()?);
+        }
+        Some(prepared)
     }
 }
 
@@ -110,6 +137,8 @@ pub(crate) struct Prepared {
     pub(crate) seal: Seal,
     /// The length of the sealed file, in bytes.
     pub(crate) sealed_bytes: u64,
+    /// Its room on the disk, from when it waits to be uploaded again.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Why there is no file.
@@ -136,6 +165,11 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
+    /// It was uploaded once.
+    pub(crate) fn gone() -> Self {
+        Self::NotThere("no uploaded file has its `media.id`, or not any more".to_owned())
+    }
+
     /// Whether it may go better another time.
     pub(crate) const fn is_passing(&self) -> bool {
         matches!(self, Self::Later(_) | Self::Disk(_))

@@ -5,7 +5,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::TryStreamExt as _;
 use shared::content::Source;
+use shared::files::FileStoreError;
+use shared::id::MediaId;
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::spawn_blocking;
 use whatsapp::client::PIECE_BYTES;
 use whatsapp::media::{MediaKey, Sealer};
@@ -32,6 +36,10 @@ impl Files {
     async fn bring(&self, source: Source<'_>, into: File) -> Result<Option<String>, FileError> {
         match source {
             Source::Url(url) => self.fetch(url, &mut tokio::fs::File::from_std(into)).await,
+            Source::Stored(id) => {
+                self.read(id, &mut tokio::fs::File::from_std(into)).await?;
+                Ok(None)
+            }
             Source::Inline(text) => {
                 let bytes = STANDARD.decode(text);
                 let bytes = bytes.map_err(|_| FileError::NotThere("its base64 can't be read".to_owned()))?;
@@ -40,6 +48,30 @@ impl Files {
                 Ok(None)
             }
         }
+    }
+}
+
+impl Files {
+    /// Writes what was uploaded under this id into `into`.
+    async fn read(&self, id: MediaId, into: &mut tokio::fs::File) -> Result<(), FileError> {
+        let Some(files) = &self.uploaded else {
+            let words = "it was uploaded, and this worker has no MEDIA_STORE";
+            return Err(FileError::NotThere(words.to_owned()));
+        };
+        let failed = |error: FileStoreError| match error {
+            FileStoreError::NotFound => FileError::gone(),
+            FileStoreError::Unavailable(_) => FileError::Later(error.to_string()),
+        };
+        let mut pieces = files.read(id).await.map_err(failed)?;
+        let mut length = 0;
+        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+            length += piece.len() as u64;
+            if length > self.settings.max_bytes {
+                return Err(FileError::TooLarge(self.settings.max_bytes));
+            }
+            into.write_all(&piece).await?;
+        }
+        Ok(into.flush().await?)
     }
 }
 
@@ -85,5 +117,6 @@ fn finish(
         key,
         seal,
         sealed_bytes,
+        place: None,
     })
 }

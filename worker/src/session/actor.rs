@@ -55,24 +55,25 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// A session as stored, with what it is told from outside.
+    /// A session as stored, with what it is told from outside. Boxed, because the future of [`Self::run`] has room for its
+    /// argument twice.
     pub(crate) fn new(
         around: Arc<Surroundings>,
         lease: Lease,
         record: SessionRecord,
         mailbox: mpsc::Receiver<Mail>,
-    ) -> Self {
+    ) -> Box<Self> {
         let (link, steps) = Link::new();
-        Self {
+        Box::new(Self {
             parts: Parts::new(Context::new(around, lease, record), link),
             mailbox,
             steps,
             busy: None,
-        }
+        })
     }
 
     /// Runs until the session is handed over, deleted or lost.
-    pub(crate) async fn run(mut self) -> Exit {
+    pub(crate) async fn run(mut self: Box<Self>) -> Exit {
         loop {
             let (waiting, wake) = self.parts.work();
             self.note_busy(waiting);

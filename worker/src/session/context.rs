@@ -16,6 +16,7 @@ use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
+use shared::store::received::ReceivedMedia;
 use shared::store::recipients::{Lists, Pending};
 use shared::store::requests::Rejection;
 use shared::store::schedules::Added;
@@ -76,24 +77,28 @@ pub(crate) enum Fetched {
     Retried(Retried),
     /// The file of a queue has come a stage further.
     Transfer(QueueId, Transferred),
+    /// The file that our phone is to upload again, if there is one.
+    Received(u64, Result<Option<Box<ReceivedMedia>>, StoreError>),
+    /// It is written down where that file is now.
+    Moved(u64, Result<(), StoreError>),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.
     Scheduled(Result<Option<Added>, StoreError>),
-    /// How far a job has come that forgets.
-    Forgetting(Result<Forgetting, StoreError>),
     /// A question was answered from the store.
     Answered,
+    /// How far a job has come that forgets.
+    Forgetting(Result<Forgetting, StoreError>),
 }
 
 /// How far a file has come.
 pub(crate) enum Transferred {
-    /// It is here, and sealed.
-    Prepared(Box<Prepared>),
+    /// It is not uploaded yet.
+    Missing,
     /// It can't be had.
     NoFile(FileError),
     /// It is uploaded, and that is durable.
     Stored(Upload),
-    /// WhatsApp did not take it.
-    NotUploaded(Box<Prepared>, UploadError),
+    /// WhatsApp did not take it, and this is kept of it.
+    NotUploaded(Option<Box<Prepared>>, UploadError),
     /// The database failed.
     Lost(StoreError),
 }

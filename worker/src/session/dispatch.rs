@@ -5,7 +5,7 @@
 
 mod events;
 
-use shared::job::{FailureCode, Job};
+use shared::job::{DryRun, FailureCode, Job};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
@@ -21,6 +21,7 @@ use super::dry_run;
 use super::groups::Groups;
 use super::link::Link;
 use super::logout::Logout;
+use super::media_retries::MediaRetries;
 use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::profiles::Profiles;
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     groups: Groups,
     profiles: Profiles,
     chats: Chats,
+    media_retries: MediaRetries,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -75,6 +77,7 @@ impl Parts {
             groups: Groups::default(),
             profiles: Profiles::default(),
             chats: Chats::default(),
+            media_retries: MediaRetries::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -234,10 +237,8 @@ impl Parts {
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
             Job::Profile(_) => self.profiles.ask(&self.link, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
-            Job::DryRun(run) => {
-                let run = (**run).clone();
-                dry_run::answer(cx, run, job);
-            }
+            Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
+            Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -404,6 +405,8 @@ impl Parts {
                 self.uploads.on_transferred(cx, queue, transferred);
             }
             Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
+            Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found?),
+            Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Answered => {}
             Fetched::Adopted(queue, adopted) => {

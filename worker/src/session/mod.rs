@@ -20,6 +20,7 @@ mod groups;
 mod link;
 mod logout;
 pub mod look_up;
+mod media_retries;
 mod meter;
 mod numbers;
 pub mod pacer;

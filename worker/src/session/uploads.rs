@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
-use shared::content::Content;
+use shared::clock::Clock;
+use shared::content::{Content, Source};
 use shared::id::QueueId;
+use shared::store::media;
 use shared::store::uploads::{self as store, Upload as Stored};
 use shared::store::{Fence, Store};
 use time::OffsetDateTime;
@@ -25,7 +27,7 @@ use super::content::wish;
 use super::context::{Context, Exit, Transferred};
 use super::link::Link;
 use super::way;
-use crate::media::{FileError, Files, Prepared};
+use crate::media::{FileError, Files, Prepared, Wish};
 
 /// The transfers of one session.
 #[derive(Default)]
@@ -48,9 +50,9 @@ struct Work {
 enum Stage {
     /// A task is at it.
     Busy,
-    /// It waits for the hosts to be named.
-    Hosts(Box<Prepared>),
-    /// It is tried again at this moment, from where it was.
+    /// It is not uploaded yet, and waits for the hosts to be named. Nothing is brought before.
+    Hosts(Option<Box<Prepared>>),
+    /// It is tried again at this moment, with what is kept of it.
     Later(Instant, Option<Box<Prepared>>),
 }
 
@@ -67,18 +69,15 @@ impl Uploads {
         let (now, mut wake) = (cx.now(), None::<Instant>);
         for id in wanted {
             let Some(Work { stage, tries }) = self.work.remove(&id) else {
-                self.begin(cx, id, 0);
+                self.begin(cx, id);
                 continue;
             };
             match stage {
-                Stage::Later(at, prepared) if at > now => {
+                Stage::Later(at, kept) if at > now => {
                     wake = Some(wake.map_or(at, |first| first.min(at)));
-                    self.put(id, Stage::Later(at, prepared), tries);
+                    self.put(id, Stage::Later(at, kept), tries);
                 }
-                Stage::Later(_, None) => self.begin(cx, id, tries),
-                Stage::Later(_, Some(prepared)) | Stage::Hosts(prepared) => {
-                    self.upload(cx, link, id, (prepared, tries));
-                }
+                Stage::Later(_, kept) | Stage::Hosts(kept) => self.go_on(cx, link, id, (kept, tries)),
                 Stage::Busy => self.put(id, Stage::Busy, tries),
             }
         }
@@ -89,34 +88,31 @@ impl Uploads {
         self.work.insert(id, Work { stage, tries });
     }
 
-    /// Looks whether its file is uploaded already; if not, brings and seals it.
-    fn begin(&mut self, cx: &mut Context, id: QueueId, tries: u32) {
-        let Some(queue) = cx.queues.get(id) else { return };
-        let content = Arc::clone(&queue.content);
-        let (store, files, wall) = (cx.around.store.clone(), cx.around.files.clone(), cx.wall());
-        let key = MediaKey::new(cx.rng.random());
-        self.put(id, Stage::Busy, tries);
+    /// Looks whether its file is uploaded already.
+    fn begin(&mut self, cx: &mut Context, id: QueueId) {
+        let (store, wall) = (cx.around.store.clone(), cx.wall());
+        self.put(id, Stage::Busy, 0);
         cx.transfer(id, async move {
             match store::find(&store, id).await {
                 Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(upload),
-                Ok(_) => bring(&files, &content, key).await,
+                Ok(_) => Transferred::Missing,
                 Err(error) => Transferred::Lost(error),
             }
         });
     }
 
-    /// Uploads a file, if it is known where to; asks for that if not.
-    fn upload(
+    /// Brings and uploads a file, if it is known where to; asks for that if not.
+    fn go_on(
         &mut self,
         cx: &mut Context,
         link: &Link,
         id: QueueId,
-        (prepared, tries): (Box<Prepared>, u32),
+        (kept, tries): (Option<Box<Prepared>>, u32),
     ) {
         let now = cx.now();
         let known = self.conn.as_deref().filter(|(_, until)| now < *until);
         let Some((conn, _)) = known else {
-            self.put(id, Stage::Hosts(prepared), tries);
+            self.put(id, Stage::Hosts(kept), tries);
             if self.asked.is_none() {
                 self.tickets += 1;
                 let is_told = link.tell(Command::AskMediaHosts { ticket: self.tickets });
@@ -128,24 +124,21 @@ impl Uploads {
             Ok(own_way) => own_way,
             Err(error) => return cx.end(Exit::Lost(error.to_string())),
         };
-        let route = MediaRoute::new(&cx.around.versions.config(), own_way, conn.clone());
-        let (store, fence, files) = (cx.around.store.clone(), cx.lease.fence(), cx.around.files.clone());
-        let clock = cx.around.clock;
+        let Some(queue) = cx.queues.get(id) else { return };
+        let journey = Journey {
+            content: Arc::clone(&queue.content),
+            key: MediaKey::new(cx.rng.random()),
+            files: cx.around.files.clone(),
+            store: cx.around.store.clone(),
+            route: MediaRoute::new(&cx.around.versions.config(), own_way, conn.clone()),
+            clock: cx.around.clock,
+        };
+        let (store, fence) = (cx.around.store.clone(), cx.lease.fence());
         self.put(id, Stage::Busy, tries);
         cx.transfer(id, async move {
-            let _turn = files.turn().await;
-            let upload = Upload {
-                kind: prepared.role.kind(),
-                enc_sha256: prepared.seal.enc_sha256,
-                length: prepared.sealed_bytes,
-                file: &prepared.file,
-            };
-            match route.upload(upload).await {
-                Ok(uploaded) => {
-                    let stored = stored(&prepared, uploaded, clock.wall());
-                    save(&store, fence, id, stored).await
-                }
-                Err(error) => Transferred::NotUploaded(prepared, error),
+            match journey.make(kept).await {
+                Ok(stored) => save(&store, fence, id, stored).await,
+                Err(failed) => failed,
             }
         });
     }
@@ -154,7 +147,7 @@ impl Uploads {
     pub(super) fn on_transferred(&mut self, cx: &mut Context, id: QueueId, transferred: Transferred) {
         let tries = self.work.remove(&id).map_or(0, |work| work.tries);
         match transferred {
-            Transferred::Prepared(prepared) => self.put(id, Stage::Hosts(prepared), tries),
+            Transferred::Missing => self.put(id, Stage::Hosts(None), tries),
             Transferred::Stored(upload) => cx.queues.attach(id, Attachment::Ready(Arc::new(upload))),
             Transferred::Lost(error) => cx.lose(&error),
             Transferred::NoFile(error) if error.is_passing() && tries + 1 < FETCHES_MAX => {
@@ -164,13 +157,13 @@ impl Uploads {
             Transferred::NoFile(error) => cx
                 .queues
                 .attach(id, Attachment::Failed(Box::new(failure(&error)))),
-            Transferred::NotUploaded(prepared, error) => {
+            Transferred::NotUploaded(kept, error) => {
                 tracing::warn!(%error, "a file was not uploaded");
                 if matches!(error, UploadError::Unauthorized) {
                     self.conn = None;
                 }
                 match error.is_passing() {
-                    true => self.again(cx.now(), id, (tries, Some(prepared))),
+                    true => self.again(cx.now(), id, (tries, kept)),
                     false => cx
                         .queues
                         .attach(id, Attachment::Failed(Box::new(not_taken(&error)))),
@@ -179,9 +172,9 @@ impl Uploads {
         }
     }
 
-    fn again(&mut self, now: Instant, id: QueueId, (tries, prepared): (u32, Option<Box<Prepared>>)) {
+    fn again(&mut self, now: Instant, id: QueueId, (tries, kept): (u32, Option<Box<Prepared>>)) {
         let pause = PAUSE.saturating_mul(1 << tries.min(16)).min(PAUSE_MAX);
-        self.put(id, Stage::Later(now + pause, prepared), tries.saturating_add(1));
+        self.put(id, Stage::Later(now + pause, kept), tries.saturating_add(1));
     }
 
     /// The server has named its media hosts, or has not.
@@ -198,8 +191,8 @@ impl Uploads {
             Err(error) => {
                 tracing::debug!(%error, "the server named no media host");
                 for work in self.work.values_mut() {
-                    if let Stage::Hosts(prepared) = std::mem::replace(&mut work.stage, Stage::Busy) {
-                        work.stage = Stage::Later(now + PAUSE, Some(prepared));
+                    if let Stage::Hosts(kept) = &mut work.stage {
+                        work.stage = Stage::Later(now + PAUSE, kept.take());
                     }
                 }
             }
@@ -212,14 +205,50 @@ impl Uploads {
     }
 }
 
-async fn bring(files: &Files, content: &Content, key: MediaKey) -> Transferred {
-    let _turn = files.turn().await;
-    let Some(wish) = wish(content) else {
-        return Transferred::NoFile(FileError::NotThere("the message names none".to_owned()));
-    };
-    match files.prepare(wish, key).await {
-        Ok(prepared) => Transferred::Prepared(Box::new(prepared)),
-        Err(error) => Transferred::NoFile(error),
+/// A file on its way from its source to the media hosts. It has one turn for all of it, so that no more of them lie on the
+/// disk than have one, but for what is kept.
+struct Journey {
+    content: Arc<Content>,
+    key: MediaKey,
+    files: Files,
+    store: Store,
+    route: MediaRoute,
+    clock: Clock,
+}
+
+impl Journey {
+    async fn make(self, kept: Option<Box<Prepared>>) -> Result<Stored, Transferred> {
+        let _turn = self.files.turn().await;
+        let prepared = match kept {
+            Some(kept) => kept,
+            None => Box::new(self.bring().await.map_err(Transferred::NoFile)?),
+        };
+        let upload = Upload {
+            kind: prepared.role.kind(),
+            enc_sha256: prepared.seal.enc_sha256,
+            length: prepared.sealed_bytes,
+            file: &prepared.file,
+        };
+        match self.route.upload(upload).await {
+            Ok(uploaded) => Ok(stored(&prepared, uploaded, self.clock.wall())),
+            Err(error) => Err(Transferred::NotUploaded(self.files.keep(prepared), error)),
+        }
+    }
+
+    async fn bring(&self) -> Result<Prepared, FileError> {
+        let none = || FileError::NotThere("the message names none".to_owned());
+        let wish = wish(&self.content).ok_or_else(none)?;
+        let Source::Stored(id) = wish.source else {
+            return self.files.prepare(wish, self.key.clone()).await;
+        };
+        let found = media::find(&self.store, id).await;
+        let found = found.map_err(|error| FileError::Later(error.to_string()))?;
+        let found = found.ok_or_else(FileError::gone)?;
+        let wish = Wish {
+            mimetype: wish.mimetype.or(found.mimetype.as_deref()),
+            ..wish
+        };
+        self.files.prepare(wish, self.key.clone()).await
     }
 }
 

@@ -48,6 +48,7 @@ pub async fn run(
         health,
     } = process;
     leases::ensure_shards(&store, settings.shards).await?;
+    let files = Files::new(settings.media).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let start = version::Start {
         settings: settings.version,
         whatsapp: settings.whatsapp,
@@ -80,7 +81,7 @@ pub async fn run(
             rate_limit: settings.rate_limit,
             attempts: settings.attempts,
             look_ups: settings.look_ups,
-            files: Files::new(settings.media),
+            files,
             keep_bytes: settings.keep_bytes,
             limits: settings.limits,
         }),

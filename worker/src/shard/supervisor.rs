@@ -201,17 +201,29 @@ async fn run(
     session: SessionId,
     mail: mpsc::Receiver<Mail>,
 ) -> Exit {
+    // Boxed, as reading takes more room than all that an idle session does after it.
+    let reading = Box::pin(read(&around, &lease, &token, session));
+    match reading.await {
+        Ok(record) => Actor::new(around, lease, record, mail).run().await,
+        Err(exit) => exit,
+    }
+}
+
+/// Reads what is stored of a session, for as long as that takes; why it is not to run otherwise.
+async fn read(
+    around: &Surroundings,
+    lease: &Lease,
+    token: &Token,
+    session: SessionId,
+) -> Result<SessionRecord, Exit> {
     // An actor of this session that was lost, or panicked, may have left a write on its way: what is read now must not
     // be older than that.
-    if let Err(error) = around.committer.settled().await {
-        return Exit::Lost(error.to_string());
-    }
+    let settled = around.committer.settled().await;
+    settled.map_err(|error| Exit::Lost(error.to_string()))?;
     loop {
-        match sessions::find(&around.store, &token).await {
-            Ok(Some(record)) if record.id == session && record.shard == lease.shard() => {
-                return Actor::new(around, lease, record, mail).run().await;
-            }
-            Ok(_) => return Exit::Gone,
+        match sessions::find(&around.store, token).await {
+            Ok(Some(record)) if record.id == session && record.shard == lease.shard() => return Ok(record),
+            Ok(_) => return Err(Exit::Gone),
             Err(error) => {
                 tracing::warn!(%error, "could not read a session");
                 tokio::time::sleep(START_AGAIN).await;

@@ -1,6 +1,6 @@
 //! Forgets what is old, a piece at a time, so that nobody waits for it: finished deliveries, answers kept for an
-//! `Idempotency-Key`, sends by the ids that they were asked for under, finished queues with their recipients, and messages
-//! that came in.
+//! `Idempotency-Key`, sends by the ids that they were asked for under, finished queues with their recipients, messages that
+//! came in, and their files.
 //!
 //! Several workers may sweep at once: each takes other rows. Must not know what the rows are about.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::store::deliveries::{at_once, upkeep};
-use shared::store::{Store, StoreError, chats, idempotency, queues, requests};
+use shared::store::{Store, StoreError, chats, idempotency, queues, received, requests};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::count_dead;
@@ -92,6 +92,11 @@ pub(super) async fn sweep(store: &Store, keep: Keep, clock: Clock) -> Swept {
     swept
         .pieces("sends asked for", || async {
             requests::purge(store).await.map(some)
+        })
+        .await;
+    swept
+        .pieces("files of messages", || async {
+            received::purge(store).await.map(some)
         })
         .await;
     if let Some(keep) = keep.queues {

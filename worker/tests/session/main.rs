@@ -14,6 +14,7 @@ mod media;
 mod personal;
 mod profiles;
 mod proxy;
+mod received;
 mod restriction;
 mod retry;
 mod silence;

@@ -261,6 +261,7 @@ async fn an_upload_that_the_host_refuses_for_now_or_for_its_secret_goes_through_
     completed(&stage, &token, second).await;
     let audit = stage.audit(|report| report.contacts.shown_once == 4).await;
     assert_eq!((audit.server.uploads, audit.server.uploads_refused), (2, 2));
+    assert_eq!(host.asked.load(Ordering::SeqCst), 2, "what was refused was kept");
     worker.stop().await;
 }
 
@@ -354,5 +355,42 @@ async fn private_addresses_are_not_fetched_from_unless_that_is_set() {
     let metadata = "http://169.254.169.254/latest/meta-data";
     assert_eq!(failures(&stage, &token, image(&numbers, metadata)).await, [400]);
     assert_eq!(host.asked.load(Ordering::SeqCst), 0);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_fetched_before_there_is_a_host_for_it_and_what_waits_fills_no_disk() {
+    let (stage, host) = (Stage::new().await, host().await);
+    // No room for a file that was fetched and not taken.
+    let worker = stage.worker_set("w1", |settings| settings.media.kept_bytes = 100 * 1024);
+    let token = stage.paired("15550000001").await;
+    let numbers = stage.contacts("15550001", 1).await;
+    let hosts = |hosts: Vec<String>| MediaChange {
+        hosts: Some(hosts),
+        ..MediaChange::default()
+    };
+    stage.simulator.change_media(hosts(Vec::new())).await.unwrap();
+    let url = format!("{}/a.jpg", host.url);
+    let queue = stage.send(&token, image(&numbers, &url)).await;
+    stage.audit(|report| report.server.media_conns >= 2).await;
+    assert_eq!(host.asked.load(Ordering::SeqCst), 0, "fetched for nobody to take");
+    let own = stage
+        .simulator
+        .control_url
+        .split_once("://")
+        .unwrap()
+        .1
+        .to_owned();
+    let back = MediaChange {
+        refuse_uploads: Some(1),
+        ..hosts(vec![own])
+    };
+    stage.simulator.change_media(back).await.unwrap();
+    completed(&stage, &token, queue).await;
+    assert_eq!(
+        host.asked.load(Ordering::SeqCst),
+        2,
+        "fetched again, since it was not kept"
+    );
     worker.stop().await;
 }

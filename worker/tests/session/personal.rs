@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use shared::id::Token;
-use shared::job::{Answer, Delay, Job, Misfire, RetryJob, ScheduleJob, SendJob, Timing};
+use shared::job::{Answer, Delay, Job, Misfire, Person, PersonJob, RetryJob, ScheduleJob, SendJob, Timing};
+use shared::recipient::Number;
+use shared::store::chats::messages;
 use shared::store::recipients;
 use simulator::fault::{Fault, Kind};
 use simulator::world::Speaker;
@@ -185,6 +187,28 @@ async fn a_schedule_fires_with_the_variables_of_its_recipients() {
     for number in &numbers {
         assert_eq!(texts(&stage, number).await, [format!("Hi there, {number}")]);
     }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_shows_the_text_of_its_own_until_the_person_is_forgotten() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000008").await;
+    let numbers = stage.contacts("15550008", 2).await;
+    let queue = stage.send(&token, job(&numbers, &text())).await;
+    completed(&stage, &token).await;
+    let (store, session) = (stage.database.store(), stage.record(&token).await.unwrap().id);
+    let jid = format!("{}@s.whatsapp.net", numbers[0]);
+    let kept = messages::of_chat(store, session, (&jid, None), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(kept[0].words, Some(format!("Hi there, {}", numbers[0])));
+    let person = Person(Number::new(&numbers[0]).unwrap());
+    stage.call(&token, Job::ForgetPerson(PersonJob { person })).await;
+    let rows = recipients::page(store, queue, None, None, 2).await.unwrap();
+    let known: Vec<bool> = rows.iter().map(|row| row.variables.is_some()).collect();
+    assert_eq!(known, [false, true]);
     worker.stop().await;
 }
 

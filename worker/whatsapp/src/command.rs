@@ -6,6 +6,7 @@ use crate::{
     event::{Event, PasskeyStep, QueryError, SendError},
     group::request::GroupRequest,
     jid::{Jid, Server},
+    media::MediaKey,
     message_id::MessageId,
     pairing::passkey::webauthn::Assertion,
     profile::{ProfileRequest, Typing},
@@ -86,6 +87,14 @@ pub enum Command {
         /// Comes back with the answer.
         ticket: u64,
     },
+    /// Ask our phone to upload the file of a message again, which is gone from the media hosts. Answered by `MediaRetried`
+    /// with the same ticket.
+    AskMediaRetry {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Which.
+        retry: Box<MediaRetry>,
+    },
     /// Ask the server something about groups, or to change one. Answered by `GroupAnswered` with the same ticket.
     Group {
         /// Comes back with the answer.
@@ -151,6 +160,7 @@ impl fmt::Debug for Command {
                 .field("change", change)
                 .finish_non_exhaustive(),
             Self::AskMediaHosts { ticket } => f.debug_tuple("AskMediaHosts").field(ticket).finish(),
+            Self::AskMediaRetry { ticket, .. } => f.debug_tuple("AskMediaRetry").field(ticket).finish(),
             Self::Group { ticket, request } => f
                 .debug_struct("Group")
                 .field("ticket", ticket)
@@ -197,6 +207,10 @@ impl Command {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::MediaHosts { ticket, result })
             }
+            Self::AskMediaRetry { ticket, .. } => {
+                let result = Err(QueryError::NotConnected.into());
+                Some(Event::MediaRetried { ticket, result })
+            }
             Self::Group { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::GroupAnswered { ticket, result })
@@ -223,6 +237,27 @@ impl Command {
                 | Self::CancelPasskey { .. }
         )
     }
+}
+
+/// The message whose file our phone is to upload again.
+pub struct MediaRetry {
+    /// Which message.
+    pub about: About,
+    /// The key of its file.
+    pub key: MediaKey,
+}
+
+/// The message whose file is gone from the media hosts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct About {
+    /// Its id.
+    pub id: MessageId,
+    /// The chat, as the message named it.
+    pub chat: Jid,
+    /// Who sent it, where that is not the chat itself (groups).
+    pub participant: Option<Jid>,
+    /// Whether the account sent it.
+    pub from_me: bool,
 }
 
 /// Somebody by both names, as a look-up tells them.

@@ -183,6 +183,13 @@ pub enum Event {
         /// Where files are uploaded to, and what an upload shows.
         result: Result<Box<MediaConn>, QueryError>,
     },
+    /// The answer to [`Command::AskMediaRetry`](crate::command::Command::AskMediaRetry).
+    MediaRetried {
+        /// The request's ticket.
+        ticket: u64,
+        /// Its path at any media host from now on.
+        result: Result<String, MediaRetryError>,
+    },
     /// The answer to [`Command::Group`](crate::command::Command::Group).
     GroupAnswered {
         /// The request's ticket.
@@ -310,6 +317,9 @@ impl fmt::Debug for Event {
             Self::MediaHosts { ticket, result } => {
                 let hosts = result.as_ref().map(|conn| conn.hosts.len());
                 one("MediaHosts", "answer", &(ticket, hosts))
+            }
+            Self::MediaRetried { ticket, result } => {
+                one("MediaRetried", "answer", &(ticket, result.as_ref().err()))
             }
             Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
             Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
@@ -575,6 +585,20 @@ pub enum QueryError {
     /// Too many questions are open already.
     #[error("too many questions are open")]
     Busy,
+}
+
+/// Why our phone has not uploaded a file again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MediaRetryError {
+    /// It has no such file any more.
+    #[error("the phone does not have the file any more")]
+    NotFound,
+    /// It could not.
+    #[error("the phone could not upload the file again")]
+    Failed,
+    /// It was not asked, or did not answer.
+    #[error(transparent)]
+    Query(#[from] QueryError),
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::tokens::unknown;
 use crate::v1::asked::{RequestState, SendRequest};
 use crate::v1::look_up::{Message, no_such_message};
+use crate::v1::media::no_file;
 use crate::v1::messages::{Accepted, Addressed};
 use crate::v1::queues;
 use crate::v1::waiting::Waiting;
@@ -45,6 +46,10 @@ pub(super) fn all() -> Vec<Examples> {
             .answers(200, "told", &told())
             .refuses_body("/v1/sessions/shop/messages/dry-run", &broken(), broken_problem())
             .refuses("/v1/sessions/nobody/messages/dry-run", unknown(&fixed(NOBODY))),
+        Examples::of("get /v1/sessions/{token}/messages/{message}/media")
+            .answers_text("application/octet-stream", "a page".to_owned())
+            .answers_part("application/octet-stream", "page".to_owned())
+            .refuses("/v1/sessions/shop/messages/3EB000000000/media", no_file()),
         Examples::of("get /v1/sessions/{token}/messages/{message}")
             .answers(200, "stored", &stored())
             .answers(200, "accepted", &not_stored())

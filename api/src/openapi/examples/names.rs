@@ -27,6 +27,8 @@ pub const SCHEDULE: &str = "daily";
 pub const MESSAGE: &str = "3EB0A1B2C3D4E5F60718";
 /// A webhook.
 pub const WEBHOOK: &str = "9f8d6a1e-3b7c-4e52-8a44-1d2e3f405162";
+/// An uploaded file.
+pub const MEDIA: &str = "5d1f0c3a-8e2b-4f6d-9a77-3c4e5b6a7d80";
 /// One that is disabled.
 pub const DISABLED_WEBHOOK: &str = "4b0c9a55-7d31-4f0a-9c27-6a5b4c3d2e1f";
 /// A delivery of the first.

@@ -85,6 +85,18 @@ impl Examples {
         self
     }
 
+    /// It answers this with 206 where a part is asked for, as a text of this media type.
+    #[must_use]
+    pub fn answers_part(mut self, media_type: &'static str, text: String) -> Self {
+        self.answers.push(Shown {
+            status: 206,
+            name: "part",
+            media_type,
+            body: text.into(),
+        });
+        self
+    }
+
     /// What it is asked is refused at this path.
     #[must_use]
     pub fn refuses(mut self, at: &str, problem: Problem) -> Self {

@@ -105,8 +105,7 @@ pub async fn forget_person(
         DELETE FROM recipient r USING gone WHERE r.queue_id = gone.id";
     let among = format!(
         "-- people::forget (recipients)
-        UPDATE recipient r SET number = '{NOBODY}', addressee = NULL, reference = NULL,
-            variables = CASE WHEN variables IS NULL THEN NULL ELSE '{{}}'::jsonb END
+        UPDATE recipient r SET number = '{NOBODY}', addressee = NULL, reference = NULL, variables = NULL
         FROM queue q WHERE q.session_id = $1 /* session */ AND q.finished_at IS NOT NULL AND r.queue_id = q.id
           AND (r.number = ANY ($2 /* names */) OR r.addressee = ANY ($2))"
     );

@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::PAGE_MAX;
 use super::change::{Peer, lexemes, words};
-use super::{PAGE_MAX, content};
 use crate::content::{Body, Content};
 use crate::id::{QueueId, SessionId};
-use crate::store::recipients::RecipientState;
+use crate::store::recipients::{RecipientState, told};
 use crate::store::{Store, StoreError};
 
 /// A message of a chat.
@@ -97,7 +97,8 @@ pub async fn of_chat(
     let sql = format!(
         "-- messages::of_chat
         SELECT * FROM (
-            (SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables, NULL::jsonb AS content
+            (SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables,
+                NULL::jsonb AS content
             FROM message m
             WHERE m.session_id = $1 /* session */ AND m.chat = $2 /* chat */ AND m.target IS NULL
               AND ($4::timestamptz IS NULL OR (m.at, m.id) < ($4 /* time */, $5::text /* id */))
@@ -253,7 +254,7 @@ async fn put_own_changes(
     let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     let rows = store.query(sql, &[&session.get(), &recipients, &ids]).await?;
     for row in &rows {
-        let (content, at): (_, OffsetDateTime) = (content(row)?, row.try_get("sent_at")?);
+        let (content, at) = (told(row)?, row.try_get("sent_at")?);
         let subject = content.subject().map(|key| key.id.as_str().to_owned());
         let changed = messages
             .iter_mut()
@@ -314,7 +315,7 @@ fn message(row: &Row) -> Result<KeptMessage, StoreError> {
     if let (Some(state), Some(queue)) = (state, queue) {
         let state = RecipientState::from_code(state);
         let state = state.ok_or(StoreError::Corrupt("recipient state out of range"))?;
-        let content = content(row)?;
+        let content = told(row)?;
         let body = content.message();
         message.kind = content.message_type().to_owned();
         message.words = words(&body).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most fourteen statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most fifteen statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
 use super::chats;
+use super::received::ReceivedColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
 use crate::id::StanzaId;
@@ -118,6 +119,7 @@ struct Columns<'a> {
     stanza_sessions: Vec<i64>,
     queues: QueueColumns,
     rejections: RejectionColumns<'a>,
+    received: ReceivedColumns<'a>,
     sessions: SessionColumns,
     events: EventColumns<'a>,
     chats: chats::Columns<'a>,
@@ -309,6 +311,7 @@ impl<'a> Columns<'a> {
         columns.gather_recipients(recipients);
         columns.gather_queues(writes);
         columns.gather_rejections(writes);
+        columns.received.gather(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
         columns.chats = chats::Columns::gather(writes);
@@ -487,6 +490,7 @@ impl<'a> Columns<'a> {
             &stanza.ats,
         ];
         let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
+        let received = self.received.parameters();
         let rows: [Parameter<'_>; 4] = [
             &sessions.ids,
             &sessions.next_send_ats,
@@ -500,7 +504,7 @@ impl<'a> Columns<'a> {
             &events.names,
             &events.bodies,
         ];
-        let steps: [(bool, &Statement, &[Parameter<'_>]); 8] = [
+        let steps: [(bool, &Statement, &[Parameter<'_>]); 9] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
                 !set.names.is_empty() || !gone.names.is_empty(),
@@ -515,6 +519,7 @@ impl<'a> Columns<'a> {
                 &statements.rejections,
                 &rejections,
             ),
+            (!self.received.is_empty(), &statements.received, &received),
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
@@ -534,7 +539,7 @@ async fn execute_and_commit<'a>(
     steps: impl Iterator<Item = (&'a Statement, &'a [Parameter<'a>])>,
 ) -> Result<(), StoreError> {
     // `join_all` polls in order, and a first poll puts the request on the wire.
-    let mut answers: Vec<BoxFuture<'a, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(9);
+    let mut answers: Vec<BoxFuture<'a, Result<(), tokio_postgres::Error>>> = Vec::with_capacity(10);
     for (statement, parameters) in steps {
         answers.push(async move { client.execute(statement, parameters).await.map(drop) }.boxed());
     }

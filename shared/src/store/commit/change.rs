@@ -14,6 +14,7 @@ use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
 use crate::store::proxies::SealedProxy;
 use crate::store::queues::QueueState;
+use crate::store::received::ReceivedMedia;
 use crate::store::recipients::RecipientState;
 use crate::store::requests::Rejection;
 use crate::store::sessions::{Expiring, LookUps, Owner, Restriction, SessionState};
@@ -36,6 +37,8 @@ pub struct Write {
     pub rejections: Vec<SendRejection>,
     /// Chats and messages that came in.
     pub chats: Vec<ChatChange>,
+    /// Files of messages that came in. One that is known stays as it is.
+    pub received: Vec<ReceivedMedia>,
     /// The session's own row.
     pub session_row: Option<Box<SessionChange>>,
     /// Before this nothing is sent.
@@ -57,6 +60,7 @@ impl Write {
             queues: Vec::new(),
             rejections: Vec::new(),
             chats: Vec::new(),
+            received: Vec::new(),
             session_row: None,
             next_send_at: None,
             last_sequence: None,
@@ -71,6 +75,7 @@ impl Write {
             && self.queues.is_empty()
             && self.rejections.is_empty()
             && self.chats.is_empty()
+            && self.received.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()
             && self.last_sequence.is_none()

@@ -14,6 +14,7 @@ pub(super) struct Statements {
     pub(super) by_stanza: Statement,
     pub(super) queues: Statement,
     pub(super) rejections: Statement,
+    pub(super) received: Statement,
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
     pub(super) chats: chats::Statements,
@@ -29,6 +30,7 @@ impl Statements {
             by_stanza: client.prepare(&recipients_by_stanza()).await?,
             queues: client.prepare(QUEUES).await?,
             rejections: client.prepare(REJECTIONS).await?,
+            received: client.prepare(RECEIVED).await?,
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
             chats: chats::Statements::prepare(client).await?,
@@ -208,6 +210,16 @@ UPDATE session s SET
 FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
     $4::jsonb[] /* patches */) AS i (id, next_send_at, last_sequence, patch)
 WHERE s.id = i.id";
+
+const RECEIVED: &str = "-- commit::received
+INSERT INTO received_media (session_id, message_id, chat, participant, from_me, kind, mimetype, file_name, length, media_key,
+    sha256, enc_sha256, direct_path, received_at, expires_at)
+SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* messages */, $3::text[] /* chats */,
+    $4::text[] /* participants */, $5::boolean[] /* from_me */, $6::smallint[] /* kinds */, $7::text[] /* mimetypes */,
+    $8::text[] /* names */, $9::bigint[] /* lengths */, $10::bytea[] /* keys */, $11::bytea[] /* sha256s */,
+    $12::bytea[] /* enc_sha256s */, $13::text[] /* paths */, $14::timestamptz[] /* received */,
+    $15::timestamptz[] /* expire */)
+ON CONFLICT DO NOTHING";
 
 const OUTBOX: &str = "-- commit::outbox
 INSERT INTO outbox (shard, event_id, token, event, body)

@@ -86,6 +86,7 @@ impl Shard {
             addressing: send.addressing,
             id,
             text: send.text,
+            message: None,
             targets: send.to,
             retry_count: 0,
             peer: None,

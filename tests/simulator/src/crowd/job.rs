@@ -108,6 +108,8 @@ pub struct SendText {
     pub addressing: Addressing,
     /// What is said.
     pub text: String,
+    /// A message in place of the text, encoded.
+    pub message: Option<Bytes>,
     /// Told the id of the message.
     pub answer: Option<oneshot::Sender<CompactString>>,
 }

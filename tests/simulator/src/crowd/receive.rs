@@ -186,6 +186,7 @@ impl Shard {
             own_devices: Devices::new(),
             addressing: delivery.addressing,
             text,
+            message: None,
             answer: None,
         };
         self.later(

@@ -55,6 +55,7 @@ impl Shard {
             addressing: send.addressing,
             id,
             text: send.text,
+            message: send.message,
             targets,
             retry_count: 0,
             peer: None,
@@ -97,6 +98,7 @@ impl Shard {
             addressing: tell.addressing,
             id: id.as_str().into(),
             text: String::new(),
+            message: None,
             targets: vec![tell.to],
             retry_count: 0,
             peer: Some(tell.message),
@@ -164,6 +166,7 @@ impl Shard {
             addressing: receipt.addressing,
             id: id.clone(),
             text: message.text.clone(),
+            message: None,
             targets: vec![receipt.from],
             retry_count: retry.count,
             peer: None,
@@ -210,10 +213,14 @@ impl Shard {
         if let Some(group) = &send.group {
             return self.encrypt_in_group(send, group);
         }
-        let plain = Message {
+        let file = send
+            .message
+            .as_ref()
+            .and_then(|bytes| Message::decode(bytes.clone()).ok());
+        let plain = file.unwrap_or_else(|| Message {
             conversation: Some(send.text.clone()),
             ..Message::default()
-        };
+        });
         let chat = self
             .seed
             .jid(DeviceAddr::phone(send.to), send.addressing)

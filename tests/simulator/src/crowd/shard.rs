@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use compact_str::CompactString;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -52,6 +53,8 @@ pub(super) struct PendingSend {
     pub(super) addressing: Addressing,
     pub(super) id: CompactString,
     pub(super) text: String,
+    /// A message in place of the text, encoded.
+    pub(super) message: Option<Bytes>,
     pub(super) targets: Vec<DeviceAddr>,
     pub(super) retry_count: u32,
     /// A message that is between the account's own devices, in place of the text.

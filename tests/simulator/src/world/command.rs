@@ -11,6 +11,7 @@ use super::group::{GroupChange, GroupShown, NewGroup};
 use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
+use super::reuploads::SentFile;
 use super::rules::AccountAddressing;
 use super::sealed::{MediaChange, NewFile};
 use super::trust::{Proofs, SaltChange};
@@ -81,6 +82,8 @@ pub enum Command {
     Special(Number, Box<Special>, Answer<CompactString>),
     /// A phone or a contact sends a text.
     Say(Speaker, Number, String, Answer<CompactString>),
+    /// A phone or a contact sends a document.
+    SendFile(Speaker, Number, Box<SentFile>, Answer<CompactString>),
     /// Make a group; answers its address.
     MakeGroup(NewGroup, Answer<String>),
     /// Do something to a group.

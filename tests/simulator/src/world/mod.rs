@@ -34,6 +34,7 @@ mod query;
 mod receipt;
 mod refresh;
 mod restrict;
+mod reuploads;
 mod rules;
 mod sealed;
 mod sharing;
@@ -71,6 +72,8 @@ pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
+use reuploads::Kept;
+pub use reuploads::SentFile;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
 use sealed::Files;
 pub use sealed::{MediaChange, NewFile};
@@ -136,6 +139,8 @@ pub struct World {
     /// Whose next message to which phone says that there is no copy though there is.
     beside: HashSet<(Number, Number)>,
     files: Files,
+    /// Files that phones have got.
+    kept: Vec<Kept>,
     /// By the user part of their addresses.
     groups: BTreeMap<String, Group>,
     /// Contacts whom nobody adds to groups.
@@ -174,6 +179,7 @@ impl World {
             last_id: 0,
             beside: HashSet::new(),
             files: Files::at(media_host),
+            kept: Vec::new(),
             groups: BTreeMap::new(),
             unaddable: HashSet::new(),
         }

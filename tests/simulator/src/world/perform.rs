@@ -1,5 +1,6 @@
 //! What the world does for the control API.
 
+use bytes::Bytes;
 use compact_str::CompactString;
 use tokio::sync::oneshot;
 use whatsapp::binary::Node;
@@ -20,6 +21,13 @@ use crate::sharing::Sharing;
 const MAX_ACCOUNTS: usize = 100_000;
 /// Most companions of one contact.
 const MAX_COMPANIONS: usize = 32;
+
+/// What somebody says.
+pub(super) struct Words {
+    pub(super) text: String,
+    /// A message in place of the text, encoded.
+    pub(super) message: Option<Bytes>,
+}
 
 impl World {
     /// Whoever asked may have gone; then nobody hears the answer.
@@ -104,7 +112,11 @@ impl World {
                 Ok(from) => self.say_in_group(from, &group, text, answer),
                 Err(refusal) => drop(answer.send(Err(refusal))),
             },
-            Command::Say(speaker, to, text, answer) => self.say(speaker, to, text, answer),
+            Command::Say(speaker, to, text, answer) => {
+                let words = Words { text, message: None };
+                self.say(speaker, to, words, answer);
+            }
+            Command::SendFile(speaker, to, file, answer) => self.send_file(speaker, to, *file, answer),
             Command::Inbox(speaker, device, answer) => {
                 drop(answer.send(self.ask_shard(speaker, |number, answer| {
                     Job::Inbox(DeviceAddr::new(number, device), answer)
@@ -175,7 +187,7 @@ impl World {
         Ok(())
     }
 
-    fn speaker(&self, speaker: Speaker) -> Result<Number, Refusal> {
+    pub(super) fn speaker(&self, speaker: Speaker) -> Result<Number, Refusal> {
         let (number, known) = match speaker {
             Speaker::Phone(number) => (number, self.accounts.contains_key(&number)),
             Speaker::Contact(number) => (number, self.population.contains(number)),
@@ -272,7 +284,7 @@ impl World {
         Ok(all.into_iter().filter(|who| self.remove_device(*who)).count())
     }
 
-    fn say(&mut self, speaker: Speaker, to: Number, text: String, answer: Answer<CompactString>) {
+    pub(super) fn say(&mut self, speaker: Speaker, to: Number, words: Words, answer: Answer<CompactString>) {
         let from = match self.speaker(speaker) {
             Ok(from) => from,
             Err(refusal) => return drop(answer.send(Err(refusal))),
@@ -292,7 +304,8 @@ impl World {
             to_devices,
             own_devices: self.devices_of(from).unwrap_or_default(),
             addressing,
-            text,
+            text: words.text,
+            message: words.message,
             answer: Some(id_told),
         };
         self.crowd.give(from, Job::Send(Box::new(send)));

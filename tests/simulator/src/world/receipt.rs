@@ -15,7 +15,7 @@ use crate::crowd::{Job, ReceiptIn, ReceiptOut, RetryIn, RetryOut};
 use crate::number::{Addressing, DeviceAddr};
 
 /// Receipts that tell only the own devices.
-const OWN_KINDS: [&str; 4] = ["sender", "peer_msg", "hist_sync", "server-error"];
+const OWN_KINDS: [&str; 3] = ["sender", "peer_msg", "hist_sync"];
 
 impl World {
     pub(super) fn on_receipt(&mut self, conn: ConnId, from: DeviceAddr, node: &Node) {
@@ -47,6 +47,9 @@ impl World {
         if matches!(kind.as_str(), "read-self" | "played-self") {
             let told = self.shown(from, addressing, node);
             return self.tell_own_devices(from, (to, addressing), &told);
+        }
+        if kind == "server-error" {
+            return self.on_media_retry(from, node);
         }
         if OWN_KINDS.contains(&kind.as_str()) || (to.number == from.number && kind != "retry") {
             return;

@@ -56,6 +56,11 @@ pub struct MediaChange {
     /// All files that were uploaded are gone.
     #[serde(default)]
     pub drop_uploads: bool,
+    /// Whether phones have lost the files that they got: what is asked of them is gone for good.
+    pub phones_forget: Option<bool>,
+    /// A byte in the middle of every file that was uploaded is another.
+    #[serde(default)]
+    pub spoil_uploads: bool,
 }
 
 /// A file that somebody uploads.
@@ -91,6 +96,8 @@ pub(super) struct Files {
     live: u64,
     /// The paths of uploads.
     uploaded: Vec<String>,
+    /// Whether phones have lost the files that they got.
+    pub(super) phones_forget: bool,
 }
 
 impl Files {
@@ -105,6 +112,7 @@ impl Files {
             auths: 0,
             live: FILES_LIVE,
             uploaded: Vec::new(),
+            phones_forget: false,
         }
     }
 
@@ -140,8 +148,7 @@ impl Files {
             self.upload_refuses -= 1;
             return Err(refused(503, "path", "is refused, as was wished"));
         }
-        let path = self.put(new.file.into());
-        self.uploaded.push(path.clone());
+        let path = self.take_in(new.file);
         Ok(format!("{path}?ccb=11-4&oh=01&oe={:X}", now + self.live))
     }
 
@@ -161,8 +168,15 @@ impl Files {
         (!conn.hosts.is_empty()).then(|| conn.to_node())
     }
 
+    /// Keeps a file that somebody uploads; its path.
+    pub(super) fn take_in(&mut self, file: Bytes) -> String {
+        let path = self.put(file);
+        self.uploaded.push(path.clone());
+        path
+    }
+
     /// Keeps a file; its path.
-    pub(super) fn put(&mut self, file: Vec<u8>) -> String {
+    pub(super) fn put(&mut self, file: impl Into<Bytes>) -> String {
         self.last += 1;
         self.files.remove(&path(self.last.saturating_sub(MAX_FILES)));
         self.files.insert(path(self.last), file.into());
@@ -189,6 +203,12 @@ impl Files {
         self.upload_refuses = change.refuse_uploads.unwrap_or(self.upload_refuses);
         self.auths += u32::from(change.forget_auth);
         self.live = change.files_live.unwrap_or(self.live);
+        self.phones_forget = change.phones_forget.unwrap_or(self.phones_forget);
+        if change.spoil_uploads {
+            for path in &self.uploaded {
+                self.files.entry(path.clone()).and_modify(spoil);
+            }
+        }
         if change.drop_uploads {
             for path in self.uploaded.drain(..) {
                 self.files.remove(&path);
@@ -198,6 +218,15 @@ impl Files {
             self.hosts = hosts;
         }
     }
+}
+
+fn spoil(file: &mut Bytes) {
+    let mut spoiled = file.to_vec();
+    let middle = spoiled.len() / 2;
+    if let Some(byte) = spoiled.get_mut(middle) {
+        *byte ^= 1;
+    }
+    *file = spoiled.into();
 }
 
 fn path(number: usize) -> String {

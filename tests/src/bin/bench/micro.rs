@@ -1,14 +1,19 @@
 //! The library alone: codec, sessions, and a whole send without a socket.
 
 use anyhow::{Result, ensure};
+use shared::content::{Content, Text, Variables};
 
 use crate::baileys::Baileys;
 use crate::report::{Row, Target};
-use crate::work::measure::Figure;
-use crate::work::{codec, pairwise, send};
+use crate::work::measure::{Figure, alone, timed};
+use crate::work::{codec, files, pairwise, send};
 
 /// How many times as fast as Baileys decoding has to be.
 const DECODE_FACTOR: f64 = 10.0;
+/// Which part of a whole send it may cost to make a text for one recipient.
+const RENDER_SHARE: f64 = 0.03;
+/// Texts that are made per round.
+const RENDERINGS: u32 = 1_000;
 /// Figures are taken in nanoseconds and shown in microseconds.
 const TO_US: f64 = 1e-3;
 
@@ -41,7 +46,29 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     row("session_start", start, Some(theirs.get("session_start", "us")?)).print();
     let whole = against_floor(send::sending(), send::SEND_TARGET);
     row("send_3_devices", whole, Some(theirs.get("send_3_devices", "us")?)).print();
+    let (sending, ..) = whole;
+    let target = Target::AtMost(RENDER_SHARE * sending.median);
+    row("render_variables", (rendering()?, None, target), None).print();
+    for (name, measured) in [
+        ("media_seal_256k", files::sealing()),
+        ("media_open_256k", files::opening()),
+    ] {
+        row(name, against_floor(measured, files::TARGET), None).print();
+    }
     Ok(())
+}
+
+/// What a personal text costs beside one that is the same for all: two variables and a default in a hundred characters.
+fn rendering() -> Result<Figure> {
+    let text = "Hi {{name|there}}, your table for {{guests}} is ready at nine. Until when is {{until|ten}} fine with you?";
+    let content = Content::from(Text::new(text));
+    let variables: Variables = serde_json::from_str(r#"{"name":"Ana","guests":"4"}"#)?;
+    let figure = alone(|| {
+        timed(RENDERINGS, || {
+            std::hint::black_box(content.filled(std::hint::black_box(&variables)));
+        })
+    });
+    Ok(figure.scaled(TO_US))
 }
 
 type Measured = (Figure, Option<Figure>, Target);

@@ -10,3 +10,4 @@ pub(crate) mod people;
 pub(crate) mod presence;
 pub(crate) mod profiles;
 pub(crate) mod proxy;
+pub(crate) mod received;

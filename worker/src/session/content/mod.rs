@@ -2,7 +2,7 @@
 //!
 //! `render` makes the message of a content, `describe` tells what came in: the kind by the field name that the
 //! ecosystem uses (`conversation`, `extendedTextMessage`…) and a JSON body with the fields that a receiver can use. Keys
-//! and hashes of media are left out: they are of no use without a download, which has its own door.
+//! and hashes of media are left out: `file` reads them, for the door at which files are downloaded.
 
 mod audio;
 mod buttons;
@@ -13,6 +13,7 @@ mod described;
 mod document;
 mod edit;
 mod event;
+mod file;
 mod image;
 mod interactive;
 mod key;
@@ -36,6 +37,7 @@ use shared::content::Body;
 use whatsapp::proto;
 
 pub use described::Described;
+pub(super) use file::file;
 pub use rendering::Rendering;
 pub(super) use upload::wish;
 

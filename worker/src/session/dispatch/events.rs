@@ -12,6 +12,7 @@ use crate::session::adapter::events::{Peer, new_message, status};
 use crate::session::adapter::keys::Step;
 use crate::session::adapter::names::wall;
 use crate::session::adapter::passkey;
+use crate::session::adapter::received::received;
 use crate::session::context::Exit;
 use crate::session::link::Stop;
 use crate::session::meter;
@@ -104,6 +105,7 @@ impl Parts {
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
+            Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),
             Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
             Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
@@ -111,12 +113,19 @@ impl Parts {
     }
 
     fn on_message(&mut self, incoming: Incoming) {
+        let cx = &mut self.cx;
+        let file = cx
+            .around
+            .files
+            .kept_for()
+            .and_then(|keep| received(&incoming, cx.wall(), keep));
         if let Some(message) = new_message(incoming) {
             meter::received();
             let kept = self.cx.around.keep_bytes;
             let kept = kept.and_then(|most| ChatChange::of(&message, most));
             self.cx.recorder.write.chats.extend(kept);
             let event = shared::event::Event::NewMessage(Box::new(message));
+            self.cx.recorder.write.received.extend(file);
             self.cx.recorder.event(event);
         }
     }
@@ -219,6 +228,7 @@ impl Parts {
         self.numbers.on_disconnected();
         self.groups.on_disconnected();
         self.profiles.on_disconnected();
+        self.media_retries.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {

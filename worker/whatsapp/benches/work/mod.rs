@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod codec;
+pub mod files;
 pub mod measure;
 pub mod pairwise;
 pub mod send;

@@ -111,12 +111,13 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 
     /// Runs until the connection has closed, its last step is durable, and the socket has taken its last frames.
-    pub(super) async fn run(mut self) -> Result<CloseReason, StoreError> {
+    pub(super) async fn run(&mut self) -> Result<CloseReason, StoreError> {
         loop {
             self.start_work();
             self.start_download();
             if let Some(reason) = self.end.take() {
-                self.say_goodbye().await;
+                // Boxed, as it is larger than the wait, which is all that an idle session does.
+                Box::pin(self.say_goodbye()).await;
                 return Ok(reason);
             }
             let turn = self.wait().await?;

@@ -41,14 +41,14 @@ pub enum Ended {
 ///
 /// # Errors
 /// The store's, as they come: the session's state in memory is dropped, and what is stored holds.
-pub async fn run<S: KeyStore, C: Clock>(
+pub fn run<S: KeyStore, C: Clock>(
     settings: impl Into<Settings>,
-    mut device: Device,
+    device: Device,
     store: S,
     commands: mpsc::Receiver<Command>,
     clock: C,
     rng: StdRng,
-) -> Result<Ended, StoreError> {
+) -> impl Future<Output = Result<Ended, StoreError>> {
     let settings = settings.into();
     let mut driver = Driver {
         config: settings.current(),
@@ -60,31 +60,23 @@ pub async fn run<S: KeyStore, C: Clock>(
         backoff: Backoff::default(),
         wishes: Wishes::default(),
     };
-    loop {
-        let reason;
-        (device, reason) = driver.connection(device).await?;
-        tracing::info!(reason = %reason, "connection closed");
-        let ended = match reason.action() {
-            Next::LoggedOut => return Ok(Ended::LoggedOut(reason)),
-            Next::Stop => return Ok(Ended::Stopped(reason)),
-            Next::ReconnectNewer => {
-                let newer = driver.newer_version();
-                driver.wait(newer, &device).await?
+    // A block, because the future of an `async fn` has room for its arguments twice. It is most of an idle session.
+    let mut device = Box::new(device);
+    async move {
+        loop {
+            let reason;
+            (device, reason) = driver.connection(device).await?;
+            tracing::info!(reason = %reason, "connection closed");
+            if let Some(ended) = driver.after(reason, &device).await? {
+                return Ok(ended);
             }
-            next => {
-                let pause = driver.pause(next);
-                driver.wait(sleep(pause), &device).await?
-            }
-        };
-        if let Some(ended) = ended {
-            return Ok(ended);
         }
     }
 }
 
 impl<S: KeyStore, C: Clock> Driver<S, C> {
     /// One connection from the opening of the socket to its end.
-    async fn connection(&mut self, device: Device) -> Result<(Device, CloseReason), StoreError> {
+    async fn connection(&mut self, device: Box<Device>) -> Result<(Box<Device>, CloseReason), StoreError> {
         self.config = self.settings.current();
         self.pipeline.tell(Event::Connecting).await?;
         let socket = match self.connect(&device).await? {
@@ -96,11 +88,27 @@ impl<S: KeyStore, C: Clock> Driver<S, C> {
         };
         self.clock = self.clock.set_anew();
         let rng = rand::SeedableRng::from_rng(&mut self.rng);
-        let mut connection = Connection::new(Arc::clone(&self.config), device, rng, self.clock.now());
+        let mut connection = Connection::new(Arc::clone(&self.config), *device, rng, self.clock.now());
         self.wishes.hand_to(&mut connection, self.clock.now());
         let reason = Drive::new(self, &mut connection, socket).run().await?;
         let (device, _) = connection.into_parts();
-        Ok((device, reason))
+        Ok((Box::new(device), reason))
+    }
+
+    /// What follows the end of a connection: the wait for the next one, unless the session has ended.
+    async fn after(&mut self, reason: CloseReason, device: &Device) -> Result<Option<Ended>, StoreError> {
+        match reason.action() {
+            Next::LoggedOut => Ok(Some(Ended::LoggedOut(reason))),
+            Next::Stop => Ok(Some(Ended::Stopped(reason))),
+            Next::ReconnectNewer => {
+                let newer = self.newer_version();
+                self.wait(newer, device).await
+            }
+            next => {
+                let pause = self.pause(next);
+                self.wait(sleep(pause), device).await
+            }
+        }
     }
 
     /// Opens the socket while commands are answered.

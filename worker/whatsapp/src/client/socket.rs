@@ -239,11 +239,11 @@ fn buffers() -> WebSocketConfig {
     config
 }
 
-/// Bytes read from the socket at a time.
-const READ_BUFFER_BYTES: usize = 4 * 1_024;
-/// Bytes gathered before they are handed to the operating system. The buffer keeps the size of the largest message that
-/// went through it, so larger ones go around it.
-const WRITE_BUFFER_BYTES: usize = 4 * 1_024;
+/// Bytes read from the socket at a time. A longer message is read into a buffer of its length and this, which stays.
+const READ_BUFFER_BYTES: usize = 2 * 1_024;
+/// Bytes gathered before they are handed to the operating system. The buffer grows to what it held once, which is this
+/// and a message more; so longer messages than this go around it.
+const WRITE_BUFFER_BYTES: usize = 2 * 1_024;
 /// Longest WebSocket message taken. Frames of the protocol have their own limit and ignore message boundaries.
 const MAX_MESSAGE_BYTES: usize = 17 << 20;
 /// Slots of the write queue that stay allocated.

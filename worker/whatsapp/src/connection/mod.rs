@@ -12,6 +12,7 @@ mod handshake;
 mod keepalive;
 mod link_code;
 mod media_hosts;
+mod media_retries;
 mod online;
 mod passkey;
 mod stream;

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use super::media_hosts::MediaHosts;
+use super::media_retries::MediaRetries;
 use super::online::Online;
 use crate::{
     account::{BlockList, Profiles, Restrictions, Settings},
@@ -51,6 +52,7 @@ pub(super) struct Parts {
     block_list: BlockList,
     profiles: Profiles,
     media_hosts: MediaHosts,
+    media_retries: MediaRetries,
 }
 
 /// Who takes what.
@@ -129,6 +131,10 @@ impl Parts {
             }
             Some("devices") => self.e2e.on_notification(cx, node),
             Some("privacy_token") => self.tokens.on_notification(cx, &mut self.e2e, node),
+            Some("mediaretry") => {
+                self.media_retries.on_notification(cx, node);
+                AckBy::Connection
+            }
             Some("mex") => {
                 self.restrictions.on_notification(cx, node);
                 AckBy::Connection
@@ -253,6 +259,7 @@ impl Parts {
                 change,
             } => self.block_list.change(cx, ticket, *contact, change),
             Command::AskMediaHosts { ticket } => self.media_hosts.ask_for(cx, ticket),
+            Command::AskMediaRetry { ticket, retry } => self.media_retries.ask(cx, ticket, *retry),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender, ids);
             }
@@ -429,6 +436,7 @@ impl Parts {
             block_list: BlockList::new(BLOCK_LIST),
             profiles: Profiles::new(PROFILES),
             media_hosts: MediaHosts::new(MEDIA_HOSTS),
+            media_retries: MediaRetries::default(),
         };
         parts.history.start(cx);
         parts.messages.settle_unsettled(cx);
@@ -461,6 +469,7 @@ impl Parts {
         self.block_list.on_closed(cx);
         self.profiles.on_closed(cx);
         self.media_hosts.on_closed(cx);
+        self.media_retries.on_closed(cx);
     }
 
     /// Whether so much waits for the store that no more should be read.
@@ -478,6 +487,7 @@ impl Parts {
             self.account.deadline(),
             self.tokens.deadline(),
             self.restrictions.deadline(),
+            self.media_retries.deadline(),
         ])
     }
 
@@ -497,6 +507,7 @@ impl Parts {
         });
         self.account.tick(cx);
         self.restrictions.tick(cx);
+        self.media_retries.tick(cx);
         self.learn_history(cx);
         // Last: the others may have wanted tokens.
         self.tokens.tick(cx, &mut self.e2e);

@@ -5,7 +5,6 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Noise" and "Certificates".
 
-pub(crate) mod block;
 pub mod cert;
 pub mod frame;
 mod initiator;

@@ -1,14 +1,13 @@
-//! Encrypted files beside the messages: what keys they have, and how they are sealed, checked and opened.
+//! Files beside the messages: the crate `media`, and what is said with our phone about one that is gone from the hosts.
 //!
-//! A message names a file by its path at the media host and carries the key and the hashes of it. Owns the kinds, keys and
-//! checks; knows no HTTP and no message.
+//! Knows no HTTP and no stanza.
 //!
 //! Facts: docs/PROTOCOL.md, "Media".
 
-mod blob;
-mod kind;
-mod stream;
+mod retry;
 
-pub use blob::{BadBlob, BlobRef, MAC_BYTES, MEDIA_KEY_BYTES, MediaKey, Sealed, is_path, open, seal};
-pub use kind::MediaKind;
-pub use stream::{Opener, Seal, Sealer};
+pub use ::media::{
+    BadBlob, BlobRef, MAC_BYTES, MEDIA_KEY_BYTES, MediaKey, MediaKind, Opener, Seal, Sealed, Sealer, is_path,
+    open, seal,
+};
+pub use retry::{RETRY_IV_BYTES, open_retry, seal_retry};

@@ -10,6 +10,7 @@ pub mod class;
 mod flow;
 pub mod keys;
 pub mod media_conn;
+pub mod media_retry;
 pub mod message;
 pub mod mex;
 pub mod notification;

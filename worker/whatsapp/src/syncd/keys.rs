@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use crate::crypto::block;
+use ::media::block;
 
 /// Bytes of a key as the phone shares it.
 pub const KEY_BYTES: usize = 32;

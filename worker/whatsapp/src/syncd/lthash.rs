@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::macs::ValueMac;
-use crate::crypto::block;
+use ::media::block;
 
 const INFO: &[u8] = b"WhatsApp Patch Integrity";
 const BYTES: usize = 128;

@@ -11,9 +11,9 @@ use subtle::ConstantTimeEq as _;
 use super::bad::BadState;
 use super::keys::{KeyId, MutationKeys};
 use super::macs::{IndexMac, ValueMac};
-use crate::crypto::block::{self, BLOCK_BYTES};
 use crate::proto::syncd_mutation::SyncdOperation;
 use crate::proto::{SyncActionData, SyncActionValue, SyncdRecord};
+use ::media::block::{self, BLOCK_BYTES};
 
 /// Bytes of a MAC.
 pub(super) const MAC_BYTES: usize = 32;

@@ -7,12 +7,12 @@ use super::apply::{State, change, patch_mac};
 use super::keys::{KeyId, MutationKeys};
 use super::macs::Macs;
 use super::mutation::{Operation, index_mac, value_mac};
-use crate::crypto::block::{self, BLOCK_BYTES};
 use crate::proto::syncd_mutation::SyncdOperation;
 use crate::proto::{
     self, SyncActionData, SyncActionValue, SyncdIndex, SyncdMutation, SyncdPatch, SyncdRecord, SyncdSnapshot,
     SyncdValue, SyncdVersion,
 };
+use ::media::block::{self, BLOCK_BYTES};
 
 /// A change of one record.
 #[derive(Clone, Debug)]

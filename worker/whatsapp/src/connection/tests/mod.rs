@@ -5,6 +5,7 @@ mod world;
 
 mod hostile;
 mod login;
+mod media_retries;
 mod online;
 mod pairing;
 mod passkey;

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::kind::MediaKind;
-use crate::crypto::block::{self, BLOCK_BYTES};
+use crate::block::{self, BLOCK_BYTES};
 
 /// Bytes of the MAC at the end of a file.
 pub const MAC_BYTES: usize = 10;

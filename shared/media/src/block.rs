@@ -8,10 +8,11 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// Bytes of an AES block, and of an initialisation vector.
-pub(crate) const BLOCK_BYTES: usize = 16;
+pub const BLOCK_BYTES: usize = 16;
 
 /// HKDF-SHA256 without salt.
-pub(crate) fn expand<const N: usize>(seed: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+#[must_use]
+pub fn expand<const N: usize>(seed: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
     const { assert!(N <= 255 * 32, "more than HKDF gives") };
     let mut out = Zeroizing::new([0; N]);
     // Unwrap safety: the length is checked above.
@@ -22,7 +23,7 @@ pub(crate) fn expand<const N: usize>(seed: &[u8], info: &[u8]) -> Zeroizing<[u8;
 }
 
 /// AES-256-CBC with PKCS#7 padding, appended to `out`.
-pub(crate) fn encrypt(key: &[u8; 32], iv: &[u8; BLOCK_BYTES], plaintext: &[u8], out: &mut Vec<u8>) {
+pub fn encrypt(key: &[u8; 32], iv: &[u8; BLOCK_BYTES], plaintext: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(plaintext);
     out.resize(start + (plaintext.len() / BLOCK_BYTES + 1) * BLOCK_BYTES, 0);
@@ -32,35 +33,40 @@ pub(crate) fn encrypt(key: &[u8; 32], iv: &[u8; BLOCK_BYTES], plaintext: &[u8], 
 }
 
 /// AES-256-CBC of what comes piece by piece, in whole blocks and in place. Padding is its user's.
-pub(crate) struct Encrypting(cbc::Encryptor<Aes256Enc>);
+pub struct Encrypting(cbc::Encryptor<Aes256Enc>);
 
 impl Encrypting {
-    pub(crate) fn new(key: &[u8; 32], iv: &[u8; BLOCK_BYTES]) -> Self {
+    /// Of which nothing has come yet.
+    #[must_use]
+    pub fn new(key: &[u8; 32], iv: &[u8; BLOCK_BYTES]) -> Self {
         Self(cbc::Encryptor::new(key.into(), iv.into()))
     }
 
     /// Encrypts the next blocks; what is behind the last whole one stays as it is.
-    pub(crate) fn blocks(&mut self, data: &mut [u8]) {
+    pub fn blocks(&mut self, data: &mut [u8]) {
         self.0.encrypt_blocks(Block::slice_as_chunks_mut(data).0);
     }
 }
 
 /// Undoes [`Encrypting`].
-pub(crate) struct Decrypting(cbc::Decryptor<Aes256Dec>);
+pub struct Decrypting(cbc::Decryptor<Aes256Dec>);
 
 impl Decrypting {
-    pub(crate) fn new(key: &[u8; 32], iv: &[u8; BLOCK_BYTES]) -> Self {
+    /// Of which nothing has come yet.
+    #[must_use]
+    pub fn new(key: &[u8; 32], iv: &[u8; BLOCK_BYTES]) -> Self {
         Self(cbc::Decryptor::new(key.into(), iv.into()))
     }
 
     /// Decrypts the next blocks; what is behind the last whole one stays as it is.
-    pub(crate) fn blocks(&mut self, data: &mut [u8]) {
+    pub fn blocks(&mut self, data: &mut [u8]) {
         self.0.decrypt_blocks(Block::slice_as_chunks_mut(data).0);
     }
 }
 
 /// Undoes [`encrypt`] in place; `None` if the padding is wrong.
-pub(crate) fn decrypt(key: &[u8; 32], iv: &[u8; BLOCK_BYTES], mut ciphertext: Vec<u8>) -> Option<Vec<u8>> {
+#[must_use]
+pub fn decrypt(key: &[u8; 32], iv: &[u8; BLOCK_BYTES], mut ciphertext: Vec<u8>) -> Option<Vec<u8>> {
     let cipher = cbc::Decryptor::<Aes256Dec>::new(key.into(), iv.into());
     let len = cipher.decrypt_padded::<Pkcs7>(&mut ciphertext).ok()?.len();
     ciphertext.truncate(len);

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::blob::{BadBlob, BlobRef, Keys, MAC_BYTES, MediaKey, is_same, shortened};
 use super::kind::MediaKind;
-use crate::crypto::block::{BLOCK_BYTES, Decrypting, Encrypting};
+use crate::block::{BLOCK_BYTES, Decrypting, Encrypting};
 
 /// Seals what a file says.
 pub struct Sealer {

@@ -1,0 +1,189 @@
+//! Files that callers upload to be sent: taken in a piece at a time, and removed when their time is over.
+//!
+//! A row is made before a file and removed after it, so that whatever is killed when, no file is forgotten. Knows no route.
+
+mod settings;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+use shared::clock::Clock;
+use shared::files::{FileStore, FileStoreError, FileWriter};
+use shared::id::MediaId;
+use shared::store::media::{self, MediaRecord};
+use shared::store::{Store, StoreError};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use self::settings::UploadSettings;
+
+/// How long the next piece of a file may take.
+const PIECE_PATIENCE: Duration = Duration::from_secs(60);
+/// How often files whose time is over are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// Takes files in.
+#[derive(Clone, Debug)]
+pub struct Uploads {
+    files: Option<FileStore>,
+    max_bytes: u64,
+    keep: Duration,
+}
+
+/// A file that a caller gives.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// What it is to be named by.
+    pub id: MediaId,
+    /// Its type, if that is said.
+    pub mimetype: Option<String>,
+}
+
+/// Why a file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// There is nowhere to put it.
+    #[error("files can't be uploaded: MEDIA_STORE is not set")]
+    NoStore,
+    /// It is larger than it may be.
+    #[error("the file is larger than {0} bytes (MEDIA_MAX_BYTES)")]
+    TooLarge(u64),
+    /// It says nothing.
+    #[error("must not be empty")]
+    Empty,
+    /// It did not come in time.
+    #[error("nothing more of the file came for {} seconds", PIECE_PATIENCE.as_secs())]
+    Late,
+    /// It broke off.
+    #[error("the file did not come to its end: {0}")]
+    BrokeOff(String),
+    /// The store fails.
+    #[error(transparent)]
+    Files(#[from] FileStoreError),
+    /// The database fails.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+impl Default for Uploads {
+    /// Takes none.
+    fn default() -> Self {
+        let UploadSettings { max_bytes, keep, .. } = UploadSettings::default();
+        Self {
+            files: None,
+            max_bytes,
+            keep,
+        }
+    }
+}
+
+impl Uploads {
+    /// As set.
+    ///
+    /// # Errors
+    /// [`FileStoreError`]: the place where files are to be kept is none.
+    pub fn new(settings: &UploadSettings) -> Result<Self, FileStoreError> {
+        Ok(Self {
+            files: settings.place.as_ref().map(FileStore::open).transpose()?,
+            max_bytes: settings.max_bytes,
+            keep: settings.keep,
+        })
+    }
+
+    /// Takes a file in.
+    ///
+    /// # Errors
+    /// [`UploadError`]: nothing of it is kept.
+    pub async fn take(
+        &self,
+        (store, clock): (&Store, Clock),
+        new: NewFile,
+        pieces: impl Stream<Item = Result<Bytes, String>> + Unpin,
+    ) -> Result<MediaRecord, UploadError> {
+        let files = self.files.as_ref().ok_or(UploadError::NoStore)?;
+        media::begin(store, new.id, new.mimetype.as_deref(), clock.wall()).await?;
+        let mut writer = files.begin(new.id).await?;
+        match self.copy(pieces, &mut writer).await {
+            Ok(told) => {
+                writer.finish().await?;
+                let until = clock.wall() + self.keep;
+                Ok(media::finish(store, new.id, told, until).await?)
+            }
+            Err(error) => {
+                writer.abort().await;
+                media::forget(store, new.id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes all pieces; answers their length and hash.
+    async fn copy(
+        &self,
+        mut pieces: impl Stream<Item = Result<Bytes, String>> + Unpin,
+        writer: &mut FileWriter,
+    ) -> Result<(u64, [u8; 32]), UploadError> {
+        let (mut length, mut hash) = (0, Sha256::new());
+        loop {
+            let piece = timeout(PIECE_PATIENCE, pieces.next()).await;
+            let Some(piece) = piece.map_err(|_| UploadError::Late)? else {
+                break;
+            };
+            let piece = piece.map_err(UploadError::BrokeOff)?;
+            length += piece.len() as u64;
+            if length > self.max_bytes {
+                return Err(UploadError::TooLarge(self.max_bytes));
+            }
+            hash.update(&piece);
+            writer.write(piece).await?;
+        }
+        match length {
+            0 => Err(UploadError::Empty),
+            length => Ok((length, hash.finalize().into())),
+        }
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// [`UploadError`]: it may still be there, and is removed when its time is over.
+    pub async fn delete(&self, store: &Store, id: MediaId) -> Result<(), UploadError> {
+        let files = self.files.as_ref().ok_or(UploadError::NoStore)?;
+        files.delete(id).await?;
+        Ok(media::forget(store, id).await?)
+    }
+
+    /// Removes files whose time is over, until it is stopped. Several may do so at once.
+    pub async fn sweep(self, store: Store, stop: CancellationToken) {
+        if self.files.is_none() {
+            return;
+        }
+        loop {
+            if let Err(error) = self.sweep_once(&store).await {
+                tracing::warn!(%error, "files whose time is over could not be removed; the next sweep will");
+            }
+            tokio::select! {
+                () = sleep(SWEEP_EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Removes the files whose time is over.
+    ///
+    /// # Errors
+    /// [`UploadError`]: some are left.
+    pub async fn sweep_once(&self, store: &Store) -> Result<(), UploadError> {
+        loop {
+            let expired = media::expired(store).await?;
+            if expired.is_empty() {
+                return Ok(());
+            }
+            for id in expired {
+                self.delete(store, id).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Files that callers upload to be sent: in a folder, or in a store that speaks S3.
+//!
+//! Written and read a piece at a time. Knows a file by its id alone; what is known of it besides stands in the database.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
+
+use crate::id::MediaId;
+
+/// Bytes that are written at a time; a store that speaks S3 takes no less but at the end.
+const CHUNK_BYTES: usize = 5 * 1024 * 1024;
+/// Chunks of one file on their way at a time.
+const CHUNKS_AT_A_TIME: usize = 2;
+
+/// Where files are kept. Cheap to clone.
+#[derive(Clone)]
+pub struct FileStore {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileStore")
+    }
+}
+
+/// `MEDIA_STORE`: a folder, or `s3://bucket/prefix`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StorePlace {
+    /// A folder, which all processes see.
+    Folder(PathBuf),
+    /// A bucket; the rest of it as `AWS_*` variables say.
+    Bucket {
+        /// Its name.
+        name: String,
+        /// What the keys begin with.
+        prefix: String,
+    },
+}
+
+impl FromStr for StorePlace {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.strip_prefix("s3://") {
+            None => Self::Folder(text.into()),
+            Some(rest) => {
+                let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+                Self::Bucket {
+                    name: name.to_owned(),
+                    prefix: prefix.to_owned(),
+                }
+            }
+        })
+    }
+}
+
+/// Why a file is not there, or not written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileStoreError {
+    /// There is none of this id.
+    #[error("there is no such file")]
+    NotFound,
+    /// The store can't be reached, refuses, or has no room.
+    #[error("the store of files (MEDIA_STORE) fails: {0}")]
+    Unavailable(String),
+}
+
+impl From<object_store::Error> for FileStoreError {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { .. } => Self::NotFound,
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl FileStore {
+    /// The store at a place; a folder is made where there is none.
+    ///
+    /// # Errors
+    /// [`FileStoreError::Unavailable`] with what is the matter.
+    pub fn open(place: &StorePlace) -> Result<Self, FileStoreError> {
+        let (store, prefix): (Arc<dyn ObjectStore>, &str) = match place {
+            StorePlace::Folder(folder) => {
+                let made = std::fs::create_dir_all(folder);
+                made.map_err(|error| FileStoreError::Unavailable(error.to_string()))?;
+                (Arc::new(LocalFileSystem::new_with_prefix(folder)?), "")
+            }
+            StorePlace::Bucket { name, prefix } => {
+                // Its HTTP client panics without a provider; another one that is installed already is as good.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let bucket = AmazonS3Builder::from_env().with_bucket_name(name).build()?;
+                (Arc::new(bucket), prefix)
+            }
+        };
+        let prefix = Path::parse(prefix);
+        let prefix = prefix.map_err(|error| FileStoreError::Unavailable(error.to_string()))?;
+        Ok(Self { store, prefix })
+    }
+
+    /// Begins a file. Nobody sees it before it is finished.
+    ///
+    /// # Errors
+    /// [`FileStoreError::Unavailable`].
+    pub async fn begin(&self, id: MediaId) -> Result<FileWriter, FileStoreError> {
+        let upload = self.store.put_multipart(&self.path(id)).await?;
+        Ok(FileWriter(WriteMultipart::new_with_chunk_size(
+            upload,
+            CHUNK_BYTES,
+        )))
+    }
+
+    /// What a file says, in pieces.
+    ///
+    /// # Errors
+    /// [`FileStoreError`].
+    pub async fn read(
+        &self,
+        id: MediaId,
+    ) -> Result<BoxStream<'static, Result<Bytes, FileStoreError>>, FileStoreError> {
+        let found = self.store.get(&self.path(id)).await?;
+        Ok(found.into_stream().map_err(FileStoreError::from).boxed())
+    }
+
+    /// Removes a file; one that is not there is removed.
+    ///
+    /// # Errors
+    /// [`FileStoreError::Unavailable`].
+    pub async fn delete(&self, id: MediaId) -> Result<(), FileStoreError> {
+        match self.store.delete(&self.path(id)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn path(&self, id: MediaId) -> Path {
+        self.prefix.clone().join(id.to_string())
+    }
+}
+
+/// A file that is being written. Dropped unfinished it is nobody's; abort it to be rid of what was written.
+pub struct FileWriter(WriteMultipart);
+
+impl fmt::Debug for FileWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileWriter")
+    }
+}
+
+impl FileWriter {
+    /// Takes the next piece, when there is room for it.
+    ///
+    /// # Errors
+    /// [`FileStoreError::Unavailable`].
+    pub async fn write(&mut self, piece: Bytes) -> Result<(), FileStoreError> {
+        self.0.wait_for_capacity(CHUNKS_AT_A_TIME).await?;
+        self.0.put(piece);
+        Ok(())
+    }
+
+    /// All of it has come.
+    ///
+    /// # Errors
+    /// [`FileStoreError::Unavailable`]: it is not there.
+    pub async fn finish(self) -> Result<(), FileStoreError> {
+        self.0.finish().await?;
+        Ok(())
+    }
+
+    /// It comes to nothing.
+    pub async fn abort(self) {
+        if let Err(error) = self.0.abort().await {
+            tracing::warn!(%error, "what was written of a file could not be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_folder_or_a_bucket() {
+        let read = |text: &str| text.parse::<StorePlace>().unwrap();
+        assert_eq!(read("/var/media"), StorePlace::Folder("/var/media".into()));
+        let bucket = |prefix: &str| StorePlace::Bucket {
+            name: "files".to_owned(),
+            prefix: prefix.to_owned(),
+        };
+        assert_eq!(read("s3://files"), bucket(""));
+        assert_eq!(read("s3://files/fanfare/a"), bucket("fanfare/a"));
+    }
+
+    #[tokio::test]
+    async fn a_file_is_there_when_it_is_finished_and_gone_when_it_is_deleted() {
+        let folder = std::env::temp_dir().join(format!("fanfare-files-{}", uuid::Uuid::new_v4().simple()));
+        let store = FileStore::open(&StorePlace::Folder(folder.clone())).unwrap();
+        let id = MediaId::new(uuid::Uuid::from_u128(7));
+        let mut writer = store.begin(id).await.unwrap();
+        for piece in 0..7_u8 {
+            writer.write(vec![piece; 1 << 20].into()).await.unwrap();
+        }
+        assert!(matches!(store.read(id).await, Err(FileStoreError::NotFound)));
+        writer.finish().await.unwrap();
+        let said: Vec<Bytes> = store.read(id).await.unwrap().try_collect().await.unwrap();
+        let said = said.concat();
+        assert_eq!((said.len(), said[0], said[7 * (1 << 20) - 1]), (7 << 20, 0, 6));
+        store.delete(id).await.unwrap();
+        store.delete(id).await.unwrap();
+        assert!(matches!(store.read(id).await, Err(FileStoreError::NotFound)));
+        let mut given_up = store.begin(id).await.unwrap();
+        given_up.write(Bytes::from_static(b"x")).await.unwrap();
+        given_up.abort().await;
+        assert!(
+            std::fs::read_dir(&folder).unwrap().next().is_none(),
+            "nothing is left"
+        );
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,126 @@
+//! Files of messages that came in and are gone from the media hosts: our phone is asked for them as publishers wish.
+//!
+//! A question is worth nothing after a restart: its delivery is settled at once, and only the way back to its publisher is
+//! kept. What the phone answers is written down before the publisher is told.
+
+use std::collections::HashMap;
+
+use shared::job::{FailureCode, Job, MediaRefreshJob};
+use shared::store::StoreError;
+use shared::store::received::{self, ReceivedMedia};
+use whatsapp::command::Command;
+use whatsapp::event::MediaRetryError;
+
+use super::adapter::events::query_failure;
+use super::adapter::received::retry;
+use super::context::{Context, Fetched, not_connected};
+use super::link::Link;
+use crate::job::pending::{PendingJob, Stage, done, failed};
+use crate::job::settlement::Reply;
+
+/// The questions of one session that have no answer yet.
+#[derive(Default)]
+pub(super) struct MediaRetries {
+    tickets: u64,
+    asked: HashMap<u64, Asked>,
+}
+
+struct Asked {
+    reply: Reply,
+    /// Known from when it was looked up.
+    file: Option<Box<ReceivedMedia>>,
+}
+
+impl MediaRetries {
+    /// Takes a question.
+    pub(super) fn ask(&mut self, cx: &mut Context, link: &Link, job: Box<PendingJob>) {
+        let Stage::Read(Job::MediaRefresh(MediaRefreshJob { message_id })) = &job.stage else {
+            return drop(job);
+        };
+        let message = message_id.clone();
+        let reply = job.acknowledge();
+        if !link.is_open() {
+            return reply.send(not_connected());
+        }
+        if self.asked.len() >= QUESTIONS_MAX {
+            return reply.send(failed(FailureCode::Busy, "too many questions are open"));
+        }
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.asked.insert(ticket, Asked { reply, file: None });
+        let (store, session) = (cx.around.store.clone(), cx.record.id);
+        cx.fetch(async move {
+            let found = received::find(&store, session, &message).await;
+            Fetched::Received(ticket, found.map(|found| found.map(Box::new)))
+        });
+    }
+
+    /// The message was looked up.
+    pub(super) fn on_found(&mut self, link: &Link, ticket: u64, found: Option<Box<ReceivedMedia>>) {
+        let Some(asked) = self.asked.get_mut(&ticket) else {
+            return;
+        };
+        let retry = found.as_deref().and_then(retry).map(Box::new);
+        asked.file = found;
+        let Some(retry) = retry else {
+            let words = "no message with a file that came in has this id, or not any more";
+            return self.answer(ticket, failed(FailureCode::UnknownMessage, words));
+        };
+        if !link.tell(Command::AskMediaRetry { ticket, retry }) {
+            self.answer(ticket, not_connected());
+        }
+    }
+
+    /// The phone has answered, or has not.
+    pub(super) fn on_answer(
+        &mut self,
+        cx: &mut Context,
+        ticket: u64,
+        result: Result<String, MediaRetryError>,
+    ) {
+        let path = match result {
+            Ok(path) => path,
+            Err(MediaRetryError::Query(error)) => return self.answer(ticket, query_failure(&error)),
+            Err(error @ MediaRetryError::NotFound) => {
+                return self.answer(ticket, failed(FailureCode::Gone, &error.to_string()));
+            }
+            Err(error @ MediaRetryError::Failed) => {
+                return self.answer(ticket, failed(FailureCode::Refused, &error.to_string()));
+            }
+        };
+        let Some(file) = self.asked.get_mut(&ticket).and_then(|asked| asked.file.take()) else {
+            return;
+        };
+        let (store, fence, session) = (cx.around.store.clone(), cx.lease.fence(), cx.record.id);
+        cx.fetch(async move {
+            let moved = received::moved(&store, fence, session, (&file, &path)).await;
+            Fetched::Moved(ticket, moved)
+        });
+    }
+
+    /// It is written down where the file is now.
+    ///
+    /// # Errors
+    /// That of the write: what is in memory can't be trusted.
+    pub(super) fn on_moved(&mut self, ticket: u64, moved: Result<(), StoreError>) -> Result<(), StoreError> {
+        moved?;
+        self.answer(ticket, done(None));
+        Ok(())
+    }
+
+    fn answer(&mut self, ticket: u64, answer: shared::job::Answer) {
+        if let Some(asked) = self.asked.remove(&ticket) {
+            asked.reply.send(answer);
+        }
+    }
+
+    /// The connection is gone: nobody answers any more.
+    pub(super) fn on_disconnected(&mut self) {
+        for (_, asked) in self.asked.drain() {
+            asked.reply.send(not_connected());
+        }
+    }
+}
+
+/// Questions of one session without an answer.
+const QUESTIONS_MAX: usize = 32;
