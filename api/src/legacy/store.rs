@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shared::id::{SessionId, Token};
 use shared::job::ChatId;
+use shared::store::chats::change::Peer;
 use shared::store::chats::messages::{self, KeptMessage};
 use shared::store::chats::{self, ChatRecord};
 use shared::store::recipients::RecipientState;
@@ -67,8 +68,8 @@ pub async fn chats(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> R
         }
         (StoreKind::Contacts, _) => contacts(&app, session).await?,
         (StoreKind::Messages, Some(jid)) => {
-            let (jid, lid) = chats::names(&app.store, session, jid.as_str()).await?;
-            of_chat(&app, session, (&jid, lid.as_deref()), MESSAGES_MAX).await?
+            let names = chats::names(&app.store, session, jid.as_str()).await?;
+            of_chat(&app, session, &names, MESSAGES_MAX).await?
         }
         (StoreKind::Messages, None) => of_several(&app, session).await?,
     }))
@@ -112,19 +113,17 @@ async fn contacts(app: &App, session: SessionId) -> Result<Value, Problem> {
 async fn of_several(app: &App, session: SessionId) -> Result<Value, Problem> {
     let mut told = Map::new();
     for chat in chats::list(&app.store, session, None, None, SEVERAL_CHATS).await? {
-        let names = (chat.jid.as_str(), chat.lid.as_deref());
-        let messages = of_chat(app, session, names, OF_SEVERAL).await?;
-        told.insert(chat.jid, messages);
+        let names = Peer {
+            jid: chat.jid,
+            lid: chat.lid,
+        };
+        let messages = of_chat(app, session, &names, OF_SEVERAL).await?;
+        told.insert(names.jid, messages);
     }
     Ok(told.into())
 }
 
-async fn of_chat(
-    app: &App,
-    session: SessionId,
-    names: (&str, Option<&str>),
-    most: u32,
-) -> Result<Value, Problem> {
+async fn of_chat(app: &App, session: SessionId, names: &Peer, most: u32) -> Result<Value, Problem> {
     let kept = messages::of_chat(&app.store, session, names, None, most).await?;
     Ok(kept.into_iter().map(message).collect())
 }

@@ -101,10 +101,10 @@ pub async fn of_chat(
     let (token, chat) = names(&token, &chat)?;
     let (limit, before) = (page.limit()?, page.after::<Place>()?);
     let session = app.tokens.look_up(&app.store, &token).await?.id;
-    let (jid, lid) = chats::names(&app.store, session, chat.as_str()).await?;
-    let (names, before) = ((jid.as_str(), lid.as_deref()), before.map(Place::into_pair));
+    let names = chats::names(&app.store, session, chat.as_str()).await?;
+    let before = before.map(Place::into_pair);
     let most = u32::from(limit) + 1;
-    let rows = messages::of_chat(&app.store, session, names, before.as_ref(), most).await?;
+    let rows = messages::of_chat(&app.store, session, &names, before.as_ref(), most).await?;
     Ok(Json(Page::new(rows, limit, place, KeptMessage::from)))
 }
 
@@ -124,7 +124,7 @@ pub async fn search(
     search.before = before.map(Place::into_pair);
     let session = app.tokens.look_up(&app.store, &token).await?.id;
     if let Some(chat) = &search.chat {
-        search.chat = Some(chats::names(&app.store, session, chat).await?.0);
+        search.chat = Some(chats::names(&app.store, session, chat).await?.jid);
     }
     let rows = messages::search(&app.store, session, &search, u32::from(limit) + 1).await?;
     Ok(Json(Page::new(rows, limit, place, KeptMessage::from)))

@@ -11,6 +11,7 @@ pub mod retention;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
+use self::change::Peer;
 use super::recipients::{RecipientState, told};
 use super::{Store, StoreError};
 use crate::id::SessionId;
@@ -115,23 +116,22 @@ pub async fn find(store: &Store, session: SessionId, jid: &str) -> Result<Option
 }
 
 /// The names of a chat that is known by one of them: its own, and the hidden id. One that is not known has the one.
-pub async fn names(
-    store: &Store,
-    session: SessionId,
-    jid: &str,
-) -> Result<(String, Option<String>), StoreError> {
+pub async fn names(store: &Store, session: SessionId, jid: &str) -> Result<Peer, StoreError> {
     let sql = "-- chats::names
         SELECT jid, lid FROM chat WHERE session_id = $1 /* session */ AND (jid = $2 /* jid */ OR lid = $2)
         UNION ALL
         SELECT jid, lid FROM contact WHERE session_id = $1 AND (jid = $2 OR lid = $2)";
     let rows = store.query(sql, &[&session.get(), &jid]).await?;
-    let mut names = (jid.to_owned(), None);
+    let mut names = Peer {
+        jid: jid.to_owned(),
+        lid: None,
+    };
     for row in &rows {
         let (jid, lid): (String, Option<String>) = (row.try_get("jid")?, row.try_get("lid")?);
         if lid.is_some() {
-            return Ok((jid, lid));
+            return Ok(Peer { jid, lid });
         }
-        names = (jid, None);
+        names.jid = jid;
     }
     Ok(names)
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use shared::job::{self, Answer, ChatId, FailureCode, Job};
+use shared::store::chats::change::Peer;
 use shared::store::chats::deletion::{self, Forgotten, Person};
 use shared::store::{StoreError, chats};
 
@@ -155,7 +156,7 @@ async fn names(
     session: shared::id::SessionId,
     chat: &ChatId,
 ) -> Result<Vec<String>, StoreError> {
-    let (jid, lid) = chats::names(store, session, chat.as_str()).await?;
+    let Peer { jid, lid } = chats::names(store, session, chat.as_str()).await?;
     Ok([Some(jid), lid].into_iter().flatten().collect())
 }
 

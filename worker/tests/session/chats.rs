@@ -38,8 +38,8 @@ impl Stage {
     async fn kept(&self, token: &Token, contact: &str) -> Vec<KeptMessage> {
         let (store, session) = (self.database.store(), self.session_id(token).await);
         let jid = format!("{contact}@s.whatsapp.net");
-        let (jid, lid) = chats::names(store, session, &jid).await.unwrap();
-        messages::of_chat(store, session, (&jid, lid.as_deref()), None, 100)
+        let names = chats::names(store, session, &jid).await.unwrap();
+        messages::of_chat(store, session, &names, None, 100)
             .await
             .unwrap()
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::id::Token;
 use shared::job::{Answer, Delay, Job, Misfire, Person, PersonJob, RetryJob, ScheduleJob, SendJob, Timing};
 use shared::recipient::Number;
+use shared::store::chats::change::Peer;
 use shared::store::chats::messages;
 use shared::store::recipients;
 use simulator::fault::{Fault, Kind};
@@ -200,7 +201,7 @@ async fn a_chat_shows_the_text_of_its_own_until_the_person_is_forgotten() {
     completed(&stage, &token).await;
     let (store, session) = (stage.database.store(), stage.record(&token).await.unwrap().id);
     let jid = format!("{}@s.whatsapp.net", numbers[0]);
-    let kept = messages::of_chat(store, session, (&jid, None), None, 10)
+    let kept = messages::of_chat(store, session, &Peer { jid, lid: None }, None, 10)
         .await
         .unwrap();
     assert_eq!(kept[0].words, Some(format!("Hi there, {}", numbers[0])));

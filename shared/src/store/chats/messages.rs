@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::PAGE_MAX;
-use super::change::{lexemes, words};
+use super::change::{Peer, lexemes, words};
 use crate::content::{Body, Content};
 use crate::id::{QueueId, SessionId};
 use crate::store::recipients::{RecipientState, told};
@@ -88,11 +88,11 @@ const COLUMNS: &str =
 pub async fn of_chat(
     store: &Store,
     session: SessionId,
-    names: (&str, Option<&str>),
+    names: &Peer,
     before: Option<&Place>,
     limit: u32,
 ) -> Result<Vec<KeptMessage>, StoreError> {
-    let (jid, lid) = names;
+    let (jid, lid) = (names.jid.as_str(), names.lid.as_deref());
     // What Fanfare sent is told by its recipient's row alone, even where a history tells of it too.
     let sql = format!(
         "-- messages::of_chat

@@ -1,6 +1,7 @@
 //! What is stored of a person: under which names, and in which records of the library.
 
 use shared::id::SessionId;
+use shared::store::chats::change::Peer;
 use shared::store::keys::KeyKind;
 use shared::store::{Store, StoreError, chats, keys};
 use whatsapp::jid::{Jid, Server};
@@ -9,7 +10,7 @@ use whatsapp::store::{RecordKey, RecordKind};
 /// All names of a person that are known, by what came in and by what the library keeps; the one that was asked for among
 /// them.
 pub(crate) async fn names(store: &Store, session: SessionId, jid: String) -> Result<Vec<String>, StoreError> {
-    let (known, lid) = chats::names(store, session, &jid).await?;
+    let Peer { jid: known, lid } = chats::names(store, session, &jid).await?;
     let mut names = vec![jid];
     names.extend([Some(known), lid].into_iter().flatten());
     let asked = names.iter().filter_map(|name| name.parse::<Jid>().ok());

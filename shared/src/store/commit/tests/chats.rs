@@ -69,9 +69,8 @@ impl Bench {
     }
 
     async fn messages(&self) -> Vec<messages::KeptMessage> {
-        let (jid, lid) = chats::names(self.db.store(), self.session, ANA).await.unwrap();
-        let names = (jid.as_str(), lid.as_deref());
-        messages::of_chat(self.db.store(), self.session, names, None, 10)
+        let names = chats::names(self.db.store(), self.session, ANA).await.unwrap();
+        messages::of_chat(self.db.store(), self.session, &names, None, 10)
             .await
             .unwrap()
     }
@@ -138,8 +137,11 @@ async fn a_page_goes_on_behind_its_last_row() {
         .await;
     let all = bench.messages().await;
     let place = (all[0].at, all[0].id.clone());
-    let names = (ANA, Some(ANA_LID));
-    let rest = messages::of_chat(bench.db.store(), bench.session, names, Some(&place), 1).await;
+    let names = Peer {
+        jid: ANA.to_owned(),
+        lid: Some(ANA_LID.to_owned()),
+    };
+    let rest = messages::of_chat(bench.db.store(), bench.session, &names, Some(&place), 1).await;
     assert_eq!(rest.unwrap(), all[1..2]);
     let chat = bench.chat().await;
     let place = (chat.last_at, chat.jid);
