@@ -15,14 +15,16 @@ pub(crate) fn bytes32(field: &Value) -> [u8; 32] {
 /// The vector of this name in `state.json`.
 pub(crate) fn state_vector(name: &str) -> Value {
     let file: Value =
-        serde_json::from_str(include_str!("../../worker/whatsapp/tests/vectors/state.json")).unwrap();
+        serde_json::from_str(include_str!("../../../worker/whatsapp/tests/vectors/state.json")).unwrap();
     file["vectors"][name].clone()
 }
 
 /// The vector of this id in `messages.json`.
 pub(crate) fn message_vector(id: &str) -> Value {
-    let file: Value =
-        serde_json::from_str(include_str!("../../worker/whatsapp/tests/vectors/messages.json")).unwrap();
+    let file: Value = serde_json::from_str(include_str!(
+        "../../../worker/whatsapp/tests/vectors/messages.json"
+    ))
+    .unwrap();
     let vectors = file["vectors"].as_array().unwrap();
     let found = vectors.iter().find(|vector| vector["id"] == id);
     found.unwrap_or_else(|| panic!("no vector {id}")).clone()

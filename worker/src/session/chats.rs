@@ -11,7 +11,7 @@ use shared::store::chats::deletion::{self, Forgotten, Person};
 use shared::store::{StoreError, chats};
 
 use super::adapter::people;
-use super::context::{Context, Fetched};
+use super::context::{Context, Fetched, Forgetting};
 use super::link::Link;
 use crate::job::outcome::JobOutcome;
 use crate::job::pending::{PendingJob, Stage};
@@ -22,15 +22,6 @@ pub(super) struct Chats {
     open: VecDeque<Box<PendingJob>>,
     /// The person whose records go as soon as the connection has ended.
     ending_for: Option<Vec<String>>,
-}
-
-/// How far a job has come that forgets.
-pub(crate) enum Forgetting {
-    /// The person has these names, and no queue waits for them.
-    Names(Vec<String>),
-    /// A queue that is not finished has the person among its recipients.
-    Awaited(String),
-    Done(Forgotten),
 }
 
 impl Chats {

@@ -14,6 +14,7 @@ use shared::id::{EventId, QueueId};
 use shared::job::{self, Answer, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
+use shared::store::chats::deletion::Forgotten;
 use shared::store::commit::SendRejection;
 use shared::store::queues::QueueRecord;
 use shared::store::received::ReceivedMedia;
@@ -30,7 +31,6 @@ use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
 use super::adapter::presence::presence;
-use super::chats::Forgetting;
 use super::look_up::LookUpTurns;
 use super::queues::{Change, Queue, Queues, Spec};
 use super::recorder::{After, Recorder};
@@ -101,6 +101,16 @@ pub(crate) enum Transferred {
     NotUploaded(Option<Box<Prepared>>, UploadError),
     /// The database failed.
     Lost(StoreError),
+}
+
+/// How far a job has come that forgets.
+pub(crate) enum Forgetting {
+    /// The person has these names, and no queue waits for them.
+    Names(Vec<String>),
+    /// A queue that is not finished has the person among its recipients.
+    Awaited(String),
+    /// It is forgotten.
+    Done(Forgotten),
 }
 
 /// What became of a request to send again.

@@ -460,22 +460,10 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Sends all statements and the commit without waiting in between, then looks at every answer. After a
-    /// failed statement the server turns the commit into a rollback, so an error means: nothing is stored.
-    async fn run(&self, client: &Client, statements: &Statements) -> Result<(), StoreError> {
-        let (set, gone, events) = (&self.set_keys, &self.deleted_keys, &self.events);
-        let (seq, stanza, sessions) = (&self.by_seq, &self.by_stanza, &self.sessions);
-        let forget: [Parameter<'_>; 1] = [&self.forget];
-        let keys: [Parameter<'_>; 7] = [
-            &set.sessions,
-            &set.kinds,
-            &set.names,
-            &set.values,
-            &gone.sessions,
-            &gone.kinds,
-            &gone.names,
-        ];
-        let by_seq: [Parameter<'_>; 10] = [
+    /// Recipients by their places.
+    fn by_seq(&self) -> [Parameter<'_>; 10] {
+        let seq = &self.by_seq;
+        [
             &self.seqs.0,
             &self.seqs.1,
             &seq.states,
@@ -486,7 +474,25 @@ impl<'a> Columns<'a> {
             &self.seqs.2,
             &self.seqs.3,
             &self.addressees,
+        ]
+    }
+
+    /// Sends all statements and the commit without waiting in between, then looks at every answer. After a
+    /// failed statement the server turns the commit into a rollback, so an error means: nothing is stored.
+    async fn run(&self, client: &Client, statements: &Statements) -> Result<(), StoreError> {
+        let (set, gone, events) = (&self.set_keys, &self.deleted_keys, &self.events);
+        let (stanza, sessions) = (&self.by_stanza, &self.sessions);
+        let forget: [Parameter<'_>; 1] = [&self.forget];
+        let keys: [Parameter<'_>; 7] = [
+            &set.sessions,
+            &set.kinds,
+            &set.names,
+            &set.values,
+            &gone.sessions,
+            &gone.kinds,
+            &gone.names,
         ];
+        let by_seq = self.by_seq();
         let by_stanza: [Parameter<'_>; 6] = [
             &self.stanza_sessions,
             &stanza.stanzas,
@@ -511,7 +517,7 @@ impl<'a> Columns<'a> {
                 &statements.keys,
                 &keys,
             ),
-            (!seq.states.is_empty(), &statements.by_seq, &by_seq),
+            (!self.by_seq.states.is_empty(), &statements.by_seq, &by_seq),
             (!stanza.states.is_empty(), &statements.by_stanza, &by_stanza),
             (!self.queues.ids.is_empty(), &statements.queues, &queues),
             (

@@ -102,7 +102,5 @@ impl World {
 }
 
 fn is_even(number: Number) -> bool {
-    number
-        .to_string()
-        .ends_with(|digit| matches!(digit, '0' | '2' | '4' | '6' | '8'))
+    number.to_string().ends_with(['0', '2', '4', '6', '8'])
 }

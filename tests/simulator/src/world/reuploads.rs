@@ -17,6 +17,7 @@ use super::World;
 use super::account::PendingKey;
 use super::command::{Answer, Speaker};
 use super::perform::Words;
+use super::sealed::SentFile;
 use super::stanza::notification;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -24,25 +25,6 @@ use crate::number::{Addressing, DeviceAddr, Number};
 const MAX_KEPT: usize = 256;
 /// The vector of the phones' answers: each key seals one answer at a time.
 const IV: [u8; 12] = [0x5a; 12];
-
-/// A document that somebody sends, sealed.
-#[derive(Clone)]
-pub struct SentFile {
-    /// What it is called.
-    pub name: String,
-    /// Its type.
-    pub mimetype: String,
-    /// Its key.
-    pub key: [u8; 32],
-    /// The sealed file.
-    pub sealed: Bytes,
-    /// SHA-256 of what it says.
-    pub sha256: [u8; 32],
-    /// SHA-256 of the sealed file.
-    pub enc_sha256: [u8; 32],
-    /// The length of what it says.
-    pub length: u64,
-}
 
 /// A file that a phone has got.
 pub(super) struct Kept {

@@ -25,6 +25,25 @@ const FILES_LIVE: u64 = 28 * 24 * 3600;
 /// How long what uploads show does.
 const AUTH_TTL: Duration = Duration::from_secs(21_600);
 
+/// A document that somebody sends, sealed.
+#[derive(Clone)]
+pub struct SentFile {
+    /// What it is called.
+    pub name: String,
+    /// Its type.
+    pub mimetype: String,
+    /// Its key.
+    pub key: [u8; 32],
+    /// The sealed file.
+    pub sealed: Bytes,
+    /// SHA-256 of what it says.
+    pub sha256: [u8; 32],
+    /// SHA-256 of the sealed file.
+    pub enc_sha256: [u8; 32],
+    /// The length of what it says.
+    pub length: u64,
+}
+
 /// The collections of an account.
 #[derive(Default)]
 pub(super) struct AppState {
