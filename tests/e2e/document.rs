@@ -118,15 +118,12 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
         .post(&format!("/v1/sessions/{token}/messages"), body)
         .await?;
     ensure!(status == StatusCode::ACCEPTED, "{status}: {said}");
-    let mut webhooks = Vec::new();
-    for _ in 0..2 {
-        let (_, made) = operator
-            .post("/v1/webhooks", json!({ "url": receiver.url() }))
-            .await?;
-        webhooks.push(made["id"].as_str().context("a webhook")?.to_owned());
-    }
+    let (webhook, spare_webhook) = (
+        webhook(operator, receiver).await?,
+        webhook(operator, receiver).await?,
+    );
     let (_, delivery) = operator
-        .post(&format!("/v1/webhooks/{}/test", webhooks[0]), json!({}))
+        .post(&format!("/v1/webhooks/{webhook}/test"), json!({}))
         .await?;
     let delivery = delivery["id"].as_str().context("a delivery")?.to_owned();
     let received = received(cluster, &token, &contacts.numbers()[0]).await?;
@@ -136,7 +133,6 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
         Ok(operator.get(&path).await?.1["total"] == 10)
     })
     .await?;
-    let [spare_webhook, webhook] = [1, 0].map(|index| webhooks[index].clone());
     Ok(vec![
         ("FANFARE_TOKEN", token),
         ("FANFARE_QUEUE", queue),
@@ -152,6 +148,12 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
         ("FANFARE_SPARE_QUEUE", spare_queue),
         ("FANFARE_SPARE_WEBHOOK", spare_webhook),
     ])
+}
+
+async fn webhook(operator: &Operator, receiver: &Receiver) -> Result<String> {
+    let body = json!({ "url": receiver.url() });
+    let (_, made) = operator.post("/v1/webhooks", body).await?;
+    made["id"].as_str().map(str::to_owned).context("a webhook")
 }
 
 /// A message that came in with a file.

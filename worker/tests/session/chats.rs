@@ -22,11 +22,11 @@ impl Stage {
     }
 
     async fn says(&self, contact: &str, owner: &str, words: &str) {
-        let contact = Speaker::Contact(contact.parse().unwrap());
+        let contact = Speaker::Contact(contact.parse().expect("a number"));
         self.simulator
-            .say(contact, owner.parse().unwrap(), words)
+            .say(contact, owner.parse().expect("a number"), words)
             .await
-            .unwrap();
+            .expect("the simulator takes it");
     }
 
     async fn hears(&self, token: &Token, words: &str) {
@@ -38,22 +38,24 @@ impl Stage {
     async fn kept(&self, token: &Token, contact: &str) -> Vec<KeptMessage> {
         let (store, session) = (self.database.store(), self.session_id(token).await);
         let jid = format!("{contact}@s.whatsapp.net");
-        let names = chats::names(store, session, &jid).await.unwrap();
+        let names = chats::names(store, session, &jid)
+            .await
+            .expect("the names of a chat");
         messages::of_chat(store, session, &names, None, 100)
             .await
-            .unwrap()
+            .expect("a page")
     }
 
     async fn ratchets(&self, token: &Token) -> usize {
         let session = self.session_id(token).await;
         let names = keys::names(self.database.store(), session, RATCHET, None, 100).await;
-        names.unwrap().len()
+        names.expect("keys are listed").len()
     }
 }
 
 fn forget(contact: &str) -> Job {
     Job::ForgetPerson(PersonJob {
-        person: Person(Number::new(contact).unwrap()),
+        person: Person(Number::new(contact).expect("a number")),
     })
 }
 
@@ -94,7 +96,7 @@ async fn what_comes_in_is_kept_with_its_event_beside_what_is_sent() {
     let found = messages::search(stage.database.store(), session, &search, 10)
         .await
         .unwrap();
-    assert_eq!(found, [theirs.clone()]);
+    assert_eq!(found, std::slice::from_ref(theirs));
     let chat = ChatJob {
         chat: contacts[0].parse().unwrap(),
     };

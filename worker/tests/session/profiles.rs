@@ -12,7 +12,7 @@ use shared::recipient::Number;
 use crate::stage::Stage;
 
 fn about(action: ProfileAction, number: &str) -> ProfileJob {
-    ProfileJob::new(action, Some(Number::new(number).unwrap()))
+    ProfileJob::new(action, Some(Number::new(number).expect("a number")))
 }
 
 fn own(action: ProfileAction) -> ProfileJob {

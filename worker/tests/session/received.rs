@@ -26,17 +26,19 @@ fn file() -> SentFile {
 
 /// Sends the session a document; its message, once the event is out.
 async fn send_document(stage: &Stage, token: &Token) -> StanzaId {
-    let contact = stage.contacts("15550001", 1).await.pop().unwrap();
-    let speaker = Speaker::Contact(contact.parse().unwrap());
-    let sent = stage.simulator.send_file(speaker, PHONE.parse().unwrap(), file());
-    let id = sent.await.unwrap();
+    let contact = stage.contacts("15550001", 1).await.pop().expect("a contact");
+    let speaker = Speaker::Contact(contact.parse().expect("a number"));
+    let sent = stage
+        .simulator
+        .send_file(speaker, PHONE.parse().expect("a number"), file());
+    let id = sent.await.expect("the simulator takes it");
     let event = stage
         .event(token, "new.message", |event| {
             event["data"]["header"]["messageId"] == id.as_str()
         })
         .await;
     assert_eq!(event["data"]["body"]["messageType"], "documentMessage");
-    StanzaId::new(&id).unwrap()
+    StanzaId::new(&id).expect("an id")
 }
 
 async fn refresh(stage: &Stage, token: &Token, message_id: &StanzaId) -> Answer {
