@@ -403,7 +403,8 @@ impl<'a> Stage<'a> {
         if operation.contains("/v1/media/") {
             let id = examples::MEDIA;
             self.sql(&format!(
-                "INSERT INTO media VALUES ('{id}', NULL, 6, sha256('a page'), now(), now() + interval '1 day')"
+                "INSERT INTO media VALUES ('{id}', NULL, 6, sha256('a page'), now(), now() + interval '1 day')
+                 ON CONFLICT DO NOTHING"
             ))
             .await;
         }

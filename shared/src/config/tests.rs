@@ -114,6 +114,7 @@ fn names_read(text: &str) -> impl Iterator<Item = String> {
         "env.required(",
         "read_seconds(env",
         "within(env,",
+        "read_keep_days(env,",
     ];
     readers
         .into_iter()
