@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use shared::id::{StanzaId, Token};
-use shared::job::{Answer, FailureCode, Job, MediaRefreshJob};
+use shared::job::{Answer, ChatJob, FailureCode, Job, MediaRefreshJob};
 use simulator::world::{MediaChange, SentFile, Speaker};
 use whatsapp::media::{MediaKey, MediaKind, seal};
 
@@ -108,5 +108,21 @@ async fn files_are_not_noted_where_none_are_kept() {
     );
     let answer = refresh(&stage, &token, &message).await;
     assert_eq!(code(&answer), Some(FailureCode::UnknownMessage), "{answer:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_a_file_is_forgotten_with_its_chat() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired(PHONE).await;
+    send_document(&stage, &token).await;
+    let kept = || stage.database.query("SELECT 1 FROM received_media");
+    assert_eq!(kept().await.len(), 1);
+    let rows = stage.database.query("SELECT jid FROM chat").await;
+    let chat = rows[0].as_deref().expect("a chat").parse().expect("a jid");
+    let answer = stage.call(&token, Job::ForgetChat(ChatJob { chat })).await;
+    assert!(matches!(answer, Answer::Forgotten(_)), "{answer:?}");
+    assert!(kept().await.is_empty());
     worker.stop().await;
 }

@@ -28,7 +28,7 @@ pub struct Person {
     pub records: Vec<(KeyKind, Vec<u8>)>,
 }
 
-/// Forgets a chat with its messages, piece by piece; who wrote there stays known. Done again it changes nothing.
+/// Forgets a chat with its messages and the keys of their files, piece by piece; who wrote there stays known. Done again it changes nothing.
 ///
 /// # Errors
 /// [`StoreError::Fenced`], [`StoreError::Unavailable`].
@@ -42,11 +42,14 @@ pub async fn forget_chat(
     let messages = "-- messages::forget
         DELETE FROM message WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM message WHERE session_id = $1 /* session */ AND chat = ANY ($2 /* names */) LIMIT $3 /* most */))";
+    let files = "-- received::forget
+        DELETE FROM received_media WHERE session_id = $1 /* session */ AND chat = ANY ($2 /* names */)";
     let mut forgotten = Forgotten::default();
     loop {
         let tx = store.begin("forget_chat").await?;
         leases::hold(&tx, fence).await?;
         let gone = tx.execute(messages, &[&session.get(), &names, &PIECE]).await?;
+        tx.execute(files, &[&session.get(), &names]).await?;
         tx.execute(chat, &[&session.get(), &names]).await?;
         tx.commit().await?;
         forgotten.messages += gone;
@@ -92,6 +95,8 @@ pub async fn forget_person(
     leases::hold(&tx, fence).await?;
     let in_groups = "-- people::forget (messages)
         DELETE FROM message WHERE session_id = $1 /* session */ AND sender = ANY ($2 /* jids */)";
+    let files = "-- people::forget (files)
+        DELETE FROM received_media WHERE session_id = $1 /* session */ AND participant = ANY ($2 /* jids */)";
     let last = "-- people::forget (chats)
         UPDATE chat SET last_text = NULL, last_sender = '' WHERE session_id = $1 /* session */ AND last_sender = ANY ($2 /* jids */)";
     let contact = "-- people::forget (contact)
@@ -110,6 +115,7 @@ pub async fn forget_person(
           AND (r.number = ANY ($2 /* names */) OR r.addressee = ANY ($2))"
     );
     forgotten.messages += tx.execute(in_groups, &[&id, jids]).await?;
+    tx.execute(files, &[&id, jids]).await?;
     tx.execute(last, &[&id, jids]).await?;
     tx.execute(contact, &[&id, jids]).await?;
     forgotten.recipients += tx.execute(alone, &[&id, &names]).await?;
