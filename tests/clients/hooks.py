@@ -37,8 +37,8 @@ PAIRS = ("/qr", "/pairing-code", "/passkey", "/passkey/confirm", "/passkey/cance
 
 def aim(operation, name, given):
     """The value of `name` for a request to `operation`, in place of the one that was invented."""
-    # A session that it made has no account: what wants one is answered with 503, as it should be.
-    is_made = str(given).startswith("made-")
+    # Sessions that it made and those that are for pairing have no account: what wants one is answered with 503, as it should be.
+    is_made = str(given).startswith("made-") or given in (UNPAIRED, CONTROLLED)
     # Decided by the value alone, so that a run with the same seed is the same run.
     if given is not None and not is_made and zlib.crc32(repr(given).encode()) % 4 == 0:
         return given

@@ -100,7 +100,7 @@ async fn cluster() -> Result<(Cluster, Vec<String>)> {
         Cluster::start_with(1, &[("MEDIA_ALLOW_PRIVATE", "true"), ("MEDIA_TIMEOUT", "120")]).await?;
     cluster.control.phone(OURS, "ours").await?;
     let contacts = Contacts {
-        prefix: "551191",
+        prefix: "1555430",
         count: 3,
         deliver_ms: 10,
         read_ms: None,

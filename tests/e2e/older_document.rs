@@ -199,8 +199,9 @@ impl Answers {
             .as_array()
             .and_then(|chats| chats.iter().find(|chat| chat["id"] == self.number.as_str()))
             .with_context(|| chats.to_string())?;
+        // What was said is read as soon as the account writes there.
         ensure!(
-            chat["conversationTimestamp"].is_u64() && chat["unreadCount"] == 1,
+            chat["conversationTimestamp"].is_u64() && chat["unreadCount"] == 0,
             "{chats}"
         );
         let contacts = self.next("store/chats")?;

@@ -111,16 +111,16 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "client",
-                "connection part media store event command device pairing proto reason version wire",
+                "connection part store event command device pairing proto reason version wire",
             ),
             (
                 "connection",
                 "history app_state groups messages tokens account e2e part stanza store crypto event pairing payload command device media signal proto reason version wire",
             ),
-            ("history", "messages e2e part media store device proto wire"),
+            ("history", "messages e2e part store device proto wire"),
             (
                 "app_state",
-                "e2e part stanza store syncd media device signal proto wire",
+                "e2e part stanza store syncd device signal proto wire",
             ),
             (
                 "groups",
@@ -135,13 +135,13 @@ const MAPS: &[(&str, Map)] = &[
             ("e2e", "part stanza store event pairing device signal proto wire"),
             (
                 "part",
-                "media store event payload command device signal reason version wire",
+                "store event payload command device signal reason version wire",
             ),
             ("stanza", "command event group signal proto wire"),
             ("store", "syncd event device signal wire"),
             ("syncd", "proto"),
             ("crypto", "signal proto wire"),
-            ("command", "event group media pairing profile proto wire"),
+            ("command", "event group pairing profile proto wire"),
             ("event", "group profile proto reason version wire"),
             ("pairing", "device signal proto"),
             ("payload", "device signal proto version"),

@@ -17,7 +17,7 @@ use super::World;
 use super::account::PendingKey;
 use super::command::{Answer, Speaker};
 use super::perform::Words;
-use super::sealed::SentFile;
+use super::sealed::{Kept, SentFile};
 use super::stanza::notification;
 use crate::number::{Addressing, DeviceAddr, Number};
 
@@ -25,14 +25,6 @@ use crate::number::{Addressing, DeviceAddr, Number};
 const MAX_KEPT: usize = 256;
 /// The vector of the phones' answers: each key seals one answer at a time.
 const IV: [u8; 12] = [0x5a; 12];
-
-/// A file that a phone has got.
-pub(super) struct Kept {
-    from: Number,
-    to: Number,
-    key: MediaKey,
-    sealed: Bytes,
-}
 
 impl World {
     /// A phone or a contact sends a document.

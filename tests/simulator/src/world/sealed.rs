@@ -9,11 +9,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use whatsapp::binary::Node;
-use whatsapp::media::MAC_BYTES;
+use whatsapp::media::{MAC_BYTES, MediaKey};
 use whatsapp::proto::SyncdPatch;
 use whatsapp::stanza::media_conn::{MediaAuth, MediaConn, MediaHost};
 use whatsapp::syncd::{Macs, State};
 
+use crate::number::Number;
 use crate::refusal::Refusal;
 
 /// Most files; beyond, the oldest go.
@@ -42,6 +43,14 @@ pub struct SentFile {
     pub enc_sha256: [u8; 32],
     /// The length of what it says.
     pub length: u64,
+}
+
+/// A file that a phone has got.
+pub(super) struct Kept {
+    pub(super) from: Number,
+    pub(super) to: Number,
+    pub(super) key: MediaKey,
+    pub(super) sealed: Bytes,
 }
 
 /// The collections of an account.
