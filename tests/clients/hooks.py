@@ -15,6 +15,8 @@ import schemathesis
 THERE = {name: os.environ[f"FANFARE_{name.upper()}"] for name in ("token", "queue", "message", "webhook", "delivery", "media")}
 UNPAIRED, CONTROLLED = os.environ["FANFARE_UNPAIRED"], os.environ["FANFARE_CONTROLLED"]
 SPARE = {name: os.environ[f"FANFARE_SPARE_{name.upper()}"] for name in ("token", "queue", "webhook", "media")}
+# The session whose credential goes; the spare is deleted.
+CREDENTIAL = os.environ["FANFARE_CREDENTIAL"]
 # A message that came in with a file.
 RECEIVED = os.environ["FANFARE_RECEIVED"]
 
@@ -22,7 +24,6 @@ RECEIVED = os.environ["FANFARE_RECEIVED"]
 ENDS = {
     "DELETE /v1/sessions/{token}": "token",
     "POST /v1/sessions/{token}/logout": "token",
-    "POST /api/whatsapp/delete-credential": "token",
     "DELETE /v1/sessions/{token}/queues/{queue}": "queue",
     "DELETE /v1/webhooks/{webhook}": "webhook",
     "DELETE /v1/media/{media}": "media",
@@ -44,6 +45,8 @@ def aim(operation, name, given):
         return given
     if ENDS.get(operation) == name:
         return SPARE[name]
+    if name == "token" and operation == "POST /api/whatsapp/delete-credential":
+        return CREDENTIAL
     if name == "message" and operation.endswith("/media"):
         return RECEIVED
     if name == "token" and operation.endswith(PAIRS):

@@ -35,6 +35,8 @@ const UNPAIRED: &str = "unpaired";
 const CONTROLLED: &str = "controlled";
 /// One that may be ended.
 const SPARE: &str = "spare";
+/// The session whose credential is deleted.
+const CREDENTIAL: &str = "credential";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
@@ -98,7 +100,7 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
     cluster.control.contacts(&contacts).await?;
     cluster.control.phone("5511900000000", "document").await?;
     operator.pair(&cluster.control, &token, "5511900000000").await?;
-    for other in [UNPAIRED, CONTROLLED, SPARE] {
+    for other in [UNPAIRED, CONTROLLED, SPARE, CREDENTIAL] {
         let (status, said) = operator.post("/v1/sessions", json!({ "token": other })).await?;
         ensure!(status == StatusCode::CREATED, "{other}: {status}: {said}");
     }
@@ -145,6 +147,7 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
         ("FANFARE_UNPAIRED", UNPAIRED.to_owned()),
         ("FANFARE_CONTROLLED", CONTROLLED.to_owned()),
         ("FANFARE_SPARE_TOKEN", SPARE.to_owned()),
+        ("FANFARE_CREDENTIAL", CREDENTIAL.to_owned()),
         ("FANFARE_SPARE_QUEUE", spare_queue),
         ("FANFARE_SPARE_WEBHOOK", spare_webhook),
     ])
