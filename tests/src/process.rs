@@ -192,6 +192,17 @@ impl Process {
         self.memory("VmRSS:")
     }
 
+    /// From now on the process has had no more resident memory than it has (Linux).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn forget_peak(&self) -> Result<()> {
+        Ok(std::fs::write(
+            format!("/proc/{}/clear_refs", self.child.id()),
+            "5",
+        )?)
+    }
+
     /// The most resident memory that the process has had, in bytes (Linux).
     ///
     /// # Errors

@@ -35,9 +35,9 @@ impl Files {
 
     async fn bring(&self, source: Source<'_>, into: File) -> Result<Option<String>, FileError> {
         match source {
-            Source::Url(url) => self.fetch(url, &mut tokio::fs::File::from_std(into)).await,
+            Source::Url(url) => self.fetch(url, &mut in_pieces(into)).await,
             Source::Stored(id) => {
-                self.read(id, &mut tokio::fs::File::from_std(into)).await?;
+                self.read(id, &mut in_pieces(into)).await?;
                 Ok(None)
             }
             Source::Inline(text) => {
@@ -73,6 +73,13 @@ impl Files {
         }
         Ok(into.flush().await?)
     }
+}
+
+/// A file that is written a piece at a time: by itself it would hold two megabytes.
+fn in_pieces(file: File) -> tokio::fs::File {
+    let mut file = tokio::fs::File::from_std(file);
+    file.set_max_buf_size(PIECE_BYTES);
+    file
 }
 
 /// Looks at a file and seals it.
