@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::action::check_fields;
 use crate::body::{self, JobError};
 use crate::named::named;
 use crate::recipient::{Number, NumberKind};
@@ -157,30 +158,13 @@ impl GroupJob {
     /// [`JobError`], which names the field.
     pub fn parse(body: &[u8]) -> Result<Self, JobError> {
         let mut job: Self = body::parse(body)?;
-        job.check_fields()?;
+        check_fields(job.action.as_str(), fields(job.action), &job.given())?;
         job.check_texts()?;
         if let Some(code) = &mut job.code {
             let bare = code.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             *code = bare.to_owned();
         }
         Ok(job)
-    }
-
-    /// Whether all is there that the action needs, and nothing else.
-    fn check_fields(&self) -> Result<(), JobError> {
-        let [needs, may] = fields(self.action);
-        for (field, is_there) in self.given() {
-            let is_needed = needs.contains(&field);
-            if is_needed && !is_there {
-                let problem = format!("is needed to {}", self.action.as_str());
-                return Err(JobError::new(field, problem));
-            }
-            if is_there && !is_needed && !may.contains(&field) {
-                let problem = format!("is not a field of {}", self.action.as_str());
-                return Err(JobError::new(field, problem));
-            }
-        }
-        Ok(())
     }
 
     fn given(&self) -> [(&'static str, bool); 7] {

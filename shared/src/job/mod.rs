@@ -3,6 +3,7 @@
 //! A job is JSON, its kind in the AMQP `type` property and its identity in `message_id`. Families of
 //! jobs have a file each; a value of [`Job`] is parsed and needs no further check. Knows nothing of AMQP.
 
+mod action;
 mod answer;
 mod chats;
 mod dry_run;

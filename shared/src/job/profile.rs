@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::action::check_fields;
 use crate::body::{self, JobError};
 use crate::named::named;
 use crate::recipient::{Number, NumberKind};
@@ -143,7 +144,7 @@ impl ProfileJob {
     /// [`JobError`], which names the field.
     pub fn parse(body: &[u8]) -> Result<Self, JobError> {
         let job: Self = body::parse(body)?;
-        job.check_fields()?;
+        check_fields(job.action.as_str(), fields(job.action), &job.given())?;
         job.check_values()?;
         Ok(job)
     }
@@ -153,23 +154,6 @@ impl ProfileJob {
         let bytes = STANDARD.decode(self.picture.as_ref()?).ok()?;
         let is_jpeg = bytes.starts_with(&[0xff, 0xd8, 0xff]);
         (is_jpeg && bytes.len() <= PICTURE_MAX_BYTES).then_some(bytes)
-    }
-
-    /// Whether all is there that the action needs, and nothing else.
-    fn check_fields(&self) -> Result<(), JobError> {
-        let [needs, may] = fields(self.action);
-        for (field, is_there) in self.given() {
-            let is_needed = needs.contains(&field);
-            if is_needed && !is_there {
-                let problem = format!("is needed to {}", self.action.as_str());
-                return Err(JobError::new(field, problem));
-            }
-            if is_there && !is_needed && !may.contains(&field) {
-                let problem = format!("is not a field of {}", self.action.as_str());
-                return Err(JobError::new(field, problem));
-            }
-        }
-        Ok(())
     }
 
     fn given(&self) -> [(&'static str, bool); 7] {
