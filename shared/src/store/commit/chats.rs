@@ -49,11 +49,13 @@ pub(super) struct Columns<'a> {
     people: HashMap<(i64, &'a str), usize>,
     contacts: ContactColumns<'a>,
     altered: AlteredColumns<'a>,
-    altered_places: HashMap<(i64, &'a str, &'a str), usize>,
+    altered_places: HashMap<AlteredKey<'a>, usize>,
     read: (Vec<i64>, Vec<&'a str>),
 }
 
 type MessageKey<'a> = (i64, &'a str, &'a str, bool, &'a str);
+/// A change of a message by who made it: those of others must not take the place of its author's.
+type AlteredKey<'a> = (i64, &'a str, &'a str, bool, Option<&'a str>);
 
 #[derive(Default)]
 struct MessageColumns<'a> {
@@ -186,17 +188,18 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Of several changes of one message in a batch the last counts, but nothing follows a deletion.
+    /// Of several changes of one message by one in a batch the last counts, but nothing follows a deletion.
     fn altered(&mut self, session: i64, altered: &'a Alteration) {
         self.join(session, &altered.chat);
-        let key = (session, altered.chat.jid.as_str(), altered.id.as_str());
+        let (chat, id) = (altered.chat.jid.as_str(), altered.id.as_str());
+        let key = (session, chat, id, altered.from_me, altered.sender.as_deref());
         let rows = &mut self.altered;
         let at = match self.altered_places.get(&key) {
             Some(&at) if rows.deleted[at] => return,
             Some(&at) => at,
             None => {
                 self.altered_places.insert(key, rows.ids.len());
-                rows.push_place(key);
+                rows.push_place((session, chat, id));
                 rows.ids.len() - 1
             }
         };
@@ -375,7 +378,7 @@ ON CONFLICT (session_id, jid) DO UPDATE SET lid = coalesce(excluded.lid, contact
 WHERE excluded.lid IS DISTINCT FROM contact.lid AND excluded.lid IS NOT NULL
    OR excluded.name IS DISTINCT FROM contact.name AND excluded.name IS NOT NULL";
 
-// A message that was deleted stays so, and nobody changes that of another.
+// A message that was deleted stays so, also in the same batch, and nobody changes that of another.
 const ALTERED: &str = "-- commit::messages_altered
 WITH i AS (
     SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* chats */, $3::text[] /* ids */, $4::bool[] /* from me */,
@@ -390,6 +393,9 @@ changed AS (
     FROM i
     WHERE m.session_id = i.session_id AND m.chat = i.chat AND m.id = i.id AND m.deleted_at IS NULL AND m.target IS NULL
       AND (i.sender IS NULL OR m.from_me = i.from_me AND m.sender = i.sender)
+      AND (i.deleted OR NOT EXISTS (
+          SELECT 1 FROM i d WHERE d.session_id = m.session_id AND d.chat = m.chat AND d.id = m.id AND d.deleted
+            AND (d.sender IS NULL OR m.from_me = d.from_me AND m.sender = d.sender)))
     RETURNING m.session_id, m.chat, m.id, m.kind, i.short)
 UPDATE chat c SET last_text = d.short, last_kind = d.kind
 FROM changed d WHERE c.session_id = d.session_id AND c.jid = d.chat AND c.last_id = d.id";

@@ -194,6 +194,20 @@ async fn edits_deletions_and_reactions_change_what_they_speak_of() {
     let revoke = json!({ "type": "REVOKE", "key": { "id": "A1", "fromMe": false } });
     bench.keep([told("D2", 9, ("protocolMessage", revoke))]).await;
     assert!(bench.messages().await[0].deleted_at.is_none());
+    // Nor does what one may not change take the place of what the other may, when both come at once.
+    let edit =
+        json!({ "type": "MESSAGE_EDIT", "key": key("A1"), "editedMessage": { "conversation": "ours" } });
+    let forged =
+        json!({ "type": "MESSAGE_EDIT", "key": key("A1"), "editedMessage": { "conversation": "theirs" } });
+    bench
+        .keep([
+            own(told("E2", 10, ("protocolMessage", edit))),
+            told("E3", 11, ("protocolMessage", forged)),
+        ])
+        .await;
+    let kept = bench.messages().await;
+    let ours = kept.iter().find(|message| message.from_me).unwrap();
+    assert_eq!(ours.words.as_deref(), Some("ours"));
 }
 
 #[tokio::test]
