@@ -405,7 +405,7 @@ impl Parts {
                 self.uploads.on_transferred(cx, queue, transferred);
             }
             Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
-            Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found?),
+            Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found),
             Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Answered => {}

@@ -55,10 +55,23 @@ impl MediaRetries {
         });
     }
 
-    /// The message was looked up.
-    pub(super) fn on_found(&mut self, link: &Link, ticket: u64, found: Option<Box<ReceivedMedia>>) {
+    /// The message was looked up, or could not be, which costs its question alone.
+    pub(super) fn on_found(
+        &mut self,
+        link: &Link,
+        ticket: u64,
+        found: Result<Option<Box<ReceivedMedia>>, StoreError>,
+    ) {
         let Some(asked) = self.asked.get_mut(&ticket) else {
             return;
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "a file that came in is not looked up");
+                let words = "the database is not available; try again";
+                return self.answer(ticket, failed(FailureCode::Internal, words));
+            }
         };
         let retry = found.as_deref().and_then(retry).map(Box::new);
         asked.file = found;

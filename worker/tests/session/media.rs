@@ -83,7 +83,7 @@ fn job(numbers: &[String], message: &Value) -> SendJob {
 }
 
 /// What a contact was shown.
-async fn shown(stage: &Stage, number: &str) -> Vec<Message> {
+pub(crate) async fn shown(stage: &Stage, number: &str) -> Vec<Message> {
     let contact = Speaker::Contact(number.parse().expect("what was made here"));
     let inbox = stage
         .simulator

@@ -12,9 +12,8 @@ use shared::store::chats::change::Peer;
 use shared::store::chats::messages;
 use shared::store::recipients;
 use simulator::fault::{Fault, Kind};
-use simulator::world::Speaker;
-use whatsapp::proto::Message;
 
+use crate::media::shown;
 use crate::stage::{Stage, fault};
 
 /// A job to these numbers, each with its own as `code`.
@@ -27,21 +26,6 @@ fn job(numbers: &[String], message: &Value) -> SendJob {
 
 fn text() -> Value {
     json!({ "type": "text", "text": "Hi {{name|there}}, {{code}}" })
-}
-
-/// What a contact was shown.
-async fn shown(stage: &Stage, number: &str) -> Vec<Message> {
-    let contact = Speaker::Contact(number.parse().expect("what was made here"));
-    let inbox = stage
-        .simulator
-        .messages(contact, 0)
-        .await
-        .expect("what was made here");
-    let decoded = inbox.iter().map(|received| {
-        let bytes = STANDARD.decode(&received.message).expect("what was made here");
-        prost::Message::decode(bytes.as_slice()).expect("what was made here")
-    });
-    decoded.collect()
 }
 
 async fn texts(stage: &Stage, number: &str) -> Vec<String> {
