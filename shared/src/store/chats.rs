@@ -159,6 +159,8 @@ pub async fn contacts(
 }
 
 /// Reads chats, each with the newest message that Fanfare sent there: `chat c` with its contact `k`.
+///
+/// WhatsApp tells times in whole seconds: of two within one second what came in is the last, so that it is not overlooked.
 fn read(name: &str, condition: &str, order: &str) -> String {
     format!(
         "-- {name}
@@ -171,7 +173,7 @@ fn read(name: &str, condition: &str, order: &str) -> String {
         LEFT JOIN LATERAL (
             SELECT r.stanza_id, r.state, r.sent_at, r.variables, q.content FROM recipient r JOIN queue q ON q.id = r.queue_id
             WHERE r.session_id = c.session_id AND coalesce(r.addressee, r.number) = ANY ({RECIPIENTS})
-              AND r.stanza_id IS NOT NULL AND r.sent_at > c.last_at
+              AND r.stanza_id IS NOT NULL AND date_trunc('second', r.sent_at) > c.last_at
             ORDER BY r.sent_at DESC LIMIT 1) o ON true
         ORDER BY c.last_at DESC, c.jid DESC"
     )
