@@ -231,7 +231,7 @@ fn who_is_not_in_a_group_is_told_so() {
     let (mut network, _) = network(Lid);
     let other: Jid = "120363000000000002@g.us".parse().unwrap();
     say(&mut network, &other, "A");
-    assert_eq!(network.clients[ANN].failures(), [SendError::Nack { code: 404 }]);
+    assert_eq!(network.clients[ANN].failures(), [SendError::MayNotWrite]);
 }
 
 #[test]

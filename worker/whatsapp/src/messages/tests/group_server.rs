@@ -23,7 +23,8 @@ impl Network {
         let (_, users) = self.groups.get_mut(group).unwrap();
         match change {
             "add" => users.insert(user),
-            _ => users.remove(&user),
+            "remove" => users.remove(&user),
+            _ => false,
         };
         let member = Node::new("participant").attr("jid", lid(user));
         let told = Node::new("notification")
@@ -56,7 +57,10 @@ impl Network {
                 AddressingMode::Phone => (phone(*user), lid(*user)),
             };
             let other = Some(other);
-            let role = Role::Member;
+            let role = match self.admins.contains(user) {
+                true => Role::Admin,
+                false => Role::Member,
+            };
             Member { jid, other, role }
         };
         let empty = Node::new("group").attr("id", group.user());
