@@ -66,10 +66,19 @@ impl Network {
         let empty = Node::new("group").attr("id", group.user());
         let info = GroupInfo {
             addressing: *addressing,
-            members: users.iter().map(member).collect(),
+            members: users.iter().map(member).chain(self.of_crowd(*addressing)).collect(),
             ..GroupInfo::parse(&empty).unwrap()
         };
         result_of(iq).with_child(info.to_node())
+    }
+
+    /// Those of the crowd, with one device each.
+    fn of_crowd(&self, addressing: AddressingMode) -> impl Iterator<Item = Member> {
+        (0..self.crowd_members).map(move |n| Member {
+            jid: Jid::new(format!("1777{n:010}"), addressing.server()),
+            other: None,
+            role: Role::Member,
+        })
     }
 
     /// The devices of a group as its stanzas name them.
@@ -99,7 +108,8 @@ impl Network {
             .iter()
             .map(|to| (to.attr_jid("jid").unwrap(), to.child("enc").unwrap().clone()))
             .collect();
-        let phash = devices_hash(devices.iter().map(|(_, jid)| jid));
+        let crowd: Vec<Jid> = self.of_crowd(addressing).map(|member| member.jid).collect();
+        let phash = devices_hash(devices.iter().map(|(_, jid)| jid).chain(&crowd));
         let is_known = message.attr_is("phash", &phash);
         if !self.silent {
             let ack = MessageAck {
@@ -117,9 +127,10 @@ impl Network {
         for (jid, _) in &keys {
             assert_eq!(jid.is_lid(), addressing == AddressingMode::Lid, "{jid}");
             assert!(
-                devices
-                    .iter()
-                    .any(|(device, named)| named == jid && *device != at),
+                crowd.contains(jid)
+                    || devices
+                        .iter()
+                        .any(|(device, named)| named == jid && *device != at),
                 "{jid}"
             );
         }

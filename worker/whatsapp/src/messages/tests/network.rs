@@ -105,6 +105,8 @@ pub(super) struct Network {
     pub(super) now: Timestamp,
     /// How groups name their people, and who is in them.
     pub(super) groups: BTreeMap<Jid, (AddressingMode, BTreeSet<u32>)>,
+    /// How many of the crowd are in every group, too.
+    pub(super) crowd_members: u32,
     /// Who is an admin of every group that they are in.
     pub(super) admins: BTreeSet<u32>,
     /// What the server does with questions about groups.
@@ -144,6 +146,7 @@ impl Network {
             meanwhile: None,
             now: NOW,
             groups: BTreeMap::new(),
+            crowd_members: 0,
             admins: BTreeSet::new(),
             group_questions: GroupQuestions::Answered,
             accounts: BTreeMap::new(),

@@ -62,6 +62,7 @@ impl Network {
                     Some(digits.clone()),
                 )
             }
+            Subject::User(jid) if jid.user().starts_with("1777") => (jid.user().to_owned(), None),
             Subject::User(jid) if jid.is_lid() => (phone_of(jid).user().to_owned(), None),
             Subject::User(jid) => (jid.user().to_owned(), None),
         };
