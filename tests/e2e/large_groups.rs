@@ -29,7 +29,12 @@ async fn set_up(cluster: &Cluster, contacts: &Contacts<'_>, others: &[&str]) -> 
     cluster.operator.pair(&cluster.control, TOKEN, OURS).await?;
     let mut members = contacts.numbers();
     members.pop();
-    members.extend([&[OURS], others].concat().iter().map(|number| (*number).to_owned()));
+    members.extend(
+        [&[OURS], others]
+            .concat()
+            .iter()
+            .map(|number| (*number).to_owned()),
+    );
     let made = json!({ "subject": "Everybody", "members": members });
     let made = cluster.control.post("/groups", made).await?;
     Ok(made["jid"].as_str().context("a group")?.to_owned())
@@ -55,7 +60,10 @@ async fn we_write(cluster: &Cluster, group: &str, text: &str) -> Result<String> 
 
 /// What a contact was shown in the group, each text once.
 async fn shown(cluster: &Cluster, number: &str, group: &str) -> Result<Vec<String>> {
-    let got = cluster.control.get(&format!("/contacts/{number}/messages")).await?;
+    let got = cluster
+        .control
+        .get(&format!("/contacts/{number}/messages"))
+        .await?;
     let here = got.as_array().into_iter().flatten();
     let here = here.filter(|message| message["group"] == group && message["times_shown"] == 1);
     let texts = here.filter_map(|message| message["text"].as_str());
@@ -139,7 +147,10 @@ async fn baileys_and_our_worker_write_in_a_group_of_500_while_people_come_and_go
     we_write(&cluster, &group, "three from us").await?;
     baileys.reads("three from us").await?;
     let new = count(&cluster, "group_keys_handed").await? - handed;
-    ensure!(new >= u64::from(CONTACTS) - 2, "only {new} were handed the new key");
+    ensure!(
+        new >= u64::from(CONTACTS) - 2,
+        "only {new} were handed the new key"
+    );
 
     // Somebody comes: one more is handed the key.
     let came = &numbers[498];
@@ -203,7 +214,13 @@ async fn a_kill_in_the_middle_of_sends_to_a_group_loses_and_repeats_nothing() ->
         .await?;
     }
     let audit = cluster.control.get("/audit").await?;
-    for wrong in ["lost", "message_keys_reused", "shown_twice", "repeated_texts", "violations"] {
+    for wrong in [
+        "lost",
+        "message_keys_reused",
+        "shown_twice",
+        "repeated_texts",
+        "violations",
+    ] {
         ensure!(audit[wrong] == 0, "{wrong}: {audit}");
     }
     Ok(())

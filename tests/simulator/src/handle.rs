@@ -26,8 +26,8 @@ use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
     AccountAddressing, Cap, Command, GroupChange, GroupShown, LinkOutcome, MediaChange, NewFile, NewGroup,
-    NewsBy, Page, PropertyChange, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange,
-    VersionChange, VersionInfo, Writing,
+    NewsBy, Page, PropertyChange, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special,
+    TokenChange, VersionChange, VersionInfo, Writing,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.

@@ -1,8 +1,8 @@
 //! Groups: what members say and do in them, as it is told and kept.
 
-use serde_json::{Value, json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use shared::content::Text;
 use shared::id::Token;
 use shared::job::{
@@ -112,7 +112,10 @@ async fn a_member_deletes_nothing_of_others_and_an_admin_does() {
     let told = group.stage.seen(&group.token);
     assert!(!told.iter().any(|event| message_id(event) == forged));
     let (one_kept, two_kept) = (group.kept(&one).await, group.kept(&two).await);
-    assert_eq!((one_kept.words.as_deref(), one_kept.deleted_at), (Some("one"), None));
+    assert_eq!(
+        (one_kept.words.as_deref(), one_kept.deleted_at),
+        (Some("one"), None)
+    );
     assert!(two_kept.words.is_none() && two_kept.deleted_at.is_some());
     // Once it is one, it counts.
     group
@@ -131,7 +134,10 @@ impl InGroup {
     /// Does something to the group, and waits for the event of this name that tells it.
     async fn tells(&self, change: GroupChange, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.changes(change).await;
-        let event = self.stage.event(&self.token, name, |event| fits(&event["data"])).await;
+        let event = self
+            .stage
+            .event(&self.token, name, |event| fits(&event["data"]))
+            .await;
         let data = &event["data"];
         assert_eq!(data["id"], self.jid.as_str(), "{data}");
         assert!(data["changeId"].is_string() && data["since"].is_i64(), "{data}");
@@ -155,16 +161,57 @@ impl InGroup {
         let fourth = || vec![self.contacts[3].clone()];
         let none = GroupChange::default;
         for (change, action, by) in [
-            (GroupChange { join: fourth(), ..none() }, "add", 3),
-            (GroupChange { promote: fourth(), ..none() }, "promote", 0),
-            (GroupChange { demote: fourth(), ..none() }, "demote", 0),
-            (GroupChange { leave: fourth(), ..none() }, "leave", 3),
-            (GroupChange { add: fourth(), ..none() }, "add", 0),
-            (GroupChange { remove: fourth(), ..none() }, "remove", 0),
+            (
+                GroupChange {
+                    join: fourth(),
+                    ..none()
+                },
+                "add",
+                3,
+            ),
+            (
+                GroupChange {
+                    promote: fourth(),
+                    ..none()
+                },
+                "promote",
+                0,
+            ),
+            (
+                GroupChange {
+                    demote: fourth(),
+                    ..none()
+                },
+                "demote",
+                0,
+            ),
+            (
+                GroupChange {
+                    leave: fourth(),
+                    ..none()
+                },
+                "leave",
+                3,
+            ),
+            (
+                GroupChange {
+                    add: fourth(),
+                    ..none()
+                },
+                "add",
+                0,
+            ),
+            (
+                GroupChange {
+                    remove: fourth(),
+                    ..none()
+                },
+                "remove",
+                0,
+            ),
         ] {
             let by = self.contacts[by].as_str();
-            let is_it =
-                |data: &Value| data["action"] == action && data["author"]["phoneNumber"] == by;
+            let is_it = |data: &Value| data["action"] == action && data["author"]["phoneNumber"] == by;
             let told = self.tells(change, "groups.participants", is_it).await;
             let people = told["data"]["participants"].as_array().expect("people");
             assert_eq!(people.len(), 1, "{told}");
@@ -177,33 +224,91 @@ impl InGroup {
         let none = GroupChange::default;
         for (change, field, value) in [
             (
-                GroupChange { subject: Some("Best friends".to_owned()), ..none() },
+                GroupChange {
+                    subject: Some("Best friends".to_owned()),
+                    ..none()
+                },
                 "subject",
                 json!("Best friends"),
             ),
             (
-                GroupChange { description: Some("About us".to_owned()), ..none() },
+                GroupChange {
+                    description: Some("About us".to_owned()),
+                    ..none()
+                },
                 "description",
                 json!("About us"),
             ),
-            (GroupChange { picture: Some(true), ..none() }, "picture", json!("changed")),
-            (GroupChange { picture: Some(false), ..none() }, "picture", json!("removed")),
-            (GroupChange { announce: Some(true), ..none() }, "announce", json!(true)),
-            (GroupChange { locked: Some(true), ..none() }, "restrict", json!(true)),
-            (GroupChange { all_may_add: Some(true), ..none() }, "allMayAdd", json!(true)),
-            (GroupChange { asks_to_join: Some(true), ..none() }, "asksToJoin", json!(true)),
             (
-                GroupChange { disappearing: Some(86_400), ..none() },
+                GroupChange {
+                    picture: Some(true),
+                    ..none()
+                },
+                "picture",
+                json!("changed"),
+            ),
+            (
+                GroupChange {
+                    picture: Some(false),
+                    ..none()
+                },
+                "picture",
+                json!("removed"),
+            ),
+            (
+                GroupChange {
+                    announce: Some(true),
+                    ..none()
+                },
+                "announce",
+                json!(true),
+            ),
+            (
+                GroupChange {
+                    locked: Some(true),
+                    ..none()
+                },
+                "restrict",
+                json!(true),
+            ),
+            (
+                GroupChange {
+                    all_may_add: Some(true),
+                    ..none()
+                },
+                "allMayAdd",
+                json!(true),
+            ),
+            (
+                GroupChange {
+                    asks_to_join: Some(true),
+                    ..none()
+                },
+                "asksToJoin",
+                json!(true),
+            ),
+            (
+                GroupChange {
+                    disappearing: Some(86_400),
+                    ..none()
+                },
                 "disappearingSeconds",
                 json!(86_400),
             ),
         ] {
-            self.tells(change, "groups.update", |data| data[field] == value).await;
+            self.tells(change, "groups.update", |data| data[field] == value)
+                .await;
         }
-        let removed = GroupChange { description: Some(String::new()), ..none() };
+        let removed = GroupChange {
+            description: Some(String::new()),
+            ..none()
+        };
         let is_removed = |data: &Value| data.get("description") == Some(&Value::Null);
         self.tells(removed, "groups.update", is_removed).await;
-        let revoke = GroupChange { revoke_invite: true, ..none() };
+        let revoke = GroupChange {
+            revoke_invite: true,
+            ..none()
+        };
         self.tells(revoke, "groups.update", |data| data["inviteCode"].is_string())
             .await;
     }
@@ -211,14 +316,36 @@ impl InGroup {
     /// Somebody asks to be let in; the account has to be an admin to hear of it.
     async fn somebody_asks(&self, owner: &str) {
         let none = GroupChange::default;
-        let promote = GroupChange { promote: vec![owner.to_owned()], ..none() };
+        let promote = GroupChange {
+            promote: vec![owner.to_owned()],
+            ..none()
+        };
         let is_promotion = |data: &Value| data["action"] == "promote";
         self.tells(promote, "groups.participants", is_promotion).await;
         let fourth = || vec![self.contacts[3].clone()];
         for (change, action) in [
-            (GroupChange { ask: fourth(), ..none() }, "created"),
-            (GroupChange { withdraw: fourth(), ..none() }, "revoked"),
-            (GroupChange { ask: fourth(), reject: fourth(), ..none() }, "rejected"),
+            (
+                GroupChange {
+                    ask: fourth(),
+                    ..none()
+                },
+                "created",
+            ),
+            (
+                GroupChange {
+                    withdraw: fourth(),
+                    ..none()
+                },
+                "revoked",
+            ),
+            (
+                GroupChange {
+                    ask: fourth(),
+                    reject: fourth(),
+                    ..none()
+                },
+                "rejected",
+            ),
         ] {
             let is_it = |data: &Value| data["action"] == action;
             let told = self.tells(change, "groups.join-request", is_it).await;
@@ -248,7 +375,10 @@ async fn what_changes_in_a_group_is_told_in_order_with_who_did_it() {
         // The promotion names us, and we are no contact.
         group.somebody_asks(owner).await;
         let told = group.stage.seen(&group.token);
-        let places: Vec<i64> = told.iter().filter_map(|event| event["sequence"].as_i64()).collect();
+        let places: Vec<i64> = told
+            .iter()
+            .filter_map(|event| event["sequence"].as_i64())
+            .collect();
         assert!(places.is_sorted(), "{places:?}");
         let is_of_group = |event: &&Value| {
             let name = event["event"].as_str().unwrap_or_default();
@@ -267,7 +397,10 @@ fn profile(action: ProfileAction, group: &str) -> ProfileJob {
 impl Stage {
     async fn about_group(&self, token: &Token, action: GroupAction, group: &str) -> GroupAnswer {
         let id = GroupId(Recipient::new(group).expect("a group"));
-        match self.call(token, Job::Group(Box::new(GroupJob::of(action, id)))).await {
+        match self
+            .call(token, Job::Group(Box::new(GroupJob::of(action, id))))
+            .await
+        {
             Answer::Group(told) => *told,
             other => panic!("{other:?}"),
         }
@@ -307,7 +440,9 @@ async fn a_group_has_a_picture_that_its_members_set_and_remove() {
     };
     assert!(matches!(ask(set.clone()).await, Answer::Done { .. }));
     let told = stage
-        .event(token, "groups.update", |event| event["data"]["picture"] == "changed")
+        .event(token, "groups.update", |event| {
+            event["data"]["picture"] == "changed"
+        })
         .await;
     let found = picture().await.expect("a picture");
     assert_eq!(told["data"]["pictureId"], found.id.as_str());
@@ -344,9 +479,7 @@ async fn the_announcement_group_of_a_community_is_a_group_that_admins_write_in()
         community: community.map(str::to_owned),
         kind,
     };
-    let community = stage
-        .group_of(new("Community", GroupKind::Community, None))
-        .await;
+    let community = stage.group_of(new("Community", GroupKind::Community, None)).await;
     let news = stage
         .group_of(new("News", GroupKind::Announcements, Some(&community)))
         .await;
@@ -361,7 +494,13 @@ async fn the_announcement_group_of_a_community_is_a_group_that_admins_write_in()
     assert_eq!(told.community.as_deref(), Some(community.as_str()));
     let linked = stage.about_group(&token, GroupAction::Linked, &community).await;
     let linked = linked.linked.expect("groups");
-    let is_news = |id: &str| linked.iter().find(|group| group.id == id).expect("it is linked").is_announcement_group;
+    let is_news = |id: &str| {
+        linked
+            .iter()
+            .find(|group| group.id == id)
+            .expect("it is linked")
+            .is_announcement_group
+    };
     assert_eq!((linked.len(), is_news(&news), is_news(&talk)), (2, true, false));
 
     // Only admins write there: the account is told so, and is not once it is one.
@@ -369,14 +508,24 @@ async fn the_announcement_group_of_a_community_is_a_group_that_admins_write_in()
     let error = told.iter().find(|event| event["event"] == "send.message:ERROR");
     let error = &error.expect("an error")["data"];
     assert_eq!(error["status"], 403);
-    assert!(error["message"].as_str().unwrap_or_default().contains("admin"), "{error}");
+    assert!(
+        error["message"].as_str().unwrap_or_default().contains("admin"),
+        "{error}"
+    );
     let promote = GroupChange {
         promote: vec![owner.to_owned()],
         ..GroupChange::default()
     };
-    stage.simulator.change_group(&news, promote).await.expect("it is changed");
+    stage
+        .simulator
+        .change_group(&news, promote)
+        .await
+        .expect("it is changed");
     let told = stage.send_to_group(&token, &news).await;
-    assert!(!told.iter().any(|event| event["event"] == "send.message:ERROR"), "{told:#?}");
+    assert!(
+        !told.iter().any(|event| event["event"] == "send.message:ERROR"),
+        "{told:#?}"
+    );
     let report = stage.audit(|report| report.server.group_messages == 1).await;
     assert_eq!(report.server.violations, 0);
     worker.stop().await;

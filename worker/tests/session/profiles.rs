@@ -149,7 +149,11 @@ async fn who_is_followed_is_told_to_be_there_and_to_write() {
     let contacts = stage.contacts("15550144", 2).await;
     let number = |text: &str| text.parse().expect("a number");
     // Of who is not followed nothing is told.
-    let types = |contact: usize, writing| stage.simulator.writes(number(&contacts[contact]), number(phone), writing);
+    let types = |contact: usize, writing| {
+        stage
+            .simulator
+            .writes(number(&contacts[contact]), number(phone), writing)
+    };
     types(1, Writing::Composing).await.expect("it writes");
     stage
         .done(&token, about(ProfileAction::Presence, &contacts[0]))
@@ -157,7 +161,8 @@ async fn who_is_followed_is_told_to_be_there_and_to_write() {
     let jid = format!("{}@s.whatsapp.net", contacts[0]);
     let is = async |state: &str| {
         let is_it = |event: &serde_json::Value| {
-            event["data"]["presences"][&jid]["lastKnownPresence"] == state && event["data"]["jid"] == jid.as_str()
+            event["data"]["presences"][&jid]["lastKnownPresence"] == state
+                && event["data"]["jid"] == jid.as_str()
         };
         stage.event(&token, "presence.update", is_it).await;
     };

@@ -18,8 +18,9 @@ pub use self::media::{MediaAuth, MediaConn, MediaHost};
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
-    group::news::GroupNews, group::request::GroupAnswer, jid::Jid, message_id::MessageId, profile::PresenceNews, profile::ProfileAnswer,
-    reason::CloseReason, time::Timestamp, version::ClientVersion,
+    group::news::GroupNews, group::request::GroupAnswer, jid::Jid, message_id::MessageId,
+    profile::PresenceNews, profile::ProfileAnswer, reason::CloseReason, time::Timestamp,
+    version::ClientVersion,
 };
 
 /// One thing that happened in a session.

@@ -87,7 +87,11 @@ impl World {
         let mut told = Vec::new();
         if let Some(subject) = &change.subject {
             group.subject.clone_from(subject);
-            told.push(Node::new("subject").attr("subject", subject.as_str()).attr("s_t", now));
+            told.push(
+                Node::new("subject")
+                    .attr("subject", subject.as_str())
+                    .attr("s_t", now),
+            );
         }
         if let Some(text) = &change.description {
             let id = format!("D{now}");

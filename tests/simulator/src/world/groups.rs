@@ -35,7 +35,11 @@ impl World {
         if self.groups.len() >= MAX_GROUPS || members.len() > MAX_MEMBERS {
             return Err(Refusal::conflict("members", "are too many"));
         }
-        let community = new.community.as_deref().map(|jid| self.group_name(jid)).transpose()?;
+        let community = new
+            .community
+            .as_deref()
+            .map(|jid| self.group_name(jid))
+            .transpose()?;
         let others: Vec<Number> = members.into_iter().filter(|one| *one != owner).collect();
         let name = self.add_group(&new.subject, owner, &others);
         if let Some(group) = self.groups.get_mut(&name) {
@@ -456,7 +460,13 @@ impl World {
     }
 
     /// Whether there was something to change. Everybody is told, and who is removed too.
-    pub(super) fn change_member(&mut self, name: &str, by: Number, who: Number, change: MemberChange) -> bool {
+    pub(super) fn change_member(
+        &mut self,
+        name: &str,
+        by: Number,
+        who: Number,
+        change: MemberChange,
+    ) -> bool {
         let Some(group) = self.groups.get_mut(name) else {
             return false;
         };

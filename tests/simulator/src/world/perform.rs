@@ -89,7 +89,9 @@ impl World {
                 // Whoever asked may have gone.
                 let _ = answer.send(());
             }
-            Command::Writes(contact, to, writing, answer) => drop(answer.send(self.writes(contact, to, writing))),
+            Command::Writes(contact, to, writing, answer) => {
+                drop(answer.send(self.writes(contact, to, writing)))
+            }
             Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
             Command::Tokens(number, change, answer) => {
                 drop(answer.send(self.change_tokens(number, change)));

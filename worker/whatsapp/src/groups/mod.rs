@@ -21,9 +21,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 pub use self::known::MAX_KNOWN_GROUPS;
-pub use self::revokes::MAX_REVOKES;
 use self::known::{KnownGroups, changes_members};
 use self::question::{Question, Questions};
+pub use self::revokes::MAX_REVOKES;
 use self::revokes::Revokes;
 pub use self::sends::MAX_GROUP_SENDS;
 use self::sends::Sends;
@@ -225,7 +225,8 @@ impl Groups {
 
     pub(crate) fn on_committed(&mut self) {
         self.known.on_committed();
-        self.known.relieve(|group| self.sends.wants(group) || self.revokes.wants(group));
+        self.known
+            .relieve(|group| self.sends.wants(group) || self.revokes.wants(group));
     }
 
     /// The connection is over: what the owner waits for is answered.

@@ -81,7 +81,12 @@ impl Waiting {
     ///
     /// # Errors
     /// What the owner is told.
-    fn find(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, known: &mut KnownGroups) -> Result<bool, SendError> {
+    fn find(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        known: &mut KnownGroups,
+    ) -> Result<bool, SendError> {
         let Some(group) = known.get(&self.group) else {
             return Ok(false);
         };
@@ -172,10 +177,15 @@ impl Lists {
         devices.retain(|(jid, _)| *jid != own);
         devices.sort_unstable();
         devices.dedup_by(|one, other| one.0 == other.0);
-        Ok(Audience::new(self.addressing, own, devices, Belief {
-            version: directory.devices_version(),
-            expires: self.expires.unwrap_or(Timestamp::EPOCH),
-        }))
+        Ok(Audience::new(
+            self.addressing,
+            own,
+            devices,
+            Belief {
+                version: directory.devices_version(),
+                expires: self.expires.unwrap_or(Timestamp::EPOCH),
+            },
+        ))
     }
 }
 

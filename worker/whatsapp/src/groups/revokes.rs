@@ -61,7 +61,12 @@ impl Revokes {
     }
 
     /// Shows those of admins, and asks for what is not known. What still waits is kept.
-    pub(super) fn advance(&mut self, cx: &mut Context<'_>, known: &mut KnownGroups, questions: &mut Questions) {
+    pub(super) fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        known: &mut KnownGroups,
+        questions: &mut Questions,
+    ) {
         let mut at = 0;
         while let Some(revoke) = self.waiting.get(at) {
             if !known.ensure(cx, questions, &revoke.chat) {

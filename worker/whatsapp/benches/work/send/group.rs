@@ -210,9 +210,7 @@ impl Floor {
         let key: &[u8; 32] = keys[16..].try_into().unwrap();
         let mut sealed = [0u8; SIGNED_BYTES];
         let cipher = cbc::Encryptor::<aes::Aes256Enc>::new(key.into(), iv.into());
-        cipher
-            .encrypt_padded::<Pkcs7>(&mut sealed, TEXT_BYTES)
-            .unwrap();
+        cipher.encrypt_padded::<Pkcs7>(&mut sealed, TEXT_BYTES).unwrap();
         black_box(sign(&self.private, &sealed));
         black_box(Sha256::digest(&self.names));
         let text = InOutBuf::from(&mut self.stanza[..]);

@@ -75,9 +75,7 @@ fn what_changes_of_the_group_is_told() {
     let approval = Node::new("group_join").attr("state", "on");
     for (child, wanted) in [
         (
-            Node::new("subject")
-                .attr("subject", "Friends")
-                .attr("s_t", 5u64),
+            Node::new("subject").attr("subject", "Friends").attr("s_t", 5u64),
             GroupChange::Subject("Friends".into()),
         ),
         (
@@ -85,7 +83,9 @@ fn what_changes_of_the_group_is_told() {
             GroupChange::Description(Some("About us".into())),
         ),
         (
-            Node::new("description").attr("id", "1").with_child(Node::new("delete")),
+            Node::new("description")
+                .attr("id", "1")
+                .with_child(Node::new("delete")),
             GroupChange::Description(None),
         ),
         (
@@ -96,7 +96,10 @@ fn what_changes_of_the_group_is_told() {
             Node::new("not_announcement"),
             GroupChange::Setting(GroupSetting::Announce(false)),
         ),
-        (Node::new("locked"), GroupChange::Setting(GroupSetting::Locked(true))),
+        (
+            Node::new("locked"),
+            GroupChange::Setting(GroupSetting::Locked(true)),
+        ),
         (
             Node::new("ephemeral").attr("expiration", 86_400u64),
             GroupChange::Setting(GroupSetting::Disappearing(86_400)),
@@ -136,10 +139,18 @@ fn who_asks_to_be_let_in_is_told() {
             .attr("request_method", "invite_link")
             .with_child(requested(ANN));
         let told = one(&by_ann(mode, asks));
-        let GroupChange::Requests { action, people, method } = told.change else {
+        let GroupChange::Requests {
+            action,
+            people,
+            method,
+        } = told.change
+        else {
             panic!("{told:?}");
         };
-        assert_eq!((action, method.as_deref()), (RequestNews::Created, Some("invite_link")));
+        assert_eq!(
+            (action, method.as_deref()),
+            (RequestNews::Created, Some("invite_link"))
+        );
         assert_eq!(people[0].phone(), Some(&jid(ANN[1])));
         for (whom, wanted) in [(ANN, RequestNews::Revoked), (BOB, RequestNews::Rejected)] {
             let gone = Node::new("revoked_membership_requests").with_child(participant(mode, whom));
@@ -164,7 +175,10 @@ fn a_group_that_we_come_into_is_told_as_it_is() {
     let GroupChange::Joined { group, reason } = told.change else {
         panic!("{told:?}");
     };
-    assert_eq!((group.subject.as_str(), reason.as_deref()), ("Friends", Some("invite")));
+    assert_eq!(
+        (group.subject.as_str(), reason.as_deref()),
+        ("Friends", Some("invite"))
+    );
     assert_eq!(group.members[0].role, Role::SuperAdmin);
 }
 
@@ -190,7 +204,9 @@ fn a_picture_is_told_and_what_is_not_known_is_not() {
     assert!(GroupNews::parse(&picture(Node::new("set").attr("hash", "x"))).is_empty());
     let unknown = by_ann(AddressingMode::Lid, Node::new("growth_locked"));
     assert!(GroupNews::parse(&unknown).is_empty());
-    let several = unknown.with_child(Node::new("locked")).with_child(Node::new("announcement"));
+    let several = unknown
+        .with_child(Node::new("locked"))
+        .with_child(Node::new("announcement"));
     assert_eq!(GroupNews::parse(&several).len(), 2);
     let mut of_person = several;
     of_person.set_attr("from", jid(ANN[0]));

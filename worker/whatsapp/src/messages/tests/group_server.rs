@@ -66,7 +66,11 @@ impl Network {
         let empty = Node::new("group").attr("id", group.user());
         let info = GroupInfo {
             addressing: *addressing,
-            members: users.iter().map(member).chain(self.of_crowd(*addressing)).collect(),
+            members: users
+                .iter()
+                .map(member)
+                .chain(self.of_crowd(*addressing))
+                .collect(),
             ..GroupInfo::parse(&empty).unwrap()
         };
         result_of(iq).with_child(info.to_node())

@@ -1,12 +1,12 @@
 //! Group messages on their way in.
 
 use super::network::{GroupQuestions, Network, lid, phone, text_message};
-use crate::group::AddressingMode;
 use crate::binary::Node;
+use crate::group::AddressingMode;
 use crate::jid::Jid;
-use crate::proto::{Message, MessageKey};
 use crate::proto::message::protocol_message::Type;
 use crate::proto::message::{ProtocolMessage, SenderKeyDistributionMessage};
+use crate::proto::{Message, MessageKey};
 use crate::signal::RegistrationId;
 use crate::signal::curve::KeyPair;
 use crate::signal::padding;
@@ -271,5 +271,9 @@ fn where_nobody_says_who_is_an_admin_nobody_is() {
     deletes(&mut network, &mut member, "C");
     let shown = network.clients[ANN].messages();
     let shown: Vec<_> = shown.iter().map(|message| message.id.as_str()).collect();
-    assert_eq!(shown, ["C"], "what came before was judged when the answer was overdue");
+    assert_eq!(
+        shown,
+        ["C"],
+        "what came before was judged when the answer was overdue"
+    );
 }
