@@ -174,20 +174,7 @@ fn join_request(now: i64) -> Event {
     }))
 }
 
-fn samples() -> Vec<Event> {
-    let now = 1_672_004_593_500;
-    let token = Token::new("codechat").unwrap();
-    let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
-    let stanza = StanzaId::new("3A8B7F4631EA2A840895").unwrap();
-    let content = Text::new("hi").into();
-    let data = || {
-        QueueData::new(
-            &content,
-            vec!["5531900000001@s.whatsapp.net".into()],
-            vec![stanza.clone()],
-            1,
-        )
-    };
+fn came_in(stanza: &StanzaId) -> Event {
     let header = MessageHeader {
         message_id: stanza.clone(),
         from_me: false,
@@ -206,6 +193,27 @@ fn samples() -> Vec<Event> {
         message_timestamp: 1_666_479_478,
         from_group: false,
     };
+    Event::NewMessage(Box::new(NewMessage {
+        header,
+        body,
+        context,
+    }))
+}
+
+fn samples() -> Vec<Event> {
+    let now = 1_672_004_593_500;
+    let token = Token::new("codechat").unwrap();
+    let queue: QueueId = "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap();
+    let stanza = StanzaId::new("3A8B7F4631EA2A840895").unwrap();
+    let content = Text::new("hi").into();
+    let data = || {
+        QueueData::new(
+            &content,
+            vec!["5531900000001@s.whatsapp.net".into()],
+            vec![stanza.clone()],
+            1,
+        )
+    };
     let update = update(&stanza);
     vec![
         Event::connection(token.clone(), 7, ConnectionState::Open, 200),
@@ -221,11 +229,7 @@ fn samples() -> Vec<Event> {
             since: now,
         }),
         present(),
-        Event::NewMessage(Box::new(NewMessage {
-            header,
-            body,
-            context,
-        })),
+        came_in(&stanza),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
         joined(now),
         updated(now),

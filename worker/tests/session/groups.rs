@@ -1,14 +1,7 @@
 //! Groups: what members say and do in them, as it is told and kept.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use shared::content::Text;
 use shared::id::Token;
-use shared::job::{
-    Answer, GroupAction, GroupAnswer, GroupId, GroupJob, Job, ProfileAction, ProfileJob, SendJob,
-};
-use shared::recipient::Number as Recipient;
 use shared::store::chats;
 use shared::store::chats::messages::{self, KeptMessage};
 use simulator::number::Number;
@@ -17,15 +10,15 @@ use simulator::world::{GroupAddressing, GroupChange, GroupKind, NewGroup, Speake
 use crate::stage::Stage;
 
 /// A session and contacts in a group; the first of them made it.
-struct InGroup {
-    stage: Stage,
-    token: Token,
+pub(crate) struct InGroup {
+    pub(crate) stage: Stage,
+    pub(crate) token: Token,
     contacts: Vec<String>,
-    jid: String,
+    pub(crate) jid: String,
 }
 
 impl InGroup {
-    async fn new(stage: Stage, owner: &str, addressing: GroupAddressing) -> Self {
+    pub(crate) async fn new(stage: Stage, owner: &str, addressing: GroupAddressing) -> Self {
         let token = stage.paired(owner).await;
         let prefix = format!("1555{}", &owner[owner.len() - 4..]);
         let contacts = stage.contacts(&prefix, 4).await;
@@ -79,7 +72,7 @@ impl InGroup {
             .await;
     }
 
-    async fn changes(&self, change: GroupChange) {
+    pub(crate) async fn changes(&self, change: GroupChange) {
         let changed = self.stage.simulator.change_group(&self.jid, change).await;
         changed.expect("it is changed");
     }
@@ -221,93 +214,37 @@ impl InGroup {
     }
 
     async fn is_changed(&self) {
-        let none = GroupChange::default;
         for (change, field, value) in [
             (
-                GroupChange {
-                    subject: Some("Best friends".to_owned()),
-                    ..none()
-                },
+                json!({ "subject": "Best friends" }),
                 "subject",
                 json!("Best friends"),
             ),
             (
-                GroupChange {
-                    description: Some("About us".to_owned()),
-                    ..none()
-                },
+                json!({ "description": "About us" }),
                 "description",
                 json!("About us"),
             ),
+            (json!({ "picture": true }), "picture", json!("changed")),
+            (json!({ "picture": false }), "picture", json!("removed")),
+            (json!({ "announce": true }), "announce", json!(true)),
+            (json!({ "locked": true }), "restrict", json!(true)),
+            (json!({ "all_may_add": true }), "allMayAdd", json!(true)),
+            (json!({ "asks_to_join": true }), "asksToJoin", json!(true)),
             (
-                GroupChange {
-                    picture: Some(true),
-                    ..none()
-                },
-                "picture",
-                json!("changed"),
-            ),
-            (
-                GroupChange {
-                    picture: Some(false),
-                    ..none()
-                },
-                "picture",
-                json!("removed"),
-            ),
-            (
-                GroupChange {
-                    announce: Some(true),
-                    ..none()
-                },
-                "announce",
-                json!(true),
-            ),
-            (
-                GroupChange {
-                    locked: Some(true),
-                    ..none()
-                },
-                "restrict",
-                json!(true),
-            ),
-            (
-                GroupChange {
-                    all_may_add: Some(true),
-                    ..none()
-                },
-                "allMayAdd",
-                json!(true),
-            ),
-            (
-                GroupChange {
-                    asks_to_join: Some(true),
-                    ..none()
-                },
-                "asksToJoin",
-                json!(true),
-            ),
-            (
-                GroupChange {
-                    disappearing: Some(86_400),
-                    ..none()
-                },
+                json!({ "disappearing": 86_400 }),
                 "disappearingSeconds",
                 json!(86_400),
             ),
+            (json!({ "description": "" }), "description", Value::Null),
         ] {
-            self.tells(change, "groups.update", |data| data[field] == value)
-                .await;
+            let change: GroupChange = serde_json::from_value(change).expect("a change");
+            let is_it = |data: &Value| data.get(field) == Some(&value);
+            self.tells(change, "groups.update", is_it).await;
         }
-        let removed = GroupChange {
-            description: Some(String::new()),
-            ..none()
-        };
-        let is_removed = |data: &Value| data.get("description") == Some(&Value::Null);
-        self.tells(removed, "groups.update", is_removed).await;
         let revoke = GroupChange {
             revoke_invite: true,
-            ..none()
+            ..GroupChange::default()
         };
         self.tells(revoke, "groups.update", |data| data["inviteCode"].is_string())
             .await;
@@ -388,145 +325,4 @@ async fn what_changes_in_a_group_is_told_in_order_with_who_did_it() {
         assert_eq!(told.iter().filter(is_of_group).count(), 6 + 11 + 1 + 4);
         worker.stop().await;
     }
-}
-
-fn profile(action: ProfileAction, group: &str) -> ProfileJob {
-    ProfileJob::new(action, Some(Recipient::new(group).expect("a group")))
-}
-
-impl Stage {
-    async fn about_group(&self, token: &Token, action: GroupAction, group: &str) -> GroupAnswer {
-        let id = GroupId(Recipient::new(group).expect("a group"));
-        match self
-            .call(token, Job::Group(Box::new(GroupJob::of(action, id))))
-            .await
-        {
-            Answer::Group(told) => *told,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn group_of(&self, new: NewGroup) -> String {
-        self.simulator.make_group(new).await.expect("a group")
-    }
-
-    /// Sends a text to a group; waits until its queue is over.
-    async fn send_to_group(&self, token: &Token, group: &str) -> Vec<Value> {
-        let to = Recipient::new(group).expect("a group");
-        let queue = self.send(token, SendJob::new([to], Text::new("news"))).await;
-        let id = queue.to_string();
-        let is_over = |event: &Value| event["data"]["queue"]["queueId"] == id.as_str();
-        self.event(token, "send.message:COMPLETED", is_over).await;
-        self.of_queue(token, queue)
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_has_a_picture_that_its_members_set_and_remove() {
-    let stage = Stage::new().await;
-    let worker = stage.worker("w1");
-    let group = InGroup::new(stage, "15550000145", GroupAddressing::Lid).await;
-    let (stage, token, jid) = (&group.stage, &group.token, group.jid.as_str());
-    let ask = async |job: ProfileJob| stage.call(token, Job::Profile(Box::new(job))).await;
-    let picture = async || match ask(profile(ProfileAction::Picture, jid)).await {
-        Answer::Profile(told) => told.picture,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(picture().await, None);
-    let jpeg = [&[0xff, 0xd8, 0xff, 0xe0][..], &[7; 100]].concat();
-    let set = ProfileJob {
-        picture: Some(STANDARD.encode(jpeg)),
-        ..profile(ProfileAction::SetPicture, jid)
-    };
-    assert!(matches!(ask(set.clone()).await, Answer::Done { .. }));
-    let told = stage
-        .event(token, "groups.update", |event| {
-            event["data"]["picture"] == "changed"
-        })
-        .await;
-    let found = picture().await.expect("a picture");
-    assert_eq!(told["data"]["pictureId"], found.id.as_str());
-    assert!(matches!(
-        ask(profile(ProfileAction::RemovePicture, jid)).await,
-        Answer::Done { .. }
-    ));
-    assert_eq!(picture().await, None);
-    // Where only admins change the group, and the account is none, the answer says so.
-    group
-        .changes(GroupChange {
-            locked: Some(true),
-            ..GroupChange::default()
-        })
-        .await;
-    match ask(set).await {
-        Answer::Failed { message, .. } => assert!(message.contains("admin"), "{message}"),
-        other => panic!("{other:?}"),
-    }
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_announcement_group_of_a_community_is_a_group_that_admins_write_in() {
-    let stage = Stage::new().await;
-    let worker = stage.worker("w1");
-    let owner = "15550000146";
-    let token = stage.paired(owner).await;
-    let contacts = stage.contacts("15550146", 3).await;
-    let new = |subject: &str, kind, community: Option<&str>| NewGroup {
-        subject: subject.to_owned(),
-        members: vec![contacts[0].clone(), contacts[1].clone(), owner.to_owned()],
-        addressing: GroupAddressing::Lid,
-        community: community.map(str::to_owned),
-        kind,
-    };
-    let community = stage.group_of(new("Community", GroupKind::Community, None)).await;
-    let news = stage
-        .group_of(new("News", GroupKind::Announcements, Some(&community)))
-        .await;
-    let talk = stage
-        .group_of(new("Talk", GroupKind::Group, Some(&community)))
-        .await;
-    let told = stage.about_group(&token, GroupAction::Metadata, &community).await;
-    assert!(told.group.expect("a group").is_community);
-    let told = stage.about_group(&token, GroupAction::Metadata, &news).await;
-    let told = told.group.expect("a group");
-    assert!(told.is_announcement_group && told.announce && !told.is_community);
-    assert_eq!(told.community.as_deref(), Some(community.as_str()));
-    let linked = stage.about_group(&token, GroupAction::Linked, &community).await;
-    let linked = linked.linked.expect("groups");
-    let is_news = |id: &str| {
-        linked
-            .iter()
-            .find(|group| group.id == id)
-            .expect("it is linked")
-            .is_announcement_group
-    };
-    assert_eq!((linked.len(), is_news(&news), is_news(&talk)), (2, true, false));
-
-    // Only admins write there: the account is told so, and is not once it is one.
-    let told = stage.send_to_group(&token, &news).await;
-    let error = told.iter().find(|event| event["event"] == "send.message:ERROR");
-    let error = &error.expect("an error")["data"];
-    assert_eq!(error["status"], 403);
-    assert!(
-        error["message"].as_str().unwrap_or_default().contains("admin"),
-        "{error}"
-    );
-    let promote = GroupChange {
-        promote: vec![owner.to_owned()],
-        ..GroupChange::default()
-    };
-    stage
-        .simulator
-        .change_group(&news, promote)
-        .await
-        .expect("it is changed");
-    let told = stage.send_to_group(&token, &news).await;
-    assert!(
-        !told.iter().any(|event| event["event"] == "send.message:ERROR"),
-        "{told:#?}"
-    );
-    let report = stage.audit(|report| report.server.group_messages == 1).await;
-    assert_eq!(report.server.violations, 0);
-    worker.stop().await;
 }

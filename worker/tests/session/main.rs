@@ -4,6 +4,7 @@ mod accounts;
 mod broadcast;
 mod chats;
 mod commands;
+mod communities;
 mod control;
 mod exists;
 mod faults;

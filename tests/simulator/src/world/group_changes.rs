@@ -1,17 +1,24 @@
-//! What tests do to groups, and who is told of what changes.
+//! What tests do to groups and have their members say, and who is told of what changes.
 //!
 //! Facts: docs/PROTOCOL.md, "Groups".
 
+use bytes::Bytes;
+use compact_str::CompactString;
+use prost::Message as _;
 use whatsapp::binary::Node;
 use whatsapp::group::request::{GroupSetting, MemberChange};
 use whatsapp::group::{Description, Role};
 use whatsapp::jid::{Jid, Server};
+use whatsapp::proto::message::ProtocolMessage;
+use whatsapp::proto::message::protocol_message::Type;
+use whatsapp::proto::{Message, MessageKey};
 use whatsapp::time::Timestamp;
 
-use super::World;
-use super::group::GroupChange;
+use super::group::{GroupChange, Said};
 use super::groups::invite;
 use super::stanza::notification;
+use super::{Answer, World};
+use crate::crowd::{Job, SendInGroup};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::refusal::Refusal;
 
@@ -119,6 +126,57 @@ impl World {
     }
 }
 
+/// What members say.
+impl World {
+    /// A member of a group says something in it.
+    pub(super) fn say_in_group(
+        &mut self,
+        from: Number,
+        group: &str,
+        said: Said,
+        answer: Answer<CompactString>,
+    ) {
+        let name = match self.group_name(group) {
+            Ok(name) => name,
+            Err(refusal) => return drop(answer.send(Err(refusal))),
+        };
+        let known = self.groups.get(&name).filter(|group| group.lets_write(from));
+        let Some(addressing) = known.map(|group| group.addressing) else {
+            return drop(answer.send(Err(Refusal::bad(
+                "to",
+                "is a group that this one does not write in",
+            ))));
+        };
+        let from = DeviceAddr::phone(from);
+        let to = self.group_devices(&name);
+        let (id_told, id) = tokio::sync::oneshot::channel();
+        let (text, message) = match said {
+            Said::Text(text) => (text, None),
+            Said::Deletion(id, of) => {
+                let author = self.seed.jid(DeviceAddr::phone(of), addressing);
+                (String::new(), Some(deletion(&name, &id, &author)))
+            }
+        };
+        let send = SendInGroup {
+            from,
+            group: name.into(),
+            to: to.into_iter().filter(|device| *device != from).collect(),
+            addressing,
+            text,
+            message,
+            answer: id_told,
+        };
+        self.crowd.give(from.number, Job::SendInGroup(Box::new(send)));
+        // Only carries the id over; ends with the shard's answer.
+        tokio::spawn(async move {
+            let id = id
+                .await
+                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
+            drop(answer.send(id));
+        });
+    }
+}
+
 /// Who is told of what.
 impl World {
     /// Tells the linked devices of all members, and of these others, that somebody changed something.
@@ -203,6 +261,26 @@ impl World {
         }
         picture
     }
+}
+
+/// What deletes a message of somebody else for everyone.
+fn deletion(group: &str, id: &str, author: &Jid) -> Bytes {
+    let key = MessageKey {
+        remote_jid: Some(Jid::new(group, Server::Group).to_string()),
+        from_me: Some(false),
+        id: Some(id.to_owned()),
+        participant: Some(author.to_string()),
+    };
+    let protocol = ProtocolMessage {
+        key: Some(key),
+        r#type: Some(Type::Revoke.into()),
+        ..ProtocolMessage::default()
+    };
+    let message = Message {
+        protocol_message: Some(Box::new(protocol)),
+        ..Message::default()
+    };
+    message.encode_to_vec().into()
 }
 
 impl GroupChange {

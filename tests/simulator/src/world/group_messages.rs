@@ -6,29 +6,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use prost::Message as _;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use whatsapp::binary::Node;
 use whatsapp::jid::{Jid, Server};
-use whatsapp::proto::message::ProtocolMessage;
-use whatsapp::proto::message::protocol_message::Type;
-use whatsapp::proto::{Message, MessageKey};
 use whatsapp::signal::session::{Ciphertext, CiphertextKind};
 
 use super::World;
 use super::account::PendingKey;
 use super::fanout::{Enc, Fate};
-use super::group::Said;
 use super::message::shared_parts;
 use super::port::ConnId;
 use crate::audit::{Accepted, KeyUse};
-use crate::crowd::{
-    Delivery, Devices, GroupCopy, GroupMessageOut, Job, Proof, ReceiptOut, SendInGroup, Tampering,
-};
+use crate::crowd::{Delivery, Devices, GroupCopy, GroupMessageOut, Job, Proof, ReceiptOut, Tampering};
 use crate::fault::Moment;
 use crate::number::{Addressing, DeviceAddr, Number};
-use crate::refusal::Refusal;
 
 /// Errors of the server in acks.
 mod nack {
@@ -194,7 +186,7 @@ impl World {
     }
 
     /// All devices of all members.
-    fn group_devices(&self, name: &str) -> Vec<DeviceAddr> {
+    pub(super) fn group_devices(&self, name: &str) -> Vec<DeviceAddr> {
         let members = self
             .groups
             .get(name)
@@ -323,54 +315,6 @@ impl World {
 
 /// What simulated devices do.
 impl World {
-    /// A member of a group says something in it.
-    pub(super) fn say_in_group(
-        &mut self,
-        from: Number,
-        group: &str,
-        said: Said,
-        answer: super::Answer<CompactString>,
-    ) {
-        let name = match self.group_name(group) {
-            Ok(name) => name,
-            Err(refusal) => return drop(answer.send(Err(refusal))),
-        };
-        let known = self.groups.get(&name).filter(|group| group.lets_write(from));
-        let Some(addressing) = known.map(|group| group.addressing) else {
-            return drop(answer.send(Err(Refusal::bad(
-                "to",
-                "is a group that this one does not write in",
-            ))));
-        };
-        let from = DeviceAddr::phone(from);
-        let to = self.group_devices(&name);
-        let (id_told, id) = tokio::sync::oneshot::channel();
-        let (text, message) = match said {
-            Said::Text(text) => (text, None),
-            Said::Deletion(id, of) => {
-                let author = self.seed.jid(DeviceAddr::phone(of), addressing);
-                (String::new(), Some(deletion(&name, &id, &author)))
-            }
-        };
-        let send = SendInGroup {
-            from,
-            group: name.into(),
-            to: to.into_iter().filter(|device| *device != from).collect(),
-            addressing,
-            text,
-            message,
-            answer: id_told,
-        };
-        self.crowd.give(from.number, Job::SendInGroup(Box::new(send)));
-        // Only carries the id over; ends with the shard's answer.
-        tokio::spawn(async move {
-            let id = id
-                .await
-                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
-            drop(answer.send(id));
-        });
-    }
-
     /// A simulated device has encrypted a message to a group.
     pub(super) fn crowd_group_message(&mut self, message: GroupMessageOut) {
         let keys = message.copies.into_iter().map(|copy| Enc {
@@ -456,26 +400,6 @@ impl World {
             self.tell_simulated(from, (to, addressing), kind.into(), ids, node);
         }
     }
-}
-
-/// What deletes a message of somebody else for everyone.
-fn deletion(group: &str, id: &str, author: &Jid) -> Bytes {
-    let key = MessageKey {
-        remote_jid: Some(Jid::new(group, Server::Group).to_string()),
-        from_me: Some(false),
-        id: Some(id.to_owned()),
-        participant: Some(author.to_string()),
-    };
-    let protocol = ProtocolMessage {
-        key: Some(key),
-        r#type: Some(Type::Revoke.into()),
-        ..ProtocolMessage::default()
-    };
-    let message = Message {
-        protocol_message: Some(Box::new(protocol)),
-        ..Message::default()
-    };
-    message.encode_to_vec().into()
 }
 
 /// The attributes of an `enc` beyond type and version.
