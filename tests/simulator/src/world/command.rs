@@ -10,6 +10,7 @@ use whatsapp::signal::curve::PublicKey;
 use super::group::{GroupChange, GroupShown, NewGroup};
 use super::limits::{Cap, Restrict};
 use super::port::ConnId;
+use super::forms::Labels;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
 use super::sealed::SentFile;
@@ -72,6 +73,8 @@ pub enum Command {
     Unlink(Number, Option<u16>, Answer<usize>),
     /// What becomes of an account's tokens.
     Tokens(Number, TokenChange, Answer<Option<[u8; 32]>>),
+    /// Whether how messages are labelled is judged.
+    Labels(Labels, oneshot::Sender<()>),
     /// Set properties of an account.
     Properties(Number, PropertyChange, Answer<()>),
     /// Make contacts.

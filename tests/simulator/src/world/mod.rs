@@ -14,6 +14,7 @@ mod bundle;
 mod command;
 mod deliver;
 mod fanout;
+mod forms;
 mod group;
 mod group_messages;
 mod groups;
@@ -68,6 +69,7 @@ pub use command::{
 };
 use group::Group;
 pub use group::{GroupAddressing, GroupChange, GroupShown, NewGroup};
+pub use forms::Labels;
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
@@ -132,6 +134,8 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     versions: Versions,
+    /// Whether how messages are labelled is judged.
+    labels: Labels,
     tokens: Tokens,
     last_id: u64,
     /// Whose next message to which phone says that there is no copy though there is.
@@ -173,6 +177,7 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             versions: Versions::default(),
+            labels: Labels::default(),
             tokens: Tokens::default(),
             last_id: 0,
             beside: HashSet::new(),
