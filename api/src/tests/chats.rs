@@ -197,7 +197,7 @@ async fn what_only_fanfare_wrote_is_listed_and_found_too() {
         (
             &json!(0),
             &Value::Null,
-            &json!({ "id": "OURS0", "fromMe": true, "sender": null, "type": "conversation", "text": "hi",
+            &json!({ "id": "OURS0", "fromMe": true, "sender": null, "type": "extendedTextMessage", "text": "hi",
                 "timestamp": "2026-12-24T09:00:00.5Z", "state": "sent" })
         )
     );
