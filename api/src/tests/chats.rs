@@ -54,7 +54,9 @@ impl TestApi {
         let done = GroupCommit::new(store).commit(&[sealed]).await;
         done.into_iter().for_each(|done| done.unwrap());
         // The shard is free for who plays a worker.
-        self.database.query("UPDATE shard_lease SET expires_at = now()").await;
+        self.database
+            .query("UPDATE shard_lease SET expires_at = now()")
+            .await;
     }
 }
 
@@ -187,7 +189,9 @@ async fn what_only_fanfare_wrote_is_listed_and_found_too() {
     }
     let ids = |page: &Value, field: &str| -> Vec<String> {
         let items = page["items"].as_array().unwrap().iter();
-        items.map(|item| item[field].as_str().unwrap().to_owned()).collect()
+        items
+            .map(|item| item[field].as_str().unwrap().to_owned())
+            .collect()
     };
     let all = api.get(&path).await.json();
     assert_eq!(ids(&all, "number"), ["5531900000000", "5531900000001"]);
@@ -220,7 +224,10 @@ async fn what_only_fanfare_wrote_is_listed_and_found_too() {
         }
     }
     assert_eq!(paged, ids(&all, "id"));
-    let found = api.get(&format!("/v1/sessions/{token}/messages?text=hi")).await.json();
+    let found = api
+        .get(&format!("/v1/sessions/{token}/messages?text=hi"))
+        .await
+        .json();
     assert_eq!(ids(&found, "id"), ["OURS1", "OURS0", "A1"]);
     assert_eq!(found["items"][0]["queueId"], queue.rsplit('/').next().unwrap());
     let of_one = format!("/v1/sessions/{token}/messages?text=hi&chat=5531900000000");

@@ -107,10 +107,22 @@ mod tests {
             (message("media").with_child(enc()), Label::Lost),
             (message("media").with_child(to(enc())), Label::Lost),
             (message("text").attr("edit", "7").with_child(enc()), Label::Fine),
-            (message("text").attr("edit", "7").with_child(to(hidden())), Label::Lost),
-            (message("text").attr("edit", "8").with_child(hidden()), Label::Lost),
-            (message("text").attr("edit", "1").with_child(hidden()), Label::Fine),
-            (message("reaction").attr("edit", "7").with_child(hidden()), Label::Fine),
+            (
+                message("text").attr("edit", "7").with_child(to(hidden())),
+                Label::Lost,
+            ),
+            (
+                message("text").attr("edit", "8").with_child(hidden()),
+                Label::Lost,
+            ),
+            (
+                message("text").attr("edit", "1").with_child(hidden()),
+                Label::Fine,
+            ),
+            (
+                message("reaction").attr("edit", "7").with_child(hidden()),
+                Label::Fine,
+            ),
         ] {
             assert_eq!(Labels::Judged.judge(&node), label, "{node:?}");
             assert_eq!(Labels::Ignored.judge(&node), Label::Fine);
@@ -135,7 +147,9 @@ mod tests {
         ] {
             assert_eq!(Labels::Judged.judge(&message("text").with_child(node)), label);
         }
-        let twice = message("text").with_child(biz(flow("mixed"))).with_child(biz(flow("mixed")));
+        let twice = message("text")
+            .with_child(biz(flow("mixed")))
+            .with_child(biz(flow("mixed")));
         assert_eq!(Labels::Judged.judge(&twice), Label::Refused(479));
     }
 }

@@ -16,6 +16,7 @@ mod deliver;
 mod fanout;
 mod forms;
 mod group;
+mod group_changes;
 mod group_messages;
 mod groups;
 mod guarded;
@@ -65,11 +66,11 @@ use crate::timers::{self, Timers};
 use account::Account;
 pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
-    Speaker, Special, TokenChange,
+    Speaker, Special, TokenChange, Writing,
 };
-use group::Group;
-pub use group::{GroupAddressing, GroupChange, GroupShown, NewGroup};
 pub use forms::Labels;
+use group::Group;
+pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
