@@ -100,9 +100,11 @@ function Messages({ token, messages, waiting, next, earlier }) {
 function Message({ token, message }) {
   const { fromMe, type, text, timestamp, deletedAt, editedAt, reactions = [], state, queueId, pushName, sender, chat } = message;
   const kind = kindOf(type);
+  // It stands beside the file already.
+  const isFileName = hasFile(message) && text === message.message.fileName;
   return html`<div class="said ${fromMe ? "ours" : ""}" data-id=${message.id}>
     ${!fromMe && chat.endsWith("@g.us") && html`<b class="small">${pushName || phone(sender)}</b>`}
-    ${deletedAt ? html`<i class="quiet">deleted</i>` : html`${(kind !== "text" || !text) && html`<span class="kind small">${kind}</span>`}${hasFile(message) && html`<${Received} token=${token} message=${message} />`}${text && html`<div class="words">${text}</div>`}`}
+    ${deletedAt ? html`<i class="quiet">deleted</i>` : html`${(kind !== "text" || !text) && html`<span class="kind small">${kind}</span>`}${hasFile(message) && html`<${Received} token=${token} message=${message} />`}${text && !isFileName && html`<div class="words">${text}</div>`}`}
     ${reactions.length > 0 && html`<div class="small reactions">${reactions.map((one) => html`<span title=${one.fromMe ? "you" : phone(one.sender)}>${one.text}</span>`)}</div>`}
     <div class="small quiet row foot">${queueId && html`<a href=${to(["queues", token, queueId])}>queue</a>`}
       ${editedAt && html`<span title=${exact(editedAt)}>edited</span>`}<time datetime=${timestamp} title=${exact(timestamp)}>${momentOfDay(timestamp)}</time>${fromMe && html`<${Ticks} state=${state} />`}</div></div>`;
