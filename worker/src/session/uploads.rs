@@ -150,7 +150,9 @@ impl Uploads {
             Transferred::Missing => self.put(id, Stage::Hosts(None), tries),
             Transferred::Stored(upload) => cx.queues.attach(id, Attachment::Ready(Arc::new(upload))),
             Transferred::Lost(error) => cx.lose(&error),
-            Transferred::NoFile(error) if error.is_passing() && tries + 1 < FETCHES_MAX => {
+            Transferred::NoFile(error)
+                if error.is_passing() && (error.is_ours() || tries + 1 < FETCHES_MAX) =>
+            {
                 tracing::debug!(%error, "a file is fetched again");
                 self.again(cx.now(), id, (tries, None));
             }
@@ -242,7 +244,7 @@ impl Journey {
             return self.files.prepare(wish, self.key.clone()).await;
         };
         let found = media::find(&self.store, id).await;
-        let found = found.map_err(|error| FileError::Later(error.to_string()))?;
+        let found = found.map_err(|error| FileError::Away(error.to_string()))?;
         let found = found.ok_or_else(FileError::gone)?;
         let wish = Wish {
             mimetype: wish.mimetype.or(found.mimetype.as_deref()),
@@ -292,7 +294,7 @@ fn failure(error: &FileError) -> Failure {
         FileError::TooLarge(_) => (413, "Content Too Large"),
         FileError::WrongType { .. } => (415, "Unsupported Media Type"),
         FileError::NotThere(_) | FileError::Later(_) => (424, "Failed Dependency"),
-        FileError::Disk(_) => (503, "Service Unavailable"),
+        FileError::Away(_) | FileError::Disk(_) => (503, "Service Unavailable"),
     };
     Failure {
         status,
