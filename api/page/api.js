@@ -80,6 +80,35 @@ export async function download(path, name) {
   URL.revokeObjectURL(link.href);
 }
 
+/**
+ * Hands over a file of this computer, to be sent by its id; `tell` is called with the part that has gone. Not by fetch, which
+ * says nothing of what goes up.
+ */
+export function upload(file, tell, signal) {
+  return new Promise((done, fail) => {
+    const way = new XMLHttpRequest();
+    way.open("POST", "/v1/media");
+    if (key) way.setRequestHeader("authorization", `Bearer ${key}`);
+    way.setRequestHeader("content-type", file.type || "application/octet-stream");
+    way.responseType = "json";
+    way.upload.onprogress = ({ loaded, total }) => tell(total ? loaded / total : 0);
+    way.onload = () => (way.status === 201 ? done(way.response) : fail(new Problem(way.response || {}, way.status)));
+    way.onerror = () => fail(new Problem({ code: "offline", title: "No connection", detail: "the file did not arrive; is the API running?" }, 0));
+    way.onabort = () => fail(new DOMException("given up", "AbortError"));
+    signal.addEventListener("abort", () => way.abort());
+    way.send(file);
+  });
+}
+
+/** A file of the API, as a picture's address. */
+export async function picture(path, signal) {
+  const answer = await send("GET", path, undefined, { signal, quiet: true });
+  const reader = new FileReader();
+  const read = new Promise((done, fail) => Object.assign(reader, { onload: () => done(reader.result), onerror: () => fail(reader.error) }));
+  reader.readAsDataURL(await answer.blob());
+  return read;
+}
+
 async function request(method, path, body, more = {}) {
   const answer = await send(method, path, body, more);
   if (answer.status === 204) return null;
@@ -145,6 +174,8 @@ function jobOf(method, part, id, verb, body) {
   if (["start", "stop", "restart", "logout"].includes(part)) return of(`session.${part}`, body);
   if (part === "schedules") return id ? of("unschedule", { id: decodeURIComponent(id) }) : of("schedule", body);
   if (id === "dry-run") return of("dry-run", body);
+  if (part === "chats" && method === "DELETE") return of("chat.forget", { chat: decodeURIComponent(id) });
+  if (part === "people" && method === "DELETE") return of("person.forget", { person: decodeURIComponent(id) });
   if (!id) return ["queues", "messages"].includes(part) ? of("send", body) : undefined;
   if (part !== "queues") return undefined;
   if (method === "PATCH") return of("pace", { queueId: id, ...body });

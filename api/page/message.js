@@ -12,7 +12,7 @@ export const KINDS = {
 /** Most bytes of a text, as the API has it. */
 const TEXT_MAX = 65536;
 
-export const EMPTY_MESSAGE = { kind: "text", text: "", url: "", fileName: "", voiceNote: false };
+export const EMPTY_MESSAGE = { kind: "text", text: "", from: "disk", upload: null, url: "", fileName: "", voiceNote: false };
 
 /** The texts of a message in which placeholders may stand. */
 export function textsOf({ kind, text, fileName }) {
@@ -23,8 +23,12 @@ export function textsOf({ kind, text, fileName }) {
 /** What is missing or wrong; null if nothing is. */
 export function wrongMessage(form) {
   const { file, caption } = KINDS[form.kind];
-  if (file && !form.url.trim()) return "say where the file is";
-  if (file && !/^https?:\/\/\S+$/i.test(form.url.trim())) return "the file's address begins with https://";
+  if (file && form.from === "disk") {
+    if (!form.upload) return "choose the file";
+    if (form.upload.problem) return "the file could not be handed over";
+    if (!form.upload.id) return "the file is still on its way";
+  } else if (file && !form.url.trim()) return "say where the file is";
+  else if (file && !/^https?:\/\/\S+$/i.test(form.url.trim())) return "the file's address begins with https://";
   if (!file && !form.text.trim()) return "write the text";
   if (caption && new TextEncoder().encode(form.text).length > TEXT_MAX) return `the ${caption.toLowerCase()} has more than ${TEXT_MAX.toLocaleString("en")} bytes`;
   return null;
@@ -36,7 +40,7 @@ export function messageOf(form) {
   if (!file) return { type: "text", text: form.text };
   return {
     type: form.kind,
-    media: { url: form.url.trim() },
+    media: form.from === "disk" ? { id: form.upload.id } : { url: form.url.trim() },
     ...(caption && form.text.trim() && { caption: form.text }),
     ...(name && form.fileName.trim() && { fileName: form.fileName.trim() }),
     ...(voice && form.voiceNote && { voiceNote: true }),

@@ -65,6 +65,13 @@ const RECEIVED = {
 export const kindOf = (type) => RECEIVED[type] || String(type).replace(/Message(V\d+)?$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /** The number in a jid, as people write it. */
+/** So many bytes. */
+export const size = (bytes) => {
+  const units = ["bytes", "KB", "MB", "GB"];
+  const at = Math.min(3, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  return `${(bytes / 1000 ** at).toFixed(at && bytes < 10 * 1000 ** at ? 1 : 0)} ${units[at]}`;
+};
+
 export const phone = (jid) => (jid ? `+${jid.split(/[:@]/)[0]}` : "");
 
 /** What is sent, in a line. */

@@ -62,13 +62,21 @@ impl PageQuery {
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
-    /// The rows.
+    /// The rows. There may be fewer than asked for, even none, and another page.
     pub items: Vec<T>,
     /// The cursor of the next page; null on the last one.
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
+    /// Makes a page of these rows, with the place behind which the next one begins.
+    pub fn with_next<K: ToString>(items: impl IntoIterator<Item = T>, next: Option<K>) -> Self {
+        Self {
+            items: items.into_iter().collect(),
+            next: next.map(|key| URL_SAFE_NO_PAD.encode(key.to_string())),
+        }
+    }
+
     /// Makes a page of `rows`, of which one more than `limit` was asked for; `key` names a row's place.
     pub fn new<R, K: ToString>(
         mut rows: Vec<R>,

@@ -402,6 +402,28 @@ async fn every_kind_that_comes_from_a_client_that_is_not_ours_is_told_with_what_
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn votes_of_a_client_that_is_not_ours_are_told_with_what_was_chosen() -> Result<()> {
+    let (cluster, record, mut baileys, _folder) = start().await?;
+    let poll =
+        json!({ "type": "poll", "name": "When?", "options": ["today", "tomorrow"], "selectableCount": 0 });
+    let id = send(&cluster, &record, &poll).await?;
+    baileys.receives(&id).await?;
+    for chosen in [&["tomorrow"][..], &["today", "tomorrow"], &[]] {
+        let vote = baileys.vote(OURS, &id, chosen).await?;
+        let is_it =
+            |event: &Value| event["event"] == "new.message" && event["data"]["header"]["messageId"] == vote;
+        record.until_any(PATIENCE, &format!("{chosen:?}"), is_it).await?;
+        let events = record.events();
+        let event = events.iter().find(|event| is_it(event)).context("its event")?;
+        let body = &event["data"]["body"];
+        let told = json!({ "pollCreationMessageKey": { "id": id }, "vote": { "selectedOptions": chosen } });
+        ensure!(body["messageType"] == "pollUpdateMessage", "{event}");
+        ensure!(includes(&body["message"], &told), "{event}, not {told}");
+    }
+    Ok(())
+}
+
 /// A session of ours, what it tells, and a client that is not ours.
 async fn start() -> Result<(Cluster, Record, Baileys, Folder)> {
     let cluster = Cluster::start(1).await?;

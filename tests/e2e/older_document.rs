@@ -199,9 +199,9 @@ impl Answers {
             .as_array()
             .and_then(|chats| chats.iter().find(|chat| chat["id"] == self.number.as_str()))
             .with_context(|| chats.to_string())?;
-        // What was said counts as read when the account writes there in a later second.
+        // What was said is read as soon as the account writes there.
         ensure!(
-            chat["conversationTimestamp"].is_u64() && chat["unreadCount"].is_u64(),
+            chat["conversationTimestamp"].is_u64() && chat["unreadCount"] == 0,
             "{chats}"
         );
         let contacts = self.next("store/chats")?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tests::cluster::{AUTH, Cluster};
+use tests::folder::Folder;
 
 /// All tasks, with a look at each view, and with pictures of each where they are asked for.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -15,7 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tasks_of_each_view_are_done_through_the_page() -> Result<()> {
     // The files that are sent are on this machine.
-    let cluster = Cluster::start_with(1, &[("MEDIA_ALLOW_PRIVATE", "true")]).await?;
+    let uploads = Folder::new()?;
+    let store = uploads.path().display().to_string();
+    let settings = [("MEDIA_ALLOW_PRIVATE", "true"), ("MEDIA_STORE", store.as_str())];
+    let cluster = Cluster::start_with(1, &settings).await?;
     let (_, control, _) = cluster.simulator();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("page/drive.mjs");
     let run = tokio::process::Command::new("node")

@@ -8,8 +8,9 @@
 //   {"send":{"to","text"}} or {"send":{"to","message"}}, where `message` is the JSON of a protobuf
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
 //   {"document":{"to","name","text"}}: sends a file that says `text`; says "sent"
-import { downloadContentFromMessage, generateWAMessageContent, proto, useMultiFileAuthState } from 'baileys';
-import { createHash } from 'node:crypto';
+//   {"vote":{"to","poll","options"}}: votes in a poll that it received from `to`, by id; says "sent"
+import { decryptPollVote, downloadContentFromMessage, generateWAMessageContent, jidNormalizedUser, proto, useMultiFileAuthState } from 'baileys';
+import { createCipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { BaileysClient, isFinal } from './baileys.mjs';
@@ -70,10 +71,28 @@ async function sendDocument({ to, name, text }) {
   return client.socket.relayMessage(`${to}@s.whatsapp.net`, content, {});
 }
 
+// Baileys opens votes and seals none: this is what its decryptPollVote opens.
+function vote({ to, poll, options }) {
+  const { messageSecret } = received.get(poll).messageContextInfo;
+  const [creator, voter] = [`${to}@s.whatsapp.net`, jidNormalizedUser(client.socket.user.id)];
+  const key = Buffer.from(hkdfSync('sha256', messageSecret, '', poll + creator + voter + 'Poll Vote', 32));
+  const iv = randomBytes(12);
+  const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(`${poll}\0${voter}`));
+  const selectedOptions = options.map((name) => createHash('sha256').update(name).digest());
+  const plain = proto.Message.PollVoteMessage.encode({ selectedOptions }).finish();
+  const encPayload = Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+  const sealed = { encPayload, encIv: iv };
+  const opened = decryptPollVote(sealed, { pollCreatorJid: creator, pollMsgId: poll, pollEncKey: messageSecret, voterJid: voter });
+  if (opened.selectedOptions.length !== options.length) throw new Error('Baileys does not open the vote');
+  const pollCreationMessageKey = { remoteJid: creator, fromMe: false, id: poll };
+  return client.sendMessage(to, { pollUpdateMessage: { pollCreationMessageKey, vote: sealed, senderTimestampMs: Date.now() } });
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const { send, download: wanted, document } = JSON.parse(line);
+  const { send, download: wanted, document, vote: chosen } = JSON.parse(line);
   if (send) say({ event: 'sent', id: await (send.message ? client.sendMessage(send.to, send.message) : client.sendText(send.to, send.text)) });
   if (wanted) say(await download(wanted.id));
   if (document) say({ event: 'sent', id: await sendDocument(document) });
+  if (chosen) say({ event: 'sent', id: await vote(chosen) });
 }
 process.exit(0);

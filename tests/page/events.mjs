@@ -75,6 +75,32 @@ export const tasks = {
     assert.equal(await rows.filter({ hasText: "shop" }).count(), 0, "of the chosen number alone");
   },
 
+  async "events that did not come are counted where they are missing"(it) {
+    const { page, pictures } = it;
+    await page.goto("/#/events");
+    // As when the connection was away for a moment.
+    await page.routeWebSocket(/\/socket\.io\//, (socket) => {
+      const server = socket.connectToServer();
+      server.onMessage((packet) => String(packet).includes('"send.message:START"') || socket.send(packet));
+    });
+    await page.reload();
+    await signIn(it);
+    await page.getByText("Live", { exact: true }).waitFor();
+    const rows = page.getByRole("list", { name: "Events, the newest first" }).getByRole("listitem");
+    await send(it, { numbers: [`${PREFIX}08`], delay: { min: 0, max: 0 } });
+    await rows.filter({ hasText: "send.message:COMPLETED" }).waitFor();
+    await send(it, { numbers: [`${PREFIX}09`], delay: { min: 0, max: 0 } });
+    await rows.filter({ hasText: /^1 event of shop did not come here/ }).first().waitFor();
+    await pictures.take("missed");
+    // Events of other kinds come, though none of them shows.
+    await page.getByRole("button", { name: "Sends" }).click();
+    await rows.filter({ hasText: "messages.update" }).first().waitFor({ state: "detached" });
+    const { queueId } = await send(it, { numbers: [`${PREFIX}08`], startAt: LATER });
+    await ask(it, "DELETE", `/v1/sessions/shop/queues/${queueId}`);
+    await rows.filter({ hasText: "deleted.queue" }).waitFor();
+    assert.equal(await rows.filter({ hasText: "did not come" }).count(), 0, "what is of another kind is none that is missing");
+  },
+
   async "where events can't come it is asked for, and that is said"(it) {
     const { page } = it;
     // As behind a proxy that passes no WebSockets on.

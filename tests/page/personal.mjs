@@ -83,6 +83,7 @@ export const tasks = {
     await page.goto("/#/broadcast?number=shop");
     await page.getByLabel("To", { exact: true }).fill(`number,name\n+${contact(1)},Bob\n+${contact(2)},Cleo`);
     await page.getByRole("button", { name: "Picture" }).click();
+    await page.getByRole("button", { name: "From an address" }).click();
     await page.locator("#why-not").getByText("say where the file is").waitFor();
     await page.getByLabel("Address of the file").fill(`http://127.0.0.1:${server.address().port}/offer.jpg`);
     await page.getByLabel("Caption (optional)").fill("For {{name}}");
@@ -95,5 +96,35 @@ export const tasks = {
     assert.equal(fetched, 1, "fetched once for all");
     const [last] = (await simulator.ask("GET", `/contacts/${contact(2)}/messages`)).slice(-1);
     assert.ok(JSON.stringify(last).includes("For Cleo"), JSON.stringify(last));
+  },
+
+  async "a file of this computer is handed over and sent"(it) {
+    const { page, simulator, pictures } = it;
+    await page.goto("/#/home");
+    await page.goto("/#/broadcast?number=shop");
+    await page.getByLabel("To", { exact: true }).fill(`+${contact(3)}`);
+    await page.getByRole("button", { name: "Picture" }).click();
+    await page.locator("#why-not").getByText("choose the file").waitFor();
+    let goes;
+    const held = new Promise((go) => (goes = go));
+    await page.route("**/v1/media", async (route) => {
+      await held;
+      await route.continue();
+    });
+    const file = { name: "offer.jpg", mimeType: "image/jpeg", buffer: picture() };
+    await page.getByLabel("File", { exact: true }).setInputFiles(file);
+    await page.getByRole("progressbar", { name: "Handed over" }).waitFor();
+    await page.locator("#why-not").getByText("the file is still on its way").waitFor();
+    goes();
+    await page.getByText("is there, and kept until").waitFor();
+    await page.unroute("**/v1/media");
+    await page.getByLabel("Caption (optional)").fill("From this computer");
+    await pictures.take("upload");
+    await page.getByLabel("At least, in seconds").fill("0");
+    await page.getByLabel("At most, in seconds").fill("0.2");
+    await page.getByRole("button", { name: "Send to 1" }).click();
+    await page.getByText("Completed", { exact: true }).first().waitFor();
+    const [last] = (await simulator.ask("GET", `/contacts/${contact(3)}/messages`)).slice(-1);
+    assert.ok(JSON.stringify(last).includes("From this computer"), JSON.stringify(last));
   },
 };

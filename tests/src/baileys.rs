@@ -89,6 +89,18 @@ impl Baileys {
             .to_owned())
     }
 
+    /// Votes in a poll that came from a phone number and returns the vote's message id.
+    ///
+    /// # Errors
+    /// When Baileys can't send it.
+    pub async fn vote(&mut self, to: &str, poll: &str, options: &[&str]) -> Result<String> {
+        let vote = json!({ "vote": { "to": to, "poll": poll, "options": options } });
+        self.input.write_all(format!("{vote}\n").as_bytes()).await?;
+        let sent = self.until("sent", |_| true).await?;
+        let id = sent["id"].as_str().context("the id of a sent vote")?;
+        Ok(id.to_owned())
+    }
+
     /// Sends a file that says `text` to a phone number and returns its message id.
     ///
     /// # Errors

@@ -150,6 +150,7 @@ const MAPS: &[(&str, Map)] = &[
             ("profile", "wire"),
             ("device", "signal wire"),
             ("phash", "wire"),
+            ("poll", "proto wire"),
             ("signal", "wire"),
             ("media", ""),
             ("proto", ""),

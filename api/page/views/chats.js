@@ -46,16 +46,27 @@ function useSearch(text) {
 
 function List({ token, chat, text }) {
   const [rows, setRows] = useState(ROWS);
-  const live = useLive(() => some(`/v1/sessions/${token}/chats${text ? `?text=${encodeURIComponent(text)}` : ""}`, rows), [token, text, rows], { every: 1000, of: { ...CHATS, token } });
-  return html`<${Loaded} live=${live} rows=${6}>${({ items, more }) => items.length ? html`<ul aria-label="Chats">${items.map((one) => html`<${Row} key=${one.id} token=${token} chat=${one} text=${text} isOpen=${one.id === chat} />`)}</ul>
+  const [only, setOnly] = useState(false);
+  const asked = new URLSearchParams({ ...(text && { text }), ...(only && { only: "received" }) });
+  const live = useLive((signal) => some(`/v1/sessions/${token}/chats?${asked}`, rows, signal), [token, String(asked), rows], { every: 1000, of: { ...CHATS, token } });
+  return html`<div class="filters" role="group" aria-label="Which chats">${[[false, "All"], [true, "Who wrote"]].map(([which, word]) => html`<button class="filter"
+      aria-pressed=${only === which ? "true" : "false"} onClick=${() => setOnly(which)}>${word}</button>`)}</div><${Loaded} live=${live} rows=${6}>${({ items, more }) => items.length ? html`<ul aria-label="Chats">${items.map((one) => html`<${Row} key=${one.id} token=${token} chat=${one} text=${text} isOpen=${one.id === chat} />`)}</ul>
       ${more && html`<button class="button narrow" onClick=${() => setRows(rows + ROWS)}>More chats</button>`}`
-    : text ? html`<p class="quiet small">No chat is called so.</p>` : html`<${Empty} title="Nobody has written yet"><p class="quiet">Chats show here when somebody writes to this number.</p><//>`}<//>`;
+    : more ? html`<button class="button narrow" onClick=${() => setRows(rows + ROWS)}>Look further back</button>`
+    : text ? html`<p class="quiet small">No chat is called so.</p>` : html`<${Empty} title=${only ? "Nobody has written yet" : "No chats yet"}><p class="quiet">Chats show here when somebody writes to this number${only ? "" : ", or it writes to them"}.</p><//>`}<//>`;
 }
 
-/** The first rows of a list, and whether there are more. */
-async function some(path, rows) {
-  const items = await all(path, rows + 1);
-  return { items: items.slice(0, rows), more: items.length > rows };
+/** The first rows of a list, and whether there may be more: a page of it may be short. */
+async function some(path, rows, signal) {
+  const items = [];
+  let cursor = "";
+  for (let pages = Math.ceil(rows / ROWS); pages > 0 && items.length < rows; pages -= 1) {
+    const page = await get(`${path}&limit=${Math.min(500, rows - items.length)}${cursor}`, signal);
+    items.push(...page.items);
+    if (!page.next) return { items, more: false };
+    cursor = `&cursor=${encodeURIComponent(page.next)}`;
+  }
+  return { items, more: true };
 }
 
 function Row({ token, chat, text, isOpen }) {

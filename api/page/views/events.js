@@ -29,7 +29,7 @@ export function Events({ query }) {
     <div class="filters" role="group" aria-label="Kind">
       ${[["", ["All"]], ...Object.entries(KINDS)].map(([name, [word]]) => html`<button class="filter" aria-pressed=${kind === name ? "true" : "false"} onClick=${() => narrow({ kind: name })}>${word}</button>`)}</div>
     <${Standing} tail=${tail} paused=${paused} />
-    ${tail.rows.length ? html`<ol class="events" aria-label="Events, the newest first">${tail.rows.map((row) => html`<${Row} key=${row.key} row=${row} />`)}</ol>`
+    ${tail.rows.length ? html`<ol class="events" aria-label="Events, the newest first">${tail.rows.map((row) => (row.missing ? html`<${Gap} key=${row.key} row=${row} />` : html`<${Row} key=${row.key} row=${row} />`))}</ol>`
       : html`<${Empty} title="Nothing has happened yet"><p class="quiet">What happens from now on shows here, as it happens.${number || kind ? " What is of another number or kind does not." : ""}</p><//>`}</div>`;
 }
 
@@ -55,7 +55,9 @@ function useTail(of, paused) {
   const tail = box.current;
   const name = `${of.token} ${of.names}`;
   useEffect(() => tail.clear(), [name]);
-  useEvents(of, (envelope) => tail.take(envelope));
+  // All kinds are taken, so that one that is missing is missed; only those of the kind are shown.
+  const isShown = ({ event }) => !of.names || of.names.some((begin) => event.startsWith(begin));
+  useEvents({ token: of.token }, (envelope) => tail.take(envelope, isShown(envelope)));
   useEffect(() => {
     tail.paused = paused;
     tail.dirty = true;
@@ -77,15 +79,29 @@ class Tail {
   }
 
   clear() {
-    Object.assign(this, { rows: [], waiting: [], count: 0, held: 0, dirty: true });
+    Object.assign(this, { rows: [], waiting: [], count: 0, held: 0, dirty: true, last: new Map() });
   }
 
-  take(envelope) {
+  take(envelope, isShown) {
+    this.miss(envelope);
+    if (!isShown) return;
     this.came += 1;
     this.count += 1;
     this.held += this.paused ? 1 : 0;
     this.waiting.push({ key: this.came, envelope });
     if (this.waiting.length > 2 * KEPT) this.waiting = this.waiting.slice(-KEPT);
+    this.dirty = true;
+  }
+
+  /** Notes how many events of a number lie between this one and the last. */
+  miss({ instance: { name }, sequence }) {
+    const after = this.last.get(name) ?? sequence;
+    this.last.set(name, sequence);
+    const missing = sequence - after - 1;
+    // A session that was made anew counts from the beginning.
+    if (missing < 1) return;
+    this.came += 1;
+    this.waiting.push({ key: this.came, missing, name, after });
     this.dirty = true;
   }
 
@@ -98,6 +114,10 @@ class Tail {
     return { rows: this.rows, count: this.count, held: this.held };
   }
 }
+
+/** Events count up by number: some did not come. */
+const Gap = ({ row: { missing, name, after } }) => html`<li class="event missed"><span role="note"><b>${many(missing, "event")} of ${name} did not come here</b>
+  <span class="quiet"> behind number ${after}: the connection was away, or this page was too slow for them. Webhooks and the broker have them.</span></span></li>`;
 
 function Row({ row: { envelope } }) {
   const { event, instance, data, timestamp } = envelope;

@@ -1,11 +1,13 @@
 // One chat: its messages, how far ours came, which queue they are of, and a reply.
 import { html, useLayoutEffect, useRef, useState } from "../html.js";
-import { freshId, get, post } from "../api.js";
+import { freshId, get, post, remove } from "../api.js";
 import { refresh, useLive } from "../live.js";
-import { to } from "../route.js";
+import { go, to } from "../route.js";
 import { exact, dayOf, kindOf, momentOfDay, phone, standing } from "../words.js";
 import { Bones, Copy, Wrong } from "../parts/basics.js";
 import { CHATS, nameOf, Ticks } from "../parts/chats.js";
+import { Confirm } from "../parts/dialog.js";
+import { hasFile, Received } from "../parts/received.js";
 
 const ROWS = 50;
 /** So near to its end a thread is kept there when something comes. */
@@ -28,13 +30,30 @@ export function Thread({ token, chat, session, text }) {
   };
   return html`<section class="thread" aria-label="Chat">
     <header class="row spread"><div><a class="small onlysmall" href=${to(["chats", token], { text })}>Chats</a><h2>${nameOf(about.data || { id: chat })}</h2>
-      <span class="small quiet"><${Copy} text=${chat} label="Copy the jid" /></span></div></header>
+      <span class="small quiet"><${Copy} text=${chat} label="Copy the jid" /></span></div><${Delete} token=${token} chat=${chat} name=${nameOf(about.data || { id: chat })} /></header>
     ${newest.data ? html`<${Messages} token=${token} messages=${messages} waiting=${waiting} next=${next} earlier=${earlier} />`
       : newest.problem ? html`<${Wrong} problem=${newest.problem} again=${newest.again} />` : html`<${Bones} />`}
     <${Reply} token=${token} chat=${chat} session=${session} sent=${(one) => setSent((before) => [...before, one])} /></section>`;
 }
 
-/** One that only we wrote to is not listed, and is no fault. */
+/** Deletes the chat, or all that is kept of the person; which of them is asked first. */
+function Delete({ token, chat, name }) {
+  const [asks, setAsks] = useState(null);
+  const gone = (path) => async () => {
+    await remove(`/v1/sessions/${token}/${path}/${encodeURIComponent(chat)}`);
+    refresh();
+    go(["chats", token]);
+  };
+  const ask = {
+    chat: { title: "Delete the chat?", verb: "Delete chat", act: gone("chats"), words: `What ${name} wrote here, and that the chat is listed, is removed from Fanfare. Their phone keeps it, and what was sent stays with its queues.` },
+    person: { title: "Delete all of this person?", verb: "Delete person", act: gone("people"), words: `All that is kept of ${name} is removed: the chat, what they wrote in groups, their name, their number in finished queues, and the keys that their devices share with this number, which connects anew. A queue that still has them has to end first.` },
+  };
+  return html`<div class="row"><button class="button narrow" onClick=${() => setAsks(ask.chat)}>Delete chat</button>
+    ${!chat.includes("@g.us") && html`<button class="button narrow" onClick=${() => setAsks(ask.person)}>Delete person</button>`}
+    ${asks && html`<${Confirm} ...${asks} close=${() => setAsks(null)} />`}</div>`;
+}
+
+/** One that is not listed is no fault. */
 function unlessUnknown(problem) {
   if (problem.status === 404) return null;
   throw problem;
@@ -81,9 +100,11 @@ function Messages({ token, messages, waiting, next, earlier }) {
 function Message({ token, message }) {
   const { fromMe, type, text, timestamp, deletedAt, editedAt, reactions = [], state, queueId, pushName, sender, chat } = message;
   const kind = kindOf(type);
+  // It stands beside the file already.
+  const isFileName = hasFile(message) && text === message.message.fileName;
   return html`<div class="said ${fromMe ? "ours" : ""}" data-id=${message.id}>
     ${!fromMe && chat.endsWith("@g.us") && html`<b class="small">${pushName || phone(sender)}</b>`}
-    ${deletedAt ? html`<i class="quiet">deleted</i>` : html`${(kind !== "text" || !text) && html`<span class="kind small">${kind}</span>`}${text && html`<div class="words">${text}</div>`}`}
+    ${deletedAt ? html`<i class="quiet">deleted</i>` : html`${(kind !== "text" || !text) && html`<span class="kind small">${kind}</span>`}${hasFile(message) && html`<${Received} token=${token} message=${message} />`}${text && !isFileName && html`<div class="words">${text}</div>`}`}
     ${reactions.length > 0 && html`<div class="small reactions">${reactions.map((one) => html`<span title=${one.fromMe ? "you" : phone(one.sender)}>${one.text}</span>`)}</div>`}
     <div class="small quiet row foot">${queueId && html`<a href=${to(["queues", token, queueId])}>queue</a>`}
       ${editedAt && html`<span title=${exact(editedAt)}>edited</span>`}<time datetime=${timestamp} title=${exact(timestamp)}>${momentOfDay(timestamp)}</time>${fromMe && html`<${Ticks} state=${state} />`}</div></div>`;

@@ -11,7 +11,7 @@ use shared::id::{SessionId, Token};
 use shared::job::ChatId;
 use shared::store::chats::change::Peer;
 use shared::store::chats::messages::{self, KeptMessage};
-use shared::store::chats::{self, ChatRecord};
+use shared::store::chats::{self, ChatRecord, listing};
 use shared::store::recipients::RecipientState;
 
 use super::dialect::ErrorBody;
@@ -63,7 +63,7 @@ pub async fn chats(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> R
     let session = app.tokens.look_up(&app.store, &token).await?.id;
     Ok(Json(match (kind, jid) {
         (StoreKind::Chats, _) => {
-            let rows = chats::list(&app.store, session, None, None, CHATS_MAX).await?;
+            let rows = listing::newest(&app.store, session, CHATS_MAX).await?;
             rows.iter().map(shown).collect()
         }
         (StoreKind::Contacts, _) => contacts(&app, session).await?,
@@ -92,7 +92,7 @@ async fn contacts(app: &App, session: SessionId) -> Result<Value, Problem> {
         }
         told.insert(jid, contact);
     };
-    let groups = chats::list(&app.store, session, None, None, CHATS_MAX).await?;
+    let groups = listing::newest(&app.store, session, CHATS_MAX).await?;
     for group in groups.into_iter().filter(|chat| chat.jid.ends_with("@g.us")) {
         add(group.jid, group.name);
     }
@@ -112,7 +112,7 @@ async fn contacts(app: &App, session: SessionId) -> Result<Value, Problem> {
 
 async fn of_several(app: &App, session: SessionId) -> Result<Value, Problem> {
     let mut told = Map::new();
-    for chat in chats::list(&app.store, session, None, None, SEVERAL_CHATS).await? {
+    for chat in listing::newest(&app.store, session, SEVERAL_CHATS).await? {
         let names = Peer {
             jid: chat.jid,
             lid: chat.lid,

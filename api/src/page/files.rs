@@ -26,6 +26,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "parts/pace.js",
     "parts/pages.js",
     "parts/queuerows.js",
+    "parts/received.js",
     "parts/what.js",
     "parts/who.js",
     "placeholders.js",

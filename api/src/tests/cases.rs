@@ -221,7 +221,8 @@ fn questions() -> [Row; 4] {
         },
         Row {
             path: "store/chats",
-            body: json!({ "type": "messages", "jid": JID }),
+            // Who was never written to.
+            body: json!({ "type": "messages", "jid": "5531900000009@s.whatsapp.net" }),
             by: By::Itself,
             told: json!([]),
             bad: ("type", json!("poems"), "type"),

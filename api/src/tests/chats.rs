@@ -6,6 +6,7 @@ use shared::id::StanzaId;
 use shared::job::Forgotten;
 use shared::store::chats::change::ChatChange;
 use shared::store::commit::{GroupCommit, Write, WriteSealer};
+use time::OffsetDateTime;
 
 use super::*;
 
@@ -47,11 +48,15 @@ impl TestApi {
         let mut write = Write::new(fence, session);
         let kept = messages
             .iter()
-            .filter_map(|message| ChatChange::of(message, 1_000));
+            .filter_map(|message| ChatChange::of(message, OffsetDateTime::now_utc(), 1_000));
         write.chats.extend(kept);
         let sealed = WriteSealer::new(store).unwrap().seal(write);
         let done = GroupCommit::new(store).commit(&[sealed]).await;
         done.into_iter().for_each(|done| done.unwrap());
+        // The shard is free for who plays a worker.
+        self.database
+            .query("UPDATE shard_lease SET expires_at = now()")
+            .await;
     }
 }
 
@@ -165,6 +170,68 @@ async fn messages_are_paged_and_found_by_words_chat_and_time() {
             (StatusCode::BAD_REQUEST, &json!(field))
         );
     }
+}
+
+#[tokio::test]
+async fn what_only_fanfare_wrote_is_listed_and_found_too() {
+    let api = TestApi::new().await;
+    let token = api.open_session().await;
+    api.keep(&token, [text("A1", 1, "Hi")]).await;
+    let mut worker = api.worker().await;
+    let queue = super::queues::queue(&api, &mut worker, &token, 2).await;
+    let path = format!("/v1/sessions/{token}/chats");
+    assert_eq!(api.get(&path).await.json()["items"].as_array().unwrap().len(), 1);
+    for sent in [
+        "UPDATE queue SET state = 1, started_at = now()",
+        "UPDATE recipient SET state = 2, stanza_id = 'OURS' || seq, sent_at = '2026-12-24T09:00:00.5Z'",
+    ] {
+        api.database.query(sent).await;
+    }
+    let ids = |page: &Value, field: &str| -> Vec<String> {
+        let items = page["items"].as_array().unwrap().iter();
+        items
+            .map(|item| item[field].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = api.get(&path).await.json();
+    assert_eq!(ids(&all, "number"), ["5531900000000", "5531900000001"]);
+    let written = &all["items"][0];
+    assert_eq!(
+        (&written["unread"], &written["name"], &written["lastMessage"]),
+        (
+            &json!(0),
+            &Value::Null,
+            &json!({ "id": "OURS0", "fromMe": true, "sender": null, "type": "extendedTextMessage", "text": "hi",
+                "timestamp": "2026-12-24T09:00:00.5Z", "state": "sent" })
+        )
+    );
+    let shown = api.get(&format!("{path}/5531900000000")).await.json();
+    assert_eq!(shown, *written);
+    let received = api.get(&format!("{path}?only=received")).await.json();
+    assert_eq!(ids(&received, "id"), [ANA]);
+    let refused = api.get(&format!("{path}?only=sent")).await;
+    assert_eq!(
+        (refused.status, &refused.json()["errors"][0]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("only"))
+    );
+    let (mut paged, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("{path}?limit=1{next}")).await.json();
+        paged.extend(ids(&page, "id"));
+        match page["next"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(paged, ids(&all, "id"));
+    let found = api
+        .get(&format!("/v1/sessions/{token}/messages?text=hi"))
+        .await
+        .json();
+    assert_eq!(ids(&found, "id"), ["OURS1", "OURS0", "A1"]);
+    assert_eq!(found["items"][0]["queueId"], queue.rsplit('/').next().unwrap());
+    let of_one = format!("/v1/sessions/{token}/messages?text=hi&chat=5531900000000");
+    assert_eq!(ids(&api.get(&of_one).await.json(), "id"), ["OURS0"]);
 }
 
 #[tokio::test]

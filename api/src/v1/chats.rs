@@ -7,7 +7,9 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use shared::id::Token;
 use shared::job::{Answer, ChatId, ChatJob, Forgotten, Job};
-use shared::store::chats::{self, ChatRecord, Last};
+use shared::store::chats::listing::{self, Listing, Which};
+use shared::store::chats::place;
+use shared::store::chats::{ChatRecord, Last};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,7 +20,7 @@ use crate::jobs;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody};
 
-/// A chat in which something came in.
+/// A chat.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Chat {
@@ -34,7 +36,8 @@ pub struct Chat {
     pub is_group: bool,
     /// Messages that came in since the account last wrote or read there, on any of its devices or by Fanfare.
     pub unread: u32,
-    /// When its newest message was sent, but for those that Fanfare sent. The list is in this order.
+    /// When its newest message was sent, but for those that Fanfare sent. Of a chat that only Fanfare wrote to: when the newest of
+    /// them was asked for. The list is in this order.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub timestamp: OffsetDateTime,
@@ -71,10 +74,12 @@ pub struct LastMessage {
 pub struct ChatQuery {
     /// Only those whose name or number has these letters in it.
     text: Option<String>,
+    /// `received`: only those in which something came in. Without it a broadcast lists each of its recipients.
+    only: Option<String>,
 }
 
-/// List the chats of a session in which something came in, the newest first. Those that only Fanfare wrote to are not among
-/// them: a broadcast would bury the conversations.
+/// List the chats of a session, the newest first: those in which something came in, and those that only Fanfare wrote to. A page
+/// may be short, even empty, and have another one behind it.
 #[utoipa::path(get, path = "/v1/sessions/{token}/chats", params(("token" = String, Path), PageQuery, ChatQuery), tag = "chats",
     responses((status = 200, body = Page<Chat>),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
@@ -84,20 +89,19 @@ pub async fn list(
     Query(page): Query<PageQuery>,
     Query(only): Query<ChatQuery>,
 ) -> Result<Json<Page<Chat>>, Problem> {
-    let (limit, before) = (page.limit()?, page.after::<Place>()?);
-    let letters = only.letters()?;
+    let before = page.after::<place::Place>()?;
+    let listing = Listing {
+        which: only.which()?,
+        letters: only.letters()?,
+        before: before.as_ref(),
+        limit: u32::from(page.limit()?),
+    };
     let session = app.tokens.look_up(&app.store, &token).await?.id;
-    let before = before.map(Place::into_pair);
-    let rows = chats::list(
-        &app.store,
-        session,
-        before.as_ref(),
-        letters,
-        u32::from(limit) + 1,
-    )
-    .await?;
-    let place = |row: &ChatRecord| Place::of(row.last_at, &row.jid);
-    Ok(Json(Page::new(rows, limit, place, Chat::from)))
+    let found = listing::list(&app.store, session, listing).await?;
+    Ok(Json(Page::with_next(
+        found.rows.into_iter().map(Chat::from),
+        found.next,
+    )))
 }
 
 /// Show a chat, by any of its names.
@@ -110,12 +114,13 @@ pub async fn show(
 ) -> Result<Json<Chat>, Problem> {
     let (token, chat) = names(&token, &chat)?;
     let session = app.tokens.look_up(&app.store, &token).await?.id;
-    let found = chats::find(&app.store, session, chat.as_str()).await?;
+    let found = listing::find(&app.store, session, chat.as_str()).await?;
     found.map(|record| Json(record.into())).ok_or_else(no_such_chat)
 }
 
-/// Forget a chat: its messages that came in, or were written on other devices, and that it is listed. What WhatsApp and the
-/// phones have of it stays, and what Fanfare sent there is kept with its queues. Done again, it changes nothing.
+/// Forget a chat: its messages that came in, or were written on other devices, and that it is listed, until something comes in or
+/// is sent there again. What WhatsApp and the phones have of it stays, and what Fanfare sent there is kept with its queues.
+/// Done again, it changes nothing.
 #[utoipa::path(delete, path = "/v1/sessions/{token}/chats/{chat}", params(("token" = String, Path), ("chat" = String, Path)),
     tag = "chats", responses((status = 200, body = ref("#/components/schemas/Forgotten")),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
@@ -142,10 +147,21 @@ pub(super) fn names(token: &str, chat: &str) -> Result<(Token, ChatId), Problem>
 
 /// The answer where a chat is not kept.
 pub fn no_such_chat() -> Problem {
-    Problem::new(Code::ChatNotFound, "nothing came in by this chat")
+    Problem::new(
+        Code::ChatNotFound,
+        "nothing came in by this chat, and nothing was sent there",
+    )
 }
 
 impl ChatQuery {
+    fn which(&self) -> Result<Which, Problem> {
+        match self.only.as_deref() {
+            None => Ok(Which::All),
+            Some("received") => Ok(Which::Received),
+            Some(_) => Err(Problem::field("only", "must be received, or absent for all")),
+        }
+    }
+
     fn letters(&self) -> Result<Option<&str>, Problem> {
         match self.text.as_deref() {
             Some(text) if text.trim().is_empty() || text.contains('\0') => {
@@ -168,7 +184,7 @@ impl From<ChatRecord> for Chat {
             id: record.jid,
             name: record.name,
             unread: record.unread,
-            timestamp: record.last_at,
+            timestamp: whole_second(record.last_at),
             last_message: record.last.into(),
         }
     }
@@ -182,10 +198,18 @@ impl From<Last> for LastMessage {
             sender: Some(last.sender).filter(|sender| !sender.is_empty()),
             kind: last.kind,
             text: last.text,
-            timestamp: last.at,
+            timestamp: match last.state {
+                Some(_) => last.at,
+                None => whole_second(last.at),
+            },
             state: last.state.map(|state| state.as_str()),
         }
     }
+}
+
+/// A time as WhatsApp tells it: what is kept beside that is only for the order within the second.
+pub(super) fn whole_second(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(0).unwrap_or(time)
 }
 
 /// A row's place in a list that is in the order of times, as a cursor holds it.

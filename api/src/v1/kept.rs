@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::id::QueueId;
 use shared::job::ChatId;
-use shared::store::chats::{self, messages, messages::Search};
+use shared::store::chats::change::Peer;
+use shared::store::chats::search::{self, Search};
+use shared::store::chats::{self, messages, place};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 
-use super::chats::{Place, names};
+use super::chats::{Place, names, whole_second};
 use crate::app::App;
 use crate::extract::{self, Query, SessionPath};
 use crate::paging::{Page, PageQuery};
@@ -108,8 +110,8 @@ pub async fn of_chat(
     Ok(Json(Page::new(rows, limit, place, KeptMessage::from)))
 }
 
-/// Search messages, the newest first. What came in is found, and what was written on other devices of the account; what
-/// Fanfare sent is found by its queues.
+/// Search messages, the newest first: what came in, what was written on other devices of the account, and what Fanfare sent,
+/// which stands where it was asked for. A page may be short, even empty, and have another one behind it.
 #[utoipa::path(get, path = "/v1/sessions/{token}/messages", params(("token" = String, Path), SearchQuery, PageQuery),
     tag = "chats", responses((status = 200, body = Page<KeptMessage>),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
@@ -119,15 +121,18 @@ pub async fn search(
     Query(wanted): Query<SearchQuery>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<KeptMessage>>, Problem> {
-    let (limit, before) = (page.limit()?, page.after::<Place>()?);
+    let (limit, before) = (page.limit()?, page.after::<place::Place>()?);
     let mut search = wanted.read()?;
-    search.before = before.map(Place::into_pair);
+    search.before = before;
     let session = app.tokens.look_up(&app.store, &token).await?.id;
     if let Some(chat) = &search.chat {
-        search.chat = Some(chats::names(&app.store, session, chat).await?.jid);
+        search.chat = Some(chats::names(&app.store, session, &chat.jid).await?);
     }
-    let rows = messages::search(&app.store, session, &search, u32::from(limit) + 1).await?;
-    Ok(Json(Page::new(rows, limit, place, KeptMessage::from)))
+    let found = search::search(&app.store, session, &search, u32::from(limit)).await?;
+    Ok(Json(Page::with_next(
+        found.rows.into_iter().map(KeptMessage::from),
+        found.next,
+    )))
 }
 
 fn place(row: &messages::KeptMessage) -> Place {
@@ -146,7 +151,10 @@ impl SearchQuery {
         }
         Ok(Search {
             text: self.text,
-            chat: chat.transpose()?.map(|chat| chat.as_str().to_owned()),
+            chat: chat.transpose()?.map(|chat| Peer {
+                jid: chat.as_str().to_owned(),
+                lid: None,
+            }),
             from: self.from.map(|from| moment("from", &from)).transpose()?,
             to: self.to.map(|to| moment("to", &to)).transpose()?,
             before: None,
@@ -192,7 +200,10 @@ impl From<messages::KeptMessage> for KeptMessage {
             from_me: kept.from_me,
             sender: Some(kept.sender).filter(|sender| !sender.is_empty()),
             push_name: kept.push_name,
-            timestamp: kept.at,
+            timestamp: match state {
+                Some(_) => kept.at,
+                None => whole_second(kept.at),
+            },
             kind: kept.kind,
             text: kept.words,
             message: kept

@@ -11,6 +11,7 @@ mod backend;
 mod batch;
 mod change;
 mod chats;
+mod joined;
 mod received;
 mod sealed;
 mod statements;
@@ -25,6 +26,7 @@ pub use sealed::{SealedWrite, WriteSealer};
 
 use self::backend::Backend;
 use self::batch::{Batch, Outcome};
+use self::joined::Joined;
 use self::statements::Statements;
 use super::server::Server;
 use super::{Store, StoreError};
@@ -57,6 +59,7 @@ pub struct GroupCommit {
     server: Server,
     clock: Clock,
     connection: Option<Connection>,
+    joined: Joined,
 }
 
 impl fmt::Debug for GroupCommit {
@@ -78,6 +81,7 @@ impl GroupCommit {
             server: store.server(),
             clock: store.clock,
             connection: None,
+            joined: Joined::default(),
         }
     }
 
@@ -100,15 +104,17 @@ impl GroupCommit {
     /// One transaction. Any failure but a refusal costs the connection, since its state is unknown: all of the
     /// transaction may be on the wire. It is over, one way or the other, when this returns.
     async fn attempt(&mut self, writes: &[SealedWrite]) -> Result<Vec<Outcome>, StoreError> {
+        let mut joined = std::mem::take(&mut self.joined);
         let connection = self.connected().await?;
         let batch = Batch::new(writes);
-        let attempt = batch.run(&mut connection.client, &connection.statements);
+        let attempt = batch.run(&mut connection.client, &connection.statements, &mut joined);
         let result = match tokio::time::timeout(COMMIT_TIMEOUT, attempt).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unavailable("a commit timed out".into())),
         };
+        let backend = connection.backend;
+        self.joined = joined;
         if !matches!(result, Ok(_) | Err(StoreError::Refused(_))) {
-            let backend = connection.backend;
             self.connection = None;
             self.end(backend).await;
         }

@@ -412,7 +412,7 @@ pub(super) fn told(row: &Row) -> Result<Content, StoreError> {
     })
 }
 
-fn variables(row: &Row) -> Result<Option<Variables>, StoreError> {
+pub(super) fn variables(row: &Row) -> Result<Option<Variables>, StoreError> {
     let stored: Option<Json<Variables>> = row.try_get("variables")?;
     Ok(stored.map(|Json(variables)| variables))
 }

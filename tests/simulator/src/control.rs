@@ -29,7 +29,7 @@ use crate::refusal::Refusal;
 use crate::request::{Answer, Body, created, done, number, parse};
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, NewsBy, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange,
+    AccountAddressing, Labels, NewsBy, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange,
 };
 
 /// Longest text.
@@ -73,6 +73,7 @@ fn router(handle: Handle) -> Router {
             post(contact_says).get(contact_messages),
         )
         .route("/contacts/{number}/sent", get(contact_sent))
+        .route("/labels", post(set_labels))
         .route("/faults", post(add_fault).get(list_faults).delete(clear_faults))
         .route("/faults/{id}", delete(end_fault))
         .route("/sessions", get(sessions))
@@ -296,6 +297,18 @@ async fn set_properties(State(handle): State<Handle>, Path(phone): Path<String>,
     let PropertiesBody { values, refresh } = parse(&body)?;
     let change = PropertyChange { values, refresh };
     handle.set_properties(number("number", &phone)?, change).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LabelsBody {
+    labels: Labels,
+}
+
+async fn set_labels(State(handle): State<Handle>, Body(body): Body) -> Answer {
+    let LabelsBody { labels } = parse(&body)?;
+    handle.set_labels(labels).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

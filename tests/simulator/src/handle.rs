@@ -25,8 +25,8 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, Command, GroupChange, GroupShown, LinkOutcome, MediaChange, NewFile, NewGroup,
-    NewsBy, Page, PropertyChange, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special,
+    AccountAddressing, Cap, Command, GroupChange, GroupShown, Labels, LinkOutcome, MediaChange, NewFile,
+    NewGroup, NewsBy, Page, PropertyChange, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special,
     TokenChange, VersionChange, VersionInfo, Writing,
 };
 
@@ -183,6 +183,14 @@ impl Handle {
     /// If the simulator is gone.
     pub async fn change_media(&self, change: MediaChange) -> Result<(), Refusal> {
         self.ask(|answer| Command::Media(change, answer)).await
+    }
+
+    /// Whether how messages are labelled is judged, as real servers do, or every one taken as it is.
+    ///
+    /// # Errors
+    /// If the simulator is gone.
+    pub async fn set_labels(&self, labels: Labels) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Labels(labels, answer)).await
     }
 
     /// The phone scans a QR code.

@@ -204,7 +204,8 @@ impl Commands {
         }
         cx.recorder.after(match change {
             Change::Resume => After::Resumed(id),
-            Change::Complete | Change::Pause | Change::Delete | Change::Adopt => After::Stopped(id),
+            Change::Delete => After::Deleted(id),
+            Change::Complete | Change::Pause | Change::Adopt => After::Stopped(id),
         });
     }
 

@@ -363,6 +363,10 @@ impl Parts {
             After::Stopped(queue) => {
                 self.commands.on_stopped(cx, &mut self.reader, queue);
             }
+            After::Deleted(queue) => {
+                self.sends.on_deleted(cx, queue);
+                self.commands.on_stopped(cx, &mut self.reader, queue);
+            }
             After::Held {
                 queue,
                 total,

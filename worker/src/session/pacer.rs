@@ -7,6 +7,9 @@
 //! included, at the moment the send is claimed; the caller stores it in the send's own commit, so that a new
 //! owner of the session waits it out. It counts from the moment the frame leaves.
 //!
+//! The gap behind the last send of a queue that was deleted is not waited out: it may be a day long, and nothing of that queue
+//! follows. Another queue then waits one of its own.
+//!
 //! A send must be looked up, encrypted and committed before its frame can leave. It is claimed that much ahead
 //! of its time, and its frame is held until then: so the gap on the wire is the gap that was drawn.
 
@@ -50,6 +53,13 @@ impl Pace {
         Duration::from_millis(self.max_ms)
     }
 
+    /// The gap at this part of all that it may be.
+    fn at(&self, share: Share) -> Duration {
+        let span = u128::from(self.max_ms - self.min_ms) + 1;
+        let part = (u128::from(share.0) * span) >> u64::BITS;
+        Duration::from_millis(self.min_ms + u64::try_from(part).unwrap_or_default())
+    }
+
     /// One gap, uniform over both ends.
     pub fn draw(&self, rng: &mut impl Rng) -> Duration {
         Duration::from_millis(rng.random_range(self.min_ms..=self.max_ms))
@@ -59,18 +69,37 @@ impl Pace {
 /// The gap of one session. Lives in the session's actor.
 #[derive(Debug, Default)]
 pub struct Pacer {
-    /// No send before this.
-    due: Option<Instant>,
-    /// When the last send left, for a queue whose own MIN is larger than the one drawn from.
-    last: Option<Instant>,
+    gap: Gap,
     /// How many sends were claimed: the number of the newest.
     claims: u64,
     /// The newest send has neither left nor come to nothing.
     claimed: bool,
-    /// What `due` and `last` would be without the newest.
-    before: (Option<Instant>, Option<Instant>),
+    /// What the gap would be without the newest.
+    before: Gap,
     /// How long sends take of late from their claim until their frame may leave.
     lead: Duration,
+}
+
+/// What lies before the next send.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gap {
+    /// No send before this.
+    due: Option<Instant>,
+    /// When the last send left, for a queue whose own MIN is larger than the one drawn from.
+    last: Option<Instant>,
+    /// The queue that the gap was drawn for is gone: how much of its own gap the next send waits.
+    share: Option<Share>,
+}
+
+/// A part of all that a gap may be, drawn uniformly.
+#[derive(Clone, Copy, Debug)]
+struct Share(u64);
+
+impl Gap {
+    fn due(&self, pace: Pace) -> Option<Instant> {
+        let own = self.share.map_or(pace.min(), |share| pace.at(share));
+        self.due.max(self.last.map(|last| last + own))
+    }
 }
 
 /// A send that was claimed.
@@ -87,8 +116,12 @@ pub struct Claim {
 impl Pacer {
     /// A pacer that takes over a session whose last owner stored `wait` as what is left of its gap.
     pub fn resume(wait: Duration, now: Instant) -> Self {
+        let due = Some(now + wait);
         Self {
-            due: Some(now + wait),
+            gap: Gap {
+                due,
+                ..Gap::default()
+            },
             ..Self::default()
         }
     }
@@ -113,8 +146,21 @@ impl Pacer {
 
     /// The earliest moment for the frame of the next send of a queue with this pace; `None` for at once.
     pub fn due(&self, pace: Pace) -> Option<Instant> {
-        let own = self.last.map(|last| last + pace.min());
-        self.due.max(own)
+        self.gap.due(pace)
+    }
+
+    /// The queue that the gap was drawn for is gone: the next send waits a gap of its own queue since the last one, as it would
+    /// have if that had been of its queue too. Whoever has a last send to count from is told when one of this pace may leave.
+    pub fn release(&mut self, pace: Pace, rng: &mut impl Rng) -> Option<Instant> {
+        let last = self.gap.last?;
+        let share = Share(rng.random());
+        let gap = Gap {
+            due: None,
+            last: Some(last),
+            share: Some(share),
+        };
+        (self.gap, self.before) = (gap, gap);
+        gap.due(pace)
     }
 
     /// Claims the next send and draws the gap that follows it. Call it only when [`Pacer::start`] has passed;
@@ -123,9 +169,12 @@ impl Pacer {
         let gap = pace.draw(rng);
         let not_before = self.due(pace).filter(|due| *due > now);
         let leaves = not_before.unwrap_or(now);
-        self.before = (self.due, self.last);
-        self.due = Some(leaves + gap);
-        self.last = Some(leaves);
+        self.before = self.gap;
+        self.gap = Gap {
+            due: Some(leaves + gap),
+            last: Some(leaves),
+            share: None,
+        };
         self.claims += 1;
         self.claimed = true;
         Claim {
@@ -140,7 +189,7 @@ impl Pacer {
     pub fn unclaim(&mut self, claim: Claim) {
         if self.claimed && claim.number == self.claims {
             self.claimed = false;
-            (self.due, self.last) = self.before;
+            self.gap = self.before;
         }
     }
 
@@ -149,20 +198,17 @@ impl Pacer {
         if claim.number == self.claims {
             self.claimed = false;
         }
-        for (due, last) in [
-            (&mut self.due, &mut self.last),
-            (&mut self.before.0, &mut self.before.1),
-        ] {
-            *due = (*due).max(Some(now + claim.gap));
-            *last = (*last).max(Some(now));
+        for gap in [&mut self.gap, &mut self.before] {
+            gap.due = gap.due.max(Some(now + claim.gap));
+            gap.last = gap.last.max(Some(now));
         }
     }
 
     /// The last send was answered. A frame that lay in a slow socket arrived later than it was written, and
     /// the server counts from there: never let the next one follow closer than MIN.
     pub fn answered(&mut self, pace: Pace, now: Instant) {
-        for due in [&mut self.due, &mut self.before.0] {
-            *due = (*due).max(Some(now + pace.min()));
+        for gap in [&mut self.gap, &mut self.before] {
+            gap.due = gap.due.max(Some(now + pace.min()));
         }
     }
 }

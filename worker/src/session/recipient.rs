@@ -54,7 +54,10 @@ pub(super) fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Ou
         ),
         Outcome::Duplicate => {
             let state = RecipientState::Duplicate;
-            (RecipientChange::state(key, state, wall), state)
+            // Whose account it is stays with it, also where that goes by this very number.
+            let account = target.addressee.as_ref().unwrap_or(&target.number);
+            let change = RecipientChange::state(key, state, wall);
+            (change.to(Some(account.clone())), state)
         }
         Outcome::Unknown(why) => {
             meter::unknown();

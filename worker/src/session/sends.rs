@@ -43,6 +43,8 @@ pub(super) struct Sends {
     in_hand: HashMap<MessageId, InHand>,
     /// The send that was claimed last, while it is in hand.
     newest: Option<MessageId>,
+    /// The queue of the send that was claimed last: the gap is drawn from its pace.
+    paced_by: Option<QueueId>,
     /// Frames that are ready before their time, and what else followed their commit.
     held: Option<(Instant, Vec<After>)>,
     pub(super) cap: CapTurn,
@@ -64,6 +66,7 @@ impl Sends {
             rate_limit: Pause::resume(cx.record.rate_limited_until, cx.wall(), cx.now()),
             in_hand: HashMap::new(),
             newest: None,
+            paced_by: None,
             held: None,
             cap: CapTurn::default(),
             trouble: Pause::default(),
@@ -177,6 +180,7 @@ impl Sends {
             since: now,
         };
         self.newest = Some(id.clone());
+        self.paced_by = Some(queue);
         self.in_hand.insert(id, hand);
         Ok(())
     }
@@ -298,6 +302,17 @@ impl Sends {
     pub(super) fn release(&mut self, now: Instant) -> Vec<After> {
         let released = self.held.take_if(|(until, _)| *until <= now);
         released.map_or_else(Vec::new, |(_, held)| held)
+    }
+
+    /// A queue is deleted: the gap behind its last send holds nobody else.
+    pub(super) fn on_deleted(&mut self, cx: &mut Context, queue: QueueId) {
+        if self.paced_by != Some(queue) {
+            return;
+        }
+        let (pace, now) = (cx.around.pace, cx.now());
+        if let Some(due) = self.pacer.release(pace, &mut cx.rng) {
+            cx.recorder.write.next_send_at = Some(cx.wall() + due.saturating_duration_since(now));
+        }
     }
 
     /// The frame leaves now: the gap starts.

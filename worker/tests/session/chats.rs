@@ -5,9 +5,11 @@ use std::time::Duration;
 use shared::id::{SessionId, Token};
 use shared::job::{Answer, ChatJob, FailureCode, Forgotten, Job, Person, PersonJob, SendJob};
 use shared::recipient::Number;
-use shared::store::chats::messages::{self, KeptMessage, Search};
+use shared::store::chats::messages::{self, KeptMessage};
+use shared::store::chats::search::{self, Search};
+use shared::store::chats::{self, listing};
+use shared::store::keys;
 use shared::store::recipients::RecipientState;
-use shared::store::{chats, keys};
 use simulator::world::Speaker;
 use time::OffsetDateTime;
 
@@ -76,7 +78,7 @@ async fn what_comes_in_is_kept_with_its_event_beside_what_is_sent() {
     stage.says(&contacts[0], owner, "good morning").await;
     stage.hears(&token, "good morning").await;
     let session = stage.session_id(&token).await;
-    let listed = chats::list(stage.database.store(), session, None, None, 10)
+    let listed = listing::newest(stage.database.store(), session, 10)
         .await
         .unwrap();
     assert_eq!((listed.len(), listed[0].unread), (1, 1));
@@ -93,10 +95,10 @@ async fn what_comes_in_is_kept_with_its_event_beside_what_is_sent() {
         text: Some("morn".to_owned()),
         ..Search::default()
     };
-    let found = messages::search(stage.database.store(), session, &search, 10)
+    let found = search::search(stage.database.store(), session, &search, 10)
         .await
         .unwrap();
-    assert_eq!(found, std::slice::from_ref(theirs));
+    assert_eq!(found.rows, std::slice::from_ref(theirs));
     let chat = ChatJob {
         chat: contacts[0].parse().unwrap(),
     };

@@ -215,3 +215,25 @@ async fn what_a_lost_session_had_in_its_hands_is_done_in_its_order_and_never_giv
     assert_eq!(told, ["paused.queue", "resumed.queue", "paused.queue"]);
     worker.stop().await;
 }
+
+/// The gap of the deleted queue is ten minutes: without it being let go the other one would run into the test's time-out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gap_of_a_deleted_queue_holds_no_other() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000019").await;
+    let numbers = stage.contacts("15550069", 3).await;
+    let slow = stage
+        .send(&token, text(&numbers[..2], Some((600.0, 600.0))))
+        .await;
+    stage.event(&token, "send.message:PROCESSING", |_| true).await;
+    assert!(is_done(&stage.call(&token, delete(slow)).await));
+    stage.event(&token, "deleted.queue", |_| true).await;
+    let next = stage.send(&token, text(&numbers[2..], None)).await.to_string();
+    stage
+        .event(&token, "send.message:COMPLETED", |event| {
+            event.to_string().contains(&next)
+        })
+        .await;
+    worker.stop().await;
+}

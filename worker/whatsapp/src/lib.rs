@@ -34,6 +34,7 @@ pub mod pairing;
 mod part;
 pub mod payload;
 pub mod phash;
+pub mod poll;
 pub mod profile;
 pub mod proto;
 pub mod reason;
@@ -53,7 +54,7 @@ pub use groups::{MAX_GROUP_SENDS, MAX_KNOWN_GROUPS, MAX_REVOKES};
 pub use history::{MAX_HISTORY_PIECES, MAX_HISTORY_TRIES};
 pub use messages::{
     MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
-    MAX_WAITING_RECEIPTS,
+    MAX_WAITING_RECEIPTS, message_secret,
 };
 pub use wire::{binary, jid, message_id, proxy, time};
 

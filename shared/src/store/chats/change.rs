@@ -11,6 +11,9 @@ pub const SHORT_MAX: usize = 200;
 /// Most characters of a name that are kept.
 pub const NAME_MAX: usize = 256;
 
+/// The author of a change that anybody's message takes.
+pub const ANYBODY: &str = "*";
+
 /// Somebody, or a group.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Peer {
@@ -18,6 +21,15 @@ pub struct Peer {
     pub jid: String,
     /// The hidden id, where it is known beside the number.
     pub lid: Option<String>,
+}
+
+impl Peer {
+    /// What recipients of queues are stored under: a number without its server, all else as it is.
+    pub(super) fn as_recipients(&self) -> Vec<String> {
+        let number = self.jid.strip_suffix("@s.whatsapp.net").unwrap_or(&self.jid);
+        let names = [Some(number), self.lid.as_deref()].into_iter().flatten();
+        names.map(str::to_owned).collect()
+    }
 }
 
 /// What becomes of the chats of a session.
@@ -46,7 +58,7 @@ pub struct Arrival {
     pub author: Option<Peer>,
     /// The name that they go by.
     pub push_name: Option<String>,
-    /// When it was sent.
+    /// When it was sent: the second that WhatsApp tells, and of that second the part at which it came in.
     pub at: OffsetDateTime,
     /// What it says.
     pub said: Said,
@@ -77,6 +89,8 @@ pub struct Said {
 /// A change of a message.
 #[derive(Clone, PartialEq)]
 pub struct Alteration {
+    /// The id of the message that says so.
+    pub change: StanzaId,
     /// Where.
     pub chat: Peer,
     /// Which message.
@@ -125,8 +139,19 @@ impl Said {
 }
 
 impl ChatChange {
-    /// What a message means; `None` where nothing is kept of it. Of what it says no more than so many bytes are.
-    pub fn of(message: &NewMessage, max_bytes: usize) -> Option<Self> {
+    /// Who it names.
+    pub(in crate::store) fn peers(&self) -> impl Iterator<Item = &Peer> {
+        let (chat, author) = match self {
+            Self::Arrived(arrival) => (&arrival.chat, arrival.author.as_ref()),
+            Self::Altered(altered) => (&altered.chat, None),
+            Self::Read(peer) => (peer, None),
+        };
+        [Some(chat), author].into_iter().flatten()
+    }
+
+    /// What a message that came in now means; `None` where nothing is kept of it. Of what it says no more than so many bytes
+    /// are.
+    pub fn of(message: &NewMessage, now: OffsetDateTime, max_bytes: usize) -> Option<Self> {
         let (header, body) = (&message.header, &message.body);
         let place = Place::of(message).filter(Place::is_storable)?;
         if body.message_type == "protocolMessage" {
@@ -148,7 +173,7 @@ impl ChatChange {
                 .as_deref()
                 .filter(|name| !name.is_empty())
                 .map(|name| storable(name).chars().take(NAME_MAX).collect()),
-            at: place.at,
+            at: within(place.at, now),
             said: Said::new(&body.message_type, &body.message, max_bytes),
             is_unread: !header.from_me && target.is_none(),
             target,
@@ -205,6 +230,13 @@ impl Place {
     }
 }
 
+/// When within a second something happened of which that second is told, and which was seen `now`: what is late was at its
+/// end, so that what comes in within one second stands in the order of its coming, and what Fanfare sent in between among it.
+fn within(second: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    let part = (now - second).whole_microseconds().clamp(0, 999_999);
+    second + time::Duration::microseconds(i64::try_from(part).unwrap_or_default())
+}
+
 /// What a message says of another one, which it changes.
 fn alteration(message: &NewMessage, place: Place, max_bytes: usize) -> Option<Alteration> {
     let (header, told) = (&message.header, &message.body.message);
@@ -224,6 +256,7 @@ fn alteration(message: &NewMessage, place: Place, max_bytes: usize) -> Option<Al
         return None;
     }
     Some(Alteration {
+        change: header.message_id.clone(),
         id: told["key"]["id"].as_str().filter(|id| fits_id(id))?.to_owned(),
         from_me: header.from_me,
         sender: (!is_of_admin).then_some(place.sender),
@@ -331,7 +364,7 @@ mod tests {
     }
 
     fn arrived(message: &NewMessage) -> Arrival {
-        match ChatChange::of(message, 100) {
+        match ChatChange::of(message, OffsetDateTime::UNIX_EPOCH, 100) {
             Some(ChatChange::Arrived(arrival)) => *arrival,
             other => panic!("{other:?}"),
         }
@@ -344,6 +377,17 @@ mod tests {
         assert_eq!(kept.chat.lid.as_deref(), Some("98765@lid"));
         assert_eq!(kept.author.as_ref(), Some(&kept.chat));
         assert_eq!((kept.said.words.as_deref(), kept.is_unread), (Some("Olá"), true));
+    }
+
+    #[test]
+    fn a_message_stands_within_its_second_where_it_came_in() {
+        let second = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
+        for (now, at) in [(-3_000, 0), (0, 0), (734, 734), (999, 999)] {
+            let now = second + time::Duration::milliseconds(now);
+            assert_eq!(within(second, now), second + time::Duration::milliseconds(at));
+        }
+        let late = within(second, second + time::Duration::hours(1));
+        assert_eq!(late, second + time::Duration::microseconds(999_999));
     }
 
     #[test]
@@ -372,7 +416,7 @@ mod tests {
     fn only_the_author_or_an_admin_of_a_group_changes_a_message() {
         let revoke =
             |from_me: bool| json!({ "type": "REVOKE", "key": { "id": "3EB0B2", "fromMe": from_me } });
-        let altered = |message: &NewMessage| match ChatChange::of(message, 100) {
+        let altered = |message: &NewMessage| match ChatChange::of(message, OffsetDateTime::UNIX_EPOCH, 100) {
             Some(ChatChange::Altered(altered)) => Some(*altered),
             _ => None,
         };

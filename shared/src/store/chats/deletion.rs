@@ -28,7 +28,8 @@ pub struct Person {
     pub records: Vec<(KeyKind, Vec<u8>)>,
 }
 
-/// Forgets a chat with its messages and the keys of their files, piece by piece; who wrote there stays known. Done again it changes nothing.
+/// Forgets a chat with its messages and the keys of their files, piece by piece; who wrote there stays known. What Fanfare sent
+/// there is kept with its queues, and lists the chat no more until it is written to again. Done again it changes nothing.
 ///
 /// # Errors
 /// [`StoreError::Fenced`], [`StoreError::Unavailable`].
@@ -44,6 +45,12 @@ pub async fn forget_chat(
             SELECT ctid FROM message WHERE session_id = $1 /* session */ AND chat = ANY ($2 /* names */) LIMIT $3 /* most */))";
     let files = "-- received::forget
         DELETE FROM received_media WHERE session_id = $1 /* session */ AND chat = ANY ($2 /* names */)";
+    let cleared = "-- chats::forget (cleared)
+        INSERT INTO chat_cleared (session_id, jid, at)
+        SELECT $1, n, clock_timestamp() FROM unnest($2::text[] /* names */) n
+        WHERE EXISTS (SELECT 1 FROM recipient r WHERE r.session_id = $1 /* session */ AND r.stanza_id IS NOT NULL
+            AND coalesce(r.addressee, r.number) = regexp_replace(n, '@s\\.whatsapp\\.net$', ''))
+        ON CONFLICT (session_id, jid) DO UPDATE SET at = excluded.at";
     let mut forgotten = Forgotten::default();
     loop {
         let tx = store.begin("forget_chat").await?;
@@ -51,6 +58,7 @@ pub async fn forget_chat(
         let gone = tx.execute(messages, &[&session.get(), &names, &PIECE]).await?;
         tx.execute(files, &[&session.get(), &names]).await?;
         tx.execute(chat, &[&session.get(), &names]).await?;
+        tx.execute(cleared, &[&session.get(), &names]).await?;
         tx.commit().await?;
         forgotten.messages += gone;
         if gone < PIECE.unsigned_abs() {
@@ -101,24 +109,26 @@ pub async fn forget_person(
         UPDATE chat SET last_text = NULL, last_sender = '' WHERE session_id = $1 /* session */ AND last_sender = ANY ($2 /* jids */)";
     let contact = "-- people::forget (contact)
         DELETE FROM contact WHERE session_id = $1 /* session */ AND (jid = ANY ($2 /* jids */) OR lid = ANY ($2))";
-    let alone = "-- people::forget (queues)
-        WITH gone AS (
-            DELETE FROM queue q USING recipient r
-            WHERE q.session_id = $1 /* session */ AND q.finished_at IS NOT NULL AND q.total = 1 AND r.queue_id = q.id
-              AND (r.number = ANY ($2 /* names */) OR r.addressee = ANY ($2))
-            RETURNING q.id)
-        DELETE FROM recipient r USING gone WHERE r.queue_id = gone.id";
+    let cleared = "-- people::forget (cleared)
+        DELETE FROM chat_cleared WHERE session_id = $1 /* session */ AND jid = ANY ($2 /* jids */)";
+    let alone = format!(
+        "-- people::forget (queues)
+        WITH {THEIRS}, gone AS (
+            DELETE FROM queue q USING theirs t WHERE q.id = t.queue_id AND q.total = 1 RETURNING q.id)
+        DELETE FROM recipient r USING gone WHERE r.queue_id = gone.id"
+    );
     let among = format!(
         "-- people::forget (recipients)
+        WITH {THEIRS}
         UPDATE recipient r SET number = '{NOBODY}', addressee = NULL, reference = NULL, variables = NULL
-        FROM queue q WHERE q.session_id = $1 /* session */ AND q.finished_at IS NOT NULL AND r.queue_id = q.id
-          AND (r.number = ANY ($2 /* names */) OR r.addressee = ANY ($2))"
+        FROM theirs t WHERE r.queue_id = t.queue_id AND r.seq = t.seq"
     );
     forgotten.messages += tx.execute(in_groups, &[&id, jids]).await?;
     tx.execute(files, &[&id, jids]).await?;
     tx.execute(last, &[&id, jids]).await?;
     tx.execute(contact, &[&id, jids]).await?;
-    forgotten.recipients += tx.execute(alone, &[&id, &names]).await?;
+    tx.execute(cleared, &[&id, jids]).await?;
+    forgotten.recipients += tx.execute(&alone, &[&id, &names]).await?;
     forgotten.recipients += tx.execute(&among, &[&id, &names]).await?;
     let records = "-- people::forget (records)
         DELETE FROM device_key k USING unnest($2::smallint[] /* kinds */, $3::bytea[] /* names */) AS w (kind, name)
@@ -129,6 +139,24 @@ pub async fn forget_person(
     tx.commit().await?;
     Ok(forgotten)
 }
+
+/// The recipients of finished queues that go by these names. Each part has an index of its own, but for the recipients of deleted
+/// queues that nothing was tried for: those queues are looked through.
+const THEIRS: &str = "found AS (
+        SELECT queue_id, seq FROM recipient
+        WHERE session_id = $1 /* session */ AND coalesce(addressee, number) = ANY ($2 /* names */) AND stanza_id IS NOT NULL
+        UNION
+        SELECT queue_id, seq FROM recipient
+        WHERE session_id = $1 AND coalesce(addressee, number) = ANY ($2)
+          AND stanza_id IS NULL AND (error_status IS NOT NULL OR addressee IS NOT NULL)
+        UNION
+        SELECT queue_id, seq FROM recipient
+        WHERE session_id = $1 AND number = ANY ($2) AND addressee IS NOT NULL
+        UNION
+        SELECT r.queue_id, r.seq FROM queue q JOIN recipient r ON r.queue_id = q.id
+        WHERE q.session_id = $1 AND q.state = 4 AND r.number = ANY ($2)),
+    theirs AS (
+        SELECT f.queue_id, f.seq FROM found f JOIN queue q ON q.id = f.queue_id WHERE q.finished_at IS NOT NULL)";
 
 /// What stands in place of a number that was forgotten: a hidden id that nobody has.
 pub const NOBODY: &str = "0@lid";

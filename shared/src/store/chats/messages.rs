@@ -1,4 +1,4 @@
-//! The messages of a chat, and messages that are searched for: newest first, in pages.
+//! The messages of a chat: newest first, in pages.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::PAGE_MAX;
-use super::change::{Peer, lexemes, words};
+use super::change::{ANYBODY, Peer, words};
 use crate::content::{Body, Content};
 use crate::id::{QueueId, SessionId};
 use crate::store::recipients::{RecipientState, told};
@@ -65,22 +65,8 @@ pub struct Reaction {
 /// A message's place in a list: when it was sent, and its id.
 pub type Place = (OffsetDateTime, String);
 
-/// What is searched for.
-#[derive(Clone, Debug, Default)]
-pub struct Search {
-    /// Words, each of which is there, or begins one.
-    pub text: Option<String>,
-    /// In the chat with this jid only.
-    pub chat: Option<String>,
-    /// Sent then or later.
-    pub from: Option<OffsetDateTime>,
-    /// Sent before.
-    pub to: Option<OffsetDateTime>,
-    /// Behind this one.
-    pub before: Option<Place>,
-}
-
-const COLUMNS: &str =
+/// What is read of a message `m`.
+pub(super) const COLUMNS: &str =
     "m.id, m.chat, m.from_me, m.sender, m.push_name, m.at, m.kind, m.body, m.said, m.edited_at, m.deleted_at";
 
 /// The messages of a chat, those that Fanfare sent among them: newest first, behind `before`. `names` are its jid and the
@@ -92,7 +78,7 @@ pub async fn of_chat(
     before: Option<&Place>,
     limit: u32,
 ) -> Result<Vec<KeptMessage>, StoreError> {
-    let (jid, lid) = (names.jid.as_str(), names.lid.as_deref());
+    let jid = names.jid.as_str();
     // What Fanfare sent is told by its recipient's row alone, even where a history tells of it too.
     let sql = format!(
         "-- messages::of_chat
@@ -120,7 +106,7 @@ pub async fn of_chat(
     );
     let (time, id) = before.map(|(time, id)| (*time, id.as_str())).unzip();
     let limit = i64::from(limit.min(PAGE_MAX));
-    let recipients = recipients(jid, lid);
+    let recipients = names.as_recipients();
     let parameters: [&(dyn ToSql + Sync); 6] = [&session.get(), &jid, &recipients, &time, &id, &limit];
     let rows = store.query(&sql, &parameters).await?;
     let mut messages: Vec<KeptMessage> = rows.iter().map(message).collect::<Result<_, _>>()?;
@@ -129,78 +115,9 @@ pub async fn of_chat(
     Ok(messages)
 }
 
-/// Messages that came in, or were written on other devices of the account, and are as the search says: newest first.
-pub async fn search(
-    store: &Store,
-    session: SessionId,
-    search: &Search,
-    limit: u32,
-) -> Result<Vec<KeptMessage>, StoreError> {
-    // Said only where it is asked for, so that the index that serves best is chosen.
-    let text = match search.text.is_some() {
-        true => "m.words @@ $2::text::tsquery",
-        false => "$2::text IS NULL",
-    };
-    let chat = match search.chat.is_some() {
-        true => "m.chat = $3",
-        false => "$3::text IS NULL",
-    };
-    let sql = format!(
-        "-- messages::search
-        SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables,
-            NULL::jsonb AS content
-        FROM message m
-        WHERE m.session_id = $1 /* session */ AND m.target IS NULL AND {text} AND {chat}
-          AND m.at >= coalesce($4 /* from */, '-infinity'::timestamptz) AND m.at < coalesce($5 /* to */, 'infinity'::timestamptz)
-          AND ($6::timestamptz IS NULL OR (m.at, m.id) < ($6 /* time */, $7::text /* id */))
-        ORDER BY m.at DESC, m.id DESC LIMIT $8 /* limit */"
-    );
-    let query = search.text.as_ref().map(|text| query(session, text));
-    if query.as_ref().is_some_and(String::is_empty) {
-        // No word that anything could be found by.
-        return Ok(Vec::new());
-    }
-    let (time, id) = search
-        .before
-        .as_ref()
-        .map(|(time, id)| (*time, id.as_str()))
-        .unzip();
-    let limit = i64::from(limit.min(PAGE_MAX));
-    let parameters: [&(dyn ToSql + Sync); 8] = [
-        &session.get(),
-        &query,
-        &search.chat,
-        &search.from,
-        &search.to,
-        &time,
-        &id,
-        &limit,
-    ];
-    let rows = store.query(&sql, &parameters).await?;
-    let mut messages: Vec<KeptMessage> = rows.iter().map(message).collect::<Result<_, _>>()?;
-    put_reactions(store, session, &mut messages).await?;
-    Ok(messages)
-}
-
-/// The words of a text as PostgreSQL searches for them: all of them, each the beginning of one.
-fn query(session: SessionId, text: &str) -> String {
-    // Letters, digits and the colon alone: nothing in quotes needs escaping.
-    let words: Vec<String> = lexemes(session.get(), text)
-        .into_iter()
-        .map(|word| format!("'{word}':*"))
-        .collect();
-    words.join(" & ")
-}
-
-/// What recipients of a chat are stored under.
-fn recipients(jid: &str, lid: Option<&str>) -> Vec<String> {
-    let number = jid.strip_suffix("@s.whatsapp.net").unwrap_or(jid);
-    let names = [Some(number), lid].into_iter().flatten();
-    names.map(str::to_owned).collect()
-}
-
-/// The newest reaction of each person counts; one without an emoji takes it back.
-async fn put_reactions(
+/// What others said about messages of the page. The newest reaction of each person counts; one without an emoji takes it back.
+/// What Fanfare sent is changed here, since it has no row that the change could have gone to.
+pub(super) async fn put_reactions(
     store: &Store,
     session: SessionId,
     messages: &mut [KeptMessage],
@@ -209,37 +126,31 @@ async fn put_reactions(
         return Ok(());
     }
     let sql = "-- messages::reactions
-        SELECT DISTINCT ON (m.chat, m.target, m.from_me, m.sender) m.chat, m.target, m.from_me, m.sender, m.said
+        SELECT DISTINCT ON (m.chat, m.target, m.from_me, m.sender, m.edited_at IS NULL, m.deleted_at IS NULL)
+            m.chat, m.target, m.from_me, m.sender, m.said, m.kind, m.body, m.edited_at, m.deleted_at
         FROM unnest($2::text[] /* chats */, $3::text[] /* ids */) AS i (chat, id)
         JOIN message m ON m.session_id = $1 /* session */ AND m.chat = i.chat AND m.target = i.id
-        ORDER BY m.chat, m.target, m.from_me, m.sender, m.at DESC, m.id DESC";
+        ORDER BY m.chat, m.target, m.from_me, m.sender, m.edited_at IS NULL, m.deleted_at IS NULL, m.at DESC, m.id DESC";
     let chats: Vec<&str> = messages.iter().map(|message| message.chat.as_str()).collect();
     let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     let rows = store.query(sql, &[&session.get(), &chats, &ids]).await?;
-    let mut found: HashMap<(String, String), Vec<Reaction>> = HashMap::new();
+    let mut found: HashMap<(String, String), Vec<&Row>> = HashMap::new();
     for row in &rows {
-        let text: Option<String> = row.try_get("said")?;
-        let Some(text) = text.filter(|text| !text.is_empty()) else {
-            continue;
-        };
-        let reaction = Reaction {
-            sender: row.try_get("sender")?,
-            from_me: row.try_get("from_me")?,
-            text,
-        };
         let place = (row.try_get("chat")?, row.try_get("target")?);
-        found.entry(place).or_default().push(reaction);
+        found.entry(place).or_default().push(row);
     }
     for message in messages {
         let place = (message.chat.clone(), message.id.clone());
-        message.reactions = found.remove(&place).unwrap_or_default();
+        for row in found.remove(&place).unwrap_or_default() {
+            message.put(row)?;
+        }
     }
     Ok(())
 }
 
 /// What Fanfare sent about messages of the page: reactions, other words, deletions. The oldest first, so that the newest
 /// counts.
-async fn put_own_changes(
+pub(super) async fn put_own_changes(
     store: &Store,
     session: SessionId,
     recipients: &[String],
@@ -267,6 +178,33 @@ async fn put_own_changes(
 }
 
 impl KeptMessage {
+    /// What somebody said about it: a reaction, or a change of what Fanfare sent.
+    fn put(&mut self, row: &Row) -> Result<(), StoreError> {
+        let (sender, from_me): (String, bool) = (row.try_get("sender")?, row.try_get("from_me")?);
+        let (edited, deleted): (Option<OffsetDateTime>, Option<OffsetDateTime>) =
+            (row.try_get("edited_at")?, row.try_get("deleted_at")?);
+        let text: Option<String> = row.try_get("said")?;
+        if edited.is_some() || deleted.is_some() {
+            let may = from_me || sender == ANYBODY;
+            if self.sent.is_none() || !may || self.deleted_at.is_some() {
+                return Ok(());
+            }
+            self.edited_at = self.edited_at.max(edited);
+            self.deleted_at = deleted;
+            (self.words, self.body) = (text, row.try_get("body")?);
+            if deleted.is_none() {
+                self.kind = row.try_get("kind")?;
+            }
+        } else if let Some(text) = text.filter(|text| !text.is_empty()) {
+            self.reactions.push(Reaction {
+                sender,
+                from_me,
+                text,
+            });
+        }
+        Ok(())
+    }
+
     fn change(&mut self, content: &Content, at: OffsetDateTime) {
         match &content.body {
             Body::Reaction(reaction) => {
@@ -279,7 +217,8 @@ impl KeptMessage {
                     });
                 }
             }
-            Body::Edit(edit) => {
+            // One on another device may be the newer.
+            Body::Edit(edit) if self.edited_at.is_none_or(|last| last <= at) && self.deleted_at.is_none() => {
                 self.edited_at = Some(at);
                 self.words = Some(edit.text.clone());
                 self.kind = "conversation".to_owned();
@@ -294,7 +233,8 @@ impl KeptMessage {
     }
 }
 
-fn message(row: &Row) -> Result<KeptMessage, StoreError> {
+/// A message as [`COLUMNS`] have it, with those of a recipient.
+pub(super) fn message(row: &Row) -> Result<KeptMessage, StoreError> {
     let state: Option<i16> = row.try_get("state")?;
     let queue: Option<uuid::Uuid> = row.try_get("queue_id")?;
     let mut message = KeptMessage {

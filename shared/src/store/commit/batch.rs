@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
 use super::chats;
+use super::joined::Joined;
 use super::received::ReceivedColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
@@ -53,6 +54,7 @@ impl<'a> Batch<'a> {
         &self,
         client: &mut Client,
         statements: &Statements,
+        joined: &mut Joined,
     ) -> Result<Vec<Outcome>, StoreError> {
         let live = self.live(client, statements).await?;
         let durable: Vec<&Write> = self
@@ -66,9 +68,10 @@ impl<'a> Batch<'a> {
             client.batch_execute("ROLLBACK").await?;
         } else {
             let recipients = Recipients::gather(&durable);
-            Columns::gather(&durable, &recipients)
+            Columns::gather(&durable, &recipients, joined)
                 .run(client, statements)
                 .await?;
+            joined.learn(&durable);
         }
         Ok(live
             .into_iter()
@@ -259,8 +262,8 @@ struct Recipients {
 
 impl Recipients {
     fn gather(writes: &[&Write]) -> Self {
-        let mut by_seq: Joined<(Uuid, u32), RecipientChange> = Joined::new();
-        let mut by_stanza: Joined<(i64, StanzaId), RecipientChange> = Joined::new();
+        let mut by_seq: Merged<(Uuid, u32), RecipientChange> = Merged::new();
+        let mut by_stanza: Merged<(i64, StanzaId), RecipientChange> = Merged::new();
         for write in writes {
             for change in &write.recipients {
                 let join = |old: &mut RecipientChange, new: RecipientChange| old.join(&new);
@@ -285,12 +288,12 @@ impl Recipients {
 type KeyRow<'a> = (i64, u8, &'a [u8]);
 
 /// Changes of the same row joined into one, rows in the order of their first change.
-struct Joined<K, V> {
+struct Merged<K, V> {
     index: HashMap<K, usize>,
     rows: Vec<(K, V)>,
 }
 
-impl<K: Clone + Eq + Hash, V> Joined<K, V> {
+impl<K: Clone + Eq + Hash, V> Merged<K, V> {
     fn new() -> Self {
         Self {
             index: HashMap::new(),
@@ -311,7 +314,7 @@ impl<K: Clone + Eq + Hash, V> Joined<K, V> {
 }
 
 impl<'a> Columns<'a> {
-    fn gather(writes: &[&'a Write], recipients: &'a Recipients) -> Self {
+    fn gather(writes: &[&'a Write], recipients: &'a Recipients, joined: &Joined) -> Self {
         let mut columns = Self::default();
         columns.gather_keys(writes);
         columns.gather_recipients(recipients);
@@ -320,12 +323,12 @@ impl<'a> Columns<'a> {
         columns.received.gather(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
-        columns.chats = chats::Columns::gather(writes);
+        columns.chats = chats::Columns::gather(writes, joined);
         columns
     }
 
     fn gather_keys(&mut self, writes: &[&'a Write]) {
-        let mut keys: Joined<KeyRow<'_>, Option<&[u8]>> = Joined::new();
+        let mut keys: Merged<KeyRow<'_>, Option<&[u8]>> = Merged::new();
         for write in writes {
             let session = write.session.get();
             if write.session_row.as_ref().is_some_and(|row| row.forget_keys) {
@@ -372,7 +375,7 @@ impl<'a> Columns<'a> {
     }
 
     fn gather_queues(&mut self, writes: &[&'a Write]) {
-        let mut queues: Joined<Uuid, QueueStep> = Joined::new();
+        let mut queues: Merged<Uuid, QueueStep> = Merged::new();
         for change in writes.iter().flat_map(|write| &write.queues) {
             let step = QueueStep {
                 start: matches!(change, QueueChange::Start(_)),
@@ -421,7 +424,7 @@ impl<'a> Columns<'a> {
 
     fn gather_sessions(&mut self, writes: &[&'a Write]) {
         type Row = (Option<OffsetDateTime>, Option<i64>, Option<SessionChange>);
-        let mut sessions: Joined<i64, Row> = Joined::new();
+        let mut sessions: Merged<i64, Row> = Merged::new();
         for write in writes {
             let change = write.session_row.as_deref();
             if write.next_send_at.is_none() && write.last_sequence.is_none() && change.is_none() {

@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
 use super::change::Write;
+use super::joined::Joined;
 use crate::store::StoreError;
 use crate::store::chats::change::{Alteration, Arrival, ChatChange, Peer, lexemes};
 
@@ -89,6 +90,7 @@ struct AlteredColumns<'a> {
     sessions: Vec<i64>,
     chats: Vec<&'a str>,
     ids: Vec<&'a str>,
+    changes: Vec<&'a str>,
     from_me: Vec<bool>,
     senders: Vec<Option<&'a str>>,
     ats: Vec<OffsetDateTime>,
@@ -101,11 +103,18 @@ struct AlteredColumns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn gather(writes: &[&'a Write]) -> Self {
+    /// Those who are known to be joined are not joined again.
+    pub(super) fn gather(writes: &[&'a Write], known: &Joined) -> Self {
         let mut columns = Self::default();
         for write in writes {
+            let session = write.session.get();
             for change in &write.chats {
-                columns.add(write.session.get(), change);
+                columns.add(session, change);
+                for peer in change.peers() {
+                    if let Some(lid) = known.lacks(write, peer) {
+                        columns.joins.insert((session, &peer.jid), lid);
+                    }
+                }
             }
         }
         for ((session, jid), lid) in &columns.joins {
@@ -121,23 +130,14 @@ impl<'a> Columns<'a> {
             ChatChange::Arrived(arrival) => self.arrived(session, arrival),
             ChatChange::Altered(altered) => self.altered(session, altered),
             ChatChange::Read(peer) => {
-                self.join(session, peer);
                 self.read.0.push(session);
                 self.read.1.push(&peer.jid);
             }
         }
     }
 
-    fn join(&mut self, session: i64, peer: &'a Peer) {
-        if let Some(lid) = &peer.lid {
-            self.joins.insert((session, &peer.jid), lid);
-        }
-    }
-
     fn arrived(&mut self, session: i64, arrival: &'a Arrival) {
-        self.join(session, &arrival.chat);
         if let Some(author) = &arrival.author {
-            self.join(session, author);
             self.contact(session, author, arrival.push_name.as_deref());
         }
         let (chat, id, sender) = (
@@ -190,7 +190,6 @@ impl<'a> Columns<'a> {
 
     /// Of several changes of one message by one in a batch the last counts, but nothing follows a deletion.
     fn altered(&mut self, session: i64, altered: &'a Alteration) {
-        self.join(session, &altered.chat);
         let (chat, id) = (altered.chat.jid.as_str(), altered.id.as_str());
         let key = (session, chat, id, altered.from_me, altered.sender.as_deref());
         let rows = &mut self.altered;
@@ -204,6 +203,7 @@ impl<'a> Columns<'a> {
             }
         };
         let said = altered.said.as_ref();
+        rows.changes[at] = altered.change.as_str();
         rows.from_me[at] = altered.from_me;
         rows.senders[at] = altered.sender.as_deref();
         rows.ats[at] = altered.at;
@@ -270,6 +270,7 @@ impl<'a> AlteredColumns<'a> {
         self.sessions.push(session);
         self.chats.push(chat);
         self.ids.push(id);
+        self.changes.push("");
         self.from_me.push(false);
         self.senders.push(None);
         self.ats.push(OffsetDateTime::UNIX_EPOCH);
@@ -295,6 +296,7 @@ impl<'a> AlteredColumns<'a> {
             &self.said,
             &self.shorts,
             &self.words,
+            &self.changes,
         ]
     }
 }
@@ -332,7 +334,8 @@ ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, unread = chat.un
     last_text    = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_text ELSE chat.last_text END,
     last_at      = greatest(chat.last_at, excluded.last_at)";
 
-// A reaction moves no chat. What the account wrote on another device answers all that came before it.
+// A reaction moves no chat. What the account wrote on another device answers all that came before it. A change that came first
+// waits under its target.
 const MESSAGES: &str = "-- commit::messages
 WITH i AS (
     SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* chats */, $3::text[] /* lids */, $4::text[] /* ids */,
@@ -341,13 +344,25 @@ WITH i AS (
         $13::text[] /* words */, $14::text[] /* targets */, $15::bool[] /* unread */)
         AS i (session_id, chat, lid, id, from_me, sender, at, push_name, kind, body, said, short, words, target, unread)),
 fresh AS MATERIALIZED (
-    SELECT * FROM i WHERE NOT EXISTS (
+    SELECT i.session_id, i.chat, i.lid, i.id, i.from_me, i.sender, i.at, i.push_name, i.target, i.unread, c.edited_at, c.deleted_at,
+        CASE WHEN c.edited_at IS NULL THEN i.kind ELSE c.kind END AS kind,
+        CASE WHEN c.at IS NULL THEN i.body ELSE c.body END AS body,
+        CASE WHEN c.at IS NULL THEN i.said ELSE c.said END AS said,
+        CASE WHEN c.at IS NULL THEN i.short ELSE left(c.said, 200) END AS short,
+        CASE WHEN c.at IS NULL THEN array_to_tsvector(string_to_array(i.words, ' ')) ELSE c.words END AS words
+    FROM i LEFT JOIN LATERAL (
+        SELECT e.* FROM message e
+        WHERE e.session_id = i.session_id AND e.chat = i.chat AND e.target = i.id AND i.target IS NULL
+          AND (e.edited_at IS NOT NULL OR e.deleted_at IS NOT NULL)
+          AND (e.sender = '*' OR e.from_me = i.from_me AND e.sender = i.sender)
+        ORDER BY e.deleted_at IS NULL, e.at DESC, e.id DESC LIMIT 1) c ON true
+    WHERE NOT EXISTS (
         SELECT 1 FROM message m WHERE m.session_id = i.session_id AND m.chat = i.chat AND m.id = i.id
             AND m.from_me = i.from_me AND m.sender = i.sender)),
 stored AS (
-    INSERT INTO message (session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target)
-    SELECT session_id, chat, id, from_me, sender, at, push_name, kind, body, said,
-        array_to_tsvector(string_to_array(words, ' ')), target
+    INSERT INTO message (session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target,
+        edited_at, deleted_at)
+    SELECT session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target, edited_at, deleted_at
     FROM fresh ON CONFLICT DO NOTHING),
 answered AS (
     SELECT *, max(at) FILTER (WHERE from_me) OVER (PARTITION BY session_id, chat) AS answered
@@ -378,13 +393,24 @@ ON CONFLICT (session_id, jid) DO UPDATE SET lid = coalesce(excluded.lid, contact
 WHERE excluded.lid IS DISTINCT FROM contact.lid AND excluded.lid IS NOT NULL
    OR excluded.name IS DISTINCT FROM contact.name AND excluded.name IS NOT NULL";
 
-// A message that was deleted stays so, also in the same batch, and nobody changes that of another.
+// A message that was deleted stays so, also in the same batch, and nobody changes that of another. A change of what is not there
+// waits for it, as a row with the message as its target; that of what Fanfare sent stays such a row.
 const ALTERED: &str = "-- commit::messages_altered
 WITH i AS (
     SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* chats */, $3::text[] /* ids */, $4::bool[] /* from me */,
         $5::text[] /* senders */, $6::timestamptz[] /* ats */, $7::bool[] /* deleted */, $8::text[] /* kinds */,
-        $9::text[] /* bodies */, $10::text[] /* said */, $11::text[] /* shorts */, $12::text[] /* words */)
-        AS i (session_id, chat, id, from_me, sender, at, deleted, kind, body, said, short, words)),
+        $9::text[] /* bodies */, $10::text[] /* said */, $11::text[] /* shorts */, $12::text[] /* words */,
+        $13::text[] /* changes */)
+        AS i (session_id, chat, id, from_me, sender, at, deleted, kind, body, said, short, words, change)),
+early AS (
+    INSERT INTO message (session_id, chat, id, from_me, sender, at, kind, body, said, words, target, edited_at, deleted_at)
+    SELECT session_id, chat, change, from_me, coalesce(sender, '*'), at, coalesce(kind, 'protocolMessage'), body, said,
+        array_to_tsvector(string_to_array(words, ' ')), id,
+        CASE WHEN NOT deleted THEN at END, CASE WHEN deleted THEN at END
+    FROM i WHERE NOT EXISTS (
+        SELECT 1 FROM message m WHERE m.session_id = i.session_id AND m.chat = i.chat AND m.id = i.id
+          AND (i.sender IS NULL OR m.from_me = i.from_me AND m.sender = i.sender))
+    ON CONFLICT DO NOTHING),
 changed AS (
     UPDATE message m SET kind = coalesce(i.kind, m.kind), body = i.body, said = i.said,
         words      = array_to_tsvector(string_to_array(i.words, ' ')),

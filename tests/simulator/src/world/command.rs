@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
+use super::forms::Labels;
 use super::group::{GroupChange, GroupShown, NewGroup, Said};
 use super::limits::{Cap, Restrict};
 use super::port::ConnId;
@@ -86,6 +87,8 @@ pub enum Command {
     Unlink(Number, Option<u16>, Answer<usize>),
     /// What becomes of an account's tokens.
     Tokens(Number, TokenChange, Answer<Option<[u8; 32]>>),
+    /// Whether how messages are labelled is judged.
+    Labels(Labels, oneshot::Sender<()>),
     /// Set properties of an account.
     Properties(Number, PropertyChange, Answer<()>),
     /// Make contacts.

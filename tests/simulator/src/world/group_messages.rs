@@ -64,6 +64,9 @@ impl World {
             self.audit.count.group_messages_refused += 1;
             return self.nack(conn, node, code);
         }
+        if self.is_lost(conn, node) {
+            return;
+        }
         if message.is_some() == again.is_some() {
             self.audit.count.violations += 1;
             return self.nack(conn, node, nack::MALFORMED);

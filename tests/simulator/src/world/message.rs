@@ -14,6 +14,7 @@ use whatsapp::signal::session::{PreKeyMessage, SignalMessage};
 
 use super::World;
 use super::fanout::{Enc, Fate, Routed};
+use super::forms::Label;
 use super::port::ConnId;
 use crate::audit::{Accepted, KeyUse};
 use crate::crowd::{MessageOut, Proof};
@@ -62,6 +63,9 @@ impl World {
         }
         if let Some(code) = self.refusal(from, (to, addressing), &node) {
             return self.nack(conn, &node, code);
+        }
+        if self.is_lost(conn, &node) {
+            return;
         }
         let is_peer = is_peer(&node);
         let chat = self.chat_of(from, to, &node);
@@ -133,6 +137,20 @@ impl World {
         }
         let shows_token = node.child("tctoken").is_some() || node.child("cstoken").is_some();
         (is_peer(node) && shows_token).then_some(nack::BAD_SCHEMA)
+    }
+
+    /// Whether a message is acknowledged and goes nowhere, or is refused, for how it is labelled.
+    pub(super) fn is_lost(&mut self, conn: ConnId, node: &Node) -> bool {
+        match self.labels.judge(node) {
+            Label::Fine => return false,
+            Label::Refused(code) => self.nack(conn, node, code),
+            Label::Lost => {
+                self.audit.count.messages_dropped += 1;
+                let ack = self.message_ack(node);
+                self.write(conn, &ack);
+            }
+        }
+        true
     }
 
     /// Whether an account blocks somebody.

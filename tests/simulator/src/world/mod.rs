@@ -14,6 +14,7 @@ mod bundle;
 mod command;
 mod deliver;
 mod fanout;
+mod forms;
 mod group;
 mod group_changes;
 mod group_messages;
@@ -67,6 +68,7 @@ pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
     Speaker, Special, TokenChange, Writing,
 };
+pub use forms::Labels;
 use group::Group;
 pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
 pub use limits::{Cap, Ends, Restrict};
@@ -133,6 +135,8 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     versions: Versions,
+    /// Whether how messages are labelled is judged.
+    labels: Labels,
     tokens: Tokens,
     last_id: u64,
     /// Whose next message to which phone says that there is no copy though there is.
@@ -174,6 +178,7 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             versions: Versions::default(),
+            labels: Labels::default(),
             tokens: Tokens::default(),
             last_id: 0,
             beside: HashSet::new(),

@@ -96,6 +96,11 @@ impl World {
             Command::Tokens(number, change, answer) => {
                 drop(answer.send(self.change_tokens(number, change)));
             }
+            Command::Labels(labels, answer) => {
+                self.labels = labels;
+                // Whoever asked may have gone.
+                let _ = answer.send(());
+            }
             Command::Properties(number, change, answer) => {
                 drop(answer.send(self.set_properties(number, change)));
             }

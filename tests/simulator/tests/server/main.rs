@@ -7,6 +7,7 @@ mod client;
 mod contacts;
 mod control;
 mod faults;
+mod labels;
 mod limits;
 mod linking;
 mod offline;

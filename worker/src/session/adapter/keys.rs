@@ -19,6 +19,7 @@ use whatsapp::store::{Changes, KeyStore, RecordKey, RecordKind, SentMessage, Sto
 use super::super::content::{self, Rendering};
 use super::events::concerns_owner;
 use super::names::{server, stanza_id};
+use super::votes;
 
 /// A step of the connection on its way to the actor.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ impl KeyStore for Keys {
         };
         let keys: Vec<_> = changes.into_iter().map(row).collect();
         events.retain(concerns_owner);
+        self.open_votes(&mut events).await?;
         if keys.is_empty() && events.is_empty() {
             return Ok(());
         }
@@ -87,6 +89,23 @@ impl KeyStore for Keys {
 }
 
 impl Keys {
+    /// Votes are told with what was chosen.
+    async fn open_votes(&self, events: &mut [Event]) -> Result<(), StoreError> {
+        for event in events {
+            let Some(poll) = votes::poll_of(event) else {
+                continue;
+            };
+            let sent = votes::sent_poll(&self.store, self.session, &poll).await;
+            let sent = sent.map_err(unavailable)?;
+            let device = match &sent {
+                Some(_) => device(&self.store, self.session).await?,
+                None => None,
+            };
+            votes::open(event, &poll, device.as_deref().zip(sent.as_ref()));
+        }
+        Ok(())
+    }
+
     /// A message that a device asks for again, with the chat as it was addressed.
     async fn sent_message(&self, key: &RecordKey) -> Result<Option<SentMessage>, StoreError> {
         let id = std::str::from_utf8(&key.name).ok();

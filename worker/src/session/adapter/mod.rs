@@ -11,3 +11,4 @@ pub(crate) mod presence;
 pub(crate) mod profiles;
 pub(crate) mod proxy;
 pub(crate) mod received;
+mod votes;

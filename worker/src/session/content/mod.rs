@@ -30,6 +30,7 @@ mod template;
 mod text;
 mod upload;
 mod video;
+pub(super) mod vote;
 
 use bytes::Bytes;
 use prost::Message;
@@ -89,6 +90,7 @@ kinds! {
     received {
         interactive,
         replies,
+        vote,
     }
 }
 
@@ -139,7 +141,6 @@ fn unwrapped(message: &proto::Message, depth: u8) -> &proto::Message {
 fn by_name(message: &proto::Message) -> Option<Described> {
     let names = [
         (message.group_invite_message.is_some(), "groupInviteMessage"),
-        (message.poll_update_message.is_some(), "pollUpdateMessage"),
         (message.edited_message.is_some(), "editedMessage"),
         (message.pin_in_chat_message.is_some(), "pinInChatMessage"),
         (message.keep_in_chat_message.is_some(), "keepInChatMessage"),

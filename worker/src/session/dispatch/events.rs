@@ -126,7 +126,8 @@ impl Parts {
         if let Some(message) = new_message(incoming) {
             meter::received();
             let kept = self.cx.around.keep_bytes;
-            let kept = kept.and_then(|most| ChatChange::of(&message, most));
+            let now = self.cx.wall();
+            let kept = kept.and_then(|most| ChatChange::of(&message, now, most));
             self.cx.recorder.write.chats.extend(kept);
             let event = shared::event::Event::NewMessage(Box::new(message));
             self.cx.recorder.write.received.extend(file);

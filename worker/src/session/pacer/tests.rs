@@ -181,3 +181,28 @@ fn a_pace_with_min_above_max_is_refused() {
     let same = pace(5, 5);
     assert_eq!(same.draw(&mut StdRng::seed_from_u64(4)), Duration::from_millis(5));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_gap_of_a_queue_that_is_gone_is_that_of_the_next_one() {
+    let (slow, quick) = (pace(600_000, 600_000), pace(1_000, 3_000));
+    let mut rng = StdRng::seed_from_u64(5);
+    let mut gaps = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let mut pacer = Pacer::default();
+        let last = send(&mut pacer, slow, &mut rng, Duration::ZERO, Duration::ZERO).await;
+        assert_eq!(pacer.due(quick), Some(last + Duration::from_secs(600)));
+        let due = pacer.release(quick, &mut rng);
+        let sent = send(&mut pacer, quick, &mut rng, Duration::ZERO, Duration::ZERO).await;
+        assert_eq!(Some(sent), due);
+        assert!((quick.min()..=quick.max()).contains(&(sent - last)));
+        gaps.insert((sent - last).as_millis());
+        assert!(
+            pacer.due(quick) >= Some(sent + quick.min()),
+            "the next gap is drawn as always"
+        );
+    }
+    assert!(gaps.len() > 100, "drawn, too: {}", gaps.len());
+    let mut pacer = Pacer::resume(Duration::from_secs(600), Instant::now());
+    assert_eq!(pacer.release(quick, &mut rng), None, "nothing to count from");
+    assert!(pacer.due(quick).is_some());
+}

@@ -34,6 +34,7 @@ pub use self::receipts::MAX_WAITING_RECEIPTS;
 pub use self::resends::MAX_RESENDS;
 pub use self::retries::MAX_ATTEMPTS;
 pub(crate) use self::secret::attach as attach_secret;
+pub use self::secret::derive as message_secret;
 pub use self::sends::{MAX_MESSAGE_BYTES, MAX_SENDS};
 use self::{
     inbox::Inbox,

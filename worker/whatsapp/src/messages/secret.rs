@@ -46,9 +46,9 @@ fn wants_secret(message: &Message) -> bool {
     !refers && message.sender_key_distribution_message.is_none()
 }
 
-/// HMAC under a key that only this device has, over a label, the chat and the id: each message has its own secret, and
-/// nobody who knows one can tell another.
-fn derive(device: &Device, chat: &Jid, id: &MessageId) -> [u8; 32] {
+/// The secret of a message that this device sent: HMAC under a key that only it has, over a label, the chat and the id. Each
+/// message has its own, and nobody who knows one can tell another. `chat` is as the owner named it.
+pub fn derive(device: &Device, chat: &Jid, id: &MessageId) -> [u8; 32] {
     let key = device.identity.private().as_bytes();
     let mut mac =
         <Hmac<Sha256>>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));

@@ -6,8 +6,11 @@ use super::*;
 use crate::event::{MessageBody, MessageContext, MessageHeader, NewMessage};
 use crate::store::chats::change::{ChatChange, Peer};
 use crate::store::chats::deletion::{self, Person};
-use crate::store::chats::messages::{self, Reaction, Search};
-use crate::store::chats::{self, retention};
+use crate::store::chats::listing::{self, Listing, Which};
+use crate::store::chats::messages::{self, Reaction};
+use crate::store::chats::place::Place;
+use crate::store::chats::search::{self, Search};
+use crate::store::chats::{self, ChatRecord, retention};
 
 const ANA: &str = "5531900000000@s.whatsapp.net";
 const ANA_LID: &str = "98765@lid";
@@ -54,18 +57,54 @@ fn hidden(mut message: NewMessage) -> NewMessage {
     message
 }
 
+/// When a message comes in: a quarter of a second after it was sent.
+fn arrives(message: &NewMessage) -> OffsetDateTime {
+    let at = OffsetDateTime::from_unix_timestamp(message.context.message_timestamp).unwrap();
+    at + time::Duration::milliseconds(250)
+}
+
 impl Bench {
     async fn keep<const N: usize>(&self, messages: [NewMessage; N]) {
-        let chats = messages.iter().filter_map(|message| ChatChange::of(message, MAX));
+        let chats = messages
+            .iter()
+            .filter_map(|message| ChatChange::of(message, arrives(message), MAX));
         self.commit(|write| write.chats.extend(chats)).await.unwrap();
     }
 
-    async fn chat(&self) -> chats::ChatRecord {
-        let mut chats = chats::list(self.db.store(), self.session, None, None, 10)
-            .await
-            .unwrap();
+    async fn chat(&self) -> ChatRecord {
+        let mut chats = self.listed(Listing::default()).await;
         assert_eq!(chats.len(), 1, "{chats:?}");
         chats.remove(0)
+    }
+
+    async fn listed(&self, listing: Listing<'_>) -> Vec<ChatRecord> {
+        let listing = Listing { limit: 10, ..listing };
+        let page = listing::list(self.db.store(), self.session, listing)
+            .await
+            .unwrap();
+        assert_eq!(page.next, None);
+        page.rows
+    }
+
+    /// What Fanfare sends to the recipients of a new queue, one second after another.
+    async fn sends(&self, recipients: u32, stanzas: &str, second: i64) -> QueueRecord {
+        let queue = self.queue(recipients).await;
+        let at = OffsetDateTime::from_unix_timestamp(second).unwrap();
+        self.commit(|write| write.queues.push(QueueChange::Start(queue.id)))
+            .await
+            .unwrap();
+        for seq in 0..recipients {
+            let id = StanzaId::new(&format!("{stanzas}{seq}")).unwrap();
+            let at = at + time::Duration::seconds(seq.into());
+            let key = RecipientKey::Seq(queue.id, seq);
+            for change in [
+                RecipientChange::sending(queue.id, seq, id, at),
+                RecipientChange::state(key, RecipientState::Sent, at),
+            ] {
+                self.commit(|write| write.recipients.push(change)).await.unwrap();
+            }
+        }
+        queue
     }
 
     async fn messages(&self) -> Vec<messages::KeptMessage> {
@@ -88,10 +127,11 @@ impl Bench {
             text: Some(text.to_owned()),
             ..Search::default()
         };
-        let found = messages::search(self.db.store(), self.session, &search, 10)
+        let found = search::search(self.db.store(), self.session, &search, 10)
             .await
             .unwrap();
-        found.into_iter().map(|message| message.id).collect()
+        assert_eq!(found.next, None);
+        found.rows.into_iter().map(|message| message.id).collect()
     }
 }
 
@@ -144,9 +184,17 @@ async fn a_page_goes_on_behind_its_last_row() {
     let rest = messages::of_chat(bench.db.store(), bench.session, &names, Some(&place), 1).await;
     assert_eq!(rest.unwrap(), all[1..2]);
     let chat = bench.chat().await;
-    let place = (chat.last_at, chat.jid);
-    let none = chats::list(bench.db.store(), bench.session, Some(&place), None, 10).await;
-    assert_eq!(none.unwrap(), []);
+    let place = Place::Kept(chat.last_at, chat.jid);
+    let before = Some(&place);
+    assert_eq!(
+        bench
+            .listed(Listing {
+                before,
+                ..Listing::default()
+            })
+            .await,
+        []
+    );
 }
 
 #[tokio::test]
@@ -227,7 +275,7 @@ async fn what_was_kept_by_the_hidden_id_goes_to_the_number() {
         .unwrap();
     assert_eq!(contacts.len(), 1);
     // By the hidden id it is found too.
-    let found = chats::find(bench.db.store(), bench.session, ANA_LID)
+    let found = listing::find(bench.db.store(), bench.session, ANA_LID)
         .await
         .unwrap();
     assert_eq!(found.unwrap().jid, ANA);
@@ -256,6 +304,341 @@ async fn what_fanfare_sent_is_among_the_messages_with_its_state() {
         (chat.last.id.as_str(), chat.last.state, chat.unread),
         ("OURS", Some(RecipientState::Sent), 0)
     );
+}
+
+#[tokio::test]
+async fn who_only_fanfare_wrote_to_is_listed_and_paged_too() {
+    let bench = Bench::new().await;
+    bench.queue(1).await;
+    let older = bench.sends(3, "OLD", 1_790_000_000).await;
+    let newer = bench.sends(2, "NEW", 1_790_000_100).await;
+    let chats = bench.listed(Listing::default()).await;
+    let ids: Vec<&str> = chats.iter().map(|chat| chat.last.id.as_str()).collect();
+    assert_eq!(ids, ["NEW1", "NEW0", "OLD2"], "each once, by its newest message");
+    assert_eq!(
+        (chats[0].jid.as_str(), chats[0].unread, chats[0].last_at),
+        ("5531900000001@s.whatsapp.net", 0, newer.created_at)
+    );
+    // Ana answers: hers is a chat in which something came in.
+    let second = newer.created_at.unix_timestamp() - 1_790_000_000 + 2;
+    bench.keep([said("A1", second, "yes")]).await;
+    let both = bench.listed(Listing::default()).await;
+    assert_eq!((both.len(), both[0].jid.as_str()), (3, ANA));
+    let which = Which::Received;
+    let received = bench
+        .listed(Listing {
+            which,
+            ..Listing::default()
+        })
+        .await;
+    assert_eq!((received.len(), received[0].jid.as_str()), (1, ANA));
+    let letters = Some("00002");
+    let found = bench
+        .listed(Listing {
+            letters,
+            ..Listing::default()
+        })
+        .await;
+    assert_eq!((found.len(), found[0].last.id.as_str()), (1, "OLD2"));
+    // Page by page it is the same.
+    let (mut paged, mut next): (Vec<ChatRecord>, Option<Place>) = (Vec::new(), None);
+    loop {
+        let (before, limit) = (next.as_ref(), 1);
+        let listing = Listing {
+            before,
+            limit,
+            ..Listing::default()
+        };
+        let page = listing::list(bench.db.store(), bench.session, listing)
+            .await
+            .unwrap();
+        paged.extend(page.rows);
+        next = page.next.map(|place| place.to_string().parse().unwrap());
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, both);
+    assert_eq!(
+        listing::newest(bench.db.store(), bench.session, 2).await.unwrap(),
+        both[..2]
+    );
+    let found = listing::find(bench.db.store(), bench.session, "5531900000002@s.whatsapp.net").await;
+    assert_eq!(found.unwrap().unwrap().last.state, Some(RecipientState::Sent));
+    assert_eq!(older.total, 3);
+}
+
+#[tokio::test]
+async fn a_deleted_chat_is_listed_again_once_something_is_sent_there() {
+    let bench = Bench::new().await;
+    bench.sends(1, "ONE", 1_790_000_000).await;
+    let (store, names) = (bench.db.store(), [ANA.to_owned()]);
+    deletion::forget_chat(store, bench.fence, bench.session, &names)
+        .await
+        .unwrap();
+    assert_eq!(bench.listed(Listing::default()).await, []);
+    assert_eq!(listing::find(store, bench.session, ANA).await.unwrap(), None);
+    bench.sends(1, "TWO", 1_790_000_100).await;
+    assert_eq!(bench.chat().await.last.id, "TWO0");
+    // What is noted of it goes when nothing is left that could list it.
+    let later = OffsetDateTime::now_utc() + time::Duration::days(1);
+    assert_eq!(retention::forget_old(store, later, 10).await.unwrap(), None);
+    bench.db.query("DELETE FROM recipient").await;
+    assert_eq!(retention::forget_old(store, later, 10).await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn what_was_sent_is_found_by_its_words_with_what_came_in() {
+    let bench = Bench::new().await;
+    let later = OffsetDateTime::now_utc().unix_timestamp() + 10;
+    let queue = bench.sends(2, "OURS", later).await;
+    let second = queue.created_at.unix_timestamp() - 1_790_000_000;
+    bench
+        .keep([
+            said("A1", second - 60, "hi there"),
+            said("A2", second + 60, "Hi again"),
+        ])
+        .await;
+    assert_eq!(bench.found("hi").await, ["A2", "OURS1", "OURS0", "A1"]);
+    assert_eq!(bench.found("hi there").await, ["A1"]);
+    assert_eq!(
+        bench.found("typ").await,
+        [""; 0],
+        "fields of a message are none of its words"
+    );
+    let names = chats::names(bench.db.store(), bench.session, ANA).await.unwrap();
+    let page = async |chat: bool, before: Option<Place>| {
+        let search = Search {
+            text: Some("H".to_owned()),
+            chat: chat.then(|| names.clone()),
+            before,
+            ..Search::default()
+        };
+        search::search(bench.db.store(), bench.session, &search, 1)
+            .await
+            .unwrap()
+    };
+    for (in_chat, expected) in [
+        (true, &["A2", "OURS0", "A1"][..]),
+        (false, &["A2", "OURS1", "OURS0", "A1"][..]),
+    ] {
+        let (mut ids, mut next) = (Vec::new(), None);
+        loop {
+            let found = page(in_chat, next).await;
+            ids.extend(found.rows.into_iter().map(|message| message.id));
+            next = found.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(ids, expected);
+    }
+    let (from, to) = (
+        queue.created_at,
+        OffsetDateTime::from_unix_timestamp(later + 1).unwrap(),
+    );
+    let search = Search {
+        from: Some(from),
+        to: Some(to),
+        ..Search::default()
+    };
+    let found = search::search(bench.db.store(), bench.session, &search, 10)
+        .await
+        .unwrap();
+    let ids: Vec<&str> = found.rows.iter().map(|message| message.id.as_str()).collect();
+    assert_eq!(ids, ["OURS0"], "by when it was sent");
+    assert_eq!(found.rows[0].sent, Some((queue.id, RecipientState::Sent)));
+}
+
+#[tokio::test]
+async fn a_change_that_comes_before_its_message_waits_for_it() {
+    let bench = Bench::new().await;
+    let change = |kind: &str, id: &str, text: &str| {
+        (
+            "protocolMessage",
+            json!({ "type": kind, "key": { "id": id, "fromMe": true },
+            "editedMessage": { "conversation": text } }),
+        )
+    };
+    bench
+        .keep([
+            told("E1", 5, change("MESSAGE_EDIT", "A1", "newer")),
+            told("D1", 6, change("REVOKE", "A2", "")),
+        ])
+        .await;
+    bench
+        .keep([told("E0", 4, change("MESSAGE_EDIT", "A1", "new"))])
+        .await;
+    assert_eq!(bench.listed(Listing::default()).await, []);
+    // Again, and by somebody who may not.
+    bench
+        .keep([
+            told("D1", 6, change("REVOKE", "A2", "")),
+            own(told("D2", 6, change("REVOKE", "A1", ""))),
+        ])
+        .await;
+    bench.keep([said("A1", 1, "old"), said("A2", 2, "secret")]).await;
+    let kept = bench.messages().await;
+    assert_eq!(
+        (kept.len(), kept[0].deleted_at.is_some(), kept[0].body.as_deref()),
+        (2, true, None)
+    );
+    assert_eq!(
+        (kept[1].words.as_deref(), kept[1].deleted_at),
+        (Some("newer"), None)
+    );
+    assert!(kept[1].edited_at.is_some() && kept[1].reactions.is_empty());
+    assert_eq!(bench.chat().await.last.text, None);
+    assert_eq!(bench.found("newer").await, ["A1"]);
+    for gone in ["old", "secret"] {
+        assert_eq!(bench.found(gone).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_fanfare_sent_is_changed_by_what_another_device_says() {
+    let bench = Bench::new().await;
+    bench.sends(1, "OURS", 1_790_000_000).await;
+    let change = |kind: &str| {
+        (
+            "protocolMessage",
+            json!({ "type": kind, "key": { "id": "OURS0", "fromMe": true },
+            "editedMessage": { "conversation": "mended" } }),
+        )
+    };
+    bench.keep([told("X1", 5, change("MESSAGE_EDIT"))]).await;
+    assert_eq!(
+        bench.messages().await[0].words.as_deref(),
+        Some("hi"),
+        "the contact may not"
+    );
+    bench.keep([own(told("E1", 6, change("MESSAGE_EDIT")))]).await;
+    assert_eq!(bench.messages().await[0].words.as_deref(), Some("mended"));
+    bench.keep([own(told("D1", 7, change("REVOKE")))]).await;
+    let kept = bench.messages().await;
+    assert_eq!(
+        (kept.len(), kept[0].deleted_at.is_some(), kept[0].words.as_deref()),
+        (1, true, None)
+    );
+}
+
+#[tokio::test]
+async fn within_a_second_messages_are_in_the_order_of_their_coming() {
+    let bench = Bench::new().await;
+    let second = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
+    let comes = async |message: NewMessage, millis: i64| {
+        let at = second + time::Duration::milliseconds(millis);
+        let change = ChatChange::of(&message, at, MAX);
+        bench.commit(|write| write.chats.extend(change)).await.unwrap();
+    };
+    comes(said("Z-QUESTION", 0, "open?"), 200).await;
+    let queue = bench.queue(1).await;
+    let at = second + time::Duration::milliseconds(500);
+    let sent = [
+        RecipientChange::sending(queue.id, 0, StanzaId::new("OURS").unwrap(), at),
+        RecipientChange::state(RecipientKey::Seq(queue.id, 0), RecipientState::Sent, at),
+    ];
+    for change in sent {
+        bench.commit(|write| write.recipients.push(change)).await.unwrap();
+    }
+    bench
+        .commit(|write| write.queues.push(QueueChange::Start(queue.id)))
+        .await
+        .unwrap();
+    assert_eq!(bench.chat().await.last.id, "OURS");
+    comes(said("A-ANSWER", 0, "thanks"), 900).await;
+    assert_eq!(bench.ids().await, ["A-ANSWER", "OURS", "Z-QUESTION"]);
+    assert_eq!(
+        (bench.chat().await.last.id.as_str(), bench.chat().await.unread),
+        ("A-ANSWER", 2)
+    );
+}
+
+#[tokio::test]
+async fn a_person_is_forgotten_whatever_became_of_their_messages() {
+    let bench = Bench::new().await;
+    let (store, session) = (bench.db.store(), bench.session);
+    let at = now();
+    // Sent; failed without a message; the account of another recipient; asked for by another number; never tried.
+    let sent = bench.sends(2, "SENT", 1_790_000_000).await;
+    let other = Number::new("5531900000000").unwrap();
+    let changes: [fn(RecipientKey, OffsetDateTime) -> RecipientChange; 3] = [
+        |key, at| RecipientChange::failed(key, 404, "no such account", at),
+        |key, at| RecipientChange::state(key, RecipientState::Duplicate, at),
+        |key, at| RecipientChange::failed(key, 500, "by another number", at),
+    ];
+    let mut queues = vec![(sent, 0)];
+    for (change, seq) in changes.into_iter().zip([0, 0, 1]) {
+        let queue = bench.queue(2).await;
+        let mut change = change(RecipientKey::Seq(queue.id, seq), at);
+        if change.error.as_ref().is_none_or(|(status, _)| *status == 500) {
+            change = change.to(Some(other.clone()));
+        }
+        bench.commit(|write| write.recipients.push(change)).await.unwrap();
+        queues.push((queue, seq));
+    }
+    queues.push((bench.queue(2).await, 0));
+    for (queue, _) in &queues {
+        bench
+            .commit(|write| write.queues.push(QueueChange::Delete(queue.id)))
+            .await
+            .unwrap();
+    }
+    // What was tried is found by its names alone, not by its queue.
+    bench
+        .db
+        .query("UPDATE queue SET state = 3, settled = total, started_at = now() WHERE settled > 0")
+        .await;
+    let person = Person {
+        jids: vec![ANA.to_owned()],
+        records: Vec::new(),
+    };
+    deletion::forget_person(store, bench.fence, session, &person)
+        .await
+        .unwrap();
+    for (queue, seq) in queues {
+        let left = recipients::page(store, queue.id, None, None, 10).await.unwrap();
+        let gone: Vec<u32> = left
+            .iter()
+            .filter(|row| row.number.as_text() == deletion::NOBODY)
+            .map(|row| row.seq)
+            .collect();
+        assert_eq!(gone, [seq]);
+    }
+    let rows = bench.db.query("SELECT count(*)::text FROM chat_cleared").await;
+    assert_eq!(rows[0].as_deref(), Some("0"));
+    assert!(
+        bench
+            .listed(Listing::default())
+            .await
+            .iter()
+            .all(|chat| chat.jid != ANA)
+    );
+}
+
+#[tokio::test]
+async fn who_is_joined_is_not_joined_again() {
+    let bench = Bench::new().await;
+    bench.keep([said("A1", 1, "both names")]).await;
+    // A row that only the statement that joins would move.
+    bench
+        .db
+        .query(&format!(
+            "INSERT INTO contact (session_id, jid) VALUES ({}, '{ANA_LID}')",
+            bench.session.get()
+        ))
+        .await;
+    bench.keep([said("A2", 2, "both again")]).await;
+    let contacts = async || {
+        chats::contacts(bench.db.store(), bench.session, None, 10)
+            .await
+            .unwrap()
+            .len()
+    };
+    assert_eq!(contacts().await, 2, "nothing looked for it");
+    bench.keep([hidden(said("A3", 3, "hidden"))]).await;
+    bench.keep([said("A4", 4, "both")]).await;
+    assert_eq!((contacts().await, bench.ids().await.len()), (1, 4));
 }
 
 #[tokio::test]

@@ -1,0 +1,82 @@
+//! A vote in a poll; it only comes in. Its options are told where it could be opened: it stands for all that its voter chose
+//! before.
+
+use bytes::Bytes;
+use prost::Message as _;
+use serde_json::json;
+use whatsapp::proto;
+use whatsapp::proto::message::{PollEncValue, PollVoteMessage};
+
+use super::described::{Described, key, object};
+
+/// What a vote that was opened has in the place of what was sealed: the texts of the options, and no vector.
+pub(in crate::session) fn opened(options: Vec<String>) -> PollEncValue {
+    let options = options.into_iter().map(Bytes::from);
+    let vote = PollVoteMessage {
+        selected_options: options.collect(),
+    };
+    PollEncValue {
+        enc_payload: Some(vote.encode_to_vec().into()),
+        enc_iv: None,
+    }
+}
+
+pub(super) fn describe(message: &proto::Message) -> Option<Described> {
+    let update = message.poll_update_message.as_ref()?;
+    let chosen = update.vote.as_ref().and_then(chosen);
+    let vote = chosen.map(|options| object([("selectedOptions", json!(options))]));
+    let fields = [
+        (
+            "pollCreationMessageKey",
+            key(update.poll_creation_message_key.as_ref()),
+        ),
+        ("vote", vote.into()),
+        ("senderTimestampMs", update.sender_timestamp_ms.into()),
+    ];
+    Some(Described::new("pollUpdateMessage", fields))
+}
+
+fn chosen(vote: &PollEncValue) -> Option<Vec<String>> {
+    if vote.enc_iv.is_some() {
+        return None;
+    }
+    let vote = PollVoteMessage::decode(vote.enc_payload.as_deref()?).ok()?;
+    let text = |option: &Bytes| String::from_utf8(option.to_vec()).ok();
+    vote.selected_options.iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(vote: Option<PollEncValue>) -> serde_json::Value {
+        let update = proto::message::PollUpdateMessage {
+            vote,
+            sender_timestamp_ms: Some(7),
+            ..Default::default()
+        };
+        let message = proto::Message {
+            poll_update_message: Some(update.into()),
+            ..Default::default()
+        };
+        describe(&message).unwrap().body
+    }
+
+    #[test]
+    fn what_was_chosen_is_told_and_what_is_sealed_is_not() {
+        let told = body(Some(opened(vec!["today".to_owned()])));
+        assert_eq!(
+            told,
+            json!({ "vote": { "selectedOptions": ["today"] }, "senderTimestampMs": 7 })
+        );
+        assert_eq!(
+            body(Some(opened(vec![])))["vote"],
+            json!({ "selectedOptions": [] })
+        );
+        let sealed = PollEncValue {
+            enc_payload: Some(Bytes::from_static(b"\x0a\x01x")),
+            enc_iv: Some(Bytes::from_static(b"twelve bytes")),
+        };
+        assert_eq!(body(Some(sealed)), json!({ "senderTimestampMs": 7 }));
+    }
+}
