@@ -93,7 +93,6 @@ impl Meter {
 
     fn check(&self, process: &Process) -> Result<()> {
         let growth = process.peak_bytes()?.saturating_sub(self.0);
-        println!("it grew by {} KiB", growth / 1024);
         ensure!(growth < GROWTH_MAX, "it grew by {growth} bytes");
         Ok(())
     }
