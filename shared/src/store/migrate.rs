@@ -50,6 +50,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     22 "chats" in "0022_chats.sql",
     23 "received media" in "0023_received_media.sql",
     24 "uploaded media" in "0024_uploaded_media.sql",
+    27 "previews" in "0027_previews.sql",
 };
 
 /// The version this program works with.
