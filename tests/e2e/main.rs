@@ -10,6 +10,7 @@ mod identity;
 mod interop;
 mod kinds;
 mod large_files;
+mod large_groups;
 mod legacy;
 mod library;
 mod limits;

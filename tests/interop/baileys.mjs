@@ -107,7 +107,7 @@ export class BaileysClient {
   }
 
   async sendText(to, text) {
-    const sent = await this.socket.sendMessage(`${to}@s.whatsapp.net`, { text });
+    const sent = await this.socket.sendMessage(to.includes('@') ? to : `${to}@s.whatsapp.net`, { text });
     this.sent ??= new Map();
     this.sent.set(sent.key.id, sent.message);
     return sent.key.id;

@@ -115,7 +115,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "connection",
-                "history app_state groups messages tokens account e2e part stanza store crypto event pairing payload command device media signal proto reason version wire",
+                "history app_state groups messages tokens account e2e part stanza store crypto event pairing payload command device media profile signal proto reason version wire",
             ),
             ("history", "messages e2e part store device proto wire"),
             (

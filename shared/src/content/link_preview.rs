@@ -14,9 +14,9 @@ use super::kind::{Texts, check_some, check_text};
 use crate::body::JobError;
 
 /// Most bytes of a title.
-pub const TITLE_MAX_BYTES: usize = 1_024;
+const TITLE_MAX_BYTES: usize = 1_024;
 /// Most bytes of a description.
-pub const DESCRIPTION_MAX_BYTES: usize = 4_096;
+const DESCRIPTION_MAX_BYTES: usize = 4_096;
 /// Most bytes of a small picture, decoded: every recipient's message carries it.
 const THUMBNAIL_MAX_BYTES: usize = 65_536;
 
@@ -29,13 +29,13 @@ pub enum LinkPreview {
     /// What the page says of itself. It is asked for that once for all recipients; without an answer nothing is shown.
     Fetched,
     /// This.
-    Given(Preview),
+    Given(PagePreview),
 }
 
 /// What is shown of a page.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Preview {
+pub struct PagePreview {
     /// The link, as it stands in the text; the first one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -71,7 +71,7 @@ impl LinkPreview {
     }
 }
 
-impl Preview {
+impl PagePreview {
     fn check(&self, text: &str) -> Result<(), JobError> {
         check_text("linkPreview.title", &self.title, TITLE_MAX_BYTES)?;
         let description = self.description.as_deref();
@@ -152,7 +152,7 @@ impl<'de> Deserialize<'de> for LinkPreview {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<LinkPreview, A::Error> {
-                Preview::deserialize(MapAccessDeserializer::new(fields)).map(LinkPreview::Given)
+                PagePreview::deserialize(MapAccessDeserializer::new(fields)).map(LinkPreview::Given)
             }
         }
 
@@ -166,7 +166,7 @@ impl JsonSchema for LinkPreview {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let given = generator.subschema_for::<Preview>();
+        let given = generator.subschema_for::<PagePreview>();
         schemars::json_schema!({
             "description": "Whether something is shown of the first page that the text links to. `true`: what the page says \
                             of itself; it is asked once for all recipients, and nothing is shown where it does not answer in \

@@ -52,7 +52,7 @@ pub use form::{Fallback, Form, SentForm};
 pub use header::{Above, Header, HeaderKind};
 pub use key::MessageKey;
 use kind::Kind;
-pub use link_preview::{DESCRIPTION_MAX_BYTES, LinkPreview, Preview, TITLE_MAX_BYTES};
+pub use link_preview::{LinkPreview, PagePreview};
 pub use list::{ListRow, Section};
 pub use media::{INLINE_MAX_BYTES, Media, Otherwise, Source};
 pub use person::Person;

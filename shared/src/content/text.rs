@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kind::{Kind, Texts, check_text, object};
-use super::link_preview::{LinkPreview, Preview, first_link};
+use super::link_preview::{LinkPreview, PagePreview, first_link};
 use crate::body::JobError;
 
 /// Most bytes of a text message (WhatsApp's own limit).
@@ -32,7 +32,7 @@ impl Text {
     }
 
     /// What is shown of a page, where its caller says that; with the link.
-    pub fn preview(&self) -> Option<(&str, &Preview)> {
+    pub fn preview(&self) -> Option<(&str, &PagePreview)> {
         let LinkPreview::Given(preview) = &self.link_preview else {
             return None;
         };

@@ -4,11 +4,13 @@
 //! outbox with the state it tells of ([`Event::envelope`] → [`Envelope::to_json`]). Knows nothing of transport
 //! but its routing key.
 
+mod group;
 mod job;
 pub mod legacy;
 mod message;
 mod name;
 mod passkey;
+mod presence;
 mod queue;
 mod session;
 
@@ -17,10 +19,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use group::*;
 pub use job::*;
 pub use message::*;
 pub use name::*;
 pub use passkey::*;
+pub use presence::*;
 pub use queue::*;
 pub use session::*;
 
@@ -75,10 +79,20 @@ pub enum Event {
     SessionRestricted(SessionRestricted),
     /// `session.unrestricted`.
     SessionUnrestricted(SessionUnrestricted),
+    /// `presence.update`.
+    PresenceUpdate(PresenceUpdate),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
     /// `messages.update`.
     MessagesUpdate(MessagesUpdate),
+    /// `groups.upsert`.
+    GroupJoined(Box<GroupJoined>),
+    /// `groups.update`.
+    GroupUpdate(Box<GroupUpdate>),
+    /// `groups.participants`.
+    GroupParticipants(Box<GroupParticipants>),
+    /// `groups.join-request`.
+    GroupJoinRequest(Box<GroupJoinRequest>),
     /// `send.message:START`.
     SendStart(SendStart),
     /// `send.message:PROCESSING`.
@@ -106,8 +120,13 @@ impl Event {
             Self::SessionPasskey(_) => EventName::SessionPasskey,
             Self::SessionRestricted(_) => EventName::SessionRestricted,
             Self::SessionUnrestricted(_) => EventName::SessionUnrestricted,
+            Self::PresenceUpdate(_) => EventName::PresenceUpdate,
             Self::NewMessage(_) => EventName::NewMessage,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
+            Self::GroupJoined(_) => EventName::GroupsUpsert,
+            Self::GroupUpdate(_) => EventName::GroupsUpdate,
+            Self::GroupParticipants(_) => EventName::GroupsParticipants,
+            Self::GroupJoinRequest(_) => EventName::GroupsJoinRequest,
             Self::SendStart(_) => EventName::SendStart,
             Self::SendProcessing(_) => EventName::SendProcessing,
             Self::SendCompleted(_) => EventName::SendCompleted,

@@ -16,10 +16,20 @@ named! {
         SessionRestricted = "session.restricted",
         /// New contacts can be written to again.
         SessionUnrestricted = "session.unrestricted",
+        /// Somebody whom the session follows is there, or writes.
+        PresenceUpdate = "presence.update",
         /// A message came in.
         NewMessage = "new.message",
         /// The status of a message changed.
         MessagesUpdate = "messages.update",
+        /// The account is in a group: it was made, or the account came in.
+        GroupsUpsert = "groups.upsert",
+        /// A group's name, description, picture, settings or link changed.
+        GroupsUpdate = "groups.update",
+        /// People came into a group, left it, or are admins, or are not any more.
+        GroupsParticipants = "groups.participants",
+        /// Somebody asks to be let into a group, or does not any more.
+        GroupsJoinRequest = "groups.join-request",
         /// A queue started.
         SendStart = "send.message:START",
         /// One recipient of a queue is settled.

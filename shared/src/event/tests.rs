@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::content::Text;
 use crate::id::{JobId, QueueId, StanzaId};
-use crate::job::{FailureCode, Label, Reference};
+use crate::job::{FailureCode, GroupMetadata, GroupParticipant, Label, Reference};
 
 fn instance() -> Instance {
     Instance {
@@ -87,6 +87,93 @@ fn restricted(now: i64) -> Event {
     })
 }
 
+fn present() -> Event {
+    let presence = Presence {
+        last_known_presence: KnownPresence::Unavailable,
+        last_seen: Some(1_672_004_025),
+        lid: Some("98765@lid".into()),
+    };
+    let jid = "5531900000001@s.whatsapp.net".to_owned();
+    Event::PresenceUpdate(PresenceUpdate {
+        presences: [(jid.clone(), presence)].into(),
+        jid,
+    })
+}
+
+fn ana() -> GroupPerson {
+    GroupPerson {
+        id: "5531900000001@s.whatsapp.net".into(),
+        lid: Some("98765@lid".into()),
+        phone_number: Some("5531900000001".into()),
+    }
+}
+
+fn group_change(now: i64) -> GroupChangeHeader {
+    GroupChangeHeader {
+        id: "120363000000000001@g.us".into(),
+        change_id: "3491502-41".into(),
+        author: Some(ana()),
+        author_name: Some("Ana".into()),
+        addressing: Some("lid".into()),
+        since: Some(now),
+    }
+}
+
+fn joined(now: i64) -> Event {
+    let participant = GroupParticipant {
+        id: ana().id,
+        lid: ana().lid,
+        admin: Some("superadmin".into()),
+    };
+    Event::GroupJoined(Box::new(GroupJoined {
+        change: group_change(now),
+        group: GroupMetadata {
+            id: "120363000000000001@g.us".into(),
+            subject: "Friends".into(),
+            creation: Some(1_672_004_593),
+            owner: Some(ana().id),
+            description: None,
+            restrict: false,
+            announce: false,
+            all_may_add: false,
+            asks_to_join: false,
+            disappearing_seconds: None,
+            community: None,
+            is_community: false,
+            is_announcement_group: false,
+            addressing: "lid".into(),
+            size: 1,
+            participants: vec![participant],
+        },
+        reason: Some("invite".into()),
+    }))
+}
+
+fn updated(now: i64) -> Event {
+    Event::GroupUpdate(Box::new(GroupUpdate {
+        subject: Some("Best friends".into()),
+        ..GroupUpdate::new(group_change(now))
+    }))
+}
+
+fn participants(now: i64) -> Event {
+    Event::GroupParticipants(Box::new(GroupParticipants {
+        change: group_change(now),
+        action: ParticipantsAction::Add,
+        participants: vec![ana()],
+        reason: None,
+    }))
+}
+
+fn join_request(now: i64) -> Event {
+    Event::GroupJoinRequest(Box::new(GroupJoinRequest {
+        change: group_change(now),
+        action: RequestAction::Created,
+        participants: vec![ana()],
+        method: Some("invite_link".into()),
+    }))
+}
+
 fn samples() -> Vec<Event> {
     let now = 1_672_004_593_500;
     let token = Token::new("codechat").unwrap();
@@ -133,12 +220,17 @@ fn samples() -> Vec<Event> {
             kind: RestrictionKind::TimeLock,
             since: now,
         }),
+        present(),
         Event::NewMessage(Box::new(NewMessage {
             header,
             body,
             context,
         })),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
+        joined(now),
+        updated(now),
+        participants(now),
+        join_request(now),
         Event::send_start(queue),
         Event::send_processing(named(queue), Some(stanza.clone()), settled(), 67, now),
         Event::send_completed(named(queue), data(), now),

@@ -66,6 +66,8 @@ named! {
         Approve = "approve",
         /// Turn away. Needs `group` and `participants`.
         Reject = "reject",
+        /// The groups of a community. Needs `group`: the community.
+        Linked = "linked",
     }
 }
 
@@ -210,7 +212,7 @@ const fn fields(action: GroupAction) -> [&'static [&'static str]; 2] {
     use GroupAction as A;
     match action {
         A::List => [&[], &[]],
-        A::Metadata | A::Invite | A::RevokeInvite | A::Leave | A::Requests => [&["group"], &[]],
+        A::Metadata | A::Invite | A::RevokeInvite | A::Leave | A::Requests | A::Linked => [&["group"], &[]],
         A::Create => [&["subject"], &["participants"]],
         A::Subject => [&["group", "subject"], &[]],
         A::Description => [&["group"], &["text"]],
@@ -248,6 +250,21 @@ pub struct GroupAnswer {
     /// Who asks to be let in (`requests`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Vec<JoinRequest>>,
+    /// The groups of a community (`linked`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<Vec<LinkedGroup>>,
+}
+
+/// A group of a community.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkedGroup {
+    /// Its jid.
+    pub id: String,
+    /// Its name.
+    pub subject: String,
+    /// It is the one that everybody of the community is in, and only admins write in.
+    pub is_announcement_group: bool,
 }
 
 /// A group.
@@ -276,6 +293,12 @@ pub struct GroupMetadata {
     pub disappearing_seconds: Option<u32>,
     /// The community that it is in.
     pub community: Option<String>,
+    /// It is a community itself: its groups are told by `linked`.
+    #[serde(default)]
+    pub is_community: bool,
+    /// It is the group of its community that everybody is in, and only admins write in.
+    #[serde(default)]
+    pub is_announcement_group: bool,
     /// Whether its messages name people by hidden id (`lid`) or by number (`pn`).
     pub addressing: String,
     /// How many are in it.
@@ -355,6 +378,7 @@ mod tests {
             r#"{"action":"announce","group":"1203630001@g.us","on":true}"#,
             r#"{"action":"disappearing","group":"1203630001@g.us","seconds":86400}"#,
             r#"{"action":"join","code":"https://chat.whatsapp.com/AbCdEfGhIjKlMnOpQrStUv"}"#,
+            r#"{"action":"linked","group":"1203630001@g.us"}"#,
         ] {
             let job = parse(body).unwrap();
             assert_eq!(

@@ -35,10 +35,12 @@ named! {
         SetPrivacy = "set-privacy",
         /// Change what the account says about itself. Needs `text`.
         SetAbout = "set-about",
-        /// Change the account's picture. Needs `picture`.
+        /// Change the account's picture; with `of`, that of a group. Needs `picture`.
         SetPicture = "set-picture",
-        /// Remove the account's picture. Needs nothing.
+        /// Remove the account's picture; with `of`, that of a group. Needs nothing.
         RemovePicture = "remove-picture",
+        /// Tell by `presence.update` when somebody is there and writes, until the connection ends. Needs `of`.
+        Presence = "presence",
         /// Show in a chat that something is being written. Needs `of` and `typing`.
         Typing = "typing",
     }
@@ -100,7 +102,8 @@ named! {
 pub struct ProfileJob {
     /// What to ask or do.
     pub action: ProfileAction,
-    /// Whose, or in which chat: a phone number or a jid; of `picture` and `typing` also a group.
+    /// Whose, or in which chat: a phone number or a jid; of `picture`, `presence` and `typing` also a group. Of `set-picture` and
+    /// `remove-picture` a group, or nothing for the account's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<Number>,
     /// Of `picture`: the large one.
@@ -169,8 +172,19 @@ impl ProfileJob {
     }
 
     fn check_values(&self) -> Result<(), JobError> {
-        let takes_groups = matches!(self.action, ProfileAction::Picture | ProfileAction::Typing);
+        let sets_picture = matches!(
+            self.action,
+            ProfileAction::SetPicture | ProfileAction::RemovePicture
+        );
+        let takes_groups = sets_picture
+            || matches!(
+                self.action,
+                ProfileAction::Picture | ProfileAction::Presence | ProfileAction::Typing
+            );
         let is_group = |of: &Number| of.kind() == NumberKind::Group;
+        if sets_picture && self.of.as_ref().is_some_and(|of| !is_group(of)) {
+            return Err(JobError::new("of", "must be a group (…@g.us)"));
+        }
         if !takes_groups && self.of.as_ref().is_some_and(is_group) {
             return Err(JobError::new("of", "must be a person, not a group"));
         }
@@ -194,11 +208,12 @@ const fn fields(action: ProfileAction) -> [&'static [&'static str]; 2] {
     use ProfileAction as A;
     match action {
         A::Picture => [&["of"], &["full"]],
-        A::About | A::Business => [&["of"], &[]],
-        A::Blocked | A::Privacy | A::RemovePicture => [&[], &[]],
+        A::About | A::Business | A::Presence => [&["of"], &[]],
+        A::Blocked | A::Privacy => [&[], &[]],
+        A::RemovePicture => [&[], &["of"]],
         A::SetPrivacy => [&["setting", "value"], &[]],
         A::SetAbout => [&["text"], &[]],
-        A::SetPicture => [&["picture"], &[]],
+        A::SetPicture => [&["picture"], &["of"]],
         A::Typing => [&["of", "typing"], &[]],
     }
 }

@@ -26,8 +26,8 @@ use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
     AccountAddressing, Cap, Command, GroupChange, GroupShown, LinkOutcome, MediaChange, NewFile, NewGroup,
-    NewsBy, Page, PropertyChange, Restrict, Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange,
-    VersionChange, VersionInfo,
+    NewsBy, Page, PropertyChange, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special,
+    TokenChange, VersionChange, VersionInfo, Writing,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -359,6 +359,15 @@ impl Handle {
             .await?
     }
 
+    /// A contact writes in the chat with a phone, or not any more; nothing is sent.
+    ///
+    /// # Errors
+    /// If there is no such contact.
+    pub async fn writes(&self, contact: Number, to: Number, writing: Writing) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Writes(contact, to, writing, answer))
+            .await?
+    }
+
     /// Makes a group. Returns its address.
     ///
     /// # Errors
@@ -411,7 +420,25 @@ impl Handle {
         group: &str,
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
-        self.ask(|answer| Command::SayInGroup(speaker, group.into(), text.into(), answer))
+        let said = Said::Text(text.into());
+        self.ask(|answer| Command::SayInGroup(speaker, group.into(), said, answer))
+            .await?
+    }
+
+    /// A member of a group deletes the message of this id, by that member, for everyone; nobody asks whether they may.
+    /// Returns the id of the deletion.
+    ///
+    /// # Errors
+    /// If there is no such group, or the speaker may not write there.
+    pub async fn delete_in_group(
+        &self,
+        speaker: Speaker,
+        group: &str,
+        id: &str,
+        author: Number,
+    ) -> Result<CompactString, Refusal> {
+        let said = Said::Deletion(id.into(), author);
+        self.ask(|answer| Command::SayInGroup(speaker, group.into(), said, answer))
             .await?
     }
 

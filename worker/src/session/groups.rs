@@ -146,6 +146,7 @@ fn request_of(job: GroupJob, id: String) -> Option<(GroupRequest, Option<NewText
         A::Disappearing => set(GroupSetting::Disappearing(job.seconds?))?,
         A::Leave => GroupRequest::Leave(group?),
         A::Requests => GroupRequest::Applicants(group?),
+        A::Linked => GroupRequest::Linked(group?),
         A::Approve => decide(Verdict::Approve)?,
         A::Reject => decide(Verdict::Reject)?,
     };

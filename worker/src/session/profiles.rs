@@ -37,8 +37,8 @@ impl Profiles {
         let ticket = self.tickets;
         match wanted {
             None => reply.send(failed(FailureCode::InvalidJob, "a field is missing")),
-            Some(Wanted::Typing(chat, typing)) => {
-                let answer = match link.tell(Command::Type { chat, typing }) {
+            Some(Wanted::Told(command)) => {
+                let answer = match link.tell(command) {
                     true => done(None),
                     false => failed(FailureCode::Busy, "the connection is busy"),
                 };

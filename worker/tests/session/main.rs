@@ -7,6 +7,7 @@ mod commands;
 mod control;
 mod exists;
 mod faults;
+mod groups;
 mod jobs;
 mod later;
 mod life;

@@ -8,6 +8,7 @@ use shared::job::{
     TypingState,
 };
 use shared::recipient::Number;
+use simulator::world::Writing;
 
 use crate::stage::Stage;
 
@@ -136,5 +137,42 @@ async fn the_own_account_is_changed_and_typing_is_told() {
         ),
         "{refused:?}"
     );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_followed_is_told_to_be_there_and_to_write() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let phone = "15550000144";
+    let token = stage.paired(phone).await;
+    let contacts = stage.contacts("15550144", 2).await;
+    let number = |text: &str| text.parse().expect("a number");
+    // Of who is not followed nothing is told.
+    let types = |contact: usize, writing| {
+        stage
+            .simulator
+            .writes(number(&contacts[contact]), number(phone), writing)
+    };
+    types(1, Writing::Composing).await.expect("it writes");
+    stage
+        .done(&token, about(ProfileAction::Presence, &contacts[0]))
+        .await;
+    let jid = format!("{}@s.whatsapp.net", contacts[0]);
+    let is = async |state: &str| {
+        let is_it = |event: &serde_json::Value| {
+            event["data"]["presences"][&jid]["lastKnownPresence"] == state
+                && event["data"]["jid"] == jid.as_str()
+        };
+        stage.event(&token, "presence.update", is_it).await;
+    };
+    is("available").await;
+    types(0, Writing::Composing).await.expect("it writes");
+    is("composing").await;
+    types(0, Writing::Recording).await.expect("it writes");
+    is("recording").await;
+    let told = stage.seen(&token);
+    let told = told.iter().filter(|event| event["event"] == "presence.update");
+    assert_eq!(told.count(), 3);
     worker.stop().await;
 }

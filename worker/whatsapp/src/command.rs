@@ -110,6 +110,8 @@ pub enum Command {
         /// What.
         request: Box<ProfileRequest>,
     },
+    /// Tell the owner from now on, until the connection ends, when this person is there and writes. Not answered.
+    FollowPresence(Jid),
     /// Tell a chat that something is being written, or not any more. Not answered.
     Type {
         /// The chat.
@@ -171,6 +173,7 @@ impl fmt::Debug for Command {
                 .field("ticket", ticket)
                 .field("request", request)
                 .finish(),
+            Self::FollowPresence(_) => f.write_str("FollowPresence(…)"),
             Self::Type { typing, .. } => f.debug_tuple("Type").field(typing).finish(),
             Self::MarkRead { chat, ids, .. } => f
                 .debug_struct("MarkRead")

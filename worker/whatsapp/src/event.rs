@@ -4,6 +4,7 @@
 //! [`KeyStore::commit`](crate::store::KeyStore::commit), together with the state changes they belong to.
 
 mod failure;
+mod incoming;
 mod media;
 mod passkey;
 mod refusal;
@@ -11,12 +12,15 @@ mod refusal;
 use std::fmt;
 
 pub use self::failure::{DeviceRefusal, MediaRetryError, QueryError, SendError};
+pub use self::incoming::Incoming;
+pub(crate) use self::incoming::taken_back;
 pub use self::media::{MediaAuth, MediaConn, MediaHost};
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
-    group::request::GroupAnswer, jid::Jid, message_id::MessageId, profile::ProfileAnswer, proto,
-    reason::CloseReason, time::Timestamp, version::ClientVersion,
+    group::news::GroupNews, group::request::GroupAnswer, jid::Jid, message_id::MessageId,
+    profile::PresenceNews, profile::ProfileAnswer, reason::CloseReason, time::Timestamp,
+    version::ClientVersion,
 };
 
 /// One thing that happened in a session.
@@ -199,6 +203,11 @@ pub enum Event {
         /// What the server says.
         result: Result<Box<GroupAnswer>, QueryError>,
     },
+    /// Something has changed in a group that we are in. Told again, under the same id, if the server does not hear that it
+    /// was taken.
+    GroupChanged(Box<GroupNews>),
+    /// Somebody is there or writes, whom the owner follows ([`Command::FollowPresence`](crate::command::Command::FollowPresence)).
+    Presence(Box<PresenceNews>),
     /// The answer to [`Command::Profile`](crate::command::Command::Profile).
     ProfileAnswered {
         /// The request's ticket.
@@ -315,6 +324,8 @@ impl fmt::Debug for Event {
             Self::GroupAnswered { ticket, result } => {
                 one("GroupAnswered", "refused", &(ticket, result.as_ref().err()))
             }
+            Self::GroupChanged(news) => news.fmt(f),
+            Self::Presence(news) => news.fmt(f),
             Self::BlockListChanged { ticket, result } => one("BlockListChanged", "answer", &(ticket, result)),
             Self::MediaHosts { ticket, result } => {
                 let hosts = result.as_ref().map(|conn| conn.hosts.len());
@@ -380,44 +391,6 @@ impl ReceiptKind {
             Self::Delivered | Self::Inactive | Self::Sender => Self::Sender,
             Self::Read | Self::Played | Self::ReadSelf => Self::ReadSelf,
         }
-    }
-}
-
-/// A decrypted message.
-pub struct Incoming {
-    /// Its id.
-    pub id: MessageId,
-    /// The chat, without device: the other side, or the group.
-    pub chat: Jid,
-    /// The other side of a chat between two by its other name, without device, if known.
-    pub chat_alt: Option<Jid>,
-    /// Who sent it, with device.
-    pub sender: Jid,
-    /// The sender by LID, without device, if known.
-    pub lid: Option<Jid>,
-    /// The sender by phone number, without device, if known.
-    pub phone: Option<Jid>,
-    /// We sent it from another device.
-    pub from_me: bool,
-    /// The name the sender gives itself.
-    pub push_name: Option<String>,
-    /// The server's time.
-    pub timestamp: Timestamp,
-    /// It waited while we were offline.
-    pub offline: bool,
-    /// What was said.
-    pub message: proto::Message,
-}
-
-impl fmt::Debug for Incoming {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming")
-            .field("id", &self.id)
-            .field("chat", &self.chat)
-            .field("sender", &self.sender)
-            .field("from_me", &self.from_me)
-            .field("offline", &self.offline)
-            .finish_non_exhaustive()
     }
 }
 

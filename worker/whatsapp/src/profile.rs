@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::binary::{Node, StanzaError};
 use crate::jid::Jid;
+use crate::time::Timestamp;
 
 /// Largest picture that is set, in bytes; clients send a JPEG of 640 × 640.
 pub const MAX_PICTURE_BYTES: usize = 512 * 1024;
@@ -42,8 +43,13 @@ pub enum ProfileRequest {
     },
     /// Change what the account says about itself.
     SetAbout(String),
-    /// Change the account's picture, a JPEG; `None` removes it.
-    SetPicture(Option<Bytes>),
+    /// Change a picture.
+    SetPicture {
+        /// Of which group; `None` for the account's own.
+        group: Option<Jid>,
+        /// A JPEG; `None` removes the one that is there.
+        jpeg: Option<Bytes>,
+    },
 }
 
 /// The size of a picture.
@@ -65,7 +71,7 @@ impl fmt::Debug for ProfileRequest {
             Self::Privacy => "Privacy",
             Self::SetPrivacy { .. } => "SetPrivacy(…)",
             Self::SetAbout(_) => "SetAbout(…)",
-            Self::SetPicture(_) => "SetPicture(…)",
+            Self::SetPicture { .. } => "SetPicture(…)",
         })
     }
 }
@@ -101,10 +107,14 @@ impl ProfileRequest {
             Self::SetAbout(text) => {
                 iq("set", "status").with_child(Node::new("status").with_slice(text.as_bytes()))
             }
-            Self::SetPicture(None) => iq("set", "w:profile:picture"),
-            Self::SetPicture(Some(jpeg)) => {
-                let picture = Node::new("picture").attr("type", "image");
-                iq("set", "w:profile:picture").with_child(picture.with_bytes(jpeg.clone()))
+            Self::SetPicture { group, jpeg } => {
+                let picture = |jpeg: &Bytes| {
+                    let picture = Node::new("picture").attr("type", "image");
+                    picture.with_bytes(jpeg.clone())
+                };
+                iq("set", "w:profile:picture")
+                    .attr_opt("target", group.as_ref())
+                    .with_children(jpeg.as_ref().map(picture))
             }
         }
     }
@@ -135,7 +145,7 @@ impl ProfileRequest {
                         .collect(),
                 )
             }
-            Self::SetPrivacy { .. } | Self::SetAbout(_) | Self::SetPicture(_) => ProfileAnswer::Done,
+            Self::SetPrivacy { .. } | Self::SetAbout(_) | Self::SetPicture { .. } => ProfileAnswer::Done,
         })
     }
 
@@ -228,6 +238,42 @@ impl Business {
                 .collect(),
         }
     }
+}
+
+/// Somebody is there, or writes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PresenceNews {
+    /// In which chat: the person's own, or a group.
+    pub chat: Jid,
+    /// The chat by its other name, if known.
+    pub chat_other: Option<Jid>,
+    /// Who.
+    pub who: Jid,
+    /// The same by their other name, if known.
+    pub other: Option<Jid>,
+    /// What they do.
+    pub state: PresenceState,
+    /// When they were there last, where they are not and let others know.
+    pub last_seen: Option<Timestamp>,
+}
+
+impl fmt::Debug for PresenceNews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PresenceNews({:?})", self.state)
+    }
+}
+
+/// What somebody does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresenceState {
+    /// They are there.
+    Available,
+    /// They are not.
+    Unavailable,
+    /// They write a text.
+    Composing,
+    /// They record a voice note.
+    Recording,
 }
 
 /// What is told while a message is written.
@@ -355,9 +401,15 @@ mod tests {
 
     #[test]
     fn the_own_account_is_changed_and_typing_is_told() {
-        let removed = ProfileRequest::SetPicture(None).to_node(1);
+        let picture = |group: Option<&str>, jpeg: Option<Bytes>| {
+            let group = group.map(|group| group.parse().unwrap());
+            ProfileRequest::SetPicture { group, jpeg }.to_node(1)
+        };
+        let removed = picture(None, None);
         assert!(removed.attr_is("type", "set") && removed.nodes().is_empty());
-        let set = ProfileRequest::SetPicture(Some(Bytes::from_static(b"jpeg"))).to_node(1);
+        assert!(removed.value("target").is_none());
+        let set = picture(Some("1-2@g.us"), Some(Bytes::from_static(b"jpeg")));
+        assert_eq!(set.attr_jid("target"), "1-2@g.us".parse().ok());
         assert_eq!(set.child("picture").unwrap().bytes().unwrap(), "jpeg");
         let about = ProfileRequest::SetAbout("Hi".to_owned()).to_node(1);
         assert_eq!(about.child("status").unwrap().text().unwrap(), "Hi");

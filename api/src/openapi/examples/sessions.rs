@@ -168,6 +168,8 @@ pub(crate) fn group_metadata() -> GroupMetadata {
         asks_to_join: false,
         disappearing_seconds: None,
         community: None,
+        is_community: false,
+        is_announcement_group: false,
         addressing: "lid".to_owned(),
         size: 2,
         participants: vec![person(ANA, Some("superadmin")), person(BRUNO, None)],

@@ -83,7 +83,7 @@ pub struct Alteration {
     pub id: String,
     /// Whether it is to be one of the account.
     pub from_me: bool,
-    /// Who has to have written it; `None` for anybody, as an admin of a group may.
+    /// Who has to have written it; `None` for anybody: an admin of the group deletes it.
     pub sender: Option<String>,
     /// When.
     pub at: OffsetDateTime,
@@ -216,7 +216,8 @@ fn alteration(message: &NewMessage, place: Place, max_bytes: usize) -> Option<Al
         }
         _ => return None,
     };
-    // The key is as its sender sees it. Of others' messages it may speak in a group alone, where admins delete.
+    // The key is as its sender sees it. Of others' messages it may speak in a group alone, where admins delete; that it is
+    // one has been found out before there was an event.
     let is_own = told["key"]["fromMe"].as_bool().unwrap_or_default();
     let is_of_admin = !is_own && message.context.from_group && said.is_none();
     if !is_own && !is_of_admin {

@@ -10,12 +10,15 @@ use serde_json::json;
 
 use crate::handle::Handle;
 use crate::request::{Answer, Body, created, done, number, parse};
+use crate::world::{Speaker, Writing};
 
 pub(super) fn router() -> Router<Handle> {
     Router::new()
         .route("/groups", post(make))
         .route("/groups/{jid}", get(show).post(change))
+        .route("/groups/{jid}/deletions", post(delete))
         .route("/contacts/{number}/groups", post(set_group_add))
+        .route("/contacts/{number}/writing", post(writes))
 }
 
 async fn make(State(handle): State<Handle>, Body(body): Body) -> Answer {
@@ -29,6 +32,37 @@ async fn show(State(handle): State<Handle>, Path(jid): Path<String>) -> Answer {
 
 async fn change(State(handle): State<Handle>, Path(jid): Path<String>, Body(body): Body) -> Answer {
     handle.change_group(&jid, parse(&body)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeletionBody {
+    by: String,
+    author: String,
+    id: String,
+}
+
+async fn delete(State(handle): State<Handle>, Path(jid): Path<String>, Body(body): Body) -> Answer {
+    let DeletionBody { by, author, id } = parse(&body)?;
+    let (by, author) = (number("by", &by)?, number("author", &author)?);
+    let id = handle
+        .delete_in_group(Speaker::Contact(by), &jid, &id, author)
+        .await?;
+    created(&json!({ "id": id.as_str() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WritingBody {
+    to: String,
+    writing: Writing,
+}
+
+async fn writes(State(handle): State<Handle>, Path(contact): Path<String>, Body(body): Body) -> Answer {
+    let WritingBody { to, writing } = parse(&body)?;
+    let (contact, to) = (number("number", &contact)?, number("to", &to)?);
+    handle.writes(contact, to, writing).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -86,7 +86,7 @@ impl Shard {
             addressing: send.addressing,
             id,
             text: send.text,
-            message: None,
+            message: send.message,
             targets: send.to,
             retry_count: 0,
             peer: None,
@@ -116,11 +116,13 @@ impl Shard {
                 });
             }
         }
-        let text = Message {
+        let said = send.message.as_ref();
+        let said = said.and_then(|bytes| Message::decode(bytes.clone()).ok());
+        let said = said.unwrap_or_else(|| Message {
             conversation: Some(send.text.clone()),
             ..Message::default()
-        };
-        let padded = padded(&text, &mut self.rng);
+        });
+        let padded = padded(&said, &mut self.rng);
         let Some(message) = device.encrypt_in_group(group, &padded, &mut self.rng) else {
             return;
         };

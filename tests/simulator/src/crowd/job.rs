@@ -69,6 +69,8 @@ pub struct SendInGroup {
     pub addressing: Addressing,
     /// What is said.
     pub text: String,
+    /// A message in place of the text, encoded.
+    pub message: Option<Bytes>,
     /// Told the id of the message.
     pub answer: oneshot::Sender<CompactString>,
 }

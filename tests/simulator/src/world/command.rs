@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
-use super::group::{GroupChange, GroupShown, NewGroup};
+use super::group::{GroupChange, GroupShown, NewGroup, Said};
 use super::limits::{Cap, Restrict};
 use super::port::ConnId;
 use super::properties::PropertyChange;
@@ -24,6 +24,18 @@ use crate::passkey::{self, Rules, authenticator::Ask};
 use crate::population::{Manners, Run};
 use crate::refusal::Refusal;
 use crate::sharing::Sharing;
+
+/// What a contact does in a chat before it says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Writing {
+    /// It writes a text.
+    Composing,
+    /// It records a voice note.
+    Recording,
+    /// Neither any more.
+    Paused,
+}
 
 /// Where an answer goes.
 pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -60,6 +72,8 @@ pub enum Command {
     Share(Number, Box<Sharing>, Answer<()>),
     /// The account gets another name.
     Rename(Number, String, NewsBy, Answer<()>),
+    /// A contact writes, or not any more, in the chat with a phone.
+    Writes(Number, Number, Writing, Answer<()>),
     /// What an account lets others know of it.
     Privacy(Number, String, String, Answer<()>),
     /// A file of the media host.
@@ -93,7 +107,7 @@ pub enum Command {
     /// Whether a contact lets others add it to groups.
     GroupAdd(Number, bool, Answer<()>),
     /// A member of a group says something in it.
-    SayInGroup(Speaker, String, String, Answer<CompactString>),
+    SayInGroup(Speaker, String, Said, Answer<CompactString>),
     /// What a phone or a contact got.
     Inbox(
         Speaker,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use whatsapp::group::request::GroupSetting;
 use whatsapp::group::{Description, Role};
@@ -23,6 +24,11 @@ pub(super) struct Group {
     pub(super) members: BTreeMap<Number, Role>,
     pub(super) applicants: BTreeMap<Number, u64>,
     pub(super) code: String,
+    /// The id of its picture.
+    pub(super) picture: Option<u64>,
+    /// The community that it is in.
+    pub(super) community: Option<String>,
+    pub(super) kind: GroupKind,
 }
 
 impl Group {
@@ -45,6 +51,25 @@ pub struct NewGroup {
     /// How its stanzas name people: `lid` (default) or `pn`.
     #[serde(default)]
     pub addressing: GroupAddressing,
+    /// The community that it is in.
+    #[serde(default)]
+    pub community: Option<String>,
+    /// What it is: `group` (default), `community`, or `announcements`, in which only admins write.
+    #[serde(default)]
+    pub kind: GroupKind,
+}
+
+/// What a group is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupKind {
+    /// A group, of a community or not.
+    #[default]
+    Group,
+    /// A community.
+    Community,
+    /// The group of its community that everybody is in.
+    Announcements,
 }
 
 /// How the stanzas of a group name people.
@@ -67,6 +92,14 @@ impl From<GroupAddressing> for Addressing {
     }
 }
 
+/// What a member of a group says in it.
+pub enum Said {
+    /// A text.
+    Text(String),
+    /// That the message of this id, by this member, is deleted for everyone. Nobody asks whether they may.
+    Deletion(CompactString, Number),
+}
+
 /// What a test does to a group.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,9 +110,54 @@ pub struct GroupChange {
     /// Who leaves, each by themselves.
     #[serde(default)]
     pub leave: Vec<String>,
+    /// Whom its owner adds.
+    #[serde(default)]
+    pub add: Vec<String>,
+    /// Whom its owner removes.
+    #[serde(default)]
+    pub remove: Vec<String>,
     /// Who becomes an admin.
     #[serde(default)]
     pub promote: Vec<String>,
+    /// Who is an admin no more.
+    #[serde(default)]
+    pub demote: Vec<String>,
+    /// Who asks to be let in.
+    #[serde(default)]
+    pub ask: Vec<String>,
+    /// Who asks no more.
+    #[serde(default)]
+    pub withdraw: Vec<String>,
+    /// Whom its owner turns away.
+    #[serde(default)]
+    pub reject: Vec<String>,
+    /// Another name.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// What is said about it; empty for nothing.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Whether it has a picture from now on, another one.
+    #[serde(default)]
+    pub picture: Option<bool>,
+    /// Whether only admins write.
+    #[serde(default)]
+    pub announce: Option<bool>,
+    /// Whether only admins change it.
+    #[serde(default)]
+    pub locked: Option<bool>,
+    /// After how many seconds messages disappear; 0 for never.
+    #[serde(default)]
+    pub disappearing: Option<u32>,
+    /// Whether any member adds others.
+    #[serde(default)]
+    pub all_may_add: Option<bool>,
+    /// Whether an admin has to let in who comes by the link.
+    #[serde(default)]
+    pub asks_to_join: Option<bool>,
+    /// Its link gets another code.
+    #[serde(default)]
+    pub revoke_invite: bool,
     /// Another kind of name; nobody is told.
     #[serde(default)]
     pub addressing: Option<GroupAddressing>,

@@ -6,15 +6,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use prost::Message as _;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use whatsapp::binary::Node;
 use whatsapp::jid::{Jid, Server};
+use whatsapp::proto::message::ProtocolMessage;
+use whatsapp::proto::message::protocol_message::Type;
+use whatsapp::proto::{Message, MessageKey};
 use whatsapp::signal::session::{Ciphertext, CiphertextKind};
 
 use super::World;
 use super::account::PendingKey;
 use super::fanout::{Enc, Fate};
+use super::group::Said;
 use super::message::shared_parts;
 use super::port::ConnId;
 use crate::audit::{Accepted, KeyUse};
@@ -323,7 +328,7 @@ impl World {
         &mut self,
         from: Number,
         group: &str,
-        text: String,
+        said: Said,
         answer: super::Answer<CompactString>,
     ) {
         let name = match self.group_name(group) {
@@ -340,12 +345,20 @@ impl World {
         let from = DeviceAddr::phone(from);
         let to = self.group_devices(&name);
         let (id_told, id) = tokio::sync::oneshot::channel();
+        let (text, message) = match said {
+            Said::Text(text) => (text, None),
+            Said::Deletion(id, of) => {
+                let author = self.seed.jid(DeviceAddr::phone(of), addressing);
+                (String::new(), Some(deletion(&name, &id, &author)))
+            }
+        };
         let send = SendInGroup {
             from,
             group: name.into(),
             to: to.into_iter().filter(|device| *device != from).collect(),
             addressing,
             text,
+            message,
             answer: id_told,
         };
         self.crowd.give(from.number, Job::SendInGroup(Box::new(send)));
@@ -443,6 +456,26 @@ impl World {
             self.tell_simulated(from, (to, addressing), kind.into(), ids, node);
         }
     }
+}
+
+/// What deletes a message of somebody else for everyone.
+fn deletion(group: &str, id: &str, author: &Jid) -> Bytes {
+    let key = MessageKey {
+        remote_jid: Some(Jid::new(group, Server::Group).to_string()),
+        from_me: Some(false),
+        id: Some(id.to_owned()),
+        participant: Some(author.to_string()),
+    };
+    let protocol = ProtocolMessage {
+        key: Some(key),
+        r#type: Some(Type::Revoke.into()),
+        ..ProtocolMessage::default()
+    };
+    let message = Message {
+        protocol_message: Some(Box::new(protocol)),
+        ..Message::default()
+    };
+    message.encode_to_vec().into()
 }
 
 /// The attributes of an `enc` beyond type and version.

@@ -11,8 +11,8 @@ use whatsapp::jid::{Jid, Server};
 use whatsapp::time::Timestamp;
 
 use super::World;
-use super::group::{Group, GroupChange, GroupShown, NewGroup};
-use super::stanza::{error, iq_from_server, notification};
+use super::group::{Group, GroupKind, GroupShown, NewGroup};
+use super::stanza::{error, iq_from_server};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::refusal::Refusal;
 
@@ -35,35 +35,21 @@ impl World {
         if self.groups.len() >= MAX_GROUPS || members.len() > MAX_MEMBERS {
             return Err(Refusal::conflict("members", "are too many"));
         }
+        let community = new
+            .community
+            .as_deref()
+            .map(|jid| self.group_name(jid))
+            .transpose()?;
         let others: Vec<Number> = members.into_iter().filter(|one| *one != owner).collect();
         let name = self.add_group(&new.subject, owner, &others);
         if let Some(group) = self.groups.get_mut(&name) {
             group.addressing = new.addressing.into();
+            group.community = community;
+            group.kind = new.kind;
+            group.announce = new.kind == GroupKind::Announcements;
         }
         self.tell_created(&name, owner);
         Ok(Jid::new(name, Server::Group).to_string())
-    }
-
-    pub(super) fn change_group(&mut self, jid: &str, change: &GroupChange) -> Result<(), Refusal> {
-        let name = self.group_name(jid)?;
-        let [join, leave, promote] = [
-            self.known_numbers("join", &change.join)?,
-            self.known_numbers("leave", &change.leave)?,
-            self.known_numbers("promote", &change.promote)?,
-        ];
-        if let (Some(addressing), Some(group)) = (change.addressing, self.groups.get_mut(&name)) {
-            group.addressing = addressing.into();
-        }
-        for who in join {
-            self.change_member(&name, who, who, MemberChange::Add);
-        }
-        for who in leave {
-            self.change_member(&name, who, who, MemberChange::Remove);
-        }
-        for who in promote {
-            self.change_member(&name, who, who, MemberChange::Promote);
-        }
-        Ok(())
     }
 
     /// Whether this contact lets others add it to groups.
@@ -106,7 +92,7 @@ impl World {
         }
     }
 
-    fn known_numbers(&self, field: &str, texts: &[String]) -> Result<Vec<Number>, Refusal> {
+    pub(super) fn known_numbers(&self, field: &str, texts: &[String]) -> Result<Vec<Number>, Refusal> {
         let number = |text: &String| {
             let number: Option<Number> = text.parse().ok();
             let known = number.filter(|number| self.exists(*number));
@@ -140,6 +126,7 @@ impl World {
         let admin = (role != Role::Member).then_some(()).ok_or(NO_ADMIN);
         match (child.tag(), is_set) {
             ("query", false) => Ok(self.describe(&name)),
+            ("sub_groups", false) => Ok(Some(self.linked(&name))),
             ("invite", false) => admin.map(|()| Some(invite(&group.code))),
             ("invite", true) => {
                 admin?;
@@ -226,6 +213,21 @@ impl World {
         }
     }
 
+    /// The groups of a community.
+    fn linked(&self, community: &str) -> Node {
+        let of = self.groups.iter();
+        let of = of.filter(|(_, group)| group.community.as_deref() == Some(community));
+        let groups = of.map(|(name, group)| {
+            let is_default = group.kind == GroupKind::Announcements;
+            Node::new("group")
+                .attr("id", name.as_str())
+                .attr("subject", group.subject.as_str())
+                .attr("s_t", group.created)
+                .with_children(is_default.then(|| Node::new("default_sub_group")))
+        });
+        Node::new("sub_groups").with_children(groups)
+    }
+
     fn groups_of(&self, who: Number) -> impl Iterator<Item = String> + '_ {
         let of = self
             .groups
@@ -257,15 +259,15 @@ impl World {
             disappearing_seconds: Some(group.disappearing).filter(|seconds| *seconds > 0),
             all_may_add: group.all_may_add,
             asks_to_join: group.asks_to_join,
-            community: None,
-            is_community: false,
-            is_announcement_group: false,
+            community: group.community.as_ref().map(|name| Jid::new(name, Server::Group)),
+            is_community: group.kind == GroupKind::Community,
+            is_announcement_group: group.kind == GroupKind::Announcements,
             members: group.members.iter().map(member).collect(),
         };
         Some(info.to_node())
     }
 
-    fn member(&self, who: Number, addressing: Addressing, role: Role) -> Member {
+    pub(super) fn member(&self, who: Number, addressing: Addressing, role: Role) -> Member {
         let jid = |form| self.seed.jid(DeviceAddr::phone(who), form);
         let other = match addressing {
             Addressing::Pn => Addressing::Lid,
@@ -297,13 +299,16 @@ impl World {
             members,
             applicants: BTreeMap::new(),
             code,
+            picture: None,
+            community: None,
+            kind: GroupKind::Group,
         };
         self.groups.insert(name.clone(), group);
         name
     }
 
     /// Twenty-two characters that no other group has.
-    fn new_code(&mut self) -> String {
+    pub(super) fn new_code(&mut self) -> String {
         self.last_id += 1;
         format!("Sim{:019}", self.last_id)
     }
@@ -341,6 +346,7 @@ impl World {
         }
         if group.asks_to_join {
             group.applicants.insert(who, now);
+            self.tell_asks(name, who);
             return Ok(Node::new("membership_approval_request").attr("jid", jid));
         }
         self.change_member(name, who, who, MemberChange::Add);
@@ -370,8 +376,10 @@ impl World {
             let group = self.groups.get_mut(name).ok_or(UNKNOWN)?;
             let addressing = group.addressing;
             let asked = group.applicants.remove(&who).is_some();
-            if asked && verdict.is("approve") {
-                self.change_member(name, from, who, MemberChange::Add);
+            match (asked, verdict.is("approve")) {
+                (true, true) => drop(self.change_member(name, from, who, MemberChange::Add)),
+                (true, false) => self.tell_asks_no_more(name, from, who),
+                (false, _) => {}
             }
             outcomes.push(Outcome {
                 member: self.member(who, addressing, Role::Member),
@@ -452,7 +460,13 @@ impl World {
     }
 
     /// Whether there was something to change. Everybody is told, and who is removed too.
-    fn change_member(&mut self, name: &str, by: Number, who: Number, change: MemberChange) -> bool {
+    pub(super) fn change_member(
+        &mut self,
+        name: &str,
+        by: Number,
+        who: Number,
+        change: MemberChange,
+    ) -> bool {
         let Some(group) = self.groups.get_mut(name) else {
             return false;
         };
@@ -479,34 +493,10 @@ impl World {
         done
     }
 
-    fn tell_created(&mut self, name: &str, by: Number) {
+    pub(super) fn tell_created(&mut self, name: &str, by: Number) {
         if let Some(group) = self.describe(name) {
             let created = Node::new("create").attr("type", "new").with_child(group);
             self.tell_group(name, by, &created, &[]);
-        }
-    }
-
-    /// Tells the linked devices of all members, and of these others, that somebody changed something.
-    fn tell_group(&mut self, name: &str, by: Number, child: &Node, others: &[Number]) {
-        let Some(group) = self.groups.get(name) else {
-            return;
-        };
-        let actor = self.member(by, group.addressing, Role::Member);
-        let mode = match group.addressing {
-            Addressing::Pn => ("pn", "participant_lid"),
-            Addressing::Lid => ("lid", "participant_pn"),
-        };
-        let told = group.members.keys().chain(others);
-        let mut devices: Vec<_> = told.flat_map(|who| self.linked_devices(*who)).collect();
-        devices.sort_unstable();
-        devices.dedup();
-        let from = Jid::new(name, Server::Group);
-        for device in devices {
-            let head = notification(&from, "w:gp2")
-                .attr("participant", &actor.jid)
-                .attr_opt(mode.1, actor.other.as_ref())
-                .attr("addressing_mode", mode.0);
-            self.notify(device, head, child.clone());
         }
     }
 
@@ -518,7 +508,7 @@ impl World {
     }
 }
 
-fn invite(code: &str) -> Node {
+pub(super) fn invite(code: &str) -> Node {
     Node::new("invite").attr("code", code)
 }
 

@@ -12,9 +12,10 @@ use whatsapp::time::Timestamp;
 use super::pairing::Pairing;
 use super::port::{ConnId, Opening, Outbound, OutboundQueue};
 use super::stanza::{ib, stream_error};
-use super::{Conn, ConnState, World};
+use super::{Conn, ConnState, World, Writing};
 use crate::fault::{Fault, Faults, Kind, Moment};
 use crate::number::{Addressing, DeviceAddr, Number};
+use crate::refusal::Refusal;
 
 /// A client that did not ask to be passive gets its backlog after this time even if it never says that it is ready.
 const ACTIVE_ANYWAY: Duration = Duration::from_secs(2);
@@ -221,15 +222,31 @@ impl World {
         let forwarded = Node::new("chatstate")
             .attr("from", sender)
             .with_children(node.nodes().to_vec());
-        let conns: Vec<ConnId> = self
-            .accounts
-            .get(&to.number)
-            .into_iter()
-            .flat_map(|account| account.devices.values())
-            .filter_map(|device| device.conn.filter(|_| device.is_active))
-            .collect();
-        for conn in conns {
-            self.write(conn, &forwarded);
+        self.write_to_active(to.number, &forwarded);
+    }
+
+    /// A contact writes in the chat with a phone, by hidden id as people do today.
+    pub(super) fn writes(&mut self, contact: Number, to: Number, writing: Writing) -> Result<(), Refusal> {
+        if !self.population.contains(contact) {
+            return Err(Refusal::unknown("number"));
+        }
+        let state = match writing {
+            Writing::Composing => Node::new("composing"),
+            Writing::Recording => Node::new("composing").attr("media", "audio"),
+            Writing::Paused => Node::new("paused"),
+        };
+        let from = self.seed.jid(DeviceAddr::phone(contact), Addressing::Pn);
+        let told = Node::new("chatstate").attr("from", from).with_child(state);
+        self.write_to_active(to, &told);
+        Ok(())
+    }
+
+    fn write_to_active(&mut self, number: Number, stanza: &Node) {
+        let account = self.accounts.get(&number).into_iter();
+        let devices = account.flat_map(|account| account.devices.values());
+        let conns = devices.filter_map(|device| device.conn.filter(|_| device.is_active));
+        for conn in conns.collect::<Vec<ConnId>>() {
+            self.write(conn, stanza);
         }
     }
 }

@@ -15,6 +15,7 @@ mod command;
 mod deliver;
 mod fanout;
 mod group;
+mod group_changes;
 mod group_messages;
 mod groups;
 mod guarded;
@@ -64,10 +65,10 @@ use crate::timers::{self, Timers};
 use account::Account;
 pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
-    Speaker, Special, TokenChange,
+    Speaker, Special, TokenChange, Writing,
 };
 use group::Group;
-pub use group::{GroupAddressing, GroupChange, GroupShown, NewGroup};
+pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};

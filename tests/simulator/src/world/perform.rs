@@ -89,6 +89,9 @@ impl World {
                 // Whoever asked may have gone.
                 let _ = answer.send(());
             }
+            Command::Writes(contact, to, writing, answer) => {
+                drop(answer.send(self.writes(contact, to, writing)))
+            }
             Command::Unlink(number, device, answer) => drop(answer.send(self.unlink(number, device))),
             Command::Tokens(number, change, answer) => {
                 drop(answer.send(self.change_tokens(number, change)));
@@ -108,8 +111,8 @@ impl World {
             Command::ChangeGroup(jid, change, answer) => drop(answer.send(self.change_group(&jid, &change))),
             Command::ShowGroup(jid, answer) => drop(answer.send(self.show_group(&jid))),
             Command::GroupAdd(number, lets, answer) => drop(answer.send(self.set_group_add(number, lets))),
-            Command::SayInGroup(speaker, group, text, answer) => match self.speaker(speaker) {
-                Ok(from) => self.say_in_group(from, &group, text, answer),
+            Command::SayInGroup(speaker, group, said, answer) => match self.speaker(speaker) {
+                Ok(from) => self.say_in_group(from, &group, said, answer),
                 Err(refusal) => drop(answer.send(Err(refusal))),
             },
             Command::Say(speaker, to, text, answer) => {

@@ -3,6 +3,8 @@
 //! Facts: docs/PROTOCOL.md, "Profiles".
 
 use whatsapp::binary::Node;
+use whatsapp::group::Role;
+use whatsapp::jid::Jid;
 
 use super::World;
 use super::stanza::{error, iq_from_server};
@@ -27,6 +29,21 @@ impl World {
             Some("image") => "n",
             _ => return error(id, 400, "bad-request"),
         };
+        let path = |of: &str, picture: u64| format!("/v/t61.24694-24/{of}_{picture}_{suffix}.jpg");
+        let told = |path: String, picture: u64| {
+            let kind = kind.clone().unwrap_or_default().into_owned();
+            let told = Node::new("picture").attr("id", picture).attr("type", kind);
+            let url = format!("https://pps.whatsapp.net{path}");
+            let told = told.attr("url", url).attr("direct_path", path);
+            iq_from_server("result", id).with_child(told)
+        };
+        if let Some(group) = iq.attr_jid("target").filter(Jid::is_group) {
+            let picture = self.groups.get(group.user()).and_then(|group| group.picture);
+            return match picture {
+                Some(picture) => told(path(group.user(), picture), picture),
+                None => error(id, 404, "item-not-found"),
+            };
+        }
         let Some((who, _)) = iq.attr_jid("target").and_then(|jid| self.seed.resolve(&jid)) else {
             return error(id, 400, "bad-request");
         };
@@ -49,17 +66,34 @@ impl World {
         let Some(picture) = picture else {
             return error(id, 404, "item-not-found");
         };
-        let path = format!("/v/t61.24694-24/{}_{picture}_{suffix}.jpg", who.number);
-        let told = Node::new("picture")
-            .attr("id", picture)
-            .attr("type", kind.unwrap_or_default().into_owned())
-            .attr("url", format!("https://pps.whatsapp.net{path}"))
-            .attr("direct_path", path);
-        iq_from_server("result", id).with_child(told)
+        told(path(&who.number.to_string(), picture), picture)
+    }
+
+    /// A group has another picture, or none, if who says so may.
+    fn set_group_picture(&mut self, by: Number, id: &str, iq: &Node, group: &Jid) -> Node {
+        let Some(known) = self.groups.get(group.user()) else {
+            return error(id, 404, "item-not-found");
+        };
+        match known.members.get(&by) {
+            None => return error(id, 403, "forbidden"),
+            Some(Role::Member) if known.locked => return error(id, 401, "not-authorized"),
+            Some(_) => {}
+        }
+        let picture = iq.child("picture");
+        if picture.is_some_and(|picture| !is_picture(picture)) {
+            return error(id, 406, "not-acceptable");
+        }
+        let has_one = picture.is_some();
+        let next = self.give_picture(group.user(), by, has_one);
+        let told = next.map(|next| Node::new("picture").attr("id", next));
+        iq_from_server("result", id).with_children(told)
     }
 
     /// The account has another picture, or none.
     pub(super) fn set_picture(&mut self, number: Number, id: &str, iq: &Node) -> Node {
+        if let Some(group) = iq.attr_jid("target").filter(Jid::is_group) {
+            return self.set_group_picture(number, id, iq, &group);
+        }
         let now = self.clock.unix_seconds();
         let result = iq_from_server("result", id);
         let Some(account) = self.accounts.get_mut(&number) else {
@@ -69,9 +103,7 @@ impl World {
             account.picture = None;
             return result;
         };
-        let jpeg = picture.bytes().unwrap_or_default();
-        let is_one = jpeg.starts_with(&JPEG) && jpeg.len() <= MAX_PICTURE_BYTES;
-        if !is_one || !picture.attr_is("type", "image") {
+        if !is_picture(picture) {
             return error(id, 406, "not-acceptable");
         }
         let next = account.picture.map_or(now, |before| now.max(before + 1));
@@ -99,6 +131,12 @@ impl World {
             .with_child(Node::new("categories").with_child(category));
         answer.with_child(profile)
     }
+}
+
+/// Whether this is a JPEG as clients send it.
+fn is_picture(picture: &Node) -> bool {
+    let jpeg = picture.bytes().unwrap_or_default();
+    jpeg.starts_with(&JPEG) && jpeg.len() <= MAX_PICTURE_BYTES && picture.attr_is("type", "image")
 }
 
 fn is_even(number: Number) -> bool {

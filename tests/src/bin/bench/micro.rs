@@ -50,6 +50,12 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     let target = Target::AtMost(RENDER_SHARE * sending.median);
     row("render_variables", (rendering()?, None, target), None).print();
     for (name, measured) in [
+        ("group_200_warm", send::group::warm()),
+        ("group_200_cold", send::group::cold()),
+    ] {
+        row(name, against_floor(measured, send::group::GROUP_TARGET), None).print();
+    }
+    for (name, measured) in [
         ("media_seal_256k", files::sealing()),
         ("media_open_256k", files::opening()),
     ] {

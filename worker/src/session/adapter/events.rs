@@ -222,7 +222,7 @@ impl From<&SendError> for Failure {
     fn from(reason: &SendError) -> Self {
         let (status, error) = match reason {
             SendError::NotOnWhatsApp => (404, "Not Found"),
-            SendError::Blocked => (403, "Forbidden"),
+            SendError::Blocked | SendError::MayNotWrite => (403, "Forbidden"),
             SendError::NoDevices => (410, "Gone"),
             SendError::Unsupported(_) => (400, "Bad Request"),
             SendError::Nack { code: 479 } => (500, "Internal Server Error"),

@@ -1,11 +1,16 @@
 //! What WhatsApp says of groups, as the product tells it.
 
+use shared::event::{
+    Event, GroupChangeHeader, GroupJoinRequest, GroupJoined, GroupParticipants, GroupPerson, GroupUpdate,
+    ParticipantsAction, PictureChange, RequestAction,
+};
 use shared::job::{
-    Answer, FailureCode, GroupAnswer, GroupMetadata, GroupParticipant, JoinRequest, ParticipantOutcome,
-    PersonalInvite,
+    Answer, FailureCode, GroupAnswer, GroupMetadata, GroupParticipant, JoinRequest, LinkedGroup,
+    ParticipantOutcome, PersonalInvite,
 };
 use whatsapp::event::QueryError;
-use whatsapp::group::request::{self, Entry, Outcome};
+use whatsapp::group::news::{GroupChange, GroupNews, MemberNews, RequestNews};
+use whatsapp::group::request::{self, Entry, GroupSetting, Outcome};
 use whatsapp::group::{GroupInfo, Member};
 use whatsapp::jid::Jid;
 use whatsapp::time::Timestamp;
@@ -45,6 +50,14 @@ pub(crate) fn answer(found: request::GroupAnswer) -> Answer {
             });
             told.requests = Some(asking.collect());
         }
+        Found::Linked(groups) => {
+            let groups = groups.into_iter().map(|group| LinkedGroup {
+                id: group.jid.to_string(),
+                subject: group.subject,
+                is_announcement_group: group.is_announcement_group,
+            });
+            told.linked = Some(groups.collect());
+        }
     }
     Answer::Group(Box::new(told))
 }
@@ -75,6 +88,112 @@ pub(crate) fn failure(error: &QueryError) -> Answer {
     }
 }
 
+/// What has changed in a group, as events tell it.
+pub(crate) fn event(news: GroupNews) -> Event {
+    let change = GroupChangeHeader {
+        id: news.group.to_string(),
+        change_id: news.id,
+        author: news.author.as_ref().map(person),
+        author_name: news.author_name,
+        addressing: news.addressing.map(|mode| mode.as_str().to_owned()),
+        since: news.timestamp.and_then(|at| i64::try_from(at.as_millis()).ok()),
+    };
+    let update = match news.change {
+        GroupChange::Joined { group, reason } => {
+            let group = metadata(*group);
+            return Event::GroupJoined(Box::new(GroupJoined {
+                change,
+                group,
+                reason,
+            }));
+        }
+        GroupChange::Members {
+            action,
+            members,
+            reason,
+        } => {
+            return Event::GroupParticipants(Box::new(GroupParticipants {
+                change,
+                action: participants_action(action),
+                participants: members.iter().map(person).collect(),
+                reason,
+            }));
+        }
+        GroupChange::Requests {
+            action,
+            people,
+            method,
+        } => {
+            return Event::GroupJoinRequest(Box::new(GroupJoinRequest {
+                change,
+                action: request_action(action),
+                participants: people.iter().map(person).collect(),
+                method,
+            }));
+        }
+        GroupChange::Setting(setting) => with_setting(GroupUpdate::new(change), setting),
+        GroupChange::Subject(subject) => GroupUpdate {
+            subject: Some(subject),
+            ..GroupUpdate::new(change)
+        },
+        GroupChange::Description(text) => GroupUpdate {
+            description: Some(text),
+            ..GroupUpdate::new(change)
+        },
+        GroupChange::Invite(code) => GroupUpdate {
+            invite_code: Some(code),
+            ..GroupUpdate::new(change)
+        },
+        GroupChange::Picture(id) => GroupUpdate {
+            picture: Some(match id {
+                Some(_) => PictureChange::Changed,
+                None => PictureChange::Removed,
+            }),
+            picture_id: id,
+            ..GroupUpdate::new(change)
+        },
+    };
+    Event::GroupUpdate(Box::new(update))
+}
+
+fn with_setting(update: GroupUpdate, setting: GroupSetting) -> GroupUpdate {
+    let mut update = update;
+    match setting {
+        GroupSetting::Announce(on) => update.announce = Some(on),
+        GroupSetting::Locked(on) => update.restrict = Some(on),
+        GroupSetting::Disappearing(seconds) => update.disappearing_seconds = Some(seconds),
+        GroupSetting::AllMayAdd(on) => update.all_may_add = Some(on),
+        GroupSetting::AsksToJoin(on) => update.asks_to_join = Some(on),
+    }
+    update
+}
+
+const fn participants_action(action: MemberNews) -> ParticipantsAction {
+    match action {
+        MemberNews::Add => ParticipantsAction::Add,
+        MemberNews::Remove => ParticipantsAction::Remove,
+        MemberNews::Leave => ParticipantsAction::Leave,
+        MemberNews::Promote => ParticipantsAction::Promote,
+        MemberNews::Demote => ParticipantsAction::Demote,
+    }
+}
+
+const fn request_action(action: RequestNews) -> RequestAction {
+    match action {
+        RequestNews::Created => RequestAction::Created,
+        RequestNews::Revoked => RequestAction::Revoked,
+        RequestNews::Rejected => RequestAction::Rejected,
+    }
+}
+
+fn person(member: &Member) -> GroupPerson {
+    GroupPerson {
+        id: id(member),
+        lid: member.lid().map(Jid::to_string),
+        phone_number: member.phone().map(|phone| phone.user().to_owned()),
+    }
+}
+
 fn metadata(info: GroupInfo) -> GroupMetadata {
     let count = u32::try_from(info.members.len()).unwrap_or(u32::MAX);
     GroupMetadata {
@@ -89,6 +208,8 @@ fn metadata(info: GroupInfo) -> GroupMetadata {
         asks_to_join: info.asks_to_join,
         disappearing_seconds: info.disappearing_seconds,
         community: info.community.map(|community| community.to_string()),
+        is_community: info.is_community,
+        is_announcement_group: info.is_announcement_group,
         addressing: info.addressing.as_str().to_owned(),
         size: info.size.unwrap_or(count),
         participants: info.members.iter().map(participant).collect(),

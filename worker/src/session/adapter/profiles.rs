@@ -1,11 +1,14 @@
 //! What is asked of WhatsApp about people and the own account, and what it says, as the product tells it.
 
+use shared::event::{Event, KnownPresence, Presence, PresenceUpdate};
 use shared::job::{
     About, Answer, Business, FailureCode, Picture, ProfileAction, ProfileAnswer, ProfileJob, TypingState,
 };
+use whatsapp::command::Command;
 use whatsapp::event::QueryError;
 use whatsapp::jid::Jid;
-use whatsapp::profile::{self, PictureSize, ProfileRequest, Typing};
+use whatsapp::profile::{self, PictureSize, PresenceNews, PresenceState, ProfileRequest, Typing};
+use whatsapp::time::Timestamp;
 
 use super::events::query_failure;
 use super::names::server;
@@ -15,8 +18,8 @@ use crate::job::pending::{done, failed};
 pub(crate) enum Wanted {
     /// To be asked, and answered.
     Request(Box<ProfileRequest>),
-    /// To be told in a chat, which nobody answers.
-    Typing(Jid, Typing),
+    /// To be told, which nobody answers.
+    Told(Command),
 }
 
 /// What a job wants; `None` if a field is missing, which its reader has refused.
@@ -40,18 +43,50 @@ pub(crate) fn wanted(job: &ProfileJob) -> Option<Wanted> {
             value: job.value?.as_str().to_owned(),
         },
         A::SetAbout => ProfileRequest::SetAbout(job.text.clone()?),
-        A::SetPicture => ProfileRequest::SetPicture(Some(job.jpeg()?.into())),
-        A::RemovePicture => ProfileRequest::SetPicture(None),
+        A::SetPicture => ProfileRequest::SetPicture {
+            group: of,
+            jpeg: Some(job.jpeg()?.into()),
+        },
+        A::RemovePicture => ProfileRequest::SetPicture {
+            group: of,
+            jpeg: None,
+        },
+        A::Presence => return Some(Wanted::Told(Command::FollowPresence(of?))),
         A::Typing => {
             let typing = match job.typing? {
                 TypingState::Composing => Typing::Composing,
                 TypingState::Recording => Typing::Recording,
                 TypingState::Paused => Typing::Paused,
             };
-            return Some(Wanted::Typing(of?, typing));
+            return Some(Wanted::Told(Command::Type { chat: of?, typing }));
         }
     };
     Some(Wanted::Request(Box::new(request)))
+}
+
+/// Somebody is there or writes, as events tell it: by number where that is known.
+pub(crate) fn presence(news: &PresenceNews) -> Event {
+    let named = |jid: &Jid, other: Option<&Jid>| {
+        let phone = other.filter(|other| other.is_user()).unwrap_or(jid);
+        phone.to_string()
+    };
+    let lid = [Some(&news.who), news.other.as_ref()].into_iter().flatten();
+    let who = named(&news.who, news.other.as_ref());
+    let lid = lid.into_iter().find(|name| name.is_lid()).map(Jid::to_string);
+    let presence = Presence {
+        last_known_presence: match news.state {
+            PresenceState::Available => KnownPresence::Available,
+            PresenceState::Unavailable => KnownPresence::Unavailable,
+            PresenceState::Composing => KnownPresence::Composing,
+            PresenceState::Recording => KnownPresence::Recording,
+        },
+        last_seen: news.last_seen.map(Timestamp::as_secs),
+        lid: lid.filter(|lid| *lid != who),
+    };
+    Event::PresenceUpdate(PresenceUpdate {
+        jid: named(&news.chat, news.chat_other.as_ref()),
+        presences: [(who, presence)].into(),
+    })
 }
 
 /// The answer to a question that WhatsApp has answered.
@@ -96,8 +131,15 @@ fn shown(business: profile::Business) -> Business {
 pub(crate) fn failure(error: &QueryError) -> Answer {
     match error {
         QueryError::Refused { code } => {
-            let words = format!("WhatsApp refused ({code})");
-            failed(FailureCode::Refused, &words)
+            let why = match code {
+                401 => "only an admin of the group may do this",
+                403 => "the account is not in the group",
+                404 => "there is no such group, or nobody of this number",
+                406 => "WhatsApp does not take this picture or text",
+                429 => "WhatsApp has been asked too often; try again later",
+                _ => "WhatsApp refused",
+            };
+            failed(FailureCode::Refused, &format!("{why} ({code})"))
         }
         other => query_failure(other),
     }

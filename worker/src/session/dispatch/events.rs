@@ -9,9 +9,11 @@ use whatsapp::store::StoreError as LinkError;
 
 use super::Parts;
 use crate::session::adapter::events::{Peer, new_message, status};
+use crate::session::adapter::groups;
 use crate::session::adapter::keys::Step;
 use crate::session::adapter::names::wall;
 use crate::session::adapter::passkey;
+use crate::session::adapter::profiles;
 use crate::session::adapter::received::received;
 use crate::session::context::Exit;
 use crate::session::link::Stop;
@@ -103,6 +105,8 @@ impl Parts {
                 self.numbers.on_event(&self.link, event);
             }
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
+            Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
+            Event::GroupChanged(news) => cx.recorder.event(groups::event(*news)),
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
             Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),

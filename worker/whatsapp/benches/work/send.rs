@@ -1,6 +1,8 @@
 //! A whole send to three devices: from the owner's command to the step with the sealed frame, through a connection that
 //! is logged in, with the changes that make it durable. The server and the three devices are in memory.
 
+pub mod group;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -285,6 +287,8 @@ struct Server {
     devices: BTreeMap<Jid, Party>,
     /// Why companions are believed.
     proofs: BTreeMap<Jid, Bytes>,
+    /// How many are in each group besides us.
+    members: usize,
 }
 
 enum Stage {
@@ -315,6 +319,7 @@ impl Server {
                 .map(|device| proof(peer().with_device(device)))
                 .collect(),
             devices,
+            members: 0,
             rng: StdRng::seed_from_u64(3),
             reader: ClientFrames::new(1 << 20),
             stage: Stage::AwaitHello(Responder::new(own, chain, Resumption::Refuse)),
@@ -388,6 +393,9 @@ impl Server {
     }
 
     fn result(&self, iq: &Node) -> Node {
+        if iq.attr_is("xmlns", "w:g2") {
+            return self.describe(iq);
+        }
         if let Ok(query) = Query::parse(iq) {
             let users = query.subjects.iter().map(user).collect();
             return Answer { users, error: None }.to_node(&query);
@@ -408,6 +416,9 @@ impl Server {
 
     /// Every device of the first message reads it and answers.
     fn message(&mut self, message: &Node) {
+        if let Some(group) = message.attr_jid("to").filter(Jid::is_group) {
+            return self.group_message(message, &group);
+        }
         self.confirm(message.attr_str("id").unwrap().parse().unwrap());
         for to in message.child("participants").unwrap().nodes() {
             let jid = to.attr_jid("jid").unwrap();
@@ -437,6 +448,9 @@ impl Server {
 
 /// Our own phone is asked for by its hidden id.
 fn by_number(jid: &Jid) -> Jid {
+    if jid.is_lid() && jid.user() != OWN_LID {
+        return jid.clone();
+    }
     let user = if jid.is_lid() { OWN } else { jid.user() };
     Jid::new(user, Space::User).with_device(jid.device())
 }
@@ -446,10 +460,10 @@ fn user(subject: &Subject) -> UserAnswer {
         Subject::Phone(digits) => (Jid::new(digits.clone(), Space::User), Some(digits.clone())),
         Subject::User(jid) => (jid.clone(), None),
     };
-    let ids = if jid.user() == OWN {
-        vec![0, OWN_DEVICE]
-    } else {
-        PEER_DEVICES.to_vec()
+    let ids = match jid.user() {
+        OWN | OWN_LID => vec![0, OWN_DEVICE],
+        PEER => PEER_DEVICES.to_vec(),
+        _ => vec![0],
     };
     let listed = |id| ListedDevice {
         id,

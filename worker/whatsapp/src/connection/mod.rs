@@ -15,6 +15,7 @@ mod media_hosts;
 mod media_retries;
 mod online;
 mod passkey;
+mod presences;
 mod stream;
 mod table;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::media_hosts::MediaHosts;
 use super::media_retries::MediaRetries;
 use super::online::Online;
+use super::presences::Presences;
 use crate::{
     account::{BlockList, Profiles, Restrictions, Settings},
     app_state::{self, Action, AppState},
@@ -14,7 +15,7 @@ use crate::{
     command::Command,
     device::NameSource,
     e2e::{E2e, Outcome, Wake},
-    event::Refusal,
+    event::{Event, Incoming, Refusal},
     groups::Groups,
     history::{History, Learned},
     messages::{Content, Meaning, Messages},
@@ -53,6 +54,7 @@ pub(super) struct Parts {
     profiles: Profiles,
     media_hosts: MediaHosts,
     media_retries: MediaRetries,
+    presences: Presences,
 }
 
 /// Who takes what.
@@ -100,8 +102,9 @@ impl Parts {
                     self.e2e.on_caught_up(cx);
                 }
             }
-            // A second success, others' presence and typing, and requests that no client serves: nothing is expected.
-            "success" | "presence" | "chatstate" | "iq" => {}
+            "presence" | "chatstate" => self.presences.on_stanza(cx, &self.e2e.directory, &node),
+            // A second success, and requests that no client serves: nothing is expected.
+            "success" | "iq" => {}
             _ => refuse(cx, &node),
         }
     }
@@ -125,8 +128,8 @@ impl Parts {
                 self.messages.on_account_sync(node);
                 self.e2e.on_notification(cx, node)
             }
-            Some("w:gp2") => {
-                self.groups.on_notification(cx, node);
+            Some("w:gp2" | "picture") => {
+                self.groups.on_notification(cx, &self.e2e, node);
                 AckBy::Connection
             }
             Some("devices") => self.e2e.on_notification(cx, node),
@@ -149,9 +152,13 @@ impl Parts {
                 if let Some(name) = content.own_name() {
                     self.learn_name(cx, NameSource::OwnMessage, name);
                 }
-                self.messages.show(cx, &mut self.e2e, content);
+                let shown = self.messages.take_up(cx, &mut self.e2e, content);
+                self.show(cx, shown);
             }
-            Meaning::PhoneAnswer => self.messages.on_phone_answer(cx, &mut self.e2e, &content),
+            Meaning::PhoneAnswer => {
+                let shown = self.messages.on_phone_answer(cx, &mut self.e2e, &content);
+                self.show(cx, shown);
+            }
             // Taken where it was decrypted: it comes before the message that needs it.
             Meaning::SenderKey => {}
             Meaning::LidMappings => self.e2e.on_mappings(cx, &content.sender, &content.message),
@@ -163,6 +170,15 @@ impl Parts {
             // Acknowledged; no part takes them yet.
             Meaning::Peer => {}
             Meaning::Nothing => {}
+        }
+    }
+
+    /// Shows the owner a message. What deletes a message of somebody else in a group waits until it is known who may.
+    fn show(&mut self, cx: &mut Context<'_>, message: Option<Incoming>) {
+        match message {
+            Some(message) if message.needs_admin() => self.groups.on_revoke(message),
+            Some(message) => cx.emit(Event::Message(Box::new(message))),
+            None => {}
         }
     }
 
@@ -250,6 +266,7 @@ impl Parts {
             }
             Command::Group { ticket, request } => self.groups.ask(cx, ticket, request),
             Command::Profile { ticket, request } => self.profiles.ask(cx, ticket, request),
+            Command::FollowPresence(of) => self.presences.follow(cx, &of),
             Command::Type { chat, typing } => cx.send(typing.to_node(&chat)),
             Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
             Command::IsOnWhatsApp { ticket, numbers } => self.messages.is_on_whatsapp(cx, ticket, numbers),
@@ -437,8 +454,10 @@ impl Parts {
             profiles: Profiles::new(PROFILES),
             media_hosts: MediaHosts::new(MEDIA_HOSTS),
             media_retries: MediaRetries::default(),
+            presences: Presences::default(),
         };
         parts.history.start(cx);
+        parts.groups.start(cx);
         parts.messages.settle_unsettled(cx);
         parts.online.send_unified_session(cx);
         parts.e2e.start_online(cx);

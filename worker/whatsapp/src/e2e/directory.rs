@@ -96,6 +96,16 @@ impl Directory {
         }
     }
 
+    /// The same as long as nobody's devices are known otherwise than before.
+    pub(crate) const fn devices_version(&self) -> u64 {
+        self.lists.version()
+    }
+
+    /// A message goes to so many people at once: their lists are kept.
+    pub(crate) fn expect_lists(&mut self, count: usize, now: Timestamp) {
+        self.lists.expect(count, now);
+    }
+
     /// Forgets the device list of a user, by whatever name it was asked for.
     pub(crate) fn forget_devices(&mut self, device: &Device, user: &Jid) {
         if is_own(device, user) {

@@ -18,7 +18,8 @@ use crate::time::Timestamp;
 pub(crate) const LIST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a list is believed that the server did not give and that we only suppose.
 pub(crate) const SUPPOSED_LIST_TTL: Duration = Duration::from_secs(30);
-/// Most device lists kept.
+/// Most device lists kept, beside those of the largest group that was written to within [`LIST_TTL`]: its members are
+/// not asked for again at each message.
 pub(crate) const MAX_LISTS: usize = 256;
 
 /// The devices of one user.
@@ -34,6 +35,10 @@ pub(crate) struct DeviceList {
 pub(super) struct Lists {
     own: Option<DeviceList>,
     others: HashMap<Jid, Kept>,
+    /// Counts changes of what is known of anybody's devices; that a list is forgotten for want of room is none.
+    version: u64,
+    /// How many more there may be, and until when.
+    more: Option<(usize, Timestamp)>,
 }
 
 struct Kept {
@@ -49,11 +54,29 @@ impl Lists {
     }
 
     pub(super) fn put_own(&mut self, list: DeviceList) {
+        self.version += 1;
         self.own = Some(list);
     }
 
     pub(super) fn forget_own(&mut self) {
+        self.version += 1;
         self.own = None;
+    }
+
+    /// The same as long as nobody's devices are known otherwise than before.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// A message goes to so many people at once.
+    pub(super) fn expect(&mut self, count: usize, now: Timestamp) {
+        if count > MAX_LISTS && self.more.is_none_or(|(more, _)| more <= count) {
+            self.more = Some((count, now + LIST_TTL));
+        }
+    }
+
+    fn most(&self) -> usize {
+        MAX_LISTS + self.more.map_or(0, |(more, _)| more)
     }
 
     /// The list under this name.
@@ -64,7 +87,8 @@ impl Lists {
 
     /// Keeps a list under a name, in place of any under that name; `phone` is the number beside a hidden id.
     pub(super) fn put(&mut self, name: Jid, phone: Option<CompactString>, list: DeviceList, now: Timestamp) {
-        if self.others.len() >= MAX_LISTS && !self.others.contains_key(&name) {
+        self.version += 1;
+        if self.others.len() >= self.most() && !self.others.contains_key(&name) {
             self.make_room(now);
         }
         self.others.insert(name, Kept { list, phone });
@@ -86,6 +110,7 @@ impl Lists {
 
     /// Forgets the lists of a user by this name, whatever they are kept under.
     pub(super) fn forget(&mut self, name: &Jid) {
+        self.version += 1;
         self.others.retain(|key, kept| {
             let by_phone = name.is_user() && kept.phone.as_deref() == Some(name.user());
             !key.same_user(name) && !by_phone
@@ -95,6 +120,10 @@ impl Lists {
     /// Forgets lists that count no more and gives their memory back.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         self.others.retain(|_, kept| kept.list.expires > now);
+        self.more.take_if(|(_, until)| *until <= now);
+        while self.others.len() > self.most() {
+            self.make_room(now);
+        }
         self.others.shrink_to_fit();
         self.own.take_if(|list| list.expires <= now);
     }
@@ -107,7 +136,7 @@ impl Lists {
 
     fn make_room(&mut self, now: Timestamp) {
         self.others.retain(|_, kept| kept.list.expires > now);
-        if self.others.len() < MAX_LISTS {
+        if self.others.len() < self.most() {
             return;
         }
         let mut expiries: Vec<Timestamp> = self.others.values().map(|kept| kept.list.expires).collect();
@@ -148,6 +177,25 @@ mod tests {
         assert_eq!(lists.first_expiry(), Some(Timestamp::from_secs(11)));
         lists.sweep(late);
         assert_eq!(lists.first_expiry(), None);
+    }
+
+    #[test]
+    fn there_is_room_for_the_members_of_a_large_group_for_as_long_as_lists_count() {
+        const MEMBERS: usize = 1_024;
+        let mut lists = Lists::default();
+        let now = Timestamp::from_secs(5);
+        lists.expect(MEMBERS, now);
+        let expires = now.as_secs() + LIST_TTL.as_secs();
+        for n in 0..MEMBERS {
+            lists.put(phone(n), None, list(expires), now);
+        }
+        assert!((0..MEMBERS).all(|n| lists.get(&phone(n), now).is_some()));
+        for n in MEMBERS..3 * MEMBERS {
+            lists.put(phone(n), None, list(expires + 10), now);
+            assert!(lists.others.len() <= MAX_LISTS + MEMBERS);
+        }
+        lists.sweep(now + LIST_TTL);
+        assert!(lists.others.len() <= MAX_LISTS, "no more than without the group");
     }
 
     #[test]

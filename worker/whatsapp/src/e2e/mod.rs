@@ -330,9 +330,12 @@ impl E2e {
                     self.directory.learn(cx, &user, lid);
                 }
                 self.directory.forget_devices(cx.device, &user);
+                // A ratchet may still lie under the name that was used before the other one was learned.
                 for device in removed {
                     let peer = self.directory.peer(cx.device, device);
-                    self.ratchets.delete(cx, &peer.address);
+                    for address in std::iter::once(&peer.address).chain(&peer.earlier) {
+                        self.ratchets.delete(cx, address);
+                    }
                 }
             }
             Notification::OwnDevices => self.directory.forget_own_devices(),

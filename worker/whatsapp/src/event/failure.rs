@@ -54,6 +54,9 @@ pub enum SendError {
     /// The account blocks the recipient: nothing left.
     #[error("the account blocks this contact; unblock them to write to them")]
     Blocked,
+    /// The account is not in the group, or only admins write there and it is none: do not try again.
+    #[error("the account may not write in this group: it is not in it, or only its admins write there")]
+    MayNotWrite,
     /// The message cannot be sent as it is (this kind of recipient or content): do not try again.
     #[error("cannot be sent: {0}")]
     Unsupported(&'static str),
@@ -75,6 +78,7 @@ impl SendError {
             | Self::NoDevices
             | Self::NewContact
             | Self::Blocked
+            | Self::MayNotWrite
             | Self::Cancelled
             | Self::Unsupported(_) => false,
             Self::Nack { .. } => {

@@ -1,9 +1,10 @@
-//! A group as the server describes it; below it, what is asked of the server about groups.
+//! A group as the server describes it; below it, what is asked of the server about groups, and what it tells of them.
 //!
 //! Pure translation between stanzas and types, in both directions where a server needs the other one.
 //!
 //! Facts: docs/PROTOCOL.md, "Groups".
 
+pub mod news;
 pub mod request;
 
 use crate::binary::{Node, StanzaError};

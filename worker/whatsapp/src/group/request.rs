@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{GroupInfo, Member, bad_content};
+use super::{GroupInfo, Member, bad_content, group_id};
 use crate::binary::{Node, StanzaError};
 use crate::jid::Jid;
 use crate::time::Timestamp;
@@ -57,6 +57,8 @@ pub enum GroupRequest {
     Applicants(Jid),
     /// Let in or turn away. Answered by [`GroupAnswer::Members`].
     Decide(Jid, Verdict, Vec<Jid>),
+    /// The groups of a community. Answered by [`GroupAnswer::Linked`].
+    Linked(Jid),
 }
 
 /// What becomes of members.
@@ -126,7 +128,9 @@ pub enum GroupSetting {
 }
 
 impl GroupSetting {
-    fn to_node(self) -> Node {
+    /// The child of a request or of a notification.
+    #[must_use]
+    pub fn to_node(self) -> Node {
         match self {
             Self::Announce(true) => Node::new("announcement"),
             Self::Announce(false) => Node::new("not_announcement"),
@@ -179,6 +183,7 @@ impl fmt::Debug for GroupRequest {
             Self::Leave(_) => "Leave",
             Self::Applicants(_) => "Applicants",
             Self::Decide(..) => "Decide",
+            Self::Linked(_) => "Linked",
         })
     }
 }
@@ -226,6 +231,7 @@ impl GroupRequest {
                 set(&ALL).with_child(Node::new("leave").with_child(left))
             }
             Self::Applicants(group) => get(group).with_child(Node::new("membership_approval_requests")),
+            Self::Linked(community) => get(community).with_child(Node::new("sub_groups")),
             Self::Decide(group, verdict, members) => {
                 let verdict = Node::new(verdict.as_str()).with_children(people(members));
                 set(group).with_child(Node::new("membership_requests_action").with_child(verdict))
@@ -275,6 +281,10 @@ impl GroupRequest {
                 let asked = asked.filter(|node| node.is("membership_approval_request"));
                 GroupAnswer::Applicants(asked.map(Applicant::parse).collect::<Result<_, _>>()?)
             }
+            Self::Linked(_) => {
+                let linked = reply.require_child("sub_groups")?.nodes_named("group");
+                GroupAnswer::Linked(linked.map(LinkedGroup::parse).collect::<Result<_, _>>()?)
+            }
             Self::SetSubject(..) | Self::SetDescription { .. } | Self::Set(..) => GroupAnswer::Done,
         })
     }
@@ -301,6 +311,32 @@ pub enum GroupAnswer {
     Joined(Jid, Entry),
     /// Who asks to be let in.
     Applicants(Vec<Applicant>),
+    /// The groups of a community.
+    Linked(Vec<LinkedGroup>),
+}
+
+/// A group of a community, as the community tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkedGroup {
+    /// Its address.
+    pub jid: Jid,
+    /// Its name.
+    pub subject: String,
+    /// It is the one that everybody of the community is in.
+    pub is_announcement_group: bool,
+}
+
+impl LinkedGroup {
+    fn parse(node: &Node) -> Result<Self, StanzaError> {
+        Ok(Self {
+            jid: group_id(node)?,
+            subject: node
+                .attr_str("subject")
+                .map(|text| text.into_owned())
+                .unwrap_or_default(),
+            is_announcement_group: node.child("default_sub_group").is_some(),
+        })
+    }
 }
 
 /// How far a code led.

@@ -1,9 +1,11 @@
 //! The groups in memory: read from the store on need, asked of the server where the store has nothing that counts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::audience::Audience;
 use super::question::{Question, Questions};
 use super::record::{Handed, Members};
 use crate::binary::Node;
@@ -33,6 +35,10 @@ pub(super) struct Known {
     pub(super) members: Option<Members>,
     /// Which devices have our sender key; `None` if nobody knows.
     pub(super) handed: Option<Handed>,
+    /// The devices of all members, as a message found them.
+    pub(super) audience: Option<Arc<Audience>>,
+    /// All of these have our sender key, and nobody else.
+    pub(super) is_settled: bool,
 }
 
 impl Default for KnownGroups {
@@ -78,6 +84,7 @@ impl KnownGroups {
         let known = Known {
             members: members.and_then(|bytes| Members::decode(&bytes)),
             handed: handed.and_then(|bytes| Handed::decode(&bytes)),
+            ..Known::default()
         };
         self.records.fill(group, known);
     }
@@ -101,6 +108,8 @@ impl KnownGroups {
         cx.changes().put(RecordKey::group(group), members.encode().into());
         if let Some(known) = self.records.get_mut(group) {
             known.members = Some(members);
+            known.audience = None;
+            known.is_settled = false;
             self.records.changed(group, cx.now);
         }
         Ok(())
@@ -111,6 +120,8 @@ impl KnownGroups {
         cx.changes().delete(RecordKey::group(group));
         if let Some(known) = self.records.get_mut(group) {
             known.members = None;
+            known.audience = None;
+            known.is_settled = false;
             self.records.changed(group, cx.now);
         } else if self.records.contains(group) {
             self.changed.insert(group.clone());
@@ -135,11 +146,27 @@ impl KnownGroups {
         if !change(&mut known.handed) {
             return;
         }
+        known.is_settled = false;
         match &known.handed {
             Some(handed) => cx.changes().put(RecordKey::handed(group), handed.encode().into()),
             None => cx.changes().delete(RecordKey::handed(group)),
         }
         self.records.changed(group, cx.now);
+    }
+
+    /// A message has found these devices. Another audience has to be looked at anew.
+    pub(super) fn set_audience(&mut self, group: &Jid, audience: Arc<Audience>) {
+        if let Some(known) = self.records.get_mut(group) {
+            known.audience = Some(audience);
+            known.is_settled = false;
+        }
+    }
+
+    /// A message has found that nobody lacks the key.
+    pub(super) fn settle(&mut self, group: &Jid) {
+        if let Some(known) = self.records.get_mut(group) {
+            known.is_settled = true;
+        }
     }
 
     /// Keeps a group in memory until [`Self::unpin`].
@@ -180,12 +207,15 @@ impl KnownGroups {
 /// change by asking again.
 fn why_not(error: QueryError) -> SendError {
     match error {
+        QueryError::Refused { code } if NO_MEMBER.contains(&code) => SendError::MayNotWrite,
         QueryError::Refused { code } if FINAL.contains(&code) => SendError::Nack { code },
         error => SendError::Query(error),
     }
 }
 
-const FINAL: [u16; 6] = [400, 401, 403, 404, 406, 410];
+/// There is no such group, or we are not in it.
+const NO_MEMBER: [u16; 2] = [403, 404];
+const FINAL: [u16; 4] = [400, 401, 406, 410];
 
 /// Whether a notification of a group says that its members have changed.
 pub(super) fn changes_members(stanza: &Node) -> bool {

@@ -4,14 +4,16 @@
 //! session, beside the message. Who has it is kept, and a new key is made when somebody may have it who is not in the
 //! group any more. The members of a group are asked for once, kept, and asked for anew when the server says that they
 //! have changed. Messages that members can't read are answered by [`Messages`](crate::messages::Messages), once it is
-//! known here that who asks is a member.
+//! known here that who asks is a member. Who deletes what another wrote has to be an admin.
 //!
 //! Facts: docs/PROTOCOL.md, "Groups" and "Sender keys".
 
+mod audience;
 mod known;
 mod outgoing;
 mod question;
 mod record;
+mod revokes;
 mod sends;
 
 use std::collections::VecDeque;
@@ -21,12 +23,15 @@ use bytes::Bytes;
 pub use self::known::MAX_KNOWN_GROUPS;
 use self::known::{KnownGroups, changes_members};
 use self::question::{Question, Questions};
+pub use self::revokes::MAX_REVOKES;
+use self::revokes::Revokes;
 pub use self::sends::MAX_GROUP_SENDS;
 use self::sends::Sends;
 use crate::binary::Node;
 use crate::command::Outgoing;
 use crate::e2e::{E2e, Outcome};
-use crate::event::{Event, QueryError};
+use crate::event::{Event, Incoming, QueryError};
+use crate::group::news::GroupNews;
 use crate::group::request::GroupRequest;
 use crate::jid::Jid;
 use crate::message_id::MessageId;
@@ -42,6 +47,7 @@ const MAX_ASKING: usize = 256;
 pub(crate) struct Groups {
     known: KnownGroups,
     sends: Sends,
+    revokes: Revokes,
     /// Members' requests for messages that they can't read.
     asking: VecDeque<Node>,
     questions: Questions,
@@ -55,10 +61,16 @@ impl Groups {
         Self {
             known: KnownGroups::default(),
             sends: Sends::default(),
+            revokes: Revokes::default(),
             asking: VecDeque::new(),
             questions: Questions::new(part),
             sweep_at: None,
         }
+    }
+
+    /// Asks for what earlier connections left.
+    pub(crate) fn start(&mut self, cx: &mut Context<'_>) {
+        Revokes::start(cx, &mut self.questions);
     }
 
     /// Sends a message to a group. Answered by events. [`Self::advance`] follows.
@@ -85,6 +97,7 @@ impl Groups {
             Some(Question::Members(group)) => {
                 if let Err(reason) = self.known.on_members(cx, &group, answer) {
                     self.sends.on_unknown(cx, &group, &reason);
+                    self.revokes.on_unknown(&group);
                     // What is not acknowledged comes again.
                     self.asking
                         .retain(|asked| asked.attr_jid("from").as_ref() != Some(&group));
@@ -100,14 +113,21 @@ impl Groups {
                 });
                 cx.emit(Event::GroupAnswered { ticket, result });
             }
-            Some(Question::Stored(_)) | None => {}
+            Some(Question::Stored(_) | Question::Revokes) | None => {}
         }
     }
 
-    pub(crate) fn on_loaded(&mut self, ticket: &Ticket, values: Vec<Option<Bytes>>) {
-        if let Some(Question::Stored(group)) = self.questions.close(ticket) {
-            self.known.on_loaded(&group, values);
+    pub(crate) fn on_loaded(&mut self, ticket: &Ticket, mut values: Vec<Option<Bytes>>) {
+        match self.questions.close(ticket) {
+            Some(Question::Stored(group)) => self.known.on_loaded(&group, values),
+            Some(Question::Revokes) => self.revokes.recall(values.pop().flatten()),
+            Some(Question::Members(_) | Question::Owner(..)) | None => {}
         }
+    }
+
+    /// Somebody deletes what another wrote: shown once it is known that it is an admin.
+    pub(crate) fn on_revoke(&mut self, revoke: Incoming) {
+        self.revokes.push(revoke);
     }
 
     /// Something became of what may have been wanted here.
@@ -119,8 +139,15 @@ impl Groups {
         }
     }
 
-    /// A group has changed.
-    pub(crate) fn on_notification(&mut self, cx: &mut Context<'_>, stanza: &Node) {
+    /// A group has changed, or has another picture. The owner is told, in the step that acknowledges it.
+    pub(crate) fn on_notification(&mut self, cx: &mut Context<'_>, e2e: &E2e, stanza: &Node) {
+        for mut news in GroupNews::parse(stanza) {
+            if let Some(author) = &mut news.author {
+                let other = author.other.take();
+                author.other = other.or_else(|| e2e.directory.other_name(&author.jid));
+            }
+            cx.emit(Event::GroupChanged(Box::new(news)));
+        }
         if let Some(group) = stanza.attr_jid("from").filter(Jid::is_group)
             && changes_members(stanza)
         {
@@ -183,6 +210,7 @@ impl Groups {
     /// Moves sends as far as they go now, and asks for what they lack.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) {
         self.sends.advance(cx, e2e, &mut self.known, &mut self.questions);
+        self.revokes.advance(cx, &mut self.known, &mut self.questions);
         if self.sweep_at.is_none() && !self.known.is_empty() {
             self.sweep_at = Some(cx.now + SWEEP_INTERVAL);
         }
@@ -197,7 +225,8 @@ impl Groups {
 
     pub(crate) fn on_committed(&mut self) {
         self.known.on_committed();
-        self.known.relieve(|group| self.sends.wants(group));
+        self.known
+            .relieve(|group| self.sends.wants(group) || self.revokes.wants(group));
     }
 
     /// The connection is over: what the owner waits for is answered.
@@ -224,7 +253,8 @@ impl Groups {
     pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
         self.sends.tick(cx, &mut self.known);
         if self.sweep_at.is_some_and(|at| at <= cx.now) {
-            self.known.sweep(cx, |group| self.sends.wants(group));
+            self.known
+                .sweep(cx, |group| self.sends.wants(group) || self.revokes.wants(group));
             self.sweep_at = (!self.known.is_empty()).then(|| cx.now + SWEEP_INTERVAL);
         }
     }

@@ -1,12 +1,15 @@
 //! A message to a group on its way to being encrypted: what it waits for, and which devices it goes to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::known::Known;
+use super::audience::{Audience, Belief};
+use super::known::{Known, KnownGroups};
+use super::question::Questions;
 use super::record::Members;
 use crate::command::Outgoing;
 use crate::device::Device;
-use crate::e2e::{Directory, E2e, Peer, Space, is_own, own_device};
+use crate::e2e::{Directory, E2e, Peer, Space, is_own, own_device, own_key};
 use crate::event::SendError;
 use crate::group::AddressingMode;
 use crate::jid::Jid;
@@ -33,21 +36,100 @@ pub(super) enum State {
     Keys(Box<Targets>),
 }
 
+/// How far a send could go.
+pub(super) enum Progress {
+    Waits,
+    Ready,
+    Fails(SendError),
+}
+
+impl Waiting {
+    /// Goes on as far as it can.
+    pub(super) fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        known: &mut KnownGroups,
+        questions: &mut Questions,
+    ) -> Progress {
+        let Some(name) = own_key(cx.device, &self.group) else {
+            return Progress::Fails(SendError::NotConnected);
+        };
+        let has_key = e2e.ensure_sender_key(cx, &name);
+        if !known.ensure(cx, questions, &self.group) {
+            // What is under way is for the members as they were.
+            self.state = State::Members;
+            return Progress::Waits;
+        }
+        match self.find(cx, e2e, known) {
+            Ok(true) => {}
+            Ok(false) => return Progress::Waits,
+            Err(reason) => return Progress::Fails(reason),
+        }
+        let (State::Keys(targets), Some(known)) = (&mut self.state, known.get(&self.group)) else {
+            return Progress::Waits;
+        };
+        if has_key && targets.has_keys(cx, e2e, known, &name) {
+            Progress::Ready
+        } else {
+            Progress::Waits
+        }
+    }
+
+    /// Finds the devices that it goes to, if it has not yet: those of the last message, if nothing has changed. Whether they
+    /// are found; the group is known.
+    ///
+    /// # Errors
+    /// What the owner is told.
+    fn find(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        known: &mut KnownGroups,
+    ) -> Result<bool, SendError> {
+        let Some(group) = known.get(&self.group) else {
+            return Ok(false);
+        };
+        if let (State::Members, Some(members)) = (&self.state, &group.members) {
+            let audience = group.audience.as_ref();
+            self.state = match audience.filter(|audience| audience.counts(&e2e.directory, cx.now)) {
+                Some(audience) => State::Keys(Box::new(Targets::new(Arc::clone(audience)))),
+                None => {
+                    e2e.directory.expect_lists(members.people.len(), cx.now);
+                    State::Devices(Box::new(Lists::new(members)))
+                }
+            };
+        }
+        let State::Devices(lists) = &mut self.state else {
+            return Ok(matches!(self.state, State::Keys(_)));
+        };
+        lists.take_known(cx.device, &e2e.directory, cx.now);
+        if !lists.missing.is_empty() {
+            return Ok(false);
+        }
+        let State::Devices(lists) = std::mem::replace(&mut self.state, State::Members) else {
+            return Ok(false);
+        };
+        let audience = Arc::new(lists.into_audience(cx.device, &e2e.directory)?);
+        known.set_audience(&self.group, Arc::clone(&audience));
+        self.state = State::Keys(Box::new(Targets::new(audience)));
+        Ok(true)
+    }
+}
+
 /// The members whose devices are known, and those whose are not. There may be more members than lists are kept, so that
 /// what has come is noted here.
 pub(super) struct Lists {
     addressing: AddressingMode,
     pub(super) missing: Vec<(Jid, Option<Jid>)>,
     found: Vec<(Jid, Option<Jid>)>,
+    /// Until when what was found is believed.
+    expires: Option<Timestamp>,
 }
 
-/// The devices that read along.
+/// The devices that read along, of which some lack the key.
 pub(super) struct Targets {
-    pub(super) addressing: AddressingMode,
-    /// Ours, which sends.
-    pub(super) own: Jid,
-    /// All others in the group, sorted by their name in stanzas, with the other name of each.
-    devices: Vec<(Jid, Option<Jid>)>,
+    pub(super) audience: Arc<Audience>,
     /// Those that can't be encrypted for.
     pub(super) skipped: BTreeSet<Address>,
     /// Those whose bundles are on their way.
@@ -65,16 +147,18 @@ impl Lists {
             addressing: members.addressing,
             missing: members.people.clone(),
             found: Vec::new(),
+            expires: None,
         }
     }
 
     /// Takes the lists that there are.
     pub(super) fn take_known(&mut self, device: &Device, directory: &Directory, now: Timestamp) {
-        let found = &mut self.found;
+        let (found, expires) = (&mut self.found, &mut self.expires);
         self.missing.retain(|(user, other)| {
             let Some(list) = directory.devices(device, user, now) else {
                 return true;
             };
+            *expires = Some(expires.map_or(list.expires, |first| list.expires.min(first)));
             let devices = list.devices.iter().map(|id| user.clone().with_device(*id));
             found.extend(devices.map(|device| (device, other.clone())));
             false
@@ -85,7 +169,7 @@ impl Lists {
     ///
     /// # Errors
     /// If we have no name of the group's kind.
-    pub(super) fn into_targets(self, device: &Device) -> Result<Targets, SendError> {
+    pub(super) fn into_audience(self, device: &Device, directory: &Directory) -> Result<Audience, SendError> {
         let own = own_in(device, self.addressing)
             .cloned()
             .ok_or(SendError::Unsupported("groups of hidden ids without a hidden id"))?;
@@ -93,27 +177,39 @@ impl Lists {
         devices.retain(|(jid, _)| *jid != own);
         devices.sort_unstable();
         devices.dedup_by(|one, other| one.0 == other.0);
-        Ok(Targets {
-            addressing: self.addressing,
+        Ok(Audience::new(
+            self.addressing,
             own,
             devices,
-            skipped: BTreeSet::new(),
-            fetching: Vec::new(),
-            pending: Vec::new(),
-            phones: Vec::new(),
-        })
+            Belief {
+                version: directory.devices_version(),
+                expires: self.expires.unwrap_or(Timestamp::EPOCH),
+            },
+        ))
     }
 }
 
 impl Targets {
-    /// All devices but ours, sorted.
-    pub(super) fn devices(&self) -> Vec<Jid> {
-        self.devices.iter().map(|(jid, _)| jid.clone()).collect()
+    /// Nobody is known to lack the key yet.
+    pub(super) const fn new(audience: Arc<Audience>) -> Self {
+        Self {
+            audience,
+            skipped: BTreeSet::new(),
+            fetching: Vec::new(),
+            pending: Vec::new(),
+            phones: Vec::new(),
+        }
     }
 
     /// Those whose ratchets the send needs.
     pub(super) fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.pending.iter().chain(&self.phones)
+    }
+
+    /// Whether nobody lacks the key, and nobody has it who should not. The sender key must be in memory.
+    pub(super) fn is_settled(&self, e2e: &E2e, known: &Known, name: &RecordKey) -> bool {
+        let has = |jid: &Jid| known.handed.as_ref().is_some_and(|handed| handed.has(jid));
+        known.is_settled || !self.needs_key(e2e, known, name) && self.audience.others().iter().all(has)
     }
 
     /// Whether a new key is needed: there is none, or somebody may have it who should not.
@@ -122,7 +218,7 @@ impl Targets {
             || known
                 .handed
                 .as_ref()
-                .is_none_or(|handed| handed.has_other_than(&self.devices()))
+                .is_none_or(|handed| handed.has_other_than(self.audience.others()))
     }
 
     /// Whether there is a session with every device that gets the key; asks for what is missing. The sender key must be in
@@ -137,11 +233,16 @@ impl Targets {
         if !self.fetching.is_empty() {
             return false;
         }
+        if known.is_settled && e2e.group_keys.can_send(name) {
+            // As at most messages: everybody has it, and was found to.
+            return true;
+        }
         let is_new = self.needs_key(e2e, known, name);
         let lacks = |jid: &Jid| is_new || known.handed.as_ref().is_none_or(|handed| !handed.has(jid));
         let (device, directory) = (&**cx.device, &e2e.directory);
-        let lacking = self.devices.iter().filter(|(jid, _)| lacks(jid));
-        self.pending = lacking
+        let others = self.audience.others_named();
+        self.pending = others
+            .filter(|(jid, _)| lacks(jid))
             .map(|(jid, other)| peer(device, directory, jid.clone(), other.as_ref()))
             .filter(|peer| !self.skipped.contains(&peer.address))
             .collect();

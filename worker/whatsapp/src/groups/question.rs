@@ -11,6 +11,8 @@ pub(super) type Questions = Tickets<Question>;
 pub(super) enum Question {
     /// To the store: what is kept of this group.
     Stored(Jid),
+    /// To the store: the deletions that nobody has judged.
+    Revokes,
     /// To the server: who is in this group.
     Members(Jid),
     /// To the server: what the owner asks, under their ticket.

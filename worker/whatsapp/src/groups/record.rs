@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::group::{AddressingMode, GroupInfo};
+use crate::group::{AddressingMode, GroupInfo, Role};
 use crate::jid::{Jid, Server};
 use crate::time::Timestamp;
 
 /// How long a list of members is believed. Servers tell of changes, and dispute the devices that a message names: one that
 /// neither tells of is found within a day.
 pub(super) const MEMBERS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Says that a record tells who is an admin.
+const ROLES: &str = "roles";
+/// Behind the names of an admin.
+const ADMIN: &str = "*";
 
 /// Who is in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +25,19 @@ pub(super) struct Members {
     pub(super) since: Timestamp,
     /// By that kind of name, and by the other where it is known.
     pub(super) people: Vec<(Jid, Option<Jid>)>,
+    /// Which of them are admins, by that kind of name.
+    admins: Vec<Jid>,
 }
 
 impl Members {
     /// What the server says.
     pub(super) fn of(group: &GroupInfo, now: Timestamp) -> Self {
         let people = group.members.iter();
+        let admins = people.clone().filter(|member| member.role != Role::Member);
         Self {
             addressing: group.addressing,
             since: now,
+            admins: admins.map(|member| member.jid.clone()).collect(),
             people: people
                 .map(|member| (member.jid.clone(), member.other.clone()))
                 .collect(),
@@ -48,13 +56,25 @@ impl Members {
         })
     }
 
-    /// A line with the kind of name and the time, then one for each member with one name or both.
+    /// Whether this user is an admin of the group, by either name.
+    pub(super) fn is_admin(&self, user: &Jid) -> bool {
+        let is_one = |jid: &Jid| self.admins.iter().any(|admin| admin.same_user(jid));
+        let other = self.people.iter().find_map(|(jid, other)| {
+            let is_same = other.as_ref().is_some_and(|other| other.same_user(user));
+            is_same.then_some(jid)
+        });
+        is_one(user) || other.is_some_and(is_one)
+    }
+
+    /// A line with the kind of name, the time and what else is told, then one for each member with one name or both, and a
+    /// mark if it is an admin.
     pub(super) fn encode(&self) -> String {
-        let mut text = format!("{} {}", self.addressing.as_str(), self.since.as_secs());
+        let mut text = format!("{} {} {ROLES}", self.addressing.as_str(), self.since.as_secs());
         for (jid, other) in &self.people {
             let other = other.as_ref().map(Jid::user).unwrap_or_default();
+            let mark = if self.admins.contains(jid) { ADMIN } else { "" };
             // A text grows, so that writing into it can't fail.
-            write!(text, "\n{} {other}", jid.user()).ok();
+            write!(text, "\n{} {other}{mark}", jid.user()).ok();
         }
         text
     }
@@ -63,20 +83,30 @@ impl Members {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut lines = std::str::from_utf8(bytes).ok()?.split('\n');
         let (addressing, since) = lines.next()?.split_once(' ')?;
+        // What an earlier version wrote does not say who is an admin.
+        let since = since.strip_suffix(ROLES)?.trim_end();
         let addressing = AddressingMode::from_name(addressing)?;
         let (own, other) = match addressing {
             AddressingMode::Phone => (Server::User, Server::Lid),
             AddressingMode::Lid => (Server::Lid, Server::User),
         };
+        let mut admins = Vec::new();
         let person = |line: &str| {
             let (user, known) = line.split_once(' ')?;
+            let jid = Jid::new(user, own);
+            let plain = known.strip_suffix(ADMIN);
+            if plain.is_some() {
+                admins.push(jid.clone());
+            }
+            let known = plain.unwrap_or(known);
             let known = (!known.is_empty()).then(|| Jid::new(known, other));
-            Some((Jid::new(user, own), known))
+            Some((jid, known))
         };
         Some(Self {
             addressing,
             since: Timestamp::from_secs(since.parse().ok()?),
             people: lines.map(person).collect::<Option<_>>()?,
+            admins,
         })
     }
 }
@@ -187,7 +217,9 @@ mod tests {
                 people: vec![
                     (jid(one), Some(jid(other))),
                     (Jid::new("7", addressing.server()), None),
+                    (Jid::new("8", addressing.server()), None),
                 ],
+                admins: vec![jid(one), Jid::new("7", addressing.server())],
             };
             assert_eq!(
                 Members::decode(members.encode().as_bytes()),
@@ -195,8 +227,11 @@ mod tests {
             );
             assert!(members.contains(&jid(one)) && members.contains(&jid(other)));
             assert!(!members.contains(&jid("9@lid")));
+            assert!(members.is_admin(&jid(one)) && members.is_admin(&jid(other)));
+            assert!(members.is_admin(&Jid::new("7", addressing.server())));
+            assert!(!members.is_admin(&Jid::new("8", addressing.server())));
         }
-        for bad in ["", "lid", "lid x", "xx 1", "lid 1\nnobody"] {
+        for bad in ["", "lid", "lid x", "lid 1", "xx 1 roles", "lid 1 roles\nnobody"] {
             assert_eq!(Members::decode(bad.as_bytes()), None, "{bad}");
         }
     }
@@ -207,6 +242,7 @@ mod tests {
             addressing: AddressingMode::Lid,
             since: Timestamp::from_secs(100),
             people: Vec::new(),
+            admins: Vec::new(),
         };
         assert!(members.counts(Timestamp::from_secs(100) + MEMBERS_TTL / 2));
         assert!(!members.counts(Timestamp::from_secs(100) + MEMBERS_TTL));

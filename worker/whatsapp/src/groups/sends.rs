@@ -4,11 +4,13 @@
 //! told and sent in one step → confirmed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use prost::Message as _;
 
+use super::audience::Audience;
 use super::known::KnownGroups;
-use super::outgoing::{Lists, State, Targets, Waiting};
+use super::outgoing::{Progress, State, Targets, Waiting};
 use super::question::Questions;
 use super::record::Handed;
 use crate::command::Outgoing;
@@ -19,7 +21,6 @@ use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::messages::{MAX_MESSAGE_BYTES, attach_secret};
 use crate::part::Context;
-use crate::phash::devices_hash;
 use crate::proto::Message;
 use crate::proto::message::SenderKeyDistributionMessage;
 use crate::signal::Address;
@@ -35,6 +36,8 @@ pub const MAX_GROUP_SENDS: usize = 64;
 const MAX_LATE: usize = 64;
 /// The server names the people of the group otherwise than we did.
 const STALE_GROUP: u32 = 421;
+/// The account is not in the group, or only admins write there.
+const MAY_NOT_WRITE: u16 = 403;
 /// Codes after which members and devices are asked for anew.
 const STALE_DEVICES: [u32; 3] = [406, STALE_GROUP, 479];
 
@@ -55,17 +58,10 @@ struct Unconfirmed {
     group: Jid,
     is_again: bool,
     deadline: Timestamp,
-    /// All devices of the group, ours included.
-    devices: Vec<Jid>,
+    /// All devices of the group.
+    audience: Arc<Audience>,
     /// Those among them that were sent the key.
     keyed: Vec<Jid>,
-}
-
-/// How far a send could go.
-enum Progress {
-    Waits,
-    Ready,
-    Fails(SendError),
 }
 
 impl Sends {
@@ -215,12 +211,13 @@ impl Sends {
             return;
         };
         renew_key(cx, e2e, known, (&group, &name), &targets);
+        let audience = &targets.audience;
         let keys = hand_over(cx, e2e, &targets, &group, &name);
-        let somebody_has_it = known
-            .get(&group)
-            .and_then(|known| known.handed.as_ref())
-            .is_some_and(|handed| targets.devices().iter().any(|device| handed.has(device)));
-        if keys.is_empty() && !targets.pending.is_empty() && !somebody_has_it {
+        let somebody_has_it = || {
+            let handed = known.get(&group).and_then(|known| known.handed.as_ref());
+            handed.is_some_and(|handed| audience.others().iter().any(|device| handed.has(device)))
+        };
+        if keys.is_empty() && !targets.pending.is_empty() && !somebody_has_it() {
             return cx.emit(SendError::NoDevices.event(outgoing.id));
         }
         let mut message = outgoing.message.clone();
@@ -232,15 +229,13 @@ impl Sends {
         };
         let keyed: Vec<Jid> = keys.iter().map(|(jid, _)| jid.clone()).collect();
         note_handed(cx, known, &group, &keyed);
-        let mut devices = targets.devices();
-        devices.push(targets.own.clone());
         let is_identity_needed = keys.iter().any(|(_, enc)| enc.kind == EncKind::PreKey);
         let proof = cx.device.account.as_ref().map(|account| account.identity.clone());
         let stanza = GroupFanout {
             id: &outgoing.id,
             to: &group,
-            addressing: targets.addressing,
-            phash: devices_hash(&devices),
+            addressing: audience.addressing,
+            phash: audience.phash.clone(),
             class,
             keys,
             enc: Enc {
@@ -266,58 +261,9 @@ impl Sends {
             group,
             is_again,
             deadline: cx.now + cx.config.timing.ack,
-            devices,
+            audience: targets.audience,
             keyed,
         });
-    }
-}
-
-impl Waiting {
-    /// Goes on as far as it can.
-    fn advance(
-        &mut self,
-        cx: &mut Context<'_>,
-        e2e: &mut E2e,
-        known: &mut KnownGroups,
-        questions: &mut Questions,
-    ) -> Progress {
-        let Some(name) = own_key(cx.device, &self.group) else {
-            return Progress::Fails(SendError::NotConnected);
-        };
-        let has_key = e2e.ensure_sender_key(cx, &name);
-        if !known.ensure(cx, questions, &self.group) {
-            // What is under way is for the members as they were.
-            self.state = State::Members;
-            return Progress::Waits;
-        }
-        let Some(known) = known.get(&self.group) else {
-            return Progress::Waits;
-        };
-        if let (State::Members, Some(members)) = (&self.state, &known.members) {
-            self.state = State::Devices(Box::new(Lists::new(members)));
-        }
-        if let State::Devices(lists) = &mut self.state {
-            lists.take_known(cx.device, &e2e.directory, cx.now);
-            if !lists.missing.is_empty() {
-                return Progress::Waits;
-            }
-            let lists = std::mem::replace(&mut self.state, State::Members);
-            let State::Devices(lists) = lists else {
-                return Progress::Waits;
-            };
-            match lists.into_targets(cx.device) {
-                Ok(targets) => self.state = State::Keys(Box::new(targets)),
-                Err(reason) => return Progress::Fails(reason),
-            }
-        }
-        let State::Keys(targets) = &mut self.state else {
-            return Progress::Waits;
-        };
-        if has_key && targets.has_keys(cx, e2e, known, &name) {
-            Progress::Ready
-        } else {
-            Progress::Waits
-        }
     }
 }
 
@@ -345,10 +291,10 @@ impl Sends {
         let is_other = ack
             .phash
             .as_ref()
-            .is_some_and(|theirs| *theirs != devices_hash(&send.devices));
+            .is_some_and(|theirs| *theirs != send.audience.phash);
         if is_other || ack.error.is_some_and(|code| STALE_DEVICES.contains(&code)) {
             known.forget_members(cx, &send.group);
-            for device in &send.devices {
+            for device in send.audience.everyone() {
                 e2e.directory.forget_devices(cx.device, device);
             }
         }
@@ -444,6 +390,9 @@ fn renew_key(
     targets: &Targets,
 ) {
     let known_as = known.get(group);
+    if known_as.is_some_and(|known| targets.is_settled(e2e, known, name)) {
+        return known.settle(group);
+    }
     if known_as.is_some_and(|known| !targets.needs_key(e2e, known, name)) {
         return;
     }
@@ -474,6 +423,9 @@ fn hand_over(
     group: &Jid,
     name: &RecordKey,
 ) -> Vec<(Jid, Enc)> {
+    if targets.pending.is_empty() {
+        return Vec::new();
+    }
     let Some(distribution) = e2e.group_keys.distribution(name) else {
         return Vec::new();
     };
@@ -495,6 +447,8 @@ fn hand_over(
 }
 
 fn refused(code: u32) -> SendError {
-    let code = u16::try_from(code).unwrap_or(u16::MAX);
-    SendError::Nack { code }
+    match u16::try_from(code).unwrap_or(u16::MAX) {
+        MAY_NOT_WRITE => SendError::MayNotWrite,
+        code => SendError::Nack { code },
+    }
 }

@@ -50,7 +50,7 @@ use self::{
 use crate::binary::Node;
 use crate::command::{Outgoing, Presence};
 use crate::e2e::{E2e, Outcome, Wake};
-use crate::event::{Event, QueryError};
+use crate::event::{Incoming, QueryError};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
@@ -305,11 +305,15 @@ impl Messages {
         content
     }
 
-    /// Our phone has answered: shows what was asked for, unless it was shown meanwhile.
-    pub(crate) fn on_phone_answer(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: &Content) {
-        if let Some(content) = self.placeholders.on_answer(cx, &e2e.directory, content) {
-            self.show(cx, e2e, content);
-        }
+    /// Our phone has answered: what was asked for, unless it was shown meanwhile.
+    pub(crate) fn on_phone_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        content: &Content,
+    ) -> Option<Incoming> {
+        let content = self.placeholders.on_answer(cx, &e2e.directory, content)?;
+        self.take_up(cx, e2e, content)
     }
 
     /// Tells the server of the copy that it ended the last stream for.
@@ -324,15 +328,19 @@ impl Messages {
         }
     }
 
-    /// Shows the owner a message, unless it was shown before.
-    pub(crate) fn show(&mut self, cx: &mut Context<'_>, e2e: &mut E2e, content: Content) {
+    /// What the owner is shown of a message in this step, unless that was done before.
+    pub(crate) fn take_up(
+        &mut self,
+        cx: &mut Context<'_>,
+        e2e: &mut E2e,
+        content: Content,
+    ) -> Option<Incoming> {
         let mark = delivery::mark(&content.stanza);
         if !content.from_me && (content.chat.is_user() || content.chat.is_lid()) {
             e2e.ratchets.note_wrote(&content.sender);
         }
-        if e2e.ratchets.note_shown(cx, &content.sender, mark) {
-            cx.emit(Event::Message(Box::new(content.into_incoming(&e2e.directory))));
-        }
+        let is_new = e2e.ratchets.note_shown(cx, &content.sender, mark);
+        is_new.then(|| content.into_incoming(&e2e.directory))
     }
 
     /// Moves requests for messages and sends as far as they go, and asks for what they lack.

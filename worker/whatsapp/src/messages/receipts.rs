@@ -49,6 +49,9 @@ impl Receipts {
         // None overtakes an earlier one of its chat.
         let is_ready = has_name && !is_asked;
         if is_ready || self.waiting.len() >= MAX_WAITING_RECEIPTS {
+            if is_asked {
+                self.show_those_of(cx, e2e, &status.chat);
+            }
             status.show(cx, e2e);
             return AckBy::Connection;
         }
@@ -62,6 +65,11 @@ impl Receipts {
 
     /// The store has answered for the other name of a user.
     pub(super) fn on_name(&mut self, cx: &mut Context<'_>, e2e: &E2e, user: &Jid) {
+        self.show_those_of(cx, e2e, user);
+    }
+
+    /// Shows what waits of a user's chat, in its order.
+    fn show_those_of(&mut self, cx: &mut Context<'_>, e2e: &E2e, user: &Jid) {
         for _ in 0..self.waiting.len() {
             let Some(waiting) = self.waiting.pop_front() else {
                 return;

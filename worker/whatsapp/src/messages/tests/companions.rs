@@ -15,6 +15,7 @@ use crate::pairing::adv;
 use crate::proto::AdvSignedDeviceIdentity;
 use crate::server::adv::{DeviceDetails, Hosting, issue};
 use crate::signal::curve::KeyPair;
+use crate::store::{Changes, RecordKey};
 
 /// Client numbers of [`Network::ann_and_bob`].
 const ANN_PHONE: usize = 0;
@@ -81,6 +82,28 @@ fn set_child(node: &mut Node, name: &str, bytes: Option<Bytes>) {
     if let Some(bytes) = bytes {
         node.push_child(Node::new("device-identity").with_bytes(bytes));
     }
+}
+
+#[test]
+fn of_a_companion_that_is_unlinked_no_ratchet_is_kept_under_either_name() {
+    let mut network = Network::ann_and_bob();
+    network.send(ANN, number(2), "3EB001", "hi");
+    let by_lid = RecordKey::session(&lid(2).with_device(5).into());
+    let by_number = RecordKey::session(&laptop().into());
+    let ratchet = network.record(ANN, by_lid.clone()).unwrap();
+    let mut changes = Changes::default();
+    changes.put(by_number.clone(), ratchet);
+    network.lose(ANN, changes);
+    network.send(ANN, number(2), "3EB002", "the names are known again");
+    let removed = Node::new("remove").with_child(Node::new("device").attr("jid", laptop()));
+    let unlinked = Node::new("notification")
+        .attr("id", "1")
+        .attr("type", "devices")
+        .attr("from", phone(2))
+        .with_child(removed);
+    network.hand(ANN, &unlinked);
+    assert_eq!(network.record(ANN, by_lid), None);
+    assert_eq!(network.record(ANN, by_number), None);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::group::AddressingMode::{self, Lid, Phone};
 use crate::group::request::{GroupAnswer, GroupRequest};
 use crate::jid::Jid;
 use crate::proto::Message;
+use crate::signal::PreKeyBundle;
 use crate::store::RecordKey;
 
 /// Client number of Ann's companion in [`Network::ann_and_bob`], and of Bob's devices.
@@ -227,11 +228,46 @@ fn devices_that_the_server_disputes_are_asked_for_again() {
 }
 
 #[test]
+fn the_members_of_a_large_group_are_asked_for_their_devices_once() {
+    const MEMBERS: u32 = 1_022;
+    let (mut network, group) = network(Lid);
+    let crowd = network.take_bundle(BOB[0]);
+    network.crowd = Some(PreKeyBundle {
+        prekey: None,
+        ..crowd
+    });
+    network.crowd_members = MEMBERS;
+    say(&mut network, &group, "A");
+    assert_eq!(
+        network.clients[ANN].acked(),
+        1,
+        "{:?}",
+        network.clients[ANN].failures()
+    );
+    assert_eq!(keyed(&network), MEMBERS as usize + 3);
+    let asked = network.questions.len();
+    for id in ["B", "C"] {
+        // Longer than what nobody uses stays in memory.
+        network.pass(std::time::Duration::from_secs(130));
+        say(&mut network, &group, id);
+    }
+    let later = &network.questions[asked..];
+    assert!(
+        !later
+            .iter()
+            .any(|iq| iq.attr_is("xmlns", "usync") || iq.attr_is("xmlns", "w:g2")),
+        "{later:?}"
+    );
+    assert_eq!((network.clients[ANN].acked(), keyed(&network)), (3, 0));
+    assert_eq!(network.clients[BOB[1]].texts(), ["A", "B", "C"]);
+}
+
+#[test]
 fn who_is_not_in_a_group_is_told_so() {
     let (mut network, _) = network(Lid);
     let other: Jid = "120363000000000002@g.us".parse().unwrap();
     say(&mut network, &other, "A");
-    assert_eq!(network.clients[ANN].failures(), [SendError::Nack { code: 404 }]);
+    assert_eq!(network.clients[ANN].failures(), [SendError::MayNotWrite]);
 }
 
 #[test]

@@ -23,7 +23,8 @@ impl Network {
         let (_, users) = self.groups.get_mut(group).unwrap();
         match change {
             "add" => users.insert(user),
-            _ => users.remove(&user),
+            "remove" => users.remove(&user),
+            _ => false,
         };
         let member = Node::new("participant").attr("jid", lid(user));
         let told = Node::new("notification")
@@ -56,16 +57,32 @@ impl Network {
                 AddressingMode::Phone => (phone(*user), lid(*user)),
             };
             let other = Some(other);
-            let role = Role::Member;
+            let role = match self.admins.contains(user) {
+                true => Role::Admin,
+                false => Role::Member,
+            };
             Member { jid, other, role }
         };
         let empty = Node::new("group").attr("id", group.user());
         let info = GroupInfo {
             addressing: *addressing,
-            members: users.iter().map(member).collect(),
+            members: users
+                .iter()
+                .map(member)
+                .chain(self.of_crowd(*addressing))
+                .collect(),
             ..GroupInfo::parse(&empty).unwrap()
         };
         result_of(iq).with_child(info.to_node())
+    }
+
+    /// Those of the crowd, with one device each.
+    fn of_crowd(&self, addressing: AddressingMode) -> impl Iterator<Item = Member> {
+        (0..self.crowd_members).map(move |n| Member {
+            jid: Jid::new(format!("1777{n:010}"), addressing.server()),
+            other: None,
+            role: Role::Member,
+        })
     }
 
     /// The devices of a group as its stanzas name them.
@@ -95,7 +112,8 @@ impl Network {
             .iter()
             .map(|to| (to.attr_jid("jid").unwrap(), to.child("enc").unwrap().clone()))
             .collect();
-        let phash = devices_hash(devices.iter().map(|(_, jid)| jid));
+        let crowd: Vec<Jid> = self.of_crowd(addressing).map(|member| member.jid).collect();
+        let phash = devices_hash(devices.iter().map(|(_, jid)| jid).chain(&crowd));
         let is_known = message.attr_is("phash", &phash);
         if !self.silent {
             let ack = MessageAck {
@@ -113,9 +131,10 @@ impl Network {
         for (jid, _) in &keys {
             assert_eq!(jid.is_lid(), addressing == AddressingMode::Lid, "{jid}");
             assert!(
-                devices
-                    .iter()
-                    .any(|(device, named)| named == jid && *device != at),
+                crowd.contains(jid)
+                    || devices
+                        .iter()
+                        .any(|(device, named)| named == jid && *device != at),
                 "{jid}"
             );
         }

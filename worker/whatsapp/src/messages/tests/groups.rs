@@ -1,15 +1,18 @@
 //! Group messages on their way in.
 
-use super::network::{Network, lid, phone, text_message};
+use super::network::{GroupQuestions, Network, lid, phone, text_message};
 use crate::binary::Node;
+use crate::group::AddressingMode;
 use crate::jid::Jid;
-use crate::proto::Message;
-use crate::proto::message::SenderKeyDistributionMessage;
+use crate::proto::message::protocol_message::Type;
+use crate::proto::message::{ProtocolMessage, SenderKeyDistributionMessage};
+use crate::proto::{Message, MessageKey};
 use crate::signal::RegistrationId;
 use crate::signal::curve::KeyPair;
 use crate::signal::padding;
 use crate::signal::sender_key::SenderKeyRecord;
 use crate::signal::session::{LocalIdentity, SessionRecord};
+use crate::store::RecordKey;
 use prost::Message as _;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -67,6 +70,25 @@ impl Member {
 
     fn say(&mut self, text: &str) -> Node {
         let padded = self.padded(&text_message(text));
+        enc("skmsg").with_bytes(self.sender_key.encrypt(&padded, &mut self.rng).unwrap())
+    }
+
+    /// Deletes what somebody else wrote.
+    fn revoke(&mut self) -> Node {
+        let key = MessageKey {
+            id: Some("Z".into()),
+            from_me: Some(false),
+            ..MessageKey::default()
+        };
+        let protocol = ProtocolMessage {
+            key: Some(key),
+            r#type: Some(Type::Revoke.into()),
+            ..ProtocolMessage::default()
+        };
+        let padded = self.padded(&Message {
+            protocol_message: Some(Box::new(protocol)),
+            ..Message::default()
+        });
         enc("skmsg").with_bytes(self.sender_key.encrypt(&padded, &mut self.rng).unwrap())
     }
 
@@ -169,4 +191,89 @@ fn a_group_message_encrypted_anew_is_shown_once_in_each_group() {
     let (handover, one) = (member.handover(), member.say("one"));
     network.hand(ANN, &elsewhere.with_child(handover).with_child(one));
     assert_eq!(network.clients[ANN].texts(), ["one"]);
+}
+
+/// Ann and user 7 in a group that user 7 is an admin of, or is not.
+fn with_admin(is_admin: bool) -> (Network, Member) {
+    let mut network = Network::ann_and_bob();
+    network.group(AddressingMode::Lid, &[1, 7]);
+    if is_admin {
+        network.admins.insert(7);
+    }
+    let member = Member::new(&mut network);
+    (network, member)
+}
+
+/// User 7 deletes what another wrote, in a message of this id.
+fn deletes(network: &mut Network, member: &mut Member, id: &str) {
+    let (handover, revoke) = (member.handover(), member.revoke());
+    network.hand(ANN, &stanza(id).with_child(handover).with_child(revoke));
+}
+
+#[test]
+fn only_an_admin_deletes_what_another_wrote() {
+    for is_admin in [true, false] {
+        let (mut network, mut member) = with_admin(is_admin);
+        deletes(&mut network, &mut member, "A");
+        deletes(&mut network, &mut member, "B");
+        let ann = &network.clients[ANN];
+        assert_eq!(ann.messages().len(), if is_admin { 2 } else { 0 });
+        assert_eq!(ann.receipts(None).len(), 2, "it is acknowledged all the same");
+        assert_eq!(network.times_described(), 1, "asked for once");
+        assert_eq!(network.record(ANN, RecordKey::revokes()), None);
+    }
+}
+
+#[test]
+fn who_is_made_an_admin_or_is_one_no_more_is_asked_anew() {
+    let (mut network, mut member) = with_admin(false);
+    deletes(&mut network, &mut member, "A");
+    let group = group();
+    network.admins.insert(7);
+    network.change_group(&group, "promote", 7);
+    deletes(&mut network, &mut member, "B");
+    assert_eq!(network.clients[ANN].messages().len(), 1);
+    network.admins.clear();
+    network.change_group(&group, "demote", 7);
+    deletes(&mut network, &mut member, "C");
+    assert_eq!(network.clients[ANN].messages().len(), 1);
+}
+
+#[test]
+fn a_deletion_that_nobody_has_judged_survives_a_restart_and_holds_nothing_up() {
+    let (mut network, mut member) = with_admin(true);
+    network.group_questions = GroupQuestions::Lost;
+    deletes(&mut network, &mut member, "A");
+    network.hand(ANN, &stanza("B").with_child(member.say("two")));
+    assert_eq!(network.clients[ANN].texts(), ["two"]);
+    assert!(network.record(ANN, RecordKey::revokes()).is_some());
+    network.group_questions = GroupQuestions::Answered;
+    network.restart_noting(ANN);
+    let ann = &network.clients[ANN];
+    let (count, last) = (ann.messages().len(), ann.messages()[1]);
+    assert_eq!((count, last.id.as_str(), &last.sender), (2, "A", &lid(7)));
+    assert_eq!(network.record(ANN, RecordKey::revokes()), None);
+    network.restart_noting(ANN);
+    assert_eq!(network.clients[ANN].messages().len(), 2, "told once");
+}
+
+#[test]
+fn where_nobody_says_who_is_an_admin_nobody_is() {
+    let (mut network, mut member) = with_admin(true);
+    network.group_questions = GroupQuestions::Refused;
+    deletes(&mut network, &mut member, "A");
+    assert!(network.clients[ANN].messages().is_empty());
+    assert_eq!(network.record(ANN, RecordKey::revokes()), None);
+    network.group_questions = GroupQuestions::Lost;
+    deletes(&mut network, &mut member, "B");
+    network.pass(std::time::Duration::from_secs(80));
+    network.group_questions = GroupQuestions::Answered;
+    deletes(&mut network, &mut member, "C");
+    let shown = network.clients[ANN].messages();
+    let shown: Vec<_> = shown.iter().map(|message| message.id.as_str()).collect();
+    assert_eq!(
+        shown,
+        ["C"],
+        "what came before was judged when the answer was overdue"
+    );
 }

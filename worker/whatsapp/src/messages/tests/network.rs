@@ -37,6 +37,15 @@ pub(super) struct Client {
     pub(super) peer: Peer,
 }
 
+/// What the server does with questions about groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroupQuestions {
+    Answered,
+    Refused,
+    /// Nobody hears of them again.
+    Lost,
+}
+
 /// What the server has of a device.
 pub(super) struct Published {
     pub(super) keys: Upload,
@@ -96,6 +105,12 @@ pub(super) struct Network {
     pub(super) now: Timestamp,
     /// How groups name their people, and who is in them.
     pub(super) groups: BTreeMap<Jid, (AddressingMode, BTreeSet<u32>)>,
+    /// How many of the crowd are in every group, too.
+    pub(super) crowd_members: u32,
+    /// Who is an admin of every group that they are in.
+    pub(super) admins: BTreeSet<u32>,
+    /// What the server does with questions about groups.
+    pub(super) group_questions: GroupQuestions,
     /// The identities of the phones, by number.
     pub(super) accounts: BTreeMap<String, KeyPair>,
 }
@@ -131,6 +146,9 @@ impl Network {
             meanwhile: None,
             now: NOW,
             groups: BTreeMap::new(),
+            crowd_members: 0,
+            admins: BTreeSet::new(),
+            group_questions: GroupQuestions::Answered,
             accounts: BTreeMap::new(),
         }
     }

@@ -5,6 +5,7 @@ use super::network::{Network, lid, number, phone, text_message};
 use crate::binary::Node;
 use crate::command::{Command, Presence};
 use crate::event::{Event, ReceiptKind};
+use crate::messages::MAX_WAITING_RECEIPTS;
 use crate::proto::Message;
 use crate::proto::message::{HistorySyncNotification, ProtocolMessage, protocol_message};
 
@@ -189,6 +190,35 @@ fn a_late_receipt_of_a_hidden_id_names_the_number() {
     );
     let acks = ann.sent("ack").into_iter();
     assert_eq!(acks.filter(|ack| ack.attr_is("class", "receipt")).count(), 3);
+}
+
+#[test]
+fn a_receipt_beyond_those_that_may_wait_overtakes_none_of_its_chat() {
+    let mut network = Network::ann_and_bob();
+    let receipt = |kind: Option<&'static str>, user: u32| {
+        Node::new("receipt")
+            .attr("id", "3EB001")
+            .attr("from", lid(user))
+            .attr_opt("type", kind)
+            .attr("t", 9u64)
+    };
+    let mut together = vec![receipt(None, 3)];
+    together.extend((1..MAX_WAITING_RECEIPTS as u32).map(|n| receipt(None, 100 + n)));
+    together.push(receipt(Some("read"), 3));
+    network.hand_together(ANN, &together);
+    network.settle();
+    let ann = &network.clients[ANN];
+    let of_the_chat = ann.events.iter().filter_map(|event| match event {
+        Event::Receipt(told) if told.chat == lid(3) => Some(told.kind),
+        _ => None,
+    });
+    assert_eq!(
+        of_the_chat.collect::<Vec<_>>(),
+        [ReceiptKind::Delivered, ReceiptKind::Read]
+    );
+    let acks = ann.sent("ack").into_iter();
+    let acks = acks.filter(|ack| ack.attr_is("class", "receipt"));
+    assert_eq!(acks.count(), together.len());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the server of the network answers and routes.
 
-use super::network::{Client, Network, Published, phone_of};
+use super::network::{Client, GroupQuestions, Network, Published, phone_of};
 use crate::binary::Node;
 use crate::connection::tests::peer::result_of;
 use crate::e2e::Space;
@@ -18,7 +18,11 @@ impl Network {
         let answer = match iq.attr_str("xmlns").as_deref() {
             Some("usync") => self.usync(iq),
             Some("encrypt") => self.encrypt(at, iq),
-            Some("w:g2") => self.group_question(iq),
+            Some("w:g2") => match self.group_questions {
+                GroupQuestions::Answered => self.group_question(iq),
+                GroupQuestions::Refused => refusal(403),
+                GroupQuestions::Lost => return,
+            },
             Some("abt") => match self.properties.clone() {
                 Some(props) => result_of(iq).with_child(props),
                 None => result_of(iq),
@@ -58,6 +62,7 @@ impl Network {
                     Some(digits.clone()),
                 )
             }
+            Subject::User(jid) if jid.user().starts_with("1777") => (jid.user().to_owned(), None),
             Subject::User(jid) if jid.is_lid() => (phone_of(jid).user().to_owned(), None),
             Subject::User(jid) => (jid.user().to_owned(), None),
         };
