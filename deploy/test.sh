@@ -36,7 +36,7 @@ urls=$(deploy/services.sh env)
 eval "$urls"
 
 prepare_peers() {
-    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript, playwright-core, axe-core; pip: pika, schemathesis, openapi-python-client)"
+    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript, playwright-core, axe-core; pip: pika, schemathesis, openapi-python-client, moto)"
     for d in tests/interop tests/publishers tests/clients tests/page; do
         if [ ! "$d/node_modules/.package-lock.json" -nt "$d/package-lock.json" ]; then
             npm ci --prefix "$d" --no-audit --no-fund --loglevel=error
@@ -44,11 +44,12 @@ prepare_peers() {
     done
     local venv=$ROOT/.fanfare/venv wanted
     # What is installed is what these name: a copy lies beside it once all of it is.
-    wanted=$(cat tests/publishers/requirements.txt tests/clients/requirements.txt)
+    wanted=$(cat tests/publishers/requirements.txt tests/clients/requirements.txt tests/stores/requirements.txt)
     if [ ! -x "$venv/bin/python" ] || [ "$wanted" != "$(cat "$venv/installed.txt" 2>/dev/null)" ]; then
         mkdir -p "$ROOT/.fanfare"
         python3 -m venv "$venv" || { say "python3 -m venv does not work here; install the Debian package python3-venv"; exit 1; }
-        "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/publishers/requirements.txt -r tests/clients/requirements.txt
+        "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/publishers/requirements.txt \
+            -r tests/clients/requirements.txt -r tests/stores/requirements.txt
         printf '%s\n' "$wanted" >"$venv/installed.txt"
     fi
 }

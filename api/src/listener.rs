@@ -45,6 +45,8 @@ impl Default for Limits {
     }
 }
 
+/// Bytes that are read or written of a connection at a time; the head of a request may have no more.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// Pause after the system had no socket for us.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -109,6 +111,7 @@ async fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
+        .max_buf_size(BUFFER_BYTES)
         .serve_connection(socket, service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);

@@ -101,6 +101,10 @@ pub enum Code {
     MediaNotFound,
     /// Files can't be kept: there is no place for them, or it fails.
     NoMediaStore,
+    /// There is no room for one more file.
+    MediaStoreFull,
+    /// As many files come in as may at a time.
+    UploadsBusy,
     /// The file is gone, and the phone does not have it any more either.
     MediaGone,
     /// The media host does not give the file at this moment.
@@ -192,6 +196,8 @@ impl Code {
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
             Self::MediaNotFound => ("media_not_found", 404, "No such uploaded file"),
             Self::NoMediaStore => ("no_media_store", 503, "Files can't be kept"),
+            Self::MediaStoreFull => ("media_store_full", 507, "No room for the file"),
+            Self::UploadsBusy => ("uploads_busy", 503, "Too many uploads"),
             Self::MediaGone => ("media_gone", 410, "The file is gone"),
             Self::MediaUnavailable => ("media_unavailable", 502, "The media host gives no file"),
             Self::DownloadsBusy => ("downloads_busy", 503, "Too many downloads"),

@@ -7,27 +7,38 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt as _, RetryConfig, WriteMultipart};
 
 use crate::id::MediaId;
 
-/// Bytes that are written at a time; a store that speaks S3 takes no less but at the end.
-const CHUNK_BYTES: usize = 5 * 1024 * 1024;
-/// Chunks of one file on their way at a time.
-const CHUNKS_AT_A_TIME: usize = 2;
+/// Bytes that are written to a folder at a time.
+const FOLDER_CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes that are sent to a bucket at a time: it takes no less but at the end.
+const BUCKET_CHUNK_BYTES: usize = 5 * 1024 * 1024;
+/// Chunks of one file on their way at a time, beside the one that is being filled.
+const CHUNKS_AT_A_TIME: usize = 1;
+/// How long a bucket may be silent.
+const SILENCE: &str = "60s";
+/// How long one request to it may take: a file is read in one.
+const REQUEST: &str = "1h";
+/// How often a bucket that fails is asked again, and for how long: who waits for an answer is told soon.
+const RETRIES: usize = 3;
+const RETRIES_FOR: Duration = Duration::from_secs(10);
 
 /// Where files are kept. Cheap to clone.
 #[derive(Clone)]
 pub struct FileStore {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    chunk_bytes: usize,
 }
 
 impl fmt::Debug for FileStore {
@@ -93,22 +104,23 @@ impl FileStore {
     /// # Errors
     /// [`FileStoreError::Unavailable`] with what is the matter.
     pub fn open(place: &StorePlace) -> Result<Self, FileStoreError> {
-        let (store, prefix): (Arc<dyn ObjectStore>, &str) = match place {
+        let (store, prefix, chunk_bytes): (Arc<dyn ObjectStore>, &str, usize) = match place {
             StorePlace::Folder(folder) => {
                 let made = std::fs::create_dir_all(folder);
                 made.map_err(|error| FileStoreError::Unavailable(error.to_string()))?;
-                (Arc::new(LocalFileSystem::new_with_prefix(folder)?), "")
+                // What is answered for is on the disk.
+                let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+                (Arc::new(store), "", FOLDER_CHUNK_BYTES)
             }
-            StorePlace::Bucket { name, prefix } => {
-                // Its HTTP client panics without a provider; another one that is installed already is as good.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                let bucket = AmazonS3Builder::from_env().with_bucket_name(name).build()?;
-                (Arc::new(bucket), prefix)
-            }
+            StorePlace::Bucket { name, prefix } => (Arc::new(bucket(name)?), prefix, BUCKET_CHUNK_BYTES),
         };
         let prefix = Path::parse(prefix);
         let prefix = prefix.map_err(|error| FileStoreError::Unavailable(error.to_string()))?;
-        Ok(Self { store, prefix })
+        Ok(Self {
+            store,
+            prefix,
+            chunk_bytes,
+        })
     }
 
     /// Begins a file. Nobody sees it before it is finished.
@@ -119,7 +131,7 @@ impl FileStore {
         let upload = self.store.put_multipart(&self.path(id)).await?;
         Ok(FileWriter(WriteMultipart::new_with_chunk_size(
             upload,
-            CHUNK_BYTES,
+            self.chunk_bytes,
         )))
     }
 
@@ -149,6 +161,32 @@ impl FileStore {
     fn path(&self, id: MediaId) -> Path {
         self.prefix.clone().join(id.to_string())
     }
+}
+
+/// The bucket of this name, as `AWS_*` variables say.
+fn bucket(name: &str) -> Result<AmazonS3, FileStoreError> {
+    // Its HTTP client panics without a provider; another one that is installed already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let patience = RetryConfig {
+        max_retries: RETRIES,
+        retry_timeout: RETRIES_FOR,
+        ..RetryConfig::default()
+    };
+    let told = std::env::vars_os().filter_map(|(name, value)| {
+        let key = name.to_str().filter(|name| name.starts_with("AWS_"))?;
+        let value = value.to_str().filter(|value| !value.is_empty())?;
+        Some((key.to_ascii_lowercase().parse().ok()?, value.to_owned()))
+    });
+    let bucket = told
+        .fold(
+            AmazonS3Builder::new(),
+            |builder, (key, value): (AmazonS3ConfigKey, _)| builder.with_config(key, value),
+        )
+        .with_bucket_name(name)
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ReadTimeout), SILENCE)
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST)
+        .with_retry(patience);
+    Ok(bucket.build()?)
 }
 
 /// A file that is being written. Dropped unfinished it is nobody's; abort it to be rid of what was written.

@@ -24,4 +24,5 @@ pub mod store;
 pub mod subscription;
 pub mod telemetry;
 pub mod testing;
+pub mod transfers;
 pub mod waiting;

@@ -85,7 +85,8 @@ async fn count(cluster: &Cluster, name: &str) -> Result<u64> {
 async fn we_read(record: &Record, group: &str, text: &str) -> Result<()> {
     let is_it = |event: &Value| {
         let data = &event["data"];
-        event["event"] == "new.message" && data["header"]["wuid"] == group && data["body"]["message"] == text
+        let says_it = data["body"]["message"].to_string().contains(text);
+        event["event"] == "new.message" && data["header"]["wuid"] == group && says_it
     };
     record
         .until_any(PATIENCE, &format!("new.message {text:?}"), is_it)

@@ -323,6 +323,13 @@ impl Cluster {
         self.database.query("SELECT name FROM device_key").await.len()
     }
 
+    /// The time of all uploaded files is over.
+    pub async fn expire_uploads(&self) {
+        self.database
+            .query("UPDATE media SET expires_at = now() - interval '1 second' WHERE length IS NOT NULL")
+            .await;
+    }
+
     /// All that the processes of the product logged so far.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! control interface.
 
 pub mod baileys;
+pub mod bucket;
 pub mod cluster;
 pub mod events;
 pub mod folder;

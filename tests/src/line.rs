@@ -17,6 +17,8 @@ enum State {
     Open,
     /// Connections stay and carry nothing.
     Held,
+    /// What is asked passes, and no answer.
+    Unanswered,
     /// Connections end, and new ones end at once.
     Cut,
 }
@@ -64,6 +66,11 @@ impl Line {
         self.state.send_replace(State::Held);
     }
 
+    /// Lets what is asked through, and no answer.
+    pub fn hold_answers(&self) {
+        self.state.send_replace(State::Unanswered);
+    }
+
     /// Lets everything through again.
     pub fn mend(&self) {
         self.state.send_replace(State::Open);
@@ -104,7 +111,7 @@ async fn accept(
 }
 
 async fn carry(client: TcpStream, target: &str, state: &mut watch::Receiver<State>) {
-    if opened(state).await.is_none() {
+    if opened(state, ASKED).await.is_none() {
         return;
     }
     let Ok(service) = TcpStream::connect(target).await else {
@@ -115,25 +122,34 @@ async fn carry(client: TcpStream, target: &str, state: &mut watch::Receiver<Stat
     let ((from_client, to_client), (from_service, to_service)) = (client.into_split(), service.into_split());
     let mut back = state.clone();
     tokio::select! {
-        () = pump(from_client, to_service, state) => {}
-        () = pump(from_service, to_client, &mut back) => {}
+        () = pump(from_client, to_service, (state, ASKED)) => {}
+        () = pump(from_service, to_client, (&mut back, ANSWERED)) => {}
     }
 }
 
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    state: &mut watch::Receiver<State>,
+    (state, passes): (&mut watch::Receiver<State>, &[State]),
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if opened(state).await.is_none() || to.write_all(&buffer[..read]).await.is_err() {
+        if opened(state, passes).await.is_none() || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
 }
 
-/// Waits while the line is held; `None` when it is gone.
-async fn opened(state: &mut watch::Receiver<State>) -> Option<()> {
-    state.wait_for(|state| *state == State::Open).await.ok().map(drop)
+/// When what is asked passes.
+const ASKED: &[State] = &[State::Open, State::Unanswered];
+/// When what is answered passes.
+const ANSWERED: &[State] = &[State::Open];
+
+/// Waits until the line stands in one of these ways; `None` when it is gone.
+async fn opened(state: &mut watch::Receiver<State>, passes: &[State]) -> Option<()> {
+    state
+        .wait_for(|state| passes.contains(state))
+        .await
+        .ok()
+        .map(drop)
 }

@@ -72,6 +72,7 @@ const MAPS: &[(&str, Map)] = &[
             ("job", "content id body clock named proxy recipient"),
             ("content", "body egress recipient id clock"),
             ("files", "id"),
+            ("transfers", ""),
             ("seal", "id"),
             ("id", "clock"),
             ("waiting", "named"),

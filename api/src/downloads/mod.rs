@@ -19,6 +19,7 @@ use reqwest::header::{CONTENT_LENGTH, ORIGIN};
 use reqwest::{Client, Proxy, Response, StatusCode, redirect};
 use sha2::{Digest as _, Sha256};
 use shared::proxy::ProxyUrl;
+use shared::transfers::TransferThread;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -34,6 +35,7 @@ const BLOCK_BYTES: u64 = 16;
 pub struct Downloads {
     settings: DownloadSettings,
     turns: Arc<Semaphore>,
+    thread: OnceLock<Arc<TransferThread>>,
     direct: OnceLock<Client>,
     /// Clients by the hash of their proxy's address.
     proxied: Mutex<LruCache<[u8; 32], Client>>,
@@ -61,6 +63,7 @@ pub struct Download {
     /// The length of what it says, where that is known.
     pub length: Option<u64>,
     settings: DownloadSettings,
+    thread: Arc<TransferThread>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -69,6 +72,7 @@ impl Downloads {
     pub fn new(settings: DownloadSettings) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(settings.at_a_time)),
+            thread: OnceLock::new(),
             direct: OnceLock::new(),
             proxied: Mutex::new(LruCache::new(WAYS_MAX)),
             settings,
@@ -85,10 +89,11 @@ impl Downloads {
         let client = self.client(own.or(self.settings.proxy.as_ref()))?;
         let address = format!("{}{}", self.settings.host, blob.path);
         let asked = client.get(address).header(ORIGIN, &self.settings.origin).send();
-        let response = match timeout(self.settings.timeout, asked).await {
-            Ok(Ok(response)) => response,
+        let thread = self.thread()?;
+        let response = match timeout(self.settings.timeout, thread.spawn(asked)).await {
+            Ok(Ok(Ok(response))) => response,
             // Never the error's own words: they hold the address.
-            Ok(Err(_)) => return Err(DownloadError::Unavailable("can't be reached".to_owned())),
+            Ok(Ok(Err(_)) | Err(_)) => return Err(DownloadError::Unavailable("can't be reached".to_owned())),
             Err(_) => return Err(DownloadError::Unavailable("does not answer in time".to_owned())),
         };
         match response.status() {
@@ -107,8 +112,19 @@ impl Downloads {
             blob,
             length,
             settings: self.settings.clone(),
+            thread,
             _turn: turn,
         })
+    }
+
+    /// The thread on which files pass, started with the first.
+    fn thread(&self) -> Result<Arc<TransferThread>, DownloadError> {
+        if let Some(thread) = self.thread.get() {
+            return Ok(Arc::clone(thread));
+        }
+        let unusable = |_| DownloadError::Unavailable("can't be asked for now".to_owned());
+        let started = Arc::new(TransferThread::start().map_err(unusable)?);
+        Ok(Arc::clone(self.thread.get_or_init(|| started)))
     }
 
     fn client(&self, proxy: Option<&ProxyUrl>) -> Result<Client, DownloadError> {

@@ -1,5 +1,6 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod cases;
 mod chats;
 mod commands;
 mod control;
@@ -87,6 +88,15 @@ impl TestApi {
     }
 
     async fn with_limits(limits: SendLimits) -> Self {
+        let uploads = UploadSettings {
+            max_bytes: 1 << 20,
+            ..UploadSettings::default()
+        };
+        Self::with(limits, uploads).await
+    }
+
+    /// What is uploaded lies in a folder of its own.
+    async fn with(limits: SendLimits, uploads: UploadSettings) -> Self {
         let database = TestDatabase::new().await;
         let broker = TestBroker::new(1).await;
         let key = ApiKey::new(KEY, IpAddr::V4(Ipv4Addr::UNSPECIFIED)).unwrap();
@@ -101,8 +111,7 @@ impl TestApi {
         let folder = tempfile::tempdir().unwrap();
         app.uploads = Uploads::new(&UploadSettings {
             place: Some(StorePlace::Folder(folder.path().to_owned())),
-            max_bytes: 1 << 20,
-            ..UploadSettings::default()
+            ..uploads
         })
         .unwrap();
         let app = Arc::new(app);

@@ -1,8 +1,12 @@
 //! Files of callers: taken whole or not at all, named by sends, and gone when their time is over.
 
 use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use futures_util::stream;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use shared::store::media::Room;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::uploads::UploadError;
@@ -13,6 +17,26 @@ impl TestApi {
             .header(header::AUTHORIZATION, format!("Bearer {KEY}"))
             .header(CONTENT_TYPE, kind);
         self.request(request.body(body.into()).unwrap()).await
+    }
+
+    /// With so much room for files, as many of which come in at a time.
+    async fn with_room(files: u64, bytes: u64, at_a_time: usize) -> Self {
+        let uploads = UploadSettings {
+            room: Room { files, bytes },
+            at_a_time,
+            ..UploadSettings::default()
+        };
+        Self::with(SendLimits::default(), uploads).await
+    }
+
+    /// Waits until there are rows of so many files.
+    async fn rows(&self, count: usize) {
+        let waited = async {
+            while self.database.query("SELECT 1 FROM media").await.len() != count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waited).await.expect("in time");
     }
 
     /// How many files lie in the store.
@@ -129,4 +153,102 @@ async fn files_go_when_their_time_is_over_and_none_are_taken_without_a_place() {
     let id = shared::id::MediaId::new(uuid::Uuid::nil());
     let refused = nowhere.delete(&api.app.store, id).await;
     assert!(matches!(refused, Err(UploadError::NoStore)));
+}
+
+/// A body whose length is not said.
+fn unmeasured(bytes: usize) -> Body {
+    Body::from_stream(stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![
+        1;
+        bytes
+    ]))]))
+}
+
+/// A body that comes as it is told to.
+fn told() -> (mpsc::UnboundedSender<std::io::Result<Bytes>>, Body) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let pieces = stream::unfold(told, async |mut told: mpsc::UnboundedReceiver<_>| {
+        told.recv().await.map(|piece| (piece, told))
+    });
+    (tell, Body::from_stream(pieces))
+}
+
+#[tokio::test]
+async fn what_finds_no_room_in_the_store_is_refused_until_there_is() {
+    let api = TestApi::with_room(2, 1_000, 4).await;
+    let upload = async |body: Body| {
+        let answered = api.upload("image/png", body).await;
+        (answered.status.as_u16(), answered.json())
+    };
+    let (status, first) = upload(vec![1; 600].into()).await;
+    assert_eq!(status, 201, "{first}");
+    for body in [Body::from(vec![1; 401]), unmeasured(401)] {
+        let (status, refused) = upload(body).await;
+        assert_eq!((status, &refused["code"]), (507, &json!("media_store_full")));
+        assert!(
+            refused["detail"].as_str().unwrap().contains("MEDIA_STORE_BYTES"),
+            "{refused}"
+        );
+    }
+    assert_eq!(upload(vec![1; 300].into()).await.0, 201);
+    assert_eq!(upload("x".into()).await.0, 507, "there are two already");
+    assert_eq!(api.files(), 2);
+    api.rows(2).await;
+    let first = format!("/v1/media/{}", first["id"].as_str().unwrap());
+    assert_eq!(api.delete(&first).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(upload(unmeasured(700)).await.0, 201);
+    // What is over its time makes room at once.
+    let expire = "UPDATE media SET expires_at = now() - interval '1 second'";
+    api.database.query(expire).await;
+    assert_eq!(upload(vec![1; 1_000].into()).await.0, 201);
+    assert_eq!(api.files(), 1);
+}
+
+#[tokio::test]
+async fn of_two_that_come_for_the_same_room_one_gets_it() {
+    let api = TestApi::with_room(10, 1_000, 4).await;
+    let [one, other] = [told(), told()];
+    let both = async {
+        // Either has begun before the other has come.
+        api.rows(2).await;
+        for tell in [one.0, other.0] {
+            tell.send(Ok(vec![1; 600].into())).unwrap();
+        }
+    };
+    let uploads = (api.upload("image/png", one.1), api.upload("image/png", other.1));
+    let (one, other, ()) = tokio::join!(uploads.0, uploads.1, both);
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 507]);
+    assert_eq!(api.files(), 1);
+    api.rows(1).await;
+}
+
+#[tokio::test]
+async fn only_so_many_come_at_a_time_and_of_one_whose_client_leaves_nothing_is_left() {
+    let api = TestApi::with_room(10, 1_000, 1).await;
+    let (tell, body) = told();
+    let refused = async {
+        api.rows(1).await;
+        let refused = api.upload("image/png", "a picture").await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["code"]),
+            (503, &json!("uploads_busy"))
+        );
+        assert!(refused.headers.contains_key(header::RETRY_AFTER));
+        tell.send(Ok("a picture".into())).unwrap();
+        drop(tell);
+    };
+    let (first, ()) = tokio::join!(api.upload("image/png", body), refused);
+    assert_eq!(first.status, StatusCode::CREATED);
+
+    let (tell, body) = told();
+    tokio::select! {
+        _ = api.upload("image/png", body) => panic!("it was answered"),
+        () = api.rows(2) => {}
+    }
+    tell.send(Err(std::io::Error::other("gone"))).unwrap();
+    api.rows(1).await;
+    assert_eq!(api.files(), 1);
+    let next = api.upload("image/png", "a picture").await;
+    assert_eq!(next.status, StatusCode::CREATED);
 }

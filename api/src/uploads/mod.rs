@@ -4,6 +4,7 @@
 
 mod settings;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,9 @@ use sha2::{Digest as _, Sha256};
 use shared::clock::Clock;
 use shared::files::{FileStore, FileStoreError, FileWriter};
 use shared::id::MediaId;
-use shared::store::media::{self, MediaRecord};
+use shared::store::media::{self, MediaRecord, NewMedia, Room, WholeMedia};
 use shared::store::{Store, StoreError};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,8 @@ pub struct Uploads {
     files: Option<FileStore>,
     max_bytes: u64,
     keep: Duration,
+    room: Room,
+    turns: Arc<Semaphore>,
 }
 
 /// A file that a caller gives.
@@ -39,6 +43,8 @@ pub struct NewFile {
     pub id: MediaId,
     /// Its type, if that is said.
     pub mimetype: Option<String>,
+    /// Its length, if that is said.
+    pub length: Option<u64>,
 }
 
 /// Why a file is not taken.
@@ -47,6 +53,16 @@ pub enum UploadError {
     /// There is nowhere to put it.
     #[error("files can't be uploaded: MEDIA_STORE is not set")]
     NoStore,
+    /// As many come in as may at a time.
+    #[error("as many files are being uploaded as may be at a time (MEDIA_UPLOADS)")]
+    Busy,
+    /// There is no room for it.
+    #[error(
+        "there is no room for it: all uploaded files may be {} and have {} bytes (MEDIA_STORE_FILES, MEDIA_STORE_BYTES); \
+         delete some, or wait until they expire",
+        .0.files, .0.bytes
+    )]
+    Full(Room),
     /// It is larger than it may be.
     #[error("the file is larger than {0} bytes (MEDIA_MAX_BYTES)")]
     TooLarge(u64),
@@ -70,12 +86,7 @@ pub enum UploadError {
 impl Default for Uploads {
     /// Takes none.
     fn default() -> Self {
-        let UploadSettings { max_bytes, keep, .. } = UploadSettings::default();
-        Self {
-            files: None,
-            max_bytes,
-            keep,
-        }
+        Self::of(None, &UploadSettings::default())
     }
 }
 
@@ -85,11 +96,18 @@ impl Uploads {
     /// # Errors
     /// [`FileStoreError`]: the place where files are to be kept is none.
     pub fn new(settings: &UploadSettings) -> Result<Self, FileStoreError> {
-        Ok(Self {
-            files: settings.place.as_ref().map(FileStore::open).transpose()?,
+        let files = settings.place.as_ref().map(FileStore::open).transpose()?;
+        Ok(Self::of(files, settings))
+    }
+
+    fn of(files: Option<FileStore>, settings: &UploadSettings) -> Self {
+        Self {
+            files,
             max_bytes: settings.max_bytes,
             keep: settings.keep,
-        })
+            room: settings.room,
+            turns: Arc::new(Semaphore::new(settings.at_a_time)),
+        }
     }
 
     /// Takes a file in.
@@ -104,17 +122,73 @@ impl Uploads {
         pieces: impl Stream<Item = Result<Bytes, String>> + Unpin,
     ) -> Result<MediaRecord, UploadError> {
         let files = self.files.as_ref().ok_or(UploadError::NoStore)?;
-        media::begin(store, new.id, new.mimetype.as_deref(), clock.wall()).await?;
-        let mut writer = files.begin(new.id).await?;
-        match self.copy(pieces, &mut writer).await {
-            Ok((length, hash)) => {
+        let _turn = self.turns.try_acquire().map_err(|_| UploadError::Busy)?;
+        if new.length.is_some_and(|length| length > self.max_bytes) {
+            return Err(UploadError::TooLarge(self.max_bytes));
+        }
+        let room = self.begin(store, clock, &new).await?;
+        let writer = match files.begin(new.id).await {
+            Ok(writer) => writer,
+            Err(error) => {
+                media::forget(store, new.id).await?;
+                return Err(error.into());
+            }
+        };
+        let taken = async {
+            let (length, sha256) = self.write((pieces, new.length), writer, room).await?;
+            let whole = WholeMedia {
+                length,
+                sha256,
+                expires_at: clock.wall() + self.keep,
+            };
+            let finished = media::finish(store, new.id, &whole, self.room).await?;
+            finished.ok_or(UploadError::Full(self.room))
+        };
+        let taken = taken.await;
+        if taken.is_err() {
+            // Where that fails too, it goes when its time is over.
+            self.delete(store, new.id).await.ok();
+        }
+        taken
+    }
+
+    /// Notes a file; how many bytes there is room for.
+    async fn begin(&self, store: &Store, clock: Clock, new: &NewFile) -> Result<u64, UploadError> {
+        let noted = NewMedia {
+            id: new.id,
+            mimetype: new.mimetype.as_deref(),
+            at_least: new.length.unwrap_or_default(),
+            now: clock.wall(),
+        };
+        if let Some(left) = media::begin(store, noted, self.room).await? {
+            return Ok(left);
+        }
+        // What is over its time takes room until it is removed.
+        self.sweep_once(store).await?;
+        let left = media::begin(store, noted, self.room).await?;
+        left.ok_or(UploadError::Full(self.room))
+    }
+
+    /// Writes a whole file; answers its length and hash. Of one that does not come to its end nothing is left.
+    async fn write(
+        &self,
+        (pieces, told): (impl Stream<Item = Result<Bytes, String>> + Unpin, Option<u64>),
+        mut writer: FileWriter,
+        room: u64,
+    ) -> Result<(u64, [u8; 32]), UploadError> {
+        let copied = match self.copy(pieces, &mut writer, room).await {
+            Ok((length, _)) if told.is_some_and(|told| told != length) => {
+                Err(UploadError::BrokeOff("it is shorter than was said".to_owned()))
+            }
+            copied => copied,
+        };
+        match copied {
+            Ok(copied) => {
                 writer.finish().await?;
-                let until = clock.wall() + self.keep;
-                Ok(media::finish(store, new.id, length, hash, until).await?)
+                Ok(copied)
             }
             Err(error) => {
                 writer.abort().await;
-                media::forget(store, new.id).await?;
                 Err(error)
             }
         }
@@ -125,6 +199,7 @@ impl Uploads {
         &self,
         mut pieces: impl Stream<Item = Result<Bytes, String>> + Unpin,
         writer: &mut FileWriter,
+        room: u64,
     ) -> Result<(u64, [u8; 32]), UploadError> {
         let (mut length, mut hash) = (0, Sha256::new());
         loop {
@@ -136,6 +211,9 @@ impl Uploads {
             length += piece.len() as u64;
             if length > self.max_bytes {
                 return Err(UploadError::TooLarge(self.max_bytes));
+            }
+            if length > room {
+                return Err(UploadError::Full(self.room));
             }
             hash.update(&piece);
             writer.write(piece).await?;

@@ -177,8 +177,13 @@ async fn store(app: &App, part: Field<'_>) -> Result<MediaRecord, Problem> {
     let id = MediaId::new(uuid::Builder::from_random_bytes(app.random.fork().random()).into_uuid());
     let mimetype = part.content_type().map(str::to_owned);
     let mimetype = mimetype.filter(|mimetype| mimetype.len() <= NAME_MAX_BYTES);
+    let new = NewFile {
+        id,
+        mimetype,
+        length: None,
+    };
     let pieces = part.map_err(|error| error.body_text());
-    let taken = uploads::take(app, NewFile { id, mimetype }, Box::pin(pieces)).await;
+    let taken = uploads::take(app, new, Box::pin(pieces)).await;
     taken.map_err(|problem| match problem.fields() {
         [only] => Problem::new(problem.code(), "").with_field("file", &*only.problem),
         _ => problem,

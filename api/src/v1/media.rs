@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use media::{BlobRef, MediaKey, MediaKind};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::id::{SessionId, StanzaId, Token};
 use shared::job::{Answer, Job, MediaRefreshJob};
 use shared::proxy::ProxyUrl;
@@ -186,14 +187,15 @@ fn no_such_part(total: &str) -> Response {
 /// To be stored, never shown: under its name, or that of its message.
 fn disposition(file: &ReceivedMedia) -> String {
     let name = file.file_name.as_deref().unwrap_or(file.message.as_str());
-    let mut encoded = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    format!("attachment; filename*=UTF-8''{encoded}")
+    format!(
+        "attachment; filename*=UTF-8''{}",
+        utf8_percent_encode(name, PLAIN)
+    )
 }
+
+/// What a name may hold as it is (RFC 8187, 3.2.1), as far as all take it so.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');

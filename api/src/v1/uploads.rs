@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, TryStreamExt as _};
@@ -58,7 +58,8 @@ impl From<MediaRecord> for StoredMedia {
 
 /// Upload a file, to be sent by its `id` as often as is wanted until it expires: as the body, with its type in
 /// `Content-Type`, or as the first file of a form (`multipart/form-data`). It is written as it comes, and is there only when
-/// all of it has come.
+/// all of it has come. 507 `media_store_full` where there is no room for it (`MEDIA_STORE_FILES`, `MEDIA_STORE_BYTES`), 503
+/// `uploads_busy` where as many come as may at a time (`MEDIA_UPLOADS`).
 #[utoipa::path(post, path = "/v1/media", tag = "media",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = StoredMedia),
@@ -67,21 +68,40 @@ pub async fn create(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<(StatusCode, Json<StoredMedia>), Problem> {
+    // A task of its own: when its client leaves, what has come of the file is removed.
+    let taken = app.tasks.spawn(taken(Arc::clone(&app), request)).await;
+    let taken = taken.unwrap_or_else(|error| {
+        tracing::error!(%error, "an upload failed");
+        Err(Problem::new(
+            Code::Internal,
+            "something failed on our side; the log says what",
+        ))
+    });
+    taken.map(|record| (StatusCode::CREATED, Json(record.into())))
+}
+
+async fn taken(app: Arc<App>, request: Request) -> Result<MediaRecord, Problem> {
     let id = MediaId::new(uuid::Builder::from_random_bytes(app.random.fork().random()).into_uuid());
     let told = essence(request.headers());
-    let record = if told.as_deref() == Some("multipart/form-data") {
+    if told.as_deref() == Some("multipart/form-data") {
         let form = Multipart::from_request(request, &()).await;
         let mut form = form.map_err(|error| Problem::new(Code::MalformedBody, error.body_text()))?;
         let field = first_file(&mut form).await?;
-        let mimetype = field.content_type().map(str::to_owned);
+        let new = NewFile {
+            id,
+            mimetype: field.content_type().map(str::to_owned),
+            length: None,
+        };
         let pieces = field.map_err(|error| error.body_text());
-        take(&app, NewFile { id, mimetype }, Box::pin(pieces)).await?
-    } else {
-        let mimetype = told.and_then(|_| full(request.headers()));
-        let pieces = Body::into_data_stream(request.into_body()).map_err(|error| error.to_string());
-        take(&app, NewFile { id, mimetype }, pieces).await?
+        return take(&app, new, Box::pin(pieces)).await;
+    }
+    let new = NewFile {
+        id,
+        mimetype: told.and_then(|_| full(request.headers())),
+        length: request.body().size_hint().exact(),
     };
-    Ok((StatusCode::CREATED, Json(record.into())))
+    let pieces = Body::into_data_stream(request.into_body()).map_err(|error| error.to_string());
+    take(&app, new, pieces).await
 }
 
 /// Show a file that was uploaded.
@@ -137,6 +157,8 @@ fn not_taken(error: UploadError) -> Problem {
     let words = error.to_string();
     match error {
         UploadError::NoStore => Problem::new(Code::NoMediaStore, words),
+        UploadError::Busy => Problem::new(Code::UploadsBusy, words).retry_after(jobs::RETRY_AFTER),
+        UploadError::Full(_) => Problem::new(Code::MediaStoreFull, words),
         UploadError::TooLarge(_) => Problem::new(Code::BodyTooLarge, "").with_field("body", words),
         UploadError::Empty => Problem::field("body", words),
         UploadError::Late => Problem::new(Code::BodyTimeout, words),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use crate::id::MediaId;
 
 /// A file that has come as a whole.
@@ -25,47 +26,119 @@ pub struct MediaRecord {
     pub expires_at: OffsetDateTime,
 }
 
+/// A file that begins to come.
+#[derive(Clone, Copy, Debug)]
+pub struct NewMedia<'a> {
+    /// What sends are to name it by.
+    pub id: MediaId,
+    /// Its type, if its caller says.
+    pub mimetype: Option<&'a str>,
+    /// How many bytes it has at least.
+    pub at_least: u64,
+    /// The time.
+    pub now: OffsetDateTime,
+}
+
+/// What has come of a file, which is all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct WholeMedia {
+    /// Its length in bytes.
+    pub length: u64,
+    /// SHA-256 of it.
+    pub sha256: [u8; 32],
+    /// When it goes.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What all files may take together, whichever process takes them in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Room {
+    /// How many there may be, with those that are under way.
+    pub files: u64,
+    /// How many bytes those may have that have come as a whole.
+    pub bytes: u64,
+}
+
 /// After this a file that has not come as a whole is given up.
 const UNFINISHED: Duration = Duration::from_secs(24 * 3600);
 /// Files that are removed at a time.
 const EXPIRED_MAX: u32 = 100;
 
+/// The advisory lock of those who count files; any number that nobody else takes.
+const COUNTING_LOCK: i64 = 0x66_61_6e_66_6d_64;
+
 const COLUMNS: &str = "id, mimetype, length, sha256, created_at, expires_at";
 
-/// Notes a file that begins to come.
-pub async fn begin(
-    store: &Store,
-    id: MediaId,
-    mimetype: Option<&str>,
-    now: OffsetDateTime,
-) -> Result<(), StoreError> {
+/// Notes a file that begins to come, if there is room for it; how many bytes there is room for.
+pub async fn begin(store: &Store, new: NewMedia<'_>, room: Room) -> Result<Option<u64>, StoreError> {
+    let tx = counting(store, "media_begin").await?;
+    let taken = taken(&tx).await?;
+    let left = room.bytes.saturating_sub(taken.bytes);
+    if taken.files >= room.files || left < new.at_least.max(1) {
+        tx.rollback().await?;
+        return Ok(None);
+    }
     let sql = "-- media::begin
         INSERT INTO media (id, mimetype, created_at, expires_at) VALUES ($1, $2 /* mimetype */, $3 /* now */, $4)";
-    let until = now + UNFINISHED;
-    store
-        .execute(sql, &[&id.as_uuid(), &mimetype, &now, &until])
+    let statement = tx.prepare_cached(sql).await?;
+    let until = new.now + UNFINISHED;
+    tx.execute(&statement, &[&new.id.as_uuid(), &new.mimetype, &new.now, &until])
         .await?;
-    Ok(())
+    tx.commit().await?;
+    Ok(Some(left))
 }
 
-/// The file has come as a whole: so many bytes with this hash.
+/// The file has come as a whole; `None` if others have taken its room meanwhile.
 pub async fn finish(
     store: &Store,
     id: MediaId,
-    length: u64,
-    sha256: [u8; 32],
-    expires_at: OffsetDateTime,
-) -> Result<MediaRecord, StoreError> {
+    whole: &WholeMedia,
+    room: Room,
+) -> Result<Option<MediaRecord>, StoreError> {
+    let tx = counting(store, "media_finish").await?;
+    if taken(&tx).await?.bytes.saturating_add(whole.length) > room.bytes {
+        tx.rollback().await?;
+        return Ok(None);
+    }
     let sql = format!(
         "-- media::finish
         UPDATE media SET length = $2 /* length */, sha256 = $3 /* hash */, expires_at = $4 /* expires */
         WHERE id = $1 RETURNING {COLUMNS}"
     );
-    let length = i64::try_from(length).map_err(|_| StoreError::Corrupt("length"))?;
-    let row = store
-        .query_one(&sql, &[&id.as_uuid(), &length, &sha256.as_slice(), &expires_at])
-        .await?;
-    record(&row)
+    let length = i64::try_from(whole.length).map_err(|_| StoreError::Corrupt("length"))?;
+    let statement = tx.prepare_cached(&sql).await?;
+    let parameters: [&(dyn ToSql + Sync); 4] = [
+        &id.as_uuid(),
+        &length,
+        &whole.sha256.as_slice(),
+        &whole.expires_at,
+    ];
+    let row = tx.query_one(&statement, &parameters).await?;
+    tx.commit().await?;
+    record(&row).map(Some)
+}
+
+/// Waits until nobody else counts what there is: what two see that there is room for, one of them takes.
+async fn counting(store: &Store, name: &'static str) -> Result<Tx, StoreError> {
+    let tx = store.begin(name).await?;
+    let sql = "-- media::counting\nSELECT pg_advisory_xact_lock($1)";
+    tx.execute(sql, &[&COUNTING_LOCK]).await?;
+    Ok(tx)
+}
+
+/// What there is, also what is over its time and not removed yet.
+async fn taken(tx: &Tx) -> Result<Room, StoreError> {
+    let sql = "-- media::taken\nSELECT count(*), coalesce(sum(length), 0)::bigint FROM media";
+    let statement = tx.prepare_cached(sql).await?;
+    let row = tx.query_one(&statement, &[]).await?;
+    let count = |at: usize| {
+        let count: i64 = row.try_get(at)?;
+        u64::try_from(count).map_err(|_| StoreError::Corrupt("count of files"))
+    };
+    Ok(Room {
+        files: count(0)?,
+        bytes: count(1)?,
+    })
 }
 
 /// A file that has come as a whole, and is still kept.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use shared::egress::Reach;
 use shared::files::{FileStore, FileStoreError};
 use shared::store::uploads::Facts;
+use shared::transfers::TransferThread;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whatsapp::media::{MediaKey, MediaKind, Seal};
 
@@ -28,6 +29,7 @@ use crate::guard;
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     http: Arc<OnceLock<reqwest::Client>>,
+    thread: Arc<OnceLock<TransferThread>>,
     settings: Settings,
     turns: Arc<Semaphore>,
     /// One picture is decoded at a time: it is in memory as a whole.
@@ -54,6 +56,7 @@ impl Files {
             http: Arc::default(),
             pages: Arc::new(Semaphore::new(PAGES_AT_A_TIME)),
             pictures: Arc::new(Semaphore::new(1)),
+            thread: Arc::default(),
             settings,
             turns,
         })
@@ -70,6 +73,23 @@ impl Files {
             .build();
         let client = client.map_err(|error| FileError::Later(error.to_string()))?;
         Ok(self.http.get_or_init(|| client))
+    }
+
+    /// Does this on the thread of files, which is started when one is first brought.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, FileError>> + Send + 'static,
+    ) -> Result<T, FileError> {
+        let thread = match self.thread.get() {
+            Some(thread) => thread,
+            None => {
+                let started = TransferThread::start();
+                let started = started.map_err(|error| FileError::Later(error.to_string()))?;
+                self.thread.get_or_init(|| started)
+            }
+        };
+        let done = thread.spawn(work).await;
+        done.unwrap_or_else(|error| Err(FileError::Later(error.to_string())))
     }
 
     /// How long files of messages that came in can be downloaded, if they can.
@@ -178,6 +198,9 @@ pub(crate) enum FileError {
     /// It may be there another time.
     #[error("its file could not be fetched: {0}")]
     Later(String),
+    /// What we keep ourselves can't be reached.
+    #[error("its file can't be read for now: {0}")]
+    Away(String),
     /// This machine's disk.
     #[error("its file could not be stored by the worker: {0}")]
     Disk(#[from] std::io::Error),
@@ -191,6 +214,11 @@ impl FileError {
 
     /// Whether it may go better another time.
     pub(crate) const fn is_passing(&self) -> bool {
-        matches!(self, Self::Later(_) | Self::Disk(_))
+        matches!(self, Self::Later(_) | Self::Away(_) | Self::Disk(_))
+    }
+
+    /// Whether it is waited for however long that takes: it was taken in, and is not its caller's to mend.
+    pub(crate) const fn is_ours(&self) -> bool {
+        matches!(self, Self::Away(_))
     }
 }

@@ -67,11 +67,16 @@ impl Files {
     }
 
     async fn bring(&self, source: Source<'_>, into: File) -> Result<Option<String>, FileError> {
+        let files = self.clone();
         match source {
-            Source::Url(url) => self.fetch(url, &mut in_pieces(into)).await,
+            Source::Url(url) => {
+                let url = url.to_owned();
+                let fetched = async move { files.fetch(&url, &mut in_pieces(into)).await };
+                self.apart(fetched).await
+            }
             Source::Stored(id) => {
-                self.read(id, &mut in_pieces(into)).await?;
-                Ok(None)
+                let read = async move { files.read(id, &mut in_pieces(into)).await };
+                self.apart(read).await.map(|()| None)
             }
             Source::Inline(text) => {
                 let bytes = STANDARD.decode(text);
@@ -93,7 +98,7 @@ impl Files {
         };
         let failed = |error: FileStoreError| match error {
             FileStoreError::NotFound => FileError::gone(),
-            FileStoreError::Unavailable(_) => FileError::Later(error.to_string()),
+            FileStoreError::Unavailable(_) => FileError::Away(error.to_string()),
         };
         let mut pieces = files.read(id).await.map_err(failed)?;
         let mut length = 0;

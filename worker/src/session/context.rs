@@ -97,9 +97,9 @@ pub(crate) enum Transferred {
     /// It can't be had.
     NoFile(FileError),
     /// It is uploaded, and that is durable.
-    Stored(Upload),
+    Stored(Box<Upload>),
     /// This is shown of its page, and that is durable.
-    Previewed(Option<Preview>),
+    Previewed(Option<Box<Preview>>),
     /// WhatsApp did not take it, and this is kept of it.
     NotUploaded(Option<Box<Prepared>>, UploadError),
     /// The database failed.

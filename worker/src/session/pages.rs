@@ -18,13 +18,13 @@ pub(super) async fn preview(
     link: String,
 ) -> Transferred {
     match previews::find(&store, id).await {
-        Ok(Some(known)) => return Transferred::Previewed(known),
+        Ok(Some(known)) => return Transferred::Previewed(known.map(Box::new)),
         Ok(None) => {}
         Err(error) => return Transferred::Lost(error),
     }
     let found = files.preview(&link).await;
     match previews::save(&store, fence, id, found.as_ref()).await {
-        Ok(()) => Transferred::Previewed(found),
+        Ok(()) => Transferred::Previewed(found.map(Box::new)),
         Err(error) => Transferred::Lost(error),
     }
 }

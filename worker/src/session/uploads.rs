@@ -99,7 +99,7 @@ impl Uploads {
         }
         cx.transfer(id, async move {
             match store::find(&store, id).await {
-                Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(upload),
+                Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(Box::new(upload)),
                 Ok(_) => Transferred::Missing,
                 Err(error) => Transferred::Lost(error),
             }
@@ -153,13 +153,14 @@ impl Uploads {
         let tries = self.work.remove(&id).map_or(0, |work| work.tries);
         match transferred {
             Transferred::Missing => self.put(id, Stage::Hosts(None), tries),
-            Transferred::Stored(upload) => cx.queues.attach(id, Attachment::Ready(Arc::new(upload))),
+            Transferred::Stored(upload) => cx.queues.attach(id, Attachment::Ready(Arc::new(*upload))),
             Transferred::Previewed(found) => {
-                let found = found.map(Box::new);
                 cx.queues.attach(id, Attachment::Previewed(found));
             }
             Transferred::Lost(error) => cx.lose(&error),
-            Transferred::NoFile(error) if error.is_passing() && tries + 1 < FETCHES_MAX => {
+            Transferred::NoFile(error)
+                if error.is_passing() && (error.is_ours() || tries + 1 < FETCHES_MAX) =>
+            {
                 tracing::debug!(%error, "a file is fetched again");
                 self.again(cx.now(), id, (tries, None));
             }
@@ -251,7 +252,7 @@ impl Journey {
             return self.files.prepare(wish, self.key.clone()).await;
         };
         let found = media::find(&self.store, id).await;
-        let found = found.map_err(|error| FileError::Later(error.to_string()))?;
+        let found = found.map_err(|error| FileError::Away(error.to_string()))?;
         let found = found.ok_or_else(FileError::gone)?;
         let wish = Wish {
             mimetype: wish.mimetype.or(found.mimetype.as_deref()),
@@ -284,7 +285,7 @@ async fn save(store: &Store, fence: Fence, id: QueueId, mut upload: Stored) -> T
         .replace_nanosecond(upload.uploaded_at.microsecond() * 1_000)
         .unwrap_or(upload.uploaded_at);
     match store::save(store, fence, id, &upload).await {
-        Ok(()) => Transferred::Stored(upload),
+        Ok(()) => Transferred::Stored(Box::new(upload)),
         Err(error) => Transferred::Lost(error),
     }
 }
@@ -302,7 +303,7 @@ fn failure(error: &FileError) -> Failure {
         FileError::TooLarge(_) => (413, "Content Too Large"),
         FileError::WrongType { .. } | FileError::Unreadable(_) => (415, "Unsupported Media Type"),
         FileError::NotThere(_) | FileError::Later(_) => (424, "Failed Dependency"),
-        FileError::Disk(_) => (503, "Service Unavailable"),
+        FileError::Away(_) | FileError::Disk(_) => (503, "Service Unavailable"),
     };
     Failure {
         status,

@@ -498,12 +498,27 @@ async fn an_uploaded_file_is_sent_by_its_id_by_as_many_queues_as_name_it() {
     let worker = stage.worker_set("w1", |settings| settings.media.place = Some(place));
     let (store, now) = (stage.database.store(), time::OffsetDateTime::now_utc());
     let csv = b"name,number";
-    stored::begin(store, id, Some("text/csv"), now).await.unwrap();
+    let (new, whole) = (
+        stored::NewMedia {
+            id,
+            mimetype: Some("text/csv"),
+            at_least: 0,
+            now,
+        },
+        stored::WholeMedia {
+            length: 11,
+            sha256: [0; 32],
+            expires_at: now + Duration::from_secs(60),
+        },
+    );
+    let room = stored::Room { files: 1, bytes: 11 };
+    let left = stored::begin(store, new, room).await.unwrap();
+    assert_eq!(left, Some(11));
     let mut writer = files.begin(id).await.unwrap();
     writer.write(csv.as_slice().into()).await.unwrap();
     writer.finish().await.unwrap();
-    let until = now + Duration::from_secs(60);
-    stored::finish(store, id, 11, [0; 32], until).await.unwrap();
+    let finished = stored::finish(store, id, &whole, room).await.unwrap();
+    assert!(finished.is_some());
     let token = stage.paired("15550000001").await;
     let numbers = stage.contacts("15550001", 2).await;
     let named = |id: MediaId| {

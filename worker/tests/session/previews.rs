@@ -65,12 +65,8 @@ async fn completed(stage: &Stage, token: &Token, queue: QueueId) {
 
 /// The last text that a contact was shown.
 async fn last(stage: &Stage, number: &str) -> ExtendedTextMessage {
-    *shown(stage, number)
-        .await
-        .pop()
-        .unwrap()
-        .extended_text_message
-        .unwrap()
+    let message = shown(stage, number).await.pop().expect("a message");
+    *message.extended_text_message.expect("a text")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

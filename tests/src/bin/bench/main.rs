@@ -9,6 +9,7 @@ mod jobs;
 mod micro;
 mod report;
 mod sends;
+mod sockets;
 mod tls;
 // The payloads, our side and the floor's, are those of the library's own benches.
 #[path = "../../../../worker/whatsapp/benches/work/mod.rs"]
@@ -35,6 +36,8 @@ enum Part {
     Sends,
     /// Jobs accepted over HTTP.
     Jobs,
+    /// Events to socket.io clients.
+    Sockets,
     /// Memory of idle sessions.
     Idle,
 }
@@ -81,6 +84,7 @@ async fn measure(part: Part, baileys: &Baileys, sessions: usize) -> Result<()> {
         Part::Micro => micro::measure(baileys).await,
         Part::Sends => sends::measure(baileys).await,
         Part::Jobs => jobs::measure().await,
+        Part::Sockets => sockets::measure().await,
         Part::Idle => idle::measure(baileys, sessions).await,
     }
 }

@@ -6,12 +6,16 @@
 //!
 //! A round is over when the broker has said that every queue is completed. The audit has the last word.
 
+use std::io::Cursor;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::json;
+use image::{DynamicImage, ImageFormat};
+use serde_json::{Value, json};
 use tests::cluster::Cluster;
 use tests::events::Listener;
 use tests::operator::Operator;
@@ -37,6 +41,10 @@ const MANY: usize = 100;
 const CONTACTS_OF_MANY: usize = 200;
 /// Contacts of one session alone, and of Baileys.
 const CONTACTS_OF_ONE: usize = 2_000;
+/// Contacts who get pictures.
+const CONTACTS_OF_PICTURES: usize = 10_000;
+/// What part of the rate of texts that of pictures with captions of their own has to reach.
+const SHARE_OF_PICTURES: f64 = 0.9;
 /// How many sessions are paired at a time.
 const PAIRING_AT_ONCE: usize = 8;
 /// How long a round may take.
@@ -52,6 +60,10 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     Broadcasts::new(&cluster, "one", 1, CONTACTS_OF_ONE)
         .await?
         .measure(names, &theirs, 0.0)
+        .await?;
+    Broadcasts::new(&cluster, "pictures", 1, CONTACTS_OF_PICTURES)
+        .await?
+        .measure_pictures("send_1_session_pictures_with_variables")
         .await?;
     let names = ["send_100_sessions_first_message", "send_100_sessions"];
     let mut many = Broadcasts::new(&cluster, "many", MANY, CONTACTS_OF_MANY).await?;
@@ -147,17 +159,52 @@ impl<'a> Broadcasts<'a> {
         Ok(())
     }
 
-    /// One broadcast of every session; messages per second, from the first request to the last event.
+    /// Measures pictures, each with a caption of its own, beside texts, in turns.
+    async fn measure_pictures(&mut self, name: &'static str) -> Result<()> {
+        // The first messages are dearer.
+        self.round().await?;
+        let (mut texts, mut pictures) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            texts.push(self.round().await?);
+            let before = self.uploads().await?;
+            pictures.push(self.round_of(&pictures_to(&self.numbers)?).await?);
+            ensure!(self.uploads().await? == before + 1, "more than one upload");
+        }
+        let texts = Figure::of(texts);
+        let row = Row {
+            name,
+            unit: UNIT,
+            ours: Figure::of(pictures),
+            baileys: None,
+            floor: Some(texts),
+            target: Some(Target::AtLeast(SHARE_OF_PICTURES * texts.median)),
+        };
+        row.print();
+        Ok(())
+    }
+
+    /// How many files were uploaded so far.
+    async fn uploads(&self) -> Result<u64> {
+        let audit = self.cluster.control.audit().await?;
+        audit.rest["uploads"].as_u64().context("a count of uploads")
+    }
+
+    /// One broadcast of a text of every session; messages per second.
     async fn round(&mut self) -> Result<f64> {
+        let texts = json!({
+            "numbers": self.numbers, "message": { "type": "text", "text": TEXT }, "delay": { "min": 0, "max": 0 },
+        });
+        self.round_of(&texts).await
+    }
+
+    /// One broadcast of every session; messages per second, from the first request to the last event.
+    async fn round_of(&mut self, broadcast: &Value) -> Result<f64> {
         let messages = self.tokens.len() * self.numbers.len();
         let before = self.cluster.control.audit().await?;
         let start = Instant::now();
         let operator = &self.cluster.operator;
-        let broadcasts = self
-            .tokens
-            .iter()
-            .map(|token| operator.broadcast(token, &self.numbers, TEXT, 0.0..=0.0));
-        let queues: Vec<String> = stream::iter(broadcasts)
+        let broadcasts = self.tokens.iter().map(|token| begin(operator, token, broadcast));
+        let queues: Vec<()> = stream::iter(broadcasts)
             .buffer_unordered(PAIRING_AT_ONCE)
             .try_collect()
             .await?;
@@ -192,6 +239,28 @@ impl<'a> Broadcasts<'a> {
         );
         Ok(())
     }
+}
+
+async fn begin(operator: &Operator, token: &str, broadcast: &Value) -> Result<()> {
+    let path = format!("/v1/sessions/{token}/queues");
+    let (status, answer) = operator.post(&path, broadcast.clone()).await?;
+    ensure!(status.is_success(), "broadcast: {status}: {answer}");
+    Ok(())
+}
+
+/// A picture to each, with a caption of its own.
+fn pictures_to(numbers: &[String]) -> Result<Value> {
+    let mut picture = Cursor::new(Vec::new());
+    DynamicImage::new_rgb8(64, 36).write_to(&mut picture, ImageFormat::Png)?;
+    let own = |number: &String| json!({ "number": number, "variables": { "code": number } });
+    Ok(json!({
+        "numbers": numbers.iter().map(own).collect::<Vec<_>>(),
+        "message": {
+            "type": "image", "media": { "base64": STANDARD.encode(picture.into_inner()) },
+            "caption": "We open at nine tomorrow, {{name|dear guest}}; your code is {{code}}.",
+        },
+        "delay": { "min": 0, "max": 0 },
+    }))
 }
 
 fn row(name: &'static str, rates: Vec<f64>, baileys: Figure, least: f64) -> Row {

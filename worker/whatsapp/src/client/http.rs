@@ -132,7 +132,10 @@ async fn send(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Body>,
 ) -> Result<Answer, CallError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(failed)?;
+    let connected = http1::Builder::new()
+        .max_buf_size(BUFFER_BYTES)
+        .handshake(TokioIo::new(socket));
+    let (mut sender, connection) = connected.await.map_err(failed)?;
     // What ends it is told to whoever waits for the answer, or reads it.
     let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
     let response = sender.send_request(request).await.map_err(failed)?;
@@ -141,6 +144,9 @@ async fn send(
         _connection: connection,
     })
 }
+
+/// Bytes that are read or written at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 fn failed(error: impl std::fmt::Display) -> CallError {
     CallError(error.to_string())

@@ -18,6 +18,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::{Request, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -37,6 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SLOWEST: u64 = 16 * 1024;
 /// Largest answer to an upload.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// What a query may hold as it is (RFC 3986, 2.3).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Where a session's files go, and by which way.
 pub struct MediaRoute {
@@ -163,7 +170,7 @@ impl MediaRoute {
 
     async fn upload_to(&self, host: &str, upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
         let token = URL_SAFE_NO_PAD.encode(upload.enc_sha256);
-        let auth = percent_encoded(self.conn.auth.as_str());
+        let auth = utf8_percent_encode(self.conn.auth.as_str(), PLAIN);
         let kind = upload.kind.mms_type();
         let address = format!("{host}/mms/{kind}/{token}?auth={auth}&token={token}");
         let mut file = File::from_std(upload.file.try_clone()?);
@@ -286,17 +293,4 @@ fn uploaded(text: &[u8]) -> Option<Uploaded> {
 /// How long a transfer of so many bytes may take.
 fn patience(bytes: u64) -> Duration {
     PATIENCE + Duration::from_secs(bytes / SLOWEST)
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
 }

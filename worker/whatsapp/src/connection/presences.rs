@@ -1,6 +1,6 @@
 //! Who is there, and who is writing: of those that the owner follows, for as long as the connection lasts.
 //!
-//! Facts: docs/PROTOCOL.md, "Presence".
+//! Facts: docs/PROTOCOL.md, "Profiles".
 
 use std::collections::VecDeque;
 
