@@ -177,7 +177,7 @@ impl App {
         let words = "no uploaded file has this id, or not any more";
         found
             .map(drop)
-            .ok_or_else(|| Problem::field("message.media.id", words))
+            .ok_or_else(|| Problem::field(format!("message.{}.id", message.media_field()), words))
     }
 
     /// Notes what a send asks for; answers under which session, if that is new.

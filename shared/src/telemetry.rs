@@ -232,6 +232,10 @@ pub fn init_logs(filter: &str) -> Result<(), String> {
     done.or(Ok(()))
 }
 
+/// Logs of those who read sounds and films, and how much of them passes: they show what is in them, and take a file that
+/// somebody sends and that can't be read for an error of ours.
+const FILE_LOGS: (&str, LevelFilter) = ("symphonia", LevelFilter::OFF);
+
 /// What passes the filter and gives nothing away. Whatever the filter says: logs of others that show bodies, numbers
 /// or keys have a level of their own, and the stricter of the two counts.
 fn filtered(
@@ -240,7 +244,8 @@ fn filtered(
     let asked = EnvFilter::try_new(filter).map_err(|error| format!("LOG: {error}"))?;
     let telltales = crate::broker::TELLTALE_LOGS
         .into_iter()
-        .chain(crate::store::TELLTALE_LOGS);
+        .chain(crate::store::TELLTALE_LOGS)
+        .chain([FILE_LOGS]);
     let discreet = Targets::new()
         .with_default(LevelFilter::TRACE)
         .with_targets(telltales);

@@ -107,8 +107,8 @@ impl Reason {
             }
             Self::BackOff => "WhatsApp could not handle a message just now; it is sent again",
             Self::Upload => {
-                "the file that it sends is being fetched, or uploaded to WhatsApp, once for all recipients; other queues of \
-                 the session go on meanwhile"
+                "the file that it sends is being fetched, or uploaded to WhatsApp, or the page that it links to is asked, once for \
+                 all recipients; other queues of the session go on meanwhile"
             }
             Self::OtherQueue => {
                 "another queue of the session goes first; a single message overtakes a broadcast"

@@ -1,9 +1,12 @@
 //! Every kind of message end to end: what a client that is not ours decrypts, what events show, and that a retry receipt
 //! is answered with the very same bytes after a restart of the worker.
 
+use std::io::Cursor;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tests::baileys::Baileys;
 use tests::cluster::Cluster;
@@ -162,6 +165,64 @@ fn choices() -> Vec<Row> {
     ]
 }
 
+/// Buttons and templates with something above their text, in both forms.
+fn headers() -> Result<Vec<Row>> {
+    let buttons = json!([{ "displayText": "Yes" }]);
+    let leads = json!([{ "displayText": "See", "url": "https://example.com" }]);
+    let mut png = Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(64, 32).write_to(&mut png, image::ImageFormat::Png)?;
+    let picture = json!({ "type": "image", "media": { "base64": STANDARD.encode(png.into_inner()) } });
+    let film = json!({ "type": "video", "media": { "base64": STANDARD.encode(include_bytes!("../files/film.mp4")) } });
+    let list = json!({ "type": "document", "media": { "base64": STANDARD.encode("a,b") }, "fileName": "prices.csv" });
+    let flow = |title: Value, above: Value| {
+        let mut header = above;
+        header["hasMediaAttachment"] = true.into();
+        if title.is_string() {
+            header["title"] = title;
+        }
+        json!({ "interactiveMessage": { "header": header, "body": { "text": "?" } } })
+    };
+    let shown = json!({ "mimetype": "image/png", "width": 64, "height": 32 });
+    let played = json!({ "mimetype": "video/mp4", "width": 64, "height": 36, "seconds": 3 });
+    let legacy = |kind: &str, mut told: Value| {
+        told["caption"] = "?".into();
+        json!({ kind: told })
+    };
+    let with = |mut whole: Value, part: Value| {
+        for (name, value) in part.as_object().into_iter().flatten() {
+            whole[name] = value.clone();
+        }
+        whole
+    };
+    Ok(vec![
+        row(
+            json!({ "type": "buttons", "title": "Now", "text": "?", "buttons": buttons, "header": picture }),
+            flow("Now".into(), json!({ "imageMessage": shown })),
+        ),
+        row(
+            json!({ "type": "template", "text": "?", "buttons": leads, "header": film }),
+            flow(Value::Null, json!({ "videoMessage": played })),
+        ),
+        row(
+            json!({ "type": "template", "text": "?", "buttons": leads, "header": list }),
+            flow(
+                Value::Null,
+                json!({ "documentMessage": { "fileName": "prices.csv" } }),
+            ),
+        ),
+        row(
+            json!({ "type": "buttons", "text": "?", "buttons": buttons, "header": picture, "form": "legacy" }),
+            json!({ "buttonsMessage": with(json!({ "contentText": "?", "headerType": "IMAGE" }), legacy("imageMessage", shown)) }),
+        ),
+        row(
+            json!({ "type": "template", "text": "?", "buttons": leads, "header": film, "form": "legacy" }),
+            json!({ "templateMessage": { "hydratedTemplate": with(
+                json!({ "hydratedContentText": "?" }), legacy("videoMessage", played),
+            ) } }),
+        ),
+    ])
+}
+
 /// What is about the message of this id, which we sent.
 fn about(id: &str) -> Vec<Row> {
     let key = json!({ "id": id, "fromMe": true });
@@ -300,7 +361,7 @@ fn shown(record: &Record, id: &str, row: &Row) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn choices_and_what_is_about_a_message_are_read_by_a_client_that_is_not_ours() -> Result<()> {
     let (cluster, record, mut baileys, _folder) = start().await?;
-    for row in choices() {
+    for row in choices().into_iter().chain(headers()?) {
         let id = send(&cluster, &record, &row.message).await?;
         said(&baileys.receives(&id).await?, &row)?;
         shown(&record, &id, &row)?;

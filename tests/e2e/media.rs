@@ -1,11 +1,14 @@
 //! Files through all processes: the older API's `send-media` as its document shows it, and a client that is not ours at the
 //! other end.
 
+use std::io::Cursor;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tests::baileys::Baileys;
@@ -25,18 +28,29 @@ fn document() -> Vec<u8> {
     file
 }
 
-/// A JPEG as far as it is looked at.
+/// A JPEG of 768 by 432 points, as long as that of the document.
 fn picture() -> Vec<u8> {
-    let mut file = vec![0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F', b'I', b'F'];
-    file.resize(50_273, 1);
+    let mut jpeg = Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(768, 432)
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .expect("a picture");
+    let mut file = jpeg.into_inner();
+    file.resize(50_273, 0);
     file
 }
 
-/// Where both are; its address.
+const NOTE: &[u8] = include_bytes!("../files/note.ogg");
+const FILM: &[u8] = include_bytes!("../files/upright.mp4");
+const STICKER: &[u8] = include_bytes!("../files/moving.webp");
+
+/// Where all are; its address.
 async fn host() -> Result<String> {
     let routes = Router::new()
         .route("/report.pdf", get(async || document()))
-        .route("/flowers.jpg", get(async || picture()));
+        .route("/flowers.jpg", get(async || picture()))
+        .route("/note.ogg", get(async || NOTE))
+        .route("/film.mp4", get(async || FILM))
+        .route("/sticker.webp", get(async || STICKER));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -68,12 +82,14 @@ async fn send_media_answers_as_the_document_shows_and_a_client_that_is_not_ours_
     );
     let sent = &answer["data"];
     shows_the_picture(sent)?;
-    opens(
-        &mut baileys,
-        sent["key"]["id"].as_str().context("an id")?,
-        &picture(),
-    )
-    .await?;
+    let id = sent["key"]["id"].as_str().context("an id")?;
+    let read = opens(&mut baileys, id, &picture()).await?;
+    let told = &read["message"]["imageMessage"];
+    ensure!(told["width"] == 768 && told["height"] == 432, "{told}");
+    ensure!(
+        told["jpegThumbnail"] == sent["message"]["imageMessage"]["jpegThumbnail"],
+        "{told}"
+    );
 
     let file = json!({ "type": "document", "media": { "url": format!("{url}/report.pdf") }, "caption": "The report" });
     let body = json!({ "token": "media", "number": THEIRS, "message": file });
@@ -127,8 +143,68 @@ fn shows_the_picture(sent: &Value) -> Result<()> {
         "fileEncSha256",
         "directPath",
         "mediaKeyTimestamp",
+        "jpegThumbnail",
     ] {
         ensure!(image[field].is_string(), "{field} in {image}");
+    }
+    let small = STANDARD.decode(image["jpegThumbnail"].as_str().unwrap_or_default())?;
+    let small = image::load_from_memory_with_format(&small, image::ImageFormat::Jpeg)?;
+    ensure!((small.width(), small.height()) == (32, 18), "{small:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_sound_a_film_and_a_sticker_is_read_by_a_client_that_is_not_ours() -> Result<()> {
+    let url = host().await?;
+    let cluster = Cluster::start_with(1, &[("MEDIA_ALLOW_PRIVATE", "true")]).await?;
+    for (number, name) in [(OURS, "ours"), (THEIRS, "theirs")] {
+        cluster.control.phone(number, name).await?;
+    }
+    cluster.operator.pair(&cluster.control, "media", OURS).await?;
+    let folder = Folder::new()?;
+    let mut baileys = Baileys::start(folder.path(), cluster.simulator().0, &cluster.control, THEIRS).await?;
+    for (message, path, file, told) in [
+        (
+            json!({ "type": "audio", "voiceNote": true }),
+            "note.ogg",
+            NOTE,
+            json!({ "audioMessage": { "seconds": 3, "ptt": true } }),
+        ),
+        (
+            json!({ "type": "audio" }),
+            "note.ogg",
+            NOTE,
+            json!({ "audioMessage": { "seconds": 3 } }),
+        ),
+        (
+            json!({ "type": "video" }),
+            "film.mp4",
+            FILM,
+            json!({ "videoMessage": { "seconds": 3, "width": 36, "height": 64 } }),
+        ),
+        (
+            json!({ "type": "sticker" }),
+            "sticker.webp",
+            STICKER,
+            json!({ "stickerMessage": { "width": 48, "height": 32, "isAnimated": true } }),
+        ),
+    ] {
+        let mut message = message;
+        message["media"] = json!({ "url": format!("{url}/{path}") });
+        let body = json!({ "token": "media", "number": THEIRS, "message": message });
+        let (status, answer) = cluster.operator.post("/v1/messages", body).await?;
+        ensure!(status.is_success(), "{status}: {answer}");
+        let id = answer["messageId"].as_str().context("an id")?;
+        let read = opens(&mut baileys, id, file).await?;
+        for (kind, fields) in told.as_object().context("fields")? {
+            for (name, value) in fields.as_object().context("fields")? {
+                ensure!(read["message"][kind][name] == *value, "{name}: {read}");
+            }
+        }
+        let waveform = read["message"]["audioMessage"]["waveform"].as_str();
+        let parts = waveform.map(|text| STANDARD.decode(text)).transpose()?;
+        let is_note = message["voiceNote"] == true;
+        ensure!(parts.is_some_and(|parts| parts.len() == 64) == is_note, "{read}");
     }
     Ok(())
 }

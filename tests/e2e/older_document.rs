@@ -143,11 +143,18 @@ impl Answers {
         let message = self.sent("send-button-message")?;
         let buttons = &message["buttonsMessage"];
         ensure!(buttons["contentText"] == "Message using buttons", "{message}");
+        let picture = &buttons["imageMessage"];
+        shows_a_picture(picture)?;
+        ensure!(
+            picture["caption"] == "Message using buttons" && buttons["headerType"] == "IMAGE",
+            "{message}"
+        );
         let third =
             json!({ "buttonId": "2", "buttonText": { "displayText": "Third Button" }, "type": "RESPONSE" });
         ensure!(buttons["buttons"][2] == third, "{message}");
         let message = self.sent("send-template-message")?;
         let template = &message["templateMessage"]["hydratedTemplate"];
+        shows_a_picture(&template["imageMessage"])?;
         let reply = json!({ "displayText": "Push to reply", "id": "id-like-buttons-message" });
         let buttons = &template["hydratedButtons"];
         ensure!(
@@ -273,7 +280,7 @@ impl Answers {
     }
 }
 
-/// Whether a picture is shown with what the document shows of one, but for a small copy.
+/// Whether a picture is shown with what the document shows of one.
 fn shows_a_picture(picture: &Value) -> Result<()> {
     for field in [
         "url",
@@ -284,6 +291,7 @@ fn shows_a_picture(picture: &Value) -> Result<()> {
         "fileEncSha256",
         "directPath",
         "mediaKeyTimestamp",
+        "jpegThumbnail",
     ] {
         ensure!(picture[field].is_string(), "{field} lacks: {picture}");
     }

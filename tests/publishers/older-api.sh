@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every request of the older API, one after the other, as its document writes them: the address, the key, the token, the
-# people and the picture are put in, and buttons have no picture. Prints a line for each answer: its path, a tab, the body.
+# people and the picture are put in. Prints a line for each answer: its path, a tab, the body.
 #
 #   API=http://127.0.0.1:3000 AUTH=… TOKEN=shop NUMBER=…@s.whatsapp.net GROUP=…@g.us PICTURE=https://… older-api.sh
 set -euo pipefail
@@ -42,7 +42,8 @@ post send-button-message '{
     ],
     "message": "Message using buttons",
     "footer": "Footer message",
-    "type": "url"
+    "type": "url",
+    "image": "'"$PICTURE"'"
 }'
 post send-template-message '{
     "token": "'"$TOKEN"'",
@@ -53,7 +54,8 @@ post send-template-message '{
         {"displayText": "Push to reply", "id": "id-like-buttons-message"}
     ],
     "text": "Message using buttons",
-    "footer": "Footer message"
+    "footer": "Footer message",
+    "image": "'"$PICTURE"'"
 }'
 listed=$(post send-list-message '{
     "token": "'"$TOKEN"'",

@@ -63,9 +63,9 @@ pub struct ButtonBody {
     pub message: String,
     /// A line below it.
     pub footer: Option<String>,
-    /// How `image` is given; without one it means nothing.
+    /// How `image` is given: `url`. Without one it means nothing.
     pub r#type: Option<String>,
-    /// A picture above the text. Not taken yet: null, empty or absent.
+    /// The address of a picture above the text; none where it is null, empty or absent.
     pub image: Option<String>,
     /// In which form it goes out: `nativeFlow` (when absent) or `legacy`.
     pub form: Option<Form>,
@@ -99,7 +99,7 @@ pub struct TemplateBody {
     pub text: String,
     /// A line below it.
     pub footer: Option<String>,
-    /// A picture above the text. Not taken yet: null, empty or absent.
+    /// The address of a picture above the text; none where it is null, empty or absent.
     pub image: Option<String>,
     /// In which form it goes out: `nativeFlow` (when absent) or `legacy`.
     pub form: Option<Form>,

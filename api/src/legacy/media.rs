@@ -1,34 +1,24 @@
 //! `send-media` of the older API: a file that is fetched from a URL, to one or many.
-//!
-//! Its clients are shown the message as it goes to WhatsApp, with the place and the key of the file: so the answer waits a
-//! while for the upload.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
-use shared::id::{JobId, QueueId, StanzaId};
+use serde_json::{Map, Value};
+use shared::id::JobId;
 use shared::job::SendJob;
-use shared::store::recipients::{self, RecipientState};
-use shared::store::uploads::{self, Upload};
 
 use super::bodies::{Answer, MediaBody};
 use super::dialect::ErrorBody;
+use super::files::{self, Sending};
 use super::request::{self, Asks, Request};
-use super::sending::{send_many, sent};
+use super::sending::{begin, send_many};
 use crate::app::App;
 use crate::extract::JsonBytes;
 use crate::idempotency::{self, Key, Meaning};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::tokens::Addressee;
-
-/// How long an answer waits for the file to be uploaded. Later it is told without what is not known by then.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Send a file to one number, or to many as a queue.
 #[utoipa::path(post, path = "/api/whatsapp/send-media", tag = "legacy", security(("basic" = [])),
@@ -119,83 +109,20 @@ fn document_type(kind: &str) -> Option<&str> {
 }
 
 async fn send_one(app: &App, to: &Addressee, key: Option<JobId>, job: SendJob) -> Result<Value, Problem> {
-    let mut answer = sent(&job, app.clock.wall());
-    let kind = job.message.message_type();
-    let sent = app.send(to, key, job).await?;
-    answer["key"]["id"] = json!(sent.message);
-    if let Some(upload) = uploaded(app, to, (sent.queue, sent.message.as_ref())).await? {
-        show(&mut answer["message"], kind, &upload);
-    }
+    let (mut answer, sent) = begin(app, to, key, job).await?;
+    let sending = Sending {
+        to,
+        sent: &sent,
+        field: "url",
+    };
+    files::tell(app, sending, &mut answer["message"]).await?;
     Ok(answer)
-}
-
-/// Waits for the upload; `None` if it takes longer than an answer may.
-async fn uploaded(
-    app: &App,
-    to: &Addressee,
-    (queue, message): (QueueId, Option<&StanzaId>),
-) -> Result<Option<Upload>, Problem> {
-    let mut looks = app.looks(UPLOAD_PATIENCE);
-    // It is published: what the database can't say now is no reason to call it refused.
-    while looks.again().await {
-        match uploads::find(&app.store, queue).await {
-            Ok(Some(upload)) => return Ok(Some(upload)),
-            Ok(None) => refuse_failed(app, to, message).await?,
-            Err(_) => {}
-        }
-    }
-    Ok(None)
-}
-
-/// What failed before it was sent is not answered as if it were on its way.
-async fn refuse_failed(app: &App, to: &Addressee, message: Option<&StanzaId>) -> Result<(), Problem> {
-    let Some(message) = message else { return Ok(()) };
-    let Ok(Some((_, recipient))) = recipients::of_message(&app.store, to.session, message).await else {
-        return Ok(());
-    };
-    if recipient.state != RecipientState::Failed {
-        return Ok(());
-    }
-    let words = recipient
-        .error
-        .unwrap_or_else(|| "its file could not be sent".to_owned());
-    Err(Problem::new(Code::InvalidField, "").with_field("url", words))
-}
-
-/// Shows the file as the document does.
-fn show(shown: &mut Value, kind: &'static str, upload: &Upload) {
-    let mut told = shown[kind].take();
-    let kind = if upload.as_document {
-        "documentMessage"
-    } else {
-        kind
-    };
-    let url = upload.url.clone();
-    let fields = [
-        (
-            "url",
-            url.unwrap_or_else(|| format!("https://mmg.whatsapp.net{}", upload.direct_path))
-                .into(),
-        ),
-        ("mimetype", upload.mimetype.clone().into()),
-        ("fileSha256", STANDARD.encode(upload.sha256).into()),
-        ("fileLength", upload.length.to_string().into()),
-        ("mediaKey", STANDARD.encode(upload.key).into()),
-        ("fileEncSha256", STANDARD.encode(upload.enc_sha256).into()),
-        ("directPath", upload.direct_path.clone().into()),
-        (
-            "mediaKeyTimestamp",
-            upload.uploaded_at.unix_timestamp().to_string().into(),
-        ),
-    ];
-    if let Some(told) = told.as_object_mut() {
-        told.extend(fields.map(|(name, value): (&str, Value)| (name.to_owned(), value)));
-    }
-    *shown = json!({ kind: told });
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn asked(kind: &str) -> Option<Value> {

@@ -4,6 +4,7 @@
 
 pub mod bodies;
 pub mod dialect;
+mod files;
 pub mod groups;
 pub mod media;
 pub mod profile;

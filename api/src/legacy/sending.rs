@@ -5,7 +5,7 @@ use shared::id::JobId;
 use shared::job::SendJob;
 use time::OffsetDateTime;
 
-use crate::app::App;
+use crate::app::{App, Sent};
 use crate::legacy::bodies::Answer;
 use crate::problem::Problem;
 use crate::tokens::Addressee;
@@ -37,10 +37,20 @@ pub(super) async fn send_one(
     key: Option<JobId>,
     job: SendJob,
 ) -> Result<Value, Problem> {
+    begin(app, to, key, job).await.map(|(answer, _)| answer)
+}
+
+/// The same, with what it is found by.
+pub(super) async fn begin(
+    app: &App,
+    to: &Addressee,
+    key: Option<JobId>,
+    job: SendJob,
+) -> Result<(Value, Sent), Problem> {
     let mut answer = sent(&job, app.clock.wall());
     let sent = app.send(to, key, job).await?;
     answer["key"]["id"] = json!(sent.message);
-    Ok(answer)
+    Ok((answer, sent))
 }
 
 /// The document's WebMessageInfo of a message that is on its way.

@@ -17,8 +17,9 @@ use crate::legacy::bodies::{
     Answer, ButtonBody, DeleteBody, KeyBody, ListBody, ReactionBody, TemplateBody, TextBody,
 };
 use crate::legacy::dialect::ErrorBody;
+use crate::legacy::files::{self, Sending};
 use crate::legacy::request::{self, Asks, Request};
-use crate::legacy::sending::{send_many, send_one};
+use crate::legacy::sending::{begin, send_many};
 use crate::problem::Problem;
 
 /// Send a text with buttons that answer it, to one number or to many as a queue.
@@ -123,9 +124,17 @@ async fn send(
                 true => send_many(&app, to, key, job).await?,
                 false => {
                     let shown = documented(job.first_message().into_owned());
-                    let mut sent = send_one(&app, &to, key, job).await?;
-                    sent["message"] = json!({ shown.message_type(): shown.message() });
-                    Answer::with_data(sent)
+                    let (mut answer, sent) = begin(&app, &to, key, job).await?;
+                    answer["message"] = json!({ shown.message_type(): shown.message() });
+                    if shown.media().is_some() {
+                        let sending = Sending {
+                            to: &to,
+                            sent: &sent,
+                            field: "image",
+                        };
+                        files::tell(&app, sending, &mut answer["message"]).await?;
+                    }
+                    Answer::with_data(answer)
                 }
             };
             Ok(Json(Answer { form, ..answer }).into_response())
@@ -148,9 +157,9 @@ impl Asks for TextBody {
 
 impl Asks for ButtonBody {
     fn request(self) -> Result<Request, Problem> {
-        no_image(self.image.as_deref())?;
+        let header = header(self.image.as_deref(), self.r#type.as_deref())?;
         let message = json!({
-            "type": "buttons", "text": self.message, "footer": self.footer, "buttons": self.button,
+            "type": "buttons", "header": header, "text": self.message, "footer": self.footer, "buttons": self.button,
             "form": self.form, "fallback": self.fallback,
         });
         Ok(Request {
@@ -158,16 +167,20 @@ impl Asks for ButtonBody {
             number: self.number,
             message,
             delay: self.delay,
-            names: &[("text", "message"), ("buttons", "button")],
+            names: &[
+                ("text", "message"),
+                ("buttons", "button"),
+                ("header.media.url", "image"),
+                ("header", "image"),
+            ],
         })
     }
 }
 
 impl Asks for TemplateBody {
     fn request(self) -> Result<Request, Problem> {
-        no_image(self.image.as_deref())?;
         let message = json!({
-            "type": "template", "text": self.text, "footer": self.footer, "buttons": self.button,
+            "type": "template", "header": header(self.image.as_deref(), None)?, "text": self.text, "footer": self.footer, "buttons": self.button,
             "form": self.form, "fallback": self.fallback,
         });
         Ok(Request {
@@ -175,7 +188,11 @@ impl Asks for TemplateBody {
             number: self.number,
             message,
             delay: self.delay,
-            names: &[("buttons", "button")],
+            names: &[
+                ("buttons", "button"),
+                ("header.media.url", "image"),
+                ("header", "image"),
+            ],
         })
     }
 }
@@ -245,13 +262,14 @@ fn key_of(key: &KeyBody) -> Value {
     told
 }
 
-/// Refuses a picture above buttons.
-fn no_image(image: Option<&str>) -> Result<(), Problem> {
-    match image.filter(|image| !image.is_empty()) {
-        Some(_) => Err(Problem::field(
-            "image",
-            "can't be sent with buttons yet; leave it out, or null",
-        )),
-        None => Ok(()),
+/// A picture above buttons, as a `send` job has it; none where it is empty, as its clients send it. `given` says how it is
+/// given, which is by its address.
+fn header(image: Option<&str>, given: Option<&str>) -> Result<Option<Value>, Problem> {
+    let Some(image) = image.filter(|image| !image.is_empty()) else {
+        return Ok(None);
+    };
+    match given {
+        None | Some("" | "url") => Ok(Some(json!({ "type": "image", "media": { "url": image } }))),
+        Some(_) => Err(Problem::field("type", "must be `url`: `image` is an address")),
     }
 }

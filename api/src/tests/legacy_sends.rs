@@ -176,7 +176,7 @@ async fn what_is_wrong_is_named_as_this_api_names_it() {
         ),
         (
             "send-button-message",
-            json!({ "button": yes, "message": "?", "image": "https://example.com/a.png" }),
+            json!({ "button": yes, "message": "?", "image": "ftp://example.com/a.png" }),
             "image",
         ),
         (

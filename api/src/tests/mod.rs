@@ -10,6 +10,7 @@ mod downloads;
 mod dry_run;
 mod errors;
 mod examples;
+mod forms;
 mod legacy;
 mod legacy_sends;
 mod listener;

@@ -2,10 +2,10 @@
 //! (`Idempotency-Key`, `messageId`, `queueId`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -17,9 +17,10 @@ use shared::job::{self, SendJob};
 use shared::recipient::Number;
 use utoipa::ToSchema;
 
+use super::forms::{self, Asked};
 use crate::app::App;
-use crate::extract::{self, JsonBytes, SessionPath};
-use crate::idempotency::{self, Key, Meaning};
+use crate::extract::{self, SessionPath};
+use crate::idempotency::{self, Key};
 use crate::problem::{Code, Problem, ProblemBody};
 
 /// What 202 says of a send.
@@ -62,7 +63,8 @@ pub struct Addressed<J> {
     pub job: J,
 }
 
-/// Send one message. The body is that of a `send` job with one number.
+/// Send one message. The body is that of a `send` job with one number; or a form (`multipart/form-data`) of that as the part `body`
+/// and the message's file as the part `file`.
 #[utoipa::path(post, path = "/v1/sessions/{token}/messages",
     params(("token" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = ref("#/components/schemas/SendBody"), tag = "messages", responses((status = 202, body = Accepted, description = TAKEN),
@@ -71,37 +73,67 @@ pub async fn create(
     State(app): State<Arc<App>>,
     SessionPath(token): SessionPath,
     Key(key): Key,
-    JsonBytes(body): JsonBytes,
+    request: Request,
 ) -> Result<Response, Problem> {
-    accept(&app, token, key, body).await
+    let asked = Asked::read(&app, request).await?;
+    accept(&app, token, key, asked).await
 }
 
-/// Send one message. The body is that of a `send` job with one number, and `token` besides.
+/// Send one message. The body is that of a `send` job with one number, and `token` besides; or a form (`multipart/form-data`) of that as
+/// the part `body` and the message's file as the part `file`.
 #[utoipa::path(post, path = "/v1/messages", params(("Idempotency-Key" = Option<String>, Header)),
     request_body = ref("#/components/schemas/SendAnywhereBody"), tag = "messages", responses((status = 202, body = Accepted, description = TAKEN),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create_anywhere(
     State(app): State<Arc<App>>,
     Key(key): Key,
-    JsonBytes(body): JsonBytes,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let Addressed { token, job } =
-        job::from_fields::<Addressed<Map<String, Value>>>(extract::object(&body)?)?;
-    accept(&app, token, key, Value::Object(job).to_string().into()).await
+    let mut asked = Asked::read(&app, request).await?;
+    match addressed(&asked.body) {
+        Ok(Addressed { token, job }) => {
+            asked.body = Value::Object(job).to_string().into();
+            accept(&app, token, key, asked).await
+        }
+        Err(problem) => {
+            forms::forget(&app, asked.file()).await;
+            Err(problem)
+        }
+    }
 }
 
-async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, body: Bytes) -> Result<Response, Problem> {
-    let job = SendJob::parse(&body)?;
+fn addressed(body: &[u8]) -> Result<Addressed<Map<String, Value>>, Problem> {
+    Ok(job::from_fields(extract::object(body)?)?)
+}
+
+/// Accepts a message; the file that came with it goes again where it is not sent.
+async fn accept(app: &Arc<App>, token: Token, key: Option<JobId>, asked: Asked) -> Result<Response, Problem> {
+    let is_begun = Arc::new(AtomicBool::new(false));
+    let done = begin(app, (token, key), &asked, Arc::clone(&is_begun)).await;
+    if !is_begun.load(Ordering::Acquire) {
+        forms::forget(app, asked.file()).await;
+    }
+    done
+}
+
+async fn begin(
+    app: &Arc<App>,
+    (token, key): (Token, Option<JobId>),
+    asked: &Asked,
+    is_begun: Arc<AtomicBool>,
+) -> Result<Response, Problem> {
+    let job = SendJob::parse(&asked.body)?;
     let [recipient] = job.numbers.as_slice() else {
         let many = "must name one recipient here; POST …/queues takes many";
         return Err(Problem::field("numbers", many));
     };
-    let (number, meaning) = (recipient.number.clone(), Meaning::of_job(key.as_ref(), &job));
+    let (number, meaning) = (recipient.number.clone(), asked.meaning(key.as_ref(), &job));
     let to = app.tokens.session(&app.store, token).await?;
     let scope = format!("messages {}", to.token);
     let work = {
         let (app, key) = (app.clone(), key.clone());
         Box::pin(async move {
+            is_begun.store(true, Ordering::Release);
             let form = job.message.form();
             let sent = app.send(&to, key, job).await?;
             let accepted = Accepted {

@@ -10,6 +10,7 @@ pub mod counts;
 pub mod deliveries;
 pub mod dry_run;
 pub mod export;
+mod forms;
 pub mod groups;
 pub mod kept;
 pub mod linking;

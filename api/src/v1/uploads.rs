@@ -133,7 +133,11 @@ pub fn no_such_media() -> Problem {
     Problem::new(Code::MediaNotFound, words)
 }
 
-async fn take(
+/// Takes a file in; what is wrong with it is named `body`.
+///
+/// # Errors
+/// 400, 408, 413, 503; nothing of it is kept.
+pub(super) async fn take(
     app: &App,
     new: NewFile,
     pieces: impl Stream<Item = Result<bytes::Bytes, String>> + Unpin,

@@ -32,7 +32,7 @@ impl Kind for Audio {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        self.media.check()
+        self.media.check("media")
     }
 
     fn texts(&mut self, _: &mut Texts<'_>) {}

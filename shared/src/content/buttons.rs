@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::choices::{FlowButton, Shape, WORDS_MAX_BYTES, Words};
 use super::form::{self, Fallback, Form, SentForm};
-use super::kind::{Kind, Texts, check_count, check_distinct, check_some, check_text, object};
+use super::header::{self, Above, Header, shown};
+use super::kind::{Kind, Texts, check_count, check_distinct, check_some, check_text};
+use super::media::Media;
 use crate::body::JobError;
 
 /// Most buttons of one message.
@@ -16,6 +18,9 @@ const BUTTONS_MAX: usize = 10;
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Buttons {
+    /// A picture, a film or a file above the text; not with `fallback`, and not beside `title` in the form `legacy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
     /// A line above the text, 1 to 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -74,6 +79,7 @@ impl Buttons {
 
     fn words(&self) -> Words<'_> {
         Words {
+            header: self.header.as_ref(),
             title: self.title.as_deref(),
             text: &self.text,
             footer: self.footer.as_deref(),
@@ -107,16 +113,23 @@ impl Buttons {
             .replies()
             .map(|(id, text)| json!({ "buttonId": id, "buttonText": { "displayText": text }, "type": "RESPONSE" }))
             .collect();
-        object([
-            ("text", self.title.clone().into()),
+        let (above, header_type) = match (self.above(), &self.title) {
+            (Some(above), _) => (Some((above.message_type(), above.shown())), above.kind.as_str()),
+            (None, Some(title)) => (Some(("text", title.clone().into())), "TEXT"),
+            (None, None) => (None, "EMPTY"),
+        };
+        let fields = [
             ("contentText", self.text.clone().into()),
             ("footerText", self.footer.clone().into()),
             ("buttons", buttons.into()),
-            (
-                "headerType",
-                if self.title.is_some() { "TEXT" } else { "EMPTY" }.into(),
-            ),
-        ])
+            ("headerType", header_type.into()),
+        ];
+        shown(above, fields)
+    }
+
+    /// What stands above the older message, which says the text there too.
+    pub fn above(&self) -> Option<Above> {
+        self.header.as_ref().map(|header| header.above(Some(&self.text)))
     }
 }
 
@@ -140,10 +153,16 @@ impl Kind for Buttons {
         let ids: Vec<String> = self.replies().map(|(id, _)| id).collect();
         check_distinct(ids.iter().map(String::as_str), |at| format!("buttons[{at}].id"))?;
         form::check(self.form, self.fallback)?;
+        if let Some(header) = &self.header {
+            header.check(self.title.as_deref(), SentForm::of(self.form, self.fallback))?;
+        }
         self.shape().check()
     }
 
     fn texts(&mut self, texts: &mut Texts<'_>) {
+        if let Some(header) = &mut self.header {
+            header.texts(texts);
+        }
         texts.some(format_args!("title"), &mut self.title);
         texts.text(format_args!("text"), &mut self.text);
         texts.some(format_args!("footer"), &mut self.footer);
@@ -158,6 +177,18 @@ impl Kind for Buttons {
 
     fn form(&self) -> Option<SentForm> {
         Some(SentForm::of(self.form, self.fallback))
+    }
+
+    fn media(&self) -> Option<&Media> {
+        self.header.as_ref().map(|header| &header.media)
+    }
+
+    fn media_field(&self) -> &'static str {
+        header::MEDIA_FIELD
+    }
+
+    fn media_mut(&mut self) -> Option<&mut Media> {
+        self.header.as_mut().map(|header| &mut header.media)
     }
 }
 
@@ -182,6 +213,22 @@ pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
         (
             r#"{"type":"buttons","text":"?","buttons":[{"displayText":"a"}],"form":"legacy","fallback":"text"}"#,
             "message.fallback: must not be given beside form",
+        ),
+        (
+            r#"{"type":"buttons","text":"?","buttons":[{"displayText":"a"}],"header":{"type":"image","media":{}}}"#,
+            "message.header.media: must have one of `url`, `base64`, `id`",
+        ),
+        (
+            r#"{"type":"buttons","text":"?","buttons":[{"displayText":"a"}],"header":{"type":"image","media":{"base64":"A"}}}"#,
+            "message.header.media.base64: must be base64",
+        ),
+        (
+            r#"{"type":"buttons","text":"?","buttons":[{"displayText":"a"}],"header":{"type":"image","media":{"base64":"AA=="}},"fallback":"text"}"#,
+            "message.header: can't go with `fallback`",
+        ),
+        (
+            r#"{"type":"buttons","title":"t","text":"?","buttons":[{"displayText":"a"}],"header":{"type":"image","media":{"base64":"AA=="}},"form":"legacy"}"#,
+            "message.title: can't go with `header` in the form `legacy`",
         ),
     ],
 };

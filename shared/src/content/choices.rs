@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::header::{Above, Header, shown};
 use super::kind::{check_some, check_text, object};
 use super::text::TEXT_MAX_BYTES;
 use crate::body::JobError;
@@ -14,6 +15,7 @@ const BODY_MAX_BYTES: usize = 4_096;
 
 /// The words around the choices.
 pub(super) struct Words<'a> {
+    pub(super) header: Option<&'a Header>,
     pub(super) title: Option<&'a str>,
     pub(super) text: &'a str,
     pub(super) footer: Option<&'a str>,
@@ -36,6 +38,7 @@ impl Words<'_> {
     /// An interactive message with these buttons.
     pub(super) fn interactive(&self, buttons: Vec<FlowButton>) -> Interactive {
         Interactive {
+            above: self.header.map(|header| header.above(None)),
             title: self.title.map(str::to_owned),
             text: self.text.to_owned(),
             footer: self.footer.map(str::to_owned),
@@ -47,6 +50,8 @@ impl Words<'_> {
 /// Buttons or a list as an interactive message of the native flow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Interactive {
+    /// What stands above it all.
+    pub above: Option<Above>,
     /// The header.
     pub title: Option<String>,
     /// The body.
@@ -79,13 +84,19 @@ impl Interactive {
     /// As events show it.
     pub(super) fn shown(&self) -> Value {
         let words = |title: &str, text: Option<&String>| text.map(|text| json!({ title: text }));
+        let above = self
+            .above
+            .as_ref()
+            .map(|above| (above.message_type(), above.shown()));
+        let header = shown(above, [("title", self.title.clone().into())]);
+        let has_header = self.above.is_some() || self.title.is_some();
         let buttons: Vec<Value> = self
             .buttons
             .iter()
             .map(|button| json!({ "name": button.name, "buttonParamsJson": button.params }))
             .collect();
         object([
-            ("header", words("title", self.title.as_ref()).into()),
+            ("header", has_header.then_some(header).into()),
             ("body", words("text", Some(&self.text)).into()),
             ("footer", words("text", self.footer.as_ref()).into()),
             (

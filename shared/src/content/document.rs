@@ -5,11 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kind::{Kind, Texts, check_some, object};
-use super::media::{CAPTION_MAX_BYTES, Media};
+use super::media::{CAPTION_MAX_BYTES, Media, NAME_MAX_BYTES};
 use crate::body::JobError;
-
-/// Most bytes of a file's name.
-const NAME_MAX_BYTES: usize = 255;
 
 /// A file of any type.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,14 +25,7 @@ pub struct Document {
 impl Document {
     /// What it is called.
     pub fn name(&self) -> &str {
-        let of_url = || {
-            let url = self.media.url.as_deref()?;
-            let (_, behind) = url.split_once("://")?;
-            let path = behind.split(['?', '#']).next()?;
-            path.split_once('/')?.1.rsplit('/').find(|part| !part.is_empty())
-        };
-        let name = self.file_name.as_deref().or_else(of_url);
-        name.filter(|name| name.len() <= NAME_MAX_BYTES).unwrap_or("file")
+        self.media.name(self.file_name.as_deref())
     }
 }
 
@@ -53,7 +43,7 @@ impl Kind for Document {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        self.media.check()?;
+        self.media.check("media")?;
         check_some("fileName", self.file_name.as_deref(), NAME_MAX_BYTES)?;
         check_some("caption", self.caption.as_deref(), CAPTION_MAX_BYTES)
     }

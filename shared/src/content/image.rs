@@ -38,7 +38,7 @@ impl Kind for Image {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        self.media.check()?;
+        self.media.check("media")?;
         check_some("caption", self.caption.as_deref(), CAPTION_MAX_BYTES)
     }
 

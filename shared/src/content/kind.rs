@@ -42,6 +42,16 @@ pub(super) trait Kind {
         None
     }
 
+    /// The page of which something is to be found out, to be shown with it.
+    fn link(&self) -> Option<&str> {
+        None
+    }
+
+    /// Where the file is among its fields.
+    fn media_field(&self) -> &'static str {
+        "media"
+    }
+
     /// The same, to be changed.
     fn media_mut(&mut self) -> Option<&mut Media> {
         None

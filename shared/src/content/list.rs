@@ -102,6 +102,7 @@ impl List {
 
     fn words(&self) -> Words<'_> {
         Words {
+            header: None,
             title: self.title.as_deref(),
             text: &self.text,
             footer: self.footer.as_deref(),

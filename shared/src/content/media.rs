@@ -15,6 +15,8 @@ use crate::id::MediaId;
 pub const INLINE_MAX_BYTES: usize = 1_048_576;
 /// Most bytes of a caption.
 pub(super) const CAPTION_MAX_BYTES: usize = 65_536;
+/// Most bytes of a file's name.
+pub(super) const NAME_MAX_BYTES: usize = 255;
 /// Most bytes of a type such as `image/jpeg`, with its parameters.
 const MIMETYPE_MAX_BYTES: usize = 255;
 
@@ -66,25 +68,40 @@ impl Media {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), JobError> {
+    /// What it is called as a document: as its caller says, else by the last part of its URL.
+    pub(super) fn name<'a>(&'a self, given: Option<&'a str>) -> &'a str {
+        let of_url = || {
+            let (_, behind) = self.url.as_deref()?.split_once("://")?;
+            let path = behind.split(['?', '#']).next()?;
+            path.split_once('/')?.1.rsplit('/').find(|part| !part.is_empty())
+        };
+        let name = given.or_else(of_url);
+        name.filter(|name| name.len() <= NAME_MAX_BYTES).unwrap_or("file")
+    }
+
+    /// Checks it, `at` its place among the fields of the message.
+    pub(super) fn check(&self, at: &str) -> Result<(), JobError> {
+        let field = |name: &str| format!("{at}.{name}");
         match self.source() {
-            None => return Err(JobError::new("media", "must have one of `url`, `base64`, `id`")),
+            None => return Err(JobError::new(at, "must have one of `url`, `base64`, `id`")),
             // Which networks it may be in is the worker's to know.
             Some(Source::Url(url)) => drop(
                 Reach::Anywhere
                     .check(url)
-                    .map_err(|error| JobError::new("media.url", error.to_string()))?,
+                    .map_err(|error| JobError::new(field("url"), error.to_string()))?,
             ),
-            Some(Source::Inline(text)) => check_inline(text)?,
+            Some(Source::Inline(text)) => {
+                check_inline(text).map_err(|problem| JobError::new(field("base64"), problem))?
+            }
             // Whether it is there is the door's, or the worker's, to know.
             Some(Source::Stored(_)) => {}
         }
         match &self.mimetype {
             Some(mimetype) if mimetype.is_ascii() && mimetype.contains('/') => {
-                check_text("media.mimetype", mimetype, MIMETYPE_MAX_BYTES)
+                check_text(&field("mimetype"), mimetype, MIMETYPE_MAX_BYTES)
             }
             Some(_) => Err(JobError::new(
-                "media.mimetype",
+                field("mimetype"),
                 "must be a type such as `image/jpeg`",
             )),
             None => Ok(()),
@@ -92,7 +109,7 @@ impl Media {
     }
 }
 
-fn check_inline(text: &str) -> Result<(), JobError> {
+fn check_inline(text: &str) -> Result<(), String> {
     let problem = match STANDARD.decode(text) {
         Ok(bytes) if bytes.is_empty() => "must not be empty".to_owned(),
         Ok(bytes) if bytes.len() > INLINE_MAX_BYTES => {
@@ -103,5 +120,5 @@ fn check_inline(text: &str) -> Result<(), JobError> {
         Ok(_) => return Ok(()),
         Err(_) => "must be base64".to_owned(),
     };
-    Err(JobError::new("media.base64", problem))
+    Err(problem)
 }

@@ -16,9 +16,11 @@ mod document;
 mod edit;
 mod event;
 mod form;
+mod header;
 mod image;
 mod key;
 mod kind;
+mod link_preview;
 mod list;
 mod live_location;
 mod location;
@@ -47,8 +49,10 @@ use serde_json::{Map, Value};
 pub use buttons::ReplyButton;
 pub use choices::{FlowButton, Interactive, Shape};
 pub use form::{Fallback, Form, SentForm};
+pub use header::{Above, Header, HeaderKind};
 pub use key::MessageKey;
 use kind::Kind;
+pub use link_preview::{LinkPreview, PagePreview};
 pub use list::{ListRow, Section};
 pub use media::{INLINE_MAX_BYTES, Media, Otherwise, Source};
 pub use person::Person;
@@ -193,6 +197,16 @@ impl Content {
     /// The file that it carries, if it carries one.
     pub fn media(&self) -> Option<&Media> {
         self.body.kind().media()
+    }
+
+    /// The page of which something is to be found out, to be shown with it.
+    pub fn link(&self) -> Option<&str> {
+        self.body.kind().link()
+    }
+
+    /// Where the file is among its fields.
+    pub fn media_field(&self) -> &'static str {
+        self.body.kind().media_field()
     }
 
     /// The protocol's name of the kind, as events show it: `extendedTextMessage`…

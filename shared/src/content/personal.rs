@@ -72,8 +72,9 @@ impl Personal {
     pub(crate) fn parse(fields: Map<String, Value>) -> Result<Self, JobError> {
         let content = Content::read(fields)?;
         let mut light = content.clone();
+        let at = content.body.kind().media_field();
         if let Some(media) = light.body.kind_mut().media_mut() {
-            media.check()?;
+            media.check(at)?;
             *media = tiny();
         }
         let (mut fields, mut broken) = (Vec::new(), None);

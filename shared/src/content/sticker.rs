@@ -26,7 +26,7 @@ impl Kind for Sticker {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        self.media.check()
+        self.media.check("media")
     }
 
     fn texts(&mut self, _: &mut Texts<'_>) {}

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::buttons::QuickReply;
 use super::choices::{FlowButton, Shape, WORDS_MAX_BYTES, Words};
 use super::form::{self, Fallback, Form, SentForm};
-use super::kind::{Kind, Texts, check_count, check_text, object};
+use super::header::{self, Above, Header, shown};
+use super::kind::{Kind, Texts, check_count, check_text};
+use super::media::Media;
 use crate::body::JobError;
 
 /// Most buttons of one message.
@@ -21,6 +23,9 @@ const PHONE_MAX_BYTES: usize = 64;
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
+    /// A picture, a film or a file above the text; not with `fallback`, and not beside `title` in the form `legacy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
     /// A line above the text, 1 to 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -182,6 +187,7 @@ impl Template {
 
     fn words(&self) -> Words<'_> {
         Words {
+            header: self.header.as_ref(),
             title: self.title.as_deref(),
             text: &self.text,
             footer: self.footer.as_deref(),
@@ -217,13 +223,21 @@ impl Template {
             }
         };
         let buttons: Vec<Value> = self.actions().enumerate().map(button).collect();
-        let template = object([
-            ("hydratedTitleText", self.title.clone().into()),
+        let above = match (self.above(), &self.title) {
+            (Some(above), _) => Some((above.message_type(), above.shown())),
+            (None, title) => title.clone().map(|title| ("hydratedTitleText", title.into())),
+        };
+        let fields = [
             ("hydratedContentText", self.text.clone().into()),
             ("hydratedFooterText", self.footer.clone().into()),
             ("hydratedButtons", buttons.into()),
-        ]);
-        json!({ "hydratedTemplate": template })
+        ];
+        json!({ "hydratedTemplate": shown(above, fields) })
+    }
+
+    /// What stands above the older message, which says the text there too.
+    pub fn above(&self) -> Option<Above> {
+        self.header.as_ref().map(|header| header.above(Some(&self.text)))
     }
 }
 
@@ -245,10 +259,16 @@ impl Kind for Template {
                 .map_err(|error| error.within(&format!("buttons[{at}]")))?;
         }
         form::check(self.form, self.fallback)?;
+        if let Some(header) = &self.header {
+            header.check(self.title.as_deref(), SentForm::of(self.form, self.fallback))?;
+        }
         self.shape().check()
     }
 
     fn texts(&mut self, texts: &mut Texts<'_>) {
+        if let Some(header) = &mut self.header {
+            header.texts(texts);
+        }
         texts.some(format_args!("title"), &mut self.title);
         texts.text(format_args!("text"), &mut self.text);
         texts.some(format_args!("footer"), &mut self.footer);
@@ -259,6 +279,18 @@ impl Kind for Template {
 
     fn form(&self) -> Option<SentForm> {
         Some(SentForm::of(self.form, self.fallback))
+    }
+
+    fn media(&self) -> Option<&Media> {
+        self.header.as_ref().map(|header| &header.media)
+    }
+
+    fn media_field(&self) -> &'static str {
+        header::MEDIA_FIELD
+    }
+
+    fn media_mut(&mut self) -> Option<&mut Media> {
+        self.header.as_mut().map(|header| &mut header.media)
     }
 }
 
@@ -287,6 +319,14 @@ pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
         (
             r#"{"type":"template","text":"?","buttons":[{"displayText":"a","id":"b"}],"form":"flow"}"#,
             "message.form: must be `nativeFlow` or `legacy`",
+        ),
+        (
+            r#"{"type":"template","text":"?","buttons":[{"displayText":"a","id":"b"}],"header":{"type":"gif","media":{"base64":"AA=="}}}"#,
+            "message.header.type: must be one of `image`, `video`, `document`",
+        ),
+        (
+            r#"{"type":"template","text":"?","buttons":[{"displayText":"a","id":"b"}],"header":{"type":"image","media":{"base64":"AA=="},"fileName":"a"}}"#,
+            "message.header.fileName: can be given for a `document` only",
         ),
     ],
 };

@@ -51,6 +51,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     23 "received media" in "0023_received_media.sql",
     24 "uploaded media" in "0024_uploaded_media.sql",
     25 "chats that were sent to" in "0025_chats_sent.sql",
+    26 "previews" in "0026_previews.sql",
 };
 
 /// The version this program works with.

@@ -20,6 +20,7 @@ pub mod media;
 mod migrate;
 pub mod outbox;
 pub mod outlook;
+pub mod previews;
 pub mod proxies;
 pub mod queues;
 pub mod received;

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
+use super::previews::{self, Preview};
 use super::uploads::{self, Upload};
 use super::{Store, StoreError};
 use crate::content::{Content, Variables};
@@ -144,6 +145,8 @@ pub struct SentMessage {
     pub owner: Option<String>,
     /// The file that went with it.
     pub upload: Option<Upload>,
+    /// What is shown of the page that it links to.
+    pub preview: Option<Preview>,
 }
 
 /// The next recipients of a queue that are queued or sending, behind `after`, in order. Those that wait for the end of
@@ -358,11 +361,14 @@ pub async fn find_by_stanza(
     let sql = "-- recipients::find_by_stanza
         SELECT r.stanza_id, r.queue_id, r.seq, r.number, r.state, r.variables, q.content, q.created_at, s.jid,
             u.uploaded_at, u.mimetype, u.as_document,
-            u.length, u.media_key, u.sha256, u.enc_sha256, u.direct_path, u.url, u.expires_at
+            u.length, u.media_key, u.sha256, u.enc_sha256, u.direct_path, u.url, u.expires_at,
+            u.width, u.height, u.seconds, u.thumbnail, u.waveform, u.is_animated, p.link, p.title, p.description,
+            p.thumbnail AS small_picture
         FROM recipient r JOIN queue q ON q.id = r.queue_id JOIN session s ON s.id = r.session_id
         LEFT JOIN LATERAL (SELECT * FROM queue_upload
             WHERE queue_id = r.queue_id AND uploaded_at <= coalesce(r.sent_at, 'infinity')
             ORDER BY uploaded_at DESC LIMIT 1) u ON true
+        LEFT JOIN queue_preview p ON p.queue_id = r.queue_id
         WHERE r.session_id = $1 /* session */ AND r.stanza_id = ANY($2 /* stanzas */)";
     let ids: Vec<&str> = stanzas.iter().map(StanzaId::as_str).collect();
     let rows = store.query(sql, &[&session.get(), &ids]).await?;
@@ -379,6 +385,7 @@ pub async fn find_by_stanza(
             accepted_at: row.try_get("created_at")?,
             owner: row.try_get("jid")?,
             upload: uploads::record(row)?,
+            preview: previews::record(row)?,
         })
     };
     rows.iter().map(message).collect()

@@ -46,7 +46,7 @@ impl Files {
     }
 
     /// Asks for an address and where it leads; each is checked before it is called.
-    async fn follow(&self, url: &str) -> Result<Response, FileError> {
+    pub(super) async fn follow(&self, url: &str) -> Result<Response, FileError> {
         let mut url = self.allowed(url)?;
         for _ in 0..=MAX_REDIRECTS {
             let asked = self

@@ -5,7 +5,9 @@
 //! Both files have no name and are gone with the process, however that ends. Knows no session, no queue and no message.
 
 mod fetch;
+mod look;
 mod prepare;
+mod preview;
 pub mod settings;
 mod sniff;
 
@@ -14,10 +16,12 @@ use std::time::Duration;
 
 use shared::egress::Reach;
 use shared::files::{FileStore, FileStoreError};
+use shared::store::uploads::Facts;
 use shared::transfers::TransferThread;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whatsapp::media::{MediaKey, MediaKind, Seal};
 
+use self::look::Unreadable;
 pub use self::settings::Settings;
 use crate::guard;
 
@@ -28,6 +32,10 @@ pub(crate) struct Files {
     thread: Arc<OnceLock<TransferThread>>,
     settings: Settings,
     turns: Arc<Semaphore>,
+    /// One picture is decoded at a time: it is in memory as a whole.
+    pictures: Arc<Semaphore>,
+    /// Only so many pages are asked at a time.
+    pages: Arc<Semaphore>,
     /// Room for sealed files that wait to be uploaded again, in KiB.
     room: Arc<Semaphore>,
     /// What callers have uploaded.
@@ -46,6 +54,8 @@ impl Files {
             uploaded: settings.place.as_ref().map(FileStore::open).transpose()?,
             room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             http: Arc::default(),
+            pages: Arc::new(Semaphore::new(PAGES_AT_A_TIME)),
+            pictures: Arc::new(Semaphore::new(1)),
             thread: Arc::default(),
             settings,
             turns,
@@ -108,6 +118,9 @@ impl Files {
     }
 }
 
+/// Pages that a worker asks at a time, over all its sessions.
+const PAGES_AT_A_TIME: usize = 8;
+
 /// What a file is to be, and what is known of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
@@ -127,6 +140,7 @@ pub(crate) enum Role {
     Image,
     Video,
     Audio,
+    VoiceNote,
     Document,
     Sticker,
 }
@@ -137,7 +151,7 @@ impl Role {
         match self {
             Self::Image | Self::Sticker => MediaKind::Image,
             Self::Video => MediaKind::Video,
-            Self::Audio => MediaKind::Audio,
+            Self::Audio | Self::VoiceNote => MediaKind::Audio,
             Self::Document => MediaKind::Document,
         }
     }
@@ -153,6 +167,8 @@ pub(crate) struct Prepared {
     /// Whether that is another than was wished.
     pub(crate) as_document: bool,
     pub(crate) mimetype: String,
+    /// What is known of it.
+    pub(crate) facts: Facts,
     pub(crate) key: MediaKey,
     pub(crate) seal: Seal,
     /// The length of the sealed file, in bytes.
@@ -176,6 +192,9 @@ pub(crate) enum FileError {
     /// It is of another kind than it is to be sent as.
     #[error("its file is {found}, and can't be sent as {wanted}")]
     WrongType { found: String, wanted: &'static str },
+    /// It is to be a picture, and none that phones could show.
+    #[error("its file can't be shown as a picture: {0}")]
+    Unreadable(Unreadable),
     /// It may be there another time.
     #[error("its file could not be fetched: {0}")]
     Later(String),

@@ -24,7 +24,9 @@ pub(super) fn judge(head: &[u8], told: Option<&str>, role: Role) -> (String, boo
         ),
         Role::Sticker => base(mimetype) == "image/webp",
         Role::Video => base(mimetype).starts_with("video/"),
-        Role::Audio => base(mimetype).starts_with("audio/") || base(mimetype) == "video/mp4",
+        Role::Audio | Role::VoiceNote => {
+            base(mimetype).starts_with("audio/") || base(mimetype) == "video/mp4"
+        }
     };
     (mimetype.to_owned(), fits)
 }
@@ -34,7 +36,7 @@ pub(super) const fn name(role: Role) -> &'static str {
     match role {
         Role::Image => "an image",
         Role::Video => "a video",
-        Role::Audio => "audio",
+        Role::Audio | Role::VoiceNote => "audio",
         Role::Document => "a document",
         Role::Sticker => "a sticker (WebP)",
     }

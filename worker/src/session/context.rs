@@ -16,6 +16,7 @@ use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::chats::deletion::Forgotten;
 use shared::store::commit::SendRejection;
+use shared::store::previews::Preview;
 use shared::store::queues::QueueRecord;
 use shared::store::received::ReceivedMedia;
 use shared::store::recipients::{Lists, Pending};
@@ -96,7 +97,9 @@ pub(crate) enum Transferred {
     /// It can't be had.
     NoFile(FileError),
     /// It is uploaded, and that is durable.
-    Stored(Upload),
+    Stored(Box<Upload>),
+    /// This is shown of its page, and that is durable.
+    Previewed(Option<Box<Preview>>),
     /// WhatsApp did not take it, and this is kept of it.
     NotUploaded(Option<Box<Prepared>>, UploadError),
     /// The database failed.

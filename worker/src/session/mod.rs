@@ -24,6 +24,7 @@ mod media_retries;
 mod meter;
 mod numbers;
 pub mod pacer;
+mod pages;
 mod profiles;
 mod qr;
 mod questions;

@@ -26,7 +26,7 @@ use super::attachment::{Attachment, expires_soon};
 use super::content::wish;
 use super::context::{Context, Exit, Transferred};
 use super::link::Link;
-use super::way;
+use super::{pages, way};
 use crate::media::{FileError, Files, Prepared, Wish};
 
 /// The transfers of one session.
@@ -92,9 +92,14 @@ impl Uploads {
     fn begin(&mut self, cx: &mut Context, id: QueueId) {
         let (store, wall) = (cx.around.store.clone(), cx.wall());
         self.put(id, Stage::Busy, 0);
+        let link = cx.queues.get(id).and_then(|queue| queue.content.link());
+        if let Some(link) = link.map(str::to_owned) {
+            let (files, fence) = (cx.around.files.clone(), cx.lease.fence());
+            return cx.transfer(id, pages::preview(store, fence, id, files, link));
+        }
         cx.transfer(id, async move {
             match store::find(&store, id).await {
-                Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(upload),
+                Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(Box::new(upload)),
                 Ok(_) => Transferred::Missing,
                 Err(error) => Transferred::Lost(error),
             }
@@ -148,7 +153,10 @@ impl Uploads {
         let tries = self.work.remove(&id).map_or(0, |work| work.tries);
         match transferred {
             Transferred::Missing => self.put(id, Stage::Hosts(None), tries),
-            Transferred::Stored(upload) => cx.queues.attach(id, Attachment::Ready(Arc::new(upload))),
+            Transferred::Stored(upload) => cx.queues.attach(id, Attachment::Ready(Arc::new(*upload))),
+            Transferred::Previewed(found) => {
+                cx.queues.attach(id, Attachment::Previewed(found));
+            }
             Transferred::Lost(error) => cx.lose(&error),
             Transferred::NoFile(error)
                 if error.is_passing() && (error.is_ours() || tries + 1 < FETCHES_MAX) =>
@@ -260,6 +268,7 @@ fn stored(prepared: &Prepared, uploaded: Uploaded, now: OffsetDateTime) -> Store
         mimetype: prepared.mimetype.clone(),
         as_document: prepared.as_document,
         length: prepared.seal.length,
+        facts: prepared.facts.clone(),
         key: *prepared.key.expose(),
         sha256: prepared.seal.sha256,
         enc_sha256: prepared.seal.enc_sha256,
@@ -276,7 +285,7 @@ async fn save(store: &Store, fence: Fence, id: QueueId, mut upload: Stored) -> T
         .replace_nanosecond(upload.uploaded_at.microsecond() * 1_000)
         .unwrap_or(upload.uploaded_at);
     match store::save(store, fence, id, &upload).await {
-        Ok(()) => Transferred::Stored(upload),
+        Ok(()) => Transferred::Stored(Box::new(upload)),
         Err(error) => Transferred::Lost(error),
     }
 }
@@ -292,7 +301,7 @@ fn failure(error: &FileError) -> Failure {
     let (status, name) = match error {
         FileError::NotAllowed(_) => (400, "Bad Request"),
         FileError::TooLarge(_) => (413, "Content Too Large"),
-        FileError::WrongType { .. } => (415, "Unsupported Media Type"),
+        FileError::WrongType { .. } | FileError::Unreadable(_) => (415, "Unsupported Media Type"),
         FileError::NotThere(_) | FileError::Later(_) => (424, "Failed Dependency"),
         FileError::Away(_) | FileError::Disk(_) => (503, "Service Unavailable"),
     };

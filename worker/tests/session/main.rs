@@ -14,6 +14,7 @@ mod later;
 mod life;
 mod media;
 mod personal;
+mod previews;
 mod profiles;
 mod proxy;
 mod received;

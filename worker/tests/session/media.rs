@@ -1,5 +1,6 @@
 //! Files that messages carry: uploaded once for all recipients, beside the other sends, whatever is killed when.
 
+use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,22 +23,34 @@ use tokio::sync::Semaphore;
 use whatsapp::media::{BlobRef, MediaKey, MediaKind, open};
 use whatsapp::proto::Message;
 use whatsapp::proto::message::ImageMessage;
+use whatsapp::proto::message::buttons_message::Header;
+use whatsapp::proto::message::interactive_message::header::Media as Flow;
 
 use crate::stage::{Stage, names, text};
 
-/// A host of files: `/a.jpg` a picture, `/slow.jpg` the same once it is let go, `/page` no picture, `/away` elsewhere.
+/// A host of files: `/a.jpg` a picture, `/bomb.gif` one of four thousand million points, `/half.png` a part of one, `/slow.jpg` the same once it is let go, `/page` no picture, `/away` elsewhere.
 struct Host {
     url: String,
     asked: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
 }
 
-/// A JPEG as far as it is looked at, of more than a piece.
+/// A JPEG of 400 by 300 points, of more than a piece.
 fn picture() -> Vec<u8> {
-    let mut picture = vec![0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F', b'I', b'F'];
+    let mut jpeg = Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(400, 300)
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .expect("what was made here");
+    let mut picture = jpeg.into_inner();
     picture.resize(150_001, 7);
     picture
 }
+
+/// What says that it has 65,535 by 65,535 points.
+const BOMB: &[u8] =
+    b"GIF89a\xff\xff\xff\xff\x00\x00\x00\x2c\x00\x00\x00\x00\xff\xff\xff\xff\x00\x08\x01\x00\x00\x3b";
+/// What begins like a picture.
+const HALF: &[u8] = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10";
 
 async fn host() -> Host {
     let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
@@ -61,6 +74,8 @@ async fn host() -> Host {
             "/page",
             get(async || ([(CONTENT_TYPE, "image/jpeg")], "<html>no picture")),
         )
+        .route("/bomb.gif", get(async || BOMB))
+        .route("/half.png", get(async || HALF))
         .route("/away", get(away));
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
@@ -171,6 +186,13 @@ async fn an_image_is_fetched_and_uploaded_once_for_all_and_each_can_open_it() {
         let image = message.image_message.unwrap();
         assert_eq!(image.caption.as_deref(), Some("Hi"));
         assert_eq!(image.mimetype.as_deref(), Some("image/jpeg"));
+        assert_eq!((image.width, image.height), (Some(400), Some(300)));
+        assert!(
+            image
+                .jpeg_thumbnail
+                .as_ref()
+                .is_some_and(|small| small.starts_with(&[0xff, 0xd8]))
+        );
         assert!(opened(&stage, &image).await == picture());
     }
     worker.stop().await;
@@ -241,6 +263,10 @@ async fn a_worker_that_dies_in_an_upload_or_between_sends_loses_nothing_and_send
         .image_message
         .unwrap();
     assert_eq!(first.direct_path, last.direct_path);
+    // What is known of it is written down with it: who sends the rest has not seen the file.
+    assert!(first.jpeg_thumbnail.is_some());
+    assert_eq!(first.jpeg_thumbnail, last.jpeg_thumbnail);
+    assert_eq!((first.width, first.height), (last.width, last.height));
     worker.stop().await;
 }
 
@@ -338,6 +364,70 @@ async fn what_is_no_picture_too_large_gone_or_elsewhere_fails_with_a_code_or_goe
     let message = shown(&stage, &numbers[0]).await.pop().unwrap();
     let inner = message.document_with_caption_message.unwrap().message.unwrap();
     assert_eq!(inner.document_message.unwrap().caption.as_deref(), Some("Hi"));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_that_can_not_be_decoded_and_a_bomb_are_refused_or_go_as_documents() {
+    let (stage, host) = (Stage::new().await, host().await);
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000001").await;
+    let numbers = stage.contacts("15550001", 1).await;
+    for path in ["/bomb.gif", "/half.png"] {
+        let url = format!("{}{path}", host.url);
+        let refused = failures(&stage, &token, image(&numbers, &url)).await;
+        assert_eq!(refused, [415], "{path}");
+        let told = format!("SELECT error FROM recipient WHERE error LIKE '%{path}%'");
+        assert!(
+            stage.database.query(&told).await.is_empty(),
+            "an address may be a secret"
+        );
+        let as_document = json!({ "type": "image", "media": { "url": url }, "otherwise": "document" });
+        let sent = failures(&stage, &token, job(&numbers, &as_document)).await;
+        assert!(sent.is_empty(), "{path}: {sent:?}");
+    }
+    let why = "SELECT error FROM recipient WHERE error LIKE '%4294836225 points, more than 50000000 (MEDIA_PIXELS)%'";
+    assert_eq!(stage.database.query(why).await.len(), 1);
+    stage.audit(|report| report.contacts.shown_once == 2).await;
+    for message in shown(&stage, &numbers[0]).await {
+        assert!(message.document_message.is_some(), "{message:?}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_above_buttons_is_uploaded_once_for_all_in_both_forms() {
+    let (stage, host) = (Stage::new().await, host().await);
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000001").await;
+    let numbers = stage.contacts("15550001", 20).await;
+    let above = |form: &str| {
+        let media = json!({ "url": format!("{}/a.jpg", host.url) });
+        json!({ "type": "buttons", "text": "Shall we?", "buttons": [{ "displayText": "Yes" }],
+            "header": { "type": "image", "media": media }, "form": form })
+    };
+    let flow = stage.send(&token, job(&numbers, &above("nativeFlow"))).await;
+    completed(&stage, &token, flow).await;
+    let legacy = stage.send(&token, job(&numbers, &above("legacy"))).await;
+    completed(&stage, &token, legacy).await;
+    let audit = stage.audit(|report| report.contacts.shown_once == 40).await;
+    assert_eq!((audit.server.uploads, host.asked.load(Ordering::SeqCst)), (2, 2));
+    let mut inbox = shown(&stage, &numbers[19]).await.into_iter();
+    let header = inbox.next().unwrap().interactive_message.unwrap().header.unwrap();
+    assert_eq!(header.has_media_attachment, Some(true));
+    let Some(Flow::ImageMessage(image)) = header.media else {
+        panic!("no picture: {header:?}");
+    };
+    assert!(opened(&stage, &image).await == picture());
+    let buttons = inbox.next().unwrap().buttons_message.unwrap();
+    let Some(Header::ImageMessage(image)) = buttons.header else {
+        panic!("no picture: {buttons:?}");
+    };
+    assert_eq!(
+        (image.caption.as_deref(), image.width),
+        (Some("Shall we?"), Some(400))
+    );
+    assert!(opened(&stage, &image).await == picture());
     worker.stop().await;
 }
 

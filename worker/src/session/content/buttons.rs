@@ -1,7 +1,7 @@
 //! A text with buttons that answer it.
 
 use serde_json::Value;
-use shared::content::Buttons;
+use shared::content::{Buttons, HeaderKind};
 use whatsapp::proto;
 use whatsapp::proto::message::ButtonsMessage;
 use whatsapp::proto::message::buttons_message::{
@@ -10,7 +10,7 @@ use whatsapp::proto::message::buttons_message::{
 };
 
 use super::described::{Described, context, object};
-use super::interactive;
+use super::{above, header, interactive};
 
 pub(super) fn render(buttons: &Buttons) -> proto::Message {
     interactive::render(buttons.shape(), || legacy(buttons))
@@ -25,9 +25,10 @@ fn legacy(buttons: &Buttons) -> proto::Message {
         r#type: Some(Type::Response.into()),
         ..Default::default()
     };
-    let header_type = match buttons.title {
-        Some(_) => HeaderType::Text,
-        None => HeaderType::Empty,
+    let (header, header_type) = match (buttons.above(), &buttons.title) {
+        (Some(above), _) => (Some(header::render(&above).into()), type_of(above.kind)),
+        (None, Some(title)) => (Some(Header::Text(title.clone())), HeaderType::Text),
+        (None, None) => (None, HeaderType::Empty),
     };
     proto::Message {
         buttons_message: Some(Box::new(ButtonsMessage {
@@ -35,32 +36,40 @@ fn legacy(buttons: &Buttons) -> proto::Message {
             footer_text: buttons.footer.clone(),
             buttons: buttons.replies().map(button).collect(),
             header_type: Some(header_type.into()),
-            header: buttons.title.clone().map(Header::Text),
+            header,
             ..Default::default()
         })),
         ..Default::default()
     }
 }
 
+fn type_of(kind: HeaderKind) -> HeaderType {
+    match kind {
+        HeaderKind::Image => HeaderType::Image,
+        HeaderKind::Video => HeaderType::Video,
+        HeaderKind::Document => HeaderType::Document,
+    }
+}
+
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let buttons = message.buttons_message.as_deref()?;
-    let title = match &buttons.header {
-        Some(Header::Text(title)) => Some(title.clone()),
-        _ => None,
+    let above = match &buttons.header {
+        Some(Header::Text(title)) => Some(("text", title.clone().into())),
+        Some(header) => header::of_buttons(header).map(above::described),
+        None => None,
     };
     let header_type = buttons
         .header_type
         .and_then(|kind| HeaderType::try_from(kind).ok());
     let each: Vec<Value> = buttons.buttons.iter().map(described).collect();
     let fields = [
-        ("text", title.into()),
         ("contentText", buttons.content_text.clone().into()),
         ("footerText", buttons.footer_text.clone().into()),
         ("buttons", each.into()),
         ("headerType", header_type.map(|kind| kind.as_str_name()).into()),
         ("contextInfo", context(buttons.context_info.as_deref())),
     ];
-    Some(Described::new("buttonsMessage", fields))
+    Some(Described::new("buttonsMessage", fields).with(above))
 }
 
 fn described(button: &Button) -> Value {

@@ -19,6 +19,12 @@ impl Described {
         Self { kind, body }
     }
 
+    /// The same with what stands above it.
+    pub(super) fn with(self, above: Option<(&str, Value)>) -> Self {
+        let body = with(above, self.body);
+        Self { body, ..self }
+    }
+
     /// A message whose kind alone tells a receiver that something came.
     pub(super) fn by_name(kind: &'static str) -> Self {
         let body = Value::Object(Map::new());
@@ -61,6 +67,14 @@ pub(super) fn key(key: Option<&proto::MessageKey>) -> Value {
         ("id", key.id.clone().into()),
         ("participant", key.participant.clone().into()),
     ])
+}
+
+/// The fields of a message with what stands above it.
+pub(super) fn with(above: Option<(&str, Value)>, mut fields: Value) -> Value {
+    if let (Some((name, value)), Some(fields)) = (above, fields.as_object_mut()) {
+        fields.insert(name.to_owned(), value);
+    }
+    fields
 }
 
 /// An object of those fields that are there.

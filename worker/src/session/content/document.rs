@@ -1,9 +1,10 @@
 //! A file.
 
+use serde_json::Value;
 use shared::content::Document;
 use whatsapp::proto::{self, message::DocumentMessage};
 
-use super::described::{Described, context};
+use super::described::{Described, context, object};
 use super::upload::captioned;
 
 pub(super) fn render(document: &Document) -> proto::Message {
@@ -18,6 +19,14 @@ pub(super) fn render(document: &Document) -> proto::Message {
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let document = message.document_message.as_deref()?;
+    Some(Described {
+        kind: "documentMessage",
+        body: described(document),
+    })
+}
+
+/// Its fields, also where it stands above another message.
+pub(super) fn described(document: &DocumentMessage) -> Value {
     let fields = [
         ("mimetype", document.mimetype.clone().into()),
         ("title", document.title.clone().into()),
@@ -26,7 +35,7 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
         ("caption", document.caption.clone().into()),
         ("contextInfo", context(document.context_info.as_deref())),
     ];
-    Some(Described::new("documentMessage", fields))
+    object(fields)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A picture.
 
+use serde_json::Value;
 use shared::content::Image;
 use whatsapp::proto::{self, message::ImageMessage};
 
-use super::described::{Described, context};
+use super::described::{Described, context, object};
 use super::upload::view_once;
 
 pub(super) fn render(image: &Image) -> proto::Message {
@@ -23,6 +24,14 @@ pub(super) fn render(image: &Image) -> proto::Message {
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let image = message.image_message.as_deref()?;
+    Some(Described {
+        kind: "imageMessage",
+        body: described(image),
+    })
+}
+
+/// Its fields, also where it stands above another message.
+pub(super) fn described(image: &ImageMessage) -> Value {
     let fields = [
         ("mimetype", image.mimetype.clone().into()),
         ("caption", image.caption.clone().into()),
@@ -32,7 +41,7 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
         ("viewOnce", image.view_once.into()),
         ("contextInfo", context(image.context_info.as_deref())),
     ];
-    Some(Described::new("imageMessage", fields))
+    object(fields)
 }
 
 #[cfg(test)]

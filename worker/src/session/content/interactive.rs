@@ -9,8 +9,8 @@ use whatsapp::proto::message::interactive_message::{
     native_flow_message::NativeFlowButton,
 };
 
-use super::described::{Described, context, object};
-use super::text;
+use super::described::{Described, context, object, with};
+use super::{above, header, text};
 
 /// The message of a shape, where `legacy` makes the older one.
 pub(super) fn render(shape: Shape, legacy: impl FnOnce() -> proto::Message) -> proto::Message {
@@ -27,19 +27,20 @@ fn native_flow(interactive: Interactive) -> proto::Message {
         message_params_json: None,
         message_version: Some(1),
     };
-    let header = |title| {
-        Box::new(Header {
-            title: Some(title),
-            has_media_attachment: Some(false),
-            ..Default::default()
-        })
+    let media = interactive.above.as_ref().map(header::render);
+    let has_header = media.is_some() || interactive.title.is_some();
+    let header = Header {
+        title: interactive.title,
+        has_media_attachment: Some(media.is_some()),
+        media: media.map(Into::into),
+        ..Default::default()
     };
     let body = Body {
         text: Some(interactive.text),
     };
     proto::Message {
         interactive_message: Some(Box::new(InteractiveMessage {
-            header: interactive.title.map(header),
+            header: has_header.then(|| Box::new(header)),
             body: Some(body),
             footer: interactive.footer.map(|footer| Footer { text: Some(footer) }),
             interactive_message: Some(Inner::NativeFlowMessage(flow)),
@@ -58,10 +59,16 @@ fn button(button: FlowButton) -> NativeFlowButton {
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let interactive = message.interactive_message.as_deref()?;
-    let header = interactive
-        .header
-        .as_ref()
-        .and_then(|header| header.title.as_ref());
+    let header = interactive.header.as_deref().and_then(|header| {
+        let above = header.media.as_ref().and_then(header::of_flow);
+        let told = with(
+            above.map(above::described),
+            object([("title", header.title.clone().into())]),
+        );
+        told.as_object()
+            .is_some_and(|told| !told.is_empty())
+            .then_some(told)
+    });
     let body = interactive.body.as_ref().and_then(|body| body.text.as_ref());
     let footer = interactive
         .footer
@@ -73,7 +80,7 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
         _ => None,
     };
     let fields = [
-        ("header", words("title", header).into()),
+        ("header", header.into()),
         ("body", words("text", body).into()),
         ("footer", words("text", footer).into()),
         ("nativeFlowMessage", flow.into()),

@@ -4,6 +4,7 @@
 //! ecosystem uses (`conversation`, `extendedTextMessage`…) and a JSON body with the fields that a receiver can use. Keys
 //! and hashes of media are left out: `file` reads them, for the door at which files are downloaded.
 
+mod above;
 mod audio;
 mod buttons;
 mod contact;
@@ -14,6 +15,7 @@ mod document;
 mod edit;
 mod event;
 mod file;
+mod header;
 mod image;
 mod interactive;
 mod key;
@@ -21,6 +23,7 @@ mod list;
 mod live_location;
 mod location;
 mod poll;
+mod preview;
 mod reaction;
 mod references;
 mod rendering;
@@ -100,6 +103,9 @@ pub fn render(to: &Rendering<'_>) -> proto::Message {
     let mut message = body(to);
     if let Some(upload) = to.upload {
         upload::attach(&mut message, upload);
+    }
+    if let Some(found) = to.preview {
+        preview::attach(&mut message, found);
     }
     references::put(&to.content.references, to, &mut message);
     message

@@ -2,6 +2,7 @@
 
 use shared::content::Content;
 use shared::recipient::Number;
+use shared::store::previews::Preview;
 use shared::store::uploads::Upload;
 use time::OffsetDateTime;
 
@@ -13,6 +14,8 @@ pub struct Rendering<'a> {
     pub content: &'a Content,
     /// The file that it carries, where it is uploaded.
     pub upload: Option<&'a Upload>,
+    /// What is shown of the page that it links to, where that was asked for.
+    pub preview: Option<&'a Preview>,
     /// Who gets it, as the job names them.
     pub chat: &'a Number,
     /// The jid of the session's account.

@@ -17,6 +17,8 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let fields = [
         ("mimetype", sticker.mimetype.clone().into()),
         ("fileLength", sticker.file_length.into()),
+        ("width", sticker.width.into()),
+        ("height", sticker.height.into()),
         ("isAnimated", sticker.is_animated.into()),
         ("contextInfo", context(sticker.context_info.as_deref())),
     ];

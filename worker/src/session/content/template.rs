@@ -11,8 +11,8 @@ use whatsapp::proto::message::template_message::{
 };
 use whatsapp::proto::{self, HydratedTemplateButton};
 
-use super::described::{Described, context, object};
-use super::interactive;
+use super::described::{Described, context, object, with};
+use super::{above, header, interactive};
 
 pub(super) fn render(template: &Template) -> proto::Message {
     interactive::render(template.shape(), || legacy(template))
@@ -26,11 +26,15 @@ fn legacy(template: &Template) -> proto::Message {
             hydrated_button: Some(hydrated(display_text, action)),
         }
     });
+    let title = match (template.above(), &template.title) {
+        (Some(above), _) => Some(header::render(&above).into()),
+        (None, title) => title.clone().map(Title::HydratedTitleText),
+    };
     let hydrated = HydratedFourRowTemplate {
         hydrated_content_text: Some(template.text.clone()),
         hydrated_footer_text: template.footer.clone(),
         hydrated_buttons: buttons.collect(),
-        title: template.title.clone().map(Title::HydratedTitleText),
+        title,
         ..Default::default()
     };
     proto::Message {
@@ -74,20 +78,21 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
 }
 
 fn described(template: &HydratedFourRowTemplate) -> Value {
-    let title = match &template.title {
-        Some(Title::HydratedTitleText(title)) => Some(title.clone()),
-        _ => None,
+    let above = match &template.title {
+        Some(Title::HydratedTitleText(title)) => Some(("hydratedTitleText", title.clone().into())),
+        Some(title) => header::of_template(title).map(above::described),
+        None => None,
     };
     let buttons: Vec<Value> = template.hydrated_buttons.iter().map(described_button).collect();
-    object([
-        ("hydratedTitleText", title.into()),
+    let fields = [
         (
             "hydratedContentText",
             template.hydrated_content_text.clone().into(),
         ),
         ("hydratedFooterText", template.hydrated_footer_text.clone().into()),
         ("hydratedButtons", buttons.into()),
-    ])
+    ];
+    with(above, object(fields))
 }
 
 fn described_button(button: &HydratedTemplateButton) -> Value {

@@ -12,6 +12,7 @@ fn rendered(content: &Content) -> proto::Message {
     render(&Rendering {
         content,
         upload: None,
+        preview: None,
         chat: &"5531900000042".parse().unwrap(),
         own: Some(OWN),
         at: OffsetDateTime::from_unix_timestamp(1_798_099_200).unwrap(),
@@ -225,6 +226,22 @@ fn wrappers_are_opened_and_protocol_messages_hidden() {
 
 /// What can be chosen of some kinds, beside what is among [`GOLDEN`].
 const OTHERS: &[(&str, &str)] = &[
+    (
+        r#"{"type":"text","text":"See https://example.com","linkPreview":{"title":"Shop","description":"Open","thumbnail":"/9j/"}}"#,
+        "32400a175365652068747470733a2f2f6578616d706c652e636f6d121368747470733a2f2f6578616d706c652e636f6d2a044f70656e320453686f70820103ffd8ff",
+    ),
+    (
+        r#"{"type":"buttons","title":"Now","text":"Shall we?","buttons":[{"displayText":"Yes"}],"header":{"type":"image","media":{"base64":"AA=="}}}"#,
+        "ea024c0a090a034e6f7722002801120b0a095368616c6c2077653f32320a2e0a0b717569636b5f7265706c79121f7b22646973706c61795f74657874223a22596573222c226964223a2230227d1801",
+    ),
+    (
+        r#"{"type":"buttons","text":"Shall we?","buttons":[{"displayText":"Yes"}],"header":{"type":"video","media":{"base64":"AA=="}},"form":"legacy"}"#,
+        "d20228220b3a095368616c6c2077653f32095368616c6c2077653f4a0c0a013012050a0359657318015005",
+    ),
+    (
+        r#"{"type":"template","text":"Hello","buttons":[{"displayText":"Reply","id":"r"}],"header":{"type":"document","media":{"base64":"AA=="},"fileName":"a.pdf"},"form":"legacy"}"#,
+        "ca012922270a0e1a05612e7064664205612e706466320548656c6c6f420e0a0a0a055265706c791201722001",
+    ),
     (
         r#"{"type":"poll","name":"When?","options":["today","tomorrow"],"selectableCount":1}"#,
         "82041e12055768656e3f1a070a05746f6461791a0a0a08746f6d6f72726f772001",

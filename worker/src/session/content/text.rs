@@ -5,13 +5,14 @@ use shared::content::Text;
 use whatsapp::proto::{self, message::ExtendedTextMessage};
 
 use super::described::{Described, context};
+use super::preview;
 
 /// The extended form, as every client of this kind sends it.
 pub(super) fn render(text: &Text) -> proto::Message {
     proto::Message {
         extended_text_message: Some(Box::new(ExtendedTextMessage {
             text: Some(text.text.clone()),
-            ..Default::default()
+            ..preview::given(text)
         })),
         ..Default::default()
     }

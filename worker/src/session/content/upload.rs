@@ -3,11 +3,12 @@
 //! Knows of every kind that carries a file; the kinds know what they say besides.
 
 use bytes::Bytes;
-use shared::content::{Body, Content, Otherwise};
+use shared::content::{Body, Buttons, Content, HeaderKind, Otherwise, Template};
 use shared::store::uploads::Upload;
-use whatsapp::proto::message::{DocumentMessage, FutureProofMessage};
+use whatsapp::proto::message::{DocumentMessage, FutureProofMessage, ImageMessage, VideoMessage};
 use whatsapp::proto::{self, Message};
 
+use super::header::{self, Carried};
 use crate::media::{Role, Wish};
 
 /// What is wished of the file that a content carries, if it carries one.
@@ -16,8 +17,15 @@ pub(crate) fn wish(content: &Content) -> Option<Wish<'_>> {
     let (role, otherwise) = match &content.body {
         Body::Image(image) => (Role::Image, image.otherwise),
         Body::Video(video) => (Role::Video, video.otherwise),
+        Body::Audio(audio) if audio.voice_note => (Role::VoiceNote, audio.otherwise),
         Body::Audio(audio) => (Role::Audio, audio.otherwise),
         Body::Sticker(_) => (Role::Sticker, None),
+        Body::Buttons(Buttons {
+            header: Some(above), ..
+        })
+        | Body::Template(Template {
+            header: Some(above), ..
+        }) => (role(above.kind), None),
         _ => (Role::Document, None),
     };
     Some(Wish {
@@ -26,6 +34,14 @@ pub(crate) fn wish(content: &Content) -> Option<Wish<'_>> {
         role,
         or_document: otherwise == Some(Otherwise::Document),
     })
+}
+
+fn role(above: HeaderKind) -> Role {
+    match above {
+        HeaderKind::Image => Role::Image,
+        HeaderKind::Video => Role::Video,
+        HeaderKind::Document => Role::Document,
+    }
 }
 
 /// Wraps what can be opened once only.
@@ -105,7 +121,7 @@ const UNNAMED: &str = "file";
 /// Sets the fields that all kinds with a file have.
 macro_rules! set {
     ($message:expr, $upload:expr) => {{
-        let (message, upload): (_, &Upload) = ($message, $upload);
+        let (message, upload): (_, &Upload) = (&mut *$message, $upload);
         message.url = Some(url(upload));
         message.mimetype = Some(upload.mimetype.clone());
         message.file_sha256 = Some(Bytes::copy_from_slice(&upload.sha256));
@@ -119,16 +135,39 @@ macro_rules! set {
 
 fn name_in(message: &mut proto::Message, upload: &Upload) {
     if let Some(image) = &mut message.image_message {
-        set!(image, upload);
+        name_image(image, upload);
     } else if let Some(video) = &mut message.video_message {
-        set!(video, upload);
+        name_video(video, upload);
     } else if let Some(audio) = &mut message.audio_message {
         set!(audio, upload);
+        audio.seconds = upload.facts.seconds;
+        audio.waveform = upload.facts.waveform.map(|parts| Bytes::copy_from_slice(&parts));
     } else if let Some(document) = &mut message.document_message {
         set!(document, upload);
     } else if let Some(sticker) = &mut message.sticker_message {
         set!(sticker, upload);
+        (sticker.width, sticker.height) = upload.facts.size.unzip();
+        sticker.is_animated = upload.facts.is_animated.then_some(true);
+    } else {
+        match header::open(message) {
+            Some(Carried::Image(image)) => name_image(image, upload),
+            Some(Carried::Video(video)) => name_video(video, upload),
+            Some(Carried::Document(document)) => set!(document, upload),
+            None => {}
+        }
     }
+}
+
+fn name_image(image: &mut ImageMessage, upload: &Upload) {
+    set!(image, upload);
+    (image.width, image.height) = upload.facts.size.unzip();
+    image.jpeg_thumbnail = upload.facts.thumbnail.clone();
+}
+
+fn name_video(video: &mut VideoMessage, upload: &Upload) {
+    set!(video, upload);
+    (video.width, video.height) = upload.facts.size.unzip();
+    video.seconds = upload.facts.seconds;
 }
 
 /// The address that recipients are told.
@@ -141,6 +180,7 @@ fn url(upload: &Upload) -> String {
 mod tests {
     use prost::Message as _;
     use shared::recipient::Number;
+    use shared::store::uploads::Facts;
     use time::OffsetDateTime;
 
     use super::super::{Rendering, describe, encode, render};
@@ -158,6 +198,13 @@ mod tests {
             direct_path: "/v/1?oe=62C749F1".to_owned(),
             url: None,
             expires_at: None,
+            facts: Facts {
+                size: Some((400, 300)),
+                seconds: Some(7),
+                thumbnail: Some(Bytes::from_static(b"small")),
+                waveform: Some([9; 64]),
+                is_animated: true,
+            },
         }
     }
 
@@ -174,6 +221,7 @@ mod tests {
         Rendering {
             content,
             upload,
+            preview: None,
             chat,
             own: None,
             at: OffsetDateTime::UNIX_EPOCH,

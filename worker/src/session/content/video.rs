@@ -1,9 +1,10 @@
 //! A video, also one that plays in a circle.
 
+use serde_json::Value;
 use shared::content::Video;
 use whatsapp::proto::{self, message::VideoMessage};
 
-use super::described::{Described, context};
+use super::described::{Described, context, object};
 use super::upload::view_once;
 
 pub(super) fn render(video: &Video) -> proto::Message {
@@ -27,16 +28,26 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
         .video_message
         .as_deref()
         .or(message.ptv_message.as_deref())?;
+    Some(Described {
+        kind: "videoMessage",
+        body: described(video),
+    })
+}
+
+/// Its fields, also where it stands above another message.
+pub(super) fn described(video: &VideoMessage) -> Value {
     let fields = [
         ("mimetype", video.mimetype.clone().into()),
         ("caption", video.caption.clone().into()),
         ("fileLength", video.file_length.into()),
         ("seconds", video.seconds.into()),
+        ("width", video.width.into()),
+        ("height", video.height.into()),
         ("gifPlayback", video.gif_playback.into()),
         ("viewOnce", video.view_once.into()),
         ("contextInfo", context(video.context_info.as_deref())),
     ];
-    Some(Described::new("videoMessage", fields))
+    object(fields)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use shared::id::QueueId;
+use shared::store::previews::Preview;
 use shared::store::uploads::Upload;
 use time::OffsetDateTime;
 
@@ -16,6 +17,14 @@ impl Queue {
     pub(crate) fn upload(&self) -> Option<&Arc<Upload>> {
         match &self.attachment {
             Attachment::Ready(upload) => Some(upload),
+            _ => None,
+        }
+    }
+
+    /// What is shown of the page that it links to.
+    pub(crate) fn preview(&self) -> Option<&Preview> {
+        match &self.attachment {
+            Attachment::Previewed(preview) => preview.as_deref(),
             _ => None,
         }
     }

@@ -105,6 +105,7 @@ impl Class {
                 "native_flow_response",
             ),
             (message.group_invite_message.is_some(), "url"),
+            (has_preview(message), "url"),
         ];
         let (_, media_type) = media_types.into_iter().find(|(is_there, _)| *is_there)?;
         Some(Self::media(media_type))
@@ -142,6 +143,12 @@ impl Class {
     }
 }
 
+/// Whether a text shows something of the page that it links to.
+fn has_preview(message: &Message) -> bool {
+    let text = message.extended_text_message.as_ref();
+    text.is_some_and(|text| text.title.is_some())
+}
+
 /// Whether somebody else wrote the message: an admin of the group takes it back.
 fn is_of_another(key: Option<&MessageKey>) -> bool {
     key.is_some_and(|key| key.from_me == Some(false))
@@ -173,7 +180,7 @@ fn unwrapped(mut message: &Message) -> &Message {
 mod tests {
     use super::*;
     use crate::proto::message::{
-        AudioMessage, FutureProofMessage, ImageMessage, ProtocolMessage, ReactionMessage,
+        AudioMessage, ExtendedTextMessage, FutureProofMessage, ImageMessage, ProtocolMessage, ReactionMessage,
     };
 
     #[test]
@@ -183,6 +190,20 @@ mod tests {
             ..Message::default()
         };
         assert_eq!(Class::of_message(&message), Class::TEXT);
+    }
+
+    #[test]
+    fn a_text_with_a_preview_is_media() {
+        let text = |title: Option<&str>| Message {
+            extended_text_message: Some(Box::new(ExtendedTextMessage {
+                text: Some("https://example.com".into()),
+                title: title.map(str::to_owned),
+                ..Default::default()
+            })),
+            ..Message::default()
+        };
+        assert_eq!(Class::of_message(&text(None)), Class::TEXT);
+        assert_eq!(Class::of_message(&text(Some("Shop"))), Class::media("url"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn incoming(chat: &str) -> Incoming {
         offline: false,
         message: render(&Rendering {
             upload: None,
+            preview: None,
             content: &shared::content::Text::new("Test").into(),
             chat: &"5531900000042".parse().unwrap(),
             own: None,
