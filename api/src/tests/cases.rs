@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::content::Content;
 use shared::id::QueueId;
 use shared::job::{FailureCode, Picture, ProfileAnswer};
-use shared::store::uploads::{self, Upload};
+use shared::store::uploads::{self, Facts, Upload};
 use time::OffsetDateTime;
 
 use super::*;
@@ -480,6 +480,7 @@ impl Worker<'_> {
                 direct_path: "/v/1.enc".to_owned(),
                 url: None,
                 expires_at: None,
+                facts: Facts::default(),
             };
             let saved = uploads::save(self.api.database.store(), self.fence, queue, &upload).await;
             saved.unwrap();

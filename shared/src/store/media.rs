@@ -65,7 +65,7 @@ const UNFINISHED: Duration = Duration::from_secs(24 * 3600);
 const EXPIRED_MAX: u32 = 100;
 
 /// The advisory lock of those who count files; any number that nobody else takes.
-const COUNTING_LOCK: i64 = 0x66_61_6e_66_6d_65;
+const COUNTING_LOCK: i64 = 0x6661_6e66_6d65;
 
 const COLUMNS: &str = "id, mimetype, length, sha256, created_at, expires_at";
 

@@ -79,15 +79,7 @@ impl World {
         };
         let proof = self.proof(from, &node, &copies);
         if !is_peer {
-            let accepted = Accepted {
-                from,
-                to: chat.number,
-                id: &id,
-                is_for_contact: self.population.contains(chat.number),
-            };
-            self.audit.accepted(&accepted, at);
-            self.note_peers(from, chat);
-            self.note_heard(from.number, chat.number);
+            self.note_accepted(from, chat, &id, at);
         }
         // One device asks for it again where it names no participants.
         let hash = node
@@ -113,6 +105,19 @@ impl World {
         if cut {
             self.close(conn);
         }
+    }
+
+    /// Keeps account of a message of one account to another.
+    fn note_accepted(&mut self, from: DeviceAddr, chat: DeviceAddr, id: &str, at: Instant) {
+        let accepted = Accepted {
+            from,
+            to: chat.number,
+            id,
+            is_for_contact: self.population.contains(chat.number),
+        };
+        self.audit.accepted(&accepted, at);
+        self.note_peers(from, chat);
+        self.note_heard(from.number, chat.number);
     }
 
     /// Why the account may not send this message, or not so.
