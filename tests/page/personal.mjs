@@ -1,5 +1,6 @@
 // Broadcasts that say something else to each: columns as variables, a preview, a dry run, a file by its address.
 import { strict as assert } from "node:assert";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 const PREFIX = "5511900005";
@@ -10,12 +11,8 @@ const contact = (index) => `${PREFIX}${String(index).padStart(2, "0")}`;
 /** People with what stands in their columns; one has no city, one no name. */
 const SHEET = ["number;First name;city", `+${contact(0)};Ana;São Paulo`, `+${contact(1)};"Bob; the ""second""";`, `+${contact(2)};;Rio`, `+${contact(0)};Ana again;Santos`].join("\n");
 
-/** A JPEG as far as it is looked at. */
-function picture() {
-  const file = Buffer.alloc(20_000, 1);
-  file.set([0xff, 0xd8, 0xff, 0xe0, 0, 16, 0x4a, 0x46, 0x49, 0x46]);
-  return file;
-}
+/** A JPEG. */
+const picture = () => readFileSync(new URL("../files/turned.jpg", import.meta.url));
 
 /** What a contact was shown, by text. */
 async function shown({ simulator }, index) {
