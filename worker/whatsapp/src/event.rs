@@ -12,8 +12,8 @@ mod refusal;
 use std::fmt;
 
 pub use self::failure::{DeviceRefusal, MediaRetryError, QueryError, SendError};
-pub use self::incoming::Incoming;
 pub(crate) use self::incoming::taken_back;
+pub use self::incoming::{Incoming, unwrapped};
 pub use self::media::{MediaAuth, MediaConn, MediaHost};
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};

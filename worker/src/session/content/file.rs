@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use shared::store::received::FileKind;
+use whatsapp::event::unwrapped;
 use whatsapp::media::{BlobRef, MediaKind};
 use whatsapp::proto;
-
-use super::{WRAPPERS_MAX, unwrapped};
 
 /// A file as its message names it.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(crate) struct File {
 
 /// The file of a message, if it carries one that can be fetched.
 pub(crate) fn file(message: &proto::Message) -> Option<File> {
-    let message = unwrapped(message, WRAPPERS_MAX);
+    let message = unwrapped(message);
     /// Reads the fields that all kinds with a file have.
     macro_rules! read {
         ($of:expr, $kind:ident, $default:literal, $name:expr) => {{

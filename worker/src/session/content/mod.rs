@@ -38,6 +38,7 @@ pub(super) mod vote;
 use bytes::Bytes;
 use prost::Message;
 use shared::content::Body;
+use whatsapp::event::unwrapped;
 use whatsapp::proto;
 
 pub use described::Described;
@@ -118,29 +119,8 @@ pub fn encode(to: &Rendering<'_>) -> Bytes {
 
 /// Describes a message; `None` when it is not for people (key distribution, most protocol messages).
 pub fn describe(message: &proto::Message) -> Option<Described> {
-    let message = unwrapped(message, WRAPPERS_MAX);
+    let message = unwrapped(message);
     KINDS.iter().find_map(|describe| describe(message))
-}
-
-/// The message inside of wrappers (view once, ephemeral, our own copy…), at most `depth` of them.
-fn unwrapped(message: &proto::Message, depth: u8) -> &proto::Message {
-    if depth == 0 {
-        return message;
-    }
-    let sent = message
-        .device_sent_message
-        .as_ref()
-        .and_then(|m| m.message.as_deref());
-    let wrappers = [
-        &message.ephemeral_message,
-        &message.view_once_message,
-        &message.view_once_message_v2,
-        &message.view_once_message_v2_extension,
-        &message.document_with_caption_message,
-        &message.edited_message,
-    ];
-    let inner = sent.or_else(|| wrappers.into_iter().flatten().find_map(|m| m.message.as_deref()));
-    inner.map_or(message, |inner| unwrapped(inner, depth - 1))
 }
 
 /// Kinds whose content is not shown: their name alone tells a receiver that something came.
@@ -156,9 +136,6 @@ fn by_name(message: &proto::Message) -> Option<Described> {
     let (_, kind) = names.into_iter().find(|(present, _)| *present)?;
     Some(Described::by_name(kind))
 }
-
-/// How deep wrappers may lie in each other before we show the wrapper itself.
-const WRAPPERS_MAX: u8 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,14 @@ impl fmt::Debug for Incoming {
 /// What a message says that deletes another one, in whatever it is wrapped: apps wrap none, but what is shown of a message
 /// is what is inside.
 pub(crate) fn taken_back(message: &Message) -> Option<&ProtocolMessage> {
+    let protocol = unwrapped(message).protocol_message.as_deref()?;
+    (protocol.r#type == Some(Type::Revoke.into())).then_some(protocol)
+}
+
+/// The message inside of what it may be wrapped in (view once, disappearing, our own copy…). What is shown of a message, and
+/// what is judged, is this.
+#[must_use]
+pub fn unwrapped(message: &Message) -> &Message {
     let mut message = message;
     for _ in 0..MAX_WRAPPERS {
         let sent = message.device_sent_message.as_ref();
@@ -80,8 +88,7 @@ pub(crate) fn taken_back(message: &Message) -> Option<&ProtocolMessage> {
             None => break,
         }
     }
-    let protocol = message.protocol_message.as_deref()?;
-    (protocol.r#type == Some(Type::Revoke.into())).then_some(protocol)
+    message
 }
 
 /// Deeper nesting is nothing that an app makes, and nothing that is looked into.

@@ -3,6 +3,7 @@
 mod forger;
 mod group_server;
 mod network;
+mod restarts;
 mod server;
 mod tokens;
 

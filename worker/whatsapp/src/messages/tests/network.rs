@@ -20,9 +20,9 @@ use crate::pairing::adv;
 use crate::proto::Message;
 use crate::server::adv::{DeviceDetails, Hosting, issue};
 use crate::signal::curve::KeyPair;
-use crate::signal::{Address, PreKeyBundle};
+use crate::signal::PreKeyBundle;
 use crate::stanza::keys::Upload;
-use crate::store::{Changes, KeyStore as _, MemoryStore, RecordKey, RecordKind};
+use crate::store::{Changes, KeyStore as _, MemoryStore, RecordKind};
 use crate::time::Timestamp;
 
 /// One device that is connected.
@@ -397,6 +397,33 @@ impl Network {
             self.clients[to].peer.send(&node);
         }
     }
+
+    /// The settings of clients that are at the keyboard: their receipts are ordinary.
+    pub(super) fn seen(&self, keys: &ServerKeys) -> Config {
+        Config {
+            presence: Some(Presence::Available),
+            tells_renumbered: self.tells_renumbered,
+            ..keys.config()
+        }
+    }
+
+    /// Hands over several stanzas before the client may do anything.
+    pub(super) fn hand_together(&mut self, at: usize, nodes: &[Node]) {
+        let client = &mut self.clients[at];
+        for node in nodes {
+            client.peer.send(node);
+        }
+        while let Some(bytes) = client.peer.outbox.pop_front() {
+            client.connection.handle(Input::Bytes(bytes), self.now);
+        }
+        self.settle();
+    }
+
+    /// A bundle of a client, as the server hands it out.
+    pub(super) fn take_bundle(&mut self, at: usize) -> PreKeyBundle {
+        let jid = self.clients[at].jid.clone();
+        self.bundle(&jid).unwrap().keys
+    }
 }
 
 /// Looking on.
@@ -484,7 +511,7 @@ impl Client {
 }
 
 /// All that waited has come.
-fn caught_up() -> Node {
+pub(super) fn caught_up() -> Node {
     Node::new("ib").with_child(Node::new("offline").attr("count", "0"))
 }
 
@@ -521,98 +548,4 @@ pub(super) fn outgoing(to: Recipient, id: &str, text: &str) -> Command {
         to,
         message: text_message(text),
     }))
-}
-
-impl Network {
-    /// Whether a client's store has a session with this device.
-    pub(super) fn has_session(&mut self, at: usize, jid: Jid) -> bool {
-        self.session(at, jid).is_some()
-    }
-
-    fn session(&mut self, at: usize, jid: Jid) -> Option<Bytes> {
-        self.record(at, RecordKey::session(&Address::from(jid)))
-    }
-
-    /// A client comes back with what its store has, as a new process would.
-    pub(super) fn restart(&mut self, at: usize) {
-        self.restart_noting(at);
-        self.clients[at].events.clear();
-        self.clients[at].sent.clear();
-    }
-
-    /// The same; what it says at its login is not forgotten.
-    pub(super) fn restart_noting(&mut self, at: usize) {
-        self.clients[at].sent.clear();
-        self.restart_behind(at);
-        self.hand(at, &caught_up());
-    }
-
-    /// The same, with more to come of what waited.
-    pub(super) fn restart_behind(&mut self, at: usize) {
-        let keys = ServerKeys::new(1);
-        let device = self.clients[at].store.device().unwrap();
-        let rng = StdRng::seed_from_u64(77_000 + at as u64);
-        let now = self.now;
-        let lid = self.clients[at].lid.clone();
-        self.clients[at].connection = Connection::new(shared(self.seen(&keys)), device, rng, now);
-        self.clients[at].peer = Peer::new(&keys);
-        self.settle();
-        self.clients[at]
-            .peer
-            .send(&Node::new("success").attr("t", now.as_secs()).attr("lid", lid));
-        self.settle();
-    }
-
-    /// The settings of clients that are at the keyboard: their receipts are ordinary.
-    fn seen(&self, keys: &ServerKeys) -> Config {
-        Config {
-            presence: Some(Presence::Available),
-            tells_renumbered: self.tells_renumbered,
-            ..keys.config()
-        }
-    }
-
-    /// A client comes back without these records.
-    pub(super) fn lose(&mut self, at: usize, records: Changes) {
-        let lost = self.clients[at].store.commit(records, Vec::new());
-        lost.now_or_never().unwrap().unwrap();
-        self.restart(at);
-    }
-
-    /// A record of a client's store.
-    pub(super) fn record(&mut self, at: usize, key: RecordKey) -> Option<Bytes> {
-        let load = self.clients[at].store.load(vec![key]);
-        load.now_or_never().unwrap().unwrap().remove(0)
-    }
-
-    /// A client comes back with other credentials.
-    pub(super) fn replace_device(&mut self, at: usize, device: Device) {
-        let mut changes = Changes::default();
-        changes.put_device(&device);
-        self.clients[at]
-            .store
-            .commit(changes, Vec::new())
-            .now_or_never()
-            .unwrap()
-            .unwrap();
-        self.restart(at);
-    }
-
-    /// Hands over several stanzas before the client may do anything.
-    pub(super) fn hand_together(&mut self, at: usize, nodes: &[Node]) {
-        let client = &mut self.clients[at];
-        for node in nodes {
-            client.peer.send(node);
-        }
-        while let Some(bytes) = client.peer.outbox.pop_front() {
-            client.connection.handle(Input::Bytes(bytes), self.now);
-        }
-        self.settle();
-    }
-
-    /// A bundle of a client, as the server hands it out.
-    pub(super) fn take_bundle(&mut self, at: usize) -> PreKeyBundle {
-        let jid = self.clients[at].jid.clone();
-        self.bundle(&jid).unwrap().keys
-    }
 }
