@@ -19,7 +19,7 @@ use crate::store::keys::{self, KeyKind};
 use crate::store::outbox::{self, OutboxEvent};
 use crate::store::queues::accepting::Acceptance;
 use crate::store::queues::{self, QueueRecord, QueueState};
-use crate::store::recipients::{self, RecipientState};
+use crate::store::recipients::{self, Pending, RecipientState};
 use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
 use crate::testing::{TestDatabase, job_id, token};
@@ -71,7 +71,18 @@ impl Bench {
         Write::new(self.fence, self.session)
     }
 
+    /// A queue as those that an earlier release accepted: its messages have no ids before they are sent.
     async fn queue(&self, recipients: u32) -> QueueRecord {
+        let queue = self.accept(recipients).await;
+        let earlier = format!(
+            "UPDATE recipient SET stanza_id = NULL WHERE queue_id = '{}'",
+            queue.id
+        );
+        self.db.query(&earlier).await;
+        queue
+    }
+
+    async fn accept(&self, recipients: u32) -> QueueRecord {
         let numbers = (0..recipients).map(|n| Number::new(&format!("55319{n:08}")).unwrap());
         let send = SendJob {
             queue_id: Some(crate::testing::queue_id()),

@@ -34,6 +34,8 @@ enum Part {
     Micro,
     /// Sends through the simulator.
     Sends,
+    /// Pictures beside texts, both through the simulator.
+    Pictures,
     /// Jobs accepted over HTTP.
     Jobs,
     /// Events to socket.io clients.
@@ -83,6 +85,7 @@ async fn measure(part: Part, baileys: &Baileys, sessions: usize) -> Result<()> {
     match part {
         Part::Micro => micro::measure(baileys).await,
         Part::Sends => sends::measure(baileys).await,
+        Part::Pictures => sends::measure_pictures().await,
         Part::Jobs => jobs::measure().await,
         Part::Sockets => sockets::measure().await,
         Part::Idle => idle::measure(baileys, sessions).await,
