@@ -16,7 +16,7 @@ use super::joined::Joined;
 use super::received::ReceivedColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
-use crate::id::StanzaId;
+use crate::id::{QueueId, StanzaId};
 use crate::job::Delay;
 use crate::recipient::Number;
 use crate::store::StoreError;
@@ -211,6 +211,7 @@ impl RejectionColumns<'_> {
 struct SessionColumns {
     ids: Vec<i64>,
     next_send_ats: Vec<Option<OffsetDateTime>>,
+    paced_bys: Vec<Option<Uuid>>,
     sequences: Vec<Option<i64>>,
     patches: Vec<Option<Json<serde_json::Value>>>,
 }
@@ -423,30 +424,44 @@ impl<'a> Columns<'a> {
     }
 
     fn gather_sessions(&mut self, writes: &[&'a Write]) {
-        type Row = (Option<OffsetDateTime>, Option<i64>, Option<SessionChange>);
+        struct Row {
+            next_send_at: Option<OffsetDateTime>,
+            paced_by: Option<QueueId>,
+            sequence: Option<i64>,
+            change: Option<SessionChange>,
+        }
         let mut sessions: Merged<i64, Row> = Merged::new();
         for write in writes {
             let change = write.session_row.as_deref();
             if write.next_send_at.is_none() && write.last_sequence.is_none() && change.is_none() {
                 continue;
             }
-            let row = (write.next_send_at, write.last_sequence, change.cloned());
+            let row = Row {
+                next_send_at: write.next_send_at,
+                paced_by: write.paced_by,
+                sequence: write.last_sequence,
+                change: change.cloned(),
+            };
             sessions.add(write.session.get(), row, |old, new| {
-                old.0 = new.0.or(old.0);
-                old.1 = new.1.or(old.1);
-                match (&mut old.2, new.2) {
+                old.next_send_at = new.next_send_at.or(old.next_send_at);
+                old.paced_by = new.paced_by.or(old.paced_by);
+                old.sequence = new.sequence.or(old.sequence);
+                match (&mut old.change, new.change) {
                     (Some(old), Some(new)) => old.join(&new),
                     (old, Some(new)) => *old = Some(new),
                     (_, None) => {}
                 }
             });
         }
-        for (id, (next_send_at, sequence, change)) in sessions.rows {
+        for (id, row) in sessions.rows {
             self.sessions.ids.push(id);
-            self.sessions.next_send_ats.push(next_send_at);
-            self.sessions.sequences.push(sequence);
+            self.sessions.next_send_ats.push(row.next_send_at);
+            self.sessions.paced_bys.push(row.paced_by.map(QueueId::as_uuid));
+            self.sessions.sequences.push(row.sequence);
             // Plain texts and numbers always turn into JSON.
-            let patch = change.and_then(|change| serde_json::to_value(SessionPatch::from(&change)).ok());
+            let patch = row
+                .change
+                .and_then(|change| serde_json::to_value(SessionPatch::from(&change)).ok());
             self.sessions.patches.push(patch.map(Json));
         }
     }
@@ -506,11 +521,12 @@ impl<'a> Columns<'a> {
         ];
         let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
         let received = self.received.parameters();
-        let rows: [Parameter<'_>; 4] = [
+        let rows: [Parameter<'_>; 5] = [
             &sessions.ids,
             &sessions.next_send_ats,
             &sessions.sequences,
             &sessions.patches,
+            &sessions.paced_bys,
         ];
         let outbox = events.parameters();
         let steps: [(bool, &Statement, &[Parameter<'_>]); 9] = [

@@ -43,6 +43,8 @@ pub struct Write {
     pub session_row: Option<Box<SessionChange>>,
     /// Before this nothing is sent.
     pub next_send_at: Option<OffsetDateTime>,
+    /// The queue that this gap was drawn for, where it is another one than before.
+    pub paced_by: Option<QueueId>,
     /// Sequence of the last of `events`.
     pub last_sequence: Option<i64>,
     /// Events that tell of all this, in order.
@@ -63,6 +65,7 @@ impl Write {
             received: Vec::new(),
             session_row: None,
             next_send_at: None,
+            paced_by: None,
             last_sequence: None,
             events: Vec::new(),
         }

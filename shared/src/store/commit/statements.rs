@@ -161,10 +161,11 @@ FROM unnest($1::bigint[] /* sessions */, $2::uuid[] /* queues */, $3::text[] /* 
 ON CONFLICT (session_id, queue_id, job_id) DO UPDATE SET message_id = excluded.message_id,
     recorded_at = excluded.recorded_at, code = excluded.code, field = excluded.field, reason = excluded.reason";
 
-// Most inputs have no patch: only the two columns that a send moves.
+// Most inputs have no patch: only the columns that a send moves.
 const SESSIONS: &str = "-- commit::sessions
 UPDATE session s SET
     next_send_at    = coalesce(i.next_send_at, s.next_send_at),
+    paced_by        = coalesce(i.paced_by, s.paced_by),
     last_sequence   = greatest(i.last_sequence, s.last_sequence),
     state           = coalesce((i.patch->>'state')::smallint, s.state),
     wanted          = coalesce((i.patch->>'wanted')::boolean, s.wanted),
@@ -208,7 +209,7 @@ UPDATE session s SET
     look_up_at       = coalesce(to_timestamp((i.patch->>'look_up_at')::float8), s.look_up_at),
     updated_at      = CASE WHEN i.patch IS NULL THEN s.updated_at ELSE clock_timestamp() END
 FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
-    $4::jsonb[] /* patches */) AS i (id, next_send_at, last_sequence, patch)
+    $4::jsonb[] /* patches */, $5::uuid[] /* paced_bys */) AS i (id, next_send_at, last_sequence, patch, paced_by)
 WHERE s.id = i.id";
 
 const RECEIVED: &str = "-- commit::received
