@@ -106,7 +106,13 @@ impl Parts {
             }
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
-            Event::GroupChanged(news) => cx.recorder.event(groups::event(*news)),
+            Event::GroupChanged(news) => {
+                let owner = cx.record.owner.as_ref();
+                let gone = owner.and_then(|owner| groups::gone(&news, owner));
+                for event in [Some(groups::event(*news)), gone].into_iter().flatten() {
+                    cx.recorder.event(event);
+                }
+            }
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
             Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),
@@ -118,11 +124,8 @@ impl Parts {
 
     fn on_message(&mut self, incoming: Incoming) {
         let cx = &mut self.cx;
-        let file = cx
-            .around
-            .files
-            .kept_for()
-            .and_then(|keep| received(&incoming, cx.wall(), keep));
+        let keep = cx.around.files.kept_for();
+        let file = keep.and_then(|keep| received(&incoming, cx.wall(), keep));
         if let Some(message) = new_message(incoming) {
             meter::received();
             let kept = self.cx.around.keep_bytes;
