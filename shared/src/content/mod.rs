@@ -35,6 +35,7 @@ mod sticker;
 mod template;
 mod text;
 mod texts;
+mod thumbnail;
 mod variables;
 mod video;
 mod words;

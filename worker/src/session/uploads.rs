@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use shared::clock::Clock;
-use shared::content::{Content, Source};
+use shared::content::{Content, Media, Source};
 use shared::id::QueueId;
 use shared::store::media;
-use shared::store::uploads::{self as store, Upload as Stored};
+use shared::store::uploads::{self as store, Facts, Upload as Stored};
 use shared::store::{Fence, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -240,7 +240,13 @@ impl Journey {
             file: &prepared.file,
         };
         match self.route.upload(upload).await {
-            Ok(uploaded) => Ok(stored(&prepared, uploaded, self.clock.wall())),
+            Ok(uploaded) => {
+                let mut stored = stored(&prepared, uploaded, self.clock.wall());
+                if let Some(media) = self.content.media() {
+                    told(media, &mut stored.facts);
+                }
+                Ok(stored)
+            }
             Err(error) => Err(Transferred::NotUploaded(self.files.keep(prepared), error)),
         }
     }
@@ -259,6 +265,15 @@ impl Journey {
             ..wish
         };
         self.files.prepare(wish, self.key.clone()).await
+    }
+}
+
+/// What its caller knows of a file counts more than what was found out.
+fn told(media: &Media, facts: &mut Facts) {
+    facts.size = media.size().or(facts.size);
+    facts.seconds = media.seconds.or(facts.seconds);
+    if let Some(jpeg) = media.jpeg() {
+        facts.thumbnail = Some(jpeg.into());
     }
 }
 
