@@ -499,6 +499,7 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
             content: own.as_ref().unwrap_or(&queue.content),
             upload: queue.upload().map(AsRef::as_ref),
             preview: queue.preview(),
+            vote: queue.vote(),
             chat: &to.0.number,
             own: cx.record.owner.as_ref().map(|owner| owner.jid.as_str()),
             at: queue.accepted_at,

@@ -23,6 +23,7 @@ use whatsapp::media::MediaKey;
 
 use super::adapter::events::Failure;
 use super::attachment::{Attachment, expires_soon};
+use super::ballots::Voting;
 use super::content::wish;
 use super::context::{Context, Exit, Transferred};
 use super::link::Link;
@@ -97,6 +98,18 @@ impl Uploads {
             let (files, fence) = (cx.around.files.clone(), cx.lease.fence());
             return cx.transfer(id, pages::preview(store, fence, id, files, link));
         }
+        let vote = cx.queues.get(id).and_then(|queue| queue.content.vote());
+        if let Some(vote) = vote.cloned() {
+            let voting = Voting {
+                store,
+                fence: cx.lease.fence(),
+                session: cx.record.id,
+                owner: cx.record.owner.clone(),
+                vote,
+                iv: cx.rng.random(),
+            };
+            return cx.transfer(id, voting.seal(id));
+        }
         cx.transfer(id, async move {
             match store::find(&store, id).await {
                 Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(Box::new(upload)),
@@ -157,6 +170,8 @@ impl Uploads {
             Transferred::Previewed(found) => {
                 cx.queues.attach(id, Attachment::Previewed(found));
             }
+            Transferred::Voted(vote) => cx.queues.attach(id, Attachment::Voted(vote)),
+            Transferred::NoVote(failure) => cx.queues.attach(id, Attachment::Failed(failure)),
             Transferred::Lost(error) => cx.lose(&error),
             Transferred::NoFile(error)
                 if error.is_passing() && (error.is_ours() || tries + 1 < FETCHES_MAX) =>

@@ -31,7 +31,7 @@ const RECIPIENTS: &str =
 /// A recipient `r` that Fanfare wrote to.
 pub(super) const WRITTEN: &str = "r.stanza_id IS NOT NULL AND r.state IN (1, 2, 3, 4, 7)";
 /// What a queue `q` says about another message is no message of a chat.
-pub(super) const SAYS_SOMETHING: &str = "q.content->>'type' <> ALL ('{reaction,edit,delete}')";
+pub(super) const SAYS_SOMETHING: &str = "q.content->>'type' <> ALL ('{reaction,edit,delete,vote}')";
 
 /// What is asked of the list.
 #[derive(Clone, Copy, Debug, Default)]

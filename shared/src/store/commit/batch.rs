@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
 use super::chats;
 use super::joined::Joined;
+use super::polls::PollColumns;
 use super::received::ReceivedColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
@@ -123,6 +124,7 @@ struct Columns<'a> {
     queues: QueueColumns,
     rejections: RejectionColumns<'a>,
     received: ReceivedColumns<'a>,
+    polls: PollColumns<'a>,
     sessions: SessionColumns,
     events: EventColumns<'a>,
     chats: chats::Columns<'a>,
@@ -322,6 +324,7 @@ impl<'a> Columns<'a> {
         columns.gather_queues(writes);
         columns.gather_rejections(writes);
         columns.received.gather(writes);
+        columns.polls.gather(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
         columns.chats = chats::Columns::gather(writes, joined);
@@ -520,7 +523,7 @@ impl<'a> Columns<'a> {
             &stanza.ats,
         ];
         let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
-        let received = self.received.parameters();
+        let (received, polls) = (self.received.parameters(), self.polls.parameters());
         let rows: [Parameter<'_>; 5] = [
             &sessions.ids,
             &sessions.next_send_ats,
@@ -529,7 +532,7 @@ impl<'a> Columns<'a> {
             &sessions.paced_bys,
         ];
         let outbox = events.parameters();
-        let steps: [(bool, &Statement, &[Parameter<'_>]); 9] = [
+        let steps: [(bool, &Statement, &[Parameter<'_>]); 10] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
                 !set.names.is_empty() || !gone.names.is_empty(),
@@ -545,6 +548,7 @@ impl<'a> Columns<'a> {
                 &rejections,
             ),
             (!self.received.is_empty(), &statements.received, &received),
+            (!self.polls.is_empty(), &statements.polls, &polls),
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];

@@ -15,6 +15,7 @@ pub(super) struct Statements {
     pub(super) queues: Statement,
     pub(super) rejections: Statement,
     pub(super) received: Statement,
+    pub(super) polls: Statement,
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
     pub(super) chats: chats::Statements,
@@ -31,6 +32,7 @@ impl Statements {
             queues: client.prepare(QUEUES).await?,
             rejections: client.prepare(REJECTIONS).await?,
             received: client.prepare(RECEIVED).await?,
+            polls: client.prepare(POLLS).await?,
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
             chats: chats::Statements::prepare(client).await?,
@@ -220,6 +222,13 @@ SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* messages */, $3:
     $8::text[] /* names */, $9::bigint[] /* lengths */, $10::bytea[] /* keys */, $11::bytea[] /* sha256s */,
     $12::bytea[] /* enc_sha256s */, $13::text[] /* paths */, $14::timestamptz[] /* received */,
     $15::timestamptz[] /* expire */)
+ON CONFLICT DO NOTHING";
+
+const POLLS: &str = "-- commit::polls
+INSERT INTO received_poll (session_id, message_id, chat, creator, secret, options, selectable, received_at, expires_at)
+SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* messages */, $3::text[] /* chats */, $4::text[] /* creators */,
+    $5::bytea[] /* secrets */, $6::jsonb[] /* options */, $7::int[] /* selectable */, $8::timestamptz[] /* received */,
+    $9::timestamptz[] /* expire */)
 ON CONFLICT DO NOTHING";
 
 const OUTBOX: &str = "-- commit::outbox

@@ -228,6 +228,7 @@ mod tests {
             content,
             upload,
             preview: None,
+            vote: None,
             chat,
             own: None,
             at: OffsetDateTime::UNIX_EPOCH,

@@ -13,6 +13,7 @@ use crate::session::adapter::groups;
 use crate::session::adapter::keys::Step;
 use crate::session::adapter::names::wall;
 use crate::session::adapter::passkey;
+use crate::session::adapter::polls::received_poll;
 use crate::session::adapter::profiles;
 use crate::session::adapter::received::received;
 use crate::session::context::Exit;
@@ -126,6 +127,7 @@ impl Parts {
         let cx = &mut self.cx;
         let keep = cx.around.files.kept_for();
         let file = keep.and_then(|keep| received(&incoming, cx.wall(), keep));
+        let poll = keep.and_then(|keep| received_poll(&incoming, cx.wall(), keep));
         if let Some(message) = new_message(incoming) {
             meter::received();
             let kept = self.cx.around.keep_bytes;
@@ -134,6 +136,7 @@ impl Parts {
             self.cx.recorder.write.chats.extend(kept);
             let event = shared::event::Event::NewMessage(Box::new(message));
             self.cx.recorder.write.received.extend(file);
+            self.cx.recorder.write.polls.extend(poll);
             self.cx.recorder.event(event);
         }
     }
