@@ -56,7 +56,7 @@ impl Kind for Vote {
 #[cfg(test)]
 pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
     stored: r#"{"type":"vote","key":{"id":"3EB0A9252A8F15F3E1C2","fromMe":false,"remoteJid":"5531900000042"},"options":["today"]}"#,
-    fingerprint: "",
+    fingerprint: "257c0c1d81b30ca74c2497827753d6fcf165912d2e02c60933a38f8cacaf9551",
     shown: r#"{"pollUpdateMessage":{"pollCreationMessageKey":{"remoteJid":"5531900000042@s.whatsapp.net","fromMe":false,"id":"3EB0A9252A8F15F3E1C2"},"vote":{"selectedOptions":["today"]}}}"#,
     refused: &[
         (r#"{"type":"vote","options":[]}"#, "message.key: is required"),

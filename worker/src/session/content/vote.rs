@@ -69,7 +69,7 @@ fn chosen(vote: &PollEncValue) -> Option<Vec<String>> {
 #[cfg(test)]
 pub(super) const GOLDEN: (&str, &str) = (
     r#"{"type":"vote","key":{"id":"3EB0A1","fromMe":false,"remoteJid":"98765@lid","participant":"5531900000043"},"options":["today"]}"#,
-    "",
+    "92033c0a330a093938373635406c696410001a06334542304131221c3535333139303030303030343340732e77686174736170702e6e65742080d0c1b8aa34",
 );
 
 #[cfg(test)]
