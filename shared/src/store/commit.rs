@@ -12,8 +12,8 @@ mod batch;
 mod change;
 mod chats;
 mod joined;
-mod polls;
 mod received;
+mod received_polls;
 mod sealed;
 mod statements;
 
