@@ -47,10 +47,7 @@ pub(crate) fn received_poll(
         secret: secret.try_into().ok()?,
         // A zero byte is in no text of the database, and in none of a poll that a person made.
         options: options.into_iter().map(|name| name.replace('\0', "")).collect(),
-        selectable: poll
-            .selectable_options_count
-            .unwrap_or_default()
-            .min(OPTIONS_MAX as u32),
+        selectable: poll.selectable_options_count.unwrap_or_default(),
         received_at: now,
         expires_at: now + keep,
     })
