@@ -123,83 +123,79 @@ fn header(news: &GroupNews) -> GroupChangeHeader {
 /// What has changed in a group, as events tell it.
 pub(crate) fn event(news: GroupNews) -> Event {
     let change = header(&news);
-    let update = match news.change {
+    match news.change {
         GroupChange::Joined { group, reason } => {
             let group = metadata(*group);
-            return Event::GroupJoined(Box::new(GroupJoined {
+            Event::GroupJoined(Box::new(GroupJoined {
                 change,
                 group,
                 reason,
-            }));
+            }))
         }
         GroupChange::Members {
             action,
             members,
             reason,
-        } => {
-            return Event::GroupParticipants(Box::new(GroupParticipants {
-                change,
-                action: participants_action(action),
-                participants: members.iter().map(person).collect(),
-                reason,
-            }));
-        }
+        } => Event::GroupParticipants(Box::new(GroupParticipants {
+            change,
+            action: participants_action(action),
+            participants: members.iter().map(person).collect(),
+            reason,
+        })),
         GroupChange::Requests {
             action,
             people,
             method,
-        } => {
-            return Event::GroupJoinRequest(Box::new(GroupJoinRequest {
-                change,
-                action: request_action(action),
-                participants: people.iter().map(person).collect(),
-                method,
-            }));
-        }
-        GroupChange::Deleted { reason } => {
-            return Event::GroupGone(Box::new(GroupGone {
-                change,
-                cause: GoneCause::Deleted,
-                reason,
-            }));
-        }
+        } => Event::GroupJoinRequest(Box::new(GroupJoinRequest {
+            change,
+            action: request_action(action),
+            participants: people.iter().map(person).collect(),
+            method,
+        })),
+        GroupChange::Deleted { reason } => Event::GroupGone(Box::new(GroupGone {
+            change,
+            cause: GoneCause::Deleted,
+            reason,
+        })),
         GroupChange::Links {
             action,
             relation,
             groups,
             reason,
-        } => {
-            return Event::GroupLink(Box::new(GroupLink {
-                change,
-                action: link_action(action),
-                relation: link_relation(relation),
-                groups: groups.into_iter().map(linked).collect(),
-                reason,
-            }));
-        }
-        GroupChange::Setting(setting) => with_setting(GroupUpdate::new(change), setting),
-        GroupChange::Subject(subject) => GroupUpdate {
-            subject: Some(subject),
-            ..GroupUpdate::new(change)
-        },
-        GroupChange::Description(text) => GroupUpdate {
-            description: Some(text),
-            ..GroupUpdate::new(change)
-        },
-        GroupChange::Invite(code) => GroupUpdate {
-            invite_code: Some(code),
-            ..GroupUpdate::new(change)
-        },
-        GroupChange::Picture(id) => GroupUpdate {
-            picture: Some(match id {
+        } => Event::GroupLink(Box::new(GroupLink {
+            change,
+            action: link_action(action),
+            relation: link_relation(relation),
+            groups: groups.into_iter().map(linked).collect(),
+            reason,
+        })),
+        what => Event::GroupUpdate(Box::new(update(change, what))),
+    }
+}
+
+/// The one thing of a group that is otherwise now.
+fn update(change: GroupChangeHeader, what: GroupChange) -> GroupUpdate {
+    let mut update = GroupUpdate::new(change);
+    match what {
+        GroupChange::Setting(setting) => return with_setting(update, setting),
+        GroupChange::Subject(subject) => update.subject = Some(subject),
+        GroupChange::Description(text) => update.description = Some(text),
+        GroupChange::Invite(code) => update.invite_code = Some(code),
+        GroupChange::Picture(id) => {
+            update.picture = Some(match id {
                 Some(_) => PictureChange::Changed,
                 None => PictureChange::Removed,
-            }),
-            picture_id: id,
-            ..GroupUpdate::new(change)
-        },
-    };
-    Event::GroupUpdate(Box::new(update))
+            });
+            update.picture_id = id;
+        }
+        // They have events of their own.
+        GroupChange::Joined { .. }
+        | GroupChange::Members { .. }
+        | GroupChange::Requests { .. }
+        | GroupChange::Deleted { .. }
+        | GroupChange::Links { .. } => {}
+    }
+    update
 }
 
 fn with_setting(update: GroupUpdate, setting: GroupSetting) -> GroupUpdate {
