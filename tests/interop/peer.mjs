@@ -35,7 +35,7 @@ function listen(socket) {
     for (const { key, message } of messages) {
       if (!message) continue;
       received.set(key.id, message);
-      senders.set(key.id, key.participant || key.remoteJid);
+      senders.set(key.id, [key.participant || key.remoteJid, key.participantAlt || key.remoteJidAlt]);
       const text = message.conversation ?? message.extendedTextMessage?.text;
       const bytes = Buffer.from(proto.Message.encode(message).finish()).toString('base64');
       say({ event: 'message', id: key.id, from: key.remoteJid, fromMe: key.fromMe ?? false, text, message, bytes });
@@ -96,10 +96,21 @@ function vote({ to, poll, options }) {
 function open({ vote, poll }) {
   const { pollCreationMessageKey, vote: sealed } = received.get(vote).pollUpdateMessage;
   const { messageSecret } = client.sent.get(poll).messageContextInfo;
-  const [creator, voter] = [client.socket.user.id, senders.get(vote)].map(jidNormalizedUser);
-  const opened = decryptPollVote(sealed, { pollCreatorJid: creator, pollMsgId: poll, pollEncKey: messageSecret, voterJid: voter });
-  const options = opened.selectedOptions.map((hash) => Buffer.from(hash).toString('hex'));
-  return { event: 'opened', id: vote, poll: pollCreationMessageKey.id, options };
+  // Both by number or by hidden id, as the chat is addressed.
+  for (const creator of [client.socket.user.id, client.socket.user.lid]) {
+    for (const voter of senders.get(vote)) {
+      if (!creator || !voter) continue;
+      const names = { pollCreatorJid: jidNormalizedUser(creator), voterJid: jidNormalizedUser(voter) };
+      try {
+        const opened = decryptPollVote(sealed, { ...names, pollMsgId: poll, pollEncKey: messageSecret });
+        const options = opened.selectedOptions.map((hash) => Buffer.from(hash).toString('hex'));
+        return { event: 'opened', id: vote, poll: pollCreationMessageKey.id, options };
+      } catch {
+        // It is sealed for other names.
+      }
+    }
+  }
+  throw new Error('Baileys does not open the vote');
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
