@@ -90,13 +90,7 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
     let token = example(document, queue_path, "token")?;
     let queue = example(document, queue_path, "queue")?;
     let message = example(document, "/v1/sessions/{token}/messages/{message}", "message")?;
-    let contacts = Contacts {
-        prefix: "553190000000",
-        count: 10,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("553190000000", 10);
     cluster.control.contacts(&contacts).await?;
     cluster.control.phone("5511900000000", "document").await?;
     operator.pair(&cluster.control, &token, "5511900000000").await?;
@@ -263,19 +257,9 @@ const TOOL_PATIENCE: Duration = Duration::from_secs(120);
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_generators_make_send_pause_resume_and_list() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let contacts = Contacts {
-        prefix: "1555300",
-        count: 20,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("1555300", 20);
     cluster.control.contacts(&contacts).await?;
-    cluster.control.phone("5511900000030", "generated").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "generated", "5511900000030")
-        .await?;
+    cluster.session("generated", "5511900000030").await?;
     let (_, served) = cluster.operator.get("/v1/openapi.json").await?;
     let made = tests::folder::Folder::new()?;
     let (typescript, python) = tokio::try_join!(

@@ -9,6 +9,8 @@
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
 //   {"document":{"to","name","text"}}: sends a file that says `text`; says "sent"
 //   {"vote":{"to","poll","options"}}: votes in a poll that it received from `to`, by id; says "sent"
+//   {"open":{"vote","poll"}}: opens a vote that it received in a poll that it sent, by their ids; says {"event":"opened","id","poll","options"},
+//     where `options` are their hashes in hexadecimal digits
 import { decryptPollVote, downloadContentFromMessage, generateWAMessageContent, jidNormalizedUser, proto, useMultiFileAuthState } from 'baileys';
 import { createCipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -18,6 +20,7 @@ import { BaileysClient, isFinal } from './baileys.mjs';
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const { state, saveCreds } = await useMultiFileAuthState(process.argv[2]);
 const received = new Map();
+const senders = new Map();
 const client = new BaileysClient(process.env.SIM_WS, { auth: state, listen }).start();
 
 function listen(socket) {
@@ -32,6 +35,7 @@ function listen(socket) {
     for (const { key, message } of messages) {
       if (!message) continue;
       received.set(key.id, message);
+      senders.set(key.id, [key.participant || key.remoteJid, key.participantAlt || key.remoteJidAlt]);
       const text = message.conversation ?? message.extendedTextMessage?.text;
       const bytes = Buffer.from(proto.Message.encode(message).finish()).toString('base64');
       say({ event: 'message', id: key.id, from: key.remoteJid, fromMe: key.fromMe ?? false, text, message, bytes });
@@ -88,11 +92,33 @@ function vote({ to, poll, options }) {
   return client.sendMessage(to, { pollUpdateMessage: { pollCreationMessageKey, vote: sealed, senderTimestampMs: Date.now() } });
 }
 
+// What was chosen in a poll of this device.
+function open({ vote, poll }) {
+  const { pollCreationMessageKey, vote: sealed } = received.get(vote).pollUpdateMessage;
+  const { messageSecret } = client.sent.get(poll).messageContextInfo;
+  // Both by number or by hidden id, as the chat is addressed.
+  for (const creator of [client.socket.user.id, client.socket.user.lid]) {
+    for (const voter of senders.get(vote)) {
+      if (!creator || !voter) continue;
+      const names = { pollCreatorJid: jidNormalizedUser(creator), voterJid: jidNormalizedUser(voter) };
+      try {
+        const opened = decryptPollVote(sealed, { ...names, pollMsgId: poll, pollEncKey: messageSecret });
+        const options = opened.selectedOptions.map((hash) => Buffer.from(hash).toString('hex'));
+        return { event: 'opened', id: vote, poll: pollCreationMessageKey.id, options };
+      } catch {
+        // It is sealed for other names.
+      }
+    }
+  }
+  throw new Error('Baileys does not open the vote');
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const { send, download: wanted, document, vote: chosen } = JSON.parse(line);
+  const { send, download: wanted, document, vote: chosen, open: cast } = JSON.parse(line);
   if (send) say({ event: 'sent', id: await (send.message ? client.sendMessage(send.to, send.message) : client.sendText(send.to, send.text)) });
   if (wanted) say(await download(wanted.id));
   if (document) say({ event: 'sent', id: await sendDocument(document) });
+  if (cast) say(open(cast));
   if (chosen) say({ event: 'sent', id: await vote(chosen) });
 }
 process.exit(0);

@@ -101,6 +101,18 @@ impl Baileys {
         Ok(id.to_owned())
     }
 
+    /// Opens a vote that it has read in a poll that it sent: the hashes of what is chosen, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// When Baileys can't open it.
+    pub async fn opens(&mut self, vote: &str, poll: &str) -> Result<Value> {
+        let open = json!({ "open": { "vote": vote, "poll": poll } });
+        self.input.write_all(format!("{open}\n").as_bytes()).await?;
+        let opened = self.until("opened", |said| said["id"] == vote).await?;
+        anyhow::ensure!(opened["poll"] == poll, "{opened}");
+        Ok(opened["options"].clone())
+    }
+
     /// Sends a file that says `text` to a phone number and returns its message id.
     ///
     /// # Errors

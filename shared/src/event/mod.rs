@@ -93,6 +93,10 @@ pub enum Event {
     GroupParticipants(Box<GroupParticipants>),
     /// `groups.join-request`.
     GroupJoinRequest(Box<GroupJoinRequest>),
+    /// `groups.delete`.
+    GroupGone(Box<GroupGone>),
+    /// `groups.link`.
+    GroupLink(Box<GroupLink>),
     /// `send.message:START`.
     SendStart(SendStart),
     /// `send.message:PROCESSING`.
@@ -127,6 +131,8 @@ impl Event {
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,
             Self::GroupJoinRequest(_) => EventName::GroupsJoinRequest,
+            Self::GroupGone(_) => EventName::GroupsDelete,
+            Self::GroupLink(_) => EventName::GroupsLink,
             Self::SendStart(_) => EventName::SendStart,
             Self::SendProcessing(_) => EventName::SendProcessing,
             Self::SendCompleted(_) => EventName::SendCompleted,

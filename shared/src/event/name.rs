@@ -30,6 +30,10 @@ named! {
         GroupsParticipants = "groups.participants",
         /// Somebody asks to be let into a group, or does not any more.
         GroupsJoinRequest = "groups.join-request",
+        /// The account is not in a group any more, or the group is no more.
+        GroupsDelete = "groups.delete",
+        /// Groups became part of a community, or are no more.
+        GroupsLink = "groups.link",
         /// A queue started.
         SendStart = "send.message:START",
         /// One recipient of a queue is settled.

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::content::Text;
 use crate::id::{JobId, QueueId, StanzaId};
-use crate::job::{FailureCode, GroupMetadata, GroupParticipant, Label, Reference};
+use crate::job::{FailureCode, GroupMetadata, GroupParticipant, Label, LinkedGroup, Reference};
 
 fn instance() -> Instance {
     Instance {
@@ -174,6 +174,28 @@ fn join_request(now: i64) -> Event {
     }))
 }
 
+fn gone(now: i64) -> Event {
+    Event::GroupGone(Box::new(GroupGone {
+        change: group_change(now),
+        cause: GoneCause::Removed,
+        reason: None,
+    }))
+}
+
+fn linked(now: i64) -> Event {
+    Event::GroupLink(Box::new(GroupLink {
+        change: group_change(now),
+        action: LinkAction::Linked,
+        relation: LinkRelation::Group,
+        groups: vec![LinkedGroup {
+            id: "120363000000000002@g.us".into(),
+            subject: "Cooks".into(),
+            is_announcement_group: false,
+        }],
+        reason: None,
+    }))
+}
+
 fn came_in(stanza: &StanzaId) -> Event {
     let header = MessageHeader {
         message_id: stanza.clone(),
@@ -235,6 +257,8 @@ fn samples() -> Vec<Event> {
         updated(now),
         participants(now),
         join_request(now),
+        gone(now),
+        linked(now),
         Event::send_start(queue),
         Event::send_processing(named(queue), Some(stanza.clone()), settled(), 67, now),
         Event::send_completed(named(queue), data(), now),

@@ -16,6 +16,7 @@ use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::chats::deletion::Forgotten;
 use shared::store::commit::SendRejection;
+use shared::store::polls::SealedVote;
 use shared::store::previews::Preview;
 use shared::store::queues::QueueRecord;
 use shared::store::received::ReceivedMedia;
@@ -31,6 +32,7 @@ use whatsapp::client::UploadError;
 use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
+use super::adapter::events::Failure;
 use super::adapter::presence::presence;
 use super::look_up::LookUpTurns;
 use super::queues::{Change, Queue, Queues, Spec};
@@ -100,6 +102,10 @@ pub(crate) enum Transferred {
     Stored(Box<Upload>),
     /// This is shown of its page, and that is durable.
     Previewed(Option<Box<Preview>>),
+    /// It is a vote, which is sealed, and that is durable.
+    Voted(Box<SealedVote>),
+    /// It is a vote in a poll that is not there, or that does not take it.
+    NoVote(Box<Failure>),
     /// WhatsApp did not take it, and this is kept of it.
     NotUploaded(Option<Box<Prepared>>, UploadError),
     /// The database failed.

@@ -26,6 +26,7 @@ use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::profiles::Profiles;
 use super::questions::Questions;
+use super::queues::Change;
 use super::reader::Reader;
 use super::receipts::Receipts;
 use super::recipient::on_accounts;
@@ -363,10 +364,6 @@ impl Parts {
             After::Stopped(queue) => {
                 self.commands.on_stopped(cx, &mut self.reader, queue);
             }
-            After::Deleted(queue) => {
-                self.sends.on_deleted(cx, queue);
-                self.commands.on_stopped(cx, &mut self.reader, queue);
-            }
             After::Held {
                 queue,
                 total,
@@ -402,7 +399,12 @@ impl Parts {
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
-            Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
+            Fetched::Lists(queue, change, lists) => {
+                self.commands.on_lists(cx, queue, change, lists?);
+                if change == Change::Delete {
+                    self.sends.on_deleting(cx, queue);
+                }
+            }
             Fetched::Retried(retried) => self.retries.on_retried(cx, retried),
             Fetched::Transfer(queue, transferred) => {
                 cx.transfers -= 1;

@@ -7,6 +7,7 @@ pub(crate) mod actor;
 mod adapter;
 mod attachment;
 pub mod attempts;
+mod ballots;
 pub(crate) mod cap;
 mod chats;
 mod commands;

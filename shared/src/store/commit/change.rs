@@ -12,6 +12,7 @@ use crate::store::chats::change::ChatChange;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
+use crate::store::polls::ReceivedPoll;
 use crate::store::proxies::SealedProxy;
 use crate::store::queues::QueueState;
 use crate::store::received::ReceivedMedia;
@@ -39,10 +40,14 @@ pub struct Write {
     pub chats: Vec<ChatChange>,
     /// Files of messages that came in. One that is known stays as it is.
     pub received: Vec<ReceivedMedia>,
+    /// Polls that came in. One that is known stays as it is.
+    pub polls: Vec<ReceivedPoll>,
     /// The session's own row.
     pub session_row: Option<Box<SessionChange>>,
     /// Before this nothing is sent.
     pub next_send_at: Option<OffsetDateTime>,
+    /// The queue that this gap was drawn for, where it is another one than before.
+    pub paced_by: Option<QueueId>,
     /// Sequence of the last of `events`.
     pub last_sequence: Option<i64>,
     /// Events that tell of all this, in order.
@@ -61,8 +66,10 @@ impl Write {
             rejections: Vec::new(),
             chats: Vec::new(),
             received: Vec::new(),
+            polls: Vec::new(),
             session_row: None,
             next_send_at: None,
+            paced_by: None,
             last_sequence: None,
             events: Vec::new(),
         }
@@ -76,6 +83,7 @@ impl Write {
             && self.rejections.is_empty()
             && self.chats.is_empty()
             && self.received.is_empty()
+            && self.polls.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()
             && self.last_sequence.is_none()

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 mod chats;
 mod final_answers;
@@ -12,7 +13,7 @@ mod restrictions;
 use super::*;
 use crate::content::Text;
 use crate::event::{Event, Instance};
-use crate::id::{Epoch, JobId, SessionId, StanzaId};
+use crate::id::{Epoch, JobId, QueueId, SessionId, StanzaId};
 use crate::job::SendJob;
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
@@ -318,7 +319,7 @@ async fn a_sessions_row_follows_its_life() {
         (load().await.state, load().await.qr),
         (SessionState::Pairing, Some(qr))
     );
-    let owner = ana();
+    let (owner, paced_by) = (ana(), QueueId::new(Uuid::from_u128(7)));
     bench
         .commit(|w| {
             let row = w.session_row();
@@ -326,11 +327,13 @@ async fn a_sessions_row_follows_its_life() {
             row.owner = Some(Some(owner.clone()));
             row.paired = true;
             w.next_send_at = Some(at);
+            w.paced_by = Some(paced_by);
             w.last_sequence = Some(5);
         })
         .await
         .unwrap();
     let open = load().await;
+    assert_eq!(open.paced_by, Some(paced_by));
     assert_eq!(
         (open.state, open.owner, open.qr),
         (SessionState::Open, Some(owner.clone()), None)

@@ -158,9 +158,31 @@ pub struct GroupChange {
     /// Its link gets another code.
     #[serde(default)]
     pub revoke_invite: bool,
+    /// Groups that become part of this community.
+    #[serde(default)]
+    pub link: Vec<String>,
+    /// Groups that are not part of it any more.
+    #[serde(default)]
+    pub unlink: Vec<String>,
+    /// A member has another number.
+    #[serde(default)]
+    pub renumber: Option<Renumbering>,
+    /// The group is no more, when all else is done.
+    #[serde(default)]
+    pub delete: bool,
     /// Another kind of name; nobody is told.
     #[serde(default)]
     pub addressing: Option<GroupAddressing>,
+}
+
+/// A member of a group has another number.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renumbering {
+    /// The one before.
+    pub from: String,
+    /// The one that they have now.
+    pub to: String,
 }
 
 /// A group as `GET /groups/{jid}` shows it.

@@ -51,6 +51,23 @@ impl World {
             self.known_numbers("withdraw", &change.withdraw)?,
             self.known_numbers("reject", &change.reject)?,
         );
+        let names = |jids: &[String]| {
+            jids.iter()
+                .map(|jid| self.group_name(jid))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let (link, unlink) = (names(&change.link)?, names(&change.unlink)?);
+        let renumbered = match &change.renumber {
+            Some(numbers) => {
+                let of = |field, text: &String| self.known_numbers(field, std::slice::from_ref(text));
+                let (from, to) = (
+                    of("renumber.from", &numbers.from)?,
+                    of("renumber.to", &numbers.to)?,
+                );
+                from.first().zip(to.first()).map(|(from, to)| [*from, *to])
+            }
+            None => None,
+        };
         if let (Some(addressing), Some(group)) = (change.addressing, self.groups.get_mut(&name)) {
             group.addressing = addressing.into();
         }
@@ -65,7 +82,58 @@ impl World {
             }
             self.tell_group(&name, by, &setting.to_node(), &[]);
         }
+        self.change_links(&name, by, [link, unlink]);
+        if let Some([from, to]) = renumbered {
+            self.renumber(&name, from, to);
+        }
+        if change.delete {
+            self.delete_group(&name, by);
+        }
         Ok(())
+    }
+
+    /// Groups become part of a community, and others are no more: the members of both are told.
+    fn change_links(&mut self, name: &str, by: Number, [link, unlink]: [Vec<String>; 2]) {
+        let changes = [(link, "link", "link_type"), (unlink, "unlink", "unlink_type")];
+        for (groups, tag, kind) in changes {
+            for other in groups {
+                if let Some(group) = self.groups.get_mut(&other) {
+                    group.community = (tag == "link").then(|| name.to_owned());
+                }
+                for (to, relation, of) in [(name, "sub_group", &*other), (&*other, "parent_group", name)] {
+                    let subject = self.groups.get(of).map(|group| group.subject.clone());
+                    let group = Node::new("group")
+                        .attr("jid", Jid::new(of, Server::Group))
+                        .attr("subject", subject.unwrap_or_default());
+                    let told = Node::new(tag).attr(kind, relation).with_child(group);
+                    self.tell_group(to, by, &told, &[]);
+                }
+            }
+        }
+    }
+
+    /// A member has another number, by which it is in the group from now on.
+    fn renumber(&mut self, name: &str, from: Number, to: Number) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let Some(role) = group.members.remove(&from) else {
+            return;
+        };
+        group.members.insert(to, role);
+        let addressing = group.addressing;
+        let before = self.member(from, addressing, Role::Member).to_node();
+        self.tell_group(name, to, &Node::new("modify").with_child(before), &[from]);
+    }
+
+    /// A group is no more: nobody is in it.
+    fn delete_group(&mut self, name: &str, by: Number) {
+        self.tell_group(name, by, &Node::new("delete"), &[]);
+        if let Some(group) = self.groups.get_mut(name) {
+            group.members.clear();
+            group.applicants.clear();
+            group.community = None;
+        }
     }
 
     fn change_requests(&mut self, name: &str, by: Number, [ask, withdraw, reject]: [Vec<Number>; 3]) {

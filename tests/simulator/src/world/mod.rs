@@ -70,7 +70,7 @@ pub use command::{
 };
 pub use forms::Labels;
 use group::Group;
-pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
+pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Renumbering, Said};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};

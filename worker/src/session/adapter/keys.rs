@@ -128,6 +128,7 @@ fn again(sent: recipients::SentMessage) -> SentMessage {
             content: own.as_ref().unwrap_or(&sent.content),
             upload: sent.upload.as_ref(),
             preview: sent.preview.as_ref(),
+            vote: sent.vote.as_ref(),
             chat: &sent.number,
             own: sent.owner.as_deref(),
             at: sent.accepted_at,

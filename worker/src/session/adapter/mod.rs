@@ -7,6 +7,7 @@ pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod passkey;
 pub(crate) mod people;
+pub(crate) mod polls;
 pub(crate) mod presence;
 pub(crate) mod profiles;
 pub(crate) mod proxy;

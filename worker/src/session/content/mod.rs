@@ -43,6 +43,7 @@ use whatsapp::proto;
 
 pub use described::Described;
 pub(super) use file::file;
+pub(super) use poll::creation;
 pub use rendering::Rendering;
 pub(super) use upload::wish;
 
@@ -90,11 +91,11 @@ kinds! {
         Reaction => reaction,
         Edit => edit,
         Delete => delete,
+        Vote => vote,
     }
     received {
         interactive,
         replies,
-        vote,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::session::adapter::groups;
 use crate::session::adapter::keys::Step;
 use crate::session::adapter::names::wall;
 use crate::session::adapter::passkey;
+use crate::session::adapter::polls::received_poll;
 use crate::session::adapter::profiles;
 use crate::session::adapter::received::received;
 use crate::session::context::Exit;
@@ -106,7 +107,13 @@ impl Parts {
             }
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
-            Event::GroupChanged(news) => cx.recorder.event(groups::event(*news)),
+            Event::GroupChanged(news) => {
+                let owner = cx.record.owner.as_ref();
+                let gone = owner.and_then(|owner| groups::gone(&news, owner));
+                for event in [Some(groups::event(*news)), gone].into_iter().flatten() {
+                    cx.recorder.event(event);
+                }
+            }
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
             Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),
@@ -118,11 +125,9 @@ impl Parts {
 
     fn on_message(&mut self, incoming: Incoming) {
         let cx = &mut self.cx;
-        let file = cx
-            .around
-            .files
-            .kept_for()
-            .and_then(|keep| received(&incoming, cx.wall(), keep));
+        let keep = cx.around.files.kept_for();
+        let file = keep.and_then(|keep| received(&incoming, cx.wall(), keep));
+        let poll = keep.and_then(|keep| received_poll(&incoming, cx.wall(), keep));
         if let Some(message) = new_message(incoming) {
             meter::received();
             let kept = self.cx.around.keep_bytes;
@@ -131,6 +136,7 @@ impl Parts {
             self.cx.recorder.write.chats.extend(kept);
             let event = shared::event::Event::NewMessage(Box::new(message));
             self.cx.recorder.write.received.extend(file);
+            self.cx.recorder.write.polls.extend(poll);
             self.cx.recorder.event(event);
         }
     }

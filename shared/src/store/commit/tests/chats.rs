@@ -309,6 +309,33 @@ async fn what_fanfare_sent_is_among_the_messages_with_its_state() {
 }
 
 #[tokio::test]
+async fn what_came_in_before_fanfare_answered_is_read() {
+    let bench = Bench::new().await;
+    let second = arrives(&said("A0", 0, "")).unix_timestamp();
+    bench.keep([said("A1", 1, "a question")]).await;
+    bench.sends(1, "OURS", second + 2).await;
+    assert_eq!(bench.chat().await.unread, 0);
+    bench.keep([said("A3", 3, "thanks")]).await;
+    assert_eq!(bench.chat().await.unread, 1);
+    bench.keep([said("A4", 4, "bye")]).await;
+    assert_eq!(bench.chat().await.unread, 2);
+    let found = listing::find(bench.db.store(), bench.session, ANA).await.unwrap();
+    assert_eq!(found.unwrap().unread, 2, "asked for by its name, too");
+    let read = ChatChange::Read(Peer {
+        jid: ANA.to_owned(),
+        lid: None,
+    });
+    bench.commit(|write| write.chats.push(read)).await.unwrap();
+    assert_eq!(
+        bench.chat().await.unread,
+        0,
+        "the account read the rest elsewhere"
+    );
+    bench.keep([said("A5", 5, "one more")]).await;
+    assert_eq!(bench.chat().await.unread, 1);
+}
+
+#[tokio::test]
 async fn who_only_fanfare_wrote_to_is_listed_and_paged_too() {
     let bench = Bench::new().await;
     bench.queue(1).await;
@@ -552,7 +579,8 @@ async fn within_a_second_messages_are_in_the_order_of_their_coming() {
     assert_eq!(bench.ids().await, ["A-ANSWER", "OURS", "Z-QUESTION"]);
     assert_eq!(
         (bench.chat().await.last.id.as_str(), bench.chat().await.unread),
-        ("A-ANSWER", 2)
+        ("A-ANSWER", 1),
+        "what Fanfare sent has answered the question"
     );
 }
 
