@@ -1,4 +1,4 @@
-//! The blocks of the README are run as they stand: in order, in one shell, in a folder of their own, with the binaries of
+//! The blocks of the README, and of the page on developing against the simulator, are run as they stand: in order, in one shell, in a folder of their own, with the binaries of
 //! this build and services that belong to the test.
 
 use std::fs::{self, OpenOptions};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use shared::event::EventName;
 use shared::testing::{TEST_KEY, TestBroker, TestDatabase};
 use simulator::{Options, Simulator};
 use tests::process::binary;
@@ -55,6 +56,29 @@ async fn the_readme_does_what_it_says() -> Result<()> {
             .any(|line| line == "verified send.message:COMPLETED"),
         "the webhook was not verified: {output}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_gets_every_event_that_the_page_of_the_simulator_causes() -> Result<()> {
+    let page = read("docs/SIMULATOR.md")?;
+    let script = blocks(&page, "sh").join("\n");
+    let output = run(&script).await?;
+    let answers: Vec<Value> = output
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let counts = find(&answers, "how often each event came", |answer| {
+        answer["received"].is_object()
+    })?;
+    let missing: Vec<_> = EventName::ALL
+        .into_iter()
+        .map(EventName::as_str)
+        .filter(|name| counts["received"][name].as_u64().is_none_or(|count| count == 0))
+        .collect();
+    ensure!(missing.is_empty(), "never came: {missing:?}: {counts}");
+    let audit = find(&answers, "the audit", |answer| answer["shown_once"].is_u64())?;
+    ensure!(audit["shown_twice"] == 0 && audit["violations"] == 0, "{audit}");
     Ok(())
 }
 
