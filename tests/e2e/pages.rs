@@ -1,5 +1,5 @@
-//! The blocks of the README, and of the page on developing against the simulator, are run as they stand: in order, in one shell, in a folder of their own, with the binaries of
-//! this build and services that belong to the test.
+//! The blocks of the README, and those of the page on developing against the simulator, are run as they stand: in order, in
+//! one shell, in a folder of their own, with the binaries of this build and services that belong to the test.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -121,6 +121,7 @@ async fn run(script: &str) -> Result<String> {
         .env("AMQP_PREFIX", &broker.config().prefix)
         .env("SHARDS", SHARDS.to_string())
         .env("KEY_ENCRYPTION_KEY", TEST_KEY)
+        .env("PATH", path()?)
         .env_remove("AUTH")
         .env_remove("PORT")
         .stdin(Stdio::null())
@@ -137,6 +138,14 @@ async fn run(script: &str) -> Result<String> {
             bail!("the page did not come to its end: {printed}\n{said}")
         }
     }
+}
+
+/// Where programs are, the tests' Python before all others.
+fn path() -> Result<String> {
+    let python = std::env::var("FANFARE_PYTHON").context("FANFARE_PYTHON: `make test` sets it")?;
+    let tools = Path::new(&python).parent().context("FANFARE_PYTHON is no path")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    Ok(format!("{}:{path}", tools.display()))
 }
 
 /// A folder with what the page's commands need of the tree. Whatever they started there ends with it.
