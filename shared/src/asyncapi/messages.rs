@@ -77,7 +77,9 @@ pub(super) fn events(schemas: &mut Schemas) -> Vec<Message> {
         let mut schema = envelope.clone();
         schema["description"] = json!(summary);
         schema["properties"]["event"] = json!({ "type": "string", "const": name.as_str() });
-        schema["properties"]["data"] = json!({ "$ref": variant["$ref"] });
+        let mut data = (*variant).clone();
+        data.as_object_mut().unwrap().remove("description");
+        schema["properties"]["data"] = data;
         let payload = format!("{}Event", pascal(name.as_str()));
         schemas.add(&payload, schema);
         messages.push(Message {

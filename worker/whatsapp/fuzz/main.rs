@@ -13,7 +13,9 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     let name = std::env::var("TARGET").unwrap_or_default();
     let target = targets::TARGETS.into_iter().find(|(one, _)| *one == name);
     let names = targets::TARGETS.map(|(one, _)| one);
-    target.unwrap_or_else(|| panic!("TARGET must be one of {names:?}")).1
+    target
+        .unwrap_or_else(|| panic!("TARGET must be one of {names:?}"))
+        .1
 });
 
 fuzz_target!(|data: &[u8]| TARGET(data));

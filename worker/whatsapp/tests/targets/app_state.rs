@@ -76,7 +76,10 @@ fn sealed(data: &[u8]) {
         assert_eq!(other.state, state, "a patch that was changed does something else");
         assert_eq!(other.mutations.len(), 1);
     }
-    let records = patch.mutations.iter().filter_map(|mutation| mutation.record.clone());
+    let records = patch
+        .mutations
+        .iter()
+        .filter_map(|mutation| mutation.record.clone());
     let snapshot = sealer.snapshot(COLLECTION, &state, records.collect());
     let taken = State::of_snapshot(COLLECTION, &snapshot, &keys(), Macs::default());
     assert_eq!(taken.expect("what was sealed can be read").state, state);

@@ -89,6 +89,9 @@ fn whole_and_spoiled(content: &[u8]) {
     let sealed = seal(KIND, &MediaKey::new(KEY), content);
     assert_eq!(opened(&sealed.file, &sealed.sha256).as_deref(), Some(content));
     if let Some(spoiled) = super::spoiled(&sealed.file, content) {
-        assert!(opened(&spoiled, &sealed.sha256).is_none(), "it is not what was sealed");
+        assert!(
+            opened(&spoiled, &sealed.sha256).is_none(),
+            "it is not what was sealed"
+        );
     }
 }

@@ -27,7 +27,12 @@ fn look(node: &Node) {
         let key = key.as_str();
         let text = value.as_str();
         assert!(node.value(key).is_some(), "an attribute is found by its name");
-        let _ = (value.to_jid(), value.is(&text), node.attr_u64(key), node.attr_jid(key));
+        let _ = (
+            value.to_jid(),
+            value.is(&text),
+            node.attr_u64(key),
+            node.attr_jid(key),
+        );
     }
     node.nodes().iter().for_each(look);
 }

@@ -32,5 +32,9 @@ fn same<M: Message + Default>(data: &[u8]) {
     };
     let written = message.encode_to_vec();
     let again = M::decode(written.as_slice()).expect("what we write can be read");
-    assert_eq!(written, again.encode_to_vec(), "the same message has the same form");
+    assert_eq!(
+        written,
+        again.encode_to_vec(),
+        "the same message has the same form"
+    );
 }

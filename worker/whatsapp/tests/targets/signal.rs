@@ -82,9 +82,12 @@ impl Pair {
         hers.initiate(alice.own(), &bob.bundle(), rng).expect("a bundle");
         let first = hers.encrypt(alice.own(), b"hello", rng).expect("a session");
         let message = PreKeyMessage::parse(&first.bytes).expect("a first message");
-        record.decrypt_prekey(bob.own(), &message, bob.prekeys()).expect("a session");
+        record
+            .decrypt_prekey(bob.own(), &message, bob.prekeys())
+            .expect("a session");
         let answer = record.encrypt(bob.own(), b"hi", rng).expect("a session");
-        hers.decrypt_message(alice.own(), &answer.bytes).expect("an answer");
+        hers.decrypt_message(alice.own(), &answer.bytes)
+            .expect("an answer");
         let next = hers.encrypt(alice.own(), SAID, rng).expect("a session");
         let (mut ours, mut group) = (SenderKeyRecord::default(), SenderKeyRecord::default());
         ours.rotate(rng);
@@ -132,8 +135,15 @@ fn first(bytes: &[u8]) {
     };
     for record in [SessionRecord::default(), PAIR.record.clone()] {
         let (mut after, before) = (record.clone(), record.encode());
-        if after.decrypt_prekey(PAIR.bob.own(), &message, PAIR.bob.prekeys()).is_err() {
-            assert_eq!(after.encode(), before, "a message that is refused changes nothing");
+        if after
+            .decrypt_prekey(PAIR.bob.own(), &message, PAIR.bob.prekeys())
+            .is_err()
+        {
+            assert_eq!(
+                after.encode(),
+                before,
+                "a message that is refused changes nothing"
+            );
         }
     }
 }
@@ -143,7 +153,11 @@ fn later(bytes: &[u8]) {
     let mut record = PAIR.record.clone();
     let before = record.encode();
     match record.decrypt_message(PAIR.bob.own(), bytes) {
-        Err(_) => assert_eq!(record.encode(), before, "a message that is refused changes nothing"),
+        Err(_) => assert_eq!(
+            record.encode(),
+            before,
+            "a message that is refused changes nothing"
+        ),
         Ok(said) => assert_eq!(said, SAID, "only the other side can write a message"),
     }
     if bytes != PAIR.next {
@@ -157,11 +171,18 @@ fn in_group(bytes: &[u8]) {
     let mut record = PAIR.group.clone();
     let before = record.encode();
     match record.decrypt(bytes) {
-        Err(_) => assert_eq!(record.encode(), before, "a message that is refused changes nothing"),
+        Err(_) => assert_eq!(
+            record.encode(),
+            before,
+            "a message that is refused changes nothing"
+        ),
         Ok(said) => assert_eq!(said, SAID, "only the other side can write a message"),
     }
     if bytes != PAIR.to_group {
-        assert_eq!(record.decrypt(&PAIR.to_group).expect("the true one can be read"), SAID);
+        assert_eq!(
+            record.decrypt(&PAIR.to_group).expect("the true one can be read"),
+            SAID
+        );
     }
 }
 
