@@ -40,7 +40,7 @@ channel.queue_bind(events, f"{PREFIX}.events", f"{token}.#")
 channel.basic_publish(
     exchange=f"{PREFIX}.jobs",
     routing_key=token,
-    body=job.model_dump_json(exclude_none=True),
+    body=job.model_dump_json(exclude_unset=True),
     properties=pika.BasicProperties(
         type="send", message_id=queue_id, content_type="application/json", delivery_mode=2
     ),
