@@ -34,7 +34,7 @@ function Docs() {
     </div></main></div>`;
 }
 
-/** Jobs together, then events by the first word of their names, then what webhooks get. */
+/** Jobs together, then events by the first word of their names (those of queues by theirs), then what webhooks get. */
 function grouped(document, search) {
   const families = new Map();
   const wanted = search.toLowerCase();
@@ -42,7 +42,8 @@ function grouped(document, search) {
   const order = ({ id, operation }) => (operation.action === "receive" ? 0 : id === "webhook" ? 2 : 1);
   for (const one of all.sort((left, right) => order(left) - order(right))) {
     const { id, operation } = one;
-    const name = operation.action === "receive" ? "jobs" : id.split(".")[0];
+    const words = id.split(".");
+    const name = operation.action === "receive" ? "jobs" : words[words.at(-1) === "queue" ? 1 : 0];
     if (!`${id} ${operation.title} ${operation.summary}`.toLowerCase().includes(wanted)) continue;
     families.set(name, [...(families.get(name) || []), one]);
   }
