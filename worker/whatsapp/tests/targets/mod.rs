@@ -10,7 +10,7 @@ mod protobuf;
 mod signal;
 
 /// The targets by their names, which are those of their corpora.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub(crate) const TARGETS: [(&str, fn(&[u8])); 5] = [
     ("node", node::run),
     ("protobuf", protobuf::run),
     ("signal", signal::run),
