@@ -29,7 +29,7 @@ RUSTFLAGS=$flags cargo build --quiet --manifest-path fuzz/Cargo.toml --target "$
 mkdir -p "fuzz/corpus/$TARGET" fuzz/artifacts "tests/corpus/$TARGET"
 program=$CARGO_TARGET_DIR/$triple/debug/fuzz
 if [ -n "$keep" ]; then
-    exec "$program" -merge=1 -max_len="$MAX_BYTES" "tests/corpus/$TARGET" "fuzz/corpus/$TARGET"
+    exec "$program" -set_cover_merge=1 -max_len="$MAX_BYTES" "tests/corpus/$TARGET" "fuzz/corpus/$TARGET"
 fi
 exec "$program" -max_total_time="$SECONDS_TO_RUN" -max_len="$MAX_BYTES" -timeout=10 -rss_limit_mb=1024 \
     -artifact_prefix="fuzz/artifacts/$TARGET-" -print_final_stats=1 "fuzz/corpus/$TARGET" "tests/corpus/$TARGET"
