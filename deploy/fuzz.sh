@@ -2,7 +2,7 @@
 # Looks for bytes from the other side of the wire that the library can't stand, with libFuzzer, on stable Rust.
 #
 #   deploy/fuzz.sh TARGET [SECONDS]     one of node, protobuf, signal, media, app_state; 600 seconds if not said
-#   deploy/fuzz.sh keep TARGET          takes what was found into the corpus of the tests, no more than covers more
+#   deploy/fuzz.sh keep TARGET          takes what was found into the corpus of the tests, as far as it reaches code that nothing there does
 #
 # What it begins with is worker/whatsapp/tests/corpus, which the tests run. What it finds on the way stands in
 # worker/whatsapp/fuzz/corpus; what makes a target fail in worker/whatsapp/fuzz/artifacts, and on standard error.
@@ -29,7 +29,7 @@ RUSTFLAGS=$flags cargo build --quiet --manifest-path fuzz/Cargo.toml --target "$
 mkdir -p "fuzz/corpus/$TARGET" fuzz/artifacts "tests/corpus/$TARGET"
 program=$CARGO_TARGET_DIR/$triple/debug/fuzz
 if [ -n "$keep" ]; then
-    exec "$program" -set_cover_merge=1 -max_len="$MAX_BYTES" "tests/corpus/$TARGET" "fuzz/corpus/$TARGET"
+    exec "$program" -set_cover_merge=1 -use_counters=0 -use_cmp=0 -max_len="$MAX_BYTES" "tests/corpus/$TARGET" "fuzz/corpus/$TARGET"
 fi
 exec "$program" -max_total_time="$SECONDS_TO_RUN" -max_len="$MAX_BYTES" -timeout=10 -rss_limit_mb=1024 \
     -artifact_prefix="fuzz/artifacts/$TARGET-" -print_final_stats=1 "fuzz/corpus/$TARGET" "tests/corpus/$TARGET"
