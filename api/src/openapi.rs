@@ -12,6 +12,7 @@ use shared::job::{
     NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody, SendBody,
     SessionUpdateJob,
 };
+use shared::schema::plain_choices;
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
 use shared::store::recipients::RecipientState;
@@ -127,7 +128,7 @@ pub fn document() -> Value {
     generator.subschema_for::<SchedulerBody>();
     generator.subschema_for::<StopBody>();
     for (name, mut schema) in generator.take_definitions(true) {
-        schema::plain_choices(&mut schema);
+        plain_choices(&mut schema);
         document["components"]["schemas"][name] = schema;
     }
     let operations = document["paths"].as_object_mut().into_iter().flatten();

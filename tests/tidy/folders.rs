@@ -22,8 +22,9 @@ const MAPS: &[(&str, Map)] = &[
             ("realtime", "settings app auth"),
             (
                 "router",
-                "openapi legacy v1 page idempotency app extract auth observe problem",
+                "openapi asyncapi legacy v1 page idempotency app extract auth observe problem",
             ),
+            ("asyncapi", ""),
             ("openapi", "legacy v1 paging tokens problem qr schema"),
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
             (
@@ -84,6 +85,7 @@ const MAPS: &[(&str, Map)] = &[
             ("proxy", ""),
             ("random", ""),
             ("recipient", ""),
+            ("schema", ""),
             ("lib", ""),
         ],
     ),

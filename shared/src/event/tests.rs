@@ -280,16 +280,23 @@ fn samples() -> Vec<Event> {
     ]
 }
 
+/// One of each, as it is sent.
+pub(crate) fn envelopes() -> Vec<Envelope> {
+    let id: EventId = "0193c0de-0000-7000-8000-000000000001".parse().unwrap();
+    let enveloped = |event: Event| event.envelope(instance(), id, 1_672_004_593_500, 12);
+    samples().into_iter().map(enveloped).collect()
+}
+
 #[test]
 fn every_event_has_a_stable_shape() {
-    let id: EventId = "0193c0de-0000-7000-8000-000000000001".parse().unwrap();
-    let shown: Vec<_> = samples()
-        .into_iter()
-        .map(|event| event.envelope(instance(), id, 1_672_004_593_500, 12))
-        .collect();
+    let shown = envelopes();
     let names: Vec<_> = shown.iter().map(|envelope| envelope.event).collect();
     assert_eq!(names, EventName::ALL, "one sample of each");
     insta::assert_json_snapshot!("envelopes", shown);
+    for envelope in &shown {
+        let file = envelope.event.as_str().replace(':', ".");
+        crate::testing::in_the_docs(&format!("events/{file}.json"), envelope);
+    }
     crate::testing::documented("event", &schemars::schema_for!(Envelope));
 }
 

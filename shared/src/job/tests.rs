@@ -31,6 +31,20 @@ fn number_and_numbers_take_one_or_many() {
 
 #[test]
 fn every_job_has_a_stable_body() {
+    let mut shown = Vec::new();
+    for job in &samples() {
+        let body = job.to_body();
+        assert_eq!(Job::parse(job.kind().as_str(), &body).as_ref(), Ok(job));
+        shown.push((
+            job.kind(),
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
+        ));
+    }
+    insta::assert_json_snapshot!("bodies", shown);
+}
+
+/// Some of each kind.
+pub(crate) fn samples() -> Vec<Job> {
     let queue = QueueCommand {
         queue_id: "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap(),
     };
@@ -81,17 +95,15 @@ fn every_job_has_a_stable_body() {
             numbers: vec![Phone(phone)],
         }),
     ];
-    let mut shown = Vec::new();
-    let others = [&chats()[..], &schedules(), &settings_of_sessions()].concat();
-    for job in jobs.iter().chain(&others) {
-        let body = job.to_body();
-        assert_eq!(Job::parse(job.kind().as_str(), &body).as_ref(), Ok(job));
-        shown.push((
-            job.kind(),
-            serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
-        ));
-    }
-    insta::assert_json_snapshot!("bodies", shown);
+    [
+        &jobs[..],
+        &chats(),
+        &schedules(),
+        &settings_of_sessions(),
+        &passkeys(),
+        &dry_runs(),
+    ]
+    .concat()
 }
 
 fn chats() -> [Job; 5] {
@@ -158,6 +170,20 @@ fn settings_of_sessions() -> [Job; 5] {
     ]
 }
 
+fn passkeys() -> [Job; 3] {
+    let answer = PasskeyAnswerJob::parse(assertion("AAEC", "AAEC").as_bytes());
+    [
+        Job::PasskeyAnswer(Box::new(answer.unwrap())),
+        Job::PasskeyConfirm,
+        Job::PasskeyCancel,
+    ]
+}
+
+fn dry_runs() -> [Job; 1] {
+    let body = br#"{"numbers":["5531900000001"],"message":{"type":"text","text":"hi"}}"#;
+    [Job::parse("dry-run", body).unwrap()]
+}
+
 #[test]
 fn the_schemas_in_the_docs_are_those_of_the_types() {
     for kind in JobKind::ALL {
@@ -168,7 +194,12 @@ fn the_schemas_in_the_docs_are_those_of_the_types() {
 
 #[test]
 fn answers_are_stable() {
-    let answers = [
+    insta::assert_json_snapshot!("answers", answers());
+}
+
+/// Answers of some kinds.
+pub(crate) fn answers() -> Vec<Answer> {
+    vec![
         Answer::Done {
             queue_id: None,
             reading: None,
@@ -209,8 +240,7 @@ fn answers_are_stable() {
             field: Some("response.clientDataJSON".into()),
             until: None,
         },
-    ];
-    insta::assert_json_snapshot!("answers", answers);
+    ]
 }
 
 #[test]
