@@ -225,6 +225,14 @@ impl Handle {
             .await?
     }
 
+    /// How many QR codes clients get that are to be linked from now on: 1 to 6.
+    ///
+    /// # Errors
+    /// If it is another number.
+    pub async fn set_codes(&self, count: usize) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Codes(count, answer)).await?
+    }
+
     /// From now on devices link with the phone only with its passkey, as the rules say; or without again.
     ///
     /// # Errors

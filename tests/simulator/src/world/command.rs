@@ -57,6 +57,8 @@ pub enum Command {
     Scan(Number, String, Option<String>, Answer<Scanned>),
     /// Retire the code that a companion shows, with a notification that has this child.
     Refresh(String, String, Answer<()>),
+    /// How many QR codes clients get that are to be linked from now on.
+    Codes(usize, Answer<()>),
     /// Link with a phone only by passkey, or without again.
     Guard(Number, Option<Box<Rules>>, Answer<()>),
     /// Sign with a phone's passkey.

@@ -37,7 +37,9 @@ impl World {
         let Some(conn) = device.conn.filter(|_| device.is_active && !device.is_held) else {
             return;
         };
-        let Some(open) = self.conns.get(&conn) else { return };
+        let Some(open) = self.conns.get(&conn).filter(|open| !open.is_mute) else {
+            return;
+        };
         loop {
             if open.outbound.sender.capacity() <= OUTBOUND_RESERVE {
                 open.outbound.awaits_room.store(true, Ordering::SeqCst);

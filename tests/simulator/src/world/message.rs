@@ -316,7 +316,7 @@ impl World {
         };
         for fault in faults {
             match fault.kind {
-                Kind::StreamError | Kind::Cut => {
+                kind if kind.ends() => {
                     self.audit.count.messages_dropped += 1;
                     self.end_by_fault(conn, fault);
                     return None;
@@ -451,7 +451,8 @@ impl Fate {
             Kind::Duplicate => self.times = fault.copies.unwrap_or(2),
             Kind::CorruptMac => self.corrupt = true,
             Kind::ForceRetry => self.force_retry = Some(fault.keys),
-            Kind::DropBefore | Kind::Nack | Kind::StreamError | Kind::Cut | Kind::Failure => {}
+            // These end what is done with it, or with its connection.
+            _ => {}
         }
     }
 }

@@ -13,6 +13,7 @@ mod app_state;
 mod bundle;
 mod command;
 mod deliver;
+mod endings;
 mod fanout;
 mod forms;
 mod group;
@@ -92,6 +93,8 @@ type Later = Box<dyn FnOnce(&mut World) + Send>;
 struct Conn {
     outbound: OutboundQueue,
     state: ConnState,
+    /// Nothing more is said on it.
+    is_mute: bool,
 }
 
 impl Conn {
@@ -135,6 +138,8 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     versions: Versions,
+    /// How many QR codes a client gets that is to be linked.
+    refs: usize,
     /// Whether how messages are labelled is judged.
     labels: Labels,
     tokens: Tokens,
@@ -178,6 +183,7 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             versions: Versions::default(),
+            refs: linking::REFS,
             labels: Labels::default(),
             tokens: Tokens::default(),
             last_id: 0,
@@ -303,7 +309,9 @@ impl World {
     }
 
     fn put(&mut self, conn: ConnId, outbound: Outbound) {
-        let Some(open) = self.conns.get(&conn) else { return };
+        let Some(open) = self.conns.get(&conn).filter(|open| !open.is_mute) else {
+            return;
+        };
         if open.outbound.sender.try_send(outbound).is_err() {
             self.drop_conn(conn);
         }
