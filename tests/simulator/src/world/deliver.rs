@@ -121,7 +121,7 @@ impl World {
         let class = match node.attr_str("class").as_deref() {
             Some("message" | "status") => Class::Message,
             Some("receipt") => Class::Receipt,
-            Some("notification") => Class::Notification,
+            Some("notification" | "call") => Class::Notification,
             _ => return,
         };
         let Some(id) = node.attr_str("id") else { return };

@@ -216,10 +216,7 @@ impl World {
             fate.apply(fault);
         }
         self.give_token_of(message.from.number, message.to, message.addressing);
-        let name = match self.accounts.get(&message.from.number) {
-            Some(account) => account.name.clone(),
-            None => format!("Contact {}", message.from.number.get() % 10_000),
-        };
+        let name = self.push_name_of(message.from.number);
         let mut shared = Node::new("message").attr("type", "text").attr("notify", name);
         if message.from.device != 0 {
             let companion = Persona::new(&self.seed, message.from);

@@ -11,6 +11,7 @@ mod account;
 mod addressing;
 mod app_state;
 mod bundle;
+mod calls;
 mod command;
 mod deliver;
 mod endings;
@@ -28,6 +29,7 @@ mod login;
 mod message;
 mod pairing;
 mod passkey;
+mod people;
 mod perform;
 mod pictures;
 mod port;
@@ -48,7 +50,7 @@ mod trust;
 mod usync;
 mod version;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -65,6 +67,7 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
+pub use calls::{CallShown, CallTurn, NewCall};
 pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
     Speaker, Special, TokenChange, Writing,
@@ -74,6 +77,7 @@ use group::Group;
 pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
+pub use people::{PersonNews, PictureNews};
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
@@ -149,6 +153,8 @@ pub struct World {
     files: Files,
     /// Files that phones have got.
     kept: Vec<Kept>,
+    /// The calls, oldest first.
+    calls: VecDeque<CallShown>,
     /// By the user part of their addresses.
     groups: BTreeMap<String, Group>,
     /// Contacts whom nobody adds to groups.
@@ -162,6 +168,8 @@ struct Contact {
     companions: SmallVec<[(u16, u32); 1]>,
     /// Accounts that wrote to it, sorted.
     peers: SmallVec<[Number; 2]>,
+    /// The name that its messages say, if it chose one.
+    name: Option<Box<str>>,
 }
 
 impl World {
@@ -190,6 +198,7 @@ impl World {
             beside: HashSet::new(),
             files: Files::at(media_host),
             kept: Vec::new(),
+            calls: VecDeque::new(),
             groups: BTreeMap::new(),
             unaddable: HashSet::new(),
         }
@@ -256,7 +265,7 @@ impl World {
                 "ack" => self.on_ack(from, &node),
                 "presence" => self.on_presence(conn, from, &node),
                 "chatstate" => self.on_chatstate(from, &node),
-                "call" => self.ack(conn, &node),
+                "call" => self.on_call(conn, from, &node),
                 // Telemetry, requests for more of the backlog (which comes anyway), and what we do not know.
                 _ => {}
             },

@@ -98,6 +98,12 @@ impl World {
                 // Whoever asked may have gone.
                 let _ = answer.send(());
             }
+            Command::Person(contact, news, answer) => {
+                drop(answer.send(self.change_person(contact, &news)));
+            }
+            Command::Call(contact, new, answer) => drop(answer.send(self.call(contact, &new))),
+            Command::TurnCall(id, turn, answer) => drop(answer.send(self.turn_call(&id, turn))),
+            Command::ShowCall(id, answer) => drop(answer.send(self.show_call(&id))),
             Command::Writes(contact, to, writing, answer) => {
                 drop(answer.send(self.writes(contact, to, writing)))
             }
