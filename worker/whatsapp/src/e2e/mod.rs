@@ -19,6 +19,7 @@ mod outcome;
 mod own_phone;
 pub(crate) mod plaintext;
 mod ratchets;
+mod renumbered;
 mod resolution;
 mod supply;
 
@@ -46,12 +47,13 @@ pub(crate) use self::{
     group_keys::own_key,
     outcome::{Fetched, Outcome, Wake},
     own_phone::{ToPhone, own_phone, send as send_to_phone},
+    renumbered::Names,
     resolution::{learn_found, read as read_users},
     supply::hand_out as hand_out_prekey,
 };
 use crate::binary::Node;
 use crate::device::Device;
-use crate::event::{DeviceRefusal, Event};
+use crate::event::{DeviceRefusal, Event, IdentitySource};
 use crate::jid::Jid;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::proto::Message;
@@ -214,6 +216,9 @@ impl E2e {
 
     /// Asks for what the parts were found to lack. Call when all of them have gone as far as they can.
     pub(crate) fn settle(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.ratchets.has_changed) {
+            self.name_changed(cx);
+        }
         self.bundles.ask(cx, &mut self.questions);
         self.note_sweep(cx.now);
     }
@@ -393,7 +398,11 @@ impl E2e {
         });
         self.directory.forget_devices(cx.device, user);
         if !is_own(cx.device, user) {
-            cx.emit(Event::IdentityChanged { device: user.clone() });
+            cx.emit(Event::IdentityChanged {
+                device: user.clone(),
+                other,
+                source: IdentitySource::Notification,
+            });
         }
     }
 }
