@@ -94,7 +94,7 @@ fn every_job_has_a_stable_body() {
     insta::assert_json_snapshot!("bodies", shown);
 }
 
-fn chats() -> [Job; 5] {
+fn chats() -> [Job; 6] {
     [
         Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
         Job::ForgetChat(ChatJob {
@@ -102,6 +102,9 @@ fn chats() -> [Job; 5] {
         }),
         Job::ForgetPerson(PersonJob {
             person: Person("5531900000001".parse().unwrap()),
+        }),
+        Job::RejectCall(CallJob {
+            call_id: StanzaId::new("8F1C2A3B4D5E6F70").unwrap(),
         }),
         Job::MediaRefresh(MediaRefreshJob {
             message_id: StanzaId::new("3EB0AA").unwrap(),
