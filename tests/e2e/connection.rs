@@ -61,11 +61,31 @@ fn way(name: &'static str, cause: Cause, told: &'static [(&'static str, u16)], t
 fn ended() -> Vec<Way> {
     vec![
         way("restart", stream_error(Some(515), "nothing"), BACK, "open"),
-        way("device-removed", stream_error(Some(401), "device_removed"), &[("close", 401)], "logged-out"),
+        way(
+            "device-removed",
+            stream_error(Some(401), "device_removed"),
+            &[("close", 401)],
+            "logged-out",
+        ),
         way("unlinked", Cause::Unlinked, &[("close", 401)], "logged-out"),
-        way("logged-out", stream_error(Some(516), "nothing"), &[("close", 516)], "logged-out"),
-        way("replaced", stream_error(None, "replaced"), &[("close", 440)], "closed"),
-        way("conflict", stream_error(Some(409), "nothing"), &[("close", 440)], "closed"),
+        way(
+            "logged-out",
+            stream_error(Some(516), "nothing"),
+            &[("close", 516)],
+            "logged-out",
+        ),
+        way(
+            "replaced",
+            stream_error(None, "replaced"),
+            &[("close", 440)],
+            "closed",
+        ),
+        way(
+            "conflict",
+            stream_error(Some(409), "nothing"),
+            &[("close", 440)],
+            "closed",
+        ),
         way(
             "throttled",
             stream_error(Some(429), "nothing"),
@@ -169,7 +189,9 @@ fn told(receiver: &Receiver) -> BTreeMap<String, Vec<Value>> {
 }
 
 fn states(events: &[Value]) -> Vec<(String, u64)> {
-    let updates = events.iter().filter(|event| event["event"] == "connection.update");
+    let updates = events
+        .iter()
+        .filter(|event| event["event"] == "connection.update");
     updates
         .map(|event| {
             let data = &event["data"];
@@ -203,11 +225,17 @@ async fn cause(cluster: &Cluster, token: &str, phone: &str, cause: &Cause) -> Re
         }
         Cause::Unlinked => ensure!(cluster.control.unlink(phone).await? == 1),
         Cause::Stopped => {
-            let (status, answer) = cluster.operator.post(&format!("{session}/stop"), json!({})).await?;
+            let (status, answer) = cluster
+                .operator
+                .post(&format!("{session}/stop"), json!({}))
+                .await?;
             ensure!(status.is_success(), "{status}: {answer}");
         }
         Cause::LoggedOut => {
-            let (status, answer) = cluster.operator.post(&format!("{session}/logout"), json!({})).await?;
+            let (status, answer) = cluster
+                .operator
+                .post(&format!("{session}/logout"), json!({}))
+                .await?;
             ensure!(status.is_success(), "{status}: {answer}");
         }
     }
@@ -281,7 +309,10 @@ async fn codes_run_out(cluster: &Cluster, receiver: &Receiver) -> Result<()> {
     ensure!(codes.iter().all(is_picture));
     ensure!(states(&events) == [("connecting".to_owned(), 200), ("refused".to_owned(), 408)]);
     let (_, session) = cluster.operator.get(&format!("/v1/sessions/{token}")).await?;
-    ensure!(session["wanted"] == false && session["closeReason"] == 408, "{session}");
+    ensure!(
+        session["wanted"] == false && session["closeReason"] == 408,
+        "{session}"
+    );
     Ok(())
 }
 

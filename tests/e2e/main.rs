@@ -4,6 +4,7 @@ mod answers;
 mod app_state;
 mod broadcast;
 mod bucket;
+mod calls;
 mod connection;
 mod document;
 mod faults;
