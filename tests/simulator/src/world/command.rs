@@ -7,11 +7,11 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
-use super::calls::{CallShown, CallTurn, NewCall};
+use super::call::{CallShown, CallTurn, NewCall};
 use super::forms::Labels;
 use super::group::{GroupChange, GroupShown, NewGroup, Said};
 use super::limits::{Cap, Restrict};
-use super::people::PersonNews;
+use super::person::PersonNews;
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;

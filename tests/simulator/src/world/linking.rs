@@ -22,8 +22,6 @@ use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::{PREFIX_DEVICE, Persona};
 use crate::refusal::Refusal;
 
-/// QR codes of one connection, unless a test wants fewer.
-pub(super) const REFS: usize = 6;
 /// How long the codes last: the first a minute, the others 20 seconds.
 const REFS_LAST: Duration = Duration::from_secs(160);
 /// How long a connection stays open after that if a code was asked for to be typed in.

@@ -11,6 +11,7 @@ mod account;
 mod addressing;
 mod app_state;
 mod bundle;
+mod call;
 mod calls;
 mod command;
 mod deliver;
@@ -31,6 +32,7 @@ mod pairing;
 mod passkey;
 mod people;
 mod perform;
+mod person;
 mod pictures;
 mod port;
 mod prekeys;
@@ -67,7 +69,7 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
-pub use calls::{CallShown, CallTurn, NewCall};
+pub use call::{CallShown, CallTurn, NewCall};
 pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
     Speaker, Special, TokenChange, Writing,
@@ -76,8 +78,8 @@ pub use forms::Labels;
 use group::Group;
 pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
 pub use limits::{Cap, Ends, Restrict};
-use pairing::Pairing;
-pub use people::{PersonNews, PictureNews};
+use pairing::{Pairing, REFS};
+pub use person::{PersonNews, PictureNews};
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
@@ -191,7 +193,7 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             versions: Versions::default(),
-            refs: linking::REFS,
+            refs: REFS,
             labels: Labels::default(),
             tokens: Tokens::default(),
             last_id: 0,

@@ -7,7 +7,7 @@ use whatsapp::binary::Node;
 
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
-use super::linking::REFS;
+use super::pairing::REFS;
 use super::properties::PropertyChange;
 use super::stanza::ib;
 use super::{ConnState, World};
