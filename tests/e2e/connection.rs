@@ -10,10 +10,20 @@ use serde_json::{Value, json};
 use tests::cluster::Cluster;
 use tests::receiver::Receiver;
 use tests::wait::eventually;
+use tokio::sync::Semaphore;
 
 /// The client notices silence by itself, after a ping and its time.
 const PATIENCE: Duration = Duration::from_secs(150);
 const EVENTS: &str = include_str!("../../docs/EVENTS.md");
+
+/// Sessions that pair at a time: each makes hundreds of keys.
+const PAIRING: usize = 4;
+
+struct Stage {
+    cluster: Cluster,
+    receiver: Receiver,
+    pairing: Semaphore,
+}
 
 /// A way to lose the connection, by its name in the documents.
 struct Way {
@@ -243,10 +253,17 @@ async fn cause(cluster: &Cluster, token: &str, phone: &str, cause: &Cause) -> Re
 }
 
 /// One way from its cause to what the webhook was told, and the state of the session behind it.
-async fn goes(cluster: &Cluster, receiver: &Receiver, phone: u64, way: &Way) -> Result<()> {
+async fn goes(stage: &Stage, phone: u64, way: &Way) -> Result<()> {
+    let Stage {
+        cluster,
+        receiver,
+        pairing,
+    } = stage;
     let (token, phone) = (way.name, phone.to_string());
     cluster.control.phone(&phone, token).await?;
+    let turn = pairing.acquire().await?;
     cluster.operator.pair(&cluster.control, token, &phone).await?;
+    drop(turn);
     cause(cluster, token, &phone, &way.cause).await?;
     let wanted: Vec<(String, u64)> = way
         .told
@@ -370,8 +387,12 @@ fn is_documented(name: &str, reason: u16) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_to_lose_a_connection_reaches_a_webhook_with_its_reason() -> Result<()> {
-    let cluster = Cluster::start(1).await?;
-    let receiver = Receiver::start("127.0.0.1:0".parse()?).await?;
+    let stage = Stage {
+        cluster: Cluster::start(1).await?,
+        receiver: Receiver::start("127.0.0.1:0".parse()?).await?,
+        pairing: Semaphore::new(PAIRING),
+    };
+    let (cluster, receiver) = (&stage.cluster, &stage.receiver);
     let wanted = json!({ "url": receiver.url(), "events": ["connection.update", "qrcode.updated"] });
     let (status, hook) = cluster.operator.post("/v1/webhooks", wanted).await?;
     ensure!(status.is_success(), "{status}: {hook}");
@@ -379,12 +400,12 @@ async fn each_way_to_lose_a_connection_reaches_a_webhook_with_its_reason() -> Re
     let all = ways
         .iter()
         .zip(5_511_900_000_600..)
-        .map(|(way, phone)| goes(&cluster, &receiver, phone, way));
+        .map(|(way, phone)| goes(&stage, phone, way));
     let (all, codes, passkey, proxy) = tokio::join!(
         try_join_all(all),
-        codes_run_out(&cluster, &receiver),
-        passkey_fails(&cluster, &receiver),
-        proxy_fails(&cluster, &receiver),
+        codes_run_out(cluster, receiver),
+        passkey_fails(cluster, receiver),
+        proxy_fails(cluster, receiver),
     );
     all?;
     codes?;

@@ -185,7 +185,12 @@ async fn pictures_abouts_businesses_and_numbers_are_told_and_kept() {
     let chats = stage.database.query("SELECT jid FROM chat").await;
     assert_eq!(chats, [Some(next.clone())]);
     let messages = stage.database.query("SELECT DISTINCT chat FROM message").await;
-    assert_eq!(messages, [Some(next)]);
+    assert_eq!(messages, [Some(next.clone())]);
+    // Told once, and not again when they write.
+    stage.writes(&contacts[1], phone, "from the other number").await;
+    let wrote = |contact: &Value| contact["wuid"] == *next && contact.get("pushName").is_some();
+    let named = stage.contact(&token, "contacts.update", wrote).await;
+    assert!(named.get("former").is_none(), "{named}");
     stage.send(&token, text(&contacts[1..], None)).await;
     stage.audit(|report| report.contacts.shown_once == 2).await;
     worker.stop().await;

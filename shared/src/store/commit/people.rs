@@ -120,15 +120,16 @@ impl<'a> Columns<'a> {
     }
 }
 
-// All that was kept by the number that somebody had goes to the one that they have. What is there by both stays once.
+// All that was kept by the number that somebody had goes to the one that they have. What is there by both stays once. The event
+// that tells of it is in the same write.
 const RENUMBERED: &str = "-- commit::people_renumbered
 WITH i AS (
     SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* formers */, $3::text[] /* jids */, $4::text[] /* lids */)
         AS i (session_id, former, jid, lid)),
 people AS (
     DELETE FROM contact c USING i WHERE c.session_id = i.session_id AND c.jid = i.former
-    RETURNING c.session_id, i.jid, coalesce(i.lid, c.lid) AS lid, c.name, c.business, c.about, c.picture, c.told_as,
-        c.told_name),
+    RETURNING c.session_id, i.jid, coalesce(i.lid, c.lid) AS lid, c.name, c.business, c.about, c.picture,
+        CASE WHEN c.told_as = i.former THEN i.jid ELSE c.told_as END AS told_as, c.told_name),
 known AS (
     INSERT INTO contact (session_id, jid, lid, name, business, about, picture, told_as, told_name)
     SELECT session_id, jid, lid, name, business, about, picture, told_as, told_name FROM people
