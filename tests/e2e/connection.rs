@@ -272,12 +272,7 @@ async fn goes(stage: &Stage, phone: u64, way: &Way) -> Result<()> {
         .collect();
     eventually(PATIENCE, &format!("{token} is told"), async || {
         let events = told(receiver).remove(token).unwrap_or_default();
-        let states = behind_open(&events);
-        ensure!(
-            states.len() <= wanted.len() || way.then != "open",
-            "{token}: {states:?}"
-        );
-        Ok(states.starts_with(&wanted))
+        Ok(behind_open(&events).starts_with(&wanted))
     })
     .await
     .with_context(|| {

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use shared::event::{Contact, Event};
 use shared::store::StoreError;
-use shared::store::chats::change::Peer;
+use shared::store::chats::change::{NAME_MAX, Peer};
 use shared::store::chats::people::{self, PersonChange, ToldPerson};
 
 use super::adapter::contacts;
@@ -46,7 +46,8 @@ impl Contacts {
             return;
         }
         self.remember(key, value);
-        let name = name.map(str::to_owned);
+        // As it is kept, so that the same long name is no other one next time.
+        let name = name.map(|name| name.replace('\0', "").chars().take(NAME_MAX).collect());
         self.waiting.push(Wrote { person, name });
         self.read(cx);
     }
