@@ -85,6 +85,8 @@ pub(crate) struct E2e {
     questions: Questions,
     /// Users who registered anew and whose other name is being looked up, with what acknowledges that.
     changed: Vec<(Jid, Option<Node>)>,
+    /// Devices whose ratchets go to another name as soon as they are read.
+    moving: Vec<Peer>,
     sweep_at: Option<Timestamp>,
 }
 
@@ -104,6 +106,7 @@ impl E2e {
             supply: Supply::default(),
             questions: Questions::new(part),
             changed: Vec::new(),
+            moving: Vec::new(),
             sweep_at: None,
         }
     }
@@ -286,6 +289,9 @@ impl E2e {
         let question = match self.questions.close(ticket)? {
             Question::Sessions(wanted) => {
                 self.ratchets.on_loaded(cx, &wanted, values);
+                if !self.moving.is_empty() {
+                    self.go_on_moving(cx);
+                }
                 return Some(Outcome::Sessions(wanted));
             }
             Question::UnconfirmedPreKeys(range) => {

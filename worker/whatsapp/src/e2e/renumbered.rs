@@ -9,6 +9,9 @@ use crate::jid::Jid;
 use crate::part::Context;
 use crate::signal::Address;
 
+/// Most devices whose ratchets are being moved at a time; of more, sessions begin anew.
+const MAX_MOVING: usize = 256;
+
 /// What somebody goes by.
 pub(crate) struct Names<'a> {
     /// The number.
@@ -51,7 +54,18 @@ impl E2e {
                     address,
                     earlier,
                 };
-                self.ensure(cx, std::iter::once(&moved));
+                self.moving.push(moved);
+            }
+        }
+        self.moving.truncate(MAX_MOVING);
+        self.go_on_moving(cx);
+    }
+
+    /// The store has answered: moves what could not be moved before.
+    pub(super) fn go_on_moving(&mut self, cx: &mut Context<'_>) {
+        for moved in std::mem::take(&mut self.moving) {
+            if !self.ensure(cx, std::iter::once(&moved)) {
+                self.moving.push(moved);
             }
         }
     }
