@@ -11,11 +11,12 @@ async fn a_call_is_rejected_by_its_id() {
     let token = api.open_session().await;
     let mut worker = api.worker().await;
     let path = format!("/v1/sessions/{token}/calls/8F1C/reject");
+    let body = json!({});
     let done = Answer::Done {
         queue_id: None,
         reading: None,
     };
-    let (answered, job) = tokio::join!(api.post(&path, &json!({})), worker.answer(&done));
+    let (answered, job) = tokio::join!(api.post(&path, &body), worker.answer(&done));
     assert_eq!(
         (answered.status, answered.json()),
         (StatusCode::OK, json!({ "callId": "8F1C" }))
@@ -28,7 +29,7 @@ async fn a_call_is_rejected_by_its_id() {
         field: None,
         until: None,
     };
-    let (refused, _) = tokio::join!(api.post(&path, &json!({})), worker.answer(&over));
+    let (refused, _) = tokio::join!(api.post(&path, &body), worker.answer(&over));
     assert_eq!(
         (refused.status, &refused.json()["code"]),
         (StatusCode::NOT_FOUND, &json!("call_not_found"))
