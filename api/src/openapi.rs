@@ -32,8 +32,8 @@ use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, media,
-    messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, uploads,
+    adopt, calls, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up,
+    media, messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, uploads,
     webhooks,
 };
 use crate::{legacy, schema};
@@ -45,7 +45,7 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
         pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
-        groups::act, profile::act,
+        groups::act, profile::act, calls::reject,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run, media::download,

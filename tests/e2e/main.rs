@@ -4,6 +4,8 @@ mod answers;
 mod app_state;
 mod broadcast;
 mod bucket;
+mod calls;
+mod connection;
 mod document;
 mod faults;
 mod groups;

@@ -4,10 +4,12 @@
 //
 // Credentials lie in FOLDER, so that the same device comes back after a restart. It says on standard output
 //   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text","message","bytes"} {"event":"sent","id"} {"event":"closed","code"}
+//   {"event":"call","id","status","from","callerPn","isVideo","isGroup"} {"event":"contact","id","notify","imgUrl"}
 // where `message` is what it decrypted, as JSON, and `bytes` the same as a protobuf in base64; and takes from standard input
 //   {"send":{"to","text"}} or {"send":{"to","message"}}, where `message` is the JSON of a protobuf
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
 //   {"document":{"to","name","text"}}: sends a file that says `text`; says "sent"
+//   {"reject":{"id","from"}}: rejects a call; says "sent"
 //   {"vote":{"to","poll","options"}}: votes in a poll that it received from `to`, by id; says "sent"
 //   {"open":{"vote","poll"}}: opens a vote that it received in a poll that it sent, by their ids; says {"event":"opened","id","poll","options"},
 //     where `options` are their hashes in hexadecimal digits
@@ -30,6 +32,12 @@ function listen(socket) {
     if (connection === 'open') say({ event: 'open', jid: socket.user.id });
     const code = lastDisconnect?.error?.output?.statusCode;
     if (connection === 'close' && isFinal(code)) say({ event: 'closed', code });
+  });
+  socket.ev.on('call', (calls) => {
+    for (const { id, status, from, callerPn, isVideo, isGroup } of calls) say({ event: 'call', id, status, from, callerPn, isVideo, isGroup });
+  });
+  socket.ev.on('contacts.update', (contacts) => {
+    for (const { id, notify, imgUrl } of contacts) say({ event: 'contact', id, notify, imgUrl });
   });
   socket.ev.on('messages.upsert', ({ messages }) => {
     for (const { key, message } of messages) {
@@ -114,11 +122,15 @@ function open({ vote, poll }) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { send, download: wanted, document, vote: chosen, open: cast } = JSON.parse(line);
+  const { send, download: wanted, document, vote: chosen, open: cast, reject } = JSON.parse(line);
   if (send) say({ event: 'sent', id: await (send.message ? client.sendMessage(send.to, send.message) : client.sendText(send.to, send.text)) });
   if (wanted) say(await download(wanted.id));
   if (document) say({ event: 'sent', id: await sendDocument(document) });
   if (cast) say(open(cast));
+  if (reject) {
+    await client.socket.rejectCall(reject.id, reject.from);
+    say({ event: 'sent', id: reject.id });
+  }
   if (chosen) say({ event: 'sent', id: await vote(chosen) });
 }
 process.exit(0);

@@ -159,6 +159,36 @@ impl Baileys {
             .with_context(|| format!("Baileys reads the message {id}"))
     }
 
+    /// Waits until it has told of a call how it stands, in its own words (`offer`, `timeout`, `terminate`…).
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn hears_call(&mut self, id: &str, status: &str) -> Result<Value> {
+        self.until("call", |said| said["id"] == id && said["status"] == status)
+            .await
+            .with_context(|| format!("Baileys tells that the call is {status}"))
+    }
+
+    /// Waits until it has told that something of a contact changed.
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn hears_contact(&mut self, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.until("contact", fits)
+            .await
+            .context("Baileys tells of a contact")
+    }
+
+    /// Rejects a call, by its id and who calls, as it told them.
+    ///
+    /// # Errors
+    /// When Baileys can't.
+    pub async fn reject(&mut self, id: &str, from: &str) -> Result<()> {
+        let line = format!("{}\n", json!({ "reject": { "id": id, "from": from } }));
+        self.input.write_all(line.as_bytes()).await?;
+        self.until("sent", |said| said["id"] == id).await.map(drop)
+    }
+
     async fn until(&mut self, event: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let fits = |said: &Value| said["event"] == event && wanted(said);
         if let Some(index) = self.heard.iter().position(&fits) {

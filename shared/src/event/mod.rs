@@ -4,6 +4,8 @@
 //! outbox with the state it tells of ([`Event::envelope`] → [`Envelope::to_json`]). Knows nothing of transport
 //! but its routing key.
 
+mod call;
+mod contact;
 mod group;
 mod job;
 pub mod legacy;
@@ -19,6 +21,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use call::*;
+pub use contact::*;
 pub use group::*;
 pub use job::*;
 pub use message::*;
@@ -81,6 +85,14 @@ pub enum Event {
     SessionUnrestricted(SessionUnrestricted),
     /// `presence.update`.
     PresenceUpdate(PresenceUpdate),
+    /// `contacts.upsert`.
+    ContactsUpsert(Vec<Contact>),
+    /// `contacts.update`.
+    ContactsUpdate(Vec<Contact>),
+    /// `contact.identity`.
+    ContactIdentity(ContactIdentity),
+    /// `call`.
+    Call(Call),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
     /// `messages.update`.
@@ -125,6 +137,10 @@ impl Event {
             Self::SessionRestricted(_) => EventName::SessionRestricted,
             Self::SessionUnrestricted(_) => EventName::SessionUnrestricted,
             Self::PresenceUpdate(_) => EventName::PresenceUpdate,
+            Self::ContactsUpsert(_) => EventName::ContactsUpsert,
+            Self::ContactsUpdate(_) => EventName::ContactsUpdate,
+            Self::ContactIdentity(_) => EventName::ContactIdentity,
+            Self::Call(_) => EventName::Call,
             Self::NewMessage(_) => EventName::NewMessage,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
             Self::GroupJoined(_) => EventName::GroupsUpsert,

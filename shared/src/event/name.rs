@@ -18,6 +18,14 @@ named! {
         SessionUnrestricted = "session.unrestricted",
         /// Somebody whom the session follows is there, or writes.
         PresenceUpdate = "presence.update",
+        /// Somebody is known who was not before, or more is known of them.
+        ContactsUpsert = "contacts.upsert",
+        /// A contact has another name, picture, about or number.
+        ContactsUpdate = "contacts.update",
+        /// The security code of a contact changed.
+        ContactIdentity = "contact.identity",
+        /// Somebody calls, or a call has come further.
+        Call = "call",
         /// A message came in.
         NewMessage = "new.message",
         /// The status of a message changed.

@@ -100,6 +100,58 @@ fn present() -> Event {
     })
 }
 
+fn contact() -> Contact {
+    let token = Token::new("codechat").unwrap();
+    Contact {
+        lid: Some("98765@lid".into()),
+        phone_number: Some("5531900000001".into()),
+        contact_name: Some(Some("Ana".into())),
+        ..Contact::new("5531900000001@s.whatsapp.net".into(), token)
+    }
+}
+
+fn renamed() -> Event {
+    Event::ContactsUpdate(vec![Contact {
+        push_name: Some("Ana".into()),
+        about: Some(None),
+        picture: Some(PictureChange::Removed),
+        profile_picture_url: Some(None),
+        former: Some(FormerContact {
+            wuid: "5531900000000@s.whatsapp.net".into(),
+            lid: None,
+            phone_number: Some("5531900000000".into()),
+        }),
+        ..contact()
+    }])
+}
+
+fn another_identity() -> Event {
+    Event::ContactIdentity(ContactIdentity {
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        lid: Some("98765@lid".into()),
+        phone_number: Some("5531900000001".into()),
+        device: 0,
+        learnt_from: IdentitySource::Notification,
+    })
+}
+
+fn called(now: i64) -> Event {
+    Event::Call(Call {
+        call_id: "8F1C2A3B4D5E6F708192A3B4C5D6E7F8".into(),
+        status: CallStatus::Offer,
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        lid: Some("98765@lid".into()),
+        phone_number: Some("5531900000001".into()),
+        caller_name: Some("Ana".into()),
+        is_video: true,
+        is_group: false,
+        group: None,
+        reason: None,
+        offline: false,
+        since: Some(now),
+    })
+}
+
 fn ana() -> GroupPerson {
     GroupPerson {
         id: "5531900000001@s.whatsapp.net".into(),
@@ -251,6 +303,10 @@ fn samples() -> Vec<Event> {
             since: now,
         }),
         present(),
+        Event::ContactsUpsert(vec![contact()]),
+        renamed(),
+        another_identity(),
+        called(now),
         came_in(&stanza),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
         joined(now),

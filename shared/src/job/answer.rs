@@ -130,6 +130,8 @@ named! {
         Busy = "busy",
         /// No message of the session that came in with a file has this id, or not any more.
         UnknownMessage = "unknown_message",
+        /// There is no such call that rings.
+        UnknownCall = "unknown_call",
         /// The phone does not have it any more either.
         Gone = "gone",
         /// We failed; trying again may help.

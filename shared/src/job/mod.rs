@@ -104,6 +104,8 @@ named! {
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
         ForgetPerson = "person.forget",
+        /// Reject a call that rings. Answered.
+        RejectCall = "call.reject",
         /// Ask what a send would do, without doing it. Answered.
         DryRun = "dry-run",
         /// Have the phone upload the file of a message again that came in. Answered.
@@ -178,6 +180,8 @@ pub enum Job {
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
     ForgetPerson(PersonJob),
+    /// Reject a call that rings; answered with [`Answer::Done`] when the caller is told.
+    RejectCall(CallJob),
     /// Ask what a send would do; answered with [`Answer::DryRun`].
     DryRun(Box<DryRun>),
     /// Have the phone upload the file of a message again; answered with [`Answer::Done`] when it is there.
@@ -232,6 +236,7 @@ impl Job {
             JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
+            JobKind::RejectCall => Self::RejectCall(body::parse(body)?),
             JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
             JobKind::MediaRefresh => Self::MediaRefresh(body::parse(body)?),
         })
@@ -267,6 +272,7 @@ impl Job {
             Self::Profile(_) => JobKind::Profile,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
+            Self::RejectCall(_) => JobKind::RejectCall,
             Self::DryRun(_) => JobKind::DryRun,
             Self::MediaRefresh(_) => JobKind::MediaRefresh,
         }
@@ -299,6 +305,7 @@ impl Job {
             Self::Profile(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
+            Self::RejectCall(job) => body::to_vec(job),
             Self::DryRun(run) => run.given().to_vec(),
             Self::MediaRefresh(job) => body::to_vec(job),
         }
@@ -329,6 +336,7 @@ impl Job {
             JobKind::Profile => schema_for!(ProfileJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
+            JobKind::RejectCall => schema_for!(CallJob),
             JobKind::MediaRefresh => schema_for!(MediaRefreshJob),
         }
     }

@@ -106,7 +106,7 @@ pub(crate) fn samples() -> Vec<Job> {
     .concat()
 }
 
-fn chats() -> [Job; 5] {
+fn chats() -> [Job; 6] {
     [
         Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
         Job::ForgetChat(ChatJob {
@@ -114,6 +114,9 @@ fn chats() -> [Job; 5] {
         }),
         Job::ForgetPerson(PersonJob {
             person: Person("5531900000001".parse().unwrap()),
+        }),
+        Job::RejectCall(CallJob {
+            call_id: StanzaId::new("8F1C2A3B4D5E6F70").unwrap(),
         }),
         Job::MediaRefresh(MediaRefreshJob {
             message_id: StanzaId::new("3EB0AA").unwrap(),

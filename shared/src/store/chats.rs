@@ -7,6 +7,7 @@ pub mod change;
 pub mod deletion;
 pub mod listing;
 pub mod messages;
+pub mod people;
 pub mod place;
 mod record;
 pub mod retention;
@@ -51,7 +52,7 @@ pub async fn contacts(
     limit: u32,
 ) -> Result<Vec<ContactRecord>, StoreError> {
     let sql = "-- chats::contacts
-        SELECT jid, lid, name FROM contact WHERE session_id = $1 /* session */ AND ($2::text IS NULL OR jid > $2 /* after */)
+        SELECT jid, lid, name, business, about, picture FROM contact WHERE session_id = $1 /* session */ AND ($2::text IS NULL OR jid > $2 /* after */)
         ORDER BY jid LIMIT $3 /* limit */";
     let limit = i64::from(limit.min(PAGE_MAX));
     let rows = store.query(sql, &[&session.get(), &after, &limit]).await?;
@@ -60,6 +61,9 @@ pub async fn contacts(
             jid: row.try_get("jid")?,
             lid: row.try_get("lid")?,
             name: row.try_get("name")?,
+            business: row.try_get("business")?,
+            about: row.try_get("about")?,
+            picture: row.try_get("picture")?,
         })
     };
     rows.iter().map(contact).collect()

@@ -12,6 +12,7 @@ mod batch;
 mod change;
 mod chats;
 mod joined;
+mod people;
 mod received;
 mod received_polls;
 mod sealed;

@@ -4,6 +4,7 @@
 
 mod groups;
 mod linking;
+mod people;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,6 +82,7 @@ fn router(handle: Handle) -> Router {
         .route("/audit/mark", post(mark_audit))
         .merge(groups::router())
         .merge(linking::router())
+        .merge(people::router())
         .merge(media::router())
         .merge(page::router())
         .fallback(|| async { Refusal::unknown("path") })

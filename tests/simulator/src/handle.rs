@@ -25,9 +25,9 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, Command, GroupChange, GroupShown, Labels, LinkOutcome, MediaChange, NewFile,
-    NewGroup, NewsBy, Page, PropertyChange, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special,
-    TokenChange, VersionChange, VersionInfo, Writing,
+    AccountAddressing, CallShown, CallTurn, Cap, Command, GroupChange, GroupShown, Labels, LinkOutcome,
+    MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PropertyChange, Restrict, Said,
+    Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo, Writing,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -223,6 +223,49 @@ impl Handle {
     pub async fn refresh(&self, qr: impl Into<String>, child: impl Into<String>) -> Result<(), Refusal> {
         self.ask(|answer| Command::Refresh(qr.into(), child.into(), answer))
             .await?
+    }
+
+    /// A contact changes something of itself; all who know it are told.
+    ///
+    /// # Errors
+    /// If there is no such contact, or a text is too long.
+    pub async fn change_person(&self, contact: Number, news: PersonNews) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Person(contact, Box::new(news), answer))
+            .await?
+    }
+
+    /// A contact calls a phone. Returns the call's id.
+    ///
+    /// # Errors
+    /// If there is no such contact or phone.
+    pub async fn call(&self, contact: Number, new: NewCall) -> Result<String, Refusal> {
+        self.ask(|answer| Command::Call(contact, new, answer)).await?
+    }
+
+    /// A call goes on.
+    ///
+    /// # Errors
+    /// If there is no such call.
+    pub async fn turn_call(&self, id: &str, turn: CallTurn) -> Result<(), Refusal> {
+        self.ask(|answer| Command::TurnCall(id.to_owned(), turn, answer))
+            .await?
+    }
+
+    /// What became of a call.
+    ///
+    /// # Errors
+    /// If there is no such call.
+    pub async fn show_call(&self, id: &str) -> Result<CallShown, Refusal> {
+        self.ask(|answer| Command::ShowCall(id.to_owned(), answer))
+            .await?
+    }
+
+    /// How many QR codes clients get that are to be linked from now on: 1 to 6.
+    ///
+    /// # Errors
+    /// If it is another number.
+    pub async fn set_codes(&self, count: usize) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Codes(count, answer)).await?
     }
 
     /// From now on devices link with the phone only with its passkey, as the rules say; or without again.

@@ -15,6 +15,7 @@ use shared::job::{self, Answer, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::chats::deletion::Forgotten;
+use shared::store::chats::people::ToldPerson;
 use shared::store::commit::SendRejection;
 use shared::store::polls::SealedVote;
 use shared::store::previews::Preview;
@@ -86,6 +87,8 @@ pub(crate) enum Fetched {
     Moved(u64, Result<(), StoreError>),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.
     Scheduled(Result<Option<Added>, StoreError>),
+    /// What events have told of people who wrote.
+    Told(Result<Vec<ToldPerson>, StoreError>),
     /// A question was answered from the store.
     Answered,
     /// How far a job has come that forgets.

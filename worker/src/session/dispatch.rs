@@ -13,8 +13,10 @@ use tokio::time::Instant;
 use whatsapp::command::Command;
 
 use super::adapter::passkey::assertion;
+use super::calls::Calls;
 use super::chats::Chats;
 use super::commands::{Commands, read_lists};
+use super::contacts::Contacts;
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
 use super::dry_run;
@@ -51,6 +53,8 @@ pub(super) struct Parts {
     groups: Groups,
     profiles: Profiles,
     chats: Chats,
+    contacts: Contacts,
+    calls: Calls,
     media_retries: MediaRetries,
     logout: Logout,
     deletion: Deletion,
@@ -78,6 +82,8 @@ impl Parts {
             groups: Groups::default(),
             profiles: Profiles::default(),
             chats: Chats::default(),
+            contacts: Contacts::default(),
+            calls: Calls::default(),
             media_retries: MediaRetries::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
@@ -237,6 +243,7 @@ impl Parts {
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
             Job::Profile(_) => self.profiles.ask(&self.link, job),
+            Job::RejectCall(_) => self.calls.reject(&self.link, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
@@ -414,6 +421,7 @@ impl Parts {
             Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found),
             Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
+            Fetched::Told(told) => self.contacts.on_told(cx, told),
             Fetched::Answered => {}
             Fetched::Adopted(queue, adopted) => {
                 adopted?;

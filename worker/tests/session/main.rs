@@ -2,6 +2,7 @@
 
 mod accounts;
 mod broadcast;
+mod calls;
 mod chats;
 mod commands;
 mod communities;
@@ -13,6 +14,7 @@ mod jobs;
 mod later;
 mod life;
 mod media;
+mod people;
 mod personal;
 mod previews;
 mod profiles;

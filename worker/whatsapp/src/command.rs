@@ -110,6 +110,13 @@ pub enum Command {
         /// What.
         request: Box<ProfileRequest>,
     },
+    /// Reject a call that rings. Answered by `CallRejected` with the same ticket.
+    RejectCall {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Its id.
+        id: String,
+    },
     /// Tell the owner from now on, until the connection ends, when this person is there and writes. Not answered.
     FollowPresence(Jid),
     /// Tell a chat that something is being written, or not any more. Not answered.
@@ -173,6 +180,10 @@ impl fmt::Debug for Command {
                 .field("ticket", ticket)
                 .field("request", request)
                 .finish(),
+            Self::RejectCall { ticket, .. } => f
+                .debug_struct("RejectCall")
+                .field("ticket", ticket)
+                .finish_non_exhaustive(),
             Self::FollowPresence(_) => f.write_str("FollowPresence(…)"),
             Self::Type { typing, .. } => f.debug_tuple("Type").field(typing).finish(),
             Self::MarkRead { chat, ids, .. } => f
@@ -221,6 +232,10 @@ impl Command {
             Self::Profile { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::ProfileAnswered { ticket, result })
+            }
+            Self::RejectCall { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::CallRejected { ticket, result })
             }
             Self::AnswerPasskey { ticket, .. } => Some(Event::not_expected(PasskeyStep::Answer, ticket)),
             Self::ConfirmPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Confirmation, ticket)),

@@ -3,6 +3,8 @@
 //! Events leave the core inside a [`Step`](crate::connection::Step) and reach the owner only through
 //! [`KeyStore::commit`](crate::store::KeyStore::commit), together with the state changes they belong to.
 
+mod call;
+mod contact;
 mod failure;
 mod incoming;
 mod media;
@@ -11,6 +13,8 @@ mod refusal;
 
 use std::fmt;
 
+pub use self::call::{CallNews, CallStage};
+pub use self::contact::{ContactChange, ContactNews, IdentitySource};
 pub use self::failure::{DeviceRefusal, MediaRetryError, QueryError, SendError};
 pub(crate) use self::incoming::taken_back;
 pub use self::incoming::{Incoming, unwrapped};
@@ -208,6 +212,17 @@ pub enum Event {
     GroupChanged(Box<GroupNews>),
     /// Somebody is there or writes, whom the owner follows ([`Command::FollowPresence`](crate::command::Command::FollowPresence)).
     Presence(Box<PresenceNews>),
+    /// Somebody calls, or a call has come further.
+    Call(Box<CallNews>),
+    /// The answer to [`Command::RejectCall`](crate::command::Command::RejectCall).
+    CallRejected {
+        /// The request's ticket.
+        ticket: u64,
+        /// Whether the caller is told; refused with 404 if no such call rings.
+        result: Result<(), QueryError>,
+    },
+    /// Something has changed of somebody.
+    ContactChanged(Box<ContactNews>),
     /// The answer to [`Command::Profile`](crate::command::Command::Profile).
     ProfileAnswered {
         /// The request's ticket.
@@ -229,6 +244,10 @@ pub enum Event {
     IdentityChanged {
         /// The device.
         device: Jid,
+        /// The same user by their other name, without device, if known.
+        other: Option<Jid>,
+        /// How that showed.
+        source: IdentitySource,
     },
     /// A phone number and a LID turned out to be one account.
     LidMapping {
@@ -326,6 +345,9 @@ impl fmt::Debug for Event {
             }
             Self::GroupChanged(news) => news.fmt(f),
             Self::Presence(news) => news.fmt(f),
+            Self::Call(news) => news.fmt(f),
+            Self::ContactChanged(news) => news.fmt(f),
+            Self::CallRejected { ticket, result } => one("CallRejected", "answer", &(ticket, result)),
             Self::BlockListChanged { ticket, result } => one("BlockListChanged", "answer", &(ticket, result)),
             Self::MediaHosts { ticket, result } => {
                 let hosts = result.as_ref().map(|conn| conn.hosts.len());
@@ -335,7 +357,7 @@ impl fmt::Debug for Event {
                 one("MediaRetried", "answer", &(ticket, result.as_ref().err()))
             }
             Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
-            Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
+            Self::IdentityChanged { device, .. } => one("IdentityChanged", "device", device),
             Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),
             Self::VersionExpires { version, at } => one("VersionExpires", "when", &(version, at)),
             Self::Closed { reason } => one("Closed", "reason", reason),

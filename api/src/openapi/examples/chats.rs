@@ -131,5 +131,8 @@ fn contact() -> Contact {
         name: Some("Ana".to_owned()),
         number: Some(ANA.to_owned()),
         lid: Some("98765@lid".to_owned()),
+        verified_name: None,
+        about: Some("At the bakery".to_owned()),
+        picture_id: Some("1790000000".to_owned()),
     }
 }

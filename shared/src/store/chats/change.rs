@@ -10,6 +10,8 @@ use crate::id::StanzaId;
 pub const SHORT_MAX: usize = 200;
 /// Most characters of a name that are kept.
 pub const NAME_MAX: usize = 256;
+/// Most characters of the name of a person, a chat or a message.
+pub const ID_MAX: usize = 128;
 
 /// The author of a change that anybody's message takes.
 pub const ANYBODY: &str = "*";
@@ -147,6 +149,11 @@ impl ChatChange {
             Self::Read(peer) => (peer, None),
         };
         [Some(chat), author].into_iter().flatten()
+    }
+
+    /// The other person who wrote a message, if there is one and what is theirs can be kept.
+    pub fn author(message: &NewMessage) -> Option<Peer> {
+        Place::of(message).filter(Place::is_storable)?.author
     }
 
     /// What a message that came in now means; `None` where nothing is kept of it. Of what it says no more than so many bytes
@@ -316,7 +323,7 @@ fn is_person(jid: &str) -> bool {
 }
 
 fn fits_id(id: &str) -> bool {
-    (1..=128).contains(&id.chars().count()) && !id.contains('\0')
+    (1..=ID_MAX).contains(&id.chars().count()) && !id.contains('\0')
 }
 
 /// A text as the database takes it: without the one character that it does not.

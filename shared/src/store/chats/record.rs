@@ -60,6 +60,12 @@ pub struct ContactRecord {
     pub lid: Option<String>,
     /// The name that they go by.
     pub name: Option<String>,
+    /// The name of their business.
+    pub business: Option<String>,
+    /// What they say about themselves, as far as WhatsApp told it.
+    pub about: Option<String>,
+    /// The id of their picture, if WhatsApp told one; empty if they removed it.
+    pub picture: Option<String>,
 }
 
 /// Those of a page, and where the next one begins.

@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most fifteen statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most seventeen statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
 use super::chats;
 use super::joined::Joined;
+use super::people;
 use super::received::ReceivedColumns;
 use super::received_polls::PollColumns;
 use super::sealed::SealedWrite;
@@ -128,6 +129,7 @@ struct Columns<'a> {
     sessions: SessionColumns,
     events: EventColumns<'a>,
     chats: chats::Columns<'a>,
+    people: people::Columns<'a>,
 }
 
 #[derive(Default)]
@@ -328,6 +330,7 @@ impl<'a> Columns<'a> {
         columns.gather_sessions(writes);
         columns.gather_events(writes);
         columns.chats = chats::Columns::gather(writes, joined);
+        columns.people = people::Columns::gather(writes);
         columns
     }
 
@@ -555,8 +558,10 @@ impl<'a> Columns<'a> {
         let chats = self.chats.steps(&statements.chats);
         let needed = steps.iter().filter(|(needed, ..)| *needed);
         let needed = needed.map(|(_, statement, parameters)| (*statement, *parameters));
+        let people = self.people.steps(&statements.people);
         let chats = chats
             .iter()
+            .chain(&people)
             .map(|(statement, parameters)| (*statement, &parameters[..]));
         execute_and_commit(client, needed.chain(chats)).await
     }

@@ -9,6 +9,7 @@ use crate::id::{JobId, QueueId, SessionId, StanzaId};
 use crate::job::{Delay, Presence};
 use crate::recipient::Number;
 use crate::store::chats::change::ChatChange;
+use crate::store::chats::people::PersonChange;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -38,6 +39,8 @@ pub struct Write {
     pub rejections: Vec<SendRejection>,
     /// Chats and messages that came in.
     pub chats: Vec<ChatChange>,
+    /// What became known of people; behind `chats`.
+    pub people: Vec<PersonChange>,
     /// Files of messages that came in. One that is known stays as it is.
     pub received: Vec<ReceivedMedia>,
     /// Polls that came in. One that is known stays as it is.
@@ -65,6 +68,7 @@ impl Write {
             queues: Vec::new(),
             rejections: Vec::new(),
             chats: Vec::new(),
+            people: Vec::new(),
             received: Vec::new(),
             polls: Vec::new(),
             session_row: None,
@@ -82,6 +86,7 @@ impl Write {
             && self.queues.is_empty()
             && self.rejections.is_empty()
             && self.chats.is_empty()
+            && self.people.is_empty()
             && self.received.is_empty()
             && self.polls.is_empty()
             && self.session_row.is_none()

@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Statement};
 
-use super::chats;
+use super::{chats, people};
 use crate::store::StoreError;
 
 /// The statements, prepared on one connection.
@@ -19,6 +19,7 @@ pub(super) struct Statements {
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
     pub(super) chats: chats::Statements,
+    pub(super) people: people::Statements,
 }
 
 impl Statements {
@@ -36,6 +37,7 @@ impl Statements {
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
             chats: chats::Statements::prepare(client).await?,
+            people: people::Statements::prepare(client).await?,
         })
     }
 }

@@ -7,9 +7,11 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
+use super::call::{CallShown, CallTurn, NewCall};
 use super::forms::Labels;
 use super::group::{GroupChange, GroupShown, NewGroup, Said};
 use super::limits::{Cap, Restrict};
+use super::person::PersonNews;
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
@@ -57,6 +59,8 @@ pub enum Command {
     Scan(Number, String, Option<String>, Answer<Scanned>),
     /// Retire the code that a companion shows, with a notification that has this child.
     Refresh(String, String, Answer<()>),
+    /// How many QR codes clients get that are to be linked from now on.
+    Codes(usize, Answer<()>),
     /// Link with a phone only by passkey, or without again.
     Guard(Number, Option<Box<Rules>>, Answer<()>),
     /// Sign with a phone's passkey.
@@ -73,6 +77,14 @@ pub enum Command {
     Share(Number, Box<Sharing>, Answer<()>),
     /// The account gets another name.
     Rename(Number, String, NewsBy, Answer<()>),
+    /// A contact changes something of itself.
+    Person(Number, Box<PersonNews>, Answer<()>),
+    /// A contact calls; answers the call's id.
+    Call(Number, NewCall, Answer<String>),
+    /// A call goes on.
+    TurnCall(String, CallTurn, Answer<()>),
+    /// What became of a call.
+    ShowCall(String, Answer<CallShown>),
     /// A contact writes, or not any more, in the chat with a phone.
     Writes(Number, Number, Writing, Answer<()>),
     /// What an account lets others know of it.

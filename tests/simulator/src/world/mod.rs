@@ -11,8 +11,11 @@ mod account;
 mod addressing;
 mod app_state;
 mod bundle;
+mod call;
+mod calls;
 mod command;
 mod deliver;
+mod endings;
 mod fanout;
 mod forms;
 mod group;
@@ -27,7 +30,9 @@ mod login;
 mod message;
 mod pairing;
 mod passkey;
+mod people;
 mod perform;
+mod person;
 mod pictures;
 mod port;
 mod prekeys;
@@ -47,7 +52,7 @@ mod trust;
 mod usync;
 mod version;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -64,6 +69,7 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
+pub use call::{CallShown, CallTurn, NewCall};
 pub use command::{
     Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
     Speaker, Special, TokenChange, Writing,
@@ -72,7 +78,8 @@ pub use forms::Labels;
 use group::Group;
 pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Renumbering, Said};
 pub use limits::{Cap, Ends, Restrict};
-use pairing::Pairing;
+use pairing::{Pairing, REFS};
+pub use person::{PersonNews, PictureNews};
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
@@ -92,6 +99,8 @@ type Later = Box<dyn FnOnce(&mut World) + Send>;
 struct Conn {
     outbound: OutboundQueue,
     state: ConnState,
+    /// Nothing more is said on it.
+    is_mute: bool,
 }
 
 impl Conn {
@@ -135,6 +144,8 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     versions: Versions,
+    /// How many QR codes a client gets that is to be linked.
+    refs: usize,
     /// Whether how messages are labelled is judged.
     labels: Labels,
     tokens: Tokens,
@@ -144,6 +155,8 @@ pub struct World {
     files: Files,
     /// Files that phones have got.
     kept: Vec<Kept>,
+    /// The calls, oldest first.
+    calls: VecDeque<CallShown>,
     /// By the user part of their addresses.
     groups: BTreeMap<String, Group>,
     /// Contacts whom nobody adds to groups.
@@ -157,6 +170,8 @@ struct Contact {
     companions: SmallVec<[(u16, u32); 1]>,
     /// Accounts that wrote to it, sorted.
     peers: SmallVec<[Number; 2]>,
+    /// The name that its messages say, if it chose one.
+    name: Option<Box<str>>,
 }
 
 impl World {
@@ -178,12 +193,14 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             versions: Versions::default(),
+            refs: REFS,
             labels: Labels::default(),
             tokens: Tokens::default(),
             last_id: 0,
             beside: HashSet::new(),
             files: Files::at(media_host),
             kept: Vec::new(),
+            calls: VecDeque::new(),
             groups: BTreeMap::new(),
             unaddable: HashSet::new(),
         }
@@ -250,7 +267,7 @@ impl World {
                 "ack" => self.on_ack(from, &node),
                 "presence" => self.on_presence(conn, from, &node),
                 "chatstate" => self.on_chatstate(from, &node),
-                "call" => self.ack(conn, &node),
+                "call" => self.on_call(conn, from, &node),
                 // Telemetry, requests for more of the backlog (which comes anyway), and what we do not know.
                 _ => {}
             },
@@ -303,7 +320,9 @@ impl World {
     }
 
     fn put(&mut self, conn: ConnId, outbound: Outbound) {
-        let Some(open) = self.conns.get(&conn) else { return };
+        let Some(open) = self.conns.get(&conn).filter(|open| !open.is_mute) else {
+            return;
+        };
         if open.outbound.sender.try_send(outbound).is_err() {
             self.drop_conn(conn);
         }

@@ -16,6 +16,9 @@ use super::command::LinkOutcome;
 use super::guarded::Exchange;
 use crate::number::{DeviceAddr, Number};
 
+/// QR codes of one connection, unless a test wants fewer.
+pub(super) const REFS: usize = 6;
+
 /// A connection that wants to be linked.
 pub(super) struct Pairing {
     pub(super) noise_key: PublicKey,

@@ -7,11 +7,12 @@ use whatsapp::binary::Node;
 
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
+use super::pairing::REFS;
 use super::properties::PropertyChange;
 use super::stanza::ib;
 use super::{ConnState, World};
 use crate::crowd::{Job, SendText};
-use crate::fault::{Fault, Kind, On};
+use crate::fault::{Fault, On};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::population::{Manners, Population, PopulationError, Run};
 use crate::refusal::Refusal;
@@ -47,6 +48,14 @@ impl World {
             Command::Scan(number, qr, refresh, answer) => {
                 let known = self.require_phone(number);
                 drop(answer.send(known.and_then(|()| self.scan(number, &qr, refresh.as_deref()))));
+            }
+            Command::Codes(count, answer) => {
+                let fits = (1..=REFS).contains(&count);
+                if fits {
+                    self.refs = count;
+                }
+                let problem = || Refusal::bad("count", format!("must be 1 to {REFS}"));
+                drop(answer.send(fits.then_some(()).ok_or_else(problem)));
             }
             Command::Refresh(qr, child, answer) => drop(answer.send(self.refresh(&qr, &child))),
             Command::Guard(number, rules, answer) => {
@@ -89,6 +98,12 @@ impl World {
                 // Whoever asked may have gone.
                 let _ = answer.send(());
             }
+            Command::Person(contact, news, answer) => {
+                drop(answer.send(self.change_person(contact, &news)));
+            }
+            Command::Call(contact, new, answer) => drop(answer.send(self.call(contact, &new))),
+            Command::TurnCall(id, turn, answer) => drop(answer.send(self.turn_call(&id, turn))),
+            Command::ShowCall(id, answer) => drop(answer.send(self.show_call(&id))),
             Command::Writes(contact, to, writing, answer) => {
                 drop(answer.send(self.writes(contact, to, writing)))
             }
@@ -327,7 +342,7 @@ impl World {
     }
 
     fn add_fault(&mut self, fault: Fault) -> Result<(Option<u64>, usize), Refusal> {
-        let is_now = matches!(fault.kind, Kind::StreamError | Kind::Cut) && fault.on == On::Now;
+        let is_now = fault.kind.ends() && fault.on == On::Now;
         let id = self.faults.add(fault.clone())?;
         if !is_now {
             return Ok((Some(id), 0));

@@ -1,6 +1,7 @@
 //! Where the product's words and the WhatsApp library's meet, and nowhere else: each shape is converted once.
 
 pub(crate) mod clock;
+pub(crate) mod contacts;
 pub(crate) mod events;
 pub(crate) mod groups;
 pub(crate) mod keys;

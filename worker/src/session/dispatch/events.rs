@@ -8,6 +8,7 @@ use whatsapp::reason::CloseReason;
 use whatsapp::store::StoreError as LinkError;
 
 use super::Parts;
+use crate::session::adapter::contacts;
 use crate::session::adapter::events::{Peer, new_message, status};
 use crate::session::adapter::groups;
 use crate::session::adapter::keys::Step;
@@ -107,6 +108,13 @@ impl Parts {
             }
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
+            Event::Call(news) => cx.recorder.event(contacts::call(*news)),
+            Event::CallRejected { ticket, result } => self.calls.on_answer(ticket, result),
+            Event::ContactChanged(news) => {
+                let (event, kept) = contacts::changed(*news, cx.record.token.clone());
+                cx.recorder.write.people.extend(kept);
+                cx.recorder.event(event);
+            }
             Event::GroupChanged(news) => {
                 let owner = cx.record.owner.as_ref();
                 let gone = owner.and_then(|owner| groups::gone(&news, owner));
@@ -130,6 +138,10 @@ impl Parts {
         let poll = keep.and_then(|keep| received_poll(&incoming, cx.wall(), keep));
         if let Some(message) = new_message(incoming) {
             meter::received();
+            if let Some(author) = ChatChange::author(&message) {
+                let name = message.header.push_name.as_deref();
+                self.contacts.on_message(cx, author, name);
+            }
             let kept = self.cx.around.keep_bytes;
             let now = self.cx.wall();
             let kept = kept.and_then(|most| ChatChange::of(&message, now, most));
@@ -180,15 +192,21 @@ impl Parts {
         }
     }
 
-    /// What is counted, and changes nothing.
-    fn note(&self, event: &Event) {
+    /// What is counted, and changes nothing here.
+    fn note(&mut self, event: &Event) {
         let session = self.cx.record.id;
         match event {
             Event::DeviceRefused { reason, .. } => {
                 meter::device_refused(reason.as_str());
                 tracing::info!(session.id = %session, %reason, "a device is left out");
             }
-            Event::IdentityChanged { .. } => {
+            Event::IdentityChanged {
+                device,
+                other,
+                source,
+            } => {
+                let told = contacts::identity(device, other.as_ref(), *source);
+                self.cx.recorder.event(told);
                 meter::identity_changed();
                 tracing::info!(session.id = %session, "a contact's device has another identity");
             }
@@ -240,6 +258,7 @@ impl Parts {
         self.groups.on_disconnected();
         self.profiles.on_disconnected();
         self.media_retries.on_disconnected();
+        self.calls.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {

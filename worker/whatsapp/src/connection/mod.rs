@@ -7,6 +7,8 @@
 //! A [`Connection`] never fails: whatever a peer sends ends in a typed [`CloseReason`] of this one connection.
 
 mod await_pairing;
+mod calls;
+mod contacts;
 mod core;
 mod handshake;
 mod keepalive;

@@ -4,6 +4,8 @@
 
 use bytes::Bytes;
 
+use super::calls::Calls;
+use super::contacts;
 use super::media_hosts::MediaHosts;
 use super::media_retries::MediaRetries;
 use super::online::Online;
@@ -55,6 +57,7 @@ pub(super) struct Parts {
     media_hosts: MediaHosts,
     media_retries: MediaRetries,
     presences: Presences,
+    calls: Calls,
 }
 
 /// Who takes what.
@@ -82,7 +85,11 @@ impl Parts {
                 acknowledge(cx, &node, by);
             }
             // Statuses that come so are not encrypted; nobody is shown them.
-            "call" | "status" => acknowledge(cx, &node, AckBy::Connection),
+            "status" => acknowledge(cx, &node, AckBy::Connection),
+            "call" => {
+                self.calls.on_stanza(cx, &mut self.e2e.directory, &node);
+                acknowledge(cx, &node, AckBy::Connection);
+            }
             "ack" => {
                 if let Some(refusal) = message_refusal(&node) {
                     self.restrictions.on_refused(cx, refusal);
@@ -128,8 +135,11 @@ impl Parts {
                 self.messages.on_account_sync(node);
                 self.e2e.on_notification(cx, node)
             }
-            Some("w:gp2" | "picture") => {
-                self.groups.on_notification(cx, &self.e2e, node);
+            Some(kind @ ("w:gp2" | "picture" | "status" | "business" | "contacts")) => {
+                if matches!(kind, "w:gp2" | "picture") {
+                    self.groups.on_notification(cx, &self.e2e, node);
+                }
+                contacts::on_notification(cx, &mut self.e2e, node);
                 AckBy::Connection
             }
             Some("devices") => self.e2e.on_notification(cx, node),
@@ -266,6 +276,7 @@ impl Parts {
             }
             Command::Group { ticket, request } => self.groups.ask(cx, ticket, request),
             Command::Profile { ticket, request } => self.profiles.ask(cx, ticket, request),
+            Command::RejectCall { ticket, id } => self.calls.reject(cx, ticket, &id),
             Command::FollowPresence(of) => self.presences.follow(cx, &of),
             Command::Type { chat, typing } => cx.send(typing.to_node(&chat)),
             Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
@@ -455,6 +466,7 @@ impl Parts {
             media_hosts: MediaHosts::new(MEDIA_HOSTS),
             media_retries: MediaRetries::default(),
             presences: Presences::default(),
+            calls: Calls::default(),
         };
         parts.history.start(cx);
         parts.groups.start(cx);

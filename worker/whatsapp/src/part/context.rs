@@ -86,6 +86,11 @@ impl Context<'_> {
         self.effects.gathering.events.push(event);
     }
 
+    /// What the owner is told with the commit of this step, so far.
+    pub(crate) fn events_mut(&mut self) -> &mut [Event] {
+        &mut self.effects.gathering.events
+    }
+
     /// The state changes of this step.
     pub(crate) fn changes(&mut self) -> &mut Changes {
         &mut self.effects.gathering.changes

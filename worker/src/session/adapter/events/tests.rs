@@ -123,6 +123,8 @@ fn what_is_wrong_with_a_device_concerns_the_owner_and_what_is_only_known_does_no
         },
         Event::IdentityChanged {
             device: device.clone(),
+            other: None,
+            source: whatsapp::event::IdentitySource::Message,
         },
         Event::ResendFailed {
             id: "3EB0".parse().unwrap(),
