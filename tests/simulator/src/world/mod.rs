@@ -38,6 +38,7 @@ mod refresh;
 mod restrict;
 mod reuploads;
 mod rules;
+mod saying;
 mod sealed;
 mod sharing;
 mod special;
@@ -65,12 +66,12 @@ use crate::timers::{self, Timers};
 
 use account::Account;
 pub use command::{
-    Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
-    Speaker, Special, TokenChange, Writing,
+    Answer, Audience, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, ReceiptKind,
+    ReceiptWish, Said, Scanned, SessionInfo, Speaker, Special, TokenChange, Writing,
 };
 pub use forms::Labels;
 use group::Group;
-pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
+pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
