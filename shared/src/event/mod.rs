@@ -4,6 +4,7 @@
 //! outbox with the state it tells of ([`Event::envelope`] → [`Envelope::to_json`]). Knows nothing of transport
 //! but its routing key.
 
+mod about;
 mod group;
 mod job;
 pub mod legacy;
@@ -19,6 +20,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use about::*;
 pub use group::*;
 pub use job::*;
 pub use message::*;
@@ -83,8 +85,18 @@ pub enum Event {
     PresenceUpdate(PresenceUpdate),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
+    /// `status.broadcast`.
+    StatusBroadcast(Box<NewMessage>),
     /// `messages.update`.
-    MessagesUpdate(MessagesUpdate),
+    MessagesUpdate(Box<MessagesUpdate>),
+    /// `messages.delete`.
+    MessagesDelete(MessagesDelete),
+    /// `message.reaction`.
+    MessageReaction(Box<MessageReaction>),
+    /// `poll.vote`.
+    PollVote(Box<PollVote>),
+    /// `message.link_click`.
+    MessageLinkClick(Box<LinkClick>),
     /// `groups.upsert`.
     GroupJoined(Box<GroupJoined>),
     /// `groups.update`.
@@ -122,7 +134,12 @@ impl Event {
             Self::SessionUnrestricted(_) => EventName::SessionUnrestricted,
             Self::PresenceUpdate(_) => EventName::PresenceUpdate,
             Self::NewMessage(_) => EventName::NewMessage,
+            Self::StatusBroadcast(_) => EventName::StatusBroadcast,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
+            Self::MessagesDelete(_) => EventName::MessagesDelete,
+            Self::MessageReaction(_) => EventName::MessageReaction,
+            Self::PollVote(_) => EventName::PollVote,
+            Self::MessageLinkClick(_) => EventName::MessageLinkClick,
             Self::GroupJoined(_) => EventName::GroupsUpsert,
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,
@@ -175,13 +192,26 @@ impl Event {
 
     /// `messages.update` of one message.
     pub fn message_status(status: MessageStatus, header: UpdateHeader, date_time_ms: i64) -> Self {
-        Self::MessagesUpdate(MessagesUpdate {
+        Self::MessagesUpdate(Box::new(MessagesUpdate {
             update: Update {
-                status,
+                status: Some(status),
+                edited: None,
                 header,
                 date_time: date_time_ms,
             },
-        })
+        }))
+    }
+
+    /// `messages.update` of a message whose author has edited it.
+    pub fn message_edited(edited: MessageBody, header: UpdateHeader, date_time_ms: i64) -> Self {
+        Self::MessagesUpdate(Box::new(MessagesUpdate {
+            update: Update {
+                status: None,
+                edited: Some(edited),
+                header,
+                date_time: date_time_ms,
+            },
+        }))
     }
 
     /// `send.message:START`.

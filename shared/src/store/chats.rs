@@ -8,6 +8,7 @@ pub mod deletion;
 pub mod listing;
 pub mod messages;
 pub mod place;
+pub mod polls;
 mod record;
 pub mod retention;
 pub mod search;

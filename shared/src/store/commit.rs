@@ -12,6 +12,7 @@ mod batch;
 mod change;
 mod chats;
 mod joined;
+mod polls;
 mod received;
 mod sealed;
 mod statements;
