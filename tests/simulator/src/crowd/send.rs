@@ -21,7 +21,7 @@ const MAX_PENDING_SENDS: usize = 10_000;
 impl Shard {
     pub(super) fn send(&mut self, send: SendText) {
         self.wake(send.from);
-        let Ok(message) = self.written((send.from, send.addressing), send.message, send.vote) else {
+        let Ok(message) = self.written(send.from, send.addressing, send.message, send.vote) else {
             return;
         };
         let id = MessageId::generate(

@@ -19,17 +19,18 @@ impl Shard {
     /// `Err`.
     pub(super) fn written(
         &mut self,
-        by: (DeviceAddr, Addressing),
+        by: DeviceAddr,
+        form: Addressing,
         message: Option<Bytes>,
         vote: Ballots,
     ) -> Result<Option<Bytes>, ()> {
         match vote {
-            Some(vote) => self.vote(by, &vote).map(Some).ok_or(()),
+            Some(vote) => self.vote(by, form, &vote).map(Some).ok_or(()),
             None => Ok(message),
         }
     }
 
-    fn vote(&mut self, (voter, form): (DeviceAddr, Addressing), vote: &Vote) -> Option<Bytes> {
+    fn vote(&mut self, voter: DeviceAddr, form: Addressing, vote: &Vote) -> Option<Bytes> {
         let (creator, poll) = self.devices.get(&voter)?.inbox.found(&vote.poll)?;
         let poll = Message::decode(poll).ok()?;
         let secret = poll.message_context_info?.message_secret?;
