@@ -24,7 +24,8 @@ impl Receipts {
         &mut self,
         cx: &mut Context,
         id: &MessageId,
-        (chat, member): (&Peer, Option<&Member>),
+        chat: &Peer,
+        member: Option<&Member>,
         status: MessageStatus,
     ) {
         let is_first = self.is_new((id, ""), status);

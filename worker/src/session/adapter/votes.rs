@@ -291,3 +291,6 @@ impl Counts {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,8 +239,8 @@ impl Parts {
             } else {
                 settle_repeat(&mut self.cx, id);
             }
-            let by = (&chat, member.as_ref());
-            self.receipts.on_status(&mut self.cx, id, by, status);
+            self.receipts
+                .on_status(&mut self.cx, id, &chat, member.as_ref(), status);
         }
     }
 
