@@ -101,7 +101,7 @@ impl Stage {
 fn self_only() -> [ProtocolMessage; 2] {
     let history = ProtocolMessage {
         r#type: Some(Type::HistorySyncNotification.into()),
-        history_sync_notification: Some(Box::<HistorySyncNotification>::default()),
+        history_sync_notification: Some(HistorySyncNotification::default().into()),
         ..ProtocolMessage::default()
     };
     let keys = ProtocolMessage {

@@ -365,8 +365,6 @@ async fn what_becomes_of_a_message_is_told_through_every_status() -> Result<()> 
     }
 
     // One that nobody answers goes again, and one that is refused for good has failed.
-    let lost = json!({ "kind": "withhold_ack", "match": { "to": stage.contacts[1] }, "count": 1, "probability": 1.0 });
-    stage.cluster.control.fault(lost).await?;
     let cut = json!({ "kind": "drop_before", "match": { "to": stage.contacts[1] } });
     stage.cluster.control.fault(cut).await?;
     let sent = stage.sends(&stage.contacts[1], text.clone()).await?;
