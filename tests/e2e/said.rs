@@ -154,7 +154,7 @@ async fn changes_of_a_chat(stage: &Stage) -> Result<()> {
     );
     let path = format!("/v1/sessions/said/chats/{}/messages", stage.jid(0));
     let (_, page) = stage.cluster.operator.get(&path).await?;
-    ensure!(!page["messages"][0]["deletedAt"].is_null(), "{page}");
+    ensure!(!page["items"][0]["deletedAt"].is_null(), "{page}");
     Ok(())
 }
 
@@ -318,7 +318,7 @@ async fn votes_are_counted_by_the_last_of_each_voter_whoever_made_the_poll() -> 
     }
     let stored = "/v1/sessions/said/chats/".to_owned() + &group + "/messages";
     let (_, page) = stage.cluster.operator.get(&stored).await?;
-    let votes = page["messages"].as_array().context("a page")?;
+    let votes = page["items"].as_array().context("a page")?;
     ensure!(
         !votes.iter().any(|message| message["type"] == "pollUpdateMessage"),
         "votes are of their poll: {page}"

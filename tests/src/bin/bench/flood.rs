@@ -69,17 +69,17 @@ pub(crate) async fn measure(scale: Scale) -> Result<()> {
     );
     let (mut latencies, beside) = (flooded?, beside?);
     latencies.sort_unstable();
-    let at = |part: f64| latencies[((latencies.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+    let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     eprintln!(
         "bench: {} messages, p50 {:.0} ms, p99 {:.0} ms; {beside:.1} sends/s beside them",
         latencies.len(),
-        at(0.5),
-        at(0.99)
+        at(50),
+        at(99)
     );
     Row {
         name: "flood_to_webhook_p99",
         unit: "ms",
-        ours: Figure::of(vec![at(0.99)]),
+        ours: Figure::of(vec![at(99)]),
         baileys: None,
         floor: None,
         target: Some(Target::AtMost(LATENCY_MAX_MS)),
@@ -114,7 +114,7 @@ async fn pair(cluster: &Cluster, sessions: usize) -> Result<Vec<String>> {
         .iter()
         .map(|phone| (phone.clone(), format!("flood-{phone}")));
     let sender = ("5511888888888".to_owned(), SENDER.to_owned());
-    let pairing = stream::iter(all.chain([sender])).map(async |(phone, token)| {
+    let pairing = stream::iter(all.chain([sender])).map(|(phone, token)| async move {
         cluster.control.phone(&phone, &token).await?;
         cluster.operator.pair(&cluster.control, &token, &phone).await
     });
@@ -144,7 +144,8 @@ async fn broadcast(cluster: &Cluster, crowd: &Contacts<'_>) -> Result<f64> {
 async fn flood(cluster: &Cluster, hearer: &Hearer, phones: &[String], scale: Scale) -> Result<Vec<Duration>> {
     let contacts = crowd().numbers();
     let (start, total) = (Instant::now(), scale.rate * scale.seconds);
-    let said = stream::iter(0..total).map(async |at| {
+    let contacts = &contacts;
+    let said = stream::iter(0..total).map(|at| async move {
         let due = start + Duration::from_secs_f64(at as f64 / scale.rate as f64);
         tokio::time::sleep_until(due.into()).await;
         let (contact, phone) = (&contacts[at % contacts.len()], &phones[at % phones.len()]);
