@@ -6,6 +6,7 @@
 
 mod call;
 mod contact;
+mod about;
 mod group;
 mod job;
 pub mod legacy;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use call::*;
 pub use contact::*;
+pub use about::*;
 pub use group::*;
 pub use job::*;
 pub use message::*;
@@ -95,8 +97,18 @@ pub enum Event {
     Call(Call),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
+    /// `status.broadcast`.
+    StatusBroadcast(Box<NewMessage>),
     /// `messages.update`.
-    MessagesUpdate(MessagesUpdate),
+    MessagesUpdate(Box<MessagesUpdate>),
+    /// `messages.delete`.
+    MessagesDelete(MessagesDelete),
+    /// `message.reaction`.
+    MessageReaction(Box<MessageReaction>),
+    /// `poll.vote`.
+    PollVote(Box<PollVote>),
+    /// `message.link_click`.
+    MessageLinkClick(Box<LinkClick>),
     /// `groups.upsert`.
     GroupJoined(Box<GroupJoined>),
     /// `groups.update`.
@@ -142,7 +154,12 @@ impl Event {
             Self::ContactIdentity(_) => EventName::ContactIdentity,
             Self::Call(_) => EventName::Call,
             Self::NewMessage(_) => EventName::NewMessage,
+            Self::StatusBroadcast(_) => EventName::StatusBroadcast,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
+            Self::MessagesDelete(_) => EventName::MessagesDelete,
+            Self::MessageReaction(_) => EventName::MessageReaction,
+            Self::PollVote(_) => EventName::PollVote,
+            Self::MessageLinkClick(_) => EventName::MessageLinkClick,
             Self::GroupJoined(_) => EventName::GroupsUpsert,
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,
@@ -197,13 +214,26 @@ impl Event {
 
     /// `messages.update` of one message.
     pub fn message_status(status: MessageStatus, header: UpdateHeader, date_time_ms: i64) -> Self {
-        Self::MessagesUpdate(MessagesUpdate {
+        Self::MessagesUpdate(Box::new(MessagesUpdate {
             update: Update {
-                status,
+                status: Some(status),
+                edited: None,
                 header,
                 date_time: date_time_ms,
             },
-        })
+        }))
+    }
+
+    /// `messages.update` of a message whose author has edited it.
+    pub fn message_edited(edited: MessageBody, header: UpdateHeader, date_time_ms: i64) -> Self {
+        Self::MessagesUpdate(Box::new(MessagesUpdate {
+            update: Update {
+                status: None,
+                edited: Some(edited),
+                header,
+                date_time: date_time_ms,
+            },
+        }))
     }
 
     /// `send.message:START`.

@@ -28,8 +28,18 @@ named! {
         Call = "call",
         /// A message came in.
         NewMessage = "new.message",
-        /// The status of a message changed.
+        /// Somebody published a status.
+        StatusBroadcast = "status.broadcast",
+        /// A message has another status, or says something else.
         MessagesUpdate = "messages.update",
+        /// Messages were deleted.
+        MessagesDelete = "messages.delete",
+        /// Somebody reacted to a message.
+        MessageReaction = "message.reaction",
+        /// Somebody voted in a poll.
+        PollVote = "poll.vote",
+        /// Somebody came to the chat by an advertisement or a link.
+        MessageLinkClick = "message.link_click",
         /// The account is in a group: it was made, or the account came in.
         GroupsUpsert = "groups.upsert",
         /// A group's name, description, picture, settings or link changed.

@@ -73,6 +73,7 @@ fn update(stanza: &StanzaId) -> UpdateHeader {
         message_id: stanza.clone(),
         wuid: "5531900000001@s.whatsapp.net".into(),
         from_me: true,
+        participant: None,
         lid: None,
         phone_number: None,
     }
@@ -248,8 +249,8 @@ fn linked(now: i64) -> Event {
     }))
 }
 
-fn came_in(stanza: &StanzaId) -> Event {
-    let header = MessageHeader {
+fn header(stanza: &StanzaId) -> MessageHeader {
+    MessageHeader {
         message_id: stanza.clone(),
         from_me: false,
         wuid: "5531900000001@s.whatsapp.net".into(),
@@ -257,7 +258,11 @@ fn came_in(stanza: &StanzaId) -> Event {
         phone_number: Some("5531900000001".into()),
         participant: None,
         push_name: Some("Ana".into()),
-    };
+    }
+}
+
+fn came_in(stanza: &StanzaId) -> NewMessage {
+    let header = header(stanza);
     let body = MessageBody {
         message_type: "conversation".into(),
         message: json!("Test"),
@@ -267,10 +272,82 @@ fn came_in(stanza: &StanzaId) -> Event {
         message_timestamp: 1_666_479_478,
         from_group: false,
     };
-    Event::NewMessage(Box::new(NewMessage {
+    NewMessage {
         header,
         body,
         context,
+    }
+}
+
+fn deleted(stanza: &StanzaId) -> Event {
+    Event::MessagesDelete(MessagesDelete::Messages(vec![DeletedMessage {
+        message_id: stanza.clone(),
+        from_me: false,
+        wuid: "120363000000000001@g.us".into(),
+        lid: ana().lid,
+        phone_number: ana().phone_number,
+        participant: Some(ana().id),
+        deleted_by: Some("5531900000002@s.whatsapp.net".into()),
+    }]))
+}
+
+fn key(stanza: &StanzaId) -> MessageRef {
+    MessageRef {
+        message_id: stanza.clone(),
+        from_me: true,
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        participant: None,
+    }
+}
+
+fn reacted(stanza: &StanzaId, now: i64) -> Event {
+    Event::MessageReaction(Box::new(MessageReaction {
+        header: header(stanza),
+        reaction: ReactionTold {
+            key: key(stanza),
+            text: Some("🦖".into()),
+        },
+        date_time: now,
+    }))
+}
+
+fn voted(stanza: &StanzaId, now: i64) -> Event {
+    let total = |name: &str, votes| OptionTotal {
+        name: name.into(),
+        votes,
+    };
+    Event::PollVote(Box::new(PollVote {
+        header: header(stanza),
+        poll: PollTold {
+            key: key(stanza),
+            name: "When?".into(),
+        },
+        vote: VoteTold {
+            selected_options: vec!["today".into()],
+        },
+        totals: Some(PollTotals {
+            voters: 2,
+            options: vec![total("today", 2), total("tomorrow", 0)],
+        }),
+        date_time: now,
+    }))
+}
+
+fn clicked(stanza: &StanzaId) -> Event {
+    Event::MessageLinkClick(Box::new(LinkClick {
+        header: header(stanza),
+        link: LinkTold {
+            title: Some("Flowers".into()),
+            source_url: Some("https://fb.me/abc".into()),
+            source_type: Some("ad".into()),
+            source_id: Some("120210000000000001".into()),
+            ctwa_clid: Some("ARAkLkA8rmlFeiCktEJQ".into()),
+            conversion_source: Some("FB_Ads".into()),
+            conversion_data: Some("AQID".into()),
+            entry_point: Some("ctwa_ad".into()),
+            entry_point_app: Some("instagram".into()),
+            ..LinkTold::default()
+        },
     }))
 }
 
@@ -307,8 +384,13 @@ fn samples() -> Vec<Event> {
         renamed(),
         another_identity(),
         called(now),
-        came_in(&stanza),
+        Event::NewMessage(Box::new(came_in(&stanza))),
+        Event::StatusBroadcast(Box::new(came_in(&stanza))),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
+        deleted(&stanza),
+        reacted(&stanza, now),
+        voted(&stanza, now),
+        clicked(&stanza),
         joined(now),
         updated(now),
         participants(now),
@@ -354,6 +436,29 @@ fn every_event_has_a_stable_shape() {
         crate::testing::in_the_docs(&format!("events/{file}.json"), envelope);
     }
     crate::testing::documented("event", &schemars::schema_for!(Envelope));
+}
+
+#[test]
+fn a_whole_chat_and_an_edit_have_shapes_of_their_own() {
+    let stanza = StanzaId::new("3A8B7F4631EA2A840895").unwrap();
+    let all = MessagesDelete::chat("5531900000001@s.whatsapp.net".into(), None);
+    assert_eq!(
+        serde_json::to_value(Event::MessagesDelete(all)).unwrap(),
+        json!({ "wuid": "5531900000001@s.whatsapp.net", "all": true })
+    );
+    let body = came_in(&stanza).body;
+    let header = UpdateHeader {
+        from_me: false,
+        ..update(&stanza)
+    };
+    let wuid = &header.wuid.clone();
+    assert_eq!(
+        serde_json::to_value(Event::message_edited(body, header, 7)).unwrap(),
+        json!({ "update": {
+            "edited": { "messageType": "conversation", "message": "Test" },
+            "header": { "messageId": stanza.as_str(), "wuid": wuid, "fromMe": false }, "dateTime": 7,
+        } })
+    );
 }
 
 #[test]

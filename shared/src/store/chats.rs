@@ -9,6 +9,7 @@ pub mod listing;
 pub mod messages;
 pub mod people;
 pub mod place;
+pub mod polls;
 mod record;
 pub mod retention;
 pub mod search;

@@ -13,6 +13,7 @@ mod change;
 mod chats;
 mod joined;
 mod people;
+mod polls;
 mod received;
 mod received_polls;
 mod sealed;

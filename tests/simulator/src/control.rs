@@ -5,6 +5,7 @@
 mod groups;
 mod linking;
 mod people;
+mod saying;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -83,6 +84,7 @@ fn router(handle: Handle) -> Router {
         .merge(groups::router())
         .merge(linking::router())
         .merge(people::router())
+        .merge(saying::router())
         .merge(media::router())
         .merge(page::router())
         .fallback(|| async { Refusal::unknown("path") })
@@ -189,41 +191,12 @@ async fn set_privacy(State(handle): State<Handle>, Path(phone): Path<String>, Bo
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SayBody {
-    to: String,
-    text: String,
-}
-
 async fn phone_says(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
-    say(&handle, Speaker::Phone(number("number", &phone)?), &body).await
+    saying::say(&handle, Speaker::Phone(number("number", &phone)?), &body).await
 }
 
 async fn contact_says(State(handle): State<Handle>, Path(contact): Path<String>, Body(body): Body) -> Answer {
-    say(&handle, Speaker::Contact(number("number", &contact)?), &body).await
-}
-
-async fn say(handle: &Handle, speaker: Speaker, body: &[u8]) -> Answer {
-    let body: SayBody = parse(body)?;
-    if body.text.is_empty() || body.text.len() > MAX_TEXT_BYTES {
-        return Err(Refusal::bad(
-            "text",
-            format!("must be 1 to {MAX_TEXT_BYTES} bytes"),
-        ));
-    }
-    if body.to.ends_with("@g.us") {
-        let id = handle.say_in_group(speaker, &body.to, body.text).await?;
-        return created(&json!({ "id": id.as_str() }));
-    }
-    let to = body
-        .to
-        .split('@')
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches('+');
-    let id = handle.say(speaker, number("to", to)?, body.text).await?;
-    created(&json!({ "id": id.as_str() }))
+    saying::say(&handle, Speaker::Contact(number("number", &contact)?), &body).await
 }
 
 #[derive(Deserialize)]

@@ -25,8 +25,8 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, CallShown, CallTurn, Cap, Command, GroupChange, GroupShown, Labels, LinkOutcome,
-    MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PropertyChange, Restrict, Said,
+    AccountAddressing, Audience, CallShown, CallTurn, Cap, Command, GroupChange, GroupShown, Labels, LinkOutcome,
+    MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PropertyChange, ReceiptWish, Restrict, Said,
     Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo, Writing,
 };
 
@@ -391,8 +391,30 @@ impl Handle {
         to: Number,
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
-        self.ask(|answer| Command::Say(speaker, to, text.into(), answer))
+        self.post(speaker, Audience::Chat(to), Said::Text(text.into()))
+            .await
+    }
+
+    /// A phone or a contact says something of any kind. Returns the message's id.
+    ///
+    /// # Errors
+    /// If nobody has one of the numbers, there is no such group, or a vote is in a poll that the speaker has not got.
+    pub async fn post(
+        &self,
+        speaker: Speaker,
+        audience: Audience,
+        said: Said,
+    ) -> Result<CompactString, Refusal> {
+        self.ask(|answer| Command::Post(speaker, audience, said, answer))
             .await?
+    }
+
+    /// A contact says what became of a message.
+    ///
+    /// # Errors
+    /// If there is no such contact, or no such group.
+    pub async fn say_receipt(&self, contact: Number, wish: ReceiptWish) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Receipt(contact, wish, answer)).await?
     }
 
     /// A phone or a contact sends a document, which it has sealed.
@@ -472,8 +494,7 @@ impl Handle {
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
         let said = Said::Text(text.into());
-        self.ask(|answer| Command::SayInGroup(speaker, group.into(), said, answer))
-            .await?
+        self.post(speaker, Audience::Group(group.into()), said).await
     }
 
     /// A member of a group deletes the message of this id, by that member, for everyone; nobody asks whether they may.
@@ -488,9 +509,8 @@ impl Handle {
         id: &str,
         author: Number,
     ) -> Result<CompactString, Refusal> {
-        let said = Said::Deletion(id.into(), author);
-        self.ask(|answer| Command::SayInGroup(speaker, group.into(), said, answer))
-            .await?
+        let said = Said::Deletion(id.into(), Some(author));
+        self.post(speaker, Audience::Group(group.into()), said).await
     }
 
     /// Sends all linked devices of a phone a stanza that no device encrypted. Returns its id.

@@ -45,6 +45,11 @@ pub(crate) fn device_refused(reason: &'static str) {
     counter!("fanfare_devices_refused_total", "reason" => reason).increment(1);
 }
 
+/// A peer did what no app does, which harms its own message alone; `reason` is one of a closed set.
+pub(crate) fn misbehaved(reason: &'static str) {
+    counter!("fanfare_peers_misbehaved_total", "reason" => reason).increment(1);
+}
+
 /// A device turned out to have another identity than before.
 pub(crate) fn identity_changed() {
     counter!("fanfare_identities_changed_total").increment(1);

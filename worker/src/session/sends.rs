@@ -9,6 +9,7 @@ pub(super) mod in_hand;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use shared::event::MessageStatus;
 use shared::id::QueueId;
 use shared::store::commit::RecipientChange;
 use time::OffsetDateTime;
@@ -32,6 +33,7 @@ use super::queues::{From, Queue};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
 use super::recipient::{
     Outcome, acked_late, end_of_attempts, goes_by, hold, outcome_unknown, server_has_it, settle, start_queue,
+    tell_of,
 };
 use super::recorder::After;
 use super::target::Target;
@@ -415,6 +417,9 @@ impl Sends {
             reason => {
                 let failure = Failure::from(reason);
                 meter::failed(failure.status);
+                if hand.stage != Stage::Asked {
+                    tell_of(cx, &hand.target, MessageStatus::Error);
+                }
                 settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
             }
         }

@@ -8,6 +8,7 @@ mod contact;
 mod failure;
 mod incoming;
 mod media;
+mod misbehaviour;
 mod passkey;
 mod refusal;
 
@@ -19,6 +20,7 @@ pub use self::failure::{DeviceRefusal, MediaRetryError, QueryError, SendError};
 pub(crate) use self::incoming::taken_back;
 pub use self::incoming::{Incoming, unwrapped};
 pub use self::media::{MediaAuth, MediaConn, MediaHost};
+pub use self::misbehaviour::Misbehaviour;
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
@@ -163,6 +165,11 @@ pub enum Event {
         attempt: u32,
         /// Nothing more will be tried.
         given_up: bool,
+    },
+    /// A peer did what no app does. It was answered, and nothing else came of it.
+    Misbehaved {
+        /// What it did.
+        how: Misbehaviour,
     },
     /// The answer to [`Command::Recall`](crate::command::Command::Recall).
     Recalled {
@@ -330,6 +337,7 @@ impl fmt::Debug for Event {
                 given_up,
                 ..
             } => one("Undecryptable", "how", &(id, attempt, given_up)),
+            Self::Misbehaved { how } => one("Misbehaved", "how", how),
             Self::Recalled { ticket, registration } => {
                 one("Recalled", "answer", &(ticket, registration.is_some()))
             }
@@ -382,6 +390,8 @@ pub struct Receipt {
     pub other: Option<Jid>,
     /// The device that says so.
     pub from: Jid,
+    /// Its user by the other name (number for LID, LID for number), if known.
+    pub from_other: Option<Jid>,
     /// What it says.
     pub kind: ReceiptKind,
     /// The server's time.

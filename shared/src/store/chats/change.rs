@@ -13,6 +13,12 @@ pub const NAME_MAX: usize = 256;
 /// Most characters of the name of a person, a chat or a message.
 pub const ID_MAX: usize = 128;
 
+/// Bytes of the secret of a poll.
+pub const SECRET_BYTES: usize = 32;
+
+/// The kind of a vote in a poll, as events tell it.
+pub const VOTE: &str = "pollUpdateMessage";
+
 /// The author of a change that anybody's message takes.
 pub const ANYBODY: &str = "*";
 
@@ -64,8 +70,10 @@ pub struct Arrival {
     pub at: OffsetDateTime,
     /// What it says.
     pub said: Said,
-    /// Of a reaction: the message that it is to.
+    /// Of a reaction and of a vote: the message that it is to.
     pub target: Option<String>,
+    /// Of a poll: what the keys of its votes are made of.
+    pub secret: Option<[u8; SECRET_BYTES]>,
     /// Whether it counts as one that nobody has read yet.
     pub is_unread: bool,
 }
@@ -140,6 +148,17 @@ impl Said {
     }
 }
 
+/// Who wrote a message, as it is kept: the member of a group by number where that is known; nobody elsewhere.
+pub fn sender_of(message: &NewMessage) -> String {
+    let header = &message.header;
+    if !message.context.from_group {
+        return String::new();
+    }
+    let phone = header.phone_number.as_ref();
+    let phone = phone.map(|digits| format!("{digits}@s.whatsapp.net"));
+    phone.or_else(|| header.participant.clone()).unwrap_or_default()
+}
+
 impl ChatChange {
     /// Who it names.
     pub(in crate::store) fn peers(&self) -> impl Iterator<Item = &Peer> {
@@ -166,10 +185,14 @@ impl ChatChange {
                 .map(Box::new)
                 .map(Self::Altered);
         }
-        let is_reaction = body.message_type == "reactionMessage";
-        let target = body.message["key"]["id"].as_str();
-        let target = target.filter(|id| is_reaction && fits_id(id)).map(str::to_owned);
-        if is_reaction && target.is_none() {
+        let named = match body.message_type.as_str() {
+            "reactionMessage" => Some(&body.message["key"]["id"]),
+            VOTE => Some(&body.message["pollCreationMessageKey"]["id"]),
+            _ => None,
+        };
+        let target = named.and_then(Value::as_str).filter(|id| fits_id(id));
+        let target = target.map(str::to_owned);
+        if named.is_some() && target.is_none() {
             return None;
         }
         Some(Self::Arrived(Box::new(Arrival {
@@ -184,6 +207,7 @@ impl ChatChange {
             said: Said::new(&body.message_type, &body.message, max_bytes),
             is_unread: !header.from_me && target.is_none(),
             target,
+            secret: None,
             chat: place.chat,
             sender: place.sender,
             author: place.author,
@@ -202,19 +226,16 @@ struct Place {
 impl Place {
     fn of(message: &NewMessage) -> Option<Self> {
         let (header, context) = (&message.header, &message.context);
-        let phone = header.phone_number.as_ref();
-        let phone = phone.map(|digits| format!("{digits}@s.whatsapp.net"));
         let named = |jid: String| Peer {
             lid: header.lid.clone().filter(|lid| *lid != jid),
             jid,
         };
         let (chat, sender) = if context.from_group {
-            let sender = phone.or_else(|| header.participant.clone()).unwrap_or_default();
             let group = Peer {
                 jid: header.wuid.clone(),
                 lid: None,
             };
-            (group, sender)
+            (group, sender_of(message))
         } else {
             (named(header.wuid.clone()), String::new())
         };

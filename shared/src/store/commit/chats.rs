@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::change::Write;
 use super::joined::Joined;
+use super::polls;
 use crate::store::StoreError;
 use crate::store::chats::change::{Alteration, Arrival, ChatChange, Peer, lexemes};
 
@@ -20,6 +21,7 @@ pub(super) struct Statements {
     contacts: Statement,
     altered: Statement,
     read: Statement,
+    polls: polls::Statements,
 }
 
 impl Statements {
@@ -30,6 +32,7 @@ impl Statements {
             contacts: client.prepare(CONTACTS).await?,
             altered: client.prepare(ALTERED).await?,
             read: client.prepare(READ).await?,
+            polls: polls::Statements::prepare(client).await?,
         })
     }
 }
@@ -52,6 +55,7 @@ pub(super) struct Columns<'a> {
     altered: AlteredColumns<'a>,
     altered_places: HashMap<AlteredKey<'a>, usize>,
     read: (Vec<i64>, Vec<&'a str>),
+    polls: polls::Columns<'a>,
 }
 
 type MessageKey<'a> = (i64, &'a str, &'a str, bool, &'a str);
@@ -149,6 +153,7 @@ impl<'a> Columns<'a> {
         if !self.places.insert(key) {
             return;
         }
+        self.polls.push(session, arrival);
         let rows = &mut self.messages;
         rows.sessions.push(session);
         rows.chats.push(chat);
@@ -225,6 +230,7 @@ impl<'a> Columns<'a> {
         }
         if !self.messages.ids.is_empty() {
             steps.push((&statements.messages, self.messages.parameters()));
+            steps.extend(self.polls.steps(&statements.polls));
         }
         if !self.contacts.jids.is_empty() {
             let rows = &self.contacts;
@@ -320,8 +326,9 @@ old AS (
     DELETE FROM message m USING i WHERE m.session_id = i.session_id AND m.chat = i.lid RETURNING m.*, i.jid),
 moved AS (
     INSERT INTO message (session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target,
-        edited_at, deleted_at)
-    SELECT session_id, jid, id, from_me, sender, at, push_name, kind, body, said, words, target, edited_at, deleted_at
+        edited_at, deleted_at, secret)
+    SELECT session_id, jid, id, from_me, sender, at, push_name, kind, body, said, words, target, edited_at, deleted_at,
+        secret
     FROM old ON CONFLICT DO NOTHING),
 gone AS (
     DELETE FROM chat c USING i WHERE c.session_id = i.session_id AND c.jid = i.lid RETURNING c.*, i.jid AS number)

@@ -187,6 +187,7 @@ impl Shard {
             addressing: delivery.addressing,
             text,
             message: None,
+            vote: None,
             answer: None,
         };
         self.later(

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use whatsapp::group::request::GroupSetting;
 use whatsapp::group::{Description, Role};
@@ -90,14 +89,6 @@ impl From<GroupAddressing> for Addressing {
             GroupAddressing::Pn => Self::Pn,
         }
     }
-}
-
-/// What a member of a group says in it.
-pub enum Said {
-    /// A text.
-    Text(String),
-    /// That the message of this id, by this member, is deleted for everyone. Nobody asks whether they may.
-    Deletion(CompactString, Number),
 }
 
 /// What a test does to a group.

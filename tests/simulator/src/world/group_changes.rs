@@ -2,20 +2,17 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Groups".
 
-use bytes::Bytes;
 use compact_str::CompactString;
-use prost::Message as _;
 use whatsapp::binary::Node;
 use whatsapp::group::request::{GroupSetting, MemberChange};
 use whatsapp::group::{Description, Role};
 use whatsapp::jid::{Jid, Server};
-use whatsapp::proto::message::ProtocolMessage;
-use whatsapp::proto::message::protocol_message::Type;
-use whatsapp::proto::{Message, MessageKey};
 use whatsapp::time::Timestamp;
 
-use super::group::{GroupChange, Said};
+use super::command::Said;
+use super::group::GroupChange;
 use super::groups::invite;
+use super::saying::{Words, answer_with};
 use super::stanza::notification;
 use super::{Answer, World};
 use crate::crowd::{Job, SendInGroup};
@@ -218,30 +215,23 @@ impl World {
         let from = DeviceAddr::phone(from);
         let to = self.group_devices(&name);
         let (id_told, id) = tokio::sync::oneshot::channel();
-        let (text, message) = match said {
-            Said::Text(text) => (text, None),
-            Said::Deletion(id, of) => {
-                let author = self.seed.jid(DeviceAddr::phone(of), addressing);
-                (String::new(), Some(deletion(&name, &id, &author)))
-            }
+        let author = match &said {
+            Said::Deletion(_, Some(of)) => Some(self.seed.jid(DeviceAddr::phone(*of), addressing)),
+            _ => None,
         };
+        let words = Words::of(said, Some((&name, author.as_ref())));
         let send = SendInGroup {
             from,
             group: name.into(),
             to: to.into_iter().filter(|device| *device != from).collect(),
             addressing,
-            text,
-            message,
+            text: words.text,
+            message: words.message,
+            vote: words.vote,
             answer: id_told,
         };
         self.crowd.give(from.number, Job::SendInGroup(Box::new(send)));
-        // Only carries the id over; ends with the shard's answer.
-        tokio::spawn(async move {
-            let id = id
-                .await
-                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
-            drop(answer.send(id));
-        });
+        answer_with(id, answer);
     }
 }
 
@@ -329,26 +319,6 @@ impl World {
         }
         picture
     }
-}
-
-/// What deletes a message of somebody else for everyone.
-fn deletion(group: &str, id: &str, author: &Jid) -> Bytes {
-    let key = MessageKey {
-        remote_jid: Some(Jid::new(group, Server::Group).to_string()),
-        from_me: Some(false),
-        id: Some(id.to_owned()),
-        participant: Some(author.to_string()),
-    };
-    let protocol = ProtocolMessage {
-        key: Some(key),
-        r#type: Some(Type::Revoke.into()),
-        ..ProtocolMessage::default()
-    };
-    let message = Message {
-        protocol_message: Some(Box::new(protocol)),
-        ..Message::default()
-    };
-    message.encode_to_vec().into()
 }
 
 impl GroupChange {

@@ -43,6 +43,7 @@ mod refresh;
 mod restrict;
 mod reuploads;
 mod rules;
+mod saying;
 mod sealed;
 mod sharing;
 mod special;
@@ -71,12 +72,12 @@ use crate::timers::{self, Timers};
 use account::Account;
 pub use call::{CallShown, CallTurn, NewCall};
 pub use command::{
-    Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
-    Speaker, Special, TokenChange, Writing,
+    Answer, Audience, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, ReceiptKind,
+    ReceiptWish, Said, Scanned, SessionInfo, Speaker, Special, TokenChange, Writing,
 };
 pub use forms::Labels;
 use group::Group;
-pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Renumbering, Said};
+pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Renumbering};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::{Pairing, REFS};
 pub use person::{PersonNews, PictureNews};

@@ -1,6 +1,5 @@
 //! What the world does for the control API.
 
-use bytes::Bytes;
 use compact_str::CompactString;
 use tokio::sync::oneshot;
 use whatsapp::binary::Node;
@@ -9,6 +8,7 @@ use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
 use super::pairing::REFS;
 use super::properties::PropertyChange;
+use super::saying::{Words, answer_with};
 use super::stanza::ib;
 use super::{ConnState, World};
 use crate::crowd::{Job, SendText};
@@ -22,13 +22,6 @@ use crate::sharing::Sharing;
 const MAX_ACCOUNTS: usize = 100_000;
 /// Most companions of one contact.
 const MAX_COMPANIONS: usize = 32;
-
-/// What somebody says.
-pub(super) struct Words {
-    pub(super) text: String,
-    /// A message in place of the text, encoded.
-    pub(super) message: Option<Bytes>,
-}
 
 impl World {
     /// Whoever asked may have gone; then nobody hears the answer.
@@ -131,14 +124,8 @@ impl World {
             Command::ChangeGroup(jid, change, answer) => drop(answer.send(self.change_group(&jid, &change))),
             Command::ShowGroup(jid, answer) => drop(answer.send(self.show_group(&jid))),
             Command::GroupAdd(number, lets, answer) => drop(answer.send(self.set_group_add(number, lets))),
-            Command::SayInGroup(speaker, group, said, answer) => match self.speaker(speaker) {
-                Ok(from) => self.say_in_group(from, &group, said, answer),
-                Err(refusal) => drop(answer.send(Err(refusal))),
-            },
-            Command::Say(speaker, to, text, answer) => {
-                let words = Words { text, message: None };
-                self.say(speaker, to, words, answer);
-            }
+            Command::Post(speaker, audience, said, answer) => self.post(speaker, audience, said, answer),
+            Command::Receipt(contact, wish, answer) => drop(answer.send(self.say_receipt(contact, wish))),
             Command::SendFile(speaker, to, file, answer) => self.send_file(speaker, to, *file, answer),
             Command::Inbox(speaker, device, answer) => {
                 drop(answer.send(self.ask_shard(speaker, |number, answer| {
@@ -329,16 +316,11 @@ impl World {
             addressing,
             text: words.text,
             message: words.message,
+            vote: words.vote,
             answer: Some(id_told),
         };
         self.crowd.give(from, Job::Send(Box::new(send)));
-        // Only carries the id over; ends with the shard's answer.
-        tokio::spawn(async move {
-            let id = id
-                .await
-                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
-            drop(answer.send(id));
-        });
+        answer_with(id, answer);
     }
 
     fn add_fault(&mut self, fault: Fault) -> Result<(Option<u64>, usize), Refusal> {

@@ -22,6 +22,7 @@ mod key;
 mod list;
 mod live_location;
 mod location;
+pub(super) mod origin;
 mod poll;
 mod preview;
 mod reaction;

@@ -17,7 +17,7 @@ use crate::{
     command::Command,
     device::NameSource,
     e2e::{E2e, Outcome, Wake},
-    event::{Event, Incoming, Refusal},
+    event::{Event, Incoming, Misbehaviour, Refusal},
     groups::Groups,
     history::{History, Learned},
     messages::{Content, Meaning, Messages},
@@ -157,6 +157,11 @@ impl Parts {
     }
 
     fn content(&mut self, cx: &mut Context<'_>, content: Content) {
+        if content.is_forged() {
+            return cx.emit(Event::Misbehaved {
+                how: Misbehaviour::NotOurPhone,
+            });
+        }
         match content.meaning {
             Meaning::Owner => {
                 if let Some(name) = content.own_name() {
@@ -185,10 +190,13 @@ impl Parts {
 
     /// Shows the owner a message. What deletes a message of somebody else in a group waits until it is known who may.
     fn show(&mut self, cx: &mut Context<'_>, message: Option<Incoming>) {
-        match message {
-            Some(message) if message.needs_admin() => self.groups.on_revoke(message),
-            Some(message) => cx.emit(Event::Message(Box::new(message))),
-            None => {}
+        let Some(message) = message else { return };
+        if let Some(how) = message.forgery() {
+            cx.emit(Event::Misbehaved { how });
+        } else if message.needs_admin() {
+            self.groups.on_revoke(message);
+        } else {
+            cx.emit(Event::Message(Box::new(message)));
         }
     }
 

@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::known::KnownGroups;
 use super::question::{Question, Questions};
 use crate::binary::{self, Node};
-use crate::event::{Event, Incoming, taken_back};
+use crate::event::{Event, Incoming, Misbehaviour, taken_back};
 use crate::jid::Jid;
 use crate::part::Context;
 use crate::proto::Message;
@@ -93,7 +93,9 @@ impl Revokes {
             if is_admin {
                 cx.emit(Event::Message(Box::new(revoke)));
             } else {
-                tracing::debug!("who is no admin deletes what another wrote; that is nothing");
+                cx.emit(Event::Misbehaved {
+                    how: Misbehaviour::ForgedDeletion,
+                });
             }
         }
         self.waiting = left;
