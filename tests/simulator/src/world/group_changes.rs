@@ -81,7 +81,7 @@ impl World {
         }
         self.change_links(&name, by, [link, unlink]);
         if let Some([from, to]) = renumbered {
-            self.renumber(&name, from, to);
+            self.renumber_member(&name, from, to);
         }
         if change.delete {
             self.delete_group(&name, by);
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// A member has another number, by which it is in the group from now on.
-    fn renumber(&mut self, name: &str, from: Number, to: Number) {
+    fn renumber_member(&mut self, name: &str, from: Number, to: Number) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };

@@ -22,6 +22,7 @@ fn incoming(chat: &str) -> Incoming {
         message: render(&Rendering {
             upload: None,
             preview: None,
+            vote: None,
             content: &shared::content::Text::new("Test").into(),
             chat: &"5531900000042".parse().unwrap(),
             own: None,
