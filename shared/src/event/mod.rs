@@ -5,6 +5,7 @@
 //! but its routing key.
 
 mod group;
+mod history;
 mod job;
 pub mod legacy;
 mod message;
@@ -20,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use group::*;
+pub use history::*;
 pub use job::*;
 pub use message::*;
 pub use name::*;
@@ -85,6 +87,14 @@ pub enum Event {
     NewMessage(Box<NewMessage>),
     /// `messages.update`.
     MessagesUpdate(MessagesUpdate),
+    /// `chats.set`: at most so many that the event stays small.
+    ChatsSet(Vec<SetChat>),
+    /// `contacts.set`: the same.
+    ContactsSet(Vec<SetContact>),
+    /// `messages.set`: the same.
+    MessagesSet(Vec<NewMessage>),
+    /// `history.progress`.
+    HistoryProgress(HistoryProgress),
     /// `groups.upsert`.
     GroupJoined(Box<GroupJoined>),
     /// `groups.update`.
@@ -123,6 +133,10 @@ impl Event {
             Self::PresenceUpdate(_) => EventName::PresenceUpdate,
             Self::NewMessage(_) => EventName::NewMessage,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
+            Self::ChatsSet(_) => EventName::ChatsSet,
+            Self::ContactsSet(_) => EventName::ContactsSet,
+            Self::MessagesSet(_) => EventName::MessagesSet,
+            Self::HistoryProgress(_) => EventName::HistoryProgress,
             Self::GroupJoined(_) => EventName::GroupsUpsert,
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,

@@ -174,7 +174,7 @@ fn join_request(now: i64) -> Event {
     }))
 }
 
-fn came_in(stanza: &StanzaId) -> Event {
+fn came_in(stanza: &StanzaId) -> NewMessage {
     let header = MessageHeader {
         message_id: stanza.clone(),
         from_me: false,
@@ -193,11 +193,54 @@ fn came_in(stanza: &StanzaId) -> Event {
         message_timestamp: 1_666_479_478,
         from_group: false,
     };
-    Event::NewMessage(Box::new(NewMessage {
+    NewMessage {
         header,
         body,
         context,
-    }))
+    }
+}
+
+fn past_chat() -> SetChat {
+    SetChat {
+        id: "120363000000000001@g.us".into(),
+        participant: vec![ChatParticipant {
+            person: ana(),
+            admin: true,
+        }],
+        lid: None,
+        phone_number: None,
+        name: Some("Friends".into()),
+        conversation_timestamp: Some(1_666_473_399),
+        unread_count: 1,
+        archived: false,
+        pinned: false,
+    }
+}
+
+fn past_contact(token: Token) -> SetContact {
+    SetContact {
+        wuid: ana().id,
+        phone_number: ana().phone_number,
+        lid: ana().lid,
+        contact_name: Some("Ana Souza".into()),
+        push_name: Some("Ana".into()),
+        profile_picture_url: None,
+        instance_name: token,
+    }
+}
+
+fn taken_in() -> HistoryProgress {
+    HistoryProgress {
+        kind: HistoryPieceKind::Recent,
+        chunk: Some(2),
+        progress: Some(40),
+        request_id: None,
+        chats: 12,
+        contacts: 11,
+        messages: 512,
+        skipped: 3,
+        error: None,
+    }
 }
 
 fn samples() -> Vec<Event> {
@@ -222,15 +265,19 @@ fn samples() -> Vec<Event> {
             "2@J9pW".into(),
             "data:image/png;base64,iVBO".into(),
         ),
-        passkey_requested(token),
+        passkey_requested(token.clone()),
         restricted(now),
         Event::SessionUnrestricted(SessionUnrestricted {
             kind: RestrictionKind::TimeLock,
             since: now,
         }),
         present(),
-        came_in(&stanza),
+        Event::NewMessage(Box::new(came_in(&stanza))),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
+        Event::ChatsSet(vec![past_chat()]),
+        Event::ContactsSet(vec![past_contact(token)]),
+        Event::MessagesSet(vec![came_in(&stanza)]),
+        Event::HistoryProgress(taken_in()),
         joined(now),
         updated(now),
         participants(now),

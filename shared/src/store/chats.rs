@@ -7,6 +7,8 @@ pub mod change;
 pub mod deletion;
 pub mod listing;
 pub mod messages;
+pub mod oldest;
+pub mod past;
 pub mod place;
 mod record;
 pub mod retention;

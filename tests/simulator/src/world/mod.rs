@@ -27,6 +27,7 @@ mod login;
 mod message;
 mod pairing;
 mod passkey;
+mod past;
 mod perform;
 mod pictures;
 mod port;
@@ -262,6 +263,7 @@ impl World {
             Output::Receipt(receipt) => self.crowd_receipt(*receipt),
             Output::GroupMessage(message) => self.crowd_group_message(*message),
             Output::Message(message) => self.crowd_message(*message),
+            Output::WantPast(wanted) => self.more_past(wanted.companion, &wanted.request, &wanted.asked),
             Output::WantKeys(companion) => self.share_keys(companion, 0..2),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
         }

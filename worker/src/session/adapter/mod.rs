@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod groups;
+pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod passkey;

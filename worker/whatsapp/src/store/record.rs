@@ -50,6 +50,8 @@ pub enum RecordKind {
     GroupKeyHanded = 16,
     /// The deletions in groups of which it is not known yet whether an admin sent them; one, with an empty name.
     Revokes = 18,
+    /// How far the piece of the history is that is being taken in, and which were; one, with an empty name.
+    HistoryProgress = 19,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as it named it ([`Recipient::chat`](crate::command::Recipient::chat)).
     Sent = 255,
@@ -146,6 +148,11 @@ impl RecordKey {
     /// The pieces of the history that are not taken in yet.
     pub fn history_pieces() -> Self {
         Self::new(RecordKind::HistoryPieces, "")
+    }
+
+    /// How far the history is.
+    pub fn history_progress() -> Self {
+        Self::new(RecordKind::HistoryProgress, "")
     }
 
     /// Who is in this group.
@@ -318,6 +325,7 @@ mod tests {
             ),
             (RecordKey::placeholders(), 13, &b""[..]),
             (RecordKey::history_pieces(), 14, &b""[..]),
+            (RecordKey::history_progress(), 19, &b""[..]),
             (RecordKey::group(&jid("1-2@g.us")), 15, &b"1-2@g.us"[..]),
             (RecordKey::handed(&jid("1-2@g.us")), 16, &b"1-2@g.us"[..]),
             (RecordKey::revokes(), 18, &b""[..]),
