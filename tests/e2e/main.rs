@@ -7,6 +7,7 @@ mod bucket;
 mod document;
 mod faults;
 mod groups;
+mod history;
 mod identity;
 mod interop;
 mod kinds;

@@ -4,6 +4,7 @@
 //
 // Credentials lie in FOLDER, so that the same device comes back after a restart. It says on standard output
 //   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text","message","bytes"} {"event":"sent","id"} {"event":"closed","code"}
+//   {"event":"history","messages","chats","names"}: the ids of messages and chats, and the names of contacts, of a piece of the history
 // where `message` is what it decrypted, as JSON, and `bytes` the same as a protobuf in base64; and takes from standard input
 //   {"send":{"to","text"}} or {"send":{"to","message"}}, where `message` is the JSON of a protobuf
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
@@ -27,6 +28,10 @@ function listen(socket) {
     if (connection === 'open') say({ event: 'open', jid: socket.user.id });
     const code = lastDisconnect?.error?.output?.statusCode;
     if (connection === 'close' && isFinal(code)) say({ event: 'closed', code });
+  });
+  socket.ev.on('messaging-history.set', ({ messages, chats, contacts }) => {
+    const names = contacts.flatMap(({ name }) => (name ? [name] : []));
+    say({ event: 'history', messages: messages.map(({ key }) => key.id), chats: chats.map(({ id }) => id), names });
   });
   socket.ev.on('messages.upsert', ({ messages }) => {
     for (const { key, message } of messages) {
