@@ -57,7 +57,7 @@ pub use messages::{
     MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
     MAX_WAITING_RECEIPTS, message_secret,
 };
-pub use unpacking::MAX_PORTION as MAX_HISTORY_PORTION;
+pub use unpacking::{MAX_PORTION as MAX_HISTORY_PORTION, read_history};
 pub use wire::{binary, jid, message_id, proxy, time};
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use flate2::{Compression, write::ZlibEncoder};
 use prost::Message as _;
 
 use super::*;
-use crate::event::Incoming;
 use crate::proto::{
     Conversation, GroupParticipant, HistorySync, HistorySyncMsg, Message, MessageKey,
     PhoneNumberToLidMapping, Pushname, WebMessageInfo, message::ProtocolMessage,
