@@ -22,7 +22,7 @@ const CHATS: usize = 200;
 /// By how much the worker may grow: a piece packed, a portion, and what is on its way to the database and the broker.
 const GROWTH_MAX: u64 = 64 << 20;
 /// Messages of the broadcast, and seconds between two.
-const SENDS: usize = 40;
+const SENDS: u32 = 40;
 const GAP: f64 = 0.25;
 
 fn is_of(event: &Value, name: &str) -> bool {
@@ -62,7 +62,7 @@ async fn a_long_past_comes_in_bounds_while_a_broadcast_keeps_its_pace() -> Resul
     let mut cluster = Cluster::start(1).await?;
     let contacts = Contacts {
         prefix: "1555431",
-        count: SENDS as u64,
+        count: SENDS,
         deliver_ms: 10,
         read_ms: None,
         reply: None,
@@ -120,13 +120,13 @@ async fn a_long_past_comes_in_bounds_while_a_broadcast_keeps_its_pace() -> Resul
         past.filter(|at| (first..=last).contains(at)).count() > 0,
         "one came after the other"
     );
-    let (wanted, took) = (GAP * (SENDS - 1) as f64, (last - first) as f64 / 1_000.0);
+    let (wanted, took) = (GAP * f64::from(SENDS - 1), (last - first) as f64 / 1_000.0);
     ensure!(
         took < wanted * 1.25,
         "{SENDS} sends took {took} s in the place of {wanted} s"
     );
     let audit = cluster.control.audit().await?;
-    audit.unharmed(SENDS as u64)?;
+    audit.unharmed(SENDS.into())?;
     ensure!(audit.violations == 0, "{audit:?}");
     // All of it can be read.
     let (status, page) = cluster
