@@ -112,7 +112,7 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "client",
-                "connection part store event command device pairing proto reason version wire",
+                "connection part store unpacking event command device pairing proto reason version wire",
             ),
             (
                 "connection",
@@ -120,7 +120,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "history",
-                "messages e2e part stanza store unpacking event payload command device media signal proto wire",
+                "messages e2e part stanza store unpacking event payload command signal proto wire",
             ),
             (
                 "app_state",
@@ -139,7 +139,7 @@ const MAPS: &[(&str, Map)] = &[
             ("e2e", "part stanza store event pairing device signal proto wire"),
             (
                 "part",
-                "store unpacking event payload command device media signal reason version wire",
+                "store unpacking event payload command device signal reason version wire",
             ),
             ("stanza", "command event group signal proto wire"),
             ("store", "syncd event device signal wire"),
