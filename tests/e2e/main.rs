@@ -9,6 +9,7 @@ mod connection;
 mod document;
 mod faults;
 mod groups;
+mod history;
 mod identity;
 mod interop;
 mod kinds;

@@ -5,6 +5,7 @@
 // Credentials lie in FOLDER, so that the same device comes back after a restart. It says on standard output
 //   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text","message","bytes"} {"event":"sent","id"} {"event":"closed","code"}
 //   {"event":"call","id","status","from","callerPn","isVideo","isGroup"} {"event":"contact","id","notify","imgUrl"}
+//   {"event":"history","messages","chats","names"}: the ids of messages and chats, and the names of contacts, of a piece of the history
 // where `message` is what it decrypted, as JSON, and `bytes` the same as a protobuf in base64; and takes from standard input
 //   {"send":{"to","text"}} or {"send":{"to","message"}}, where `message` is the JSON of a protobuf
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
@@ -38,6 +39,10 @@ function listen(socket) {
   });
   socket.ev.on('contacts.update', (contacts) => {
     for (const { id, notify, imgUrl } of contacts) say({ event: 'contact', id, notify, imgUrl });
+  });
+  socket.ev.on('messaging-history.set', ({ messages, chats, contacts }) => {
+    const names = contacts.flatMap(({ name }) => (name ? [name] : []));
+    say({ event: 'history', messages: messages.map(({ key }) => key.id), chats: chats.map(({ id }) => id), names });
   });
   socket.ev.on('messages.upsert', ({ messages }) => {
     for (const { key, message } of messages) {

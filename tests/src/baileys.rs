@@ -139,6 +139,15 @@ impl Baileys {
             .with_context(|| format!("Baileys downloads the file of {id}"))
     }
 
+    /// Waits for the next piece of the history: the ids of its `messages` and `chats`, and the `names` of contacts.
+    ///
+    /// # Errors
+    /// When none comes in a minute.
+    pub async fn history(&mut self) -> Result<Value> {
+        let history = self.until("history", |_| true).await;
+        history.context("Baileys reads the history")
+    }
+
     /// Waits until it has read the message `text`.
     ///
     /// # Errors

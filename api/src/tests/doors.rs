@@ -65,6 +65,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /api/whatsapp/get-profile-picture",
         ],
         JobKind::RejectCall => &["post /v1/sessions/{token}/calls/{call}/reject"],
+        JobKind::History => &["post /v1/sessions/{token}/chats/{chat}/history"],
         JobKind::ForgetChat => &["delete /v1/sessions/{token}/chats/{chat}"],
         JobKind::ForgetPerson => &["delete /v1/sessions/{token}/people/{person}"],
         JobKind::DryRun => &["post /v1/sessions/{token}/messages/dry-run"],

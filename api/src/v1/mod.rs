@@ -118,6 +118,7 @@ fn of_chats() -> Router<Arc<App>> {
             get(chats::show).delete(chats::forget),
         )
         .route("/sessions/{token}/chats/{chat}/messages", get(kept::of_chat))
+        .route("/sessions/{token}/chats/{chat}/history", post(chats::history))
         .route("/sessions/{token}/contacts", get(people::contacts))
         .route("/sessions/{token}/people/{person}", delete(people::forget_person))
 }

@@ -8,6 +8,7 @@ mod call;
 mod contact;
 mod about;
 mod group;
+mod history;
 mod job;
 pub mod legacy;
 mod message;
@@ -26,6 +27,7 @@ pub use call::*;
 pub use contact::*;
 pub use about::*;
 pub use group::*;
+pub use history::*;
 pub use job::*;
 pub use message::*;
 pub use name::*;
@@ -109,6 +111,14 @@ pub enum Event {
     PollVote(Box<PollVote>),
     /// `message.link_click`.
     MessageLinkClick(Box<LinkClick>),
+    /// `chats.set`: at most so many that the event stays small.
+    ChatsSet(Vec<SetChat>),
+    /// `contacts.set`: the same.
+    ContactsSet(Vec<SetContact>),
+    /// `messages.set`: the same.
+    MessagesSet(Vec<NewMessage>),
+    /// `history.progress`.
+    HistoryProgress(HistoryProgress),
     /// `groups.upsert`.
     GroupJoined(Box<GroupJoined>),
     /// `groups.update`.
@@ -160,6 +170,10 @@ impl Event {
             Self::MessageReaction(_) => EventName::MessageReaction,
             Self::PollVote(_) => EventName::PollVote,
             Self::MessageLinkClick(_) => EventName::MessageLinkClick,
+            Self::ChatsSet(_) => EventName::ChatsSet,
+            Self::ContactsSet(_) => EventName::ContactsSet,
+            Self::MessagesSet(_) => EventName::MessagesSet,
+            Self::HistoryProgress(_) => EventName::HistoryProgress,
             Self::GroupJoined(_) => EventName::GroupsUpsert,
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,

@@ -40,6 +40,14 @@ named! {
         PollVote = "poll.vote",
         /// Somebody came to the chat by an advertisement or a link.
         MessageLinkClick = "message.link_click",
+        /// Chats of the past, as the account's phone shares them.
+        ChatsSet = "chats.set",
+        /// People the account's phone knows.
+        ContactsSet = "contacts.set",
+        /// Messages of the past.
+        MessagesSet = "messages.set",
+        /// A piece of the past is taken in.
+        HistoryProgress = "history.progress",
         /// The account is in a group: it was made, or the account came in.
         GroupsUpsert = "groups.upsert",
         /// A group's name, description, picture, settings or link changed.

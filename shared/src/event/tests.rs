@@ -351,6 +351,49 @@ fn clicked(stanza: &StanzaId) -> Event {
     }))
 }
 
+fn past_chat() -> SetChat {
+    SetChat {
+        id: "120363000000000001@g.us".into(),
+        participant: vec![ChatParticipant {
+            person: ana(),
+            admin: true,
+        }],
+        lid: None,
+        phone_number: None,
+        name: Some("Friends".into()),
+        conversation_timestamp: Some(1_666_473_399),
+        unread_count: 1,
+        archived: false,
+        pinned: false,
+    }
+}
+
+fn past_contact(token: Token) -> SetContact {
+    SetContact {
+        wuid: ana().id,
+        phone_number: ana().phone_number,
+        lid: ana().lid,
+        contact_name: Some("Ana Souza".into()),
+        push_name: Some("Ana".into()),
+        profile_picture_url: None,
+        instance_name: token,
+    }
+}
+
+fn taken_in() -> HistoryProgress {
+    HistoryProgress {
+        kind: HistoryPieceKind::Recent,
+        chunk: Some(2),
+        progress: Some(40),
+        request_id: None,
+        chats: 12,
+        contacts: 11,
+        messages: 512,
+        skipped: 3,
+        error: None,
+    }
+}
+
 fn samples() -> Vec<Event> {
     let now = 1_672_004_593_500;
     let token = Token::new("codechat").unwrap();
@@ -373,7 +416,7 @@ fn samples() -> Vec<Event> {
             "2@J9pW".into(),
             "data:image/png;base64,iVBO".into(),
         ),
-        passkey_requested(token),
+        passkey_requested(token.clone()),
         restricted(now),
         Event::SessionUnrestricted(SessionUnrestricted {
             kind: RestrictionKind::TimeLock,
@@ -391,6 +434,10 @@ fn samples() -> Vec<Event> {
         reacted(&stanza, now),
         voted(&stanza, now),
         clicked(&stanza),
+        Event::ChatsSet(vec![past_chat()]),
+        Event::ContactsSet(vec![past_contact(token)]),
+        Event::MessagesSet(vec![came_in(&stanza)]),
+        Event::HistoryProgress(taken_in()),
         joined(now),
         updated(now),
         participants(now),

@@ -8,6 +8,7 @@ mod answer;
 mod chats;
 mod dry_run;
 mod group;
+mod history;
 mod limits;
 mod list;
 mod names;
@@ -30,6 +31,7 @@ pub use answer::*;
 pub use chats::*;
 pub use dry_run::*;
 pub use group::*;
+pub use history::*;
 pub use limits::*;
 pub use names::*;
 pub use passkey::*;
@@ -100,6 +102,8 @@ named! {
         Group = "group",
         /// Ask about somebody or the own account, or change that. Answered.
         Profile = "profile",
+        /// Ask the phone for older messages of a chat. Answered.
+        History = "chat.history",
         /// Forget a chat and its messages. Answered.
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
@@ -176,6 +180,8 @@ pub enum Job {
     Group(Box<GroupJob>),
     /// Ask about somebody or the own account, or change that; answered with [`Answer::Profile`] or [`Answer::Done`].
     Profile(Box<ProfileJob>),
+    /// Ask the phone for older messages of a chat; answered with [`Answer::History`] when it is asked.
+    History(HistoryJob),
     /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
@@ -234,6 +240,7 @@ impl Job {
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
             JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
+            JobKind::History => Self::History(HistoryJob::parse(body)?),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
             JobKind::RejectCall => Self::RejectCall(body::parse(body)?),
@@ -270,6 +277,7 @@ impl Job {
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
             Self::Profile(_) => JobKind::Profile,
+            Self::History(_) => JobKind::History,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
             Self::RejectCall(_) => JobKind::RejectCall,
@@ -303,6 +311,7 @@ impl Job {
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
             Self::Profile(job) => body::to_vec(job),
+            Self::History(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
             Self::RejectCall(job) => body::to_vec(job),
@@ -334,6 +343,7 @@ impl Job {
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
             JobKind::Profile => schema_for!(ProfileJob),
+            JobKind::History => schema_for!(HistoryJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
             JobKind::RejectCall => schema_for!(CallJob),

@@ -106,9 +106,23 @@ pub(crate) fn samples() -> Vec<Job> {
     .concat()
 }
 
-fn chats() -> [Job; 6] {
-    [
+fn chats() -> Vec<Job> {
+    vec![
         Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
+        Job::History(HistoryJob {
+            chat: "5531900000001".parse().unwrap(),
+            count: None,
+            before: None,
+        }),
+        Job::History(HistoryJob {
+            chat: "1203630001@g.us".parse().unwrap(),
+            count: Some(HISTORY_MAX),
+            before: Some(BeforeMessage {
+                message_id: StanzaId::new("3EB0AA").unwrap(),
+                from_me: false,
+                message_timestamp: 1_666_479_478,
+            }),
+        }),
         Job::ForgetChat(ChatJob {
             chat: "status@broadcast".parse().unwrap(),
         }),

@@ -7,6 +7,8 @@ pub mod change;
 pub mod deletion;
 pub mod listing;
 pub mod messages;
+pub mod oldest;
+pub mod past;
 pub mod people;
 pub mod place;
 pub mod polls;

@@ -11,6 +11,7 @@ mod backend;
 mod batch;
 mod change;
 mod chats;
+mod columns;
 mod joined;
 mod people;
 mod polls;

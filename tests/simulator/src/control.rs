@@ -29,7 +29,7 @@ use crate::page;
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
 use crate::request::{Answer, Body, created, done, number, parse};
-use crate::sharing::Sharing;
+use crate::sharing::{MAX_PAST, Sharing};
 use crate::world::{
     AccountAddressing, Labels, NewsBy, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange,
 };
@@ -127,6 +127,16 @@ async fn set_addressing(State(handle): State<Handle>, Path(phone): Path<String>,
 
 async fn share(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     let sharing: Sharing = parse(&body)?;
+    if let Some(past) = &sharing.past {
+        number("past.first", &past.first)?;
+        let each = u64::from(past.messages) + u64::from(past.older);
+        if u64::from(past.chats) * each > MAX_PAST {
+            return Err(Refusal::bad(
+                "past",
+                format!("must have at most {MAX_PAST} messages in all"),
+            ));
+        }
+    }
     for chat in &sharing.chats {
         number("chats.number", &chat.number)?;
         if chat

@@ -15,6 +15,7 @@ use shared::job::{self, Answer, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::chats::deletion::Forgotten;
+use shared::store::chats::oldest::Oldest;
 use shared::store::chats::people::ToldPerson;
 use shared::store::commit::SendRejection;
 use shared::store::polls::SealedVote;
@@ -83,6 +84,8 @@ pub(crate) enum Fetched {
     Transfer(QueueId, Transferred),
     /// The file that our phone is to upload again, if there is one.
     Received(u64, Result<Option<Box<ReceivedMedia>>, StoreError>),
+    /// The oldest message of the chat of which our phone is asked for more.
+    Oldest(u64, Result<Option<Oldest>, StoreError>),
     /// It is written down where that file is now.
     Moved(u64, Result<(), StoreError>),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.

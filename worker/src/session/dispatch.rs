@@ -21,6 +21,7 @@ use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
 use super::dry_run;
 use super::groups::Groups;
+use super::history::Histories;
 use super::link::Link;
 use super::logout::Logout;
 use super::media_retries::MediaRetries;
@@ -56,6 +57,7 @@ pub(super) struct Parts {
     contacts: Contacts,
     calls: Calls,
     media_retries: MediaRetries,
+    histories: Histories,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -85,6 +87,7 @@ impl Parts {
             contacts: Contacts::default(),
             calls: Calls::default(),
             media_retries: MediaRetries::default(),
+            histories: Histories::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -247,6 +250,7 @@ impl Parts {
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
+            Job::History(_) => self.histories.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -419,6 +423,7 @@ impl Parts {
             }
             Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found),
+            Fetched::Oldest(ticket, found) => self.histories.on_oldest(&self.link, ticket, found),
             Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
             Fetched::Told(told) => self.contacts.on_told(cx, told),

@@ -35,6 +35,16 @@ pub(crate) fn rate_limited() {
     counter!("fanfare_sessions_rate_limited_total").increment(1);
 }
 
+/// So many messages of the past were told.
+pub(crate) fn recalled(messages: usize) {
+    counter!("fanfare_history_messages_total").increment(messages as u64);
+}
+
+/// A piece of the past can't be read.
+pub(crate) fn history_refused() {
+    counter!("fanfare_history_refused_total").increment(1);
+}
+
 /// One message came in.
 pub(crate) fn received() {
     counter!("fanfare_messages_received_total").increment(1);

@@ -20,6 +20,7 @@ mod dispatch;
 mod dry_run;
 mod exists;
 mod groups;
+mod history;
 mod link;
 mod logout;
 pub mod look_up;

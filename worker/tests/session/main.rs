@@ -10,6 +10,7 @@ mod control;
 mod exists;
 mod faults;
 mod groups;
+mod history;
 mod jobs;
 mod later;
 mod life;

@@ -6,6 +6,7 @@
 mod call;
 mod contact;
 mod failure;
+mod history;
 mod incoming;
 mod media;
 mod misbehaviour;
@@ -17,6 +18,10 @@ use std::fmt;
 pub use self::call::{CallNews, CallStage};
 pub use self::contact::{ContactChange, ContactNews, IdentitySource};
 pub use self::failure::{DeviceRefusal, MediaRetryError, QueryError, SendError};
+pub use self::history::{
+    HistoryChat, HistoryContact, HistoryCounts, HistoryKind, HistoryMember, HistoryNews, HistoryPiece,
+    HistoryPortion,
+};
 pub(crate) use self::incoming::taken_back;
 pub use self::incoming::{Incoming, unwrapped};
 pub use self::media::{MediaAuth, MediaConn, MediaHost};
@@ -200,6 +205,16 @@ pub enum Event {
         /// Where files are uploaded to, and what an upload shows.
         result: Result<Box<MediaConn>, QueryError>,
     },
+    /// Our phone shares something of the past. Told once, whatever comes in between, but for what is told last of a piece.
+    History(Box<HistoryNews>),
+    /// The answer to [`Command::AskHistory`](crate::command::Command::AskHistory).
+    HistoryAsked {
+        /// The request's ticket.
+        ticket: u64,
+        /// The id of the request, which leaves with the commit of the step that carries this. What our phone answers names
+        /// it.
+        result: Result<MessageId, QueryError>,
+    },
     /// The answer to [`Command::AskMediaRetry`](crate::command::Command::AskMediaRetry).
     MediaRetried {
         /// The request's ticket.
@@ -363,6 +378,10 @@ impl fmt::Debug for Event {
             }
             Self::MediaRetried { ticket, result } => {
                 one("MediaRetried", "answer", &(ticket, result.as_ref().err()))
+            }
+            Self::History(news) => news.fmt(f),
+            Self::HistoryAsked { ticket, result } => {
+                one("HistoryAsked", "answer", &(ticket, result.as_ref().err()))
             }
             Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
             Self::IdentityChanged { device, .. } => one("IdentityChanged", "device", device),

@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most seventeen statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most a score of statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -26,7 +26,7 @@ pub use job::{
     Ballots, Delivery, Devices, GroupCopy, Job, Proof, ReceiptIn, RetryIn, SendInGroup, SendText, Tampering,
     ToCompanion, Vote,
 };
-pub use output::{Copy, GroupMessageOut, MessageOut, Output, ReceiptOut, RetryOut};
+pub use output::{Copy, GroupMessageOut, MessageOut, Output, PastWanted, ReceiptOut, RetryOut};
 pub use placeholder::{Has, Placeholder};
 pub use tally::{Tally, sum};
 

@@ -243,6 +243,8 @@ impl World {
             is_held: false,
             is_available: false,
             named: None,
+            wants_full_history: pairing.wants_full_history,
+            history_days: pairing.history_days,
             is_shared_with: false,
             logins: 0,
             pending: Pending::default(),

@@ -30,6 +30,7 @@ mod login;
 mod message;
 mod pairing;
 mod passkey;
+mod past;
 mod people;
 mod perform;
 mod person;
@@ -280,6 +281,7 @@ impl World {
             Output::Receipt(receipt) => self.crowd_receipt(*receipt),
             Output::GroupMessage(message) => self.crowd_group_message(*message),
             Output::Message(message) => self.crowd_message(*message),
+            Output::WantPast(wanted) => self.more_past(wanted.companion, &wanted.request, &wanted.asked),
             Output::WantKeys(companion) => self.share_keys(companion, 0..2),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
         }

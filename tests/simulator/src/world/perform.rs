@@ -189,11 +189,15 @@ impl World {
     }
 
     fn set_sharing(&mut self, number: Number, sharing: Sharing) -> Result<(), Refusal> {
+        let now = self.clock.unix_seconds();
         let account = self
             .accounts
             .get_mut(&number)
             .ok_or_else(|| Refusal::unknown("number"))?;
         account.sharing = sharing;
+        if let Some(past) = &mut account.sharing.past {
+            past.newest.get_or_insert(now);
+        }
         Ok(())
     }
 

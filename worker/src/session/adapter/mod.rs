@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod contacts;
 pub(crate) mod events;
 pub(crate) mod groups;
+pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod messages;
 pub(crate) mod misbehaviour;

@@ -21,6 +21,7 @@ use crate::session::adapter::polls::received_poll;
 use crate::session::adapter::profiles;
 use crate::session::adapter::received::received;
 use crate::session::context::Exit;
+use crate::session::history::Histories;
 use crate::session::link::Stop;
 use crate::session::meter;
 use crate::session::recipient::settle_repeat;
@@ -114,6 +115,8 @@ impl Parts {
             Event::Recalled { .. } | Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => {
                 self.numbers.on_event(&self.link, event);
             }
+            Event::History(news) => Histories::on_news(cx, *news),
+            Event::HistoryAsked { ticket, result } => self.histories.on_asked(ticket, result),
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
             Event::Call(news) => cx.recorder.event(contacts::call(*news)),
@@ -296,6 +299,7 @@ impl Parts {
         self.profiles.on_disconnected();
         self.media_retries.on_disconnected();
         self.calls.on_disconnected();
+        self.histories.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {

@@ -19,13 +19,14 @@ use crate::{
     e2e::{E2e, Outcome, Wake},
     event::{Event, Incoming, Misbehaviour, Refusal},
     groups::Groups,
-    history::{History, Learned},
+    history::{History, HistoryRequests},
     messages::{Content, Meaning, Messages},
     part::{AckBy, Answer, Context, Downloaded, PartId, Ticket},
     stanza::ack::ack_for,
     stanza::notification::own_name,
     time::Timestamp,
     tokens::Tokens,
+    unpacking::{Learned, Unpacked},
 };
 
 const ONLINE: PartId = PartId::new(1);
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     groups: Groups,
     app_state: AppState,
     history: History,
+    history_requests: HistoryRequests,
     account: Settings,
     tokens: Tokens,
     restrictions: Restrictions,
@@ -180,7 +182,7 @@ impl Parts {
             Meaning::AppStateKeys => self.on_keys(cx, &content),
             Meaning::HistoryNotice => {
                 self.history.on_notice(cx, &content);
-                self.learn_history(cx);
+                self.history.next(cx);
             }
             // Acknowledged; no part takes them yet.
             Meaning::Peer => {}
@@ -220,19 +222,12 @@ impl Parts {
         self.messages.set_presence(self.online.announced());
     }
 
-    /// Takes in the pieces of the history that can be, and has the next one fetched.
-    fn learn_history(&mut self, cx: &mut Context<'_>) {
-        while let Some(learned) = self.history.next(cx) {
-            self.learn(cx, learned);
-        }
-        self.settle_history(cx);
-    }
-
-    /// A piece of the history is done with when the last token that it told of is written.
-    fn settle_history(&mut self, cx: &mut Context<'_>) {
+    /// Goes on with the history. A piece of it is done with when the last token that it told of is written.
+    fn go_on_with_history(&mut self, cx: &mut Context<'_>) {
         if self.tokens.is_settled() {
             self.history.on_settled(cx);
         }
+        self.history.next(cx);
     }
 
     /// Takes what a piece of the history says that we act on.
@@ -295,6 +290,11 @@ impl Parts {
                 change,
             } => self.block_list.change(cx, ticket, *contact, change),
             Command::AskMediaHosts { ticket } => self.media_hosts.ask_for(cx, ticket),
+            Command::AskHistory { ticket, request } => {
+                self.history_requests.ask(cx, ticket, &request);
+                self.history_requests.advance(cx, &mut self.e2e);
+                self.e2e.settle(cx);
+            }
             Command::AskMediaRetry { ticket, retry } => self.media_retries.ask(cx, ticket, *retry),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender, ids);
@@ -372,7 +372,7 @@ impl Parts {
             }
             HISTORY => {
                 self.history.on_loaded(cx, ticket, values);
-                self.learn_history(cx);
+                self.history.next(cx);
             }
             TOKENS => {
                 let may_go_on = self.tokens.on_loaded(cx, ticket, values);
@@ -394,13 +394,23 @@ impl Parts {
         match ticket.part() {
             APP_STATE => self.app_state.on_downloaded(cx, ticket, file),
             HISTORY => {
-                if let Some(learned) = self.history.on_downloaded(cx, ticket, file) {
-                    self.learn(cx, learned);
-                }
-                self.learn_history(cx);
+                self.history.on_downloaded(cx, ticket, file);
+                self.history.next(cx);
             }
             _ => {}
         }
+    }
+
+    pub(super) fn unpacked(&mut self, cx: &mut Context<'_>, ticket: &Ticket, unpacked: Unpacked) {
+        if let Some(learned) = self.history.on_unpacked(cx, ticket, unpacked) {
+            self.learn(cx, *learned);
+        }
+        self.go_on_with_history(cx);
+    }
+
+    /// Whether a piece of the history is in memory, or about to be.
+    pub(super) fn is_taking_history(&self) -> bool {
+        self.history.is_taking_in()
     }
 
     /// Tells all parts what has become of something that any of them may have wanted.
@@ -413,6 +423,7 @@ impl Parts {
             self.groups.on_outcome(cx, &outcome);
             if let Outcome::Bundles(fetched) = &outcome {
                 self.app_state.on_bundles(fetched);
+                self.history_requests.on_bundles(cx, fetched);
             }
             self.advance(cx, outcome.wake());
         }
@@ -424,6 +435,7 @@ impl Parts {
             self.content(cx, content);
         }
         self.app_state.advance(cx, &mut self.e2e);
+        self.history_requests.advance(cx, &mut self.e2e);
         while let Some(asked) = self.groups.next_asked(cx) {
             let by = self.messages.on_receipt(cx, &mut self.e2e, &asked);
             acknowledge(cx, &asked, by);
@@ -450,6 +462,7 @@ impl Parts {
                 .into_iter()
                 .chain(self.groups.in_use())
                 .chain(self.app_state.in_use())
+                .chain(self.history_requests.in_use())
                 .collect()
         });
     }
@@ -466,6 +479,7 @@ impl Parts {
             groups: Groups::new(GROUPS),
             app_state: AppState::new(APP_STATE),
             history: History::new(HISTORY),
+            history_requests: HistoryRequests::default(),
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
@@ -491,12 +505,14 @@ impl Parts {
         self.messages.on_step_taken();
         self.groups.on_step_taken();
         self.tokens.on_step_taken();
+        self.history.on_step_taken();
     }
 
     pub(super) fn on_committed(&mut self) {
         self.e2e.on_committed();
         self.messages.on_committed();
         self.groups.on_committed();
+        self.history.on_committed();
         self.tokens
             .on_committed(&self.e2e.directory, || self.messages.chats_in_use());
         self.relieve();
@@ -505,6 +521,7 @@ impl Parts {
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.messages.on_closed(cx);
         self.groups.on_closed(cx);
+        self.history_requests.on_closed(cx);
         self.block_list.on_closed(cx);
         self.profiles.on_closed(cx);
         self.media_hosts.on_closed(cx);
@@ -547,10 +564,9 @@ impl Parts {
         self.account.tick(cx);
         self.restrictions.tick(cx);
         self.media_retries.tick(cx);
-        self.learn_history(cx);
         // Last: the others may have wanted tokens.
         self.tokens.tick(cx, &mut self.e2e);
-        self.settle_history(cx);
+        self.go_on_with_history(cx);
         self.media_hosts.advance(cx);
     }
 }

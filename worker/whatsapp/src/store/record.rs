@@ -51,6 +51,8 @@ pub enum RecordKind {
     /// The deletions in groups of which it is not known yet whether an admin sent them: pages, by their numbers; the first with an
     /// empty name.
     Revokes = 18,
+    /// How far the piece of the history is that is being taken in, and which were; one, with an empty name.
+    HistoryProgress = 19,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as it named it ([`Recipient::chat`](crate::command::Recipient::chat)).
     Sent = 255,
@@ -147,6 +149,11 @@ impl RecordKey {
     /// The pieces of the history that are not taken in yet.
     pub fn history_pieces() -> Self {
         Self::new(RecordKind::HistoryPieces, "")
+    }
+
+    /// How far the history is.
+    pub fn history_progress() -> Self {
+        Self::new(RecordKind::HistoryProgress, "")
     }
 
     /// Who is in this group.
@@ -322,6 +329,7 @@ mod tests {
             ),
             (RecordKey::placeholders(), 13, &b""[..]),
             (RecordKey::history_pieces(), 14, &b""[..]),
+            (RecordKey::history_progress(), 19, &b""[..]),
             (RecordKey::group(&jid("1-2@g.us")), 15, &b"1-2@g.us"[..]),
             (RecordKey::handed(&jid("1-2@g.us")), 16, &b"1-2@g.us"[..]),
             (RecordKey::revokes(0), 18, &b""[..]),
