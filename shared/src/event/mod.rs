@@ -4,9 +4,9 @@
 //! outbox with the state it tells of ([`Event::envelope`] → [`Envelope::to_json`]). Knows nothing of transport
 //! but its routing key.
 
+mod about;
 mod call;
 mod contact;
-mod about;
 mod group;
 mod history;
 mod job;
@@ -23,9 +23,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use about::*;
 pub use call::*;
 pub use contact::*;
-pub use about::*;
 pub use group::*;
 pub use history::*;
 pub use job::*;

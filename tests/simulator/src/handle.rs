@@ -25,9 +25,10 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Audience, CallShown, CallTurn, Cap, Command, GroupChange, GroupShown, Labels, LinkOutcome,
-    MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PropertyChange, ReceiptWish, Restrict, Said,
-    Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange, VersionChange, VersionInfo, Writing,
+    AccountAddressing, Audience, CallShown, CallTurn, Cap, Command, GroupChange, GroupShown, Labels,
+    LinkOutcome, MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PropertyChange,
+    ReceiptWish, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange,
+    VersionChange, VersionInfo, Writing,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.

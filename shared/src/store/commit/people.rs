@@ -26,12 +26,15 @@ impl Statements {
     }
 }
 
+/// Sessions, former names, names, and hidden ids.
+type Renumbered<'a> = (Vec<i64>, Vec<&'a str>, Vec<&'a str>, Vec<Option<&'a str>>);
+
 type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// What a batch changes of people; of several changes of one of them the last counts of each kind.
 #[derive(Default)]
 pub(super) struct Columns<'a> {
-    renumbered: (Vec<i64>, Vec<&'a str>, Vec<&'a str>, Vec<Option<&'a str>>),
+    renumbered: Renumbered<'a>,
     places: HashMap<(i64, &'a str), usize>,
     sessions: Vec<i64>,
     jids: Vec<&'a str>,

@@ -202,7 +202,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             let turn = self.turn.take();
             self.unpacking = Some(Box::pin(async move {
                 let turn = take_turn(turn).await;
-                let portion = spawn_blocking(move || unpacking.next()).await;
+                let portion = spawn_blocking(move || unpacking.read_on()).await;
                 (portion.ok(), turn)
             }));
         } else if self.turn.is_some() && !self.connection.is_taking_history() {

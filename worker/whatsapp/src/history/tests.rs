@@ -161,7 +161,7 @@ impl Bench {
             return false;
         };
         let cx = &mut self.lender.context();
-        let learned = self.history.on_unpacked(cx, &ticket, unpacking.next());
+        let learned = self.history.on_unpacked(cx, &ticket, unpacking.read_on());
         self.learned.extend(learned.map(|learned| *learned));
         true
     }

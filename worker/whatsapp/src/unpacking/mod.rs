@@ -106,7 +106,7 @@ impl Unpacking {
 
     /// Reads the next portion. Takes a while.
     #[must_use]
-    pub fn next(self: Box<Self>) -> Unpacked {
+    pub fn read_on(self: Box<Self>) -> Unpacked {
         let mut rest = self;
         let portion = rest.portion();
         Unpacked { rest, portion }
@@ -211,7 +211,7 @@ pub fn read_history(packed: Bytes) -> Option<HistoryCounts> {
     let piece = Unpacking::new(packed, own, Extent::All, Place::default());
     let mut rest = Box::new(piece);
     loop {
-        let unpacked = rest.next();
+        let unpacked = rest.read_on();
         if let Portion::End = unpacked.portion.ok()? {
             return Some(unpacked.rest.place().counts());
         }

@@ -44,7 +44,7 @@ struct Said {
 fn read(packed: Bytes) -> Result<Said, BadPiece> {
     let (mut rest, mut said) = (unpacking(packed, Place::default()), Said::default());
     loop {
-        let unpacked = rest.next();
+        let unpacked = rest.read_on();
         match unpacked.portion? {
             Portion::Learned(learned) => said.learned = *learned,
             Portion::People(chats, contacts) => {
@@ -117,6 +117,20 @@ fn the_history_of_another_client_is_read() {
     assert_eq!(counts.messages, said.messages.len() as u64);
 }
 
+fn name(id: &str, name: &str) -> Pushname {
+    Pushname {
+        id: Some(id.to_owned()),
+        pushname: Some(name.to_owned()),
+    }
+}
+
+fn pair(phone: &str, lid: &str) -> PhoneNumberToLidMapping {
+    PhoneNumberToLidMapping {
+        pn_jid: Some(phone.to_owned()),
+        lid_jid: Some(lid.to_owned()),
+    }
+}
+
 #[test]
 fn names_tokens_and_salt_are_taken_and_odd_ones_are_not() {
     let chat = |id: &str, lid: Option<&str>, token: Option<&'static [u8]>, at, by_us| Conversation {
@@ -126,14 +140,6 @@ fn names_tokens_and_salt_are_taken_and_odd_ones_are_not() {
         tc_token_timestamp: at,
         tc_token_sender_timestamp: by_us,
         ..Conversation::default()
-    };
-    let name = |id: &str, name: &str| Pushname {
-        id: Some(id.to_owned()),
-        pushname: Some(name.to_owned()),
-    };
-    let pair = |phone: &str, lid: &str| PhoneNumberToLidMapping {
-        pn_jid: Some(phone.to_owned()),
-        lid_jid: Some(lid.to_owned()),
     };
     let said = read_history(&HistorySync {
         conversations: vec![
@@ -293,7 +299,7 @@ fn a_large_piece_comes_in_portions_and_from_any_place_on() {
     let (mut rest, mut told, mut places) =
         (unpacking(piece.clone(), Place::default()), Vec::new(), Vec::new());
     loop {
-        let unpacked = rest.next();
+        let unpacked = rest.read_on();
         match unpacked.portion.unwrap() {
             Portion::Messages(messages) => {
                 told.extend(messages.iter().map(|m| (m.chat.clone(), m.id.clone())))
@@ -308,7 +314,7 @@ fn a_large_piece_comes_in_portions_and_from_any_place_on() {
         let mut rest = unpacking(piece.clone(), place);
         let mut again = told[..before].to_vec();
         loop {
-            let unpacked = rest.next();
+            let unpacked = rest.read_on();
             match unpacked.portion.unwrap() {
                 Portion::Messages(messages) => {
                     again.extend(messages.iter().map(|m| (m.chat.clone(), m.id.clone())))
