@@ -15,6 +15,7 @@ use super::{
 use crate::{
     binary::Node,
     device::{Account, Credentials, Device},
+    event::Event,
     store::{Changes, RecordKey},
     time::Timestamp,
     version::ClientVersion,
@@ -74,6 +75,11 @@ impl Lender {
     /// What was written since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.effects.gathering.changes)
+    }
+
+    /// What the owner was told since the last call.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.effects.gathering.events)
     }
 
     pub(crate) fn has_changes(&self) -> bool {
