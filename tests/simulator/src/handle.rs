@@ -1,5 +1,6 @@
 //! The handle to a running simulator: what tests do to the simulated world and ask of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +26,9 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, Command, GroupChange, GroupShown, Labels, LinkOutcome, MediaChange, NewFile,
-    NewGroup, NewsBy, Page, PropertyChange, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special,
-    TokenChange, VersionChange, VersionInfo, Writing,
+    AccountAddressing, Cap, CollectionShown, Command, GroupChange, GroupShown, Labels, LinkOutcome,
+    MediaChange, NewFile, NewGroup, NewsBy, Page, PhoneChange, PropertyChange, Restrict, Said, Scanned,
+    SentFile, SessionInfo, Speaker, Special, Spoil, TokenChange, VersionChange, VersionInfo, Writing,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -149,6 +150,28 @@ impl Handle {
     pub async fn rename(&self, number: Number, name: impl Into<String>, by: NewsBy) -> Result<(), Refusal> {
         self.ask(|answer| Command::Rename(number, name.into(), by, answer))
             .await?
+    }
+
+    /// The phone does something to a chat, a contact or a label; its companions hear of it.
+    ///
+    /// # Errors
+    /// If there is no such phone.
+    pub async fn change_state(
+        &self,
+        number: Number,
+        change: PhoneChange,
+        spoil: Option<Spoil>,
+    ) -> Result<(), Refusal> {
+        self.ask(|answer| Command::State(number, change, spoil, answer))
+            .await?
+    }
+
+    /// What is in the app state of an account, by the names of its collections.
+    ///
+    /// # Errors
+    /// If there is no such phone.
+    pub async fn app_state(&self, number: Number) -> Result<BTreeMap<String, CollectionShown>, Refusal> {
+        self.ask(|answer| Command::ShowState(number, answer)).await?
     }
 
     /// The account lets others know something else of it; its companions hear of it.

@@ -1,5 +1,7 @@
 //! What the control API asks of the world. Each command carries where its answer goes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use whatsapp::signal::curve::PublicKey;
 use super::forms::Labels;
 use super::group::{GroupChange, GroupShown, NewGroup, Said};
 use super::limits::{Cap, Restrict};
+use super::phone_state::{CollectionShown, PhoneChange, Spoil};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
@@ -73,6 +76,10 @@ pub enum Command {
     Share(Number, Box<Sharing>, Answer<()>),
     /// The account gets another name.
     Rename(Number, String, NewsBy, Answer<()>),
+    /// A phone does something to a chat, a contact or a label.
+    State(Number, PhoneChange, Option<Spoil>, Answer<()>),
+    /// What is in the app state of an account.
+    ShowState(Number, Answer<BTreeMap<String, CollectionShown>>),
     /// A contact writes, or not any more, in the chat with a phone.
     Writes(Number, Number, Writing, Answer<()>),
     /// What an account lets others know of it.

@@ -28,6 +28,7 @@ mod message;
 mod pairing;
 mod passkey;
 mod perform;
+mod phone_state;
 mod pictures;
 mod port;
 mod prekeys;
@@ -73,6 +74,7 @@ use group::Group;
 pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
 pub use limits::{Cap, Ends, Restrict};
 use pairing::Pairing;
+pub use phone_state::{CollectionShown, PhoneChange, Spoil};
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
@@ -262,7 +264,7 @@ impl World {
             Output::Receipt(receipt) => self.crowd_receipt(*receipt),
             Output::GroupMessage(message) => self.crowd_group_message(*message),
             Output::Message(message) => self.crowd_message(*message),
-            Output::WantKeys(companion) => self.share_keys(companion, 0..2),
+            Output::WantKeys(companion) => self.share_keys(companion, 0..3),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
         }
     }
