@@ -64,6 +64,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /v1/sessions/{token}/profile",
             "post /api/whatsapp/get-profile-picture",
         ],
+        JobKind::Chat => &["post /v1/sessions/{token}/chats"],
         JobKind::ForgetChat => &["delete /v1/sessions/{token}/chats/{chat}"],
         JobKind::ForgetPerson => &["delete /v1/sessions/{token}/people/{person}"],
         JobKind::DryRun => &["post /v1/sessions/{token}/messages/dry-run"],

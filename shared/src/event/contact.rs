@@ -134,6 +134,11 @@ impl fmt::Debug for FormerContact {
 
 impl fmt::Debug for ContactIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ContactIdentity({}, {})", self.device, self.learnt_from.as_str())
+        write!(
+            f,
+            "ContactIdentity({}, {})",
+            self.device,
+            self.learnt_from.as_str()
+        )
     }
 }

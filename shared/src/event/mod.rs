@@ -4,7 +4,9 @@
 //! outbox with the state it tells of ([`Event::envelope`] → [`Envelope::to_json`]). Knows nothing of transport
 //! but its routing key.
 
+mod about;
 mod call;
+mod chat;
 mod contact;
 mod group;
 mod job;
@@ -21,7 +23,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use about::*;
 pub use call::*;
+pub use chat::*;
 pub use contact::*;
 pub use group::*;
 pub use job::*;
@@ -97,6 +101,18 @@ pub enum Event {
     NewMessage(Box<NewMessage>),
     /// `messages.update`.
     MessagesUpdate(MessagesUpdate),
+    /// `messages.delete`.
+    MessagesDelete(MessagesDelete),
+    /// `message.star`.
+    MessageStar(MessageStar),
+    /// `chats.update`.
+    ChatsUpdate(Vec<ChatUpdate>),
+    /// `chats.delete`: the jids of the chats.
+    ChatsDelete(Vec<String>),
+    /// `labels.edit`.
+    LabelsEdit(LabelEdit),
+    /// `labels.association`.
+    LabelsAssociation(LabelAssociation),
     /// `groups.upsert`.
     GroupJoined(Box<GroupJoined>),
     /// `groups.update`.
@@ -139,6 +155,12 @@ impl Event {
             Self::Call(_) => EventName::Call,
             Self::NewMessage(_) => EventName::NewMessage,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
+            Self::MessagesDelete(_) => EventName::MessagesDelete,
+            Self::MessageStar(_) => EventName::MessageStar,
+            Self::ChatsUpdate(_) => EventName::ChatsUpdate,
+            Self::ChatsDelete(_) => EventName::ChatsDelete,
+            Self::LabelsEdit(_) => EventName::LabelsEdit,
+            Self::LabelsAssociation(_) => EventName::LabelsAssociation,
             Self::GroupJoined(_) => EventName::GroupsUpsert,
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,

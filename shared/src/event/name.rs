@@ -30,6 +30,18 @@ named! {
         NewMessage = "new.message",
         /// The status of a message changed.
         MessagesUpdate = "messages.update",
+        /// Messages were deleted.
+        MessagesDelete = "messages.delete",
+        /// A message was starred, or is not any more.
+        MessageStar = "message.star",
+        /// Chats were archived, pinned, muted, or marked as read or unread.
+        ChatsUpdate = "chats.update",
+        /// Chats were deleted.
+        ChatsDelete = "chats.delete",
+        /// A label was made, changed or deleted.
+        LabelsEdit = "labels.edit",
+        /// A chat or a message has a label, or not any more.
+        LabelsAssociation = "labels.association",
         /// The account is in a group: it was made, or the account came in.
         GroupsUpsert = "groups.upsert",
         /// A group's name, description, picture, settings or link changed.

@@ -152,6 +152,69 @@ fn called(now: i64) -> Event {
     })
 }
 
+fn message_ref(stanza: &StanzaId) -> MessageRef {
+    MessageRef {
+        message_id: stanza.clone(),
+        from_me: false,
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        participant: None,
+    }
+}
+
+fn changed_chat(now: i64) -> Event {
+    Event::ChatsUpdate(vec![ChatUpdate {
+        id: "5531900000001@s.whatsapp.net".into(),
+        lid: Some("98765@lid".into()),
+        conversation_timestamp: Some(1_666_473_399),
+        unread_count: Some(0),
+        marked_unread: Some(false),
+        archived: Some(true),
+        pinned: Some(None),
+        mute_end_time: Some(Some(now)),
+    }])
+}
+
+fn deleted_message(stanza: &StanzaId) -> Event {
+    Event::MessagesDelete(MessagesDelete::Messages(vec![DeletedMessage {
+        message_id: stanza.clone(),
+        from_me: false,
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        lid: Some("98765@lid".into()),
+        phone_number: Some("5531900000001".into()),
+        participant: None,
+        deleted_by: None,
+    }]))
+}
+
+fn labels() -> [Event; 2] {
+    [
+        Event::LabelsEdit(LabelEdit {
+            id: "7".into(),
+            name: "New customer".into(),
+            color: 3,
+            predefined_id: None,
+            deleted: false,
+        }),
+        Event::LabelsAssociation(LabelAssociation {
+            label_id: "7".into(),
+            kind: Labeled::Chat,
+            wuid: "5531900000001@s.whatsapp.net".into(),
+            lid: None,
+            message_id: None,
+            labeled: true,
+        }),
+    ]
+}
+
+#[test]
+fn a_chat_of_which_all_was_deleted_says_so() {
+    let all = MessagesDelete::chat("5531900000001@s.whatsapp.net".into(), None);
+    assert_eq!(
+        serde_json::to_value(Event::MessagesDelete(all)).unwrap(),
+        json!({ "wuid": "5531900000001@s.whatsapp.net", "all": true })
+    );
+}
+
 fn ana() -> GroupPerson {
     GroupPerson {
         id: "5531900000001@s.whatsapp.net".into(),
@@ -267,6 +330,7 @@ fn samples() -> Vec<Event> {
         )
     };
     let update = update(&stanza);
+    let [label_made, label_given] = labels();
     vec![
         Event::connection(token.clone(), 7, ConnectionState::Open, 200),
         Event::qr_code(
@@ -287,6 +351,15 @@ fn samples() -> Vec<Event> {
         called(now),
         came_in(&stanza),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
+        deleted_message(&stanza),
+        Event::MessageStar(MessageStar {
+            key: message_ref(&stanza),
+            starred: true,
+        }),
+        changed_chat(now),
+        Event::ChatsDelete(vec!["5531900000001@s.whatsapp.net".into()]),
+        label_made,
+        label_given,
         joined(now),
         updated(now),
         participants(now),

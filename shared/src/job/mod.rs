@@ -5,6 +5,7 @@
 
 mod action;
 mod answer;
+mod chat_action;
 mod chats;
 mod dry_run;
 mod group;
@@ -27,6 +28,7 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use chat_action::*;
 pub use chats::*;
 pub use dry_run::*;
 pub use group::*;
@@ -100,6 +102,8 @@ named! {
         Group = "group",
         /// Ask about somebody or the own account, or change that. Answered.
         Profile = "profile",
+        /// Do something to a chat, a message, a contact or a label on all devices of the account. Answered.
+        Chat = "chat",
         /// Forget a chat and its messages. Answered.
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
@@ -174,6 +178,8 @@ pub enum Job {
     Group(Box<GroupJob>),
     /// Ask about somebody or the own account, or change that; answered with [`Answer::Profile`] or [`Answer::Done`].
     Profile(Box<ProfileJob>),
+    /// Do something to a chat, a message, a contact or a label; answered with [`Answer::Done`] when WhatsApp has taken it.
+    Chat(Box<ChatActionJob>),
     /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
@@ -230,6 +236,7 @@ impl Job {
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
             JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
+            JobKind::Chat => Self::Chat(Box::new(ChatActionJob::parse(body)?)),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
             JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
@@ -265,6 +272,7 @@ impl Job {
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
             Self::Profile(_) => JobKind::Profile,
+            Self::Chat(_) => JobKind::Chat,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
             Self::DryRun(_) => JobKind::DryRun,
@@ -297,6 +305,7 @@ impl Job {
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
             Self::Profile(job) => body::to_vec(job),
+            Self::Chat(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
             Self::DryRun(run) => run.given().to_vec(),
@@ -327,6 +336,7 @@ impl Job {
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
             JobKind::Profile => schema_for!(ProfileJob),
+            JobKind::Chat => schema_for!(ChatActionJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
             JobKind::MediaRefresh => schema_for!(MediaRefreshJob),

@@ -94,8 +94,12 @@ fn every_job_has_a_stable_body() {
     insta::assert_json_snapshot!("bodies", shown);
 }
 
-fn chats() -> [Job; 5] {
+fn chats() -> [Job; 6] {
     [
+        Job::Chat(Box::new(ChatActionJob::new(
+            ChatAction::Archive,
+            Some("5531900000001".parse().unwrap()),
+        ))),
         Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
         Job::ForgetChat(ChatJob {
             chat: "status@broadcast".parse().unwrap(),

@@ -15,6 +15,7 @@ mod joined;
 mod received;
 mod sealed;
 mod statements;
+mod states;
 
 use std::fmt;
 use std::time::Duration;

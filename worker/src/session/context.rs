@@ -14,6 +14,7 @@ use shared::id::{EventId, QueueId};
 use shared::job::{self, Answer, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
+use shared::store::chats::ChatRecord;
 use shared::store::chats::deletion::Forgotten;
 use shared::store::commit::SendRejection;
 use shared::store::previews::Preview;
@@ -86,6 +87,8 @@ pub(crate) enum Fetched {
     Scheduled(Result<Option<Added>, StoreError>),
     /// A question was answered from the store.
     Answered,
+    /// What is kept of the chat that a job is about.
+    Chat(u64, Result<Option<Box<ChatRecord>>, StoreError>),
     /// How far a job has come that forgets.
     Forgetting(Result<Forgetting, StoreError>),
 }

@@ -5,7 +5,7 @@
 
 mod events;
 
-use shared::job::{DryRun, FailureCode, Job};
+use shared::job::{DryRun, FailureCode, Job, ProfileAction};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use whatsapp::command::Command;
 
 use super::adapter::passkey::assertion;
+use super::chat_actions::ChatActions;
 use super::chats::Chats;
 use super::commands::{Commands, read_lists};
 use super::context::{Context, Exit, Fetched};
@@ -50,6 +51,7 @@ pub(super) struct Parts {
     groups: Groups,
     profiles: Profiles,
     chats: Chats,
+    chat_actions: ChatActions,
     media_retries: MediaRetries,
     logout: Logout,
     deletion: Deletion,
@@ -77,6 +79,7 @@ impl Parts {
             groups: Groups::default(),
             profiles: Profiles::default(),
             chats: Chats::default(),
+            chat_actions: ChatActions::default(),
             media_retries: MediaRetries::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
@@ -106,6 +109,7 @@ impl Parts {
         let start = self.start_due();
         let numbers = self.numbers.advance(&mut self.cx, &self.link);
         let transfers = self.uploads.advance(&mut self.cx, &self.link);
+        let chat_actions = self.chat_actions.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -118,6 +122,7 @@ impl Parts {
             start,
             numbers,
             transfers,
+            chat_actions,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -235,7 +240,9 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
+            Job::Profile(asked) if asked.action == ProfileAction::SetName => self.chat_actions.take(cx, job),
             Job::Profile(_) => self.profiles.ask(&self.link, job),
+            Job::Chat(_) => self.chat_actions.take(cx, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
@@ -408,6 +415,7 @@ impl Parts {
                 cx.transfers -= 1;
                 self.uploads.on_transferred(cx, queue, transferred);
             }
+            Fetched::Chat(ticket, found) => self.chat_actions.on_found(cx, &self.link, ticket, found)?,
             Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found),
             Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,

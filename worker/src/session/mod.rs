@@ -8,6 +8,7 @@ mod adapter;
 mod attachment;
 pub mod attempts;
 pub(crate) mod cap;
+mod chat_actions;
 mod chats;
 mod commands;
 pub mod content;

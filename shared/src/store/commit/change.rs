@@ -9,6 +9,7 @@ use crate::id::{JobId, QueueId, SessionId, StanzaId};
 use crate::job::{Delay, Presence};
 use crate::recipient::Number;
 use crate::store::chats::change::ChatChange;
+use crate::store::chats::state::StateChange;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -37,6 +38,8 @@ pub struct Write {
     pub rejections: Vec<SendRejection>,
     /// Chats and messages that came in.
     pub chats: Vec<ChatChange>,
+    /// What devices of the account did to chats and people.
+    pub states: Vec<StateChange>,
     /// Files of messages that came in. One that is known stays as it is.
     pub received: Vec<ReceivedMedia>,
     /// The session's own row.
@@ -60,6 +63,7 @@ impl Write {
             queues: Vec::new(),
             rejections: Vec::new(),
             chats: Vec::new(),
+            states: Vec::new(),
             received: Vec::new(),
             session_row: None,
             next_send_at: None,
@@ -75,6 +79,7 @@ impl Write {
             && self.queues.is_empty()
             && self.rejections.is_empty()
             && self.chats.is_empty()
+            && self.states.is_empty()
             && self.received.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()

@@ -308,10 +308,11 @@ WITH i AS (
         AS i (session_id, lid, jid)),
 people AS (
     DELETE FROM contact c USING i WHERE c.session_id = i.session_id AND c.jid = i.lid
-    RETURNING c.session_id, i.jid, i.lid, c.name),
+    RETURNING c.session_id, i.jid, i.lid, c.name, c.saved_name),
 known AS (
-    INSERT INTO contact (session_id, jid, lid, name) SELECT session_id, jid, lid, name FROM people
-    ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, name = coalesce(contact.name, excluded.name)),
+    INSERT INTO contact (session_id, jid, lid, name, saved_name) SELECT session_id, jid, lid, name, saved_name FROM people
+    ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, name = coalesce(contact.name, excluded.name),
+        saved_name = coalesce(contact.saved_name, excluded.saved_name)),
 old AS (
     DELETE FROM message m USING i WHERE m.session_id = i.session_id AND m.chat = i.lid RETURNING m.*, i.jid),
 moved AS (

@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Statement};
 
-use super::chats;
+use super::{chats, states};
 use crate::store::StoreError;
 
 /// The statements, prepared on one connection.
@@ -18,6 +18,7 @@ pub(super) struct Statements {
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
     pub(super) chats: chats::Statements,
+    pub(super) states: states::Statements,
 }
 
 impl Statements {
@@ -34,6 +35,7 @@ impl Statements {
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
             chats: chats::Statements::prepare(client).await?,
+            states: states::Statements::prepare(client).await?,
         })
     }
 }

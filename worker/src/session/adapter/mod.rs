@@ -1,5 +1,7 @@
 //! Where the product's words and the WhatsApp library's meet, and nowhere else: each shape is converted once.
 
+pub(crate) mod app_state;
+pub(crate) mod chat_actions;
 pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod groups;

@@ -1,13 +1,16 @@
 //! What the connection says, to the parts that it means something to.
 
 use shared::job::Answer;
+use shared::store::chats::state::StateChange;
 use shared::store::chats::{self, change::ChatChange};
 use whatsapp::client::Ended;
 use whatsapp::event::{Event, Incoming, PasskeyError, Receipt, ReceiptKind};
 use whatsapp::reason::CloseReason;
 use whatsapp::store::StoreError as LinkError;
+use whatsapp::sync_action::SyncActions;
 
 use super::Parts;
+use crate::session::adapter::app_state;
 use crate::session::adapter::events::{Peer, new_message, status};
 use crate::session::adapter::groups;
 use crate::session::adapter::keys::Step;
@@ -106,6 +109,8 @@ impl Parts {
             }
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
+            Event::SyncActions(actions) => self.on_sync_actions(*actions),
+            Event::SyncAnswered { ticket, result } => self.chat_actions.on_answer(cx, ticket, result),
             Event::GroupChanged(news) => cx.recorder.event(groups::event(*news)),
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
@@ -132,6 +137,20 @@ impl Parts {
             let event = shared::event::Event::NewMessage(Box::new(message));
             self.cx.recorder.write.received.extend(file);
             self.cx.recorder.event(event);
+        }
+    }
+
+    /// What devices of the account did to chats, contacts and labels is kept with what is told of it.
+    fn on_sync_actions(&mut self, actions: SyncActions) {
+        let cx = &mut self.cx;
+        let token = cx.record.token.clone();
+        let told = app_state::told(actions, &token, cx.wall());
+        if cx.around.keep_bytes.is_some() {
+            let changes = told.changes.into_iter().filter(StateChange::is_storable);
+            cx.recorder.write.states.extend(changes);
+        }
+        for event in told.events {
+            cx.recorder.event(event);
         }
     }
 
@@ -186,6 +205,10 @@ impl Parts {
                 meter::identity_changed();
                 tracing::info!(session.id = %session, "a contact's device has another identity");
             }
+            Event::SyncRefused { collection } => {
+                meter::app_state_refused(collection);
+                tracing::warn!(session.id = %session, collection, "the app state is not believed, and is read from its beginning");
+            }
             Event::ResendFailed { reason, .. } => {
                 meter::resend_failed();
                 tracing::info!(session.id = %session, %reason, "a message could not be sent again to a device");
@@ -233,6 +256,7 @@ impl Parts {
         self.numbers.on_disconnected();
         self.groups.on_disconnected();
         self.profiles.on_disconnected();
+        self.chat_actions.on_disconnected();
         self.media_retries.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());

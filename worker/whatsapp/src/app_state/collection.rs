@@ -102,7 +102,8 @@ impl Kept {
         let version = stored.version;
         Some(Self {
             state: State { version, hash },
-            is_broken: stored.is_broken,
+            // Versions that told nothing of a collection kept it too: it is read once more.
+            is_broken: stored.is_broken || !stored.is_told,
         })
     }
 
@@ -111,6 +112,7 @@ impl Kept {
             version: self.state.version,
             hash: self.state.hash.as_bytes().to_vec(),
             is_broken: self.is_broken,
+            is_told: true,
         };
         stored.encode_to_vec().into()
     }
@@ -124,6 +126,9 @@ struct Stored {
     hash: Vec<u8>,
     #[prost(bool, tag = "3")]
     is_broken: bool,
+    /// What is in it was told to the owner.
+    #[prost(bool, tag = "4")]
+    is_told: bool,
 }
 
 #[cfg(test)]
@@ -140,6 +145,13 @@ mod tests {
             is_broken: true,
         };
         assert_eq!(Kept::decode(&kept.encode()), Some(kept));
+        let of_before = Stored {
+            version: 7,
+            hash: vec![3; 128],
+            is_broken: false,
+            is_told: false,
+        };
+        assert!(Kept::decode(&of_before.encode_to_vec()).is_some_and(|kept| kept.is_broken));
         assert_eq!(Kept::decode(b""), None);
         assert_eq!(Kept::decode(b"\xff\xff"), None);
     }
