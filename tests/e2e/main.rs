@@ -4,6 +4,7 @@ mod answers;
 mod app_state;
 mod broadcast;
 mod bucket;
+mod devices;
 mod document;
 mod faults;
 mod groups;

@@ -9,6 +9,8 @@
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
 //   {"document":{"to","name","text"}}: sends a file that says `text`; says "sent"
 //   {"vote":{"to","poll","options"}}: votes in a poll that it received from `to`, by id; says "sent"
+//   {"call":{"method","args"}}: calls a method of the socket that changes the app state; says {"event":"called"}
+// What other devices of the account did it says as {"event":"state","name","row"}, a line per row, `name` as Baileys calls it.
 import { decryptPollVote, downloadContentFromMessage, generateWAMessageContent, jidNormalizedUser, proto, useMultiFileAuthState } from 'baileys';
 import { createCipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -28,6 +30,13 @@ function listen(socket) {
     const code = lastDisconnect?.error?.output?.statusCode;
     if (connection === 'close' && isFinal(code)) say({ event: 'closed', code });
   });
+  for (const name of ['chats.update', 'chats.delete', 'contacts.upsert', 'messages.delete', 'labels.edit', 'labels.association', 'creds.update']) {
+    socket.ev.on(name, (told) => {
+      for (const row of Array.isArray(told) ? told : [told]) {
+        if (name !== 'creds.update' || row.me) say({ event: 'state', name, row });
+      }
+    });
+  }
   socket.ev.on('messages.upsert', ({ messages }) => {
     for (const { key, message } of messages) {
       if (!message) continue;
@@ -89,10 +98,14 @@ function vote({ to, poll, options }) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { send, download: wanted, document, vote: chosen } = JSON.parse(line);
+  const { send, download: wanted, document, vote: chosen, call } = JSON.parse(line);
   if (send) say({ event: 'sent', id: await (send.message ? client.sendMessage(send.to, send.message) : client.sendText(send.to, send.text)) });
   if (wanted) say(await download(wanted.id));
   if (document) say({ event: 'sent', id: await sendDocument(document) });
+  if (call) {
+    await client.socket[call.method](...call.args);
+    say({ event: 'called' });
+  }
   if (chosen) say({ event: 'sent', id: await vote(chosen) });
 }
 process.exit(0);
