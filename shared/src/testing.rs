@@ -7,6 +7,7 @@ use std::future::Future;
 use std::path::Path;
 
 use schemars::Schema;
+use serde::Serialize;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
@@ -36,15 +37,23 @@ pub fn service_url(name: &str) -> String {
 /// # Panics
 /// If the document is not current.
 pub fn documented(name: &str, schema: &Schema) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schemas/{name}.json"));
-    let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    in_the_docs(&format!("schemas/{name}.json"), schema);
+}
+
+/// Compares what a program makes with a JSON file below `docs`. `UPDATE_SCHEMAS=1` writes it.
+///
+/// # Panics
+/// If the file is not current.
+pub fn in_the_docs(name: &str, made: &impl Serialize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/{name}"));
+    let text = serde_json::to_string_pretty(made).unwrap() + "\n";
     if std::env::var_os("UPDATE_SCHEMAS").is_some() {
         std::fs::write(&path, text).unwrap();
     } else {
         let written = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             written == text,
-            "docs/schemas/{name}.json is not current; run the test with UPDATE_SCHEMAS=1"
+            "docs/{name} is not current; run the test with UPDATE_SCHEMAS=1"
         );
     }
 }

@@ -1,9 +1,10 @@
 //! Rules of the tree as tests: who may use whom, where things have their place, how long a file may be, which licences
-//! come in, how commits are named.
+//! come in, how commits are named, what the list of events says.
 
 mod circles;
 mod commits;
 mod crates;
+mod events;
 mod folders;
 mod imports;
 mod places;

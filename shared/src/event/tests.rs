@@ -395,6 +395,10 @@ fn every_event_has_a_stable_shape() {
     let names: Vec<_> = shown.iter().map(|envelope| envelope.event).collect();
     assert_eq!(names, EventName::ALL, "one sample of each");
     insta::assert_json_snapshot!("envelopes", shown);
+    for envelope in &shown {
+        let file = envelope.event.as_str().replace(':', ".");
+        crate::testing::in_the_docs(&format!("events/{file}.json"), envelope);
+    }
     crate::testing::documented("event", &schemars::schema_for!(Envelope));
 }
 
