@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rand::{Rng, RngExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -126,6 +127,10 @@ pub struct JobId(Box<str>);
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct StanzaId(Box<str>);
 
+/// The ids of a queue's messages, each by its recipient's place: the same however often one is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct StanzaIds([u8; 16]);
+
 /// The name of a worker process, unique per start.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WorkerId(Box<str>);
@@ -163,6 +168,30 @@ printable_id!(JobId, "the identity of a job; the same id twice is one job");
 printable_id!(StanzaId, "the id of a WhatsApp message");
 printable_id!(ScheduleName, "what a schedule is called by");
 printable_id!(WorkerId, "the name of a worker process");
+
+impl StanzaIds {
+    /// Ids that no other queue has.
+    pub fn fresh(rng: &mut impl Rng) -> Self {
+        let mut seed = [0; 16];
+        rng.fill_bytes(&mut seed);
+        Self(seed)
+    }
+
+    /// The id of the message to the recipient at this place: `3EB0` and 18 upper-case hexadecimal digits, as the clients of
+    /// browsers make them.
+    pub fn of(&self, seq: u32) -> StanzaId {
+        let digest = Sha256::new_with_prefix(self.0)
+            .chain_update(seq.to_be_bytes())
+            .finalize();
+        let digits = digest[..9].iter().map(|byte| format!("{byte:02X}"));
+        StanzaId(
+            std::iter::once("3EB0".to_owned())
+                .chain(digits)
+                .collect::<String>()
+                .into(),
+        )
+    }
+}
 
 impl ScheduleId {
     /// A fresh id.
@@ -380,6 +409,9 @@ number_id!(SessionId);
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
     use super::*;
 
     #[test]
@@ -400,6 +432,19 @@ mod tests {
         let job = JobId::new("order-17").unwrap();
         assert_eq!(QueueId::derived(&a, &job), QueueId::derived(&a, &job));
         assert_ne!(QueueId::derived(&a, &job), QueueId::derived(&b, &job));
+    }
+
+    #[test]
+    fn the_ids_of_a_queues_messages_have_the_usual_form_and_are_its_own() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let (one, other) = (StanzaIds::fresh(&mut rng), StanzaIds::fresh(&mut rng));
+        let id = one.of(0);
+        assert_eq!(id, one.of(0));
+        assert_ne!(id, one.of(1));
+        assert_ne!(id, other.of(0));
+        let digits = id.as_str().strip_prefix("3EB0").unwrap();
+        assert_eq!(digits.len(), 18);
+        assert!(digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::{Amqp, Database, Secret};
-use crate::id::{EventId, JobId, QueueId, ShardId, Token, WebhookId, WorkerId};
+use crate::id::{EventId, JobId, QueueId, ShardId, StanzaIds, Token, WebhookId, WorkerId};
 use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Fence, Store, Tx, leases};
@@ -247,6 +247,11 @@ pub fn token() -> Token {
 /// A job id that no other test uses.
 pub fn job_id() -> JobId {
     JobId::new(&Uuid::now_v7().to_string()).unwrap()
+}
+
+/// Ids of messages that no other test uses.
+pub fn stanza_ids() -> StanzaIds {
+    StanzaIds::fresh(&mut rand::rng())
 }
 
 /// A queue id that no other test uses.

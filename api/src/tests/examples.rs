@@ -326,6 +326,7 @@ impl<'a> Stage<'a> {
             queue: id.parse().unwrap(),
             other: None,
             id: &testing::job_id(),
+            ids: testing::stanza_ids(),
             job: &job,
         };
         let store = self.api.database.store();

@@ -260,6 +260,7 @@ impl Worker<'_> {
             queue,
             other: job.other_queue_id(&token, &id),
             id: &id,
+            ids: testing::stanza_ids(),
             job,
         };
         let accepted =

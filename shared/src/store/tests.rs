@@ -53,6 +53,7 @@ async fn accept(
         queue,
         other: None,
         id,
+        ids: crate::testing::stanza_ids(),
         job,
     };
     accept_one(db, fence, offer).await.unwrap()

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shared::broker::{Delivery, Publisher, ReplyTo};
 use shared::event::JobRejected;
-use shared::id::{JobId, QueueId, SessionId, StanzaId, Token};
+use shared::id::{JobId, QueueId, SessionId, StanzaId, StanzaIds, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob, SendLimits};
 use shared::store::queues::QueueRecord;
 use shared::store::queues::accepting::{Acceptance, Offer};
@@ -24,6 +24,8 @@ pub(crate) struct PendingJob {
     pub(crate) token: Token,
     /// Its identity; every send has one.
     pub(crate) id: Option<JobId>,
+    /// The ids of its messages, if it is a send that names none.
+    ids: StanzaIds,
     /// How far it is.
     pub(crate) stage: Stage,
     /// How the recipients of a stored send were read, where that is not plain.
@@ -53,7 +55,7 @@ pub(crate) enum Stage {
     Accepted {
         queue: Box<QueueRecord>,
         /// The recipient, when it is a single one: it needs no reading back.
-        single: Option<(Recipient, Option<StanzaId>)>,
+        single: Option<(Recipient, StanzaId)>,
     },
     /// It was accepted before, and perhaps nobody was told: a session or a worker was lost in between.
     AcceptedBefore(Box<QueueRecord>),
@@ -65,7 +67,13 @@ pub(crate) enum Stage {
 
 impl PendingJob {
     /// Reads the job of a delivery, which a session was lost with so often; what is none is refused.
-    pub(crate) fn read(token: Token, delivery: Unread, weight: Weight, settlement: &Arc<Settlement>) -> Self {
+    pub(crate) fn read(
+        token: Token,
+        delivery: Unread,
+        ids: StanzaIds,
+        weight: Weight,
+        settlement: &Arc<Settlement>,
+    ) -> Self {
         let Unread { delivery, losses } = delivery;
         let id = delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok());
         let stage = match parse(&delivery) {
@@ -75,6 +83,7 @@ impl PendingJob {
         Self {
             token,
             id,
+            ids,
             stage,
             reading: None,
             weight: Some(weight),
@@ -122,6 +131,7 @@ impl PendingJob {
             queue: job.queue_id(&self.token, id),
             other: job.other_queue_id(&self.token, id),
             id,
+            ids: self.ids,
             job,
         })
     }
@@ -137,7 +147,10 @@ impl PendingJob {
             Ok(Acceptance::Accepted(queue)) => {
                 JobOutcome::Accepted.count(JobKind::Send);
                 let single = self.send().and_then(|send| match send.numbers.as_slice() {
-                    [number] => Some((number.clone(), send.message_id.clone())),
+                    [number] => {
+                        let own = send.message_id.clone();
+                        Some((number.clone(), own.unwrap_or_else(|| self.ids.of(0))))
+                    }
                     _ => None,
                 });
                 self.stage = Stage::Accepted { queue, single };

@@ -158,7 +158,7 @@ impl Parts {
                     let target = Target {
                         reference: recipient.reference,
                         variables: recipient.variables,
-                        ..Target::new(0, recipient.number, stanza)
+                        ..Target::new(0, recipient.number, Some(stanza))
                     };
                     self.cx.queues.page_at_hand(id, vec![target]);
                 }

@@ -14,9 +14,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
+use rand::rngs::StdRng;
 use shared::broker::Delivery;
 use shared::clock::Clock;
-use shared::id::{SessionId, Token};
+use shared::id::{SessionId, StanzaIds, Token};
 use shared::store::StoreError;
 use shared::store::queues::accepting::{self, Acceptance, Offer};
 use shared::store::sessions::{self, SessionRecord};
@@ -51,6 +52,7 @@ pub(crate) struct Intake {
     aside: Vec<Aside>,
     is_putting_aside: bool,
     held: Held,
+    rng: StdRng,
 }
 
 /// What the database answered, or a session left.
@@ -102,6 +104,7 @@ impl Intake {
             aside: Vec::new(),
             is_putting_aside: false,
             held: Held::default(),
+            rng: worker.around.randomness.fork(),
         }
     }
 
@@ -131,7 +134,8 @@ impl Intake {
             return None;
         };
         let weight = self.held.add(unread.delivery.body.len());
-        let mut job = PendingJob::read(token.clone(), unread, weight, &self.settlement);
+        let ids = StanzaIds::fresh(&mut self.rng);
+        let mut job = PendingJob::read(token.clone(), unread, ids, weight, &self.settlement);
         let around = &self.worker.around;
         job.keep_within(&around.limits, around.clock.wall());
         self.backlogs.entry(token.clone()).or_default().insert(job);

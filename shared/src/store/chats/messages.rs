@@ -100,10 +100,11 @@ pub async fn of_chat(
                 SELECT r.stanza_id AS id, $2 AS chat, true AS from_me, '' AS sender, NULL AS push_name,
                     coalesce(r.sent_at, q.created_at) AS at, '' AS kind, NULL AS body, NULL AS said,
                     NULL::timestamptz AS edited_at, NULL::timestamptz AS deleted_at, r.queue_id,
-                    CASE WHEN q.state = 4 AND r.state = 0 THEN 6::smallint ELSE r.state END AS state, r.variables
+                    r.state, r.variables
                 FROM recipient r JOIN queue q ON q.id = r.queue_id
                 WHERE r.session_id = $1 AND coalesce(r.addressee, r.number) = ANY ($3 /* names */)
-                  AND r.stanza_id IS NOT NULL AND q.content->>'type' <> ALL ('{{reaction,edit,delete}}')
+                  AND r.stanza_id IS NOT NULL AND r.state NOT IN (6, 8) AND NOT (q.state = 4 AND r.state = 0)
+                  AND q.content->>'type' <> ALL ('{{reaction,edit,delete}}')
                   AND ($4::timestamptz IS NULL OR (coalesce(r.sent_at, q.created_at), r.stanza_id) < ($4, $5::text))
                 ORDER BY 6 DESC, 1 DESC LIMIT $6) s JOIN queue q ON q.id = s.queue_id)
         ) m ORDER BY m.at DESC, m.id DESC LIMIT $6"

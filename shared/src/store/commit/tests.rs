@@ -85,6 +85,7 @@ impl Bench {
             queue,
             other: None,
             id: &id,
+            ids: crate::testing::stanza_ids(),
             job: &send,
         };
         let accepted = queues::accepting::accept_all(self.db.store(), self.fence, &[offer]).await;

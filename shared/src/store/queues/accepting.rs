@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{COLUMNS, QueueRecord, millis, record};
 use crate::content::Content;
-use crate::id::{JobId, QueueId, SessionId};
+use crate::id::{JobId, QueueId, SessionId, StanzaId, StanzaIds};
 use crate::job::{Delay, Label, Reference, SendJob};
 use crate::store::leases::{self, Fence};
 use crate::store::{Store, StoreError, Tx, violates};
@@ -43,6 +43,8 @@ pub struct Offer<'a> {
     pub other: Option<QueueId>,
     /// Its identity.
     pub id: &'a JobId,
+    /// The ids of its messages, where the job names none.
+    pub ids: StanzaIds,
     /// The job.
     pub job: &'a SendJob,
 }
@@ -269,6 +271,15 @@ async fn existing(
     })
 }
 
+impl Offer<'_> {
+    /// The id of the message to the recipient at this place.
+    fn stanza(&self, seq: u32) -> StanzaId {
+        let own = self.job.message_id.clone();
+        own.unwrap_or_else(|| self.ids.of(seq))
+    }
+}
+
+/// Each recipient has the id of its message from the start: no later write touches an index.
 async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_postgres::Error> {
     const TYPES: [Type; 7] = [
         Type::UUID,
@@ -283,14 +294,21 @@ async fn copy_recipients(tx: &Tx, offers: &[&Offer<'_>]) -> Result<(), tokio_pos
     let mut writer = pin!(BinaryCopyInWriter::new(tx.copy_in(sql).await?, &TYPES));
     for offer in offers {
         let (queue, session): (Uuid, i64) = (offer.queue.as_uuid(), offer.session.get());
-        let stanza = offer.job.message_id.as_ref().map(|stanza| stanza.as_str());
-        for (seq, recipient) in (0_i32..).zip(&offer.job.numbers) {
+        for (seq, recipient) in (0_u32..).zip(&offer.job.numbers) {
+            let stanza = offer.stanza(seq);
             let number = recipient.number.as_text();
             let number: &str = &number;
             let reference = recipient.reference.as_ref().map(Reference::as_str);
             let variables = recipient.variables.as_ref().map(Json);
-            let row: [&(dyn ToSql + Sync); 7] =
-                [&queue, &seq, &session, &number, &stanza, &reference, &variables];
+            let row: [&(dyn ToSql + Sync); 7] = [
+                &queue,
+                &seq.cast_signed(),
+                &session,
+                &number,
+                &stanza.as_str(),
+                &reference,
+                &variables,
+            ];
             writer.as_mut().write(&row).await?;
         }
     }

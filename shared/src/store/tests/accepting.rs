@@ -28,6 +28,7 @@ impl Send {
             queue: self.queue,
             other: None,
             id: &self.id,
+            ids: crate::testing::stanza_ids(),
             job: &self.job,
         }
     }
@@ -155,6 +156,7 @@ async fn a_uuid_is_the_identity_of_a_job_of_each_session() {
             queue: send.queue_id(&token, &id),
             other: send.other_queue_id(&token, &id),
             id: &id,
+            ids: crate::testing::stanza_ids(),
             job: &send,
         }
     };

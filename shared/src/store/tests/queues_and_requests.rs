@@ -55,6 +55,7 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
         queue,
         other: None,
         id: &id,
+        ids: crate::testing::stanza_ids(),
         job: &send,
     };
     let claimed = accept_one(&db, fence, offer(queue.id)).await.unwrap();
@@ -77,6 +78,7 @@ async fn a_stale_owner_accepts_nothing() {
         queue: crate::testing::queue_id(),
         other: None,
         id: &id,
+        ids: crate::testing::stanza_ids(),
         job: &job(1),
     };
     let result = accept_one(&db, old, offer).await;
