@@ -17,7 +17,7 @@ const ANA: &str = "5511900000031";
 async fn told(record: &Record, name: &str, fields: Value) -> Result<()> {
     let has = |row: &Value| {
         let mut fields = fields.as_object().into_iter().flatten();
-        fields.all(|(field, value)| row[field] == *value)
+        fields.all(|(field, value)| row.get(field) == Some(value))
     };
     let what = format!("{name} {fields}");
     record

@@ -119,7 +119,7 @@ impl Baileys {
     pub async fn tells(&mut self, name: &str, fields: Value) -> Result<Value> {
         let has = |row: &Value| {
             let mut fields = fields.as_object().into_iter().flatten();
-            fields.all(|(field, value)| row[field] == *value)
+            fields.all(|(field, value)| row.get(field) == Some(value))
         };
         self.until("state", |said| said["name"] == name && has(&said["row"]))
             .await

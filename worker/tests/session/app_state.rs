@@ -88,7 +88,7 @@ async fn until(fits: impl AsyncFn() -> bool) {
 
 fn has(row: &Value, fields: &Value) -> bool {
     let fields = fields.as_object().expect("an object");
-    fields.iter().all(|(name, value)| row[name] == *value)
+    fields.iter().all(|(name, value)| row.get(name) == Some(value))
 }
 
 fn job(action: ChatAction, chat: &str) -> ChatActionJob {
@@ -340,6 +340,19 @@ async fn our_changes_are_taken_by_whatsapp_and_told_as_those_of_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conflict_is_resolved_and_what_is_spoiled_harms_only_itself() {
     let stage = Stage::new().await;
+    let number: simulator::number::Number = PHONE.parse().expect("a number");
+    stage
+        .simulator
+        .create_phone(number, "Owner")
+        .await
+        .expect("a phone");
+    // What is read from its beginning is a file, which is right.
+    let sharing = serde_json::from_value(json!({ "snapshots": true })).expect("sharing");
+    stage
+        .simulator
+        .share(number, sharing)
+        .await
+        .expect("it shares so");
     let worker = stage.worker("w1");
     let token = stage.paired(PHONE).await;
     let made = stage.contacts("15550151", 1).await;
